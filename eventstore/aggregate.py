@@ -1,0 +1,72 @@
+"""What an aggregate is: a category, an empty state, and two tables; and how several decide together."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import reduce
+from typing import Any, NamedTuple
+
+from .messages import Command, Event, State
+
+
+class Refusal(Exception):
+    """A command was understood and turned down; clients get 409, sagas get CommandRefused.
+
+    The class name is the stable code; the message is for people.
+    """
+
+    @property
+    def code(self) -> str:
+        return type(self).__name__
+
+
+class Aggregate(NamedTuple):
+    """A consistency boundary (Evans, Domain-Driven Design): one stream, one writer at a time.
+
+    category: first part of its stream names. identity: the field of its commands that names the stream.
+    decide: command -> (state, command) -> events. evolve: event -> (state, event) -> state.
+    """
+
+    category: str
+    identity: str
+    initial: State
+    decide: Mapping[type[Command], Callable[[Any, Any], Sequence[Event]]]
+    evolve: Mapping[type[Event], Callable[[Any, Any], Any]]
+
+    def stream(self, command: Command) -> str:
+        return stream_name(self.category, getattr(command, self.identity))
+
+    def fold(self, events: Iterable[Event], state: Any = None) -> Any:
+        return reduce(self.apply, events, self.initial if state is None else state)
+
+    def apply(self, state: Any, event: Event) -> Any:
+        return self.evolve[type(event)](state, event)
+
+
+Decided = Mapping[str, Sequence[Event]]
+
+
+class Decision(NamedTuple):
+    """A decision over several streams, recorded in all of them or in none.
+
+    streams: the streams it must know, the first one being its own. decide: (states by stream, command) -> events by
+    stream; streams that it only read are left out.
+    """
+
+    streams: Callable[[Any], Sequence[str]]
+    decide: Callable[[Mapping[str, Any], Any], Decided]
+
+
+def decisions(aggregate: Aggregate) -> dict[type[Command], Decision]:
+    """The aggregate's own table, said in the general form."""
+    return {command: _decision(aggregate, decide) for command, decide in aggregate.decide.items()}
+
+
+def stream_name(category: str, identity: object) -> str:
+    return f"{category}-{identity}"
+
+
+def _decision(aggregate: Aggregate, decide: Callable[[Any, Any], Sequence[Event]]) -> Decision:
+    def decide_one(states: Mapping[str, Any], command: Command) -> Decided:
+        stream = aggregate.stream(command)
+        return {stream: decide(states[stream], command)}
+
+    return Decision(streams=lambda command: (aggregate.stream(command),), decide=decide_one)

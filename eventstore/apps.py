@@ -1,0 +1,13 @@
+from django.apps import AppConfig
+from django.db.models.signals import post_migrate
+
+
+class EventStoreConfig(AppConfig):
+    name = "eventstore"
+    verbose_name = "Event store"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from . import checks, outbox  # noqa: F401  checks registers itself
+
+        post_migrate.connect(lambda **_: outbox.enlist(), sender=self, weak=False)

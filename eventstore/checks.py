@@ -1,0 +1,117 @@
+"""manage.py check: the wiring is complete and says nothing twice."""
+
+from collections import Counter
+from collections.abc import Iterator
+from functools import partial
+from typing import Any, get_type_hints
+
+import msgspec
+from django.core.checks import CheckMessage, Error, register
+
+from . import registry
+from .subscriptions import Commands, Effect, Projection, Saga
+
+
+@register()
+def check_wiring(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    return [
+        *_names_given_twice(),
+        *_commands_decided_twice_or_never(),
+        *_events_without_a_name(),
+        *_lanes_without_commands(),
+        *_functions_filed_under_another_message(),
+        *_chains_with_a_hole(),
+        *_sagas_without_a_status(),
+    ]
+
+
+def _names_given_twice() -> Iterator[Error]:
+    wiring = registry.wiring()
+    names = Counter(name for table in (*wiring.EVENTS, *wiring.COMMANDS) for name in table)
+    for name, count in names.items():
+        if count > 1:
+            yield Error(f"The stored name {name!r} is given {count} times.", id="eventstore.E001")
+
+
+def _commands_decided_twice_or_never() -> Iterator[Error]:
+    wiring = registry.wiring()
+    deciders = Counter(command for aggregate in wiring.AGGREGATES for command in aggregate.decide)
+    deciders.update(command for table in getattr(wiring, "DECISIONS", ()) for command in table)
+    for command, count in deciders.items():
+        if count > 1:
+            yield Error(f"{command.__name__} is decided in {count} places.", id="eventstore.E002")
+    for table in wiring.COMMANDS:
+        for name, command in table.items():
+            if command not in deciders:
+                yield Error(f"Nobody decides {name!r}.", id="eventstore.E003")
+
+
+def _events_without_a_name() -> Iterator[Error]:
+    wiring = registry.wiring()
+    evolved = {event for aggregate in wiring.AGGREGATES for event in aggregate.evolve}
+    heard = {event for each in registry.subscriptions().values() for event in each.hears}
+    for event in (evolved | heard) - set(registry.names()):
+        yield Error(f"{event.__name__} has no stored name in EVENTS.", id="eventstore.E004")
+    for table in wiring.EVENTS:
+        for name, event in table.items():
+            if event not in evolved:
+                yield Error(f"No aggregate evolves on {name!r}.", id="eventstore.E005")
+
+
+def _lanes_without_commands() -> Iterator[Error]:
+    lanes = {name for name, each in registry.subscriptions().items() if isinstance(each, Commands)}
+    topics = {name.partition(".")[0] for table in registry.wiring().COMMANDS for name in table}
+    for topic in topics - lanes:
+        yield Error(
+            f"No Commands() lane named {topic!r}: what is owed to it would wait for ever.", id="eventstore.E006"
+        )
+
+
+def _functions_filed_under_another_message() -> Iterator[Error]:
+    wiring = registry.wiring()
+    tables: list[Any] = [table for aggregate in wiring.AGGREGATES for table in (aggregate.decide, aggregate.evolve)]
+    for each in registry.subscriptions().values():
+        match each:
+            case Projection(evolve=table) | Saga(react=table) | Effect(perform=table):
+                tables.append(table)
+    for table in tables:
+        for message, function in table.items():
+            if message not in _takes(function):
+                yield Error(
+                    f"{getattr(function, '__qualname__', function)} is filed under {message.__name__}, "
+                    "which is none of its annotated arguments.",
+                    id="eventstore.E007",
+                )
+
+
+def _takes(function: Any) -> set[Any]:
+    """Every class in the annotations of a function's arguments; unions are taken apart."""
+    inner = function.func if isinstance(function, partial) else function
+    if inner.__name__ == "<lambda>":
+        return _Anything()
+    hints = [hint for name, hint in get_type_hints(inner).items() if name != "return"]
+    return {part for hint in hints for part in (getattr(hint, "__args__", None) or (hint,))}
+
+
+class _Anything(set[Any]):
+    """A lambda has no annotations to be wrong."""
+
+    def __contains__(self, item: object) -> bool:
+        return True
+
+
+def _chains_with_a_hole() -> Iterator[Error]:
+    for table in getattr(registry.wiring(), "UPCASTERS", ()):
+        for name, steps in table.items():
+            for missing in set(range(1, max(steps) + 1)) - set(steps):
+                yield Error(f"{name!r} has no upcaster from schema version {missing}.", id="eventstore.E008")
+            if name not in registry.types():
+                yield Error(f"There are upcasters for {name!r}, which is no stored name.", id="eventstore.E009")
+
+
+def _sagas_without_a_status() -> Iterator[Error]:
+    for name, each in registry.subscriptions().items():
+        if isinstance(each, Saga) and not any(
+            field.name == "status" for field in msgspec.structs.fields(type(each.initial))
+        ):
+            yield Error(f"The state of the saga {name!r} has no field `status`.", id="eventstore.E010")

@@ -1,0 +1,62 @@
+"""Messages to JSON and back, the one place that knows msgspec's ways."""
+
+import re
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any
+
+import msgspec
+
+MAX_BYTES = 1 << 20
+
+# PostgreSQL's jsonb cannot hold the character NUL; an escaped backslash before "u0000" is another thing.
+NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+
+encode_json = msgspec.json.Encoder().encode
+decode_json = msgspec.json.Decoder().decode
+
+
+class Unstorable(ValueError):
+    """A message that the log cannot hold: too large, or with characters that PostgreSQL refuses."""
+
+
+class Undecodable(ValueError):
+    """Stored data that does not fit the class it is to become."""
+
+
+def encode(message: msgspec.Struct) -> msgspec.Raw:
+    """The message as JSON. Raises Unstorable beyond MAX_BYTES, and for NUL and lone surrogates."""
+    try:
+        raw = encode_json(message)
+    except UnicodeEncodeError as error:
+        raise Unstorable(f"{type(message).__name__} holds a lone surrogate: {error}") from None
+    if len(raw) > MAX_BYTES:
+        raise Unstorable(f"{type(message).__name__} takes {len(raw)} bytes; the limit is {MAX_BYTES}.")
+    if rb"\u0000" in raw and NUL.search(raw):
+        raise Unstorable(f"{type(message).__name__} holds a NUL character.")
+    return msgspec.Raw(raw)
+
+
+def decode(
+    cls: type, data: str, schema_version: int, upcasters: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]]
+) -> Any:
+    try:
+        if schema_version in upcasters:
+            return msgspec.convert(_upcast(decode_json(data), schema_version, upcasters), cls)
+        return decoder(cls)(data)
+    except msgspec.MsgspecError as error:
+        raise Undecodable(f"{cls.__name__} cannot be made from what is stored: {error}") from None
+
+
+@cache
+def decoder(cls: type) -> Callable[[str], Any]:
+    return msgspec.json.Decoder(cls).decode
+
+
+def _upcast(
+    data: dict[str, Any], version: int, upcasters: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]]
+) -> dict[str, Any]:
+    while version in upcasters:
+        data = upcasters[version](data)
+        version += 1
+    return data

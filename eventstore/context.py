@@ -1,0 +1,25 @@
+"""Who asks, and which business transaction this is: carried from the request to the last effect."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from uuid_utils.compat import uuid7
+
+from .messages import Metadata
+
+_current: ContextVar[Metadata | None] = ContextVar("eventstore_metadata", default=None)
+
+
+def current() -> Metadata:
+    """What is bound, or a new business transaction of its own."""
+    return _current.get() or Metadata(correlation_id=uuid7())
+
+
+@contextmanager
+def bound(metadata: Metadata) -> Iterator[Metadata]:
+    token = _current.set(metadata)
+    try:
+        yield metadata
+    finally:
+        _current.reset(token)

@@ -1,0 +1,129 @@
+"""Messages out: a lane takes a batch, its effects and its moved cursor commit together.
+
+A handler that raises does not stop its lane. The batch is halved until the culprit is found; that message, and from
+then on everything that must stay in order behind it, is parked beside the lane and tried again later.
+"""
+
+import logging
+from collections.abc import Sequence
+
+from django.db import InterfaceError, OperationalError, transaction
+
+from . import deciding, effects, outbox, parking, projections, registry, sagas
+from .messages import Message
+from .parking import Place
+from .store import WrongExpectedVersion
+from .subscriptions import Commands, Effect, Projection, Saga, Subscription
+
+logger = logging.getLogger(__name__)
+
+BATCH = 500
+
+# Not the fault of any message: the whole step is rolled back and taken again.
+PASSING = (OperationalError, InterfaceError, WrongExpectedVersion)
+
+
+def step(name: str, *, limit: int = BATCH) -> int:
+    """One batch of one lane. Returns how many messages it moved; 0 when another worker has the lane."""
+    subscription = registry.subscriptions()[name]
+    if isinstance(subscription, Effect):
+        return effects.step(name, subscription, limit)
+    with transaction.atomic():
+        claimed = outbox.claim(name)
+        if claimed is None:
+            return 0
+        retried = _retry(name, subscription, limit) if claimed.parked else 0
+        messages = outbox.read(name, claimed, limit)
+        _deliver_in_order(name, subscription, messages, parked=claimed.parked)
+        if messages or claimed.fence > claimed.position:
+            outbox.move(name, messages[-1].position if len(messages) == limit else claimed.fence)
+    return retried + len(messages)
+
+
+def tell_deadlines() -> int:
+    with transaction.atomic():
+        return sagas.tell_deadlines()
+
+
+def _deliver_in_order(name: str, subscription: Subscription, messages: Sequence[Message], *, parked: bool) -> None:
+    keys = {key for message in messages for key in _orders(subscription, message)}
+    _deliver(name, subscription, messages, parking.held(name, keys) if parked and keys else set())
+
+
+def _deliver(name: str, subscription: Subscription, messages: Sequence[Message], held: set[str]) -> None:
+    """Deliver what may be delivered; `held` grows by the keys of what had to be parked."""
+    free = [message for message in messages if held.isdisjoint(_orders(subscription, message))]
+    behind = [message for message in messages if not held.isdisjoint(_orders(subscription, message))]
+    parking.park(name, [Place(message.position, _key(subscription, message, held)) for message in behind])
+    if not free:
+        return
+    try:
+        with transaction.atomic():
+            _handle(name, subscription, free)
+    except PASSING:
+        raise
+    except Exception as error:
+        if len(free) > 1:
+            half = len(free) // 2
+            _deliver(name, subscription, free[:half], held)
+            _deliver(name, subscription, free[half:], held)
+            return
+        _park(name, subscription, free[0], error)
+        held.update(_orders(subscription, free[0]))
+
+
+def _handle(name: str, subscription: Subscription, messages: Sequence[Message]) -> None:
+    for message in messages:
+        if isinstance(message.body, Exception):
+            raise message.body
+    match subscription:
+        case Projection():
+            projections.project(subscription, messages)
+        case Saga():
+            sagas.react(name, subscription, messages)
+        case Commands():
+            deciding.decide(messages)
+
+
+def _retry(name: str, subscription: Subscription, limit: int) -> int:
+    due = parking.due(name, limit)
+    messages = {message.position: message for message in outbox.read_at([each.position for each in due])}
+    done: dict[int, int] = {}
+    for each in due:
+        try:
+            with transaction.atomic():
+                _handle(name, subscription, [messages[each.position]])
+        except PASSING:
+            raise
+        except Exception as error:
+            attempts = each.attempts + 1
+            place = parking.failed(each.position, error, attempts=attempts, token=each.attempts)
+            parking.postpone(name, [place])
+            logger.warning("%s cannot take %s, attempt %s: %r", name, each.position, attempts, error)
+        else:
+            done[each.position] = each.attempts
+    parking.settle(name, done)
+    return len(due)
+
+
+def _park(name: str, subscription: Subscription, message: Message, error: Exception) -> None:
+    logger.exception("%s cannot take %s of %s; it is parked", name, message.type, message.stream, exc_info=error)
+    key = _key(subscription, message, set())
+    parking.park(name, [parking.failed(message.position, error, attempts=1, key=key)])
+
+
+def _orders(subscription: Subscription, message: Message) -> tuple[str, ...]:
+    """What a message must stay in order with: its stream, and the row or process that it goes into."""
+    try:
+        if isinstance(subscription, Projection):
+            return subscription.key(message.body), message.stream
+        if isinstance(subscription, Saga):
+            return sagas.key_of(subscription, message), message.stream
+    except Exception:  # an unreadable message, or a key function at fault: its stream is all that is known of it
+        logger.debug("no key for %s", message.position, exc_info=True)
+    return (message.stream,)
+
+
+def _key(subscription: Subscription, message: Message, held: set[str]) -> str:
+    orders = _orders(subscription, message)
+    return next((key for key in orders if key in held), orders[0])

@@ -1,0 +1,123 @@
+"""Calls to the outside world: leased in one short transaction, made outside of any, answered in another."""
+
+import logging
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from functools import cache
+from typing import Any, NamedTuple
+
+from django.db import transaction
+
+from . import outbox, parking, registry, store
+from .messages import Command, Message, Metadata
+from .parking import Due, Place
+from .store import Owed
+from .subscriptions import Effect
+
+logger = logging.getLogger(__name__)
+
+
+class Call(NamedTuple):
+    """A call under way. token: the attempt whose lease we hold; who comes back later than its lease is not heard."""
+
+    message: Message
+    token: int
+    future: Future[Command]
+
+
+_under_way: dict[str, list[Call]] = {}
+
+
+def step(name: str, effect: Effect, limit: int) -> int:
+    """Record the answers that came, take in what is new, begin calls; never waits for one. Returns what moved."""
+    return _record(name) + _begin(name, effect, limit)
+
+
+def under_way() -> bool:
+    return any(_under_way.values())
+
+
+def wait_for_any(seconds: float) -> None:
+    """Rest until some call is answered, so that who drains the lanes does not spin meanwhile."""
+    wait([call.future for calls in _under_way.values() for call in calls], seconds, FIRST_COMPLETED)
+
+
+def answered(name: str) -> bool:
+    return any(call.future.done() for call in _under_way.get(name, ()))
+
+
+def _record(name: str) -> int:
+    calls = _under_way.get(name, [])
+    done = [call for call in calls if call.future.done()]
+    if not done:
+        return 0
+    answers = [call for call in done if call.future.exception() is None]
+    failures = [call for call in done if call.future.exception() is not None]
+    with transaction.atomic():
+        ours = parking.settle(name, {call.message.position: call.token for call in answers})
+        parking.postpone(name, [_failed(call) for call in failures])
+        store.write([], [_answer(name, call) for call in answers if call.message.position in ours])
+    _under_way[name] = [call for call in calls if call not in done]
+    return len(done)
+
+
+def _begin(name: str, effect: Effect, limit: int) -> int:
+    with transaction.atomic():
+        taken_in = _take_in(name, limit)
+        free = effect.concurrency - len(_under_way.get(name, ()))
+        due = parking.due(name, free) if free > 0 else []
+        if due:
+            parking.lease(name, [each.position for each in due], effect.lease)
+            messages = {message.position: message for message in outbox.read_at([each.position for each in due])}
+    if due:
+        _under_way.setdefault(name, []).extend(_call(name, effect, messages[each.position], each) for each in due)
+    return taken_in + len(due)
+
+
+def _take_in(name: str, limit: int) -> int:
+    """Note every new message as owed and move the cursor past it; in order for each stream."""
+    claimed = outbox.claim(name)
+    if claimed is None or claimed.fence == claimed.position:
+        return 0
+    messages = outbox.read(name, claimed, limit)
+    waiting = parking.held(name, {message.stream for message in messages}) if claimed.parked else set()
+    places = []
+    for message in messages:
+        places.append(Place(message.position, message.stream, delay=None if message.stream in waiting else 0.0))
+        waiting.add(message.stream)
+    parking.park(name, places)
+    outbox.move(name, messages[-1].position if len(messages) == limit else claimed.fence)
+    return len(messages)
+
+
+def _call(name: str, effect: Effect, message: Message, due: Due) -> Call:
+    future = _threads(name).submit(_perform, effect, message)
+    return Call(message, due.attempts + 1, future)
+
+
+def _perform(effect: Effect, message: Message) -> Command:
+    if isinstance(message.body, Exception):
+        raise message.body
+    return effect.perform[type(message.body)](message.body, str(message.id))
+
+
+@cache
+def _threads(name: str) -> ThreadPoolExecutor:
+    effect: Any = registry.subscriptions()[name]
+    return ThreadPoolExecutor(effect.concurrency, thread_name_prefix=name)
+
+
+def _failed(call: Call) -> Place:
+    error = call.future.exception()
+    assert error is not None
+    logger.warning("%s at %s failed for the %s. time: %r", call.message.type, call.message.position, call.token, error)
+    return parking.failed(call.message.position, error, attempts=call.token, token=call.token)
+
+
+def _answer(name: str, call: Call) -> Owed:
+    metadata = Metadata(
+        correlation_id=call.message.metadata.correlation_id,
+        causation_id=call.message.id,
+        actor=name,
+        trace=call.message.metadata.trace,
+    )
+    return store.owed(call.future.result(), metadata=metadata)

@@ -1,0 +1,109 @@
+"""What is said: events (facts, past tense), commands (wishes, imperative), and the envelope each travels in."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from functools import cache
+from typing import Any, TypedDict, dataclass_transform
+from uuid import UUID
+
+import msgspec
+from msgspec.structs import replace as replace  # the one way to change a frozen message or state
+
+
+class InvalidMessage(ValueError):
+    """A message was made with a field of the wrong type or value; the sentence names both."""
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(msgspec.field,))
+class Checked(msgspec.StructMeta):
+    """Types are checked when a message is made by hand; decoding a stored one checks them anyway."""
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        made = super().__call__(*args, **kwargs)
+        try:
+            msgspec.convert({name: getattr(made, name) for name in cls.__struct_fields__}, _fields_of(cls))
+        except msgspec.ValidationError as error:
+            raise InvalidMessage(f"{cls.__name__}: {error}") from None
+        return made
+
+
+@cache
+def _fields_of(cls: type) -> Any:
+    fields = {field.name: field.type for field in msgspec.structs.fields(cls)}
+    return TypedDict(cls.__name__, fields)  # type: ignore[operator]
+
+
+class Value(msgspec.Struct, frozen=True, metaclass=Checked):
+    """A part of a message or of a state: immutable, compared by its fields."""
+
+
+class State(msgspec.Struct, frozen=True):
+    """What an aggregate or a saga folds its events to. Made by our own functions only, so unchecked."""
+
+
+class Command(Value, frozen=True):
+    """What somebody wants done. Decided by exactly one decider."""
+
+
+class Event(Value, frozen=True):
+    """A domain event: what was decided. Kept for ever under its stored name."""
+
+
+class CommandRefused(Event, frozen=True):
+    """Told to the saga that owed the command: a decider turned it down. Lives in the outbox, not in the log."""
+
+    key: str
+    command: str
+    code: str
+    detail: str
+
+
+class DeadlinePassed(Event, frozen=True):
+    """Told to a saga whose step did not answer in time. Lives in the outbox, not in the log."""
+
+    key: str
+    due_at: datetime
+
+
+class Metadata(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where a message comes from; carried along the whole chain (SPEC O7).
+
+    correlation_id: one business transaction, from the request to its last effect.
+    causation_id: the event that led to this one; None for what a person or client asked for.
+    """
+
+    correlation_id: UUID
+    causation_id: UUID | None = None
+    actor: str = ""
+    trace: str = ""
+    command: str = ""
+    reply_to: str = ""
+    reply_key: str = ""
+
+
+class Message(msgspec.Struct, frozen=True):
+    """A recorded event, or a message owed to one subscription, as it is read back.
+
+    position: place in the global order. stream: the stream of an event, or the key of an owed message.
+    version: the event's version in its stream, from 1; 0 for what is owed. body: the message itself, made by today's
+    class; in the outbox, the error that kept it from being read.
+    """
+
+    position: int
+    id: UUID
+    stream: str
+    version: int
+    type: str
+    body: Any
+    metadata: Metadata
+    recorded_at: datetime
+
+    @property
+    def category(self) -> str:
+        return self.stream.partition("-")[0]
+
+
+INTERNAL: Mapping[str, type[Event]] = {
+    "eventstore.command_refused": CommandRefused,
+    "eventstore.deadline_passed": DeadlinePassed,
+}

@@ -1,0 +1,173 @@
+"""The tables, for migrations and for the admin. Code writes to them through store, outbox, parking and fold."""
+
+import pgtrigger
+from django.db import models
+from django.db.models.functions import Now
+
+REFUSE = "RAISE EXCEPTION 'Events are never changed or removed (% refused).', TG_OP USING ERRCODE = 'ES002';"
+
+
+class ClockTimestamp(models.Func):
+    """The moment itself, where now() would be the transaction's beginning."""
+
+    function = "clock_timestamp"
+    output_field = models.DateTimeField()
+
+
+class Event(models.Model):
+    """The log. position: order of the whole log. version: order in the stream, from 1."""
+
+    position = models.BigIntegerField(primary_key=True)
+    id = models.UUIDField(unique=True)
+    stream = models.TextField(db_collation="C")
+    version = models.IntegerField()
+    type = models.TextField(db_collation="C")
+    schema_version = models.SmallIntegerField(db_default=1)
+    data = models.JSONField()
+    correlation_id = models.UUIDField()
+    causation_id = models.UUIDField(null=True)
+    metadata = models.JSONField()
+    recorded_at = models.DateTimeField(db_default=ClockTimestamp())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["stream", "version"], name="eventstore_one_event_per_version"),
+            models.CheckConstraint(condition=models.Q(version__gte=1), name="eventstore_versions_begin_at_one"),
+        ]
+        indexes = [
+            models.Index(fields=["correlation_id"], name="eventstore_event_correlation"),
+            models.Index(fields=["type", "position"], name="eventstore_event_type"),
+        ]
+        triggers = [
+            pgtrigger.Trigger(
+                name="append_only",
+                operation=pgtrigger.Update | pgtrigger.Delete,
+                when=pgtrigger.Before,
+                func=REFUSE,
+            ),
+            pgtrigger.Trigger(
+                name="never_truncated",
+                level=pgtrigger.Statement,
+                operation=pgtrigger.Truncate,
+                when=pgtrigger.Before,
+                func=REFUSE,
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.stream}@{self.version} {self.type}"
+
+
+class OutboxMessage(models.Model):
+    """One narrow row for each message: an event by its position, or what is owed to one subscription, with payload.
+
+    topic: "event", or the name of the subscription it is owed to. key: the stream, or what the message is about.
+    """
+
+    position = models.BigIntegerField(primary_key=True)
+    topic = models.TextField(db_collation="C")
+    key = models.TextField(db_collation="C")
+    type = models.TextField(db_collation="C")
+    id = models.UUIDField(null=True)
+    payload = models.JSONField(null=True)
+    metadata = models.JSONField(null=True)
+    created_at = models.DateTimeField(db_default=ClockTimestamp())
+
+    class Meta:
+        db_table = "eventstore_outbox"
+
+    def __str__(self) -> str:
+        return f"{self.position} {self.type} for {self.topic}"
+
+
+class Subscription(models.Model):
+    """Who listens, and how far it has come: the cursor is the receipt of all that lies before it."""
+
+    name = models.TextField(primary_key=True, db_collation="C")
+    position = models.BigIntegerField(db_default=0)
+    paused = models.BooleanField(db_default=False)
+    moved_at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Parked(models.Model):
+    """A message its subscription has moved past without settling it: failed, waiting behind one, or in flight.
+
+    key: what must stay in order. attempts: fencing token of who works on it. due_at: next try, or end of the lease;
+    null for those that wait behind another of the same key, and for dead letters.
+    """
+
+    class Status(models.TextChoices):
+        WAITING = "waiting"
+        LEASED = "leased"
+        FAILED = "failed"
+        DEAD = "dead"
+
+    subscription = models.TextField(db_collation="C")
+    position = models.BigIntegerField()
+    key = models.TextField(db_collation="C")
+    status = models.TextField(choices=Status.choices)
+    attempts = models.IntegerField(db_default=0)
+    due_at = models.DateTimeField(null=True, db_default=Now())
+    error = models.TextField(db_default="")
+    traceback = models.TextField(db_default="")
+    parked_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["subscription", "position"], name="eventstore_parked_once"),
+        ]
+        indexes = [
+            models.Index(fields=["subscription", "key", "position"], name="eventstore_parked_in_order"),
+            models.Index(fields=["subscription", "due_at"], name="eventstore_parked_due"),
+        ]
+        verbose_name_plural = "parked messages"
+
+    def __str__(self) -> str:
+        return f"{self.subscription} at {self.position} ({self.status})"
+
+
+class SagaState(models.Model):
+    """One running process. deadline_at: when its present step is late; by the database's clock."""
+
+    saga = models.TextField(db_collation="C")
+    key = models.TextField(db_collation="C")
+    status = models.TextField(db_collation="C")
+    state = models.JSONField()
+    position = models.BigIntegerField()
+    correlation_id = models.UUIDField()
+    deadline_at = models.DateTimeField(null=True)
+    started_at = models.DateTimeField(db_default=Now())
+    updated_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        db_table = "eventstore_saga"
+        constraints = [
+            models.UniqueConstraint(fields=["saga", "key"], name="eventstore_one_saga_per_key"),
+        ]
+        indexes = [
+            models.Index(
+                fields=["deadline_at"],
+                name="eventstore_saga_deadline",
+                condition=models.Q(deadline_at__isnull=False),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.saga} {self.key}: {self.status}"
+
+
+class ReadModel(models.Model):
+    """Mother of read models: every row says where it stands.
+
+    version: of the row's own stream. position: of the last event folded into it, in the log.
+    """
+
+    version = models.IntegerField(default=0)
+    position = models.BigIntegerField(default=0)
+    updated_at = models.DateTimeField(null=True)
+
+    class Meta:
+        abstract = True

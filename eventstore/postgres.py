@@ -1,0 +1,26 @@
+"""How the engine speaks to PostgreSQL: prepared statements on Django's own connection."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import psycopg
+from django.db import connection
+
+
+def execute(sql: str, params: Sequence[Any] = ()) -> Any:
+    """Run one statement and return its cursor.
+
+    A plain psycopg cursor binds on the server, so a statement is planned once for each connection, where Django's
+    own would be parsed and planned anew each time. Errors and query logging are Django's.
+    """
+    connection.ensure_connection()
+    raw: Any = psycopg.Cursor(connection.connection)
+    wrap = connection.make_debug_cursor if connection.queries_logged else connection.make_cursor
+    cursor = wrap(raw)
+    cursor.execute(sql, params)
+    return cursor
+
+
+def rows(sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    with execute(sql, params) as cursor:
+        return list(cursor.fetchall())

@@ -1,0 +1,78 @@
+"""Fold a batch of events into the rows of a read model: one query to load them, one or two to write them back."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from .codec import decode_json, encode_json
+from .messages import Message
+from .postgres import execute, rows
+from .subscriptions import Projection, Row
+
+LOAD = "SELECT to_jsonb(kept) FROM {table} AS kept WHERE {key} = ANY(%s)"
+INSERT = "INSERT INTO {table} SELECT * FROM jsonb_populate_recordset(NULL::{table}, %s::jsonb)"
+UPDATE = """
+    UPDATE {table} AS kept
+    SET ({columns}) = ROW({changed})
+    FROM jsonb_populate_recordset(NULL::{table}, %s::jsonb) AS changed
+    WHERE kept.{key} = changed.{key}
+"""
+DELETE = "DELETE FROM {table} WHERE {key} = ANY(%s)"
+
+
+def project(projection: Projection, messages: Sequence[Message], *, table: str | None = None) -> None:
+    """Bring the read model up to the last of the messages. table: another one of the same form, for a rebuild."""
+    model = projection.model
+    table = table or str(model._meta.db_table)
+    key = str(model._meta.pk.column)
+    before = _load(table, key, {projection.key(message.body) for message in messages})
+    after: dict[str, Row | None] = dict(before)
+    for message in messages:
+        identity = projection.key(message.body)
+        row = after.get(identity) or _blank(model) | {key: identity}
+        after[identity] = _stamped(projection, message, row)
+    _save(table, key, before, after)
+
+
+def _stamped(projection: Projection, message: Message, row: Row) -> Row | None:
+    changed = projection.evolve[type(message.body)](row, message.body)
+    if changed is None:
+        return None
+    changed = changed | {"position": message.position, "updated_at": message.recorded_at}
+    if message.category == projection.category:
+        changed["version"] = message.version
+    return changed
+
+
+def _load(table: str, key: str, keys: Iterable[str]) -> dict[str, Row]:
+    found = (decode_json(row) for (row,) in rows(LOAD.format(table=table, key=key), [list(keys)]))
+    return {row[key]: row for row in found}
+
+
+def _save(table: str, key: str, before: Mapping[str, Row], after: Mapping[str, Row | None]) -> None:
+    new = [row for identity, row in after.items() if row is not None and identity not in before]
+    changed = [row for identity, row in after.items() if row is not None and identity in before]
+    gone = [identity for identity, row in after.items() if row is None and identity in before]
+    if new:
+        execute(INSERT.format(table=table), [encode_json(new).decode()]).close()
+    if changed:
+        _update(table, key, before, changed)
+    if gone:
+        execute(DELETE.format(table=table, key=key), [gone]).close()
+
+
+def _update(table: str, key: str, before: Mapping[str, Row], changed: Sequence[Row]) -> None:
+    """Write only the columns that some row changed, so that large ones that never do are not written again."""
+    columns = sorted({name for row in changed for name in row if row[name] != before[row[key]].get(name)})
+    statement = UPDATE.format(
+        table=table,
+        key=key,
+        columns=", ".join(columns),
+        changed=", ".join(f"changed.{name}" for name in columns),
+    )
+    slim = [{name: row[name] for name in (key, *columns)} for row in changed]
+    execute(statement, [encode_json(slim).decode()]).close()
+
+
+def _blank(model: Any) -> Row:
+    fields: Iterable[Any] = model._meta.concrete_fields
+    return {field.column: None if field.null else field.get_default() for field in fields}

@@ -1,0 +1,113 @@
+"""Look things up in the wiring module that settings.EVENTSTORE_WIRING names."""
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+from django.conf import settings
+
+from . import aggregate, codec
+from .aggregate import Aggregate, Decision
+from .messages import INTERNAL, Command, Event
+from .subscriptions import Subscription
+
+
+class UnknownCommand(LookupError):
+    """No decider in the wiring takes this command."""
+
+
+class UnknownType(LookupError):
+    """A stored name that the wiring does not know: newer than this code, or taken out of it. Never skipped."""
+
+
+@cache
+def wiring() -> Any:
+    return import_module(settings.EVENTSTORE_WIRING)
+
+
+@cache
+def subscriptions() -> Mapping[str, Subscription]:
+    return dict(wiring().SUBSCRIPTIONS)
+
+
+@cache
+def aggregates() -> Mapping[str, Aggregate]:
+    """Every aggregate by its category."""
+    return {each.category: each for each in wiring().AGGREGATES}
+
+
+def aggregate_of(stream: str) -> Aggregate:
+    return aggregates()[stream.partition("-")[0]]
+
+
+def decision_for(command: Command) -> Decision:
+    try:
+        return _decisions()[type(command)]
+    except KeyError:
+        raise UnknownCommand(f"No decider takes {type(command).__name__}.") from None
+
+
+def topic_of(command: Command) -> str:
+    """The lane that a command is owed to: its context, the first part of its stored name."""
+    return name_of(command).partition(".")[0]
+
+
+def name_of(message: Event | Command) -> str:
+    return name_of_class(type(message))
+
+
+def name_of_class(cls: type[Event | Command]) -> str:
+    try:
+        return names()[cls]
+    except KeyError:
+        raise UnknownType(f"{cls.__name__} has no stored name in the wiring.") from None
+
+
+@cache
+def names() -> Mapping[type[Event | Command], str]:
+    return {cls: name for table in _tables() for name, cls in table.items()}
+
+
+@cache
+def types() -> Mapping[str, type[Event | Command]]:
+    return {name: cls for table in _tables() for name, cls in table.items()}
+
+
+@cache
+def upcasters(name: str) -> Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]]:
+    """The steps of a stored type, by the schema version they start from."""
+    return next((table[name] for table in getattr(wiring(), "UPCASTERS", ()) if name in table), {})
+
+
+def schema_version_of(name: str) -> int:
+    return max(upcasters(name), default=0) + 1
+
+
+def decode(name: str, schema_version: int, data: str) -> Any:
+    """Make the message of today from one stored under any earlier schema version.
+
+    Raises UnknownType, or codec.Undecodable when the data does not fit the class.
+    """
+    name = getattr(wiring(), "RENAMED", {}).get(name, name)
+    try:
+        cls = types()[name]
+    except KeyError:
+        raise UnknownType(f"No class in the wiring is stored as {name!r}.") from None
+    return codec.decode(cls, data, schema_version, upcasters(name))
+
+
+@cache
+def _decisions() -> Mapping[type[Command], Decision]:
+    found: dict[type[Command], Decision] = {}
+    for each in wiring().AGGREGATES:
+        found |= aggregate.decisions(each)
+    for table in getattr(wiring(), "DECISIONS", ()):
+        found |= table
+    return found
+
+
+def _tables() -> Iterator[Mapping[str, type[Event | Command]]]:
+    yield INTERNAL
+    yield from wiring().EVENTS
+    yield from wiring().COMMANDS

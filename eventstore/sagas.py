@@ -1,0 +1,108 @@
+"""Run a batch of messages through a saga: load its states, react, write states and owed commands back together."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from . import codec, store
+from .messages import INTERNAL, DeadlinePassed, Message, Metadata
+from .postgres import execute, rows
+from .store import Owed
+from .subscriptions import Reaction, Saga
+
+LOAD = """
+    SELECT key, state
+    FROM eventstore_saga
+    WHERE saga = %s AND key = ANY(%s)
+"""
+SAVE = """
+    INSERT INTO eventstore_saga (saga, key, status, state, position, correlation_id, deadline_at)
+    SELECT %s, key, status, state, position, correlation_id, now() + make_interval(secs => deadline)
+    FROM jsonb_to_recordset(%s::jsonb) AS changed(
+        key text, status text, state jsonb, position bigint, correlation_id uuid, deadline double precision
+    )
+    ON CONFLICT (saga, key) DO UPDATE
+    SET status = EXCLUDED.status, state = EXCLUDED.state, position = EXCLUDED.position,
+        correlation_id = EXCLUDED.correlation_id, deadline_at = EXCLUDED.deadline_at, updated_at = now()
+"""
+TAKE_DUE = """
+    UPDATE eventstore_saga
+    SET deadline_at = NULL
+    WHERE id IN (
+        SELECT id FROM eventstore_saga WHERE deadline_at <= now() ORDER BY deadline_at LIMIT %s
+        FOR UPDATE SKIP LOCKED
+    )
+    RETURNING saga, key, correlation_id, now()
+"""
+
+
+class Changed(msgspec.Struct, frozen=True):
+    key: str
+    status: str
+    state: Any
+    position: int
+    correlation_id: UUID
+    deadline: float | None
+
+
+def react(name: str, saga: Saga, messages: Sequence[Message]) -> None:
+    states = _load(name, saga, {key_of(saga, message) for message in messages})
+    changed: dict[str, Changed] = {}
+    owed: list[Owed] = []
+    for message in messages:
+        key = key_of(saga, message)
+        reaction = saga.react[type(message.body)](states.get(key, saga.initial), message.body)
+        states[key] = reaction.state
+        changed[key] = _changed(key, message, reaction)
+        owed += [store.owed(command, metadata=_answering(name, key, message)) for command in reaction.commands]
+    execute(SAVE, [name, codec.encode_json(list(changed.values())).decode()]).close()
+    store.write([], owed)
+
+
+def key_of(saga: Saga, message: Message) -> str:
+    return message.stream if type(message.body) in INTERNAL.values() else saga.key(message.body)
+
+
+def tell_deadlines(limit: int = 500) -> int:
+    """Move deadlines that have passed into the outbox, for their sagas to hear. Call it inside a transaction."""
+    due = rows(TAKE_DUE, [limit])
+    store.write([], [_passed(*row) for row in due])
+    return len(due)
+
+
+def _load(name: str, saga: Saga, keys: set[str]) -> dict[str, Any]:
+    decode = codec.decoder(type(saga.initial))
+    return {key: decode(state) for key, state in rows(LOAD, [name, list(keys)])}
+
+
+def _changed(key: str, message: Message, reaction: Reaction) -> Changed:
+    state: Any = reaction.state  # manage.py check sees to it that it has a status
+    deadline: timedelta | None = reaction.deadline
+    return Changed(
+        key=key,
+        status=state.status,
+        state=state,
+        position=message.position,
+        correlation_id=message.metadata.correlation_id,
+        deadline=deadline.total_seconds() if deadline else None,
+    )
+
+
+def _answering(name: str, key: str, message: Message) -> Metadata:
+    cause = message.id if message.version else message.metadata.causation_id
+    return Metadata(
+        correlation_id=message.metadata.correlation_id,
+        causation_id=cause,
+        actor=name,
+        trace=message.metadata.trace,
+        reply_to=name,
+        reply_key=key,
+    )
+
+
+def _passed(saga: str, key: str, correlation_id: UUID, at: datetime) -> Owed:
+    metadata = Metadata(correlation_id=correlation_id, actor="deadline")
+    return store.word(saga, key, DeadlinePassed(key=key, due_at=at), metadata=metadata)

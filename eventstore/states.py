@@ -1,0 +1,45 @@
+"""The folded state of streams: what is remembered, brought up to date by what is newer; one query for any number."""
+
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from django.db import transaction
+
+from . import registry, store
+
+REMEMBERED = 20_000
+
+
+class Folded(NamedTuple):
+    version: int
+    state: Any
+
+
+_memory: OrderedDict[str, Folded] = OrderedDict()
+
+
+def load(streams: Iterable[str]) -> dict[str, Folded]:
+    """Each stream's version and state. Events never change, so what this process remembers is only ever too old."""
+    known = {stream: _memory.get(stream) or Folded(0, registry.aggregate_of(stream).initial) for stream in streams}
+    for message in store.read_newer({stream: folded.version for stream, folded in known.items()}):
+        aggregate = registry.aggregate_of(message.stream)
+        known[message.stream] = Folded(message.version, aggregate.apply(known[message.stream].state, message.body))
+    return known
+
+
+def remember(folded: Mapping[str, Folded]) -> None:
+    """Keep states for the next load, once they are committed."""
+    transaction.on_commit(lambda: _keep(folded))
+
+
+def forget(streams: Iterable[str] | None = None) -> None:
+    """Drop what is remembered: after a conflict, and when a test empties the log."""
+    for stream in list(_memory) if streams is None else streams:
+        _memory.pop(stream, None)
+
+
+def _keep(folded: Mapping[str, Folded]) -> None:
+    _memory.update(folded)
+    while len(_memory) > REMEMBERED:
+        _memory.popitem(last=False)

@@ -1,0 +1,285 @@
+"""Append to streams, read a stream, read the log."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import msgspec
+import psycopg
+from django.db import DatabaseError, IntegrityError
+from uuid_utils.compat import uuid7
+
+from . import codec, context, registry
+from .messages import Command, Event, Message, Metadata, replace
+from .postgres import execute, rows
+
+ANY = -1
+STREAM_EXISTS = -2
+NO_STREAM = 0
+
+APPEND = "SELECT positions, versions FROM eventstore_append(%s::jsonb, %s::jsonb)"
+APPEND_OPEN = "SELECT positions, versions FROM eventstore_append_open(%s::jsonb, %s::jsonb)"
+FENCE = "SELECT eventstore_fence()"
+
+COLUMNS = """
+    position, id, stream, version, type, schema_version, data, correlation_id, causation_id, metadata, recorded_at
+"""
+READ_FORWARDS = f"""
+    SELECT {COLUMNS}
+    FROM eventstore_event
+    WHERE stream = %s AND version >= %s AND version <= %s
+    ORDER BY version
+    LIMIT %s
+"""
+READ_BACKWARDS = f"""
+    SELECT {COLUMNS}
+    FROM eventstore_event
+    WHERE stream = %s AND version <= %s
+    ORDER BY version DESC
+    LIMIT %s
+"""
+READ_NEWER = f"""
+    SELECT {COLUMNS}
+    FROM unnest(%s::text[], %s::integer[]) AS known(name, seen)
+    JOIN eventstore_event ON stream = name AND version > seen
+    ORDER BY stream, version
+"""
+READ_LOG = f"""
+    SELECT {COLUMNS}
+    FROM eventstore_event
+    WHERE position > %s AND position <= %s
+    ORDER BY position
+    LIMIT %s
+"""
+READ_LOG_OF_TYPES = f"""
+    SELECT {COLUMNS}
+    FROM eventstore_event
+    WHERE position > %s AND position <= %s AND type = ANY(%s)
+    ORDER BY position
+    LIMIT %s
+"""
+READ_CORRELATED = f"""
+    SELECT {COLUMNS}
+    FROM eventstore_event
+    WHERE correlation_id = %s
+    ORDER BY position
+"""
+
+LAST_VERSION = 2**31 - 1
+PAGE = 1000
+
+
+class WrongExpectedVersion(Exception):
+    """Another writer was first (optimistic concurrency). expected and actual are stream versions; 0 is no stream."""
+
+    def __init__(self, stream: str, expected: int, actual: int) -> None:
+        super().__init__(f"{stream} was expected at version {expected} and is at {actual}.")
+        self.stream, self.expected, self.actual = stream, expected, actual
+
+
+class EventIdTaken(Exception):
+    """An event of this id is in the log already, in another place than this append would give it."""
+
+
+class NewEvent(msgspec.Struct, frozen=True):
+    """An event on its way into the log. expected is set on the first one of each stream only."""
+
+    stream: str
+    version: int | None
+    expected: int | None
+    id: UUID
+    type: str
+    schema_version: int
+    data: msgspec.Raw
+    correlation_id: UUID
+    causation_id: UUID | None
+    metadata: dict[str, str]
+
+
+class Owed(msgspec.Struct, frozen=True):
+    """A message on its way into the outbox: a command for a context, or word for one saga."""
+
+    topic: str
+    key: str
+    type: str
+    id: UUID
+    payload: msgspec.Raw
+    metadata: Metadata
+
+
+class Appended(NamedTuple):
+    """What an append did. position: of its last event in the log. versions: each stream's last."""
+
+    position: int
+    versions: Mapping[str, int]
+
+
+def append(
+    stream: str,
+    events: Sequence[Event],
+    *,
+    expected: int,
+    metadata: Metadata | None = None,
+    ids: Sequence[UUID] | None = None,
+) -> Appended:
+    """Append to one stream. expected: an exact version, NO_STREAM, STREAM_EXISTS or ANY.
+
+    With the same ids and expectation again, nothing is written and the first answer comes back.
+    Raises WrongExpectedVersion, EventIdTaken, codec.Unstorable.
+    """
+    return append_all({stream: (expected, events)}, metadata=metadata, ids=ids)
+
+
+def append_all(
+    streams: Mapping[str, tuple[int, Sequence[Event]]],
+    *,
+    metadata: Metadata | None = None,
+    ids: Sequence[UUID] | None = None,
+) -> Appended:
+    """Append to several streams, all or nothing. streams: name -> (expected version, events)."""
+    metadata = metadata or context.current()
+    given = iter(ids) if ids else None
+    new = [
+        each
+        for stream, (expected, events) in streams.items()
+        for each in new_events(stream, events, expected=expected, metadata=metadata, ids=given)
+    ]
+    return write(new)
+
+
+def new_events(
+    stream: str,
+    events: Sequence[Event],
+    *,
+    expected: int,
+    metadata: Metadata,
+    ids: Iterator[UUID] | None = None,
+    continues: bool = False,
+) -> list[NewEvent]:
+    """Envelopes for one stream. continues: an earlier part of the same write carries the expectation already."""
+    notes = {
+        name: value
+        for name, value in (("actor", metadata.actor), ("trace", metadata.trace), ("command", metadata.command))
+        if value
+    }
+    return [
+        NewEvent(
+            stream=stream,
+            version=expected + step if expected >= 0 else None,
+            expected=expected if expected < 0 or (step == 1 and not continues) else None,
+            id=(ids and next(ids, None)) or uuid7(),
+            type=registry.name_of(event),
+            schema_version=registry.schema_version_of(registry.name_of(event)),
+            data=codec.encode(event),
+            correlation_id=metadata.correlation_id,
+            causation_id=metadata.causation_id,
+            metadata=notes,
+        )
+        for step, event in enumerate(events, start=1)
+    ]
+
+
+def owed(command: Command, *, metadata: Metadata) -> Owed:
+    """A command on its way to its context's lane; the stream it is about keeps its order there."""
+    name = registry.name_of(command)
+    stream = registry.decision_for(command).streams(command)[0]
+    return Owed(
+        registry.topic_of(command), stream, name, uuid7(), codec.encode(command), replace(metadata, command=name)
+    )
+
+
+def word(saga: str, key: str, event: Event, *, metadata: Metadata) -> Owed:
+    """A message for one saga alone, about the process of that key."""
+    return Owed(saga, key, registry.name_of(event), uuid7(), codec.encode(event), metadata)
+
+
+def write(events: Sequence[NewEvent], messages: Sequence[Owed] = ()) -> Appended:
+    """One round trip, for any number of events, streams and outbox rows."""
+    if not events and not messages:
+        return Appended(0, {})
+    statement = APPEND_OPEN if any(event.version is None for event in events) else APPEND
+    try:
+        with execute(statement, [_json(events), _json(messages)]) as cursor:
+            positions, versions = cursor.fetchone()
+    except DatabaseError as error:
+        raise _named(error) from error
+    if not events:
+        return Appended(0, {})
+    return Appended(positions[-1], dict(zip((event.stream for event in events), versions, strict=True)))
+
+
+def read_stream(
+    stream: str, *, from_version: int = 1, to_version: int = LAST_VERSION, until: datetime | None = None
+) -> Iterator[Message]:
+    """The stream's events in order, in pages, so that memory stays flat. until: recorded at that time or before."""
+    while page := rows(READ_FORWARDS, [stream, from_version, to_version, PAGE]):
+        for message in map(recorded, page):
+            if until is not None and message.recorded_at > until:
+                return
+            yield message
+        from_version = page[-1][3] + 1
+
+
+def read_backwards(stream: str, *, from_version: int = LAST_VERSION) -> Iterator[Message]:
+    """The stream's events, newest first."""
+    while page := rows(READ_BACKWARDS, [stream, from_version, PAGE]):
+        yield from map(recorded, page)
+        from_version = page[-1][3] - 1
+
+
+def read_newer(streams: Mapping[str, int]) -> Iterator[Message]:
+    """What has come since the version known of each stream; one query for all of them."""
+    return map(recorded, rows(READ_NEWER, [list(streams), list(streams.values())]))
+
+
+def read_log(*, after: int = 0, until: int | None = None, types: Sequence[str] = ()) -> Iterator[Message]:
+    """The whole log, or the given stored types, in global order up to the fence, in pages."""
+    until = fence() if until is None else until
+    while True:
+        page = (
+            rows(READ_LOG_OF_TYPES, [after, until, list(types), PAGE])
+            if types
+            else rows(READ_LOG, [after, until, PAGE])
+        )
+        if not page:
+            return
+        yield from map(recorded, page)
+        after = page[-1][0]
+
+
+def read_correlated(correlation_id: UUID) -> list[Message]:
+    """All that belongs to one business transaction, in global order."""
+    return [recorded(row) for row in rows(READ_CORRELATED, [correlation_id])]
+
+
+def fence() -> int:
+    """The position up to which the log is complete: nothing will appear at or below it any more."""
+    return int(rows(FENCE)[0][0])
+
+
+def recorded(row: tuple[Any, ...]) -> Message:
+    position, id_, stream, version, type_, schema_version, data, correlation_id, causation_id, notes, at = row
+    return Message(
+        position=position,
+        id=id_,
+        stream=stream,
+        version=version,
+        type=type_,
+        body=registry.decode(type_, schema_version, data),
+        metadata=Metadata(correlation_id, causation_id, **codec.decode_json(notes)),
+        recorded_at=at,
+    )
+
+
+def _json(items: Sequence[msgspec.Struct]) -> str | None:
+    return codec.encode_json(items).decode() if items else None
+
+
+def _named(error: DatabaseError) -> Exception:
+    cause = error.__cause__
+    if isinstance(cause, psycopg.Error) and cause.sqlstate == "ES001":
+        return WrongExpectedVersion(**codec.decode_json(cause.diag.message_detail or "{}"))
+    if isinstance(error, IntegrityError) and "eventstore_event_id" in str(error):
+        return EventIdTaken(str(error))
+    return error

@@ -1,0 +1,82 @@
+"""Who listens, as plain tables. Each is a name in the wiring and a cursor in the database: a lane.
+
+All four are pure: they say what follows from a message. The engine loads, calls them for a whole batch, and writes
+effects and cursor in one commit.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+from .messages import Command, Event, State
+
+Row = dict[str, Any]
+
+
+class Projection(NamedTuple):
+    """A read model as a fold: one row for each key.
+
+    model: a subclass of models.ReadModel. category: whose stream version a row carries.
+    key: event -> primary key of its row. evolve: event -> (row, event) -> row; a new row comes as the model's
+    defaults, a row that is no more is None. Values are JSON-native, or datetimes.
+    """
+
+    model: type[Any]
+    category: str
+    key: Callable[[Any], str]
+    evolve: Mapping[type[Event], Callable[[Any, Any], Row | None]]
+
+    @property
+    def hears(self) -> Sequence[type[Event]]:
+        return tuple(self.evolve)
+
+
+class Reaction(NamedTuple):
+    """What a saga answers. deadline: how long the step may take before DeadlinePassed comes; None takes it away."""
+
+    state: State
+    commands: Sequence[Command] = ()
+    deadline: timedelta | None = None
+
+
+class Saga(NamedTuple):
+    """A process over several aggregates (Garcia-Molina & Salem 1987; a process manager in Hohpe & Woolf).
+
+    initial: its state, with a field `status`. key: event -> which process it belongs to.
+    react: event -> (state, event) -> Reaction.
+    """
+
+    initial: State
+    key: Callable[[Any], str]
+    react: Mapping[type[Event], Callable[[Any, Any], Reaction]]
+
+    @property
+    def hears(self) -> Sequence[type[Event]]:
+        return tuple(self.react)
+
+
+class Effect(NamedTuple):
+    """Calls to the outside world, made outside of any transaction.
+
+    perform: event -> (event, idempotency key) -> the command that records the answer. What it raises is tried again.
+    concurrency: calls at once in one worker process. lease: after this long without an answer another worker tries.
+    """
+
+    perform: Mapping[type[Event], Callable[[Any, str], Command]]
+    concurrency: int = 16
+    lease: timedelta = timedelta(seconds=60)
+
+    @property
+    def hears(self) -> Sequence[type[Event]]:
+        return tuple(self.perform)
+
+
+class Commands(NamedTuple):
+    """The lane of the commands owed to one context: the single writer of its aggregates, where nobody else is."""
+
+    @property
+    def hears(self) -> Sequence[type[Event]]:
+        return ()
+
+
+Subscription = Projection | Saga | Effect | Commands

@@ -1,0 +1,10 @@
+"""What Celery runs. The broker carries a nudge; what is owed to whom is in the tables."""
+
+from celery import shared_task
+
+from . import working
+
+
+@shared_task(name="eventstore.deliver", ignore_result=True, acks_late=True, expires=30)  # type: ignore[untyped-decorator]
+def deliver() -> None:
+    working.work()

@@ -1,0 +1,74 @@
+"""given(...).when(...).then(...) for aggregates; react(...) for sagas; drain() for the workers' part of a journey."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from . import registry, states, working
+from .aggregate import Aggregate, Refusal
+from .messages import Command, Event
+from .subscriptions import Projection, Reaction, Row, Saga
+
+
+class Scenario:
+    def __init__(self, aggregate: Aggregate, history: Sequence[Event]) -> None:
+        self.aggregate, self.state = aggregate, aggregate.fold(history)
+        self.command: Command | None = None
+
+    def when(self, command: Command) -> "Scenario":
+        self.command = command
+        return self
+
+    def then(self, *expected: Event) -> None:
+        decided = list(self._decide())
+        assert decided == list(expected), f"\n  decided  {decided}\n  expected {list(expected)}"
+
+    def refused(self, refusal: type[Refusal]) -> None:
+        try:
+            decided = self._decide()
+        except refusal:
+            return
+        raise AssertionError(f"expected {refusal.__name__}, but it was decided: {list(decided)}")
+
+    def _decide(self) -> Sequence[Event]:
+        assert self.command is not None, "say .when(command) first"
+        return self.aggregate.decide[type(self.command)](self.state, self.command)
+
+
+def given(aggregate: Aggregate, *history: Event) -> Scenario:
+    return Scenario(aggregate, history)
+
+
+def decided(histories: Mapping[str, Sequence[Event]], command: Command) -> dict[str, list[Event]]:
+    """What a decision over several streams says; streams without events are left out."""
+    decision = registry.decision_for(command)
+    known = {
+        stream: registry.aggregate_of(stream).fold(histories.get(stream, ())) for stream in decision.streams(command)
+    }
+    return {stream: list(events) for stream, events in decision.decide(known, command).items() if events}
+
+
+def react(saga: Saga, *events: Event) -> Reaction:
+    """The saga's last reaction, after it has heard all the events."""
+    reaction = Reaction(saga.initial)
+    for event in events:
+        reaction = saga.react[type(event)](reaction.state, event)
+    return reaction
+
+
+def projected(projection: Projection, *events: Event, blank: Row) -> Any:
+    """The row after the events; blank: the model's defaults and its key."""
+    row: Any = blank
+    for event in events:
+        row = projection.evolve[type(event)](row, event)
+    return row
+
+
+def drain() -> int:
+    """Deliver, as a worker would, until nothing is left that is due."""
+    return working.work(seconds=math.inf)
+
+
+def forget_everything() -> None:
+    """Drop what this process remembers of a log that a test has emptied."""
+    states.forget()
