@@ -1,0 +1,52 @@
+"""What the warehouse's books can be asked for."""
+
+from eventstore.messages import Command, InvalidMessage, Value
+
+
+class StockLine(Value, frozen=True):
+    sku: str
+    quantity: int
+
+    def __post_init__(self) -> None:
+        if self.quantity < 1:
+            raise InvalidMessage(f"StockLine: {self.quantity} of {self.sku} is not at least 1.")
+
+
+class ReceiveStock(Command, frozen=True):
+    sku: str
+    quantity: int
+    reference: str = ""
+
+    def __post_init__(self) -> None:
+        if self.quantity < 1:
+            raise InvalidMessage(f"ReceiveStock: {self.quantity} of {self.sku} is not at least 1.")
+
+
+class AdjustStock(Command, frozen=True):
+    """Set the books right. quantity: what is added, or taken away when negative."""
+
+    sku: str
+    quantity: int
+    reason: str
+
+
+class ReserveInventory(Command, frozen=True):
+    """All lines or none."""
+
+    order_id: str
+    lines: tuple[StockLine, ...]
+
+
+class ReleaseInventory(Command, frozen=True):
+    """Give back what is reserved. lines: as they were reserved; they name the stock that is concerned."""
+
+    order_id: str
+    lines: tuple[StockLine, ...]
+
+
+COMMANDS = {
+    "inventory.receive_stock": ReceiveStock,
+    "inventory.adjust_stock": AdjustStock,
+    "inventory.reserve_inventory": ReserveInventory,
+    "inventory.release_inventory": ReleaseInventory,
+}

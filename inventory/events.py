@@ -1,0 +1,63 @@
+"""What has happened to stock and to reservations."""
+
+from eventstore.messages import Event, Value
+
+from .commands import StockLine
+
+
+class Shortage(Value, frozen=True):
+    sku: str
+    wanted: int
+    available: int
+
+
+class StockReceived(Event, frozen=True):
+    sku: str
+    quantity: int
+    reference: str = ""
+
+
+class StockAdjusted(Event, frozen=True):
+    sku: str
+    quantity: int
+    reason: str
+
+
+class StockReserved(Event, frozen=True):
+    sku: str
+    order_id: str
+    quantity: int
+
+
+class StockReleased(Event, frozen=True):
+    sku: str
+    order_id: str
+    quantity: int
+
+
+class InventoryReserved(Event, frozen=True):
+    order_id: str
+    lines: tuple[StockLine, ...]
+
+
+class InventoryReservationFailed(Event, frozen=True):
+    order_id: str
+    shortages: tuple[Shortage, ...]
+
+
+class InventoryReleased(Event, frozen=True):
+    """lines: what went back; none when nothing was reserved, and then a reservation that comes later is refused."""
+
+    order_id: str
+    lines: tuple[StockLine, ...]
+
+
+EVENTS = {
+    "inventory.stock_received": StockReceived,
+    "inventory.stock_adjusted": StockAdjusted,
+    "inventory.stock_reserved": StockReserved,
+    "inventory.stock_released": StockReleased,
+    "inventory.inventory_reserved": InventoryReserved,
+    "inventory.inventory_reservation_failed": InventoryReservationFailed,
+    "inventory.inventory_released": InventoryReleased,
+}

@@ -1,0 +1,41 @@
+"""Stock levels, folded from the stock's own events."""
+
+from operator import attrgetter
+
+from eventstore.subscriptions import Projection, Row
+
+from .events import StockAdjusted, StockReceived, StockReleased, StockReserved
+from .models import StockLevel
+
+
+def stock_received(row: Row, event: StockReceived) -> Row:
+    return _moved(row, "received", event.quantity, available=event.quantity)
+
+
+def stock_adjusted(row: Row, event: StockAdjusted) -> Row:
+    return _moved(row, "adjusted", event.quantity, available=event.quantity)
+
+
+def stock_reserved(row: Row, event: StockReserved) -> Row:
+    return _moved(row, "reserved", event.quantity, available=-event.quantity)
+
+
+def stock_released(row: Row, event: StockReleased) -> Row:
+    return _moved(row, "reserved", -event.quantity, available=event.quantity)
+
+
+def _moved(row: Row, column: str, quantity: int, *, available: int) -> Row:
+    return row | {column: row[column] + quantity, "available": row["available"] + available}
+
+
+STOCK_LEVELS = Projection(
+    model=StockLevel,
+    category="stock",
+    key=attrgetter("sku"),
+    evolve={
+        StockReceived: stock_received,
+        StockAdjusted: stock_adjusted,
+        StockReserved: stock_reserved,
+        StockReleased: stock_released,
+    },
+)

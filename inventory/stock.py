@@ -1,0 +1,42 @@
+"""The stock of one product: how much of it can still be promised."""
+
+from eventstore.aggregate import Aggregate, Refusal
+from eventstore.messages import Event, State
+
+from .commands import AdjustStock, ReceiveStock
+from .events import StockAdjusted, StockReceived, StockReleased, StockReserved
+
+
+class NotEnoughStock(Refusal):
+    """More was to be taken away than is there unpromised."""
+
+
+class Stock(State, frozen=True):
+    available: int = 0
+
+
+def receive(stock: Stock, command: ReceiveStock) -> list[Event]:
+    return [StockReceived(command.sku, command.quantity, command.reference)]
+
+
+def adjust(stock: Stock, command: AdjustStock) -> list[Event]:
+    if stock.available + command.quantity < 0:
+        raise NotEnoughStock(f"{command.sku} has {stock.available}, {-command.quantity} cannot be taken away.")
+    return [StockAdjusted(command.sku, command.quantity, command.reason)]
+
+
+STOCK = Aggregate(
+    category="stock",
+    identity="sku",
+    initial=Stock(),
+    decide={
+        ReceiveStock: receive,
+        AdjustStock: adjust,
+    },
+    evolve={
+        StockReceived: lambda stock, event: Stock(stock.available + event.quantity),
+        StockAdjusted: lambda stock, event: Stock(stock.available + event.quantity),
+        StockReserved: lambda stock, event: Stock(stock.available - event.quantity),
+        StockReleased: lambda stock, event: Stock(stock.available + event.quantity),
+    },
+)

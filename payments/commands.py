@@ -1,0 +1,50 @@
+"""What payments can be asked for."""
+
+from eventstore.messages import Command
+from eventstore.money import Money
+
+
+class ProcessPayment(Command, frozen=True):
+    """method: what the gateway knows the card by, never the card itself."""
+
+    order_id: str
+    amount: Money
+    method: str
+
+
+class RefundPayment(Command, frozen=True):
+    """Give back whatever was taken, or will have been by a charge that is under way."""
+
+    order_id: str
+    reason: str
+
+
+class CompletePayment(Command, frozen=True):
+    """The gateway's answer: the money was taken."""
+
+    order_id: str
+    reference: str
+
+
+class FailPayment(Command, frozen=True):
+    """The gateway's answer: it takes nothing."""
+
+    order_id: str
+    reason: str
+
+
+class CompleteRefund(Command, frozen=True):
+    """The gateway's answer: this much went back."""
+
+    order_id: str
+    amount: int
+    reference: str
+
+
+COMMANDS = {
+    "payments.process_payment": ProcessPayment,
+    "payments.refund_payment": RefundPayment,
+    "payments.complete_payment": CompletePayment,
+    "payments.fail_payment": FailPayment,
+    "payments.complete_refund": CompleteRefund,
+}

@@ -1,0 +1,52 @@
+"""What has happened to an order's payment."""
+
+from eventstore.messages import Event
+from eventstore.money import Money
+
+
+class PaymentRequested(Event, frozen=True):
+    order_id: str
+    amount: Money
+    method: str
+
+
+class PaymentCompleted(Event, frozen=True):
+    """reference: the gateway's own name for the charge."""
+
+    order_id: str
+    amount: Money
+    reference: str
+
+
+class PaymentFailed(Event, frozen=True):
+    order_id: str
+    reason: str
+
+
+class RefundRequested(Event, frozen=True):
+    order_id: str
+    amount: Money
+    reason: str
+
+
+class PaymentRefunded(Event, frozen=True):
+    order_id: str
+    amount: Money
+    reference: str
+
+
+class PaymentVoided(Event, frozen=True):
+    """Taken back before anything was asked of the gateway: a payment that comes later is not processed."""
+
+    order_id: str
+    reason: str
+
+
+EVENTS = {
+    "payments.payment_requested": PaymentRequested,
+    "payments.payment_completed": PaymentCompleted,
+    "payments.payment_failed": PaymentFailed,
+    "payments.refund_requested": RefundRequested,
+    "payments.payment_refunded": PaymentRefunded,
+    "payments.payment_voided": PaymentVoided,
+}

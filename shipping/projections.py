@@ -1,0 +1,60 @@
+"""Parcels as they stand, folded from their events."""
+
+from operator import attrgetter
+
+from eventstore.subscriptions import Projection, Row
+
+from .events import (
+    ShipmentCancellationRequested,
+    ShipmentCancelled,
+    ShipmentCreated,
+    ShipmentDelivered,
+    ShipmentRefused,
+    ShipmentRequested,
+    ShipmentShipped,
+)
+from .models import ShipmentView
+
+
+def shipment_requested(row: Row, event: ShipmentRequested) -> Row:
+    return row | {"status": "REQUESTED", "address": event.address}
+
+
+def shipment_created(row: Row, event: ShipmentCreated) -> Row:
+    return row | {"status": "CREATED", "tracking": event.tracking}
+
+
+def shipment_refused(row: Row, event: ShipmentRefused) -> Row:
+    return row | {"status": "REFUSED", "reason": event.reason}
+
+
+def cancellation_requested(row: Row, event: ShipmentCancellationRequested) -> Row:
+    return row | {"status": "CANCELLING", "reason": event.reason}
+
+
+def shipment_cancelled(row: Row, event: ShipmentCancelled) -> Row:
+    return row | {"status": "CANCELLED"}
+
+
+def shipment_shipped(row: Row, event: ShipmentShipped) -> Row:
+    return row | {"status": "SHIPPED"}
+
+
+def shipment_delivered(row: Row, event: ShipmentDelivered) -> Row:
+    return row | {"status": "DELIVERED"}
+
+
+SHIPMENTS = Projection(
+    model=ShipmentView,
+    category="shipment",
+    key=attrgetter("order_id"),
+    evolve={
+        ShipmentRequested: shipment_requested,
+        ShipmentCreated: shipment_created,
+        ShipmentRefused: shipment_refused,
+        ShipmentCancellationRequested: cancellation_requested,
+        ShipmentCancelled: shipment_cancelled,
+        ShipmentShipped: shipment_shipped,
+        ShipmentDelivered: shipment_delivered,
+    },
+)
