@@ -1,0 +1,37 @@
+"""Every request is a business transaction of its own, or goes on with the one that the client names."""
+
+from collections.abc import Callable
+from uuid import UUID
+
+from django.http import HttpRequest, HttpResponse
+from uuid_utils.compat import uuid7
+
+from eventstore import context
+from eventstore.messages import Metadata
+
+HEADER = "X-Correlation-ID"
+
+
+class CorrelationMiddleware:
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        correlation_id = _given(request) or uuid7()
+        with context.bound(Metadata(correlation_id, trace=_trace(request))):
+            response = self.get_response(request)
+        response[HEADER] = str(correlation_id)
+        return response
+
+
+def _given(request: HttpRequest) -> UUID | None:
+    try:
+        return UUID(request.headers.get(HEADER, ""))
+    except ValueError:
+        return None
+
+
+def _trace(request: HttpRequest) -> str:
+    """The client's W3C trace context as it came, if it looks like one."""
+    given = request.headers.get("traceparent", "")
+    return given if len(given) == 55 and given.isascii() else ""

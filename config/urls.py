@@ -1,0 +1,8 @@
+"""Who answers a request."""
+
+from django.contrib import admin
+from django.urls import path
+
+urlpatterns = [
+    path("admin/", admin.site.urls),
+]

@@ -1,0 +1,56 @@
+"""Who decides a command, who hears an event: what config/urls.py is to requests, this is to messages."""
+
+import inventory.commands
+import inventory.events
+import orders.commands
+import orders.events
+import payments.commands
+import payments.events
+import shipping.commands
+import shipping.events
+from eventstore.subscriptions import Commands
+from inventory import reservation
+from inventory.projections import STOCK_LEVELS
+from inventory.reservation import RESERVATION
+from inventory.stock import STOCK
+from orders import placing
+from orders.catalogue import PRODUCT
+from orders.fulfilment import FULFILMENT
+from orders.order import ORDER
+from orders.projections import CATALOGUE, ORDER_DETAILS
+from payments.gateway import GATEWAY
+from payments.payment import PAYMENT
+from payments.projections import PAYMENTS
+from shipping.carrier import CARRIER
+from shipping.projections import SHIPMENTS
+from shipping.shipment import SHIPMENT
+
+EVENTS = [orders.events.EVENTS, payments.events.EVENTS, inventory.events.EVENTS, shipping.events.EVENTS]
+
+COMMANDS = [
+    orders.commands.COMMANDS,
+    payments.commands.COMMANDS,
+    inventory.commands.COMMANDS,
+    shipping.commands.COMMANDS,
+]
+
+AGGREGATES = [ORDER, PRODUCT, PAYMENT, STOCK, RESERVATION, SHIPMENT]
+
+# Decided over several streams at once.
+DECISIONS = [placing.DECISIONS, reservation.DECISIONS]
+
+# The names are kept beside cursors in the database; renaming one needs a migration.
+SUBSCRIPTIONS = {
+    "orders.fulfilment": FULFILMENT,
+    "payments": Commands(),
+    "payments.gateway": GATEWAY,
+    "inventory": Commands(),
+    "shipping": Commands(),
+    "shipping.carrier": CARRIER,
+    "orders": Commands(),
+    "orders.details": ORDER_DETAILS,
+    "orders.catalogue": CATALOGUE,
+    "payments.payments": PAYMENTS,
+    "inventory.stock_levels": STOCK_LEVELS,
+    "shipping.shipments": SHIPMENTS,
+}

@@ -1,0 +1,87 @@
+"""What orders and the catalogue can be asked for."""
+
+from datetime import datetime
+
+from eventstore.messages import Command, InvalidMessage, Value
+from eventstore.money import Money
+from shipping.commands import Address
+
+from .events import Charge, OrderLine
+
+
+class Item(Value, frozen=True):
+    """What a customer puts into the basket. seen: the unit price that the customer saw, if it is told."""
+
+    sku: str
+    quantity: int
+    seen: Money | None = None
+
+    def __post_init__(self) -> None:
+        if self.quantity < 1:
+            raise InvalidMessage(f"Item: {self.quantity} of {self.sku} is not at least 1.")
+
+
+class ListProduct(Command, frozen=True):
+    """Offer a product at a price, or again after it was delisted."""
+
+    sku: str
+    name: str
+    price: Money
+
+
+class RepriceProduct(Command, frozen=True):
+    sku: str
+    price: Money
+
+
+class DelistProduct(Command, frozen=True):
+    sku: str
+
+
+class PlaceOrder(Command, frozen=True):
+    """At the catalogue's prices. placed_at: told by whoever stands at the door, for nothing below it has a clock."""
+
+    order_id: str
+    customer_id: str
+    items: tuple[Item, ...]
+    address: Address
+    payment_method: str
+    placed_at: datetime
+
+
+class ImportOrder(Command, frozen=True):
+    """An order whose prices were agreed elsewhere: a shop's history, another channel. customer_id: empty for a guest.
+
+    currency, exponent: of all prices in it. reference: its name where it comes from.
+    """
+
+    order_id: str
+    customer_id: str
+    lines: tuple[OrderLine, ...]
+    charges: tuple[Charge, ...]
+    currency: str
+    exponent: int
+    address: Address
+    payment_method: str
+    placed_at: datetime
+    reference: str
+
+
+class ConfirmOrder(Command, frozen=True):
+    order_id: str
+
+
+class CancelOrder(Command, frozen=True):
+    order_id: str
+    reason: str
+
+
+COMMANDS = {
+    "orders.list_product": ListProduct,
+    "orders.reprice_product": RepriceProduct,
+    "orders.delist_product": DelistProduct,
+    "orders.place_order": PlaceOrder,
+    "orders.import_order": ImportOrder,
+    "orders.confirm_order": ConfirmOrder,
+    "orders.cancel_order": CancelOrder,
+}

@@ -1,0 +1,84 @@
+"""The order: placed once, then either confirmed or cancelled."""
+
+from eventstore.aggregate import Aggregate, Refusal
+from eventstore.messages import Event, State, replace
+from eventstore.money import Money
+
+from .commands import CancelOrder, ConfirmOrder, ImportOrder
+from .events import OrderCancelled, OrderConfirmed, OrderPlaced
+
+
+class OrderNotFound(Refusal):
+    """No order of this id has been placed."""
+
+
+class OrderAlreadyPlaced(Refusal):
+    """An order of this id exists."""
+
+
+class OrderNotOpen(Refusal):
+    """The order is confirmed or cancelled already."""
+
+
+class Order(State, frozen=True):
+    status: str = "new"
+    customer_id: str = ""
+
+
+def import_(order: Order, command: ImportOrder) -> list[Event]:
+    if order.status != "new":
+        raise OrderAlreadyPlaced(command.order_id)
+    goods = sum(line.quantity * line.unit_price for line in command.lines)
+    charges = sum(charge.quantity * charge.unit_price for charge in command.charges)
+    return [
+        OrderPlaced(
+            order_id=command.order_id,
+            customer_id=command.customer_id,
+            lines=command.lines,
+            charges=command.charges,
+            total=Money(goods + charges, command.currency, command.exponent),
+            address=command.address,
+            payment_method=command.payment_method,
+            placed_at=command.placed_at,
+            reference=command.reference,
+        )
+    ]
+
+
+def confirm(order: Order, command: ConfirmOrder) -> list[Event]:
+    if order.status == "confirmed":
+        return []
+    if order.status != "placed":
+        raise OrderNotOpen(f"{command.order_id} is {order.status}.")
+    return [OrderConfirmed(command.order_id)]
+
+
+def cancel(order: Order, command: CancelOrder) -> list[Event]:
+    if order.status == "new":
+        raise OrderNotFound(command.order_id)
+    if order.status == "cancelled":
+        return []
+    if order.status != "placed":
+        raise OrderNotOpen(f"{command.order_id} is {order.status}.")
+    return [OrderCancelled(command.order_id, command.reason)]
+
+
+def placed(order: Order, event: OrderPlaced) -> Order:
+    return Order("placed", event.customer_id)
+
+
+ORDER = Aggregate(
+    category="order",
+    identity="order_id",
+    initial=Order(),
+    decide={
+        ImportOrder: import_,
+        ConfirmOrder: confirm,
+        CancelOrder: cancel,
+    },
+    evolve={
+        OrderPlaced: placed,
+        OrderConfirmed: lambda order, event: replace(order, status="confirmed"),
+        OrderCancelled: lambda order, event: replace(order, status="cancelled"),
+    },
+)

@@ -1,0 +1,77 @@
+"""Placing an order: decided over the order and the catalogue's products, so that prices are the shop's own."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from eventstore.aggregate import Decided, Decision, Refusal, stream_name
+from eventstore.money import Money
+
+from .catalogue import PRODUCT, Product, ProductNotOffered
+from .commands import Item, PlaceOrder
+from .events import OrderLine, OrderPlaced
+from .order import ORDER, OrderAlreadyPlaced
+
+
+class PriceChanged(Refusal):
+    """The customer saw another price than the catalogue's."""
+
+
+class MixedCurrencies(Refusal):
+    """The products are not all priced in one currency and unit; order them apart."""
+
+
+class EmptyOrder(Refusal):
+    """An order has at least one item."""
+
+
+def streams(command: PlaceOrder) -> Sequence[str]:
+    return [_order(command), *dict.fromkeys(_product(item.sku) for item in command.items)]
+
+
+def place(states: Mapping[str, Any], command: PlaceOrder) -> Decided:
+    if states[_order(command)].status != "new":
+        raise OrderAlreadyPlaced(command.order_id)
+    if not command.items:
+        raise EmptyOrder(command.order_id)
+    prices = [_price(states[_product(item.sku)], item) for item in command.items]
+    if len({(price.currency, price.exponent) for price in prices}) > 1:
+        raise MixedCurrencies(command.order_id)
+    lines = tuple(
+        OrderLine(item.sku, states[_product(item.sku)].name, item.quantity, price.amount)
+        for item, price in zip(command.items, prices, strict=True)
+    )
+    return {_order(command): [_placed(command, lines, prices[0])]}
+
+
+def _price(product: Product, item: Item) -> Money:
+    if not product.offered or product.price is None:
+        raise ProductNotOffered(item.sku)
+    if item.seen is not None and item.seen != product.price:
+        raise PriceChanged(f"{item.sku} costs {product.price}, not {item.seen}.")
+    return product.price
+
+
+def _placed(command: PlaceOrder, lines: tuple[OrderLine, ...], unit: Money) -> OrderPlaced:
+    return OrderPlaced(
+        order_id=command.order_id,
+        customer_id=command.customer_id,
+        lines=lines,
+        charges=(),
+        total=unit.of(sum(line.quantity * line.unit_price for line in lines)),
+        address=command.address,
+        payment_method=command.payment_method,
+        placed_at=command.placed_at,
+    )
+
+
+def _order(command: PlaceOrder) -> str:
+    return stream_name(ORDER.category, command.order_id)
+
+
+def _product(sku: str) -> str:
+    return stream_name(PRODUCT.category, sku)
+
+
+DECISIONS = {
+    PlaceOrder: Decision(streams, place),
+}

@@ -1,0 +1,163 @@
+"""Orders in all their details, and the catalogue, folded from events."""
+
+from operator import attrgetter
+
+from eventstore.money import Money
+from eventstore.subscriptions import Projection, Row
+from inventory.events import InventoryReleased, InventoryReservationFailed, InventoryReserved
+from payments.events import (
+    PaymentCompleted,
+    PaymentFailed,
+    PaymentRefunded,
+    PaymentRequested,
+    PaymentVoided,
+    RefundRequested,
+)
+from shipping.events import (
+    ShipmentCancelled,
+    ShipmentCreated,
+    ShipmentDelivered,
+    ShipmentRefused,
+    ShipmentRequested,
+    ShipmentShipped,
+)
+
+from .events import OrderCancelled, OrderConfirmed, OrderPlaced, ProductDelisted, ProductListed, ProductRepriced
+from .models import OrderDetails, ProductView
+
+
+def order_placed(row: Row, event: OrderPlaced) -> Row:
+    return row | {
+        "customer_id": event.customer_id,
+        "reference": event.reference,
+        "status": "PLACED",
+        "total": event.total.amount,
+        "currency": event.total.currency,
+        "exponent": event.total.exponent,
+        "lines": event.lines,
+        "charges": event.charges,
+        "address": event.address,
+        "placed_at": event.placed_at,
+    }
+
+
+def order_confirmed(row: Row, event: OrderConfirmed) -> Row:
+    return row | {"status": "CONFIRMED"}
+
+
+def order_cancelled(row: Row, event: OrderCancelled) -> Row:
+    return row | {"status": "CANCELLED", "reason": event.reason}
+
+
+def payment_requested(row: Row, event: PaymentRequested) -> Row:
+    return row | {"payment_status": "REQUESTED"}
+
+
+def payment_completed(row: Row, event: PaymentCompleted) -> Row:
+    return row | {"payment_status": "COMPLETED"}
+
+
+def payment_failed(row: Row, event: PaymentFailed) -> Row:
+    return row | {"payment_status": "FAILED"}
+
+
+def refund_requested(row: Row, event: RefundRequested) -> Row:
+    return row | {"payment_status": "REFUNDING"}
+
+
+def payment_refunded(row: Row, event: PaymentRefunded) -> Row:
+    return row | {"payment_status": "REFUNDED"}
+
+
+def payment_voided(row: Row, event: PaymentVoided) -> Row:
+    return row | {"payment_status": "VOIDED"}
+
+
+def inventory_reserved(row: Row, event: InventoryReserved) -> Row:
+    return row | {"reservation_status": "RESERVED"}
+
+
+def inventory_failed(row: Row, event: InventoryReservationFailed) -> Row:
+    return row | {"reservation_status": "FAILED"}
+
+
+def inventory_released(row: Row, event: InventoryReleased) -> Row:
+    return row | {"reservation_status": "RELEASED"}
+
+
+def shipment_requested(row: Row, event: ShipmentRequested) -> Row:
+    return row | {"shipment_status": "REQUESTED"}
+
+
+def shipment_created(row: Row, event: ShipmentCreated) -> Row:
+    return row | {"shipment_status": "CREATED", "tracking": event.tracking}
+
+
+def shipment_refused(row: Row, event: ShipmentRefused) -> Row:
+    return row | {"shipment_status": "REFUSED"}
+
+
+def shipment_cancelled(row: Row, event: ShipmentCancelled) -> Row:
+    return row | {"shipment_status": "CANCELLED"}
+
+
+def shipment_shipped(row: Row, event: ShipmentShipped) -> Row:
+    return row | {"shipment_status": "SHIPPED"}
+
+
+def shipment_delivered(row: Row, event: ShipmentDelivered) -> Row:
+    return row | {"shipment_status": "DELIVERED"}
+
+
+def product_listed(row: Row, event: ProductListed) -> Row:
+    return row | {"name": event.name, "offered": True} | _price(event.price)
+
+
+def product_repriced(row: Row, event: ProductRepriced) -> Row:
+    return row | _price(event.price)
+
+
+def product_delisted(row: Row, event: ProductDelisted) -> Row:
+    return row | {"offered": False}
+
+
+def _price(price: Money) -> Row:
+    return {"price": price.amount, "currency": price.currency, "exponent": price.exponent}
+
+
+ORDER_DETAILS = Projection(
+    model=OrderDetails,
+    category="order",
+    key=attrgetter("order_id"),
+    evolve={
+        OrderPlaced: order_placed,
+        OrderConfirmed: order_confirmed,
+        OrderCancelled: order_cancelled,
+        PaymentRequested: payment_requested,
+        PaymentCompleted: payment_completed,
+        PaymentFailed: payment_failed,
+        RefundRequested: refund_requested,
+        PaymentRefunded: payment_refunded,
+        PaymentVoided: payment_voided,
+        InventoryReserved: inventory_reserved,
+        InventoryReservationFailed: inventory_failed,
+        InventoryReleased: inventory_released,
+        ShipmentRequested: shipment_requested,
+        ShipmentCreated: shipment_created,
+        ShipmentRefused: shipment_refused,
+        ShipmentCancelled: shipment_cancelled,
+        ShipmentShipped: shipment_shipped,
+        ShipmentDelivered: shipment_delivered,
+    },
+)
+
+CATALOGUE = Projection(
+    model=ProductView,
+    category="product",
+    key=attrgetter("sku"),
+    evolve={
+        ProductListed: product_listed,
+        ProductRepriced: product_repriced,
+        ProductDelisted: product_delisted,
+    },
+)
