@@ -1,0 +1,105 @@
+"""Which sale a goods credit takes back: of the same customer, SKU and unit price, last sold, first out."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from typing import Literal
+
+from msgspec import Struct
+
+from . import london
+from .classes import LineClass
+from .documents import CreditNote, Document, Order
+from .line import Line
+
+
+class Allocation(Struct, frozen=True, gc=False):
+    """Units of one sale line that one credit line takes back."""
+
+    credit: Line
+    sale: Line
+    units: int
+
+    @property
+    def value(self) -> int:
+        return self.units * self.sale.price
+
+    @property
+    def same_day(self) -> bool:
+        return london.day(self.sale.at) == london.day(self.credit.at)
+
+
+class Match(Struct, frozen=True, gc=False):
+    """One credit line: its sales, latest first, and the units that found none: an exception to report."""
+
+    credit: Line
+    allocations: tuple[Allocation, ...]
+    unmatched: int
+
+    @property
+    def extent(self) -> Literal["full", "partial", "none"]:
+        if not self.allocations:
+            return "none"
+        return "partial" if self.unmatched else "full"
+
+    @property
+    def unmatched_value(self) -> int:
+        return self.unmatched * self.credit.price
+
+
+class Sold(Struct):
+    """A sale line and how much of it has not been credited yet."""
+
+    line: Line
+    units: int
+
+
+class Sales:
+    """The sales so far of known customers. Feed it documents in file order, which is time order."""
+
+    def __init__(self) -> None:
+        self._sold: defaultdict[Key, list[Sold]] = defaultdict(list)
+
+    def remember(self, order: Order) -> None:
+        """A guest's sale is left out: no credit can ask for it."""
+        if order.customer is None:
+            return
+        for line in order.of_class(LineClass.SALE_GOODS):
+            self._sold[_key(line)].append(Sold(line, line.quantity))
+
+    def match(self, note: CreditNote) -> tuple[Match, ...]:
+        """Takes the units; a guest's note has no matches, for nobody knows whose sale it was."""
+        if note.customer is None:
+            return ()
+        return tuple(self._match(credit) for credit in note.of_class(LineClass.CREDIT_GOODS))
+
+    def _match(self, credit: Line) -> Match:
+        allocations = tuple(self._take(credit))
+        return Match(credit, allocations, -credit.quantity - sum(each.units for each in allocations))
+
+    def _take(self, credit: Line) -> Iterator[Allocation]:
+        wanted = -credit.quantity
+        sold = self._sold.get(_key(credit), [])
+        while wanted and sold:
+            units = min(wanted, sold[-1].units)
+            yield Allocation(credit, sold[-1].line, units)
+            wanted -= units
+            sold[-1].units -= units
+            if not sold[-1].units:
+                sold.pop()
+
+
+def matches(documents: Iterable[Document]) -> Iterator[Match]:
+    sales = Sales()
+    for document in documents:
+        match document:
+            case Order():
+                sales.remember(document)
+            case CreditNote():
+                yield from sales.match(document)
+
+
+Key = tuple[str | None, str, int]
+
+
+def _key(line: Line) -> Key:
+    return line.customer, line.sku, line.price

@@ -1,0 +1,43 @@
+"""Time as the shop's clock shows it, and as the log keeps it."""
+
+import re
+from datetime import UTC, date, datetime
+from functools import lru_cache
+from reprlib import repr as shown  # a short form: the file may hold anything
+from zoneinfo import ZoneInfo
+
+from .malformed import BadValue
+
+LONDON = ZoneInfo("Europe/London")
+
+
+@lru_cache(8192)
+def parse(text: str) -> datetime:
+    """In UTC. Of an hour that the clocks repeat in October the first one is meant."""
+    local = _local(text)
+    at = local.astimezone(UTC)
+    if at.astimezone(LONDON).replace(tzinfo=None) != local.replace(tzinfo=None):
+        raise BadValue(f"{shown(text)} is in an hour that the clocks of London skipped")
+    return at
+
+
+def _local(text: str) -> datetime:
+    match = _TIME.fullmatch(text)
+    try:
+        month, day, year, hour, minute = map(int, match.groups() if match else ())
+        return datetime(year, month, day, hour, minute, tzinfo=LONDON)
+    except ValueError:
+        raise BadValue(f"{shown(text)} is not a time written M/D/YYYY H:MM") from None
+
+
+@lru_cache(8192)
+def day(at: datetime) -> date:
+    return at.astimezone(LONDON).date()
+
+
+@lru_cache(8192)
+def month(at: datetime) -> str:
+    return f"{day(at):%Y-%m}"
+
+
+_TIME = re.compile(r"([0-9]{1,2})/([0-9]{1,2})/([0-9]{4}) ([0-9]{1,2}):([0-9]{2})")

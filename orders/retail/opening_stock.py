@@ -1,0 +1,46 @@
+"""What must lie on the shelves before the first movement, as the opening-stock file states it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from msgspec import Struct
+
+from . import values
+from .classes import is_goods
+from .csv_records import records
+from .malformed import BadValue, MalformedLine
+
+HEADER = ("sku", "minimal_opening", "net", "closing", "moves")
+
+
+class OpeningStock(Struct, frozen=True, gc=False):
+    """`units` is the least with which no movement is refused; the rest is what the movements come to."""
+
+    sku: str
+    units: int
+    net: int
+    closing: int
+    moves: int
+
+
+def read(path: Path) -> Iterator[OpeningStock]:
+    seen: set[str] = set()
+    for number, row in records(path, HEADER):
+        try:
+            opening = OpeningStock(values.name(row[0]), *map(values.whole, row[1:]))
+            _refuse_contradictions(opening, seen)
+        except BadValue as error:
+            raise MalformedLine(number, str(error)) from None
+        seen.add(opening.sku)
+        yield opening
+
+
+def _refuse_contradictions(opening: OpeningStock, seen: set[str]) -> None:
+    if opening.sku in seen:
+        raise BadValue(f"SKU {opening.sku} stands in the file twice")
+    if opening.sku != opening.sku.upper() or not is_goods(opening.sku):
+        raise BadValue(f"{opening.sku!r} is not an upper-cased SKU of goods")
+    if opening.units < 0 or opening.closing < 0 or opening.moves < 1:
+        raise BadValue("opening and closing stock must not be negative, and something must have moved")
+    if opening.units + opening.net != opening.closing:
+        raise BadValue(f"{opening.units} at first and {opening.net} net do not close at {opening.closing}")

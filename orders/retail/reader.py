@@ -1,0 +1,68 @@
+"""The lines of an Online Retail file, in its order, each one checked."""
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from . import london, values
+from .csv_records import records
+from .line import Line
+from .malformed import BadValue, MalformedLine
+
+HEADER = (
+    "InvoiceNo",
+    "StockCode",
+    "Description",
+    "Quantity",
+    "InvoiceDate",
+    "UnitPrice",
+    "CustomerID",
+    "Country",
+)
+
+
+def read(path: Path) -> Iterator[Line]:
+    """Streams: whoever must not begin with a bad file reads it once to the end before."""
+    positions: Counter[str] = Counter()
+    latest = datetime.min.replace(tzinfo=UTC)
+    for number, row in records(path, HEADER):
+        try:
+            line = _line(number, row, positions)
+            _refuse_contradictions(line, latest)
+        except BadValue as error:
+            raise MalformedLine(number, str(error)) from None
+        latest = line.at
+        yield line
+
+
+def _line(number: int, row: list[str], positions: Counter[str]) -> Line:
+    invoice, code, description, quantity, at, price, customer, country = row
+    positions[invoice] += 1
+    return Line(
+        number,
+        values.invoice(invoice),
+        positions[invoice],
+        values.name(code),
+        values.description(description),
+        values.whole(quantity),
+        london.parse(at),
+        values.thousandths(price),
+        values.customer(customer),
+        values.name(country),
+    )
+
+
+def _refuse_contradictions(line: Line, latest: datetime) -> None:
+    """What no class of line can take without losing units or money."""
+    if line.at < latest:
+        raise BadValue("its time is before that of the line above, and file order is time order")
+    kind = line.invoice[0]
+    if line.price < 0 and kind != "A":
+        raise BadValue("only a ledger adjustment may have a negative price")
+    if line.quantity == 0:
+        raise BadValue("the quantity is 0")
+    if line.quantity > 0 and kind == "C":
+        raise BadValue("a credit note takes back, so its quantity must be negative")
+    if line.quantity < 0 and line.price and kind not in "AC":
+        raise BadValue("a negative quantity at a price belongs on a credit note")

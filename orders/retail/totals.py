@@ -1,0 +1,101 @@
+"""What a file adds up to, in the shape of the totals expected of it, and where two such differ."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from . import documents, tallies
+from .classes import LineClass
+from .credit_totals import CreditMatching
+from .csv_records import fingerprint
+from .document_totals import Commands, CreditNotes, Orders
+from .documents import Document
+from .stock import StockCount
+
+Totals = dict[str, Any]
+
+
+class Section(Protocol):
+    def add(self, document: Document) -> None: ...
+
+    def totals(self) -> Mapping[str, Any]: ...
+
+
+def of_file(path: Path) -> Totals:
+    totals = of_documents(documents.read(path))  # first: it tells a damaged file by its line
+    return {"source_sha256": fingerprint(path), **totals}
+
+
+def of_documents(documents: Iterable[Document]) -> Totals:
+    """In one pass. Money is in thousandths of a pound."""
+    sections: dict[str, Section] = {
+        "grand": tallies.Grand(),
+        "by_line_class": tallies.by_class(),
+        "orders": Orders(),
+        "credit_notes": CreditNotes(),
+        "credit_matching_LIFO_customer_sku_price": CreditMatching(),
+        "stock": StockCount(),
+        "by_month": tallies.by_month(),
+        "by_country": tallies.by_country(),
+        "commands": Commands(),
+    }
+    for document in documents:
+        for section in sections.values():
+            section.add(document)
+    return _told({name: section.totals() for name, section in sections.items()})
+
+
+def _told(sections: Mapping[str, Mapping[str, Any]]) -> Totals:
+    months = [{"month": month, **tally} for month, tally in sections["by_month"].items()]
+    return {
+        "currency": "GBP",
+        "money_unit": "milli-GBP (1/1000)",
+        **sections,
+        "by_month": months,
+        "identity": _identity(sections["by_line_class"]),
+    }
+
+
+def _identity(by_class: Mapping[str, Any]) -> str:
+    """Orders, credits and ledger make up all the money there is; another sum is another text."""
+    value = sum(by_class[kind]["value_milli_gbp"] for kind in _MONEY)
+    return f"{'+'.join(_MONEY)} == grand.value_milli_gbp ({value})"
+
+
+class Difference(NamedTuple):
+    """None stands for what is not there at all."""
+
+    path: str
+    expected: object
+    actual: object
+
+
+def compare(expected: Mapping[str, Any], actual: Mapping[str, Any]) -> list[Difference]:
+    ours, theirs = dict(_leaves(actual)), dict(_leaves(expected))
+    return [
+        Difference(path, theirs.get(path), ours.get(path))
+        for path in theirs | ours
+        if theirs.get(path) != ours.get(path)
+    ]
+
+
+def _leaves(node: Any, path: str = "") -> Iterator[tuple[str, object]]:
+    match node:
+        case dict():
+            for name, child in node.items():
+                yield from _leaves(child, f"{path}.{name}" if path else name)
+        case list():
+            for index, child in enumerate(node):
+                yield from _leaves(child, f"{path}[{index}]")
+        case _:
+            yield path, node
+
+
+_MONEY = (
+    LineClass.SALE_GOODS,
+    LineClass.SALE_CHARGE,
+    LineClass.FREE_LINE,
+    LineClass.CREDIT_GOODS,
+    LineClass.CREDIT_CHARGE,
+    LineClass.LEDGER_ADJUSTMENT,
+)

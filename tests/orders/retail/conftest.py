@@ -1,0 +1,20 @@
+"""The files that whole-file tests run on: the small one always, the real one where ORDERS_DATA has it."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from .given import RetailFiles
+
+SMALL = Path(__file__).parents[2] / "data" / "online_retail"
+
+
+def _folders() -> list[Path]:
+    data = os.getenv("ORDERS_DATA")
+    return [SMALL, Path(data) / "online_retail"] if data else [SMALL]
+
+
+@pytest.fixture(params=_folders(), ids=["small", "real"][: len(_folders())])
+def files(request: pytest.FixtureRequest) -> RetailFiles:
+    return RetailFiles.of(request.param)
