@@ -75,6 +75,8 @@ DATABASES["default"] |= {
             for name, variable, default in (
                 ("idle_in_transaction_session_timeout", "DATABASE_IDLE_IN_TRANSACTION_TIMEOUT", "10s"),
                 ("lock_timeout", "DATABASE_LOCK_TIMEOUT", "10s"),
+                # Our statements are short and run thousands of times: compiling one costs more than it ever saves.
+                ("jit", "DATABASE_JIT", "off"),
             )
         ),
     },

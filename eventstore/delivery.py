@@ -5,7 +5,7 @@ then on everything that must stay in order behind it, is parked beside the lane 
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from django.db import InterfaceError, OperationalError, transaction
 
@@ -19,6 +19,8 @@ logger = logging.getLogger(__name__)
 
 BATCH = 500
 
+Deliver = Callable[[str, Subscription, Sequence[Message], set[str]], None]
+
 # Not the fault of any message: the whole step is rolled back and taken again.
 PASSING = (OperationalError, InterfaceError, WrongExpectedVersion)
 
@@ -28,16 +30,13 @@ def step(name: str, *, limit: int = BATCH) -> int:
     subscription = registry.subscriptions()[name]
     if isinstance(subscription, Effect):
         return effects.step(name, subscription, limit)
-    with transaction.atomic():
-        claimed = outbox.claim(name)
-        if claimed is None:
-            return 0
-        retried = _retry(name, subscription, limit) if claimed.parked else 0
-        messages = outbox.read(name, claimed, limit)
-        _deliver_in_order(name, subscription, messages, parked=claimed.parked)
-        if messages or claimed.fence > claimed.position:
-            outbox.move(name, messages[-1].position if len(messages) == limit else claimed.fence)
-    return retried + len(messages)
+    try:
+        return _step(name, subscription, limit, deliver=_deliver_trusting)
+    except PASSING:
+        raise
+    except Exception:
+        # Nothing of it is kept. Once more, with a savepoint around every part, to find whose fault it was.
+        return _step(name, subscription, limit, deliver=_deliver)
 
 
 def tell_deadlines() -> int:
@@ -45,9 +44,29 @@ def tell_deadlines() -> int:
         return sagas.tell_deadlines()
 
 
-def _deliver_in_order(name: str, subscription: Subscription, messages: Sequence[Message], *, parked: bool) -> None:
-    keys = {key for message in messages for key in _orders(subscription, message)}
-    _deliver(name, subscription, messages, parking.held(name, keys) if parked and keys else set())
+def _step(name: str, subscription: Subscription, limit: int, *, deliver: Deliver) -> int:
+    with transaction.atomic():
+        claimed = outbox.claim(name)
+        if claimed is None:
+            return 0
+        retried = _retry(name, subscription, limit) if claimed.parked else 0
+        messages = outbox.read(name, claimed, limit)
+        deliver(name, subscription, messages, _held(name, subscription, messages) if claimed.parked else set())
+        if messages or claimed.fence > claimed.position:
+            outbox.move(name, messages[-1].position if len(messages) == limit else claimed.fence)
+    return retried + len(messages)
+
+
+def _held(name: str, subscription: Subscription, messages: Sequence[Message]) -> set[str]:
+    return parking.held(name, {key for message in messages for key in _orders(subscription, message)})
+
+
+def _deliver_trusting(name: str, subscription: Subscription, messages: Sequence[Message], held: set[str]) -> None:
+    """The ordinary course: nothing is parked and nothing fails, so no savepoint is paid for."""
+    if held:
+        _deliver(name, subscription, messages, held)
+    elif messages:
+        _handle(name, subscription, messages)
 
 
 def _deliver(name: str, subscription: Subscription, messages: Sequence[Message], held: set[str]) -> None:

@@ -1,7 +1,9 @@
 """Calls to the outside world: leased in one short transaction, made outside of any, answered in another."""
 
 import logging
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+import time
+from collections.abc import Sequence
+from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -14,6 +16,15 @@ from .store import Owed
 from .subscriptions import Effect
 
 logger = logging.getLogger(__name__)
+
+# A quick provider's answers are waited for, so that they are recorded as one batch; a slow one's are collected later.
+PROMPT_SECONDS = 0.01
+# Calls that wait for a free thread, for each one that has it: a batch is worth more than a short queue.
+QUEUED = 15
+
+
+class LeaseRanOut(Exception):
+    """The call waited so long for its turn that another worker may be making it already; it was not made."""
 
 
 class Call(NamedTuple):
@@ -28,8 +39,10 @@ _under_way: dict[str, list[Call]] = {}
 
 
 def step(name: str, effect: Effect, limit: int) -> int:
-    """Record the answers that came, take in what is new, begin calls; never waits for one. Returns what moved."""
-    return _record(name) + _begin(name, effect, limit)
+    """Record the answers that came, take in what is new, begin calls. Returns how many messages moved."""
+    begun = _begin(name, effect, limit)
+    wait([call.future for call in _under_way.get(name, ())], PROMPT_SECONDS, ALL_COMPLETED)
+    return begun + _record(name)
 
 
 def under_way() -> bool:
@@ -46,8 +59,7 @@ def answered(name: str) -> bool:
 
 
 def _record(name: str) -> int:
-    calls = _under_way.get(name, [])
-    done = [call for call in calls if call.future.done()]
+    done, pending = _sorted_out(_under_way.get(name, []))
     if not done:
         return 0
     answers = [call for call in done if call.future.exception() is None]
@@ -56,14 +68,19 @@ def _record(name: str) -> int:
         ours = parking.settle(name, {call.message.position: call.token for call in answers})
         parking.postpone(name, [_failed(call) for call in failures])
         store.write([], [_answer(name, call) for call in answers if call.message.position in ours])
-    _under_way[name] = [call for call in calls if call not in done]
+    _under_way[name] = pending
     return len(done)
+
+
+def _sorted_out(calls: Sequence[Call]) -> tuple[list[Call], list[Call]]:
+    done = {id(call) for call in calls if call.future.done()}
+    return [call for call in calls if id(call) in done], [call for call in calls if id(call) not in done]
 
 
 def _begin(name: str, effect: Effect, limit: int) -> int:
     with transaction.atomic():
         taken_in = _take_in(name, limit)
-        free = effect.concurrency - len(_under_way.get(name, ()))
+        free = effect.concurrency * (1 + QUEUED) - len(_under_way.get(name, ()))
         due = parking.due(name, free) if free > 0 else []
         if due:
             parking.lease(name, [each.position for each in due], effect.lease)
@@ -90,11 +107,14 @@ def _take_in(name: str, limit: int) -> int:
 
 
 def _call(name: str, effect: Effect, message: Message, due: Due) -> Call:
-    future = _threads(name).submit(_perform, effect, message)
+    expires = time.monotonic() + effect.lease.total_seconds()
+    future = _threads(name).submit(_perform, effect, message, expires)
     return Call(message, due.attempts + 1, future)
 
 
-def _perform(effect: Effect, message: Message) -> Command:
+def _perform(effect: Effect, message: Message, expires: float) -> Command:
+    if time.monotonic() > expires:
+        raise LeaseRanOut(f"The lease of {message.position} ran out before its turn came.")
     if isinstance(message.body, Exception):
         raise message.body
     return effect.perform[type(message.body)](message.body, str(message.id))

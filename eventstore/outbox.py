@@ -83,13 +83,12 @@ def enlist() -> None:
     execute(ENLIST, [list(registry.subscriptions())]).close()
 
 
-def work() -> list[str]:
-    """The lanes that have something to do, in the wiring's order; one query."""
+def work() -> set[str]:
+    """The lanes that have something to do; one query."""
     names = list(registry.subscriptions())
     pairs = [(name, stored) for name in names for stored in hears(name)]
     params = [names, [name for name, _ in pairs], [stored for _, stored in pairs]]
-    with_work = {name for (name,) in rows(WORK, params)}
-    return [name for name in names if name in with_work]
+    return {name for (name,) in rows(WORK, params)}
 
 
 def claim(name: str) -> Claim | None:

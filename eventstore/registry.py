@@ -1,6 +1,6 @@
 """Look things up in the wiring module that settings.EVENTSTORE_WIRING names."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from importlib import import_module
 from typing import Any
@@ -29,6 +29,20 @@ def wiring() -> Any:
 @cache
 def subscriptions() -> Mapping[str, Subscription]:
     return dict(wiring().SUBSCRIPTIONS)
+
+
+def listeners(announced: Iterable[str]) -> set[str]:
+    """The subscriptions that hear any of these event types, or are themselves the topic."""
+    return {lane for each in announced for lane in _listening().get(each, ())}
+
+
+@cache
+def _listening() -> Mapping[str, set[str]]:
+    lanes: dict[str, set[str]] = {name: {name} for name in subscriptions()}
+    for name, subscription in subscriptions().items():
+        for event in subscription.hears:
+            lanes.setdefault(name_of_class(event), set()).add(name)
+    return lanes
 
 
 @cache

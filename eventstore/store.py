@@ -22,6 +22,11 @@ APPEND = "SELECT positions, versions FROM eventstore_append(%s::jsonb, %s::jsonb
 APPEND_OPEN = "SELECT positions, versions FROM eventstore_append_open(%s::jsonb, %s::jsonb)"
 FENCE = "SELECT eventstore_fence()"
 
+_announced: set[str] = set()
+
+LAST_VERSION = 2**31 - 1
+PAGE = 1000
+
 COLUMNS = """
     position, id, stream, version, type, schema_version, data, correlation_id, causation_id, metadata, recorded_at
 """
@@ -39,11 +44,13 @@ READ_BACKWARDS = f"""
     ORDER BY version DESC
     LIMIT %s
 """
+# One look into the index for each stream: as a plain join, the planner may merge the whole index with the list.
 READ_NEWER = f"""
     SELECT {COLUMNS}
     FROM unnest(%s::text[], %s::integer[]) AS known(name, seen)
-    JOIN eventstore_event ON stream = name AND version > seen
-    ORDER BY stream, version
+    CROSS JOIN LATERAL (
+        SELECT * FROM eventstore_event WHERE stream = name AND version > seen ORDER BY version LIMIT {LAST_VERSION}
+    ) AS newer
 """
 READ_LOG = f"""
     SELECT {COLUMNS}
@@ -65,9 +72,6 @@ READ_CORRELATED = f"""
     WHERE correlation_id = %s
     ORDER BY position
 """
-
-LAST_VERSION = 2**31 - 1
-PAGE = 1000
 
 
 class WrongExpectedVersion(Exception):
@@ -204,9 +208,18 @@ def write(events: Sequence[NewEvent], messages: Sequence[Owed] = ()) -> Appended
             positions, versions = cursor.fetchone()
     except DatabaseError as error:
         raise _named(error) from error
+    _announced.update(event.type for event in events)
+    _announced.update(message.topic for message in messages)
     if not events:
         return Appended(0, {})
     return Appended(positions[-1], dict(zip((event.stream for event in events), versions, strict=True)))
+
+
+def take_announced() -> set[str]:
+    """The event types and topics that this process has written since it was last asked; a hint for who delivers."""
+    announced = set(_announced)
+    _announced.clear()
+    return announced
 
 
 def read_stream(
