@@ -37,15 +37,20 @@ def encode(message: msgspec.Struct) -> msgspec.Raw:
     return msgspec.Raw(raw)
 
 
-def decode(
-    cls: type, data: str, schema_version: int, upcasters: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]]
-) -> Any:
-    try:
-        if schema_version in upcasters:
-            return msgspec.convert(_upcast(decode_json(data), schema_version, upcasters), cls)
-        return decoder(cls)(data)
-    except msgspec.MsgspecError as error:
-        raise Undecodable(f"{cls.__name__} cannot be made from what is stored: {error}") from None
+Upcasters = Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]]
+
+
+def reader(cls: type, schema_version: int, upcasters: Upcasters) -> Callable[[str], Any]:
+    """What makes a message of today's class from data stored under that schema version. It raises Undecodable."""
+    make = _upcasting(cls, schema_version, upcasters) if schema_version in upcasters else decoder(cls)
+
+    def read(data: str) -> Any:
+        try:
+            return make(data)
+        except msgspec.MsgspecError as error:
+            raise Undecodable(f"{cls.__name__} cannot be made from what is stored: {error}") from None
+
+    return read
 
 
 @cache
@@ -53,10 +58,12 @@ def decoder(cls: type) -> Callable[[str], Any]:
     return msgspec.json.Decoder(cls).decode
 
 
-def _upcast(
-    data: dict[str, Any], version: int, upcasters: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]]
-) -> dict[str, Any]:
-    while version in upcasters:
-        data = upcasters[version](data)
-        version += 1
-    return data
+def _upcasting(cls: type, schema_version: int, upcasters: Upcasters) -> Callable[[str], Any]:
+    def make(data: str) -> Any:
+        upcasted, version = decode_json(data), schema_version
+        while version in upcasters:
+            upcasted = upcasters[version](upcasted)
+            version += 1
+        return msgspec.convert(upcasted, cls)
+
+    return make

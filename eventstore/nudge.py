@@ -1,25 +1,64 @@
 """Word to the workers that there is something to do. It carries nothing, and losing it costs a second."""
 
 import logging
+import os
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from django.conf import settings
 
 logger = logging.getLogger(__name__)
 
-# A broker that is down must not slow every request: after a failure we are silent for a while.
+# One nudge serves all that was written until it is heard: more of them would only keep the broker busy.
+GAP_SECONDS = 0.01
+# A broker that is down is left alone for a while.
 SILENT_SECONDS = 1.0
-_silent_until = 0.0
+
+_wanted = threading.Event()
+_quiet = threading.local()
+_thread_of_process = 0
 
 
 def send() -> None:
-    global _silent_until
-    if not settings.EVENTSTORE_NUDGE or time.monotonic() < _silent_until:
-        return
+    """Ask for a nudge. It is published by a thread of its own: no request waits for the broker, up or down."""
+    if settings.EVENTSTORE_NUDGE and not getattr(_quiet, "now", False):
+        _ensure_thread()
+        _wanted.set()
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """For who delivers: what it writes itself, it will deliver itself."""
+    _quiet.now = True
+    try:
+        yield
+    finally:
+        _quiet.now = False
+
+
+def _ensure_thread() -> None:
+    global _thread_of_process
+    # A thread does not survive a fork, so each process has its own.
+    if _thread_of_process != os.getpid():
+        _thread_of_process = os.getpid()
+        threading.Thread(target=_publish_for_ever, name="nudge", daemon=True).start()
+
+
+def _publish_for_ever() -> None:
+    while True:
+        _wanted.wait()
+        _wanted.clear()
+        time.sleep(GAP_SECONDS if _publish() else SILENT_SECONDS)
+
+
+def _publish() -> bool:
     from .tasks import deliver  # Celery is loaded only by who nudges
 
     try:
         deliver.apply_async(retry=False)
     except Exception as error:  # noqa: BLE001  whatever the broker's client raises; the poll makes delivery certain
-        _silent_until = time.monotonic() + SILENT_SECONDS
         logger.warning("could not nudge the workers, the poll will: %s", error)
+        return False
+    return True

@@ -5,6 +5,7 @@ from typing import Any
 
 import psycopg
 from django.db import connection
+from psycopg.types.datetime import TimestamptzLoader
 
 
 def execute(sql: str, params: Sequence[Any] = ()) -> Any:
@@ -15,6 +16,8 @@ def execute(sql: str, params: Sequence[Any] = ()) -> Any:
     """
     connection.ensure_connection()
     raw: Any = psycopg.Cursor(connection.connection)
+    # Django's own loader of times is written in Python; a batch holds thousands of them.
+    raw.adapters.register_loader("timestamptz", TimestamptzLoader)
     wrap = connection.make_debug_cursor if connection.queries_logged else connection.make_cursor
     cursor = wrap(raw)
     cursor.execute(sql, params)

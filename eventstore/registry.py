@@ -103,12 +103,17 @@ def decode(name: str, schema_version: int, data: str) -> Any:
 
     Raises UnknownType, or codec.Undecodable when the data does not fit the class.
     """
+    return _reader(name, schema_version)(data)
+
+
+@cache
+def _reader(name: str, schema_version: int) -> Callable[[str], Any]:
     name = getattr(wiring(), "RENAMED", {}).get(name, name)
     try:
         cls = types()[name]
     except KeyError:
         raise UnknownType(f"No class in the wiring is stored as {name!r}.") from None
-    return codec.decode(cls, data, schema_version, upcasters(name))
+    return codec.reader(cls, schema_version, upcasters(name))
 
 
 @cache

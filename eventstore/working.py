@@ -3,8 +3,6 @@
 import time
 from collections.abc import Iterable
 
-from django.db import transaction
-
 from . import delivery, effects, nudge, outbox, registry, store
 from .subscriptions import Projection
 
@@ -17,14 +15,15 @@ CHAIN = 20
 def work(*, seconds: float = TURN_SECONDS) -> int:
     """Deliver for at most about `seconds`; a turn that ends with work left nudges the next one."""
     until, delivered = time.monotonic() + seconds, 0
-    while time.monotonic() < until:
-        if lanes := outbox.work() | _answered():
-            delivered += _round(lanes)
-        elif effects.under_way():
-            effects.wait_for_any(CALL_WAIT_SECONDS)
-        elif not delivery.tell_deadlines():
-            return delivered
-    transaction.on_commit(nudge.send)
+    with nudge.quiet():
+        while time.monotonic() < until:
+            if lanes := outbox.work() | _answered():
+                delivered += _round(lanes)
+            elif effects.under_way():
+                effects.wait_for_any(CALL_WAIT_SECONDS)
+            elif not delivery.tell_deadlines():
+                return delivered
+    nudge.send()
     return delivered
 
 
