@@ -23,6 +23,7 @@ class Aggregate(NamedTuple):
 
     category: first part of its stream names. identity: the field of its commands that names the stream.
     decide: command -> (state, command) -> events. evolve: event -> (state, event) -> state.
+    snapshot_every: for streams that grow long, about how many events may pass until the next snapshot; 0 for none.
     """
 
     category: str
@@ -30,6 +31,7 @@ class Aggregate(NamedTuple):
     initial: State
     decide: Mapping[type[Command], Callable[[Any, Any], Sequence[Event]]]
     evolve: Mapping[type[Event], Callable[[Any, Any], Any]]
+    snapshot_every: int = 0
 
     def stream(self, command: Command) -> str:
         return stream_name(self.category, getattr(command, self.identity))
@@ -39,6 +41,13 @@ class Aggregate(NamedTuple):
 
     def apply(self, state: Any, event: Event) -> Any:
         return self.evolve[type(event)](state, event)
+
+
+class Folded(NamedTuple):
+    """A stream's state as it is at a version."""
+
+    version: int
+    state: Any
 
 
 Decided = Mapping[str, Sequence[Event]]

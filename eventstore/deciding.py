@@ -7,9 +7,8 @@ from typing import NamedTuple
 from django.db import transaction
 
 from . import nudge, registry, states, store
-from .aggregate import Refusal
+from .aggregate import Folded, Refusal
 from .messages import Command, CommandRefused, Event, Message, Metadata, replace
-from .states import Folded
 from .store import Appended, NewEvent, Owed, WrongExpectedVersion
 
 logger = logging.getLogger(__name__)

@@ -9,6 +9,9 @@ from . import codec, registry
 from .messages import Message, Metadata
 from .postgres import execute, rows
 
+# The cursor of who takes snapshots: a lane beside those of the wiring.
+SNAPSHOTS = "eventstore.snapshots"
+
 ENLIST = """
     INSERT INTO eventstore_subscription (name)
     SELECT unnest(%s::text[])
@@ -80,7 +83,7 @@ class Claim(NamedTuple):
 
 def enlist() -> None:
     """Give every subscription of the wiring its cursor, at the beginning of the log."""
-    execute(ENLIST, [list(registry.subscriptions())]).close()
+    execute(ENLIST, [[*registry.subscriptions(), SNAPSHOTS]]).close()
 
 
 def work() -> set[str]:

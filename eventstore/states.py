@@ -1,19 +1,14 @@
 """The folded state of streams: what is remembered, brought up to date by what is newer; one query for any number."""
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
 
 from django.db import transaction
 
-from . import registry, store
+from . import outbox, registry, snapshots, store
+from .aggregate import Folded
 
 REMEMBERED = 20_000
-
-
-class Folded(NamedTuple):
-    version: int
-    state: Any
 
 
 _memory: OrderedDict[str, Folded] = OrderedDict()
@@ -22,9 +17,16 @@ _memory: OrderedDict[str, Folded] = OrderedDict()
 def load(streams: Iterable[str]) -> dict[str, Folded]:
     """Each stream's version and state. Events never change, so what this process remembers is only ever too old."""
     known = {stream: _memory.get(stream) or Folded(0, registry.aggregate_of(stream).initial) for stream in streams}
-    for message in store.read_newer({stream: folded.version for stream, folded in known.items()}):
-        aggregate = registry.aggregate_of(message.stream)
-        known[message.stream] = Folded(message.version, aggregate.apply(known[message.stream].state, message.body))
+    known |= snapshots.load(stream for stream, folded in known.items() if folded.version == 0)
+    behind = {stream: folded.version for stream, folded in known.items()}
+    while behind:
+        page = store.read_newer(behind)
+        for message in page:
+            aggregate = registry.aggregate_of(message.stream)
+            known[message.stream] = Folded(message.version, aggregate.apply(known[message.stream].state, message.body))
+        # Who filled a page may have more; asked again, so that memory stays flat however long a stream is.
+        full = [stream for stream, count in Counter(message.stream for message in page).items() if count == store.PAGE]
+        behind = {stream: known[stream].version for stream in full}
     return known
 
 
@@ -37,6 +39,18 @@ def forget(streams: Iterable[str] | None = None) -> None:
     """Drop what is remembered: after a conflict, and when a test empties the log."""
     for stream in list(_memory) if streams is None else streams:
         _memory.pop(stream, None)
+
+
+def take_snapshots() -> int:
+    """Snapshot the streams that have passed a milestone since the last call; returns how many. The workers do it."""
+    with transaction.atomic():
+        claimed = outbox.claim(outbox.SNAPSHOTS)
+        if claimed is None:
+            return 0
+        due = snapshots.passed_milestones(after=claimed.position, until=claimed.fence)
+        snapshots.save(load(due))
+        outbox.move(outbox.SNAPSHOTS, claimed.fence)
+    return len(due)
 
 
 def _keep(folded: Mapping[str, Folded]) -> None:

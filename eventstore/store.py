@@ -49,7 +49,7 @@ READ_NEWER = f"""
     SELECT {COLUMNS}
     FROM unnest(%s::text[], %s::integer[]) AS known(name, seen)
     CROSS JOIN LATERAL (
-        SELECT * FROM eventstore_event WHERE stream = name AND version > seen ORDER BY version LIMIT {LAST_VERSION}
+        SELECT * FROM eventstore_event WHERE stream = name AND version > seen ORDER BY version LIMIT {PAGE}
     ) AS newer
 """
 READ_LOG = f"""
@@ -241,9 +241,9 @@ def read_backwards(stream: str, *, from_version: int = LAST_VERSION) -> Iterator
         from_version = page[-1][3] - 1
 
 
-def read_newer(streams: Mapping[str, int]) -> Iterator[Message]:
-    """What has come since the version known of each stream; one query for all of them."""
-    return map(recorded, rows(READ_NEWER, [list(streams), list(streams.values())]))
+def read_newer(streams: Mapping[str, int]) -> list[Message]:
+    """What has come since the version known of each stream, at most a page of each; one query for all of them."""
+    return [recorded(row) for row in rows(READ_NEWER, [list(streams), list(streams.values())])]
 
 
 def read_log(*, after: int = 0, until: int | None = None, types: Sequence[str] = ()) -> Iterator[Message]:

@@ -2,9 +2,14 @@
 
 from celery import shared_task
 
-from . import working
+from . import states, working
 
 
 @shared_task(name="eventstore.deliver", ignore_result=True, acks_late=True, expires=30)  # type: ignore[untyped-decorator]
 def deliver() -> None:
     working.work()
+
+
+@shared_task(name="eventstore.take_snapshots", ignore_result=True, acks_late=True, expires=30)  # type: ignore[untyped-decorator]
+def take_snapshots() -> None:
+    states.take_snapshots()

@@ -39,4 +39,5 @@ STOCK = Aggregate(
         StockReserved: lambda stock, event: Stock(stock.available - event.quantity),
         StockReleased: lambda stock, event: Stock(stock.available + event.quantity),
     },
+    snapshot_every=500,
 )

@@ -52,4 +52,5 @@ PRODUCT = Aggregate(
         ProductRepriced: lambda product, event: replace(product, price=event.price),
         ProductDelisted: lambda product, event: replace(product, offered=False),
     },
+    snapshot_every=500,
 )
