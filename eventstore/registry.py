@@ -94,6 +94,16 @@ def upcasters(name: str) -> Mapping[int, Callable[[dict[str, Any]], dict[str, An
     return next((table[name] for table in getattr(wiring(), "UPCASTERS", ()) if name in table), {})
 
 
+def renamed() -> Mapping[str, str]:
+    """Stored names of the past -> today's."""
+    return getattr(wiring(), "RENAMED", {})
+
+
+def compatibilities() -> Iterable[Mapping[str, str]]:
+    """Tables of stored name -> the compatibility that is promised for it."""
+    return getattr(wiring(), "COMPATIBILITY", ())
+
+
 def schema_version_of(name: str) -> int:
     return max(upcasters(name), default=0) + 1
 
@@ -108,7 +118,7 @@ def decode(name: str, schema_version: int, data: str) -> Any:
 
 @cache
 def _reader(name: str, schema_version: int) -> Callable[[str], Any]:
-    name = getattr(wiring(), "RENAMED", {}).get(name, name)
+    name = renamed().get(name, name)
     try:
         cls = types()[name]
     except KeyError:

@@ -1,0 +1,73 @@
+"""manage.py schemas --write|--check|--store: the published schemas of event types, and whether promises are kept."""
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from eventstore import codec, postgres, published, registry, timetravel
+
+FOLDED = 20
+
+PRESENT = """
+    SELECT type, schema_version, count(*)
+    FROM eventstore_event
+    GROUP BY type, schema_version
+    ORDER BY type, schema_version
+"""
+SAMPLE = """
+    SELECT position, stream, data
+    FROM eventstore_event
+    WHERE type = %s AND schema_version = %s
+    ORDER BY position
+    LIMIT %s
+"""
+
+
+class Command(BaseCommand):
+    help = "Write missing schemas, check them against the classes, or check today's classes against the store."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        what = parser.add_mutually_exclusive_group(required=True)
+        what.add_argument("--write", action="store_true", help="write the files of versions that have none")
+        what.add_argument("--check", action="store_true", help="compare classes, released schemas and declared modes")
+        what.add_argument("--store", action="store_true", help="read what the store really holds with today's code")
+        parser.add_argument("--sample", type=int, default=1000, help="with --store: events of each type and version")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if options["write"]:
+            for path in published.write():
+                self.stdout.write(f"wrote {path}")
+        problems = list(self._in_store(options["sample"]) if options["store"] else published.problems())
+        if problems:
+            raise CommandError("\n".join(problems))
+        self.stdout.write("Every schema is as its class, and every promise is kept.")
+
+    def _in_store(self, sample: int) -> Iterator[str]:
+        for type_, version, count in postgres.rows(PRESENT):
+            self.stdout.write(f"{type_} v{version}: {count} events")
+            found = postgres.rows(SAMPLE, [type_, version, sample])
+            yield from _first(_unreadable(type_, version, found))
+            yield from _first(_unfoldable(stream for _, stream, _ in found[:FOLDED]))
+
+
+def _first(problems: Iterator[str]) -> Iterator[str]:
+    """One of a kind is enough to act on."""
+    return islice(problems, 1)
+
+
+def _unreadable(type_: str, version: int, found: Iterable[tuple[int, str, str]]) -> Iterator[str]:
+    for position, _, data in found:
+        try:
+            registry.decode(type_, version, data)
+        except (registry.UnknownType, codec.Undecodable) as error:
+            yield f"{type_} v{version} at position {position}: {error}"
+
+
+def _unfoldable(streams: Iterable[str]) -> Iterator[str]:
+    for stream in streams:
+        try:
+            timetravel.moment(stream)
+        except Exception as error:  # noqa: BLE001  whatever today's code makes of what is stored is what is asked
+            yield f"{stream} cannot be folded: {error!r}"

@@ -1,0 +1,114 @@
+"""The schemas that the repo holds: one folder for each stored type, one set of files for each version ever released."""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from django.conf import settings
+
+from . import compatibility, registry, schemas
+from .schemas import Schema
+
+
+class Release(NamedTuple):
+    """A version of a stored type as the repo has it."""
+
+    name: str
+    version: int
+    avro: Schema
+    example: Schema
+
+
+def folder() -> Path:
+    return Path(settings.EVENTSTORE_SCHEMAS)
+
+
+def write() -> Iterator[Path]:
+    """Write what is missing; a released version is never written again. Yields the new files."""
+    for name in event_types():
+        for path, content in _files(name).items():
+            if not path.exists():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(content)
+                yield path
+
+
+def problems() -> Iterator[str]:
+    """Every way in which classes, released schemas and declared modes do not agree, in sentences."""
+    for name in event_types():
+        yield from _stale(name)
+        yield from _broken_promises(name)
+        yield from _unreadable(name)
+    for path in sorted(folder().glob("*/")):
+        if path.name not in event_types() and path.name not in registry.renamed():
+            yield f"{path.name}: released, and no class is stored under it any more; list it in RENAMED."
+
+
+def released(name: str) -> Sequence[Release]:
+    """All versions of a type, oldest first."""
+    paths = sorted(folder().joinpath(name).glob("v*.avsc"), key=_version_of)
+    return [
+        Release(name, _version_of(path), json.loads(path.read_text()), json.loads(_example_of(path).read_text()))
+        for path in paths
+    ]
+
+
+def event_types() -> Sequence[str]:
+    return sorted(name for table in registry.wiring().EVENTS for name in table)
+
+
+def mode_of(name: str) -> str:
+    return next((table[name] for table in registry.compatibilities() if name in table), compatibility.DEFAULT)
+
+
+def _files(name: str) -> dict[Path, str]:
+    cls, version, place = registry.types()[name], registry.schema_version_of(name), folder() / name
+    return {
+        place / f"v{version}.avsc": _pretty(_avro(name)),
+        place / f"v{version}.schema.json": _pretty(schemas.json_schema(cls)),
+        place / f"v{version}.example.json": _pretty(schemas.example(cls)),
+    }
+
+
+def _stale(name: str) -> Iterator[str]:
+    for path, content in _files(name).items():
+        if not path.exists():
+            yield f"{name}: {path.name} is missing; run manage.py schemas --write."
+        elif path.read_text() != content and path.suffix == ".avsc":
+            change = compatibility.classify(json.loads(path.read_text()), _avro(name))
+            yield (
+                f"{name}: the class is no longer what {path.name} says (the change is {change}); raise its schema "
+                "version by an upcaster, or remove the files if that version was never released."
+            )
+
+
+def _broken_promises(name: str) -> Iterator[str]:
+    version = registry.schema_version_of(name)
+    before = [release.avro for release in released(name) if release.version < version]
+    for why in compatibility.violations(mode_of(name), before, _avro(name)):
+        yield f"{name}: version {version} is declared {mode_of(name)}, but {why}."
+
+
+def _unreadable(name: str) -> Iterator[str]:
+    for release in released(name):
+        try:
+            registry.decode(name, release.version, json.dumps(release.example))
+        except ValueError as error:
+            yield f"{name}: an event of version {release.version} cannot be read any more: {error}"
+
+
+def _avro(name: str) -> Schema:
+    return schemas.avro(registry.types()[name], namespace=name.partition(".")[0])
+
+
+def _version_of(path: Path) -> int:
+    return int(path.name.split(".")[0].removeprefix("v"))
+
+
+def _example_of(path: Path) -> Path:
+    return path.with_name(f"v{_version_of(path)}.example.json")
+
+
+def _pretty(content: Any) -> str:
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
