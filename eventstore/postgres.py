@@ -5,10 +5,11 @@ from typing import Any
 
 import psycopg
 from django.db import connection
+from psycopg import sql
 from psycopg.types.datetime import TimestamptzLoader
 
 
-def execute(sql: str, params: Sequence[Any] = ()) -> Any:
+def execute(statement: str, params: Sequence[Any] = ()) -> Any:
     """Run one statement and return its cursor.
 
     A plain psycopg cursor binds on the server, so a statement is planned once for each connection, where Django's
@@ -20,10 +21,16 @@ def execute(sql: str, params: Sequence[Any] = ()) -> Any:
     raw.adapters.register_loader("timestamptz", TimestamptzLoader)
     wrap = connection.make_debug_cursor if connection.queries_logged else connection.make_cursor
     cursor = wrap(raw)
-    cursor.execute(sql, params)
+    cursor.execute(statement, params)
     return cursor
 
 
-def rows(sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-    with execute(sql, params) as cursor:
+def rows(statement: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    with execute(statement, params) as cursor:
         return list(cursor.fetchall())
+
+
+def compose(template: str, **parts: sql.Composable) -> str:
+    """A statement whose names or literals are put in by psycopg's own quoting, where no parameter can stand."""
+    connection.ensure_connection()
+    return sql.SQL(template).format(**parts).as_string(connection.connection)
