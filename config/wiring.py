@@ -4,6 +4,7 @@ import inventory.commands
 import inventory.events
 import orders.commands
 import orders.events
+import orders.published
 import payments.commands
 import payments.events
 import shipping.commands
@@ -18,6 +19,7 @@ from orders.catalogue import PRODUCT
 from orders.fulfilment import FULFILMENT
 from orders.order import ORDER
 from orders.projections import CATALOGUE, ORDER_DETAILS
+from orders.published import PUBLICATION
 from payments.gateway import GATEWAY
 from payments.payment import PAYMENT
 from payments.projections import PAYMENTS
@@ -33,6 +35,9 @@ COMMANDS = [
     inventory.commands.COMMANDS,
     shipping.commands.COMMANDS,
 ]
+
+# What others are told, apart from our own events.
+PUBLISHED = [orders.published.PUBLISHED]
 
 AGGREGATES = [ORDER, PRODUCT, PAYMENT, STOCK, RESERVATION, SHIPMENT]
 
@@ -53,4 +58,5 @@ SUBSCRIPTIONS = {
     "payments.payments": PAYMENTS,
     "inventory.stock_levels": STOCK_LEVELS,
     "shipping.shipments": SHIPMENTS,
+    "orders.published": PUBLICATION,
 }

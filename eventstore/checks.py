@@ -9,7 +9,7 @@ import msgspec
 from django.core.checks import CheckMessage, Error, register
 
 from . import registry
-from .subscriptions import Commands, Effect, Projection, Saga
+from .subscriptions import Commands, Effect, Projection, Publication, Saga
 
 
 @register()
@@ -72,7 +72,7 @@ def _functions_filed_under_another_message() -> Iterator[Error]:
     tables: list[Any] = [table for aggregate in wiring.AGGREGATES for table in (aggregate.decide, aggregate.evolve)]
     for each in registry.subscriptions().values():
         match each:
-            case Projection(evolve=table) | Saga(react=table) | Effect(perform=table):
+            case Projection(evolve=table) | Saga(react=table) | Effect(perform=table) | Publication(publish=table):
                 tables.append(table)
     for table in tables:
         for message, function in table.items():

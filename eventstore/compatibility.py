@@ -6,7 +6,6 @@ reads new data; FULL, both; the transitive forms hold against every version ther
 
 import json
 from collections.abc import Iterator, Sequence
-
 from typing import Any
 
 from avro.compatibility import ReaderWriterCompatibilityChecker, SchemaCompatibilityType

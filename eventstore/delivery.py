@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 
 from django.db import InterfaceError, OperationalError, transaction
 
-from . import deciding, effects, outbox, parking, projections, registry, sagas
+from . import deciding, effects, outbox, parking, projections, publishing, registry, sagas
 from .messages import Message
 from .parking import Place
 from .store import WrongExpectedVersion
-from .subscriptions import Commands, Effect, Projection, Saga, Subscription
+from .subscriptions import Commands, Effect, Projection, Publication, Saga, Subscription
 
 logger = logging.getLogger(__name__)
 
@@ -100,6 +100,8 @@ def _handle(name: str, subscription: Subscription, messages: Sequence[Message]) 
             projections.project(subscription, messages)
         case Saga():
             sagas.react(name, subscription, messages)
+        case Publication():
+            publishing.publish(subscription, messages)
         case Commands():
             deciding.decide(messages)
 

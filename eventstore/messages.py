@@ -49,6 +49,18 @@ class Event(Value, frozen=True):
     """A domain event: what was decided. Kept for ever under its stored name."""
 
 
+class IntegrationEvent(Value, frozen=True):
+    """What others are told: a contract of its own, apart from the domain events that we decide and fold by."""
+
+
+class EventNotification(IntegrationEvent, frozen=True):
+    """Says that something changed, by its id alone; who cares asks for the rest (Fowler, Event Notification)."""
+
+
+class StateTransfer(IntegrationEvent, frozen=True):
+    """Carries the whole state, so that nobody has to ask back (Fowler, Event-Carried State Transfer)."""
+
+
 class CommandRefused(Event, frozen=True):
     """Told to the saga that owed the command: a decider turned it down. Lives in the outbox, not in the log."""
 

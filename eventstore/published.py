@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from django.conf import settings
 
-from . import compatibility, registry, schemas
+from . import codec, compatibility, registry, schemas
 from .schemas import Schema
 
 
@@ -55,7 +55,7 @@ def released(name: str) -> Sequence[Release]:
 
 
 def event_types() -> Sequence[str]:
-    return sorted(name for table in registry.wiring().EVENTS for name in table)
+    return sorted([*(name for table in registry.wiring().EVENTS for name in table), *registry.published_types()])
 
 
 def mode_of(name: str) -> str:
@@ -63,7 +63,7 @@ def mode_of(name: str) -> str:
 
 
 def _files(name: str) -> dict[Path, str]:
-    cls, version, place = registry.types()[name], registry.schema_version_of(name), folder() / name
+    cls, version, place = _class_of(name), registry.schema_version_of(name), folder() / name
     return {
         place / f"v{version}.avsc": _pretty(_avro(name)),
         place / f"v{version}.schema.json": _pretty(schemas.json_schema(cls)),
@@ -93,13 +93,18 @@ def _broken_promises(name: str) -> Iterator[str]:
 def _unreadable(name: str) -> Iterator[str]:
     for release in released(name):
         try:
-            registry.decode(name, release.version, json.dumps(release.example))
+            read = codec.reader(_class_of(name), release.version, registry.upcasters(name))
+            read(json.dumps(release.example))
         except ValueError as error:
             yield f"{name}: an event of version {release.version} cannot be read any more: {error}"
 
 
 def _avro(name: str) -> Schema:
-    return schemas.avro(registry.types()[name], namespace=name.partition(".")[0])
+    return schemas.avro(_class_of(name), namespace=name.partition(".")[0])
+
+
+def _class_of(name: str) -> type:
+    return registry.published_types().get(name) or registry.types()[name]
 
 
 def _version_of(path: Path) -> int:

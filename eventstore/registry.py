@@ -9,7 +9,7 @@ from django.conf import settings
 
 from . import aggregate, codec
 from .aggregate import Aggregate, Decision
-from .messages import INTERNAL, Command, Event
+from .messages import INTERNAL, Command, Event, IntegrationEvent
 from .subscriptions import Subscription
 
 
@@ -81,6 +81,24 @@ def name_of_class(cls: type[Event | Command]) -> str:
 @cache
 def names() -> Mapping[type[Event | Command], str]:
     return {cls: name for table in _tables() for name, cls in table.items()}
+
+
+def published_name_of(event: IntegrationEvent) -> str:
+    try:
+        return _published_names()[type(event)]
+    except KeyError:
+        raise UnknownType(f"{type(event).__name__} has no name in PUBLISHED of the wiring.") from None
+
+
+@cache
+def published_types() -> Mapping[str, type[IntegrationEvent]]:
+    """What others are told, by its stored name."""
+    return {name: cls for table in getattr(wiring(), "PUBLISHED", ()) for name, cls in table.items()}
+
+
+@cache
+def _published_names() -> Mapping[type[IntegrationEvent], str]:
+    return {cls: name for name, cls in published_types().items()}
 
 
 @cache

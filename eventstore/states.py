@@ -1,6 +1,6 @@
 """The folded state of streams: what is remembered, brought up to date by what is newer; one query for any number."""
 
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 
 from django.db import transaction
@@ -18,15 +18,9 @@ def load(streams: Iterable[str]) -> dict[str, Folded]:
     """Each stream's version and state. Events never change, so what this process remembers is only ever too old."""
     known = {stream: _memory.get(stream) or Folded(0, registry.aggregate_of(stream).initial) for stream in streams}
     known |= snapshots.load(stream for stream, folded in known.items() if folded.version == 0)
-    behind = {stream: folded.version for stream, folded in known.items()}
-    while behind:
-        page = store.read_newer(behind)
-        for message in page:
-            aggregate = registry.aggregate_of(message.stream)
-            known[message.stream] = Folded(message.version, aggregate.apply(known[message.stream].state, message.body))
-        # Who filled a page may have more; asked again, so that memory stays flat however long a stream is.
-        full = [stream for stream, count in Counter(message.stream for message in page).items() if count == store.PAGE]
-        behind = {stream: known[stream].version for stream in full}
+    for message in store.read_newer({stream: folded.version for stream, folded in known.items()}):
+        aggregate = registry.aggregate_of(message.stream)
+        known[message.stream] = Folded(message.version, aggregate.apply(known[message.stream].state, message.body))
     return known
 
 

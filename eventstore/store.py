@@ -1,5 +1,6 @@
 """Append to streams, read a stream, read the log."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -241,9 +242,16 @@ def read_backwards(stream: str, *, from_version: int = LAST_VERSION) -> Iterator
         from_version = page[-1][3] - 1
 
 
-def read_newer(streams: Mapping[str, int]) -> list[Message]:
-    """What has come since the version known of each stream, at most a page of each; one query for all of them."""
-    return [recorded(row) for row in rows(READ_NEWER, [list(streams), list(streams.values())])]
+def read_newer(streams: Mapping[str, int]) -> Iterator[Message]:
+    """What has come since the version known of each stream, in order of each; one query for all of them.
+
+    Streams that fill a page are asked for again, so that memory stays flat however long they are.
+    """
+    while streams:
+        page = rows(READ_NEWER, [list(streams), list(streams.values())])
+        yield from map(recorded, page)
+        counts = Counter(row[2] for row in page)
+        streams = {row[2]: row[3] for row in page if counts[row[2]] == PAGE}
 
 
 def read_log(*, after: int = 0, until: int | None = None, types: Sequence[str] = ()) -> Iterator[Message]:

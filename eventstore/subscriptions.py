@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple
 
-from .messages import Command, Event, State
+from .messages import Command, Event, IntegrationEvent, State
 
 Row = dict[str, Any]
 
@@ -71,6 +71,20 @@ class Effect(NamedTuple):
         return tuple(self.perform)
 
 
+class Publication(NamedTuple):
+    """What others are told of our domain events, put on the event bus.
+
+    publish: event -> (event, history) -> integration events. history: the domain events of its stream up to this one,
+    so that a whole state can be told.
+    """
+
+    publish: Mapping[type[Event], Callable[[Any, Sequence[Event]], Sequence[IntegrationEvent]]]
+
+    @property
+    def hears(self) -> Sequence[type[Event]]:
+        return tuple(self.publish)
+
+
 class Commands(NamedTuple):
     """The lane of the commands owed to one context: the single writer of its aggregates, where nobody else is."""
 
@@ -79,4 +93,4 @@ class Commands(NamedTuple):
         return ()
 
 
-Subscription = Projection | Saga | Effect | Commands
+Subscription = Projection | Saga | Effect | Publication | Commands

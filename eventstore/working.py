@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterable
 
 from . import delivery, effects, nudge, outbox, registry, store
-from .subscriptions import Projection
+from .subscriptions import Projection, Publication
 
 TURN_SECONDS = 5.0
 CALL_WAIT_SECONDS = 0.05
@@ -50,7 +50,7 @@ def _steps(lanes: Iterable[str]) -> int:
 
 
 def _is_reader(name: str) -> bool:
-    return isinstance(registry.subscriptions()[name], Projection)
+    return isinstance(registry.subscriptions()[name], Projection | Publication)
 
 
 def _answered() -> set[str]:
