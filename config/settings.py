@@ -133,6 +133,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = (
 POLL_SECONDS = env.float("POLL_SECONDS", default=1.0)
 CELERY_BEAT_SCHEDULE = {
     "poll": {"task": "eventstore.deliver", "schedule": POLL_SECONDS, "options": {"expires": POLL_SECONDS}},
+    "watch": {"task": "eventstore.watch", "schedule": 5.0, "options": {"expires": 5.0}},
     "snapshots": {"task": "eventstore.take_snapshots", "schedule": 5.0, "options": {"expires": 5.0}},
 }
 

@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from . import states, working
+from . import states, watching, working
 
 
 @shared_task(name="eventstore.deliver", ignore_result=True, acks_late=True, expires=30)  # type: ignore[untyped-decorator]
@@ -13,3 +13,8 @@ def deliver() -> None:
 @shared_task(name="eventstore.take_snapshots", ignore_result=True, acks_late=True, expires=30)  # type: ignore[untyped-decorator]
 def take_snapshots() -> None:
     states.take_snapshots()
+
+
+@shared_task(name="eventstore.watch", ignore_result=True, acks_late=True, expires=30)  # type: ignore[untyped-decorator]
+def watch() -> None:
+    watching.warn()
