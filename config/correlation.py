@@ -1,5 +1,6 @@
 """Every request is a business transaction of its own, or goes on with the one that the client names."""
 
+import logging
 from collections.abc import Callable
 from uuid import UUID
 
@@ -22,6 +23,15 @@ class CorrelationMiddleware:
             response = self.get_response(request)
         response[HEADER] = str(correlation_id)
         return response
+
+
+class CorrelationFilter(logging.Filter):
+    """Gives every log line the business transaction that it belongs to."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        bound = context.bound_now()
+        record.correlation_id = str(bound.correlation_id) if bound else "-"
+        return True
 
 
 def _given(request: HttpRequest) -> UUID | None:

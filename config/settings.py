@@ -1,5 +1,6 @@
 """Every setting, read once from the environment; but for the launcher in config/local, nothing else reads it."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import environ
@@ -12,6 +13,14 @@ SECRET_KEY = env.str("SECRET_KEY", default="not-secret-only-for-development" if 
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 
+# Set where TLS ends in front of us: plain HTTP is sent away, cookies and the browser keep to HTTPS.
+HTTPS = env.bool("HTTPS", default=False)
+SECURE_SSL_REDIRECT = SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+SECURE_HSTS_SECONDS = 365 * 24 * 3600 if HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
+SECURE_REDIRECT_EXEMPT = [r"^health/"]
+
 INSTALLED_APPS = [
     "django.contrib.admin",
     "django.contrib.auth",
@@ -23,7 +32,6 @@ INSTALLED_APPS = [
     "pgtrigger",
     "rest_framework",
     "knox",
-    "drf_standardized_errors",
     "eventstore",
     "orders",
     "payments",
@@ -44,6 +52,8 @@ MIDDLEWARE = [
 ]
 
 ROOT_URLCONF = "config.urls"
+# Each side of the API can be deployed alone.
+API_SIDES = env.list("API_SIDES", default=["commands", "queries"])
 WSGI_APPLICATION = "config.wsgi.application"
 ASGI_APPLICATION = "config.asgi.application"
 TEMPLATES = [
@@ -90,13 +100,21 @@ STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / ".static"
 
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["knox.auth.TokenAuthentication"],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["config.api.bearer.BearerAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["eventstore.api.parsers.StrictJSONParser"],
     "EXCEPTION_HANDLER": "config.problems.exception_handler",
+    "DEFAULT_THROTTLE_CLASSES": ["rest_framework.throttling.UserRateThrottle"],
+    # Counted by each process for itself; no rate is no limit.
+    "DEFAULT_THROTTLE_RATES": {
+        "user": env.str("THROTTLE_USER", default="") or None,
+        "login": env.str("THROTTLE_LOGIN", default="20/min") or None,
+    },
+    # How many proxies of our own stand in front; with none, nobody's X-Forwarded-For is believed.
+    "NUM_PROXIES": env.int("NUM_PROXIES", default=0),
 }
-REST_KNOX = {"AUTH_HEADER_PREFIX": "Bearer", "TOKEN_TTL": None}
+REST_KNOX = {"AUTH_HEADER_PREFIX": "Bearer", "TOKEN_TTL": timedelta(days=env.int("TOKEN_DAYS", default=30))}
 
 EVENTSTORE_WIRING = "config.wiring"
 EVENTSTORE_EVENT_BUS = "eventstore.eventbus.InProcessBus"
@@ -140,7 +158,8 @@ CELERY_BEAT_SCHEDULE = {
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "filters": {"correlation": {"()": "config.correlation.CorrelationFilter"}},
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s [%(correlation_id)s] %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["correlation"]}},
     "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", default="INFO")},
 }

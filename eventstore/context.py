@@ -16,6 +16,11 @@ def current() -> Metadata:
     return _current.get() or Metadata(correlation_id=uuid7())
 
 
+def bound_now() -> Metadata | None:
+    """What is bound, if anything is."""
+    return _current.get()
+
+
 @contextmanager
 def bound(metadata: Metadata) -> Iterator[Metadata]:
     token = _current.set(metadata)

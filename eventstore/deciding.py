@@ -53,9 +53,23 @@ class Deciding:
             states.forget([error.stream])
             raise
         states.remember(self.folded)
+        transaction.on_commit(self._log)
         if self.events or self.owed:
             transaction.on_commit(nudge.send)
         return appended
+
+    def _log(self) -> None:
+        if logger.isEnabledFor(logging.DEBUG):
+            for event in self.events:
+                logger.debug(
+                    "%s@%s %s by %s correlation=%s cause=%s",
+                    event.stream,
+                    event.version,
+                    event.type,
+                    event.metadata.get("command", "?"),
+                    event.correlation_id,
+                    event.causation_id or "-",
+                )
 
     def _keep(self, stream: str, events: Sequence[Event], metadata: Metadata) -> None:
         if not events:

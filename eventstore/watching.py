@@ -42,7 +42,7 @@ def warn() -> None:
     """Name each of them in the log; idle_in_transaction_session_timeout is what cuts them off."""
     for holder in fence_holders():
         logger.warning(
-            "backend %s (%s, %s) appended %.1f s ago and has not committed: no lane sees what came after. Its query: %s",
+            "backend %s (%s, %s) began to append %.1f s ago and has not committed; no lane sees what is newer: %s",
             holder.pid,
             holder.application or "unnamed",
             holder.state,
