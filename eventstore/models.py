@@ -179,6 +179,24 @@ class SagaState(models.Model):
         return f"{self.saga} {self.key}: {self.status}"
 
 
+class OperatorAction(models.Model):
+    """What a person did to the machinery by hand, when and why. Only ever added to."""
+
+    at = models.DateTimeField(db_default=Now())
+    who = models.TextField()
+    action = models.TextField()
+    subject = models.TextField()
+    reason = models.TextField(db_default="")
+    details = models.JSONField(default=dict)
+
+    class Meta:
+        db_table = "eventstore_operator_action"
+        indexes = [models.Index(fields=["subject", "id"], name="eventstore_action_subject")]
+
+    def __str__(self) -> str:
+        return f"{self.who} {self.action} {self.subject}"
+
+
 class ReadModel(models.Model):
     """Mother of read models: every row says where it stands.
 

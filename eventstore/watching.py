@@ -12,7 +12,7 @@ PATIENCE = timedelta(seconds=2)
 
 HOLDERS = """
     SELECT activity.pid, activity.usename, activity.application_name, activity.state, activity.query,
-           extract(epoch FROM clock_timestamp() - activity.xact_start)
+           extract(epoch FROM clock_timestamp() - activity.xact_start)::double precision
     FROM pg_locks AS held
     JOIN pg_stat_activity AS activity USING (pid)
     WHERE held.locktype = 'advisory' AND held.objsubid = 1 AND held.granted
@@ -35,7 +35,7 @@ class Holder(NamedTuple):
 
 
 def fence_holders(*, longer_than: timedelta = PATIENCE) -> list[Holder]:
-    return [Holder(*row[:5], float(row[5])) for row in rows(HOLDERS, [longer_than])]
+    return [Holder(*row) for row in rows(HOLDERS, [longer_than])]
 
 
 def warn() -> None:

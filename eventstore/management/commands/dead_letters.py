@@ -1,0 +1,86 @@
+"""manage.py dead_letters list|show|retry|discard: messages that a handler could not take."""
+
+import getpass
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from eventstore import codec, dead_letters, operating
+from eventstore.dead_letters import Letter
+
+
+class Command(BaseCommand):
+    help = "List, look into, retry or discard messages that are parked beside their lane."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        actions = parser.add_subparsers(dest="what", required=True)
+        for what, words in (
+            ("list", "what is parked"),
+            ("show", "one with its message and traceback"),
+            ("retry", "try again now, with today's code"),
+            ("discard", "take away for good"),
+        ):
+            action = actions.add_parser(what, help=words)
+            action.add_argument("subscription", nargs="?" if what == "list" else None)
+            if what != "list":
+                action.add_argument("positions", nargs="*", type=int, help="none: all that match")
+            action.add_argument("--key", help="only what has this key: an order, a stream")
+            action.add_argument("--status", choices=dead_letters.SHOWN, action="append")
+            action.add_argument("--json", action="store_true")
+            if what in ("retry", "discard"):
+                action.add_argument("--reason", default="", required=what == "discard")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            getattr(self, f"_{options['what']}")(options)
+        except (dead_letters.NotParked, operating.ReasonMissing) as error:
+            raise CommandError(str(error)) from error
+
+    def _list(self, options: dict[str, Any]) -> None:
+        found = _matching(options)
+        if options["json"]:
+            self.stdout.write(codec.encode_json([letter._asdict() for letter in found]).decode())
+            return
+        for letter in found:
+            self.stdout.write(
+                f"{letter.subscription} {letter.position} {letter.key} {letter.status} "
+                f"attempts={letter.attempts} {letter.error}"
+            )
+        if not found:
+            self.stdout.write("Nothing is parked.")
+
+    def _show(self, options: dict[str, Any]) -> None:
+        for letter in _matching(options):
+            message = dead_letters.message_of(letter)
+            shown = letter._asdict() | {"type": message.type, "stream": message.stream, "message": _body(message.body)}
+            if options["json"]:
+                self.stdout.write(codec.encode_json(shown).decode())
+                continue
+            for name, value in shown.items():
+                self.stdout.write(f"{name}: {value}")
+
+    def _retry(self, options: dict[str, Any]) -> None:
+        positions = options["positions"] or [letter.position for letter in _matching(options)]
+        count = dead_letters.retry(options["subscription"], positions, who=getpass.getuser(), reason=options["reason"])
+        self.stdout.write(f"{count} will be tried again; what waits behind them follows in order.")
+
+    def _discard(self, options: dict[str, Any]) -> None:
+        positions = options["positions"] or [letter.position for letter in _matching(options)]
+        count = dead_letters.discard(
+            options["subscription"], positions, who=getpass.getuser(), reason=options["reason"]
+        )
+        self.stdout.write(f"{count} discarded.")
+
+
+def _matching(options: dict[str, Any]) -> list[Letter]:
+    found = dead_letters.letters(
+        subscription=options["subscription"], key=options["key"], statuses=options["status"] or dead_letters.SHOWN
+    )
+    wanted = options.get("positions")
+    return [letter for letter in found if not wanted or letter.position in wanted]
+
+
+def _body(body: Any) -> Any:
+    return (
+        f"{type(body).__name__}: {body}" if isinstance(body, Exception) else codec.decode_json(codec.encode_json(body))
+    )
