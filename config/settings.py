@@ -116,6 +116,9 @@ REST_FRAMEWORK = {
 }
 REST_KNOX = {"AUTH_HEADER_PREFIX": "Bearer", "TOKEN_TTL": timedelta(days=env.int("TOKEN_DAYS", default=30))}
 
+# "orchestration" or "choreography": see PROCESSES in config/wiring.py.
+ORDER_PROCESS = env.str("ORDER_PROCESS", default="orchestration")
+
 EVENTSTORE_WIRING = "config.wiring"
 EVENTSTORE_EVENT_BUS = "eventstore.eventbus.InProcessBus"
 EVENTSTORE_SCHEMAS = BASE_DIR / "schemas"

@@ -1,8 +1,17 @@
 """Who answers a request."""
 
+from django.conf import settings
 from django.contrib import admin
-from django.urls import path
+from django.urls import include, path
 
 urlpatterns = [
+    path("health/", include("config.api.health")),
+    path("api/auth/", include("config.api.auth")),
+    *(path(f"api/{side}/", include(f"config.api.{side}")) for side in settings.API_SIDES),
     path("admin/", admin.site.urls),
 ]
+
+handler400 = "config.problems.bad_request"
+handler403 = "config.problems.permission_denied"
+handler404 = "config.problems.not_found"
+handler500 = "config.problems.server_error"

@@ -1,14 +1,20 @@
 """Who decides a command, who hears an event: what config/urls.py is to requests, this is to messages."""
 
+from django.conf import settings
+
 import inventory.commands
 import inventory.events
+import inventory.policies
 import orders.commands
 import orders.events
+import orders.policies
 import orders.published
 import payments.commands
 import payments.events
+import payments.policies
 import shipping.commands
 import shipping.events
+import shipping.policies
 from eventstore.subscriptions import Commands
 from inventory import reservation
 from inventory.projections import STOCK_LEVELS
@@ -17,6 +23,7 @@ from inventory.stock import STOCK
 from orders import placing
 from orders.catalogue import PRODUCT
 from orders.fulfilment import FULFILMENT
+from orders.history import HISTORY_IMPORT
 from orders.order import ORDER
 from orders.projections import CATALOGUE, ORDER_DETAILS
 from orders.published import PUBLICATION
@@ -39,14 +46,27 @@ COMMANDS = [
 # What others are told, apart from our own events.
 PUBLISHED = [orders.published.PUBLISHED]
 
-AGGREGATES = [ORDER, PRODUCT, PAYMENT, STOCK, RESERVATION, SHIPMENT]
+AGGREGATES = [ORDER, PRODUCT, HISTORY_IMPORT, PAYMENT, STOCK, RESERVATION, SHIPMENT]
 
 # Decided over several streams at once.
 DECISIONS = [placing.DECISIONS, reservation.DECISIONS]
 
+# How an order goes through: one saga that conducts, or each context by what it hears of the others.
+PROCESSES = {
+    "orchestration": {
+        "orders.fulfilment": FULFILMENT,
+    },
+    "choreography": {
+        "orders.policy": orders.policies.POLICY,
+        "payments.policy": payments.policies.POLICY,
+        "inventory.policy": inventory.policies.POLICY,
+        "shipping.policy": shipping.policies.POLICY,
+    },
+}
+
 # The names are kept beside cursors in the database; renaming one needs a migration.
 SUBSCRIPTIONS = {
-    "orders.fulfilment": FULFILMENT,
+    **PROCESSES[settings.ORDER_PROCESS],
     "payments": Commands(),
     "payments.gateway": GATEWAY,
     "inventory": Commands(),

@@ -9,7 +9,7 @@ from django.db import transaction
 from . import context, nudge, registry, store
 from .deciding import Deciding, Request
 from .messages import Command, Event, Metadata, replace
-from .store import Appended, WrongExpectedVersion
+from .store import Appended, Owed, WrongExpectedVersion
 
 logger = logging.getLogger(__name__)
 
@@ -33,14 +33,22 @@ def dispatch(command: Command, *, metadata: Metadata | None = None) -> Outcome:
     Raises the decider's Refusal, registry.UnknownCommand, and WrongExpectedVersion after ATTEMPTS lost races.
     """
     request = Request(command, _commanded(command, metadata or context.current()))
-    return _again_on_conflict(lambda: _decide_one(request))
+    outcome = _again_on_conflict(lambda: _decide_one(request))
+    logger.info("%s made %s version %s", request.metadata.command, outcome.stream, outcome.version)
+    return outcome
 
 
 def dispatch_all(commands: Iterable[Command], *, metadata: Metadata | None = None) -> Appended:
     """Decide several commands in order, recorded all or none. The first Refusal refuses all."""
     metadata = metadata or context.current()
-    requests = [Request(command, _commanded(command, metadata)) for command in commands]
-    return _again_on_conflict(lambda: _decide_all(requests))
+    return dispatch_requests([Request(command, metadata) for command in commands])
+
+
+def dispatch_requests(requests: Iterable[Request], *, owing: Iterable[Request] = ()) -> Appended:
+    """As dispatch_all, for commands of several business transactions. owing: put into the outbox by the same append."""
+    decided = [Request(command, _commanded(command, metadata)) for command, metadata in requests]
+    owed = [store.owed(command, metadata=metadata) for command, metadata in owing]
+    return _again_on_conflict(lambda: _decide_all(decided, owed))
 
 
 def owe(commands: Iterable[Command], *, metadata: Metadata | None = None) -> None:
@@ -58,8 +66,9 @@ def _decide_one(request: Request) -> Outcome:
     return Outcome(stream, deciding.folded[stream].version, appended.position, events)
 
 
-def _decide_all(requests: Sequence[Request]) -> Appended:
+def _decide_all(requests: Sequence[Request], owed: Sequence[Owed]) -> Appended:
     deciding = Deciding(requests)
+    deciding.owed += owed
     for index in range(len(requests)):
         deciding.decide(index)
     return deciding.write()

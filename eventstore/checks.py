@@ -1,5 +1,6 @@
 """manage.py check: the wiring is complete and says nothing twice."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
@@ -11,11 +12,14 @@ from django.core.checks import CheckMessage, Error, register
 from . import registry
 from .subscriptions import Commands, Effect, Projection, Publication, Saga
 
+TYPE_NAME = re.compile(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*")
+
 
 @register()
 def check_wiring(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     return [
         *_names_given_twice(),
+        *_names_of_another_form(),
         *_commands_decided_twice_or_never(),
         *_events_without_a_name(),
         *_lanes_without_commands(),
@@ -31,6 +35,12 @@ def _names_given_twice() -> Iterator[Error]:
     for name, count in names.items():
         if count > 1:
             yield Error(f"The stored name {name!r} is given {count} times.", id="eventstore.E001")
+
+
+def _names_of_another_form() -> Iterator[Error]:
+    for name in (*registry.types(), *registry.published_types()):
+        if not TYPE_NAME.fullmatch(name):
+            yield Error(f"The stored name {name!r} is not of the form `context.what_happened`.", id="eventstore.E011")
 
 
 def _commands_decided_twice_or_never() -> Iterator[Error]:
@@ -49,13 +59,19 @@ def _commands_decided_twice_or_never() -> Iterator[Error]:
 def _events_without_a_name() -> Iterator[Error]:
     wiring = registry.wiring()
     evolved = {event for aggregate in wiring.AGGREGATES for event in aggregate.evolve}
-    heard = {event for each in registry.subscriptions().values() for event in each.hears}
+    heard = {event for each in registry.subscriptions().values() for event in each.hears} - _announced()
     for event in (evolved | heard) - set(registry.names()):
         yield Error(f"{event.__name__} has no stored name in EVENTS.", id="eventstore.E004")
     for table in wiring.EVENTS:
         for name, event in table.items():
             if event not in evolved:
                 yield Error(f"No aggregate evolves on {name!r}.", id="eventstore.E005")
+
+
+def _announced() -> set[type]:
+    """Classes of a lane's own contract are named there; a name that nobody stores would be waited for in vain."""
+    contracts = [each.contract for each in registry.subscriptions().values() if isinstance(each, Saga)]
+    return {cls for contract in contracts for name, cls in contract.items() if name in registry.types()}
 
 
 def _lanes_without_commands() -> Iterator[Error]:

@@ -4,8 +4,11 @@ import re
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
+from uuid import UUID
 
 import msgspec
+
+from .messages import Metadata
 
 MAX_BYTES = 1 << 20
 
@@ -53,6 +56,14 @@ def reader(cls: type, schema_version: int, upcasters: Upcasters) -> Callable[[st
     return read
 
 
+def metadata(correlation_id: UUID, causation_id: UUID | None, notes: str) -> Metadata:
+    """What is stored beside an event; notes that only newer code takes are passed over."""
+    known = decode_json(notes)
+    return Metadata(
+        correlation_id, causation_id, known.get("actor", ""), known.get("trace", ""), known.get("command", "")
+    )
+
+
 @cache
 def decoder(cls: type) -> Callable[[str], Any]:
     return msgspec.json.Decoder(cls).decode
@@ -62,8 +73,15 @@ def _upcasting(cls: type, schema_version: int, upcasters: Upcasters) -> Callable
     def make(data: str) -> Any:
         upcasted, version = decode_json(data), schema_version
         while version in upcasters:
-            upcasted = upcasters[version](upcasted)
+            upcasted = _step(cls, upcasters[version], upcasted)
             version += 1
         return msgspec.convert(upcasted, cls)
 
     return make
+
+
+def _step(cls: type, upcast: Callable[[dict[str, Any]], dict[str, Any]], data: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return upcast(data)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise Undecodable(f"an upcaster of {cls.__name__} cannot take what is stored: {error!r}") from error

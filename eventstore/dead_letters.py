@@ -79,7 +79,7 @@ def letters(
 
 def message_of(letter: Letter) -> Message:
     """The message itself, made by today's code; its body is the error when that cannot be."""
-    (message,) = outbox.read_at([letter.position])
+    (message,) = outbox.read_at(letter.subscription, [letter.position])
     return message
 
 

@@ -23,6 +23,8 @@ Deliver = Callable[[str, Subscription, Sequence[Message], set[str]], None]
 
 # Not the fault of any message: the whole step is rolled back and taken again.
 PASSING = (OperationalError, InterfaceError, WrongExpectedVersion)
+# But for this class of OperationalError: what a message holds is too large, for an index above all.
+PROGRAM_LIMIT_EXCEEDED = "54"
 
 
 def step(name: str, *, limit: int = BATCH) -> int:
@@ -32,16 +34,33 @@ def step(name: str, *, limit: int = BATCH) -> int:
         return effects.step(name, subscription, limit)
     try:
         return _step(name, subscription, limit, deliver=_deliver_trusting)
-    except PASSING:
-        raise
-    except Exception:
+    except Exception as error:
+        if _passes(error):
+            raise
         # Nothing of it is kept. Once more, with a savepoint around every part, to find whose fault it was.
         return _step(name, subscription, limit, deliver=_deliver)
+
+
+def attempt(name: str, troubles: list[Exception]) -> int:
+    """A step that keeps its trouble to itself: no lane, whatever is wrong with it, takes the others' turn from them."""
+    try:
+        return step(name)
+    except WrongExpectedVersion as error:
+        logger.info("%s begins again: %s", name, error)
+    except Exception as error:
+        logger.exception("%s could not take its step", name)
+        troubles.append(error)
+    return 0
 
 
 def tell_deadlines() -> int:
     with transaction.atomic():
         return sagas.tell_deadlines()
+
+
+def concerns(subscription: Subscription, message: Message) -> bool:
+    """Whether a parked message is for this subscription; of an event whose type was unknown, that could not be said."""
+    return message.version == 0 or isinstance(message.body, Exception) or type(message.body) in subscription.hears
 
 
 def _step(name: str, subscription: Subscription, limit: int, *, deliver: Deliver) -> int:
@@ -55,6 +74,11 @@ def _step(name: str, subscription: Subscription, limit: int, *, deliver: Deliver
         if messages or claimed.fence > claimed.position:
             outbox.move(name, messages[-1].position if len(messages) == limit else claimed.fence)
     return retried + len(messages)
+
+
+def _passes(error: Exception) -> bool:
+    state = str(getattr(error.__cause__, "sqlstate", None))
+    return isinstance(error, PASSING) and not state.startswith(PROGRAM_LIMIT_EXCEEDED)
 
 
 def _held(name: str, subscription: Subscription, messages: Sequence[Message]) -> set[str]:
@@ -79,16 +103,15 @@ def _deliver(name: str, subscription: Subscription, messages: Sequence[Message],
     try:
         with transaction.atomic():
             _handle(name, subscription, free)
-    except PASSING:
-        raise
     except Exception as error:
+        if _passes(error):
+            raise
         if len(free) > 1:
             half = len(free) // 2
             _deliver(name, subscription, free[:half], held)
             _deliver(name, subscription, free[half:], held)
             return
-        _park(name, subscription, free[0], error)
-        held.update(_orders(subscription, free[0]))
+        held.add(_park(name, subscription, free[0], error))
 
 
 def _handle(name: str, subscription: Subscription, messages: Sequence[Message]) -> None:
@@ -108,15 +131,16 @@ def _handle(name: str, subscription: Subscription, messages: Sequence[Message]) 
 
 def _retry(name: str, subscription: Subscription, limit: int) -> int:
     due = parking.due(name, limit)
-    messages = {message.position: message for message in outbox.read_at([each.position for each in due])}
+    messages = {message.position: message for message in outbox.read_at(name, [each.position for each in due])}
     done: dict[int, int] = {}
     for each in due:
         try:
             with transaction.atomic():
-                _handle(name, subscription, [messages[each.position]])
-        except PASSING:
-            raise
+                if concerns(subscription, messages[each.position]):
+                    _handle(name, subscription, [messages[each.position]])
         except Exception as error:
+            if _passes(error):
+                raise
             attempts = each.attempts + 1
             place = parking.failed(each.position, error, attempts=attempts, token=each.attempts)
             parking.postpone(name, [place])
@@ -127,10 +151,12 @@ def _retry(name: str, subscription: Subscription, limit: int) -> int:
     return len(due)
 
 
-def _park(name: str, subscription: Subscription, message: Message, error: Exception) -> None:
+def _park(name: str, subscription: Subscription, message: Message, error: Exception) -> str:
+    """Returns the key behind which others must wait now; they are woken by it, so they must wait for no other."""
     logger.exception("%s cannot take %s of %s; it is parked", name, message.type, message.stream, exc_info=error)
     key = _key(subscription, message, set())
     parking.park(name, [parking.failed(message.position, error, attempts=1, key=key)])
+    return key
 
 
 def _orders(subscription: Subscription, message: Message) -> tuple[str, ...]:

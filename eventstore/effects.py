@@ -32,7 +32,7 @@ class Call(NamedTuple):
 
     message: Message
     token: int
-    future: Future[Command]
+    future: Future[Owed | None]
 
 
 _under_way: dict[str, list[Call]] = {}
@@ -65,9 +65,12 @@ def _record(name: str) -> int:
     answers = [call for call in done if call.future.exception() is None]
     failures = [call for call in done if call.future.exception() is not None]
     with transaction.atomic():
+        # Who takes in at the same time would see what is settled here, and let its own message wait for it for ever.
+        outbox.hold(name)
         ours = parking.settle(name, {call.message.position: call.token for call in answers})
         parking.postpone(name, [_failed(call) for call in failures])
-        store.write([], [_answer(name, call) for call in answers if call.message.position in ours])
+        given = [call.future.result() for call in answers if call.message.position in ours]
+        store.write([], [answer for answer in given if answer is not None])
     _under_way[name] = pending
     return len(done)
 
@@ -81,10 +84,10 @@ def _begin(name: str, effect: Effect, limit: int) -> int:
     with transaction.atomic():
         taken_in = _take_in(name, limit)
         free = effect.concurrency * (1 + QUEUED) - len(_under_way.get(name, ()))
-        due = parking.due(name, free) if free > 0 else []
+        due = _worth_a_try(name, parking.due(name, free)) if free > 0 else []
         if due:
             parking.lease(name, [each.position for each in due], effect.lease)
-            messages = {message.position: message for message in outbox.read_at([each.position for each in due])}
+            messages = {message.position: message for message in outbox.read_at(name, [each.position for each in due])}
     if due:
         _under_way.setdefault(name, []).extend(_call(name, effect, messages[each.position], each) for each in due)
     return taken_in + len(due)
@@ -106,18 +109,42 @@ def _take_in(name: str, limit: int) -> int:
     return len(messages)
 
 
+def _worth_a_try(name: str, due: Sequence[Due]) -> list[Due]:
+    """All but those that were leased to the last attempt without an answer: they may have killed who called."""
+    spent = [each for each in due if each.status == "leased" and each.attempts >= parking.ATTEMPTS]
+    unanswered = LeaseRanOut("No attempt came back with an answer or an error within its lease.")
+    parking.postpone(
+        name,
+        [parking.failed(each.position, unanswered, attempts=each.attempts, token=each.attempts) for each in spent],
+    )
+    return [each for each in due if each not in spent]
+
+
 def _call(name: str, effect: Effect, message: Message, due: Due) -> Call:
     expires = time.monotonic() + effect.lease.total_seconds()
-    future = _threads(name).submit(_perform, effect, message, expires)
+    future = _threads(name).submit(_perform, name, effect, message, expires)
     return Call(message, due.attempts + 1, future)
 
 
-def _perform(effect: Effect, message: Message, expires: float) -> Command:
+def _perform(name: str, effect: Effect, message: Message, expires: float) -> Owed | None:
+    """The answer, ready to be stored, so that one that cannot be is this call's failure and nobody else's."""
     if time.monotonic() > expires:
         raise LeaseRanOut(f"The lease of {message.position} ran out before its turn came.")
     if isinstance(message.body, Exception):
         raise message.body
-    return effect.perform[type(message.body)](message.body, str(message.id))
+    if type(message.body) not in effect.hears:
+        return None  # of an event whose type was unknown when it was taken in
+    return _answer(name, message, effect.perform[type(message.body)](message.body, str(message.id)))
+
+
+def _answer(name: str, message: Message, command: Command) -> Owed:
+    metadata = Metadata(
+        correlation_id=message.metadata.correlation_id,
+        causation_id=message.id,
+        actor=name,
+        trace=message.metadata.trace,
+    )
+    return store.owed(command, metadata=metadata)
 
 
 @cache
@@ -131,13 +158,3 @@ def _failed(call: Call) -> Place:
     assert error is not None
     logger.warning("%s at %s failed for the %s. time: %r", call.message.type, call.message.position, call.token, error)
     return parking.failed(call.message.position, error, attempts=call.token, token=call.token)
-
-
-def _answer(name: str, call: Call) -> Owed:
-    metadata = Metadata(
-        correlation_id=call.message.metadata.correlation_id,
-        causation_id=call.message.id,
-        actor=name,
-        trace=call.message.metadata.trace,
-    )
-    return store.owed(call.future.result(), metadata=metadata)

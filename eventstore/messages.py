@@ -61,6 +61,10 @@ class StateTransfer(IntegrationEvent, frozen=True):
     """Carries the whole state, so that nobody has to ask back (Fowler, Event-Carried State Transfer)."""
 
 
+class Announced(Event, frozen=True):
+    """Another context's event as we read it: a class of our own that names what we need of it, and no more."""
+
+
 class CommandRefused(Event, frozen=True):
     """Told to the saga that owed the command: a decider turned it down. Lives in the outbox, not in the log."""
 
@@ -71,10 +75,14 @@ class CommandRefused(Event, frozen=True):
 
 
 class DeadlinePassed(Event, frozen=True):
-    """Told to a saga whose step did not answer in time. Lives in the outbox, not in the log."""
+    """Told to a saga whose step did not answer in time. Lives in the outbox, not in the log.
+
+    set_at: position of the message that the saga answered with this deadline; a later answer takes it back.
+    """
 
     key: str
     due_at: datetime
+    set_at: int
 
 
 class Metadata(msgspec.Struct, frozen=True, omit_defaults=True):

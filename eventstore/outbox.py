@@ -1,6 +1,7 @@
 """Cursors over the outbox: claim one, read what lies between it and the fence, move it."""
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 from django.db import transaction
@@ -17,11 +18,19 @@ ENLIST = """
     SELECT unnest(%s::text[])
     ON CONFLICT DO NOTHING
 """
+# The fence may fall back behind a cursor: an appender that was stopped between its look at the sequence and its lock
+# holds an old number. What was passed stays passed.
 CLAIM = """
-    SELECT position, eventstore_fence(), EXISTS (SELECT FROM eventstore_parked WHERE subscription = name)
+    SELECT position, greatest(position, eventstore_fence()), eventstore_has_parked(name)
     FROM eventstore_subscription
     WHERE name = %s AND NOT paused
     FOR UPDATE SKIP LOCKED
+"""
+HOLD = """
+    SELECT
+    FROM eventstore_subscription
+    WHERE name = %s
+    FOR UPDATE
 """
 COLUMNS = """
     outbox.position, coalesce(event.id, outbox.id), outbox.key, coalesce(event.version, 0), outbox.type,
@@ -29,12 +38,13 @@ COLUMNS = """
     event.correlation_id, event.causation_id, coalesce(event.metadata, outbox.metadata),
     coalesce(event.recorded_at, outbox.created_at)
 """
+# A lane reads all but what it is known not to hear: an event of a type that only newer code knows may concern it.
 READ = f"""
     SELECT {COLUMNS}
     FROM eventstore_outbox AS outbox
     LEFT JOIN eventstore_event AS event ON event.position = outbox.position AND outbox.topic = 'event'
     WHERE outbox.position > %s AND outbox.position <= %s
-      AND (outbox.topic = %s OR (outbox.topic = 'event' AND outbox.type = ANY(%s)))
+      AND (outbox.topic = %s OR (outbox.topic = 'event' AND outbox.type <> ALL(%s)))
     ORDER BY outbox.position
     LIMIT %s
 """
@@ -100,12 +110,18 @@ def claim(name: str) -> Claim | None:
     return Claim(*found[0]) if found else None
 
 
+def hold(name: str) -> None:
+    """Wait for the lane's cursor and lock it for this transaction, paused or not."""
+    execute(HOLD, [name]).close()
+
+
 def read(name: str, claimed: Claim, limit: int) -> list[Message]:
-    return [_message(row) for row in rows(READ, [claimed.position, claimed.fence, name, list(hears(name)), limit])]
+    params = [claimed.position, claimed.fence, name, _unheard(name), limit]
+    return [_message(name, row) for row in rows(READ, params)]
 
 
-def read_at(positions: Sequence[int]) -> list[Message]:
-    return [_message(row) for row in rows(READ_AT, [list(positions)])] if positions else []
+def read_at(name: str, positions: Sequence[int]) -> list[Message]:
+    return [_message(name, row) for row in rows(READ_AT, [list(positions)])] if positions else []
 
 
 def move(name: str, position: int) -> None:
@@ -114,31 +130,36 @@ def move(name: str, position: int) -> None:
 
 
 def hears(name: str) -> Sequence[str]:
-    """The stored names of the events that a subscription hears."""
-    return [registry.name_of_class(cls) for cls in registry.subscriptions()[name].hears]
+    """The stored names of the events that a subscription hears, those of the past included."""
+    today = [registry.name_heard(name, cls) for cls in registry.subscriptions()[name].hears]
+    return [*today, *(past for past, now in registry.renamed().items() if now in today)]
 
 
-def _message(row: tuple[Any, ...]) -> Message:
+@cache
+def _unheard(name: str) -> list[str] | None:
+    """The stored names that a subscription does not hear; None for one that hears no events, of whatever type."""
+    heard = hears(name)
+    return [each for each in (*registry.types(), *registry.renamed()) if each not in heard] if heard else None
+
+
+def _message(name: str, row: tuple[Any, ...]) -> Message:
     position, id_, key, version, type_, schema_version, data, correlation_id, causation_id, notes, at = row
-    if version:
-        metadata = Metadata(correlation_id, causation_id, **codec.decode_json(notes))
-    else:
-        metadata = codec.decoder(Metadata)(notes)
+    metadata = codec.metadata(correlation_id, causation_id, notes) if version else codec.decoder(Metadata)(notes)
     return Message(
         position=position,
         id=id_,
         stream=key,
         version=version,
         type=type_,
-        body=_body(type_, schema_version, data),
+        body=_body(name, type_, schema_version, data),
         metadata=metadata,
         recorded_at=at,
     )
 
 
-def _body(type_: str, schema_version: int, data: str) -> Any:
+def _body(name: str, type_: str, schema_version: int, data: str) -> Any:
     """The message, or the error that kept it from being read: delivery parks that one and goes on."""
     try:
-        return registry.decode(type_, schema_version, data)
+        return registry.decode_for(name, type_, schema_version, data)
     except (registry.UnknownType, codec.Undecodable) as error:
         return error

@@ -26,9 +26,10 @@ PARK = """
     )
 """
 DUE = """
-    SELECT position, key, attempts
+    SELECT position, key, attempts, status
     FROM eventstore_parked
     WHERE subscription = %s AND due_at <= now()
+      AND NOT EXISTS (SELECT FROM eventstore_subscription WHERE name = subscription AND paused)
     ORDER BY due_at
     LIMIT %s
     FOR UPDATE SKIP LOCKED
@@ -77,6 +78,7 @@ class Due(NamedTuple):
     position: int
     key: str
     attempts: int
+    status: str
 
 
 class Place(msgspec.Struct, frozen=True):

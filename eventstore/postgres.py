@@ -13,8 +13,9 @@ def execute(statement: str, params: Sequence[Any] = ()) -> Any:
     """Run one statement and return its cursor.
 
     A plain psycopg cursor binds on the server, so a statement is planned once for each connection, where Django's
-    own would be parsed and planned anew each time. Errors and query logging are Django's.
+    own would be parsed and planned anew each time. Errors, query logging and the connection's health are Django's.
     """
+    connection.close_if_health_check_failed()
     connection.ensure_connection()
     raw: Any = psycopg.Cursor(connection.connection)
     # Django's own loader of times is written in Python; a batch holds thousands of them.

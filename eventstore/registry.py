@@ -41,8 +41,19 @@ def _listening() -> Mapping[str, set[str]]:
     lanes: dict[str, set[str]] = {name: {name} for name in subscriptions()}
     for name, subscription in subscriptions().items():
         for event in subscription.hears:
-            lanes.setdefault(name_of_class(event), set()).add(name)
+            lanes.setdefault(name_heard(name, event), set()).add(name)
     return lanes
+
+
+def name_heard(lane: str, cls: type[Event]) -> str:
+    """The stored name of an event that a lane hears: by the wiring, or by the lane's own contract."""
+    announced = {ours: name for name, ours in _contract(lane).items()}
+    return announced.get(cls) or name_of_class(cls)
+
+
+@cache
+def _contract(lane: str) -> Mapping[str, type[Event]]:
+    return getattr(subscriptions().get(lane), "contract", {})
 
 
 @cache
@@ -134,13 +145,26 @@ def decode(name: str, schema_version: int, data: str) -> Any:
     return _reader(name, schema_version)(data)
 
 
+def decode_for(lane: str, name: str, schema_version: int, data: str) -> Any:
+    """As decode, but into the lane's own class where it has a contract for the name."""
+    return _reader_for(lane, name, schema_version)(data)
+
+
 @cache
-def _reader(name: str, schema_version: int) -> Callable[[str], Any]:
+def _reader_for(lane: str, name: str, schema_version: int) -> Callable[[str], Any]:
+    ours = _contract(lane).get(renamed().get(name, name))
+    return _reader(name, schema_version, ours)
+
+
+@cache
+def _reader(name: str, schema_version: int, ours: type[Event] | None = None) -> Callable[[str], Any]:
     name = renamed().get(name, name)
     try:
-        cls = types()[name]
+        cls = ours or types()[name]
     except KeyError:
         raise UnknownType(f"No class in the wiring is stored as {name!r}.") from None
+    if schema_version > schema_version_of(name):
+        raise UnknownType(f"{name!r} is stored under schema version {schema_version}, newer than this code.")
     return codec.reader(cls, schema_version, upcasters(name))
 
 

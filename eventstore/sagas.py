@@ -14,7 +14,7 @@ from .store import Owed
 from .subscriptions import Reaction, Saga
 
 LOAD = """
-    SELECT key, state
+    SELECT key, state, position
     FROM eventstore_saga
     WHERE saga = %s AND key = ANY(%s)
 """
@@ -35,7 +35,7 @@ TAKE_DUE = """
         SELECT id FROM eventstore_saga WHERE deadline_at <= now() ORDER BY deadline_at LIMIT %s
         FOR UPDATE SKIP LOCKED
     )
-    RETURNING saga, key, correlation_id, now()
+    RETURNING saga, key, correlation_id, now(), position
 """
 
 
@@ -49,16 +49,22 @@ class Changed(msgspec.Struct, frozen=True):
 
 
 def react(name: str, saga: Saga, messages: Sequence[Message]) -> None:
-    states = _load(name, saga, {key_of(saga, message) for message in messages})
+    known = _load(name, saga, {key_of(saga, message) for message in messages})
     changed: dict[str, Changed] = {}
     owed: list[Owed] = []
     for message in messages:
         key = key_of(saga, message)
-        reaction = saga.react[type(message.body)](states.get(key, saga.initial), message.body)
-        states[key] = reaction.state
+        state, position = known.get(key, (saga.initial, 0))
+        if _is_of_an_earlier_step(message, position):
+            continue
+        reaction = saga.react[type(message.body)](state, message.body)
+        if reaction.state == state and not reaction.commands and reaction.deadline is None:
+            continue  # an answer out of its turn changes nothing, and leaves the deadline as it is
+        known[key] = reaction.state, message.position
         changed[key] = _changed(key, message, reaction)
         owed += [store.owed(command, metadata=_answering(name, key, message)) for command in reaction.commands]
-    execute(SAVE, [name, codec.encode_json(list(changed.values())).decode()]).close()
+    if changed:
+        execute(SAVE, [name, codec.encode_json(list(changed.values())).decode()]).close()
     store.write([], owed)
 
 
@@ -73,9 +79,14 @@ def tell_deadlines(limit: int = 500) -> int:
     return len(due)
 
 
-def _load(name: str, saga: Saga, keys: set[str]) -> dict[str, Any]:
+def _load(name: str, saga: Saga, keys: set[str]) -> dict[str, tuple[Any, int]]:
     decode = codec.decoder(type(saga.initial))
-    return {key: decode(state) for key, state in rows(LOAD, [name, list(keys)])}
+    return {key: (decode(state), position) for key, state, position in rows(LOAD, [name, list(keys)])}
+
+
+def _is_of_an_earlier_step(message: Message, position: int) -> bool:
+    """A deadline that had passed, but was answered before the saga could hear of it."""
+    return isinstance(message.body, DeadlinePassed) and message.body.set_at != position
 
 
 def _changed(key: str, message: Message, reaction: Reaction) -> Changed:
@@ -103,6 +114,6 @@ def _answering(name: str, key: str, message: Message) -> Metadata:
     )
 
 
-def _passed(saga: str, key: str, correlation_id: UUID, at: datetime) -> Owed:
+def _passed(saga: str, key: str, correlation_id: UUID, at: datetime, set_at: int) -> Owed:
     metadata = Metadata(correlation_id=correlation_id, actor="deadline")
-    return store.word(saga, key, DeadlinePassed(key=key, due_at=at), metadata=metadata)
+    return store.word(saga, key, DeadlinePassed(key=key, due_at=at, set_at=set_at), metadata=metadata)

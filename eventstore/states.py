@@ -48,6 +48,8 @@ def take_snapshots() -> int:
 
 
 def _keep(folded: Mapping[str, Folded]) -> None:
-    _memory.update(folded)
+    for stream, each in folded.items():
+        _memory.pop(stream, None)  # who was used last goes last
+        _memory[stream] = each
     while len(_memory) > REMEMBERED:
         _memory.popitem(last=False)

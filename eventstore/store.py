@@ -1,5 +1,6 @@
 """Append to streams, read a stream, read the log."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -24,6 +25,9 @@ APPEND_OPEN = "SELECT positions, versions FROM eventstore_append_open(%s::jsonb,
 FENCE = "SELECT eventstore_fence()"
 
 _announced: set[str] = set()
+
+# Well below what an index entry may hold, and nothing that a log line or a URL would trip over.
+STREAM_NAME = re.compile(r"[a-z][a-z0-9_]*-[^\x00-\x1f\x7f\ud800-\udfff]{1,200}")
 
 LAST_VERSION = 2**31 - 1
 PAGE = 1000
@@ -85,6 +89,10 @@ class WrongExpectedVersion(Exception):
 
 class EventIdTaken(Exception):
     """An event of this id is in the log already, in another place than this append would give it."""
+
+
+class InvalidStreamName(ValueError):
+    """A stream is called `category-identity`: a word in lower case, and up to 200 printable characters."""
 
 
 class NewEvent(msgspec.Struct, frozen=True):
@@ -163,6 +171,8 @@ def new_events(
     continues: bool = False,
 ) -> list[NewEvent]:
     """Envelopes for one stream. continues: an earlier part of the same write carries the expectation already."""
+    if not STREAM_NAME.fullmatch(stream):
+        raise InvalidStreamName(f"{stream!r} is no name for a stream.")
     notes = {
         name: value
         for name, value in (("actor", metadata.actor), ("trace", metadata.trace), ("command", metadata.command))
@@ -288,7 +298,7 @@ def recorded(row: tuple[Any, ...]) -> Message:
         version=version,
         type=type_,
         body=registry.decode(type_, schema_version, data),
-        metadata=Metadata(correlation_id, causation_id, **codec.decode_json(notes)),
+        metadata=codec.metadata(correlation_id, causation_id, notes),
         recorded_at=at,
     )
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple
 
-from .messages import Command, Event, IntegrationEvent, State
+from .messages import Announced, Command, Event, IntegrationEvent, State
 
 Row = dict[str, Any]
 
@@ -32,7 +32,10 @@ class Projection(NamedTuple):
 
 
 class Reaction(NamedTuple):
-    """What a saga answers. deadline: how long the step may take before DeadlinePassed comes; None takes it away."""
+    """What a saga answers. deadline: how long the step may take before DeadlinePassed comes; None takes it away.
+
+    A reaction that changes nothing leaves the deadline as it is.
+    """
 
     state: State
     commands: Sequence[Command] = ()
@@ -44,11 +47,13 @@ class Saga(NamedTuple):
 
     initial: its state, with a field `status`. key: event -> which process it belongs to.
     react: event -> (state, event) -> Reaction.
+    contract: stored name -> our own class for what another context announces under it (consumer-driven contract).
     """
 
     initial: State
     key: Callable[[Any], str]
     react: Mapping[type[Event], Callable[[Any, Any], Reaction]]
+    contract: Mapping[str, type[Announced]] = {}
 
     @property
     def hears(self) -> Sequence[type[Event]]:

@@ -2,6 +2,9 @@
 
 import time
 from collections.abc import Iterable
+from functools import cache
+
+from django.db import close_old_connections
 
 from . import delivery, effects, nudge, outbox, registry, store
 from .subscriptions import Projection, Publication
@@ -14,7 +17,10 @@ CHAIN = 20
 
 def work(*, seconds: float = TURN_SECONDS) -> int:
     """Deliver for at most about `seconds`; a turn that ends with work left nudges the next one."""
+    _enlist_once()
     until, delivered = time.monotonic() + seconds, 0
+    # Celery keeps a connection over many tasks; one that broke is made anew here.
+    close_old_connections()
     with nudge.quiet():
         while time.monotonic() < until:
             if lanes := outbox.work() | _answered():
@@ -23,8 +29,16 @@ def work(*, seconds: float = TURN_SECONDS) -> int:
                 effects.wait_for_any(CALL_WAIT_SECONDS)
             elif not delivery.tell_deadlines():
                 return delivered
+        # Who is never idle tells them all the same.
+        delivery.tell_deadlines()
     nudge.send()
     return delivered
+
+
+@cache
+def _enlist_once() -> None:
+    """A lane that came with new code, and no migration, has its cursor from the first worker that knows it."""
+    outbox.enlist()
 
 
 def _round(lanes: set[str]) -> int:
@@ -33,20 +47,23 @@ def _round(lanes: set[str]) -> int:
     What a step writes is known here, so nobody is asked for it: the database is asked again only after the round.
     """
     delivered, readers = 0, {name for name in lanes if _is_reader(name)}
-    processes = lanes - readers
+    processes, troubles = lanes - readers, list[Exception]()
     for _ in range(CHAIN):
         if not processes:
             break
         store.take_announced()
-        delivered += _steps(processes)
+        delivered += _steps(processes, troubles)
         told = registry.listeners(store.take_announced()) | _answered()
         readers |= {name for name in told if _is_reader(name)}
         processes = told - readers
-    return delivered + _steps(readers)
+    delivered += _steps(readers, troubles)
+    if troubles:
+        raise troubles[0]
+    return delivered
 
 
-def _steps(lanes: Iterable[str]) -> int:
-    return sum(delivery.step(name) for name in registry.subscriptions() if name in lanes)
+def _steps(lanes: Iterable[str], troubles: list[Exception]) -> int:
+    return sum(delivery.attempt(name, troubles) for name in registry.subscriptions() if name in lanes)
 
 
 def _is_reader(name: str) -> bool:

@@ -76,6 +76,18 @@ class CancelOrder(Command, frozen=True):
     reason: str
 
 
+class AdvanceImport(Command, frozen=True):
+    """Note how much of a file of past invoices is in. import_id: the file's fingerprint.
+
+    after: the documents that were in before; documents, lines: those that are in now.
+    """
+
+    import_id: str
+    after: int
+    documents: int
+    lines: int
+
+
 COMMANDS = {
     "orders.list_product": ListProduct,
     "orders.reprice_product": RepriceProduct,
@@ -84,4 +96,5 @@ COMMANDS = {
     "orders.import_order": ImportOrder,
     "orders.confirm_order": ConfirmOrder,
     "orders.cancel_order": CancelOrder,
+    "orders.advance_import": AdvanceImport,
 }

@@ -61,6 +61,14 @@ class OrderCancelled(Event, frozen=True):
     reason: str
 
 
+class ImportAdvanced(Event, frozen=True):
+    """documents, lines: how many of the file, from its beginning, are in."""
+
+    import_id: str
+    documents: int
+    lines: int
+
+
 EVENTS = {
     "orders.product_listed": ProductListed,
     "orders.product_repriced": ProductRepriced,
@@ -68,4 +76,5 @@ EVENTS = {
     "orders.order_placed": OrderPlaced,
     "orders.order_confirmed": OrderConfirmed,
     "orders.order_cancelled": OrderCancelled,
+    "orders.import_advanced": ImportAdvanced,
 }

@@ -28,6 +28,12 @@ BEGIN
     RETURN least(last, coalesce(floor, last));
 END $$;
 
+-- For who locks a lane: a function looks anew, where the statement that locks may see what was before the lock.
+CREATE FUNCTION eventstore_has_parked(lane text) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN EXISTS (SELECT FROM eventstore_parked WHERE subscription = lane);
+END $$;
+
 CREATE FUNCTION eventstore_append(
     events jsonb, messages jsonb, OUT positions bigint[], OUT versions integer[]
 ) LANGUAGE plpgsql AS $$
@@ -70,7 +76,7 @@ BEGIN
         SELECT array_agg(written.position ORDER BY position), array_agg(written.version ORDER BY position)
         INTO positions, versions FROM written;
 
-        IF coalesce(cardinality(positions), 0) < jsonb_array_length(events) THEN
+        IF positions IS NULL THEN
             -- Either the very same events are there already (then this append is a repeat), or another was first.
             SELECT array_agg(stored.position ORDER BY stored.position), array_agg(stored.version ORDER BY stored.position)
             INTO positions, versions
@@ -79,12 +85,20 @@ BEGIN
             IF coalesce(cardinality(positions), 0) = jsonb_array_length(events) THEN
                 RETURN;
             END IF;
-            SELECT sent.stream, sent.expected, coalesce(max(stored.version), 0) AS actual INTO conflict
+            positions := NULL;
+        END IF;
+
+        IF coalesce(cardinality(positions), 0) < jsonb_array_length(events) THEN
+            -- What of this append was written is visible here, and does not count.
+            SELECT sent.stream, sent.expected, coalesce(last.version, 0) AS actual INTO conflict
             FROM jsonb_to_recordset(events) AS sent(stream text, expected integer)
-            LEFT JOIN eventstore_event stored ON stored.stream = sent.stream
-            WHERE sent.expected IS NOT NULL
-            GROUP BY sent.stream, sent.expected
-            HAVING coalesce(max(stored.version), 0) <> sent.expected
+            LEFT JOIN LATERAL (
+                SELECT stored.version FROM eventstore_event stored
+                WHERE stored.stream = sent.stream AND stored.position <> ALL (coalesce(positions, '{}'))
+                ORDER BY stored.version DESC
+                LIMIT 1
+            ) AS last ON true
+            WHERE sent.expected IS NOT NULL AND sent.expected <> coalesce(last.version, 0)
             LIMIT 1;
             RAISE EXCEPTION 'another writer was first' USING ERRCODE = 'ES001', DETAIL = row_to_json(conflict);
         END IF;
@@ -103,6 +117,7 @@ END $$;
 
 BACKWARD = """
 DROP FUNCTION eventstore_append(jsonb, jsonb);
+DROP FUNCTION eventstore_has_parked(text);
 DROP FUNCTION eventstore_fence();
 DROP SEQUENCE eventstore_position;
 """

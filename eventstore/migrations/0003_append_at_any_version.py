@@ -11,7 +11,10 @@ DECLARE
     resolved jsonb;
 BEGIN
     -- Sorted, so that two appends over the same streams cannot wait for one another.
-    FOR each IN SELECT DISTINCT event->>'stream' AS stream FROM jsonb_array_elements(events) AS event ORDER BY 1 LOOP
+    FOR each IN
+        SELECT DISTINCT event->>'stream' AS stream FROM jsonb_array_elements(events) AS event
+        WHERE (event->>'expected')::integer < 0 ORDER BY 1
+    LOOP
         PERFORM pg_advisory_xact_lock(
             (x'E6'::bigint << 48) | (hashtextextended(each.stream, 0) & ((1::bigint << 48) - 1))
         );
@@ -36,11 +39,12 @@ BEGIN
                 DETAIL = json_build_object('stream', each.stream, 'expected', -2, 'actual', 0);
         END LOOP;
 
+        -- A stream whose version is named keeps it.
         SELECT jsonb_agg(
-            event || jsonb_build_object(
+            CASE WHEN event->'version' <> 'null' THEN event ELSE event || jsonb_build_object(
                 'version', base.version + sent.step,
                 'expected', CASE WHEN sent.step = 1 THEN base.version END
-            ) ORDER BY place
+            ) END ORDER BY place
         ) INTO resolved
         FROM (
             SELECT event, place, row_number() OVER (PARTITION BY event->>'stream' ORDER BY place) AS step

@@ -5,26 +5,25 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('eventstore', '0004_snapshots'),
+        ("eventstore", "0004_snapshots"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='OperatorAction',
+            name="OperatorAction",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('who', models.TextField()),
-                ('action', models.TextField()),
-                ('subject', models.TextField()),
-                ('reason', models.TextField(db_default='')),
-                ('details', models.JSONField(default=dict)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("who", models.TextField()),
+                ("action", models.TextField()),
+                ("subject", models.TextField()),
+                ("reason", models.TextField(db_default="")),
+                ("details", models.JSONField(default=dict)),
             ],
             options={
-                'db_table': 'eventstore_operator_action',
-                'indexes': [models.Index(fields=['subject', 'id'], name='eventstore_action_subject')],
+                "db_table": "eventstore_operator_action",
+                "indexes": [models.Index(fields=["subject", "id"], name="eventstore_action_subject")],
             },
         ),
     ]

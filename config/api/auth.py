@@ -1,0 +1,58 @@
+"""Log in for a token, log out to end it."""
+
+from typing import cast
+
+from django.contrib.auth import authenticate
+from django.contrib.auth.signals import user_logged_in, user_logged_out
+from django.urls import path
+from django.views.decorators.common import no_append_slash
+from knox.models import AuthToken
+from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.throttling import ScopedRateThrottle
+from rest_framework.views import APIView
+
+from eventstore.api.shapes import Shape, Text
+
+from .bearer import unexpired
+
+
+class LoginShape(Shape):
+    username = Text(max_length=150)
+    password = Text(max_length=4096, trim_whitespace=False)
+
+
+class LoginView(APIView):
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+    throttle_classes = (ScopedRateThrottle,)
+    throttle_scope = "login"
+
+    def post(self, request: Request) -> Response:
+        body = LoginShape(data=request.data)
+        body.is_valid(raise_exception=True)
+        user = authenticate(request, **body.validated_data)
+        if user is None:
+            raise AuthenticationFailed("No active account has this username and password.")
+        AuthToken.objects.filter(~unexpired(), user=user).delete()
+        held, token = AuthToken.objects.create(user)
+        user_logged_in.send(type(user), request=request, user=user)
+        return Response({"token": token, "expiry": held.expiry})
+
+    def get_authenticate_header(self, request: Request) -> str:
+        return "Bearer"
+
+
+class LogoutView(APIView):
+    def post(self, request: Request) -> Response:
+        cast(AuthToken, request.auth).delete()
+        user_logged_out.send(type(request.user), request=request, user=request.user)
+        return Response(status=204)
+
+
+urlpatterns = [
+    path("login/", no_append_slash(LoginView.as_view())),
+    path("logout/", no_append_slash(LogoutView.as_view())),
+]

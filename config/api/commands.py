@@ -1,0 +1,27 @@
+"""The command side: every address that changes something."""
+
+from django.urls import path
+
+from inventory.api.commands import AdjustStockView, ReceiveStockView
+from orders.api.commands import (
+    CancelOrderView,
+    DelistProductView,
+    ListProductView,
+    PlaceOrderView,
+    RepriceProductView,
+)
+from payments.api.commands import RefundPaymentView
+from shipping.api.commands import DeliverShipmentView, ShipShipmentView
+
+urlpatterns = [
+    path("orders/", PlaceOrderView.as_view()),
+    path("orders/<key:order_id>/cancel/", CancelOrderView.as_view()),
+    path("products/", ListProductView.as_view()),
+    path("products/<key:sku>/reprice/", RepriceProductView.as_view()),
+    path("products/<key:sku>/delist/", DelistProductView.as_view()),
+    path("stock/<key:sku>/receive/", ReceiveStockView.as_view()),
+    path("stock/<key:sku>/adjust/", AdjustStockView.as_view()),
+    path("payments/<key:order_id>/refund/", RefundPaymentView.as_view()),
+    path("shipments/<key:order_id>/ship/", ShipShipmentView.as_view()),
+    path("shipments/<key:order_id>/deliver/", DeliverShipmentView.as_view()),
+]

@@ -1,0 +1,30 @@
+"""For whoever keeps the processes alive: is this one alive, and can it serve."""
+
+from django.db import DatabaseError, connections
+from django.db.migrations.executor import MigrationExecutor
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.urls import path
+
+from config import problems
+
+
+def live(request: HttpRequest) -> HttpResponse:
+    return JsonResponse({"status": "live"})
+
+
+def ready(request: HttpRequest) -> HttpResponse:
+    """Whether the database answers and is migrated to what this code needs."""
+    try:
+        executor = MigrationExecutor(connections["default"])
+        missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    except DatabaseError:
+        return problems.response(request, 503, "DatabaseUnavailable", "The database does not answer.")
+    if missing:
+        return problems.response(request, 503, "MigrationsMissing", f"{len(missing)} migrations are not applied.")
+    return JsonResponse({"status": "ready"})
+
+
+urlpatterns = [
+    path("live", live),
+    path("ready", ready),
+]

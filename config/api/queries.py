@@ -1,0 +1,19 @@
+"""The query side: every address that tells something."""
+
+from django.urls import path
+
+from inventory.api.queries import StockLevelView
+from orders.api.queries import OrdersView, OrderView, ProductDetailsView, ProductsView
+from orders.queries import get_customer_of
+from payments.api.queries import PaymentDetailsView
+from shipping.api.queries import ShipmentDetailsView
+
+urlpatterns = [
+    path("orders/", OrdersView.as_view()),
+    path("orders/<key:order_id>/", OrderView.as_view()),
+    path("products/", ProductsView.as_view()),
+    path("products/<key:sku>/", ProductDetailsView.as_view()),
+    path("stock/<key:sku>/", StockLevelView.as_view()),
+    path("payments/<key:order_id>/", PaymentDetailsView.as_view(customer_of=get_customer_of)),
+    path("shipments/<key:order_id>/", ShipmentDetailsView.as_view(customer_of=get_customer_of)),
+]

@@ -1,0 +1,144 @@
+"""Every error as problem details (RFC 9457): those of the API, and Django's own."""
+
+import inspect
+import logging
+import re
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from typing import Any, NamedTuple
+
+from django.core.exceptions import PermissionDenied, RequestDataTooBig
+from django.db import InterfaceError, OperationalError
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.views import defaults
+from rest_framework import exceptions
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from eventstore import context
+from eventstore.aggregate import Refusal
+from eventstore.api.faults import Fault, Malformed, inside
+from eventstore.codec import Unstorable
+from eventstore.messages import InvalidMessage
+from eventstore.store import WrongExpectedVersion
+
+logger = logging.getLogger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+MOST_ERRORS = 100
+
+
+class Problem(NamedTuple):
+    """code: stable, the name of the error's class. errors: which parts of the request are at fault."""
+
+    status: int
+    code: str
+    detail: str
+    errors: tuple[Fault, ...] = ()
+    headers: Mapping[str, str] = {}
+
+
+def exception_handler(error: Exception, about: Mapping[str, Any]) -> Response | None:
+    """What the API answers to an error; None for one that nobody has foreseen, which Django logs and passes on."""
+    problem = _problem(error)
+    if problem is None:
+        return None
+    body = _body(about["request"], problem)
+    return Response(body, status=problem.status, headers=dict(problem.headers), content_type=MEDIA_TYPE)
+
+
+def response(request: HttpRequest, status: int, code: str, detail: str) -> HttpResponse:
+    return _response(request, Problem(status, code, detail))
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if isinstance(exception, RequestDataTooBig):
+        return response(request, 413, "BodyTooLarge", "The body is too large.")
+    return response(request, 400, "BadRequest", "The request cannot be understood.")
+
+
+def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if _is_for_people(request):
+        return defaults.permission_denied(request, exception)
+    return response(request, 403, "PermissionDenied", "This is not allowed.")
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if _is_for_people(request):
+        return defaults.page_not_found(request, exception)
+    return response(request, 404, "NotFound", "Nothing has this address.")
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    if _is_for_people(request):
+        return defaults.server_error(request)
+    return response(request, 500, "InternalServerError", "This is our fault. The correlation id says where to look.")
+
+
+def _is_for_people(request: HttpRequest) -> bool:
+    """The admin is read in a browser; everything else by programs."""
+    return request.path.startswith("/admin/")
+
+
+def _problem(error: Exception) -> Problem | None:
+    name = type(error).__name__
+    match error:
+        case Refusal():
+            return Problem(409, error.code, f"{inspect.getdoc(type(error))} {error}")
+        case WrongExpectedVersion():
+            return Problem(409, name, "Others were first, several times over. Try again.", headers={"Retry-After": "1"})
+        case InvalidMessage() | Unstorable():
+            return Problem(400, name, str(error), (Fault("#", str(error), "invalid"),))
+        case Http404():
+            return _problem(exceptions.NotFound())
+        case PermissionDenied():
+            return _problem(exceptions.PermissionDenied())
+        case OperationalError() | InterfaceError():
+            logger.exception("the database failed")
+            return Problem(503, "DatabaseUnavailable", "Try again in a moment.", headers={"Retry-After": "1"})
+        case exceptions.ValidationError():
+            return Problem(400, name, "Some parts of the request are not valid.", tuple(_faults(error.detail, "#")))
+        case Malformed():
+            return Problem(400, name, str(error.detail), error.faults)
+        case exceptions.APIException():
+            return Problem(error.status_code, name, str(error.detail), headers=_headers(error))
+    return None
+
+
+def _headers(error: exceptions.APIException) -> dict[str, str]:
+    given = {"WWW-Authenticate": getattr(error, "auth_header", None), "Retry-After": getattr(error, "wait", None)}
+    return {name: str(value) for name, value in given.items() if value is not None}
+
+
+def _faults(detail: Any, pointer: str) -> Iterator[Fault]:
+    """One for each of DRF's nested errors, which follow the form of the request."""
+    if isinstance(detail, dict):
+        for name, each in detail.items():
+            yield from _faults(each, pointer if name == "non_field_errors" else inside(pointer, name))
+    elif isinstance(detail, list):
+        for index, each in enumerate(detail):
+            yield from _faults(each, pointer if isinstance(each, exceptions.ErrorDetail) else inside(pointer, index))
+    else:
+        yield Fault(pointer, str(detail), detail.code)
+
+
+def _response(request: HttpRequest, problem: Problem) -> HttpResponse:
+    return JsonResponse(_body(request, problem), status=problem.status, content_type=MEDIA_TYPE)
+
+
+def _body(request: HttpRequest | Request, problem: Problem) -> dict[str, Any]:
+    return {
+        "type": f"urn:problem-type:orders:{problem.code}",
+        "title": _title(problem),
+        "status": problem.status,
+        "detail": problem.detail,
+        "instance": request.path,
+        "code": problem.code,
+        "errors": [fault._asdict() for fault in islice(problem.errors, MOST_ERRORS)],
+        "correlation_id": str(context.current().correlation_id),
+    }
+
+
+def _title(problem: Problem) -> str:
+    """The same for all problems of a type: "PriceChanged" is "Price changed"."""
+    return re.sub("(?<=[a-z])(?=[A-Z])", " ", problem.code).capitalize()

@@ -1,0 +1,87 @@
+"""JSON to the letter (RFC 8259, I-JSON of RFC 7493): what Python's reader forgives is refused, and its place named."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import IO, Any, NoReturn
+
+from django.conf import settings
+from rest_framework.parsers import BaseParser
+
+from .faults import BodyTooLarge, Fault, Malformed, inside
+
+DEEPEST = 32
+LARGEST = 2**63 - 1
+
+
+class StrictJSONParser(BaseParser):
+    media_type = "application/json"
+
+    def parse(
+        self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
+    ) -> Any:
+        tree = _read(_body(stream))
+        if fault := next(_faults(tree, "#", 1), None):
+            raise Malformed(fault)
+        return tree
+
+
+def _body(stream: IO[Any]) -> bytes:
+    limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+    body: bytes = stream.read(limit + 1)
+    if len(body) > limit:
+        raise BodyTooLarge(f"The body is larger than {limit} bytes.")
+    return body
+
+
+def _read(body: bytes) -> Any:
+    try:
+        return json.loads(body.decode(), object_pairs_hook=_object, parse_constant=_not_json)
+    except RecursionError:
+        raise Malformed(_too_deep("#")) from None
+    except ValueError as error:
+        raise Malformed(Fault("#", f"This is not JSON in UTF-8: {error}", "not_json")) from None
+
+
+class _Repeating(dict[str, Any]):
+    """An object that has some name twice."""
+
+    def __init__(self, pairs: list[tuple[str, Any]], repeated: str) -> None:
+        super().__init__(pairs)
+        self.repeated = repeated
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) == len(pairs):
+        return found
+    names = [name for name, _ in pairs]
+    return _Repeating(pairs, next(name for name in names if names.count(name) > 1))
+
+
+def _not_json(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not a JSON number")
+
+
+def _faults(value: Any, pointer: str, depth: int) -> Iterator[Fault]:
+    match value:
+        case dict() | list() if depth > DEEPEST:
+            yield _too_deep(pointer)
+        case dict():
+            if isinstance(value, _Repeating):
+                yield Fault(inside(pointer, value.repeated), "This name is given twice.", "repeated")
+            for name, each in value.items():
+                yield from _faults(name, inside(pointer, name), depth)
+                yield from _faults(each, inside(pointer, name), depth + 1)
+        case list():
+            for index, each in enumerate(value):
+                yield from _faults(each, inside(pointer, index), depth + 1)
+        case str() if "\0" in value:
+            yield Fault(pointer, "The character NUL is not allowed.", "null_characters_not_allowed")
+        case str() if not value.isascii() and any("\ud800" <= each <= "\udfff" for each in value):
+            yield Fault(pointer, "A lone surrogate is not a character.", "surrogate_characters_not_allowed")
+        case int() if abs(value) > LARGEST:
+            yield Fault(pointer, "This number does not fit 64 bits.", "too_large")
+
+
+def _too_deep(pointer: str) -> Fault:
+    return Fault(pointer, f"This lies deeper than {DEEPEST} levels.", "too_deep")

@@ -1,0 +1,117 @@
+"""What bodies and answers are made of. A number is a number, a text a text, and what is not known is refused."""
+
+import re
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from django.core.validators import RegexValidator
+from django.urls import register_converter
+from rest_framework import serializers
+
+from eventstore.messages import InvalidMessage
+from eventstore.money import Money
+
+LARGEST_NUMBER = 2**31 - 1
+LARGEST_AMOUNT = 10**12
+
+# What names a stream: short enough for an index, and safe in an address.
+KEY_LENGTH = 64
+KEY = rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{KEY_LENGTH - 1}}}"
+
+
+class Shape(serializers.Serializer):
+    """The members of an object, and no others. makes: what is built of them."""
+
+    makes: ClassVar[type] = dict
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, Mapping) and (unknown := [name for name in data if name not in self.fields]):
+            raise serializers.ValidationError({name: ["This is not known here."] for name in unknown}, "unknown")
+        values = super().to_internal_value(data)
+        try:
+            return self.makes(**values)
+        except InvalidMessage as error:
+            raise serializers.ValidationError({"non_field_errors": [str(error)]}, "invalid") from None
+
+
+class Text(serializers.CharField):
+    def __init__(self, *, max_length: int = 255, **options: Any) -> None:
+        super().__init__(max_length=max_length, **options)
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
+class Key(Text):
+    """A SKU, or any other name of a stream."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.validators.append(
+            RegexValidator(
+                rf"^{KEY}\Z", f"At most {KEY_LENGTH} of letters, digits, '.', '_' and '-', not beginning with a sign."
+            )
+        )
+
+
+class Whole(serializers.IntegerField):
+    """A whole number, said as one: not true, not 1e2, not "12"."""
+
+    def __init__(self, *, min_value: int, max_value: int = LARGEST_NUMBER, **options: Any) -> None:
+        super().__init__(min_value=min_value, max_value=max_value, **options)
+
+    def to_internal_value(self, data: Any) -> int:
+        if type(data) is not int:
+            self.fail("invalid")
+        return data
+
+
+class Digits(Whole):
+    """A whole number in a query parameter, where all is text."""
+
+    def to_internal_value(self, data: Any) -> int:
+        if not re.fullmatch("[0-9]{1,9}", data):
+            self.fail("invalid")
+        return int(data)
+
+
+class MoneyShape(Shape):
+    """amount: an integer in units of which 10 ** exponent make one of the currency (ISO 4217)."""
+
+    makes = Money
+    amount = Whole(min_value=0, max_value=LARGEST_AMOUNT)
+    currency = Text(max_length=3)
+    exponent = Whole(min_value=0, max_value=6, default=2)
+
+
+class Answer(serializers.Serializer):
+    """A row of a read model, with where it stands. version: of its stream. position: in the log."""
+
+    version = serializers.IntegerField()
+    position = serializers.IntegerField()
+
+
+class MoneyOf(serializers.Field):
+    """A row's amount in that column, together with the row's currency and exponent."""
+
+    def __init__(self, column: str) -> None:
+        super().__init__(source="*", read_only=True)
+        self.column = column
+
+    def to_representation(self, value: Any) -> dict[str, Any]:
+        return {"amount": getattr(value, self.column), "currency": value.currency, "exponent": value.exponent}
+
+
+class KeyConverter:
+    regex = KEY
+
+    def to_python(self, value: str) -> str:
+        return value
+
+    def to_url(self, value: str) -> str:
+        return value
+
+
+register_converter(KeyConverter, "key")

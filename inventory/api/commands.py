@@ -1,0 +1,38 @@
+"""Operations receives stock and sets the books right."""
+
+from eventstore.api.commands import CommandView, known
+from eventstore.api.roles import Operations
+from eventstore.api.shapes import LARGEST_NUMBER, Shape, Text, Whole
+from inventory.commands import AdjustStock, ReceiveStock
+from inventory.stock import STOCK
+
+
+class ReceiveStockShape(Shape):
+    quantity = Whole(min_value=1)
+    reference = Text(allow_blank=True, default="")
+
+
+class AdjustStockShape(Shape):
+    """quantity: what is added, or taken away when negative."""
+
+    quantity = Whole(min_value=-LARGEST_NUMBER)
+    reason = Text()
+
+
+class ReceiveStockView(CommandView):
+    permission_classes = [Operations]
+    serializer_class = ReceiveStockShape
+    subject, asked_at = "sku", "/api/queries/stock/"
+
+    def command(self, sku: str, quantity: int, reference: str) -> ReceiveStock:
+        return ReceiveStock(sku, quantity, reference)
+
+
+class AdjustStockView(CommandView):
+    permission_classes = [Operations]
+    serializer_class = AdjustStockShape
+    subject, asked_at = "sku", "/api/queries/stock/"
+
+    def command(self, sku: str, quantity: int, reason: str) -> AdjustStock:
+        known(STOCK.category, sku)
+        return AdjustStock(sku, quantity, reason)

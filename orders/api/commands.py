@@ -1,0 +1,114 @@
+"""Customers place and cancel their orders; operations keeps the catalogue."""
+
+from typing import Any
+
+from django.core.validators import RegexValidator
+from django.utils import timezone
+from rest_framework import serializers
+from rest_framework.exceptions import NotFound
+from uuid_utils.compat import uuid7
+
+from eventstore.api.commands import CommandView, known
+from eventstore.api.roles import Operations, may_touch
+from eventstore.api.shapes import Key, MoneyShape, Shape, Text, Whole
+from eventstore.money import Money
+from orders.catalogue import PRODUCT
+from orders.commands import CancelOrder, DelistProduct, Item, ListProduct, PlaceOrder, RepriceProduct
+from orders.order import ORDER
+from shipping.commands import Address
+
+MOST_ITEMS = 10_000
+
+
+class ItemShape(Shape):
+    """seen: the unit price that the customer saw; the order is refused when it has changed."""
+
+    makes = Item
+    sku = Key()
+    quantity = Whole(min_value=1)
+    seen = MoneyShape(required=False)
+
+
+class AddressShape(Shape):
+    makes = Address
+    name = Text()
+    street = Text()
+    city = Text()
+    postcode = Text(max_length=32, allow_blank=True, default="")
+    country = Text(max_length=2, validators=[RegexValidator(r"^[A-Z]{2}\Z", "Two capital letters (ISO 3166).")])
+
+
+class PlaceOrderShape(Shape):
+    """payment_method: what the payment gateway knows the card by, never the card itself."""
+
+    items = serializers.ListField(child=ItemShape(), min_length=1, max_length=MOST_ITEMS)
+    address = AddressShape()
+    payment_method = Text()
+
+
+class CancelOrderShape(Shape):
+    reason = Text(default="cancelled by the customer")
+
+
+class ListProductShape(Shape):
+    sku = Key()
+    name = Text()
+    price = MoneyShape()
+
+
+class RepriceProductShape(Shape):
+    price = MoneyShape()
+
+
+class PlaceOrderView(CommandView):
+    serializer_class = PlaceOrderShape
+    subject, asked_at = "order_id", "/api/queries/orders/"
+
+    def command(self, items: list[Item], address: Address, payment_method: str) -> PlaceOrder:
+        return PlaceOrder(
+            order_id=str(uuid7()),
+            customer_id=self.request.user.get_username(),
+            items=tuple(items),
+            address=address,
+            payment_method=payment_method,
+            placed_at=timezone.now(),
+        )
+
+
+class CancelOrderView(CommandView):
+    serializer_class = CancelOrderShape
+    subject, asked_at = "order_id", "/api/queries/orders/"
+
+    def command(self, order_id: str, reason: str) -> CancelOrder:
+        order: Any = known(ORDER.category, order_id)
+        if not may_touch(self.request.user, order.customer_id):
+            raise NotFound
+        return CancelOrder(order_id, reason)
+
+
+class ListProductView(CommandView):
+    permission_classes = [Operations]
+    serializer_class = ListProductShape
+    subject, asked_at = "sku", "/api/queries/products/"
+
+    def command(self, sku: str, name: str, price: Money) -> ListProduct:
+        return ListProduct(sku, name, price)
+
+
+class RepriceProductView(CommandView):
+    permission_classes = [Operations]
+    serializer_class = RepriceProductShape
+    subject, asked_at = "sku", "/api/queries/products/"
+
+    def command(self, sku: str, price: Money) -> RepriceProduct:
+        known(PRODUCT.category, sku)
+        return RepriceProduct(sku, price)
+
+
+class DelistProductView(CommandView):
+    permission_classes = [Operations]
+    subject, asked_at = "sku", "/api/queries/products/"
+
+    def command(self, sku: str) -> DelistProduct:
+        known(PRODUCT.category, sku)
+        return DelistProduct(sku)

@@ -1,0 +1,91 @@
+"""Customers see their own orders, staff everybody's; whoever is logged in sees the catalogue."""
+
+from typing import Any
+
+from django.db.models import QuerySet
+from rest_framework import serializers
+from rest_framework.exceptions import PermissionDenied
+
+from eventstore.api.queries import PageParameters, PagesView, RowView
+from eventstore.api.roles import is_staff, may_touch
+from eventstore.api.shapes import Answer, MoneyOf, Text
+from orders import queries
+from orders.models import OrderDetails, ProductView
+
+
+class OrderAnswer(Answer):
+    order_id = serializers.CharField()
+    customer_id = serializers.CharField()
+    reference = serializers.CharField()
+    status = serializers.CharField()
+    reason = serializers.CharField()
+    payment_status = serializers.CharField()
+    reservation_status = serializers.CharField()
+    shipment_status = serializers.CharField()
+    tracking = serializers.CharField()
+    total = MoneyOf("total")
+    lines = serializers.SerializerMethodField()
+    charges = serializers.SerializerMethodField()
+    address = serializers.JSONField()
+    placed_at = serializers.DateTimeField()
+
+    def get_lines(self, order: OrderDetails) -> list[dict[str, Any]]:
+        return [_priced(line, order) for line in order.lines]
+
+    def get_charges(self, order: OrderDetails) -> list[dict[str, Any]]:
+        return [_priced(charge, order) for charge in order.charges]
+
+
+class ProductAnswer(Answer):
+    sku = serializers.CharField()
+    name = serializers.CharField()
+    price = MoneyOf("price")
+    offered = serializers.BooleanField()
+
+
+class OrdersParameters(PageParameters):
+    customer = Text(max_length=150, required=False)
+
+
+class OrderView(RowView):
+    serializer_class = OrderAnswer
+
+    def row(self, order_id: str) -> OrderDetails | None:
+        order = queries.get_order_details(order_id)
+        return order if order and may_touch(self.request.user, order.customer_id) else None
+
+
+class OrdersView(PagesView):
+    """The newest first, as their ids grow with time."""
+
+    serializer_class = OrderAnswer
+    parameters = OrdersParameters
+    key, descending = "order_id", True
+
+    def rows(self, customer: str | None = None) -> QuerySet[OrderDetails]:
+        if customer is not None and not may_touch(self.request.user, customer):
+            raise PermissionDenied
+        if customer is None and is_staff(self.request.user):
+            return queries.list_orders()
+        return queries.list_customer_orders(customer or self.request.user.get_username())
+
+
+class ProductDetailsView(RowView):
+    serializer_class = ProductAnswer
+
+    def row(self, sku: str) -> ProductView | None:
+        return queries.get_product(sku)
+
+
+class ProductsView(PagesView):
+    serializer_class = ProductAnswer
+    key = "sku"
+
+    def rows(self) -> QuerySet[ProductView]:
+        return queries.list_products()
+
+
+def _priced(line: dict[str, Any], order: OrderDetails) -> dict[str, Any]:
+    """A line as it is kept, its price said in full."""
+    price = {"amount": line["unit_price"], "currency": order.currency, "exponent": order.exponent}
+    return line | {"unit_price": price}

@@ -1,0 +1,95 @@
+"""The orders' part of the process without a conductor: what others announce confirms or cancels an order.
+
+The classes are ours: of each announcement they name what we need of it, and pass over the rest (a tolerant reader).
+"""
+
+from operator import attrgetter
+
+from eventstore.messages import Announced, CommandRefused, State, Value
+from eventstore.subscriptions import Reaction, Saga
+
+from .commands import CancelOrder, ConfirmOrder
+
+
+class Line(Value, frozen=True):
+    sku: str
+
+
+class PaymentFailed(Announced, frozen=True):
+    order_id: str
+    reason: str
+
+
+class InventoryReserved(Announced, frozen=True):
+    order_id: str
+    lines: tuple[Line, ...]
+
+
+class InventoryReservationFailed(Announced, frozen=True):
+    order_id: str
+    shortages: tuple[Line, ...]
+
+
+class ShipmentCreated(Announced, frozen=True):
+    order_id: str
+
+
+class ShipmentRefused(Announced, frozen=True):
+    order_id: str
+    reason: str
+
+
+class Ordering(State, frozen=True):
+    status: str = "open"
+
+
+def payment_failed(ordering: Ordering, event: PaymentFailed) -> Reaction:
+    return _cancel(event.order_id, f"payment failed: {event.reason}")
+
+
+def inventory_reserved(ordering: Ordering, event: InventoryReserved) -> Reaction:
+    """Without goods there is nothing to ship, and so nothing more to wait for."""
+    return Reaction(ordering) if event.lines else _confirm(event.order_id)
+
+
+def inventory_failed(ordering: Ordering, event: InventoryReservationFailed) -> Reaction:
+    short = ", ".join(line.sku for line in event.shortages)
+    return _cancel(event.order_id, f"out of stock: {short}")
+
+
+def shipment_created(ordering: Ordering, event: ShipmentCreated) -> Reaction:
+    return _confirm(event.order_id)
+
+
+def shipment_refused(ordering: Ordering, event: ShipmentRefused) -> Reaction:
+    return _cancel(event.order_id, f"shipping refused: {event.reason}")
+
+
+def _confirm(order_id: str) -> Reaction:
+    return Reaction(Ordering("confirming"), [ConfirmOrder(order_id)])
+
+
+def _cancel(order_id: str, reason: str) -> Reaction:
+    return Reaction(Ordering("cancelling"), [CancelOrder(order_id, reason)])
+
+
+POLICY = Saga(
+    initial=Ordering(),
+    key=attrgetter("order_id"),
+    react={
+        PaymentFailed: payment_failed,
+        InventoryReserved: inventory_reserved,
+        InventoryReservationFailed: inventory_failed,
+        ShipmentCreated: shipment_created,
+        ShipmentRefused: shipment_refused,
+        # An order that its customer cancelled first cannot be confirmed; the others hear of that too.
+        CommandRefused: lambda ordering, event: Reaction(ordering),
+    },
+    contract={
+        "payments.payment_failed": PaymentFailed,
+        "inventory.inventory_reserved": InventoryReserved,
+        "inventory.inventory_reservation_failed": InventoryReservationFailed,
+        "shipping.shipment_created": ShipmentCreated,
+        "shipping.shipment_refused": ShipmentRefused,
+    },
+)

@@ -1,0 +1,111 @@
+"""A small shop with people, and the hands with which each of them reaches for the API."""
+
+import json
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.core.cache import cache
+from django.test import Client
+from knox.models import AuthToken
+
+from eventstore import bus
+from eventstore.api.roles import OPERATIONS, SUPPORT
+from eventstore.money import Money
+from eventstore.testing import drain
+from inventory.commands import ReceiveStock
+from orders.commands import ListProduct
+
+ADDRESS = {"name": "Ada", "street": "Square 1", "city": "London", "postcode": "SW1Y", "country": "GB"}
+NOBODY = "00000000-0000-7000-8000-000000000000"
+
+
+class Api:
+    """One person's client; whatever fails inside comes out as the answer that the person would get."""
+
+    def __init__(self, user=None):
+        self.headers = {"Authorization": f"Bearer {AuthToken.objects.create(user)[1]}"} if user else {}
+        self.client = Client(raise_request_exception=False)
+
+    def get(self, path, **headers):
+        return self.client.get(path, headers=self.headers | headers)
+
+    def post(self, path, body=None, *, content_type="application/json", **headers):
+        data = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body)
+        return self.client.generic("POST", path, data, content_type, headers=self.headers | headers)
+
+    def place(self, *items, **changes):
+        items = items or ({"sku": "CUP", "quantity": 1},)
+        body = {"items": items, "address": ADDRESS, "payment_method": "tok_visa"} | changes
+        return self.post("/api/commands/orders/", body)
+
+    def placed(self, *items, **changes):
+        answer = self.place(*items, **changes)
+        assert answer.status_code == 202, answer.content
+        return answer.json()["order_id"]
+
+
+def problem(answer, status, code=None):
+    """The problem that an answer is, once its form has been checked."""
+    assert answer.status_code == status, answer.content
+    assert answer["Content-Type"] == "application/problem+json"
+    body = answer.json()
+    assert set(body) == {"type", "title", "status", "detail", "instance", "code", "errors", "correlation_id"}
+    assert body["status"] == status
+    assert body["type"] == f"urn:problem-type:orders:{body['code']}"
+    assert body["correlation_id"] == answer["X-Correlation-ID"]
+    assert code in (None, body["code"]), body
+    return body
+
+
+def pointers(answer):
+    return [error["pointer"] for error in problem(answer, 400)["errors"]]
+
+
+@pytest.fixture(autouse=True)
+def _no_throttle_remembered():
+    cache.clear()
+
+
+@pytest.fixture
+def person(db):
+    def make(name, role=None, **rights):
+        user = User.objects.create(username=name, **rights)
+        if role:
+            user.groups.add(Group.objects.get_or_create(name=role)[0])
+        return Api(user)
+
+    return make
+
+
+@pytest.fixture
+def anonymous(db):
+    return Api()
+
+
+@pytest.fixture
+def ada(person):
+    return person("ada")
+
+
+@pytest.fixture
+def grace(person):
+    return person("grace")
+
+
+@pytest.fixture
+def operator(person):
+    return person("operator", OPERATIONS)
+
+
+@pytest.fixture
+def support(person):
+    return person("support", SUPPORT)
+
+
+@pytest.fixture
+def shop(transactional_db):
+    """Cups for 19.99 EUR and pots for 69 EUR, ten of each; the read models know of them."""
+    for sku, name, cents in (("CUP", "A cup", 1999), ("POT", "A pot", 6900)):
+        bus.dispatch(ListProduct(sku, name, Money(cents, "EUR")))
+        bus.dispatch(ReceiveStock(sku, 10))
+    drain()

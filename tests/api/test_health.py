@@ -1,0 +1,34 @@
+"""Live and ready."""
+
+import pytest
+from django.db import OperationalError, connection
+from django.db.migrations.recorder import MigrationRecorder
+
+from config.api import health
+
+from .conftest import problem
+
+pytestmark = pytest.mark.django_db
+
+
+def test_live_without_a_query(anonymous, django_assert_num_queries):
+    with django_assert_num_queries(0):
+        assert anonymous.get("/health/live").json() == {"status": "live"}
+
+
+def test_ready(anonymous):
+    assert anonymous.get("/health/ready").json() == {"status": "ready"}
+
+
+def test_not_ready_before_all_migrations(anonymous):
+    MigrationRecorder(connection).record_unapplied("orders", "0001_initial")
+    told = problem(anonymous.get("/health/ready"), 503, "MigrationsMissing")
+    assert told["detail"].startswith("1 ")
+
+
+def test_not_ready_without_a_database(anonymous, monkeypatch):
+    def unreachable(connection):
+        raise OperationalError("connection refused")
+
+    monkeypatch.setattr(health, "MigrationExecutor", unreachable)
+    problem(anonymous.get("/health/ready"), 503, "DatabaseUnavailable")

@@ -1,0 +1,162 @@
+"""An order through the door: placed, fulfilled, looked at, cancelled."""
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from eventstore import states, store
+from eventstore.money import Money
+from eventstore.testing import drain
+from orders.events import ProductRepriced
+
+from .conftest import ADDRESS, NOBODY, problem
+
+pytestmark = pytest.mark.usefixtures("shop")
+
+
+def test_a_placed_order_is_accepted_before_anything_has_come_of_it(ada):
+    answer = ada.place({"sku": "CUP", "quantity": 2})
+    body = answer.json()
+    assert answer.status_code == 202
+    assert body == {
+        "order_id": body["order_id"],
+        "version": 1,
+        "position": body["position"],
+        "status": "PROCESSING",
+    }
+    assert answer["Location"] == f"/api/queries/orders/{body['order_id']}/"
+    assert body["position"] > 0
+    problem(ada.get(answer["Location"]), 404, "NotFound")
+
+
+def test_the_location_tells_all_about_the_order_once_it_is_fulfilled(ada):
+    answer = ada.place({"sku": "CUP", "quantity": 2}, {"sku": "POT", "quantity": 1})
+    drain()
+    order = ada.get(answer["Location"]).json()
+    position, placed_at, tracking = order.pop("position"), order.pop("placed_at"), order.pop("tracking")
+    assert position > answer.json()["position"]
+    assert placed_at.endswith("Z")
+    assert tracking
+    assert order == {
+        "order_id": answer.json()["order_id"],
+        "customer_id": "ada",
+        "reference": "",
+        "status": "CONFIRMED",
+        "reason": "",
+        "payment_status": "COMPLETED",
+        "reservation_status": "RESERVED",
+        "shipment_status": "CREATED",
+        "total": {"amount": 2 * 1999 + 6900, "currency": "EUR", "exponent": 2},
+        "lines": [
+            {"sku": "CUP", "name": "A cup", "quantity": 2, "unit_price": _euros(1999)},
+            {"sku": "POT", "name": "A pot", "quantity": 1, "unit_price": _euros(6900)},
+        ],
+        "charges": [],
+        "address": ADDRESS,
+        "version": 2,
+    }
+
+
+def test_the_event_says_who_asked_and_for_which_transaction(ada):
+    correlation_id = "0190b5c8-7a54-7cc0-8000-00000000abcd"
+    body = {"items": [{"sku": "CUP", "quantity": 1}], "address": ADDRESS, "payment_method": "tok_visa"}
+    answer = ada.post("/api/commands/orders/", body, **{"X-Correlation-ID": correlation_id})
+    [event] = store.read_stream(f"order-{answer.json()['order_id']}")
+    assert answer["X-Correlation-ID"] == correlation_id
+    assert str(event.metadata.correlation_id) == correlation_id
+    assert (event.metadata.actor, event.metadata.command) == ("ada", "orders.place_order")
+
+
+def test_the_price_that_the_customer_saw_is_honoured_or_the_order_refused(ada):
+    assert ada.place({"sku": "CUP", "quantity": 1, "seen": _euros(1999)}).status_code == 202
+    assert ada.place({"sku": "CUP", "quantity": 1, "seen": {"amount": 1999, "currency": "EUR"}}).status_code == 202
+    told = problem(ada.place({"sku": "CUP", "quantity": 1, "seen": _euros(1000)}), 409, "PriceChanged")
+    assert "CUP costs 19.99 EUR, not 10.00 EUR." in told["detail"]
+    assert told["title"] == "Price changed"
+
+
+def test_what_is_not_in_the_catalogue_is_refused(ada, operator):
+    problem(ada.place({"sku": "NOTHING", "quantity": 1}), 409, "ProductNotOffered")
+    operator.post("/api/commands/products/CUP/delist/")
+    problem(ada.place({"sku": "CUP", "quantity": 1}), 409, "ProductNotOffered")
+
+
+def test_an_order_in_two_currencies_is_refused(ada, operator):
+    price = {"amount": 500, "currency": "GBP"}
+    operator.post("/api/commands/products/", {"sku": "MUG", "name": "A mug", "price": price})
+    problem(ada.place({"sku": "CUP", "quantity": 1}, {"sku": "MUG", "quantity": 1}), 409, "MixedCurrencies")
+
+
+def test_a_total_beyond_64_bits_is_refused_at_the_door(ada, operator):
+    price = {"amount": 10**12, "currency": "EUR"}
+    operator.post("/api/commands/products/", {"sku": "MOON", "name": "The moon", "price": price})
+    problem(ada.place({"sku": "MOON", "quantity": 2**31 - 1}), 400, "InvalidMessage")
+
+
+def test_an_order_that_no_event_could_hold_is_refused_at_the_door(ada, operator):
+    operator.post("/api/commands/products/", {"sku": "LONG", "name": "x" * 255, "price": _euros(1)})
+    problem(ada.place(*[{"sku": "LONG", "quantity": 1}] * 10_000), 400, "Unstorable")
+
+
+def test_a_cancelled_order_is_undone(ada):
+    order_id = ada.placed()
+    answer = ada.post(f"/api/commands/orders/{order_id}/cancel/", {"reason": "changed my mind"})
+    assert answer.status_code == 202
+    assert answer.json()["version"] == 2
+    drain()
+    order = ada.get(answer["Location"]).json()
+    assert (order["status"], order["reason"], order["version"]) == ("CANCELLED", "changed my mind", 2)
+
+
+def test_cancelling_twice_says_where_the_order_stands(ada):
+    order_id = ada.placed()
+    first = ada.post(f"/api/commands/orders/{order_id}/cancel/")
+    again = ada.post(f"/api/commands/orders/{order_id}/cancel/")
+    assert (first.status_code, again.status_code) == (202, 202)
+    assert first.json()["version"] == again.json()["version"] == 2
+
+
+def test_a_confirmed_order_cannot_be_cancelled(ada):
+    order_id = ada.placed()
+    drain()
+    problem(ada.post(f"/api/commands/orders/{order_id}/cancel/"), 409, "OrderNotOpen")
+
+
+def test_whose_order_it_is_is_known_before_any_read_model_knows_it(ada, grace, support):
+    order_id = ada.placed()
+    problem(grace.post(f"/api/commands/orders/{order_id}/cancel/"), 404, "NotFound")
+    problem(grace.post(f"/api/commands/orders/{NOBODY}/cancel/"), 404, "NotFound")
+    assert support.post(f"/api/commands/orders/{order_id}/cancel/", {"reason": "by phone"}).status_code == 202
+
+
+def test_a_race_lost_every_time_says_try_again(operator, monkeypatch):
+    load = states.load
+
+    def overtaken(streams):
+        known = load(streams)
+        store.append("product-CUP", [ProductRepriced("CUP", Money(1, "EUR"))], expected=store.ANY)
+        return known
+
+    monkeypatch.setattr(states, "load", overtaken)
+    answer = operator.post("/api/commands/products/CUP/reprice/", {"price": _euros(2500)})
+    problem(answer, 409, "WrongExpectedVersion")
+    assert answer["Retry-After"] == "1"
+
+
+def test_placing_takes_three_statements_token_load_append(ada):
+    ada.placed()
+    with CaptureQueriesContext(connection) as captured:
+        ada.placed()
+    assert len(captured) == 3, captured.captured_queries
+
+
+def test_an_order_is_one_query_beside_the_token(ada):
+    order_id = ada.placed()
+    drain()
+    with CaptureQueriesContext(connection) as captured:
+        assert ada.get(f"/api/queries/orders/{order_id}/").status_code == 200
+    assert len(captured) == 2, captured.captured_queries
+
+
+def _euros(amount):
+    return {"amount": amount, "currency": "EUR", "exponent": 2}

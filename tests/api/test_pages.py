@@ -1,0 +1,101 @@
+"""Lists: page after page, each behind the last key of the one before."""
+
+import pytest
+
+from eventstore.testing import drain
+
+from .conftest import pointers, problem
+
+pytestmark = pytest.mark.usefixtures("shop")
+
+ORDERS = "/api/queries/orders/"
+
+
+def walk(api, path):
+    while path:
+        page = api.get(path).json()
+        assert set(page) == {"data", "has_more", "next"}
+        assert page["has_more"] is (page["next"] is not None)
+        yield [order["order_id"] for order in page["data"]]
+        path = page["next"]
+
+
+def test_an_empty_list_has_all_its_members(ada):
+    assert ada.get(ORDERS).json() == {"data": [], "has_more": False, "next": None}
+
+
+def test_the_pages_hold_each_order_once_the_newest_first(ada):
+    placed = [ada.placed() for _ in range(5)]
+    drain()
+    assert list(walk(ada, f"{ORDERS}?limit=2")) == [placed[:2:-1], placed[2:0:-1], placed[:1]]
+    assert list(walk(ada, f"{ORDERS}?limit=5")) == [placed[::-1]]
+
+
+def test_an_order_placed_meanwhile_moves_nothing(ada):
+    placed = [ada.placed() for _ in range(3)]
+    drain()
+    pages = walk(ada, f"{ORDERS}?limit=2")
+    first = next(pages)
+    ada.placed()
+    drain()
+    assert [first, *pages] == [placed[:0:-1], placed[:1]]
+
+
+def test_customers_list_their_own_and_staff_anybodys(ada, grace, support):
+    hers, theirs = ada.placed(), grace.placed()
+    drain()
+    assert list(walk(ada, ORDERS)) == [[hers]]
+    assert list(walk(ada, f"{ORDERS}?customer=ada")) == [[hers]]
+    assert list(walk(support, ORDERS)) == [[theirs, hers]]
+    assert list(walk(support, f"{ORDERS}?customer=ada")) == [[hers]]
+    assert list(walk(support, f"{ORDERS}?customer=nobody")) == [[]]
+    problem(ada.get(f"{ORDERS}?customer=grace"), 403, "PermissionDenied")
+
+
+def test_the_filter_is_kept_from_page_to_page(ada, grace, support):
+    hers = [ada.placed() for _ in range(3)]
+    grace.placed()
+    drain()
+    assert list(walk(support, f"{ORDERS}?customer=ada&limit=2")) == [hers[:0:-1], hers[:1]]
+
+
+def test_products_come_by_sku(ada):
+    first = ada.get("/api/queries/products/?limit=1").json()
+    second = ada.get(first["next"]).json()
+    assert [product["sku"] for page in (first, second) for product in page["data"]] == ["CUP", "POT"]
+    assert second["has_more"] is False
+    assert all(product["version"] == 1 and product["position"] > 0 for product in first["data"])
+
+
+@pytest.mark.parametrize(
+    ("query", "pointer"),
+    [
+        ("limit=0", "#/limit"),
+        ("limit=101", "#/limit"),
+        ("limit=-1", "#/limit"),
+        ("limit=ten", "#/limit"),
+        ("limit=1e1", "#/limit"),
+        ("limit=%D9%A1", "#/limit"),
+        ("limit=", "#/limit"),
+        ("limit=1&limit=2", "#/limit"),
+        ("cursor=forged", "#/cursor"),
+        ("cursor=", "#/cursor"),
+        ("cursor=%00", "#/cursor"),
+        ("cursor=%ff", "#/cursor"),
+        ("page=2", "#/page"),
+        ("status=PLACED", "#/status"),
+        ("customer=%00", "#/customer"),
+        (f"customer={'x' * 151}", "#/customer"),
+    ],
+)
+def test_what_cannot_be_asked_is_named(support, query, pointer):
+    assert pointers(support.get(f"{ORDERS}?{query}")) == [pointer]
+
+
+def test_a_cursor_of_another_list_is_forged(ada):
+    cursor = ada.get("/api/queries/products/?limit=1").json()["next"].partition("cursor=")[2]
+    assert pointers(ada.get(f"{ORDERS}?cursor={cursor}")) == ["#/cursor"]
+
+
+def test_one_row_takes_no_parameters(ada):
+    assert pointers(ada.get("/api/queries/products/CUP/?fields=sku")) == ["#/fields"]

@@ -1,0 +1,99 @@
+"""Who may knock at which door: every route, every kind of person."""
+
+import pytest
+from django.urls import URLPattern, get_resolver
+
+from eventstore.api.roles import OPERATIONS, SUPPORT
+from eventstore.testing import drain
+
+from .conftest import ADDRESS
+
+PEOPLE = ("anonymous", "owner", "other", "support", "operations", "superuser")
+
+PRICE = {"amount": 100, "currency": "EUR"}
+ORDER = {"items": [{"sku": "CUP", "quantity": 1}], "address": ADDRESS, "payment_method": "tok_visa"}
+
+# What each of them is answered, in the order of PEOPLE. The order is the owner's, and confirmed.
+ALLOWED = {
+    "GET health/live": (200, 200, 200, 200, 200, 200),
+    "GET health/ready": (200, 200, 200, 200, 200, 200),
+    "POST api/auth/login/": (401, 401, 401, 401, 401, 401),
+    "POST api/auth/logout/": (401, 204, 204, 204, 204, 204),
+    "POST api/commands/orders/": (401, 202, 202, 202, 202, 202),
+    "POST api/commands/orders/<order_id>/cancel/": (401, 409, 404, 409, 409, 409),
+    "POST api/commands/products/": (401, 403, 403, 403, 202, 202),
+    "POST api/commands/products/<sku>/reprice/": (401, 403, 403, 403, 202, 202),
+    "POST api/commands/products/<sku>/delist/": (401, 403, 403, 403, 202, 202),
+    "POST api/commands/stock/<sku>/receive/": (401, 403, 403, 403, 202, 202),
+    "POST api/commands/stock/<sku>/adjust/": (401, 403, 403, 403, 202, 202),
+    "POST api/commands/payments/<order_id>/refund/": (401, 403, 403, 202, 202, 202),
+    "POST api/commands/shipments/<order_id>/ship/": (401, 403, 403, 403, 202, 202),
+    "POST api/commands/shipments/<order_id>/deliver/": (401, 403, 403, 403, 202, 202),
+    "GET api/queries/orders/": (401, 200, 200, 200, 200, 200),
+    "GET api/queries/orders/?customer=ada": (401, 200, 403, 200, 200, 200),
+    "GET api/queries/orders/<order_id>/": (401, 200, 404, 200, 200, 200),
+    "GET api/queries/products/": (401, 200, 200, 200, 200, 200),
+    "GET api/queries/products/<sku>/": (401, 200, 200, 200, 200, 200),
+    "GET api/queries/stock/<sku>/": (401, 403, 403, 200, 200, 200),
+    "GET api/queries/payments/<order_id>/": (401, 200, 404, 200, 200, 200),
+    "GET api/queries/shipments/<order_id>/": (401, 200, 404, 200, 200, 200),
+}
+
+BODIES = {
+    "api/auth/login/": {"username": "ada", "password": "wrong"},
+    "api/commands/orders/": ORDER,
+    "api/commands/products/": {"sku": "MUG", "name": "A mug", "price": PRICE},
+    "api/commands/products/<sku>/reprice/": {"price": PRICE},
+    "api/commands/stock/<sku>/receive/": {"quantity": 1},
+    "api/commands/stock/<sku>/adjust/": {"quantity": 1, "reason": "counted"},
+    "api/commands/payments/<order_id>/refund/": {"reason": "goodwill"},
+}
+
+
+def routes(patterns, prefix=""):
+    """Every method of every address of ours, as METHOD route."""
+    for pattern in patterns:
+        route = prefix + str(pattern.pattern).replace("<key:", "<")
+        if not isinstance(pattern, URLPattern):
+            yield from routes(pattern.url_patterns, route)
+        else:
+            view = getattr(pattern.callback, "cls", None)
+            methods = [name for name in ("get", "post", "put", "patch", "delete") if hasattr(view, name)]
+            yield from (f"{method.upper()} {route}" for method in methods or ["get"])
+
+
+def test_every_route_stands_in_the_table():
+    ours = {route for route in routes(get_resolver().url_patterns) if not route.startswith("GET admin/")}
+    known = {route.partition("?")[0] for route in ALLOWED}
+    assert ours - known == set(), "say in ALLOWED who may use these"
+    assert known - ours == set(), "these are no routes any more"
+
+
+def test_everybody_may_what_the_table_says(shop, person, anonymous):
+    people = {
+        "anonymous": anonymous,
+        "owner": person("ada"),
+        "other": person("grace"),
+        "support": person("helen", SUPPORT),
+        "operations": person("otto", OPERATIONS),
+        "superuser": person("root", is_superuser=True),
+    }
+    order_id = people["owner"].placed()
+    drain()
+    answered = {
+        # Logging out comes last, as it takes everybody's token away.
+        route: tuple(_asked(people[name], route, order_id).status_code for name in PEOPLE)
+        for route in sorted(ALLOWED, key=lambda route: "logout" in route)
+    }
+    assert answered == ALLOWED
+
+
+@pytest.mark.parametrize("staff", [{"is_staff": True}, {}])
+def test_the_admins_door_opens_none_of_ours(person, staff):
+    assert person("eve", **staff).get("/api/queries/stock/CUP/").status_code == 403
+
+
+def _asked(api, route, order_id):
+    method, _, path = route.partition(" ")
+    address = "/" + path.replace("<order_id>", order_id).replace("<sku>", "CUP")
+    return api.get(address) if method == "GET" else api.post(address, BODIES.get(path))
