@@ -1,0 +1,82 @@
+"""How far an import is: a bar on a terminal, a line every few seconds anywhere else."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from .issuing import Issued
+from .survey import Survey
+
+GAP_SECONDS = 5.0
+
+Tell = Callable[[Issued, int], None]
+"""Told how much is issued, and how many of the orders are still open once all are."""
+
+
+@contextmanager
+def shown(console: Console, survey: Survey) -> Iterator[Tell]:
+    with _bar(console, survey) if console.is_terminal else _lines(console, survey) as tell:
+        yield tell
+
+
+@contextmanager
+def _bar(console: Console, survey: Survey) -> Iterator[Tell]:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    rate = Rate()
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("", total=survey.lines)
+        yield lambda issued, open_: bar.update(
+            task, completed=issued.lines, description=_sentence(survey, issued, open_, rate.of(issued))
+        )
+
+
+@contextmanager
+def _lines(console: Console, survey: Survey) -> Iterator[Tell]:
+    rate, said = Rate(), time.monotonic()
+
+    def tell(issued: Issued, open_: int) -> None:
+        nonlocal said
+        speed = rate.of(issued)
+        if time.monotonic() - said < GAP_SECONDS:
+            return
+        said = time.monotonic()
+        left = rate.seconds_left(survey.lines)
+        console.print(_sentence(survey, issued, open_, speed) + (f", {left:.0f} s left" if left else ""))
+
+    yield tell
+
+
+class Rate:
+    """Since this run began; an import that goes on did the rest at another time."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self._first: Issued | None = None
+        self._last = Issued()
+
+    def of(self, issued: Issued) -> float:
+        self._first = self._first or issued
+        self._last = issued
+        return (issued.orders - self._first.orders) / self._seconds()
+
+    def seconds_left(self, lines: int) -> float:
+        done = self._last.lines - (self._first or self._last).lines
+        return (lines - self._last.lines) * self._seconds() / done if done else 0.0
+
+    def _seconds(self) -> float:
+        return max(time.monotonic() - self._began, 0.001)
+
+
+def _sentence(survey: Survey, issued: Issued, open_: int, speed: float) -> str:
+    if open_:
+        return f"all issued, {open_:,} orders open"
+    return f"{issued.orders:,} of {len(survey.invoices):,} orders, {issued.lines:,} lines, {speed:.0f} orders/s"

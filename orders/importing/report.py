@@ -1,0 +1,145 @@
+"""The file, what came of it and what was expected, side by side; every difference is told."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from rich.table import Table
+
+from ..retail import totals
+from ..retail.opening_stock import OpeningStock
+from . import outcome
+from .outcome import Outcome
+from .survey import Survey
+
+
+class Row(NamedTuple):
+    """came_out: None for what is only counted. expected: None when nothing is."""
+
+    label: str
+    in_file: int
+    came_out: int | None
+    expected: int | None = None
+    is_money: bool = False
+
+    @property
+    def verdict(self) -> str:
+        if self.came_out not in (None, self.in_file) or self.expected not in (None, self.in_file):
+            return "DIFFERS"
+        return "counted" if self.came_out is None else "ok"
+
+
+class Report:
+    def __init__(self, survey: Survey, found: Outcome, opening: Sequence[OpeningStock], expected: Mapping[str, Any]):
+        self.survey, self.found, self.opening, self.expected = survey, found, opening, expected
+        self.rows = [*self._totals(), *self._months(), *self._adjustments(), *self._stock(), *self._other_totals()]
+
+    @property
+    def differs(self) -> bool:
+        return any(row.verdict == "DIFFERS" for row in self.rows)
+
+    def table(self) -> Table:
+        table = Table(title="What went in, and what came out", title_justify="left")
+        table.add_column("")
+        for name in ("in the file", "came out", "expected"):
+            table.add_column(name, justify="right")
+        table.add_column("")
+        for row in self.rows:
+            numbers = (_shown(number, row.is_money) for number in (row.in_file, row.came_out, row.expected))
+            table.add_row(row.label, *numbers, row.verdict, style="red" if row.verdict == "DIFFERS" else None)
+        return table
+
+    def _totals(self) -> Iterator[Row]:
+        numbers = self.found.numbers
+        for label, path, name, is_money in TOTALS:
+            in_file = _at(self.survey.totals, path) or 0
+            yield Row(label, in_file, numbers[name] if name else None, _at(self.expected, path), is_money)
+        yield Row("products offered", len(self.survey.products), numbers["products"])
+
+    def _months(self) -> Iterator[Row]:
+        for month in sorted({*self.survey.by_month, *self.found.by_month}):
+            orders, value = self.survey.by_month.get(month, (0, 0))
+            orders_out, value_out = self.found.by_month.get(month, (0, 0))
+            yield Row(f"{month}: orders", orders, orders_out)
+            yield Row(f"{month}: value, GBP", value, value_out, is_money=True)
+
+    def _adjustments(self) -> Iterator[Row]:
+        asked, numbers = outcome.counted(self.survey.adjustments), self.found.numbers
+        yield Row("stock adjustments: lines of goods", asked["adjusted_lines"], numbers["adjusted_lines"])
+        yield Row("stock adjustments: units", asked["adjusted_units"], numbers["adjusted_units"])
+
+    def _stock(self) -> Iterator[Row]:
+        """Without an opening stock, what lies on the shelves is not the file's business alone."""
+        if not self.opening:
+            return
+        numbers, closing = self.found.numbers, {each.sku: each.closing for each in self.opening}
+        otherwise = sum(self.found.available.get(sku) != units for sku, units in closing.items())
+        opened, at_zero = sum(each.units for each in self.opening), sum(not units for units in closing.values())
+        yield Row("stock: products", len(closing), numbers["skus"], self._expected("stock.skus"))
+        yield Row(
+            "stock: units at first", opened, numbers["units_received"], self._expected("stock.minimal_opening_units")
+        )
+        yield Row(
+            "stock: units at last",
+            sum(closing.values()),
+            numbers["units_available"],
+            self._expected("stock.closing_units"),
+        )
+        yield Row("stock: products at 0", at_zero, numbers["skus_at_zero"], self._expected("stock.skus_closing_zero"))
+        yield Row("stock: products that close at other units", 0, otherwise)
+
+    def _other_totals(self) -> Iterator[Row]:
+        """Where the file itself adds up to something else than expected, beyond the rows above."""
+        told = {path for _, path, _, _ in TOTALS}
+        named = {name: self.expected[name] for name in self.survey.totals if name in self.expected}
+        for path, expected, actual in totals.compare(named, self.survey.totals):
+            if path not in told and isinstance(expected, int) and isinstance(actual, int):
+                yield Row(path, actual, None, expected)
+
+    def _expected(self, path: str) -> int | None:
+        return _at(self.expected, path)
+
+
+def _at(tree: Mapping[str, Any], path: str) -> int | None:
+    node: Any = tree
+    for name in path.split("."):
+        node = node.get(name) if isinstance(node, dict) else None
+    return node if isinstance(node, int) else None
+
+
+def _shown(number: int | None, is_money: bool) -> str:
+    if number is None:
+        return ""
+    return f"{Decimal(number).scaleb(-3):,}" if is_money else f"{number:,}"
+
+
+# label, path in the totals, name in the outcome (none: counted only), whether it is money
+TOTALS = (
+    ("orders placed", "orders.placed", "orders", False),
+    ("orders placed, by the log", "orders.placed", "placed_in_log", False),
+    ("orders confirmed", "orders.placed", "confirmed", False),
+    ("orders confirmed, by the log", "orders.placed", "confirmed_in_log", False),
+    ("orders of guests", "orders.guest", "guests", False),
+    ("orders without goods", "orders.without_goods", "without_goods", False),
+    ("orders of value 0", "orders.zero_value", "of_value_zero", False),
+    ("customers with orders", "orders.distinct_customers", "customers", False),
+    ("order lines", "orders.lines", "all_lines", False),
+    ("order lines: goods", "commands.reserve_lines", "goods_lines", False),
+    ("order lines: charges", "commands.charge_lines", "charge_lines", False),
+    ("value of orders, GBP", "orders.value_milli_gbp", "value", True),
+    ("payments completed", "orders.placed", "payments", False),
+    ("payments through the gateway", "commands.pay_nonzero", "charged", False),
+    ("paid, GBP", "orders.value_milli_gbp", "paid", True),
+    ("shipments created", "commands.ship_orders_with_goods", "shipments", False),
+    ("units reserved", "commands.reserve_units", "units_reserved", False),
+    ("credit notes", "credit_notes.count", "", False),
+    ("credit notes: lines of goods, restocked", "by_line_class.CREDIT_GOODS.lines", "credited_lines", False),
+    ("credit notes: units", "by_line_class.CREDIT_GOODS.units", "credited_units", False),
+    ("credit notes: value of goods, GBP", "by_line_class.CREDIT_GOODS.value_milli_gbp", "", True),
+    ("credit notes: lines of charges", "by_line_class.CREDIT_CHARGE.lines", "", False),
+    ("credit notes: value of charges, GBP", "by_line_class.CREDIT_CHARGE.value_milli_gbp", "", True),
+    ("ledger lines", "by_line_class.LEDGER_ADJUSTMENT.lines", "", False),
+    ("ledger lines: value, GBP", "by_line_class.LEDGER_ADJUSTMENT.value_milli_gbp", "", True),
+    ("stock lines out, of whatever code", "commands.stock_out_lines", "", False),
+    ("stock lines in, of whatever code", "commands.stock_in_lines", "", False),
+)

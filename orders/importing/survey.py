@@ -1,0 +1,109 @@
+"""What is in a file, found in the one pass that also checks every line of it, before anything is imported."""
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from inventory.commands import AdjustStock
+
+from ..retail import csv_records, documents, london, opening_stock, tallies, totals
+from ..retail.document_totals import Commands, CreditNotes, Orders
+from ..retail.documents import Document, Order
+from ..retail.line import Line
+from ..retail.opening_stock import OpeningStock
+from ..retail.stock import StockCount
+from . import translation
+
+
+class WrongOpeningStock(ValueError):
+    """The opening stock does not belong to the file of invoices, or is not enough for it."""
+
+
+class Survey(NamedTuple):
+    """totals: in the form of the totals expected. by_month: orders and their value, in the shop's months.
+
+    products: the line that first sold each. stock: what each product's movements need. adjustments: how often each.
+    """
+
+    import_id: str
+    lines: int
+    documents: int
+    totals: Mapping[str, Any]
+    by_month: Mapping[str, tuple[int, int]]
+    invoices: Mapping[str, str]
+    products: Mapping[str, Line]
+    stock: Mapping[str, OpeningStock]
+    adjustments: Counter[AdjustStock]
+
+
+def of_file(path: Path) -> Survey:
+    sections: dict[str, totals.Section] = {
+        "grand": tallies.Grand(),
+        "by_line_class": tallies.by_class(),
+        "orders": Orders(),
+        "credit_notes": CreditNotes(),
+        "stock": (stock := StockCount()),
+        "commands": Commands(),
+    }
+    findings = Findings()
+    for document in documents.read(path):
+        findings.add(document)
+        for section in sections.values():
+            section.add(document)
+    return Survey(
+        import_id=csv_records.fingerprint(path),
+        lines=findings.lines,
+        documents=findings.documents,
+        totals={name: section.totals() for name, section in sections.items()},
+        by_month=findings.by_month,
+        invoices=findings.invoices,
+        products=findings.products,
+        stock={each.sku: each for each in stock.opening()},
+        adjustments=findings.adjustments,
+    )
+
+
+class Findings:
+    def __init__(self) -> None:
+        self.lines = self.documents = 0
+        self.by_month: dict[str, tuple[int, int]] = {}
+        self.invoices: dict[str, str] = {}
+        self.products: dict[str, Line] = {}
+        self.adjustments: Counter[AdjustStock] = Counter()
+
+    def add(self, document: Document) -> None:
+        self.lines += len(document.lines)
+        self.documents += 1
+        self.adjustments.update(translation.adjust_stock(document))
+        if isinstance(document, Order):
+            self._add_order(document)
+
+    def _add_order(self, order: Order) -> None:
+        self.invoices[translation.order_id(order.invoice)] = order.invoice
+        month = london.month(order.at)
+        orders, value = self.by_month.get(month, (0, 0))
+        self.by_month[month] = orders + 1, value + order.value
+        for line in order.goods:
+            if line.price:
+                self.products.setdefault(line.sku, line)
+
+
+def opening_of(path: Path, survey: Survey) -> list[OpeningStock]:
+    """The opening stock that a file states. Raises WrongOpeningStock when the invoices contradict it."""
+    opening = list(opening_stock.read(path))
+    _refuse_other_products({each.sku for each in opening}, set(survey.stock))
+    for each in opening:
+        needed = survey.stock[each.sku]
+        if each.net != needed.net:
+            raise WrongOpeningStock(f"{each.sku} moves by {each.net} in the opening stock, by {needed.net} in the file")
+        if each.units < needed.units:
+            raise WrongOpeningStock(f"{each.sku} opens with {each.units} units, and the file needs {needed.units}")
+    return opening
+
+
+def _refuse_other_products(stated: set[str], moved: set[str]) -> None:
+    if missing := moved - stated:
+        raise WrongOpeningStock(f"the file moves {min(missing)}, which the opening stock does not name")
+    if strange := stated - moved:
+        raise WrongOpeningStock(f"the opening stock names {min(strange)}, which nothing in the file moves")
