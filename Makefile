@@ -1,0 +1,62 @@
+# Needs make and Python 3.11 or newer; all else is installed into .venv. `make` alone lists what there is.
+
+PYTHON3 ?= python3
+PYTHON := .venv/bin/python
+INSTALLED := .venv/.installed
+PEERS_INSTALLED := .venv/.installed-peers
+
+# Larger samples for tests and benchmarks, where they lie beside the repository.
+ifndef ORDERS_DATA
+ifneq ($(wildcard ../shared/data),)
+export ORDERS_DATA := $(abspath ../shared/data)
+endif
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check bench bench-short format clean-data clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: $(INSTALLED) ## the whole platform on this machine, until Ctrl-C
+	@$(PYTHON) -m config.local run
+
+test: $(INSTALLED) ## all tests, on a PostgreSQL and a Redis of their own
+	.venv/bin/pytest
+
+check: export SECRET_KEY ?= only-for-checks
+check: $(INSTALLED) ## format, lint, types, imports, Django's checks, migrations
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+	$(PYTHON) manage.py check
+	$(PYTHON) -m config.local exec -- $(PYTHON) manage.py makemigrations --check --dry-run
+
+bench: $(PEERS_INSTALLED) ## how fast it is, beside its peers; five minutes, on a machine that does nothing else
+	@$(PYTHON) -m config.local exec -- $(PYTHON) -m bench
+
+bench-short: $(PEERS_INSTALLED) ## the same in half a minute, to see that it runs
+	@$(PYTHON) -m config.local exec -- $(PYTHON) -m bench --orders 200 --rounds 1 --lone 5 --events 200
+
+format: $(INSTALLED) ## put the code into shape
+	.venv/bin/ruff format .
+	.venv/bin/ruff check --fix .
+
+clean-data: $(INSTALLED) ## forget the orders, stock and payments of `make run`
+	@$(PYTHON) -m config.local clean
+
+clean: ## that, and all that was installed or made
+	@test ! -d .local || $(MAKE) --silent clean-data
+	rm -rf .venv .static .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+$(INSTALLED): requirements.txt requirements-local.txt requirements-dev.txt
+	@$(PYTHON3) -c 'import sys; sys.exit("Python 3.11 or newer is needed (PYTHON3=...)" if sys.version_info < (3, 11) else 0)'
+	@test -x $(PYTHON) || $(PYTHON3) -m venv .venv
+	.venv/bin/pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
+	@touch $@
+
+$(PEERS_INSTALLED): requirements-bench.txt $(INSTALLED)
+	.venv/bin/pip install --quiet --disable-pip-version-check --requirement requirements-bench.txt
+	@touch $@

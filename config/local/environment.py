@@ -1,0 +1,25 @@
+"""The environment that children get; the one place beside config/settings.py that reads the environment."""
+
+import os
+from collections.abc import Mapping
+
+DATABASE = "DATABASE_URL"
+REDIS = "REDIS_URL"
+BROKER = "CELERY_BROKER_URL"
+SECRET = "SECRET_KEY"
+
+
+def given(name: str) -> str | None:
+    return os.environ.get(name) or None
+
+
+def with_settings(settings: Mapping[str, str]) -> dict[str, str]:
+    return {**os.environ, **settings}
+
+
+def export(settings: Mapping[str, str]) -> None:
+    os.environ.update(settings)
+
+
+def preferred_port() -> int:
+    return int(given("PORT") or 8000)

@@ -1,0 +1,27 @@
+"""One command beside services of its own, which are gone when it has ended."""
+
+import signal
+import subprocess
+from pathlib import Path
+
+from . import folder, services
+from .environment import with_settings
+from .processes import ends_with_us
+from .refusal import Refusal
+
+
+def execute(command: list[str], data: Path | None) -> int:
+    with folder.claimed(data) if data else folder.throwaway() as path, services.started(path) as found:
+        return _exit_code(command, found.settings)
+
+
+def _exit_code(command: list[str], settings: dict[str, str]) -> int:
+    try:
+        process = subprocess.Popen(command, env=with_settings(settings), preexec_fn=ends_with_us(signal.SIGTERM))
+    except OSError as error:
+        raise Refusal(f"cannot run {command[0]}: {error.strerror}") from None
+    # It stays on our terminal and hears Ctrl-C itself; we see it out.
+    signal.signal(signal.SIGINT, lambda *_: None)
+    signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+    code = process.wait()
+    return code if code >= 0 else 128 - code

@@ -1,0 +1,88 @@
+"""`make run`: everything that a shop needs, until Ctrl-C."""
+
+import secrets
+from collections.abc import Mapping
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from time import monotonic
+
+from . import account, folder, ports, programs, services
+from .console import say
+from .environment import SECRET, given, preferred_port, with_settings
+from .ports import HOST
+from .refusal import Refusal
+from .supervisor import Stopped, Supervisor
+
+DATA = programs.ROOT / ".local"
+BOUND = 60.0
+
+
+def run(data: Path) -> None:
+    with folder.claimed(data) as path:
+        supervisor = Supervisor(folder.pids(path))
+        with services.started(path) as found:
+            supervisor.services = found.running
+            environment = with_settings({**found.settings, SECRET: _secret(path), "PYTHONUNBUFFERED": "1"})
+            try:
+                _serve(supervisor, path, environment)
+            except Stopped:
+                say("stopping; Ctrl-C once more kills")
+            finally:
+                supervisor.stop()
+
+
+def clean(data: Path) -> None:
+    with folder.claimed(data):
+        account.remove(data)
+
+
+def _serve(supervisor: Supervisor, path: Path, environment: Mapping[str, str]) -> None:
+    for name, *arguments in (("migrate", "migrate", "-v0"), ("static", "collectstatic", "--noinput", "-v0")):
+        if supervisor.run(programs.manage(name, *arguments, environment=environment)):
+            raise Refusal(f"manage.py {arguments[0]} has failed, see above")
+    port = _port()
+    supervisor.keep(programs.web(port, environment))
+    supervisor.keep(programs.worker(environment))
+    supervisor.keep(programs.beat(path, environment))
+    url = f"http://{HOST}:{port}"
+    _wait_for(supervisor, port)
+    if supervisor.run(programs.demo(url, environment)):
+        say("the examples could not be loaded, see above; the rest runs")
+    say(f"{url} answers; Ctrl-C stops everything")
+    supervisor.watch()
+
+
+def _port() -> int:
+    wanted = preferred_port()
+    port = ports.preferred_or_free(wanted)
+    if port != wanted:
+        say(f"port {wanted} is taken; using {port}")
+    return port
+
+
+def _wait_for(supervisor: Supervisor, port: int) -> None:
+    end = monotonic() + BOUND
+    while not _answers(port):
+        if monotonic() > end:
+            raise Refusal(f"the web server did not answer on port {port} within {BOUND:.0f} s, see above")
+        supervisor.restart_the_dead()
+        supervisor.pause(0.1)
+
+
+def _answers(port: int) -> bool:
+    try:
+        connection = HTTPConnection(HOST, port, timeout=5)
+        connection.request("GET", "/admin/login/")
+        return connection.getresponse().status > 0
+    except (OSError, HTTPException):
+        return False
+
+
+def _secret(path: Path) -> str:
+    """Kept, so that whoever has logged in stays logged in."""
+    if secret := given(SECRET):
+        return secret
+    kept = path / "secret-key"
+    if not kept.exists():
+        account.ours().write(kept, secrets.token_urlsafe(50))
+    return kept.read_text()

@@ -1,0 +1,76 @@
+"""Services of each test's own: what the session's plugin has exported is out of sight here."""
+
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import psutil
+import pytest
+
+from config.local.environment import BROKER, DATABASE, REDIS
+
+ROOT = Path(__file__).resolve().parents[2]
+MAIN = """
+import os, sys
+from config.local import __main__, execute, processes
+{after}
+sys.exit(__main__.main())
+"""
+
+
+@pytest.fixture(autouse=True)
+def _nothing_given(monkeypatch):
+    for name in (DATABASE, REDIS, BROKER):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def passable():
+    """A folder through which other users may pass, as they may not through pytest's own."""
+    with TemporaryDirectory() as path:
+        Path(path).chmod(0o711)
+        yield Path(path)
+
+
+@pytest.fixture
+def data(passable):
+    """A data folder; when the test is over, nothing may be running there."""
+    yield passable / "data"
+    assert busy(passable) == []
+
+
+@pytest.fixture
+def local():
+    """python -m config.local in the background, after a statement that sets the scene; killed if forgotten."""
+    started = []
+
+    def start(*arguments, after="pass"):
+        process = subprocess.Popen(
+            [sys.executable, "-c", MAIN.format(after=after), *map(str, arguments)],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def busy(path: Path) -> list[str]:
+    """The command lines of the processes that name the folder or stand in it."""
+    return [" ".join(process.info["cmdline"]) for process in _processes() if _concerns(process, str(path))]
+
+
+def _processes() -> list[psutil.Process]:
+    return [process for process in psutil.process_iter(["cmdline", "cwd"]) if process.info["cmdline"]]
+
+
+def _concerns(process: psutil.Process, path: str) -> bool:
+    return path in " ".join(process.info["cmdline"]) or (process.info["cwd"] or "").startswith(path)

@@ -1,0 +1,70 @@
+"""What dies is started again; whoever asks to stop is heard, and asking twice is an order."""
+
+import os
+import signal
+import sys
+from threading import Timer
+
+import pytest
+
+from config.local import account, environment
+from config.local.processes import Program
+from config.local.supervisor import REQUESTS, Stopped, Supervisor
+
+from .conftest import busy
+
+STUBBORN = (
+    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready', flush=True); time.sleep(60)"
+)
+
+
+@pytest.fixture
+def supervisor(tmp_path):
+    before = {request: signal.getsignal(request) for request in REQUESTS}
+    yield Supervisor(tmp_path)
+    for request, handler in before.items():
+        signal.signal(request, handler)
+
+
+def test_what_dies_is_started_again_and_says_its_name_before_every_line(supervisor, data, capfd):
+    after(1.4, signal.SIGTERM)
+    supervisor.keep(program("echo", "sh", "-c", "echo once more; exit 3", data=data))
+    with pytest.raises(Stopped):
+        supervisor.watch()
+    supervisor.stop()
+    output = capfd.readouterr().out
+    assert output.count("echo     | once more") == 2
+    assert "local    | echo has ended with code 3; starting it again in 1 s" in output
+
+
+def test_what_runs_to_its_end_tells_its_exit_code(supervisor, data, tmp_path):
+    assert supervisor.run(program("once", "sh", "-c", "exit 4", data=data)) == 4
+    assert list(tmp_path.glob("once")) == []
+
+
+def test_stopping_ends_the_children_of_children_too(supervisor, data):
+    supervisor.keep(program("parent", "sh", "-c", f"sleep 60 {data} & sleep 60", data=data))
+    supervisor.stop()
+    assert busy(data) == []
+
+
+def test_the_second_request_kills_what_does_not_listen(supervisor, data, capfd):
+    supervisor.keep(program("stubborn", sys.executable, "-c", STUBBORN, data=data))
+    while "ready" not in capfd.readouterr().out:
+        supervisor.pause(0.05)
+    after(0.1, signal.SIGINT)
+    with pytest.raises(Stopped):
+        supervisor.watch()
+    after(0.2, signal.SIGINT)
+    supervisor.stop()
+    assert "killing everything" in capfd.readouterr().out
+
+
+def program(name: str, *command: str, data) -> Program:
+    data.mkdir(exist_ok=True)
+    settings = environment.with_settings({})
+    return Program(name=name, command=command, environment=settings, folder=data, account=account.ours())
+
+
+def after(seconds: float, request: signal.Signals) -> None:
+    Timer(seconds, os.kill, (os.getpid(), request)).start()
