@@ -1,6 +1,7 @@
 """Cursors over the outbox: claim one, read what lies between it and the fence, move it."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -12,6 +13,8 @@ from .postgres import execute, rows
 
 # The cursor of who takes snapshots: a lane beside those of the wiring.
 SNAPSHOTS = "eventstore.snapshots"
+# How far the outbox has been cleared; what lies before it is only in the log.
+CLEARED = "eventstore.outbox"
 
 ENLIST = """
     INSERT INTO eventstore_subscription (name)
@@ -21,7 +24,8 @@ ENLIST = """
 # The fence may fall back behind a cursor: an appender that was stopped between its look at the sequence and its lock
 # holds an old number. What was passed stays passed.
 CLAIM = """
-    SELECT position, greatest(position, eventstore_fence()), eventstore_has_parked(name)
+    SELECT position, greatest(position, eventstore_fence()), eventstore_has_parked(name),
+           (SELECT position FROM eventstore_subscription WHERE name = 'eventstore.outbox')
     FROM eventstore_subscription
     WHERE name = %s AND NOT paused
     FOR UPDATE SKIP LOCKED
@@ -33,7 +37,8 @@ HOLD = """
     FOR UPDATE
 """
 COLUMNS = """
-    outbox.position, coalesce(event.id, outbox.id), outbox.key, coalesce(event.version, 0), outbox.type,
+    coalesce(outbox.position, event.position), coalesce(event.id, outbox.id), coalesce(outbox.key, event.stream),
+    coalesce(event.version, 0), coalesce(outbox.type, event.type),
     coalesce(event.schema_version, 1), coalesce(event.data, outbox.payload),
     event.correlation_id, event.causation_id, coalesce(event.metadata, outbox.metadata),
     coalesce(event.recorded_at, outbox.created_at)
@@ -50,10 +55,20 @@ READ = f"""
 """
 READ_AT = f"""
     SELECT {COLUMNS}
-    FROM eventstore_outbox AS outbox
-    LEFT JOIN eventstore_event AS event ON event.position = outbox.position AND outbox.topic = 'event'
-    WHERE outbox.position = ANY(%s)
-    ORDER BY outbox.position
+    FROM unnest(%s::bigint[]) AS wanted(position)
+    LEFT JOIN eventstore_outbox AS outbox USING (position)
+    LEFT JOIN eventstore_event AS event USING (position)
+    WHERE outbox.position IS NOT NULL OR event.position IS NOT NULL
+    ORDER BY wanted.position
+"""
+# For a lane that is younger than the oldest row of the outbox.
+READ_FROM_LOG = """
+    SELECT position, id, stream, version, type, schema_version, data,
+           correlation_id, causation_id, metadata, recorded_at
+    FROM eventstore_event
+    WHERE position > %s AND position <= %s AND type <> ALL(%s)
+    ORDER BY position
+    LIMIT %s
 """
 MOVE = """
     UPDATE eventstore_subscription
@@ -79,21 +94,45 @@ WORK = """
             SELECT FROM eventstore_parked AS parked WHERE parked.subscription = lane.name AND parked.due_at <= now()
         )
         OR fence.position - lane.position > 2000
+        OR lane.position < (SELECT position FROM eventstore_subscription WHERE name = 'eventstore.outbox')
     )
 """
 
 
+# What every lane has passed and nothing parked points to; those left behind for that reason go later.
+CLEAR = """
+    WITH passed AS (
+        SELECT position
+        FROM eventstore_outbox
+        WHERE position > %s
+          AND position <= (SELECT min(position) FROM eventstore_subscription WHERE name <> 'eventstore.outbox')
+          AND created_at < now() - %s
+        ORDER BY position
+        LIMIT %s
+    ), cleared AS (
+        DELETE FROM eventstore_outbox AS outbox
+        WHERE (outbox.position IN (SELECT position FROM passed) OR outbox.position <= %s)
+          AND NOT EXISTS (SELECT FROM eventstore_parked AS parked WHERE parked.position = outbox.position)
+    )
+    SELECT max(position), count(*) FROM passed
+"""
+
+
 class Claim(NamedTuple):
-    """position: the cursor. fence: how far may be read. parked: whether anything waits beside the lane."""
+    """position: the cursor. fence: how far may be read. parked: whether anything waits beside the lane.
+
+    from_log: whether this part of the outbox has been cleared, so that it must be read from the log.
+    """
 
     position: int
     fence: int
     parked: bool
+    from_log: bool
 
 
 def enlist() -> None:
     """Give every subscription of the wiring its cursor, at the beginning of the log."""
-    execute(ENLIST, [[*registry.subscriptions(), SNAPSHOTS]]).close()
+    execute(ENLIST, [[*registry.subscriptions(), SNAPSHOTS, CLEARED]]).close()
 
 
 def work() -> set[str]:
@@ -107,7 +146,11 @@ def work() -> set[str]:
 def claim(name: str) -> Claim | None:
     """Lock the lane's cursor for this transaction; None when it is paused or another worker has it."""
     found = rows(CLAIM, [name])
-    return Claim(*found[0]) if found else None
+    if not found:
+        return None
+    position, fence, parked, cleared = found[0]
+    from_log = cleared is not None and position < cleared
+    return Claim(position, min(fence, cleared) if from_log else fence, parked, from_log)
 
 
 def hold(name: str) -> None:
@@ -116,8 +159,10 @@ def hold(name: str) -> None:
 
 
 def read(name: str, claimed: Claim, limit: int) -> list[Message]:
-    params = [claimed.position, claimed.fence, name, _unheard(name), limit]
-    return [_message(name, row) for row in rows(READ, params)]
+    between, unheard = [claimed.position, claimed.fence], _unheard(name)
+    if claimed.from_log:
+        return [_message(name, row) for row in rows(READ_FROM_LOG, [*between, unheard, limit])]
+    return [_message(name, row) for row in rows(READ, [*between, name, unheard, limit])]
 
 
 def read_at(name: str, positions: Sequence[int]) -> list[Message]:
@@ -127,6 +172,18 @@ def read_at(name: str, positions: Sequence[int]) -> list[Message]:
 def move(name: str, position: int) -> None:
     assert transaction.get_connection().in_atomic_block, "The cursor moves in the commit of what it is the receipt of."
     execute(MOVE, [position, name]).close()
+
+
+def clear(*, retention: timedelta, limit: int = 10_000) -> int:
+    """Remove rows that every lane has passed and that are older than the retention; returns how many were passed."""
+    with transaction.atomic():
+        claimed = claim(CLEARED)
+        if claimed is None:
+            return 0
+        ((last, count),) = rows(CLEAR, [claimed.position, retention, limit, claimed.position])
+        if last is not None:
+            move(CLEARED, last)
+    return int(count)
 
 
 def hears(name: str) -> Sequence[str]:

@@ -1,8 +1,11 @@
 """What Celery runs. The broker carries a nudge; what is owed to whom is in the tables."""
 
-from celery import shared_task
+from datetime import timedelta
 
-from . import states, watching, working
+from celery import shared_task
+from django.conf import settings
+
+from . import outbox, states, watching, working
 
 
 @shared_task(name="eventstore.deliver", ignore_result=True, acks_late=True, expires=30)  # type: ignore[untyped-decorator]
@@ -18,3 +21,8 @@ def take_snapshots() -> None:
 @shared_task(name="eventstore.watch", ignore_result=True, acks_late=True, expires=30)  # type: ignore[untyped-decorator]
 def watch() -> None:
     watching.warn()
+
+
+@shared_task(name="eventstore.clear_outbox", ignore_result=True, acks_late=True, expires=30)  # type: ignore[untyped-decorator]
+def clear_outbox() -> None:
+    outbox.clear(retention=timedelta(seconds=settings.EVENTSTORE_OUTBOX_RETENTION), limit=100_000)

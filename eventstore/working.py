@@ -17,10 +17,10 @@ CHAIN = 20
 
 def work(*, seconds: float = TURN_SECONDS) -> int:
     """Deliver for at most about `seconds`; a turn that ends with work left nudges the next one."""
-    _enlist_once()
     until, delivered = time.monotonic() + seconds, 0
     # Celery keeps a connection over many tasks; one that broke is made anew here.
     close_old_connections()
+    _enlist_once()
     with nudge.quiet():
         while time.monotonic() < until:
             if lanes := outbox.work() | _answered():
