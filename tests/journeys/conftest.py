@@ -1,0 +1,118 @@
+"""A real Celery worker beside the test, and a shop that is reached over HTTP; once for each form of the process."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from uuid import uuid4
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection
+from django.test import Client
+from knox.models import AuthToken
+
+from config import wiring
+from eventstore import bus
+from eventstore.models import Event, Subscription
+from eventstore.money import Money
+from inventory.commands import ReceiveStock
+from orders.commands import ListProduct
+
+PATIENCE_SECONDS = 30.0
+HERE = {"name": "Ada", "street": "Square 1", "city": "London", "postcode": "SW1Y", "country": "GB"}
+
+
+class Worker:
+    """Celery with two processes and its beat, on the test's database and broker."""
+
+    def __init__(self, process, folder):
+        self.process, self.folder = process, folder
+        self.program = None
+
+    def start(self):
+        self.program = subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-m", "celery", "-q", "-A", "config", "worker", "-c", "2", "-B"]
+            + ["-s", str(self.folder / "beat"), "-l", "WARNING", "--without-gossip", "--without-mingle"],
+            env=os.environ
+            | {"DATABASE_URL": _url_of_the_test(), "ORDER_PROCESS": self.process, "EVENTSTORE_NUDGE": "1"},
+            start_new_session=True,
+            stdin=subprocess.DEVNULL,
+        )
+
+    def kill(self):
+        """As a machine that loses its power: the whole family at once."""
+        os.killpg(self.program.pid, signal.SIGKILL)
+        self.program.wait()
+
+
+class Shop:
+    """One customer, and a product of the test's own, so that no test meets another's stock."""
+
+    def __init__(self):
+        self.sku = f"TEA-{uuid4().hex[:8].upper()}"
+        customer = User.objects.create_user(f"ada-{uuid4().hex[:8]}")
+        self.headers = {"Authorization": f"Bearer {AuthToken.objects.create(customer)[1]}"}
+        self.client = Client()
+
+    def stocked(self, units):
+        bus.dispatch(ListProduct(self.sku, "Tea", Money(500, "EUR")))
+        bus.dispatch(ReceiveStock(self.sku, units))
+        return self
+
+    def place(self, quantity=1, *, method="tok_visa", postcode="SW1Y"):
+        body = {
+            "items": [{"sku": self.sku, "quantity": quantity}],
+            "address": HERE | {"postcode": postcode},
+            "payment_method": method,
+        }
+        answer = self._post("/api/commands/orders/", body)
+        assert answer.status_code == 202, answer.content
+        return answer.json()["order_id"]
+
+    def cancel(self, order_id):
+        return self._post(f"/api/commands/orders/{order_id}/cancel/", {"reason": "changed my mind"})
+
+    def order(self, order_id):
+        answer = self.client.get(f"/api/queries/orders/{order_id}/", headers=self.headers)
+        return answer.json() if answer.status_code == 200 else {}
+
+    def comes_to(self, order_id, **expected):
+        """Wait until the order's read model says all of it; the last answer is in the failure."""
+        until = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < until:
+            found = self.order(order_id)
+            if all(found.get(name) == value for name, value in expected.items()):
+                return found
+            time.sleep(0.02)
+        raise AssertionError(f"expected {expected} within {PATIENCE_SECONDS:.0f} s, and it is {found}")
+
+    def types_of(self, stream):
+        return list(Event.objects.filter(stream=stream).order_by("version").values_list("type", flat=True))
+
+    def _post(self, path, body):
+        return self.client.post(path, json.dumps(body), content_type="application/json", headers=self.headers)
+
+
+@pytest.fixture(scope="session", params=wiring.PROCESSES)
+def worker(request, django_db_setup, tmp_path_factory):
+    worker = Worker(request.param, tmp_path_factory.mktemp(request.param))
+    worker.start()
+    yield worker
+    worker.kill()
+
+
+@pytest.fixture
+def shop(worker, transactional_db):
+    # A test that empties the tables gives cursors to the lanes of its own wiring; the worker may have others.
+    lanes = [Subscription(name=name) for name in wiring.PROCESSES[worker.process]]
+    Subscription.objects.bulk_create(lanes, ignore_conflicts=True)
+    return Shop()
+
+
+def _url_of_the_test():
+    """The URL of the environment, with the name of the test's database."""
+    url, _, _ = os.environ["DATABASE_URL"].partition("?")
+    return f"{url.rsplit('/', 1)[0]}/{connection.settings_dict['NAME']}"
