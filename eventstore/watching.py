@@ -40,7 +40,7 @@ def fence_holders(*, longer_than: timedelta = PATIENCE) -> list[Holder]:
 
 def warn() -> None:
     """Name each of them in the log; idle_in_transaction_session_timeout is what cuts them off."""
-    for holder in fence_holders():
+    for holder in fence_holders(longer_than=PATIENCE):
         logger.warning(
             "backend %s (%s, %s) began to append %.1f s ago and has not committed; no lane sees what is newer: %s",
             holder.pid,

@@ -1,0 +1,90 @@
+"""The outbox does not grow with the log, and nobody misses what was cleared."""
+
+from datetime import timedelta
+
+import pytest
+
+from eventstore import outbox, states
+from eventstore.models import OutboxMessage, Parked, Subscription
+from eventstore.store import ANY, append
+from eventstore.testing import drain
+
+from .toy import TALLIES, Counted, Tally
+
+AT_ONCE = timedelta(0)
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("toys")]
+
+
+@pytest.fixture(autouse=True)
+def _no_lane_but_the_tests_own(toys):
+    """A cursor that no wiring names any more would hold the outbox for ever."""
+    Subscription.objects.filter(name="toy").delete()
+
+
+def clear(retention=AT_ONCE):
+    return outbox.clear(retention=retention)
+
+
+def delivered(*amounts):
+    append("counter-a", [Counted("a", amount) for amount in amounts], expected=ANY)
+    drain()
+    states.take_snapshots()
+
+
+def test_what_every_lane_has_passed_is_cleared(toys):
+    toys({"toy.tallies": TALLIES})
+    delivered(1, 2, 3)
+    assert clear() == 3
+    assert not OutboxMessage.objects.exists()
+
+
+def test_the_slowest_lane_holds_what_it_has_not_passed(toys):
+    toys({"toy.tallies": TALLIES, "toy.slow": TALLIES})
+    Subscription.objects.filter(name="toy.slow").update(paused=True)
+    delivered(1, 2, 3)
+    assert clear() == 0
+    assert OutboxMessage.objects.count() == 3
+
+
+def test_what_is_young_stays_for_the_retention(toys):
+    toys({"toy.tallies": TALLIES})
+    delivered(1)
+    assert clear(retention=timedelta(hours=1)) == 0
+
+
+def test_a_parked_message_keeps_its_row_until_it_is_settled(toys):
+    toys({"toy.tallies": TALLIES})
+    append("counter-a", [Counted("a", 1, "boom")], expected=ANY)
+    delivered(2)
+    clear()
+    assert OutboxMessage.objects.count() == Parked.objects.count() == 2
+    Parked.objects.all().delete()
+    clear()
+    assert not OutboxMessage.objects.exists()
+
+
+def test_a_younger_lane_reads_from_the_log_and_then_from_the_outbox(toys):
+    toys({"toy.tallies": TALLIES})
+    delivered(1, 2)
+    clear()
+    append("counter-a", [Counted("a", 3)], expected=ANY)
+    Tally.objects.all().delete()
+    Subscription.objects.filter(name="toy.tallies").update(position=0)
+    drain()
+    assert Tally.objects.get().heard == [1, 2, 3]
+
+
+def test_what_a_younger_lane_parks_is_found_in_the_log(toys, monkeypatch):
+    toys({"toy.tallies": TALLIES})
+    delivered(1)
+    clear()
+    monkeypatch.setattr("eventstore.projections.project", lambda *_: 1 / 0)
+    Subscription.objects.filter(name="toy.tallies").update(position=0)
+    drain()
+    assert Parked.objects.get().error.startswith("ZeroDivisionError")
+    monkeypatch.undo()
+    Tally.objects.all().delete()
+    Parked.objects.update(due_at="2000-01-01T00:00Z")
+    drain()
+    assert Tally.objects.get().heard == [1]

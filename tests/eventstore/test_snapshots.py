@@ -1,0 +1,102 @@
+"""A snapshot is a shortcut: never trusted when its shape is another, and never missed."""
+
+import logging
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from eventstore import snapshots, states
+from eventstore.models import Snapshot
+from eventstore.store import ANY, append
+
+from .toy import COUNTER, Closed, Counted, Counter
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("toys")]
+
+
+@pytest.fixture
+def long(toys):
+    """A counter of 250 events, in a world where a snapshot is taken about every hundred."""
+    toys(AGGREGATES=[COUNTER._replace(snapshot_every=100)])
+    append("counter-a", [Counted("a")] * 250, expected=ANY)
+    return "counter-a"
+
+
+def load(stream):
+    states.forget()
+    return states.load([stream])[stream]
+
+
+def fetched(stream):
+    """How many events were read to load the stream anew."""
+    states.forget()
+    counted = []
+    original = states.store.recorded
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(states.store, "recorded", lambda row: counted.append(row) or original(row))
+        states.load([stream])
+    return len(counted)
+
+
+def test_the_events_behind_a_snapshot_are_not_read_again(long):
+    assert (states.take_snapshots(), fetched(long)) == (1, 0)
+    append(long, [Counted("a")] * 3, expected=ANY)
+    assert fetched(long) == 3
+    assert load(long) == (253, Counter(total=253))
+
+
+def test_a_stream_is_snapshot_again_only_after_its_next_milestone(long):
+    states.take_snapshots()
+    append(long, [Counted("a")] * 20, expected=ANY)
+    assert states.take_snapshots() == 0
+    append(long, [Counted("a")] * 40, expected=ANY)
+    assert states.take_snapshots() == 1
+    assert Snapshot.objects.get().version == 310
+
+
+def test_short_streams_and_aggregates_that_ask_for_none_have_no_snapshot(toys, long):
+    append("counter-b", [Counted("b")] * 50, expected=ANY)
+    states.take_snapshots()
+    assert [each.stream for each in Snapshot.objects.all()] == [long]
+    toys()
+    append("counter-c", [Counted("c")] * 250, expected=ANY)
+    assert states.take_snapshots() == 0
+
+
+def test_a_snapshot_of_another_shape_is_ignored(long):
+    states.take_snapshots()
+    Snapshot.objects.update(shape="of-other-code", state={"total": -1, "closed": True})
+    assert fetched(long) == 250
+    assert load(long) == (250, Counter(total=250))
+
+
+def test_code_that_folds_otherwise_has_another_shape(long, toys):
+    before = snapshots.shape(COUNTER)
+    toys(AGGREGATES=[COUNTER._replace(evolve=COUNTER.evolve | {Closed: lambda counter, event: counter})])
+    assert snapshots.shape(COUNTER) != before
+
+
+def test_a_corrupt_snapshot_is_ignored_with_a_warning(long, caplog):
+    states.take_snapshots()
+    Snapshot.objects.update(state={"total": "many"})
+    with caplog.at_level(logging.WARNING):
+        assert load(long) == (250, Counter(total=250))
+    assert "cannot be read" in caplog.text
+
+
+def test_an_older_snapshot_never_replaces_a_newer_one(long):
+    states.take_snapshots()
+    newer = Snapshot.objects.get()
+    snapshots.save({long: states.Folded(10, Counter(total=10))})
+    assert Snapshot.objects.get().version == newer.version
+
+
+def test_loading_many_streams_takes_two_queries_however_many(long):
+    states.take_snapshots()
+    states.forget()
+    with CaptureQueriesContext(
+        connection,
+    ) as queries:
+        states.load([long, *(f"counter-{number}" for number in range(100))])
+    assert len(queries) == 2
