@@ -20,10 +20,14 @@ class Checked(msgspec.StructMeta):
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         made = super().__call__(*args, **kwargs)
+        given = {name: getattr(made, name) for name in cls.__struct_fields__}
         try:
-            msgspec.convert({name: getattr(made, name) for name in cls.__struct_fields__}, _fields_of(cls))
+            meant = msgspec.convert(given, _fields_of(cls))
         except msgspec.ValidationError as error:
             raise InvalidMessage(f"{cls.__name__}: {error}") from None
+        if meant != given:  # a list for a tuple, a text for a time: as JSON has it, and as a message must not keep it
+            names = ", ".join(name for name in given if meant[name] != given[name])
+            raise InvalidMessage(f"{cls.__name__}: {names} would have to be converted first.")
         return made
 
 
@@ -85,6 +89,15 @@ class DeadlinePassed(Event, frozen=True):
     set_at: int
 
 
+class Intervened(Event, frozen=True):
+    """Told to a saga by a person. action: retry, compensate or skip the present step. Lives in the outbox."""
+
+    key: str
+    action: str
+    reason: str
+    who: str
+
+
 class Metadata(msgspec.Struct, frozen=True, omit_defaults=True):
     """Where a message comes from; carried along the whole chain (SPEC O7).
 
@@ -126,4 +139,5 @@ class Message(msgspec.Struct, frozen=True):
 INTERNAL: Mapping[str, type[Event]] = {
     "eventstore.command_refused": CommandRefused,
     "eventstore.deadline_passed": DeadlinePassed,
+    "eventstore.intervened": Intervened,
 }

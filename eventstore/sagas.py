@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
+from django.db import transaction
 
-from . import codec, store
-from .messages import INTERNAL, DeadlinePassed, Message, Metadata
+from . import codec, nudge, operating, store
+from .messages import INTERNAL, DeadlinePassed, Intervened, Message, Metadata
 from .postgres import execute, rows
 from .store import Owed
 from .subscriptions import Reaction, Saga
@@ -37,6 +38,35 @@ TAKE_DUE = """
     )
     RETURNING saga, key, correlation_id, now(), position
 """
+
+
+LIST = """
+    SELECT saga, key, status, state, position, correlation_id, deadline_at, started_at, updated_at
+    FROM eventstore_saga
+    WHERE (%s::text IS NULL OR saga = %s)
+      AND (%s::text IS NULL OR key = %s)
+      AND (%s::text IS NULL OR status = %s)
+    ORDER BY updated_at, id
+    LIMIT %s
+"""
+
+
+class NoSuchSaga(LookupError):
+    """No process of this key has begun."""
+
+
+class Running(NamedTuple):
+    """A process as it stands. state: as JSON."""
+
+    saga: str
+    key: str
+    status: str
+    state: str
+    position: int
+    correlation_id: UUID
+    deadline_at: datetime | None
+    started_at: datetime
+    updated_at: datetime
 
 
 class Changed(msgspec.Struct, frozen=True):
@@ -117,3 +147,27 @@ def _answering(name: str, key: str, message: Message) -> Metadata:
 def _passed(saga: str, key: str, correlation_id: UUID, at: datetime, set_at: int) -> Owed:
     metadata = Metadata(correlation_id=correlation_id, actor="deadline")
     return store.word(saga, key, DeadlinePassed(key=key, due_at=at, set_at=set_at), metadata=metadata)
+
+
+def running(
+    *, name: str | None = None, key: str | None = None, status: str | None = None, limit: int = 1000
+) -> list[Running]:
+    """Processes, the longest untouched first."""
+    return [Running(*row) for row in rows(LIST, [name, name, key, key, status, status, limit])]
+
+
+def intervene(name: str, key: str, action: str, *, who: str, reason: str) -> None:
+    """Tell a saga to retry, compensate or skip its present step: a message like any other, in its order.
+
+    Raises NoSuchSaga, operating.ReasonMissing.
+    """
+    reason = operating.demand(reason)
+    found = running(name=name, key=key)
+    if not found:
+        raise NoSuchSaga(f"{name} has no process {key!r}.")
+    word = Intervened(key=key, action=action, reason=reason, who=who)
+    metadata = Metadata(correlation_id=found[0].correlation_id, actor=who)
+    with transaction.atomic():
+        operating.note(who, action, f"{name} {key}", reason=reason)
+        store.write([], [store.word(name, key, word, metadata=metadata)])
+    nudge.send()

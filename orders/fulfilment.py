@@ -1,8 +1,14 @@
-"""The saga: an order is paid, reserved, shipped, confirmed; what goes wrong undoes what went before, in reverse."""
+"""The saga: an order is paid, reserved, shipped, confirmed; what goes wrong undoes what went before, in reverse.
 
+A step that does not answer in time is asked once more, then undone; a step back is asked again, and in the end for a
+person's attention. What is owed is never called done.
+"""
+
+from datetime import timedelta
 from operator import attrgetter
 
-from eventstore.messages import Command, CommandRefused, State, replace
+from eventstore.messages import Command, CommandRefused, DeadlinePassed, Intervened, State, replace
+from eventstore.money import Money
 from eventstore.subscriptions import Reaction, Saga
 from inventory.commands import ReleaseInventory, ReserveInventory, StockLine
 from inventory.events import InventoryReleased, InventoryReservationFailed, InventoryReserved
@@ -14,9 +20,16 @@ from shipping.events import ShipmentCancelled, ShipmentCreated, ShipmentRefused
 from .commands import CancelOrder, ConfirmOrder
 from .events import OrderCancelled, OrderConfirmed, OrderPlaced
 
+# Longer than the gateways' own tries take, so that a deadline says that something is wrong, not slow.
+PATIENCE = timedelta(minutes=15)
+ASKED_AGAIN_FORWARD, ASKED_AGAIN_BACK = 1, 3
+
 
 class Fulfilment(State, frozen=True):
-    """payment, inventory, shipment: whether there is something of it to undo. order: open, confirmed or cancelled."""
+    """payment, inventory, shipment: whether there is something of it to undo. order: open, confirmed or cancelled.
+
+    asked_again: how often the present step was.
+    """
 
     status: str = "STARTED"
     order_id: str = ""
@@ -26,7 +39,10 @@ class Fulfilment(State, frozen=True):
     shipment: bool = False
     lines: tuple[StockLine, ...] = ()
     address: Address = Address()
+    total: Money = Money(0, "XXX")
+    method: str = ""
     reason: str = ""
+    asked_again: int = 0
 
 
 # The way forward: each step begins when the one before has answered, and an answer out of its turn changes nothing.
@@ -35,39 +51,41 @@ class Fulfilment(State, frozen=True):
 def order_placed(saga: Fulfilment, event: OrderPlaced) -> Reaction:
     lines = tuple(StockLine(line.sku, line.quantity) for line in event.lines)
     begun = replace(
-        saga, status="PAYMENT_PENDING", order_id=event.order_id, payment=True, lines=lines, address=event.address
+        saga,
+        order_id=event.order_id,
+        lines=lines,
+        address=event.address,
+        total=event.total,
+        method=event.payment_method,
+        payment=True,
     )
-    return Reaction(begun, [ProcessPayment(event.order_id, event.total, event.payment_method)])
+    return _step(begun, "PAYMENT_PENDING")
 
 
 def payment_completed(saga: Fulfilment, event: PaymentCompleted) -> Reaction:
     if saga.status != "PAYMENT_PENDING":
-        return Reaction(saga)
+        return _waiting(saga)
     if not saga.lines:
-        return _confirm(saga)
-    return Reaction(
-        replace(saga, status="INVENTORY_PENDING", inventory=True), [ReserveInventory(saga.order_id, saga.lines)]
-    )
+        return _step(saga, "CONFIRMING")
+    return _step(replace(saga, inventory=True), "INVENTORY_PENDING")
 
 
 def inventory_reserved(saga: Fulfilment, event: InventoryReserved) -> Reaction:
     if saga.status != "INVENTORY_PENDING":
-        return Reaction(saga)
-    return Reaction(
-        replace(saga, status="SHIPPING_PENDING", shipment=True), [CreateShipment(saga.order_id, saga.address)]
-    )
+        return _waiting(saga)
+    return _step(replace(saga, shipment=True), "SHIPPING_PENDING")
 
 
 def shipment_created(saga: Fulfilment, event: ShipmentCreated) -> Reaction:
-    return _confirm(saga) if saga.status == "SHIPPING_PENDING" else Reaction(saga)
+    return _step(saga, "CONFIRMING") if saga.status == "SHIPPING_PENDING" else _waiting(saga)
 
 
 def order_confirmed(saga: Fulfilment, event: OrderConfirmed) -> Reaction:
     return Reaction(replace(saga, status="COMPLETED", order="confirmed"))
 
 
-def _confirm(saga: Fulfilment) -> Reaction:
-    return Reaction(replace(saga, status="CONFIRMING"), [ConfirmOrder(saga.order_id)])
+def _step(saga: Fulfilment, status: str) -> Reaction:
+    return _ask(replace(saga, status=status, asked_again=0))
 
 
 # The way back: one step at a time, the last one done first; each answer leads to the next.
@@ -109,22 +127,21 @@ def payment_voided(saga: Fulfilment, event: PaymentVoided) -> Reaction:
 def command_refused(saga: Fulfilment, event: CommandRefused) -> Reaction:
     """An order that was cancelled first cannot be confirmed: its cancellation is heard too, and undoes the rest."""
     if event.command == "orders.confirm_order":
-        return Reaction(saga)
+        return _waiting(saga)
     return Reaction(replace(saga, status="FAILED", reason=f"{event.command} was refused: {event.code}"))
 
 
 def _undone(saga: Fulfilment, step: str, reason: str = "") -> Reaction:
     """Note that there is nothing (more) to undo of a step, and go on with the one before it."""
     if not getattr(saga, step):
-        return Reaction(saga)
+        return _waiting(saga)
     return _undo(replace(saga, **{step: False}, reason=saga.reason or reason))
 
 
 def _undo(saga: Fulfilment) -> Reaction:
-    command = _next_undo(saga)
-    if command is None:
+    if _next_undo(saga) is None:
         return Reaction(replace(saga, status="COMPENSATED"))
-    return Reaction(replace(saga, status="COMPENSATING"), [command])
+    return _step(saga, "COMPENSATING")
 
 
 def _next_undo(saga: Fulfilment) -> Command | None:
@@ -138,6 +155,76 @@ def _next_undo(saga: Fulfilment) -> Command | None:
         return CancelOrder(saga.order_id, saga.reason)
     return None
 
+
+# Waiting: what is owed at present, how long for, and what a person may do about it.
+
+
+def deadline_passed(saga: Fulfilment, event: DeadlinePassed) -> Reaction:
+    if not _is_waiting(saga):
+        return Reaction(saga)
+    if saga.status == "COMPENSATING":
+        return _ask_again(saga) if saga.asked_again < ASKED_AGAIN_BACK else _call_for_attention(saga)
+    if saga.asked_again < ASKED_AGAIN_FORWARD:
+        return _ask_again(saga)
+    return _undo(replace(saga, reason=f"no answer: {saga.status}"))
+
+
+def intervened(saga: Fulfilment, event: Intervened) -> Reaction:
+    """A person asks again, turns back, or takes the present step back as done, having seen to it by other means."""
+    if event.action == "retry" and _owed(saga):
+        return _ask_again(saga)
+    if event.action == "compensate" and saga.status in FORWARD:
+        return _undo(replace(saga, reason=f"by {event.who}: {event.reason}"))
+    if event.action == "skip" and saga.status in ("COMPENSATING", "NEEDS_ATTENTION"):
+        done = next(step for step in ("shipment", "inventory", "payment", "order") if _stands(saga, step))
+        return _undo(replace(saga, **{done: "cancelled" if done == "order" else False}))
+    return _waiting(saga)
+
+
+def _owed(saga: Fulfilment) -> Command | None:
+    """The command whose answer the saga waits for."""
+    match saga.status:
+        case "PAYMENT_PENDING":
+            return ProcessPayment(saga.order_id, saga.total, saga.method)
+        case "INVENTORY_PENDING":
+            return ReserveInventory(saga.order_id, saga.lines)
+        case "SHIPPING_PENDING":
+            return CreateShipment(saga.order_id, saga.address)
+        case "CONFIRMING":
+            return ConfirmOrder(saga.order_id)
+        case "COMPENSATING" | "NEEDS_ATTENTION":
+            return _next_undo(saga)
+    return None
+
+
+def _ask(saga: Fulfilment) -> Reaction:
+    command = _owed(saga)
+    return Reaction(saga, [command] if command else [], deadline=PATIENCE)
+
+
+def _ask_again(saga: Fulfilment) -> Reaction:
+    status = "COMPENSATING" if saga.status == "NEEDS_ATTENTION" else saga.status
+    return _ask(replace(saga, status=status, asked_again=saga.asked_again + 1))
+
+
+def _waiting(saga: Fulfilment) -> Reaction:
+    """Nothing changes; while an answer is owed, there is a deadline for it."""
+    return Reaction(saga, deadline=PATIENCE if _is_waiting(saga) else None)
+
+
+def _is_waiting(saga: Fulfilment) -> bool:
+    return saga.status in FORWARD or saga.status == "COMPENSATING"
+
+
+def _call_for_attention(saga: Fulfilment) -> Reaction:
+    return Reaction(replace(saga, status="NEEDS_ATTENTION"))
+
+
+def _stands(saga: Fulfilment, step: str) -> bool:
+    return saga.order == "open" if step == "order" else bool(getattr(saga, step))
+
+
+FORWARD = ("PAYMENT_PENDING", "INVENTORY_PENDING", "SHIPPING_PENDING", "CONFIRMING")
 
 FULFILMENT = Saga(
     initial=Fulfilment(),
@@ -157,5 +244,7 @@ FULFILMENT = Saga(
         PaymentRefunded: payment_refunded,
         PaymentVoided: payment_voided,
         CommandRefused: command_refused,
+        DeadlinePassed: deadline_passed,
+        Intervened: intervened,
     },
 )

@@ -6,7 +6,7 @@ import time
 from datetime import timedelta
 
 import pytest
-from django.db import connection, transaction
+from django.db import DatabaseError, connection, transaction
 
 from eventstore import store, watching
 from eventstore.store import ANY, append
@@ -28,7 +28,7 @@ def holder():
                 append("counter-held", [Counted("held")], expected=ANY)
                 appended.set()
                 go.wait(20)
-        except Exception as error:
+        except DatabaseError as error:
             ended.append(error)
         finally:
             connection.close()

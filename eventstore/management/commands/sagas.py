@@ -1,0 +1,85 @@
+"""manage.py sagas list|show|retry|compensate|skip: running processes, and a hand for those that are stuck."""
+
+import getpass
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from eventstore import codec, operating, sagas, store
+from eventstore.sagas import Running
+
+ACTIONS = {
+    "retry": "ask once more for what it waits for",
+    "compensate": "turn back and undo what was done",
+    "skip": "take the present step back as done",
+}
+
+
+class Command(BaseCommand):
+    help = "Show running processes, or tell one what to do with its present step."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        actions = parser.add_subparsers(dest="what", required=True)
+        listing = actions.add_parser("list", help="processes, the longest untouched first")
+        listing.add_argument("saga", nargs="?")
+        listing.add_argument("--status")
+        listing.add_argument("--limit", type=int, default=100)
+        listing.add_argument("--json", action="store_true")
+        for what, words in {"show": "one with its state and events", **ACTIONS}.items():
+            action = actions.add_parser(what, help=words)
+            action.add_argument("saga")
+            action.add_argument("key")
+            if what == "show":
+                action.add_argument("--json", action="store_true")
+            else:
+                action.add_argument("--reason", required=True)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        what = options["what"]
+        if what == "list":
+            self._list(options)
+        elif what == "show":
+            self._show(_found(options), as_json=options["json"])
+        else:
+            self._intervene(what, options)
+
+    def _list(self, options: dict[str, Any]) -> None:
+        found = sagas.running(name=options["saga"], status=options["status"], limit=options["limit"])
+        if options["json"]:
+            self.stdout.write(codec.encode_json([_shown(each) for each in found]).decode())
+            return
+        for each in found:
+            self.stdout.write(f"{each.saga} {each.key} {each.status} since {each.updated_at:%Y-%m-%d %H:%M:%S}")
+        if not found:
+            self.stdout.write("No process is like that.")
+
+    def _show(self, running: Running, *, as_json: bool) -> None:
+        events = store.read_correlated(running.correlation_id)
+        if as_json:
+            told = [{"position": each.position, "stream": each.stream, "type": each.type} for each in events]
+            self.stdout.write(codec.encode_json(_shown(running) | {"events": told}).decode())
+            return
+        for name, value in _shown(running).items():
+            self.stdout.write(f"{name}: {value}")
+        for each in events:
+            self.stdout.write(
+                f"  {each.recorded_at:%H:%M:%S.%f} {each.position} {each.stream}@{each.version} {each.type}"
+            )
+
+    def _intervene(self, what: str, options: dict[str, Any]) -> None:
+        try:
+            sagas.intervene(options["saga"], options["key"], what, who=getpass.getuser(), reason=options["reason"])
+        except (sagas.NoSuchSaga, operating.ReasonMissing) as error:
+            raise CommandError(str(error)) from error
+        self.stdout.write(f"{options['saga']} {options['key']} will {ACTIONS[what]}.")
+
+
+def _found(options: dict[str, Any]) -> Running:
+    found = sagas.running(name=options["saga"], key=options["key"])
+    if not found:
+        raise CommandError(f"{options['saga']} has no process {options['key']!r}.")
+    return found[0]
+
+
+def _shown(running: Running) -> dict[str, Any]:
+    return running._asdict() | {"state": codec.decode_json(running.state)}

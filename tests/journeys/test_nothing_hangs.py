@@ -1,0 +1,147 @@
+"""Deadlines and people: a process that gets no answer asks again, turns back, and in the end calls for attention."""
+
+from datetime import UTC, datetime
+from uuid import uuid4
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from eventstore import bus, sagas
+from eventstore.models import OperatorAction, OutboxMessage, Parked, SagaState
+from eventstore.testing import drain
+from inventory.commands import ReceiveStock
+from orders.commands import ImportOrder
+from orders.events import OrderLine
+from orders.models import OrderDetails
+from payments import gateway
+from shipping.commands import Address
+
+SAGA = "orders.fulfilment"
+
+pytestmark = [pytest.mark.django_db(transaction=True)]
+
+
+def place(method="tok_visa", postcode="N1"):
+    bus.dispatch(ReceiveStock("TEA", 10))
+    order_id = str(uuid4())
+    bus.dispatch(
+        ImportOrder(
+            order_id=order_id,
+            customer_id="ada",
+            lines=(OrderLine("TEA", "Tea", 1, 500),),
+            charges=(),
+            currency="EUR",
+            exponent=2,
+            address=Address(postcode=postcode),
+            payment_method=method,
+            placed_at=datetime.now(UTC),
+            reference="",
+        )
+    )
+    drain()
+    return order_id
+
+
+def time_passes():
+    """The present step's deadline is over."""
+    SagaState.objects.update(deadline_at="2000-01-01T00:00Z")
+    drain()
+
+
+def the_gateway_gives_up():
+    """As after its last try: the call is a dead letter."""
+    Parked.objects.update(status="dead", due_at=None)
+
+
+def status(order_id):
+    return SagaState.objects.get(key=order_id).status
+
+
+def test_each_step_has_a_deadline_and_the_last_has_none():
+    waiting, done = place("tok_timeout"), place()
+    assert SagaState.objects.get(key=waiting).deadline_at is not None
+    assert (status(done), SagaState.objects.get(key=done).deadline_at) == ("COMPLETED", None)
+
+
+def test_a_step_that_never_answers_is_asked_again_then_undone():
+    order_id = place("tok_timeout")
+    the_gateway_gives_up()
+    time_passes()
+    assert status(order_id) == "PAYMENT_PENDING"
+    time_passes()
+    assert status(order_id) == "COMPENSATING"
+    order = OrderDetails.objects.get(pk=order_id)
+    assert (order.status, order.payment_status) == ("PLACED", "REFUNDING")
+
+
+def test_a_refund_that_never_answers_calls_for_attention_and_is_never_called_done():
+    order_id = place("tok_timeout")
+    the_gateway_gives_up()
+    for _ in range(6):
+        time_passes()
+        the_gateway_gives_up()
+    assert status(order_id) == "NEEDS_ATTENTION"
+    assert SagaState.objects.get(key=order_id).deadline_at is None
+
+
+def test_an_answer_that_comes_after_all_ends_it(monkeypatch):
+    order_id = place("tok_timeout")
+    the_gateway_gives_up()
+    for _ in range(6):
+        time_passes()
+        the_gateway_gives_up()
+    monkeypatch.setattr(gateway.gateway(), "_stumble", lambda *args, **kwargs: None)
+    Parked.objects.filter(subscription="payments.gateway").update(status="failed")
+    head = Parked.objects.order_by("position").first()
+    Parked.objects.filter(pk=head.pk).update(due_at="2000-01-01T00:00Z")
+    drain()
+    assert status(order_id) == "COMPENSATED"
+    order = OrderDetails.objects.get(pk=order_id)
+    assert (order.status, order.payment_status) == ("CANCELLED", "REFUNDED")
+
+
+def test_a_deadline_that_comes_late_or_twice_changes_nothing():
+    order_id = place()
+    before = OutboxMessage.objects.count()
+    time_passes()
+    time_passes()
+    assert status(order_id) == "COMPLETED"
+    told = OutboxMessage.objects.filter(position__gt=0).count() - before
+    assert told == 2  # the two deadlines themselves, and nothing that followed from them
+
+
+class TestByHand:
+    def test_a_person_turns_back_a_process_that_waits(self):
+        order_id = place("tok_timeout")
+        call_command("sagas", "compensate", SAGA, order_id, "--reason", "customer called")
+        drain()
+        assert status(order_id) == "COMPENSATING"
+        action = OperatorAction.objects.get()
+        assert (action.action, action.subject, action.reason) == ("compensate", f"{SAGA} {order_id}", "customer called")
+
+    def test_a_person_asks_again(self):
+        order_id = place("tok_timeout")
+        sagas.intervene(SAGA, order_id, "retry", who="ada", reason="the provider is back")
+        drain()
+        assert SagaState.objects.get(key=order_id).state["asked_again"] == 1
+
+    def test_a_person_takes_a_step_back_as_done(self):
+        order_id = place("tok_timeout")
+        the_gateway_gives_up()
+        sagas.intervene(SAGA, order_id, "compensate", who="ada", reason="gateway is gone")
+        drain()
+        sagas.intervene(SAGA, order_id, "skip", who="ada", reason="nothing was taken, see ticket 7")
+        drain()
+        assert status(order_id) == "COMPENSATED"
+        assert OrderDetails.objects.get(pk=order_id).status == "CANCELLED"
+
+    def test_processes_are_listed_and_shown(self, capsys):
+        order_id = place("tok_timeout")
+        call_command("sagas", "list", "--status", "PAYMENT_PENDING")
+        assert f"{SAGA} {order_id} PAYMENT_PENDING" in capsys.readouterr().out
+        call_command("sagas", "show", SAGA, order_id)
+        assert "payments.payment_requested" in capsys.readouterr().out
+
+    def test_what_is_not_there_is_a_sentence_and_a_failure(self):
+        with pytest.raises(CommandError, match="no process"):
+            call_command("sagas", "retry", SAGA, "nobody", "--reason", "x")
