@@ -1,0 +1,1 @@
+"""What the platform can do, measured beside its peers: `make bench`."""

@@ -1,0 +1,16 @@
+"""Ours: appends a second of one writer, on a log of whatever size DATABASE_URL has.
+
+usage: python -m bench.one bench.appending EVENTS
+"""
+
+import json
+
+import django
+
+from . import log
+
+
+def main(events: int) -> None:
+    django.setup()
+    log._save(min(200, events))
+    print(json.dumps({"append_1_writer": log._rate(1, events)}))

@@ -1,0 +1,52 @@
+"""Ours: how long it takes to load a stream of a thousand and of a hundred thousand events, each with a snapshot.
+
+usage: python -m bench.one bench.depth EVENTS_IN_THE_LONG_STREAM   (DATABASE_URL: a copy of bench.template's)
+"""
+
+import json
+import time
+from statistics import median
+
+import django
+
+from eventstore import states, store
+from eventstore.aggregate import stream_name
+from inventory.events import StockReceived
+from inventory.stock import STOCK
+
+SHORT = 1000
+BATCH = 5000
+# Behind the last snapshot lies something, as it does on most days.
+BEHIND = 50
+
+
+def main(long: int) -> None:
+    django.setup()
+    streams = {count: _grow(f"STREAM-OF-{count}", count) for count in (SHORT, long)}
+    states.take_snapshots()
+    for stream in streams.values():
+        _append(stream, BEHIND)
+    times = {count: _load_ms(stream) for count, stream in streams.items()}
+    print(json.dumps({"load_1k_ms": times[SHORT], "load_long_ms": times[long]}))
+
+
+def _grow(sku: str, count: int) -> str:
+    stream = stream_name(STOCK.category, sku)
+    for written in range(0, count, BATCH):
+        _append(stream, min(BATCH, count - written))
+    return stream
+
+
+def _append(stream: str, count: int) -> None:
+    received = StockReceived(stream.partition("-")[2], 1)
+    store.append(stream, [received] * count, expected=store.ANY)
+
+
+def _load_ms(stream: str) -> float:
+    times = []
+    for _ in range(15):
+        states.forget()
+        start = time.perf_counter()
+        states.load([stream])
+        times.append(time.perf_counter() - start)
+    return median(times) * 1e3

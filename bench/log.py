@@ -1,0 +1,92 @@
+"""Ours: appends, loads and log reads, to be compared with bench.peers.eventsourcing_append.
+
+usage: python -m bench.one bench.log EVENTS   (DATABASE_URL: a copy of bench.template's)
+"""
+
+import json
+import threading
+import time
+from datetime import UTC, datetime
+from uuid import uuid4
+
+import django
+from django.db import connection
+
+from eventstore import registry, store
+from eventstore.aggregate import stream_name
+from eventstore.money import Money
+from orders.events import OrderConfirmed, OrderLine, OrderPlaced
+from orders.order import ORDER
+
+from . import basket
+from .orders import ADDRESS
+
+WRITERS = 8
+LONG = 1000
+
+
+def main(events: int) -> None:
+    django.setup()
+    _save(min(200, events))
+    measured = {"append_1_writer": _rate(1, events), "append_8_writers": _rate(WRITERS, events)}
+    print(json.dumps(measured | {"load_1001_events_ms": _load(), "log_read_events": _read()}))
+
+
+def _save(count: int) -> None:
+    for _ in range(count):
+        placed = _placed()
+        store.append(stream_name(ORDER.category, placed.order_id), [placed], expected=store.NO_STREAM)
+
+
+def _placed() -> OrderPlaced:
+    lines = tuple(
+        OrderLine(sku, f"Product {sku}", quantity, basket.PRICES[sku])
+        for sku, quantity in zip(basket.skus(0), basket.QUANTITIES, strict=True)
+    )
+    return OrderPlaced(
+        order_id=str(uuid4()),
+        customer_id="CUS-1",
+        lines=lines,
+        charges=(),
+        total=Money(basket.TOTAL, "USD", 2),
+        address=ADDRESS,
+        payment_method="tok_visa",
+        placed_at=datetime.now(UTC),
+    )
+
+
+def _rate(writers: int, count: int) -> float:
+    threads = [threading.Thread(target=_write, args=(count // writers,)) for _ in range(writers)]
+    start = time.perf_counter()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return count / (time.perf_counter() - start)
+
+
+def _write(count: int) -> None:
+    _save(count)
+    connection.close()
+
+
+def _load() -> float:
+    """The median of nine times, in milliseconds."""
+    placed = _placed()
+    stream = stream_name(ORDER.category, placed.order_id)
+    confirmed = OrderConfirmed(placed.order_id)
+    store.append(stream, [placed, *[confirmed] * LONG], expected=store.NO_STREAM)
+    loads = []
+    for _ in range(9):
+        start = time.perf_counter()
+        registry.aggregate_of(stream).fold(message.body for message in store.read_stream(stream))
+        loads.append(time.perf_counter() - start)
+    return sorted(loads)[4] * 1e3
+
+
+def _read() -> float:
+    """Events a second, read from the log and decoded."""
+    start, read = time.perf_counter(), 0
+    for _ in store.read_log():
+        read += 1
+    return read / (time.perf_counter() - start)

@@ -1,0 +1,80 @@
+"""The servers that all contenders share: a fresh database and an empty broker for each, gone afterwards."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import psycopg
+import redis
+from psycopg import sql
+
+DATABASE_URL = os.environ.get("DATABASE_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
+REDIS_URL = os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0")
+
+CREATE = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+DROP = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)")
+OWNER = "bench:owner"
+
+
+@contextmanager
+def database(*, like: str = "template0") -> Iterator[str]:
+    """A database of the given form, by its URL; dropped in the end."""
+    name = f"bench_{uuid4().hex[:12]}"
+    try:
+        with _server() as server:
+            server.execute(CREATE.format(sql.Identifier(name), sql.Identifier(name_of(like))))
+            # What the one before has left to be written is not paid by the next.
+            server.execute("CHECKPOINT")
+        yield at(DATABASE_URL, name)
+    finally:
+        with _server() as server:
+            server.execute(DROP.format(sql.Identifier(name)))
+
+
+@contextmanager
+def broker() -> Iterator[str]:
+    """A Redis database in which nothing is, by its URL; emptied in the end."""
+    url = at(REDIS_URL, str(_claim()))
+    try:
+        yield url
+    finally:
+        with redis.Redis.from_url(url) as ours:
+            ours.flushdb()
+
+
+def at(url: str, name: str) -> str:
+    """Another database of the same server."""
+    return urlsplit(url)._replace(path=f"/{name}").geturl()
+
+
+def name_of(url: str) -> str:
+    return urlsplit(url).path.removeprefix("/")
+
+
+def facts() -> dict[str, str]:
+    """What the figures depend on."""
+    names = ("server_version", "fsync", "synchronous_commit", "full_page_writes", "shared_buffers")
+    with _server() as server:
+        return {name: _show(server, name) for name in names}
+
+
+def _claim() -> int:
+    with redis.Redis.from_url(REDIS_URL) as any_:
+        count = int(any_.config_get("databases")["databases"])
+    for number in reversed(range(count)):
+        with redis.Redis.from_url(at(REDIS_URL, str(number))) as one:
+            # Two benches at once: the second one to put its name there finds that of the first.
+            if one.dbsize() == 0 and one.set(OWNER, os.getpid(), nx=True):
+                return number
+    raise SystemExit(f"bench: every database of {REDIS_URL} is in use")
+
+
+def _server() -> psycopg.Connection:
+    return psycopg.connect(at(DATABASE_URL, "postgres"), autocommit=True)
+
+
+def _show(server: psycopg.Connection, name: str) -> str:
+    row = server.execute("SELECT current_setting(%s)", [name]).fetchone()
+    return str(row[0]) if row else ""

@@ -1,0 +1,21 @@
+"""The database that ours are copied from: our schema, a catalogue, and more stock than anybody will order."""
+
+import json
+
+import django
+from django.core.management import call_command
+
+from eventstore import bus, working
+from eventstore.money import Money
+from inventory.commands import ReceiveStock
+from orders.commands import ListProduct
+
+from . import basket
+
+
+def main() -> None:
+    django.setup()
+    call_command("migrate", verbosity=0)
+    bus.dispatch_all(ListProduct(sku, f"Product {sku}", Money(basket.PRICES[sku], "USD", 2)) for sku in basket.PRODUCTS)
+    bus.dispatch_all(ReceiveStock(sku, basket.PLENTY, "bench") for sku in basket.PRODUCTS)
+    print(json.dumps({"delivered": working.work(seconds=60)}))

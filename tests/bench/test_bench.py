@@ -1,0 +1,31 @@
+"""The benchmark runs from end to end and says what it promises; how fast anything is, is not asked here."""
+
+import json
+import subprocess
+import sys
+
+import psycopg
+import pytest
+
+from bench import servers
+
+KEYS = {"orders_per_s", "vs_celery_crud", "vs_eventsourcing", "vs_prototype", "lone_p50_ms", "lone_p99_ms"}
+SMALL = ("--orders=20", "--rounds=1", "--lone=3", "--events=16")
+
+
+@pytest.mark.slow
+def test_the_last_line_holds_every_figure_and_no_database_is_left_behind():
+    pytest.importorskip("eventsourcing", reason="the peers are installed by `make bench`: requirements-bench.txt")
+    before = _databases()
+    bench = subprocess.run([sys.executable, "-m", "bench", *SMALL], capture_output=True, text=True, timeout=120)
+    assert bench.returncode == 0, bench.stderr
+    figures = json.loads(bench.stdout.splitlines()[-1])
+    assert set(figures) == KEYS
+    assert all(figure > 0 for figure in figures.values())
+    assert _databases() <= before
+
+
+def _databases() -> set[str]:
+    """Those of benchmarks, some perhaps of somebody else's run."""
+    with psycopg.connect(servers.at(servers.DATABASE_URL, "postgres")) as server:
+        return {name for (name,) in server.execute("SELECT datname FROM pg_database WHERE datname LIKE 'bench\\_%'")}
