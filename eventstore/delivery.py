@@ -71,8 +71,8 @@ def _step(name: str, subscription: Subscription, limit: int, *, deliver: Deliver
         retried = _retry(name, subscription, limit) if claimed.parked else 0
         messages = outbox.read(name, claimed, limit)
         deliver(name, subscription, messages, _held(name, subscription, messages) if claimed.parked else set())
-        if messages or claimed.fence > claimed.position:
-            outbox.move(name, messages[-1].position if len(messages) == limit else claimed.fence)
+        if messages or claimed.until > claimed.position:
+            outbox.move(name, messages[-1].position if len(messages) == limit else claimed.until)
     return retried + len(messages)
 
 

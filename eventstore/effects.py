@@ -96,7 +96,7 @@ def _begin(name: str, effect: Effect, limit: int) -> int:
 def _take_in(name: str, limit: int) -> int:
     """Note every new message as owed and move the cursor past it; in order for each stream."""
     claimed = outbox.claim(name)
-    if claimed is None or claimed.fence == claimed.position:
+    if claimed is None or claimed.until == claimed.position:
         return 0
     messages = outbox.read(name, claimed, limit)
     waiting = parking.held(name, {message.stream for message in messages}) if claimed.parked else set()
@@ -105,7 +105,7 @@ def _take_in(name: str, limit: int) -> int:
         places.append(Place(message.position, message.stream, delay=None if message.stream in waiting else 0.0))
         waiting.add(message.stream)
     parking.park(name, places)
-    outbox.move(name, messages[-1].position if len(messages) == limit else claimed.fence)
+    outbox.move(name, messages[-1].position if len(messages) == limit else claimed.until)
     return len(messages)
 
 

@@ -16,6 +16,9 @@ SNAPSHOTS = "eventstore.snapshots"
 # How far the outbox has been cleared; what lies before it is only in the log.
 CLEARED = "eventstore.outbox"
 
+# A step looks no further ahead than this.
+WINDOW = 10_000
+
 ENLIST = """
     INSERT INTO eventstore_subscription (name)
     SELECT unnest(%s::text[])
@@ -43,21 +46,32 @@ COLUMNS = """
     event.correlation_id, event.causation_id, coalesce(event.metadata, outbox.metadata),
     coalesce(event.recorded_at, outbox.created_at)
 """
+# Statements are planned when a process begins, and then the tables may be small. So that a plan stays good when they
+# have grown, each asks for its rows one by one through an index (LATERAL … LIMIT 1): a plain join may become a scan.
 # A lane reads all but what it is known not to hear: an event of a type that only newer code knows may concern it.
 READ = f"""
     SELECT {COLUMNS}
-    FROM eventstore_outbox AS outbox
-    LEFT JOIN eventstore_event AS event ON event.position = outbox.position AND outbox.topic = 'event'
-    WHERE outbox.position > %s AND outbox.position <= %s
-      AND (outbox.topic = %s OR (outbox.topic = 'event' AND outbox.type <> ALL(%s)))
+    FROM (
+        SELECT * FROM eventstore_outbox
+        WHERE position > %s AND position <= %s
+          AND (topic = %s OR (topic = 'event' AND type <> ALL(%s)))
+        ORDER BY position
+        LIMIT %s
+    ) AS outbox
+    LEFT JOIN LATERAL (
+        SELECT * FROM eventstore_event WHERE eventstore_event.position = outbox.position LIMIT 1
+    ) AS event ON true
     ORDER BY outbox.position
-    LIMIT %s
 """
 READ_AT = f"""
     SELECT {COLUMNS}
     FROM unnest(%s::bigint[]) AS wanted(position)
-    LEFT JOIN eventstore_outbox AS outbox USING (position)
-    LEFT JOIN eventstore_event AS event USING (position)
+    LEFT JOIN LATERAL (
+        SELECT * FROM eventstore_outbox WHERE eventstore_outbox.position = wanted.position LIMIT 1
+    ) AS outbox ON true
+    LEFT JOIN LATERAL (
+        SELECT * FROM eventstore_event WHERE eventstore_event.position = wanted.position LIMIT 1
+    ) AS event ON true
     WHERE outbox.position IS NOT NULL OR event.position IS NOT NULL
     ORDER BY wanted.position
 """
@@ -121,18 +135,23 @@ CLEAR = """
 class Claim(NamedTuple):
     """position: the cursor. fence: how far may be read. parked: whether anything waits beside the lane.
 
+    until: how far this step reads, and moves the cursor if there is no more than it takes.
     from_log: whether this part of the outbox has been cleared, so that it must be read from the log.
     """
 
     position: int
     fence: int
+    until: int
     parked: bool
     from_log: bool
 
 
 def enlist() -> None:
     """Give every subscription of the wiring its cursor, at the beginning of the log."""
-    execute(ENLIST, [[*registry.subscriptions(), SNAPSHOTS, CLEARED]]).close()
+    with transaction.atomic():
+        # Not while the outbox is cleared: who clears could not know of the new lane, nor the lane of what is cleared.
+        hold(CLEARED)
+        execute(ENLIST, [[*registry.subscriptions(), SNAPSHOTS, CLEARED]]).close()
 
 
 def work() -> set[str]:
@@ -150,7 +169,8 @@ def claim(name: str) -> Claim | None:
         return None
     position, fence, parked, cleared = found[0]
     from_log = cleared is not None and position < cleared
-    return Claim(position, min(fence, cleared) if from_log else fence, parked, from_log)
+    until = min(fence, position + WINDOW, cleared if from_log else fence)
+    return Claim(position, fence, until, parked, from_log)
 
 
 def hold(name: str) -> None:
@@ -159,7 +179,7 @@ def hold(name: str) -> None:
 
 
 def read(name: str, claimed: Claim, limit: int) -> list[Message]:
-    between, unheard = [claimed.position, claimed.fence], _unheard(name)
+    between, unheard = [claimed.position, claimed.until], _unheard(name)
     if claimed.from_log:
         return [_message(name, row) for row in rows(READ_FROM_LOG, [*between, unheard, limit])]
     return [_message(name, row) for row in rows(READ, [*between, name, unheard, limit])]

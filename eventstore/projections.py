@@ -8,7 +8,12 @@ from .messages import Message
 from .postgres import execute, rows
 from .subscriptions import Projection, Row
 
-LOAD = "SELECT to_jsonb(kept) FROM {table} AS kept WHERE {key} = ANY(%s)"
+# Row by row through the key's index, whatever the planner believes of the table (see outbox.py).
+LOAD = """
+    SELECT to_jsonb(kept)
+    FROM unnest(%s::text[]) AS wanted(key)
+    CROSS JOIN LATERAL (SELECT * FROM {table} AS row WHERE row.{key} = wanted.key LIMIT 1) AS kept
+"""
 INSERT = "INSERT INTO {table} SELECT * FROM jsonb_populate_recordset(NULL::{table}, %s::jsonb)"
 UPDATE = """
     UPDATE {table} AS kept

@@ -15,9 +15,11 @@ from .store import Owed
 from .subscriptions import Reaction, Saga
 
 LOAD = """
-    SELECT key, state, position
-    FROM eventstore_saga
-    WHERE saga = %s AND key = ANY(%s)
+    SELECT found.key, found.state, found.position
+    FROM unnest(%s::text[]) AS wanted(key)
+    CROSS JOIN LATERAL (
+        SELECT * FROM eventstore_saga WHERE saga = %s AND eventstore_saga.key = wanted.key LIMIT 1
+    ) AS found
 """
 SAVE = """
     INSERT INTO eventstore_saga (saga, key, status, state, position, correlation_id, deadline_at)
@@ -111,7 +113,7 @@ def tell_deadlines(limit: int = 500) -> int:
 
 def _load(name: str, saga: Saga, keys: set[str]) -> dict[str, tuple[Any, int]]:
     decode = codec.decoder(type(saga.initial))
-    return {key: (decode(state), position) for key, state, position in rows(LOAD, [name, list(keys)])}
+    return {key: (decode(state), position) for key, state, position in rows(LOAD, [list(keys), name])}
 
 
 def _is_of_an_earlier_step(message: Message, position: int) -> bool:
