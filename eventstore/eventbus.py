@@ -7,8 +7,9 @@ from functools import cache
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
-from django.conf import settings
 from django.utils.module_loading import import_string
+
+from . import settings
 
 
 class Envelope(NamedTuple):
@@ -70,5 +71,5 @@ class InProcessBus:
 @cache
 def event_bus() -> EventBus:
     """The bus that settings.EVENTSTORE_EVENT_BUS names; one for each process."""
-    bus: EventBus = import_string(settings.EVENTSTORE_EVENT_BUS)()
+    bus: EventBus = import_string(settings.event_bus())()
     return bus

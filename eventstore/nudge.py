@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from django.conf import settings
+from . import settings
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ _thread_of_process = 0
 
 def send() -> None:
     """Ask for a nudge. It is published by a thread of its own: no request waits for the broker, up or down."""
-    if settings.EVENTSTORE_NUDGE and not getattr(_quiet, "now", False):
+    if settings.nudge() and not getattr(_quiet, "now", False):
         _ensure_thread()
         _wanted.set()
 

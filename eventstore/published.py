@@ -5,9 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from django.conf import settings
-
-from . import codec, compatibility, registry, schemas
+from . import codec, compatibility, registry, schemas, settings
 from .schemas import Schema
 
 
@@ -21,7 +19,7 @@ class Release(NamedTuple):
 
 
 def folder() -> Path:
-    return Path(settings.EVENTSTORE_SCHEMAS)
+    return settings.schemas()
 
 
 def write() -> Iterator[Path]:

@@ -5,9 +5,7 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
-from django.conf import settings
-
-from . import aggregate, codec
+from . import aggregate, codec, settings
 from .aggregate import Aggregate, Decision
 from .messages import INTERNAL, Command, Event, IntegrationEvent
 from .subscriptions import Subscription
@@ -23,7 +21,7 @@ class UnknownType(LookupError):
 
 @cache
 def wiring() -> Any:
-    return import_module(settings.EVENTSTORE_WIRING)
+    return import_module(settings.wiring())
 
 
 @cache

@@ -1,11 +1,8 @@
 """What Celery runs. The broker carries a nudge; what is owed to whom is in the tables."""
 
-from datetime import timedelta
-
 from celery import shared_task
-from django.conf import settings
 
-from . import outbox, states, watching, working
+from . import outbox, settings, states, watching, working
 
 
 @shared_task(name="eventstore.deliver", ignore_result=True, acks_late=True, expires=30)  # type: ignore[untyped-decorator]
@@ -25,4 +22,4 @@ def watch() -> None:
 
 @shared_task(name="eventstore.clear_outbox", ignore_result=True, acks_late=True, expires=30)  # type: ignore[untyped-decorator]
 def clear_outbox() -> None:
-    outbox.clear(retention=timedelta(seconds=settings.EVENTSTORE_OUTBOX_RETENTION), limit=100_000)
+    outbox.clear(retention=settings.outbox_retention(), limit=100_000)

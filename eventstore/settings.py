@@ -1,0 +1,42 @@
+"""What a project may say in its Django settings; only the wiring must be said."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+
+
+def wiring() -> str:
+    """The module that lists who decides a command and who hears an event, such as "config.wiring"."""
+    return str(_required("EVENTSTORE_WIRING"))
+
+
+def nudge() -> bool:
+    """Whether writers tell the workers through Celery's broker; without it they come to know by their poll."""
+    return bool(getattr(settings, "EVENTSTORE_NUDGE", True))
+
+
+def event_bus() -> str:
+    """The class of the bus that integration events go out on."""
+    return str(getattr(settings, "EVENTSTORE_EVENT_BUS", "eventstore.eventbus.InProcessBus"))
+
+
+def outbox_retention() -> timedelta:
+    """How long the outbox keeps what every lane has passed; the setting is in seconds."""
+    return timedelta(seconds=getattr(settings, "EVENTSTORE_OUTBOX_RETENTION", 0))
+
+
+def schemas() -> Path:
+    """The folder of the published schemas; only manage.py schemas asks for it."""
+    return Path(_required("EVENTSTORE_SCHEMAS"))
+
+
+def _required(name: str) -> Any:
+    try:
+        return getattr(settings, name)
+    except AttributeError:
+        raise ImproperlyConfigured(
+            f"The event store needs {name} in your settings; see eventstore/settings.py."
+        ) from None
