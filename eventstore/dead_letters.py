@@ -98,6 +98,8 @@ def discard(subscription: str, positions: Sequence[int], *, who: str, reason: st
     """Take them away for good; what waits behind them is delivered. Raises NotParked, operating.ReasonMissing."""
     reason = operating.demand(reason)
     with transaction.atomic():
+        # Nobody parks behind them meanwhile: it would wait for what is gone.
+        outbox.hold(subscription)
         gone = rows(DISCARD, [subscription, list(positions)])
         if not gone:
             raise NotParked(f"{subscription} has none of {_listed(positions)} that can be discarded.")
