@@ -63,8 +63,7 @@ def rebuild(name: str, progress: Progress = lambda position, head: None) -> int:
     count, position = _fold(name, subject, table, after=0, until=head, progress=progress)
     with transaction.atomic():
         execute(HOLD_LANE, [name]).close()
-        head = store.fence()
-        more, _ = _fold(name, subject, table, after=position, until=head, progress=progress)
+        more, head = _fold(name, subject, table, after=position, until=store.fence(), progress=progress)
         _swap(name, table, head)
     return count + more
 
