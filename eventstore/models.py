@@ -15,6 +15,14 @@ class ClockTimestamp(models.Func):
     output_field = models.DateTimeField()
 
 
+class Category(models.Func):
+    """The first part of a stream's name, before the hyphen; what an aggregate calls its category."""
+
+    function = "split_part"
+    template = "%(function)s(%(expressions)s, '-', 1)"
+    output_field = models.TextField(db_collation="C")
+
+
 class Event(models.Model):
     """The log. position: order of the whole log. version: order in the stream, from 1."""
 
@@ -44,6 +52,13 @@ class Event(models.Model):
                 name="eventstore_event_milestones",
                 condition=models.Q(Exact(Mod("version", 100), 0)),
             ),
+            # The newest streams of a category; an entry for each stream, not for each event.
+            models.Index(
+                Category("stream"),
+                "position",
+                name="eventstore_event_streams",
+                condition=models.Q(version=1),
+            ),
         ]
         triggers = [
             pgtrigger.Trigger(
@@ -63,6 +78,16 @@ class Event(models.Model):
 
     def __str__(self) -> str:
         return f"{self.stream}@{self.version} {self.type}"
+
+
+class Stream(Event):
+    """A stream, stood for by its first event."""
+
+    class Meta:
+        proxy = True
+
+    def __str__(self) -> str:
+        return self.stream
 
 
 class Snapshot(models.Model):

@@ -1,0 +1,139 @@
+"""What every page of the admin has in common: nothing can be changed, and no list costs more than its page."""
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.views.main import ChangeList
+from django.core.paginator import Paginator
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.utils.decorators import method_decorator
+from django.views.decorators.http import require_safe
+
+from eventstore.postgres import rows
+
+# As far as anybody turns pages; who looks for something older searches or filters.
+LONGEST_LIST = 5_000
+
+ESTIMATE = "SELECT reltuples::bigint FROM pg_class WHERE oid = %s::regclass"
+
+
+class BoundedPaginator(Paginator):
+    """Counts to LONGEST_LIST and no further; beyond that, PostgreSQL's own estimate of the table is told."""
+
+    @cached_property
+    def counted(self) -> int:
+        # In the order of the list, so that it is counted along the index that the list is read by.
+        queryset: Any = self.object_list
+        return int(queryset[: LONGEST_LIST + 1].count())
+
+    @cached_property
+    def count(self) -> int:
+        return min(self.counted, LONGEST_LIST)
+
+    @cached_property
+    def is_cut(self) -> bool:
+        return self.counted > LONGEST_LIST
+
+    @cached_property
+    def estimate(self) -> int:
+        """How many rows the whole table has, about; never less than what was counted."""
+        queryset: Any = self.object_list
+        ((estimated,),) = rows(ESTIMATE, [queryset.model._meta.db_table])
+        return max(int(estimated), self.counted)
+
+
+class BoundedChangeList(ChangeList):
+    model_admin: "ReadOnlyAdmin"
+
+    def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Any]:
+        return super().get_queryset(request, exclude_parameters).defer(*self.model_admin.list_defer)
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        self.result_list: list[Any] = list(self.result_list)
+        self.model_admin.adorn(self.result_list)
+
+    def url_for_result(self, result: Model) -> str:
+        return self.model_admin.url_of(result) or super().url_for_result(result)
+
+
+@method_decorator(require_safe, name="changelist_view")
+@method_decorator(require_safe, name="changeform_view")
+class ReadOnlyAdmin(admin.ModelAdmin):
+    """Subclasses name an ordering that an index gives. nothing: what an empty list says."""
+
+    actions = None
+    paginator = BoundedPaginator
+    list_per_page = 50
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    sortable_by = ()
+    list_defer: Sequence[str] = ()
+    change_list_template = "admin/eventstore/change_list.html"
+    change_form_template = "admin/eventstore/change_form.html"
+    nothing = "There is nothing yet."
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+        """Only the filters that are offered; Django would search any column by any pattern that an address asks for."""
+        offered: Sequence[Any] = self.list_filter
+        return lookup in {each.parameter_name for each in offered}
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        # PostgreSQL takes no NUL, so nothing is named by one.
+        return None if "\x00" in object_id else super().get_object(request, object_id, from_field)
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return BoundedChangeList
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        ours = {"title": str(self.opts.verbose_name_plural).capitalize(), "nothing": self.nothing}
+        return super().changelist_view(request, ours | (extra_context or {}))
+
+    def changeform_view(
+        self, request: HttpRequest, object_id: Any = None, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        return super().changeform_view(request, object_id, form_url, extra_context)
+
+    def adorn(self, page: Sequence[Any]) -> None:
+        """Give the rows of one page what the list shows beside them; one query for all of them."""
+
+    def url_of(self, row: Any) -> str:
+        """Where a row of the list leads to, when not to its primary key."""
+        return ""
+
+
+def one_of(
+    parameter: str,
+    title: str,
+    choices: Callable[[], Iterable[str]],
+    narrow: Callable[[QuerySet[Any], str], QuerySet[Any]] | None = None,
+) -> type[admin.SimpleListFilter]:
+    """A filter whose choices the code knows, so that no table is searched for them."""
+
+    class OneOf(admin.SimpleListFilter):
+        def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+            return [(choice, choice) for choice in choices()]
+
+        def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+            chosen = self.value()
+            if chosen is None:
+                return queryset
+            if chosen not in dict(self.lookup_choices):
+                raise IncorrectLookupParameters
+            return narrow(queryset, chosen) if narrow else queryset.filter(**{parameter: chosen})
+
+    OneOf.title, OneOf.parameter_name = title, parameter
+    return OneOf

@@ -1,0 +1,82 @@
+"""Sagas: every running or finished process, its state, and the events that it is made of."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.safestring import SafeString
+
+from eventstore import registry
+from eventstore.models import SagaState, Stream
+from eventstore.postgres import rows
+from eventstore.subscriptions import Saga
+
+from . import causation, links, shown
+from .pages import PageAdmin
+from .read_only import one_of
+
+# A status is the saga's own word, so the newest ones tell which words there are.
+STATUSES = """
+    SELECT DISTINCT status
+    FROM (SELECT status FROM eventstore_saga ORDER BY id DESC LIMIT 10000) AS newest
+    ORDER BY status
+"""
+
+
+def _statuses() -> Iterable[str]:
+    return [status for (status,) in rows(STATUSES)]
+
+
+def _sagas() -> list[str]:
+    return [name for name, each in registry.subscriptions().items() if isinstance(each, Saga)]
+
+
+@admin.register(SagaState)
+class SagaAdmin(PageAdmin):
+    list_display = ("about", "saga", "status", "started", "age", "moved", "deadline")
+    list_filter = (one_of("status", "status", _statuses),)
+    list_defer = ("state",)
+    ordering = ("-id",)
+    search_fields = ("key",)
+    search_help_text = "The whole key of a process: the id of what it is about."
+    nothing = "No process has begun yet."
+    page_template = "admin/eventstore/saga.html"
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[SagaState], search_term: str
+    ) -> tuple[QuerySet[SagaState], bool]:
+        term = search_term.strip()
+        return (queryset.filter(saga__in=_sagas(), key=term) if term else queryset), False
+
+    def page(self, request: HttpRequest, found: SagaState) -> dict[str, Any]:
+        streams = Stream.objects.filter(version=1, stream__in=links.streams_named(found.key))
+        return {
+            "title": "Saga",
+            "age": self.age(found),
+            "state": shown.pretty(found.state),
+            "streams": streams.order_by("position").values_list("stream", flat=True),
+            "correlation": causation.correlation(found.correlation_id),
+        }
+
+    @admin.display(description="key")
+    def about(self, saga: SagaState) -> SafeString:
+        return shown.short(saga.key)
+
+    @admin.display(description="started")
+    def started(self, saga: SagaState) -> SafeString:
+        return shown.time(saga.started_at)
+
+    @admin.display(description="age")
+    def age(self, saga: SagaState) -> str:
+        return shown.since(saga.started_at, timezone.now())
+
+    @admin.display(description="last step")
+    def moved(self, saga: SagaState) -> SafeString:
+        return shown.time(saga.updated_at)
+
+    @admin.display(description="deadline")
+    def deadline(self, saga: SagaState) -> SafeString:
+        return shown.time(saga.deadline_at)

@@ -1,0 +1,47 @@
+"""The admin's links and times, for its templates."""
+
+from datetime import datetime
+from uuid import UUID
+
+from django import template
+from django.contrib.admin.utils import quote
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from eventstore.admin import links, shown
+from eventstore.models import Event
+
+register = template.Library()
+
+register.filter("admin_quote", quote)
+
+
+@register.filter
+def es_time(at: datetime | None) -> SafeString:
+    return shown.time(at)
+
+
+@register.simple_tag
+def event_link(event: Event) -> SafeString:
+    return links.event(event.position, _type(event))
+
+
+@register.simple_tag
+def stream_link(name: str, version: int | None = None) -> SafeString:
+    return links.stream(name, version=version)
+
+
+@register.simple_tag
+def short_stream_link(name: str, version: int) -> SafeString:
+    return links.stream(name, shown.short(name), version=version)
+
+
+@register.simple_tag
+def correlation_link(correlation_id: UUID) -> SafeString:
+    return links.correlation(correlation_id)
+
+
+def _type(event: Event) -> SafeString:
+    """It may break behind the context's name."""
+    context, dot, name = event.type.partition(".")
+    return format_html("<code>{}{}<wbr>{}</code>", context, dot, name)

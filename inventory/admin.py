@@ -1,0 +1,15 @@
+"""Stock levels, to look at."""
+
+from django.contrib import admin
+
+from eventstore.admin.read_models import WHERE_IT_STANDS, ReadModelAdmin
+
+from .models import StockLevel
+
+
+@admin.register(StockLevel)
+class StockLevelAdmin(ReadModelAdmin):
+    list_display = ("sku", "received", "adjusted", "reserved", "available")
+    ordering = ("sku",)
+    search_help_text = "The whole SKU of a product."
+    fields = ("sku", "received", "adjusted", "reserved", "available", *WHERE_IT_STANDS)

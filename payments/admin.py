@@ -1,0 +1,28 @@
+"""Payments, to look at."""
+
+from django.contrib import admin
+
+from eventstore.admin import read_models
+from eventstore.admin.read_models import WHERE_IT_STANDS, ReadModelAdmin
+from eventstore.admin.read_only import one_of
+
+from .models import PaymentView
+
+STATUSES = ("REQUESTED", "COMPLETED", "FAILED", "REFUNDING", "REFUNDED", "VOIDED")
+
+
+@admin.register(PaymentView)
+class PaymentAdmin(ReadModelAdmin):
+    list_display = ("order_id", "status", "asked", "given_back", "method", "reason")
+    list_filter = (one_of("status", "status", lambda: STATUSES),)
+    ordering = ("-order_id",)
+    search_help_text = "The whole id of an order."
+    fields = ("order_id", "status", "asked", "given_back", "method", "reference", "reason", *WHERE_IT_STANDS)
+
+    @admin.display(description="amount")
+    def asked(self, payment: PaymentView) -> str:
+        return read_models.money(payment.amount, payment)
+
+    @admin.display(description="refunded")
+    def given_back(self, payment: PaymentView) -> str:
+        return read_models.money(payment.refunded, payment)

@@ -1,0 +1,50 @@
+"""A shop with one order that went through, and somebody who may look at all of it."""
+
+from datetime import UTC, datetime
+from uuid import uuid4
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+
+from eventstore import bus
+from eventstore.money import Money
+from eventstore.testing import drain
+from inventory.commands import ReceiveStock
+from orders.commands import Item, ListProduct, PlaceOrder
+from shipping.commands import Address
+
+
+@pytest.fixture
+def staff(db):
+    client = Client()
+    client.force_login(User.objects.create_superuser("root", "root@example.com", "root"))
+    return client
+
+
+@pytest.fixture
+def shop(transactional_db):
+    bus.dispatch_all([ListProduct("CUP", "A <b>cup</b>", Money(450, "EUR")), ReceiveStock("CUP", 1000)])
+    drain()
+
+
+@pytest.fixture
+def order(shop):
+    """The id of an order that was paid, reserved, shipped and confirmed."""
+    order_id = place()
+    drain()
+    return order_id
+
+
+def place(method="tok_visa", **address):
+    order_id = str(uuid4())
+    items = (Item("CUP", 2),)
+    address = Address(**{"name": "Ada", "postcode": "SW1Y"} | address)
+    bus.dispatch(PlaceOrder(order_id, "customer-1", items, address, method, datetime.now(UTC)))
+    return order_id
+
+
+def place_many(count):
+    placed = [place() for _ in range(count)]
+    drain()
+    return placed

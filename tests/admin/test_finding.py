@@ -1,0 +1,113 @@
+"""What the searches and filters find, and along which index."""
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from eventstore.models import Event, Stream
+
+from .conftest import place_many
+
+
+def found(answer):
+    return list(answer.context["cl"].result_list)
+
+
+def streams(answer):
+    return [each.stream for each in found(answer)]
+
+
+def test_streams_come_the_newest_first(staff, order):
+    names = streams(staff.get("/admin/eventstore/stream/"))
+    by_position = Stream.objects.filter(version=1).order_by("-position")
+    assert names == list(by_position.values_list("stream", flat=True))
+    assert names.index(f"order-{order}") < names.index("product-CUP")
+
+
+def test_a_stream_is_found_by_its_name_its_beginning_and_what_it_is_about(staff, order):
+    of_the_order = {f"{category}-{order}" for category in ("order", "payment", "reservation", "shipment")}
+    assert streams(staff.get(f"/admin/eventstore/stream/?q=order-{order}")) == [f"order-{order}"]
+    assert streams(staff.get(f"/admin/eventstore/stream/?q=order-{order[:6]}")) == [f"order-{order}"]
+    assert set(streams(staff.get(f"/admin/eventstore/stream/?q=+{order}+"))) == of_the_order
+    assert set(streams(staff.get("/admin/eventstore/stream/?q=CUP"))) == {"stock-CUP", "product-CUP"}
+    assert streams(staff.get("/admin/eventstore/stream/?q=stock-C%25")) == []
+
+
+def test_a_category_shows_its_streams_only(staff, order):
+    assert streams(staff.get("/admin/eventstore/stream/?category=shipment")) == [f"shipment-{order}"]
+
+
+def test_the_list_of_streams_tells_their_last_version(staff, order):
+    (stream,) = found(staff.get(f"/admin/eventstore/stream/?q=order-{order}"))
+    assert stream.last_version == 2
+
+
+def test_an_event_is_found_by_its_id_its_correlation_and_its_stream(staff, order):
+    event = Event.objects.get(stream=f"order-{order}", version=1)
+    search = "/admin/eventstore/event/?q="
+    assert found(staff.get(f"{search}{event.id}")) == [event]
+    correlated = Event.objects.filter(correlation_id=event.correlation_id)
+    assert set(found(staff.get(f"{search}{event.correlation_id}"))) == set(correlated)
+    assert {each.stream for each in found(staff.get(f"{search}{event.stream}"))} == {event.stream}
+    assert {each.stream for each in found(staff.get(f"{search}{order}"))} == {
+        f"{category}-{order}" for category in ("order", "payment", "reservation", "shipment")
+    }
+    assert found(staff.get(f"{search}rder")) == [], "nothing is looked for inside of anything"
+
+
+def test_events_are_filtered_by_type_from_the_wiring(staff, order):
+    events = found(staff.get("/admin/eventstore/event/?type=orders.order_placed"))
+    assert [event.stream for event in events] == [f"order-{order}"]
+
+
+@pytest.mark.usefixtures("order")
+def test_the_outbox_is_filtered_by_topic(staff):
+    messages = found(staff.get("/admin/eventstore/outboxmessage/?topic=payments"))
+    assert messages
+    assert {message.topic for message in messages} == {"payments"}
+
+
+def test_sagas_are_filtered_by_status_and_found_by_key(staff, order):
+    assert [saga.key for saga in found(staff.get("/admin/eventstore/sagastate/?status=COMPLETED"))] == [order]
+    assert [saga.key for saga in found(staff.get(f"/admin/eventstore/sagastate/?q={order}"))] == [order]
+    assert found(staff.get(f"/admin/eventstore/sagastate/?q={order[:8]}")) == []
+
+
+def test_orders_are_found_by_id_and_by_customer(staff, order):
+    for term in (order, "customer-1"):
+        assert [row.pk for row in found(staff.get(f"/admin/orders/orderdetails/?q={term}"))] == [order]
+    assert found(staff.get("/admin/orders/orderdetails/?q=customer")) == []
+
+
+@pytest.mark.usefixtures("order")
+def test_no_list_sorts_or_reads_a_whole_table():
+    """Each list's first page, its filters and its searches, as PostgreSQL plans them without sequential scans."""
+    wanted = {
+        "SELECT position FROM eventstore_event WHERE version = 1 AND split_part(stream, '-', 1) = 'stock'"
+        " ORDER BY position DESC LIMIT 50": "eventstore_event_streams",
+        "SELECT position FROM eventstore_event WHERE type = 'orders.order_placed'"
+        " ORDER BY position DESC LIMIT 50": "eventstore_event_type",
+        "SELECT position FROM eventstore_event WHERE version = 1 AND stream LIKE 'order-01%'"
+        " ORDER BY stream, version LIMIT 50": "eventstore_one_event_per_version",
+    }
+    with connection.cursor() as cursor:
+        cursor.execute("SET enable_seqscan = off; SET enable_bitmapscan = off")
+        try:
+            for query, index in wanted.items():
+                cursor.execute(f"EXPLAIN {query}")
+                plan = "\n".join(line for (line,) in cursor.fetchall())
+                assert index in plan, plan
+                assert "Seq Scan" not in plan, plan
+        finally:
+            cursor.execute("RESET enable_seqscan; RESET enable_bitmapscan")
+
+
+@pytest.mark.usefixtures("shop")
+def test_a_long_list_is_counted_so_far_and_no_further(staff, monkeypatch):
+    monkeypatch.setattr("eventstore.admin.read_only.LONGEST_LIST", 20)
+    place_many(10)
+    with CaptureQueriesContext(connection) as queries:
+        answer = staff.get("/admin/eventstore/event/")
+    assert answer.context["cl"].result_count == 20
+    assert b"Only the first 20 are listed" in answer.content
+    assert [each["sql"] for each in queries if "COUNT" in each["sql"] and "LIMIT 21" in each["sql"]]
