@@ -1,0 +1,69 @@
+"""Other connections and threads, stopped and started by hand."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import Future
+
+from django.db import connection, connections
+
+
+def parameters():
+    settings = connection.settings_dict
+    return {
+        "host": settings["HOST"],
+        "port": settings["PORT"] or None,
+        "user": settings["USER"],
+        "password": settings["PASSWORD"] or None,
+        "dbname": settings["NAME"],
+    }
+
+
+def in_thread(function, *args):
+    """Run in a thread that gives its database connection back; the future carries what it raised."""
+    future: Future = Future()
+
+    def run():
+        try:
+            future.set_result(function(*args))
+        except BaseException as error:  # noqa: BLE001
+            future.set_exception(error)
+        finally:
+            connections.close_all()
+
+    threading.Thread(target=run, daemon=True).start()
+    return future
+
+
+def until(condition, *, seconds=5.0):
+    """Wait for a condition to hold; the gate of tests with two connections."""
+    end = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < end, "it has not come to that"
+        time.sleep(0.005)
+    return found
+
+
+def until_waiting(observer, count=1):
+    """The gate: go on only when so many connections wait for a lock."""
+    until(lambda: len(observer.execute(WAITING).fetchall()) >= count)
+
+
+WAITING = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+
+
+def crash(lane, seam):
+    """Run a worker of its own on the test's database, and see it die at the seam."""
+    settings = connection.settings_dict
+    url = f"postgresql://{settings['USER']}:{settings['PASSWORD']}@{settings['HOST']}:{settings['PORT']}/{settings['NAME']}"
+    worker = subprocess.run(
+        [sys.executable, "-m", "tests.eventstore.crashing", lane, seam],
+        env=os.environ | {"DATABASE_URL": url, "EVENTSTORE_NUDGE": "0"},
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert worker.returncode == -signal.SIGKILL, worker.stderr

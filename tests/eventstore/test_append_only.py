@@ -1,0 +1,59 @@
+"""What is in the log stays as it is, whoever asks."""
+
+import pytest
+from django.db import DatabaseError, connection, transaction
+
+from eventstore import store
+from eventstore.models import Event
+from eventstore.store import append
+
+from .toy import Counted
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("toys", "guarded")]
+
+
+@pytest.fixture
+def guarded(toys):
+    """The guard against TRUNCATE is off in tests, which truncate; here it is on again, as it is everywhere else."""
+    append("counter-a", [Counted("a"), Counted("a")], expected=0)
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE eventstore_event ENABLE TRIGGER ALL")
+        yield
+        cursor.execute(
+            "SELECT tgname FROM pg_trigger WHERE tgrelid = 'eventstore_event'::regclass AND tgname LIKE '%%truncated%%'"
+        )
+        cursor.execute(f"ALTER TABLE eventstore_event DISABLE TRIGGER {cursor.fetchone()[0]}")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE eventstore_event SET data = '{}'",
+        "UPDATE eventstore_event SET metadata = metadata WHERE version = 2",
+        "DELETE FROM eventstore_event WHERE version = 2",
+        "TRUNCATE eventstore_event",
+        "TRUNCATE eventstore_event CASCADE",
+        "INSERT INTO eventstore_event SELECT * FROM eventstore_event ON CONFLICT (id) DO UPDATE SET data = '{}'",
+    ],
+)
+def test_the_owner_of_the_table_cannot_change_or_remove_an_event(statement):
+    before = list(Event.objects.values())
+
+    with pytest.raises(DatabaseError) as refused, transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(statement)
+
+    assert refused.value.__cause__.sqlstate == "ES002"
+    assert "never changed or removed" in str(refused.value)
+    assert list(Event.objects.values()) == before
+
+
+@pytest.mark.parametrize("write", [lambda: Event.objects.all().delete(), lambda: Event.objects.update(version=9)])
+def test_nor_can_the_models(write):
+    with pytest.raises(DatabaseError), transaction.atomic():
+        write()
+    assert len(list(store.read_stream("counter-a"))) == 2
+
+
+def test_appending_goes_on():
+    append("counter-a", [Counted("a")], expected=2)
+    assert len(list(store.read_stream("counter-a"))) == 3

@@ -1,0 +1,115 @@
+"""manage.py check finds what is wrong in the wiring; each finding has a number, and ours has none."""
+
+from functools import partial
+
+import pytest
+from django.core.checks import run_checks
+
+from eventstore import checks
+from eventstore.aggregate import Decision
+from eventstore.messages import Command, Event, State
+from eventstore.subscriptions import Commands, Effect, Reaction
+
+from .toy import COMMANDS, COUNTER, EVENTS, ROUND, TALLIES, Close, Closed, Count, Counted, Counter, Move
+
+
+def found(wire, **parts):
+    wire(**parts)
+    return [error.id for error in checks.check_wiring(None)]
+
+
+class Unnamed(Event, frozen=True):
+    counter_id: str
+
+
+class Undecided(Command, frozen=True):
+    counter_id: str
+
+
+def of_closed(counter: Counter, event: Closed) -> Counter:
+    return counter
+
+
+def of_either(counter: Counter, event: Counted | Closed) -> Counter:
+    return counter
+
+
+def of_close(counter: Counter, command: Close) -> list[Event]:
+    return []
+
+
+def of_row(row: dict, event: Closed) -> dict:
+    return row
+
+
+def of_saga(state: State, event: Closed) -> Reaction:
+    return Reaction(state)
+
+
+def of_effect(event: Closed, key: str) -> Command:
+    return Close(event.counter_id)
+
+
+class Stateless(State, frozen=True):
+    total: int = 0
+
+
+def test_our_own_wiring_has_none():
+    assert [error for error in run_checks() if (error.id or "").startswith("eventstore.")] == []
+
+
+def test_nor_has_the_toys(wire):
+    assert found(wire) == []
+
+
+@pytest.mark.parametrize(
+    ("number", "parts"),
+    [
+        ("E001", {"EVENTS": [*EVENTS, {"toy.counted": Counted}]}),
+        ("E001", {"EVENTS": [{**EVENTS[0], "toy.count": Closed}]}),
+        ("E002", {"AGGREGATES": [COUNTER, COUNTER._replace(category="other")]}),
+        ("E002", {"DECISIONS": [{Move: Decision(list, dict)}, {Count: Decision(list, dict)}]}),
+        ("E003", {"COMMANDS": [COMMANDS[0] | {"toy.undecided": Undecided}]}),
+        ("E003", {"DECISIONS": []}),
+        ("E004", {"AGGREGATES": [COUNTER._replace(evolve=COUNTER.evolve | {Unnamed: lambda counter, event: counter})]}),
+        (
+            "E004",
+            {"SUBSCRIPTIONS": {"toy": Commands(), "toy.t": TALLIES._replace(evolve={Unnamed: lambda row, _: row})}},
+        ),
+        ("E004", {"EVENTS": [{"toy.counted": Counted}]}),
+        ("E005", {"EVENTS": [EVENTS[0] | {"toy.unnamed": Unnamed}]}),
+        ("E006", {"SUBSCRIPTIONS": {}}),
+        ("E006", {"SUBSCRIPTIONS": {"toy": TALLIES}}),
+        ("E007", {"AGGREGATES": [COUNTER._replace(evolve=COUNTER.evolve | {Counted: of_closed})]}),
+        ("E007", {"AGGREGATES": [COUNTER._replace(decide=COUNTER.decide | {Count: of_close})]}),
+        ("E007", {"AGGREGATES": [COUNTER._replace(decide=COUNTER.decide | {Count: partial(of_close)})]}),
+        ("E007", {"SUBSCRIPTIONS": {"toy": Commands(), "toy.t": TALLIES._replace(evolve={Counted: of_row})}}),
+        ("E007", {"SUBSCRIPTIONS": {"toy": Commands(), "toy.r": ROUND._replace(react={Counted: of_saga})}}),
+        ("E007", {"SUBSCRIPTIONS": {"toy": Commands(), "toy.e": Effect(perform={Counted: of_effect})}}),
+        ("E008", {"UPCASTERS": [{"toy.counted": {1: dict, 3: dict}}]}),
+        ("E008", {"UPCASTERS": [{"toy.counted": {2: dict}}]}),
+        ("E009", {"UPCASTERS": [{"toy.unknown": {1: dict}}]}),
+        ("E010", {"SUBSCRIPTIONS": {"toy": Commands(), "toy.r": ROUND._replace(initial=Stateless())}}),
+    ],
+)
+def test_what_is_wrong_is_found(wire, number, parts):
+    assert f"eventstore.{number}" in found(wire, **parts)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"AGGREGATES": [COUNTER._replace(evolve={Counted: of_either, Closed: of_either})]},
+        {"AGGREGATES": [COUNTER._replace(decide=COUNTER.decide | {Close: partial(of_close)})]},
+        {"UPCASTERS": [{"toy.counted": {1: dict, 2: dict}}]},
+        {"SUBSCRIPTIONS": {"toy": Commands(), "toy.r": ROUND, "toy.t": TALLIES}},
+    ],
+    ids=["a union is taken apart", "a partial is looked into", "a whole chain", "every kind of lane"],
+)
+def test_what_is_right_is_not(wire, parts):
+    assert found(wire, **parts) == []
+
+
+def test_each_finding_says_what_it_is_about(wire):
+    wire(COMMANDS=[COMMANDS[0] | {"toy.undecided": Undecided}])
+    assert "toy.undecided" in str(checks.check_wiring(None)[0])

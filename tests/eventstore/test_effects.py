@@ -1,0 +1,389 @@
+"""Calls to the outside world: leased, made side by side outside of any transaction, answered once, in order."""
+
+import threading
+from collections import defaultdict
+from datetime import timedelta
+
+import pytest
+from django.db import connection, transaction
+
+from eventstore import delivery, effects, outbox, parking, store
+from eventstore.messages import Event as Said
+from eventstore.models import Event, OutboxMessage, Parked, Subscription
+from eventstore.store import ANY, append
+from eventstore.subscriptions import Commands, Effect
+from eventstore.testing import drain
+
+from .concurrently import in_thread, until
+from .toy import EVENTS, TALLIES, Close, Counted, Tally
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("toys")]
+
+LANE = "toy.effect"
+
+
+def count(name="a", amount=1, note=""):
+    return append(f"counter-{name}", [Counted(name, amount, note)], expected=ANY).position
+
+
+def answers():
+    return list(OutboxMessage.objects.filter(topic="toy").order_by("position").values_list("key", flat=True))
+
+
+def leases_run_out():
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE eventstore_parked SET due_at = now() WHERE status = 'leased'")
+
+
+def make_due():
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE eventstore_parked SET due_at = now() WHERE due_at IS NOT NULL")
+
+
+@pytest.fixture
+def provider(toys):
+    """Somebody else's service, called by the lane toy.effect."""
+    made = Provider()
+    toys({LANE: Effect(perform={Counted: made.call}, concurrency=2)})
+    yield made
+    made.let_go()
+
+
+class Provider:
+    """Answers at once; fails or waits for whom it is told to. calls: by counter, (amount, key) in order."""
+
+    def __init__(self):
+        self.calls = defaultdict(list)
+        self.failing = set()
+        self.slow = defaultdict(threading.Event)
+        self.at_once = self.most_at_once = 0
+        self.lock = threading.Lock()
+
+    def call(self, event, key):
+        with self.lock:
+            self.calls[event.counter_id].append((event.amount, key))
+            self.at_once += 1
+            self.most_at_once = max(self.most_at_once, self.at_once)
+            wait = self.slow.get(event.counter_id)
+        try:
+            if wait:
+                assert wait.wait(10)
+            if event.counter_id in self.failing:
+                raise TimeoutError("no answer")
+            return Close(event.counter_id)
+        finally:
+            with self.lock:
+                self.at_once -= 1
+
+    def let_go(self):
+        for wait in self.slow.values():
+            wait.set()
+
+    def amounts(self, name):
+        return [amount for amount, _ in self.calls[name]]
+
+
+class TestACall:
+    def test_its_answer_is_owed_once(self, provider):
+        count()
+        drain()
+        assert drain() == 0
+
+        assert answers() == ["counter-a"]
+        assert provider.amounts("a") == [1]
+        assert not Parked.objects.exists()
+
+    def test_it_carries_the_events_id_as_key_and_the_same_one_at_every_try(self, provider):
+        provider.failing = {"a"}
+        count()
+        drain()
+        make_due()
+        drain()
+        key = str(Event.objects.get().id)
+        assert provider.calls["a"] == [(1, key), (1, key)]
+
+    def test_its_answer_says_what_led_to_it(self, provider):
+        count()
+        drain()
+        event, answer = Event.objects.get(), OutboxMessage.objects.get(topic="toy")
+        assert answer.metadata["causation_id"] == str(event.id)
+        assert answer.metadata["correlation_id"] == str(event.correlation_id)
+        assert answer.metadata["actor"] == LANE
+
+    def test_no_transaction_is_open_while_it_is_made(self, provider, another):
+        provider.slow["a"]
+        count()
+        delivery.step(LANE)
+        until(lambda: provider.at_once)
+        open_ones = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in%'"
+        assert another().execute(open_ones).fetchall() == []
+        assert Parked.objects.get().status == "leased"
+
+    def test_a_failed_one_is_put_off_and_noted(self, provider):
+        provider.failing = {"a"}
+        count()
+        count("b")
+        drain()
+        note = Parked.objects.get()
+        assert (note.key, note.status, note.attempts, note.error) == (
+            "counter-a", "failed", 1, "TimeoutError: no answer",
+        )  # fmt: skip
+        assert answers() == ["counter-b"]
+
+        provider.failing = set()
+        make_due()
+        drain()
+        assert answers() == ["counter-b", "counter-a"]
+
+    def test_after_the_last_attempt_it_is_a_dead_letter(self, provider, monkeypatch):
+        monkeypatch.setattr(parking, "ATTEMPTS", 2)
+        provider.failing = {"a"}
+        count()
+        for _ in range(4):
+            drain()
+            make_due()
+        assert Parked.objects.get().status == "dead"
+        assert len(provider.calls["a"]) == 2
+
+    @pytest.mark.parametrize("name", ["nul \x00", "surrogate \ud800"])
+    def test_an_answer_that_cannot_be_stored_is_a_failure_of_its_own_call_only(self, toys, name):
+        def answer(event, key):
+            return Close(name if event.counter_id == "a" else event.counter_id)
+
+        toys({LANE: Effect(perform={Counted: answer})})
+        count("a")
+        count("b")
+        drain()
+        assert Parked.objects.get().error.startswith("Unstorable")
+        assert answers() == ["counter-b"]
+
+    def test_an_answer_that_is_no_command_is_a_failure_too(self, toys):
+        toys({LANE: Effect(perform={Counted: lambda event, key: None})})
+        count("a")
+        drain()
+        assert Parked.objects.get().status == "failed"
+
+    def test_an_event_that_cannot_be_read_is_put_off_and_does_not_reach_the_provider(self, toys, provider):
+        count("a")
+        toys({LANE: Effect(perform={Counted: provider.call})}, UPCASTERS=[{"toy.counted": {1: lambda data: {}}}])
+        drain()
+        assert Parked.objects.get().error.startswith("Undecodable")
+        assert provider.calls == {}
+
+    def test_an_event_of_a_type_unknown_until_now_that_the_lane_does_not_hear_is_let_go(self, toys, provider):
+        aggregate = toys_aggregate_with(Unheard)
+        lane = {LANE: Effect(perform={Counted: provider.call})}
+        toys(lane, EVENTS=[EVENTS[0] | {"toy.unheard": Unheard}], AGGREGATES=[aggregate])
+        append("counter-a", [Unheard("a"), Counted("a", 2)], expected=0)
+        toys(lane)
+        drain()
+        assert provider.calls == {}
+        toys(lane, EVENTS=[EVENTS[0] | {"toy.unheard": Unheard}], AGGREGATES=[aggregate])
+        make_due()
+        drain()
+        assert provider.amounts("a") == [2]
+        assert not Parked.objects.exists()
+
+
+class TestTheOrder:
+    def test_calls_of_one_stream_are_made_one_after_another(self, provider):
+        for amount in (1, 2, 3):
+            count("a", amount)
+        drain()
+        assert provider.amounts("a") == [1, 2, 3]
+        assert answers() == ["counter-a"] * 3
+
+    def test_behind_a_failed_call_the_later_ones_of_its_stream_wait(self, provider):
+        provider.failing = {"a"}
+        count("a", 1)
+        drain()
+        count("a", 2)
+        drain()
+        assert provider.amounts("a") == [1]
+
+        provider.failing = set()
+        make_due()
+        drain()
+        assert provider.amounts("a") == [1, 1, 2]
+
+    def test_what_is_taken_in_while_the_one_before_it_is_being_answered_does_not_wait_for_ever(self, provider):
+        """One worker takes in the second event and sees the first one unsettled; another settles the first."""
+        provider.slow["a"]
+        count("a", 1)
+        delivery.step(LANE)
+        until(lambda: provider.at_once)
+        count("a", 2)
+        provider.let_go()
+        until(lambda: effects.answered(LANE))
+
+        taken_in, go_on = threading.Event(), threading.Event()
+        other = in_thread(take_in_and_wait, taken_in, go_on)
+        assert taken_in.wait(5)
+        recorder = in_thread(effects._record, LANE)
+        threading.Timer(0.2, go_on.set).start()
+        other.result(5)
+        recorder.result(5)
+
+        drain()
+        assert provider.amounts("a") == [1, 2]
+        assert not Parked.objects.exists()
+
+    def test_what_another_worker_took_in_a_moment_ago_holds_back_what_is_taken_in_now(
+        self, provider, monkeypatch, another
+    ):
+        provider.slow["a"]
+        count("a", 1)
+        slowly = outbox.CLAIM.replace("NOT paused", "NOT paused AND pg_sleep(0.3) IS NOT NULL")
+        with transaction.atomic():
+            effects._take_in(LANE, 10)
+            monkeypatch.setattr(outbox, "CLAIM", slowly)
+            second = in_thread(take_in)
+            sleeping = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'"
+            until(lambda: another().execute(sleeping).fetchall())
+            in_thread(count, "a", 2).result(5)
+        second.result(5)
+        first, later = Parked.objects.order_by("position")
+        assert first.due_at is not None
+        assert later.due_at is None
+
+
+class TestTheLease:
+    def test_one_that_ran_out_is_taken_over_and_the_late_answer_is_not_heard(self, provider):
+        provider.slow["a"]
+        count()
+        delivery.step(LANE)
+        until(lambda: provider.at_once)
+        ours = effects._under_way.pop(LANE)
+
+        leases_run_out()
+        drain_in_another_process(provider)
+        assert answers() == ["counter-a"]
+
+        effects._under_way[LANE] = ours
+        drain()
+        assert answers() == ["counter-a"]
+        assert provider.amounts("a") == [1, 1]
+        assert not Parked.objects.exists()
+
+    def test_a_late_failure_does_not_disturb_who_took_it_over(self, provider):
+        provider.slow["a"]
+        provider.failing = {"a"}
+        count()
+        delivery.step(LANE)
+        until(lambda: provider.at_once)
+        leases_run_out()
+        Parked.objects.update(attempts=2, due_at="2100-01-01T00:00Z")
+        provider.let_go()
+        until(lambda: effects.answered(LANE))
+        delivery.step(LANE)
+        note = Parked.objects.get()
+        assert (note.attempts, note.status, note.error) == (2, "leased", "")
+
+    def test_until_then_nobody_else_makes_the_call(self, provider):
+        provider.slow["a"]
+        count()
+        delivery.step(LANE)
+        effects._under_way.pop(LANE)
+        assert outbox.work() == set()
+        delivery.step(LANE)
+        assert provider.amounts("a") == [1]
+
+    def test_a_call_whose_turn_comes_after_its_lease_is_not_made(self, toys, provider):
+        toys({LANE: Effect(perform={Counted: provider.call}, concurrency=1, lease=timedelta(milliseconds=50))})
+        provider.slow["a"]
+        count("a")
+        count("b")
+        delivery.step(LANE)
+        until(lambda: provider.at_once)
+        threading.Event().wait(0.06)
+        provider.let_go()
+        until(lambda: len([call for call in effects._under_way[LANE] if call.future.done()]) == 2)
+        assert provider.calls["b"] == []
+
+    def test_calls_that_never_come_back_do_not_go_on_for_ever(self, provider, monkeypatch):
+        """A message that kills every worker that calls for it must come to rest as a dead letter."""
+        monkeypatch.setattr(parking, "ATTEMPTS", 3)
+        provider.slow["a"]
+        count()
+        for _ in range(6):
+            delivery.step(LANE)
+            effects._under_way.clear()
+            effects._threads.cache_clear()
+            leases_run_out()
+        assert len(provider.calls["a"]) <= 3
+        assert Parked.objects.get().status == "dead"
+
+
+class TestSideBySide:
+    def test_no_more_calls_than_allowed_are_made_at_once(self, provider):
+        for number in range(8):
+            count(str(number))
+        drain()
+        assert len(provider.calls) == 8
+        assert provider.most_at_once <= 2
+
+    def test_as_many_calls_as_allowed_are_made_at_once(self, provider):
+        for name in "ab":
+            provider.slow[name]
+            count(name)
+        delivery.step(LANE)
+        until(lambda: provider.at_once == 2)
+
+    def test_a_slow_call_holds_up_neither_the_other_lanes_nor_the_other_calls(self, toys, provider):
+        toys({LANE: Effect(perform={Counted: provider.call}, concurrency=2), "toy.tallies": TALLIES, "toy": Commands()})
+        provider.slow["a"]
+        count("a")
+        count("b")
+        turn = in_thread(drain)
+        until(lambda: Event.objects.filter(type="toy.closed", stream="counter-b"))
+        until(lambda: Tally.objects.filter(pk="a"))
+        assert not turn.done()
+        assert provider.at_once == 1
+
+        provider.let_go()
+        turn.result(5)
+        assert Event.objects.filter(type="toy.closed", stream="counter-a").exists()
+
+    def test_a_paused_lane_begins_no_calls(self, provider):
+        provider.failing = {"a"}
+        count("a")
+        drain()
+        Subscription.objects.filter(pk=LANE).update(paused=True)
+        count("b")
+        make_due()
+        drain()
+        delivery.step(LANE)
+        assert provider.amounts("a") == [1]
+        assert provider.amounts("b") == []
+
+
+class Unheard(Said, frozen=True):
+    counter_id: str
+
+
+def toys_aggregate_with(event):
+    from .toy import COUNTER
+
+    return COUNTER._replace(evolve=COUNTER.evolve | {event: lambda counter, event: counter})
+
+
+def take_in():
+    with transaction.atomic():
+        effects._take_in(LANE, 10)
+
+
+def take_in_and_wait(taken_in, go_on):
+    with transaction.atomic():
+        effects._take_in(LANE, 10)
+        taken_in.set()
+        go_on.wait(5)
+
+
+def drain_in_another_process(provider):
+    """As another worker would: without our calls under way, in threads of its own; its provider answers at once."""
+    effects._threads.cache_clear()
+    slow, provider.slow = provider.slow, defaultdict(threading.Event)
+    drain()
+    provider.slow = slow
+    provider.let_go()
+    assert store.fence()

@@ -1,0 +1,143 @@
+"""Lag is what a lane would read, counted without reading it, for all lanes at once."""
+
+import json
+from datetime import timedelta
+from io import StringIO
+
+import pytest
+from django.core.management import call_command
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
+
+from eventstore import bus, delivery, lag, outbox, store
+from eventstore.models import OutboxMessage, Parked, Subscription
+from eventstore.outbox import Claim
+from eventstore.store import ANY, append
+from eventstore.subscriptions import Commands
+from eventstore.testing import drain
+
+from .toy import ROUND, TALLIES, Close, Closed, Count, Counted
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("toys")]
+
+EVERY_LANE = {"toy": Commands(), "toy.tallies": TALLIES, "toy.round": ROUND, "toy.closings": TALLIES._replace(
+    evolve={Closed: TALLIES.evolve[Closed]}
+)}  # fmt: skip
+
+
+def count(name="a", amount=1):
+    append(f"counter-{name}", [Counted(name, amount)], expected=ANY)
+
+
+def by_name():
+    return {each.name: each for each in lag.lags()}
+
+
+def events():
+    return {each.name: each.events for each in lag.lags() if each.kind not in ("snapshots", "clearing")}
+
+
+def readable(name):
+    """As many messages as the lane would be given, were it asked for all."""
+    claimed = Claim(*_standing(name))
+    if not claimed.from_log:
+        return len(outbox.read(name, claimed, 1000))
+    later = claimed._replace(position=claimed.fence, fence=lag.lags()[0].fence, from_log=False)
+    return len(outbox.read(name, claimed, 1000)) + len(outbox.read(name, later, 1000))
+
+
+def _standing(name):
+    with transaction.atomic():
+        return outbox.claim(name)
+
+
+def test_a_lane_is_behind_by_what_it_hears():
+    for amount in (1, 2, 3):
+        count(amount=amount)
+    delivery.step("toy.tallies", limit=2)
+    behind = by_name()["toy.tallies"]
+    last = store.fence()
+    assert (behind.kind, behind.fence, behind.events, behind.positions) == ("projection", last, 1, 1)
+    assert 0 < behind.seconds < 60
+    drain()
+    settled = by_name()["toy.tallies"]
+    assert (settled.events, settled.seconds, settled.positions) == (0, 0, 0)
+
+
+def test_every_lane_is_behind_by_as_much_as_it_could_read(toys):
+    toys(EVERY_LANE)
+    for step in range(8):
+        for name in "abc":
+            count(name, amount=4)
+        bus.owe([Count("owed", step)])
+        if step % 3 == 0:
+            append("counter-x", [Closed("x")], expected=ANY)
+        for lane in list(EVERY_LANE)[: step % 5]:
+            delivery.step(lane, limit=2 + step)
+        assert events() == {lane: readable(lane) for lane in EVERY_LANE}, step
+    assert len(set(events().values())) > 2, "they stand at different places"
+
+
+def test_what_is_owed_is_behind_for_its_own_lane_only(toys):
+    toys(EVERY_LANE)
+    bus.owe([Count("a"), Close("a")])
+    assert events() == {"toy": 2, "toy.tallies": 0, "toy.round": 0, "toy.closings": 0}
+
+
+def test_a_younger_lane_is_behind_by_what_only_the_log_has():
+    before = store.fence()
+    for amount in (1, 2, 3):
+        count(amount=amount)
+    drain()
+    Subscription.objects.exclude(name=outbox.CLEARED).update(position=store.fence())
+    assert outbox.clear(retention=timedelta()) == 3
+    assert not OutboxMessage.objects.exists()
+    assert by_name()["toy.tallies"].events == 0
+    Subscription.objects.filter(name="toy.tallies").update(position=before + 1)
+    count()
+    behind = by_name()["toy.tallies"]
+    assert behind.events == readable("toy.tallies") == 3
+    assert behind.seconds > 0
+
+
+def test_what_was_retired_is_shown_and_makes_nobody_slower():
+    Subscription.objects.create(name="gone.away")
+    count()
+    drain()
+    gone = by_name()["gone.away"]
+    assert (gone.kind, gone.events, gone.positions) == ("retired", 0, store.fence())
+
+
+def test_parked_and_dead_messages_are_counted_apart():
+    for position, status in enumerate(("waiting", "failed", "leased", "dead"), start=1):
+        Parked.objects.create(subscription="toy.tallies", position=position, key="a", status=status)
+    lane = by_name()["toy.tallies"]
+    assert (lane.parked, lane.dead) == (3, 1)
+
+
+def test_a_fence_that_fell_back_is_no_negative_lag():
+    Subscription.objects.filter(name="toy.tallies").update(position=store.fence() + 500)
+    assert by_name()["toy.tallies"].positions == 0
+
+
+def test_one_query_for_any_number_of_lanes(toys):
+    toys(EVERY_LANE)
+    with CaptureQueriesContext(connection) as queries:
+        lag.lags()
+    assert len(queries) == 1
+
+
+def test_the_command_says_it_in_lines_and_in_json():
+    count()
+    lines = _said().splitlines()
+    assert f"toy.tallies projection 0 {store.fence()} 1 " in "\n".join(lines)
+    assert len(lines) == Subscription.objects.count()
+    said = {each["name"]: each for each in json.loads(_said("--json"))}
+    assert (said["toy.tallies"]["events"], said["toy.tallies"]["kind"]) == (1, "projection")
+    assert said["toy.tallies"]["seconds"] > 0
+
+
+def _said(*options):
+    said = StringIO()
+    call_command("subscriptions", *options, stdout=said)
+    return said.getvalue()

@@ -1,0 +1,328 @@
+"""A lane: its cursor, its fence, and the effects that commit together with it."""
+
+import pytest
+from django.db import OperationalError, connection, transaction
+from django.test.utils import CaptureQueriesContext
+
+from eventstore import delivery, outbox, projections, store
+from eventstore.models import Event, OutboxMessage, Parked, SagaState, Subscription
+from eventstore.store import ANY, append
+from eventstore.subscriptions import Commands
+from eventstore.testing import drain
+
+from .concurrently import crash, in_thread, until
+from .toy import EFFECT, ROUND, TALLIES, Closed, Count, Counted, Tally
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("toys")]
+
+LANE = "toy.tallies"
+
+
+def count(name="a", amount=1, note=""):
+    return append(f"counter-{name}", [Counted(name, amount, note)], expected=ANY).position
+
+
+def heard(name="a"):
+    return Tally.objects.get(pk=name).heard
+
+
+def cursor(lane=LANE):
+    return Subscription.objects.get(pk=lane).position
+
+
+class TestTheCursor:
+    def test_it_moves_over_what_was_heard(self):
+        count("a", 1)
+        last = count("a", 2)
+
+        assert delivery.step(LANE) == 2
+        assert heard() == [1, 2]
+        assert cursor() == last
+
+    def test_what_was_heard_is_not_heard_again(self):
+        count()
+        delivery.step(LANE)
+        assert delivery.step(LANE) == 0
+        assert heard() == [1]
+
+    def test_a_batch_is_no_larger_than_asked_and_nothing_is_left_between_two(self):
+        for amount in range(1, 8):
+            count("a", amount)
+        assert [delivery.step(LANE, limit=3) for _ in range(4)] == [3, 3, 1, 0]
+        assert heard() == [1, 2, 3, 4, 5, 6, 7]
+
+    def test_it_moves_over_what_the_lane_does_not_hear(self, toys):
+        toys({LANE: TALLIES, "toy": Commands()})
+        last = count()
+
+        assert delivery.step("toy") == 0
+        assert cursor("toy") == last
+
+    def test_what_is_owed_to_one_lane_is_not_heard_by_another(self, toys):
+        toys({LANE: TALLIES, "toy": Commands(), "toy.round": ROUND})
+        store.write([], [store.owed(Count("a", 5), metadata=store.context.current())])
+
+        assert delivery.step(LANE) == delivery.step("toy.round") == 0
+        assert delivery.step("toy") == 1
+        assert Event.objects.get().type == "toy.counted"
+
+    def test_a_lane_that_is_added_later_hears_from_the_beginning(self, toys):
+        for amount in (1, 2, 3):
+            count("a", amount)
+        drain()
+        toys({LANE: TALLIES, "toy.round": ROUND})
+
+        drain()
+        assert SagaState.objects.get().state["total"] == 6
+        assert heard() == [1, 2, 3]
+
+    def test_a_paused_lane_stands_still_and_hears_all_when_it_goes_on(self):
+        count("a", 1)
+        drain()
+        Subscription.objects.filter(pk=LANE).update(paused=True)
+        count("a", 2)
+        count("a", 3)
+
+        assert outbox.work() == set()
+        assert drain() == delivery.step(LANE) == 0
+        assert heard() == [1]
+        Subscription.objects.filter(pk=LANE).update(paused=False)
+        drain()
+        assert heard() == [1, 2, 3]
+
+    def test_it_does_not_move_outside_of_a_transaction(self):
+        with pytest.raises(AssertionError, match="receipt"):
+            outbox.move(LANE, 1)
+
+    @pytest.mark.parametrize("lane", ["toy", LANE, "toy.round", "toy.effect"])
+    def test_a_fence_that_falls_back_does_not_take_it_back(self, toys, another, lane):
+        """An appender that was stopped between its look at the sequence and its lock holds an old number."""
+        toys({"toy": Commands(), LANE: TALLIES, "toy.round": ROUND, "toy.effect": EFFECT})
+        old = count("a")
+        count("b")
+        drain()
+        position, called = cursor(lane), OutboxMessage.objects.count()
+
+        slow = another()
+        slow.execute("BEGIN")
+        slow.execute("SELECT pg_advisory_xact_lock_shared((x'E5'::bigint << 48) | %s)", [old - 1])
+        delivery.step(lane)
+        assert cursor(lane) == position
+        slow.execute("COMMIT")
+        drain()
+        assert OutboxMessage.objects.count() == called
+
+
+class TestReceipts:
+    @pytest.mark.parametrize("seam", ["outbox.move", "projections.project"])
+    def test_an_error_between_effect_and_receipt_undoes_the_effect(self, monkeypatch, seam):
+        owner = {"outbox": outbox, "projections": projections}[seam.partition(".")[0]]
+        name = seam.partition(".")[2]
+        real = getattr(owner, name)
+
+        def stumbling(*args, **kwargs):
+            real(*args, **kwargs)
+            raise OperationalError("the database went away")
+
+        count()
+        with monkeypatch.context() as patch:
+            patch.setattr(owner, name, stumbling)
+            with pytest.raises(OperationalError):
+                delivery.step(LANE)
+        assert not Tally.objects.exists()
+        assert cursor() == 0
+
+        drain()
+        assert heard() == [1]
+
+    @pytest.mark.parametrize("seam", ["outbox.claim", "outbox.read", "projections.project", "outbox.move"])
+    def test_a_projection_killed_at_any_seam_has_its_effect_once(self, seam):
+        count("a", 1)
+        count("a", 2)
+        crash(LANE, seam)
+
+        assert not Tally.objects.exists()
+        drain_when_free(LANE)
+        assert heard() == [1, 2]
+
+    @pytest.mark.parametrize("seam", ["sagas.react", "store.write", "outbox.move"])
+    def test_a_saga_killed_at_any_seam_owes_its_command_once(self, toys, seam):
+        toys({"toy": Commands(), "toy.round": ROUND})
+        count("a", 10)
+        crash("toy.round", seam)
+
+        drain_when_free("toy.round")
+        assert OutboxMessage.objects.filter(type="toy.close").count() == 1
+        assert Event.objects.filter(type="toy.closed").count() == 1
+
+    @pytest.mark.parametrize("seam", ["deciding.decide", "store.write", "outbox.move"])
+    def test_a_command_lane_killed_at_any_seam_decides_once(self, toys, seam):
+        toys({"toy": Commands()})
+        store.write([], [store.owed(Count("a", 5), metadata=store.context.current())])
+        crash("toy", seam)
+
+        drain_when_free("toy")
+        assert Event.objects.count() == 1
+
+
+class TestSeveralWorkers:
+    def test_while_one_worker_has_a_lane_another_passes_it_by(self):
+        count()
+        with transaction.atomic():
+            assert outbox.claim(LANE) is not None
+            assert in_thread(delivery.step, LANE).result(5) == 0
+        assert delivery.step(LANE) == 1
+
+    def test_lanes_are_worked_on_side_by_side(self, toys):
+        toys({LANE: TALLIES, "toy.round": ROUND})
+        count()
+        with transaction.atomic():
+            outbox.claim(LANE)
+            assert in_thread(delivery.step, "toy.round").result(5) == 1
+
+    def test_two_workers_on_one_lane_hear_every_event_once_and_in_order(self):
+        writer = in_thread(lambda: [count(name, amount) for amount in range(60) for name in "ab"])
+        workers = [in_thread(work_until, writer) for _ in range(3)]
+        moved = sum(worker.result(20) for worker in workers) + drain()
+
+        assert moved == 120
+        assert heard("a") == heard("b") == list(range(60))
+
+    def test_what_a_worker_parked_a_moment_ago_holds_back_the_next_worker(self, monkeypatch, another):
+        """The second one looks at the lane before the first one's commit, and gets the lock after it."""
+        count("a", 1, note="boom")
+        slowly = outbox.CLAIM.replace("NOT paused", "NOT paused AND pg_sleep(0.3) IS NOT NULL")
+        with transaction.atomic():
+            position = outbox.claim(LANE).position
+            connection.cursor().execute(
+                "UPDATE eventstore_subscription SET position = position WHERE name = %s", [LANE]
+            )
+            monkeypatch.setattr(outbox, "CLAIM", slowly)
+            second = in_thread(delivery.step, LANE)
+            until(lambda: another().execute(SLEEPING).fetchall())
+            assert position == 0
+            park_the_first_and_write_another()
+        second.result(5)
+
+        assert not Tally.objects.filter(heard__contains=[2]).exists()
+
+
+class TestWork:
+    def test_it_names_the_lanes_that_have_something_to_do_in_one_query(self, toys):
+        toys({"toy": Commands(), LANE: TALLIES, "toy.round": ROUND})
+        for lane in ("toy", LANE, "toy.round"):
+            delivery.step(lane)
+        with CaptureQueriesContext(connection) as queries:
+            assert outbox.work() == set()
+            count()
+            assert outbox.work() == {LANE, "toy.round"}
+        assert len([query for query in queries if "FROM eventstore_subscription" in query["sql"]]) == 2
+
+    def test_a_lane_without_work_is_not_asked(self):
+        count()
+        drain()
+        with CaptureQueriesContext(connection) as queries:
+            assert drain() == 0
+        statements = [query["sql"] for query in queries if query["sql"] not in ("BEGIN", "COMMIT")]
+        assert len(statements) == 2, "an idle turn looks for work and for deadlines, and that is all"
+
+    def test_what_lies_beyond_the_fence_is_no_work_yet(self, another):
+        count()
+        drain()
+        slow = another()
+        slow.execute("BEGIN")
+        slow.execute("SELECT pg_advisory_xact_lock_shared((x'E5'::bigint << 48) | %s)", [store.fence()])
+        count()
+        assert outbox.work() == set()
+        slow.execute("COMMIT")
+        assert outbox.work() == {LANE}
+
+    def test_one_message_or_a_hundred_cost_the_same_number_of_statements(self):
+        def statements(events):
+            append("counter-a", [Counted("a")] * events, expected=ANY)
+            with CaptureQueriesContext(connection) as queries:
+                assert delivery.step(LANE) == events
+            return len(queries)
+
+        statements(1)
+        assert statements(1) == statements(100) <= 7
+
+    def test_a_turn_ends_when_its_time_is_over(self):
+        from eventstore import working
+
+        count()
+        assert working.work(seconds=0) == 0
+        assert working.work(seconds=5) == 1
+
+    def test_trouble_in_one_lane_does_not_keep_the_others_from_their_turn(self, toys, monkeypatch):
+        """A lane whose every step is cut off by the database must not starve those after it."""
+        toys({"toy.round": ROUND, LANE: TALLIES})
+        count()
+        monkeypatch.setattr("eventstore.sagas.react", cut_off)
+
+        from eventstore import working
+
+        with pytest.raises(OperationalError):
+            working.work(seconds=1)
+        assert heard() == [1]
+        assert cursor("toy.round") == 0
+        assert not Parked.objects.exists()
+
+
+class TestTheReadModel:
+    def test_a_row_that_is_no_more_is_removed_and_can_come_again(self):
+        count("a", 1)
+        append("counter-a", [Closed("a")], expected=1)
+        drain()
+        assert not Tally.objects.exists()
+
+        count("a", 5)
+        drain()
+        assert heard() == [5]
+
+    def test_removed_and_made_again_in_one_batch(self):
+        count("a", 1)
+        drain()
+        append("counter-a", [Closed("a"), Counted("a", 7)], expected=1)
+        drain()
+        assert heard() == [7]
+
+    def test_made_and_removed_in_one_batch(self):
+        append("counter-a", [Counted("a", 7), Closed("a")], expected=0)
+        drain()
+        assert not Tally.objects.exists()
+
+    def test_a_row_says_where_it_stands(self):
+        count("a", 1)
+        last = count("a", 2)
+        drain()
+        tally, event = Tally.objects.get(), Event.objects.get(version=2)
+        assert (tally.version, tally.position, tally.updated_at) == (2, last, event.recorded_at)
+
+
+def drain_when_free(lane):
+    """The killed worker's backend may need a moment to notice."""
+    until(lambda: delivery.step(lane))
+    drain()
+
+
+def work_until(writer):
+    moved = 0
+    while not writer.done():
+        moved += delivery.step(LANE, limit=7)
+    return moved
+
+
+def cut_off(*args, **kwargs):
+    raise OperationalError("canceling statement due to statement timeout")
+
+
+def park_the_first_and_write_another():
+    """What a step does with the first message of the lane; and a second message comes."""
+    first = Event.objects.get()
+    Parked.objects.create(subscription=LANE, position=first.position, key="a", status="failed", due_at=None)
+    outbox.move(LANE, first.position)
+    in_thread(count, "a", 2).result(5)
+
+
+SLEEPING = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'"

@@ -1,0 +1,270 @@
+"""A saga folds its state, owes its commands and hears what became of them; each in the commit of the other."""
+
+import pytest
+from django.db import connection
+
+from eventstore import context, delivery, sagas, store
+from eventstore.messages import Metadata
+from eventstore.models import Event, OutboxMessage, Parked, SagaState, Subscription
+from eventstore.store import ANY, append
+from eventstore.subscriptions import Commands
+from eventstore.testing import drain
+
+from .toy import EVENTS, ROUND, Closed, Counted
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("rounds")]
+
+LANE = "toy.round"
+
+
+@pytest.fixture
+def rounds(toys):
+    toys({"toy": Commands(), LANE: ROUND})
+
+
+def count(name="a", amount=1, note=""):
+    return append(f"counter-{name}", [Counted(name, amount, note)], expected=ANY).position
+
+
+def saga(name="a"):
+    return SagaState.objects.get(saga=LANE, key=name)
+
+
+def owed(type_):
+    return OutboxMessage.objects.filter(type=type_)
+
+
+def the_deadline_passes():
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE eventstore_saga SET deadline_at = now() - interval '1 s' WHERE deadline_at IS NOT NULL")
+
+
+class TestTheState:
+    def test_it_is_folded_over_batches_and_within_one(self):
+        count(amount=2)
+        drain()
+        count(amount=3)
+        count(amount=4)
+        drain()
+        assert saga().state == {"status": "OPEN", "total": 9, "trouble": ""}
+
+    def test_every_process_has_its_own(self):
+        count("a", 1)
+        count("b", 2)
+        count("a", 3)
+        drain()
+        assert (saga("a").state["total"], saga("b").state["total"]) == (4, 2)
+
+    def test_it_says_where_it_stands(self):
+        last = count()
+        drain()
+        assert (saga().status, saga().position, saga().deadline_at) == ("OPEN", last, None)
+        assert saga().correlation_id == Event.objects.get().correlation_id
+
+    def test_state_command_and_cursor_are_of_one_commit(self, monkeypatch):
+        last = count(amount=10)
+        monkeypatch.setattr(store, "write", _fail)
+        with pytest.raises(RuntimeError):
+            sagas_step_without_parking()
+        assert not SagaState.objects.exists()
+        assert Subscription.objects.get(pk=LANE).position < last
+
+        monkeypatch.undo()
+        delivery.step(LANE)
+        assert saga().status == "FULL"
+        assert owed("toy.close").count() == 1
+
+    def test_a_state_that_cannot_be_read_any_more_parks_what_comes_for_it_only(self):
+        count("a")
+        drain()
+        SagaState.objects.update(state={"total": "many"})
+        count("a")
+        count("b")
+        drain()
+        assert Parked.objects.get().key == "a"
+        assert saga("b").state["total"] == 1
+
+
+class TestItsCommands:
+    def test_they_are_owed_and_decided_and_their_event_comes_back(self):
+        count(amount=10)
+        drain()
+        assert [type(message.body) for message in store.read_stream("counter-a")] == [Counted, Closed]
+        assert saga().status == "CLOSED"
+
+    def test_commands_of_several_processes_are_owed_in_the_order_of_their_events(self):
+        for name in "xyz":
+            count(name, 10)
+        delivery.step(LANE)
+        assert list(owed("toy.close").order_by("position").values_list("key", flat=True)) == [
+            "counter-x", "counter-y", "counter-z",
+        ]  # fmt: skip
+
+    def test_they_say_what_led_to_them_and_who_waits_for_an_answer(self):
+        count(amount=10)
+        delivery.step(LANE)
+        event, metadata = Event.objects.get(), owed("toy.close").get().metadata
+        assert metadata["correlation_id"] == str(event.correlation_id)
+        assert metadata["causation_id"] == str(event.id)
+        assert (metadata["reply_to"], metadata["reply_key"], metadata["actor"]) == (LANE, "a", LANE)
+
+    def test_a_refused_command_comes_back_to_the_saga_that_owed_it(self, toys):
+        count(note="echo")
+        append("counter-a", [Closed("a")], expected=1)
+        drain()
+        assert saga().status == "REFUSED"
+        assert saga().state["trouble"] == "toy.count CounterClosed a"
+        assert owed("eventstore.command_refused").get().topic == LANE
+
+    def test_a_command_that_nobody_waits_for_is_refused_in_silence(self):
+        append("counter-a", [Closed("a")], expected=0)
+        store.write([], [store.owed(_count("a"), metadata=context.current())])
+        drain()
+        assert not owed("eventstore.command_refused").exists()
+
+    def test_the_event_of_an_owed_command_does_not_ask_for_an_answer(self):
+        count(amount=10)
+        drain()
+        assert "reply_to" not in Event.objects.get(type="toy.closed").metadata
+
+
+class TestDeadlines:
+    def test_before_it_has_passed_nothing_is_told(self):
+        count(note="wait")
+        drain()
+        assert 55 < (saga().deadline_at - saga().updated_at).total_seconds() < 65
+        assert delivery.tell_deadlines() == 0
+        assert saga().status == "OPEN"
+
+    def test_after_it_has_passed_it_is_told_once(self):
+        count(note="wait")
+        drain()
+        the_deadline_passes()
+        drain()
+
+        assert owed("eventstore.deadline_passed").count() == 1
+        assert [type(message.body) for message in store.read_stream("counter-a")] == [Counted, Closed]
+        assert saga().deadline_at is None
+
+    def test_it_is_of_the_same_business_transaction(self):
+        count(note="wait")
+        drain()
+        the_deadline_passes()
+        drain()
+        assert Event.objects.values("correlation_id").distinct().count() == 1
+
+    def test_it_is_told_by_the_databases_clock_also_when_no_lane_has_work(self):
+        count(note="wait")
+        drain()
+        the_deadline_passes()
+        assert drain() > 0
+
+    def test_a_later_reaction_takes_it_away(self):
+        count(note="wait")
+        count(amount=2)
+        drain()
+        assert saga().deadline_at is None
+
+    def test_a_later_reaction_puts_it_off(self):
+        count(note="wait")
+        drain()
+        first = saga().deadline_at
+        count(note="wait")
+        drain()
+        assert saga().deadline_at > first
+
+    def test_a_reaction_that_changes_nothing_leaves_it(self):
+        """A repeat, or an answer out of its turn, must not make a process wait for ever."""
+        count(note="wait")
+        count(amount=0)
+        drain()
+        assert saga().deadline_at is not None
+        before = saga().deadline_at
+        count(amount=0)
+        drain()
+        assert saga().deadline_at == before
+
+    def test_one_that_passed_while_the_answer_was_on_its_way_is_not_heard_by_the_next_step(self):
+        """The deadline of the first step lies in the outbox already when the second step begins, with its own."""
+        count(note="wait")
+        delivery.step(LANE)
+        the_deadline_passes()
+        count(amount=2, note="wait")
+        assert delivery.tell_deadlines() == 1
+        drain()
+        assert saga().status == "OPEN"
+        assert saga().deadline_at is not None
+
+        the_deadline_passes()
+        drain()
+        assert Event.objects.filter(type="toy.closed").exists()
+
+    def test_two_workers_tell_it_once(self, another):
+        count(note="wait")
+        drain()
+        the_deadline_passes()
+        from .concurrently import in_thread
+
+        told = [in_thread(delivery.tell_deadlines) for _ in range(4)]
+        assert sum(each.result(5) for each in told) == 1
+
+    def test_a_worker_that_is_never_idle_tells_them_all_the_same(self, monkeypatch):
+        from eventstore import working
+
+        count(note="wait")
+        drain()
+        the_deadline_passes()
+        busy = iter(range(10**9))
+        monkeypatch.setattr(working, "_round", lambda lanes: next(busy))
+        monkeypatch.setattr(working.outbox, "work", lambda: {LANE})
+        working.work(seconds=0.02)
+        assert owed("eventstore.deadline_passed").count() == 1
+
+
+class TestSeveralLanes:
+    def test_two_sagas_of_one_event_have_states_of_their_own(self, toys):
+        toys({"toy": Commands(), LANE: ROUND, "toy.other": ROUND})
+        count(amount=3)
+        drain()
+        assert SagaState.objects.count() == 2
+
+    def test_word_for_one_saga_is_not_heard_by_another(self, toys):
+        toys({LANE: ROUND, "toy.other": ROUND}, EVENTS=EVENTS)
+        count(note="wait")
+        drain()
+        SagaState.objects.filter(saga="toy.other").update(deadline_at=None)
+        the_deadline_passes()
+        drain()
+        assert {each.saga: each.status for each in SagaState.objects.all()} == {LANE: "LATE", "toy.other": "OPEN"}
+
+
+def _fail(*args, **kwargs):
+    raise RuntimeError("killed")
+
+
+def _count(name):
+    from .toy import Count
+
+    return Count(name)
+
+
+def sagas_step_without_parking():
+    from django.db import transaction
+
+    from eventstore import outbox, registry
+
+    with transaction.atomic():
+        claimed = outbox.claim(LANE)
+        messages = outbox.read(LANE, claimed, 10)
+        sagas.react(LANE, registry.subscriptions()[LANE], messages)
+        outbox.move(LANE, claimed.fence)
+
+
+def test_metadata_of_a_deadline_has_no_cause():
+    count(note="wait")
+    drain()
+    the_deadline_passes()
+    delivery.tell_deadlines()
+    metadata = owed("eventstore.deadline_passed").get().metadata
+    assert Metadata(saga().correlation_id, actor="deadline") == Metadata(saga().correlation_id, actor=metadata["actor"])
+    assert "causation_id" not in metadata
