@@ -1,0 +1,155 @@
+"""The saga: forward one step at a time; back in reverse, one step at a time; what comes out of turn changes nothing."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from eventstore.messages import CommandRefused, replace
+from eventstore.money import Money
+from eventstore.testing import react
+from inventory.commands import ReleaseInventory, ReserveInventory, StockLine
+from inventory.events import InventoryReleased, InventoryReservationFailed, InventoryReserved, Shortage
+from orders.commands import CancelOrder, ConfirmOrder
+from orders.events import Charge, OrderCancelled, OrderConfirmed, OrderLine, OrderPlaced
+from orders.fulfilment import FULFILMENT
+from payments.commands import ProcessPayment, RefundPayment
+from payments.events import PaymentCompleted, PaymentFailed, PaymentRefunded, PaymentVoided
+from shipping.commands import Address, CancelShipment, CreateShipment
+from shipping.events import ShipmentCancelled, ShipmentCreated, ShipmentRefused
+
+TOTAL, ADDRESS = Money(300, "EUR"), Address("Ada")
+PLACED = OrderPlaced(
+    "o1", "c1", (OrderLine("A", "Apple", 3, 100),), (), TOTAL, ADDRESS, "tok_visa", datetime(2026, 1, 1, tzinfo=UTC)
+)
+LINES = (StockLine("A", 3),)
+PAID, RESERVED = PaymentCompleted("o1", TOTAL, "ch_1"), InventoryReserved("o1", LINES)
+CREATED, CONFIRMED = ShipmentCreated("o1", "SB1"), OrderConfirmed("o1")
+DECLINED, SHORT = PaymentFailed("o1", "declined"), InventoryReservationFailed("o1", (Shortage("A", 3, 1),))
+NOT_SERVED, CANCELLED = ShipmentRefused("o1", "not served"), OrderCancelled("o1", "changed my mind")
+CALLED_OFF, RELEASED = ShipmentCancelled("o1"), InventoryReleased("o1", LINES)
+REFUNDED, VOIDED = PaymentRefunded("o1", TOTAL, "re_1"), PaymentVoided("o1", "changed my mind")
+
+TO_CONFIRMING = (PLACED, PAID, RESERVED, CREATED)
+
+
+def after(*events):
+    """The status, and the commands owed by the last event."""
+    reaction = react(FULFILMENT, *events)
+    return reaction.state.status, list(reaction.commands)
+
+
+class TestForward:
+    def test_step_by_step_an_order_is_paid_reserved_shipped_and_confirmed(self):
+        steps = [
+            (PLACED, "PAYMENT_PENDING", ProcessPayment("o1", TOTAL, "tok_visa")),
+            (PAID, "INVENTORY_PENDING", ReserveInventory("o1", LINES)),
+            (RESERVED, "SHIPPING_PENDING", CreateShipment("o1", ADDRESS)),
+            (CREATED, "CONFIRMING", ConfirmOrder("o1")),
+        ]
+        for count, (_, status, command) in enumerate(steps, start=1):
+            assert after(*(event for event, _, _ in steps[:count])) == (status, [command])
+        assert after(*TO_CONFIRMING, CONFIRMED) == ("COMPLETED", [])
+
+    def test_an_order_of_nothing_but_charges_is_paid_and_confirmed(self):
+        fee = replace(PLACED, lines=(), charges=(Charge("FEE", "Fee", 1, 300),))
+        assert after(fee, PAID) == ("CONFIRMING", [ConfirmOrder("o1")])
+        assert after(fee, PAID, CONFIRMED) == ("COMPLETED", [])
+
+
+class TestBack:
+    def test_a_declined_payment_cancels_the_order(self):
+        assert after(PLACED, DECLINED) == ("COMPENSATING", [CancelOrder("o1", "payment failed: declined")])
+        assert after(PLACED, DECLINED, CANCELLED) == ("COMPENSATED", [])
+
+    def test_missing_stock_gives_the_money_back_then_cancels_the_order(self):
+        failed = (PLACED, PAID, SHORT)
+        assert after(*failed) == ("COMPENSATING", [RefundPayment("o1", "out of stock: A")])
+        assert after(*failed, REFUNDED) == ("COMPENSATING", [CancelOrder("o1", "out of stock: A")])
+        assert after(*failed, REFUNDED, CANCELLED) == ("COMPENSATED", [])
+
+    def test_a_refused_parcel_gives_stock_then_money_back_then_cancels_the_order(self):
+        failed = (PLACED, PAID, RESERVED, NOT_SERVED)
+        reason = "shipping refused: not served"
+        assert after(*failed) == ("COMPENSATING", [ReleaseInventory("o1", LINES)])
+        assert after(*failed, RELEASED) == ("COMPENSATING", [RefundPayment("o1", reason)])
+        assert after(*failed, RELEASED, REFUNDED) == ("COMPENSATING", [CancelOrder("o1", reason)])
+        assert after(*failed, RELEASED, REFUNDED, CANCELLED) == ("COMPENSATED", [])
+
+    def test_a_customer_who_cancels_has_everything_undone_in_reverse(self):
+        cancelled = (*TO_CONFIRMING, CANCELLED)
+        assert after(*cancelled) == ("COMPENSATING", [CancelShipment("o1", "changed my mind")])
+        assert after(*cancelled, CALLED_OFF) == ("COMPENSATING", [ReleaseInventory("o1", LINES)])
+        assert after(*cancelled, CALLED_OFF, RELEASED) == ("COMPENSATING", [RefundPayment("o1", "changed my mind")])
+        assert after(*cancelled, CALLED_OFF, RELEASED, REFUNDED) == ("COMPENSATED", [])
+
+    @pytest.mark.parametrize(
+        ("done", "undo"),
+        [
+            ((PLACED,), RefundPayment("o1", "changed my mind")),
+            ((PLACED, PAID), ReleaseInventory("o1", LINES)),
+            ((PLACED, PAID, RESERVED), CancelShipment("o1", "changed my mind")),
+        ],
+    )
+    def test_whatever_was_asked_for_is_undone_whether_or_not_it_was_answered(self, done, undo):
+        assert after(*done, CANCELLED) == ("COMPENSATING", [undo])
+
+    @pytest.mark.parametrize("undone", [REFUNDED, VOIDED, DECLINED])
+    def test_a_payment_is_undone_by_whatever_says_that_nothing_was_kept(self, undone):
+        assert after(PLACED, CANCELLED, undone) == ("COMPENSATED", [])
+
+    def test_what_failed_by_itself_need_not_be_undone(self):
+        assert after(PLACED, PAID, CANCELLED, SHORT) == ("COMPENSATING", [RefundPayment("o1", "changed my mind")])
+        undone = (PLACED, PAID, RESERVED, CANCELLED, NOT_SERVED)
+        assert after(*undone) == ("COMPENSATING", [ReleaseInventory("o1", LINES)])
+
+    def test_the_first_reason_is_the_one_that_stays(self):
+        state = react(FULFILMENT, PLACED, PAID, SHORT, CANCELLED).state
+        assert state.reason == "out of stock: A"
+
+
+class TestOutOfTurn:
+    @pytest.mark.parametrize(
+        "ended", [(*TO_CONFIRMING, CANCELLED, CALLED_OFF, RELEASED, REFUNDED), (PLACED, DECLINED, CANCELLED)]
+    )
+    @pytest.mark.parametrize("late", [PAID, RESERVED, CREATED, CALLED_OFF, RELEASED, REFUNDED, VOIDED])
+    def test_once_all_is_undone_an_answer_changes_nothing(self, ended, late):
+        before, reaction = react(FULFILMENT, *ended).state, react(FULFILMENT, *ended, late)
+        assert (reaction.state, list(reaction.commands)) == (before, [])
+
+    @pytest.mark.parametrize("late", [PAID, RESERVED, CREATED])
+    def test_once_it_is_completed_an_answer_changes_nothing(self, late):
+        ended = (*TO_CONFIRMING, CONFIRMED)
+        before, reaction = react(FULFILMENT, *ended).state, react(FULFILMENT, *ended, late)
+        assert (reaction.state, list(reaction.commands)) == (before, [])
+
+    @pytest.mark.parametrize("count", [1, 2, 3, 4])
+    def test_an_answer_that_comes_twice_moves_the_process_once(self, count):
+        events = TO_CONFIRMING[:count]
+        if count > 1:
+            assert after(*events, events[-1])[1] == []
+            assert react(FULFILMENT, *events, events[-1]).state == react(FULFILMENT, *events).state
+
+    def test_a_late_success_while_compensating_does_not_go_forward(self):
+        assert after(PLACED, CANCELLED, PAID)[1] == []
+        assert after(PLACED, PAID, CANCELLED, RESERVED)[1] == []
+        assert after(PLACED, PAID, RESERVED, CANCELLED, CREATED)[1] == []
+
+    @pytest.mark.parametrize("repeated", [CALLED_OFF, RELEASED])
+    def test_an_undo_that_is_answered_twice_leads_to_one_next_undo(self, repeated):
+        undone = (*TO_CONFIRMING, CANCELLED, CALLED_OFF) + ((RELEASED,) if repeated is RELEASED else ())
+        assert after(*undone)[1] != []
+        assert after(*undone, repeated)[1] == []
+
+
+class TestRefused:
+    def refused(self, command):
+        return CommandRefused("o1", command, "Refused", "")
+
+    def test_a_confirmation_that_lost_to_a_cancellation_waits_for_it_to_be_heard(self):
+        lost = (*TO_CONFIRMING, self.refused("orders.confirm_order"))
+        assert after(*lost) == ("CONFIRMING", [])
+        assert after(*lost, CANCELLED) == ("COMPENSATING", [CancelShipment("o1", "changed my mind")])
+
+    def test_any_other_refusal_stops_the_process_for_a_person_to_see(self):
+        state = react(FULFILMENT, *TO_CONFIRMING, CANCELLED, self.refused("shipping.cancel_shipment")).state
+        assert (state.status, state.reason) == ("FAILED", "shipping.cancel_shipment was refused: Refused")

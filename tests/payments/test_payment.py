@@ -1,0 +1,110 @@
+import pytest
+
+from eventstore.money import Money
+from eventstore.testing import given
+from payments.commands import CompletePayment, CompleteRefund, FailPayment, ProcessPayment, RefundPayment
+from payments.events import (
+    PaymentCompleted,
+    PaymentFailed,
+    PaymentRefunded,
+    PaymentRequested,
+    PaymentVoided,
+    RefundRequested,
+)
+from payments.payment import PAYMENT
+
+EURO, NOTHING = Money(100, "EUR"), Money(0, "EUR")
+PROCESS, REFUND = ProcessPayment("o1", EURO, "tok_visa"), RefundPayment("o1", "cancelled")
+REQUESTED = PaymentRequested("o1", EURO, "tok_visa")
+COMPLETED = PaymentCompleted("o1", EURO, "ch_1")
+FAILED = PaymentFailed("o1", "declined")
+REFUNDING = RefundRequested("o1", EURO, "cancelled")
+REFUNDED = PaymentRefunded("o1", EURO, "re_1")
+VOIDED = PaymentVoided("o1", "cancelled")
+
+EVERY_STATE = {
+    "requested": [REQUESTED],
+    "completed": [REQUESTED, COMPLETED],
+    "failed": [REQUESTED, FAILED],
+    "refunding before it was taken": [REQUESTED, REFUNDING],
+    "refunding": [REQUESTED, COMPLETED, REFUNDING],
+    "refunded": [REQUESTED, COMPLETED, REFUNDING, REFUNDED],
+    "voided": [VOIDED],
+}
+
+
+def test_a_payment_is_requested_of_the_gateway():
+    given(PAYMENT).when(PROCESS).then(REQUESTED)
+
+
+def test_where_there_is_nothing_to_pay_the_gateway_is_not_asked():
+    given(PAYMENT).when(ProcessPayment("o1", NOTHING, "tok_visa")).then(
+        PaymentCompleted("o1", NOTHING, "nothing-to-pay")
+    )
+
+
+@pytest.mark.parametrize("state", EVERY_STATE)
+def test_it_is_requested_at_most_once(state):
+    given(PAYMENT, *EVERY_STATE[state]).when(PROCESS).then()
+
+
+def test_the_gateways_answer_completes_or_fails_it():
+    given(PAYMENT, REQUESTED).when(CompletePayment("o1", "ch_1")).then(COMPLETED)
+    given(PAYMENT, REQUESTED).when(FailPayment("o1", "declined")).then(FAILED)
+
+
+@pytest.mark.parametrize("state", ["completed", "failed", "refunding", "refunded", "voided"])
+def test_an_answer_that_comes_twice_or_late_changes_nothing(state):
+    given(PAYMENT, *EVERY_STATE[state]).when(CompletePayment("o1", "ch_2")).then()
+    given(PAYMENT, *EVERY_STATE[state]).when(FailPayment("o1", "late")).then()
+
+
+def test_an_answer_that_nobody_asked_for_changes_nothing():
+    given(PAYMENT).when(CompletePayment("o1", "ch_2")).then()
+    given(PAYMENT).when(FailPayment("o1", "late")).then()
+    given(PAYMENT).when(CompleteRefund("o1", 100, "re_1")).then()
+
+
+def test_a_completed_payment_is_given_back():
+    given(PAYMENT, REQUESTED, COMPLETED).when(REFUND).then(REFUNDING)
+    given(PAYMENT, REQUESTED, COMPLETED, REFUNDING).when(CompleteRefund("o1", 100, "re_1")).then(REFUNDED)
+
+
+@pytest.mark.parametrize("state", ["failed", "refunding before it was taken", "refunding", "refunded", "voided"])
+def test_it_is_asked_back_at_most_once_and_only_if_there_is_something_to_give(state):
+    given(PAYMENT, *EVERY_STATE[state]).when(REFUND).then()
+
+
+def test_a_refund_that_is_answered_twice_counts_once():
+    given(PAYMENT, *EVERY_STATE["refunded"]).when(CompleteRefund("o1", 100, "re_1")).then()
+
+
+def test_a_refund_before_the_payment_is_a_tombstone_and_the_payment_that_comes_later_is_not_processed():
+    given(PAYMENT).when(REFUND).then(VOIDED)
+    given(PAYMENT, VOIDED).when(PROCESS).then()
+
+
+def test_a_refund_may_be_asked_for_while_the_charge_is_under_way():
+    given(PAYMENT, REQUESTED).when(REFUND).then(REFUNDING)
+    given(PAYMENT, REQUESTED, REFUNDING).when(CompletePayment("o1", "ch_1")).then(COMPLETED)
+    given(PAYMENT, REQUESTED, REFUNDING, COMPLETED).when(CompleteRefund("o1", 100, "re_1")).then(REFUNDED)
+
+
+def test_if_that_charge_fails_there_is_nothing_to_give_back():
+    given(PAYMENT, REQUESTED, REFUNDING).when(FailPayment("o1", "declined")).then(FAILED)
+    given(PAYMENT, REQUESTED, REFUNDING, FAILED).when(CompleteRefund("o1", 0, "re_1")).then()
+
+
+def test_a_refund_is_not_complete_before_the_charge_is():
+    given(PAYMENT, REQUESTED, REFUNDING).when(CompleteRefund("o1", 100, "re_1")).then()
+
+
+def test_what_cost_nothing_is_given_back_without_the_gateway():
+    free = PaymentCompleted("o1", NOTHING, "nothing-to-pay")
+    given(PAYMENT, free).when(REFUND).then(PaymentRefunded("o1", NOTHING, "nothing-to-refund"))
+
+
+def test_what_the_gateway_gave_back_is_recorded_as_it_says():
+    given(PAYMENT, *EVERY_STATE["refunding"]).when(CompleteRefund("o1", 60, "re_1")).then(
+        PaymentRefunded("o1", Money(60, "EUR"), "re_1")
+    )
