@@ -108,8 +108,8 @@ def _append(survey: Survey, decided: Sequence[Request], owed: Sequence[Request])
     try:
         bus.dispatch_requests(decided, owing=owed)
     except ImportMovedOn as refusal:
-        raise CannotGoOn(f"Another importer of this file is at work ({refusal})") from refusal
+        raise CannotGoOn(f"Another importer of this file is at work: {refusal}") from refusal
     except OrderAlreadyPlaced as refusal:
-        raise CannotGoOn(f"Invoice {survey.invoices[str(refusal)]} is in already, from another file") from refusal
+        raise CannotGoOn(f"Invoice {survey.invoices[str(refusal)]} is in already, from another file.") from refusal
     except (Refusal, Unstorable) as error:
         raise CannotGoOn(f"{type(error).__name__}: {error}") from error

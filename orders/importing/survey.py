@@ -96,14 +96,16 @@ def opening_of(path: Path, survey: Survey) -> list[OpeningStock]:
     for each in opening:
         needed = survey.stock[each.sku]
         if each.net != needed.net:
-            raise WrongOpeningStock(f"{each.sku} moves by {each.net} in the opening stock, by {needed.net} in the file")
+            raise WrongOpeningStock(
+                f"{each.sku} moves by {each.net} in the opening stock, by {needed.net} in the file."
+            )
         if each.units < needed.units:
-            raise WrongOpeningStock(f"{each.sku} opens with {each.units} units, and the file needs {needed.units}")
+            raise WrongOpeningStock(f"{each.sku} opens with {each.units} units, and the file needs {needed.units}.")
     return opening
 
 
 def _refuse_other_products(stated: set[str], moved: set[str]) -> None:
     if missing := moved - stated:
-        raise WrongOpeningStock(f"the file moves {min(missing)}, which the opening stock does not name")
+        raise WrongOpeningStock(f"the file moves {min(missing)}, which the opening stock does not name.")
     if strange := stated - moved:
-        raise WrongOpeningStock(f"the opening stock names {min(strange)}, which nothing in the file moves")
+        raise WrongOpeningStock(f"the opening stock names {min(strange)}, which nothing in the file moves.")

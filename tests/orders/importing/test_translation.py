@@ -1,0 +1,42 @@
+"""What a document asks for, and how far an import is."""
+
+from eventstore.testing import given
+from inventory.commands import AdjustStock
+from orders.commands import AdvanceImport
+from orders.events import ImportAdvanced
+from orders.history import HISTORY_IMPORT, ImportMovedOn
+from orders.importing import translation
+
+from ..retail.given import documents_of, line
+
+
+def test_an_invoice_is_the_same_order_whenever_it_comes():
+    assert translation.order_id("536365") == translation.order_id("536365") != translation.order_id("536366")
+
+
+def test_goods_of_a_credit_note_go_back_to_the_shelf_and_charges_do_not(tmp_path):
+    [note] = documents_of(tmp_path, line("C700001", quantity=-2), line("C700001", code="POST", quantity=-1))
+    assert translation.adjust_stock(note) == [AdjustStock("10001A", 2, "credit note C700001")]
+
+
+def test_an_adjustment_tells_its_invoice_and_what_was_noted(tmp_path):
+    [lost] = documents_of(tmp_path, line("700001", quantity=-2, price="0", customer="", description="damaged"))
+    assert translation.adjust_stock(lost) == [AdjustStock("10001A", -2, "invoice 700001: damaged")]
+
+
+def test_an_order_and_the_ledger_adjust_no_stock(tmp_path):
+    for document in documents_of(tmp_path, line("700001"), line("A700002", code="B", quantity=1)):
+        assert translation.adjust_stock(document) == []
+
+
+def test_codes_that_differ_in_case_are_one_product(tmp_path):
+    [order] = documents_of(tmp_path, line("700001", code="10001a"), line("700001", code="10001A"))
+    assert {each.sku for each in translation.import_order(order).lines} == {"10001A"}
+
+
+def test_an_import_advances():
+    given(HISTORY_IMPORT, ImportAdvanced("f", 4, 9)).when(AdvanceImport("f", 4, 8, 20)).then(ImportAdvanced("f", 8, 20))
+
+
+def test_an_import_that_another_has_moved_on_is_refused():
+    given(HISTORY_IMPORT, ImportAdvanced("f", 8, 20)).when(AdvanceImport("f", 4, 8, 20)).refused(ImportMovedOn)
