@@ -13,7 +13,7 @@ endif
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench bench-short format clean-data clean
+.PHONY: help run test check bench bench-short bench-store format clean-data clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,7 +37,10 @@ bench: $(PEERS_INSTALLED) ## how fast it is, beside its peers; five minutes, on 
 	@$(PYTHON) -m config.local exec -- $(PYTHON) -m bench
 
 bench-short: $(PEERS_INSTALLED) ## the same in half a minute, to see that it runs
-	@$(PYTHON) -m config.local exec -- $(PYTHON) -m bench --orders 200 --rounds 1 --lone 5 --events 200
+	@$(PYTHON) -m config.local exec -- $(PYTHON) -m bench --orders 200 --rounds 1 --lone 5
+
+bench-store: $(PEERS_INSTALLED) ## the event store alone, beside a peer and a bare INSERT, up to two million events
+	@$(PYTHON) -m config.local exec -- $(PYTHON) -W ignore -m bench.store
 
 format: $(INSTALLED) ## put the code into shape
 	.venv/bin/ruff format .

@@ -4,16 +4,10 @@ import json
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
-from contextlib import ExitStack
 from statistics import median
-from typing import Any
 
 from . import children, contenders, report, servers
 from .contenders import OURS, Contender
-
-# As in production, but for the log, of which only errors are wanted.
-OURS_READ = {"DJANGO_SETTINGS_MODULE": "config.settings", "SECRET_KEY": "only-for-benchmarks", "LOG_LEVEL": "ERROR"}
-WITHOUT_BROKER = {"EVENTSTORE_NUDGE": "0"}
 
 
 def main() -> None:
@@ -28,12 +22,10 @@ def main() -> None:
 def _bench(arguments: Namespace) -> None:
     print(report.machine(), end="\n\n", flush=True)
     with servers.database() as template:
-        children.result_of("bench.template", environment=OURS_READ | WITHOUT_BROKER | {"DATABASE_URL": template})
+        children.result_of("bench.template", environment=contenders.OFFLINE | {"DATABASE_URL": template})
         summary = _orders(arguments, template)
         if arguments.lone:
             summary |= _lone(arguments, template)
-        if arguments.events:
-            _log(arguments, template)
     print(json.dumps({name: round(value, 2) for name, value in summary.items()}))
 
 
@@ -43,7 +35,7 @@ def _orders(arguments: Namespace, template: str) -> dict[str, float]:
     for _ in range(arguments.rounds):
         for name, contender in table.items():
             workers = [str(arguments.workers)] if name == OURS else []
-            figures = _run(contender, str(arguments.orders), *workers, template=template)
+            figures = contenders.run(contender, str(arguments.orders), *workers, template=template)
             rates[name].append(figures["orders_per_s"])
             _progress(name, figures)
     print(f"{arguments.orders} orders, placed one by one, until the last one is confirmed", flush=True)
@@ -56,7 +48,7 @@ def _orders(arguments: Namespace, template: str) -> dict[str, float]:
 
 def _lone(arguments: Namespace, template: str) -> dict[str, float]:
     contender = Contender("bench.lone", "", prepared=True)
-    figures = _run(contender, str(arguments.lone), str(arguments.workers), template=template)
+    figures = contenders.run(contender, str(arguments.lone), str(arguments.workers), template=template)
     print(
         f"{arguments.lone} lone orders, from POST to the query that says CONFIRMED:"
         f" p50 {figures['lone_p50_ms']:.1f} ms, p99 {figures['lone_p99_ms']:.1f} ms",
@@ -64,27 +56,6 @@ def _lone(arguments: Namespace, template: str) -> dict[str, float]:
         flush=True,
     )
     return figures
-
-
-def _log(arguments: Namespace, template: str) -> None:
-    figures: dict[str, list[dict[str, float]]] = {name: [] for name in contenders.LOG}
-    for _ in range(arguments.rounds):
-        for name, contender in contenders.LOG.items():
-            figures[name].append(_run(contender, str(arguments.events), template=template))
-    print(report.log(figures), end="\n\n", flush=True)
-
-
-def _run(contender: Contender, *given: str, template: str) -> dict[str, Any]:
-    with ExitStack() as stack:
-        like = template if contender.prepared else "template0"
-        urls = {
-            "DATABASE_URL": stack.enter_context(servers.database(like=like)),
-            "REDIS_URL": (redis_url := stack.enter_context(servers.broker())),
-            "CELERY_BROKER_URL": redis_url,
-        }
-        return children.result_of(
-            contender.module, *given, environment=urls | (OURS_READ if contender.prepared else {})
-        )
 
 
 def _progress(name: str, figures: Mapping[str, float]) -> None:
@@ -100,7 +71,6 @@ def _arguments() -> Namespace:
     parser.add_argument("--rounds", type=int, default=3, help="(%(default)s)")
     parser.add_argument("--workers", type=int, default=1, help="processes of our Celery worker (%(default)s)")
     parser.add_argument("--lone", type=int, default=30, help="orders one after another; 0: none (%(default)s)")
-    parser.add_argument("--events", type=int, default=2000, help="appended by each writer count; 0: none (%(default)s)")
     arguments = parser.parse_args()
     if unknown := set(arguments.contenders) - set(contenders.ORDERS):
         parser.error(f"no such contender: {', '.join(sorted(unknown))}")

@@ -12,5 +12,5 @@ from . import log
 
 def main(events: int) -> None:
     django.setup()
-    log._save(min(200, events))
-    print(json.dumps({"append_1_writer": log._rate(1, events)}))
+    log.save(min(200, events))
+    print(json.dumps({"append_1_writer": log.rate(1, events)}))

@@ -1,6 +1,13 @@
 """Who runs, in this order, each a program of its own that is given a number of orders and prints one line of JSON."""
 
-from typing import NamedTuple
+from contextlib import ExitStack
+from typing import Any, NamedTuple
+
+from . import children, servers
+
+# As in production, but for the log, of which only errors are wanted.
+OURS_READ = {"DJANGO_SETTINGS_MODULE": "config.settings", "SECRET_KEY": "only-for-benchmarks", "LOG_LEVEL": "ERROR"}
+OFFLINE = OURS_READ | {"EVENTSTORE_NUDGE": "0"}
 
 
 class Contender(NamedTuple):
@@ -24,3 +31,17 @@ LOG = {
     OURS: Contender("bench.log", "this platform", prepared=True),
     "eventsourcing": Contender("bench.peers.eventsourcing_append", "the library eventsourcing"),
 }
+
+
+def run(contender: Contender, *given: str, template: str) -> dict[str, Any]:
+    """One contender alone, on a fresh database and an empty broker; the figures that it prints."""
+    with ExitStack() as stack:
+        like = template if contender.prepared else "template0"
+        urls = {
+            "DATABASE_URL": stack.enter_context(servers.database(like=like)),
+            "REDIS_URL": (redis_url := stack.enter_context(servers.broker())),
+            "CELERY_BROKER_URL": redis_url,
+        }
+        return children.result_of(
+            contender.module, *given, environment=urls | (OURS_READ if contender.prepared else {})
+        )

@@ -7,14 +7,15 @@ EVENTS_OF_AN_ORDER = 7
 # Ids that grow, as ours do; the outbox stays empty, for every lane has passed what is old.
 FILL = """
     WITH orders AS (
-        SELECT lpad(to_hex(number), 32, '0')::uuid::text AS id, number FROM generate_series(%s::bigint, %s::bigint) AS number
+        SELECT lpad(to_hex(number), 32, '0')::uuid::text AS id, number
+        FROM generate_series(%s::bigint, %s::bigint) AS number
     )
     INSERT INTO eventstore_event (
         position, id, stream, version, type, data, correlation_id, causation_id, metadata
     )
-    SELECT nextval('eventstore_position'), ('f' || lpad(to_hex(number * 16 + step), 31, '0'))::uuid, category || '-' || orders.id,
-           version, type, jsonb_build_object('order_id', orders.id) || data, orders.id::uuid, NULL,
-           '{"actor": "bench"}'
+    SELECT nextval('eventstore_position'), ('f' || lpad(to_hex(number * 16 + step), 31, '0'))::uuid,
+           category || '-' || orders.id, version, type, jsonb_build_object('order_id', orders.id) || data,
+           orders.id::uuid, NULL, '{"actor": "bench"}'
     FROM orders
     CROSS JOIN (VALUES
         (1, 'order', 1, 'orders.order_placed', '{

@@ -27,12 +27,12 @@ LONG = 1000
 
 def main(events: int) -> None:
     django.setup()
-    _save(min(200, events))
-    measured = {"append_1_writer": _rate(1, events), "append_8_writers": _rate(WRITERS, events)}
+    save(min(200, events))
+    measured = {"append_1_writer": rate(1, events), "append_8_writers": rate(WRITERS, events)}
     print(json.dumps(measured | {"load_1001_events_ms": _load(), "log_read_events": _read()}))
 
 
-def _save(count: int) -> None:
+def save(count: int) -> None:
     for _ in range(count):
         placed = _placed()
         store.append(stream_name(ORDER.category, placed.order_id), [placed], expected=store.NO_STREAM)
@@ -55,7 +55,7 @@ def _placed() -> OrderPlaced:
     )
 
 
-def _rate(writers: int, count: int) -> float:
+def rate(writers: int, count: int) -> float:
     threads = [threading.Thread(target=_write, args=(count // writers,)) for _ in range(writers)]
     start = time.perf_counter()
     for thread in threads:
@@ -66,7 +66,7 @@ def _rate(writers: int, count: int) -> float:
 
 
 def _write(count: int) -> None:
-    _save(count)
+    save(count)
     connection.close()
 
 

@@ -1,4 +1,4 @@
-"""python -m bench.store: the event store beside the library `eventsourcing` and a bare INSERT; the last line is JSON."""
+"""python -m bench.store: the store beside the library `eventsourcing` and a bare INSERT; the last line is JSON."""
 
 import json
 from argparse import ArgumentParser, Namespace
@@ -7,10 +7,8 @@ from contextlib import ExitStack
 from statistics import median
 
 from . import children, contenders, fill, report, servers
-from .__main__ import OURS_READ, WITHOUT_BROKER, _run
-from .contenders import OURS
+from .contenders import OFFLINE, OURS
 
-OFFLINE = OURS_READ | WITHOUT_BROKER
 SMALL = 10_000
 
 Figures = Sequence[Mapping[str, float]]
@@ -32,7 +30,7 @@ def _beside_peers(arguments: Namespace, template: str) -> dict[str, float]:
     figures: dict[str, list[dict[str, float]]] = {name: [] for name in contenders.LOG}
     for _ in range(arguments.rounds):
         for name, contender in contenders.LOG.items():
-            figures[name].append(_run(contender, str(arguments.events), template=template))
+            figures[name].append(contenders.run(contender, str(arguments.events), template=template))
     print(report.log(figures), end="\n\n", flush=True)
     ours, theirs = figures[OURS], figures["eventsourcing"]
     return {
