@@ -16,12 +16,16 @@ def execute(command: list[str], data: Path | None) -> int:
 
 
 def _exit_code(command: list[str], settings: dict[str, str]) -> int:
+    asked = []
+    # It stays on our terminal and hears Ctrl-C itself; we see it out, from before it begins.
+    signal.signal(signal.SIGINT, lambda *_: None)
+    signal.signal(signal.SIGTERM, lambda number, _: asked.append(number))
     try:
         process = subprocess.Popen(command, env=with_settings(settings), preexec_fn=ends_with_us(signal.SIGTERM))
     except OSError as error:
         raise Refusal(f"cannot run {command[0]}: {error.strerror}") from None
-    # It stays on our terminal and hears Ctrl-C itself; we see it out.
-    signal.signal(signal.SIGINT, lambda *_: None)
     signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+    if asked:
+        process.terminate()
     code = process.wait()
     return code if code >= 0 else 128 - code
