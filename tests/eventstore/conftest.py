@@ -45,6 +45,8 @@ def empty():
         # As a replica would: neither foreign keys nor the log's own guard are asked.
         cursor.execute("SET LOCAL session_replication_role = replica")
         cursor.execute(";".join(f'DELETE FROM "{table}"' for table in tables))
+        # A lane that begins at zero far behind the fence would need several steps to reach it.
+        cursor.execute("ALTER SEQUENCE eventstore_position RESTART")
 
 
 @pytest.fixture

@@ -10,13 +10,14 @@ from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import User
+from django.core.management import call_command
 from django.db import connection
 from django.test import Client
 from knox.models import AuthToken
 
 from config import wiring
 from eventstore import bus
-from eventstore.models import Event, Subscription
+from eventstore.models import Event
 from eventstore.money import Money
 from inventory.commands import ReceiveStock
 from orders.commands import ListProduct
@@ -96,20 +97,21 @@ class Shop:
         return self.client.post(path, json.dumps(body), content_type="application/json", headers=self.headers)
 
 
-@pytest.fixture(scope="session", params=wiring.PROCESSES)
-def worker(request, django_db_setup, tmp_path_factory):
+@pytest.fixture(scope="package", params=wiring.PROCESSES)
+def worker(request, django_db_setup, django_db_blocker, tmp_path_factory):
     worker = Worker(request.param, tmp_path_factory.mktemp(request.param))
     worker.start()
     yield worker
     worker.kill()
+    with django_db_blocker.unblock():
+        call_command("flush", interactive=False, verbosity=0)
 
 
 @pytest.fixture
-def shop(worker, transactional_db):
-    # A test that empties the tables gives cursors to the lanes of its own wiring; the worker may have others.
-    lanes = [Subscription(name=name) for name in wiring.PROCESSES[worker.process]]
-    Subscription.objects.bulk_create(lanes, ignore_conflicts=True)
-    return Shop()
+def shop(worker, django_db_blocker):
+    """Tables are emptied when the worker is gone, not after each test: to truncate under its hands is a deadlock."""
+    with django_db_blocker.unblock():
+        yield Shop()
 
 
 def _url_of_the_test():
