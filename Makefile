@@ -21,7 +21,7 @@ help: ## list the targets
 run: $(INSTALLED) ## the whole platform on this machine, until Ctrl-C
 	@$(PYTHON) -m config.local run
 
-test: $(INSTALLED) ## all tests, on a PostgreSQL and a Redis of their own
+test: $(PEERS_INSTALLED) ## all tests, on a PostgreSQL and a Redis of their own
 	.venv/bin/pytest
 
 check: export SECRET_KEY ?= only-for-checks

@@ -10,7 +10,7 @@ import pytest
 from bench import servers
 
 KEYS = {"orders_per_s", "vs_celery_crud", "vs_eventsourcing", "vs_prototype", "lone_p50_ms", "lone_p99_ms"}
-SMALL = ("--orders=20", "--rounds=1", "--lone=3", "--events=16")
+SMALL = ("--orders=20", "--rounds=1", "--lone=3")
 
 
 @pytest.mark.slow
