@@ -42,7 +42,7 @@ def readable(name):
     claimed = Claim(*_standing(name))
     if not claimed.from_log:
         return len(outbox.read(name, claimed, 1000))
-    later = claimed._replace(position=claimed.fence, fence=lag.lags()[0].fence, from_log=False)
+    later = claimed._replace(position=claimed.until, until=claimed.fence, from_log=False)
     return len(outbox.read(name, claimed, 1000)) + len(outbox.read(name, later, 1000))
 
 
