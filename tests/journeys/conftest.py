@@ -22,7 +22,8 @@ from eventstore.money import Money
 from inventory.commands import ReceiveStock
 from orders.commands import ListProduct
 
-PATIENCE_SECONDS = 30.0
+# Longer than a lease: the calls of a worker that was killed are taken over when theirs have run out.
+PATIENCE_SECONDS = 90.0
 HERE = {"name": "Ada", "street": "Square 1", "city": "London", "postcode": "SW1Y", "country": "GB"}
 
 
