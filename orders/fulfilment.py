@@ -26,9 +26,10 @@ ASKED_AGAIN_FORWARD, ASKED_AGAIN_BACK = 1, 3
 
 
 class Fulfilment(State, frozen=True):
-    """payment, inventory, shipment: whether there is something of it to undo. order: open, confirmed or cancelled.
+    """payment, inventory, shipment: whether there is something of it to undo.
 
-    asked_again: how often the present step was.
+    order: open; confirming, as soon as it may be confirmed any moment; confirmed or cancelled. asked_again: how often
+    the present step was.
     """
 
     status: str = "STARTED"
@@ -66,7 +67,7 @@ def payment_completed(saga: Fulfilment, event: PaymentCompleted) -> Reaction:
     if saga.status != "PAYMENT_PENDING":
         return _waiting(saga)
     if not saga.lines:
-        return _step(saga, "CONFIRMING")
+        return _confirm(saga)
     return _step(replace(saga, inventory=True), "INVENTORY_PENDING")
 
 
@@ -77,11 +78,15 @@ def inventory_reserved(saga: Fulfilment, event: InventoryReserved) -> Reaction:
 
 
 def shipment_created(saga: Fulfilment, event: ShipmentCreated) -> Reaction:
-    return _step(saga, "CONFIRMING") if saga.status == "SHIPPING_PENDING" else _waiting(saga)
+    return _confirm(saga) if saga.status == "SHIPPING_PENDING" else _waiting(saga)
 
 
 def order_confirmed(saga: Fulfilment, event: OrderConfirmed) -> Reaction:
     return Reaction(replace(saga, status="COMPLETED", order="confirmed"))
+
+
+def _confirm(saga: Fulfilment) -> Reaction:
+    return _step(replace(saga, order="confirming"), "CONFIRMING")
 
 
 def _step(saga: Fulfilment, status: str) -> Reaction:
@@ -125,10 +130,10 @@ def payment_voided(saga: Fulfilment, event: PaymentVoided) -> Reaction:
 
 
 def command_refused(saga: Fulfilment, event: CommandRefused) -> Reaction:
-    """An order that was cancelled first cannot be confirmed: its cancellation is heard too, and undoes the rest."""
-    if event.command == "orders.confirm_order":
+    """Of its confirmation and its cancellation the order takes one; that one is heard, and decides how it goes on."""
+    if event.command in ("orders.confirm_order", "orders.cancel_order"):
         return _waiting(saga)
-    return Reaction(replace(saga, status="FAILED", reason=f"{event.command} was refused: {event.code}"))
+    return _call_for_attention(replace(saga, reason=f"{event.command} was refused: {event.code}"))
 
 
 def _undone(saga: Fulfilment, step: str, reason: str = "") -> Reaction:
@@ -145,15 +150,25 @@ def _undo(saga: Fulfilment) -> Reaction:
 
 
 def _next_undo(saga: Fulfilment) -> Command | None:
-    if saga.shipment:
-        return CancelShipment(saga.order_id, saga.reason)
-    if saga.inventory:
-        return ReleaseInventory(saga.order_id, saga.lines)
-    if saga.payment:
-        return RefundPayment(saga.order_id, saga.reason)
-    if saga.order == "open":
-        return CancelOrder(saga.order_id, saga.reason)
+    match _last_done(saga):
+        case "shipment":
+            return CancelShipment(saga.order_id, saga.reason)
+        case "inventory":
+            return ReleaseInventory(saga.order_id, saga.lines)
+        case "payment":
+            return RefundPayment(saga.order_id, saga.reason)
+        case "order":
+            return CancelOrder(saga.order_id, saga.reason)
     return None
+
+
+def _last_done(saga: Fulfilment) -> str | None:
+    """Of what is left to undo. An order that may be confirmed any moment comes first: nothing of it may be undone."""
+    if saga.order == "confirming":
+        return "order"
+    steps = {"shipment": saga.shipment, "inventory": saga.inventory, "payment": saga.payment}
+    steps["order"] = saga.order == "open"
+    return next((step for step, stands in steps.items() if stands), None)
 
 
 # Waiting: what is owed at present, how long for, and what a person may do about it.
@@ -175,8 +190,9 @@ def intervened(saga: Fulfilment, event: Intervened) -> Reaction:
         return _ask_again(saga)
     if event.action == "compensate" and saga.status in FORWARD:
         return _undo(replace(saga, reason=f"by {event.who}: {event.reason}"))
-    if event.action == "skip" and saga.status in ("COMPENSATING", "NEEDS_ATTENTION"):
-        done = next(step for step in ("shipment", "inventory", "payment", "order") if _stands(saga, step))
+    # What the order will say of itself, nobody can say for it.
+    if event.action == "skip" and saga.status in BACK and saga.order != "confirming":
+        done = str(_last_done(saga))
         return _undo(replace(saga, **{done: "cancelled" if done == "order" else False}))
     return _waiting(saga)
 
@@ -220,11 +236,8 @@ def _call_for_attention(saga: Fulfilment) -> Reaction:
     return Reaction(replace(saga, status="NEEDS_ATTENTION"))
 
 
-def _stands(saga: Fulfilment, step: str) -> bool:
-    return saga.order == "open" if step == "order" else bool(getattr(saga, step))
-
-
 FORWARD = ("PAYMENT_PENDING", "INVENTORY_PENDING", "SHIPPING_PENDING", "CONFIRMING")
+BACK = ("COMPENSATING", "NEEDS_ATTENTION")
 
 FULFILMENT = Saga(
     initial=Fulfilment(),

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from eventstore.messages import CommandRefused, replace
+from eventstore.messages import CommandRefused, Intervened, replace
 from eventstore.money import Money
 from eventstore.testing import react
 from inventory.commands import ReleaseInventory, ReserveInventory, StockLine
@@ -150,6 +150,31 @@ class TestRefused:
         assert after(*lost) == ("CONFIRMING", [])
         assert after(*lost, CANCELLED) == ("COMPENSATING", [CancelShipment("o1", "changed my mind")])
 
-    def test_any_other_refusal_stops_the_process_for_a_person_to_see(self):
-        state = react(FULFILMENT, *TO_CONFIRMING, CANCELLED, self.refused("shipping.cancel_shipment")).state
-        assert (state.status, state.reason) == ("FAILED", "shipping.cancel_shipment was refused: Refused")
+    def test_any_other_refusal_calls_for_a_person_who_may_see_to_it_by_other_means(self):
+        refused = (*TO_CONFIRMING, CANCELLED, self.refused("shipping.cancel_shipment"))
+        state = react(FULFILMENT, *refused).state
+        assert (state.status, state.reason) == ("NEEDS_ATTENTION", "shipping.cancel_shipment was refused: Refused")
+        sent_back = Intervened("o1", "skip", "the parcel comes back", "grace")
+        assert after(*refused, sent_back) == ("COMPENSATING", [ReleaseInventory("o1", LINES)])
+
+
+class TestTurningBackLate:
+    """An order whose confirmation is asked for may be confirmed any moment: it decides before anything is undone."""
+
+    TURN_BACK = Intervened("o1", "compensate", "suspicious", "grace")
+    TOO_LATE = CommandRefused("o1", "orders.cancel_order", "OrderNotOpen", "")
+
+    def test_the_order_is_cancelled_before_anything_is_undone(self):
+        turned = (*TO_CONFIRMING, self.TURN_BACK)
+        reason = "by grace: suspicious"
+        assert after(*turned) == ("COMPENSATING", [CancelOrder("o1", reason)])
+        assert after(*turned, CANCELLED) == ("COMPENSATING", [CancelShipment("o1", reason)])
+
+    def test_an_order_that_was_confirmed_first_stays_so_and_keeps_its_goods(self):
+        turned = (*TO_CONFIRMING, self.TURN_BACK, CONFIRMED)
+        assert after(*turned) == ("COMPLETED", [])
+        assert after(*turned, self.TOO_LATE) == ("COMPLETED", [])
+
+    def test_nobody_can_say_for_the_order_which_of_the_two_it_was(self):
+        skipped = Intervened("o1", "skip", "surely cancelled", "grace")
+        assert after(*TO_CONFIRMING, self.TURN_BACK, skipped, CONFIRMED) == ("COMPLETED", [])
