@@ -13,7 +13,7 @@ endif
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench bench-short bench-store format clean-data clean
+.PHONY: help run test check simulate bench bench-short bench-store format clean-data clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ check: $(INSTALLED) ## format, lint, types, imports, Django's checks, migrations
 	.venv/bin/lint-imports
 	$(PYTHON) manage.py check
 	$(PYTHON) -m config.local exec -- $(PYTHON) manage.py makemigrations --check --dry-run
+
+simulate: $(INSTALLED) ## ten thousand shops in memory, each from a seed: any order of answers, twice, late, never
+	@$(PYTHON) -m tests.simulation
 
 bench: $(PEERS_INSTALLED) ## how fast it is, beside its peers; five minutes, on a machine that does nothing else
 	@$(PYTHON) -m config.local exec -- $(PYTHON) -m bench

@@ -1,0 +1,125 @@
+"""The world outside in memory: a payment provider and a carrier with books of their own, and all their bad manners."""
+
+from collections import Counter
+from datetime import UTC, datetime
+from random import Random
+from typing import Any, NamedTuple
+
+from eventstore.messages import Command, Event
+from payments.commands import CompletePayment, CompleteRefund, FailPayment
+from payments.events import PaymentRequested, RefundRequested
+from payments.gateway import GATEWAY
+from shipping.carrier import CARRIER
+from shipping.commands import BookShipment, CompleteCancellation, RefuseShipment
+from shipping.events import ShipmentCancellationRequested, ShipmentRequested
+
+EFFECTS = {"payments.gateway": GATEWAY, "shipping.carrier": CARRIER}
+
+ATTEMPTS = 6
+
+# How often, of all calls. UNHEARD: done, but the answer is lost, or who asked has died. REFUSED: a plain no.
+# LATE: the answer takes up to an hour. DOWN: for this order nobody answers until somebody mends it.
+TIMEOUT, UNHEARD, REFUSED, LATE, DOWN = 0.1, 0.1, 0.2, 0.05, 0.02
+
+
+class Call(NamedTuple):
+    """position: of the event in the log; it makes the idempotency key."""
+
+    position: int
+    event: Event
+    attempts: int = 0
+
+    def tried(self) -> "Call":
+        return self._replace(attempts=self.attempts + 1)
+
+
+class Answered(NamedTuple):
+    """command: what the answer says; None when there was none. again_after: seconds; None when it is given up."""
+
+    command: Command | None
+    takes: float = 0.0
+    again_after: float | None = None
+
+
+class Outside:
+    """Answers a repeated key without doing it again. The books: what each order was charged, given back, booked."""
+
+    today = datetime(2026, 1, 1, tzinfo=UTC)
+
+    def __init__(self, random: Random) -> None:
+        self.random = random
+        self.done: dict[str, Command] = {}
+        self.captured: Counter[str] = Counter()
+        self.captures: Counter[str] = Counter()
+        self.refunded: Counter[str] = Counter()
+        self.parcels: Counter[str] = Counter()
+        self.down: set[str] = set()
+        self.mended = False
+
+    def key(self, call: Call) -> str:
+        return str(call.position)
+
+    def ask(self, call: Call) -> Answered:
+        order_id = call.event.order_id  # type: ignore[attr-defined]
+        luck = self.random.random()
+        if self._is_down(order_id, call):
+            return self._again(call)
+        if (luck := luck - TIMEOUT) < 0:
+            return self._again(call)
+        answer = self._do_once(self.key(call), call.event, order_id)
+        if (luck := luck - UNHEARD) < 0:
+            return self._again(call)
+        return Answered(answer, takes=self.random.random() * (3600.0 if luck < LATE else 2.0))
+
+    def mend(self) -> None:
+        self.mended = True
+
+    def refund_by_hand(self, order_id: str) -> None:
+        self.refunded[order_id] = self.captured[order_id]
+
+    def call_off_by_hand(self, order_id: str) -> None:
+        self.parcels[order_id] = 0
+
+    def _is_down(self, order_id: str, call: Call) -> bool:
+        if call.attempts == 0 and self.random.random() < DOWN:
+            self.down.add(order_id)
+        return order_id in self.down and not self.mended
+
+    def _again(self, call: Call) -> Answered:
+        spent = call.attempts + 1 >= ATTEMPTS and not self.mended
+        return Answered(None, again_after=None if spent else 2.0**call.attempts)
+
+    def _do_once(self, key: str, event: Any, order_id: str) -> Command:
+        if key not in self.done:
+            self.done[key] = self._do(event, order_id)
+        return self.done[key]
+
+    def _do(self, event: Any, order_id: str) -> Command:
+        refused = self.random.random() < REFUSED
+        match event:
+            case PaymentRequested():
+                return FailPayment(order_id, "declined") if refused else self._charge(event, order_id)
+            case RefundRequested():
+                return self._refund(event, order_id)
+            case ShipmentRequested():
+                return RefuseShipment(order_id, "not served") if refused else self._book(order_id)
+            case ShipmentCancellationRequested():
+                # A parcel that was never booked is called off as well.
+                self.parcels[order_id] -= min(1, self.parcels[order_id])
+                return CompleteCancellation(order_id)
+        raise AssertionError(f"nobody outside knows what {event} is")
+
+    def _charge(self, event: PaymentRequested, order_id: str) -> Command:
+        self.captured[order_id] += event.amount.amount
+        self.captures[order_id] += 1
+        return CompletePayment(order_id, f"ch_{order_id}")
+
+    def _refund(self, event: RefundRequested, order_id: str) -> Command:
+        """It gives back what it is asked for: not to ask twice is our part. What was not taken it cannot give."""
+        back = min(event.amount.amount, self.captured[order_id])
+        self.refunded[order_id] += back
+        return CompleteRefund(order_id, back, f"re_{order_id}")
+
+    def _book(self, order_id: str) -> Command:
+        self.parcels[order_id] += 1
+        return BookShipment(order_id, f"SB{order_id}")
