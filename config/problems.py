@@ -15,9 +15,10 @@ from rest_framework import exceptions
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from eventstore import context
+from eventstore import answers, context
 from eventstore.aggregate import Refusal
 from eventstore.api.faults import Fault, Malformed, inside
+from eventstore.bus import Stale
 from eventstore.codec import Unstorable
 from eventstore.messages import InvalidMessage
 from eventstore.store import WrongExpectedVersion
@@ -29,13 +30,17 @@ MOST_ERRORS = 100
 
 
 class Problem(NamedTuple):
-    """code: stable, the name of the error's class. errors: which parts of the request are at fault."""
+    """code: stable, the name of the error's class. errors: which parts of the request are at fault.
+
+    more: members of this type of problem alone.
+    """
 
     status: int
     code: str
     detail: str
     errors: tuple[Fault, ...] = ()
     headers: Mapping[str, str] = {}
+    more: Mapping[str, Any] = {}
 
 
 def exception_handler(error: Exception, about: Mapping[str, Any]) -> Response | None:
@@ -87,6 +92,14 @@ def _problem(error: Exception) -> Problem | None:
             return Problem(409, error.code, f"{inspect.getdoc(type(error))} {error}")
         case WrongExpectedVersion():
             return Problem(409, name, "Others were first, several times over. Try again.", headers={"Retry-After": "1"})
+        case Stale():
+            return Problem(
+                412, name, f"You decided on another version: {error}", more={"current_version": error.actual}
+            )
+        case answers.StillRunning():
+            return Problem(409, name, f"{inspect.getdoc(error)}", headers={"Retry-After": "1"})
+        case answers.KeyReused():
+            return Problem(422, name, f"{inspect.getdoc(error)}")
         case InvalidMessage() | Unstorable():
             return Problem(400, name, str(error), (Fault("#", str(error), "invalid"),))
         case Http404():
@@ -136,6 +149,7 @@ def _body(request: HttpRequest | Request, problem: Problem) -> dict[str, Any]:
         "code": problem.code,
         "errors": [fault._asdict() for fault in islice(problem.errors, MOST_ERRORS)],
         "correlation_id": str(context.current().correlation_id),
+        **problem.more,
     }
 
 

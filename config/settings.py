@@ -122,6 +122,8 @@ ORDER_PROCESS = env.str("ORDER_PROCESS", default="orchestration")
 EVENTSTORE_WIRING = "config.wiring"
 # Seconds for which rows stay in the outbox after every lane has passed them.
 EVENTSTORE_OUTBOX_RETENTION = env.float("OUTBOX_RETENTION", default=0.0)
+EVENTSTORE_IDEMPOTENCY_KEY_REQUIRED = env.bool("IDEMPOTENCY_KEY_REQUIRED", default=False)
+EVENTSTORE_ANSWERS_KEPT = env.float("ANSWERS_KEPT_DAYS", default=30.0)
 EVENTSTORE_EVENT_BUS = "eventstore.eventbus.InProcessBus"
 EVENTSTORE_SCHEMAS = BASE_DIR / "schemas"
 # Off only for processes that run where no broker is: the poll delivers all the same.
@@ -158,6 +160,7 @@ CELERY_BEAT_SCHEDULE = {
     "poll": {"task": "eventstore.deliver", "schedule": POLL_SECONDS, "options": {"expires": POLL_SECONDS}},
     "clear outbox": {"task": "eventstore.clear_outbox", "schedule": 10.0, "options": {"expires": 10.0}},
     "watch": {"task": "eventstore.watch", "schedule": 5.0, "options": {"expires": 5.0}},
+    "forget answers": {"task": "eventstore.forget_answers", "schedule": 600.0, "options": {"expires": 600.0}},
     "snapshots": {"task": "eventstore.take_snapshots", "schedule": 5.0, "options": {"expires": 5.0}},
 }
 

@@ -1,13 +1,13 @@
 """Commands in: find the one decider, load, decide, append; begin again when another writer was first."""
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from typing import NamedTuple, TypeVar
 
 from django.db import transaction
 
 from . import context, nudge, registry, store
-from .deciding import Deciding, Request
+from .deciding import Deciding, Request, Write
 from .messages import Command, Event, Metadata, replace
 from .store import Appended, Owed, WrongExpectedVersion
 
@@ -27,13 +27,30 @@ class Outcome(NamedTuple):
     events: Sequence[Event]
 
 
-def dispatch(command: Command, *, metadata: Metadata | None = None) -> Outcome:
+class Stale(Exception):
+    """The caller decided on a version of the command's own stream that is not the present one. actual: which is; 0 for
+    no stream."""
+
+    def __init__(self, stream: str, actual: int) -> None:
+        super().__init__(f"{stream} is at version {actual}.")
+        self.stream, self.actual = stream, actual
+
+
+def dispatch(
+    command: Command,
+    *,
+    metadata: Metadata | None = None,
+    seen: Container[int] | None = None,
+    writes: Callable[[Outcome], Write] | None = None,
+) -> Outcome:
     """Decide one command.
 
-    Raises the decider's Refusal, registry.UnknownCommand, and WrongExpectedVersion after ATTEMPTS lost races.
+    seen: the versions of the command's own stream on which the caller decided; the version that is appended to is one
+    of them. writes: what is to come of it, its position not known yet -> how to write that, such as with an answer.
+    Raises the decider's Refusal, Stale, registry.UnknownCommand, and WrongExpectedVersion after ATTEMPTS lost races.
     """
     request = Request(command, _commanded(command, metadata or context.current()))
-    outcome = _again_on_conflict(lambda: _decide_one(request))
+    outcome = _again_on_conflict(lambda: _decide_one(request, seen, writes))
     logger.info("%s made %s version %s", request.metadata.command, outcome.stream, outcome.version)
     return outcome
 
@@ -58,12 +75,15 @@ def owe(commands: Iterable[Command], *, metadata: Metadata | None = None) -> Non
     transaction.on_commit(nudge.send)
 
 
-def _decide_one(request: Request) -> Outcome:
+def _decide_one(request: Request, seen: Container[int] | None, writes: Callable[[Outcome], Write] | None) -> Outcome:
     deciding = Deciding([request])
     stream = deciding.decisions[0].streams(request.command)[0]
+    if seen is not None and deciding.folded[stream].version not in seen:
+        raise Stale(stream, deciding.folded[stream].version)
     events = deciding.decide(0)
-    appended = deciding.write()
-    return Outcome(stream, deciding.folded[stream].version, appended.position, events)
+    outcome = Outcome(stream, deciding.folded[stream].version, 0, events)
+    appended = deciding.write(writes(outcome) if writes else store.write)
+    return outcome._replace(position=appended.position)
 
 
 def _decide_all(requests: Sequence[Request], owed: Sequence[Owed]) -> Appended:

@@ -1,7 +1,7 @@
 """Decide a batch of commands: load all their streams in one query, decide in order, write once."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from django.db import transaction
@@ -12,6 +12,9 @@ from .messages import Command, CommandRefused, Event, Message, Metadata, replace
 from .store import Appended, NewEvent, Owed, WrongExpectedVersion
 
 logger = logging.getLogger(__name__)
+
+
+Write = Callable[[Sequence[NewEvent], Sequence[Owed]], Appended]
 
 
 class Request(NamedTuple):
@@ -46,9 +49,9 @@ class Deciding:
             self._keep(stream, events, metadata)
         return [event for events in decided.values() for event in events]
 
-    def write(self) -> Appended:
+    def write(self, write: Write = store.write) -> Appended:
         try:
-            appended = store.write(self.events, self.owed)
+            appended = write(self.events, self.owed)
         except WrongExpectedVersion as error:
             states.forget([error.stream])
             raise

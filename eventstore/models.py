@@ -204,6 +204,27 @@ class SagaState(models.Model):
         return f"{self.saga} {self.key}: {self.status}"
 
 
+class GivenAnswer(models.Model):
+    """What a client was answered under an idempotency key, written in the commit of what it tells of.
+
+    scope: who asked, method, address and key, with blanks between. fingerprint: of what was asked.
+    """
+
+    scope = models.TextField(primary_key=True, db_collation="C")
+    fingerprint = models.TextField(db_collation="C")
+    status = models.SmallIntegerField()
+    headers = models.JSONField()
+    body = models.TextField()
+    given_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        db_table = "eventstore_given_answer"
+        indexes = [models.Index(fields=["given_at"], name="eventstore_answer_given")]
+
+    def __str__(self) -> str:
+        return f"{self.scope}: {self.status}"
+
+
 class OperatorAction(models.Model):
     """What a person did to the machinery by hand, when and why. Only ever added to."""
 

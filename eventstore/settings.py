@@ -28,6 +28,16 @@ def outbox_retention() -> timedelta:
     return timedelta(seconds=getattr(settings, "EVENTSTORE_OUTBOX_RETENTION", 0))
 
 
+def idempotency_key_required() -> bool:
+    """Whether a command without an Idempotency-Key is refused."""
+    return bool(getattr(settings, "EVENTSTORE_IDEMPOTENCY_KEY_REQUIRED", False))
+
+
+def answers_kept() -> timedelta:
+    """How long an answer under an idempotency key can be had again; the setting is in days."""
+    return timedelta(days=getattr(settings, "EVENTSTORE_ANSWERS_KEPT", 30))
+
+
 def schemas() -> Path:
     """The folder of the published schemas; only manage.py schemas asks for it."""
     return Path(_required("EVENTSTORE_SCHEMAS"))

@@ -22,6 +22,9 @@ NO_STREAM = 0
 
 APPEND = "SELECT positions, versions FROM eventstore_append(%s::jsonb, %s::jsonb)"
 APPEND_OPEN = "SELECT positions, versions FROM eventstore_append_open(%s::jsonb, %s::jsonb)"
+APPEND_ONCE = (
+    "SELECT running, earlier, positions, versions FROM eventstore_append_once(%s::jsonb, %s::jsonb, %s::jsonb)"
+)
 FENCE = "SELECT eventstore_fence()"
 
 _announced: set[str] = set()
@@ -128,6 +131,14 @@ class Appended(NamedTuple):
     versions: Mapping[str, int]
 
 
+class WrittenOnce(NamedTuple):
+    """running: somebody else writes under the same scope just now. earlier: the answer that stands there, as JSON."""
+
+    running: bool
+    earlier: str | None
+    appended: Appended
+
+
 def append(
     stream: str,
     events: Sequence[Event],
@@ -214,16 +225,19 @@ def write(events: Sequence[NewEvent], messages: Sequence[Owed] = ()) -> Appended
     if not events and not messages:
         return Appended(0, {})
     statement = APPEND_OPEN if any(event.version is None for event in events) else APPEND
-    try:
-        with execute(statement, [_json(events), _json(messages)]) as cursor:
-            positions, versions = cursor.fetchone()
-    except DatabaseError as error:
-        raise _named(error) from error
-    _announced.update(event.type for event in events)
-    _announced.update(message.topic for message in messages)
-    if not events:
-        return Appended(0, {})
-    return Appended(positions[-1], dict(zip((event.stream for event in events), versions, strict=True)))
+    positions, versions = _written(statement, [_json(events), _json(messages)])
+    return _appended(events, messages, positions, versions)
+
+
+def write_once(answer: str, events: Sequence[NewEvent], messages: Sequence[Owed] = ()) -> WrittenOnce:
+    """As write, unless there is an answer of the same scope; else this one is kept in the same commit.
+
+    answer: a row of GivenAnswer as JSON. No event leaves its version open.
+    """
+    running, earlier, positions, versions = _written(APPEND_ONCE, [answer, _json(events), _json(messages)])
+    if running or earlier:
+        return WrittenOnce(running, earlier, Appended(0, {}))
+    return WrittenOnce(running, earlier, _appended(events, messages, positions, versions))
 
 
 def take_announced() -> set[str]:
@@ -301,6 +315,24 @@ def recorded(row: tuple[Any, ...]) -> Message:
         metadata=codec.metadata(correlation_id, causation_id, notes),
         recorded_at=at,
     )
+
+
+def _written(statement: str, params: Sequence[str | None]) -> tuple[Any, ...]:
+    try:
+        with execute(statement, params) as cursor:
+            return tuple(cursor.fetchone())
+    except DatabaseError as error:
+        raise _named(error) from error
+
+
+def _appended(
+    events: Sequence[NewEvent], messages: Sequence[Owed], positions: Sequence[int], versions: Sequence[int]
+) -> Appended:
+    _announced.update(event.type for event in events)
+    _announced.update(message.topic for message in messages)
+    if not events:
+        return Appended(0, {})
+    return Appended(positions[-1], dict(zip((event.stream for event in events), versions, strict=True)))
 
 
 def _json(items: Sequence[msgspec.Struct]) -> str | None:

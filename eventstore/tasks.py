@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from . import outbox, settings, states, watching, working
+from . import answers, outbox, settings, states, watching, working
 
 
 @shared_task(name="eventstore.deliver", ignore_result=True, acks_late=True, expires=30)  # type: ignore[untyped-decorator]
@@ -23,3 +23,8 @@ def watch() -> None:
 @shared_task(name="eventstore.clear_outbox", ignore_result=True, acks_late=True, expires=30)  # type: ignore[untyped-decorator]
 def clear_outbox() -> None:
     outbox.clear(retention=settings.outbox_retention(), limit=100_000)
+
+
+@shared_task(name="eventstore.forget_answers", ignore_result=True, acks_late=True, expires=600)  # type: ignore[untyped-decorator]
+def forget_answers() -> None:
+    answers.forget(older_than=settings.answers_kept())

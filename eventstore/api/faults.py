@@ -6,7 +6,8 @@ from rest_framework.exceptions import APIException
 
 
 class Fault(NamedTuple):
-    """pointer: which part of the body, as a JSON Pointer in a fragment (RFC 6901), or which query parameter."""
+    """pointer: which part of the body, as a JSON Pointer in a fragment (RFC 6901), which query parameter, or the name
+    of a header."""
 
     pointer: str
     detail: str
@@ -15,7 +16,7 @@ class Fault(NamedTuple):
 
 class Malformed(APIException):
     status_code = 400
-    default_detail = "The body is not what it should be."
+    default_detail = "Some part of the request is not what it should be."
 
     def __init__(self, *faults: Fault) -> None:
         super().__init__()

@@ -12,9 +12,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from . import preconditions
 from .shapes import Digits, Shape, Text
 
 LONGEST_PAGE = 100
+
+# An answer is for who asked, and may be kept if it is asked for again each time.
+ONLY_HIS = {"Cache-Control": "private, no-cache", "Vary": "Accept, Authorization"}
 
 
 class NoParameters(Shape):
@@ -37,7 +41,10 @@ class RowView(APIView):
         row = self.row(**named)
         if row is None:
             raise NotFound
-        return Response(self.serializer_class(row).data)
+        tag = preconditions.etag(row)
+        if preconditions.if_none_match(request, tag):
+            return Response(status=304, headers=ONLY_HIS | {"ETag": tag})
+        return Response(self.serializer_class(row).data, headers=ONLY_HIS | {"ETag": tag})
 
 
 class PagesView(APIView):
@@ -62,7 +69,8 @@ class PagesView(APIView):
                 "data": self.serializer_class(page, many=True).data,
                 "has_more": has_more,
                 "next": self._next(page[-1], parameters | {"limit": limit}) if has_more else None,
-            }
+            },
+            headers=ONLY_HIS,
         )
 
     def _behind(self, cursor: str | None, rows: QuerySet[Any]) -> QuerySet[Any]:

@@ -16,6 +16,7 @@ from inventory.commands import ReceiveStock
 from orders.commands import ListProduct
 
 ADDRESS = {"name": "Ada", "street": "Square 1", "city": "London", "postcode": "SW1Y", "country": "GB"}
+MEMBERS = {"type", "title", "status", "detail", "instance", "code", "errors", "correlation_id"}
 NOBODY = "00000000-0000-7000-8000-000000000000"
 
 
@@ -49,7 +50,7 @@ def problem(answer, status, code=None):
     assert answer.status_code == status, answer.content
     assert answer["Content-Type"] == "application/problem+json"
     body = answer.json()
-    assert set(body) == {"type", "title", "status", "detail", "instance", "code", "errors", "correlation_id"}
+    assert set(body) == MEMBERS | ({"current_version"} if status == 412 else set())
     assert body["status"] == status
     assert body["type"] == f"urn:problem-type:orders:{body['code']}"
     assert body["correlation_id"] == answer["X-Correlation-ID"]
