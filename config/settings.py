@@ -119,6 +119,9 @@ REST_KNOX = {"AUTH_HEADER_PREFIX": "Bearer", "TOKEN_TTL": timedelta(days=env.int
 # "orchestration" or "choreography": see PROCESSES in config/wiring.py.
 ORDER_PROCESS = env.str("ORDER_PROCESS", default="orchestration")
 
+# Who takes the money: see GATEWAYS in payments/gateway/effect.py.
+PAYMENT_GATEWAY = env.str("PAYMENT_GATEWAY", default="sandbox")
+
 EVENTSTORE_WIRING = "config.wiring"
 # Seconds for which rows stay in the outbox after every lane has passed them.
 EVENTSTORE_OUTBOX_RETENTION = env.float("OUTBOX_RETENTION", default=0.0)

@@ -88,8 +88,10 @@ def _functions_filed_under_another_message() -> Iterator[Error]:
     tables: list[Any] = [table for aggregate in wiring.AGGREGATES for table in (aggregate.decide, aggregate.evolve)]
     for each in registry.subscriptions().values():
         match each:
-            case Projection(evolve=table) | Saga(react=table) | Effect(perform=table) | Publication(publish=table):
+            case Projection(evolve=table) | Saga(react=table) | Publication(publish=table):
                 tables.append(table)
+            case Effect(perform=table, find=found):
+                tables += [table, found]
     for table in tables:
         for message, function in table.items():
             if message not in _takes(function):

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from django.db import transaction
 
 from . import outbox, parking, registry, store
-from .messages import Command, Message, Metadata
+from .messages import Command, Event, Message, Metadata
 from .parking import Due, Place
 from .store import Owed
 from .subscriptions import Effect
@@ -122,11 +122,11 @@ def _worth_a_try(name: str, due: Sequence[Due]) -> list[Due]:
 
 def _call(name: str, effect: Effect, message: Message, due: Due) -> Call:
     expires = time.monotonic() + effect.lease.total_seconds()
-    future = _threads(name).submit(_perform, name, effect, message, expires)
+    future = _threads(name).submit(_perform, name, effect, message, due.attempts > 0, expires)
     return Call(message, due.attempts + 1, future)
 
 
-def _perform(name: str, effect: Effect, message: Message, expires: float) -> Owed | None:
+def _perform(name: str, effect: Effect, message: Message, again: bool, expires: float) -> Owed | None:
     """The answer, ready to be stored, so that one that cannot be is this call's failure and nobody else's."""
     if time.monotonic() > expires:
         raise LeaseRanOut(f"The lease of {message.position} ran out before its turn came.")
@@ -134,7 +134,14 @@ def _perform(name: str, effect: Effect, message: Message, expires: float) -> Owe
         raise message.body
     if type(message.body) not in effect.hears:
         return None  # of an event whose type was unknown when it was taken in
-    return _answer(name, message, effect.perform[type(message.body)](message.body, str(message.id)))
+    return _answer(name, message, _ask(effect, message.body, str(message.id), again))
+
+
+def _ask(effect: Effect, event: Event, key: str, again: bool) -> Command:
+    """What went wrong before may have gone right over there, and a provider forgets its keys in time: ask first."""
+    find = effect.find.get(type(event))
+    found = find(event, key) if find and again else None
+    return found or effect.perform[type(event)](event, key)
 
 
 def _answer(name: str, message: Message, command: Command) -> Owed:

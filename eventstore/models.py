@@ -3,7 +3,7 @@
 import pgtrigger
 from django.db import models
 from django.db.models.functions import Mod, Now
-from django.db.models.lookups import Exact
+from django.db.models.lookups import Exact, GreaterThanOrEqual
 
 REFUSE = "RAISE EXCEPTION 'Events are never changed or removed (% refused).', TG_OP USING ERRCODE = 'ES002';"
 
@@ -252,6 +252,26 @@ class ReadModel(models.Model):
     version = models.IntegerField(default=0)
     position = models.BigIntegerField(default=0)
     updated_at = models.DateTimeField(null=True)
+
+    class Meta:
+        abstract = True
+
+
+class SandboxCall(models.Model):
+    """Mother of the books of sandboxes: what somebody else would remember of a call, by its key.
+
+    done_at: the try at which it is done; beyond all tries, never. done: whether it has been.
+    """
+
+    key = models.TextField(primary_key=True)
+    tries = models.IntegerField()
+    done_at = models.IntegerField()
+    done = models.GeneratedField(
+        expression=GreaterThanOrEqual(models.F("tries"), models.F("done_at")),
+        output_field=models.BooleanField(),
+        db_persist=True,
+    )
+    entered_at = models.DateTimeField(db_default=Now())
 
     class Meta:
         abstract = True

@@ -64,10 +64,13 @@ class Effect(NamedTuple):
     """Calls to the outside world, made outside of any transaction.
 
     perform: event -> (event, idempotency key) -> the command that records the answer. What it raises is tried again.
+    find: event -> the same, of a call that an earlier try may have made already; asked before it is made again. None
+    where the provider knows nothing of it.
     concurrency: calls at once in one worker process. lease: after this long without an answer another worker tries.
     """
 
     perform: Mapping[type[Event], Callable[[Any, str], Command]]
+    find: Mapping[type[Event], Callable[[Any, str], Command | None]] = {}
     concurrency: int = 16
     lease: timedelta = timedelta(seconds=60)
 

@@ -1,8 +1,8 @@
-"""Read models: rebuilt from events at will, never written outside of projections."""
+"""Read models, rebuilt from events at will and never written outside of projections; and the sandbox gateway's book."""
 
 from django.db import models
 
-from eventstore.models import ReadModel
+from eventstore.models import ReadModel, SandboxCall
 
 
 class PaymentView(ReadModel):
@@ -25,3 +25,38 @@ class PaymentView(ReadModel):
 
     def __str__(self) -> str:
         return f"{self.order_id}: {self.status}"
+
+
+class SandboxEntry(SandboxCall):
+    """A call as the sandbox gateway remembers it, for others to compare our events with.
+
+    asked: in units of 10 ** -exponent of the currency. amount: what has moved of it, all or nothing.
+    method: of a charge; it decides how that goes, and the refunds of its order.
+    """
+
+    class Kind(models.TextChoices):
+        CHARGE = "charge"
+        REFUND = "refund"
+
+    order_id = models.TextField()
+    kind = models.TextField(choices=Kind.choices)
+    asked = models.BigIntegerField()
+    amount = models.GeneratedField(
+        expression=models.Case(
+            models.When(tries__gte=models.F("done_at"), then=models.F("asked")), default=models.Value(0)
+        ),
+        output_field=models.BigIntegerField(),
+        db_persist=True,
+    )
+    currency = models.TextField()
+    exponent = models.SmallIntegerField()
+    method = models.TextField(default="")
+    reference = models.TextField()
+
+    class Meta:
+        db_table = "payments_sandbox_entry"
+        verbose_name_plural = "sandbox entries"
+        indexes = [models.Index(fields=["order_id"], name="payments_sandbox_order")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} for {self.order_id}: {self.amount} of {self.asked}"

@@ -2,28 +2,26 @@
 
 The sandbox decides by the postcode alone, so that every course of a parcel can be walked at will:
 
-    REFUSED        the carrier does not go there
-    TIMEOUT-ONCE   the first try times out, the next one is booked
-    TIMEOUT        every try times out
-    LATE           booked, but the answer comes after two seconds
-    any other      booked
+    REFUSED              the carrier does not go there
+    TIMEOUT-ONCE         the first try times out, the next one is booked
+    TIMEOUT              every try times out, and nothing is booked
+    BOOKED-BUT-TIMEOUT   booked at once, and yet every try times out: only who asks by key learns of it
+    LATE                 booked, but the answer comes after two seconds
+    any other            booked
+
+It keeps a book of its own (shipping.models.SandboxParcel); tries are counted there, whatever becomes of a worker.
 """
 
-import threading
-import time
-from collections import Counter
 from functools import cache
 from typing import NamedTuple, Protocol
 
 from eventstore.messages import Command
+from eventstore.sandbox import NEVER, Book, Course
 from eventstore.subscriptions import Effect
 
 from .commands import Address, BookShipment, CompleteCancellation, RefuseShipment
 from .events import ShipmentCancellationRequested, ShipmentRequested
-
-
-class CarrierTimeout(Exception):
-    """No answer in time. Whether the parcel is booked is unknown: ask again with the same key."""
+from .models import SandboxParcel
 
 
 class Booked(NamedTuple):
@@ -35,38 +33,46 @@ class NotServed(NamedTuple):
 
 
 class Carrier(Protocol):
-    """key: the same for every try of one call; the carrier answers a repeat without doing it again."""
+    """key: the same for every try of one call; the carrier answers a repeat without doing it again.
+
+    Without an answer it raises TimeoutError or ConnectionError: whether the parcel is booked is then found out by key.
+    """
 
     def book(self, *, key: str, order_id: str, address: Address) -> Booked | NotServed: ...
+
+    def find_booking(self, *, key: str) -> Booked | None: ...
 
     def cancel(self, *, key: str, order_id: str) -> None: ...
 
 
+COURSES = {
+    "REFUSED": Course(done_at=NEVER),
+    "TIMEOUT-ONCE": Course(done_at=2, answered_at=2),
+    "TIMEOUT": Course(done_at=NEVER, answered_at=NEVER),
+    "BOOKED-BUT-TIMEOUT": Course(answered_at=NEVER),
+    "LATE": Course(late=True),
+}
+
+
 class SandboxCarrier:
-    """Keeps what it was asked by key, in this process; late answers take `late` seconds."""
+    """late: seconds that a late answer takes."""
 
     def __init__(self, *, late: float = 2.0) -> None:
-        self.late = late
-        self.tries: Counter[str] = Counter()
-        self.lock = threading.Lock()
+        self.kept = Book(SandboxParcel, late=late)
 
     def book(self, *, key: str, order_id: str, address: Address) -> Booked | NotServed:
-        if address.postcode == "REFUSED":
-            return NotServed("address not served")
-        self._stumble(key, always=address.postcode == "TIMEOUT", once=address.postcode == "TIMEOUT-ONCE")
-        if address.postcode == "LATE":
-            time.sleep(self.late)
-        return Booked(f"SB{key.replace('-', '')[-12:].upper()}")
+        tracking = f"SB{key.replace('-', '')[-12:].upper()}"
+        entry = {"key": key, "order_id": order_id, "kind": "booking", "tracking": tracking}
+        self.kept.enter(entry, COURSES.get(address.postcode, Course()))
+        return NotServed("address not served") if address.postcode == "REFUSED" else Booked(tracking)
+
+    def find_booking(self, *, key: str) -> Booked | None:
+        found = self.kept.in_turn(SandboxParcel.objects.filter(key=key, done=True).first)
+        return Booked(found.tracking) if found else None
 
     def cancel(self, *, key: str, order_id: str) -> None:
-        with self.lock:
-            self.tries[key] += 1
-
-    def _stumble(self, key: str, *, always: bool, once: bool) -> None:
-        with self.lock:
-            self.tries[key] += 1
-            if always or (once and self.tries[key] == 1):
-                raise CarrierTimeout(f"The carrier did not answer in time (try {self.tries[key]}).")
+        entry = {"key": key, "order_id": order_id, "kind": "cancellation", "tracking": ""}
+        self.kept.enter(entry, Course())
 
 
 @cache
@@ -82,6 +88,11 @@ def book(event: ShipmentRequested, key: str) -> Command:
             return RefuseShipment(event.order_id, reason)
 
 
+def find_booking(event: ShipmentRequested, key: str) -> Command | None:
+    found = carrier().find_booking(key=key)
+    return BookShipment(event.order_id, found.tracking) if found else None
+
+
 def cancel(event: ShipmentCancellationRequested, key: str) -> Command:
     carrier().cancel(key=key, order_id=event.order_id)
     return CompleteCancellation(event.order_id)
@@ -91,5 +102,8 @@ CARRIER = Effect(
     perform={
         ShipmentRequested: book,
         ShipmentCancellationRequested: cancel,
+    },
+    find={
+        ShipmentRequested: find_booking,
     },
 )

@@ -1,8 +1,8 @@
-"""Read models: rebuilt from events at will, never written outside of projections."""
+"""Read models, rebuilt from events at will and never written outside of projections; and the sandbox carrier's book."""
 
 from django.db import models
 
-from eventstore.models import ReadModel
+from eventstore.models import ReadModel, SandboxCall
 
 
 class ShipmentView(ReadModel):
@@ -21,3 +21,22 @@ class ShipmentView(ReadModel):
 
     def __str__(self) -> str:
         return f"{self.order_id}: {self.status}"
+
+
+class SandboxParcel(SandboxCall):
+    """A call as the sandbox carrier remembers it, for others to compare our events with."""
+
+    class Kind(models.TextChoices):
+        BOOKING = "booking"
+        CANCELLATION = "cancellation"
+
+    order_id = models.TextField()
+    kind = models.TextField(choices=Kind.choices)
+    tracking = models.TextField(default="")
+
+    class Meta:
+        db_table = "shipping_sandbox_parcel"
+        indexes = [models.Index(fields=["order_id"], name="shipping_sandbox_order")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} for {self.order_id}: {self.tracking}"

@@ -15,6 +15,13 @@ def django_db_setup(django_db_setup, django_db_blocker):
         )
         for (name,) in cursor.fetchall():
             cursor.execute(f"ALTER TABLE eventstore_event DISABLE TRIGGER {name}")
+    yield
+    # The sandboxes' clerks keep their connections as long as the process lives, and the database is to be dropped.
+    with django_db_blocker.unblock(), connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
 
 
 @pytest.fixture(autouse=True)

@@ -185,6 +185,59 @@ class TestACall:
         assert not Parked.objects.exists()
 
 
+class TestAskedByKey:
+    @pytest.fixture
+    def knowing(self, toys, provider):
+        """The provider can be asked by key, and knows of what it has done. asked: the keys it was asked for."""
+        provider.asked, provider.done = [], set()
+
+        def find(event, key):
+            provider.asked.append(key)
+            return Close(event.counter_id) if event.counter_id in provider.done else None
+
+        toys({LANE: Effect(perform={Counted: provider.call}, find={Counted: find})})
+        return provider
+
+    def test_at_the_first_try_nobody_asks(self, knowing):
+        count()
+        drain()
+        assert knowing.asked == []
+        assert knowing.amounts("a") == [1]
+
+    def test_what_was_done_without_an_answer_is_not_done_again(self, knowing):
+        knowing.failing, knowing.done = {"a"}, {"a"}
+        count()
+        drain()
+        make_due()
+        drain()
+        assert knowing.asked == [str(Event.objects.get().id)]
+        assert knowing.amounts("a") == [1]
+        assert answers() == ["counter-a"]
+
+    def test_what_was_not_done_is_done_then(self, knowing):
+        knowing.failing = {"a"}
+        count()
+        drain()
+        knowing.failing = set()
+        make_due()
+        drain()
+        assert len(knowing.asked) == 1
+        assert knowing.amounts("a") == [1, 1]
+        assert answers() == ["counter-a"]
+
+    def test_who_takes_over_from_a_dead_worker_asks_too(self, knowing):
+        knowing.slow["a"]
+        knowing.done = {"a"}
+        count()
+        delivery.step(LANE)
+        until(lambda: knowing.at_once)
+        effects._under_way.clear()
+        leases_run_out()
+        drain_in_another_process(knowing)
+        assert knowing.amounts("a") == [1]
+        assert answers() == ["counter-a"]
+
+
 class TestTheOrder:
     def test_calls_of_one_stream_are_made_one_after_another(self, provider):
         for amount in (1, 2, 3):

@@ -3,8 +3,11 @@
 import time
 
 import pytest
+from django.db.models import Sum
 
 from inventory.models import StockLevel
+from payments.models import SandboxEntry
+from shipping.models import SandboxParcel
 
 pytestmark = [pytest.mark.worker, pytest.mark.slow]
 
@@ -88,6 +91,13 @@ def test_a_gateway_that_does_not_answer_is_asked_again_with_the_same_key(shop):
     order_id = shop.stocked(5).place(method="tok_timeout_once")
     shop.comes_to(order_id, status="CONFIRMED", payment_status="COMPLETED")
     assert shop.types_of(f"payment-{order_id}") == ["payments.payment_requested", "payments.payment_completed"]
+
+
+def test_a_gateway_that_took_the_money_and_did_not_answer_is_asked_by_key_and_charges_once(shop):
+    order_id = shop.stocked(5).place(method="tok_charged_but_timeout", postcode="BOOKED-BUT-TIMEOUT")
+    shop.comes_to(order_id, status="CONFIRMED", payment_status="COMPLETED", shipment_status="CREATED")
+    assert SandboxEntry.objects.filter(order_id=order_id).aggregate(taken=Sum("amount"))["taken"] == 500
+    assert SandboxParcel.objects.filter(order_id=order_id, done=True).count() == 1
 
 
 def test_a_confirmed_order_can_no_longer_be_cancelled(shop):

@@ -1,0 +1,65 @@
+"""The effect that asks the gateway: what is requested goes out, what it answers comes back as a command."""
+
+from functools import cache
+
+from django.conf import settings
+
+from eventstore.messages import Command
+from eventstore.subscriptions import Effect
+from payments.commands import CompletePayment, CompleteRefund, FailPayment
+from payments.events import PaymentRequested, RefundRequested
+
+from .port import Charged, Declined, Gateway, Refunded
+from .sandbox import SandboxGateway
+
+GATEWAYS = {
+    "sandbox": SandboxGateway,
+}
+
+
+@cache
+def gateway() -> Gateway:
+    return GATEWAYS[settings.PAYMENT_GATEWAY]()
+
+
+def charge(event: PaymentRequested, key: str) -> Command:
+    charged = gateway().charge(key=key, order_id=event.order_id, amount=event.amount, method=event.method)
+    return _paid(event, charged)
+
+
+def find_charge(event: PaymentRequested, key: str) -> Command | None:
+    found = gateway().find_charge(key=key, order_id=event.order_id, amount=event.amount)
+    return _paid(event, found) if found else None
+
+
+def refund(event: RefundRequested, key: str) -> Command:
+    return _given_back(event, gateway().refund(key=key, order_id=event.order_id, amount=event.amount))
+
+
+def find_refund(event: RefundRequested, key: str) -> Command | None:
+    found = gateway().find_refund(key=key, order_id=event.order_id, amount=event.amount)
+    return _given_back(event, found) if found else None
+
+
+def _paid(event: PaymentRequested, answer: Charged | Declined) -> Command:
+    match answer:
+        case Charged(reference):
+            return CompletePayment(event.order_id, reference)
+        case Declined(reason):
+            return FailPayment(event.order_id, reason)
+
+
+def _given_back(event: RefundRequested, refunded: Refunded) -> Command:
+    return CompleteRefund(event.order_id, refunded.amount, refunded.reference)
+
+
+GATEWAY = Effect(
+    perform={
+        PaymentRequested: charge,
+        RefundRequested: refund,
+    },
+    find={
+        PaymentRequested: find_charge,
+        RefundRequested: find_refund,
+    },
+)

@@ -1,0 +1,40 @@
+"""What we ask of a payment provider, whoever it is.
+
+Every call carries a key, the same for all of its tries. Whoever has no answer raises TimeoutError or ConnectionError:
+whether money moved is then unknown, and is found out by the key before anything is asked again.
+"""
+
+from typing import NamedTuple, Protocol
+
+from eventstore.money import Money
+
+
+class RefundRefused(Exception):
+    """More was to go back than is left of what was taken."""
+
+
+class Charged(NamedTuple):
+    reference: str
+
+
+class Declined(NamedTuple):
+    reason: str
+
+
+class Refunded(NamedTuple):
+    """amount: what went back; 0 where nothing had been taken."""
+
+    amount: int
+    reference: str
+
+
+class Gateway(Protocol):
+    """A repeat is answered without being done again, for as long as the provider remembers the key."""
+
+    def charge(self, *, key: str, order_id: str, amount: Money, method: str) -> Charged | Declined: ...
+
+    def find_charge(self, *, key: str, order_id: str, amount: Money) -> Charged | Declined | None: ...
+
+    def refund(self, *, key: str, order_id: str, amount: Money) -> Refunded: ...
+
+    def find_refund(self, *, key: str, order_id: str, amount: Money) -> Refunded | None: ...

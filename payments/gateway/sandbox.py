@@ -1,0 +1,107 @@
+"""A gateway that needs nothing else and keeps a book of its own (payments.models.SandboxEntry).
+
+It decides by the payment method alone, so that every course of an order can be walked at will:
+
+    tok_visa, and any other   taken
+    tok_declined              declined for good
+    tok_insufficient_funds    declined for good
+    tok_timeout_once          the first try times out, the next one is taken
+    tok_timeout               every try times out, and nothing is taken
+    tok_charged_but_timeout   taken at once, and yet every try times out: only who asks by key learns of it
+    tok_flaky                 by its key: taken at the first, second or third try, and answered then or a try later
+    tok_late                  taken, but the answer comes after two seconds
+    tok_refund_timeout_once   taken; the first refund times out, the next one goes through
+    tok_refunded_but_timeout  taken; the refund goes through, and yet every try of it times out
+
+Tries are counted in the book, so that they go on after a worker's death.
+"""
+
+from collections.abc import Mapping
+from functools import partial
+from zlib import crc32
+
+from django.db import transaction
+
+from eventstore.money import Money
+from eventstore.sandbox import NEVER, Book, Course, Entry
+from payments.models import SandboxEntry
+
+from .port import Charged, Declined, Refunded, RefundRefused
+
+DECLINED = ("tok_declined", "tok_insufficient_funds")
+CHARGES = {
+    **dict.fromkeys(DECLINED, Course(done_at=NEVER)),
+    "tok_timeout_once": Course(done_at=2, answered_at=2),
+    "tok_timeout": Course(done_at=NEVER, answered_at=NEVER),
+    "tok_charged_but_timeout": Course(answered_at=NEVER),
+    "tok_late": Course(late=True),
+}
+REFUNDS = {
+    "tok_refund_timeout_once": Course(done_at=2, answered_at=2),
+    "tok_refunded_but_timeout": Course(answered_at=NEVER),
+}
+FLAKY = [Course(done_at=tries, answered_at=tries + late) for tries in (1, 2, 3) for late in (0, 1)]
+
+
+class SandboxGateway:
+    """late: seconds that a late answer takes."""
+
+    def __init__(self, *, late: float = 2.0) -> None:
+        self.book = Book(SandboxEntry, late=late)
+
+    def charge(self, *, key: str, order_id: str, amount: Money, method: str) -> Charged | Declined:
+        entry = _entry(key, "charge", f"ch_{key}", order_id, amount, method)
+        self.book.enter(entry, _course(CHARGES, method, key))
+        return Declined(method.removeprefix("tok_")) if method in DECLINED else Charged(f"ch_{key}")
+
+    def find_charge(self, *, key: str, order_id: str, amount: Money) -> Charged | None:
+        found = self._find(key)
+        return Charged(found.reference) if found else None
+
+    def refund(self, *, key: str, order_id: str, amount: Money) -> Refunded:
+        entry = _entry(key, "refund", f"re_{key}", order_id, amount)
+        entered = self.book.in_turn(partial(self._enter_refund, entry))
+        if entered is None:
+            return Refunded(0, "nothing-taken")
+        self.book.answer(*entered)
+        return Refunded(amount.amount, f"re_{key}")
+
+    def find_refund(self, *, key: str, order_id: str, amount: Money) -> Refunded | None:
+        found = self._find(key)
+        return Refunded(found.amount, found.reference) if found else None
+
+    def _find(self, key: str) -> SandboxEntry | None:
+        return self.book.in_turn(SandboxEntry.objects.filter(key=key, done=True).first)
+
+    @transaction.atomic
+    def _enter_refund(self, entry: Entry) -> tuple[Course, int] | None:
+        """None where nothing was taken. The order's entries are held, so that two refunds never give back too much."""
+        held = SandboxEntry.objects.select_for_update().filter(order_id=entry["order_id"]).order_by("key")
+        others = [each for each in held if each.key != entry["key"]]
+        charges = [each for each in others if each.kind == SandboxEntry.Kind.CHARGE and each.done]
+        if not charges:
+            return None
+        left = sum(each.amount if each in charges else -each.amount for each in others)
+        if entry["asked"] > left:
+            raise RefundRefused(f"{entry['asked']} was to go back, and {left} is left of what was taken.")
+        course = _course(REFUNDS, charges[0].method, entry["key"])
+        return course, self.book.write([entry | {"done_at": course.done_at}])[entry["key"]]
+
+
+def _entry(key: str, kind: str, reference: str, order_id: str, amount: Money, method: str = "") -> Entry:
+    return {
+        "key": key,
+        "kind": kind,
+        "reference": reference,
+        "order_id": order_id,
+        "asked": amount.amount,
+        "currency": amount.currency,
+        "exponent": amount.exponent,
+        "method": method,
+    }
+
+
+def _course(courses: Mapping[str, Course], method: str, key: str) -> Course:
+    if method == "tok_flaky":
+        return FLAKY[crc32(key.encode()) % len(FLAKY)]
+    return courses.get(method, Course())
