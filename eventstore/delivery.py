@@ -1,17 +1,21 @@
 """Messages out: a lane takes a batch, its effects and its moved cursor commit together.
 
 A handler that raises does not stop its lane. The batch is halved until the culprit is found; that message, and from
-then on everything that must stay in order behind it, is parked beside the lane and tried again later.
+then on everything that must stay in order behind it, is parked beside the lane and tried again later. So is one that
+ends its workers without raising anything; see deaths.py.
 """
 
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
+from typing import NamedTuple
 
 from django.db import InterfaceError, OperationalError, transaction
 
-from . import deciding, effects, outbox, parking, projections, publishing, registry, sagas
+from . import deaths, deciding, effects, outbox, parking, projections, publishing, registry, sagas
 from .messages import Message
-from .parking import Place
+from .outbox import Claim
+from .parking import Due, Place
 from .store import WrongExpectedVersion
 from .subscriptions import Commands, Effect, Projection, Publication, Saga, Subscription
 
@@ -20,6 +24,17 @@ logger = logging.getLogger(__name__)
 BATCH = 500
 
 Deliver = Callable[[str, Subscription, Sequence[Message], set[str]], None]
+Begin = Callable[[int], None]
+
+
+class Load(NamedTuple):
+    """What a step takes: parked messages that are due, and the next ones. until: where the cursor stands then."""
+
+    claimed: Claim
+    due: Sequence[Due]
+    messages: Sequence[Message]
+    until: int
+
 
 # Not the fault of any message: the whole step is rolled back and taken again.
 PASSING = (OperationalError, InterfaceError, WrongExpectedVersion)
@@ -68,12 +83,36 @@ def _step(name: str, subscription: Subscription, limit: int, *, deliver: Deliver
         claimed = outbox.claim(name)
         if claimed is None:
             return 0
-        retried = _retry(name, subscription, limit) if claimed.parked else 0
+        due = parking.due(name, limit) if claimed.parked else []
         messages = outbox.read(name, claimed, limit)
-        deliver(name, subscription, messages, _held(name, subscription, messages) if claimed.parked else set())
-        if messages or claimed.until > claimed.position:
-            outbox.move(name, messages[-1].position if len(messages) == limit else claimed.until)
-    return retried + len(messages)
+        load = Load(claimed, due, messages, messages[-1].position if len(messages) == limit else claimed.until)
+        if not deaths.suspected(claimed, due, messages):
+            return _take(name, subscription, load, deliver)
+        with deaths.noting(name) as notes:
+            if notes.found is None:
+                notes.begin(deaths.BATCH)
+                return _take(name, subscription, load, deliver)
+            return _take(name, subscription, _safe(load, notes), partial(_deliver_alone, notes.begin), notes.begin)
+
+
+def _take(name: str, subscription: Subscription, load: Load, deliver: Deliver, begin: Begin = lambda _: None) -> int:
+    claimed, due, messages, until = load
+    _retry(name, subscription, due, begin)
+    deliver(name, subscription, messages, _held(name, subscription, messages) if claimed.parked else set())
+    if until > claimed.position:
+        outbox.move(name, until)
+    return len(due) + len(messages)
+
+
+def _safe(load: Load, notes: deaths.Notes) -> Load:
+    """Nothing comes behind a message that is to be parked as deadly: one more death would take the parking back."""
+    claimed, due, messages, until = load
+    if any(map(notes.is_deadly, due)):
+        return Load(claimed, [each for each in due if notes.is_deadly(each)], [], claimed.position)
+    for index, message in enumerate(messages):
+        if notes.is_deadly(message):
+            return Load(claimed, [], messages[: index + 1], message.position)
+    return load
 
 
 def _passes(error: Exception) -> bool:
@@ -91,6 +130,18 @@ def _deliver_trusting(name: str, subscription: Subscription, messages: Sequence[
         _deliver(name, subscription, messages, held)
     elif messages:
         _handle(name, subscription, messages)
+
+
+def _deliver_alone(
+    begin: Begin, name: str, subscription: Subscription, messages: Sequence[Message], held: set[str]
+) -> None:
+    for message in messages:
+        try:
+            begin(message.position)
+        except deaths.KilledItsWorker as error:
+            held.add(_park(name, subscription, message, error, attempts=parking.ATTEMPTS))
+        else:
+            _deliver(name, subscription, [message], held)
 
 
 def _deliver(name: str, subscription: Subscription, messages: Sequence[Message], held: set[str]) -> None:
@@ -129,33 +180,32 @@ def _handle(name: str, subscription: Subscription, messages: Sequence[Message]) 
             deciding.decide(messages)
 
 
-def _retry(name: str, subscription: Subscription, limit: int) -> int:
-    due = parking.due(name, limit)
+def _retry(name: str, subscription: Subscription, due: Sequence[Due], begin: Begin) -> None:
     messages = {message.position: message for message in outbox.read_at(name, [each.position for each in due])}
     done: dict[int, int] = {}
     for each in due:
         try:
+            begin(each.position)
             with transaction.atomic():
                 if concerns(subscription, messages[each.position]):
                     _handle(name, subscription, [messages[each.position]])
         except Exception as error:
             if _passes(error):
                 raise
-            attempts = each.attempts + 1
+            attempts = parking.ATTEMPTS if isinstance(error, deaths.KilledItsWorker) else each.attempts + 1
             place = parking.failed(each.position, error, attempts=attempts, token=each.attempts)
             parking.postpone(name, [place])
             logger.warning("%s cannot take %s, attempt %s: %r", name, each.position, attempts, error)
         else:
             done[each.position] = each.attempts
     parking.settle(name, done)
-    return len(due)
 
 
-def _park(name: str, subscription: Subscription, message: Message, error: Exception) -> str:
+def _park(name: str, subscription: Subscription, message: Message, error: Exception, *, attempts: int = 1) -> str:
     """Returns the key behind which others must wait now; they are woken by it, so they must wait for no other."""
     logger.exception("%s cannot take %s of %s; it is parked", name, message.type, message.stream, exc_info=error)
     key = _key(subscription, message, set())
-    parking.park(name, [parking.failed(message.position, error, attempts=1, key=key)])
+    parking.park(name, [parking.failed(message.position, error, attempts=attempts, key=key)])
     return key
 
 

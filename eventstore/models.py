@@ -174,6 +174,21 @@ class Parked(models.Model):
         return f"{self.subscription} at {self.position} ({self.status})"
 
 
+class Begun(models.Model):
+    """What a worker began on a lane where the one before it may have died. Gone, unless it died as well.
+
+    position: of the message, or 0 for a whole batch. times: how often the same was begun.
+    """
+
+    subscription = models.TextField(primary_key=True, db_collation="C")
+    position = models.BigIntegerField()
+    times = models.IntegerField()
+    begun_at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return f"{self.subscription} at {self.position}, {self.times} times"
+
+
 class SagaState(models.Model):
     """One running process. deadline_at: when its present step is late; by the database's clock."""
 

@@ -1,7 +1,7 @@
 """Cursors over the outbox: claim one, read what lies between it and the fence, move it."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -28,7 +28,7 @@ ENLIST = """
 # holds an old number. What was passed stays passed.
 CLAIM = """
     SELECT position, greatest(position, eventstore_fence()), eventstore_has_parked(name),
-           (SELECT position FROM eventstore_subscription WHERE name = 'eventstore.outbox')
+           (SELECT position FROM eventstore_subscription WHERE name = 'eventstore.outbox'), moved_at, now()
     FROM eventstore_subscription
     WHERE name = %s AND NOT paused
     FOR UPDATE SKIP LOCKED
@@ -137,6 +137,7 @@ class Claim(NamedTuple):
 
     until: how far this step reads, and moves the cursor if there is no more than it takes.
     from_log: whether this part of the outbox has been cleared, so that it must be read from the log.
+    moved_at, at: when the cursor last moved, and when it was claimed, by the database's clock.
     """
 
     position: int
@@ -144,6 +145,8 @@ class Claim(NamedTuple):
     until: int
     parked: bool
     from_log: bool
+    moved_at: datetime
+    at: datetime
 
 
 def enlist() -> None:
@@ -167,10 +170,10 @@ def claim(name: str) -> Claim | None:
     found = rows(CLAIM, [name])
     if not found:
         return None
-    position, fence, parked, cleared = found[0]
+    position, fence, parked, cleared, moved_at, at = found[0]
     from_log = cleared is not None and position < cleared
     until = min(fence, position + WINDOW, cleared if from_log else fence)
-    return Claim(position, fence, until, parked, from_log)
+    return Claim(position, fence, until, parked, from_log, moved_at, at)
 
 
 def hold(name: str) -> None:

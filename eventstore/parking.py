@@ -3,6 +3,7 @@
 import random
 import traceback
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import NamedTuple
 
 import msgspec
@@ -26,7 +27,7 @@ PARK = """
     )
 """
 DUE = """
-    SELECT position, key, attempts, status
+    SELECT position, key, attempts, status, due_at
     FROM eventstore_parked
     WHERE subscription = %s AND due_at <= now()
       AND NOT EXISTS (SELECT FROM eventstore_subscription WHERE name = subscription AND paused)
@@ -79,6 +80,7 @@ class Due(NamedTuple):
     key: str
     attempts: int
     status: str
+    due_at: datetime
 
 
 class Place(msgspec.Struct, frozen=True):

@@ -1,6 +1,7 @@
 """How the engine speaks to PostgreSQL: prepared statements on Django's own connection."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
@@ -35,3 +36,29 @@ def compose(template: str, **parts: sql.Composable) -> str:
     """A statement whose names or literals are put in by psycopg's own quoting, where no parameter can stand."""
     connection.ensure_connection()
     return sql.SQL(template).format(**parts).as_string(connection.connection)
+
+
+class Beside:
+    """A connection of its own, on which each statement is committed at once."""
+
+    def __init__(self) -> None:
+        self.connection = connection.copy()
+
+    def execute(self, statement: str, params: Sequence[Any] = ()) -> None:
+        with self.connection.cursor() as cursor:
+            cursor.execute(statement, params)
+
+    def rows(self, statement: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        with self.connection.cursor() as cursor:
+            cursor.execute(statement, params)
+            return list(cursor.fetchall())
+
+
+@contextmanager
+def beside() -> Iterator[Beside]:
+    """For what must stay whatever becomes of our transaction, and of us."""
+    other = Beside()
+    try:
+        yield other
+    finally:
+        other.connection.close()
