@@ -125,6 +125,10 @@ def _chains_with_a_hole() -> Iterator[Error]:
                 yield Error(f"{name!r} has no upcaster from schema version {missing}.", id="eventstore.E008")
             if name not in registry.types():
                 yield Error(f"There are upcasters for {name!r}, which is no stored name.", id="eventstore.E009")
+    for name, each in registry.subscriptions().items():
+        steps = set(each.upcasters) if isinstance(each, Saga) else set()
+        for missing in set(range(1, max(steps, default=0) + 1)) - steps:
+            yield Error(f"The saga {name!r} has no upcaster from schema version {missing}.", id="eventstore.E012")
 
 
 def _sagas_without_a_status() -> Iterator[Error]:

@@ -190,12 +190,16 @@ class Begun(models.Model):
 
 
 class SagaState(models.Model):
-    """One running process. deadline_at: when its present step is late; by the database's clock."""
+    """One running process. deadline_at: when its present step is late; by the database's clock.
+
+    schema_version: of the state, by the code that wrote it.
+    """
 
     saga = models.TextField(db_collation="C")
     key = models.TextField(db_collation="C")
     status = models.TextField(db_collation="C")
     state = models.JSONField()
+    schema_version = models.SmallIntegerField(db_default=1)
     position = models.BigIntegerField()
     correlation_id = models.UUIDField()
     deadline_at = models.DateTimeField(null=True)

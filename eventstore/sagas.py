@@ -15,21 +15,22 @@ from .store import Owed
 from .subscriptions import Reaction, Saga
 
 LOAD = """
-    SELECT found.key, found.state, found.position
+    SELECT found.key, found.state, found.position, found.schema_version
     FROM unnest(%s::text[]) AS wanted(key)
     CROSS JOIN LATERAL (
         SELECT * FROM eventstore_saga WHERE saga = %s AND eventstore_saga.key = wanted.key LIMIT 1
     ) AS found
 """
 SAVE = """
-    INSERT INTO eventstore_saga (saga, key, status, state, position, correlation_id, deadline_at)
-    SELECT %s, key, status, state, position, correlation_id, now() + make_interval(secs => deadline)
+    INSERT INTO eventstore_saga (saga, schema_version, key, status, state, position, correlation_id, deadline_at)
+    SELECT %s, %s, key, status, state, position, correlation_id, now() + make_interval(secs => deadline)
     FROM jsonb_to_recordset(%s::jsonb) AS changed(
         key text, status text, state jsonb, position bigint, correlation_id uuid, deadline double precision
     )
     ON CONFLICT (saga, key) DO UPDATE
     SET status = EXCLUDED.status, state = EXCLUDED.state, position = EXCLUDED.position,
-        correlation_id = EXCLUDED.correlation_id, deadline_at = EXCLUDED.deadline_at, updated_at = now()
+        schema_version = EXCLUDED.schema_version, correlation_id = EXCLUDED.correlation_id,
+        deadline_at = EXCLUDED.deadline_at, updated_at = now()
 """
 TAKE_DUE = """
     UPDATE eventstore_saga
@@ -55,6 +56,10 @@ LIST = """
 
 class NoSuchSaga(LookupError):
     """No process of this key has begun."""
+
+
+class NewerState(LookupError):
+    """A process was last taken on by newer code than this; it waits for that code."""
 
 
 class Running(NamedTuple):
@@ -96,7 +101,7 @@ def react(name: str, saga: Saga, messages: Sequence[Message]) -> None:
         changed[key] = _changed(key, message, reaction)
         owed += [store.owed(command, metadata=_answering(name, key, message)) for command in reaction.commands]
     if changed:
-        execute(SAVE, [name, codec.encode_json(list(changed.values())).decode()]).close()
+        execute(SAVE, [name, _schema_version(saga), codec.encode_json(list(changed.values())).decode()]).close()
     store.write([], owed)
 
 
@@ -112,8 +117,19 @@ def tell_deadlines(limit: int = 500) -> int:
 
 
 def _load(name: str, saga: Saga, keys: set[str]) -> dict[str, tuple[Any, int]]:
-    decode = codec.decoder(type(saga.initial))
-    return {key: (decode(state), position) for key, state, position in rows(LOAD, [list(keys), name])}
+    found = rows(LOAD, [list(keys), name])
+    return {key: (_state(saga, state, version), position) for key, state, position, version in found}
+
+
+def _state(saga: Saga, stored: str, version: int) -> Any:
+    """Raises NewerState, codec.Undecodable."""
+    if version > _schema_version(saga):
+        raise NewerState(f"The state is of schema version {version}, newer than this code.")
+    return codec.reader(type(saga.initial), version, saga.upcasters)(stored)
+
+
+def _schema_version(saga: Saga) -> int:
+    return max(saga.upcasters, default=0) + 1
 
 
 def _is_of_an_earlier_step(message: Message, position: int) -> bool:

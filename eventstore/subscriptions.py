@@ -48,12 +48,14 @@ class Saga(NamedTuple):
     initial: its state, with a field `status`. key: event -> which process it belongs to.
     react: event -> (state, event) -> Reaction.
     contract: stored name -> our own class for what another context announces under it (consumer-driven contract).
+    upcasters: schema version -> what makes a state of the next one from a state stored under it, as JSON.
     """
 
     initial: State
     key: Callable[[Any], str]
     react: Mapping[type[Event], Callable[[Any, Any], Reaction]]
     contract: Mapping[str, type[Announced]] = {}
+    upcasters: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
 
     @property
     def hears(self) -> Sequence[type[Event]]:

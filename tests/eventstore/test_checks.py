@@ -89,6 +89,7 @@ def test_nor_has_the_toys(wire):
         ("E008", {"UPCASTERS": [{"toy.counted": {1: dict, 3: dict}}]}),
         ("E008", {"UPCASTERS": [{"toy.counted": {2: dict}}]}),
         ("E009", {"UPCASTERS": [{"toy.unknown": {1: dict}}]}),
+        ("E012", {"SUBSCRIPTIONS": {"toy": Commands(), "toy.r": ROUND._replace(upcasters={1: dict, 3: dict})}}),
         ("E010", {"SUBSCRIPTIONS": {"toy": Commands(), "toy.r": ROUND._replace(initial=Stateless())}}),
     ],
 )

@@ -4,13 +4,13 @@ import pytest
 from django.db import connection
 
 from eventstore import context, delivery, sagas, store
-from eventstore.messages import Metadata
+from eventstore.messages import DeadlinePassed, Metadata, State, replace
 from eventstore.models import Event, OutboxMessage, Parked, SagaState, Subscription
 from eventstore.store import ANY, append
-from eventstore.subscriptions import Commands
+from eventstore.subscriptions import Commands, Reaction
 from eventstore.testing import drain
 
-from .toy import EVENTS, ROUND, Closed, Counted
+from .toy import EVENTS, ROUND, Close, Closed, Counted, Round
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("rounds")]
 
@@ -83,6 +83,79 @@ class TestTheState:
         drain()
         assert Parked.objects.get().key == "a"
         assert saga("b").state["total"] == 1
+
+
+class TestNewCode:
+    """Processes run for days; code is deployed in between."""
+
+    @pytest.fixture
+    def deployed(self, toys):
+        """A second version: an OPEN round is COUNTING now, its total is called sum, and it knows a limit."""
+        return lambda: toys({"toy": Commands(), LANE: SECOND_ROUND})
+
+    def test_a_process_that_began_under_the_old_code_ends_under_the_new(self, deployed):
+        count(amount=4)
+        drain()
+        assert (saga().status, saga().schema_version) == ("OPEN", 1)
+
+        deployed()
+        count(amount=5)
+        drain()
+        assert saga().state == {"status": "COUNTING", "sum": 9, "limit": 10}
+        assert (saga().status, saga().schema_version) == ("COUNTING", 2)
+        count(amount=1)
+        drain()
+        assert saga().status == "CLOSED"
+        assert Event.objects.filter(type="toy.closed").count() == 1
+
+    def test_its_deadline_is_kept_and_heard_by_the_new_code(self, deployed):
+        count(note="wait")
+        drain()
+        deployed()
+        the_deadline_passes()
+        drain()
+        assert saga().state["status"] == "CLOSED"
+        assert not Parked.objects.exists()
+
+    def test_a_field_with_a_default_needs_no_new_version(self, toys):
+        count(amount=4)
+        drain()
+        toys({"toy": Commands(), LANE: ROUND._replace(initial=RoundWithLimit(), react={Counted: within_limit})})
+        count(amount=1)
+        drain()
+        assert saga().state == {"status": "OPEN", "total": 5, "trouble": "", "limit": 10}
+
+    def test_code_that_was_rolled_back_leaves_newer_processes_to_newer_code(self, deployed, toys):
+        deployed()
+        count(amount=4)
+        drain()
+        toys({"toy": Commands(), LANE: ROUND})
+        count(amount=1)
+        count("b")
+        drain()
+        assert saga("b").state["total"] == 1
+        assert Parked.objects.get().error.startswith("NewerState: The state is of schema version 2")
+
+        deployed()
+        due_again()
+        drain()
+        assert saga().state["sum"] == 5
+        assert not Parked.objects.exists()
+
+    def test_an_upcaster_at_fault_parks_what_comes_for_old_processes_until_it_is_mended(self, toys, deployed):
+        count(amount=4)
+        drain()
+        toys({LANE: SECOND_ROUND._replace(upcasters={1: lambda state: {"sum": state["count"]}})})
+        count(amount=1)
+        count("b")
+        drain()
+        assert Parked.objects.get().error.startswith("Undecodable: an upcaster of SecondRound")
+        assert saga("b").state["sum"] == 1
+
+        deployed()
+        due_again()
+        drain()
+        assert saga().state["sum"] == 5
 
 
 class TestItsCommands:
@@ -236,6 +309,50 @@ class TestSeveralLanes:
         the_deadline_passes()
         drain()
         assert {each.saga: each.status for each in SagaState.objects.all()} == {LANE: "LATE", "toy.other": "OPEN"}
+
+
+class RoundWithLimit(Round, frozen=True):
+    limit: int = 10
+
+
+def within_limit(state: RoundWithLimit, event: Counted) -> Reaction:
+    return Reaction(replace(state, total=min(state.total + event.amount, state.limit)))
+
+
+class SecondRound(State, frozen=True):
+    status: str = "COUNTING"
+    sum: int = 0
+    limit: int = 10
+
+
+def add(state: SecondRound, event: Counted) -> Reaction:
+    assert state.status in ("COUNTING", "CLOSED")
+    state = replace(state, sum=state.sum + event.amount)
+    return Reaction(state, [Close(event.counter_id)] if state.sum >= state.limit else [])
+
+
+def second_closed(state: SecondRound, event: Closed) -> Reaction:
+    return Reaction(replace(state, status="CLOSED"))
+
+
+def second_late(state: SecondRound, event: DeadlinePassed) -> Reaction:
+    return Reaction(state, [Close(event.key)])
+
+
+def from_first(state):
+    return {"status": "COUNTING" if state["status"] == "OPEN" else state["status"], "sum": state["total"]}
+
+
+SECOND_ROUND = ROUND._replace(
+    initial=SecondRound(),
+    react={Counted: add, Closed: second_closed, DeadlinePassed: second_late},
+    upcasters={1: from_first},
+)
+
+
+def due_again():
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE eventstore_parked SET due_at = now() WHERE due_at IS NOT NULL")
 
 
 def _fail(*args, **kwargs):
