@@ -1,12 +1,14 @@
 """Commands in: find the one decider, load, decide, append; begin again when another writer was first."""
 
 import logging
+import random
+import time
 from collections.abc import Callable, Container, Iterable, Sequence
 from typing import NamedTuple, TypeVar
 
-from django.db import transaction
+from django.db import OperationalError, transaction
 
-from . import context, nudge, registry, store
+from . import context, nudge, postgres, registry, store
 from .deciding import Deciding, Request, Write
 from .messages import Command, Event, Metadata, replace
 from .store import Appended, Owed, WrongExpectedVersion
@@ -16,6 +18,8 @@ logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 ATTEMPTS = 5
+# At most this long before the second attempt, doubled for each later one; those who met once come back apart.
+PAUSE_SECONDS = 0.005
 
 
 class Outcome(NamedTuple):
@@ -47,7 +51,9 @@ def dispatch(
 
     seen: the versions of the command's own stream on which the caller decided; the version that is appended to is one
     of them. writes: what is to come of it, its position not known yet -> how to write that, such as with an answer.
-    Raises the decider's Refusal, Stale, registry.UnknownCommand, and WrongExpectedVersion after ATTEMPTS lost races.
+    Raises the decider's Refusal, Stale, registry.UnknownCommand, and after ATTEMPTS lost races WrongExpectedVersion,
+    or the database's own error for a deadlock or a lock that was not to be had. Any other error leaves it open whether
+    the command was recorded.
     """
     request = Request(command, _commanded(command, metadata or context.current()))
     outcome = _again_on_conflict(lambda: _decide_one(request, seen, writes))
@@ -95,15 +101,20 @@ def _decide_all(requests: Sequence[Request], owed: Sequence[Owed]) -> Appended:
 
 
 def _again_on_conflict(attempt: Callable[[], Result]) -> Result:
-    for _ in range(ATTEMPTS - 1):
+    for attempts in range(1, ATTEMPTS):
         try:
             return attempt()
-        except WrongExpectedVersion as error:
+        except (WrongExpectedVersion, OperationalError) as error:
             # Inside somebody's transaction the error has broken it: only its owner can begin again.
-            if transaction.get_connection().in_atomic_block:
+            if transaction.get_connection().in_atomic_block or not _was_only_a_race(error):
                 raise
             logger.info("begin again: %s", error)
+        time.sleep(random.uniform(0, PAUSE_SECONDS * 2**attempts))
     return attempt()
+
+
+def _was_only_a_race(error: Exception) -> bool:
+    return isinstance(error, WrongExpectedVersion) or postgres.was_rolled_back(error)
 
 
 def _commanded(command: Command, metadata: Metadata) -> Metadata:

@@ -9,6 +9,9 @@ from django.db import connection
 from psycopg import sql
 from psycopg.types.datetime import TimestamptzLoader
 
+# serialization_failure, deadlock_detected, lock_not_available
+ROLLED_BACK = ("40001", "40P01", "55P03")
+
 
 def execute(statement: str, params: Sequence[Any] = ()) -> Any:
     """Run one statement and return its cursor.
@@ -30,6 +33,19 @@ def execute(statement: str, params: Sequence[Any] = ()) -> Any:
 def rows(statement: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
     with execute(statement, params) as cursor:
         return list(cursor.fetchall())
+
+
+def was_rolled_back(error: Exception) -> bool:
+    """Whether the server took a statement back on account of others: nothing of it stands, and it may be said again."""
+    return getattr(error.__cause__, "sqlstate", None) in ROLLED_BACK
+
+
+def forget_if_lost() -> bool:
+    """Whether the connection broke outside of a transaction; then the next statement has a new one."""
+    lost = not connection.in_atomic_block and (connection.connection is None or bool(connection.connection.closed))
+    if lost:
+        connection.close()
+    return lost
 
 
 def compose(template: str, **parts: sql.Composable) -> str:

@@ -1,5 +1,6 @@
 """Append to streams, read a stream, read the log."""
 
+import logging
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,12 +10,14 @@ from uuid import UUID
 
 import msgspec
 import psycopg
-from django.db import DatabaseError, IntegrityError
+from django.db import DatabaseError, IntegrityError, InterfaceError, OperationalError
 from uuid_utils.compat import uuid7
 
 from . import codec, context, registry
 from .messages import Command, Event, Message, Metadata, replace
-from .postgres import execute, rows
+from .postgres import forget_if_lost, rows
+
+logger = logging.getLogger(__name__)
 
 ANY = -1
 STREAM_EXISTS = -2
@@ -225,7 +228,7 @@ def write(events: Sequence[NewEvent], messages: Sequence[Owed] = ()) -> Appended
     if not events and not messages:
         return Appended(0, {})
     statement = APPEND_OPEN if any(event.version is None for event in events) else APPEND
-    positions, versions = _written(statement, [_json(events), _json(messages)])
+    positions, versions = _written(statement, [_json(events), _json(messages)], repeatable=bool(events))
     return _appended(events, messages, positions, versions)
 
 
@@ -234,7 +237,8 @@ def write_once(answer: str, events: Sequence[NewEvent], messages: Sequence[Owed]
 
     answer: a row of GivenAnswer as JSON. No event leaves its version open.
     """
-    running, earlier, positions, versions = _written(APPEND_ONCE, [answer, _json(events), _json(messages)])
+    params = [answer, _json(events), _json(messages)]
+    running, earlier, positions, versions = _written(APPEND_ONCE, params, repeatable=True)
     if running or earlier:
         return WrittenOnce(running, earlier, Appended(0, {}))
     return WrittenOnce(running, earlier, _appended(events, messages, positions, versions))
@@ -317,12 +321,24 @@ def recorded(row: tuple[Any, ...]) -> Message:
     )
 
 
-def _written(statement: str, params: Sequence[str | None]) -> tuple[Any, ...]:
+def _written(statement: str, params: Sequence[str | None], *, repeatable: bool) -> tuple[Any, ...]:
     try:
-        with execute(statement, params) as cursor:
-            return tuple(cursor.fetchone())
+        return _asked(statement, params, repeatable=repeatable)
     except DatabaseError as error:
-        raise _named(error) from error
+        if named := _named(error):
+            raise named from error
+        raise
+
+
+def _asked(statement: str, params: Sequence[str | None], *, repeatable: bool) -> tuple[Any, ...]:
+    """An answer that is lost with its connection may have been a yes: said again, the same ids have the same answer."""
+    try:
+        return rows(statement, params)[0]
+    except (OperationalError, InterfaceError):
+        if not (repeatable and forget_if_lost()):
+            raise
+        logger.warning("the connection broke during an append, which is said again", exc_info=True)
+        return rows(statement, params)[0]
 
 
 def _appended(
@@ -339,10 +355,10 @@ def _json(items: Sequence[msgspec.Struct]) -> str | None:
     return codec.encode_json(items).decode() if items else None
 
 
-def _named(error: DatabaseError) -> Exception:
+def _named(error: DatabaseError) -> Exception | None:
     cause = error.__cause__
     if isinstance(cause, psycopg.Error) and cause.sqlstate == "ES001":
         return WrongExpectedVersion(**codec.decode_json(cause.diag.message_detail or "{}"))
     if isinstance(error, IntegrityError) and "eventstore_event_id" in str(error):
         return EventIdTaken(str(error))
-    return error
+    return None

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("eventstore", "0007_what_was_begun"),
+        ("eventstore", "0008_what_was_begun"),
     ]
 
     operations = [

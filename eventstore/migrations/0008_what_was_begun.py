@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("eventstore", "0006_streams"),
+        ("eventstore", "0007_given_answers"),
     ]
 
     operations = [

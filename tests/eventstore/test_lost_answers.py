@@ -1,0 +1,145 @@
+"""A command meets a deadlock, a lock that is held, or a broken connection: it is recorded once or not at all."""
+
+import time
+
+import pytest
+from django.db import OperationalError, connection, transaction
+
+from eventstore import bus, context, store
+from eventstore.models import Event, OutboxMessage
+from eventstore.store import ANY, append
+from tests.proxy import Proxy
+
+from .concurrently import in_thread, until_waiting
+from .toy import Count, Counted, Move
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("toys")]
+
+
+@pytest.fixture
+def proxy():
+    """Our connection to the database goes through it."""
+    settings = connection.settings_dict
+    before = {name: settings[name] for name in ("HOST", "PORT")}
+    proxy = Proxy(before["HOST"], before["PORT"])
+    connection.close()
+    settings |= {"HOST": proxy.host, "PORT": proxy.port}
+    yield proxy
+    connection.close()
+    settings |= before
+    proxy.close()
+
+
+@pytest.fixture
+def impatient():
+    """Locks are waited for 50 ms."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET lock_timeout = '50ms'")
+    yield
+    connection.close()
+
+
+def stored(name="a"):
+    return [message.body.amount for message in store.read_stream(f"counter-{name}")]
+
+
+def append_by(other, name, version, amount):
+    """As another process would, in a transaction that is left open."""
+    event = store.new_events(
+        f"counter-{name}", [Counted(name, amount)], expected=version - 1, metadata=context.current()
+    )
+    other.execute("SELECT eventstore_append(%s::jsonb, NULL)", [store._json(event)])
+
+
+class TestALockThatIsNotToBeHad:
+    def test_the_whole_command_is_decided_again(self, impatient, another):
+        other = another()
+        other.execute("BEGIN")
+        append_by(other, "a", 1, 100)
+        commits = in_thread(lambda: (time.sleep(0.08), other.execute("COMMIT")))
+        outcome = bus.dispatch(Count("a", 1))
+        commits.result(5)
+        assert outcome.version == 2
+        assert stored() == [100, 1]
+
+    def test_a_bounded_number_of_times_and_then_nothing_of_it_stands(self, impatient, another):
+        other = another()
+        other.execute("BEGIN")
+        append_by(other, "a", 1, 100)
+        with pytest.raises(OperationalError, match="lock timeout"):
+            bus.dispatch(Move("b", "a", 1))
+        other.execute("ROLLBACK")
+        assert not Event.objects.exists()
+        assert not OutboxMessage.objects.exists()
+
+    def test_inside_of_somebodys_transaction_it_is_theirs_to_begin_again(self, impatient, another, caplog):
+        other = another()
+        other.execute("BEGIN")
+        append_by(other, "a", 1, 100)
+        with caplog.at_level("INFO"), pytest.raises(OperationalError), transaction.atomic():
+            bus.dispatch(Count("a", 1))
+        assert "begin again" not in caplog.text
+
+
+class TestADeadlock:
+    def test_the_victim_is_decided_again(self, another, caplog):
+        """We hold b and wait for a; the other holds a and waits for b; who waited first is broken off."""
+        other, observer = another(), another()
+        other.execute("SET deadlock_timeout = '30s'")
+        other.execute("BEGIN")
+        append_by(other, "a", 1, 100)
+        with caplog.at_level("INFO"):
+            ours = in_thread(bus.dispatch, Move("b", "a", 5))
+            until_waiting(observer)
+            append_by(other, "b", 1, 100)
+            other.execute("COMMIT")
+            ours.result(10)
+        assert "deadlock detected" in caplog.text
+        assert stored("a") == [100, 5]
+        assert stored("b") == [100, -5]
+
+
+class TestABrokenConnection:
+    def test_a_command_whose_answer_was_lost_is_recorded_once_and_answered(self, proxy):
+        bus.dispatch(Count("a", 1))
+        proxy.swallow = True
+        answer = append("counter-a", [Counted("a", 2)], expected=1)
+        assert answer.versions == {"counter-a": 2}
+        assert stored() == [1, 2]
+
+    def test_so_it_is_without_an_expected_version(self, proxy):
+        append("counter-a", [Counted("a", 1)], expected=ANY)
+        proxy.swallow = True
+        append("counter-a", [Counted("a", 2)], expected=ANY)
+        assert stored() == [1, 2]
+
+    def test_one_that_never_arrived_is_recorded_too(self, proxy):
+        append("counter-a", [Counted("a", 1)], expected=ANY)
+        proxy.cut()
+        append("counter-a", [Counted("a", 2)], expected=1)
+        assert stored() == [1, 2]
+
+    def test_what_is_only_owed_is_not_said_twice(self, proxy):
+        """It has no place in a stream by which a repeat would be known."""
+        append("counter-a", [Counted("a", 1)], expected=ANY)
+        proxy.swallow = True
+        with pytest.raises(OperationalError):
+            bus.owe([Count("a", 1)])
+        connection.close()
+        assert OutboxMessage.objects.filter(topic="toy").count() == 1
+
+    def test_inside_of_a_transaction_nothing_is_repeated(self, proxy):
+        append("counter-a", [Counted("a", 1)], expected=ANY)
+        with pytest.raises(OperationalError), transaction.atomic():
+            bus.dispatch(Count("b", 1))
+            proxy.swallow = True
+            bus.dispatch(Count("a", 2))
+        connection.close()
+        assert stored() == [1]
+        assert stored("b") == []
+
+    def test_while_the_database_is_away_the_error_is_told(self, proxy):
+        append("counter-a", [Counted("a", 1)], expected=ANY)
+        proxy.close()
+        with pytest.raises(OperationalError):
+            append("counter-a", [Counted("a", 2)], expected=1)

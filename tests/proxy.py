@@ -1,0 +1,54 @@
+"""A TCP proxy between us and a server, whose connections can be cut at a chosen moment."""
+
+import contextlib
+import socket
+import threading
+
+
+class Proxy:
+    """swallow: the next answer of the server is lost, and its connection with it. closed: nobody is let in."""
+
+    def __init__(self, host, port):
+        self.target = host, int(port)
+        self.swallow = self.closed = False
+        self.pairs = []
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.host, self.port = self.listener.getsockname()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def cut(self):
+        """Break what is open; the server and the client each see the other go."""
+        pairs, self.pairs = self.pairs, []
+        for pair in pairs:
+            for each in pair:
+                _close(each)
+
+    def close(self):
+        self.closed = True
+        _close(self.listener)
+        self.cut()
+
+    def _accept(self):
+        while not self.closed:
+            with contextlib.suppress(OSError):
+                client, _ = self.listener.accept()
+                pair = client, socket.create_connection(self.target)
+                self.pairs.append(pair)
+                threading.Thread(target=self._pump, args=(*pair, False), daemon=True).start()
+                threading.Thread(target=self._pump, args=(*reversed(pair), True), daemon=True).start()
+
+    def _pump(self, source, sink, is_answer):
+        with contextlib.suppress(OSError):
+            while data := source.recv(1 << 16):
+                if is_answer and self.swallow:
+                    self.swallow = False
+                    break
+                sink.sendall(data)
+        _close(source)
+        _close(sink)
+
+
+def _close(each):
+    with contextlib.suppress(OSError):
+        each.shutdown(socket.SHUT_RDWR)
+    each.close()
