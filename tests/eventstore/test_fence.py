@@ -142,7 +142,7 @@ def committed_positions():
 
 class Race:
     def __init__(self):
-        self.over = threading.Event()
+        self.over, self.written = threading.Event(), threading.Event()
         self.aborted = self.killed = 0
         self.naive: list[int] = []
         self.heard: list[int] = []
@@ -159,7 +159,10 @@ class Race:
         killer = in_thread(self.kill)
         time.sleep(SECONDS)
         self.over.set()
-        for each in [*writers, killer, *readers]:
+        for each in [*writers, killer]:
+            each.result(20)
+        self.written.set()
+        for each in readers:
             each.result(20)
 
     def write(self, name):
@@ -216,7 +219,7 @@ class Race:
     def next_page(self, reader, last, position):
         """What lies between the position and the last one; nothing at all when the race is over and all is read."""
         while True:
-            over = self.over.is_set() and not reader.execute(IDLE_IN_APPEND).fetchall()
+            over = self.written.is_set() and not reader.execute(IDLE_IN_APPEND).fetchall()
             upto = reader.execute(last).fetchone()[0] or 0
             page = reader.execute(PAGE, (position, upto)).fetchall()
             if page or over:
@@ -224,7 +227,7 @@ class Race:
             time.sleep(0.001)
 
     def deliver(self):
-        while not self.over.is_set() or delivery.step("toy.tallies"):
+        while not self.written.is_set() or delivery.step("toy.tallies"):
             delivery.step("toy.tallies")
         until(lambda: not fence_held())
         while delivery.step("toy.tallies"):

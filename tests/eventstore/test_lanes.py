@@ -155,7 +155,7 @@ class TestReceipts:
         assert OutboxMessage.objects.filter(type="toy.close").count() == 1
         assert Event.objects.filter(type="toy.closed").count() == 1
 
-    @pytest.mark.parametrize("seam", ["deciding.decide", "store.write", "outbox.move"])
+    @pytest.mark.parametrize("seam", ["deciding.decide", "store._written", "outbox.move"])
     def test_a_command_lane_killed_at_any_seam_decides_once(self, toys, seam):
         toys({"toy": Commands()})
         store.write([], [store.owed(Count("a", 5), metadata=store.context.current())])
