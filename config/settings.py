@@ -91,6 +91,11 @@ DATABASES["default"] |= {
         ),
     },
 }
+if env.str("QUERY_DATABASE_URL", default=""):
+    # A replica that follows the log; nothing is ever written there.
+    options = {"options": f"{DATABASES['default']['OPTIONS']['options']} -c default_transaction_read_only=on"}
+    DATABASES["queries"] = DATABASES["default"] | env.db_url("QUERY_DATABASE_URL")
+    DATABASES["queries"]["OPTIONS"] = DATABASES["default"]["OPTIONS"] | options
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 LANGUAGE_CODE = "en"
@@ -125,6 +130,8 @@ PAYMENT_GATEWAY = env.str("PAYMENT_GATEWAY", default="sandbox")
 EVENTSTORE_WIRING = "config.wiring"
 # Seconds for which rows stay in the outbox after every lane has passed them.
 EVENTSTORE_OUTBOX_RETENTION = env.float("OUTBOX_RETENTION", default=0.0)
+EVENTSTORE_QUERY_DATABASE = "queries" if "queries" in DATABASES else "default"
+EVENTSTORE_LONGEST_WAIT = env.float("QUERY_LONGEST_WAIT", default=5.0)
 EVENTSTORE_IDEMPOTENCY_KEY_REQUIRED = env.bool("IDEMPOTENCY_KEY_REQUIRED", default=False)
 EVENTSTORE_ANSWERS_KEPT = env.float("ANSWERS_KEPT_DAYS", default=30.0)
 EVENTSTORE_EVENT_BUS = "eventstore.eventbus.InProcessBus"

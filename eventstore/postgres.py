@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import psycopg
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connection, connections
 from psycopg import sql
 from psycopg.types.datetime import TimestamptzLoader
 
@@ -13,25 +13,26 @@ from psycopg.types.datetime import TimestamptzLoader
 ROLLED_BACK = ("40001", "40P01", "55P03")
 
 
-def execute(statement: str, params: Sequence[Any] = ()) -> Any:
-    """Run one statement and return its cursor.
+def execute(statement: str, params: Sequence[Any] = (), *, using: str = DEFAULT_DB_ALIAS) -> Any:
+    """Run one statement and return its cursor. using: which of Django's databases.
 
     A plain psycopg cursor binds on the server, so a statement is planned once for each connection, where Django's
     own would be parsed and planned anew each time. Errors, query logging and the connection's health are Django's.
     """
-    connection.close_if_health_check_failed()
-    connection.ensure_connection()
-    raw: Any = psycopg.Cursor(connection.connection)
+    database = connections[using]
+    database.close_if_health_check_failed()
+    database.ensure_connection()
+    raw: Any = psycopg.Cursor(database.connection)
     # Django's own loader of times is written in Python; a batch holds thousands of them.
     raw.adapters.register_loader("timestamptz", TimestamptzLoader)
-    wrap = connection.make_debug_cursor if connection.queries_logged else connection.make_cursor
+    wrap = database.make_debug_cursor if database.queries_logged else database.make_cursor
     cursor = wrap(raw)
     cursor.execute(statement, params)
     return cursor
 
 
-def rows(statement: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-    with execute(statement, params) as cursor:
+def rows(statement: str, params: Sequence[Any] = (), *, using: str = DEFAULT_DB_ALIAS) -> list[tuple[Any, ...]]:
+    with execute(statement, params, using=using) as cursor:
         return list(cursor.fetchall())
 
 

@@ -29,13 +29,19 @@ def project(projection: Projection, messages: Sequence[Message], *, table: str |
     model = projection.model
     table = table or str(model._meta.db_table)
     key = str(model._meta.pk.column)
-    before = _load(table, key, {projection.key(message.body) for message in messages})
+    before = load(table, key, {projection.key(message.body) for message in messages})
     after: dict[str, Row | None] = dict(before)
     for message in messages:
         identity = projection.key(message.body)
-        row = after.get(identity) or _blank(model) | {key: identity}
-        after[identity] = _stamped(projection, message, row)
+        after[identity] = fold_one(projection, identity, after.get(identity), [message])
     _save(table, key, before, after)
+
+
+def fold_one(projection: Projection, key: str, row: Row | None, messages: Iterable[Message]) -> Row | None:
+    """One row after these messages, which are all its own. Values are as the functions left them."""
+    for message in messages:
+        row = _stamped(projection, message, row or _blank(projection.model) | {projection.model._meta.pk.column: key})
+    return row
 
 
 def _stamped(projection: Projection, message: Message, row: Row) -> Row | None:
@@ -48,7 +54,8 @@ def _stamped(projection: Projection, message: Message, row: Row) -> Row | None:
     return changed
 
 
-def _load(table: str, key: str, keys: Iterable[str]) -> dict[str, Row]:
+def load(table: str, key: str, keys: Iterable[str]) -> dict[str, Row]:
+    """The rows as they are in the table, by their key."""
     found = (decode_json(row) for (row,) in rows(LOAD.format(table=table, key=key), [list(keys)]))
     return {row[key]: row for row in found}
 

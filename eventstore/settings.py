@@ -28,6 +28,16 @@ def outbox_retention() -> timedelta:
     return timedelta(seconds=getattr(settings, "EVENTSTORE_OUTBOX_RETENTION", 0))
 
 
+def query_database() -> str:
+    """Which of Django's databases queries are asked of: a replica, where there is one."""
+    return str(getattr(settings, "EVENTSTORE_QUERY_DATABASE", "default"))
+
+
+def longest_wait() -> float:
+    """Seconds for which a query waits at most for a read model, whatever the client would prefer."""
+    return float(getattr(settings, "EVENTSTORE_LONGEST_WAIT", 5.0))
+
+
 def idempotency_key_required() -> bool:
     """Whether a command without an Idempotency-Key is refused."""
     return bool(getattr(settings, "EVENTSTORE_IDEMPOTENCY_KEY_REQUIRED", False))

@@ -63,6 +63,23 @@ READ_NEWER = f"""
         SELECT * FROM eventstore_event WHERE stream = name AND version > seen ORDER BY version LIMIT {PAGE}
     ) AS newer
 """
+# What concerns one row of a read model: its own streams, and events of other streams that name it.
+READ_ABOUT = f"""
+    SELECT {COLUMNS}
+    FROM (
+        SELECT newer.*
+        FROM unnest(%s::text[], %s::integer[]) AS own(name, seen)
+        CROSS JOIN LATERAL (
+            SELECT * FROM eventstore_event WHERE stream = name AND version > seen ORDER BY version
+        ) AS newer
+        WHERE newer.position > %s
+        UNION ALL
+        SELECT *
+        FROM eventstore_event
+        WHERE type = ANY(%s) AND position > %s AND strpos(data::text, %s) > 0
+    ) AS about
+    ORDER BY position
+"""
 READ_LOG = f"""
     SELECT {COLUMNS}
     FROM eventstore_event
@@ -280,6 +297,13 @@ def read_newer(streams: Mapping[str, int]) -> Iterator[Message]:
         yield from map(recorded, page)
         counts = Counter(row[2] for row in page)
         streams = {row[2]: row[3] for row in page if counts[row[2]] == PAGE}
+
+
+def read_about(streams: Mapping[str, int], *, strays: Sequence[str], naming: str, after: int) -> list[Message]:
+    """What has come to these streams since the version known of each, and which events of other streams, of the stray
+    types, have this text in them; in global order, behind a position."""
+    params = [list(streams), list(streams.values()), after, list(strays), after, naming]
+    return [recorded(row) for row in rows(READ_ABOUT, params)]
 
 
 def read_log(*, after: int = 0, until: int | None = None, types: Sequence[str] = ()) -> Iterator[Message]:

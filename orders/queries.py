@@ -2,11 +2,9 @@
 
 from django.db.models import QuerySet
 
+from eventstore import freshness
+
 from .models import OrderDetails, ProductView
-
-
-def get_order_details(order_id: str) -> OrderDetails | None:
-    return OrderDetails.objects.filter(order_id=order_id).first()
 
 
 def list_orders() -> QuerySet[OrderDetails]:
@@ -18,12 +16,12 @@ def list_customer_orders(customer_id: str) -> QuerySet[OrderDetails]:
 
 
 def get_customer_of(order_id: str) -> str | None:
-    """Whose order it is."""
-    return OrderDetails.objects.filter(order_id=order_id).values_list("customer_id", flat=True).first()
-
-
-def get_product(sku: str) -> ProductView | None:
-    return ProductView.objects.filter(sku=sku).first()
+    """Whose order it is; by the log, where the read model does not know yet."""
+    known = OrderDetails.objects.filter(order_id=order_id).values_list("customer_id", flat=True).first()
+    if known is not None:
+        return known
+    recorded = freshness.recorded(OrderDetails, order_id)
+    return recorded.customer_id if recorded else None
 
 
 def list_products() -> QuerySet[ProductView]:

@@ -5,14 +5,17 @@ from typing import Any, ClassVar
 from urllib.parse import urlencode
 
 from django.core.signing import BadSignature, Signer
-from django.db.models import Model, QuerySet
+from django.db.models import QuerySet
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from . import preconditions
+from eventstore import freshness as log
+from eventstore.freshness import Standing
+
+from . import freshness, preconditions
 from .shapes import Digits, Shape, Text
 
 LONGEST_PAGE = 100
@@ -25,29 +28,71 @@ class NoParameters(Shape):
     """No query parameters at all."""
 
 
+class MomentParameters(Shape):
+    """The row as it was when its stream came to a version, or at a time."""
+
+    version = Digits(min_value=1, required=False)
+    at = serializers.DateTimeField(required=False)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if len(attrs) > 1:
+            raise ValidationError({"at": ["Say a version or a time, not both."]}, "both")
+        return attrs
+
+
 class PageParameters(Shape):
     limit = Digits(min_value=1, max_value=LONGEST_PAGE, default=50)
     cursor = Text(required=False)
 
 
-class RowView(APIView):
-    """row: the URL's parts -> the row, if there is one and the user may see it."""
+class QueryView(APIView):
+    """Says with every answer, also with a refusal, where the read model stood when it was asked."""
 
+    standing: Standing | None = None
+
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
+        response = super().finalize_response(request, response, *args, **kwargs)
+        if self.standing is not None:
+            response["X-Projection-Position"] = str(self.standing.position)
+            response["X-Projection-Lag"] = f"{self.standing.lag:.3f}"
+        return response
+
+
+class RowView(QueryView):
+    """model: the read model, whose key is the one part of the URL. may_see: whether the row is the user's business.
+
+    parameters: MomentParameters where the row can be had as it once was; then its events are few.
+    """
+
+    model: ClassVar[type[Any]]
     serializer_class: type[serializers.Serializer]
-    row: Callable[..., Model | None]
+    parameters: type[Shape] = NoParameters
+
+    def may_see(self, row: Any) -> bool:
+        return True
 
     def get(self, request: Request, **named: str) -> Response:
-        _parameters(NoParameters, request)
-        row = self.row(**named)
+        parameters = _parameters(self.parameters, request)
+        [key] = named.values()
+        row, source = self._as_of(key, parameters) if parameters else self._as_it_is(key)
         if row is None:
             raise NotFound
-        tag = preconditions.etag(row)
-        if preconditions.if_none_match(request, tag):
-            return Response(status=304, headers=ONLY_HIS | {"ETag": tag})
-        return Response(self.serializer_class(row).data, headers=ONLY_HIS | {"ETag": tag})
+        headers = ONLY_HIS | {"ETag": preconditions.etag(row), "X-Answered-From": source}
+        if preconditions.if_none_match(request, headers["ETag"]):
+            return Response(status=304, headers=headers)
+        return Response(self.serializer_class(row).data, headers=headers)
+
+    def _as_it_is(self, key: str) -> tuple[Any, str]:
+        found = freshness.row(self.model, key, freshness.wanted(self.request), self.may_see)
+        self.standing = found.standing
+        return found.row, found.source
+
+    def _as_of(self, key: str, moment: dict[str, Any]) -> tuple[Any, str]:
+        row = log.as_of(self.model, key, **moment)
+        return (row if row is not None and self.may_see(row) else None), freshness.EVENT_LOG
 
 
-class PagesView(APIView):
+class PagesView(QueryView):
     """rows: the parameters' values -> all rows that the user may see. key: a unique column of theirs.
 
     A page begins behind the last key of the one before, so that what is written meanwhile moves nothing.
@@ -62,15 +107,17 @@ class PagesView(APIView):
     def get(self, request: Request) -> Response:
         parameters = _parameters(self.parameters, request)
         limit, cursor = parameters.pop("limit"), parameters.pop("cursor", None)
-        rows = list(self._behind(cursor, self.rows(**parameters))[: limit + 1])
-        page, has_more = rows[:limit], len(rows) > limit
+        rows, wanted = self._behind(cursor, self.rows(**parameters)), freshness.wanted(request)
+        database, self.standing = freshness.database_for_list(rows.model, wanted)
+        found = list(rows.using(database)[: limit + 1])
+        page, has_more = found[:limit], len(found) > limit
         return Response(
             {
                 "data": self.serializer_class(page, many=True).data,
                 "has_more": has_more,
                 "next": self._next(page[-1], parameters | {"limit": limit}) if has_more else None,
             },
-            headers=ONLY_HIS,
+            headers=ONLY_HIS | {"X-Answered-From": freshness.READ_MODEL},
         )
 
     def _behind(self, cursor: str | None, rows: QuerySet[Any]) -> QuerySet[Any]:

@@ -5,7 +5,6 @@ from rest_framework import serializers
 from eventstore.api.queries import RowView
 from eventstore.api.roles import Staff
 from eventstore.api.shapes import Answer
-from inventory import queries
 from inventory.models import StockLevel
 
 
@@ -20,6 +19,4 @@ class StockLevelAnswer(Answer):
 class StockLevelView(RowView):
     permission_classes = [Staff]
     serializer_class = StockLevelAnswer
-
-    def row(self, sku: str) -> StockLevel | None:
-        return queries.get_stock_level(sku)
+    model = StockLevel

@@ -6,7 +6,7 @@ from django.db.models import QuerySet
 from rest_framework import serializers
 from rest_framework.exceptions import PermissionDenied
 
-from eventstore.api.queries import PageParameters, PagesView, RowView
+from eventstore.api.queries import MomentParameters, PageParameters, PagesView, RowView
 from eventstore.api.roles import is_staff, may_touch
 from eventstore.api.shapes import Answer, MoneyOf, Text
 from orders import queries
@@ -50,9 +50,10 @@ class OrdersParameters(PageParameters):
 class OrderView(RowView):
     serializer_class = OrderAnswer
 
-    def row(self, order_id: str) -> OrderDetails | None:
-        order = queries.get_order_details(order_id)
-        return order if order and may_touch(self.request.user, order.customer_id) else None
+    model, parameters = OrderDetails, MomentParameters
+
+    def may_see(self, row: OrderDetails) -> bool:
+        return may_touch(self.request.user, row.customer_id)
 
 
 class OrdersView(PagesView):
@@ -72,9 +73,7 @@ class OrdersView(PagesView):
 
 class ProductDetailsView(RowView):
     serializer_class = ProductAnswer
-
-    def row(self, sku: str) -> ProductView | None:
-        return queries.get_product(sku)
+    model, parameters = ProductView, MomentParameters
 
 
 class ProductsView(PagesView):

@@ -4,10 +4,9 @@ from collections.abc import Callable
 
 from rest_framework import serializers
 
-from eventstore.api.queries import RowView
+from eventstore.api.queries import MomentParameters, RowView
 from eventstore.api.roles import may_touch
 from eventstore.api.shapes import Answer
-from shipping import queries
 from shipping.models import ShipmentView
 
 
@@ -23,11 +22,10 @@ class ShipmentDetailsView(RowView):
     """customer_of: whose order it is, which shipping does not know; given where the URLs are put together."""
 
     serializer_class = ShipmentAnswer
+    model, parameters = ShipmentView, MomentParameters
     customer_of: Callable[[str], str | None] | None = None
 
-    def row(self, order_id: str) -> ShipmentView | None:
+    def may_see(self, row: ShipmentView) -> bool:
         assert self.customer_of is not None, "say as_view(customer_of=...)"
-        customer = self.customer_of(order_id)
-        if customer is None or not may_touch(self.request.user, customer):
-            return None
-        return queries.get_shipment(order_id)
+        customer = self.customer_of(row.order_id)
+        return customer is not None and may_touch(self.request.user, customer)

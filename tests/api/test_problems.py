@@ -3,7 +3,7 @@
 import pytest
 from django.db import OperationalError
 
-from orders import queries
+from eventstore import freshness
 
 from .conftest import Api, problem
 
@@ -65,19 +65,19 @@ def test_a_host_that_is_not_ours(anonymous):
 
 
 def test_a_fault_of_our_own(ada, monkeypatch):
-    def broken(sku):
+    def broken(model, key):
         raise RuntimeError("a secret of ours")
 
-    monkeypatch.setattr(queries, "get_product", broken)
+    monkeypatch.setattr(freshness, "look", broken)
     told = problem(ada.get("/api/queries/products/CUP/"), 500, "InternalServerError")
     assert "secret" not in str(told)
 
 
 def test_a_database_that_does_not_answer(ada, monkeypatch):
-    def broken(sku):
+    def broken(model, key):
         raise OperationalError("connection refused")
 
-    monkeypatch.setattr(queries, "get_product", broken)
+    monkeypatch.setattr(freshness, "look", broken)
     answer = ada.get("/api/queries/products/CUP/")
     problem(answer, 503, "DatabaseUnavailable")
     assert answer["Retry-After"] == "1"

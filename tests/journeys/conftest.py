@@ -39,7 +39,7 @@ class Worker:
             [sys.executable, "-W", "ignore", "-m", "celery", "-q", "-A", "config", "worker", "-c", "2", "-B"]
             + ["-s", str(self.folder / "beat"), "-l", "WARNING", "--without-gossip", "--without-mingle"],
             env=os.environ
-            | {"DATABASE_URL": _url_of_the_test(), "ORDER_PROCESS": self.process, "EVENTSTORE_NUDGE": "1"},
+            | {"DATABASE_URL": url_of_the_test(), "ORDER_PROCESS": self.process, "EVENTSTORE_NUDGE": "1"},
             start_new_session=True,
             stdin=subprocess.DEVNULL,
         )
@@ -115,7 +115,7 @@ def shop(worker, django_db_blocker):
         yield Shop()
 
 
-def _url_of_the_test():
+def url_of_the_test():
     """The URL of the environment, with the name of the test's database."""
     url, _, _ = os.environ["DATABASE_URL"].partition("?")
     return f"{url.rsplit('/', 1)[0]}/{connection.settings_dict['NAME']}"

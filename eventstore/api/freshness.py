@@ -1,0 +1,128 @@
+"""Read your own write: a client says what it has seen happen, and is never told of an earlier time."""
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from itertools import chain
+from typing import Any, NamedTuple
+
+from rest_framework import status
+from rest_framework.exceptions import APIException
+from rest_framework.request import Request
+
+from eventstore import freshness, settings
+from eventstore.freshness import PRIMARY, Seen, Standing
+
+from . import preferences
+from .faults import Fault, Malformed
+
+VERSION, POSITION = "X-Min-Version", "Min-Position"
+READ_MODEL, EVENT_LOG = "read-model", "event-log"
+
+LOOK_AGAIN_SECONDS = 0.02
+# A list cannot be folded from the log, so it waits without being asked to.
+LISTS_WAIT_SECONDS = 1.0
+
+
+class NotThereYet(APIException):
+    status_code = status.HTTP_412_PRECONDITION_FAILED
+    default_detail = "Nothing has come so far yet: neither the read model nor the log itself."
+
+
+class ReadModelBehind(APIException):
+    status_code = status.HTTP_503_SERVICE_UNAVAILABLE
+    default_detail = "The list does not hold yet what you have seen. Try again in a moment."
+    wait = 1
+
+
+class Wanted(NamedTuple):
+    """version: of the row's stream. position: in the log. wait: seconds that the client would give the read model."""
+
+    version: int | None
+    position: int | None
+    wait: float | None
+
+    @property
+    def anything(self) -> bool:
+        return self.version is not None or self.position is not None
+
+    def in_read_model(self, seen: Seen) -> bool:
+        return (self.version is None or (seen.row is not None and seen.row.version >= self.version)) and (
+            self.position is None or seen.standing.holds(self.position)
+        )
+
+    def in_log(self, row: Any) -> bool:
+        return (self.version is None or row.version >= self.version) and (
+            self.position is None or self.position <= freshness.last_given()
+        )
+
+
+class Found(NamedTuple):
+    """row: None when there is none, or none that the user may see. source: which side it came from."""
+
+    row: Any
+    standing: Standing
+    source: str
+
+
+def wanted(request: Request) -> Wanted:
+    seconds = preferences.wait(request)
+    wait = None if seconds is None else min(seconds, settings.longest_wait())
+    return Wanted(_number(request, VERSION, 9), _number(request, POSITION, 18), wait)
+
+
+def row(model: type[Any], key: str, wanted: Wanted, may_see: Callable[[Any], bool]) -> Found:
+    """Raises NotThereYet for what has not happened at all."""
+    seen = freshness.look(model, key)
+    if not wanted.anything or wanted.in_read_model(seen):
+        return Found(_shown(seen.row, may_see), seen.standing, READ_MODEL)
+    # First of all whether there is such a thing: nobody is kept waiting for what is not there, or not theirs.
+    recorded = _shown(freshness.recorded(model, key), may_see)
+    if recorded is None:
+        return Found(None, seen.standing, EVENT_LOG)
+    for _ in _while_waiting(wanted.wait or 0):
+        seen = freshness.look(model, key)
+        if wanted.in_read_model(seen):
+            return Found(seen.row, seen.standing, READ_MODEL)
+    recorded = freshness.recorded(model, key) if wanted.wait else recorded
+    if not wanted.in_log(recorded):
+        raise NotThereYet
+    return Found(recorded, seen.standing, EVENT_LOG)
+
+
+def database_for_list(model: type[Any], wanted: Wanted) -> tuple[str, Standing]:
+    """Which database has a list as fresh as is wanted, and where its read model stood before the list was read.
+
+    Raises ReadModelBehind when none has, within the wait.
+    """
+    if wanted.version is not None:
+        raise Malformed(Fault(VERSION, f"A list is of many streams; say {POSITION}.", "invalid"))
+    for _ in chain([None], _while_waiting(LISTS_WAIT_SECONDS if wanted.wait is None else wanted.wait)):
+        for database in dict.fromkeys((settings.query_database(), PRIMARY)):
+            standing = freshness.standing(model, using=database)
+            if wanted.position is None or standing.holds(wanted.position):
+                return database, standing
+    assert wanted.position is not None, "whoever wants nothing has been answered"
+    if wanted.position > freshness.last_given():
+        raise NotThereYet
+    raise ReadModelBehind
+
+
+def _shown(row: Any, may_see: Callable[[Any], bool]) -> Any:
+    return row if row is not None and may_see(row) else None
+
+
+def _while_waiting(seconds: float) -> Iterator[None]:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        time.sleep(LOOK_AGAIN_SECONDS)
+        yield
+
+
+def _number(request: Request, header: str, digits: int) -> int | None:
+    given = request.headers.get(header)
+    if given is None:
+        return None
+    if not re.fullmatch(rf"[0-9]{{1,{digits}}}", given):
+        raise Malformed(Fault(header, f"A whole number of at most {digits} digits.", "invalid"))
+    return int(given)

@@ -1,0 +1,141 @@
+"""How fresh a read model is; and for who needs it fresher, a row of it as the log has it now.
+
+The row that the read model holds is one query, together with where the read model stands. What is recorded and not
+folded yet is folded here in memory by the projection's own functions, and kept nowhere.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from functools import cache
+from typing import Any, NamedTuple
+
+from . import codec, outbox, projections, registry, settings, store
+from .aggregate import stream_name
+from .messages import Event, Message
+from .postgres import rows
+from .subscriptions import Projection, Row
+
+LOOK = "SELECT (SELECT to_jsonb(kept) FROM {table} AS kept WHERE {key} = %s), eventstore_standing(%s, %s)"
+STANDING = "SELECT eventstore_standing(%s, %s)"
+LAST_GIVEN = "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM eventstore_position"
+
+PRIMARY = "default"
+
+
+class Standing(NamedTuple):
+    """Where a read model stands, in the database that was asked.
+
+    position: of its cursor. waiting: of the first event that it hears and has not taken, None when there is none.
+    lag: since when that waits, in seconds. seen: of the last event that this database has.
+    """
+
+    position: int
+    waiting: int | None
+    lag: float
+    seen: int
+
+    def holds(self, position: int) -> bool:
+        """Whether all that was recorded up to this position and concerns the read model is in it."""
+        return position <= self.seen and (self.waiting is None or position < self.waiting)
+
+
+class Seen(NamedTuple):
+    """row: an instance of the model, or None."""
+
+    row: Any
+    standing: Standing
+
+
+class OwnStreams(NamedTuple):
+    """Where the events of one row are found. categories: their streams are called after the row's key. strays: stored
+    names of what comes from streams called otherwise."""
+
+    categories: Sequence[str]
+    strays: Sequence[str]
+
+
+def look(model: type[Any], key: str) -> Seen:
+    """The row of the read model, in the database that queries are asked of; one statement."""
+    lane, projection = _projection(model)
+    statement = LOOK.format(table=model._meta.db_table, key=model._meta.pk.column)
+    ((row, standing),) = rows(statement, [key, lane, outbox.hears(lane)], using=settings.query_database())
+    return Seen(_instance(projection, codec.decode_json(row)) if row else None, _standing(standing))
+
+
+def standing(model: type[Any], *, using: str) -> Standing:
+    lane, _ = _projection(model)
+    ((found,),) = rows(STANDING, [lane, outbox.hears(lane)], using=using)
+    return _standing(found)
+
+
+def recorded(model: type[Any], key: str) -> Any:
+    """The row with all folded in that has been recorded; None when there is none."""
+    _, projection = _projection(model)
+    row = projections.load(model._meta.db_table, model._meta.pk.column, [key]).get(key)
+    return _instance(projection, projections.fold_one(projection, key, row, events(projection, key, row)))
+
+
+def as_of(model: type[Any], key: str, *, version: int | None = None, at: datetime | None = None) -> Any:
+    """The row as it was when its stream came to a version, or at a time; None when there was none."""
+    _, projection = _projection(model)
+    until = list[Message]()
+    for message in events(projection, key, None):
+        if at is not None and message.recorded_at > at:
+            break
+        until.append(message)
+        if message.version == version and message.category == projection.category:
+            break
+    else:
+        if version is not None:
+            return None
+    return _instance(projection, projections.fold_one(projection, key, None, until)) if until else None
+
+
+def events(projection: Projection, key: str, row: Row | None) -> list[Message]:
+    """The events of a row that are recorded and not in it, in global order."""
+    categories, strays = _own_streams(projection)
+    version, position = (row["version"], row["position"]) if row else (0, 0)
+    own = {stream_name(each, key): version if each == projection.category else 0 for each in categories}
+    found = store.read_about(own, strays=strays, naming=key, after=position)
+    return [each for each in found if type(each.body) in projection.evolve and projection.key(each.body) == key]
+
+
+def last_given() -> int:
+    """The highest position that was ever given out; what lies beyond it nobody can have seen."""
+    return int(rows(LAST_GIVEN)[0][0])
+
+
+def _projection(model: type[Any]) -> tuple[str, Projection]:
+    return _projections()[model]
+
+
+@cache
+def _projections() -> Mapping[type[Any], tuple[str, Projection]]:
+    return {each.model: (name, each) for name, each in registry.subscriptions().items() if isinstance(each, Projection)}
+
+
+def _own_streams(projection: Projection) -> OwnStreams:
+    key = str(projection.model._meta.pk.column)
+    heard, categories = set(projection.evolve), list[str]()
+    strays: set[type[Event]] = set(heard)
+    for aggregate in registry.aggregates().values():
+        if aggregate.identity == key and not heard.isdisjoint(aggregate.evolve):
+            categories.append(aggregate.category)
+            strays -= set(aggregate.evolve)
+    return OwnStreams(categories, [registry.name_of_class(each) for each in strays])
+
+
+def _standing(found: str) -> Standing:
+    return Standing(**codec.decode_json(found))
+
+
+def _instance(projection: Projection, row: Row | None) -> Any:
+    """The row as the model's own; a folded one may hold messages where the table holds JSON."""
+    if row is None:
+        return None
+    row = codec.decode_json(codec.encode_json(row))
+    return projection.model(**{field.attname: field.to_python(row[field.column]) for field in _fields(projection)})
+
+
+def _fields(projection: Projection) -> Any:
+    return projection.model._meta.concrete_fields
