@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 from django.db import transaction
 
 from . import outbox, parking, registry, store
+from .circuit import NO_ANSWER, TRIAL_SECONDS, Circuit
 from .messages import Command, Event, Message, Metadata
 from .parking import Due, Place
 from .store import Owed
-from .subscriptions import Effect
+from .subscriptions import Effect, NotYet
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +25,11 @@ QUEUED = 15
 
 
 class LeaseRanOut(Exception):
-    """The call waited so long for its turn that another worker may be making it already; it was not made."""
+    """No attempt came back with an answer or an error within its lease."""
+
+
+class NotMade(Exception):
+    """When the call's turn came, its lease had run out, or its provider was given a rest. It counts as no attempt."""
 
 
 class Call(NamedTuple):
@@ -68,7 +73,7 @@ def _record(name: str) -> int:
         # Who takes in at the same time would see what is settled here, and let its own message wait for it for ever.
         outbox.hold(name)
         ours = parking.settle(name, {call.message.position: call.token for call in answers})
-        parking.postpone(name, [_failed(call) for call in failures])
+        parking.postpone(name, [_put_off(call) for call in failures])
         given = [call.future.result() for call in answers if call.message.position in ours]
         store.write([], [answer for answer in given if answer is not None])
     _under_way[name] = pending
@@ -83,11 +88,14 @@ def _sorted_out(calls: Sequence[Call]) -> tuple[list[Call], list[Call]]:
 def _begin(name: str, effect: Effect, limit: int) -> int:
     with transaction.atomic():
         taken_in = _take_in(name, limit)
-        free = effect.concurrency * (1 + QUEUED) - len(_under_way.get(name, ()))
+        begun, circuit = len(_under_way.get(name, ())), _circuit(name)
+        free = circuit.allows(effect.concurrency * (1 + QUEUED) - begun, under_way=begun)
         due = _worth_a_try(name, parking.due(name, free)) if free > 0 else []
         if due:
             parking.lease(name, [each.position for each in due], effect.lease)
             messages = {message.position: message for message in outbox.read_at(name, [each.position for each in due])}
+        if circuit.is_open:
+            parking.defer(name, circuit.wait())
     if due:
         _under_way.setdefault(name, []).extend(_call(name, effect, messages[each.position], each) for each in due)
     return taken_in + len(due)
@@ -128,13 +136,23 @@ def _call(name: str, effect: Effect, message: Message, due: Due) -> Call:
 
 def _perform(name: str, effect: Effect, message: Message, again: bool, expires: float) -> Owed | None:
     """The answer, ready to be stored, so that one that cannot be is this call's failure and nobody else's."""
-    if time.monotonic() > expires:
-        raise LeaseRanOut(f"The lease of {message.position} ran out before its turn came.")
+    if time.monotonic() > expires or _circuit(name).is_resting:
+        raise NotMade(f"{message.position} had its turn too late, or while its provider is given a rest.")
     if isinstance(message.body, Exception):
         raise message.body
     if type(message.body) not in effect.hears:
         return None  # of an event whose type was unknown when it was taken in
-    return _answer(name, message, _ask(effect, message.body, str(message.id), again))
+    return _answer(name, message, _through(_circuit(name), effect, message, again))
+
+
+def _through(circuit: Circuit, effect: Effect, message: Message, again: bool) -> Command:
+    try:
+        command = _ask(effect, message.body, str(message.id), again)
+    except NO_ANSWER:
+        circuit.failed(message.position)
+        raise
+    circuit.answered()
+    return command
 
 
 def _ask(effect: Effect, event: Event, key: str, again: bool) -> Command:
@@ -160,8 +178,23 @@ def _threads(name: str) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(effect.concurrency, thread_name_prefix=name)
 
 
-def _failed(call: Call) -> Place:
+@cache
+def _circuit(name: str) -> Circuit:
+    effect: Any = registry.subscriptions()[name]
+    return Circuit(name, trips=effect.trips, rest=effect.rest)
+
+
+def _put_off(call: Call) -> Place:
     error = call.future.exception()
     assert error is not None
+    match error:
+        case NotMade():
+            return Place(call.message.position, attempts=call.token - 1, token=call.token, delay=TRIAL_SECONDS)
+        case NotYet():
+            logger.info("%s at %s has no result yet: %s", call.message.type, call.message.position, error)
+            # Never a dead letter; one attempt stands, so that it is asked by key and not made again.
+            return Place(
+                call.message.position, attempts=1, token=call.token, delay=error.again.total_seconds(), error=str(error)
+            )
     logger.warning("%s at %s failed for the %s. time: %r", call.message.type, call.message.position, call.token, error)
     return parking.failed(call.message.position, error, attempts=call.token, token=call.token)

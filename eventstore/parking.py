@@ -60,6 +60,11 @@ SETTLE = """
     )
     SELECT position FROM settled
 """
+DEFER = """
+    UPDATE eventstore_parked
+    SET due_at = now() + make_interval(secs => %s)
+    WHERE subscription = %s AND due_at <= now()
+"""
 POSTPONE = """
     UPDATE eventstore_parked
     SET status = failed.status, due_at = now() + make_interval(secs => failed.delay), attempts = failed.attempts,
@@ -126,6 +131,11 @@ def settle(name: str, tokens: Mapping[int, int]) -> set[int]:
 def postpone(name: str, places: Sequence[Place]) -> None:
     if places:
         execute(POSTPONE, [encode_json(places).decode(), name]).close()
+
+
+def defer(name: str, seconds: float) -> None:
+    """Let all that is due wait, without counting it as an attempt."""
+    execute(DEFER, [seconds, name]).close()
 
 
 def failed(position: int, error: BaseException, *, attempts: int, key: str = "", token: int = 0) -> Place:

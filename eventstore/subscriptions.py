@@ -62,6 +62,14 @@ class Saga(NamedTuple):
         return tuple(self.react)
 
 
+class NotYet(Exception):
+    """Raised by an effect whose provider is still at it: asked again by key, for as long as it takes."""
+
+    def __init__(self, why: str, *, again: timedelta = timedelta(seconds=30)) -> None:
+        super().__init__(why)
+        self.again = again
+
+
 class Effect(NamedTuple):
     """Calls to the outside world, made outside of any transaction.
 
@@ -69,12 +77,15 @@ class Effect(NamedTuple):
     find: event -> the same, of a call that an earlier try may have made already; asked before it is made again. None
     where the provider knows nothing of it.
     concurrency: calls at once in one worker process. lease: after this long without an answer another worker tries.
+    trips, rest: so many messages that fail in a row with TimeoutError or ConnectionError give the provider a rest.
     """
 
     perform: Mapping[type[Event], Callable[[Any, str], Command]]
     find: Mapping[type[Event], Callable[[Any, str], Command | None]] = {}
     concurrency: int = 16
     lease: timedelta = timedelta(seconds=60)
+    trips: int = 10
+    rest: timedelta = timedelta(seconds=5)
 
     @property
     def hears(self) -> Sequence[type[Event]]:

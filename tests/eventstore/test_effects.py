@@ -11,7 +11,7 @@ from eventstore import delivery, effects, outbox, parking, store
 from eventstore.messages import Event as Said
 from eventstore.models import Event, OutboxMessage, Parked, Subscription
 from eventstore.store import ANY, append
-from eventstore.subscriptions import Commands, Effect
+from eventstore.subscriptions import Commands, Effect, NotYet
 from eventstore.testing import drain
 
 from .concurrently import in_thread, until
@@ -408,6 +408,151 @@ class TestSideBySide:
         delivery.step(LANE)
         assert provider.amounts("a") == [1]
         assert provider.amounts("b") == []
+
+    def test_a_provider_whose_calls_all_hang_holds_up_no_other_provider(self, toys, provider):
+        swift = []
+        toys(
+            {
+                LANE: Effect(perform={Counted: provider.call}, concurrency=2),
+                "toy.other": Effect(perform={Counted: lambda event, key: swift.append(key) or Close(event.counter_id)}),
+            }
+        )
+        for name in "abc":
+            provider.slow[name]
+            count(name)
+        turn = in_thread(drain)
+        until(lambda: len(swift) == 3)
+        until(lambda: len(answers()) == 3)
+        assert not turn.done()
+        assert provider.at_once == 2
+        provider.let_go()
+        turn.result(5)
+        assert len(answers()) == 6
+
+
+class TestNotYet:
+    def test_what_the_provider_is_still_at_is_asked_for_again_and_is_never_a_dead_letter(self, toys, monkeypatch):
+        monkeypatch.setattr(parking, "ATTEMPTS", 2)
+        results = [None, None, None, Close("a")]
+        performed = []
+
+        def find(event, key):
+            return results.pop(0) or still(event, key)
+
+        def perform(event, key):
+            performed.append(key)
+            still(event, key)
+
+        def still(event, key):
+            raise NotYet("the bank takes its time")
+
+        toys({LANE: Effect(perform={Counted: perform}, find={Counted: find})})
+        count("a")
+        for _ in range(5):
+            drain()
+            make_due()
+        assert len(performed) == 1
+        assert answers() == ["counter-a"]
+        assert not Parked.objects.exists()
+
+    def test_meanwhile_it_waits_and_so_does_what_is_behind_it(self, toys):
+        def still(event, key):
+            raise NotYet("the bank takes its time")
+
+        toys({LANE: Effect(perform={Counted: still})})
+        count("a")
+        count("a")
+        drain()
+        first, behind = Parked.objects.order_by("position")
+        assert (first.status, first.error) == ("waiting", "the bank takes its time")
+        assert first.due_at is not None
+        assert behind.due_at is None
+
+
+class TestTheCircuit:
+    @pytest.fixture
+    def failing(self, toys, provider):
+        """A provider that answers nobody; the circuit opens at the third, for longer than any test takes."""
+        toys({LANE: Effect(perform={Counted: provider.call}, concurrency=1, trips=3, rest=timedelta(minutes=5))})
+        provider.failing = set("abcdefgh")
+        return provider
+
+    def rested(self):
+        """The time of rest is over."""
+        effects._circuit(LANE).until = 0.0
+        make_due()
+
+    def called(self, provider):
+        return sum(map(len, provider.calls.values()))
+
+    def test_after_some_failures_in_a_row_no_call_is_made_and_none_is_counted(self, failing):
+        for name in "abc":
+            count(name)
+        drain()
+        for name in "defgh":
+            count(name)
+        drain()
+        assert self.called(failing) == 3
+        assert set(Parked.objects.filter(key__in=["counter-d", "counter-h"]).values_list("attempts", "status")) == {
+            (0, "waiting")
+        }
+        assert outbox.work() == set()
+
+    def test_what_had_its_lease_already_is_not_made_either_and_keeps_its_attempts(self, failing):
+        for name in "abcdefgh":
+            count(name)
+        drain()
+        assert self.called(failing) == 3
+        assert Parked.objects.filter(attempts=0, error="").count() == 5
+
+    def test_one_message_that_always_fails_does_not_open_it(self, failing):
+        count("a")
+        for _ in range(5):
+            drain()
+            make_due()
+        assert len(failing.calls["a"]) == 5
+        count("x")
+        drain()
+        assert failing.amounts("x") == [1]
+
+    def test_an_answer_between_begins_the_count_anew(self, failing):
+        for name in ("a", "b", "x", "c", "d"):
+            count(name)
+            drain()
+        assert self.called(failing) == 5
+
+    def test_an_error_that_is_not_the_providers_silence_does_not_open_it(self, toys, provider):
+        def wrong(event, key):
+            provider.calls[event.counter_id].append(key)
+            raise ValueError("three decimals")
+
+        toys({LANE: Effect(perform={Counted: wrong}, trips=3)})
+        for name in "abcde":
+            count(name)
+            drain()
+        assert self.called(provider) == 5
+
+    def test_once_rested_one_call_goes_on_trial_and_its_failure_gives_another_rest(self, failing):
+        for name in "abcdef":
+            count(name)
+        drain()
+        before = self.called(failing)
+        self.rested()
+        drain()
+        assert self.called(failing) == before + 1
+        assert effects._circuit(LANE).is_resting
+
+    def test_its_answer_lets_all_the_others_go_on(self, failing):
+        for name in "abcdef":
+            count(name)
+        drain()
+        failing.failing = set()
+        self.rested()
+        drain()
+        make_due()
+        drain()
+        assert sorted(answers()) == [f"counter-{name}" for name in "abcdef"]
+        assert not Parked.objects.exists()
 
 
 class Unheard(Said, frozen=True):
