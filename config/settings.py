@@ -124,8 +124,14 @@ REST_KNOX = {"AUTH_HEADER_PREFIX": "Bearer", "TOKEN_TTL": timedelta(days=env.int
 # "orchestration" or "choreography": see PROCESSES in config/wiring.py.
 ORDER_PROCESS = env.str("ORDER_PROCESS", default="orchestration")
 
-# Who takes the money: see GATEWAYS in payments/gateway/effect.py.
+# Who takes the money: "sandbox" or "stripe".
 PAYMENT_GATEWAY = env.str("PAYMENT_GATEWAY", default="sandbox")
+STRIPE_SECRET_KEY = env.str("STRIPE_SECRET_KEY", default="")
+STRIPE_BASE_URL = env.str("STRIPE_BASE_URL", default="https://api.stripe.com")
+STRIPE_TIMEOUT_SECONDS = env.float("STRIPE_TIMEOUT_SECONDS", default=20.0)
+# Of whoever may call us; several while one is exchanged for another. Without any, that door is shut.
+STRIPE_WEBHOOK_SECRETS = env.list("STRIPE_WEBHOOK_SECRETS", default=[])
+CARRIER_WEBHOOK_SECRETS = env.list("CARRIER_WEBHOOK_SECRETS", default=[])
 
 EVENTSTORE_WIRING = "config.wiring"
 # Seconds for which rows stay in the outbox after every lane has passed them.

@@ -1,25 +1,12 @@
 """The effect that asks the gateway: what is requested goes out, what it answers comes back as a command."""
 
-from functools import cache
-
-from django.conf import settings
-
 from eventstore.messages import Command
 from eventstore.subscriptions import Effect
 from payments.commands import CompletePayment, CompleteRefund, FailPayment
 from payments.events import PaymentRequested, RefundRequested
 
-from .port import Charged, Declined, Gateway, Refunded
-from .sandbox import SandboxGateway
-
-GATEWAYS = {
-    "sandbox": SandboxGateway,
-}
-
-
-@cache
-def gateway() -> Gateway:
-    return GATEWAYS[settings.PAYMENT_GATEWAY]()
+from .chosen import gateway
+from .port import Charged, Declined, Refunded
 
 
 def charge(event: PaymentRequested, key: str) -> Command:

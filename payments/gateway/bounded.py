@@ -1,0 +1,45 @@
+"""The HTTP under Stripe's library: bounded in time and size, following nobody elsewhere."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+import stripe
+
+MOST_BYTES = 1 << 20
+
+
+class BoundedClient(stripe.HTTPClient):
+    """Their own clients bound each read but not the whole, take an answer of any size, and follow redirects.
+
+    seconds: for the whole of a call.
+    """
+
+    name = "bounded"
+
+    def __init__(self, *, seconds: float) -> None:
+        super().__init__()
+        self.seconds = seconds
+        self.http = httpx.Client(timeout=seconds, follow_redirects=False)
+
+    def request(
+        self, method: str, url: str, headers: Mapping[str, str] | None, post_data: Any = None, **ignored: Any
+    ) -> tuple[str, int, Mapping[str, str]]:
+        try:
+            with self.http.stream(method.upper(), url, headers=dict(headers or {}), content=post_data) as response:
+                return self._read(response).decode("utf-8", "replace"), response.status_code, response.headers
+        except httpx.HTTPError as error:
+            name = type(error).__name__
+            raise stripe.APIConnectionError(f"{name} at {httpx.URL(url).host}") from None  # type: ignore[no-untyped-call]
+
+    def close(self) -> None:
+        self.http.close()
+
+    def _read(self, response: httpx.Response) -> bytes:
+        until, body = time.monotonic() + self.seconds, b""
+        for part in response.iter_bytes():
+            body += part
+            if len(body) > MOST_BYTES or time.monotonic() > until:
+                raise httpx.ReadError("an answer without end")
+        return body
