@@ -13,7 +13,7 @@ endif
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check simulate bench bench-short bench-store format clean-data clean
+.PHONY: help run test check simulate chaos bench bench-short bench-store format clean-data clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ check: $(INSTALLED) ## format, lint, types, imports, Django's checks, migrations
 simulate: $(INSTALLED) ## ten thousand shops in memory, each from a seed: any order of answers, twice, late, never
 	@$(PYTHON) -m tests.simulation
 
+chaos: $(INSTALLED) ## eight minutes of kill -9 and worse under load, and a checker from outside; SEED=… plays it again
+	@$(PYTHON) -W ignore -m tests.chaos
+
 bench: $(PEERS_INSTALLED) ## how fast it is, beside its peers; five minutes, on a machine that does nothing else
 	@$(PYTHON) -m config.local exec -- $(PYTHON) -m bench
 
@@ -54,7 +57,7 @@ clean-data: $(INSTALLED) ## forget the orders, stock and payments of `make run`
 
 clean: ## that, and all that was installed or made
 	@test ! -d .local || $(MAKE) --silent clean-data
-	rm -rf .venv .static .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .static .chaos .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 $(INSTALLED): requirements.txt requirements-local.txt requirements-dev.txt

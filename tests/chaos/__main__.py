@@ -1,0 +1,88 @@
+"""python -m tests.chaos: break everything under load, then ask from outside; ends with one line of JSON."""
+
+import os
+import shutil
+import sys
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+from time import time
+
+from config.local import environment, folder, programs, services
+
+from . import report
+from .controls import DECKS, control
+from .proxy import Network
+from .run import Form, Result, run
+from .stage import Stage
+
+REPORTS = programs.ROOT / ".chaos"
+
+
+def main() -> int:
+    arguments = _arguments()
+    # It kills its servers: never any that somebody names.
+    for name in (environment.DATABASE, environment.REDIS, environment.BROKER):
+        os.environ.pop(name, None)
+    network = Network()
+    with folder.throwaway() as path, services.started(path) as found:
+        stage = Stage(path, found.running, found.settings, network)
+        try:
+            return _run(stage, arguments)
+        finally:
+            stage.keeper.close()
+            network.close()
+
+
+def _run(stage: Stage, arguments: Namespace) -> int:
+    seed = arguments.seed
+    print(
+        f"seed {seed}; clocks {'jump' if stage.clock.library else 'do not jump: libfaketime is not installed'}",
+        flush=True,
+    )
+    result = run(stage, seed, Form(arguments.seconds, arguments.rate, (arguments.gap, arguments.gap + 2)))
+    print(_said("chaos", result), flush=True)
+    controls: dict[str, tuple[bool, Result]] = {}
+    for mistake in arguments.controls:
+        form = Form(arguments.control_seconds, arguments.rate, (1.5, 2.5), settle=10.0)
+        controls[mistake] = red, seen = control(stage, seed, mistake, form)
+        print(_said(f"{mistake}, {'seen' if red else 'NOT SEEN'}", seen), flush=True)
+    print(f"report: {report.write(arguments.reports, result, controls)}")
+    if not result.passed:
+        print(f"logs: {_keep_logs(stage.path, arguments.reports / f'logs-{seed}')}")
+    if result.missed:
+        print(f"This run proves nothing, for it has hit nobody: {', '.join(result.missed)}")
+    reds = {name: red for name, (red, _) in controls.items()}
+    print(report.line(result, reds), flush=True)
+    return 0 if result.passed and not result.missed and all(reds.values()) else 1
+
+
+def _keep_logs(path: Path, kept: Path) -> Path:
+    kept.mkdir(parents=True, exist_ok=True)
+    for log in (*path.glob("*.log"), *path.glob("*.jsonl")):
+        shutil.copy(log, kept)
+    return kept
+
+
+def _said(name: str, result: Result) -> str:
+    quiet = "never quiet" if result.settled_after is None else f"quiet after {result.settled_after:.1f} s"
+    hits = ", ".join(f"{count} {what}" for what, count in sorted(result.hits.items()))
+    lines = [f"{name}: {result.orders} orders, {len(result.faults)} faults, {quiet}; {hits}"]
+    return "\n  ".join(
+        [*lines, *(f"{v.counts_as}: {v.check}: {v.count} {list(v.examples)}" for v in result.violations)]
+    )
+
+
+def _arguments() -> Namespace:
+    parser = ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    parser.add_argument("--seed", type=int, default=int(os.environ.get("SEED") or int(time()) % 1_000_000))
+    parser.add_argument("--seconds", type=float, default=240, help="of load and faults (%(default)s)")
+    parser.add_argument("--rate", type=float, default=12, help="orders a second (%(default)s)")
+    parser.add_argument("--gap", type=float, default=2.5, help="seconds between two faults, at least (%(default)s)")
+    parser.add_argument("--controls", nargs="*", choices=DECKS, default=list(DECKS), help="mistakes to put in; all")
+    parser.add_argument("--control-seconds", type=float, default=12, help="of each of them (%(default)s)")
+    parser.add_argument("--reports", type=Path, default=REPORTS)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

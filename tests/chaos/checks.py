@@ -1,0 +1,288 @@
+"""What must be true of the tables when all is over: each query tells what is wrong, and an empty answer is a pass.
+
+They read the log, the outbox, the read models and the providers' books as anybody could, with SQL alone; `asked` is
+the clients' own log, `stocked` what was on the shelves when the doors opened.
+"""
+
+LOST, DOUBLED, OVERSOLD, UNFINISHED, MONEY, WRONG = (
+    "lost",
+    "doubled",
+    "oversold",
+    "unfinished",
+    "money_mismatch",
+    "wrong",
+)
+
+PREPARE = """
+    CREATE TEMP TABLE asked(key text, customer text, path text, outcome text, order_id text);
+    CREATE TEMP TABLE answered(key text, body text);
+    CREATE TEMP TABLE stocked(sku text, units bigint);
+    CREATE TEMP TABLE said AS
+        SELECT position, id, stream, version, type, data, data->>'order_id' AS order_id, causation_id
+        FROM eventstore_event;
+    CREATE INDEX ON said (order_id, type);
+    CREATE INDEX ON said (id);
+    CREATE TEMP TABLE placed AS
+        SELECT order_id, data->>'customer_id' AS customer, data->'address'->>'name' AS key,
+               (data->'total'->>'amount')::bigint AS total, data->'lines' AS lines
+        FROM said WHERE type = 'orders.order_placed';
+    CREATE TEMP TABLE ended AS
+        SELECT order_id, type = 'orders.order_confirmed' AS confirmed
+        FROM said WHERE type IN ('orders.order_confirmed', 'orders.order_cancelled');
+    CREATE TEMP TABLE book AS
+        SELECT order_id, sum(amount) FILTER (WHERE kind = 'charge') AS captured,
+               coalesce(sum(amount) FILTER (WHERE kind = 'refund'), 0) AS refunded,
+               count(*) FILTER (WHERE kind = 'charge' AND amount > 0) AS captures
+        FROM payments_sandbox_entry GROUP BY order_id;
+    CREATE TEMP TABLE paid AS
+        SELECT order_id, type, (data->'amount'->>'amount')::bigint AS amount FROM said WHERE stream LIKE 'payment-%';
+    CREATE TEMP TABLE moved AS
+        SELECT position, data->>'sku' AS sku, type, (data->>'quantity')::bigint AS quantity,
+               CASE type WHEN 'inventory.stock_reserved' THEN -1 ELSE 1 END * (data->>'quantity')::bigint AS change
+        FROM said WHERE stream LIKE 'stock-%';
+    CREATE TEMP TABLE shelved AS
+        SELECT sku, max(position) AS position, sum(change) AS available,
+               coalesce(-sum(change) FILTER (WHERE type IN ('inventory.stock_reserved', 'inventory.stock_released')), 0)
+                   AS reserved,
+               coalesce(sum(quantity) FILTER (WHERE type = 'inventory.stock_received'), 0) AS received
+        FROM moved GROUP BY sku;
+    CREATE TEMP TABLE meaning(type text, shown text, value text);
+    INSERT INTO meaning VALUES
+        ('orders.order_placed', 'status', 'PLACED'),
+        ('orders.order_confirmed', 'status', 'CONFIRMED'),
+        ('orders.order_cancelled', 'status', 'CANCELLED'),
+        ('payments.payment_requested', 'payment', 'REQUESTED'),
+        ('payments.payment_completed', 'payment', 'COMPLETED'),
+        ('payments.payment_failed', 'payment', 'FAILED'),
+        ('payments.refund_requested', 'payment', 'REFUNDING'),
+        ('payments.payment_refunded', 'payment', 'REFUNDED'),
+        ('payments.payment_voided', 'payment', 'VOIDED'),
+        ('inventory.inventory_reserved', 'reservation', 'RESERVED'),
+        ('inventory.inventory_reservation_failed', 'reservation', 'FAILED'),
+        ('inventory.inventory_released', 'reservation', 'RELEASED'),
+        ('shipping.shipment_requested', 'shipment', 'REQUESTED'),
+        ('shipping.shipment_created', 'shipment', 'CREATED'),
+        ('shipping.shipment_refused', 'shipment', 'REFUSED'),
+        ('shipping.shipment_cancelled', 'shipment', 'CANCELLED');
+    CREATE TEMP TABLE folded AS
+        SELECT order_id, max(position) AS position,
+               max(value) FILTER (WHERE shown = 'status') AS status,
+               coalesce(max(value) FILTER (WHERE shown = 'payment'), 'NONE') AS payment,
+               coalesce(max(value) FILTER (WHERE shown = 'reservation'), 'NONE') AS reservation,
+               coalesce(max(value) FILTER (WHERE shown = 'shipment'), 'NONE') AS shipment
+        FROM (
+            SELECT DISTINCT ON (order_id, shown) order_id, shown, value, position
+            FROM said JOIN meaning USING (type) ORDER BY order_id, shown, position DESC
+        ) AS last GROUP BY order_id;
+    ANALYZE asked, said, placed, ended, book, folded, shelved;
+"""
+
+# name -> (what it counts as, the query). One row for each violation; its first column names it.
+CHECKS = {
+    # The log.
+    "versions are contiguous from 1": (
+        WRONG,
+        """
+        SELECT stream FROM said GROUP BY stream HAVING min(version) <> 1 OR max(version) <> count(*)
+    """,
+    ),
+    "position follows version": (
+        WRONG,
+        """
+        SELECT stream FROM (
+            SELECT stream, position, lag(position) OVER (PARTITION BY stream ORDER BY version) AS before FROM said
+        ) AS steps WHERE before > position
+    """,
+    ),
+    "a cause is in the log, and earlier": (
+        WRONG,
+        """
+        SELECT said.stream FROM said LEFT JOIN said AS cause ON cause.id = said.causation_id
+        WHERE said.causation_id IS NOT NULL AND (cause.id IS NULL OR cause.position >= said.position)
+    """,
+    ),
+    # Delivery.
+    "what is owed was delivered": (
+        UNFINISHED,
+        """
+        SELECT owed.topic || ' ' || owed.key
+        FROM eventstore_outbox AS owed JOIN eventstore_subscription AS lane ON lane.name = owed.topic
+        WHERE owed.position > lane.position
+    """,
+    ),
+    "nothing is parked but the poison": (
+        UNFINISHED,
+        """
+        SELECT subscription || ' ' || key || ' ' || status FROM eventstore_parked WHERE key NOT LIKE 'poison-%'
+    """,
+    ),
+    "order details have heard everything": (
+        UNFINISHED,
+        """
+        SELECT order_id FROM folded LEFT JOIN orders_order_details AS shown USING (order_id)
+        WHERE shown.position IS NULL OR shown.position < folded.position
+    """,
+    ),
+    "order details are the fold of the log": (
+        DOUBLED,
+        """
+        SELECT order_id FROM folded JOIN orders_order_details AS shown USING (order_id)
+        WHERE shown.position >= folded.position AND (
+            (shown.status, shown.payment_status, shown.reservation_status, shown.shipment_status)
+            IS DISTINCT FROM (folded.status, folded.payment, folded.reservation, folded.shipment)
+        )
+    """,
+    ),
+    "order details show no order that is not in the log": (
+        WRONG,
+        """
+        SELECT order_id FROM orders_order_details LEFT JOIN placed USING (order_id) WHERE placed.order_id IS NULL
+    """,
+    ),
+    "stock levels have heard everything": (
+        UNFINISHED,
+        """
+        SELECT sku FROM shelved LEFT JOIN inventory_stock_level AS shown USING (sku)
+        WHERE shown.position IS NULL OR shown.position < shelved.position
+    """,
+    ),
+    "stock levels have counted each event once": (
+        DOUBLED,
+        """
+        SELECT sku FROM shelved JOIN inventory_stock_level AS shown USING (sku)
+        WHERE shown.position >= shelved.position
+          AND (shown.available, shown.reserved, shown.received)
+              IS DISTINCT FROM (shelved.available, shelved.reserved, shelved.received)
+    """,
+    ),
+    # The customers.
+    "an order that was acknowledged is in the log": (
+        LOST,
+        """
+        SELECT asked.key FROM asked LEFT JOIN placed USING (order_id, key, customer)
+        WHERE asked.path = '/api/commands/orders/' AND asked.outcome = 'acked' AND placed.order_id IS NULL
+    """,
+    ),
+    "a cancellation that was acknowledged is in the log": (
+        LOST,
+        """
+        SELECT asked.key FROM asked
+        WHERE asked.path LIKE '%/cancel/' AND asked.outcome = 'acked' AND NOT EXISTS (
+            SELECT FROM said WHERE said.order_id = asked.order_id AND said.type = 'orders.order_cancelled'
+        )
+    """,
+    ),
+    "one key, one order": (DOUBLED, "SELECT key FROM placed GROUP BY key HAVING count(*) > 1"),
+    "one key, one answer": (DOUBLED, "SELECT key FROM answered GROUP BY key HAVING count(DISTINCT body) > 1"),
+    "nobody has an order that they did not ask for": (
+        WRONG,
+        """
+        SELECT placed.order_id FROM placed LEFT JOIN asked USING (key, customer) WHERE asked.key IS NULL
+    """,
+    ),
+    "what was refused did not happen": (
+        WRONG,
+        """
+        SELECT placed.order_id FROM placed JOIN asked USING (key) WHERE asked.outcome = 'refused'
+    """,
+    ),
+    # The process.
+    "every order has ended": (
+        UNFINISHED,
+        """
+        SELECT order_id FROM placed LEFT JOIN ended USING (order_id) WHERE ended.order_id IS NULL
+    """,
+    ),
+    "no open order is forgotten": (
+        UNFINISHED,
+        """
+        SELECT order_id FROM placed LEFT JOIN ended USING (order_id)
+        WHERE ended.order_id IS NULL
+          AND NOT EXISTS (SELECT FROM eventstore_parked WHERE key LIKE '%' || order_id)
+          AND NOT EXISTS (
+              SELECT FROM eventstore_outbox AS owed JOIN eventstore_subscription AS lane ON lane.name = owed.topic
+              WHERE owed.position > lane.position AND owed.key LIKE '%' || order_id
+          )
+    """,
+    ),
+    "no order has ended twice": (DOUBLED, "SELECT order_id FROM ended GROUP BY order_id HAVING count(*) > 1"),
+    "every process has come to its end": (
+        UNFINISHED,
+        """
+        SELECT key || ' ' || status FROM eventstore_saga
+        WHERE saga = 'orders.fulfilment' AND status NOT IN ('COMPLETED', 'COMPENSATED')
+    """,
+    ),
+    "every order has one process": (
+        UNFINISHED,
+        """
+        SELECT order_id FROM placed
+        LEFT JOIN eventstore_saga AS process ON process.saga = 'orders.fulfilment' AND process.key = order_id
+        GROUP BY order_id HAVING count(process.key) <> 1
+    """,
+    ),
+    # The money.
+    "the provider's book says what the log says": (
+        MONEY,
+        """
+        SELECT order_id FROM (
+            SELECT order_id, sum(amount) FILTER (WHERE type = 'payments.payment_completed') AS captured,
+                   sum(amount) FILTER (WHERE type = 'payments.payment_refunded') AS refunded
+            FROM paid GROUP BY order_id
+        ) AS told FULL JOIN book USING (order_id)
+        WHERE (coalesce(told.captured, 0), coalesce(told.refunded, 0))
+            <> (coalesce(book.captured, 0), coalesce(book.refunded, 0))
+    """,
+    ),
+    "what was taken and kept is the total of a confirmed order": (
+        MONEY,
+        """
+        SELECT order_id FROM placed JOIN ended USING (order_id) LEFT JOIN book USING (order_id)
+        WHERE coalesce(captured - refunded, 0) <> CASE WHEN confirmed THEN total ELSE 0 END
+    """,
+    ),
+    "nobody was charged twice": (DOUBLED, "SELECT order_id FROM book WHERE captures > 1"),
+    "nobody was given back more than was taken": (MONEY, "SELECT order_id FROM book WHERE refunded > captured"),
+    "the provider was asked only under the keys of our own requests": (
+        DOUBLED,
+        """
+        SELECT entry.order_id FROM payments_sandbox_entry AS entry LEFT JOIN said ON said.id::text = entry.key
+        WHERE said.type IS DISTINCT FROM
+            CASE entry.kind WHEN 'charge' THEN 'payments.payment_requested' ELSE 'payments.refund_requested' END
+    """,
+    ),
+    # The goods.
+    "stock was never negative": (
+        OVERSOLD,
+        """
+        SELECT DISTINCT sku FROM (
+            SELECT sku, sum(change) OVER (PARTITION BY sku ORDER BY position) AS available FROM moved
+        ) AS steps WHERE available < 0
+    """,
+    ),
+    "every unit is on its shelf, or held for one order": (
+        OVERSOLD,
+        """
+        SELECT sku FROM stocked LEFT JOIN shelved USING (sku) LEFT JOIN (
+            SELECT line->>'sku' AS sku, sum((line->>'quantity')::bigint) AS held
+            FROM placed JOIN folded USING (order_id), jsonb_array_elements(lines) AS line
+            WHERE reservation = 'RESERVED' GROUP BY line->>'sku'
+        ) AS held USING (sku)
+        WHERE units <> coalesce(available, 0) + coalesce(held, 0)
+    """,
+    ),
+    "goods are reserved for confirmed orders, and for no others": (
+        OVERSOLD,
+        """
+        SELECT order_id FROM placed JOIN ended USING (order_id) LEFT JOIN folded USING (order_id)
+        WHERE confirmed <> (coalesce(reservation, 'NONE') = 'RESERVED')
+    """,
+    ),
+    "a parcel is on its way for each confirmed order, and for no other": (
+        DOUBLED,
+        """
+        SELECT order_id FROM placed JOIN ended USING (order_id) LEFT JOIN folded USING (order_id)
+        WHERE confirmed <> (coalesce(shipment, 'NONE') = 'CREATED')
+    """,
+    ),
+}

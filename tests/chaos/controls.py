@@ -1,0 +1,58 @@
+"""The same with a mistake put in, each of which the checker must see: one that never fails proves nothing."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import psycopg
+
+from .run import Form, Result, run
+from .sabotage import MISTAKES
+from .stage import Stage
+
+FORGOTTEN, COUNTED = "no open order is forgotten", "stock levels have counted each event once"
+
+# What hurts the mistake, and how it shows.
+DECKS = {
+    "naive_cursor": {"slow_database": 1},
+    "effect_before_cursor": {"kill_pool_child": 3, "kill_worker": 1, "slow_database": 1},
+    "cursor_before_effect": {"kill_pool_child": 3, "kill_worker": 1, "slow_database": 1},
+    "refund_without_key": {"kill_pool_child": 1},
+    "asynchronous_commit": {"kill_postgres": 1},
+}
+# Only what waiting longer would not mend.
+SHOWS_AS = {
+    "naive_cursor": {FORGOTTEN, "order details are the fold of the log", COUNTED},
+    "effect_before_cursor": {COUNTED},
+    "cursor_before_effect": {FORGOTTEN, "order details are the fold of the log", COUNTED},
+    "refund_without_key": {"the provider was asked only under the keys of our own requests"},
+    "asynchronous_commit": {"an order that was acknowledged is in the log"},
+}
+
+
+def control(stage: Stage, seed: int, mistake: str, form: Form) -> tuple[bool, Result]:
+    """Whether the checker has seen it, and what it saw."""
+    form = replace(form, deck=DECKS[mistake])
+    if mistake in MISTAKES:
+        result = run(stage, seed, form, sabotage=mistake)
+    else:
+        with _asynchronous(stage):
+            result = run(stage, seed, form, sabotage="")
+    return bool(SHOWS_AS[mistake] & {violation.check for violation in result.violations}), result
+
+
+@contextmanager
+def _asynchronous(stage: Stage) -> Iterator[None]:
+    """PostgreSQL says yes before it has written, which it does some time later."""
+    _set(stage, "ALTER SYSTEM SET synchronous_commit = off", "ALTER SYSTEM SET wal_writer_delay = '2s'")
+    try:
+        yield
+    finally:
+        _set(stage, "ALTER SYSTEM RESET synchronous_commit", "ALTER SYSTEM RESET wal_writer_delay")
+
+
+def _set(stage: Stage, *statements: str) -> None:
+    with psycopg.connect(stage.database_named("postgres"), autocommit=True) as server:
+        for statement in statements:
+            server.execute(statement.encode())
+        server.execute("SELECT pg_reload_conf()")

@@ -1,0 +1,172 @@
+"""Customers, from outside: they order at times drawn beforehand, however slow the answers, and keep a log of their own.
+
+Whoever gets no answer does not know what happened, and asks again under the same key.
+"""
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import accumulate
+from pathlib import Path
+from random import Random
+from time import monotonic
+from typing import Any
+
+import httpx
+
+TIMEOUT_SECONDS = 5.0
+GIVE_UP_SECONDS = 60.0
+
+METHODS = {
+    "tok_visa": 80,
+    "tok_declined": 5,
+    "tok_timeout_once": 3,
+    "tok_charged_but_timeout": 3,
+    "tok_late": 3,
+    "tok_refund_timeout_once": 3,
+    "tok_refunded_but_timeout": 3,
+}
+POSTCODES = {"SW1Y 4JH": 90, "REFUSED": 5, "TIMEOUT-ONCE": 3, "LATE": 2}
+TWICE, CANCELLED = 0.12, 0.08
+
+
+@dataclass(frozen=True)
+class Wish:
+    """One order that somebody will want. at: seconds after the doors open. cancel_after: None if they keep it."""
+
+    at: float
+    key: str
+    customer: str
+    body: dict[str, Any]
+    twice: bool
+    cancel_after: float | None
+
+
+@dataclass
+class Asked:
+    """One command, as the client remembers it. tries: what came of each. answers: every body of a success.
+
+    outcome: acked, refused, or unknown when it gave up without an answer.
+    """
+
+    key: str
+    customer: str
+    path: str
+    body: dict[str, Any]
+    tries: list[str] = field(default_factory=list)
+    answers: list[str] = field(default_factory=list)
+    outcome: str = "unknown"
+    status: int = 0
+    order_id: str = ""
+
+
+def wishes(seed: int, skus: Sequence[str], customers: Sequence[str], *, rate: float, seconds: float) -> Iterator[Wish]:
+    random, at, number = Random(f"load {seed}"), 0.0, 0
+    popular = list(accumulate(1 / (rank + 1) for rank in range(len(skus))))
+    while (at := at + random.expovariate(rate)) < seconds:
+        number += 1
+        key = f"chaos-{seed}-{number}"
+        wanted = {random.choices(skus, cum_weights=popular)[0] for _ in range(random.choice((1, 1, 2)))}
+        yield Wish(
+            at=at,
+            key=key,
+            customer=random.choice(customers),
+            body={
+                "items": [{"sku": sku, "quantity": random.randint(1, 3)} for sku in sorted(wanted)],
+                "payment_method": _drawn(random, METHODS),
+                # The key is in the order itself, so that the log can be asked whose wish an order was.
+                "address": {"name": key, "street": "Square 1", "city": "London", "country": "GB"}
+                | {"postcode": _drawn(random, POSTCODES)},
+            },
+            twice=random.random() < TWICE,
+            cancel_after=random.uniform(0, 2) if random.random() < CANCELLED else None,
+        )
+
+
+class Customers:
+    """log: every command of theirs by its key. seen: the statuses and errors of all tries."""
+
+    def __init__(self, urls: Sequence[str], tokens: dict[str, str]) -> None:
+        self.urls, self.tokens = urls, tokens
+        self.log: dict[str, Asked] = {}
+        self.seen: Counter[str] = Counter()
+        self.milliseconds: list[float] = []
+        self.random = Random("patience")
+
+    def live(self, wanted: Sequence[Wish]) -> None:
+        asyncio.run(self._live(wanted))
+
+    def write(self, path: Path) -> None:
+        path.write_text("".join(json.dumps(asdict(asked)) + "\n" for asked in self.log.values()))
+
+    async def _live(self, wanted: Sequence[Wish]) -> None:
+        limits = httpx.Limits(max_connections=200, max_keepalive_connections=50)
+        async with httpx.AsyncClient(timeout=TIMEOUT_SECONDS, limits=limits) as self.http:
+            start = monotonic()
+            async with asyncio.TaskGroup() as group:
+                for wish in wanted:
+                    await asyncio.sleep(max(0.0, start + wish.at - monotonic()))
+                    group.create_task(self._want(wish))
+
+    async def _want(self, wish: Wish) -> None:
+        placing = Asked(wish.key, wish.customer, "/api/commands/orders/", wish.body)
+        self.log[wish.key] = placing
+        if wish.twice:
+            await asyncio.gather(self._ask(placing), self._ask(placing))
+        else:
+            await self._ask(placing)
+        if placing.order_id and wish.cancel_after is not None:
+            await asyncio.sleep(wish.cancel_after)
+            path = f"/api/commands/orders/{placing.order_id}/cancel/"
+            cancelling = Asked(f"{wish.key}-cancel", wish.customer, path, {"reason": "changed my mind"})
+            self.log[cancelling.key] = cancelling
+            await self._ask(cancelling)
+
+    async def _ask(self, asked: Asked) -> None:
+        until = monotonic() + GIVE_UP_SECONDS
+        place = self.random.randrange(len(self.urls))
+        while monotonic() < until:
+            answer = await self._try(asked, self.urls[place])
+            if answer is not None and _is_final(answer):
+                _note(asked, answer)
+                return
+            place = (place + 1) % len(self.urls)
+            await asyncio.sleep(self.random.uniform(0.3, 1.0))
+
+    async def _try(self, asked: Asked, url: str) -> httpx.Response | None:
+        headers = {"Authorization": f"Bearer {self.tokens[asked.customer]}", "Idempotency-Key": asked.key}
+        began = monotonic()
+        try:
+            answer = await self.http.post(url + asked.path, json=asked.body, headers=headers)
+        except httpx.HTTPError as error:
+            what = type(error).__name__
+            answer = None
+        else:
+            what = str(answer.status_code) + (" replayed" if "Idempotent-Replayed" in answer.headers else "")
+            self.milliseconds.append((monotonic() - began) * 1e3)
+        asked.tries.append(what)
+        self.seen[what] += 1
+        return answer
+
+
+def _is_final(answer: httpx.Response) -> bool:
+    """A refusal by the domain is an answer; that somebody else is at it, or nobody can answer now, is none."""
+    return answer.status_code < 500 and answer.status_code != 429 and "Retry-After" not in answer.headers
+
+
+def _note(asked: Asked, answer: httpx.Response) -> None:
+    if answer.status_code >= 400:
+        # Of two at once the one that was told No does not undo the other's Yes; the checker compares them.
+        asked.outcome, asked.status = (
+            ("refused", answer.status_code) if not asked.answers else (asked.outcome, asked.status)
+        )
+        return
+    asked.outcome, asked.status = "acked", answer.status_code
+    asked.answers.append(answer.text)
+    asked.order_id = answer.json().get("order_id", "")
+
+
+def _drawn(random: Random, weights: dict[str, int]) -> str:
+    return random.choices(list(weights), weights=list(weights.values()))[0]

@@ -1,0 +1,162 @@
+"""One run: load and faults side by side, then peace, then quiet, then the checker."""
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from random import Random
+from threading import Thread
+from time import monotonic
+from typing import Any
+
+import psycopg
+
+from config.local.ports import HOST
+
+from . import plan
+from .checker import Checker, Violation
+from .checks import WRONG
+from .load import Customers, wishes
+from .nemesis import Nemesis
+from .plan import Fault
+from .shop import SKUS, STAFF
+from .stage import Stage
+
+CALM_SECONDS = 5.0
+# A call whose worker died is made again when its lease runs out, after a minute.
+SETTLE_SECONDS = 90.0
+
+# What a run must have hit to be worth anything.
+MUST_HIT = ("struck_in_a_transaction", "client_retries", "answers_replayed", "calls_tried_again")
+
+
+@dataclass(frozen=True)
+class Form:
+    """rate: orders a second. gap: seconds between two faults."""
+
+    seconds: float
+    rate: float
+    gap: tuple[float, float]
+    customers: int = 200
+    deck: dict[str, int] = field(default_factory=lambda: plan.DECK)
+    settle: float = SETTLE_SECONDS
+
+
+@dataclass(frozen=True)
+class Result:
+    """faults: what the nemesis did. hits: what of it met somebody at work. settled_after: seconds, if it did."""
+
+    seed: int
+    orders: int
+    acknowledged: int
+    faults: list[dict[str, Any]]
+    hits: dict[str, int]
+    seen: dict[str, int]
+    milliseconds: dict[str, float]
+    settled_after: float | None
+    violations: list[Violation]
+
+    @property
+    def passed(self) -> bool:
+        return not self.violations and self.settled_after is not None
+
+    @property
+    def missed(self) -> list[str]:
+        return [each for each in MUST_HIT if not self.hits.get(each)]
+
+
+def run(stage: Stage, seed: int, form: Form, *, sabotage: str = "", tell: Any = print) -> Result:
+    database = _new_database(stage, f"chaos_{seed}_{sabotage or 'plain'}")
+    shop = _prepare(database, form.customers)
+    with stage.playing(database, sabotage=sabotage):
+        urls = [f"http://{HOST}:{port}" for port in stage.web_ports.values()]
+        customers = Customers(urls, shop["tokens"])
+        names = sorted(set(shop["tokens"]) - {STAFF})
+        wanted = list(wishes(seed, _popular(seed), names, rate=form.rate, seconds=form.seconds))
+        faults = plan.plan(seed, begin=CALM_SECONDS, end=form.seconds, gap=form.gap, deck=form.deck)
+        nemesis = Nemesis(stage, seed)
+        _break_under_load(customers, wanted, nemesis, faults)
+        stage.wait_until_ready()
+        checker = Checker(database, urls[0], shop["tokens"], STAFF, customers.log, shop["stock"])
+        settled = checker.settle(seconds=form.settle)
+        violations = [*checker.check(), *_unseemly(customers)]
+        hits = nemesis.hits + _hits(customers, database) + Counter(restarts=stage.keeper.restarts)
+    customers.write(stage.path / f"{database.rpartition('/')[2]}.clients.jsonl")
+    return Result(
+        seed=seed,
+        orders=len(wanted),
+        acknowledged=sum(bool(each.answers) for each in customers.log.values() if "cancel" not in each.path),
+        faults=nemesis.log,
+        hits=dict(hits),
+        seen=dict(customers.seen),
+        milliseconds=_percentiles(customers.milliseconds),
+        settled_after=settled,
+        violations=violations,
+    )
+
+
+def _break_under_load(customers: Customers, wanted: Sequence[Any], nemesis: Nemesis, faults: Sequence[Fault]) -> None:
+    load = Thread(target=customers.live, args=(wanted,), name="load")
+    load.start()
+    try:
+        nemesis.carry_out(faults, monotonic())
+    finally:
+        nemesis.make_peace()
+        load.join()
+
+
+def _prepare(database: str, customers: int) -> Any:
+    shop = subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", "tests.chaos.shop", str(customers)],
+        env=_shop_environment(database),
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    return json.loads(shop.stdout.splitlines()[-1])
+
+
+def _shop_environment(database: str) -> dict[str, str]:
+    import os
+
+    settings = {"DATABASE_URL": database, "SECRET_KEY": "only-for-chaos", "EVENTSTORE_NUDGE": "0", "LOG_LEVEL": "ERROR"}
+    return {**os.environ, "DJANGO_SETTINGS_MODULE": "config.settings", **settings}
+
+
+def _new_database(stage: Stage, name: str) -> str:
+    with psycopg.connect(stage.database_named("postgres"), autocommit=True) as server:
+        server.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'.encode())
+        server.execute(f'CREATE DATABASE "{name}"'.encode())
+    return stage.database_named(name)
+
+
+def _popular(seed: int) -> list[str]:
+    """The scarce ones first, the others in an order of the seed's own."""
+    rest = SKUS[3:]
+    Random(f"popular {seed}").shuffle(rest)
+    return [*SKUS[:3], *rest]
+
+
+def _unseemly(customers: Customers) -> list[Violation]:
+    """Whatever is down, a client is told so; a 500 is a mistake of ours."""
+    count = customers.seen["500"]
+    return [Violation("no client is answered with 500", WRONG, count, [])] if count else []
+
+
+def _hits(customers: Customers, database: str) -> Counter[str]:
+    seen = customers.seen
+    with psycopg.connect(database) as connection:
+        row = connection.execute("SELECT count(*) FROM payments_sandbox_entry WHERE tries > 1").fetchone()
+    return Counter(
+        client_retries=sum(max(0, len(each.tries) - 1) for each in customers.log.values()),
+        answers_replayed=sum(count for what, count in seen.items() if what.endswith("replayed")),
+        conflicts=seen["409"],
+        connections_lost=sum(count for what, count in seen.items() if not what[:1].isdigit()),
+        calls_tried_again=int(row[0]) if row else 0,
+    )
+
+
+def _percentiles(milliseconds: Sequence[float]) -> dict[str, float]:
+    taken = sorted(milliseconds) or [0.0]
+    return {f"p{share}": round(taken[int((len(taken) - 1) * share / 100)], 1) for share in (50, 95, 99)}

@@ -1,0 +1,197 @@
+"""The actors, each a process: PostgreSQL, Valkey, two web servers, two workers, a beat. Who dies is started again."""
+
+import os
+import signal
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from threading import Event, RLock, Thread
+from time import monotonic, sleep
+from urllib.parse import urlsplit
+
+import psutil
+import psycopg
+
+from config.local import folder, ports, processes, programs
+from config.local.processes import Program, Running
+
+from .clocks import Clock
+from .proxy import Network, Proxy
+
+WEBS = ("web-1", "web-2")
+WORKERS = ("worker-1", "worker-2")
+PATIENCE_SECONDS = 60.0
+
+
+class Keeper:
+    """Starts whoever has died again, as systemd or Kubernetes would: soon, and however often."""
+
+    def __init__(self, pids: Path, services: list[Running]) -> None:
+        self.pids, self.services = pids, services
+        self.children: list[Running] = []
+        self.restarts = 0
+        self.lock = RLock()
+        self._closing = Event()
+        self._thread = Thread(target=self._watch, name="keeper", daemon=True)
+        self._thread.start()
+
+    def start(self, program: Program) -> None:
+        with self.lock:
+            self.children.append(processes.start(program, self.pids))
+
+    def dismiss(self, names: Sequence[str]) -> None:
+        with self.lock:
+            leaving = [each for each in self.children if each.program.name in names]
+            self.children = [each for each in self.children if each not in leaving]
+            for each in leaving:
+                _send(_family(each), signal.SIGCONT)
+            processes.stop(leaving, self.pids)
+
+    def pid_of(self, name: str) -> int:
+        with self.lock:
+            return next(e.process.pid for e in [*self.services, *self.children] if e.program.name == name)
+
+    def send(self, name: str, number: int) -> None:
+        """To the program and all that it has started."""
+        with self.lock:
+            found = [each for each in [*self.services, *self.children] if each.program.name == name]
+            _send([member for each in found for member in _family(each)], number)
+
+    def close(self) -> None:
+        self._closing.set()
+        self._thread.join()
+        self.dismiss([each.program.name for each in self.children])
+
+    def _watch(self) -> None:
+        while not self._closing.wait(0.2):
+            with self.lock:
+                for group in (self.services, self.children):
+                    for place, each in enumerate(group):
+                        if each.process.poll() is not None:
+                            processes.stop([each], self.pids)  # it may have left children behind
+                            group[place] = processes.start(each.program, self.pids)
+                            self.restarts += 1
+
+
+class Stage:
+    """database, broker: the servers' own URLs, past every proxy."""
+
+    def __init__(self, path: Path, services: list[Running], settings: Mapping[str, str], network: Network) -> None:
+        self.path, self.settings, self.clock = path, settings, Clock(path)
+        self.server, self.broker = settings["DATABASE_URL"], settings["CELERY_BROKER_URL"]
+        self.keeper = Keeper(folder.pids(path), services)
+        self.proxies = {
+            "web": network.proxy_to(_port(self.server)),
+            "worker": network.proxy_to(_port(self.server)),
+            "broker": network.proxy_to(_port(self.broker)),
+        }
+        self.web_ports = {name: ports.free() for name in WEBS}
+        self.database = self.server
+
+    def database_named(self, name: str) -> str:
+        return urlsplit(self.server)._replace(path=f"/{name}").geturl()
+
+    @contextmanager
+    def playing(self, database: str, *, sabotage: str = "") -> Iterator[None]:
+        """Everybody up, on this database. sabotage: what the workers do wrong."""
+        self.database = database
+        cast = self._cast(sabotage)
+        try:
+            for program in cast:
+                self.keeper.start(program)
+            self.wait_until_ready()
+            yield
+        finally:
+            self.keeper.dismiss([program.name for program in cast])
+
+    def wait_until_ready(self) -> None:
+        until = monotonic() + PATIENCE_SECONDS
+        while not all(self._answers(name) for name in WEBS):
+            if monotonic() > until:
+                raise SystemExit(f"chaos: the web servers do not answer; see {self.path}")
+            sleep(0.1)
+
+    def pool_children(self, worker: str) -> list[psutil.Process]:
+        with suppress(psutil.NoSuchProcess):
+            return psutil.Process(self.keeper.pid_of(worker)).children()
+        return []
+
+    def transactions_of(self, name: str) -> int:
+        """How many transactions a program has open at this moment, by PostgreSQL's own word."""
+        with suppress(psycopg.Error), psycopg.connect(self.database, connect_timeout=2) as connection:
+            row = connection.execute(OPEN, [name]).fetchone()
+            return int(row[0]) if row else 0
+        return 0
+
+    def heal(self) -> None:
+        for proxy in self.proxies.values():
+            proxy.heal()
+        for name in (*WEBS, *WORKERS, "beat"):
+            self.keeper.send(name, signal.SIGCONT)
+        self.clock.set_right()
+
+    def _cast(self, sabotage: str) -> list[Program]:
+        webs = [self._named(programs.web(port, self._environment(n, "web")), n) for n, port in self.web_ports.items()]
+        workers = [self._named(_worker(name, self._environment(name, "worker"), sabotage), name) for name in WORKERS]
+        beat = programs.beat(self.path, self._environment("beat", "worker", clock=False))
+        return [*webs, *workers, self._named(beat, "beat")]
+
+    def _named(self, program: Program, name: str) -> Program:
+        return replace(program, name=name, log=folder.log(self.path, name))
+
+    def _environment(self, name: str, side: str, *, clock: bool = True) -> dict[str, str]:
+        return {
+            **os.environ,
+            **self.settings,
+            "DATABASE_URL": _through(self.database, self.proxies[side]),
+            "REDIS_URL": _through(self.settings["REDIS_URL"], self.proxies["broker"]),
+            "CELERY_BROKER_URL": _through(self.broker, self.proxies["broker"]),
+            "PGAPPNAME": name,
+            "SECRET_KEY": "only-for-chaos",
+            "PYTHONUNBUFFERED": "1",
+            **(self.clock.environment if clock else {}),
+        }
+
+    def _answers(self, name: str) -> bool:
+        import httpx
+
+        with suppress(httpx.HTTPError):
+            return httpx.get(f"http://{ports.HOST}:{self.web_ports[name]}/health/ready", timeout=5).status_code == 200
+        return False
+
+
+OPEN = "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s AND xact_start IS NOT NULL"
+
+
+def _worker(name: str, environment: Mapping[str, str], sabotage: str) -> Program:
+    program = programs.worker(environment)
+    python, *rest = program.command
+    # What is wrong is put in from outside, into the workers only: the product knows nothing of it.
+    saboteur = ("-m", "tests.chaos.sabotage", sabotage) if sabotage else ()
+    return replace(program, command=(python, *saboteur, *rest, f"--hostname={name}@chaos"))
+
+
+def _family(running: Running) -> list[psutil.Process]:
+    with suppress(psutil.NoSuchProcess):
+        leader = psutil.Process(running.process.pid)
+        return [leader, *leader.children(recursive=True)]
+    return []
+
+
+def _send(members: Sequence[psutil.Process], number: int) -> None:
+    for member in members:
+        with suppress(psutil.NoSuchProcess):
+            member.send_signal(number)
+
+
+def _port(url: str) -> int:
+    port = urlsplit(url).port
+    assert port, url
+    return port
+
+
+def _through(url: str, proxy: Proxy) -> str:
+    parts = urlsplit(url)
+    login = parts.netloc.rpartition("@")[0]
+    return parts._replace(netloc=f"{login}@{ports.HOST}:{proxy.port}").geturl()

@@ -1,0 +1,164 @@
+"""The checker finds nothing in a log where nothing is wrong, and each planted wrong under its name."""
+
+import json
+from uuid import uuid4
+
+import psycopg
+import pytest
+from django.db import connection
+
+from eventstore import bus
+from eventstore.money import Money
+from eventstore.testing import drain
+from inventory.commands import ReceiveStock
+from orders.commands import Item, ListProduct, PlaceOrder
+from shipping.commands import Address
+
+from ..simulation.outside import Outside
+from .checker import Checker
+from .checks import CHECKS
+from .load import Asked
+
+CONFIRMED, CANCELLED = str(uuid4()), str(uuid4())
+UNITS = 10
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def checker():
+    """Of a shop with a confirmed order and one whose card was declined."""
+    bus.dispatch(ListProduct("TEA", "Tea", Money(500, "EUR")))
+    bus.dispatch(ReceiveStock("TEA", UNITS))
+    log = {}
+    for order_id, method in ((CONFIRMED, "tok_visa"), (CANCELLED, "tok_declined")):
+        _place(order_id, method)
+        answer = json.dumps({"order_id": order_id})
+        log[order_id] = Asked(order_id, "ada", "/api/commands/orders/", {}, [], [answer], "acked", 202, order_id)
+    drain()
+    return Checker(_url(), "http://unused", {"ada": ""}, "operator", log, {"TEA": UNITS})
+
+
+def test_nothing_is_wrong_where_nothing_is_wrong(checker):
+    assert found(checker) == set()
+    assert checker.settle(seconds=1) is not None
+
+
+PLANTED = {
+    "versions are contiguous from 1": "UPDATE eventstore_event SET version = 7 WHERE type = 'orders.order_confirmed'",
+    "position follows version": """
+        UPDATE eventstore_event SET position = 999999 WHERE stream = 'order-{confirmed}' AND version = 1
+    """,
+    "a cause is in the log, and earlier": """
+        UPDATE eventstore_event SET causation_id = gen_random_uuid() WHERE type = 'orders.order_confirmed'
+    """,
+    "what is owed was delivered": """
+        INSERT INTO eventstore_outbox (position, topic, key, type) VALUES (999999, 'payments', 'x', 'x')
+    """,
+    "nothing is parked but the poison": """
+        INSERT INTO eventstore_parked (subscription, position, key, status) VALUES ('payments', 1, 'order-1', 'dead')
+    """,
+    "order details have heard everything": "UPDATE orders_order_details SET position = 1",
+    "order details are the fold of the log": "UPDATE orders_order_details SET status = 'PLACED'",
+    "order details show no order that is not in the log": """
+        INSERT INTO orders_order_details SELECT (jsonb_populate_record(details, '{{"order_id": "ghost"}}')).*
+        FROM orders_order_details AS details LIMIT 1
+    """,
+    "stock levels have heard everything": "UPDATE inventory_stock_level SET position = 1",
+    "stock levels have counted each event once": """
+        UPDATE inventory_stock_level SET reserved = 2 * reserved, available = available - reserved
+    """,
+    "an order that was acknowledged is in the log": "DELETE FROM eventstore_event WHERE stream = 'order-{confirmed}'",
+    "one key, one order": """
+        UPDATE eventstore_event SET data = jsonb_set(data, '{{address,name}}', '"{confirmed}"')
+        WHERE stream = 'order-{cancelled}' AND version = 1
+    """,
+    "nobody has an order that they did not ask for": """
+        UPDATE eventstore_event SET data = jsonb_set(data, '{{customer_id}}', '"grace"')
+        WHERE stream = 'order-{confirmed}' AND version = 1
+    """,
+    "every order has ended": "DELETE FROM eventstore_event WHERE type = 'orders.order_confirmed'",
+    "no open order is forgotten": "DELETE FROM eventstore_event WHERE type = 'orders.order_confirmed'",
+    "no order has ended twice": """
+        INSERT INTO eventstore_event (position, id, stream, version, type, data, correlation_id, metadata)
+        SELECT 999999, gen_random_uuid(), stream, 3, 'orders.order_cancelled', data, correlation_id, metadata
+        FROM eventstore_event WHERE type = 'orders.order_confirmed'
+    """,
+    "every process has come to its end": "UPDATE eventstore_saga SET status = 'CONFIRMING'",
+    "every order has one process": "DELETE FROM eventstore_saga",
+    "the provider's book says what the log says": "DELETE FROM payments_sandbox_entry",
+    "what was taken and kept is the total of a confirmed order": "UPDATE payments_sandbox_entry SET asked = asked - 1",
+    "nobody was charged twice": """
+        INSERT INTO payments_sandbox_entry
+            (key, tries, done_at, order_id, kind, asked, currency, exponent, method, reference)
+        SELECT key || '-again', tries, done_at, order_id, kind, asked, currency, exponent, method, reference
+        FROM payments_sandbox_entry WHERE kind = 'charge'
+    """,
+    "nobody was given back more than was taken": """
+        INSERT INTO payments_sandbox_entry
+            (key, tries, done_at, order_id, kind, asked, currency, exponent, method, reference)
+        SELECT key || '-back', tries, done_at, order_id, 'refund', asked * 2, currency, exponent, method, reference
+        FROM payments_sandbox_entry WHERE kind = 'charge'
+    """,
+    "the provider was asked only under the keys of our own requests": """
+        UPDATE payments_sandbox_entry SET key = gen_random_uuid()
+    """,
+    "stock was never negative": """
+        UPDATE eventstore_event SET data = jsonb_set(data, '{{quantity}}', '1000')
+        WHERE type = 'inventory.stock_reserved'
+    """,
+    "every unit is on its shelf, or held for one order": """
+        UPDATE eventstore_event SET data = jsonb_set(data, '{{quantity}}', '2')
+        WHERE type = 'inventory.stock_reserved'
+    """,
+    "goods are reserved for confirmed orders, and for no others": """
+        UPDATE eventstore_event SET type = 'inventory.inventory_released' WHERE type = 'inventory.inventory_reserved'
+    """,
+    "a parcel is on its way for each confirmed order, and for no other": """
+        UPDATE eventstore_event SET type = 'shipping.shipment_cancelled' WHERE type = 'shipping.shipment_created'
+    """,
+}
+
+
+@pytest.mark.parametrize("check", PLANTED)
+def test_it_finds_what_was_planted(checker, check):
+    with psycopg.connect(_url(), autocommit=True) as vandal:
+        vandal.execute("SET session_replication_role = replica")  # or the log would not let itself be changed
+        vandal.execute(PLANTED[check].format(confirmed=CONFIRMED, cancelled=CANCELLED))
+    assert check in found(checker)
+
+
+def test_it_finds_what_the_clients_remember_otherwise(checker):
+    ours = checker.log[CONFIRMED]
+    ours.answers.append(ours.answers[0] + " ")
+    checker.log["late"] = Asked("late", "ada", f"/api/commands/orders/{CONFIRMED}/cancel/", {}, outcome="acked")
+    checker.log[CANCELLED].outcome = "refused"
+    assert found(checker) == {
+        "one key, one answer",
+        "a cancellation that was acknowledged is in the log",
+        "what was refused did not happen",
+    }
+
+
+def test_there_is_a_planted_case_for_every_check():
+    by_memory = {
+        "one key, one answer",
+        "a cancellation that was acknowledged is in the log",
+        "what was refused did not happen",
+    }
+    assert set(PLANTED) | by_memory == set(CHECKS)
+
+
+def found(checker):
+    return {name for name, _, rows in checker._by_sql() if rows}
+
+
+def _place(order_id, method):
+    at = Outside.today
+    bus.dispatch(PlaceOrder(order_id, "ada", (Item("TEA", 1),), Address(order_id), method, at))
+
+
+def _url():
+    settings = connection.settings_dict
+    user, password = settings["USER"], settings["PASSWORD"]
+    return f"postgresql://{user}:{password}@{settings['HOST']}:{settings['PORT']}/{settings['NAME']}"
