@@ -1,6 +1,6 @@
 """What payments can be asked for."""
 
-from eventstore.messages import Command
+from eventstore.messages import Command, InvalidMessage
 from eventstore.money import Money
 
 
@@ -17,6 +17,19 @@ class RefundPayment(Command, frozen=True):
 
     order_id: str
     reason: str
+
+
+class RefundPart(Command, frozen=True):
+    """Give back some of it. refund_id: what the part is for, such as a return; asked for twice it is given once."""
+
+    order_id: str
+    refund_id: str
+    amount: Money
+    reason: str
+
+    def __post_init__(self) -> None:
+        if self.amount.amount < 1:
+            raise InvalidMessage(f"RefundPart: {self.amount} is not more than nothing.")
 
 
 class CompletePayment(Command, frozen=True):
@@ -41,10 +54,21 @@ class CompleteRefund(Command, frozen=True):
     reference: str
 
 
+class CompletePartRefund(Command, frozen=True):
+    """The gateway's answer: this much of the part went back."""
+
+    order_id: str
+    refund_id: str
+    amount: int
+    reference: str
+
+
 COMMANDS = {
     "payments.process_payment": ProcessPayment,
     "payments.refund_payment": RefundPayment,
+    "payments.refund_part": RefundPart,
     "payments.complete_payment": CompletePayment,
     "payments.fail_payment": FailPayment,
     "payments.complete_refund": CompleteRefund,
+    "payments.complete_part_refund": CompletePartRefund,
 }

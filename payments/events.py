@@ -42,6 +42,37 @@ class PaymentVoided(Event, frozen=True):
     reason: str
 
 
+class PartRefundPromised(Event, frozen=True):
+    """Wanted back before the money came in: the gateway is asked for it as soon as it has."""
+
+    order_id: str
+    refund_id: str
+    amount: Money
+    reason: str
+
+
+class PartRefundRequested(Event, frozen=True):
+    order_id: str
+    refund_id: str
+    amount: Money
+    reason: str
+
+
+class PartRefunded(Event, frozen=True):
+    order_id: str
+    refund_id: str
+    amount: Money
+    reference: str
+
+
+class PartRefundLapsed(Event, frozen=True):
+    """What was promised cannot be kept: the money never came in, or all of it goes back another way."""
+
+    order_id: str
+    refund_id: str
+    reason: str
+
+
 EVENTS = {
     "payments.payment_requested": PaymentRequested,
     "payments.payment_completed": PaymentCompleted,
@@ -49,4 +80,8 @@ EVENTS = {
     "payments.refund_requested": RefundRequested,
     "payments.payment_refunded": PaymentRefunded,
     "payments.payment_voided": PaymentVoided,
+    "payments.part_refund_promised": PartRefundPromised,
+    "payments.part_refund_requested": PartRefundRequested,
+    "payments.part_refunded": PartRefunded,
+    "payments.part_refund_lapsed": PartRefundLapsed,
 }

@@ -1,11 +1,24 @@
-"""The payment of one order: requested once, then completed or failed; refunded at most once."""
+"""The payment of one order: requested once, then completed or failed; refunded in parts, or all that is left."""
 
-from eventstore.aggregate import Aggregate
+from eventstore.aggregate import Aggregate, Refusal
 from eventstore.messages import Event, State, replace
 from eventstore.money import Money
 
-from .commands import CompletePayment, CompleteRefund, FailPayment, ProcessPayment, RefundPayment
+from . import parts
+from .commands import (
+    CompletePartRefund,
+    CompletePayment,
+    CompleteRefund,
+    FailPayment,
+    ProcessPayment,
+    RefundPart,
+    RefundPayment,
+)
 from .events import (
+    PartRefunded,
+    PartRefundLapsed,
+    PartRefundPromised,
+    PartRefundRequested,
     PaymentCompleted,
     PaymentFailed,
     PaymentRefunded,
@@ -13,6 +26,15 @@ from .events import (
     PaymentVoided,
     RefundRequested,
 )
+from .parts import Part
+
+
+class NothingLeftToRefund(Refusal):
+    """Nothing was taken, or all of it goes back already."""
+
+
+class MoreThanWasPaid(Refusal):
+    """The parts given back would come to more than was taken, or are of another currency."""
 
 
 class Payment(State, frozen=True):
@@ -21,36 +43,55 @@ class Payment(State, frozen=True):
     status: str = "new"
     amount: Money | None = None
     refunding: bool = False
+    parts: tuple[Part, ...] = ()
 
 
 def process(payment: Payment, command: ProcessPayment) -> list[Event]:
     if payment.status != "new":
         return []
     if command.amount.amount == 0:
-        return [PaymentCompleted(command.order_id, command.amount, reference="nothing-to-pay")]
+        free = PaymentCompleted(command.order_id, command.amount, reference="nothing-to-pay")
+        return [free, *parts.fall_due(payment.parts, free)]
     return [PaymentRequested(command.order_id, command.amount, command.method)]
 
 
 def complete(payment: Payment, command: CompletePayment) -> list[Event]:
     if payment.status != "requested" or payment.amount is None:
         return []
-    return [PaymentCompleted(command.order_id, payment.amount, command.reference)]
+    completed = PaymentCompleted(command.order_id, payment.amount, command.reference)
+    return [completed, *parts.fall_due(payment.parts, completed)]
 
 
 def fail(payment: Payment, command: FailPayment) -> list[Event]:
     if payment.status != "requested":
         return []
-    return [PaymentFailed(command.order_id, command.reason)]
+    lapsed = parts.lapse(payment.parts, command.order_id, "the payment failed")
+    return [PaymentFailed(command.order_id, command.reason), *lapsed]
 
 
 def refund(payment: Payment, command: RefundPayment) -> list[Event]:
+    lapsed = parts.lapse(payment.parts, command.order_id, "the whole payment goes back")
     if payment.status == "new":
-        return [PaymentVoided(command.order_id, command.reason)]
+        return [PaymentVoided(command.order_id, command.reason), *lapsed]
     if payment.status not in ("requested", "completed") or payment.refunding or payment.amount is None:
         return []
-    if payment.amount.amount == 0:
-        return [PaymentRefunded(command.order_id, payment.amount, reference="nothing-to-refund")]
-    return [RefundRequested(command.order_id, payment.amount, command.reason)]
+    # Before the charge is answered nothing has gone back: parts are promised at most, and lapse here.
+    gone = payment.parts if payment.status == "completed" else ()
+    left = payment.amount.of(parts.left(payment.amount, gone))
+    if left.amount == 0:
+        return [PaymentRefunded(command.order_id, left, reference="nothing-to-refund")]
+    return [RefundRequested(command.order_id, left, command.reason), *lapsed]
+
+
+def refund_part(payment: Payment, command: RefundPart) -> list[Event]:
+    if any(part.refund_id == command.refund_id for part in payment.parts):
+        return []
+    if payment.refunding or payment.status in ("failed", "refunded", "voided"):
+        raise NothingLeftToRefund(f"The payment of {command.order_id} is {payment.status}.")
+    if payment.amount is not None and not _has_left(payment, command.amount, of=payment.amount):
+        raise MoreThanWasPaid(f"{command.amount} is more than is left of {payment.amount} for {command.order_id}.")
+    said = PartRefundRequested if payment.status == "completed" else PartRefundPromised
+    return [said(command.order_id, command.refund_id, command.amount, command.reason)]
 
 
 def complete_refund(payment: Payment, command: CompleteRefund) -> list[Event]:
@@ -59,12 +100,36 @@ def complete_refund(payment: Payment, command: CompleteRefund) -> list[Event]:
     return [PaymentRefunded(command.order_id, payment.amount.of(command.amount), command.reference)]
 
 
+def complete_part(payment: Payment, command: CompletePartRefund) -> list[Event]:
+    for part in payment.parts:
+        if part.refund_id == command.refund_id and part.status == "requested":
+            went_back = part.amount.of(command.amount)
+            return [PartRefunded(command.order_id, command.refund_id, went_back, command.reference)]
+    return []
+
+
+def _has_left(payment: Payment, part: Money, *, of: Money) -> bool:
+    return parts.is_within(part, parts.left(of, payment.parts), of)
+
+
 def requested(payment: Payment, event: PaymentRequested) -> Payment:
     return replace(payment, status="requested", amount=event.amount)
 
 
 def completed(payment: Payment, event: PaymentCompleted) -> Payment:
     return replace(payment, status="completed", amount=event.amount)
+
+
+def part_noted(payment: Payment, event: PartRefundPromised | PartRefundRequested) -> Payment:
+    status = "promised" if isinstance(event, PartRefundPromised) else "requested"
+    others = tuple(part for part in payment.parts if part.refund_id != event.refund_id)
+    return replace(payment, parts=(*others, Part(event.refund_id, event.amount, event.reason, status)))
+
+
+def part_ended(payment: Payment, event: PartRefunded | PartRefundLapsed) -> Payment:
+    status = "refunded" if isinstance(event, PartRefunded) else "lapsed"
+    ended = (replace(part, status=status) if part.refund_id == event.refund_id else part for part in payment.parts)
+    return replace(payment, parts=tuple(ended))
 
 
 PAYMENT = Aggregate(
@@ -76,7 +141,9 @@ PAYMENT = Aggregate(
         CompletePayment: complete,
         FailPayment: fail,
         RefundPayment: refund,
+        RefundPart: refund_part,
         CompleteRefund: complete_refund,
+        CompletePartRefund: complete_part,
     },
     evolve={
         PaymentRequested: requested,
@@ -85,5 +152,9 @@ PAYMENT = Aggregate(
         RefundRequested: lambda payment, event: replace(payment, refunding=True),
         PaymentRefunded: lambda payment, event: replace(payment, status="refunded", refunding=False),
         PaymentVoided: lambda payment, event: replace(payment, status="voided"),
+        PartRefundPromised: part_noted,
+        PartRefundRequested: part_noted,
+        PartRefunded: part_ended,
+        PartRefundLapsed: part_ended,
     },
 )

@@ -5,6 +5,7 @@ from operator import attrgetter
 from eventstore.subscriptions import Projection, Row
 
 from .events import (
+    PartRefunded,
     PaymentCompleted,
     PaymentFailed,
     PaymentRefunded,
@@ -49,8 +50,19 @@ def payment_refunded(row: Row, event: PaymentRefunded) -> Row:
     return row | {"status": "REFUNDED", "refunded": row["refunded"] + event.amount.amount}
 
 
+def part_refunded(row: Row, event: PartRefunded) -> Row:
+    refunded = row["refunded"] + event.amount.amount
+    return row | {"status": _after_a_part(row, refunded), "refunded": refunded}
+
+
 def payment_voided(row: Row, event: PaymentVoided) -> Row:
     return row | {"status": "VOIDED", "reason": event.reason}
+
+
+def _after_a_part(row: Row, refunded: int) -> str:
+    if row["status"] not in ("COMPLETED", "PARTLY_REFUNDED"):
+        return str(row["status"])  # the rest of it is on its way back, or has gone
+    return "REFUNDED" if refunded >= row["amount"] else "PARTLY_REFUNDED"
 
 
 PAYMENTS = Projection(
@@ -64,5 +76,6 @@ PAYMENTS = Projection(
         RefundRequested: refund_requested,
         PaymentRefunded: payment_refunded,
         PaymentVoided: payment_voided,
+        PartRefunded: part_refunded,
     },
 )

@@ -2,8 +2,8 @@
 
 from eventstore.messages import Command
 from eventstore.subscriptions import Effect
-from payments.commands import CompletePayment, CompleteRefund, FailPayment
-from payments.events import PaymentRequested, RefundRequested
+from payments.commands import CompletePartRefund, CompletePayment, CompleteRefund, FailPayment
+from payments.events import PartRefundRequested, PaymentRequested, RefundRequested
 
 from .chosen import gateway
 from .port import Charged, Declined, Refunded
@@ -28,6 +28,15 @@ def find_refund(event: RefundRequested, key: str) -> Command | None:
     return _given_back(event, found) if found else None
 
 
+def refund_part(event: PartRefundRequested, key: str) -> Command:
+    return _part_given_back(event, gateway().refund(key=key, order_id=event.order_id, amount=event.amount))
+
+
+def find_part_refund(event: PartRefundRequested, key: str) -> Command | None:
+    found = gateway().find_refund(key=key, order_id=event.order_id, amount=event.amount)
+    return _part_given_back(event, found) if found else None
+
+
 def _paid(event: PaymentRequested, answer: Charged | Declined) -> Command:
     match answer:
         case Charged(reference):
@@ -40,13 +49,19 @@ def _given_back(event: RefundRequested, refunded: Refunded) -> Command:
     return CompleteRefund(event.order_id, refunded.amount, refunded.reference)
 
 
+def _part_given_back(event: PartRefundRequested, refunded: Refunded) -> Command:
+    return CompletePartRefund(event.order_id, event.refund_id, refunded.amount, refunded.reference)
+
+
 GATEWAY = Effect(
     perform={
         PaymentRequested: charge,
         RefundRequested: refund,
+        PartRefundRequested: refund_part,
     },
     find={
         PaymentRequested: find_charge,
         RefundRequested: find_refund,
+        PartRefundRequested: find_part_refund,
     },
 )

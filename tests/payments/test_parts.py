@@ -1,0 +1,154 @@
+"""Some of the money goes back: each part once, never more than was taken, whatever comes first."""
+
+import pytest
+
+from eventstore.messages import InvalidMessage
+from eventstore.money import Money
+from eventstore.testing import given
+from payments.commands import (
+    CompletePartRefund,
+    CompletePayment,
+    CompleteRefund,
+    FailPayment,
+    ProcessPayment,
+    RefundPart,
+    RefundPayment,
+)
+from payments.events import (
+    PartRefunded,
+    PartRefundLapsed,
+    PartRefundPromised,
+    PartRefundRequested,
+    PaymentCompleted,
+    PaymentFailed,
+    PaymentRefunded,
+    PaymentRequested,
+    PaymentVoided,
+    RefundRequested,
+)
+from payments.payment import PAYMENT, MoreThanWasPaid, NothingLeftToRefund
+
+EURO = Money(100, "EUR")
+REQUESTED, COMPLETED = PaymentRequested("o1", EURO, "tok_visa"), PaymentCompleted("o1", EURO, "ch_1")
+WHOLE = RefundPayment("o1", "cancelled")
+
+
+def part(refund_id="r1", amount=30, currency="EUR"):
+    return RefundPart("o1", refund_id, Money(amount, currency), "return")
+
+
+def asked(refund_id="r1", amount=30):
+    return PartRefundRequested("o1", refund_id, Money(amount, "EUR"), "return")
+
+
+def promised(refund_id="r1", amount=30):
+    return PartRefundPromised("o1", refund_id, Money(amount, "EUR"), "return")
+
+
+def back(refund_id="r1", amount=30):
+    return PartRefunded("o1", refund_id, Money(amount, "EUR"), "re_1")
+
+
+def lapsed(reason, refund_id="r1"):
+    return PartRefundLapsed("o1", refund_id, reason)
+
+
+def test_a_part_of_a_payment_is_asked_for_and_given_back():
+    given(PAYMENT, REQUESTED, COMPLETED).when(part()).then(asked())
+    given(PAYMENT, REQUESTED, COMPLETED, asked()).when(CompletePartRefund("o1", "r1", 30, "re_1")).then(back())
+
+
+@pytest.mark.parametrize("before", [[asked()], [asked(), back()]])
+def test_a_part_that_is_asked_for_twice_is_given_once(before):
+    given(PAYMENT, REQUESTED, COMPLETED, *before).when(part()).then()
+
+
+def test_an_answer_that_comes_twice_or_that_nobody_asked_for_changes_nothing():
+    given(PAYMENT, REQUESTED, COMPLETED, asked(), back()).when(CompletePartRefund("o1", "r1", 30, "re_2")).then()
+    given(PAYMENT, REQUESTED, COMPLETED).when(CompletePartRefund("o1", "r1", 30, "re_2")).then()
+    given(PAYMENT, REQUESTED, promised()).when(CompletePartRefund("o1", "r1", 30, "re_2")).then()
+
+
+def test_parts_may_come_to_all_that_was_paid_and_not_to_a_cent_more():
+    history = (REQUESTED, COMPLETED, asked("r1", 60), back("r1", 60), asked("r2", 30))
+    given(PAYMENT, *history).when(part("r3", 10)).then(asked("r3", 10))
+    given(PAYMENT, *history).when(part("r3", 11)).refused(MoreThanWasPaid)
+    given(PAYMENT, *history).when(part("r3", 10, "GBP")).refused(MoreThanWasPaid)
+
+
+@pytest.mark.parametrize("amount", [0, -5])
+def test_nothing_and_less_is_no_part(amount):
+    with pytest.raises(InvalidMessage):
+        part("r1", amount)
+
+
+@pytest.mark.parametrize(
+    "over",
+    [
+        [REQUESTED, PaymentFailed("o1", "declined")],
+        [PaymentVoided("o1", "cancelled")],
+        [REQUESTED, COMPLETED, RefundRequested("o1", EURO, "cancelled")],
+        [REQUESTED, COMPLETED, RefundRequested("o1", EURO, "cancelled"), PaymentRefunded("o1", EURO, "re_1")],
+    ],
+)
+def test_where_nothing_is_left_no_part_of_it_is(over):
+    given(PAYMENT, *over).when(part()).refused(NothingLeftToRefund)
+
+
+class TestBeforeTheMoneyIsIn:
+    """The gateway is not asked to give back what it may never take."""
+
+    @pytest.mark.parametrize("history", [[], [REQUESTED]])
+    def test_a_part_is_promised(self, history):
+        given(PAYMENT, *history).when(part()).then(promised())
+
+    def test_the_promise_is_kept_when_it_comes(self):
+        history = (promised("r1", 30), REQUESTED, promised("r2", 70))
+        given(PAYMENT, *history).when(CompletePayment("o1", "ch_1")).then(COMPLETED, asked("r1", 30), asked("r2", 70))
+        given(PAYMENT, *history, COMPLETED, asked("r1", 30), asked("r2", 70)).when(part("r3", 1)).refused(
+            MoreThanWasPaid
+        )
+
+    def test_no_more_is_promised_than_is_asked_of_the_customer(self):
+        given(PAYMENT, REQUESTED, promised("r1", 70)).when(part("r2", 31)).refused(MoreThanWasPaid)
+
+    def test_a_promise_of_more_than_came_in_lapses(self):
+        history = (promised("r1", 70), promised("r2", 31), REQUESTED)
+        reason = "no more than 1.00 EUR was paid"
+        given(PAYMENT, *history).when(CompletePayment("o1", "ch_1")).then(
+            COMPLETED, asked("r1", 70), lapsed(reason, "r2")
+        )
+        free = PaymentCompleted("o1", Money(0, "EUR"), "nothing-to-pay")
+        given(PAYMENT, promised()).when(ProcessPayment("o1", Money(0, "EUR"), "tok_visa")).then(
+            free, lapsed("no more than 0.00 EUR was paid")
+        )
+
+    def test_if_it_never_comes_the_promise_lapses(self):
+        given(PAYMENT, REQUESTED, promised()).when(FailPayment("o1", "declined")).then(
+            PaymentFailed("o1", "declined"), lapsed("the payment failed")
+        )
+
+
+class TestWithTheWhole:
+    def test_the_whole_is_what_the_parts_have_left(self):
+        history = (REQUESTED, COMPLETED, asked("r1", 60), back("r1", 60), asked("r2", 30))
+        given(PAYMENT, *history).when(WHOLE).then(RefundRequested("o1", Money(10, "EUR"), "cancelled"))
+
+    def test_when_the_parts_have_left_nothing_the_gateway_is_not_asked(self):
+        history = (REQUESTED, COMPLETED, asked("r1", 100))
+        given(PAYMENT, *history).when(WHOLE).then(PaymentRefunded("o1", Money(0, "EUR"), "nothing-to-refund"))
+
+    def test_a_part_under_way_is_answered_after_the_whole_too(self):
+        rest = Money(70, "EUR")
+        history = (REQUESTED, COMPLETED, asked(), RefundRequested("o1", rest, "x"), PaymentRefunded("o1", rest, "re_2"))
+        given(PAYMENT, *history).when(CompletePartRefund("o1", "r1", 30, "re_1")).then(back())
+        given(PAYMENT, REQUESTED, COMPLETED, asked(), RefundRequested("o1", rest, "x")).when(
+            CompleteRefund("o1", 70, "re_2")
+        ).then(PaymentRefunded("o1", rest, "re_2"))
+
+    @pytest.mark.parametrize(
+        ("history", "said"),
+        [([], PaymentVoided("o1", "cancelled")), ([REQUESTED], RefundRequested("o1", EURO, "cancelled"))],
+    )
+    def test_a_promise_lapses_when_all_is_taken_back_first(self, history, said):
+        given(PAYMENT, *history, promised()).when(WHOLE).then(said, lapsed("the whole payment goes back"))
