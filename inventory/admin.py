@@ -9,7 +9,7 @@ from .models import StockLevel
 
 @admin.register(StockLevel)
 class StockLevelAdmin(ReadModelAdmin):
-    list_display = ("sku", "received", "adjusted", "reserved", "available")
+    list_display = ("sku", "received", "adjusted", "reserved", "returned", "available")
     ordering = ("sku",)
     search_help_text = "The whole SKU of a product."
-    fields = ("sku", "received", "adjusted", "reserved", "available", *WHERE_IT_STANDS)
+    fields = ("sku", "received", "adjusted", "reserved", "returned", "available", *WHERE_IT_STANDS)

@@ -44,9 +44,17 @@ class ReleaseInventory(Command, frozen=True):
     lines: tuple[StockLine, ...]
 
 
+class Restock(Command, frozen=True):
+    """Put back what came back. return_id: what it came back by; asked for twice it is done once."""
+
+    return_id: str
+    lines: tuple[StockLine, ...]
+
+
 COMMANDS = {
     "inventory.receive_stock": ReceiveStock,
     "inventory.adjust_stock": AdjustStock,
     "inventory.reserve_inventory": ReserveInventory,
     "inventory.release_inventory": ReleaseInventory,
+    "inventory.restock": Restock,
 }

@@ -52,6 +52,17 @@ class InventoryReleased(Event, frozen=True):
     lines: tuple[StockLine, ...]
 
 
+class StockReturned(Event, frozen=True):
+    sku: str
+    return_id: str
+    quantity: int
+
+
+class GoodsRestocked(Event, frozen=True):
+    return_id: str
+    lines: tuple[StockLine, ...]
+
+
 EVENTS = {
     "inventory.stock_received": StockReceived,
     "inventory.stock_adjusted": StockAdjusted,
@@ -60,4 +71,6 @@ EVENTS = {
     "inventory.inventory_reserved": InventoryReserved,
     "inventory.inventory_reservation_failed": InventoryReservationFailed,
     "inventory.inventory_released": InventoryReleased,
+    "inventory.stock_returned": StockReturned,
+    "inventory.goods_restocked": GoodsRestocked,
 }

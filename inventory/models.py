@@ -6,12 +6,13 @@ from eventstore.models import ReadModel
 
 
 class StockLevel(ReadModel):
-    """Units of one product: received and adjusted by, less those reserved for orders, gives what is available."""
+    """Units of one product: what was received, returned and adjusted by, less what is reserved, is available."""
 
     sku = models.TextField(primary_key=True)
     received = models.BigIntegerField(default=0)
     adjusted = models.BigIntegerField(default=0)
     reserved = models.BigIntegerField(default=0)
+    returned = models.BigIntegerField(default=0)
     available = models.BigIntegerField(default=0)
 
     class Meta:

@@ -4,7 +4,7 @@ from operator import attrgetter
 
 from eventstore.subscriptions import Projection, Row
 
-from .events import StockAdjusted, StockReceived, StockReleased, StockReserved
+from .events import StockAdjusted, StockReceived, StockReleased, StockReserved, StockReturned
 from .models import StockLevel
 
 
@@ -24,6 +24,10 @@ def stock_released(row: Row, event: StockReleased) -> Row:
     return _moved(row, "reserved", -event.quantity, available=event.quantity)
 
 
+def stock_returned(row: Row, event: StockReturned) -> Row:
+    return _moved(row, "returned", event.quantity, available=event.quantity)
+
+
 def _moved(row: Row, column: str, quantity: int, *, available: int) -> Row:
     return row | {column: row[column] + quantity, "available": row["available"] + available}
 
@@ -37,5 +41,6 @@ STOCK_LEVELS = Projection(
         StockAdjusted: stock_adjusted,
         StockReserved: stock_reserved,
         StockReleased: stock_released,
+        StockReturned: stock_returned,
     },
 )

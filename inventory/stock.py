@@ -4,7 +4,7 @@ from eventstore.aggregate import Aggregate, Refusal
 from eventstore.messages import Event, State
 
 from .commands import AdjustStock, ReceiveStock
-from .events import StockAdjusted, StockReceived, StockReleased, StockReserved
+from .events import StockAdjusted, StockReceived, StockReleased, StockReserved, StockReturned
 
 
 class NotEnoughStock(Refusal):
@@ -38,6 +38,7 @@ STOCK = Aggregate(
         StockAdjusted: lambda stock, event: Stock(stock.available + event.quantity),
         StockReserved: lambda stock, event: Stock(stock.available - event.quantity),
         StockReleased: lambda stock, event: Stock(stock.available + event.quantity),
+        StockReturned: lambda stock, event: Stock(stock.available + event.quantity),
     },
     snapshot_every=500,
 )

@@ -13,6 +13,7 @@ class StockLevelAnswer(Answer):
     received = serializers.IntegerField()
     adjusted = serializers.IntegerField()
     reserved = serializers.IntegerField()
+    returned = serializers.IntegerField()
     available = serializers.IntegerField()
 
 

@@ -56,6 +56,7 @@ def test_stock_is_received_and_set_right(operator):
         "received": 15,
         "adjusted": -3,
         "reserved": 0,
+        "returned": 0,
         "available": 12,
         "version": 3,
         "position": answer.json()["position"],
