@@ -16,17 +16,22 @@ import shipping.commands
 import shipping.events
 import shipping.policies
 from eventstore.subscriptions import Commands
-from inventory import reservation
+from inventory import reservation, restocking
 from inventory.projections import STOCK_LEVELS
 from inventory.reservation import RESERVATION
+from inventory.restocking import RESTOCKING
 from inventory.stock import STOCK
-from orders import placing
+from orders import placing, returns
+from orders.bookkeeping import BOOKING
 from orders.catalogue import PRODUCT
 from orders.fulfilment import FULFILMENT
 from orders.history import HISTORY_IMPORT
 from orders.order import ORDER
 from orders.projections import CATALOGUE, ORDER_DETAILS
 from orders.published import PUBLICATION
+from orders.return_projections import BOOKINGS, RETURNS
+from orders.returning import RETURNING
+from orders.returns import RETURN
 from payments.gateway import GATEWAY
 from payments.payment import PAYMENT
 from payments.projections import PAYMENTS
@@ -46,10 +51,10 @@ COMMANDS = [
 # What others are told, apart from our own events.
 PUBLISHED = [orders.published.PUBLISHED]
 
-AGGREGATES = [ORDER, PRODUCT, HISTORY_IMPORT, PAYMENT, STOCK, RESERVATION, SHIPMENT]
+AGGREGATES = [ORDER, RETURN, BOOKING, PRODUCT, HISTORY_IMPORT, PAYMENT, STOCK, RESERVATION, RESTOCKING, SHIPMENT]
 
 # Decided over several streams at once.
-DECISIONS = [placing.DECISIONS, reservation.DECISIONS]
+DECISIONS = [placing.DECISIONS, returns.DECISIONS, reservation.DECISIONS, restocking.DECISIONS]
 
 # How an order goes through: one saga that conducts, or each context by what it hears of the others.
 PROCESSES = {
@@ -67,6 +72,7 @@ PROCESSES = {
 # The names are kept beside cursors in the database; renaming one needs a migration.
 SUBSCRIPTIONS = {
     **PROCESSES[settings.ORDER_PROCESS],
+    "orders.returning": RETURNING,
     "payments": Commands(),
     "payments.gateway": GATEWAY,
     "inventory": Commands(),
@@ -75,6 +81,8 @@ SUBSCRIPTIONS = {
     "orders": Commands(),
     "orders.details": ORDER_DETAILS,
     "orders.catalogue": CATALOGUE,
+    "orders.returns": RETURNS,
+    "orders.bookings": BOOKINGS,
     "payments.payments": PAYMENTS,
     "inventory.stock_levels": STOCK_LEVELS,
     "shipping.shipments": SHIPMENTS,

@@ -1,4 +1,4 @@
-"""What orders and the catalogue can be asked for."""
+"""What orders, returns, the catalogue and the books can be asked for."""
 
 from datetime import datetime
 
@@ -6,7 +6,7 @@ from eventstore.messages import Command, InvalidMessage, Value
 from eventstore.money import Money
 from shipping.commands import Address
 
-from .events import Charge, OrderLine
+from .events import Charge, OrderLine, Portion
 
 
 class Item(Value, frozen=True):
@@ -76,6 +76,73 @@ class CancelOrder(Command, frozen=True):
     reason: str
 
 
+class RequestReturn(Command, frozen=True):
+    """Send goods back, or have charges refunded. return_id: given by whoever asks, so that asking twice is one return.
+
+    requested_at: told by whoever stands at the door.
+    """
+
+    return_id: str
+    order_id: str
+    lines: tuple[Portion, ...]
+    charges: tuple[Portion, ...]
+    reason: str
+    requested_at: datetime
+
+
+class ImportReturn(Command, frozen=True):
+    """A return that was settled elsewhere: a shop's history. Its goods have come, whatever has become of the order."""
+
+    return_id: str
+    order_id: str
+    lines: tuple[Portion, ...]
+    reason: str
+    returned_at: datetime
+    reference: str
+
+
+class ReceiveReturn(Command, frozen=True):
+    """The goods have arrived. lines: what came of them, when it is not all that was announced."""
+
+    return_id: str
+    order_id: str
+    lines: tuple[Portion, ...]
+    received_at: datetime
+
+
+class CompleteReturn(Command, frozen=True):
+    return_id: str
+
+
+class CloseReturn(Command, frozen=True):
+    """Wait no longer for goods that do not come."""
+
+    return_id: str
+    order_id: str
+    reason: str
+
+
+class IssueCredit(Command, frozen=True):
+    """Give money back beside any order. currency, exponent: of all prices in it."""
+
+    booking_id: str
+    customer_id: str
+    lines: tuple[OrderLine, ...]
+    charges: tuple[Charge, ...]
+    currency: str
+    exponent: int
+    reference: str
+    issued_at: datetime
+
+
+class AdjustLedger(Command, frozen=True):
+    booking_id: str
+    amount: Money
+    reason: str
+    reference: str
+    booked_at: datetime
+
+
 class AdvanceImport(Command, frozen=True):
     """Note how much of a file of past invoices is in. import_id: the file's fingerprint.
 
@@ -96,5 +163,12 @@ COMMANDS = {
     "orders.import_order": ImportOrder,
     "orders.confirm_order": ConfirmOrder,
     "orders.cancel_order": CancelOrder,
+    "orders.request_return": RequestReturn,
+    "orders.import_return": ImportReturn,
+    "orders.receive_return": ReceiveReturn,
+    "orders.complete_return": CompleteReturn,
+    "orders.close_return": CloseReturn,
+    "orders.issue_credit": IssueCredit,
+    "orders.adjust_ledger": AdjustLedger,
     "orders.advance_import": AdvanceImport,
 }

@@ -1,8 +1,8 @@
-"""What has happened to orders and to the catalogue."""
+"""What has happened to orders, to what came back of them, to the catalogue, and in the books beside orders."""
 
 from datetime import datetime
 
-from eventstore.messages import Event, Value
+from eventstore.messages import Event, InvalidMessage, Value
 from eventstore.money import Money
 from shipping.commands import Address
 
@@ -21,6 +21,35 @@ class Charge(Value, frozen=True):
 
     code: str
     name: str
+    quantity: int
+    unit_price: int
+
+
+class Portion(Value, frozen=True):
+    """So many units of an order's line, or charge, of that number, counted from 1."""
+
+    number: int
+    quantity: int
+
+    def __post_init__(self) -> None:
+        if self.number < 1 or self.quantity < 1:
+            raise InvalidMessage(f"Portion: {self.quantity} of number {self.number}; both are at least 1.")
+
+
+class ReturnedLine(Value, frozen=True):
+    """number: of the order's line. unit_price: in the unit of the order's total."""
+
+    number: int
+    sku: str
+    quantity: int
+    unit_price: int
+
+
+class ReturnedCharge(Value, frozen=True):
+    """number: of the order's charge. unit_price: in the unit of the order's total."""
+
+    number: int
+    code: str
     quantity: int
     unit_price: int
 
@@ -61,6 +90,88 @@ class OrderCancelled(Event, frozen=True):
     reason: str
 
 
+class ReturnPromised(Event, frozen=True):
+    """The order's word that these units belong to a return now, so that no other can have them."""
+
+    order_id: str
+    return_id: str
+    lines: tuple[Portion, ...]
+    charges: tuple[Portion, ...]
+
+
+class ReturnForgone(Event, frozen=True):
+    """The order's word that these units do not come back after all; another return may have them."""
+
+    order_id: str
+    return_id: str
+    lines: tuple[Portion, ...]
+    charges: tuple[Portion, ...]
+
+
+class ReturnRequested(Event, frozen=True):
+    """refund: what is to be given back if all of it comes. reference: its name where it comes from."""
+
+    return_id: str
+    order_id: str
+    customer_id: str
+    lines: tuple[ReturnedLine, ...]
+    charges: tuple[ReturnedCharge, ...]
+    refund: Money
+    reason: str
+    requested_at: datetime
+    reference: str = ""
+
+
+class GoodsReturned(Event, frozen=True):
+    """The warehouse's word: lines are what really came. refund: of these and of the charges, and no more."""
+
+    return_id: str
+    order_id: str
+    lines: tuple[ReturnedLine, ...]
+    refund: Money
+    received_at: datetime
+
+
+class ReturnCompleted(Event, frozen=True):
+    """On the shelf again, and paid back."""
+
+    return_id: str
+    order_id: str
+
+
+class ReturnClosed(Event, frozen=True):
+    """Nothing came of it, and nothing will."""
+
+    return_id: str
+    order_id: str
+    reason: str
+
+
+class CreditIssued(Event, frozen=True):
+    """Money given back of which no order knows: to a guest, for a charge, for goods whose sale was not found.
+
+    customer_id: empty for a guest. lines: goods that came back. total: what is given back, above 0.
+    """
+
+    booking_id: str
+    customer_id: str
+    lines: tuple[OrderLine, ...]
+    charges: tuple[Charge, ...]
+    total: Money
+    reference: str
+    issued_at: datetime
+
+
+class LedgerAdjusted(Event, frozen=True):
+    """A bookkeeper's correction; amount is below 0 where something is written off."""
+
+    booking_id: str
+    amount: Money
+    reason: str
+    reference: str
+    booked_at: datetime
+
+
 class ImportAdvanced(Event, frozen=True):
     """documents, lines: how many of the file, from its beginning, are in."""
 
@@ -76,5 +187,13 @@ EVENTS = {
     "orders.order_placed": OrderPlaced,
     "orders.order_confirmed": OrderConfirmed,
     "orders.order_cancelled": OrderCancelled,
+    "orders.return_promised": ReturnPromised,
+    "orders.return_forgone": ReturnForgone,
+    "orders.return_requested": ReturnRequested,
+    "orders.goods_returned": GoodsReturned,
+    "orders.return_completed": ReturnCompleted,
+    "orders.return_closed": ReturnClosed,
+    "orders.credit_issued": CreditIssued,
+    "orders.ledger_adjusted": LedgerAdjusted,
     "orders.import_advanced": ImportAdvanced,
 }

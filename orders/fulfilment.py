@@ -137,8 +137,11 @@ def command_refused(saga: Fulfilment, event: CommandRefused) -> Reaction:
 
 
 def _undone(saga: Fulfilment, step: str, reason: str = "") -> Reaction:
-    """Note that there is nothing (more) to undo of a step, and go on with the one before it."""
-    if not getattr(saga, step):
+    """Note that there is nothing (more) to undo of a step, and go on with the one before it.
+
+    Money that goes back after the end, out of goodwill or for what was returned, undoes nothing of the order.
+    """
+    if saga.status == "COMPLETED" or not getattr(saga, step):
         return _waiting(saga)
     return _undo(replace(saga, **{step: False}, reason=saga.reason or reason))
 

@@ -6,7 +6,10 @@ from eventstore.models import ReadModel
 
 
 class OrderDetails(ReadModel):
-    """All about one order in one row. total: in units of 10 ** -exponent of the currency."""
+    """All about one order in one row. total, refunded: in units of 10 ** -exponent of the currency.
+
+    announced, returned: units by the number of their line that are to come back, and that have.
+    """
 
     order_id = models.TextField(primary_key=True)
     customer_id = models.TextField(default="")
@@ -24,6 +27,10 @@ class OrderDetails(ReadModel):
     charges = models.JSONField(default=list)
     address = models.JSONField(default=dict)
     placed_at = models.DateTimeField(null=True)
+    return_status = models.TextField(default="NONE")
+    announced = models.JSONField(default=dict)
+    returned = models.JSONField(default=dict)
+    refunded = models.BigIntegerField(default=0)
 
     class Meta:
         db_table = "orders_order_details"
@@ -34,6 +41,65 @@ class OrderDetails(ReadModel):
 
     def __str__(self) -> str:
         return f"{self.order_id}: {self.status}"
+
+
+class ReturnView(ReadModel):
+    """What comes back of an order. lines: as announced, then as they came. refund: what is due for it, in that unit."""
+
+    return_id = models.TextField(primary_key=True)
+    order_id = models.TextField(default="")
+    customer_id = models.TextField(default="")
+    reference = models.TextField(default="")
+    status = models.TextField(default="REQUESTED")
+    reason = models.TextField(default="")
+    lines = models.JSONField(default=list)
+    charges = models.JSONField(default=list)
+    refund = models.BigIntegerField(default=0)
+    refunded = models.BigIntegerField(default=0)
+    currency = models.TextField(default="")
+    exponent = models.SmallIntegerField(default=2)
+    requested_at = models.DateTimeField(null=True)
+    received_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "orders_return"
+        verbose_name = "return"
+        indexes = [
+            models.Index(fields=["order_id", "return_id"], name="returns_of_order"),
+            models.Index(fields=["customer_id", "return_id"], name="returns_of_customer"),
+            models.Index(fields=["status", "return_id"], name="returns_by_status"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.return_id}: {self.status}"
+
+
+class BookingView(ReadModel):
+    """What is booked beside orders. amount: what it adds to the books, below 0 for a credit.
+
+    kind: CREDIT or ADJUSTMENT. has_no_sale: a credit of goods to a known customer, to whom no such sale was found.
+    """
+
+    booking_id = models.TextField(primary_key=True)
+    kind = models.TextField(default="")
+    customer_id = models.TextField(default="")
+    reference = models.TextField(default="")
+    reason = models.TextField(default="")
+    lines = models.JSONField(default=list)
+    charges = models.JSONField(default=list)
+    has_no_sale = models.BooleanField(default=False)
+    amount = models.BigIntegerField(default=0)
+    currency = models.TextField(default="")
+    exponent = models.SmallIntegerField(default=2)
+    booked_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "orders_booking"
+        verbose_name = "booking"
+        indexes = [models.Index(fields=["has_no_sale", "booking_id"], name="bookings_without_sale")]
+
+    def __str__(self) -> str:
+        return f"{self.booking_id}: {self.kind}"
 
 
 class ProductView(ReadModel):

@@ -1,11 +1,22 @@
-"""The order: placed once, then either confirmed or cancelled."""
+"""The order: placed once, then either confirmed or cancelled; it knows which of its units some return has."""
+
+from collections.abc import Iterable
 
 from eventstore.aggregate import Aggregate, Refusal
 from eventstore.messages import Event, State, replace
 from eventstore.money import Money
 
 from .commands import CancelOrder, ConfirmOrder, ImportOrder
-from .events import OrderCancelled, OrderConfirmed, OrderPlaced
+from .events import (
+    Charge,
+    OrderCancelled,
+    OrderConfirmed,
+    OrderLine,
+    OrderPlaced,
+    Portion,
+    ReturnForgone,
+    ReturnPromised,
+)
 
 
 class OrderNotFound(Refusal):
@@ -21,8 +32,15 @@ class OrderNotOpen(Refusal):
 
 
 class Order(State, frozen=True):
+    """lines_back, charges_back: units by the number of their line or charge that some return has."""
+
     status: str = "new"
     customer_id: str = ""
+    total: Money = Money(0, "XXX")
+    lines: tuple[OrderLine, ...] = ()
+    charges: tuple[Charge, ...] = ()
+    lines_back: dict[int, int] = {}
+    charges_back: dict[int, int] = {}
 
 
 def import_(order: Order, command: ImportOrder) -> list[Event]:
@@ -64,7 +82,30 @@ def cancel(order: Order, command: CancelOrder) -> list[Event]:
 
 
 def placed(order: Order, event: OrderPlaced) -> Order:
-    return Order("placed", event.customer_id)
+    return Order("placed", event.customer_id, event.total, event.lines, event.charges)
+
+
+def return_promised(order: Order, event: ReturnPromised) -> Order:
+    return replace(
+        order,
+        lines_back=_moved(order.lines_back, event.lines, 1),
+        charges_back=_moved(order.charges_back, event.charges, 1),
+    )
+
+
+def return_forgone(order: Order, event: ReturnForgone) -> Order:
+    return replace(
+        order,
+        lines_back=_moved(order.lines_back, event.lines, -1),
+        charges_back=_moved(order.charges_back, event.charges, -1),
+    )
+
+
+def _moved(back: dict[int, int], portions: Iterable[Portion], sign: int) -> dict[int, int]:
+    moved = dict(back)
+    for portion in portions:
+        moved[portion.number] = moved.get(portion.number, 0) + sign * portion.quantity
+    return moved
 
 
 ORDER = Aggregate(
@@ -80,5 +121,7 @@ ORDER = Aggregate(
         OrderPlaced: placed,
         OrderConfirmed: lambda order, event: replace(order, status="confirmed"),
         OrderCancelled: lambda order, event: replace(order, status="cancelled"),
+        ReturnPromised: return_promised,
+        ReturnForgone: return_forgone,
     },
 )

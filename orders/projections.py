@@ -1,11 +1,15 @@
 """Orders in all their details, and the catalogue, folded from events."""
 
+from collections.abc import Iterable, Sequence
 from operator import attrgetter
+
+from msgspec import to_builtins
 
 from eventstore.money import Money
 from eventstore.subscriptions import Projection, Row
 from inventory.events import InventoryReleased, InventoryReservationFailed, InventoryReserved
 from payments.events import (
+    PartRefunded,
     PaymentCompleted,
     PaymentFailed,
     PaymentRefunded,
@@ -22,7 +26,19 @@ from shipping.events import (
     ShipmentShipped,
 )
 
-from .events import OrderCancelled, OrderConfirmed, OrderPlaced, ProductDelisted, ProductListed, ProductRepriced
+from .events import (
+    GoodsReturned,
+    OrderCancelled,
+    OrderConfirmed,
+    OrderPlaced,
+    Portion,
+    ProductDelisted,
+    ProductListed,
+    ProductRepriced,
+    ReturnedLine,
+    ReturnForgone,
+    ReturnPromised,
+)
 from .models import OrderDetails, ProductView
 
 
@@ -66,7 +82,14 @@ def refund_requested(row: Row, event: RefundRequested) -> Row:
 
 
 def payment_refunded(row: Row, event: PaymentRefunded) -> Row:
-    return row | {"payment_status": "REFUNDED"}
+    return row | {"payment_status": "REFUNDED", "refunded": row["refunded"] + event.amount.amount}
+
+
+def part_refunded(row: Row, event: PartRefunded) -> Row:
+    refunded = row["refunded"] + event.amount.amount
+    if row["payment_status"] not in ("COMPLETED", "PARTLY_REFUNDED"):
+        return row | {"refunded": refunded}  # the rest of it is on its way back, or has gone
+    return row | {"payment_status": "REFUNDED" if refunded >= row["total"] else "PARTLY_REFUNDED", "refunded": refunded}
 
 
 def payment_voided(row: Row, event: PaymentVoided) -> Row:
@@ -109,6 +132,38 @@ def shipment_delivered(row: Row, event: ShipmentDelivered) -> Row:
     return row | {"shipment_status": "DELIVERED"}
 
 
+def return_promised(row: Row, event: ReturnPromised) -> Row:
+    return row | {"announced": _moved(row["announced"], event.lines, 1)}
+
+
+def return_forgone(row: Row, event: ReturnForgone) -> Row:
+    return row | {"announced": _moved(row["announced"], event.lines, -1)}
+
+
+def goods_returned(row: Row, event: GoodsReturned) -> Row:
+    returned = _moved(row["returned"], event.lines, 1)
+    return row | {
+        "announced": _moved(row["announced"], event.lines, -1),
+        "returned": returned,
+        "return_status": "RETURNED" if _all_is_back(to_builtins(row["lines"]), returned) else "PARTLY_RETURNED",
+    }
+
+
+def _moved(units: dict[str, int], portions: Iterable[Portion | ReturnedLine], sign: int) -> dict[str, int]:
+    moved = dict(units)
+    for portion in portions:
+        number = str(portion.number)
+        moved[number] = moved.get(number, 0) + sign * portion.quantity
+    return {number: quantity for number, quantity in moved.items() if quantity}
+
+
+def _all_is_back(lines: Sequence[Row], returned: dict[str, int]) -> bool:
+    """All goods that cost something; nobody asks for gifts."""
+    numbered = list(enumerate(lines, start=1))
+    priced = [each for each in numbered if each[1]["unit_price"]] or numbered
+    return all(returned.get(str(number), 0) == line["quantity"] for number, line in priced)
+
+
 def product_listed(row: Row, event: ProductListed) -> Row:
     return row | {"name": event.name, "offered": True} | _price(event.price)
 
@@ -148,6 +203,10 @@ ORDER_DETAILS = Projection(
         ShipmentCancelled: shipment_cancelled,
         ShipmentShipped: shipment_shipped,
         ShipmentDelivered: shipment_delivered,
+        PartRefunded: part_refunded,
+        ReturnPromised: return_promised,
+        ReturnForgone: return_forgone,
+        GoodsReturned: goods_returned,
     },
 )
 

@@ -4,7 +4,7 @@ from django.db.models import QuerySet
 
 from eventstore import freshness
 
-from .models import OrderDetails, ProductView
+from .models import BookingView, OrderDetails, ProductView, ReturnView
 
 
 def list_orders() -> QuerySet[OrderDetails]:
@@ -22,6 +22,22 @@ def get_customer_of(order_id: str) -> str | None:
         return known
     recorded = freshness.recorded(OrderDetails, order_id)
     return recorded.customer_id if recorded else None
+
+
+def list_returns() -> QuerySet[ReturnView]:
+    return ReturnView.objects.all()
+
+
+def list_customer_returns(customer_id: str) -> QuerySet[ReturnView]:
+    return ReturnView.objects.filter(customer_id=customer_id)
+
+
+def list_bookings() -> QuerySet[BookingView]:
+    return BookingView.objects.all()
+
+
+def list_credits_without_sale() -> QuerySet[BookingView]:
+    return BookingView.objects.filter(has_no_sale=True)
 
 
 def list_products() -> QuerySet[ProductView]:

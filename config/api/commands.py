@@ -10,12 +10,16 @@ from orders.api.commands import (
     PlaceOrderView,
     RepriceProductView,
 )
+from orders.api.return_commands import CloseReturnView, ReceiveReturnView, RequestReturnView
 from payments.api.commands import RefundPaymentView
 from shipping.api.commands import DeliverShipmentView, ShipShipmentView
 
 urlpatterns = [
     path("orders/", PlaceOrderView.as_view()),
     path("orders/<key:order_id>/cancel/", CancelOrderView.as_view()),
+    path("orders/<key:order_id>/returns/", RequestReturnView.as_view()),
+    path("returns/<key:return_id>/receive/", ReceiveReturnView.as_view()),
+    path("returns/<key:return_id>/close/", CloseReturnView.as_view()),
     path("products/", ListProductView.as_view()),
     path("products/<key:sku>/reprice/", RepriceProductView.as_view()),
     path("products/<key:sku>/delist/", DelistProductView.as_view()),

@@ -4,6 +4,7 @@ from django.urls import path
 
 from inventory.api.queries import StockLevelView
 from orders.api.queries import OrdersView, OrderView, ProductDetailsView, ProductsView
+from orders.api.return_queries import BookingsView, ReturnsView, ReturnView
 from orders.queries import get_customer_of
 from payments.api.queries import PaymentDetailsView
 from shipping.api.queries import ShipmentDetailsView
@@ -11,6 +12,9 @@ from shipping.api.queries import ShipmentDetailsView
 urlpatterns = [
     path("orders/", OrdersView.as_view()),
     path("orders/<key:order_id>/", OrderView.as_view()),
+    path("returns/", ReturnsView.as_view()),
+    path("returns/<key:return_id>/", ReturnView.as_view()),
+    path("bookings/", BookingsView.as_view()),
     path("products/", ProductsView.as_view()),
     path("products/<key:sku>/", ProductDetailsView.as_view()),
     path("stock/<key:sku>/", StockLevelView.as_view()),

@@ -28,9 +28,11 @@ class OrderAnswer(Answer):
     charges = serializers.SerializerMethodField()
     address = serializers.JSONField()
     placed_at = serializers.DateTimeField()
+    return_status = serializers.CharField()
+    refunded = MoneyOf("refunded")
 
     def get_lines(self, order: OrderDetails) -> list[dict[str, Any]]:
-        return [_priced(line, order) for line in order.lines]
+        return [_with_returns(str(number), line, order) for number, line in enumerate(order.lines, start=1)]
 
     def get_charges(self, order: OrderDetails) -> list[dict[str, Any]]:
         return [_priced(charge, order) for charge in order.charges]
@@ -82,6 +84,11 @@ class ProductsView(PagesView):
 
     def rows(self) -> QuerySet[ProductView]:
         return queries.list_products()
+
+
+def _with_returns(number: str, line: dict[str, Any], order: OrderDetails) -> dict[str, Any]:
+    units = {"announced": order.announced.get(number, 0), "returned": order.returned.get(number, 0)}
+    return _priced(line, order) | units
 
 
 def _priced(line: dict[str, Any], order: OrderDetails) -> dict[str, Any]:

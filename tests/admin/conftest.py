@@ -11,7 +11,8 @@ from eventstore import bus
 from eventstore.money import Money
 from eventstore.testing import drain
 from inventory.commands import ReceiveStock
-from orders.commands import Item, ListProduct, PlaceOrder
+from orders.commands import IssueCredit, Item, ListProduct, PlaceOrder, RequestReturn
+from orders.events import OrderLine, Portion
 from shipping.commands import Address
 
 
@@ -34,6 +35,15 @@ def order(shop):
     order_id = place()
     drain()
     return order_id
+
+
+@pytest.fixture
+def books(order):
+    """A unit of the order on its way back, and a credit of which no order knows."""
+    bus.dispatch(RequestReturn(str(uuid4()), order, (Portion(1, 1),), (), "too <b>small</b>", datetime.now(UTC)))
+    line = OrderLine("CUP", "A <b>cup</b>", 1, 450)
+    bus.dispatch(IssueCredit(str(uuid4()), "customer-1", (line,), (), "EUR", 2, "C1", datetime.now(UTC)))
+    drain()
 
 
 def place(method="tok_visa", **address):

@@ -22,7 +22,7 @@ INLINE = re.compile(r"<style|<script(?![^>]*\bsrc=)|\sstyle=|\son[a-z]+=|https?:
 
 
 @pytest.fixture
-def parked(order):
+def parked(order, books):
     return Parked.objects.create(
         subscription="payments.gateway",
         position=Event.objects.filter(type="payments.payment_requested").get().position,

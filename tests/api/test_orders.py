@@ -13,6 +13,8 @@ from .conftest import ADDRESS, NOBODY, problem
 
 pytestmark = pytest.mark.usefixtures("shop")
 
+NONE_BACK = {"announced": 0, "returned": 0}
+
 
 def test_a_placed_order_is_accepted_before_anything_has_come_of_it(ada):
     answer = ada.place({"sku": "CUP", "quantity": 2})
@@ -48,10 +50,12 @@ def test_the_location_tells_all_about_the_order_once_it_is_fulfilled(ada):
         "shipment_status": "CREATED",
         "total": {"amount": 2 * 1999 + 6900, "currency": "EUR", "exponent": 2},
         "lines": [
-            {"sku": "CUP", "name": "A cup", "quantity": 2, "unit_price": _euros(1999)},
-            {"sku": "POT", "name": "A pot", "quantity": 1, "unit_price": _euros(6900)},
+            {"sku": "CUP", "name": "A cup", "quantity": 2, "unit_price": _euros(1999)} | NONE_BACK,
+            {"sku": "POT", "name": "A pot", "quantity": 1, "unit_price": _euros(6900)} | NONE_BACK,
         ],
         "charges": [],
+        "return_status": "NONE",
+        "refunded": _euros(0),
         "address": ADDRESS,
         "version": 2,
     }

@@ -29,6 +29,13 @@ ALLOWED = {
     "POST api/commands/payments/<order_id>/refund/": (401, 403, 403, 202, 202, 202),
     "POST api/commands/shipments/<order_id>/ship/": (401, 403, 403, 403, 202, 202),
     "POST api/commands/shipments/<order_id>/deliver/": (401, 403, 403, 403, 202, 202),
+    "POST api/commands/orders/<order_id>/returns/": (401, 202, 404, 202, 202, 202),
+    "POST api/commands/returns/<return_id>/receive/": (401, 403, 403, 403, 202, 202),
+    "POST api/commands/returns/<return_id>/close/": (401, 403, 403, 403, 409, 409),
+    "GET api/queries/returns/": (401, 200, 200, 200, 200, 200),
+    "GET api/queries/returns/?customer=ada": (401, 200, 403, 200, 200, 200),
+    "GET api/queries/returns/<return_id>/": (401, 200, 404, 200, 200, 200),
+    "GET api/queries/bookings/": (401, 403, 403, 200, 200, 200),
     "GET api/queries/orders/": (401, 200, 200, 200, 200, 200),
     "GET api/queries/orders/?customer=ada": (401, 200, 403, 200, 200, 200),
     "GET api/queries/orders/<order_id>/": (401, 200, 404, 200, 200, 200),
@@ -46,6 +53,8 @@ BODIES = {
     "api/commands/products/<sku>/reprice/": {"price": PRICE},
     "api/commands/stock/<sku>/receive/": {"quantity": 1},
     "api/commands/stock/<sku>/adjust/": {"quantity": 1, "reason": "counted"},
+    "api/commands/orders/<order_id>/returns/": {"lines": [{"number": 1, "quantity": 1}], "reason": "too small"},
+    "api/commands/returns/<return_id>/close/": {"reason": "never came"},
     "api/commands/payments/<order_id>/refund/": {"reason": "goodwill"},
 }
 
@@ -78,11 +87,12 @@ def test_everybody_may_what_the_table_says(shop, person, anonymous):
         "operations": person("otto", OPERATIONS),
         "superuser": person("root", is_superuser=True),
     }
-    order_id = people["owner"].placed()
+    order_id = people["owner"].placed({"sku": "CUP", "quantity": 9})
     drain()
+    return_id = _return_of(people["owner"], order_id)
     answered = {
         # Logging out comes last, as it takes everybody's token away.
-        route: tuple(_asked(people[name], route, order_id).status_code for name in PEOPLE)
+        route: tuple(_asked(people[name], route, order_id, return_id).status_code for name in PEOPLE)
         for route in sorted(ALLOWED, key=lambda route: "logout" in route)
     }
     assert answered == ALLOWED
@@ -93,7 +103,14 @@ def test_the_admins_door_opens_none_of_ours(person, staff):
     assert person("eve", **staff).get("/api/queries/stock/CUP/").status_code == 403
 
 
-def _asked(api, route, order_id):
+def _return_of(owner, order_id):
+    route = "api/commands/orders/<order_id>/returns/"
+    return_id = owner.post("/" + route.replace("<order_id>", order_id), BODIES[route]).json()["return_id"]
+    drain()
+    return return_id
+
+
+def _asked(api, route, order_id, return_id):
     method, _, path = route.partition(" ")
-    address = "/" + path.replace("<order_id>", order_id).replace("<sku>", "CUP")
+    address = "/" + path.replace("<order_id>", order_id).replace("<return_id>", return_id).replace("<sku>", "CUP")
     return api.get(address) if method == "GET" else api.post(address, BODIES.get(path))

@@ -9,7 +9,7 @@ import time
 from uuid import uuid4
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
 from django.core.management import call_command
 from django.db import connection
 from django.test import Client
@@ -17,6 +17,7 @@ from knox.models import AuthToken
 
 from config import wiring
 from eventstore import bus
+from eventstore.api.roles import OPERATIONS
 from eventstore.models import Event
 from eventstore.money import Money
 from inventory.commands import ReceiveStock
@@ -55,8 +56,7 @@ class Shop:
 
     def __init__(self):
         self.sku = f"TEA-{uuid4().hex[:8].upper()}"
-        customer = User.objects.create_user(f"ada-{uuid4().hex[:8]}")
-        self.headers = {"Authorization": f"Bearer {AuthToken.objects.create(customer)[1]}"}
+        self.headers = _logged_in(User.objects.create_user(f"ada-{uuid4().hex[:8]}"))
         self.client = Client()
 
     def stocked(self, units):
@@ -76,6 +76,20 @@ class Shop:
 
     def cancel(self, order_id):
         return self._post(f"/api/commands/orders/{order_id}/cancel/", {"reason": "changed my mind"})
+
+    def send_back(self, order_id, quantity):
+        lines = [{"number": 1, "quantity": quantity}]
+        answer = self._post(f"/api/commands/orders/{order_id}/returns/", {"lines": lines, "reason": "too small"})
+        assert answer.status_code == 202, answer.content
+        return answer.json()["return_id"]
+
+    def receive(self, return_id):
+        """The warehouse's word, by somebody of operations."""
+        clerk = User.objects.create_user(f"otto-{uuid4().hex[:8]}")
+        clerk.groups.add(Group.objects.get_or_create(name=OPERATIONS)[0])
+        path = f"/api/commands/returns/{return_id}/receive/"
+        answer = self.client.post(path, "{}", content_type="application/json", headers=_logged_in(clerk))
+        assert answer.status_code == 202, answer.content
 
     def order(self, order_id):
         answer = self.client.get(f"/api/queries/orders/{order_id}/", headers=self.headers)
@@ -113,6 +127,10 @@ def shop(worker, django_db_blocker):
     """Tables are emptied when the worker is gone, not after each test: to truncate under its hands is a deadlock."""
     with django_db_blocker.unblock():
         yield Shop()
+
+
+def _logged_in(user):
+    return {"Authorization": f"Bearer {AuthToken.objects.create(user)[1]}"}
 
 
 def url_of_the_test():

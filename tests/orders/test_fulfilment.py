@@ -116,7 +116,7 @@ class TestOutOfTurn:
         before, reaction = react(FULFILMENT, *ended).state, react(FULFILMENT, *ended, late)
         assert (reaction.state, list(reaction.commands)) == (before, [])
 
-    @pytest.mark.parametrize("late", [PAID, RESERVED, CREATED])
+    @pytest.mark.parametrize("late", [PAID, RESERVED, CREATED, REFUNDED])
     def test_once_it_is_completed_an_answer_changes_nothing(self, late):
         ended = (*TO_CONFIRMING, CONFIRMED)
         before, reaction = react(FULFILMENT, *ended).state, react(FULFILMENT, *ended, late)

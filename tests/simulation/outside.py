@@ -6,8 +6,8 @@ from random import Random
 from typing import Any, NamedTuple
 
 from eventstore.messages import Command, Event
-from payments.commands import CompletePayment, CompleteRefund, FailPayment
-from payments.events import PaymentRequested, RefundRequested
+from payments.commands import CompletePartRefund, CompletePayment, CompleteRefund, FailPayment
+from payments.events import PartRefundRequested, PaymentRequested, RefundRequested
 from payments.gateway import GATEWAY
 from shipping.carrier import CARRIER
 from shipping.commands import BookShipment, CompleteCancellation, RefuseShipment
@@ -101,6 +101,9 @@ class Outside:
                 return FailPayment(order_id, "declined") if refused else self._charge(event, order_id)
             case RefundRequested():
                 return self._refund(event, order_id)
+            case PartRefundRequested():
+                self.refunded[order_id] += event.amount.amount
+                return CompletePartRefund(order_id, event.refund_id, event.amount.amount, f"re_{event.refund_id}")
             case ShipmentRequested():
                 return RefuseShipment(order_id, "not served") if refused else self._book(order_id)
             case ShipmentCancellationRequested():

@@ -19,6 +19,7 @@ from eventstore.aggregate import Refusal
 from eventstore.messages import Command, CommandRefused, DeadlinePassed, Event, Intervened
 from eventstore.subscriptions import Commands, Saga
 from orders.events import OrderPlaced
+from orders.fulfilment import Fulfilment
 
 from .outside import EFFECTS, Call, Outside
 
@@ -218,6 +219,11 @@ class World:
     def _see_to_it_by_other_means(self, key: str) -> None:
         """Ring up whoever does not answer, discard what was still to be asked of them, and say so."""
         step = next(state for (_, each), (state, _) in self.running.items() if each == key)
+        if isinstance(step, Fulfilment):
+            self._undo_by_hand(step, key)
+        self.intervene(key, "skip")
+
+    def _undo_by_hand(self, step: Fulfilment, key: str) -> None:
         stream, undo = (
             (f"shipment-{key}", self.outside.call_off_by_hand)
             if step.shipment
@@ -226,7 +232,6 @@ class World:
         for lane in EFFECTS:
             self.calls[lane, stream].clear()
         undo(key)
-        self.intervene(key, "skip")
 
 
 def _heard_as(saga: Saga) -> dict[type[Event], Callable[[Any], Any]]:

@@ -1,0 +1,94 @@
+"""Customers send goods back; staff may refund charges too; operations receives what comes, or gives it up."""
+
+from typing import Any
+
+from django.utils import timezone
+from rest_framework import serializers
+from rest_framework.exceptions import NotFound, PermissionDenied
+from uuid_utils.compat import uuid7
+
+from eventstore.api.commands import CommandView, known
+from eventstore.api.roles import Operations, is_staff, may_touch
+from eventstore.api.shapes import Shape, Text, Whole
+from orders.commands import CloseReturn, ReceiveReturn, RequestReturn
+from orders.events import Portion
+from orders.order import ORDER
+from orders.returns import RETURN
+
+MOST_PORTIONS = 10_000
+
+
+class PortionShape(Shape):
+    """number: of the order's line, or charge, counted from 1."""
+
+    makes = Portion
+    number = Whole(min_value=1)
+    quantity = Whole(min_value=1)
+
+
+class Portions(serializers.ListField):
+    def __init__(self, **options: Any) -> None:
+        super().__init__(child=PortionShape(), max_length=MOST_PORTIONS, **options)
+
+
+class RequestReturnShape(Shape):
+    """charges: such as postage; refunded without goods, at the word of staff."""
+
+    lines = Portions(default=list)
+    charges = Portions(default=list)
+    reason = Text()
+
+    def validate(self, values: dict[str, Any]) -> dict[str, Any]:
+        if not values["lines"] and not values["charges"]:
+            raise serializers.ValidationError({"lines": ["Say which lines come back, or which charges."]}, "empty")
+        return values
+
+
+class ReceiveReturnShape(Shape):
+    """lines: what came, when it is not all that was announced."""
+
+    lines = Portions(required=False, min_length=1)
+
+
+class CloseReturnShape(Shape):
+    reason = Text()
+
+
+class RequestReturnView(CommandView):
+    serializer_class = RequestReturnShape
+    subject, asked_at = "return_id", "/api/queries/returns/"
+
+    def command(self, order_id: str, lines: list[Portion], charges: list[Portion], reason: str) -> RequestReturn:
+        order: Any = known(ORDER.category, order_id)
+        if not may_touch(self.request.user, order.customer_id):
+            raise NotFound
+        if charges and not is_staff(self.request.user):
+            raise PermissionDenied
+        return RequestReturn(
+            return_id=str(uuid7()),
+            order_id=order_id,
+            lines=tuple(lines),
+            charges=tuple(charges),
+            reason=reason,
+            requested_at=timezone.now(),
+        )
+
+
+class ReceiveReturnView(CommandView):
+    permission_classes = [Operations]
+    serializer_class = ReceiveReturnShape
+    subject, asked_at = "return_id", "/api/queries/returns/"
+
+    def command(self, return_id: str, lines: list[Portion] | None = None) -> ReceiveReturn:
+        waiting: Any = known(RETURN.category, return_id)
+        return ReceiveReturn(return_id, waiting.order_id, tuple(lines or ()), timezone.now())
+
+
+class CloseReturnView(CommandView):
+    permission_classes = [Operations]
+    serializer_class = CloseReturnShape
+    subject, asked_at = "return_id", "/api/queries/returns/"
+
+    def command(self, return_id: str, reason: str) -> CloseReturn:
+        waiting: Any = known(RETURN.category, return_id)
+        return CloseReturn(return_id, waiting.order_id, reason)

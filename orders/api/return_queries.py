@@ -1,0 +1,105 @@
+"""Customers see their own returns, staff everybody's; the books beside orders are for staff."""
+
+from typing import Any
+
+from django.db.models import QuerySet
+from rest_framework import serializers
+from rest_framework.exceptions import PermissionDenied
+
+from eventstore.api.queries import PageParameters, PagesView, RowView
+from eventstore.api.roles import Staff, is_staff, may_touch
+from eventstore.api.shapes import Answer, MoneyOf, Text
+from orders import models, queries
+
+
+class ReturnAnswer(Answer):
+    return_id = serializers.CharField()
+    order_id = serializers.CharField()
+    customer_id = serializers.CharField()
+    reference = serializers.CharField()
+    status = serializers.CharField()
+    reason = serializers.CharField()
+    lines = serializers.SerializerMethodField()
+    charges = serializers.SerializerMethodField()
+    refund = MoneyOf("refund")
+    refunded = MoneyOf("refunded")
+    requested_at = serializers.DateTimeField()
+    received_at = serializers.DateTimeField()
+
+    def get_lines(self, row: models.ReturnView) -> list[dict[str, Any]]:
+        return [_priced(line, row) for line in row.lines]
+
+    def get_charges(self, row: models.ReturnView) -> list[dict[str, Any]]:
+        return [_priced(charge, row) for charge in row.charges]
+
+
+class BookingAnswer(Answer):
+    booking_id = serializers.CharField()
+    kind = serializers.CharField()
+    customer_id = serializers.CharField()
+    reference = serializers.CharField()
+    reason = serializers.CharField()
+    lines = serializers.SerializerMethodField()
+    charges = serializers.SerializerMethodField()
+    has_no_sale = serializers.BooleanField()
+    amount = MoneyOf("amount")
+    booked_at = serializers.DateTimeField()
+
+    def get_lines(self, row: models.BookingView) -> list[dict[str, Any]]:
+        return [_priced(line, row) for line in row.lines]
+
+    def get_charges(self, row: models.BookingView) -> list[dict[str, Any]]:
+        return [_priced(charge, row) for charge in row.charges]
+
+
+class ReturnsParameters(PageParameters):
+    customer = Text(max_length=150, required=False)
+    order = Text(max_length=64, required=False)
+
+
+class BookingsParameters(PageParameters):
+    """exceptions: yes for the credits alone to which no sale was found."""
+
+    exceptions = serializers.ChoiceField(choices=["yes", "no"], default="no")
+
+
+class ReturnView(RowView):
+    serializer_class = ReturnAnswer
+    model = models.ReturnView
+
+    def may_see(self, row: models.ReturnView) -> bool:
+        return may_touch(self.request.user, row.customer_id)
+
+
+class ReturnsView(PagesView):
+    """The newest first, as their ids grow with time. Another customer's order has no returns that one may see."""
+
+    serializer_class = ReturnAnswer
+    parameters = ReturnsParameters
+    key, descending = "return_id", True
+
+    def rows(self, customer: str | None = None, order: str | None = None) -> QuerySet[models.ReturnView]:
+        if customer is not None and not may_touch(self.request.user, customer):
+            raise PermissionDenied
+        rows = self._of_customer(customer)
+        return rows if order is None else rows.filter(order_id=order)
+
+    def _of_customer(self, customer: str | None) -> QuerySet[models.ReturnView]:
+        if customer is None and is_staff(self.request.user):
+            return queries.list_returns()
+        return queries.list_customer_returns(customer or self.request.user.get_username())
+
+
+class BookingsView(PagesView):
+    permission_classes = [Staff]
+    serializer_class = BookingAnswer
+    parameters = BookingsParameters
+    key = "booking_id"
+
+    def rows(self, exceptions: str) -> QuerySet[models.BookingView]:
+        return queries.list_credits_without_sale() if exceptions == "yes" else queries.list_bookings()
+
+
+def _priced(line: dict[str, Any], row: models.ReturnView | models.BookingView) -> dict[str, Any]:
+    """A line as it is kept, its price said in full."""
+    return line | {"unit_price": {"amount": line["unit_price"], "currency": row.currency, "exponent": row.exponent}}

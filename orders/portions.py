@@ -1,0 +1,86 @@
+"""Which units of an order: how many are left to return, what of the announced has come, and what they are worth."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+from eventstore.aggregate import Refusal
+from eventstore.messages import replace
+
+from .events import Charge, OrderLine, Portion, ReturnedCharge, ReturnedLine
+
+
+class NotOnTheOrder(Refusal):
+    """The order has no line or charge of this number."""
+
+
+class MoreThanWasBought(Refusal):
+    """More units than were bought and have not been returned yet."""
+
+
+class MoreThanWasAnnounced(Refusal):
+    """More came than the return is about; it needs a return of its own."""
+
+
+def lines(bought: Sequence[OrderLine], back: Mapping[int, int], wanted: Sequence[Portion]) -> tuple[ReturnedLine, ...]:
+    """The units wanted, at the prices at which they were bought. back: units by number that some return has."""
+    _refuse_more_than_is_left(bought, back, wanted, kind="line")
+    return tuple(_line(bought[portion.number - 1], portion) for portion in wanted)
+
+
+def charges(
+    charged: Sequence[Charge], back: Mapping[int, int], wanted: Sequence[Portion]
+) -> tuple[ReturnedCharge, ...]:
+    _refuse_more_than_is_left(charged, back, wanted, kind="charge")
+    return tuple(_charge(charged[portion.number - 1], portion) for portion in wanted)
+
+
+def sort_out(
+    announced: Sequence[ReturnedLine], came: Iterable[Portion]
+) -> tuple[tuple[ReturnedLine, ...], tuple[Portion, ...]]:
+    """What came, at the prices announced, and what is missing."""
+    units = _units(came)
+    here, missing = [], []
+    for line in announced:
+        quantity = min(line.quantity, units[line.number])
+        units[line.number] -= quantity
+        if quantity:
+            here.append(replace(line, quantity=quantity))
+        if quantity < line.quantity:
+            missing.append(Portion(line.number, line.quantity - quantity))
+    if extra := +units:
+        raise MoreThanWasAnnounced(f"{extra.total()} more of line {min(extra)} than were announced.")
+    return tuple(here), tuple(missing)
+
+
+def of(parts: Iterable[ReturnedLine | ReturnedCharge]) -> tuple[Portion, ...]:
+    return tuple(Portion(part.number, part.quantity) for part in parts)
+
+
+def value(parts: Iterable[ReturnedLine | ReturnedCharge]) -> int:
+    return sum(part.quantity * part.unit_price for part in parts)
+
+
+def _refuse_more_than_is_left(
+    bought: Sequence[OrderLine | Charge], back: Mapping[int, int], wanted: Iterable[Portion], *, kind: str
+) -> None:
+    for number, quantity in _units(wanted).items():
+        if number > len(bought):
+            raise NotOnTheOrder(f"There is no {kind} {number} on the order.")
+        left = bought[number - 1].quantity - back.get(number, 0)
+        if quantity > left:
+            raise MoreThanWasBought(f"Of {kind} {number}, {left} can be returned, not {quantity}.")
+
+
+def _units(portions: Iterable[Portion]) -> Counter[int]:
+    units: Counter[int] = Counter()
+    for portion in portions:
+        units[portion.number] += portion.quantity
+    return units
+
+
+def _line(bought: OrderLine, portion: Portion) -> ReturnedLine:
+    return ReturnedLine(portion.number, bought.sku, portion.quantity, bought.unit_price)
+
+
+def _charge(charged: Charge, portion: Portion) -> ReturnedCharge:
+    return ReturnedCharge(portion.number, charged.code, portion.quantity, charged.unit_price)

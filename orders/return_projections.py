@@ -1,0 +1,106 @@
+"""Returns, and what is booked beside orders, folded from events."""
+
+from operator import attrgetter
+
+from eventstore.subscriptions import Projection, Row
+from payments.events import PartRefunded
+
+from .events import (
+    CreditIssued,
+    GoodsReturned,
+    LedgerAdjusted,
+    ReturnClosed,
+    ReturnCompleted,
+    ReturnRequested,
+)
+from .models import BookingView, ReturnView
+from .returning import return_of
+
+
+def return_requested(row: Row, event: ReturnRequested) -> Row:
+    return row | {
+        "order_id": event.order_id,
+        "customer_id": event.customer_id,
+        "reference": event.reference,
+        "status": "REQUESTED",
+        "reason": event.reason,
+        "lines": event.lines,
+        "charges": event.charges,
+        "refund": event.refund.amount,
+        "currency": event.refund.currency,
+        "exponent": event.refund.exponent,
+        "requested_at": event.requested_at,
+    }
+
+
+def goods_returned(row: Row, event: GoodsReturned) -> Row:
+    return row | {
+        "status": "RECEIVED",
+        "lines": event.lines,
+        "refund": event.refund.amount,
+        "received_at": event.received_at,
+    }
+
+
+def part_refunded(row: Row, event: PartRefunded) -> Row | None:
+    """A part that goes back for another reason is no return."""
+    return row | {"refunded": event.amount.amount} if row["order_id"] else None
+
+
+def return_completed(row: Row, event: ReturnCompleted) -> Row:
+    return row | {"status": "COMPLETED"}
+
+
+def return_closed(row: Row, event: ReturnClosed) -> Row:
+    return row | {"status": "CLOSED", "refund": 0, "reason": event.reason}
+
+
+def credit_issued(row: Row, event: CreditIssued) -> Row:
+    return row | {
+        "kind": "CREDIT",
+        "customer_id": event.customer_id,
+        "reference": event.reference,
+        "lines": event.lines,
+        "charges": event.charges,
+        "has_no_sale": bool(event.customer_id and event.lines),
+        "amount": -event.total.amount,
+        "currency": event.total.currency,
+        "exponent": event.total.exponent,
+        "booked_at": event.issued_at,
+    }
+
+
+def ledger_adjusted(row: Row, event: LedgerAdjusted) -> Row:
+    return row | {
+        "kind": "ADJUSTMENT",
+        "reference": event.reference,
+        "reason": event.reason,
+        "amount": event.amount.amount,
+        "currency": event.amount.currency,
+        "exponent": event.amount.exponent,
+        "booked_at": event.booked_at,
+    }
+
+
+RETURNS = Projection(
+    model=ReturnView,
+    category="return",
+    key=return_of,
+    evolve={
+        ReturnRequested: return_requested,
+        GoodsReturned: goods_returned,
+        PartRefunded: part_refunded,
+        ReturnCompleted: return_completed,
+        ReturnClosed: return_closed,
+    },
+)
+
+BOOKINGS = Projection(
+    model=BookingView,
+    category="booking",
+    key=attrgetter("booking_id"),
+    evolve={
+        CreditIssued: credit_issued,
+        LedgerAdjusted: ledger_adjusted,
+    },
+)
