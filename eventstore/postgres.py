@@ -19,21 +19,33 @@ def execute(statement: str, params: Sequence[Any] = (), *, using: str = DEFAULT_
     A plain psycopg cursor binds on the server, so a statement is planned once for each connection, where Django's
     own would be parsed and planned anew each time. Errors, query logging and the connection's health are Django's.
     """
-    database = connections[using]
-    database.close_if_health_check_failed()
-    database.ensure_connection()
-    raw: Any = psycopg.Cursor(database.connection)
-    # Django's own loader of times is written in Python; a batch holds thousands of them.
-    raw.adapters.register_loader("timestamptz", TimestamptzLoader)
-    wrap = database.make_debug_cursor if database.queries_logged else database.make_cursor
-    cursor = wrap(raw)
-    cursor.execute(statement, params)
-    return cursor
+    database = _ready(using)
+    return _executed(database, psycopg.Cursor(database.connection), statement, params)
 
 
 def rows(statement: str, params: Sequence[Any] = (), *, using: str = DEFAULT_DB_ALIAS) -> list[tuple[Any, ...]]:
-    with execute(statement, params, using=using) as cursor:
-        return list(cursor.fetchall())
+    """Run one statement and fetch all of its answer."""
+    database = _ready(using)
+    cursor: Any = psycopg.Cursor(database.connection)
+    # Django's own loader of times is written in Python; a batch holds thousands of them.
+    cursor.adapters.register_loader("timestamptz", TimestamptzLoader)
+    with _executed(database, cursor, statement, params) as answered:
+        return list(answered.fetchall())
+
+
+def _ready(using: str) -> Any:
+    # Looked up once: Django's `connection` does so for each attribute, which adds up to as much as the rest.
+    database = connections[using]
+    database.close_if_health_check_failed()
+    database.ensure_connection()
+    return database
+
+
+def _executed(database: Any, cursor: Any, statement: str, params: Sequence[Any]) -> Any:
+    wrap = database.make_debug_cursor if database.queries_logged else database.make_cursor
+    wrapped = wrap(cursor)
+    wrapped.execute(statement, params)
+    return wrapped
 
 
 def was_rolled_back(error: Exception) -> bool:

@@ -15,7 +15,7 @@ from uuid_utils.compat import uuid7
 
 from . import codec, context, registry
 from .messages import Command, Event, Message, Metadata, replace
-from .postgres import forget_if_lost, rows
+from .postgres import execute, forget_if_lost, rows
 
 logger = logging.getLogger(__name__)
 
@@ -357,12 +357,18 @@ def _written(statement: str, params: Sequence[str | None], *, repeatable: bool) 
 def _asked(statement: str, params: Sequence[str | None], *, repeatable: bool) -> tuple[Any, ...]:
     """An answer that is lost with its connection may have been a yes: said again, the same ids have the same answer."""
     try:
-        return rows(statement, params)[0]
+        return _answer(statement, params)
     except (OperationalError, InterfaceError):
         if not (repeatable and forget_if_lost()):
             raise
         logger.warning("the connection broke during an append, which is said again", exc_info=True)
-        return rows(statement, params)[0]
+        return _answer(statement, params)
+
+
+def _answer(statement: str, params: Sequence[str | None]) -> tuple[Any, ...]:
+    with execute(statement, params) as cursor:
+        answer: tuple[Any, ...] = cursor.fetchone()
+    return answer
 
 
 def _appended(
