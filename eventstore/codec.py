@@ -1,6 +1,5 @@
 """Messages to JSON and back, the one place that knows msgspec's ways."""
 
-import re
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
@@ -8,19 +7,12 @@ from uuid import UUID
 
 import msgspec
 
+from . import bounds
+from .bounds import Unstorable as Unstorable
 from .messages import Metadata
-
-MAX_BYTES = 1 << 20
-
-# PostgreSQL's jsonb cannot hold the character NUL; an escaped backslash before "u0000" is another thing.
-NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 encode_json = msgspec.json.Encoder().encode
 decode_json = msgspec.json.Decoder().decode
-
-
-class Unstorable(ValueError):
-    """A message that the log cannot hold: too large, or with characters that PostgreSQL refuses."""
 
 
 class Undecodable(ValueError):
@@ -28,15 +20,9 @@ class Undecodable(ValueError):
 
 
 def encode(message: msgspec.Struct) -> msgspec.Raw:
-    """The message as JSON. Raises Unstorable beyond MAX_BYTES, and for NUL and lone surrogates."""
-    try:
-        raw = encode_json(message)
-    except UnicodeEncodeError as error:
-        raise Unstorable(f"{type(message).__name__} holds a lone surrogate: {error}") from None
-    if len(raw) > MAX_BYTES:
-        raise Unstorable(f"{type(message).__name__} takes {len(raw)} bytes; the limit is {MAX_BYTES}.")
-    if rb"\u0000" in raw and NUL.search(raw):
-        raise Unstorable(f"{type(message).__name__} holds a NUL character.")
+    """The message as JSON. Raises Unstorable for what the log could not hold or give back."""
+    raw = bounds.encode(message, type(message).__name__)
+    bounds.check(message, raw)
     return msgspec.Raw(raw)
 
 

@@ -48,6 +48,11 @@ def answers_kept() -> timedelta:
     return timedelta(days=getattr(settings, "EVENTSTORE_ANSWERS_KEPT", 30))
 
 
+def max_message_bytes() -> int:
+    """How large a message may be as JSON. What is larger belongs into a file, and its name into the message."""
+    return int(getattr(settings, "EVENTSTORE_MAX_MESSAGE_BYTES", 1 << 20))
+
+
 def schemas() -> Path:
     """The folder of the published schemas; only manage.py schemas asks for it."""
     return Path(_required("EVENTSTORE_SCHEMAS"))

@@ -1,8 +1,9 @@
 """Messages are checked when they are made, and come back from JSON as they went in."""
 
+import math
 from datetime import UTC, datetime, timedelta, timezone
 from types import NoneType, UnionType
-from typing import Union, get_args, get_origin
+from typing import Any, Union, get_args, get_origin
 
 import msgspec
 import pytest
@@ -12,8 +13,9 @@ from uuid_utils.compat import uuid7
 
 from config import wiring
 from eventstore import codec, store
-from eventstore.codec import MAX_BYTES, Undecodable, Unstorable
-from eventstore.messages import INTERNAL, InvalidMessage, Metadata, replace
+from eventstore.bounds import MAX_DEPTH
+from eventstore.codec import Undecodable, Unstorable
+from eventstore.messages import INTERNAL, Event, InvalidMessage, Metadata, replace
 from eventstore.money import Money
 from inventory.commands import StockLine
 from orders.commands import Item, PlaceOrder
@@ -100,6 +102,22 @@ def _immutable(type_):
     return get_origin(type_) is None and type_ not in (list, dict, set)
 
 
+class Measured(Event, frozen=True):
+    value: float
+    elsewhere: dict[str, tuple[float, ...]] = {}
+
+
+class Nested(Event, frozen=True):
+    box: Any
+
+
+def nest(depth):
+    box = None
+    for _ in range(depth - 1):
+        box = [box]
+    return box
+
+
 ORDER = {
     "order_id": "o1",
     "customer_id": "c1",
@@ -169,11 +187,28 @@ class TestMaking:
 
 
 class TestEncoding:
-    def test_the_size_has_a_limit_that_is_itself_allowed(self):
+    @pytest.mark.parametrize("limit", [1 << 20, 1000])
+    def test_the_size_has_a_limit_that_is_itself_allowed(self, settings, limit):
+        if limit != 1 << 20:  # what it is where nothing is said
+            settings.EVENTSTORE_MAX_MESSAGE_BYTES = limit
         empty = len(bytes(codec.encode(Counted("a"))))
-        codec.encode(Counted("a", note="x" * (MAX_BYTES - empty)))
-        with pytest.raises(Unstorable, match=str(MAX_BYTES + 1)):
-            codec.encode(Counted("a", note="x" * (MAX_BYTES - empty + 1)))
+        codec.encode(Counted("a", note="x" * (limit - empty)))
+        with pytest.raises(Unstorable, match=f"{limit + 1} bytes; the limit is {limit}"):
+            codec.encode(Counted("a", note="x" * (limit - empty + 1)))
+
+    @pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
+    def test_a_float_that_is_no_number_is_refused_for_json_would_make_it_null(self, number):
+        codec.encode(Measured(1.5, {"here": (0.0,)}))
+        with pytest.raises(Unstorable, match="Measured holds"):
+            codec.encode(Measured(number))
+        with pytest.raises(Unstorable, match="Measured holds"):
+            codec.encode(Measured(1.5, {"here": (number,)}))
+
+    def test_nesting_has_a_limit_that_is_itself_allowed(self):
+        codec.encode(Nested(nest(MAX_DEPTH - 1)))
+        for depth in (MAX_DEPTH, 500, 100_000):
+            with pytest.raises(Unstorable, match=f"deeper than {MAX_DEPTH}"):
+                codec.encode(Nested(nest(depth)))
 
     @pytest.mark.parametrize("text", ["\x00", "a\x00b", "\\\x00", "\\\\\x00", "\x00\\u0000"])
     def test_nul_is_refused(self, text):
@@ -231,6 +266,13 @@ class TestThroughTheDatabase:
     def test_what_cannot_be_stored_stores_nothing(self, toys):
         with pytest.raises(Unstorable):
             store.append("counter-a", [Counted("a"), Counted("a", note="\x00")], expected=0)
+        assert list(store.read_log()) == []
+
+    @pytest.mark.parametrize("text", ["\x00", "\ud800"])
+    @pytest.mark.parametrize("field", ["actor", "trace", "command"])
+    def test_what_comes_with_an_event_is_bound_by_the_same_rules(self, toys, field, text):
+        with pytest.raises(Unstorable):
+            store.append("counter-a", [Counted("a")], expected=0, metadata=Metadata(uuid7(), **{field: text}))
         assert list(store.read_log()) == []
 
     def test_metadata_comes_back(self, toys):
