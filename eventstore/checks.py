@@ -4,15 +4,17 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
+from importlib.util import find_spec
 from typing import Any, get_type_hints
 
 import msgspec
 from django.core.checks import CheckMessage, Error, register
 
-from . import registry
+from . import registry, settings, store
 from .subscriptions import Commands, Effect, Projection, Publication, Saga
 
-TYPE_NAME = re.compile(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*")
+TYPE_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}\.[a-z][a-z0-9_]{0,62}")
+LANE_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}(\.[a-z][a-z0-9_]{0,62})?")
 
 
 @register()
@@ -26,6 +28,9 @@ def check_wiring(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
         *_functions_filed_under_another_message(),
         *_chains_with_a_hole(),
         *_sagas_without_a_status(),
+        *_categories_given_twice_or_of_another_form(),
+        *_lanes_of_another_form(),
+        *_nudges_without_celery(),
     ]
 
 
@@ -137,3 +142,26 @@ def _sagas_without_a_status() -> Iterator[Error]:
             field.name == "status" for field in msgspec.structs.fields(type(each.initial))
         ):
             yield Error(f"The state of the saga {name!r} has no field `status`.", id="eventstore.E010")
+
+
+def _categories_given_twice_or_of_another_form() -> Iterator[Error]:
+    categories = Counter(aggregate.category for aggregate in registry.wiring().AGGREGATES)
+    for category, count in categories.items():
+        if count > 1:
+            yield Error(f"The category {category!r} is that of {count} aggregates.", id="eventstore.E013")
+        if not store.CATEGORY.fullmatch(category):
+            yield Error(f"The category {category!r} is no word in lower case.", id="eventstore.E014")
+
+
+def _lanes_of_another_form() -> Iterator[Error]:
+    for name in registry.subscriptions():
+        if not LANE_NAME.fullmatch(name):
+            yield Error(f"The lane {name!r} is not called `context` or `context.what_it_does`.", id="eventstore.E015")
+
+
+def _nudges_without_celery() -> Iterator[Error]:
+    if settings.nudge() and find_spec("celery") is None:
+        yield Error(
+            "Workers are to be nudged through Celery, which is not installed: set EVENTSTORE_NUDGE = False.",
+            id="eventstore.E016",
+        )

@@ -44,8 +44,9 @@ class Event(models.Model):
             models.CheckConstraint(condition=models.Q(version__gte=1), name="eventstore_versions_begin_at_one"),
         ]
         indexes = [
-            models.Index(fields=["correlation_id"], name="eventstore_event_correlation"),
+            models.Index(fields=["correlation_id", "position"], name="eventstore_event_correlation"),
             models.Index(fields=["type", "position"], name="eventstore_event_type"),
+            models.Index(Category("stream"), "position", name="eventstore_event_category"),
             # Which streams have grown long enough for a snapshot; nearly free, for nearly no event is in it.
             models.Index(
                 fields=["position"],

@@ -3,7 +3,7 @@
 import logging
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -13,7 +13,7 @@ import psycopg
 from django.db import DatabaseError, IntegrityError, InterfaceError, OperationalError
 from uuid_utils.compat import uuid7
 
-from . import codec, context, registry
+from . import bounds, codec, context, registry
 from .messages import Command, Event, Message, Metadata, replace
 from .postgres import execute, forget_if_lost, rows
 
@@ -33,9 +33,11 @@ FENCE = "SELECT eventstore_fence()"
 _announced: set[str] = set()
 
 # Well below what an index entry may hold, and nothing that a log line or a URL would trip over.
-STREAM_NAME = re.compile(r"[a-z][a-z0-9_]*-[^\x00-\x1f\x7f\ud800-\udfff]{1,200}")
+CATEGORY = re.compile(r"[a-z][a-z0-9_]{0,62}")
+STREAM_NAME = re.compile(CATEGORY.pattern + r"-[^\x00-\x1f\x7f\ud800-\udfff]{1,200}")
 
 LAST_VERSION = 2**31 - 1
+NUMERIC_VALUE_OUT_OF_RANGE = "22003"
 PAGE = 1000
 
 COLUMNS = """
@@ -94,11 +96,21 @@ READ_LOG_OF_TYPES = f"""
     ORDER BY position
     LIMIT %s
 """
+# Compared as pairs, for which only the index of categories has the order: else a plan made for categories in general
+# would walk along the whole log in search of a rare one.
+READ_CATEGORY = f"""
+    SELECT {COLUMNS}
+    FROM eventstore_event
+    WHERE (split_part(stream, '-', 1), position) > (%s, %s) AND (split_part(stream, '-', 1), position) <= (%s, %s)
+    ORDER BY split_part(stream, '-', 1), position
+    LIMIT %s
+"""
 READ_CORRELATED = f"""
     SELECT {COLUMNS}
     FROM eventstore_event
-    WHERE correlation_id = %s
+    WHERE correlation_id = %s AND position > %s
     ORDER BY position
+    LIMIT %s
 """
 
 
@@ -115,7 +127,15 @@ class EventIdTaken(Exception):
 
 
 class InvalidStreamName(ValueError):
-    """A stream is called `category-identity`: a word in lower case, and up to 200 printable characters."""
+    """A stream is called `category-identity`: a word of up to 63 letters in lower case, and up to 200 characters."""
+
+    def __init__(self, stream: str) -> None:
+        super().__init__(f"{stream[:300]!r} is no name for a stream: `category-identity`, with no control characters.")
+        self.stream = stream
+
+
+class StreamFull(Exception):
+    """A stream has no versions left: it ends at LAST_VERSION."""
 
 
 class NewEvent(msgspec.Struct, frozen=True):
@@ -170,7 +190,7 @@ def append(
     """Append to one stream. expected: an exact version, NO_STREAM, STREAM_EXISTS or ANY.
 
     With the same ids and expectation again, nothing is written and the first answer comes back.
-    Raises WrongExpectedVersion, EventIdTaken, codec.Unstorable.
+    Raises WrongExpectedVersion, EventIdTaken, InvalidStreamName, StreamFull, codec.Unstorable, registry.UnknownType.
     """
     return append_all({stream: (expected, events)}, metadata=metadata, ids=ids)
 
@@ -202,8 +222,9 @@ def new_events(
     continues: bool = False,
 ) -> list[NewEvent]:
     """Envelopes for one stream. continues: an earlier part of the same write carries the expectation already."""
-    if not STREAM_NAME.fullmatch(stream):
-        raise InvalidStreamName(f"{stream!r} is no name for a stream.")
+    _check_name(stream)
+    if expected + len(events) > LAST_VERSION:
+        raise StreamFull(f"{stream} cannot have a version after {LAST_VERSION}.")
     notes = {
         name: value
         for name, value in (("actor", metadata.actor), ("trace", metadata.trace), ("command", metadata.command))
@@ -230,6 +251,7 @@ def owed(command: Command, *, metadata: Metadata) -> Owed:
     """A command on its way to its context's lane; the stream it is about keeps its order there."""
     name = registry.name_of(command)
     stream = registry.decision_for(command).streams(command)[0]
+    _check_name(stream)
     return Owed(
         registry.topic_of(command), stream, name, uuid7(), codec.encode(command), replace(metadata, command=name)
     )
@@ -271,7 +293,11 @@ def take_announced() -> set[str]:
 def read_stream(
     stream: str, *, from_version: int = 1, to_version: int = LAST_VERSION, until: datetime | None = None
 ) -> Iterator[Message]:
-    """The stream's events in order, in pages, so that memory stays flat. until: recorded at that time or before."""
+    """The stream's events in order, in pages, so that memory stays flat.
+
+    until: up to the first event that was recorded later than that. Times follow the server's clock, which may be set
+    back; what comes is the beginning of the stream all the same, with no hole in it, and so a state that it was in.
+    """
     while page := rows(READ_FORWARDS, [stream, from_version, to_version, PAGE]):
         for message in map(recorded, page):
             if until is not None and message.recorded_at > until:
@@ -309,21 +335,23 @@ def read_about(streams: Mapping[str, int], *, strays: Sequence[str], naming: str
 def read_log(*, after: int = 0, until: int | None = None, types: Sequence[str] = ()) -> Iterator[Message]:
     """The whole log, or the given stored types, in global order up to the fence, in pages."""
     until = fence() if until is None else until
-    while True:
-        page = (
-            rows(READ_LOG_OF_TYPES, [after, until, list(types), PAGE])
-            if types
-            else rows(READ_LOG, [after, until, PAGE])
-        )
-        if not page:
-            return
-        yield from map(recorded, page)
-        after = page[-1][0]
+    if types:
+        return _in_order(after, lambda last: rows(READ_LOG_OF_TYPES, [last, until, list(types), PAGE]))
+    return _in_order(after, lambda last: rows(READ_LOG, [last, until, PAGE]))
 
 
-def read_correlated(correlation_id: UUID) -> list[Message]:
-    """All that belongs to one business transaction, in global order."""
-    return [recorded(row) for row in rows(READ_CORRELATED, [correlation_id])]
+def read_category(category: str, *, after: int = 0, until: int | None = None) -> Iterator[Message]:
+    """All streams of one category, whatever the types of their events, in global order up to the fence, in pages."""
+    until = fence() if until is None else until
+    return _in_order(after, lambda last: rows(READ_CATEGORY, [category, last, category, until, PAGE]))
+
+
+def read_correlated(correlation_id: UUID, *, after: int = 0) -> Iterator[Message]:
+    """All that belongs to one business transaction, in global order, in pages.
+
+    Not held back by the fence: this is for looking at what has happened so far, and it may not be over yet.
+    """
+    return _in_order(after, lambda last: rows(READ_CORRELATED, [correlation_id, last, PAGE]))
 
 
 def fence() -> int:
@@ -343,6 +371,17 @@ def recorded(row: tuple[Any, ...]) -> Message:
         metadata=codec.metadata(correlation_id, causation_id, notes),
         recorded_at=at,
     )
+
+
+def _in_order(after: int, page_after: Callable[[int], list[tuple[Any, ...]]]) -> Iterator[Message]:
+    while page := page_after(after):
+        yield from map(recorded, page)
+        after = page[-1][0]
+
+
+def _check_name(stream: str) -> None:
+    if not STREAM_NAME.fullmatch(stream):
+        raise InvalidStreamName(stream)
 
 
 def _written(statement: str, params: Sequence[str | None], *, repeatable: bool) -> tuple[Any, ...]:
@@ -382,13 +421,16 @@ def _appended(
 
 
 def _json(items: Sequence[msgspec.Struct]) -> str | None:
-    return codec.encode_json(items).decode() if items else None
+    return bounds.encode(items, "An append").decode() if items else None
 
 
 def _named(error: DatabaseError) -> Exception | None:
     cause = error.__cause__
-    if isinstance(cause, psycopg.Error) and cause.sqlstate == "ES001":
+    state = cause.sqlstate if isinstance(cause, psycopg.Error) else None
+    if isinstance(cause, psycopg.Error) and state == "ES001":
         return WrongExpectedVersion(**codec.decode_json(cause.diag.message_detail or "{}"))
+    if state == NUMERIC_VALUE_OUT_OF_RANGE:
+        return StreamFull(f"A stream cannot have a version after {LAST_VERSION}.")
     if isinstance(error, IntegrityError) and "eventstore_event_id" in str(error):
         return EventIdTaken(str(error))
     return None

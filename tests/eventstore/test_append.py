@@ -2,6 +2,7 @@
 
 import threading
 import time
+from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -9,10 +10,21 @@ from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 from uuid_utils.compat import uuid7
 
-from eventstore import context, store
+from eventstore import aggregate, bounds, bus, codec, context, messages, registry, store
 from eventstore.messages import Metadata
 from eventstore.models import Event, OutboxMessage
-from eventstore.store import ANY, NO_STREAM, STREAM_EXISTS, EventIdTaken, WrongExpectedVersion, append, append_all
+from eventstore.store import (
+    ANY,
+    LAST_VERSION,
+    NO_STREAM,
+    STREAM_EXISTS,
+    EventIdTaken,
+    InvalidStreamName,
+    StreamFull,
+    WrongExpectedVersion,
+    append,
+    append_all,
+)
 
 from .concurrently import in_thread, until_waiting
 from .toy import Count, Counted
@@ -93,6 +105,48 @@ class TestVersions:
         assert stored("counter-a") == [(1, 1)]
 
 
+class TestNames:
+    @pytest.mark.parametrize(
+        "stream",
+        ["", "counter", "counter-", "-a", "Counter-a", "1counter-a", "a b-c"]
+        + ["counter-\x00", "counter-\n", "counter-\ud800", "counter-" + "x" * 201, "c" * 64 + "-a"],
+    )
+    @pytest.mark.parametrize("expected", [NO_STREAM, ANY])
+    def test_what_is_no_name_for_a_stream_is_refused(self, stream, expected):
+        with pytest.raises(InvalidStreamName) as refused:
+            append(stream, counts(1), expected=expected)
+        assert refused.value.stream == stream
+
+    @pytest.mark.parametrize("stream", ["counter-" + "\U0001f600" * 200, "c" * 63 + "-a", "counter-a-b", "counter- "])
+    def test_the_longest_and_the_oddest_that_are_allowed_can_be_read(self, stream):
+        append(stream, counts(1), expected=NO_STREAM)
+        assert stored(stream) == [(1, 1)]
+
+    def test_a_command_about_a_stream_of_no_such_name_is_not_owed(self):
+        with pytest.raises(InvalidStreamName):
+            bus.owe([Count("x" * 201)])
+        assert OutboxMessage.objects.count() == 0
+
+
+class TestTheLastVersion:
+    @pytest.fixture
+    def long_stream(self):
+        append("counter-a", counts(1), expected=NO_STREAM)
+        with connection.cursor() as cursor:
+            cursor.execute(LONG, [LAST_VERSION - 1])
+
+    def test_a_stream_has_versions_up_to_the_last_one(self, long_stream):
+        appended = append("counter-a", counts(1), expected=LAST_VERSION - 1)
+        assert appended.versions == {"counter-a": LAST_VERSION}
+        assert [message.version for message in store.read_backwards("counter-a")][0] == LAST_VERSION
+
+    @pytest.mark.parametrize("expected", [LAST_VERSION - 1, ANY, STREAM_EXISTS])
+    def test_and_none_after_it(self, long_stream, expected):
+        with pytest.raises(StreamFull):
+            append("counter-a", counts(1, 2), expected=expected)
+        assert Event.objects.count() == 2
+
+
 class TestSeveralStreams:
     def test_all_are_written_with_their_own_versions(self):
         append("counter-b", counts(1, of="b"), expected=NO_STREAM)
@@ -128,23 +182,45 @@ class TestSeveralStreams:
 
 
 class TestRepeats:
-    @pytest.mark.parametrize("expected", [NO_STREAM, ANY])
+    @pytest.fixture(params=[NO_STREAM, 1, STREAM_EXISTS, ANY], ids=["no stream", "exact", "exists", "any"])
+    def expected(self, request):
+        """Every form of expectation, with the stream as it must be for it to hold."""
+        if request.param in (1, STREAM_EXISTS):
+            append("counter-a", counts(0), expected=NO_STREAM)
+        return request.param
+
     def test_the_same_ids_again_write_nothing_and_give_the_first_answer(self, expected):
         once = ids(2)
         first = append("counter-a", counts(1, 2), expected=expected, ids=once)
-        again = append("counter-a", counts(1, 2), expected=expected, ids=once)
+        before = Event.objects.count(), OutboxMessage.objects.count()
 
-        assert again == first
-        assert Event.objects.count() == OutboxMessage.objects.count() == 2
+        assert append("counter-a", counts(1, 2), expected=expected, ids=once) == first
+        assert (Event.objects.count(), OutboxMessage.objects.count()) == before
 
-    @pytest.mark.parametrize("expected", [NO_STREAM, ANY])
     def test_a_repeat_succeeds_also_when_others_have_gone_on(self, expected):
         once = ids(2)
         first = append("counter-a", counts(1, 2), expected=expected, ids=once)
-        append("counter-a", counts(3), expected=2)
+        append("counter-a", counts(3), expected=first.versions["counter-a"])
 
         assert append("counter-a", counts(1, 2), expected=expected, ids=once) == first
-        assert stored("counter-a") == [(1, 1), (2, 2), (3, 3)]
+        assert [amount for _, amount in stored("counter-a")][-3:] == [1, 2, 3]
+
+    @pytest.mark.parametrize("known", ["first", "last"])
+    def test_a_repeat_of_which_only_a_part_is_there_is_refused_whole(self, expected, known):
+        once = ids(2)
+        append("counter-a", counts(1), expected=expected, ids=once[:1] if known == "first" else once[1:])
+        before = stored("counter-a")
+
+        with pytest.raises((WrongExpectedVersion, EventIdTaken)):
+            append("counter-a", counts(1, 2), expected=expected, ids=once)
+
+        assert stored("counter-a") == before
+
+    def test_the_same_id_twice_in_one_append_is_refused(self, expected):
+        before = stored("counter-a")
+        with pytest.raises(EventIdTaken):
+            append("counter-a", counts(1, 2), expected=expected, ids=ids(1) * 2)
+        assert stored("counter-a") == before
 
     def test_a_repeat_over_several_streams_writes_nothing(self):
         once = ids(2)
@@ -353,3 +429,26 @@ def persist(stream, stop):
         except WrongExpectedVersion:
             pass
     return won
+
+
+# As after two thousand million appends: the newest event of the stream has nearly the last version that there is.
+LONG = """
+    INSERT INTO eventstore_event (
+        position, id, stream, version, type, schema_version, data, correlation_id, causation_id, metadata
+    )
+    SELECT nextval('eventstore_position'), gen_random_uuid(), stream, %s, type, schema_version,
+           data, correlation_id, causation_id, metadata
+    FROM eventstore_event
+"""
+
+
+def test_the_guide_names_every_exception_of_the_store():
+    modules = (aggregate, bounds, codec, messages, registry, store)
+    raised = {
+        f"{module.__name__.removeprefix('eventstore.')}.{name}"
+        for module in modules
+        for name, each in vars(module).items()
+        if isinstance(each, type) and issubclass(each, Exception) and each.__module__ == module.__name__
+    }
+    guide = (Path(__file__).parents[2] / "docs/guide/extend.md").read_text()
+    assert {name for name in raised if f"| `{name}` |" not in guide} == set()

@@ -90,6 +90,12 @@ def test_nor_has_the_toys(wire):
         ("E008", {"UPCASTERS": [{"toy.counted": {2: dict}}]}),
         ("E009", {"UPCASTERS": [{"toy.unknown": {1: dict}}]}),
         ("E012", {"SUBSCRIPTIONS": {"toy": Commands(), "toy.r": ROUND._replace(upcasters={1: dict, 3: dict})}}),
+        ("E011", {"EVENTS": [EVENTS[0] | {"toy.Unnamed": Unnamed}]}),
+        ("E011", {"EVENTS": [EVENTS[0] | {f"toy.{'x' * 64}": Unnamed}]}),
+        ("E013", {"AGGREGATES": [COUNTER, COUNTER._replace(decide={})]}),
+        ("E014", {"AGGREGATES": [COUNTER._replace(category="Counter")]}),
+        ("E014", {"AGGREGATES": [COUNTER._replace(category="counter-of")]}),
+        ("E015", {"SUBSCRIPTIONS": {"toy": Commands(), "toy tallies": TALLIES}}),
         ("E010", {"SUBSCRIPTIONS": {"toy": Commands(), "toy.r": ROUND._replace(initial=Stateless())}}),
     ],
 )

@@ -101,7 +101,7 @@ class TestOneCommand:
         with context.bound(Metadata(uuid7(), actor="ada")) as bound:
             bus.dispatch(Count("a"))
             bus.dispatch(Count("b"))
-        assert len(store.read_correlated(bound.correlation_id)) == 2
+        assert len(list(store.read_correlated(bound.correlation_id))) == 2
         assert context.current() != bound
 
     def test_commands_of_nobodys_are_business_transactions_of_their_own(self):

@@ -56,7 +56,7 @@ def test_every_event_of_an_order_is_of_its_business_transaction_and_names_an_ear
 
     events = events_of_the_order()
     assert len(events) >= 4
-    assert store.read_correlated(asked.correlation_id) == events
+    assert list(store.read_correlated(asked.correlation_id)) == events
     first, *later = events
     assert first.metadata == Metadata(asked.correlation_id, None, "ada", "00-trace", "orders.place_order")
     seen = {first.id}

@@ -1,19 +1,23 @@
 """Reading a stream from either end, and the log by position, type and correlation."""
 
+import re
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 
 import pytest
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
+from psycopg import sql
 from uuid_utils.compat import uuid7
 
 from eventstore import store
 from eventstore.codec import Undecodable
 from eventstore.messages import Metadata
+from eventstore.models import Event
 from eventstore.registry import UnknownType
 from eventstore.store import ANY, NO_STREAM, append
 
-from .toy import Closed, Counted
+from .toy import COUNTER, Closed, Counted
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("toys")]
 
@@ -46,6 +50,15 @@ class TestAStream:
         third = list(store.read_stream("counter-a"))[2]
         assert versions(store.read_stream("counter-a", until=third.recorded_at)) == [1, 2, 3]
         assert versions(store.read_stream("counter-a", from_version=2, until=third.recorded_at)) == [2, 3]
+
+    def test_up_to_a_time_it_is_the_beginning_of_the_stream_also_where_the_clock_was_set_back(self):
+        noon = datetime(2026, 1, 1, 12, tzinfo=UTC)
+        for seconds in (0, 2, 10, 4, 12):
+            fill(1)
+            set_clock(noon + timedelta(seconds=seconds))
+        for until, expected in ((1, [1]), (2, [1, 2]), (5, [1, 2]), (10, [1, 2, 3, 4]), (12, [1, 2, 3, 4, 5])):
+            found = store.read_stream("counter-a", until=noon + timedelta(seconds=until))
+            assert versions(found) == expected
 
     def test_backwards_from_the_end_or_from_a_version(self):
         fill(5)
@@ -130,9 +143,59 @@ class TestTheLog:
         fill(1, "b")
         append("counter-a", [Closed("a")], expected=1, metadata=Metadata(correlation_id))
 
-        found = store.read_correlated(correlation_id)
+        found = list(store.read_correlated(correlation_id))
         assert [type(message.body) for message in found] == [Counted, Closed]
-        assert store.read_correlated(uuid7()) == []
+        assert list(store.read_correlated(correlation_id, after=found[0].position)) == found[1:]
+        assert list(store.read_correlated(uuid7())) == []
+
+    def test_a_long_business_transaction_is_read_in_pages(self, small_pages):
+        metadata = Metadata(uuid7())
+        for name in "abc":
+            append(f"counter-{name}", [Counted(name)] * 5, expected=ANY, metadata=metadata)
+            fill(2, name)
+        found = store.read_correlated(metadata.correlation_id)
+        assert [message.stream[-1] for message in found] == ["a"] * 5 + ["b"] * 5 + ["c"] * 5
+
+
+class TestACategory:
+    def test_all_its_streams_are_in_global_order_and_no_others(self, small_pages):
+        for name in "abab":
+            fill(2, name)
+            append("other-a", [Counted("a")], expected=ANY)
+            append("counter_x-a", [Counted("a")], expected=ANY)
+        found = list(store.read_category("counter"))
+        assert [message.stream for message in found] == [f"counter-{name}" for name in "aabbaabb"]
+        assert len(list(store.read_category("other"))) == 4
+        assert list(store.read_category("count")) == []
+
+    def test_between_two_positions_the_first_excluded(self, small_pages):
+        fill(10)
+        positions = [message.position for message in store.read_log()]
+        some = store.read_category("counter", after=positions[1], until=positions[8])
+        assert [message.position for message in some] == positions[2:9]
+
+    def test_an_event_that_its_aggregate_does_not_evolve_on_belongs_to_it_all_the_same(self, wire):
+        fill(1)
+        append("counter-a", [Closed("a")], expected=1)
+        wire(AGGREGATES=[COUNTER._replace(evolve={Counted: COUNTER.evolve[Counted]})])
+        assert [type(message.body) for message in store.read_category("counter")] == [Counted, Closed]
+
+    def test_only_up_to_the_fence(self, another):
+        fill(1)
+        slow = another()
+        slow.execute("BEGIN")
+        slow.execute(RAW_APPEND, {"stream": "counter-slow"})
+        fill(1, "b")
+
+        assert [message.stream for message in store.read_category("counter")] == ["counter-a"]
+        slow.execute("COMMIT")
+        assert len(list(store.read_category("counter"))) == 3
+
+    def test_who_wants_the_first_events_only_reads_one_page(self, small_pages):
+        fill(9)
+        with CaptureQueriesContext(connection) as queries:
+            assert versions(islice(store.read_category("counter", until=10**9), 3)) == [1, 2, 3]
+        assert len(queries) == 1
 
 
 class TestWhatCannotBeRead:
@@ -153,6 +216,86 @@ class TestWhatCannotBeRead:
                 list(store.read_stream("counter-a"))
             transaction.set_rollback(True)
 
+
+class TestALargeLog:
+    """However much there is, a page is found by an index, and what is not asked for is not read."""
+
+    EVENTS = 50_000
+
+    @pytest.fixture
+    def large(self):
+        """Three categories, one of them rare; two types, one of them rare; business transactions of 50 events."""
+        with connection.cursor() as cursor:
+            cursor.execute(LARGE, [self.EVENTS])
+            cursor.execute("ANALYZE eventstore_event")
+
+    @pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
+    def test_every_read_is_backed_by_an_index(self, large, mode):
+        last = self.EVENTS
+        somewhere = Event.objects.get(position=self.EVENTS // 2).correlation_id
+        statements = {
+            "forwards": (store.READ_FORWARDS, ["many-7", 1, store.LAST_VERSION, store.PAGE]),
+            "backwards": (store.READ_BACKWARDS, ["many-7", store.LAST_VERSION, store.PAGE]),
+            "newer": (store.READ_NEWER, [["many-7", "few-3"], [0, 0]]),
+            "log": (store.READ_LOG, [0, last, store.PAGE]),
+            "log from the middle": (store.READ_LOG, [self.EVENTS // 2, last, store.PAGE]),
+            "common type": (store.READ_LOG_OF_TYPES, [0, last, ["toy.counted"], store.PAGE]),
+            "rare type": (store.READ_LOG_OF_TYPES, [0, last, ["toy.closed"], store.PAGE]),
+            "common category": (store.READ_CATEGORY, ["many", 0, "many", last, store.PAGE]),
+            "rare category": (store.READ_CATEGORY, ["few", 0, "few", last, store.PAGE]),
+            "correlation": (store.READ_CORRELATED, [somewhere, 0, store.PAGE]),
+        }
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(f"SET LOCAL plan_cache_mode = {mode}")
+            for name, (statement, parameters) in statements.items():
+                plan = explained(cursor, statement, parameters)
+                assert "Seq Scan" not in plan, f"{name}:\n{plan}"
+                # Of types, the planner may walk along the log instead: once over it, however many pages come of it.
+                assert rows_touched(plan) <= (self.EVENTS if name == "rare type" else 3 * store.PAGE), (
+                    f"{name}:\n{plan}"
+                )
+
+
+def explained(cursor, statement, parameters):
+    """The plan as it ran, prepared as the engine prepares it."""
+    for number in range(statement.count("%s"), 0, -1):
+        head, _, tail = statement.rpartition("%s")
+        statement = f"{head}${number}{tail}"
+    literals = [sql.Literal(each).as_string(connection.connection) for each in parameters]
+    types = ", ".join(["unknown"] * len(parameters))
+    cursor.execute(f"PREPARE asked ({types}) AS {statement}")
+    cursor.execute(f"EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) EXECUTE asked ({', '.join(literals)})")
+    plan = "\n".join(line for (line,) in cursor.fetchall())
+    cursor.execute("DEALLOCATE asked")
+    return plan
+
+
+def rows_touched(plan):
+    """What the scans of tables and indexes returned, and what their filters threw away."""
+    scanned = [line for line in plan.splitlines() if "Scan" in line or "Rows Removed" in line]
+    return sum(int(float(number)) for line in scanned for number in re.findall(r"(?:rows=|Filter: )([\d.]+)", line))
+
+
+def set_clock(at):
+    """Of the newest event: as if the server's clock had stood there when it was recorded."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        # As a replica would: the log's own guard is not asked.
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        Event.objects.filter(position=Event.objects.latest("position").position).update(recorded_at=at)
+
+
+LARGE = """
+    INSERT INTO eventstore_event (
+        position, id, stream, version, type, schema_version, data, correlation_id, causation_id, metadata
+    )
+    SELECT n, gen_random_uuid(),
+           CASE WHEN n %% 500 = 0 THEN 'few-' || n %% 7
+                WHEN n %% 3 = 0 THEN 'some-' || n %% 100
+                ELSE 'many-' || n %% 1000 END,
+           n, CASE WHEN n %% 100 = 0 THEN 'toy.closed' ELSE 'toy.counted' END, 1,
+           '{"counter_id": "a"}', md5((n / 50)::text)::uuid, NULL, '{}'
+    FROM generate_series(1, %s) AS n
+"""
 
 RAW_APPEND = """
     SELECT eventstore_append(jsonb_build_array(jsonb_build_object(
