@@ -18,10 +18,10 @@ from rest_framework.response import Response
 from eventstore import answers, context
 from eventstore.aggregate import Refusal
 from eventstore.api.faults import Fault, Malformed, inside
+from eventstore.bounds import Unstorable
 from eventstore.bus import Stale
-from eventstore.codec import Unstorable
 from eventstore.messages import InvalidMessage
-from eventstore.store import WrongExpectedVersion
+from eventstore.store import InvalidStreamName, WrongExpectedVersion
 
 logger = logging.getLogger(__name__)
 
@@ -100,7 +100,7 @@ def _problem(error: Exception) -> Problem | None:
             return Problem(409, name, f"{inspect.getdoc(error)}", headers={"Retry-After": "1"})
         case answers.KeyReused():
             return Problem(422, name, f"{inspect.getdoc(error)}")
-        case InvalidMessage() | Unstorable():
+        case InvalidMessage() | InvalidStreamName() | Unstorable():
             return Problem(400, name, str(error), (Fault("#", str(error), "invalid"),))
         case Http404():
             return _problem(exceptions.NotFound())

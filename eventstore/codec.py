@@ -8,7 +8,6 @@ from uuid import UUID
 import msgspec
 
 from . import bounds
-from .bounds import Unstorable as Unstorable
 from .messages import Metadata
 
 encode_json = msgspec.json.Encoder().encode
@@ -20,7 +19,7 @@ class Undecodable(ValueError):
 
 
 def encode(message: msgspec.Struct) -> msgspec.Raw:
-    """The message as JSON. Raises Unstorable for what the log could not hold or give back."""
+    """The message as JSON. Raises bounds.Unstorable for what the log could not hold or give back."""
     raw = bounds.encode(message, type(message).__name__)
     bounds.check(message, raw)
     return msgspec.Raw(raw)

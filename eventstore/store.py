@@ -190,7 +190,7 @@ def append(
     """Append to one stream. expected: an exact version, NO_STREAM, STREAM_EXISTS or ANY.
 
     With the same ids and expectation again, nothing is written and the first answer comes back.
-    Raises WrongExpectedVersion, EventIdTaken, InvalidStreamName, StreamFull, codec.Unstorable, registry.UnknownType.
+    Raises WrongExpectedVersion, EventIdTaken, InvalidStreamName, StreamFull, bounds.Unstorable, registry.UnknownType.
     """
     return append_all({stream: (expected, events)}, metadata=metadata, ids=ids)
 

@@ -26,7 +26,7 @@ from uuid_utils.compat import uuid7
 
 from eventstore import bus, states
 from eventstore.aggregate import Refusal, stream_name
-from eventstore.codec import Unstorable
+from eventstore.bounds import Unstorable
 from eventstore.deciding import Request
 from eventstore.messages import Command, Metadata
 

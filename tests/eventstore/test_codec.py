@@ -13,8 +13,8 @@ from uuid_utils.compat import uuid7
 
 from config import wiring
 from eventstore import codec, store
-from eventstore.bounds import MAX_DEPTH
-from eventstore.codec import Undecodable, Unstorable
+from eventstore.bounds import MAX_DEPTH, Unstorable
+from eventstore.codec import Undecodable
 from eventstore.messages import INTERNAL, Event, InvalidMessage, Metadata, replace
 from eventstore.money import Money
 from inventory.commands import StockLine

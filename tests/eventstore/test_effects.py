@@ -3,6 +3,7 @@
 import threading
 from collections import defaultdict
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from django.db import connection, transaction
@@ -15,7 +16,7 @@ from eventstore.subscriptions import Commands, Effect, NotYet
 from eventstore.testing import drain
 
 from .concurrently import in_thread, until
-from .toy import EVENTS, TALLIES, Close, Counted, Tally
+from .toy import EVENTS, TALLIES, Close, Count, Counted, Tally
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("toys")]
 
@@ -145,16 +146,19 @@ class TestACall:
         assert Parked.objects.get().status == "dead"
         assert len(provider.calls["a"]) == 2
 
-    @pytest.mark.parametrize("name", ["nul \x00", "surrogate \ud800"])
-    def test_an_answer_that_cannot_be_stored_is_a_failure_of_its_own_call_only(self, toys, name):
+    @pytest.mark.parametrize("text", ["nul \x00", "surrogate \ud800"])
+    @pytest.mark.parametrize(
+        ("command", "error"), [(Close, "InvalidStreamName"), (partial(Count, "a", 1), "Unstorable")], ids=["id", "note"]
+    )
+    def test_an_answer_that_cannot_be_stored_is_a_failure_of_its_own_call_only(self, toys, text, command, error):
         def answer(event, key):
-            return Close(name if event.counter_id == "a" else event.counter_id)
+            return command(text) if event.counter_id == "a" else Close(event.counter_id)
 
         toys({LANE: Effect(perform={Counted: answer})})
         count("a")
         count("b")
         drain()
-        assert Parked.objects.get().error.startswith("Unstorable")
+        assert Parked.objects.get().error.startswith(error)
         assert answers() == ["counter-b"]
 
     def test_an_answer_that_is_no_command_is_a_failure_too(self, toys):
