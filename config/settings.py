@@ -5,6 +5,8 @@ from pathlib import Path
 
 import environ
 
+from eventstore import recommended
+
 env = environ.Env()
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -40,7 +42,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "config.correlation.CorrelationMiddleware",
+    "eventstore.correlation.CorrelationMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -76,20 +78,13 @@ DATABASES["default"] |= {
     "CONN_MAX_AGE": None,
     "CONN_HEALTH_CHECKS": True,
     "ATOMIC_REQUESTS": False,
-    "OPTIONS": {
-        # The engine's statements are planned once; 'None' for a transaction pooler that cannot keep them.
-        "prepare_threshold": env.int("DATABASE_PREPARE_THRESHOLD", default=2) or None,
-        # Whoever appended holds the fence until it commits: one that stops in the middle is cut off.
-        "options": " ".join(
-            f"-c {name}={env.str(variable, default=default)}"
-            for name, variable, default in (
-                ("idle_in_transaction_session_timeout", "DATABASE_IDLE_IN_TRANSACTION_TIMEOUT", "10s"),
-                ("lock_timeout", "DATABASE_LOCK_TIMEOUT", "10s"),
-                # Our statements are short and run thousands of times: compiling one costs more than it ever saves.
-                ("jit", "DATABASE_JIT", "off"),
-            )
-        ),
-    },
+    "OPTIONS": recommended.connection(
+        # 0 for a transaction pooler that cannot keep them.
+        prepare_threshold=env.int("DATABASE_PREPARE_THRESHOLD", default=2) or None,
+        idle_in_transaction=env.str("DATABASE_IDLE_IN_TRANSACTION_TIMEOUT", default="10s"),
+        lock_timeout=env.str("DATABASE_LOCK_TIMEOUT", default="10s"),
+        jit=env.str("DATABASE_JIT", default="off"),
+    ),
 }
 if env.str("QUERY_DATABASE_URL", default=""):
     # A replica that follows the log; nothing is ever written there.
@@ -157,33 +152,13 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 # Celery closes Django's connection around every task; this many tasks share one.
 CELERY_DB_REUSE_MAX = 1000
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
-# A worker that was killed gives its task back soon; tasks are nudges of a few seconds, so this may be short.
-CELERY_BROKER_TRANSPORT_OPTIONS = (
-    {
-        "visibility_timeout": 60,
-        "socket_timeout": 5,
-        "socket_connect_timeout": 1,
-        "socket_keepalive": True,
-        "health_check_interval": 10,
-        "unacked_restore_interval": 1,
-        "unacked_restore_throttle": 1,
-    }
-    if CELERY_BROKER_URL.startswith("redis")
-    else {"confirm_publish": True}
-)
-POLL_SECONDS = env.float("POLL_SECONDS", default=1.0)
-CELERY_BEAT_SCHEDULE = {
-    "poll": {"task": "eventstore.deliver", "schedule": POLL_SECONDS, "options": {"expires": POLL_SECONDS}},
-    "clear outbox": {"task": "eventstore.clear_outbox", "schedule": 10.0, "options": {"expires": 10.0}},
-    "watch": {"task": "eventstore.watch", "schedule": 5.0, "options": {"expires": 5.0}},
-    "forget answers": {"task": "eventstore.forget_answers", "schedule": 600.0, "options": {"expires": 600.0}},
-    "snapshots": {"task": "eventstore.take_snapshots", "schedule": 5.0, "options": {"expires": 5.0}},
-}
+CELERY_BROKER_TRANSPORT_OPTIONS = recommended.transport(CELERY_BROKER_URL)
+CELERY_BEAT_SCHEDULE = recommended.beat_schedule(poll_seconds=env.float("POLL_SECONDS", default=1.0))
 
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"correlation": {"()": "config.correlation.CorrelationFilter"}},
+    "filters": {"correlation": {"()": "eventstore.correlation.CorrelationFilter"}},
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s [%(correlation_id)s] %(message)s"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["correlation"]}},
     "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", default="INFO")},

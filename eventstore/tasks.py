@@ -22,7 +22,7 @@ def watch() -> None:
 
 @shared_task(name="eventstore.clear_outbox", ignore_result=True, acks_late=True, expires=30)  # type: ignore[untyped-decorator]
 def clear_outbox() -> None:
-    outbox.clear(retention=settings.outbox_retention(), limit=100_000)
+    outbox.clear(retention=settings.outbox_retention(), limit=working.CLEARED_AT_ONCE)
 
 
 @shared_task(name="eventstore.forget_answers", ignore_result=True, acks_late=True, expires=600)  # type: ignore[untyped-decorator]

@@ -6,13 +6,14 @@ from functools import cache
 
 from django.db import close_old_connections
 
-from . import delivery, effects, nudge, outbox, registry, store
+from . import answers, delivery, effects, nudge, outbox, registry, settings, states, store, watching
 from .subscriptions import Projection, Publication
 
 TURN_SECONDS = 5.0
 CALL_WAIT_SECONDS = 0.05
 # How often the processes may answer one another before the read models have their turn.
 CHAIN = 20
+CLEARED_AT_ONCE = 100_000
 
 
 def work(*, seconds: float = TURN_SECONDS) -> int:
@@ -33,6 +34,14 @@ def work(*, seconds: float = TURN_SECONDS) -> int:
         delivery.tell_deadlines()
     nudge.send()
     return delivered
+
+
+def housekeep() -> None:
+    """What is to be done every few seconds, whether or not there is anything to deliver."""
+    states.take_snapshots()
+    watching.warn()
+    outbox.clear(retention=settings.outbox_retention(), limit=CLEARED_AT_ONCE)
+    answers.forget(older_than=settings.answers_kept())
 
 
 @cache

@@ -3,18 +3,14 @@
 import pytest
 from django.db import connection
 
-from eventstore.testing import forget_everything
+from eventstore.testing import forget_everything, let_django_truncate
 
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup, django_db_blocker):
     """Between tests Django truncates every table; the log's guard against that is tested with it switched on."""
-    with django_db_blocker.unblock(), connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT tgname FROM pg_trigger WHERE tgrelid = 'eventstore_event'::regclass AND tgname LIKE '%truncated%'"
-        )
-        for (name,) in cursor.fetchall():
-            cursor.execute(f"ALTER TABLE eventstore_event DISABLE TRIGGER {name}")
+    with django_db_blocker.unblock():
+        let_django_truncate()
     yield
     # The sandboxes' clerks keep their connections as long as the process lives, and the database is to be dropped.
     with django_db_blocker.unblock(), connection.cursor() as cursor:

@@ -1,5 +1,6 @@
 """manage.py check finds what is wrong in the wiring; each finding has a number, and ours has none."""
 
+import sys
 from functools import partial
 
 import pytest
@@ -115,6 +116,13 @@ def test_what_is_wrong_is_found(wire, number, parts):
 )
 def test_what_is_right_is_not(wire, parts):
     assert found(wire, **parts) == []
+
+
+@pytest.mark.parametrize(("nudge", "number"), [(True, ["eventstore.E015"]), (False, [])])
+def test_without_celery_nobody_is_to_be_nudged_through_it(wire, settings, monkeypatch, nudge, number):
+    monkeypatch.setitem(sys.modules, "celery", None)  # as if it were not installed
+    settings.EVENTSTORE_NUDGE = nudge
+    assert found(wire) == number
 
 
 def test_each_finding_says_what_it_is_about(wire):

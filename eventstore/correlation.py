@@ -7,8 +7,8 @@ from uuid import UUID
 from django.http import HttpRequest, HttpResponse
 from uuid_utils.compat import uuid7
 
-from eventstore import context
-from eventstore.messages import Metadata
+from . import context
+from .messages import Metadata
 
 HEADER = "X-Correlation-ID"
 

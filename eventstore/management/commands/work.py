@@ -1,0 +1,54 @@
+"""manage.py work: the worker of a project that runs without Celery."""
+
+import logging
+import math
+import signal
+import threading
+import time
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+
+from eventstore import working
+
+logger = logging.getLogger(__name__)
+
+HOUSEKEEPING_SECONDS = 5.0
+
+
+class Command(BaseCommand):
+    help = "Deliver to every subscription until told to stop. Any number of these may run, on any machine."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--once", action="store_true", help="only until nothing is due any more")
+        parser.add_argument("--poll", type=float, default=1.0, help="seconds between two looks (%(default)s)")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if options["once"]:
+            self.stdout.write(f"{working.work(seconds=math.inf)} messages delivered.")
+        else:
+            _until(_told_to_stop(), poll=options["poll"])
+
+
+def _told_to_stop() -> threading.Event:
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
+def _until(stop: threading.Event, *, poll: float) -> None:
+    housekept = -math.inf
+    while not stop.is_set():
+        _attempt(working.work)
+        if time.monotonic() - housekept > HOUSEKEEPING_SECONDS:
+            _attempt(working.housekeep)
+            housekept = time.monotonic()
+        stop.wait(poll)
+
+
+def _attempt(turn: Any) -> None:
+    try:
+        turn()
+    except Exception:  # noqa: BLE001  a database that restarts, a lane at fault: the next turn takes it again
+        logger.exception("a turn failed")

@@ -1,0 +1,61 @@
+"""What a project's settings may take over from us as it is; they import this, so it imports nothing of Django."""
+
+from typing import Any
+
+
+def connection(
+    *,
+    prepare_threshold: int | None = 2,
+    idle_in_transaction: str = "10s",
+    lock_timeout: str = "10s",
+    jit: str = "off",
+) -> dict[str, Any]:
+    """OPTIONS of the database.
+
+    prepare_threshold: the engine's statements are planned once; None for a pooler that cannot keep them.
+    idle_in_transaction: who appended holds the fence until it commits; one that stops in the middle is cut off.
+    jit: the engine's statements are short and run thousands of times; compiling one costs more than it ever saves.
+    """
+    server = {
+        "idle_in_transaction_session_timeout": idle_in_transaction,
+        "lock_timeout": lock_timeout,
+        "jit": jit,
+    }
+    return {
+        "prepare_threshold": prepare_threshold,
+        "options": " ".join(f"-c {name}={value}" for name, value in server.items()),
+    }
+
+
+def beat_schedule(*, poll_seconds: float = 1.0) -> dict[str, Any]:
+    """CELERY_BEAT_SCHEDULE: the poll that makes delivery certain, and what is to be done every few seconds."""
+    return {
+        "poll": _every(poll_seconds, "eventstore.deliver"),
+        "clear outbox": _every(10.0, "eventstore.clear_outbox"),
+        "watch": _every(5.0, "eventstore.watch"),
+        "forget answers": _every(600.0, "eventstore.forget_answers"),
+        "snapshots": _every(5.0, "eventstore.take_snapshots"),
+    }
+
+
+def transport(broker_url: str) -> dict[str, Any]:
+    """CELERY_BROKER_TRANSPORT_OPTIONS.
+
+    A worker that was killed gives its task back soon; tasks are nudges of a few seconds, so this may be short.
+    """
+    if not broker_url.startswith("redis"):
+        return {"confirm_publish": True}
+    return {
+        "visibility_timeout": 60,
+        "socket_timeout": 5,
+        "socket_connect_timeout": 1,
+        "socket_keepalive": True,
+        "health_check_interval": 10,
+        "unacked_restore_interval": 1,
+        "unacked_restore_throttle": 1,
+    }
+
+
+def _every(seconds: float, task: str) -> dict[str, Any]:
+    # A turn that nobody took until the next one is due is not needed any more.
+    return {"task": task, "schedule": seconds, "options": {"expires": seconds}}
