@@ -7,7 +7,7 @@ import eventstore.models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("eventstore", "0009_saga_schema_version"),
+        ("eventstore", "0010_standing"),
     ]
 
     operations = [
