@@ -118,7 +118,7 @@ def test_what_is_right_is_not(wire, parts):
     assert found(wire, **parts) == []
 
 
-@pytest.mark.parametrize(("nudge", "number"), [(True, ["eventstore.E015"]), (False, [])])
+@pytest.mark.parametrize(("nudge", "number"), [(True, ["eventstore.E016"]), (False, [])])
 def test_without_celery_nobody_is_to_be_nudged_through_it(wire, settings, monkeypatch, nudge, number):
     monkeypatch.setitem(sys.modules, "celery", None)  # as if it were not installed
     settings.EVENTSTORE_NUDGE = nudge
