@@ -22,8 +22,8 @@ def _all_envelopes(publication: Publication, messages: Sequence[Message]) -> Ite
 
 def _histories(messages: Sequence[Message]) -> Mapping[str, list[Event]]:
     histories: dict[str, list[Event]] = {message.stream: [] for message in messages}
-    for recorded in store.read_newer(dict.fromkeys(histories, 0)):
-        histories[recorded.stream].append(recorded.body)
+    for stream, _, event in store.read_newer(dict.fromkeys(histories, 0)):
+        histories[stream].append(event)
     return histories
 
 

@@ -2,11 +2,14 @@
 
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
+from itertools import groupby
+from operator import attrgetter
 
 from django.db import transaction
 
 from . import outbox, registry, snapshots, store
-from .aggregate import Folded
+from .aggregate import Aggregate, Folded
+from .store import Past
 
 REMEMBERED = 20_000
 
@@ -18,9 +21,9 @@ def load(streams: Iterable[str]) -> dict[str, Folded]:
     """Each stream's version and state. Events never change, so what this process remembers is only ever too old."""
     known = {stream: _memory.get(stream) or Folded(0, registry.aggregate_of(stream).initial) for stream in streams}
     known |= snapshots.load(stream for stream, folded in known.items() if folded.version == 0)
-    for message in store.read_newer({stream: folded.version for stream, folded in known.items()}):
-        aggregate = registry.aggregate_of(message.stream)
-        known[message.stream] = Folded(message.version, aggregate.apply(known[message.stream].state, message.body))
+    newer = store.read_newer({stream: folded.version for stream, folded in known.items()})
+    for stream, past in groupby(newer, attrgetter("stream")):
+        known[stream] = _folded(registry.aggregate_of(stream), known[stream], past)
     return known
 
 
@@ -45,6 +48,13 @@ def take_snapshots() -> int:
         snapshots.save(load(due))
         outbox.move(outbox.SNAPSHOTS, claimed.fence)
     return len(due)
+
+
+def _folded(aggregate: Aggregate, known: Folded, past: Iterable[Past]) -> Folded:
+    version, state = known
+    for each in past:
+        version, state = each.version, aggregate.apply(state, each.event)
+    return Folded(version, state)
 
 
 def _keep(folded: Mapping[str, Folded]) -> None:

@@ -59,7 +59,7 @@ READ_BACKWARDS = f"""
 """
 # One look into the index for each stream: as a plain join, the planner may merge the whole index with the list.
 READ_NEWER = f"""
-    SELECT {COLUMNS}
+    SELECT stream, version, type, schema_version, data
     FROM unnest(%s::text[], %s::integer[]) AS known(name, seen)
     CROSS JOIN LATERAL (
         SELECT * FROM eventstore_event WHERE stream = name AND version > seen ORDER BY version LIMIT {PAGE}
@@ -162,6 +162,14 @@ class Owed(msgspec.Struct, frozen=True):
     id: UUID
     payload: msgspec.Raw
     metadata: Metadata
+
+
+class Past(NamedTuple):
+    """Of a recorded event what a fold needs; to read no more than that takes half the time."""
+
+    stream: str
+    version: int
+    event: Event
 
 
 class Appended(NamedTuple):
@@ -313,16 +321,17 @@ def read_backwards(stream: str, *, from_version: int = LAST_VERSION) -> Iterator
         from_version = page[-1][3] - 1
 
 
-def read_newer(streams: Mapping[str, int]) -> Iterator[Message]:
+def read_newer(streams: Mapping[str, int]) -> Iterator[Past]:
     """What has come since the version known of each stream, in order of each; one query for all of them.
 
     Streams that fill a page are asked for again, so that memory stays flat however long they are.
     """
     while streams:
         page = rows(READ_NEWER, [list(streams), list(streams.values())])
-        yield from map(recorded, page)
-        counts = Counter(row[2] for row in page)
-        streams = {row[2]: row[3] for row in page if counts[row[2]] == PAGE}
+        for stream, version, type_, schema_version, data in page:
+            yield Past(stream, version, registry.decode(type_, schema_version, data))
+        counts = Counter(row[0] for row in page)
+        streams = {row[0]: row[1] for row in page if counts[row[0]] == PAGE}
 
 
 def read_about(streams: Mapping[str, int], *, strays: Sequence[str], naming: str, after: int) -> list[Message]:

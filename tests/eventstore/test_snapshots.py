@@ -32,9 +32,9 @@ def fetched(stream):
     """How many events were read to load the stream anew."""
     states.forget()
     counted = []
-    original = states.store.recorded
+    original = states.store.Past
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(states.store, "recorded", lambda row: counted.append(row) or original(row))
+        patch.setattr(states.store, "Past", lambda *past: counted.append(past) or original(*past))
         states.load([stream])
     return len(counted)
 
