@@ -111,11 +111,11 @@ def fence_held():
 
 
 SECONDS = 4.0
-WRITERS = 10
+WRITERS = 16
 
 
 def test_of_two_readers_beside_many_writers_only_the_one_without_a_fence_loses_events(toys):
-    """Ten writers, slow to commit; some abort, some are killed, one wrote something else before it appends twice.
+    """Sixteen writers, slow to commit; some abort, some are killed, one wrote something else before it appends twice.
 
     The lane `toy.tallies` folds every amount of a stream into one row: it must hear each committed event once and in
     order, while a foreign write transaction stays open all the time.
