@@ -44,9 +44,9 @@ class TestTheFence:
 
     def test_a_writer_that_is_slow_to_commit_holds_it_before_its_own_first_position(self):
         before = count().position
-        go = threading.Event()
-        slow = in_thread(append_and_wait, "slow", go)
-        until(lambda: fence_held())
+        appended, go = threading.Event(), threading.Event()
+        slow = in_thread(append_and_wait, "slow", appended, go)
+        assert appended.wait(5)
         after = count("b").position
 
         assert store.fence() == before
@@ -97,9 +97,10 @@ class TestTheFence:
         waiting.result(5)
 
 
-def append_and_wait(name, go):
+def append_and_wait(name, appended, go):
     with transaction.atomic():
         position = count(name).position
+        appended.set()
         go.wait(5)
         return position
 
