@@ -7,10 +7,10 @@ import json
 import threading
 import time
 from datetime import UTC, datetime
-from uuid import uuid4
 
 import django
 from django.db import connection
+from uuid_utils.compat import uuid7
 
 from eventstore import states, store
 from eventstore.aggregate import stream_name
@@ -44,7 +44,7 @@ def _placed() -> OrderPlaced:
         for sku, quantity in zip(basket.skus(0), basket.QUANTITIES, strict=True)
     )
     return OrderPlaced(
-        order_id=str(uuid4()),
+        order_id=str(uuid7()),
         customer_id="CUS-1",
         lines=lines,
         charges=(),
