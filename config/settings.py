@@ -135,6 +135,8 @@ EVENTSTORE_QUERY_DATABASE = "queries" if "queries" in DATABASES else "default"
 EVENTSTORE_LONGEST_WAIT = env.float("QUERY_LONGEST_WAIT", default=5.0)
 EVENTSTORE_IDEMPOTENCY_KEY_REQUIRED = env.bool("IDEMPOTENCY_KEY_REQUIRED", default=False)
 EVENTSTORE_ANSWERS_KEPT = env.float("ANSWERS_KEPT_DAYS", default=30.0)
+# Days for which a message from outside is known again.
+EVENTSTORE_INBOX_KEPT = env.float("INBOX_KEPT_DAYS", default=30.0)
 EVENTSTORE_EVENT_BUS = "eventstore.eventbus.InProcessBus"
 EVENTSTORE_SCHEMAS = BASE_DIR / "schemas"
 # Off only for processes that run where no broker is: the poll delivers all the same.

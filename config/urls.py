@@ -8,6 +8,7 @@ urlpatterns = [
     path("health/", include("config.api.health")),
     path("api/auth/", include("config.api.auth")),
     *(path(f"api/{side}/", include(f"config.api.{side}")) for side in settings.API_SIDES),
+    path("api/webhooks/", include("config.api.webhooks")),
     path("admin/", admin.site.urls),
 ]
 

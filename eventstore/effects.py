@@ -63,6 +63,11 @@ def answered(name: str) -> bool:
     return any(call.future.done() for call in _under_way.get(name, ()))
 
 
+def forget() -> None:
+    """Drop what this process remembers of its providers."""
+    _circuit.cache_clear()
+
+
 def _record(name: str) -> int:
     done, pending = _sorted_out(_under_way.get(name, []))
     if not done:

@@ -245,6 +245,25 @@ class GivenAnswer(models.Model):
         return f"{self.scope}: {self.status}"
 
 
+class Received(models.Model):
+    """What came from outside, remembered in the transaction of its effect. message_id: as its source names it."""
+
+    source = models.TextField(db_collation="C")
+    message_id = models.TextField(db_collation="C")
+    received_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        db_table = "eventstore_inbox"
+        constraints = [
+            models.UniqueConstraint(fields=["source", "message_id"], name="eventstore_received_once"),
+        ]
+        indexes = [models.Index(fields=["received_at"], name="eventstore_inbox_received")]
+        verbose_name_plural = "received messages"
+
+    def __str__(self) -> str:
+        return f"{self.message_id} from {self.source}"
+
+
 class OperatorAction(models.Model):
     """What a person did to the machinery by hand, when and why. Only ever added to."""
 

@@ -34,6 +34,7 @@ def beat_schedule(*, poll_seconds: float = 1.0) -> dict[str, Any]:
         "clear outbox": _every(10.0, "eventstore.clear_outbox"),
         "watch": _every(5.0, "eventstore.watch"),
         "forget answers": _every(600.0, "eventstore.forget_answers"),
+        "forget received": _every(600.0, "eventstore.forget_received"),
         "snapshots": _every(5.0, "eventstore.take_snapshots"),
     }
 

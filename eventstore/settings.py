@@ -53,6 +53,11 @@ def max_message_bytes() -> int:
     return int(getattr(settings, "EVENTSTORE_MAX_MESSAGE_BYTES", 1 << 20))
 
 
+def inbox_kept() -> timedelta:
+    """For how long a message from outside is known again; longer than anybody repeats it. The setting is in days."""
+    return timedelta(days=getattr(settings, "EVENTSTORE_INBOX_KEPT", 30))
+
+
 def schemas() -> Path:
     """The folder of the published schemas; only manage.py schemas asks for it."""
     return Path(_required("EVENTSTORE_SCHEMAS"))

@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from . import answers, outbox, settings, states, watching, working
+from . import answers, inbox, outbox, settings, states, watching, working
 
 
 @shared_task(name="eventstore.deliver", ignore_result=True, acks_late=True, expires=30)  # type: ignore[untyped-decorator]
@@ -28,3 +28,8 @@ def clear_outbox() -> None:
 @shared_task(name="eventstore.forget_answers", ignore_result=True, acks_late=True, expires=600)  # type: ignore[untyped-decorator]
 def forget_answers() -> None:
     answers.forget(older_than=settings.answers_kept())
+
+
+@shared_task(name="eventstore.forget_received", ignore_result=True, acks_late=True, expires=600)  # type: ignore[untyped-decorator]
+def forget_received() -> None:
+    inbox.forget(older_than=settings.inbox_kept())

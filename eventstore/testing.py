@@ -6,7 +6,7 @@ from typing import Any
 
 from django.test import TransactionTestCase
 
-from . import registry, states, working
+from . import effects, registry, states, working
 from .aggregate import Aggregate, Refusal
 from .messages import Command, Event
 from .postgres import execute
@@ -84,8 +84,9 @@ def drain() -> int:
 
 
 def forget_everything() -> None:
-    """Drop what this process remembers of a log that a test has emptied."""
+    """Drop what this process remembers of a log that a test has emptied, and of who did not answer there."""
     states.forget()
+    effects.forget()
 
 
 def let_django_truncate() -> None:

@@ -1,6 +1,9 @@
 """The effect that asks the gateway: what is requested goes out, what it answers comes back as a command."""
 
-from eventstore.messages import Command
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from eventstore.messages import Command, Event
 from eventstore.subscriptions import Effect
 from payments.commands import CompletePartRefund, CompletePayment, CompleteRefund, FailPayment
 from payments.events import PartRefundRequested, PaymentRequested, RefundRequested
@@ -52,6 +55,13 @@ def _given_back(event: RefundRequested, refunded: Refunded) -> Command:
 def _part_given_back(event: PartRefundRequested, refunded: Refunded) -> Command:
     return CompletePartRefund(event.order_id, event.refund_id, refunded.amount, refunded.reference)
 
+
+# How an answer is recorded, whether it comes to a call or without being asked.
+RECORD: Mapping[type[Event], Callable[[Any, Any], Command]] = {
+    PaymentRequested: _paid,
+    RefundRequested: _given_back,
+    PartRefundRequested: _part_given_back,
+}
 
 GATEWAY = Effect(
     perform={

@@ -106,6 +106,19 @@ class StripeGateway:
         return [charge for charge in _listed(page) if _metadata(charge).get("order_id") == order_id]
 
 
+def ours(said: Mapping[str, Any]) -> tuple[str, str]:
+    """The key and the order that stand in the metadata; empty for what is none of ours."""
+    metadata = _metadata(said)
+    return str(metadata.get("key", "")), str(metadata.get("order_id", ""))
+
+
+def told(said: Mapping[str, Any], key: str, order_id: str, amount: Money) -> Charged | Declined | Refunded:
+    """What a payment intent or a refund says of the call with that key. Raises NotYet, Unclear, RefundRefused."""
+    if said.get("object") == "refund":
+        return _refunded(said, key, smallest_unit(amount), amount)
+    return _outcome(said, key, order_id, smallest_unit(amount), amount.currency)
+
+
 def _asked(call: Callable[..., Any], *args: Any) -> Mapping[str, Any]:
     try:
         return _called(call, *args)

@@ -1,0 +1,11 @@
+"""Where providers call us; each signs what it says."""
+
+from django.urls import path
+
+from payments.api.webhooks import StripeWebhookView
+from shipping.api.webhooks import CarrierWebhookView
+
+urlpatterns = [
+    path("payments/stripe/", StripeWebhookView.as_view()),
+    path("shipping/", CarrierWebhookView.as_view()),
+]

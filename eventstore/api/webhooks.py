@@ -1,0 +1,70 @@
+"""A webhook's endpoint: the signature over the raw body first, then once for each id what follows from it."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from django.views.decorators.common import no_append_slash
+from rest_framework.exceptions import APIException
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from eventstore import context, inbox
+from eventstore.messages import Command, replace
+
+logger = logging.getLogger(__name__)
+
+
+class Forged(APIException):
+    status_code = 401
+    default_detail = "This is not signed, not by whom it should be, or too old."
+
+
+class WebhooksShut(APIException):
+    status_code = 503
+    default_detail = "No secret is set here by which a webhook could be known; nobody is let in."
+
+
+class WebhookView(APIView):
+    """source: who calls, as the inbox has it. Whoever knows one of its secrets is let in, and nobody else."""
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+    throttle_classes = ()
+    source: ClassVar[str]
+
+    @classmethod
+    def as_view(cls, **initkwargs: Any) -> Any:
+        return no_append_slash(super().as_view(**initkwargs))
+
+    def secrets(self) -> Sequence[str]:
+        raise NotImplementedError
+
+    def verify(self, body: bytes, headers: Mapping[str, str], secret: str) -> None:
+        """Raises Forged."""
+        raise NotImplementedError
+
+    def read(self, body: bytes, headers: Mapping[str, str]) -> tuple[str, Sequence[Command]]:
+        """The message's id and what follows from it. Raises faults.Malformed."""
+        raise NotImplementedError
+
+    def post(self, request: Request) -> Response:
+        body: bytes = request._request.body
+        self._let_in(body, request.headers)
+        message_id, commands = self.read(body, request.headers)
+        new = inbox.receive(self.source, message_id, commands, metadata=replace(context.current(), actor=self.source))
+        logger.info("%s said %s: %s", self.source, message_id, f"{len(commands)} commands" if new else "a repeat")
+        return Response({"received": message_id, "repeat": not new})
+
+    def _let_in(self, body: bytes, headers: Mapping[str, str]) -> None:
+        secrets = self.secrets()
+        if not secrets:
+            raise WebhooksShut
+        for secret in secrets:
+            try:
+                return self.verify(body, headers, secret)
+            except Forged:
+                continue
+        raise Forged

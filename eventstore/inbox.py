@@ -1,0 +1,52 @@
+"""What has come from outside, by source and id, remembered in the transaction of its effect: a repeat has none."""
+
+from collections.abc import Iterable
+from datetime import timedelta
+
+from django.db import transaction
+
+from . import bus
+from .messages import Command, Metadata
+from .postgres import execute, rows
+
+# Who comes second waits for the first one's commit, and then finds it there.
+REMEMBER = """
+    INSERT INTO eventstore_inbox (source, message_id)
+    VALUES (%s, %s)
+    ON CONFLICT DO NOTHING
+    RETURNING id
+"""
+FORGET = """
+    DELETE FROM eventstore_inbox
+    WHERE id IN (
+        SELECT id
+        FROM eventstore_inbox
+        WHERE received_at < now() - %s
+        ORDER BY received_at
+        LIMIT %s
+    )
+"""
+BATCH = 10_000
+
+
+def receive(
+    source: str, message_id: str, commands: Iterable[Command] = (), *, metadata: Metadata | None = None
+) -> bool:
+    """Owe the commands that follow from a message, unless it was received before. Returns whether it is new."""
+    with transaction.atomic():
+        if not rows(REMEMBER, [source, message_id]):
+            return False
+        # Last, for who appends holds the fence until the commit.
+        bus.owe(commands, metadata=metadata)
+    return True
+
+
+def forget(*, older_than: timedelta) -> int:
+    """Remove what is older, in batches that each commit; returns how many."""
+    forgotten = 0
+    while True:
+        with transaction.atomic(), execute(FORGET, [older_than, BATCH]) as cursor:
+            count = int(cursor.rowcount)
+        forgotten += count
+        if count < BATCH:
+            return forgotten

@@ -1,0 +1,90 @@
+"""What Stripe tells without being asked: the same answers as to a call, under the same key, taken in the same way."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+from django.conf import settings
+
+from eventstore import store
+from eventstore.aggregate import stream_name
+from eventstore.api.faults import Fault, Malformed
+from eventstore.api.webhooks import Forged, WebhookView
+from eventstore.messages import Command, Event
+from eventstore.subscriptions import NotYet
+from payments.gateway import effect
+from payments.gateway.port import RefundRefused
+from payments.payment import PAYMENT
+
+logger = logging.getLogger(__name__)
+
+
+class Notice(msgspec.Struct):
+    """type: such as payment_intent.succeeded. data: with the object as it stands now."""
+
+    id: str
+    type: str
+    data: dict[str, Any]
+
+
+class StripeWebhookView(WebhookView):
+    source = "stripe"
+
+    def secrets(self) -> Sequence[str]:
+        return list(settings.STRIPE_WEBHOOK_SECRETS)
+
+    def verify(self, body: bytes, headers: Mapping[str, str], secret: str) -> None:
+        # A large library, which no other process should wait for.
+        import stripe
+
+        try:
+            stripe.WebhookSignature.verify_header(body, headers.get("Stripe-Signature"), secret, tolerance=300)
+        except (stripe.SignatureVerificationError, ValueError, TypeError):
+            raise Forged from None
+
+    def read(self, body: bytes, headers: Mapping[str, str]) -> tuple[str, Sequence[Command]]:
+        try:
+            notice = msgspec.json.decode(body, type=Notice)
+        except (msgspec.MsgspecError, ValueError) as error:
+            raise Malformed(Fault("#", str(error), "invalid")) from None
+        answers = [_answer(each) for each in _told_of(notice)]
+        return notice.id, [answer for answer in answers if answer is not None]
+
+
+def _told_of(notice: Notice) -> list[Mapping[str, Any]]:
+    """The payment intents and refunds in it; of a charge, its refunds where they are given."""
+    told = notice.data.get("object")
+    if not isinstance(told, dict):
+        return []
+    if told.get("object") == "charge":
+        refunds = told.get("refunds")
+        data = refunds.get("data") if isinstance(refunds, dict) else None
+        return [each for each in data if isinstance(each, dict)] if isinstance(data, list) else []
+    return [told] if told.get("object") in ("payment_intent", "refund") else []
+
+
+def _answer(told: Mapping[str, Any]) -> Command | None:
+    """None for what is not ours, is not final yet, or does not fit what was asked: then the call itself finds out."""
+    from payments.gateway import stripe
+
+    key, order_id = stripe.ours(told)
+    asked = _asked(order_id, key)
+    if asked is None:
+        return None
+    try:
+        return effect.RECORD[type(asked)](asked, stripe.told(told, key, order_id, asked.amount))  # type: ignore[attr-defined]
+    except NotYet:
+        return None
+    except (stripe.Unclear, RefundRefused) as error:
+        logger.warning("Stripe told of order %s what is not taken as an answer: %s", order_id, error)
+        return None
+
+
+def _asked(order_id: str, key: str) -> Event | None:
+    """The event whose call this is about: its id was the key."""
+    stream = stream_name(PAYMENT.category, order_id)
+    if not store.STREAM_NAME.fullmatch(stream):
+        return None
+    found = (message.body for message in store.read_stream(stream) if str(message.id) == key)
+    return next((event for event in found if type(event) in effect.RECORD), None)

@@ -1,0 +1,254 @@
+"""What providers tell us: signed or not heard, and once."""
+
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import stripe
+from django.db import connections
+from standardwebhooks import Webhook
+
+from eventstore.models import Event, OutboxMessage, Received
+from eventstore.testing import drain
+from payments.models import PaymentView
+from shipping.models import ShipmentView
+
+from .conftest import Api, problem
+
+STRIPE = "/api/webhooks/payments/stripe/"
+CARRIER = "/api/webhooks/shipping/"
+SECRET, OTHER = "whsec_c2VjcmV0LW9mLXRoZS10ZXN0cw==", "whsec_YW5vdGhlci1vbmUtb2YtdGhlbQ=="
+
+
+@pytest.fixture(autouse=True)
+def _secrets(settings):
+    settings.STRIPE_WEBHOOK_SECRETS = [SECRET]
+    settings.CARRIER_WEBHOOK_SECRETS = [SECRET]
+
+
+@pytest.fixture
+def unanswered(shop, person):
+    """An order whose payment is under way: the sandbox has given no answer."""
+    order_id = person("ada").placed(payment_method="tok_timeout")
+    drain()
+    return order_id
+
+
+def asked(order_id, type_="payments.payment_requested"):
+    return Event.objects.get(stream=f"payment-{order_id}", type=type_)
+
+
+def intent(order_id, status="succeeded", **changes):
+    event = asked(order_id)
+    amount = event.data["amount"]["amount"]
+    return {
+        "id": "pi_1",
+        "object": "payment_intent",
+        "amount": amount,
+        "amount_received": amount if status == "succeeded" else 0,
+        "currency": event.data["amount"]["currency"].lower(),
+        "status": status,
+        "metadata": {"key": str(event.id), "order_id": order_id},
+        "last_payment_error": {"decline_code": "generic_decline"} if status == "requires_payment_method" else None,
+    } | changes
+
+
+def refund(order_id, **changes):
+    event = asked(order_id, "payments.refund_requested")
+    return {
+        "id": "re_1",
+        "object": "refund",
+        "amount": event.data["amount"]["amount"],
+        "currency": event.data["amount"]["currency"].lower(),
+        "status": "succeeded",
+        "metadata": {"key": str(event.id), "order_id": order_id},
+    } | changes
+
+
+def notice(told, type_="payment_intent.succeeded", id_="evt_1"):
+    return json.dumps({"id": id_, "object": "event", "type": type_, "data": {"object": told}}).encode()
+
+
+def signed(body, *, secret=SECRET, at=None):
+    header = stripe.WebhookSignature.generate_signature_header(body.decode(), secret, at)
+    return Api().post(STRIPE, body, **{"Stripe-Signature": header})
+
+
+def payment(order_id):
+    drain()
+    return PaymentView.objects.get(pk=order_id).status
+
+
+class TestStripe:
+    def test_a_payment_that_went_through_is_completed_without_an_answer_to_the_call(self, unanswered):
+        assert signed(notice(intent(unanswered))).json() == {"received": "evt_1", "repeat": False}
+        assert payment(unanswered) == "COMPLETED"
+
+    def test_one_that_failed_fails(self, unanswered):
+        told = intent(unanswered, "requires_payment_method")
+        signed(notice(told, "payment_intent.payment_failed"))
+        assert payment(unanswered) == "FAILED"
+        assert PaymentView.objects.get(pk=unanswered).reason == "generic_decline"
+
+    def test_one_that_is_still_under_way_is_waited_for(self, unanswered):
+        assert signed(notice(intent(unanswered, "processing"), "payment_intent.processing")).status_code == 200
+        assert payment(unanswered) == "REQUESTED"
+
+    def test_after_the_answer_to_the_call_it_changes_nothing(self, shop, person):
+        order_id = person("ada").placed()
+        drain()
+        before = Event.objects.count()
+        signed(notice(intent(order_id)))
+        assert payment(order_id) == "COMPLETED"
+        assert Event.objects.count() == before
+
+    @pytest.mark.parametrize("type_", ["refund.updated", "charge.refunded"])
+    def test_a_refund_that_went_through_is_completed(self, unanswered, support, type_):
+        signed(notice(intent(unanswered), id_="evt_1"))
+        assert payment(unanswered) == "COMPLETED"
+        support.post(f"/api/commands/payments/{unanswered}/refund/", {"reason": "goodwill"})
+        assert payment(unanswered) == "REFUNDING"
+        told = refund(unanswered)
+        if type_ == "charge.refunded":
+            told = {"object": "charge", "refunds": {"data": [told]}}
+        signed(notice(told, type_, id_="evt_2"))
+        assert payment(unanswered) == "REFUNDED"
+
+    @pytest.mark.parametrize(
+        "wrong", [{"amount": 1}, {"amount_received": 1}, {"currency": "xts"}, {"status": "unheard_of"}]
+    )
+    def test_what_does_not_fit_what_was_asked_is_not_taken_for_an_answer(self, unanswered, wrong):
+        assert signed(notice(intent(unanswered, **wrong))).status_code == 200
+        assert payment(unanswered) == "REQUESTED"
+
+    @pytest.mark.parametrize(
+        "metadata", [{}, None, {"key": "another", "order_id": "nobody"}, {"key": 7, "order_id": "\x00"}]
+    )
+    def test_what_is_not_ours_is_taken_note_of(self, unanswered, metadata):
+        assert signed(notice(intent(unanswered, metadata=metadata))).status_code == 200
+        assert payment(unanswered) == "REQUESTED"
+
+    @pytest.mark.parametrize("body", [b"[]", b"{}", b'{"id": 7, "type": "x", "data": {}}', b"not json", b"\xff"])
+    def test_what_is_signed_and_makes_no_sense_is_refused_as_such(self, shop, body):
+        header = stripe.WebhookSignature.generate_signature_header(body.decode("latin-1"), SECRET)
+        answer = Api().post(STRIPE, body, **{"Stripe-Signature": header})
+        problem(answer, 401 if body == b"\xff" else 400)
+
+
+class TestWhoIsLetIn:
+    def test_nobody_without_a_signature(self, unanswered):
+        problem(Api().post(STRIPE, notice(intent(unanswered))), 401, "Forged")
+        assert payment(unanswered) == "REQUESTED"
+
+    @pytest.mark.parametrize(
+        "header", ["", "t=1", "v1=00", "t=x,v1=00", "t=1,v1=é", "t=,=,", "t=" + "9" * 5000 + ",v1=0"]
+    )
+    def test_nobody_with_something_else_in_its_place(self, unanswered, header):
+        problem(Api().post(STRIPE, notice(intent(unanswered)), **{"Stripe-Signature": header}), 401, "Forged")
+
+    def test_nobody_with_anothers_secret(self, unanswered):
+        problem(signed(notice(intent(unanswered)), secret=OTHER), 401, "Forged")
+        assert payment(unanswered) == "REQUESTED"
+
+    def test_nobody_with_a_body_changed_by_one_blank(self, unanswered):
+        body = notice(intent(unanswered))
+        header = stripe.WebhookSignature.generate_signature_header(body.decode(), SECRET)
+        problem(Api().post(STRIPE, body + b" ", **{"Stripe-Signature": header}), 401, "Forged")
+        assert payment(unanswered) == "REQUESTED"
+
+    def test_nobody_who_comes_too_late(self, unanswered):
+        problem(signed(notice(intent(unanswered)), at=int(time.time()) - 301), 401, "Forged")
+        assert signed(notice(intent(unanswered)), at=int(time.time()) - 200).status_code == 200
+
+    def test_both_secrets_while_one_is_exchanged(self, unanswered, settings):
+        settings.STRIPE_WEBHOOK_SECRETS = [SECRET, OTHER]
+        assert signed(notice(intent(unanswered)), secret=OTHER).status_code == 200
+        assert payment(unanswered) == "COMPLETED"
+
+    @pytest.mark.parametrize("path", [STRIPE, CARRIER])
+    def test_nobody_where_no_secret_is_set(self, shop, settings, path):
+        settings.STRIPE_WEBHOOK_SECRETS = settings.CARRIER_WEBHOOK_SECRETS = []
+        assert "No secret is set" in problem(Api().post(path, b"{}"), 503, "WebhooksShut")["detail"]
+
+    def test_nobody_with_more_than_fits(self, shop, settings):
+        settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 1000
+        problem(signed(b"x" * 1001), 413, "BodyTooLarge")
+
+
+class TestRepeats:
+    def test_fifty_times_at_once_it_has_one_effect(self, unanswered):
+        body = notice(intent(unanswered))
+
+        def send(_):
+            try:
+                return signed(body).json()["repeat"]
+            finally:
+                connections.close_all()
+
+        with ThreadPoolExecutor(10) as threads:
+            repeats = list(threads.map(send, range(50)))
+        assert sorted(repeats) == [False] + [True] * 49
+        assert OutboxMessage.objects.filter(type="payments.complete_payment").count() == 1
+        assert payment(unanswered) == "COMPLETED"
+
+    def test_what_is_forged_is_not_remembered(self, unanswered):
+        signed(notice(intent(unanswered)), secret=OTHER)
+        assert not Received.objects.exists()
+
+
+class TestTheCarrier:
+    @pytest.fixture
+    def created(self, shop, person):
+        order_id = person("ada").placed()
+        drain()
+        return order_id
+
+    def tell(self, type_, order_id, *, id_="msg_1", secret=SECRET, at=None, after=b""):
+        body = json.dumps({"type": type_, "data": {"order_id": order_id, "tracking": "SB1"}}).encode()
+        at = at or datetime.now(UTC)
+        headers = {
+            "webhook-id": id_,
+            "webhook-timestamp": str(int(at.timestamp())),
+            "webhook-signature": Webhook(secret).sign(id_, at, body.decode()),
+        }
+        return Api().post(CARRIER, body + after, **headers)
+
+    def shipment(self, order_id):
+        drain()
+        return ShipmentView.objects.get(pk=order_id).status
+
+    def test_says_that_a_parcel_has_left_and_arrived(self, created):
+        assert self.tell("parcel.shipped", created, id_="msg_1").status_code == 200
+        assert self.shipment(created) == "SHIPPED"
+        assert self.tell("parcel.delivered", created, id_="msg_2").status_code == 200
+        assert self.shipment(created) == "DELIVERED"
+
+    def test_may_say_that_it_arrived_before_it_says_that_it_left(self, created):
+        self.tell("parcel.delivered", created, id_="msg_2")
+        self.tell("parcel.shipped", created, id_="msg_1")
+        assert self.shipment(created) == "DELIVERED"
+
+    def test_is_heard_once(self, created):
+        assert self.tell("parcel.shipped", created).json()["repeat"] is False
+        assert self.tell("parcel.shipped", created).json()["repeat"] is True
+
+    def test_is_not_heard_with_anothers_secret_or_too_late_or_too_early_or_changed(self, created):
+        problem(self.tell("parcel.shipped", created, secret=OTHER), 401, "Forged")
+        for minutes in (-6, 6):
+            at = datetime.now(UTC) + timedelta(minutes=minutes)
+            problem(self.tell("parcel.shipped", created, at=at), 401, "Forged")
+        problem(self.tell("parcel.shipped", created, after=b" "), 401, "Forged")
+        problem(Api().post(CARRIER, b"{}"), 401, "Forged")
+        assert self.shipment(created) == "CREATED"
+
+    @pytest.mark.parametrize("signature", ["", "v1", "v1,é", "v1,not base64", "v2,abcd", "v1,a,b"])
+    def test_is_not_heard_with_something_else_for_a_signature(self, created, signature):
+        headers = {"webhook-id": "msg_1", "webhook-timestamp": str(int(time.time())), "webhook-signature": signature}
+        problem(Api().post(CARRIER, b"{}", **headers), 401, "Forged")
+
+    def test_may_say_what_we_do_not_know(self, created):
+        assert self.tell("parcel.weighed", created).status_code == 200
+        assert self.tell("parcel.shipped", "nobody", id_="msg_2").status_code == 200
+        assert self.shipment(created) == "CREATED"
