@@ -37,18 +37,18 @@ def problems() -> Iterator[str]:
     for name in event_types():
         yield from _stale(name)
         yield from _broken_promises(name)
-        yield from _unreadable(name)
     for path in sorted(folder().glob("*/")):
-        if path.name not in event_types() and path.name not in registry.renamed():
-            yield f"{path.name}: released, and no class is stored under it any more; list it in RENAMED."
+        yield from _missing(path.name)
+        yield from _unreadable(path.name)
 
 
 def released(name: str) -> Sequence[Release]:
-    """All versions of a type, oldest first."""
+    """All versions of a type that have their schema and their example, oldest first."""
     paths = sorted(folder().joinpath(name).glob("v*.avsc"), key=_version_of)
     return [
         Release(name, _version_of(path), json.loads(path.read_text()), json.loads(_example_of(path).read_text()))
         for path in paths
+        if _example_of(path).exists()
     ]
 
 
@@ -88,13 +88,28 @@ def _broken_promises(name: str) -> Iterator[str]:
         yield f"{name}: version {version} is declared {mode_of(name)}, but {why}."
 
 
-def _unreadable(name: str) -> Iterator[str]:
-    for release in released(name):
+def _missing(name: str) -> Iterator[str]:
+    """What was released stays: the log may hold events of it for ever."""
+    there = {path.name for path in folder().joinpath(name).iterdir()}
+    last = max((_version_of(folder() / file) for file in there), default=0)
+    for version in range(1, last):
+        for file in (f"v{version}.avsc", f"v{version}.schema.json", f"v{version}.example.json"):
+            if file not in there:
+                yield f"{name}: {file} was released and is missing; take it back from the history."
+
+
+def _unreadable(folder_name: str) -> Iterator[str]:
+    """Of every version ever released, also under a name of the past, its example is read with today's code."""
+    name = registry.renamed().get(folder_name, folder_name)
+    if name not in event_types():
+        yield f"{folder_name}: released, and no class is stored under it any more; list it in RENAMED."
+        return
+    for release in released(folder_name):
         try:
             read = codec.reader(_class_of(name), release.version, registry.upcasters(name))
             read(json.dumps(release.example))
         except ValueError as error:
-            yield f"{name}: an event of version {release.version} cannot be read any more: {error}"
+            yield f"{folder_name}: an event of version {release.version} cannot be read any more: {error}"
 
 
 def _avro(name: str) -> Schema:

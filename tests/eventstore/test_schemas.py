@@ -6,8 +6,9 @@ import pytest
 from avro.schema import parse
 from django.core.management import CommandError, call_command
 
-from eventstore import compatibility, published, registry, schemas
-from eventstore.messages import Event, Value
+from eventstore import compatibility, published, registry, schemas, timetravel
+from eventstore.messages import Event, Value, replace
+from eventstore.postgres import rows
 from eventstore.store import ANY, append
 from eventstore.testing import forget_everything
 
@@ -155,6 +156,143 @@ def test_a_broken_promise_is_found(shelf, monkeypatch):
     assert [problem.split(",")[0] for problem in published.problems()] == []
     shelf(**rewired, COMPATIBILITY=[{"toy.counted": "FULL"}])
     assert list(published.problems()) == []
+
+
+@pytest.mark.parametrize("kind", ["avsc", "schema.json", "example.json"])
+def test_a_file_of_an_older_version_that_is_gone_is_missed(shelf, tmp_path, kind):
+    shelf(UPCASTERS=[{"toy.counted": {1: dict}}])
+    list(published.write())
+    (tmp_path / "toy.counted" / f"v1.{kind}").unlink()
+    (problem,) = published.problems()
+    assert problem == f"toy.counted: v1.{kind} was released and is missing; take it back from the history."
+
+
+def test_what_was_released_under_a_name_of_the_past_is_read_as_well(shelf, tmp_path):
+    released_as(tmp_path, "toy.gone", 1, Counted, {"counter_id": 5})
+    shelf(RENAMED={"toy.gone": "toy.counted"})
+    (problem,) = published.problems()
+    assert problem.startswith("toy.gone: an event of version 1 cannot be read any more")
+
+
+def test_every_event_that_the_shop_ever_released_is_folded_by_its_aggregate():
+    evolving = {cls: each for each in registry.aggregates().values() for cls in each.evolve}
+    folded = 0
+    for path in sorted(published.folder().glob("*/")):
+        name = registry.renamed().get(path.name, path.name)
+        for release in published.released(path.name) if name in registry.types() else ():
+            event = registry.decode(path.name, release.version, json.dumps(release.example))
+            aggregate = evolving[type(event)]
+            assert isinstance(aggregate.fold([event]), type(aggregate.initial)), path.name
+            folded += 1
+    assert folded >= 20
+
+
+def released_as(folder, name, version, cls, example):
+    """As if an older version of the code had released it."""
+    place = folder / name
+    place.mkdir(exist_ok=True)
+    (place / f"v{version}.avsc").write_text(json.dumps(schemas.avro(cls, namespace="toy")))
+    (place / f"v{version}.schema.json").write_text(json.dumps(schemas.json_schema(cls)))
+    (place / f"v{version}.example.json").write_text(json.dumps(example))
+
+
+@pytest.mark.django_db(transaction=True)
+class TestAnEventThatChangesItsForm:
+    """Counts were called `number` at first; today they are `amount`, and have a unit that was always implied."""
+
+    @pytest.fixture
+    def before(self, toys, settings, tmp_path):
+        class Counted(Event, frozen=True):
+            counter_id: str
+            number: int
+
+        settings.EVENTSTORE_SCHEMAS = tmp_path
+        evolve = {Counted: lambda counter, event: replace(counter, total=counter.total + event.number)}
+        only = {"EVENTS": [{"toy.counted": Counted}], "DECISIONS": [], "COMMANDS": []}
+        toys({}, AGGREGATES=[COUNTER._replace(decide={}, evolve=evolve)], **only)
+        list(published.write())
+        append("counter-a", [Counted("a", 2), Counted("a", 3)], expected=0)
+
+    @pytest.fixture
+    def today(self, toys, before):
+        class Counted(Event, frozen=True):
+            counter_id: str
+            amount: int
+            unit: str = "piece"
+
+        def v1_to_v2(data):
+            return {"counter_id": data["counter_id"], "amount": data["number"]}
+
+        evolve = {Counted: lambda counter, event: replace(counter, total=counter.total + event.amount)}
+
+        def wire(**parts):
+            named = {"EVENTS": [{"toy.counted": Counted}], "UPCASTERS": [{"toy.counted": {1: v1_to_v2}}]}
+            only = {"DECISIONS": [], "COMMANDS": [], "AGGREGATES": [COUNTER._replace(decide={}, evolve=evolve)]}
+            toys({}, **only | named | parts)
+            return Counted
+
+        return wire
+
+    def test_what_was_stored_in_its_first_form_is_folded_together_with_the_second(self, today):
+        append("counter-a", [today()("a", 5)], expected=2)
+        assert timetravel.moment("counter-a").state.total == 10
+        assert [row for (row,) in rows("SELECT schema_version FROM eventstore_event ORDER BY version")] == [1, 1, 2]
+
+    def test_also_under_another_name(self, today):
+        counted = today()
+        today(
+            EVENTS=[{"toy.tallied": counted}],
+            UPCASTERS=[{"toy.tallied": {1: lambda data: {"counter_id": data["counter_id"], "amount": data["number"]}}}],
+            RENAMED={"toy.counted": "toy.tallied"},
+        )
+        append("counter-a", [counted("a", 5)], expected=2)
+        assert timetravel.moment("counter-a").state.total == 10
+        assert [row for (row,) in rows("SELECT type FROM eventstore_event ORDER BY version")] == [
+            "toy.counted",
+            "toy.counted",
+            "toy.tallied",
+        ]
+
+    @pytest.mark.parametrize(
+        ("mode", "broken"),
+        [
+            ("NONE", False),
+            ("BACKWARD", True),
+            ("FORWARD", True),
+            ("FULL", True),
+            ("BACKWARD_TRANSITIVE", True),
+            ("FORWARD_TRANSITIVE", True),
+            ("FULL_TRANSITIVE", True),
+        ],
+    )
+    def test_who_reads_it_by_its_schema_alone_is_promised_what_the_mode_says(self, today, mode, broken):
+        """Our own code has the upcaster; a reader elsewhere has the published schemas only."""
+        today(COMPATIBILITY=[{"toy.counted": mode}])
+        list(published.write())
+        if broken:
+            with pytest.raises(CommandError, match=f"toy.counted: version 2 is declared {mode}, but"):
+                call_command("schemas", "--check")
+        else:
+            call_command("schemas", "--check")
+
+    def test_the_store_is_read_and_folded_in_both_forms(self, today, capsys):
+        append("counter-a", [today()("a", 5)], expected=2)
+        call_command("schemas", "--store")
+        assert "toy.counted v1: 2 events\ntoy.counted v2: 1 events" in capsys.readouterr().out
+
+    def test_without_the_upcaster_the_store_says_what_cannot_be_read_and_where(self, today):
+        today(UPCASTERS=[])
+        first, _ = rows("SELECT position FROM eventstore_event ORDER BY position")
+        with pytest.raises(CommandError) as refused:
+            call_command("schemas", "--store")
+        unreadable, unfoldable = str(refused.value).splitlines()
+        assert unreadable.startswith(f"toy.counted v1 at position {first[0]}: Counted cannot be made")
+        assert unfoldable.startswith("counter-a cannot be folded beyond version 0 at position 0: Undecodable")
+
+    def test_nor_can_what_was_released(self, today):
+        today(UPCASTERS=[])
+        problems = list(published.problems())
+        assert any("an event of version 1 cannot be read any more" in problem for problem in problems)
 
 
 @pytest.mark.django_db(transaction=True)

@@ -67,7 +67,9 @@ def _unreadable(type_: str, version: int, found: Iterable[tuple[int, str, str]])
 
 def _unfoldable(streams: Iterable[str]) -> Iterator[str]:
     for stream in streams:
+        version = position = 0
         try:
-            timetravel.moment(stream)
+            for change in timetravel.changes(stream):
+                version, position = change.message.version, change.message.position
         except Exception as error:  # noqa: BLE001  whatever today's code makes of what is stored is what is asked
-            yield f"{stream} cannot be folded: {error!r}"
+            yield f"{stream} cannot be folded beyond version {version} at position {position}: {error!r}"
