@@ -142,8 +142,13 @@ EVENTSTORE_SCHEMAS = BASE_DIR / "schemas"
 # Off only for processes that run where no broker is: the poll delivers all the same.
 EVENTSTORE_NUDGE = env.bool("EVENTSTORE_NUDGE", default=True)
 
+# Set for measurements only: a server without fsync loses what it has acknowledged.
+EVENTSTORE_ALLOW_UNSAFE_DATABASE = env.bool("ALLOW_UNSAFE_DATABASE", default=False)
+
 REDIS_URL = env.str("REDIS_URL", default="redis://127.0.0.1:6379/0")
 CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default=REDIS_URL)
+# A name of one's own, where several platforms share a broker.
+CELERY_TASK_DEFAULT_QUEUE = env.str("CELERY_QUEUE", default="celery")
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
@@ -154,6 +159,8 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 # Celery closes Django's connection around every task; this many tasks share one.
 CELERY_DB_REUSE_MAX = 1000
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+# One that hangs is killed before the broker gives its task to another.
+CELERY_TASK_TIME_LIMIT = 50
 CELERY_BROKER_TRANSPORT_OPTIONS = recommended.transport(CELERY_BROKER_URL)
 CELERY_BEAT_SCHEDULE = recommended.beat_schedule(poll_seconds=env.float("POLL_SECONDS", default=1.0))
 

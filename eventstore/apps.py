@@ -8,6 +8,6 @@ class EventStoreConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from . import checks, outbox  # noqa: F401  checks registers itself
+        from . import checks, durability, outbox  # noqa: F401  the first two register themselves
 
         post_migrate.connect(lambda **_: outbox.enlist(), sender=self, weak=False)

@@ -48,6 +48,14 @@ def _executed(database: Any, cursor: Any, statement: str, params: Sequence[Any])
     return wrapped
 
 
+def connect() -> None:
+    connection.ensure_connection()
+
+
+def close() -> None:
+    connection.close()
+
+
 def was_rolled_back(error: Exception) -> bool:
     """Whether the server took a statement back on account of others: nothing of it stands, and it may be said again."""
     return getattr(error.__cause__, "sqlstate", None) in ROLLED_BACK

@@ -58,6 +58,11 @@ def inbox_kept() -> timedelta:
     return timedelta(days=getattr(settings, "EVENTSTORE_INBOX_KEPT", 30))
 
 
+def allow_unsafe_database() -> bool:
+    """Whether to run on a server that may forget what it has acknowledged, as for a measurement."""
+    return bool(getattr(settings, "EVENTSTORE_ALLOW_UNSAFE_DATABASE", False))
+
+
 def schemas() -> Path:
     """The folder of the published schemas; only manage.py schemas asks for it."""
     return Path(_required("EVENTSTORE_SCHEMAS"))

@@ -1,13 +1,16 @@
 """What Celery runs. The broker carries a nudge; what is owed to whom is in the tables."""
 
-from celery import shared_task
+from typing import Any
 
-from . import answers, inbox, outbox, settings, states, watching, working
+from celery import shared_task
+from celery.signals import worker_init, worker_process_init
+
+from . import answers, durability, inbox, outbox, polling, settings, states, watching, working
 
 
 @shared_task(name="eventstore.deliver", ignore_result=True, acks_late=True, expires=30)  # type: ignore[untyped-decorator]
 def deliver() -> None:
-    working.work()
+    working.take_turn()
 
 
 @shared_task(name="eventstore.take_snapshots", ignore_result=True, acks_late=True, expires=30)  # type: ignore[untyped-decorator]
@@ -33,3 +36,17 @@ def forget_answers() -> None:
 @shared_task(name="eventstore.forget_received", ignore_result=True, acks_late=True, expires=600)  # type: ignore[untyped-decorator]
 def forget_received() -> None:
     inbox.forget(older_than=settings.inbox_kept())
+
+
+@worker_init.connect  # type: ignore[untyped-decorator]
+def refuse_an_unsafe_database(**_: Any) -> None:
+    try:
+        durability.demand()
+    except durability.UnsafeDatabase as error:
+        # Celery notes what a handler raises and goes on; it does not stop an exit.
+        raise SystemExit(str(error)) from None
+
+
+@worker_process_init.connect  # type: ignore[untyped-decorator]
+def poll_when_nothing_is_heard(**_: Any) -> None:
+    polling.begin()

@@ -1,5 +1,6 @@
 """One turn of a worker: deliver until nothing is left, or until it is time to let the next task in."""
 
+import threading
 import time
 from collections.abc import Iterable
 from functools import cache
@@ -15,6 +16,28 @@ CALL_WAIT_SECONDS = 0.05
 CHAIN = 20
 CLEARED_AT_ONCE = 100_000
 
+_turn = threading.Lock()
+_heard = time.monotonic()
+
+
+def take_turn() -> int:
+    """As work. One turn at a time in each process: the calls that it has under way are kept in one table."""
+    with _turn:
+        try:
+            return work()
+        finally:
+            hear()
+
+
+def hear() -> None:
+    """Somebody has asked this process to work."""
+    global _heard
+    _heard = time.monotonic()
+
+
+def silent_seconds() -> float:
+    return time.monotonic() - _heard
+
 
 def work(*, seconds: float = TURN_SECONDS) -> int:
     """Deliver for at most about `seconds`; a turn that ends with work left nudges the next one."""
@@ -25,7 +48,7 @@ def work(*, seconds: float = TURN_SECONDS) -> int:
     with nudge.quiet():
         while time.monotonic() < until:
             if lanes := outbox.work() | _answered():
-                delivered += _round(lanes)
+                delivered += _round(lanes, until)
             elif effects.under_way():
                 effects.wait_for_any(CALL_WAIT_SECONDS)
             elif not delivery.tell_deadlines():
@@ -51,7 +74,7 @@ def _enlist_once() -> None:
     outbox.enlist()
 
 
-def _round(lanes: set[str]) -> int:
+def _round(lanes: set[str], until: float) -> int:
     """Let the processes answer one another as long as they have something to say; the read models take it all at once.
 
     What a step writes is known here, so nobody is asked for it: the database is asked again only after the round.
@@ -59,7 +82,7 @@ def _round(lanes: set[str]) -> int:
     delivered, readers = 0, {name for name in lanes if _is_reader(name)}
     processes, troubles = lanes - readers, list[Exception]()
     for _ in range(CHAIN):
-        if not processes:
+        if not processes or time.monotonic() > until:
             break
         store.take_announced()
         delivered += _steps(processes, troubles)

@@ -57,13 +57,17 @@ WAITING = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() A
 
 def crash(lane, seam):
     """Run a worker of its own on the test's database, and see it die at the seam."""
-    settings = connection.settings_dict
-    url = f"postgresql://{settings['USER']}:{settings['PASSWORD']}@{settings['HOST']}:{settings['PORT']}/{settings['NAME']}"
     worker = subprocess.run(
         [sys.executable, "-m", "tests.eventstore.crashing", lane, seam],
-        env=os.environ | {"DATABASE_URL": url, "EVENTSTORE_NUDGE": "0"},
+        env=os.environ | {"DATABASE_URL": url_of_the_test(), "EVENTSTORE_NUDGE": "0"},
         capture_output=True,
         text=True,
         timeout=30,
     )
     assert worker.returncode == -signal.SIGKILL, worker.stderr
+
+
+def url_of_the_test():
+    settings = connection.settings_dict
+    address = f"{settings['HOST']}:{settings['PORT']}"
+    return f"postgresql://{settings['USER']}:{settings['PASSWORD']}@{address}/{settings['NAME']}"
