@@ -1,14 +1,15 @@
 """Decide a batch of commands: load all their streams in one query, decide in order, write once."""
 
+import inspect
 import logging
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from django.db import transaction
 
-from . import nudge, registry, states, store
+from . import codec, left, nudge, registry, states, store
 from .aggregate import Folded, Refusal
-from .messages import Command, CommandRefused, Event, Message, Metadata, replace
+from .messages import Command, CommandRefused, Event, InvalidMessage, Message, Metadata, replace
 from .store import Appended, NewEvent, Owed, WrongExpectedVersion
 
 logger = logging.getLogger(__name__)
@@ -45,8 +46,10 @@ class Deciding:
         decision, (command, metadata) = self.decisions[index], self.requests[index]
         known = {stream: self.folded[stream].state for stream in decision.streams(command)}
         decided = decision.decide(known, command)
-        for stream, events in decided.items():
-            self._keep(stream, events, metadata)
+        # An event that cannot be stored is found before any of the command's is kept.
+        made = {stream: self._made(stream, events, metadata) for stream, events in decided.items() if events}
+        for stream, new in made.items():
+            self._keep(stream, decided[stream], new)
         return [event for events in decided.values() for event in events]
 
     def write(self, write: Write = store.write) -> Appended:
@@ -74,26 +77,46 @@ class Deciding:
                     event.causation_id or "-",
                 )
 
-    def _keep(self, stream: str, events: Sequence[Event], metadata: Metadata) -> None:
-        if not events:
-            return
+    def _made(self, stream: str, events: Sequence[Event], metadata: Metadata) -> list[NewEvent]:
+        version, continues = self.folded[stream].version, stream in self.written
+        return store.new_events(stream, events, expected=version, metadata=metadata, continues=continues)
+
+    def _keep(self, stream: str, events: Sequence[Event], new: Sequence[NewEvent]) -> None:
         version, state = self.folded[stream]
-        continues = stream in self.written
-        self.events += store.new_events(stream, events, expected=version, metadata=metadata, continues=continues)
+        self.events += new
         self.written.add(stream)
         self.folded[stream] = Folded(version + len(events), registry.aggregate_of(stream).fold(events, state))
 
 
 def decide(messages: Sequence[Message]) -> None:
-    """Decide what is owed to a context; a saga whose command is refused is told."""
+    """Decide what is owed to a context; a saga whose command is refused is told, and so is a client."""
     deciding = Deciding([Request(message.body, _without_reply(message.metadata)) for message in messages])
+    settled = list[left.Settled]()
     for index, message in enumerate(messages):
+        is_a_clients = message.metadata.reply_to == left.CLIENT
         try:
             deciding.decide(index)
         except Refusal as refusal:
             logger.info("%s refused for %s: %s", message.type, message.stream, refusal.code)
-            deciding.owed += _refused(message, refusal)
-    deciding.write()
+            if is_a_clients:
+                settled.append(_turned_down(message, refusal.code, f"{inspect.getdoc(type(refusal))} {refusal}"))
+            else:
+                deciding.owed += _refused(message, refusal)
+        except (InvalidMessage, codec.Unstorable) as error:
+            # The client's doing; were it said at once, it would be a 400. Nothing of it is kept.
+            if not is_a_clients:
+                raise
+            settled.append(_turned_down(message, type(error).__name__, str(error)))
+        else:
+            if is_a_clients:
+                version = deciding.folded[message.stream].version
+                settled.append(left.Settled(message.metadata.reply_key, "SUCCEEDED", version))
+    position = deciding.write().position
+    left.settle([replace(each, position=position) if each.status == "SUCCEEDED" else each for each in settled])
+
+
+def _turned_down(message: Message, code: str, detail: str) -> left.Settled:
+    return left.Settled(message.metadata.reply_key, "REFUSED", code=code, detail=detail)
 
 
 def _without_reply(metadata: Metadata) -> Metadata:

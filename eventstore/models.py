@@ -264,6 +264,28 @@ class Received(models.Model):
         return f"{self.message_id} from {self.source}"
 
 
+class LeftCommand(models.Model):
+    """A command that a client left to be decided by a worker, and what became of it."""
+
+    id = models.UUIDField(primary_key=True)
+    principal = models.TextField(db_collation="C")
+    location = models.TextField()
+    status = models.TextField(db_default="PENDING")
+    version = models.IntegerField(db_default=0)
+    position = models.BigIntegerField(db_default=0)
+    code = models.TextField(db_default="")
+    detail = models.TextField(db_default="")
+    left_at = models.DateTimeField(db_default=Now())
+    settled_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "eventstore_left_command"
+        indexes = [models.Index(fields=["left_at"], name="eventstore_left_at")]
+
+    def __str__(self) -> str:
+        return f"{self.id}: {self.status}"
+
+
 class OperatorAction(models.Model):
     """What a person did to the machinery by hand, when and why. Only ever added to."""
 

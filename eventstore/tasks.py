@@ -5,7 +5,7 @@ from typing import Any
 from celery import shared_task
 from celery.signals import worker_init, worker_process_init
 
-from . import answers, durability, inbox, outbox, polling, settings, states, watching, working
+from . import answers, durability, inbox, left, outbox, polling, settings, states, watching, working
 
 
 @shared_task(name="eventstore.deliver", ignore_result=True, acks_late=True, expires=30)  # type: ignore[untyped-decorator]
@@ -31,6 +31,7 @@ def clear_outbox() -> None:
 @shared_task(name="eventstore.forget_answers", ignore_result=True, acks_late=True, expires=600)  # type: ignore[untyped-decorator]
 def forget_answers() -> None:
     answers.forget(older_than=settings.answers_kept())
+    left.forget(older_than=settings.answers_kept())
 
 
 @shared_task(name="eventstore.forget_received", ignore_result=True, acks_late=True, expires=600)  # type: ignore[untyped-decorator]

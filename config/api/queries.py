@@ -2,6 +2,7 @@
 
 from django.urls import path
 
+from eventstore.api.left import LeftCommandView
 from inventory.api.queries import StockLevelView
 from orders.api.queries import OrdersView, OrderView, ProductDetailsView, ProductsView
 from orders.api.return_queries import BookingsView, ReturnsView, ReturnView
@@ -10,6 +11,7 @@ from payments.api.queries import PaymentDetailsView
 from shipping.api.queries import ShipmentDetailsView
 
 urlpatterns = [
+    path("commands/<uuid:id_>/", LeftCommandView.as_view()),
     path("orders/", OrdersView.as_view()),
     path("orders/<key:order_id>/", OrderView.as_view()),
     path("returns/", ReturnsView.as_view()),

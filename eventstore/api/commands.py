@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
+from uuid import UUID
 
 from django.http import HttpResponse
 from django.views.decorators.common import no_append_slash
@@ -11,18 +12,22 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from eventstore import answers, bus, context, states
+from eventstore import answers, bus, context, left, states, store
 from eventstore.aggregate import Refusal, stream_name
 from eventstore.answers import Answer
 from eventstore.messages import Command, Metadata, replace
 from eventstore.store import Appended, NewEvent, Owed
 
-from . import idempotency, preconditions
+from . import idempotency, preconditions, preferences
 from .faults import LengthRequired
 from .shapes import Shape
 
 # Writes what was decided, and keeps the answer with it.
 Keep = Callable[[Answer, Sequence[NewEvent], Sequence[Owed]], Appended]
+
+
+# Where to ask what became of a command that was left with us.
+LEFT_AT = "/api/queries/commands/"
 
 
 class Nothing(Shape):
@@ -49,21 +54,30 @@ class CommandView(APIView):
     def post(self, request: Request, **named: str) -> HttpResponse:
         if "Transfer-Encoding" in request.headers:
             raise LengthRequired
-        key, seen = idempotency.key(request), preconditions.if_match(request)
+        key = idempotency.key(request)
         earlier = answers.find(key) if key else None
         if earlier is not None:
             return idempotency.replayed(earlier)
-        body = self.serializer_class(data=request.data)
-        body.is_valid(raise_exception=True)
-        command = self.command(**named, **body.validated_data)
-        if key is None:
-            return _response(self._decided(command, seen, None))
         try:
-            return _response(self._decided(command, seen, partial(answers.write, key)))
-        except Refusal as refusal:
-            return self._refused(key, refusal)
+            return _response(self._answer(key, **named))
         except answers.AlreadyAnswered as already:
             return idempotency.replayed(already.answer)
+
+    def _answer(self, key: answers.Key | None, **named: str) -> Answer:
+        seen = preconditions.if_match(self.request)
+        body = self.serializer_class(data=self.request.data)
+        body.is_valid(raise_exception=True)
+        command = self.command(**named, **body.validated_data)
+        keep = partial(answers.write, key) if key else None
+        # What was decided on a certain version is decided while the client waits, who may have to decide anew.
+        if seen is None and "respond-async" in preferences.preferred(self.request):
+            return self._left(command, keep)
+        try:
+            return self._decided(command, seen, keep)
+        except Refusal as refusal:
+            if key is None:
+                raise
+            return self._refused(key, refusal)
 
     def _decided(self, command: Command, seen: preconditions.Versions | None, keep: Keep | None) -> Answer:
         outcome = bus.dispatch(
@@ -79,15 +93,34 @@ class CommandView(APIView):
         said = {self.subject: key, "version": outcome.version, "position": None, "status": "PROCESSING"}
         return _answer(202, said, {"Location": f"{self.asked_at}{key}/"})
 
-    def _refused(self, key: answers.Key, refusal: Refusal) -> HttpResponse:
+    def _refused(self, key: answers.Key, refusal: Refusal) -> Answer:
         """A refusal is an answer too: who asks again under the key is told the same, whatever has changed since."""
         problem = self.handle_exception(refusal)
         answer = _answer(problem.status_code, problem.data, {"Content-Type": str(problem.content_type)})
-        try:
-            answers.keep(key, answer)
-        except answers.AlreadyAnswered as already:
-            return idempotency.replayed(already.answer)
-        return _response(answer)
+        answers.keep(key, answer)
+        return answer
+
+    def _left(self, command: Command, keep: Keep | None) -> Answer:
+        """Owed to the workers, and decided by them; the client asks what became of it."""
+        subject, answered = getattr(command, self.subject), list[Answer]()
+
+        def write(id_: UUID, owed: Sequence[Owed]) -> None:
+            said = {"command_id": str(id_), self.subject: subject, "status": "PENDING"}
+            headers = {"Location": f"{LEFT_AT}{id_}/", "Preference-Applied": "respond-async"}
+            answered.append(_answer(202, said, headers))
+            if keep:
+                keep(answered[0], (), owed)
+            else:
+                store.write((), owed)
+
+        left.leave(
+            command,
+            metadata=_asked_by(self.request.user),
+            principal=str(self.request.user.pk),
+            location=f"{self.asked_at}{subject}/",
+            write=write,
+        )
+        return answered[0]
 
 
 def known(category: str, key: str) -> Any:
@@ -105,7 +138,7 @@ def _asked_by(user: Any) -> Metadata:
 
 def _answer(status: int, said: Mapping[str, Any], headers: Mapping[str, str]) -> Answer:
     body = JSONRenderer().render(said).decode()
-    return Answer(status, {"Content-Type": JSONRenderer.media_type} | dict(headers), body)
+    return Answer(status, {"Content-Type": JSONRenderer.media_type, "Vary": "Prefer"} | dict(headers), body)
 
 
 def _response(answer: Answer) -> HttpResponse:

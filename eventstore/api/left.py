@@ -1,0 +1,41 @@
+"""What became of a command that a client left to be decided by a worker."""
+
+from typing import Any
+from uuid import UUID
+
+from rest_framework import serializers
+from rest_framework.exceptions import NotFound
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from eventstore import left
+
+from .roles import is_staff
+
+
+class LeftCommandAnswer(serializers.Serializer):
+    """location: where to ask about its subject. version, position: what to have seen there, once it has succeeded."""
+
+    status = serializers.ChoiceField(["PENDING", "SUCCEEDED", "REFUSED", "FAILED"])
+    location = serializers.CharField()
+    version = serializers.IntegerField()
+    position = serializers.IntegerField()
+    code = serializers.CharField()
+    detail = serializers.CharField()
+
+
+class LeftCommandView(APIView):
+    """Asked of the primary, never of a replica: whoever left a command can ask for it at once."""
+
+    serializer_class = LeftCommandAnswer
+
+    def get(self, request: Request, id_: UUID) -> Response:
+        found = left.find(id_)
+        if found is None or not self._may_see(found):
+            raise NotFound
+        headers = {"Cache-Control": "private, no-store"} | ({"Retry-After": "1"} if found.status == "PENDING" else {})
+        return Response({"command_id": str(id_)} | dict(self.serializer_class(found).data), headers=headers)
+
+    def _may_see(self, found: left.Left) -> Any:
+        return found.principal == str(self.request.user.pk) or is_staff(self.request.user)

@@ -1,0 +1,105 @@
+"""Commands that clients left with us: owed to their context's lane, and what became of each."""
+
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import msgspec
+from django.db import transaction
+
+from . import codec, nudge, store
+from .messages import Command, Metadata, replace
+from .postgres import execute, rows
+from .store import Owed
+
+# Whom the lane answers instead of a saga.
+CLIENT = "eventstore.client"
+
+NOTE = """
+    INSERT INTO eventstore_left_command (id, principal, location)
+    VALUES (%s, %s, %s)
+"""
+SETTLE = """
+    UPDATE eventstore_left_command AS kept
+    SET status = settled.status, version = settled.version, position = settled.position,
+        code = settled.code, detail = settled.detail, settled_at = now()
+    FROM jsonb_to_recordset(%s::jsonb) AS settled(
+        id uuid, status text, version integer, position bigint, code text, detail text
+    )
+    WHERE kept.id = settled.id
+"""
+# What no worker could decide, however often, lies parked as a dead letter; there are few of these.
+FIND = """
+    SELECT principal, location,
+           CASE WHEN status = 'PENDING' AND EXISTS (
+               SELECT FROM eventstore_parked AS parked
+               JOIN eventstore_outbox AS outbox USING (position)
+               WHERE parked.status = 'dead' AND outbox.id = kept.id
+           ) THEN 'FAILED' ELSE status END,
+           version, position, code, detail
+    FROM eventstore_left_command AS kept
+    WHERE id = %s
+"""
+FORGET = "DELETE FROM eventstore_left_command WHERE left_at < now() - %s AND status <> 'PENDING'"
+
+
+class Left(NamedTuple):
+    """principal: who left it. location: where to ask about its subject. status: PENDING, SUCCEEDED, REFUSED or FAILED.
+
+    version, position: what the client has to have seen when it succeeded. code, detail: of the refusal.
+    """
+
+    principal: str
+    location: str
+    status: str
+    version: int
+    position: int
+    code: str
+    detail: str
+
+
+class Settled(msgspec.Struct, frozen=True):
+    """What became of one; see Left."""
+
+    id: str
+    status: str
+    version: int = 0
+    position: int = 0
+    code: str = ""
+    detail: str = ""
+
+
+def leave(
+    command: Command,
+    *,
+    metadata: Metadata,
+    principal: str,
+    location: str,
+    write: Callable[[UUID, Sequence[Owed]], Any],
+) -> UUID:
+    """Owe the command to its context, in one commit with the note of who left it. write: its id and what is owed -> how
+    that gets into the outbox."""
+    owed = store.owed(command, metadata=metadata)
+    owed = msgspec.structs.replace(owed, metadata=replace(owed.metadata, reply_to=CLIENT, reply_key=str(owed.id)))
+    with transaction.atomic():
+        execute(NOTE, [owed.id, principal, location]).close()
+        # Last, as whoever has appended holds everybody's view of the log back until the commit.
+        write(owed.id, [owed])
+    transaction.on_commit(nudge.send)
+    return owed.id
+
+
+def settle(settled: Sequence[Settled]) -> None:
+    """Note what became of them, in the transaction that recorded it."""
+    if settled:
+        execute(SETTLE, [codec.encode_json(settled).decode()]).close()
+
+
+def find(id_: UUID) -> Left | None:
+    found = rows(FIND, [id_])
+    return Left(*found[0]) if found else None
+
+
+def forget(*, older_than: timedelta) -> None:
+    execute(FORGET, [older_than]).close()
