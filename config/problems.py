@@ -17,13 +17,14 @@ from rest_framework.response import Response
 
 from eventstore import answers, context
 from eventstore.aggregate import Refusal
-from eventstore.api.faults import Fault, Malformed, inside
+from eventstore.api.faults import Fault, Hidden, Malformed, inside
 from eventstore.bounds import Unstorable
 from eventstore.bus import Stale
 from eventstore.messages import InvalidMessage
 from eventstore.store import InvalidStreamName, WrongExpectedVersion
 
 logger = logging.getLogger(__name__)
+audit = logging.getLogger("audit")
 
 MEDIA_TYPE = "application/problem+json"
 MOST_ERRORS = 100
@@ -48,6 +49,8 @@ def exception_handler(error: Exception, about: Mapping[str, Any]) -> Response | 
     problem = _problem(error)
     if problem is None:
         return None
+    if problem.status in (401, 403) or isinstance(error, Hidden):
+        _note_denied(about["request"], problem, type(error).__name__)
     body = _body(about["request"], problem)
     return Response(body, status=problem.status, headers=dict(problem.headers), content_type=MEDIA_TYPE)
 
@@ -80,6 +83,12 @@ def server_error(request: HttpRequest) -> HttpResponse:
     return response(request, 500, "InternalServerError", "This is our fault. The correlation id says where to look.")
 
 
+def _note_denied(request: Request, problem: Problem, why: str) -> None:
+    """One line for each; what a client sends is written so that it cannot break out of it."""
+    who = getattr(request.user, "username", "") or "anonymous"
+    audit.warning("denied %s %r to %r: %s, answered %s", request.method, request.path, who, why, problem.status)
+
+
 def _is_for_people(request: HttpRequest) -> bool:
     """The admin is read in a browser; everything else by programs."""
     return request.path.startswith("/admin/")
@@ -102,7 +111,7 @@ def _problem(error: Exception) -> Problem | None:
             return Problem(422, name, f"{inspect.getdoc(error)}")
         case InvalidMessage() | InvalidStreamName() | Unstorable():
             return Problem(400, name, str(error), (Fault("#", str(error), "invalid"),))
-        case Http404():
+        case Http404() | Hidden():
             return _problem(exceptions.NotFound())
         case PermissionDenied():
             return _problem(exceptions.PermissionDenied())

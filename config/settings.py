@@ -105,8 +105,8 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["eventstore.api.parsers.StrictJSONParser"],
     "EXCEPTION_HANDLER": "config.problems.exception_handler",
-    "DEFAULT_THROTTLE_CLASSES": ["rest_framework.throttling.UserRateThrottle"],
-    # Counted by each process for itself; no rate is no limit.
+    "DEFAULT_THROTTLE_CLASSES": ["config.throttling.User"],
+    # No rate is no limit.
     "DEFAULT_THROTTLE_RATES": {
         "user": env.str("THROTTLE_USER", default="") or None,
         "login": env.str("THROTTLE_LOGIN", default="20/min") or None,

@@ -18,5 +18,5 @@ def _make_groups(**kwargs: Any) -> None:
 
     from eventstore.api import roles
 
-    for name in (roles.OPERATIONS, roles.SUPPORT):
+    for name in roles.GROUPS:
         Group.objects.get_or_create(name=name)

@@ -11,9 +11,9 @@ from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.throttling import ScopedRateThrottle
 from rest_framework.views import APIView
 
+from config import throttling
 from eventstore.api.shapes import Shape, Text
 
 from .bearer import unexpired
@@ -27,7 +27,7 @@ class LoginShape(Shape):
 class LoginView(APIView):
     authentication_classes = ()
     permission_classes = (AllowAny,)
-    throttle_classes = (ScopedRateThrottle,)
+    throttle_classes = (throttling.Scoped,)
     throttle_scope = "login"
 
     def post(self, request: Request) -> Response:

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from rest_framework.exceptions import APIException
+from rest_framework.exceptions import APIException, NotFound
 
 
 class Fault(NamedTuple):
@@ -26,6 +26,10 @@ class Malformed(APIException):
 class BodyTooLarge(APIException):
     status_code = 413
     default_detail = "The body is too large."
+
+
+class Hidden(NotFound):
+    """It is there, and none of the user's business: told as if it were not, and noted."""
 
 
 class LengthRequired(APIException):

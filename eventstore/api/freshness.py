@@ -14,7 +14,7 @@ from eventstore import freshness, settings
 from eventstore.freshness import PRIMARY, Seen, Standing
 
 from . import preferences
-from .faults import Fault, Malformed
+from .faults import Fault, Hidden, Malformed
 
 VERSION, POSITION = "X-Min-Version", "Min-Position"
 READ_MODEL, EVENT_LOG = "read-model", "event-log"
@@ -58,7 +58,7 @@ class Wanted(NamedTuple):
 
 
 class Found(NamedTuple):
-    """row: None when there is none, or none that the user may see. source: which side it came from."""
+    """row: None when there is none. source: which side it came from."""
 
     row: Any
     standing: Standing
@@ -72,7 +72,7 @@ def wanted(request: Request) -> Wanted:
 
 
 def row(model: type[Any], key: str, wanted: Wanted, may_see: Callable[[Any], bool]) -> Found:
-    """Raises NotThereYet for what has not happened at all."""
+    """Raises NotThereYet for what has not happened at all, and Hidden for what the user may not see."""
     seen = freshness.look(model, key)
     if not wanted.anything or wanted.in_read_model(seen):
         return Found(_shown(seen.row, may_see), seen.standing, READ_MODEL)
@@ -109,7 +109,9 @@ def database_for_list(model: type[Any], wanted: Wanted) -> tuple[str, Standing]:
 
 
 def _shown(row: Any, may_see: Callable[[Any], bool]) -> Any:
-    return row if row is not None and may_see(row) else None
+    if row is not None and not may_see(row):
+        raise Hidden
+    return row
 
 
 def _while_waiting(seconds: float) -> Iterator[None]:

@@ -1,6 +1,5 @@
 """What became of a command that a client left to be decided by a worker."""
 
-from typing import Any
 from uuid import UUID
 
 from rest_framework import serializers
@@ -11,6 +10,7 @@ from rest_framework.views import APIView
 
 from eventstore import left
 
+from .faults import Hidden
 from .roles import is_staff
 
 
@@ -32,10 +32,12 @@ class LeftCommandView(APIView):
 
     def get(self, request: Request, id_: UUID) -> Response:
         found = left.find(id_)
-        if found is None or not self._may_see(found):
+        if found is None:
             raise NotFound
+        if not self._may_see(found):
+            raise Hidden
         headers = {"Cache-Control": "private, no-store"} | ({"Retry-After": "1"} if found.status == "PENDING" else {})
         return Response({"command_id": str(id_)} | dict(self.serializer_class(found).data), headers=headers)
 
-    def _may_see(self, found: left.Left) -> Any:
+    def _may_see(self, found: left.Left) -> bool:
         return found.principal == str(self.request.user.pk) or is_staff(self.request.user)

@@ -16,6 +16,7 @@ from eventstore import freshness as log
 from eventstore.freshness import Standing
 
 from . import freshness, preconditions
+from .faults import Hidden
 from .shapes import Digits, Shape, Text
 
 LONGEST_PAGE = 100
@@ -89,7 +90,9 @@ class RowView(QueryView):
 
     def _as_of(self, key: str, moment: dict[str, Any]) -> tuple[Any, str]:
         row = log.as_of(self.model, key, **moment)
-        return (row if row is not None and self.may_see(row) else None), freshness.EVENT_LOG
+        if row is not None and not self.may_see(row):
+            raise Hidden
+        return row, freshness.EVENT_LOG
 
 
 class PagesView(QueryView):

@@ -1,17 +1,32 @@
-"""Who may do what: customers their own, support sees everything, operations runs the shop; a superuser may all."""
+"""Who may do what: customers their own; each kind of staff sees everything and does its own work; admins may all."""
 
 from typing import Any
 
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
-OPERATIONS = "operations"
+CUSTOMER = "customer"
 SUPPORT = "support"
+OPERATIONS = "operations"
+FINANCE = "finance"
+ADMIN = "admin"
+
+# Whoever is logged in is a customer; being in that group gives nothing more.
+GROUPS = (CUSTOMER, SUPPORT, OPERATIONS, FINANCE, ADMIN)
 
 
 class Operations(BasePermission):
+    """The catalogue, the stock and the parcels."""
+
     def has_permission(self, request: Request, view: Any) -> bool:
         return _is_one_of(request.user, OPERATIONS)
+
+
+class Refunding(BasePermission):
+    """Money back."""
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        return _is_one_of(request.user, SUPPORT, FINANCE)
 
 
 class Staff(BasePermission):
@@ -20,7 +35,7 @@ class Staff(BasePermission):
 
 
 def is_staff(user: Any) -> bool:
-    return _is_one_of(user, OPERATIONS, SUPPORT)
+    return _is_one_of(user, SUPPORT, OPERATIONS, FINANCE)
 
 
 def may_touch(user: Any, customer_id: str) -> bool:
@@ -28,5 +43,10 @@ def may_touch(user: Any, customer_id: str) -> bool:
     return customer_id == user.get_username() or is_staff(user)
 
 
+def may_act_for(user: Any, customer_id: str) -> bool:
+    """Whether the user may do what only the customer, or who helps customers, may."""
+    return customer_id == user.get_username() or _is_one_of(user, SUPPORT, OPERATIONS)
+
+
 def _is_one_of(user: Any, *groups: str) -> bool:
-    return bool(user.is_superuser or user.groups.filter(name__in=groups).exists())
+    return bool(user.is_superuser or user.groups.filter(name__in=(*groups, ADMIN)).exists())

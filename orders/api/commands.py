@@ -5,11 +5,11 @@ from typing import Any
 from django.core.validators import RegexValidator
 from django.utils import timezone
 from rest_framework import serializers
-from rest_framework.exceptions import NotFound
 from uuid_utils.compat import uuid7
 
 from eventstore.api.commands import CommandView, known
-from eventstore.api.roles import Operations, may_touch
+from eventstore.api.faults import Hidden
+from eventstore.api.roles import Operations, may_act_for
 from eventstore.api.shapes import Key, MoneyShape, Shape, Text, Whole
 from eventstore.money import Money
 from orders.catalogue import PRODUCT
@@ -81,8 +81,8 @@ class CancelOrderView(CommandView):
 
     def command(self, order_id: str, reason: str) -> CancelOrder:
         order: Any = known(ORDER.category, order_id)
-        if not may_touch(self.request.user, order.customer_id):
-            raise NotFound
+        if not may_act_for(self.request.user, order.customer_id):
+            raise Hidden
         return CancelOrder(order_id, reason)
 
 

@@ -4,10 +4,11 @@ from typing import Any
 
 from django.utils import timezone
 from rest_framework import serializers
-from rest_framework.exceptions import NotFound, PermissionDenied
+from rest_framework.exceptions import PermissionDenied
 from uuid_utils.compat import uuid7
 
 from eventstore.api.commands import CommandView, known
+from eventstore.api.faults import Hidden
 from eventstore.api.roles import Operations, is_staff, may_touch
 from eventstore.api.shapes import Shape, Text, Whole
 from orders.commands import CloseReturn, ReceiveReturn, RequestReturn
@@ -61,7 +62,7 @@ class RequestReturnView(CommandView):
     def command(self, order_id: str, lines: list[Portion], charges: list[Portion], reason: str) -> RequestReturn:
         order: Any = known(ORDER.category, order_id)
         if not may_touch(self.request.user, order.customer_id):
-            raise NotFound
+            raise Hidden
         if charges and not is_staff(self.request.user):
             raise PermissionDenied
         return RequestReturn(

@@ -1,7 +1,7 @@
-"""Staff gives money back."""
+"""Support and finance give money back."""
 
 from eventstore.api.commands import CommandView, known
-from eventstore.api.roles import Staff
+from eventstore.api.roles import Refunding
 from eventstore.api.shapes import Shape, Text
 from payments.commands import RefundPayment
 from payments.payment import PAYMENT
@@ -12,7 +12,7 @@ class RefundPaymentShape(Shape):
 
 
 class RefundPaymentView(CommandView):
-    permission_classes = [Staff]
+    permission_classes = [Refunding]
     serializer_class = RefundPaymentShape
     subject, asked_at = "order_id", "/api/queries/payments/"
 

@@ -4,10 +4,10 @@ import json
 
 import pytest
 from django.contrib.auth.models import Group, User
-from django.core.cache import cache
 from django.test import Client
 from knox.models import AuthToken
 
+from config import throttling
 from eventstore import bus
 from eventstore.api.roles import OPERATIONS, SUPPORT
 from eventstore.money import Money
@@ -64,7 +64,10 @@ def pointers(answer):
 
 @pytest.fixture(autouse=True)
 def _no_throttle_remembered():
-    cache.clear()
+    throttling._own.clear()
+    counted = throttling._redis()
+    for key in counted.scan_iter("throttle_*"):
+        counted.delete(key)
 
 
 @pytest.fixture

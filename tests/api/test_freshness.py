@@ -201,6 +201,12 @@ def test_what_is_folded_from_the_log_is_what_the_read_models_come_to(ada, operat
     operator.post(f"/api/commands/shipments/{orders[0]}/deliver/")
     support.post(f"/api/commands/payments/{orders[0]}/refund/", {"reason": "goodwill"})
     operator.post("/api/commands/products/POT/delist/")
+    kept = ada.placed({"sku": "CUP", "quantity": 3})
+    drain()
+    back = {"lines": [{"number": 1, "quantity": 2}], "reason": "two too many"}
+    return_id = ada.post(f"/api/commands/orders/{kept}/returns/", back).json()["return_id"]
+    drain()
+    operator.post(f"/api/commands/returns/{return_id}/receive/", {})
     drain()
     compared = 0
     for projection in (each for each in registry.subscriptions().values() if isinstance(each, Projection)):

@@ -1,52 +1,55 @@
 """Who may knock at which door: every route, every kind of person."""
 
+import re
+
 import pytest
 from django.urls import URLPattern, get_resolver
 
-from eventstore.api.roles import OPERATIONS, SUPPORT
+from eventstore.api.roles import ADMIN, FINANCE, OPERATIONS, SUPPORT
 from eventstore.testing import drain
 
 from .conftest import ADDRESS
 
-PEOPLE = ("anonymous", "owner", "other", "support", "operations", "superuser")
+PEOPLE = ("anonymous", "owner", "other", "support", "operations", "finance", "admin", "superuser")
 
 PRICE = {"amount": 100, "currency": "EUR"}
 ORDER = {"items": [{"sku": "CUP", "quantity": 1}], "address": ADDRESS, "payment_method": "tok_visa"}
 
 # What each of them is answered, in the order of PEOPLE. The order is the owner's, and confirmed.
 ALLOWED = {
-    "GET health/live": (200, 200, 200, 200, 200, 200),
-    "GET health/ready": (200, 200, 200, 200, 200, 200),
-    "POST api/auth/login/": (401, 401, 401, 401, 401, 401),
-    "POST api/auth/logout/": (401, 204, 204, 204, 204, 204),
-    "POST api/commands/orders/": (401, 202, 202, 202, 202, 202),
-    "POST api/commands/orders/<order_id>/cancel/": (401, 409, 404, 409, 409, 409),
-    "POST api/commands/products/": (401, 403, 403, 403, 202, 202),
-    "POST api/commands/products/<sku>/reprice/": (401, 403, 403, 403, 202, 202),
-    "POST api/commands/products/<sku>/delist/": (401, 403, 403, 403, 202, 202),
-    "POST api/commands/stock/<sku>/receive/": (401, 403, 403, 403, 202, 202),
-    "POST api/commands/stock/<sku>/adjust/": (401, 403, 403, 403, 202, 202),
-    "POST api/commands/payments/<order_id>/refund/": (401, 403, 403, 202, 202, 202),
-    "POST api/commands/shipments/<order_id>/ship/": (401, 403, 403, 403, 202, 202),
-    "POST api/commands/shipments/<order_id>/deliver/": (401, 403, 403, 403, 202, 202),
-    "POST api/commands/orders/<order_id>/returns/": (401, 202, 404, 202, 202, 202),
-    "POST api/commands/returns/<return_id>/receive/": (401, 403, 403, 403, 202, 202),
-    "POST api/commands/returns/<return_id>/close/": (401, 403, 403, 403, 409, 409),
-    "GET api/queries/returns/": (401, 200, 200, 200, 200, 200),
-    "GET api/queries/returns/?customer=ada": (401, 200, 403, 200, 200, 200),
-    "GET api/queries/returns/<return_id>/": (401, 200, 404, 200, 200, 200),
-    "GET api/queries/bookings/": (401, 403, 403, 200, 200, 200),
+    "GET health/live": (200, 200, 200, 200, 200, 200, 200, 200),
+    "GET health/ready": (200, 200, 200, 200, 200, 200, 200, 200),
+    "POST api/auth/login/": (401, 401, 401, 401, 401, 401, 401, 401),
+    "POST api/auth/logout/": (401, 204, 204, 204, 204, 204, 204, 204),
+    "POST api/commands/orders/": (401, 202, 202, 202, 202, 202, 202, 202),
+    "POST api/commands/orders/<order_id>/cancel/": (401, 409, 404, 409, 409, 404, 409, 409),
+    "POST api/commands/products/": (401, 403, 403, 403, 202, 403, 202, 202),
+    "POST api/commands/products/<sku>/reprice/": (401, 403, 403, 403, 202, 403, 202, 202),
+    "POST api/commands/products/<sku>/delist/": (401, 403, 403, 403, 202, 403, 202, 202),
+    "POST api/commands/stock/<sku>/receive/": (401, 403, 403, 403, 202, 403, 202, 202),
+    "POST api/commands/stock/<sku>/adjust/": (401, 403, 403, 403, 202, 403, 202, 202),
+    "POST api/commands/payments/<order_id>/refund/": (401, 403, 403, 202, 403, 202, 202, 202),
+    "POST api/commands/shipments/<order_id>/ship/": (401, 403, 403, 403, 202, 403, 202, 202),
+    "POST api/commands/shipments/<order_id>/deliver/": (401, 403, 403, 403, 202, 403, 202, 202),
+    "POST api/commands/orders/<order_id>/returns/": (401, 202, 404, 202, 202, 202, 202, 202),
+    "POST api/commands/returns/<return_id>/receive/": (401, 403, 403, 403, 202, 403, 202, 202),
+    "POST api/commands/returns/<return_id>/close/": (401, 403, 403, 403, 409, 403, 409, 409),
+    "GET api/queries/returns/": (401, 200, 200, 200, 200, 200, 200, 200),
+    "GET api/queries/returns/?customer=ada": (401, 200, 403, 200, 200, 200, 200, 200),
+    "GET api/queries/returns/<return_id>/": (401, 200, 404, 200, 200, 200, 200, 200),
+    "GET api/queries/bookings/": (401, 403, 403, 200, 200, 200, 200, 200),
     # Nobody is let in without a secret, and here none is set.
-    "POST api/webhooks/payments/stripe/": (503,) * 6,
-    "POST api/webhooks/shipping/": (503,) * 6,
-    "GET api/queries/orders/": (401, 200, 200, 200, 200, 200),
-    "GET api/queries/orders/?customer=ada": (401, 200, 403, 200, 200, 200),
-    "GET api/queries/orders/<order_id>/": (401, 200, 404, 200, 200, 200),
-    "GET api/queries/products/": (401, 200, 200, 200, 200, 200),
-    "GET api/queries/products/<sku>/": (401, 200, 200, 200, 200, 200),
-    "GET api/queries/stock/<sku>/": (401, 403, 403, 200, 200, 200),
-    "GET api/queries/payments/<order_id>/": (401, 200, 404, 200, 200, 200),
-    "GET api/queries/shipments/<order_id>/": (401, 200, 404, 200, 200, 200),
+    "POST api/webhooks/payments/stripe/": (503,) * 8,
+    "POST api/webhooks/shipping/": (503,) * 8,
+    "GET api/queries/commands/<id_>/": (401, 200, 404, 200, 200, 200, 200, 200),
+    "GET api/queries/orders/": (401, 200, 200, 200, 200, 200, 200, 200),
+    "GET api/queries/orders/?customer=ada": (401, 200, 403, 200, 200, 200, 200, 200),
+    "GET api/queries/orders/<order_id>/": (401, 200, 404, 200, 200, 200, 200, 200),
+    "GET api/queries/products/": (401, 200, 200, 200, 200, 200, 200, 200),
+    "GET api/queries/products/<sku>/": (401, 200, 200, 200, 200, 200, 200, 200),
+    "GET api/queries/stock/<sku>/": (401, 403, 403, 200, 200, 200, 200, 200),
+    "GET api/queries/payments/<order_id>/": (401, 200, 404, 200, 200, 200, 200, 200),
+    "GET api/queries/shipments/<order_id>/": (401, 200, 404, 200, 200, 200, 200, 200),
 }
 
 BODIES = {
@@ -65,7 +68,7 @@ BODIES = {
 def routes(patterns, prefix=""):
     """Every method of every address of ours, as METHOD route."""
     for pattern in patterns:
-        route = prefix + str(pattern.pattern).replace("<key:", "<")
+        route = prefix + str(pattern.pattern).replace("<key:", "<").replace("<uuid:", "<")
         if not isinstance(pattern, URLPattern):
             yield from routes(pattern.url_patterns, route)
         else:
@@ -88,14 +91,18 @@ def test_everybody_may_what_the_table_says(shop, person, anonymous):
         "other": person("grace"),
         "support": person("helen", SUPPORT),
         "operations": person("otto", OPERATIONS),
+        "finance": person("flo", FINANCE),
+        "admin": person("alma", ADMIN),
         "superuser": person("root", is_superuser=True),
     }
     order_id = people["owner"].placed({"sku": "CUP", "quantity": 9})
+    left = people["owner"].post("/api/commands/orders/", ORDER, Prefer="respond-async").json()["command_id"]
     drain()
     return_id = _return_of(people["owner"], order_id)
+    named = {"order_id": order_id, "return_id": return_id, "sku": "CUP", "id_": left}
     answered = {
         # Logging out comes last, as it takes everybody's token away.
-        route: tuple(_asked(people[name], route, order_id, return_id).status_code for name in PEOPLE)
+        route: tuple(_asked(people[name], route, named).status_code for name in PEOPLE)
         for route in sorted(ALLOWED, key=lambda route: "logout" in route)
     }
     assert answered == ALLOWED
@@ -113,7 +120,7 @@ def _return_of(owner, order_id):
     return return_id
 
 
-def _asked(api, route, order_id, return_id):
+def _asked(api, route, named):
     method, _, path = route.partition(" ")
-    address = "/" + path.replace("<order_id>", order_id).replace("<return_id>", return_id).replace("<sku>", "CUP")
+    address = re.sub("<([a-z_]+)>", lambda part: named[part[1]], f"/{path}")
     return api.get(address) if method == "GET" else api.post(address, BODIES.get(path))

@@ -1,0 +1,96 @@
+"""How often somebody may ask: counted for all processes together in Redis, so that a limit of ten is ten."""
+
+import logging
+import time
+from functools import cache
+from threading import Lock
+from typing import Any, NamedTuple
+
+import redis
+from django.conf import settings
+from rest_framework.request import Request
+from rest_framework.throttling import ScopedRateThrottle, SimpleRateThrottle, UserRateThrottle
+
+logger = logging.getLogger(__name__)
+
+# A Redis that does not answer is left alone for a while; until then each process counts for itself.
+SILENT_SECONDS = 5.0
+MOST_KEYS = 100_000
+
+_lock = Lock()
+_own: dict[str, tuple[int, float]] = {}
+_silent_until = 0.0
+
+
+class Counted(NamedTuple):
+    """asked: how often, this time included. left: seconds until that is forgotten."""
+
+    asked: int
+    left: float
+
+
+class CountedTogether(SimpleRateThrottle):
+    """So many requests from the first one on, until the rate's duration has passed."""
+
+    num_requests: int | None
+    duration: int | None
+    left: float = 0.0
+
+    def allow_request(self, request: Request, view: Any) -> bool:
+        who = self.get_cache_key(request, view) if self.rate else None
+        if who is None or self.num_requests is None or self.duration is None:
+            return True
+        asked, self.left = count(who, self.duration)
+        return asked <= self.num_requests
+
+    def wait(self) -> float:
+        return self.left
+
+
+class User(CountedTogether, UserRateThrottle):
+    """Each user, or address without one."""
+
+
+class Scoped(CountedTogether, ScopedRateThrottle):
+    """Each user or address, at the views of one scope; the rate is known by the view only."""
+
+    def __init__(self) -> None:
+        pass
+
+    def allow_request(self, request: Request, view: Any) -> bool:
+        self.scope = view.throttle_scope
+        self.rate = self.get_rate()
+        self.num_requests, self.duration = self.parse_rate(self.rate)
+        return CountedTogether.allow_request(self, request, view)
+
+
+def count(key: str, seconds: int) -> Counted:
+    """Count one more. No two requests are ever told the same number, whichever processes they reach."""
+    global _silent_until
+    if time.monotonic() >= _silent_until:
+        try:
+            with _redis().pipeline(transaction=True) as pipeline:
+                pipeline.set(key, 0, ex=seconds, nx=True).incr(key).pttl(key)
+                _, asked, left = pipeline.execute()
+            return Counted(int(asked), left / 1000)
+        except redis.RedisError as error:
+            _silent_until = time.monotonic() + SILENT_SECONDS
+            logger.warning("throttles are counted by each process for itself: %s", error)
+    return _count_here(key, seconds)
+
+
+def _count_here(key: str, seconds: int) -> Counted:
+    now = time.monotonic()
+    with _lock:
+        if len(_own) > MOST_KEYS:
+            _own.clear()
+        asked, until = _own.get(key, (0, 0.0))
+        if until <= now:
+            asked, until = 0, now + seconds
+        _own[key] = (asked + 1, until)
+    return Counted(asked + 1, until - now)
+
+
+@cache
+def _redis() -> Any:
+    return redis.Redis.from_url(settings.REDIS_URL, socket_timeout=0.5, socket_connect_timeout=0.5)
