@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 from django.db import transaction
 
-from . import codec, left, nudge, registry, states, store
+from . import left, nudge, registry, states, store
 from .aggregate import Folded, Refusal
+from .bounds import Unstorable
 from .messages import Command, CommandRefused, Event, InvalidMessage, Message, Metadata, replace
 from .store import Appended, NewEvent, Owed, WrongExpectedVersion
 
@@ -102,7 +103,7 @@ def decide(messages: Sequence[Message]) -> None:
                 settled.append(_turned_down(message, refusal.code, f"{inspect.getdoc(type(refusal))} {refusal}"))
             else:
                 deciding.owed += _refused(message, refusal)
-        except (InvalidMessage, codec.Unstorable) as error:
+        except (InvalidMessage, Unstorable) as error:
             # The client's doing; were it said at once, it would be a 400. Nothing of it is kept.
             if not is_a_clients:
                 raise
