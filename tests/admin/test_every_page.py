@@ -30,7 +30,7 @@ def parked(order, books):
         status=Parked.Status.DEAD,
         attempts=12,
         due_at=None,
-        error="GatewayTimeout: <script>alert(1)</script>",
+        error="TimeoutError: <script>alert(1)</script>",
         traceback="Traceback (most recent call last): <script>alert(2)</script>",
     )
 

@@ -110,7 +110,7 @@ def test_a_parked_message_leads_to_its_event_and_shows_its_traceback(staff, shop
     drain()
     parked = Parked.objects.get(subscription="payments.gateway")
     page = text(staff.get(f"/admin/eventstore/parked/{parked.pk}/change/"))
-    assert "GatewayTimeout" in page
+    assert "TimeoutError" in page
     assert "Traceback (most recent call last)" in page
     assert f"/admin/eventstore/event/{parked.position}/change/" in page
     assert f"payment-{order_id}" in page
@@ -153,7 +153,7 @@ def test_the_outbox_tells_who_could_not_take_a_message(staff, shop):
     page = staff.get(f"/admin/eventstore/outboxmessage/{parked.position}/change/")
     words = {each.subscription: each.word for each in page.context["deliveries"]}
     assert words["payments.gateway"] == "failed"
-    assert "GatewayTimeout" in text(page)
+    assert "TimeoutError" in text(page)
 
 
 def test_subscriptions_show_what_is_behind_paused_and_dead(staff, shop):
