@@ -71,8 +71,9 @@ def letters(
     subscription: str | None = None,
     key: str | None = None,
     statuses: Sequence[str] = SHOWN,
-    limit: int = 1000,
+    limit: int | None = 1000,
 ) -> list[Letter]:
+    """limit: None for all of them."""
     found = rows(LIST, [subscription, subscription, key, key, list(statuses), limit])
     return [Letter(*row) for row in found]
 

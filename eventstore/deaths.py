@@ -74,10 +74,14 @@ def suspected(claimed: Claim, due: Sequence[Due], messages: Sequence[Message]) -
 
 @contextmanager
 def noting(name: str) -> Iterator[Notes]:
-    """For who holds the lane. Whoever comes out of it alive, with an error or without, takes the note back."""
+    """For who holds the lane. Whoever comes out of it alive, with an error or without, takes the note back.
+
+    But not who has lost its connection: that is a message's doing as well, when it breaks one after another.
+    """
     with postgres.beside() as beside:
         beside.execute(HASTE)
         try:
             yield Notes(name, beside)
         finally:
-            beside.execute(FORGET, [name])
+            if not postgres.is_lost():
+                beside.execute(FORGET, [name])

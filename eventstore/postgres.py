@@ -61,9 +61,13 @@ def was_rolled_back(error: Exception) -> bool:
     return getattr(error.__cause__, "sqlstate", None) in ROLLED_BACK
 
 
+def is_lost() -> bool:
+    return connection.connection is None or bool(connection.connection.closed)
+
+
 def forget_if_lost() -> bool:
     """Whether the connection broke outside of a transaction; then the next statement has a new one."""
-    lost = not connection.in_atomic_block and (connection.connection is None or bool(connection.connection.closed))
+    lost = not connection.in_atomic_block and is_lost()
     if lost:
         connection.close()
     return lost

@@ -7,7 +7,9 @@ import sys
 import threading
 import time
 from concurrent.futures import Future
+from contextlib import contextmanager
 
+import psutil
 from django.db import connection, connections
 
 
@@ -65,6 +67,24 @@ def crash(lane, seam):
         timeout=30,
     )
     assert worker.returncode == -signal.SIGKILL, worker.stderr
+
+
+@contextmanager
+def stopped(lane, seam, *, idle_for="1s"):
+    """A worker of its own that was stopped at the seam (SIGSTOP); killed at the end."""
+    environment = {"DATABASE_URL": url_of_the_test(), "EVENTSTORE_NUDGE": "0"}
+    worker = subprocess.Popen(
+        [sys.executable, "-m", "tests.eventstore.crashing", lane, seam, "SIGSTOP"],
+        env=os.environ | environment | {"DATABASE_IDLE_IN_TRANSACTION_TIMEOUT": idle_for},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        until(lambda: psutil.Process(worker.pid).status() == psutil.STATUS_STOPPED, seconds=30)
+        yield worker
+    finally:
+        worker.kill()
+        worker.communicate()
 
 
 def url_of_the_test():

@@ -1,6 +1,6 @@
-"""A worker that is killed with -9 at a seam: python -m tests.eventstore.crashing LANE MODULE.FUNCTION
+"""A worker that is killed or stopped at a seam: python -m tests.eventstore.crashing LANE MODULE.FUNCTION [SIGNAL]
 
-It dies after that function has returned, before anything else is done.
+It dies (SIGKILL) or stands still (SIGSTOP) after that function has returned, before anything else is done.
 """
 
 import os
@@ -12,7 +12,7 @@ import django
 from django.conf import settings
 
 
-def main(lane, seam):
+def main(lane, seam, name="SIGKILL"):
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     settings.EVENTSTORE_WIRING = "tests.eventstore.toy"
     django.setup()
@@ -21,20 +21,21 @@ def main(lane, seam):
     from . import toy
 
     toy.SUBSCRIPTIONS |= {"toy.round": toy.ROUND, "toy.effect": toy.EFFECT}
-    _die_after(*seam.rsplit(".", 1))
+    _signal_after(*seam.rsplit(".", 1), signal.Signals[name])
     while delivery.step(lane):
         pass
 
 
-def _die_after(module, name):
+def _signal_after(module, name, number):
     owner = import_module(f"eventstore.{module}")
     function = getattr(owner, name)
 
-    def deadly(*args, **kwargs):
-        function(*args, **kwargs)
-        os.kill(os.getpid(), signal.SIGKILL)
+    def signalled(*args, **kwargs):
+        answer = function(*args, **kwargs)
+        os.kill(os.getpid(), number)
+        return answer
 
-    setattr(owner, name, deadly)
+    setattr(owner, name, signalled)
 
 
 if __name__ == "__main__":

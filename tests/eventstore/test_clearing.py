@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 
 from eventstore import outbox, states
 from eventstore.models import OutboxMessage, Parked, Subscription
@@ -88,3 +89,32 @@ def test_what_a_younger_lane_parks_is_found_in_the_log(toys, monkeypatch):
     Parked.objects.update(due_at="2000-01-01T00:00Z")
     drain()
     assert Tally.objects.get().heard == [1]
+
+
+def test_a_snapshot_that_somebody_holds_open_makes_reading_no_dearer(toys, another):
+    """What is cleared cannot be vacuumed meanwhile; but lanes look ahead of their cursor, the dead lie behind it."""
+    toys({"toy.tallies": TALLIES})
+    holder = another()
+    holder.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+    holder.execute("SELECT count(*) FROM eventstore_outbox")
+    pages = []
+    for _ in range(12):
+        append("counter-a", [Counted("a")] * 500, expected=ANY)
+        pages.append(pages_of_a_read())
+        drain()
+        states.take_snapshots()
+        clear()
+    assert max(pages[2:]) <= pages[1] * 1.5
+    assert pages_of_a_read(after=0) > 2, "who reads from the beginning walks over the dead, or this test proves nothing"
+
+
+def pages_of_a_read(after=None):
+    """How many pages the database looks at for one batch of the lane."""
+    lane = Subscription.objects.get(pk="toy.tallies").position if after is None else after
+    plan = "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON)" + outbox.READ
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT eventstore_fence()")
+        cursor.execute(plan, [lane, cursor.fetchone()[0], "toy.tallies", [], 500])
+        ((told,),) = cursor.fetchall()
+    found = told[0]["Plan"]
+    return found["Shared Hit Blocks"] + found["Shared Read Blocks"]

@@ -109,6 +109,20 @@ class TestCommand:
         assert not Parked.objects.exists()
         assert "3 discarded" in capsys.readouterr().out
 
+    def test_all_that_match_are_all_of_them(self, capsys):
+        Parked.objects.bulk_create(
+            Parked(subscription=LANE, position=position, key=str(position), status="dead")
+            for position in range(1, 1502)
+        )
+        call_command("dead_letters", "retry", LANE, "--status", "dead")
+        call_command("dead_letters", "discard", LANE, "--reason", "a flood")
+        assert "1501 will be tried again" in capsys.readouterr().out
+        assert not Parked.objects.exists()
+
+    def test_showing_what_is_not_there_is_a_failure_too(self):
+        with pytest.raises(CommandError, match="Nothing that is parked matches"):
+            call_command("dead_letters", "show", LANE, "7")
+
     def test_without_a_match_it_is_a_sentence_and_a_failure(self):
         with pytest.raises(CommandError, match="none of"):
             call_command("dead_letters", "retry", LANE, "7")

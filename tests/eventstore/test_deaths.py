@@ -5,7 +5,7 @@ import time
 
 import pytest
 from django.core.management import call_command
-from django.db import connection
+from django.db import InterfaceError, InternalError, OperationalError, connection
 
 from eventstore import context, delivery, outbox, parking, projections, store, working
 from eventstore.models import Begun, Event, Parked, SagaState, Subscription
@@ -159,6 +159,30 @@ class TestAWorkerThatDies:
         wire(SUBSCRIPTIONS={LANE: TALLIES})  # the code is mended
         drain()
         assert heard() == {"a": [1], "b": [2]}
+
+
+class TestAConnectionThatBreaks:
+    def test_of_the_same_message_again_and_again_parks_it_and_the_others_go_on(self, wire, another):
+        """As by one that ends its server process, or that idles in the transaction until it is cut off."""
+
+        def breaking(row, event):
+            if event.note == "die":
+                another().execute("SELECT pg_terminate_backend(%s, 1000)", [connection.connection.info.backend_pid])
+            return toy.counted(row, event)
+
+        for number in range(20):
+            count(str(number), 1, "die" if number == 7 else "")
+        wire(SUBSCRIPTIONS={LANE: TALLIES._replace(evolve=TALLIES.evolve | {Counted: breaking})})
+        breaks = 0
+        while outbox.work():
+            try:
+                working.work()
+            except (OperationalError, InterfaceError, InternalError):
+                breaks += 1
+                assert breaks <= FEW
+                time.sleep(0.5)
+        assert list(Parked.objects.values_list("key", "status")) == [("7", "dead")]
+        assert len(heard()) == 19
 
 
 class TestTheNote:

@@ -1,5 +1,7 @@
 """A lane: its cursor, its fence, and the effects that commit together with it."""
 
+import signal
+
 import pytest
 from django.db import OperationalError, connection, transaction
 from django.test.utils import CaptureQueriesContext
@@ -10,7 +12,7 @@ from eventstore.store import ANY, append
 from eventstore.subscriptions import Commands
 from eventstore.testing import drain
 
-from .concurrently import crash, in_thread, until
+from .concurrently import crash, in_thread, stopped, until
 from .toy import EFFECT, ROUND, TALLIES, Closed, Count, Counted, Tally
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("toys")]
@@ -163,6 +165,42 @@ class TestReceipts:
 
         drain_when_free("toy")
         assert Event.objects.count() == 1
+
+
+class TestAStoppedWorker:
+    """SIGSTOP, a machine that swaps, a hypervisor that pauses it: it holds its lane, and comes back much later."""
+
+    def test_the_database_takes_the_lane_from_it_and_refuses_its_late_commit(self):
+        count("a", 1)
+        with stopped(LANE, "outbox.move") as worker:
+            assert delivery.step(LANE) == 0
+            until(lambda: delivery.step(LANE), seconds=20)
+            assert heard() == [1]
+            worker.send_signal(signal.SIGCONT)
+            worker.communicate(timeout=20)
+        assert heard() == [1]
+        assert cursor() == Event.objects.get().position
+
+
+class TestFairness:
+    def test_two_hundred_streams_wait_no_longer_than_the_log_is_long_behind_one_of_ten_thousand(self):
+        for _ in range(10):
+            append("counter-large", [Counted("large")] * 1000, expected=ANY)
+        for number in range(200):
+            count(str(number))
+        steps = 0
+        while Tally.objects.count() < 201:
+            assert delivery.step(LANE)
+            steps += 1
+        assert steps <= 10_200 / delivery.BATCH + 1
+
+    def test_a_large_stream_that_cannot_be_taken_holds_up_no_other(self, toys):
+        append("counter-large", [Counted("large", 1, "boom")] + [Counted("large")] * 999, expected=ANY)
+        for number in range(200):
+            count(str(number))
+        drain()
+        assert Tally.objects.count() == 200
+        assert Parked.objects.filter(key="large").count() == 1000
 
 
 class TestSeveralWorkers:

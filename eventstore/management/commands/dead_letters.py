@@ -50,7 +50,10 @@ class Command(BaseCommand):
             self.stdout.write("Nothing is parked.")
 
     def _show(self, options: dict[str, Any]) -> None:
-        for letter in _matching(options):
+        found = _matching(options)
+        if not found:
+            raise CommandError("Nothing that is parked matches.")
+        for letter in found:
             message = dead_letters.message_of(letter)
             shown = letter._asdict() | {"type": message.type, "stream": message.stream, "message": _body(message.body)}
             if options["json"]:
@@ -74,7 +77,10 @@ class Command(BaseCommand):
 
 def _matching(options: dict[str, Any]) -> list[Letter]:
     found = dead_letters.letters(
-        subscription=options["subscription"], key=options["key"], statuses=options["status"] or dead_letters.SHOWN
+        subscription=options["subscription"],
+        key=options["key"],
+        statuses=options["status"] or dead_letters.SHOWN,
+        limit=1000 if options["what"] == "list" else None,
     )
     wanted = options.get("positions")
     return [letter for letter in found if not wanted or letter.position in wanted]
