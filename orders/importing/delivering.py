@@ -10,7 +10,7 @@ from eventstore import outbox, registry, store, working
 from eventstore.models import Parked, Subscription
 from eventstore.subscriptions import Projection
 
-from ..models import OrderDetails
+from ..models import OrderDetails, ReturnView
 
 # So many messages may lie ahead of the slowest lane before the next documents are issued.
 AHEAD = 5_000
@@ -40,6 +40,17 @@ def until_orders_are_final(order_ids: Collection[str], told: Callable[[int], Non
         return not open_
 
     _until(are_final, lambda: told(len(open_)))
+
+
+def until_returns_are_completed(return_ids: Collection[str], told: Callable[[int], None]) -> None:
+    """told: hears how many are open."""
+    open_ = set(return_ids)
+
+    def are_completed() -> bool:
+        open_.difference_update(_completed_among(open_))
+        return not open_
+
+    _until(are_completed, lambda: told(len(open_)))
 
 
 def until_read_models_are_level() -> None:
@@ -108,4 +119,15 @@ def _final_among(order_ids: Collection[str]) -> set[str]:
         for order_id in OrderDetails.objects.filter(
             order_id__in=ids[start : start + SLICE], status__in=FINAL
         ).values_list("order_id", flat=True)
+    }
+
+
+def _completed_among(return_ids: Collection[str]) -> set[str]:
+    ids = list(return_ids)
+    return {
+        return_id
+        for start in range(0, len(ids), SLICE)
+        for return_id in ReturnView.objects.filter(
+            return_id__in=ids[start : start + SLICE], status="COMPLETED"
+        ).values_list("return_id", flat=True)
     }

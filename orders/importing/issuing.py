@@ -3,10 +3,11 @@
 The mark is a stream of its own (orders/history.py). Killed at any moment, an import goes on after its last append; of
 two importers of one file the slower finds the mark moved on, and stops.
 
-Stock may be down to exactly 0, yet nothing is waited for. Whatever adjusts stock is owed to inventory's lane by the
-very append that places the orders around it. An order reserves later, by a command that its placing and its payment
-lead to: behind every adjustment of its own append and of those before, and the lane keeps the order of the outbox. So
-whenever the lane decides, there is a document n of the file such that
+Stock may be down to exactly 0, yet nothing is waited for. Whatever adjusts stock, or restocks what a credit note
+brings back, is owed to inventory's lane by the very append that places the orders around it. An order reserves later,
+by a command that its placing and its payment lead to: behind every adjustment of its own append and of those before,
+and the lane keeps the order of the outbox. (The process of a return asks for its restocking too, later; that is a
+repeat.) So whenever the lane decides, there is a document n of the file such that
 
     available = opening + adjustments up to n - reservations of some of the orders up to n
              >= opening + adjustments up to n - all the orders up to n
@@ -34,9 +35,10 @@ from ..commands import AdvanceImport
 from ..history import HISTORY_IMPORT, HistoryImport, ImportMovedOn
 from ..order import OrderAlreadyPlaced
 from ..retail import documents
-from ..retail.documents import Document, Order
+from ..retail.documents import Document, LedgerAdjustment, Order
 from ..retail.opening_stock import OpeningStock
 from . import translation
+from .crediting import Credited, Crediting
 from .survey import Survey
 
 BATCH = 300
@@ -70,20 +72,22 @@ def mark(import_id: str) -> HistoryImport:
 
 def issue(path: Path, survey: Survey, opening: Iterable[OpeningStock], between: Callable[[Issued], None]) -> None:
     """All that is not in yet. between: called before each append and after the last. Raises CannotGoOn."""
-    read = documents.read(path)
-    issued = Issued().and_(islice(read, mark(survey.import_id).documents))
+    crediting = Crediting()
+    # What is in already is matched once more: a later credit may take back what it sold.
+    read = ((document, crediting.of(document)) for document in documents.read(path))
+    issued = Issued().and_(document for document, _ in islice(read, mark(survey.import_id).documents))
     while batch := list(islice(read, BATCH)):
         between(issued)
-        after = issued.and_(batch)
+        after = issued.and_(document for document, _ in batch)
         # The mark comes first: of two importers one must find it moved on before it finds its orders placed.
         decided = _together([AdvanceImport(survey.import_id, issued.documents, after.documents, after.lines)])
         owed: list[Request] = []
         if not issued.documents:
             decided += _together(map(translation.list_product, survey.products.values()))
             owed += _together(map(translation.receive_stock, filter(_has_units, opening)))
-        for document in batch:
-            decided += _together(_orders(document))
-            owed += _together(translation.adjust_stock(document))
+        for document, credited in batch:
+            decided += _together(_settled(document, credited))
+            owed += _together([*translation.adjust_stock(document), *credited.restocks])
         _append(survey, decided, owed)
         issued = after
     between(issued)
@@ -99,9 +103,15 @@ def _has_units(opening: OpeningStock) -> bool:
     return opening.units > 0
 
 
-def _orders(document: Document) -> Iterator[Command]:
-    if isinstance(document, Order):
-        yield translation.import_order(document)
+def _settled(document: Document, credited: Credited) -> Iterator[Command]:
+    match document:
+        case Order():
+            yield translation.import_order(document)
+        case LedgerAdjustment():
+            yield translation.adjust_ledger(document)
+    yield from credited.returns
+    if credited.credit:
+        yield credited.credit
 
 
 def _append(survey: Survey, decided: Sequence[Request], owed: Sequence[Request]) -> None:

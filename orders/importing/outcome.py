@@ -17,7 +17,7 @@ from shipping.models import ShipmentView
 from ..models import OrderDetails, ProductView
 from ..order import ORDER
 from ..retail.london import LONDON
-from . import translation
+from . import credited, translation
 from .survey import Survey
 
 
@@ -44,6 +44,7 @@ def of_import(survey: Survey) -> Outcome:
             **_of(survey, ShipmentView.objects.all()).aggregate(**_SHIPMENTS),
             **stock.aggregate(**_STOCK),
             **counted(survey.adjustments & recorded),
+            **credited.numbers(survey),
             **_logged(survey),
             "products": ProductView.objects.filter(sku__in=survey.products, offered=True).count(),
         },
@@ -54,18 +55,11 @@ def of_import(survey: Survey) -> Outcome:
 
 
 def counted(adjustments: Counter[AdjustStock]) -> dict[str, int]:
-    """Lines and units, of credit notes (negative, as in the file) and of the shop's own adjustments."""
-    credits = Counter({each: count for each, count in adjustments.items() if translation.is_credit(each)})
+    """Lines and units of the shop's own adjustments."""
     return {
-        "credited_lines": credits.total(),
-        "credited_units": -_units(credits),
-        "adjusted_lines": adjustments.total() - credits.total(),
-        "adjusted_units": _units(adjustments) - _units(credits),
+        "adjusted_lines": adjustments.total(),
+        "adjusted_units": sum(each.quantity * count for each, count in adjustments.items()),
     }
-
-
-def _units(adjustments: Counter[AdjustStock]) -> int:
-    return sum(each.quantity * count for each, count in adjustments.items())
 
 
 def not_confirmed(survey: Survey) -> list[str]:
@@ -122,10 +116,12 @@ _ORDERS = {
     "charge_lines": Sum(_entries("charges"), default=0),
     "value": Sum("total", filter=Q(currency=translation.CURRENCY, exponent=translation.EXPONENT), default=0),
 }
+# Of an order that went through; what is given back of it is counted apart.
+_PAID = Q(status__in=("COMPLETED", "PARTLY_REFUNDED", "REFUNDED"))
 _PAYMENTS = {
-    "payments": _count(status="COMPLETED"),
-    "charged": Count("pk", filter=Q(status="COMPLETED") & ~Q(amount=0)),
-    "paid": Sum("amount", filter=Q(status="COMPLETED"), default=0),
+    "payments": Count("pk", filter=_PAID),
+    "charged": Count("pk", filter=_PAID & ~Q(amount=0)),
+    "paid": Sum("amount", filter=_PAID, default=0),
 }
 _SHIPMENTS = {
     "shipments": _count(status__in=("CREATED", "SHIPPED", "DELIVERED")),
@@ -135,5 +131,6 @@ _STOCK = {
     "units_received": Sum("received", default=0),
     "units_reserved": Sum("reserved", default=0),
     "units_available": Sum("available", default=0),
+    "restocked": -Sum("returned", default=0),
     "skus_at_zero": _count(available=0),
 }

@@ -78,5 +78,5 @@ class Rate:
 
 def _sentence(survey: Survey, issued: Issued, open_: int, speed: float) -> str:
     if open_:
-        return f"all issued, {open_:,} orders open"
+        return f"all issued, {open_:,} orders or returns open"
     return f"{issued.orders:,} of {len(survey.invoices):,} orders, {issued.lines:,} lines, {speed:.0f} orders/s"

@@ -32,7 +32,14 @@ class Row(NamedTuple):
 class Report:
     def __init__(self, survey: Survey, found: Outcome, opening: Sequence[OpeningStock], expected: Mapping[str, Any]):
         self.survey, self.found, self.opening, self.expected = survey, found, opening, expected
-        self.rows = [*self._totals(), *self._months(), *self._adjustments(), *self._stock(), *self._other_totals()]
+        self.rows = [
+            *self._totals(),
+            *self._returns(),
+            *self._months(),
+            *self._adjustments(),
+            *self._stock(),
+            *self._other_totals(),
+        ]
 
     @property
     def differs(self) -> bool:
@@ -68,6 +75,16 @@ class Report:
         yield Row("stock adjustments: lines of goods", asked["adjusted_lines"], numbers["adjusted_lines"])
         yield Row("stock adjustments: units", asked["adjusted_units"], numbers["adjusted_units"])
 
+    def _returns(self) -> Iterator[Row]:
+        numbers = self.found.numbers
+        yield Row("returns restocked and paid back", len(self.survey.returns), numbers["returns_completed"])
+        yield Row(
+            "exceptions: credit lines without a sale, wholly or in part",
+            _exceptions(self.survey.totals) or 0,
+            numbers["exceptions"],
+            _exceptions(self.expected),
+        )
+
     def _stock(self) -> Iterator[Row]:
         """Without an opening stock, what lies on the shelves is not the file's business alone."""
         if not self.opening:
@@ -100,6 +117,11 @@ class Report:
         return _at(self.expected, path)
 
 
+def _exceptions(tree: Mapping[str, Any]) -> int | None:
+    counts = [_at(tree, f"{MATCHING}.{extent}") for extent in ("none", "partial")]
+    return None if None in counts else sum(filter(None, counts))
+
+
 def _at(tree: Mapping[str, Any], path: str) -> int | None:
     node: Any = tree
     for name in path.split("."):
@@ -112,6 +134,8 @@ def _shown(number: int | None, is_money: bool) -> str:
         return ""
     return f"{Decimal(number).scaleb(-3):,}" if is_money else f"{number:,}"
 
+
+MATCHING = "credit_matching_LIFO_customer_sku_price"
 
 # label, path in the totals, name in the outcome (none: counted only), whether it is money
 TOTALS = (
@@ -132,14 +156,28 @@ TOTALS = (
     ("paid, GBP", "orders.value_milli_gbp", "paid", True),
     ("shipments created", "commands.ship_orders_with_goods", "shipments", False),
     ("units reserved", "commands.reserve_units", "units_reserved", False),
-    ("credit notes", "credit_notes.count", "", False),
-    ("credit notes: lines of goods, restocked", "by_line_class.CREDIT_GOODS.lines", "credited_lines", False),
-    ("credit notes: units", "by_line_class.CREDIT_GOODS.units", "credited_units", False),
-    ("credit notes: value of goods, GBP", "by_line_class.CREDIT_GOODS.value_milli_gbp", "", True),
-    ("credit notes: lines of charges", "by_line_class.CREDIT_CHARGE.lines", "", False),
-    ("credit notes: value of charges, GBP", "by_line_class.CREDIT_CHARGE.value_milli_gbp", "", True),
-    ("ledger lines", "by_line_class.LEDGER_ADJUSTMENT.lines", "", False),
-    ("ledger lines: value, GBP", "by_line_class.LEDGER_ADJUSTMENT.value_milli_gbp", "", True),
+    ("credit notes", "credit_notes.count", "credit_notes", False),
+    ("credit notes of guests", "credit_notes.guest", "guest_notes", False),
+    ("credit notes: lines of goods", "by_line_class.CREDIT_GOODS.lines", "", False),
+    ("credit notes: units restocked", "by_line_class.CREDIT_GOODS.units", "restocked", False),
+    ("credit notes: value of goods, GBP", "by_line_class.CREDIT_GOODS.value_milli_gbp", "value_of_goods", True),
+    ("credit notes: lines of charges", "by_line_class.CREDIT_CHARGE.lines", "charge_credits", False),
+    ("credit notes: value of charges, GBP", "by_line_class.CREDIT_CHARGE.value_milli_gbp", "value_of_charges", True),
+    ("credit lines that find their sales", f"{MATCHING}.full", "", False),
+    ("credit lines that find some of theirs", f"{MATCHING}.partial", "", False),
+    ("credit lines that find none", f"{MATCHING}.none", "", False),
+    ("returns: sale lines", f"{MATCHING}.allocations", "allocations", False),
+    ("returns: units", f"{MATCHING}.units_matched", "units_matched", False),
+    ("returns: value, GBP", f"{MATCHING}.value_matched_milli", "value_matched", True),
+    ("returns: paid back, GBP", f"{MATCHING}.value_matched_milli", "refunded", True),
+    ("exceptions: units without a sale", f"{MATCHING}.units_unmatched", "units_unmatched", False),
+    ("exceptions: value, GBP", f"{MATCHING}.value_unmatched_milli", "value_unmatched", True),
+    ("orders wholly returned", f"{MATCHING}.orders_fully_returned", "wholly_returned", False),
+    ("orders partly returned", f"{MATCHING}.orders_partially_returned", "partly_returned", False),
+    ("orders cancelled on the day", f"{MATCHING}.orders_fully_returned_same_day", "cancelled_on_the_day", False),
+    ("ledger adjustments", "by_line_class.LEDGER_ADJUSTMENT.lines", "ledger_lines", False),
+    ("ledger adjustments: value, GBP", "by_line_class.LEDGER_ADJUSTMENT.value_milli_gbp", "ledger_value", True),
+    ("ledger by the log, GBP", "grand.value_milli_gbp", "ledger", True),
     ("stock lines out, of whatever code", "commands.stock_out_lines", "", False),
     ("stock lines in, of whatever code", "commands.stock_in_lines", "", False),
 )

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from rich.console import Console
 
-from . import delivering, issuing, outcome, progress
+from . import credited, delivering, issuing, outcome, progress
 from .delivering import NothingMoves
 from .issuing import Issued
 from .preparing import Task
@@ -45,14 +45,16 @@ def _issue(task: Task, tell: progress.Tell) -> None:
 def _settle(task: Task, tell: progress.Tell) -> None:
     everything = Issued(task.survey.documents, task.survey.lines, len(task.survey.invoices))
     delivering.until_orders_are_final(task.survey.invoices, lambda open_: tell(everything, open_))
+    delivering.until_returns_are_completed(task.survey.returns, lambda open_: tell(everything, open_))
     delivering.until_read_models_are_level()
 
 
 def _exceptions(task: Task, found: outcome.Outcome, stuck: bool) -> Iterator[str]:
     """What went another way than the file's, a line each; never silently."""
     if stuck:
-        yield "the lanes have come to a halt before every order was final"
+        yield "the lanes have come to a halt before every order was final and every return paid back"
     yield from outcome.not_confirmed(task.survey)
+    yield from credited.not_completed(task.survey)
     for adjustment, count in found.missing.items():
         yield f"{adjustment.quantity:+} of {adjustment.sku} ({adjustment.reason}) was refused {count} times"
     yield from delivering.parked()

@@ -8,12 +8,14 @@ from typing import Any, NamedTuple
 from inventory.commands import AdjustStock
 
 from ..retail import csv_records, documents, london, opening_stock, tallies, totals
+from ..retail.credit_totals import CreditMatching
 from ..retail.document_totals import Commands, CreditNotes, Orders
-from ..retail.documents import Document, Order
+from ..retail.documents import CreditNote, Document, LedgerAdjustment, Order
 from ..retail.line import Line
 from ..retail.opening_stock import OpeningStock
 from ..retail.stock import StockCount
 from . import translation
+from .crediting import Crediting
 
 
 class WrongOpeningStock(ValueError):
@@ -24,6 +26,8 @@ class Survey(NamedTuple):
     """totals: in the form of the totals expected. by_month: orders and their value, in the shop's months.
 
     products: the line that first sold each. stock: what each product's movements need. adjustments: how often each.
+
+    notes, ledger: the invoices of credit notes and of ledger adjustments. returns: the ids of all that comes back.
     """
 
     import_id: str
@@ -35,6 +39,9 @@ class Survey(NamedTuple):
     products: Mapping[str, Line]
     stock: Mapping[str, OpeningStock]
     adjustments: Counter[AdjustStock]
+    notes: list[str]
+    ledger: list[str]
+    returns: set[str]
 
 
 def of_file(path: Path) -> Survey:
@@ -43,6 +50,7 @@ def of_file(path: Path) -> Survey:
         "by_line_class": tallies.by_class(),
         "orders": Orders(),
         "credit_notes": CreditNotes(),
+        "credit_matching_LIFO_customer_sku_price": CreditMatching(),
         "stock": (stock := StockCount()),
         "commands": Commands(),
     }
@@ -61,6 +69,9 @@ def of_file(path: Path) -> Survey:
         products=findings.products,
         stock={each.sku: each for each in stock.opening()},
         adjustments=findings.adjustments,
+        notes=findings.notes,
+        ledger=findings.ledger,
+        returns=findings.returns,
     )
 
 
@@ -71,13 +82,23 @@ class Findings:
         self.invoices: dict[str, str] = {}
         self.products: dict[str, Line] = {}
         self.adjustments: Counter[AdjustStock] = Counter()
+        self.notes: list[str] = []
+        self.ledger: list[str] = []
+        self.returns: set[str] = set()
+        self._crediting = Crediting()
 
     def add(self, document: Document) -> None:
         self.lines += len(document.lines)
         self.documents += 1
         self.adjustments.update(translation.adjust_stock(document))
-        if isinstance(document, Order):
-            self._add_order(document)
+        self.returns.update(each.return_id for each in self._crediting.of(document).returns)
+        match document:
+            case Order():
+                self._add_order(document)
+            case CreditNote():
+                self.notes.append(document.invoice)
+            case LedgerAdjustment():
+                self.ledger.append(document.invoice)
 
     def _add_order(self, order: Order) -> None:
         self.invoices[translation.order_id(order.invoice)] = order.invoice

@@ -13,11 +13,16 @@ from .line import Line
 
 
 class Allocation(Struct, frozen=True, gc=False):
-    """Units of one sale line that one credit line takes back."""
+    """Units of one sale line that one credit line takes back. number: of the sale among its order's goods, from 1."""
 
     credit: Line
     sale: Line
+    number: int
     units: int
+
+    @property
+    def sku(self) -> str:
+        return self.sale.sku
 
     @property
     def value(self) -> int:
@@ -50,6 +55,7 @@ class Sold(Struct):
     """A sale line and how much of it has not been credited yet."""
 
     line: Line
+    number: int
     units: int
 
 
@@ -63,8 +69,9 @@ class Sales:
         """A guest's sale is left out: no credit can ask for it."""
         if order.customer is None:
             return
-        for line in order.of_class(LineClass.SALE_GOODS):
-            self._sold[_key(line)].append(Sold(line, line.quantity))
+        for number, line in enumerate(order.goods, start=1):
+            if line.price:
+                self._sold[_key(line)].append(Sold(line, number, line.quantity))
 
     def match(self, note: CreditNote) -> tuple[Match, ...]:
         """Takes the units; a guest's note has no matches, for nobody knows whose sale it was."""
@@ -81,7 +88,7 @@ class Sales:
         sold = self._sold.get(_key(credit), [])
         while wanted and sold:
             units = min(wanted, sold[-1].units)
-            yield Allocation(credit, sold[-1].line, units)
+            yield Allocation(credit, sold[-1].line, sold[-1].number, units)
             wanted -= units
             sold[-1].units -= units
             if not sold[-1].units:

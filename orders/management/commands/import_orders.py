@@ -6,7 +6,7 @@ from typing import Any, TextIO, cast
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rich.console import Console
 
-from orders.importing import issuing, preparing, running
+from orders.importing import exceptions, issuing, preparing, running
 
 EXCEPTIONS = 20
 WIDTH = 120
@@ -23,6 +23,10 @@ class Command(BaseCommand):
         parser.add_argument("--opening-stock", type=Path, metavar="FILE", help="what lies on the shelves before")
         parser.add_argument("--expected", type=Path, metavar="FILE", help="JSON of the totals that must come out")
 
+        parser.add_argument(
+            "--exceptions", type=Path, metavar="FILE", help="CSV to write: credit lines to which no sale was found"
+        )
+
     def handle(self, *args: Any, **options: Any) -> None:
         console = self._console()
         try:
@@ -34,6 +38,7 @@ class Command(BaseCommand):
         except KeyboardInterrupt:
             raise CommandError("Stopped; started again, it goes on from here.", returncode=130) from None
         console.print(result.report.table())
+        console.print(_told_of_exceptions(result, options["exceptions"]))
         if not result.is_right:
             raise CommandError(_sentence(result))
 
@@ -52,6 +57,13 @@ def _greeting(task: preparing.Task) -> str:
         return f"{whole}; {done.documents:,} documents are in already, it goes on from there."
     stock = "with its opening stock" if task.opening else "without an opening stock"
     return f"{whole}, {stock}."
+
+
+def _told_of_exceptions(result: running.Result, path: Path | None) -> str:
+    count = result.report.found.numbers["exceptions"]
+    if path:
+        return f"{exceptions.write(path):,} credit lines without a sale are in {path}."
+    return f"{count:,} credit lines found no sale, wholly or in part: --exceptions FILE, or Bookings in the admin."
 
 
 def _sentence(result: running.Result) -> str:

@@ -8,6 +8,7 @@ import threading
 
 import pytest
 from django.db import connection
+from django.db.models import Count
 
 from eventstore.models import Event
 from orders.importing import issuing, preparing
@@ -17,9 +18,24 @@ from .conftest import ORDERS
 
 BATCHES = 9  # of four documents: 34 in all
 
+CREDITED = {
+    "orders.return_requested": 10,
+    "orders.return_completed": 10,
+    "orders.credit_issued": 7,
+    "orders.ledger_adjusted": 3,
+    "inventory.goods_restocked": 15,
+    "payments.part_refunded": 10,
+}
+
 
 def placed():
     return Event.objects.filter(type="orders.order_placed").count()
+
+
+def credited():
+    """How often each thing was said that a credit note or the ledger leads to."""
+    said = Event.objects.filter(type__in=CREDITED).values_list("type").annotate(count=Count("pk"))
+    return dict(said)
 
 
 def kill_after(batches, dataset):
@@ -48,6 +64,7 @@ def test_killed_it_goes_on_where_it_was(import_orders, dataset, batches):
     assert said in run.out
     assert placed() == ORDERS
     assert Event.objects.filter(type="inventory.stock_received").count() == 10, "the opening stock, once"
+    assert credited() == CREDITED, "and every credit note"
 
 
 def test_killed_twice_and_more_it_still_ends_right(import_orders, dataset):
@@ -56,6 +73,7 @@ def test_killed_twice_and_more_it_still_ends_right(import_orders, dataset):
 
     assert import_orders(dataset).code == 0
     assert placed() == ORDERS
+    assert credited() == CREDITED
 
 
 def test_a_batch_that_breaks_leaves_nothing(import_orders, dataset, monkeypatch):

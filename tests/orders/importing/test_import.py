@@ -1,5 +1,6 @@
 """A whole file through the real path, and what is said when it does not go through."""
 
+import csv
 import json
 
 import pytest
@@ -7,12 +8,20 @@ import pytest
 from eventstore.models import Event
 from inventory.models import StockLevel
 from orders.importing import issuing
-from orders.models import OrderDetails, ProductView
+from orders.importing.translation import CANCELLED
+from orders.models import BookingView, OrderDetails, ProductView, ReturnView
 from orders.retail import opening_stock
 from payments import gateway
 
 from ..retail.given import file, line
 from .conftest import ORDERS
+
+EXCEPTIONS = [
+    ("C700017", "20001", "10002", "4"),
+    ("C700018", "20001", "10002", "1"),
+    ("C700022", "20002", "10003", "2"),
+    ("C700028", "20007", "10011", "5"),
+]
 
 
 def count(type_):
@@ -38,6 +47,35 @@ def test_an_order_keeps_what_the_file_says_of_it(import_orders, dataset):
     assert [each["code"] for each in order.charges] == ["DOT", "gift_0001_20"]
     assert order.address["country"] == "United Kingdom"
     assert f"{order.placed_at:%Y-%m-%d %H:%M}" == "2010-12-01 09:00"
+
+
+def test_credit_notes_become_returns_credits_and_a_ledger(import_orders, dataset, tmp_path):
+    run = import_orders(dataset, "--exceptions", tmp_path / "exceptions.csv")
+
+    whole = OrderDetails.objects.get(reference="700023")
+    assert (whole.status, whole.return_status, whole.payment_status) == ("CONFIRMED", "RETURNED", "REFUNDED")
+    [back] = ReturnView.objects.filter(order_id=whole.order_id)
+    assert (back.reason, back.refunded, back.status) == (CANCELLED, whole.total, "COMPLETED")
+    assert set(ReturnView.objects.values_list("status", flat=True)) == {"COMPLETED"}
+    guest = BookingView.objects.get(reference="C700019")
+    assert (guest.customer_id, guest.amount, guest.has_no_sale) == ("", -15_900, False)
+    assert sorted(BookingView.objects.filter(kind="ADJUSTMENT").values_list("amount", flat=True)) == [
+        -11_062_060,
+        -11_062_060,
+        11_062_060,
+    ]
+    [ledger] = [row for row in run.out.splitlines() if "ledger by the log" in row]
+    assert ledger.count("-12,111.680") == 3
+    assert StockLevel.objects.get(sku="10010").returned == 80_995
+
+
+def test_credits_to_which_no_sale_was_found_are_a_list(import_orders, dataset, tmp_path):
+    path = tmp_path / "exceptions.csv"
+    run = import_orders(dataset, "--exceptions", path)
+
+    listed = [(row["credit_note"], row["customer"], row["sku"], row["units"]) for row in csv.DictReader(path.open())]
+    assert listed == EXCEPTIONS
+    assert f"{len(EXCEPTIONS)} credit lines without a sale are in" in run.out
 
 
 def test_a_product_is_listed_as_it_was_first_sold(import_orders, dataset):

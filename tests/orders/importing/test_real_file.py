@@ -23,3 +23,5 @@ def test_the_whole_year_comes_out_to_the_digit(import_orders):
     assert "DIFFERS" not in run.out
     assert OrderDetails.objects.filter(status="CONFIRMED").count() == 19_963
     assert "10,655,622.484" in run.out
+    assert "9,747,747.934" in run.out
+    assert OrderDetails.objects.filter(return_status="RETURNED").count() == 127

@@ -14,18 +14,14 @@ def test_an_invoice_is_the_same_order_whenever_it_comes():
     assert translation.order_id("536365") == translation.order_id("536365") != translation.order_id("536366")
 
 
-def test_goods_of_a_credit_note_go_back_to_the_shelf_and_charges_do_not(tmp_path):
-    [note] = documents_of(tmp_path, line("C700001", quantity=-2), line("C700001", code="POST", quantity=-1))
-    assert translation.adjust_stock(note) == [AdjustStock("10001A", 2, "credit note C700001")]
-
-
 def test_an_adjustment_tells_its_invoice_and_what_was_noted(tmp_path):
     [lost] = documents_of(tmp_path, line("700001", quantity=-2, price="0", customer="", description="damaged"))
     assert translation.adjust_stock(lost) == [AdjustStock("10001A", -2, "invoice 700001: damaged")]
 
 
-def test_an_order_and_the_ledger_adjust_no_stock(tmp_path):
-    for document in documents_of(tmp_path, line("700001"), line("A700002", code="B", quantity=1)):
+def test_an_order_a_credit_note_and_the_ledger_adjust_no_stock(tmp_path):
+    lines = line("700001"), line("C700003", quantity=-2), line("A700002", code="B", quantity=1)
+    for document in documents_of(tmp_path, *lines):
         assert translation.adjust_stock(document) == []
 
 
