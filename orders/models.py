@@ -37,6 +37,8 @@ class OrderDetails(ReadModel):
         verbose_name_plural = "order details"
         indexes = [
             models.Index(fields=["customer_id", "order_id"], name="orders_of_customer"),
+            models.Index(fields=["status", "order_id"], name="orders_by_status"),
+            models.Index(fields=["placed_at"], name="orders_by_time"),
         ]
 
     def __str__(self) -> str:

@@ -4,6 +4,7 @@ from django.urls import path
 
 from eventstore.api.left import LeftCommandView
 from inventory.api.queries import StockLevelView
+from orders.api.history import OrderHistoryView, OrderProgressView
 from orders.api.queries import OrdersView, OrderView, ProductDetailsView, ProductsView
 from orders.api.return_queries import BookingsView, ReturnsView, ReturnView
 from orders.queries import get_customer_of
@@ -14,6 +15,8 @@ urlpatterns = [
     path("commands/<uuid:id_>/", LeftCommandView.as_view()),
     path("orders/", OrdersView.as_view()),
     path("orders/<key:order_id>/", OrderView.as_view()),
+    path("orders/<key:order_id>/history/", OrderHistoryView.as_view()),
+    path("orders/<key:order_id>/progress/", OrderProgressView.as_view()),
     path("returns/", ReturnsView.as_view()),
     path("returns/<key:return_id>/", ReturnView.as_view()),
     path("bookings/", BookingsView.as_view()),

@@ -57,6 +57,10 @@ class Wanted(NamedTuple):
         )
 
 
+# For who tells of a row by its events, and needs no more of the row than that it is there.
+FROM_THE_LOG = Wanted(version=1, position=None, wait=None)
+
+
 class Found(NamedTuple):
     """row: None when there is none. source: which side it came from."""
 

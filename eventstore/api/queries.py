@@ -73,9 +73,9 @@ class RowView(QueryView):
         return True
 
     def get(self, request: Request, **named: str) -> Response:
-        parameters = _parameters(self.parameters, request)
+        asked = parameters(self.parameters, request)
         [key] = named.values()
-        row, source = self._as_of(key, parameters) if parameters else self._as_it_is(key)
+        row, source = self._as_of(key, asked) if asked else self._as_it_is(key)
         if row is None:
             raise NotFound
         headers = ONLY_HIS | {"ETag": preconditions.etag(row), "X-Answered-From": source}
@@ -108,9 +108,9 @@ class PagesView(QueryView):
     rows: Callable[..., QuerySet[Any]]
 
     def get(self, request: Request) -> Response:
-        parameters = _parameters(self.parameters, request)
-        limit, cursor = parameters.pop("limit"), parameters.pop("cursor", None)
-        rows, wanted = self._behind(cursor, self.rows(**parameters)), freshness.wanted(request)
+        asked = parameters(self.parameters, request)
+        limit, cursor = asked.pop("limit"), asked.pop("cursor", None)
+        rows, wanted = self._behind(cursor, self.rows(**asked)), freshness.wanted(request)
         database, self.standing = freshness.database_for_list(rows.model, wanted)
         found = list(rows.using(database)[: limit + 1])
         page, has_more = found[:limit], len(found) > limit
@@ -118,7 +118,7 @@ class PagesView(QueryView):
             {
                 "data": self.serializer_class(page, many=True).data,
                 "has_more": has_more,
-                "next": self._next(page[-1], parameters | {"limit": limit}) if has_more else None,
+                "next": self._next(page[-1], asked | {"limit": limit}) if has_more else None,
             },
             headers=ONLY_HIS | {"X-Answered-From": freshness.READ_MODEL},
         )
@@ -134,18 +134,19 @@ class PagesView(QueryView):
         except BadSignature:
             raise ValidationError({"cursor": ["This cursor is none of ours."]}, "forged") from None
 
-    def _next(self, row: Any, parameters: dict[str, Any]) -> str:
+    def _next(self, row: Any, asked: dict[str, Any]) -> str:
         cursor = self._signer().sign(getattr(row, self.key))
-        return f"{self.request.path}?{urlencode(parameters | {'cursor': cursor})}"
+        return f"{self.request.path}?{urlencode(asked | {'cursor': cursor})}"
 
     def _signer(self) -> Signer:
         return Signer(salt=type(self).__qualname__)
 
 
-def _parameters(shape: type[Shape], request: Request) -> dict[str, Any]:
+def parameters(shape: type[Shape], request: Request) -> dict[str, Any]:
+    """The query parameters by their shape; one that is not known, or given twice, is refused by its name."""
     given = request.query_params
     if repeated := [name for name, values in given.lists() if len(values) > 1]:
         raise ValidationError({name: ["This is given twice."] for name in repeated}, "repeated")
-    parameters = shape(data=given.dict())
-    parameters.is_valid(raise_exception=True)
-    return dict(parameters.validated_data)
+    asked = shape(data=given.dict())
+    asked.is_valid(raise_exception=True)
+    return dict(asked.validated_data)

@@ -72,7 +72,7 @@ class Digits(Whole):
     """A whole number in a query parameter, where all is text."""
 
     def to_internal_value(self, data: Any) -> int:
-        if not re.fullmatch("[0-9]{1,9}", data):
+        if not re.fullmatch("[0-9]{1,18}", data):
             self.fail("invalid")
         return int(data)
 

@@ -46,7 +46,12 @@ class ProductAnswer(Answer):
 
 
 class OrdersParameters(PageParameters):
+    """placed_from, placed_before: that moment on, and up to that one without it."""
+
     customer = Text(max_length=150, required=False)
+    status = serializers.ChoiceField(["PLACED", "CONFIRMED", "CANCELLED"], required=False)
+    placed_from = serializers.DateTimeField(required=False)
+    placed_before = serializers.DateTimeField(required=False)
 
 
 class OrderView(RowView):
@@ -65,7 +70,11 @@ class OrdersView(PagesView):
     parameters = OrdersParameters
     key, descending = "order_id", True
 
-    def rows(self, customer: str | None = None) -> QuerySet[OrderDetails]:
+    def rows(self, customer: str | None = None, **wanted: Any) -> QuerySet[OrderDetails]:
+        columns = {"status": "status", "placed_from": "placed_at__gte", "placed_before": "placed_at__lt"}
+        return self._of(customer).filter(**{columns[name]: value for name, value in wanted.items()})
+
+    def _of(self, customer: str | None) -> QuerySet[OrderDetails]:
         if customer is not None and not may_touch(self.request.user, customer):
             raise PermissionDenied
         if customer is None and is_staff(self.request.user):

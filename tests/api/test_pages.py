@@ -59,6 +59,17 @@ def test_the_filter_is_kept_from_page_to_page(ada, grace, support):
     assert list(walk(support, f"{ORDERS}?customer=ada&limit=2")) == [hers[:0:-1], hers[:1]]
 
 
+def test_orders_are_found_by_status_and_time(ada, support):
+    confirmed, cancelled = ada.placed(), ada.placed(payment_method="tok_declined")
+    drain()
+    assert list(walk(ada, f"{ORDERS}?status=CONFIRMED")) == [[confirmed]]
+    assert list(walk(support, f"{ORDERS}?status=CANCELLED&customer=ada&limit=1")) == [[cancelled]]
+    moment = ada.get(f"{ORDERS}{cancelled}/").json()["placed_at"]
+    assert list(walk(ada, f"{ORDERS}?placed_from={moment}")) == [[cancelled]]
+    assert list(walk(ada, f"{ORDERS}?placed_before={moment}")) == [[confirmed]]
+    assert list(walk(ada, f"{ORDERS}?placed_from=2000-01-01T00:00:00Z&limit=1")) == [[cancelled], [confirmed]]
+
+
 def test_products_come_by_sku(ada):
     first = ada.get("/api/queries/products/?limit=1").json()
     second = ada.get(first["next"]).json()
@@ -83,7 +94,12 @@ def test_products_come_by_sku(ada):
         ("cursor=%00", "#/cursor"),
         ("cursor=%ff", "#/cursor"),
         ("page=2", "#/page"),
-        ("status=PLACED", "#/status"),
+        ("status=LOST", "#/status"),
+        ("status=PLACED&status=PLACED", "#/status"),
+        ("status__in=PLACED", "#/status__in"),
+        ("ordering=customer_id", "#/ordering"),
+        ("placed_from=yesterday", "#/placed_from"),
+        ("placed_before=1", "#/placed_before"),
         ("customer=%00", "#/customer"),
         (f"customer={'x' * 151}", "#/customer"),
     ],

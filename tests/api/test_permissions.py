@@ -45,6 +45,8 @@ ALLOWED = {
     "GET api/queries/orders/": (401, 200, 200, 200, 200, 200, 200, 200),
     "GET api/queries/orders/?customer=ada": (401, 200, 403, 200, 200, 200, 200, 200),
     "GET api/queries/orders/<order_id>/": (401, 200, 404, 200, 200, 200, 200, 200),
+    "GET api/queries/orders/<order_id>/history/": (401, 200, 404, 200, 200, 200, 200, 200),
+    "GET api/queries/orders/<order_id>/progress/": (401, 200, 404, 200, 200, 200, 200, 200),
     "GET api/queries/products/": (401, 200, 200, 200, 200, 200, 200, 200),
     "GET api/queries/products/<sku>/": (401, 200, 200, 200, 200, 200, 200, 200),
     "GET api/queries/stock/<sku>/": (401, 403, 403, 200, 200, 200, 200, 200),

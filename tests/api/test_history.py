@@ -1,0 +1,80 @@
+"""What has happened to an order, as its customer may see it."""
+
+import pytest
+
+from eventstore.testing import drain
+from orders.api.history import SHOWN
+from orders.projections import ORDER_DETAILS
+
+from .conftest import NOBODY, pointers, problem
+
+pytestmark = pytest.mark.usefixtures("shop")
+
+
+def history(api, order_id, query=""):
+    return api.get(f"/api/queries/orders/{order_id}/history/{query}")
+
+
+def test_all_that_happened_is_told_in_order_and_at_once(ada):
+    order_id = ada.placed()
+    assert [event["type"] for event in history(ada, order_id).json()["data"]] == ["orders.order_placed"]
+    drain()
+    events = history(ada, order_id).json()["data"]
+    assert [event["type"] for event in events] == [
+        "orders.order_placed",
+        "payments.payment_requested",
+        "payments.payment_completed",
+        "inventory.inventory_reserved",
+        "shipping.shipment_requested",
+        "shipping.shipment_created",
+        "orders.order_confirmed",
+    ]
+    assert [event["position"] for event in events] == sorted(event["position"] for event in events)
+    assert events[-1]["version"] == 2
+    assert events[0]["recorded_at"].endswith("Z")
+    assert events[2]["data"] == {"amount": {"amount": 1999, "currency": "EUR", "exponent": 2}}
+
+
+def test_how_it_was_paid_stays_with_us(ada):
+    order_id = ada.placed(payment_method="tok_visa_4242")
+    drain()
+    told = history(ada, order_id).content.decode()
+    assert "4242" not in told
+    assert 'reference":""' in told, "the only reference is the order's own"
+
+
+def test_it_comes_in_pages(ada):
+    order_id = ada.placed()
+    drain()
+    found, path = [], "?limit=3"
+    while path:
+        page = history(ada, order_id, path).json()
+        found += [event["position"] for event in page["data"]]
+        assert page["has_more"] is (page["next"] is not None)
+        path = page["next"] and "?" + page["next"].partition("?")[2]
+    assert found == [event["position"] for event in history(ada, order_id).json()["data"]]
+
+
+@pytest.mark.parametrize("query", ["?limit=0", "?limit=101", "?after=-1", "?after=x", "?cursor=1"])
+def test_what_cannot_be_asked_is_named(ada, query):
+    assert pointers(history(ada, NOBODY, query)) == [f"#/{query[1:].partition('=')[0]}"]
+
+
+def test_it_is_its_customers_affair(ada, grace, support):
+    order_id = ada.placed()
+    problem(history(grace, order_id), 404, "NotFound")
+    problem(history(ada, NOBODY), 404, "NotFound")
+    assert history(support, order_id).status_code == 200
+
+
+def test_for_every_event_of_an_order_it_is_said_what_may_be_seen():
+    assert set(SHOWN) == set(ORDER_DETAILS.evolve)
+
+
+def test_how_far_the_process_is(ada):
+    order_id = ada.placed()
+    path = f"/api/queries/orders/{order_id}/progress/"
+    assert ada.get(path).json() == {"order_id": order_id, "processes": []}
+    drain()
+    [process] = ada.get(path).json()["processes"]
+    assert (process["process"], process["status"], process["deadline_at"]) == ("orders.fulfilment", "COMPLETED", None)
