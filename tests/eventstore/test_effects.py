@@ -1,5 +1,6 @@
 """Calls to the outside world: leased, made side by side outside of any transaction, answered once, in order."""
 
+import signal
 import threading
 from collections import defaultdict
 from datetime import timedelta
@@ -15,7 +16,8 @@ from eventstore.store import ANY, append
 from eventstore.subscriptions import Commands, Effect, NotYet
 from eventstore.testing import drain
 
-from .concurrently import in_thread, until
+from . import toy
+from .concurrently import in_thread, stopped, until
 from .toy import EVENTS, TALLIES, Close, Count, Counted, Tally
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("toys")]
@@ -320,6 +322,21 @@ class TestTheLease:
         drain()
         assert answers() == ["counter-a"]
         assert provider.amounts("a") == [1, 1]
+        assert not Parked.objects.exists()
+
+    def test_a_worker_stopped_past_its_lease_is_not_heard_when_it_goes_on(self, toys):
+        """A process of its own, stopped by SIGSTOP with the answer in its hands."""
+        toys({LANE: toy.EFFECT})
+        count()
+        with stopped(LANE, "effects._through") as zombie:
+            assert Parked.objects.get().status == "leased"
+            leases_run_out()
+            drain()
+            assert answers() == ["counter-a"]
+            zombie.send_signal(signal.SIGCONT)
+            _, errors = zombie.communicate(timeout=30)
+            assert zombie.returncode == 0, errors
+        assert answers() == ["counter-a"]
         assert not Parked.objects.exists()
 
     def test_a_late_failure_does_not_disturb_who_took_it_over(self, provider):
