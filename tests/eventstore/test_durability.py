@@ -50,7 +50,7 @@ def off(another):
 
 
 def test_neither_web_nor_worker_boots_on_it(off):
-    for command in (["-c", WEB], ["-m", "celery", "-A", "config", "worker", "-c", "1"]):
+    for command in (["-c", WEB], ["-m", "celery", "-A", "config", "worker", "-c", "1"], ["manage.py", "work"]):
         done = boot(*command, DATABASE_URL=url_of_the_test())
         assert done.returncode
         assert "PostgreSQL runs with synchronous_commit off: a crash would lose" in done.stderr

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from eventstore import working
+from eventstore import durability, working
 
 logger = logging.getLogger(__name__)
 
@@ -24,6 +24,7 @@ class Command(BaseCommand):
         parser.add_argument("--poll", type=float, default=1.0, help="seconds between two looks (%(default)s)")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        durability.demand()
         if options["once"]:
             self.stdout.write(f"{working.work(seconds=math.inf)} messages delivered.")
         else:
