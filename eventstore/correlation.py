@@ -1,6 +1,7 @@
 """Every request is a business transaction of its own, or goes on with the one that the client names."""
 
 import logging
+import re
 from collections.abc import Callable
 from uuid import UUID
 
@@ -11,6 +12,8 @@ from . import context
 from .messages import Metadata
 
 HEADER = "X-Correlation-ID"
+# Version ff is none; ids of zeros alone are none either.
+TRACE = re.compile(r"(?!ff)[0-9a-f]{2}-(?P<trace>[0-9a-f]{32})-(?P<span>[0-9a-f]{16})-[0-9a-f]{2}")
 
 
 class CorrelationMiddleware:
@@ -42,6 +45,7 @@ def _given(request: HttpRequest) -> UUID | None:
 
 
 def _trace(request: HttpRequest) -> str:
-    """The client's W3C trace context as it came, if it looks like one."""
+    """The client's W3C trace context; one that is not valid is passed over, never an error."""
     given = request.headers.get("traceparent", "")
-    return given if len(given) == 55 and given.isascii() else ""
+    found = TRACE.fullmatch(given)
+    return given if found and int(found["trace"], 16) and int(found["span"], 16) else ""

@@ -71,6 +71,29 @@ def test_the_event_says_who_asked_and_for_which_transaction(ada):
     assert (event.metadata.actor, event.metadata.command) == ("ada", "orders.place_order")
 
 
+TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        (TRACE, TRACE),
+        (TRACE.replace("00-", "ff-", 1), ""),
+        (f"00-{'0' * 32}-00f067aa0ba902b7-01", ""),
+        (f"00-4bf92f3577b34da6a3ce929d0e0e4736-{'0' * 16}-01", ""),
+        (TRACE.upper(), ""),
+        (TRACE.replace("f", "g"), ""),
+        ("x" * 55, ""),
+        ("", ""),
+    ],
+)
+def test_the_clients_trace_is_kept_and_one_that_is_none_is_passed_over(ada, given, kept):
+    body = {"items": [{"sku": "CUP", "quantity": 1}], "address": ADDRESS, "payment_method": "tok_visa"}
+    answer = ada.post("/api/commands/orders/", body, traceparent=given)
+    [event] = store.read_stream(f"order-{answer.json()['order_id']}")
+    assert event.metadata.trace == kept
+
+
 def test_the_price_that_the_customer_saw_is_honoured_or_the_order_refused(ada):
     assert ada.place({"sku": "CUP", "quantity": 1, "seen": _euros(1999)}).status_code == 202
     assert ada.place({"sku": "CUP", "quantity": 1, "seen": {"amount": 1999, "currency": "EUR"}}).status_code == 202
