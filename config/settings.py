@@ -57,7 +57,6 @@ ROOT_URLCONF = "config.urls"
 # Each side of the API can be deployed alone.
 API_SIDES = env.list("API_SIDES", default=["commands", "queries"])
 WSGI_APPLICATION = "config.wsgi.application"
-ASGI_APPLICATION = "config.asgi.application"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
@@ -139,6 +138,9 @@ EVENTSTORE_ANSWERS_KEPT = env.float("ANSWERS_KEPT_DAYS", default=30.0)
 EVENTSTORE_INBOX_KEPT = env.float("INBOX_KEPT_DAYS", default=30.0)
 EVENTSTORE_EVENT_BUS = "eventstore.eventbus.InProcessBus"
 EVENTSTORE_SCHEMAS = BASE_DIR / "schemas"
+# Seconds between two looks of a socket server: at the end of the log, and at whether tokens are still good.
+EVENTSTORE_LIVE_POLL = env.float("LIVE_POLL_SECONDS", default=0.05)
+EVENTSTORE_LIVE_RECHECK = env.float("LIVE_RECHECK_SECONDS", default=5.0)
 # Off only for processes that run where no broker is: the poll delivers all the same.
 EVENTSTORE_NUDGE = env.bool("EVENTSTORE_NUDGE", default=True)
 

@@ -63,6 +63,16 @@ def allow_unsafe_database() -> bool:
     return bool(getattr(settings, "EVENTSTORE_ALLOW_UNSAFE_DATABASE", False))
 
 
+def live_poll() -> float:
+    """Seconds between two looks of a socket server at the end of the log."""
+    return float(getattr(settings, "EVENTSTORE_LIVE_POLL", 0.05))
+
+
+def live_recheck() -> float:
+    """Seconds between two looks at whether those who follow still may."""
+    return float(getattr(settings, "EVENTSTORE_LIVE_RECHECK", 5.0))
+
+
 def schemas() -> Path:
     """The folder of the published schemas; only manage.py schemas asks for it."""
     return Path(_required("EVENTSTORE_SCHEMAS"))

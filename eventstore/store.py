@@ -38,6 +38,7 @@ STREAM_NAME = re.compile(CATEGORY.pattern + r"-[^\x00-\x1f\x7f\ud800-\udfff]{1,2
 
 LAST_VERSION = 2**31 - 1
 NUMERIC_VALUE_OUT_OF_RANGE = "22003"
+LAST_POSITION = 2**63 - 1
 PAGE = 1000
 
 COLUMNS = """
@@ -103,6 +104,17 @@ READ_CATEGORY = f"""
     FROM eventstore_event
     WHERE (split_part(stream, '-', 1), position) > (%s, %s) AND (split_part(stream, '-', 1), position) <= (%s, %s)
     ORDER BY split_part(stream, '-', 1), position
+    LIMIT %s
+"""
+# Again one look into the index for each stream.
+READ_STREAMS = f"""
+    SELECT {COLUMNS}
+    FROM unnest(%s::text[]) AS wanted(name)
+    CROSS JOIN LATERAL (
+        SELECT * FROM eventstore_event
+        WHERE stream = name AND position > %s AND position <= %s AND type = ANY(%s)
+    ) AS event
+    ORDER BY position
     LIMIT %s
 """
 READ_CORRELATED = f"""
@@ -339,6 +351,18 @@ def read_about(streams: Mapping[str, int], *, strays: Sequence[str], naming: str
     types, have this text in them; in global order, behind a position."""
     params = [list(streams), list(streams.values()), after, list(strays), after, naming]
     return [recorded(row) for row in rows(READ_ABOUT, params)]
+
+
+def read_streams(
+    streams: Sequence[str],
+    *,
+    types: Sequence[str],
+    after: int = 0,
+    until: int = LAST_POSITION,
+    limit: int | None = PAGE,
+) -> list[Message]:
+    """The first events of the given stored types in any of these streams, in global order."""
+    return [recorded(row) for row in rows(READ_STREAMS, [list(streams), after, until, list(types), limit])]
 
 
 def read_log(*, after: int = 0, until: int | None = None, types: Sequence[str] = ()) -> Iterator[Message]:

@@ -1,4 +1,4 @@
-"""What runs beside PostgreSQL and Redis: the command lines of web, worker and beat, and of what is done once."""
+"""What runs beside PostgreSQL and Redis: the command lines of web, live, worker and beat, and of what is done once."""
 
 import sys
 from collections.abc import Mapping
@@ -18,14 +18,18 @@ def manage(name: str, *arguments: str, environment: Mapping[str, str]) -> Progra
     return _python(name, "manage.py", *arguments, environment=environment)
 
 
-def demo(url: str, environment: Mapping[str, str]) -> Program:
-    return replace(manage("demo", "demo", "--url", url, environment=environment), for_users=True)
+def demo(url: str, live: str, environment: Mapping[str, str]) -> Program:
+    return replace(manage("demo", "demo", "--url", url, "--live", live, environment=environment), for_users=True)
 
 
 def web(port: int, environment: Mapping[str, str]) -> Program:
     threads = ("--worker-class=gthread", "--workers=2", "--threads=8")
     options = (f"--bind={HOST}:{port}", "--no-control-socket", "--log-level=warning")
     return _python("web", "-m", "gunicorn", "config.wsgi:application", *threads, *options, environment=environment)
+
+
+def live(port: int, environment: Mapping[str, str]) -> Program:
+    return _python("live", "-m", "config.live", f"--host={HOST}", f"--port={port}", environment=environment)
 
 
 def worker(environment: Mapping[str, str]) -> Program:

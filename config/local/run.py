@@ -40,39 +40,41 @@ def _serve(supervisor: Supervisor, path: Path, environment: Mapping[str, str]) -
     for name, *arguments in (("migrate", "migrate", "-v0"), ("static", "collectstatic", "--noinput", "-v0")):
         if supervisor.run(programs.manage(name, *arguments, environment=environment)):
             raise Refusal(f"manage.py {arguments[0]} has failed, see above")
-    port = _port()
+    port = _port(preferred_port())
+    live = _port(port + 1)
     supervisor.keep(programs.web(port, environment))
+    supervisor.keep(programs.live(live, environment))
     supervisor.keep(programs.worker(environment))
     supervisor.keep(programs.beat(path, environment))
     url = f"http://{HOST}:{port}"
-    _wait_for(supervisor, port)
-    if supervisor.run(programs.demo(url, environment)):
+    _wait_for(supervisor, port, "/admin/login/")
+    _wait_for(supervisor, live, "/health/live")
+    if supervisor.run(programs.demo(url, f"ws://{HOST}:{live}", environment)):
         say("the examples could not be loaded, see above; the rest runs")
     say(f"{url} answers; Ctrl-C stops everything")
     supervisor.watch()
 
 
-def _port() -> int:
-    wanted = preferred_port()
+def _port(wanted: int) -> int:
     port = ports.preferred_or_free(wanted)
     if port != wanted:
         say(f"port {wanted} is taken; using {port}")
     return port
 
 
-def _wait_for(supervisor: Supervisor, port: int) -> None:
+def _wait_for(supervisor: Supervisor, port: int, path: str) -> None:
     end = monotonic() + BOUND
-    while not _answers(port):
+    while not _answers(port, path):
         if monotonic() > end:
-            raise Refusal(f"the web server did not answer on port {port} within {BOUND:.0f} s, see above")
+            raise Refusal(f"nobody answered on port {port} within {BOUND:.0f} s, see above")
         supervisor.restart_the_dead()
         supervisor.pause(0.1)
 
 
-def _answers(port: int) -> bool:
+def _answers(port: int, path: str) -> bool:
     try:
         connection = HTTPConnection(HOST, port, timeout=5)
-        connection.request("GET", "/admin/login/")
+        connection.request("GET", path)
         return connection.getresponse().status > 0
     except (OSError, HTTPException):
         return False

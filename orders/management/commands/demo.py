@@ -32,16 +32,17 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--url", default="http://127.0.0.1:8000", help="where the web server answers")
+        parser.add_argument("--live", default="ws://127.0.0.1:8001", help="where the socket server listens")
         parser.add_argument("--anyway", action="store_true", help="even if there are users that are not the demo's")
 
-    def handle(self, *args: Any, url: str, anyway: bool, **options: Any) -> None:
+    def handle(self, *args: Any, url: str, live: str, anyway: bool, **options: Any) -> None:
         if not anyway and User.objects.exclude(username__in=(*CUSTOMERS, *STAFF, ADMIN)).exists():
             raise CommandError(
                 "This database has users of its own, and the demo's passwords are public. --anyway insists."
             )
         _people()
         loaded = _goods()
-        self.stdout.write(_said(url.rstrip("/"), _token(CUSTOMERS[0]), loaded))
+        self.stdout.write(_said(url.rstrip("/"), live, _token(CUSTOMERS[0]), loaded))
 
 
 def _people() -> None:
@@ -84,7 +85,7 @@ def _token(name: str) -> str:
     return str(token)
 
 
-def _said(url: str, token: str, loaded: int) -> str:
+def _said(url: str, live: str, token: str, loaded: int) -> str:
     order = {
         "items": [{"sku": "TEA-EARL-GREY", "quantity": 2}, {"sku": "POT-CAST-IRON", "quantity": 1}],
         "address": {
@@ -103,6 +104,7 @@ def _said(url: str, token: str, loaded: int) -> str:
   Admin     {url}/admin/   {ADMIN}
   Commands  {url}/api/commands/
   Queries   {url}/api/queries/
+  Sockets   {live}/ws/
 
   Customers {", ".join(CUSTOMERS)};  staff {", ".join(STAFF)};  superuser {ADMIN}
   Password  {PASSWORD}   (of all of them; for demonstrations only)
@@ -115,6 +117,10 @@ LOCATION=$(curl -sS -D - -o /dev/stderr {url}/api/commands/orders/ {bearer} -H '
 Ask for it:
 
 curl -sS -w '\\n' "{url}$LOCATION" {bearer}
+
+Watch all of {CUSTOMERS[0]}'s orders as they happen, in another terminal:
+
+.venv/bin/python manage.py follow --url {live} --token {token}
 """
 
 

@@ -1,0 +1,85 @@
+"""The sockets: every address that can be followed, and who is let in.
+
+A browser cannot send headers with a socket, so that the token may come as a subprotocol too: it offers "orders.v1" and
+"bearer.TOKEN", and is answered "orders.v1". In an address it would be written into the log of every proxy.
+"""
+
+import re
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from django.conf import settings
+from django.http.request import validate_host
+from knox.models import AuthToken
+from rest_framework.exceptions import AuthenticationFailed
+
+from eventstore import freshness
+from eventstore.api.shapes import KEY
+from eventstore.live.feed import Asked, Feed, Followed, Refused
+from orders import timeline
+from orders.api import live
+
+from .bearer import BearerAuthentication, unexpired
+
+PROTOCOL = "orders.v1"
+OFFERED_TOKEN = "bearer."
+
+NUMBER = re.compile("[0-9]{1,18}")
+
+
+def admit(asked: Asked) -> tuple[str, Followed]:
+    _check_origin(asked.headers)
+    user, held = _user(asked)
+    for pattern, follow, known in ADDRESSES:
+        if found := pattern.fullmatch(asked.path):
+            return held.digest, follow(user, **found.groupdict(), **_numbers(asked.query, known))
+    raise Refused(4404, "nothing has this address")
+
+
+def still_held(tokens: Collection[str]) -> set[str]:
+    good = AuthToken.objects.filter(unexpired(), digest__in=tokens, user__is_active=True)
+    return set(good.values_list("digest", flat=True))
+
+
+def _check_origin(headers: Mapping[str, str]) -> None:
+    """A page of another site may open a socket, unlike a request: only who asked for the page tells them apart."""
+    origin = headers.get("origin")
+    if origin is None or origin in settings.CSRF_TRUSTED_ORIGINS:
+        return
+    if not validate_host(urlsplit(origin).hostname or "", settings.ALLOWED_HOSTS):
+        raise Refused(4403, "pages of this origin are not served")
+
+
+def _user(asked: Asked) -> tuple[Any, AuthToken]:
+    try:
+        return BearerAuthentication().authenticate_credentials(_token(asked).encode("latin-1", "replace"))
+    except AuthenticationFailed:
+        raise Refused(4401, "a token is needed that is known and has not expired") from None
+
+
+def _token(asked: Asked) -> str:
+    scheme, _, token = asked.headers.get("authorization", "").partition(" ")
+    if scheme == "Bearer":
+        return token.strip()
+    offered = (each.removeprefix(OFFERED_TOKEN) for each in asked.protocols if each.startswith(OFFERED_TOKEN))
+    return next(offered, "")
+
+
+def _numbers(query: str, known: Mapping[str, str]) -> dict[str, int]:
+    """known: parameter -> what it says. What is not given is 0: from the beginning on."""
+    given = parse_qsl(query, keep_blank_values=True)
+    if len(dict(given)) < len(given) or any(name not in known or not NUMBER.fullmatch(n) for name, n in given):
+        raise Refused(4400, f"{', '.join(known)}: a number from 0 on, given once; nothing else is known here")
+    numbers = dict.fromkeys(known.values(), 0) | {known[name]: int(number) for name, number in given}
+    if numbers["position"] > freshness.last_given():
+        raise Refused(4400, "the log has not come to this position")
+    return numbers
+
+
+ADDRESSES: list[tuple[re.Pattern[str], Callable[..., Followed], Mapping[str, str]]] = [
+    (re.compile(rf"/ws/orders/(?P<order_id>{KEY})/"), live.order, {"after": "version", "position": "position"}),
+    (re.compile(r"/ws/customers/me/"), live.orders, {"after": "position"}),
+]
+
+FEED = Feed(PROTOCOL, timeline.types(), admit, live.told, still_held)

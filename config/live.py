@@ -1,0 +1,26 @@
+"""python -m config.live: the process that serves sockets, beside the one that serves requests."""
+
+import asyncio
+import os
+from argparse import ArgumentParser
+
+import django
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+
+def main() -> None:
+    parser = ArgumentParser(prog="python -m config.live", description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8001)
+    arguments = parser.parse_args()
+    django.setup()
+    # What follows needs the models.
+    from config.api.live import FEED
+    from eventstore.live.server import Sockets
+
+    asyncio.run(Sockets(FEED).serve(arguments.host, arguments.port))
+
+
+if __name__ == "__main__":
+    main()

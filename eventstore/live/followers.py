@@ -1,0 +1,73 @@
+"""Who follows what in this process, and what is on its way to each."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+
+from .feed import Refused, Told
+
+# Events that a client may be behind before it is given up; it comes back and goes on from the last one it has.
+MAILBOX = 500
+
+
+class Follower:
+    """One socket. held: the token by which it may follow. ended: why it has to be closed, once that is so."""
+
+    def __init__(self, topic: str, *, after: int, held: str) -> None:
+        self.topic, self.after, self.held = topic, after, held
+        self.mailbox: asyncio.Queue[Told] = asyncio.Queue(MAILBOX)
+        self.ended: asyncio.Future[Refused] = asyncio.get_running_loop().create_future()
+
+    def take(self, told: Told) -> None:
+        if told.position <= self.after or self.ended.done():
+            return
+        try:
+            self.mailbox.put_nowait(told)
+        except asyncio.QueueFull:
+            self.end(Refused(4408, "too slow; come back with the position of the last event that you have"))
+
+    def end(self, why: Refused) -> None:
+        if not self.ended.done():
+            self.ended.set_result(why)
+
+
+class Followers:
+    """position: all up to there has been told to those who had joined."""
+
+    def __init__(self) -> None:
+        self.position = 0
+        self._by_topic: defaultdict[str, set[Follower]] = defaultdict(set)
+
+    def join(self, follower: Follower) -> int:
+        """From the position that this returns on, the follower is told everything; what lies before is history.
+
+        Nothing is awaited in here nor in tell, so that no event falls between the two, and none into both.
+        """
+        self._by_topic[follower.topic].add(follower)
+        return self.position
+
+    def tell(self, told: Sequence[Told], position: int) -> None:
+        for each in told:
+            for topic in each.topics:
+                for follower in tuple(self._by_topic.get(topic, ())):
+                    follower.take(each)
+        self.position = position
+
+    def leave(self, follower: Follower) -> None:
+        self._by_topic[follower.topic].discard(follower)
+        if not self._by_topic[follower.topic]:
+            del self._by_topic[follower.topic]
+
+    def held(self) -> set[str]:
+        return {follower.held for follower in self._all()}
+
+    def end_those_of(self, bad: Collection[str]) -> None:
+        for follower in self._all():
+            if follower.held in bad:
+                follower.end(Refused(4401, "the token has expired or was taken back"))
+
+    def __len__(self) -> int:
+        return len(self._all())
+
+    def _all(self) -> list[Follower]:
+        return [follower for each in self._by_topic.values() for follower in each]

@@ -1,0 +1,55 @@
+"""The one reader of the log in this process: what lies between where it stands and the fence, again and again."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from itertools import islice
+from typing import Any, NamedTuple
+
+from django.db import InterfaceError, OperationalError
+
+from eventstore import settings, store
+
+from .feed import Feed, Told
+from .followers import Followers
+
+logger = logging.getLogger(__name__)
+
+DATABASE_GONE_SECONDS = 1.0
+
+Ask = Callable[..., Awaitable[Any]]
+
+
+class Page(NamedTuple):
+    """until: where the reader stands now. more: whether it stopped before the fence."""
+
+    told: Sequence[Told]
+    until: int
+    more: bool
+
+
+async def follow(feed: Feed, followers: Followers, ask: Ask) -> None:
+    """For ever. ask: runs a function that needs the database in a thread."""
+    while True:
+        anybody = len(followers) > 0
+        try:
+            page = await ask(_next, feed, followers.position, anybody)
+        except (OperationalError, InterfaceError) as error:
+            logger.warning("the log cannot be read just now: %s", error)
+            await asyncio.sleep(DATABASE_GONE_SECONDS)
+            continue
+        if len(followers) > 0 and not anybody:
+            continue  # who has joined meanwhile is owed what was passed over
+        followers.tell(page.told, page.until)
+        if not page.more:
+            await asyncio.sleep(settings.live_poll())
+
+
+def _next(feed: Feed, position: int, anybody: bool) -> Page:
+    # The fence may fall back behind what was told already (see outbox.CLAIM).
+    fence = max(position, store.fence())
+    if fence == position or not anybody:
+        return Page((), fence, more=False)
+    messages = list(islice(store.read_log(after=position, until=fence, types=feed.types), store.PAGE))
+    more = len(messages) == store.PAGE
+    return Page(feed.told(messages), messages[-1].position if more else fence, more)

@@ -1,0 +1,96 @@
+"""Following orders as they happen: one of them, or all of a customer's; told from the log alone."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+from eventstore import codec, freshness, store
+from eventstore.aggregate import stream_name
+from eventstore.api.roles import may_touch
+from eventstore.live.feed import Followed, Refused, Told
+from eventstore.messages import Message
+from orders import queries, timeline
+from orders.events import OrderPlaced
+from orders.models import OrderDetails
+from orders.timeline import Entry
+
+PAGE = 500
+
+
+def order(user: Any, order_id: str, *, version: int, position: int) -> Followed:
+    """From behind a version of the order's own stream on, or from behind a position, whichever is later."""
+    owner = _owners([order_id]).get(order_id)
+    if owner is None or not may_touch(user, owner):
+        raise Refused(4404, "nothing has this address")
+    after = max(position, _position_of(order_id, version))
+    return Followed(_of_order(order_id), after, partial(_pages, lambda until: [order_id]))
+
+
+def orders(user: Any, *, position: int) -> Followed:
+    """Those of whoever asks."""
+    customer_id = user.get_username()
+    return Followed(_of_customer(customer_id), position, partial(_pages, partial(_ids, customer_id)))
+
+
+def told(messages: Sequence[Message]) -> list[Told]:
+    """What is new, under the order that it is about, and under its customer."""
+    entries = [timeline.entry(message) for message in messages]
+    owners = {entry.order_id: entry.data["customer_id"] for entry in entries if "customer_id" in entry.data}
+    owners |= _owners({entry.order_id for entry in entries} - set(owners))
+    return [_told(entry, _of_order(entry.order_id), _of_customer(owners[entry.order_id])) for entry in entries]
+
+
+def _pages(ids: Callable[[int], Iterable[str]], after: int, until: int) -> Iterator[list[Told]]:
+    """Each page is asked for by itself, so that nothing is held open while a slow client reads."""
+    streams = timeline.streams(ids(until))
+    while True:
+        page = store.read_streams(streams, types=timeline.types(), after=after, until=until, limit=PAGE)
+        if not page:
+            return
+        yield [_told(timeline.entry(message)) for message in page]
+        after = page[-1].position
+
+
+def _told(entry: Entry, *topics: str) -> Told:
+    return Told(entry.position, topics, codec.encode_json(entry).decode())
+
+
+def _ids(customer_id: str, until: int) -> set[str]:
+    """Of all orders placed up to a position. The read model knows most; what it has not taken yet is in the log."""
+    known_until = _taken()
+    known = set(queries.list_customer_orders(customer_id).values_list("order_id", flat=True))
+    placed = store.read_log(after=known_until, until=until, types=["orders.order_placed"])
+    return known | {message.body.order_id for message in placed if message.body.customer_id == customer_id}
+
+
+def _taken() -> int:
+    """Up to where the read model has taken everything; nothing, before its lane has begun."""
+    standing = freshness.standing(OrderDetails, using=freshness.PRIMARY)
+    position = standing.position or 0
+    return position if standing.waiting is None else min(position, standing.waiting - 1)
+
+
+def _position_of(order_id: str, version: int) -> int:
+    if version == 0:
+        return 0
+    stream = stream_name("order", order_id)
+    for message in store.read_stream(stream, from_version=version, to_version=version):
+        return message.position
+    raise Refused(4400, f"after: the order has not come to version {version}")
+
+
+def _owners(order_ids: Any) -> dict[str, str]:
+    """Whose orders these are, of those that were placed."""
+    streams = [stream_name("order", order_id) for order_id in order_ids]
+    found = store.read_streams(streams, types=["orders.order_placed"], limit=len(streams)) if streams else []
+    return {
+        message.body.order_id: message.body.customer_id for message in found if isinstance(message.body, OrderPlaced)
+    }
+
+
+def _of_order(order_id: str) -> str:
+    return f"order {order_id}"
+
+
+def _of_customer(customer_id: str) -> str:
+    return f"customer {customer_id}"

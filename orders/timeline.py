@@ -1,0 +1,122 @@
+"""What a client is told of an order's events: of each type only the fields that are listed here."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+import msgspec
+
+from eventstore import registry, store
+from eventstore.aggregate import stream_name
+from eventstore.messages import Event, Message
+from inventory.events import InventoryReleased, InventoryReservationFailed, InventoryReserved
+from payments.events import (
+    PartRefunded,
+    PartRefundLapsed,
+    PartRefundPromised,
+    PartRefundRequested,
+    PaymentCompleted,
+    PaymentFailed,
+    PaymentRefunded,
+    PaymentRequested,
+    PaymentVoided,
+    RefundRequested,
+)
+from shipping.events import (
+    ShipmentCancellationRequested,
+    ShipmentCancelled,
+    ShipmentCreated,
+    ShipmentDelivered,
+    ShipmentRefused,
+    ShipmentRequested,
+    ShipmentShipped,
+)
+
+from .events import (
+    GoodsReturned,
+    OrderCancelled,
+    OrderConfirmed,
+    OrderPlaced,
+    ReturnClosed,
+    ReturnCompleted,
+    ReturnForgone,
+    ReturnPromised,
+    ReturnRequested,
+)
+
+# Each context keeps what concerns an order in a stream of its own, under the order's id; a return has one of its own,
+# and an id that the order names.
+CATEGORIES = ("order", "payment", "reservation", "shipment")
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """position: in the log; what a client goes on behind. version: in the event's own stream, named by its category."""
+
+    position: int
+    order_id: str
+    category: str
+    version: int
+    type: str
+    recorded_at: str
+    data: dict[str, Any]
+
+
+def entry(message: Message) -> Entry:
+    """What is told of an event; its class must be one of those in TOLD."""
+    return Entry(
+        position=message.position,
+        order_id=message.body.order_id,
+        category=message.category,
+        version=message.version,
+        type=registry.name_of(message.body),
+        recorded_at=message.recorded_at.isoformat().replace("+00:00", "Z"),
+        data={field: getattr(message.body, field) for field in TOLD[type(message.body)]},
+    )
+
+
+@cache
+def types() -> Sequence[str]:
+    """The stored names of all that is told, those of the past included."""
+    today = [registry.name_of_class(event) for event in TOLD]
+    return [*today, *(past for past, now in registry.renamed().items() if now in today)]
+
+
+def streams(order_ids: Iterable[str]) -> list[str]:
+    """All that holds something about these orders. An order's promise of a return comes together with the return."""
+    own = [stream_name(category, order_id) for order_id in order_ids for category in CATEGORIES]
+    promised = store.read_streams(own, types=[registry.name_of_class(ReturnPromised)], limit=None)
+    return [*own, *(stream_name("return", promise.body.return_id) for promise in promised)]
+
+
+# Left out: by what the customer pays, what the gateway calls it, and how much of a product is in stock.
+TOLD: Mapping[type[Event], Sequence[str]] = {
+    OrderPlaced: ("customer_id", "lines", "charges", "total", "address", "placed_at", "reference"),
+    OrderConfirmed: (),
+    OrderCancelled: ("reason",),
+    ReturnPromised: ("return_id", "lines", "charges"),
+    ReturnForgone: ("return_id", "lines", "charges"),
+    ReturnRequested: ("return_id", "lines", "charges", "refund", "reason", "requested_at", "reference"),
+    GoodsReturned: ("return_id", "lines", "refund", "received_at"),
+    ReturnCompleted: ("return_id",),
+    ReturnClosed: ("return_id", "reason"),
+    PaymentRequested: ("amount",),
+    PaymentCompleted: ("amount",),
+    PaymentFailed: ("reason",),
+    PaymentVoided: ("reason",),
+    RefundRequested: ("amount", "reason"),
+    PaymentRefunded: ("amount",),
+    PartRefundPromised: ("refund_id", "amount", "reason"),
+    PartRefundRequested: ("refund_id", "amount", "reason"),
+    PartRefunded: ("refund_id", "amount"),
+    PartRefundLapsed: ("refund_id", "reason"),
+    InventoryReserved: ("lines",),
+    InventoryReservationFailed: (),
+    InventoryReleased: ("lines",),
+    ShipmentRequested: (),
+    ShipmentCreated: ("tracking",),
+    ShipmentRefused: ("reason",),
+    ShipmentCancellationRequested: ("reason",),
+    ShipmentCancelled: (),
+    ShipmentShipped: (),
+    ShipmentDelivered: (),
+}

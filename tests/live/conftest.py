@@ -1,0 +1,162 @@
+"""A real process that serves sockets, on the test's database; a customer, and orders that things happen to."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from http.client import HTTPConnection
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection
+from knox.models import AuthToken
+from uuid_utils.compat import uuid7
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+
+from config.local import ports
+from eventstore import store
+from eventstore.money import Money
+from orders.events import OrderCancelled, OrderLine, OrderPlaced
+from shipping.commands import Address
+
+PATIENCE_SECONDS = 60.0
+
+
+class Live:
+    """python -m config.live; a second start listens on the same port."""
+
+    def __init__(self, port):
+        self.port, self.process = port, None
+
+    def start(self):
+        url, _, _ = os.environ["DATABASE_URL"].partition("?")
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "config.live", "--port", str(self.port)],
+            env=os.environ
+            | {
+                "DATABASE_URL": f"{url.rsplit('/', 1)[0]}/{connection.settings_dict['NAME']}",
+                "LIVE_POLL_SECONDS": "0.01",
+                "LIVE_RECHECK_SECONDS": "0.1",
+                "LOG_LEVEL": "WARNING",
+                "ALLOWED_HOSTS": "127.0.0.1,shop.example",
+                "CSRF_TRUSTED_ORIGINS": "https://pages.example",
+            },
+        )
+        until = time.monotonic() + PATIENCE_SECONDS
+        while not self.answers():
+            assert self.process.poll() is None, "the server did not start"
+            assert time.monotonic() < until, "the server does not answer"
+            time.sleep(0.05)
+        return self
+
+    def answers(self):
+        try:
+            asked = HTTPConnection(ports.HOST, self.port, timeout=5)
+            asked.request("GET", "/health/live")
+            return asked.getresponse().status == 200
+        except OSError:
+            return False
+
+    def stop(self, number=signal.SIGTERM):
+        self.process.send_signal(number)
+        return self.process.wait(PATIENCE_SECONDS)
+
+    def url(self, path):
+        return f"ws://{ports.HOST}:{self.port}{path}"
+
+
+class Client:
+    """One person's sockets."""
+
+    def __init__(self, live, user):
+        self.live, self.user = live, user
+        self.held, self.token = AuthToken.objects.create(user)
+
+    def open(self, path, **options):
+        headers = {"Authorization": f"Bearer {self.token}"} | options.pop("headers", {})
+        return connect(self.live.url(path), additional_headers=headers, compression=None, **options)
+
+    def closed_with(self, path, **options):
+        with self.open(path, **options) as socket:
+            return end_of(socket)
+
+
+@pytest.fixture(scope="package")
+def live(django_db_setup, django_db_blocker):
+    with django_db_blocker.unblock():
+        server = Live(ports.free()).start()
+        yield server
+        assert server.stop() == 0
+
+
+@pytest.fixture
+def another_server(transactional_db):
+    """One that a test may kill."""
+    server = Live(ports.free()).start()
+    yield server
+    server.stop(signal.SIGKILL)
+
+
+@pytest.fixture
+def person(live, transactional_db):
+    def make(name, **rights):
+        return Client(live, User.objects.create(username=name, **rights))
+
+    return make
+
+
+@pytest.fixture
+def ada(person):
+    return person("ada")
+
+
+def placed(customer, order_id=None):
+    """An order in the log; its id."""
+    order_id = order_id or str(uuid7())
+    event = OrderPlaced(
+        order_id=order_id,
+        customer_id=customer.user.username,
+        lines=(OrderLine("CUP", "A cup", 1, 1999),),
+        charges=(),
+        total=Money(1999, "EUR"),
+        address=Address("Ada", "Square 1", "London", "SW1Y", "GB"),
+        payment_method="tok_visa",
+        placed_at=datetime.now(UTC),
+    )
+    store.append(f"order-{order_id}", [event], expected=store.NO_STREAM)
+    return order_id
+
+
+def happens(order_id, *reasons):
+    """So much more happens to an order; the log does not ask whether it makes sense."""
+    events = [OrderCancelled(order_id, reason) for reason in reasons]
+    return store.append(f"order-{order_id}", events, expected=store.STREAM_EXISTS).position
+
+
+def received(socket, count, *, caught_up=False):
+    """The next so many events; the word that all before is history goes with them only if it is asked for."""
+    found = []
+    while len(found) < count:
+        told = json.loads(socket.recv(timeout=PATIENCE_SECONDS))
+        if caught_up or "caught_up" not in told:
+            found.append(told)
+    return found
+
+
+def end_of(socket):
+    """The code with which a socket is closed, whatever comes before."""
+    try:
+        while True:
+            socket.recv(timeout=PATIENCE_SECONDS)
+    except ConnectionClosed as closed:
+        return closed.rcvd.code if closed.rcvd else None
+
+
+def in_log(order_ids, after=0):
+    """The positions of all that is to be told of these orders."""
+    streams = [f"order-{order_id}" for order_id in order_ids]
+    return [each.position for each in store.read_log(after=after) if each.stream in streams]

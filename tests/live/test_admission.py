@@ -1,0 +1,111 @@
+"""Who may follow what: as for queries, and from which pages."""
+
+import pytest
+from django.contrib.auth.models import Group
+from django.utils import timezone
+from websockets.sync.client import connect
+
+from eventstore.api.roles import SUPPORT
+
+from .conftest import end_of, happens, placed, received
+
+MINE = "/ws/customers/me/"
+
+
+@pytest.mark.parametrize(
+    "authorization", ["", "Bearer", "Bearer x", "Basic YTpi", "Bearer \xff\xfe", f"Bearer {64 * 'a'}"]
+)
+def test_without_a_good_token_nobody_is_let_in(live, ada, authorization):
+    with connect(live.url(MINE), additional_headers={"Authorization": authorization}) as socket:
+        assert end_of(socket) == 4401
+
+
+def test_a_browser_offers_the_token_as_a_subprotocol_and_is_not_told_it_back(live, ada):
+    order_id = placed(ada)
+    offered = ["orders.v1", f"bearer.{ada.token}"]
+    with connect(
+        live.url(f"/ws/orders/{order_id}/"), subprotocols=offered, origin=f"http://127.0.0.1:{live.port}"
+    ) as ws:
+        assert ws.subprotocol == "orders.v1"
+        assert received(ws, 1)[0]["order_id"] == order_id
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "https://shop.example.evil.example", "null", "file://"])
+def test_pages_of_foreign_origins_are_refused_even_with_a_token(ada, origin):
+    assert ada.closed_with(MINE, origin=origin) == 4403
+
+
+@pytest.mark.parametrize("origin", ["https://shop.example", "http://127.0.0.1:3000", "https://pages.example"])
+def test_our_own_pages_and_those_that_are_trusted_are_served(ada, origin):
+    with ada.open(MINE, origin=origin) as socket:
+        assert "caught_up" in received(socket, 1, caught_up=True)[0]
+
+
+def test_anothers_order_is_as_unknown_as_one_that_is_not_there(ada, person):
+    grace = person("grace")
+    order_id = placed(ada)
+    assert grace.closed_with(f"/ws/orders/{order_id}/") == 4404
+    assert grace.closed_with("/ws/orders/00000000-0000-7000-8000-000000000000/") == 4404
+
+
+def test_support_may_follow_everybodys_order_but_has_no_orders(ada, person):
+    helen = person("helen")
+    helen.user.groups.add(Group.objects.get_or_create(name=SUPPORT)[0])
+    order_id = placed(ada)
+    with helen.open(f"/ws/orders/{order_id}/") as socket:
+        assert received(socket, 1)[0]["order_id"] == order_id
+    with helen.open(MINE) as socket:
+        happens(order_id, "not hers")
+        own = placed(helen)
+        assert [told["order_id"] for told in received(socket, 1)] == [own]
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/ws/", "/ws/orders/", "/ws/orders/../", "/ws/customers/ada/", "/api/queries/orders/"]
+)
+def test_other_addresses_lead_nowhere(ada, path):
+    assert ada.closed_with(path) == 4404
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["after=-1", "after=x", "after=", "after=1e3", "after=١", "after=1&after=2", "after=99", "position=-1", "past=1"],
+)
+def test_a_start_that_makes_no_sense_is_refused(ada, query):
+    order_id = placed(ada)
+    assert ada.closed_with(f"/ws/orders/{order_id}/?{query}") == 4400
+
+
+def test_a_position_that_the_log_has_not_come_to_is_refused(ada):
+    assert ada.closed_with(f"{MINE}?after={10**17}") == 4400
+
+
+def test_a_token_that_expires_ends_what_it_had_opened(ada):
+    with ada.open(MINE) as socket:
+        received(socket, 1, caught_up=True)
+        ada.held.expiry = timezone.now()
+        ada.held.save()
+        assert end_of(socket) == 4401
+
+
+def test_logging_out_does_too_and_so_does_closing_the_account(ada, person):
+    grace = person("grace")
+    with ada.open(MINE) as first, grace.open(MINE) as second:
+        received(first, 1, caught_up=True)
+        received(second, 1, caught_up=True)
+        ada.held.delete()
+        grace.user.is_active = False
+        grace.user.save()
+        assert (end_of(first), end_of(second)) == (4401, 4401)
+
+
+def test_nothing_is_expected_from_a_client(ada):
+    with ada.open(MINE) as socket:
+        socket.send("hello")
+        assert end_of(socket) == 1003
+
+
+def test_a_message_without_end_is_not_read(ada):
+    with ada.open(MINE) as socket:
+        socket.send("x" * 100_000)
+        assert end_of(socket) in (1009, 1003)
