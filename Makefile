@@ -39,11 +39,11 @@ simulate: $(INSTALLED) ## ten thousand shops in memory, each from a seed: any or
 chaos: $(INSTALLED) ## eight minutes of kill -9 and worse under load, and a checker from outside; SEED=… plays it again
 	@$(PYTHON) -W ignore -m tests.chaos
 
-bench: $(PEERS_INSTALLED) ## how fast it is, beside its peers; five minutes, on a machine that does nothing else
+bench: $(PEERS_INSTALLED) ## how fast it is, beside its peers; under ten minutes, on a machine that does nothing else
 	@$(PYTHON) -m config.local exec -- $(PYTHON) -m bench
 
 bench-short: $(PEERS_INSTALLED) ## the same in half a minute, to see that it runs
-	@$(PYTHON) -m config.local exec -- $(PYTHON) -m bench --orders 200 --rounds 1 --lone 5
+	@$(PYTHON) -m config.local exec -- $(PYTHON) -m bench --orders 200 --rounds 1 --lone 5 --crowd 200 --crowd-rounds 1 --import-lines 1000 --large 20000
 
 bench-store: $(PEERS_INSTALLED) ## the event store alone, beside a peer and a bare INSERT, up to two million events
 	@$(PYTHON) -m config.local exec -- $(PYTHON) -W ignore -m bench.store

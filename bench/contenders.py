@@ -1,6 +1,5 @@
 """Who runs, in this order, each a program of its own that is given a number of orders and prints one line of JSON."""
 
-from contextlib import ExitStack
 from typing import Any, NamedTuple
 
 from . import children, servers
@@ -11,17 +10,22 @@ OFFLINE = OURS_READ | {"EVENTSTORE_NUDGE": "0"}
 
 
 class Contender(NamedTuple):
-    """says: what it is, for the table. prepared: whether its database is a copy of ours with the schema and stock."""
+    """says: what it is, for the table. prepared: whether its database is a copy of ours with the schema and stock.
+
+    given: arguments beside the number of orders.
+    """
 
     module: str
     says: str
     prepared: bool = False
+    given: tuple[str, ...] = ()
 
 
-OURS = "ours"
+OURS, OURS_BY_TWO = "ours", "ours_2"
 
 ORDERS = {
     OURS: Contender("bench.orders", "this platform", prepared=True),
+    OURS_BY_TWO: Contender("bench.orders", "this platform, two worker processes", prepared=True, given=("2",)),
     "celery_crud": Contender("bench.peers.celery_crud", "Django rows, a Celery task per step"),
     "eventsourcing": Contender("bench.peers.eventsourcing_orders", "the library eventsourcing, a thread per step"),
     "prototype": Contender("bench.peers.limit_lanes", "our lanes without what a product needs"),
@@ -35,13 +39,13 @@ LOG = {
 
 def run(contender: Contender, *given: str, template: str) -> dict[str, Any]:
     """One contender alone, on a fresh database and an empty broker; the figures that it prints."""
-    with ExitStack() as stack:
-        like = template if contender.prepared else "template0"
-        urls = {
-            "DATABASE_URL": stack.enter_context(servers.database(like=like)),
-            "REDIS_URL": (redis_url := stack.enter_context(servers.broker())),
-            "CELERY_BROKER_URL": redis_url,
-        }
+    with servers.database(like=template if contender.prepared else "template0") as database_url:
+        return run_on(database_url, contender, *given)
+
+
+def run_on(database_url: str, contender: Contender, *given: str) -> dict[str, Any]:
+    with servers.broker() as redis_url:
+        urls = {"DATABASE_URL": database_url, "REDIS_URL": redis_url, "CELERY_BROKER_URL": redis_url}
         return children.result_of(
             contender.module, *given, environment=urls | (OURS_READ if contender.prepared else {})
         )
