@@ -29,7 +29,7 @@ SMALL += ("--crowd=60", "--crowd-rounds=1", "--import-lines=200", "--large=20000
 def test_the_last_line_holds_every_figure_and_no_database_is_left_behind():
     pytest.importorskip("eventsourcing", reason="the peers are installed by `make bench`: requirements-bench.txt")
     before = _databases()
-    bench = subprocess.run([sys.executable, "-m", "bench", *SMALL], capture_output=True, text=True, timeout=200)
+    bench = subprocess.run([sys.executable, "-m", "bench", *SMALL], capture_output=True, text=True, timeout=280)
     assert bench.returncode == 0, bench.stderr
     figures = json.loads(bench.stdout.splitlines()[-1])
     assert set(figures) == KEYS

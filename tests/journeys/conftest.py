@@ -105,6 +105,13 @@ class Shop:
             time.sleep(0.02)
         raise AssertionError(f"expected {expected} within {PATIENCE_SECONDS:.0f} s, and it is {found}")
 
+    def comes_to_an_end(self, order_id):
+        until = time.monotonic() + PATIENCE_SECONDS
+        while (found := self.order(order_id)).get("status") not in ("CONFIRMED", "CANCELLED"):
+            assert time.monotonic() < until, f"not ended within {PATIENCE_SECONDS:.0f} s: {found}"
+            time.sleep(0.02)
+        return found
+
     def types_of(self, stream):
         return list(Event.objects.filter(stream=stream).order_by("version").values_list("type", flat=True))
 
