@@ -21,7 +21,8 @@ OPEN = """
                SELECT FROM eventstore_event AS ended WHERE ended.stream = placed.stream
                AND ended.type IN ('orders.order_confirmed', 'orders.order_cancelled')))
          + (SELECT count(*) FROM eventstore_saga
-            WHERE saga = 'orders.fulfilment' AND status NOT IN ('COMPLETED', 'COMPENSATED'))
+            WHERE saga = 'orders.fulfilment' AND status NOT IN ('COMPLETED', 'COMPENSATED')
+               OR saga = 'orders.returning' AND status NOT IN ('COMPLETED', 'CLOSED', 'GOODS_PENDING'))
          + (SELECT count(*) FROM eventstore_parked WHERE key NOT LIKE 'poison-%')
          + (SELECT count(*) FROM eventstore_event AS event JOIN orders_order_details AS shown
                 ON event.data->>'order_id' = shown.order_id
@@ -87,14 +88,17 @@ class Checker:
     def _tell(self, connection: psycopg.Connection) -> None:
         """What the clients know, for the queries."""
         with connection.cursor() as cursor:
-            rows = [(each.key, each.customer, each.path, each.outcome, each.order_id) for each in self.log.values()]
-            cursor.executemany("INSERT INTO asked VALUES (%s, %s, %s, %s, %s)", rows)
+            rows = [
+                (each.key, each.customer, each.kind, each.outcome, each.order_id, each.subject)
+                for each in self.log.values()
+            ]
+            cursor.executemany("INSERT INTO asked VALUES (%s, %s, %s, %s, %s, %s)", rows)
             bodies = [(each.key, body) for each in self.log.values() for body in each.answers]
             cursor.executemany("INSERT INTO answered VALUES (%s, %s)", bodies)
             cursor.executemany("INSERT INTO stocked VALUES (%s, %s)", self.stock.items())
 
     def _by_rest(self) -> Iterator[tuple[str, str, list[str]]]:
-        acked = [each for each in self.log.values() if each.outcome == "acked" and each.path == "/api/commands/orders/"]
+        acked = [each for each in self.log.values() if each.outcome == "acked" and each.kind == "place"]
         sample = self.random.sample(acked, min(SAMPLE, len(acked)))
         yield "the pages hold each order once", WRONG, self._pages_are_the_set()
         yield "the API shows every order that it has acknowledged", LOST, self._shown_to_its_customer(sample)

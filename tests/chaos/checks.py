@@ -14,7 +14,7 @@ LOST, DOUBLED, OVERSOLD, UNFINISHED, MONEY, WRONG = (
 )
 
 PREPARE = """
-    CREATE TEMP TABLE asked(key text, customer text, path text, outcome text, order_id text);
+    CREATE TEMP TABLE asked(key text, customer text, kind text, outcome text, order_id text, subject text);
     CREATE TEMP TABLE answered(key text, body text);
     CREATE TEMP TABLE stocked(sku text, units bigint);
     CREATE TEMP TABLE said AS
@@ -36,6 +36,9 @@ PREPARE = """
         FROM payments_sandbox_entry GROUP BY order_id;
     CREATE TEMP TABLE paid AS
         SELECT order_id, type, (data->'amount'->>'amount')::bigint AS amount FROM said WHERE stream LIKE 'payment-%';
+    CREATE TEMP TABLE given_back AS
+        SELECT order_id, sum(amount) AS amount FROM paid
+        WHERE type IN ('payments.payment_refunded', 'payments.part_refunded') GROUP BY order_id;
     CREATE TEMP TABLE moved AS
         SELECT position, data->>'sku' AS sku, type, (data->>'quantity')::bigint AS quantity,
                CASE type WHEN 'inventory.stock_reserved' THEN -1 ELSE 1 END * (data->>'quantity')::bigint AS change
@@ -44,7 +47,8 @@ PREPARE = """
         SELECT sku, max(position) AS position, sum(change) AS available,
                coalesce(-sum(change) FILTER (WHERE type IN ('inventory.stock_reserved', 'inventory.stock_released')), 0)
                    AS reserved,
-               coalesce(sum(quantity) FILTER (WHERE type = 'inventory.stock_received'), 0) AS received
+               coalesce(sum(quantity) FILTER (WHERE type = 'inventory.stock_received'), 0) AS received,
+               coalesce(sum(quantity) FILTER (WHERE type = 'inventory.stock_returned'), 0) AS returned
         FROM moved GROUP BY sku;
     CREATE TEMP TABLE meaning(type text, shown text, value text);
     INSERT INTO meaning VALUES
@@ -57,6 +61,7 @@ PREPARE = """
         ('payments.refund_requested', 'payment', 'REFUNDING'),
         ('payments.payment_refunded', 'payment', 'REFUNDED'),
         ('payments.payment_voided', 'payment', 'VOIDED'),
+        ('payments.part_refunded', 'payment', 'PARTLY_REFUNDED'),
         ('inventory.inventory_reserved', 'reservation', 'RESERVED'),
         ('inventory.inventory_reservation_failed', 'reservation', 'FAILED'),
         ('inventory.inventory_released', 'reservation', 'RELEASED'),
@@ -74,6 +79,8 @@ PREPARE = """
             SELECT DISTINCT ON (order_id, shown) order_id, shown, value, position
             FROM said JOIN meaning USING (type) ORDER BY order_id, shown, position DESC
         ) AS last GROUP BY order_id;
+    UPDATE folded SET payment = 'REFUNDED' FROM given_back JOIN placed USING (order_id)
+        WHERE folded.order_id = given_back.order_id AND payment = 'PARTLY_REFUNDED' AND amount >= total;
     ANALYZE asked, said, placed, ended, book, folded, shelved;
 """
 
@@ -127,9 +134,11 @@ CHECKS = {
         DOUBLED,
         """
         SELECT order_id FROM folded JOIN orders_order_details AS shown USING (order_id)
+        LEFT JOIN given_back USING (order_id)
         WHERE shown.position >= folded.position AND (
-            (shown.status, shown.payment_status, shown.reservation_status, shown.shipment_status)
-            IS DISTINCT FROM (folded.status, folded.payment, folded.reservation, folded.shipment)
+            (shown.status, shown.payment_status, shown.reservation_status, shown.shipment_status, shown.refunded)
+            IS DISTINCT FROM
+            (folded.status, folded.payment, folded.reservation, folded.shipment, coalesce(given_back.amount, 0))
         )
     """,
     ),
@@ -151,8 +160,8 @@ CHECKS = {
         """
         SELECT sku FROM shelved JOIN inventory_stock_level AS shown USING (sku)
         WHERE shown.position >= shelved.position
-          AND (shown.available, shown.reserved, shown.received)
-              IS DISTINCT FROM (shelved.available, shelved.reserved, shelved.received)
+          AND (shown.available, shown.reserved, shown.received, shown.returned)
+              IS DISTINCT FROM (shelved.available, shelved.reserved, shelved.received, shelved.returned)
     """,
     ),
     # The customers.
@@ -160,16 +169,32 @@ CHECKS = {
         LOST,
         """
         SELECT asked.key FROM asked LEFT JOIN placed USING (order_id, key, customer)
-        WHERE asked.path = '/api/commands/orders/' AND asked.outcome = 'acked' AND placed.order_id IS NULL
+        WHERE asked.kind = 'place' AND asked.outcome = 'acked' AND placed.order_id IS NULL
     """,
     ),
     "a cancellation that was acknowledged is in the log": (
         LOST,
         """
         SELECT asked.key FROM asked
-        WHERE asked.path LIKE '%/cancel/' AND asked.outcome = 'acked' AND NOT EXISTS (
+        WHERE asked.kind = 'cancel' AND asked.outcome = 'acked' AND NOT EXISTS (
             SELECT FROM said WHERE said.order_id = asked.order_id AND said.type = 'orders.order_cancelled'
         )
+    """,
+    ),
+    "a return that was acknowledged is in the log": (
+        LOST,
+        """
+        SELECT asked.key FROM asked
+        WHERE asked.kind IN ('return', 'receive') AND asked.outcome = 'acked' AND NOT EXISTS (
+            SELECT FROM said WHERE said.stream = 'return-' || asked.subject AND said.type =
+                CASE asked.kind WHEN 'return' THEN 'orders.return_requested' ELSE 'orders.goods_returned' END
+        )
+    """,
+    ),
+    "one key, one return": (
+        DOUBLED,
+        """
+        SELECT order_id FROM said WHERE type = 'orders.return_requested' GROUP BY order_id HAVING count(*) > 1
     """,
     ),
     "one key, one order": (DOUBLED, "SELECT key FROM placed GROUP BY key HAVING count(*) > 1"),
@@ -184,6 +209,9 @@ CHECKS = {
         WRONG,
         """
         SELECT placed.order_id FROM placed JOIN asked USING (key) WHERE asked.outcome = 'refused'
+        UNION ALL
+        SELECT said.order_id FROM said JOIN asked USING (order_id)
+        WHERE asked.kind = 'return' AND asked.outcome = 'refused' AND said.type = 'orders.return_requested'
     """,
     ),
     # The process.
@@ -213,6 +241,15 @@ CHECKS = {
         WHERE saga = 'orders.fulfilment' AND status NOT IN ('COMPLETED', 'COMPENSATED')
     """,
     ),
+    "every return whose goods have come is paid back": (
+        UNFINISHED,
+        """
+        SELECT data->>'return_id' || ' ' || coalesce(process.status, 'has no process') FROM said
+        LEFT JOIN eventstore_saga AS process
+            ON process.saga = 'orders.returning' AND process.key = said.data->>'return_id'
+        WHERE said.type = 'orders.goods_returned' AND process.status IS DISTINCT FROM 'COMPLETED'
+    """,
+    ),
     "every order has one process": (
         UNFINISHED,
         """
@@ -226,19 +263,29 @@ CHECKS = {
         MONEY,
         """
         SELECT order_id FROM (
-            SELECT order_id, sum(amount) FILTER (WHERE type = 'payments.payment_completed') AS captured,
-                   sum(amount) FILTER (WHERE type = 'payments.payment_refunded') AS refunded
+            SELECT order_id, sum(amount) FILTER (WHERE type = 'payments.payment_completed') AS captured
             FROM paid GROUP BY order_id
-        ) AS told FULL JOIN book USING (order_id)
-        WHERE (coalesce(told.captured, 0), coalesce(told.refunded, 0))
+        ) AS told LEFT JOIN given_back USING (order_id) FULL JOIN book USING (order_id)
+        WHERE (coalesce(told.captured, 0), coalesce(given_back.amount, 0))
             <> (coalesce(book.captured, 0), coalesce(book.refunded, 0))
     """,
     ),
-    "what was taken and kept is the total of a confirmed order": (
+    "what was taken and kept is the total of a confirmed order, less what came back": (
         MONEY,
         """
-        SELECT order_id FROM placed JOIN ended USING (order_id) LEFT JOIN book USING (order_id)
-        WHERE coalesce(captured - refunded, 0) <> CASE WHEN confirmed THEN total ELSE 0 END
+        SELECT order_id FROM placed JOIN ended USING (order_id) LEFT JOIN book USING (order_id) LEFT JOIN (
+            SELECT order_id, sum((data->'refund'->>'amount')::bigint) AS amount
+            FROM said WHERE type = 'orders.goods_returned' GROUP BY order_id
+        ) AS came_back USING (order_id)
+        WHERE coalesce(captured - refunded, 0)
+            <> CASE WHEN confirmed THEN total - coalesce(came_back.amount, 0) ELSE 0 END
+    """,
+    ),
+    "no return was paid back twice": (
+        DOUBLED,
+        """
+        SELECT data->>'refund_id' FROM said WHERE type = 'payments.part_refunded'
+        GROUP BY data->>'refund_id' HAVING count(*) > 1
     """,
     ),
     "nobody was charged twice": (DOUBLED, "SELECT order_id FROM book WHERE captures > 1"),
@@ -247,8 +294,9 @@ CHECKS = {
         DOUBLED,
         """
         SELECT entry.order_id FROM payments_sandbox_entry AS entry LEFT JOIN said ON said.id::text = entry.key
-        WHERE said.type IS DISTINCT FROM
-            CASE entry.kind WHEN 'charge' THEN 'payments.payment_requested' ELSE 'payments.refund_requested' END
+        WHERE said.type IS NULL OR said.type NOT IN (
+            'payments.payment_requested', 'payments.refund_requested', 'payments.part_refund_requested'
+        ) OR (entry.kind = 'charge') <> (said.type = 'payments.payment_requested')
     """,
     ),
     # The goods.
@@ -268,7 +316,7 @@ CHECKS = {
             FROM placed JOIN folded USING (order_id), jsonb_array_elements(lines) AS line
             WHERE reservation = 'RESERVED' GROUP BY line->>'sku'
         ) AS held USING (sku)
-        WHERE units <> coalesce(available, 0) + coalesce(held, 0)
+        WHERE units + returned <> coalesce(available, 0) + coalesce(held, 0)
     """,
     ),
     "goods are reserved for confirmed orders, and for no others": (

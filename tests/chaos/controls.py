@@ -45,9 +45,11 @@ def control(stage: Stage, seed: int, mistake: str, form: Form) -> tuple[bool, Re
 def _asynchronous(stage: Stage) -> Iterator[None]:
     """PostgreSQL says yes before it has written, which it does some time later."""
     _set(stage, "ALTER SYSTEM SET synchronous_commit = off", "ALTER SYSTEM SET wal_writer_delay = '2s'")
+    stage.unsafe = True
     try:
         yield
     finally:
+        stage.unsafe = False
         _set(stage, "ALTER SYSTEM RESET synchronous_commit", "ALTER SYSTEM RESET wal_writer_delay")
 
 

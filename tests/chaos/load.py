@@ -19,6 +19,8 @@ import httpx
 TIMEOUT_SECONDS = 5.0
 GIVE_UP_SECONDS = 60.0
 
+ORDERS = "/api/commands/orders/"
+
 METHODS = {
     "tok_visa": 80,
     "tok_declined": 5,
@@ -29,12 +31,15 @@ METHODS = {
     "tok_refunded_but_timeout": 3,
 }
 POSTCODES = {"SW1Y 4JH": 90, "REFUSED": 5, "TIMEOUT-ONCE": 3, "LATE": 2}
-TWICE, CANCELLED = 0.12, 0.08
+TWICE, CANCELLED, RETURNED = 0.12, 0.08, 0.08
 
 
 @dataclass(frozen=True)
 class Wish:
-    """One order that somebody will want. at: seconds after the doors open. cancel_after: None if they keep it."""
+    """One order that somebody will want. at: seconds after the doors open.
+
+    cancel_after, return_after: seconds after it was acknowledged; None if they keep it.
+    """
 
     at: float
     key: str
@@ -42,24 +47,28 @@ class Wish:
     body: dict[str, Any]
     twice: bool
     cancel_after: float | None
+    return_after: float | None
 
 
 @dataclass
 class Asked:
-    """One command, as the client remembers it. tries: what came of each. answers: every body of a success.
+    """One command, as the client remembers it. kind: place, cancel, return, or receive, which is the shop's own part.
 
+    subject: the id in the answer. tries: what came of each. answers: every body of a success.
     outcome: acked, refused, or unknown when it gave up without an answer.
     """
 
+    kind: str
     key: str
     customer: str
     path: str
     body: dict[str, Any]
+    order_id: str = ""
+    subject: str = ""
     tries: list[str] = field(default_factory=list)
     answers: list[str] = field(default_factory=list)
     outcome: str = "unknown"
     status: int = 0
-    order_id: str = ""
 
 
 def wishes(seed: int, skus: Sequence[str], customers: Sequence[str], *, rate: float, seconds: float) -> Iterator[Wish]:
@@ -81,15 +90,16 @@ def wishes(seed: int, skus: Sequence[str], customers: Sequence[str], *, rate: fl
                 | {"postcode": _drawn(random, POSTCODES)},
             },
             twice=random.random() < TWICE,
-            cancel_after=random.uniform(0, 2) if random.random() < CANCELLED else None,
+            cancel_after=random.uniform(0, 2) if (fickle := random.random()) < CANCELLED else None,
+            return_after=random.uniform(3, 8) if fickle > 1 - RETURNED else None,
         )
 
 
 class Customers:
     """log: every command of theirs by its key. seen: the statuses and errors of all tries."""
 
-    def __init__(self, urls: Sequence[str], tokens: dict[str, str]) -> None:
-        self.urls, self.tokens = urls, tokens
+    def __init__(self, urls: Sequence[str], tokens: dict[str, str], staff: str) -> None:
+        self.urls, self.tokens, self.staff = urls, tokens, staff
         self.log: dict[str, Asked] = {}
         self.seen: Counter[str] = Counter()
         self.milliseconds: list[float] = []
@@ -111,18 +121,30 @@ class Customers:
                     group.create_task(self._want(wish))
 
     async def _want(self, wish: Wish) -> None:
-        placing = Asked(wish.key, wish.customer, "/api/commands/orders/", wish.body)
-        self.log[wish.key] = placing
-        if wish.twice:
-            await asyncio.gather(self._ask(placing), self._ask(placing))
-        else:
-            await self._ask(placing)
+        placing = Asked("place", wish.key, wish.customer, ORDERS, wish.body)
+        await self._tell(placing, twice=wish.twice)
+        placing.order_id = placing.subject
         if placing.order_id and wish.cancel_after is not None:
             await asyncio.sleep(wish.cancel_after)
-            path = f"/api/commands/orders/{placing.order_id}/cancel/"
-            cancelling = Asked(f"{wish.key}-cancel", wish.customer, path, {"reason": "changed my mind"})
-            self.log[cancelling.key] = cancelling
-            await self._ask(cancelling)
+            await self._tell(_about(placing, "cancel", {"reason": "changed my mind"}), twice=False)
+        if placing.order_id and wish.return_after is not None:
+            await asyncio.sleep(wish.return_after)
+            await self._send_back(placing, twice=wish.twice)
+
+    async def _send_back(self, placing: Asked, *, twice: bool) -> None:
+        """One unit of the first line; the shop receives it a little later."""
+        body = {"lines": [{"number": 1, "quantity": 1}], "reason": "too green"}
+        returning = _about(placing, "return", body, path=f"{ORDERS}{placing.order_id}/returns/")
+        await self._tell(returning, twice=twice)
+        if returning.subject:
+            path = f"/api/commands/returns/{returning.subject}/receive/"
+            received = _about(placing, "receive", {}, path=path)
+            received.customer = self.staff
+            await self._tell(received, twice=twice)
+
+    async def _tell(self, asked: Asked, *, twice: bool) -> None:
+        self.log[asked.key] = asked
+        await asyncio.gather(*(self._ask(asked) for _ in range(2 if twice else 1)))
 
     async def _ask(self, asked: Asked) -> None:
         until = monotonic() + GIVE_UP_SECONDS
@@ -151,6 +173,11 @@ class Customers:
         return answer
 
 
+def _about(placing: Asked, kind: str, body: dict[str, Any], *, path: str = "") -> Asked:
+    path = path or f"{ORDERS}{placing.order_id}/{kind}/"
+    return Asked(kind, f"{placing.key}-{kind}", placing.customer, path, body, order_id=placing.order_id)
+
+
 def _is_final(answer: httpx.Response) -> bool:
     """A refusal by the domain is an answer; that somebody else is at it, or nobody can answer now, is none."""
     return answer.status_code < 500 and answer.status_code != 429 and "Retry-After" not in answer.headers
@@ -165,7 +192,8 @@ def _note(asked: Asked, answer: httpx.Response) -> None:
         return
     asked.outcome, asked.status = "acked", answer.status_code
     asked.answers.append(answer.text)
-    asked.order_id = answer.json().get("order_id", "")
+    said = answer.json()
+    asked.subject = said.get("return_id") or said["order_id"]
 
 
 def _drawn(random: Random, weights: dict[str, int]) -> str:

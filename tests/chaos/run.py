@@ -72,7 +72,7 @@ def run(stage: Stage, seed: int, form: Form, *, sabotage: str = "", tell: Any = 
     shop = _prepare(database, form.customers)
     with stage.playing(database, sabotage=sabotage):
         urls = [f"http://{HOST}:{port}" for port in stage.web_ports.values()]
-        customers = Customers(urls, shop["tokens"])
+        customers = Customers(urls, shop["tokens"], STAFF)
         names = sorted(set(shop["tokens"]) - {STAFF})
         wanted = list(wishes(seed, _popular(seed), names, rate=form.rate, seconds=form.seconds))
         faults = plan.plan(seed, begin=CALM_SECONDS, end=form.seconds, gap=form.gap, deck=form.deck)
@@ -87,7 +87,7 @@ def run(stage: Stage, seed: int, form: Form, *, sabotage: str = "", tell: Any = 
     return Result(
         seed=seed,
         orders=len(wanted),
-        acknowledged=sum(bool(each.answers) for each in customers.log.values() if "cancel" not in each.path),
+        acknowledged=sum(bool(each.answers) for each in customers.log.values() if each.kind == "place"),
         faults=nemesis.log,
         hits=dict(hits),
         seen=dict(customers.seen),

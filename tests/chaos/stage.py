@@ -75,7 +75,7 @@ class Keeper:
 
 
 class Stage:
-    """database, broker: the servers' own URLs, past every proxy."""
+    """server, broker: the servers' own URLs, past every proxy. unsafe: whether a database that forgets is let pass."""
 
     def __init__(self, path: Path, services: list[Running], settings: Mapping[str, str], network: Network) -> None:
         self.path, self.settings, self.clock = path, settings, Clock(path)
@@ -88,6 +88,7 @@ class Stage:
         }
         self.web_ports = {name: ports.free() for name in WEBS}
         self.database = self.server
+        self.unsafe = False
 
     def database_named(self, name: str) -> str:
         return urlsplit(self.server)._replace(path=f"/{name}").geturl()
@@ -149,9 +150,8 @@ class Stage:
             "CELERY_BROKER_URL": _through(self.broker, self.proxies["broker"]),
             "PGAPPNAME": name,
             "SECRET_KEY": "only-for-chaos",
-            # One of the controls runs on a database that forgets, which web and worker would refuse.
-            "ALLOW_UNSAFE_DATABASE": "1",
             "PYTHONUNBUFFERED": "1",
+            "ALLOW_UNSAFE_DATABASE": "1" if self.unsafe else "0",
             **(self.clock.environment if clock else {}),
         }
 

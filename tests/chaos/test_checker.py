@@ -11,7 +11,8 @@ from eventstore import bus
 from eventstore.money import Money
 from eventstore.testing import drain
 from inventory.commands import ReceiveStock
-from orders.commands import Item, ListProduct, PlaceOrder
+from orders.commands import Item, ListProduct, PlaceOrder, ReceiveReturn, RequestReturn
+from orders.events import Portion
 from shipping.commands import Address
 
 from ..simulation.outside import Outside
@@ -19,7 +20,7 @@ from .checker import Checker
 from .checks import CHECKS
 from .load import Asked
 
-CONFIRMED, CANCELLED = str(uuid4()), str(uuid4())
+CONFIRMED, CANCELLED, RETURN = str(uuid4()), str(uuid4()), str(uuid4())
 UNITS = 10
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -27,14 +28,16 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def checker():
-    """Of a shop with a confirmed order and one whose card was declined."""
+    """Of a shop with a confirmed order, a unit of which came back, and one whose card was declined."""
     bus.dispatch(ListProduct("TEA", "Tea", Money(500, "EUR")))
     bus.dispatch(ReceiveStock("TEA", UNITS))
     log = {}
     for order_id, method in ((CONFIRMED, "tok_visa"), (CANCELLED, "tok_declined")):
         _place(order_id, method)
-        answer = json.dumps({"order_id": order_id})
-        log[order_id] = Asked(order_id, "ada", "/api/commands/orders/", {}, [], [answer], "acked", 202, order_id)
+        log[order_id] = _acked("place", order_id, order_id)
+    drain()
+    _send_back(CONFIRMED)
+    log |= {kind: _acked(kind, kind, CONFIRMED, subject=RETURN) for kind in ("return", "receive")}
     drain()
     return Checker(_url(), "http://unused", {"ada": ""}, "operator", log, {"TEA": UNITS})
 
@@ -81,13 +84,28 @@ PLANTED = {
     "no open order is forgotten": "DELETE FROM eventstore_event WHERE type = 'orders.order_confirmed'",
     "no order has ended twice": """
         INSERT INTO eventstore_event (position, id, stream, version, type, data, correlation_id, metadata)
-        SELECT 999999, gen_random_uuid(), stream, 3, 'orders.order_cancelled', data, correlation_id, metadata
+        SELECT 999999, gen_random_uuid(), stream, 99, 'orders.order_cancelled', data, correlation_id, metadata
         FROM eventstore_event WHERE type = 'orders.order_confirmed'
     """,
     "every process has come to its end": "UPDATE eventstore_saga SET status = 'CONFIRMING'",
     "every order has one process": "DELETE FROM eventstore_saga",
     "the provider's book says what the log says": "DELETE FROM payments_sandbox_entry",
-    "what was taken and kept is the total of a confirmed order": "UPDATE payments_sandbox_entry SET asked = asked - 1",
+    "what was taken and kept is the total of a confirmed order, less what came back": """
+        UPDATE payments_sandbox_entry SET asked = asked - 1 WHERE kind = 'charge'
+    """,
+    "no return was paid back twice": """
+        INSERT INTO eventstore_event (position, id, stream, version, type, data, correlation_id, metadata)
+        SELECT 999999, gen_random_uuid(), stream, 99, type, data, correlation_id, metadata
+        FROM eventstore_event WHERE type = 'payments.part_refunded'
+    """,
+    "one key, one return": """
+        INSERT INTO eventstore_event (position, id, stream, version, type, data, correlation_id, metadata)
+        SELECT 999999, gen_random_uuid(), 'return-again', 1, type, data, correlation_id, metadata
+        FROM eventstore_event WHERE type = 'orders.return_requested'
+    """,
+    "every return whose goods have come is paid back": """
+        UPDATE eventstore_saga SET status = 'REFUNDING' WHERE saga = 'orders.returning'
+    """,
     "nobody was charged twice": """
         INSERT INTO payments_sandbox_entry
             (key, tries, done_at, order_id, kind, asked, currency, exponent, method, reference)
@@ -108,7 +126,7 @@ PLANTED = {
         WHERE type = 'inventory.stock_reserved'
     """,
     "every unit is on its shelf, or held for one order": """
-        UPDATE eventstore_event SET data = jsonb_set(data, '{{quantity}}', '2')
+        UPDATE eventstore_event SET data = jsonb_set(data, '{{quantity}}', '3')
         WHERE type = 'inventory.stock_reserved'
     """,
     "goods are reserved for confirmed orders, and for no others": """
@@ -117,6 +135,15 @@ PLANTED = {
     "a parcel is on its way for each confirmed order, and for no other": """
         UPDATE eventstore_event SET type = 'shipping.shipment_cancelled' WHERE type = 'shipping.shipment_created'
     """,
+}
+
+
+# What only the clients know, and tell otherwise than the log.
+BY_MEMORY = {
+    "one key, one answer",
+    "a cancellation that was acknowledged is in the log",
+    "a return that was acknowledged is in the log",
+    "what was refused did not happen",
 }
 
 
@@ -131,22 +158,14 @@ def test_it_finds_what_was_planted(checker, check):
 def test_it_finds_what_the_clients_remember_otherwise(checker):
     ours = checker.log[CONFIRMED]
     ours.answers.append(ours.answers[0] + " ")
-    checker.log["late"] = Asked("late", "ada", f"/api/commands/orders/{CONFIRMED}/cancel/", {}, outcome="acked")
+    checker.log["late"] = _acked("cancel", "late", CONFIRMED)
+    checker.log["receive"].subject = str(uuid4())
     checker.log[CANCELLED].outcome = "refused"
-    assert found(checker) == {
-        "one key, one answer",
-        "a cancellation that was acknowledged is in the log",
-        "what was refused did not happen",
-    }
+    assert found(checker) == BY_MEMORY
 
 
 def test_there_is_a_planted_case_for_every_check():
-    by_memory = {
-        "one key, one answer",
-        "a cancellation that was acknowledged is in the log",
-        "what was refused did not happen",
-    }
-    assert set(PLANTED) | by_memory == set(CHECKS)
+    assert set(PLANTED) | BY_MEMORY == set(CHECKS)
 
 
 def found(checker):
@@ -155,7 +174,18 @@ def found(checker):
 
 def _place(order_id, method):
     at = Outside.today
-    bus.dispatch(PlaceOrder(order_id, "ada", (Item("TEA", 1),), Address(order_id), method, at))
+    bus.dispatch(PlaceOrder(order_id, "ada", (Item("TEA", 2),), Address(order_id), method, at))
+
+
+def _send_back(order_id):
+    portions = (Portion(1, 1),)
+    bus.dispatch(RequestReturn(RETURN, order_id, portions, (), "too green", Outside.today))
+    bus.dispatch(ReceiveReturn(RETURN, order_id, portions, Outside.today))
+
+
+def _acked(kind, key, order_id, *, subject=""):
+    answers = [json.dumps({"order_id": order_id})]
+    return Asked(kind, key, "ada", "", {}, order_id, subject or order_id, [], answers, "acked", 202)
 
 
 def _url():

@@ -28,3 +28,4 @@ def test_the_same_seed_is_the_same_wishes_and_each_has_a_key_of_its_own():
     assert len({wish.key for wish in wanted}) == len(wanted) > 400
     assert any(wish.twice for wish in wanted)
     assert any(wish.cancel_after is not None for wish in wanted)
+    assert any(wish.return_after is not None for wish in wanted)
