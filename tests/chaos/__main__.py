@@ -43,7 +43,7 @@ def _run(stage: Stage, arguments: Namespace) -> int:
     print(_said("chaos", result), flush=True)
     controls: dict[str, tuple[bool, Result]] = {}
     for mistake in arguments.controls:
-        form = Form(arguments.control_seconds, arguments.rate, (1.5, 2.5), settle=10.0)
+        form = Form(arguments.control_seconds, arguments.rate, (1.5, 2.5), settle=6.0)
         controls[mistake] = red, seen = control(stage, seed, mistake, form)
         print(_said(f"{mistake}, {'seen' if red else 'NOT SEEN'}", seen), flush=True)
     print(f"report: {report.write(arguments.reports, result, controls)}")
@@ -75,7 +75,7 @@ def _said(name: str, result: Result) -> str:
 def _arguments() -> Namespace:
     parser = ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--seed", type=int, default=int(os.environ.get("SEED") or int(time()) % 1_000_000))
-    parser.add_argument("--seconds", type=float, default=240, help="of load and faults (%(default)s)")
+    parser.add_argument("--seconds", type=float, default=200, help="of load and faults (%(default)s)")
     parser.add_argument("--rate", type=float, default=12, help="orders a second (%(default)s)")
     parser.add_argument("--gap", type=float, default=2.5, help="seconds between two faults, at least (%(default)s)")
     parser.add_argument("--controls", nargs="*", choices=DECKS, default=list(DECKS), help="mistakes to put in; all")

@@ -164,6 +164,18 @@ CHECKS = {
               IS DISTINCT FROM (shelved.available, shelved.reserved, shelved.received, shelved.returned)
     """,
     ),
+    "no lane has passed an event that its read model has not heard": (
+        LOST,
+        """
+        SELECT order_id FROM folded LEFT JOIN orders_order_details AS shown USING (order_id)
+        JOIN eventstore_subscription AS lane ON lane.name = 'orders.details'
+        WHERE lane.position >= folded.position AND coalesce(shown.position, 0) < folded.position
+        UNION ALL
+        SELECT sku FROM shelved LEFT JOIN inventory_stock_level AS shown USING (sku)
+        JOIN eventstore_subscription AS lane ON lane.name = 'inventory.stock_levels'
+        WHERE lane.position >= shelved.position AND coalesce(shown.position, 0) < shelved.position
+    """,
+    ),
     # The customers.
     "an order that was acknowledged is in the log": (
         LOST,

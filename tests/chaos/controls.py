@@ -10,7 +10,10 @@ from .run import Form, Result, run
 from .sabotage import MISTAKES
 from .stage import Stage
 
-FORGOTTEN, COUNTED = "no open order is forgotten", "stock levels have counted each event once"
+FORGOTTEN = "no open order is forgotten"
+COUNTED = "stock levels have counted each event once"
+PASSED = "no lane has passed an event that its read model has not heard"
+FOLDED = "order details are the fold of the log"
 
 # What hurts the mistake, and how it shows.
 DECKS = {
@@ -22,9 +25,9 @@ DECKS = {
 }
 # Only what waiting longer would not mend.
 SHOWS_AS = {
-    "naive_cursor": {FORGOTTEN, "order details are the fold of the log", COUNTED},
+    "naive_cursor": {FORGOTTEN, PASSED, FOLDED, COUNTED},
     "effect_before_cursor": {COUNTED},
-    "cursor_before_effect": {FORGOTTEN, "order details are the fold of the log", COUNTED},
+    "cursor_before_effect": {FORGOTTEN, PASSED, FOLDED, COUNTED},
     "refund_without_key": {"the provider was asked only under the keys of our own requests"},
     "asynchronous_commit": {"an order that was acknowledged is in the log"},
 }
