@@ -72,7 +72,13 @@ def made(draw, cls):
     try:
         return cls(**fields)
     except InvalidMessage:
-        return cls(**fields | {name: abs(value) + 1 for name, value in fields.items() if type(value) is int})
+        return cls(**{name: more_than_nothing(value) for name, value in fields.items()})
+
+
+def more_than_nothing(value):
+    if isinstance(value, Money):
+        return value.of(abs(value.amount) + 1)
+    return abs(value) + 1 if type(value) is int else value
 
 
 @pytest.mark.parametrize("cls", MESSAGES, ids=lambda cls: cls.__name__)
