@@ -12,7 +12,7 @@ import pytest
 from django.contrib.auth.models import Group, User
 from django.core.management import call_command
 from django.db import connection
-from django.test import Client
+from django.test import Client, TransactionTestCase
 from knox.models import AuthToken
 
 from config import wiring
@@ -123,17 +123,18 @@ class Shop:
 def worker(request, django_db_setup, django_db_blocker, tmp_path_factory):
     worker = Worker(request.param, tmp_path_factory.mktemp(request.param))
     worker.start()
-    yield worker
+    with pytest.MonkeyPatch.context() as patch:
+        # Tables are emptied when the worker is gone, not after each test: to truncate under its hands is a deadlock.
+        patch.setattr(TransactionTestCase, "_fixture_teardown", lambda self: None)
+        yield worker
     worker.kill()
     with django_db_blocker.unblock():
         call_command("flush", interactive=False, verbosity=0)
 
 
 @pytest.fixture
-def shop(worker, django_db_blocker):
-    """Tables are emptied when the worker is gone, not after each test: to truncate under its hands is a deadlock."""
-    with django_db_blocker.unblock():
-        yield Shop()
+def shop(worker, transactional_db):
+    return Shop()
 
 
 def _logged_in(user):
