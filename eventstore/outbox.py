@@ -26,13 +26,13 @@ ENLIST = """
 """
 # The fence may fall back behind a cursor: an appender that was stopped between its look at the sequence and its lock
 # holds an old number. What was passed stays passed.
-CLAIM = """
+STANDS = """
     SELECT position, greatest(position, eventstore_fence()), eventstore_has_parked(name),
            (SELECT position FROM eventstore_subscription WHERE name = 'eventstore.outbox'), moved_at, now()
     FROM eventstore_subscription
-    WHERE name = %s AND NOT paused
-    FOR UPDATE SKIP LOCKED
+    WHERE name = %s
 """
+CLAIM = STANDS + "AND NOT paused FOR UPDATE SKIP LOCKED"
 HOLD = """
     SELECT
     FROM eventstore_subscription
@@ -168,11 +168,12 @@ def work() -> set[str]:
 def claim(name: str) -> Claim | None:
     """Lock the lane's cursor for this transaction; None when it is paused or another worker has it."""
     found = rows(CLAIM, [name])
-    if not found:
-        return None
-    position, fence, parked, cleared, moved_at, at = found[0]
+    return _claim(*found[0]) if found else None
+
+
+def _claim(position: int, fence: int, parked: bool, cleared: int | None, moved_at: datetime, at: datetime) -> Claim:
     from_log = cleared is not None and position < cleared
-    until = min(fence, position + WINDOW, cleared if from_log else fence)
+    until = min(fence, position + WINDOW, cleared if cleared is not None and from_log else fence)
     return Claim(position, fence, until, parked, from_log, moved_at, at)
 
 
@@ -186,6 +187,16 @@ def read(name: str, claimed: Claim, limit: int) -> list[Message]:
     if claimed.from_log:
         return [_message(name, row) for row in rows(READ_FROM_LOG, [*between, unheard, limit])]
     return [_message(name, row) for row in rows(READ, [*between, name, unheard, limit])]
+
+
+def following(name: str) -> Message | None:
+    """The next message that the lane would read, paused or not. Call it while the lane is held."""
+    position, *rest = rows(STANDS, [name])[0]
+    while (claimed := _claim(position, *rest)).until > position:
+        if found := read(name, claimed, 1):
+            return found[0]
+        position = claimed.until
+    return None
 
 
 def read_at(name: str, positions: Sequence[int]) -> list[Message]:

@@ -1,0 +1,118 @@
+"""A lane in a person's hands: stop it, let it go on, begin it anew, leave a message out. Each is written down."""
+
+from django.db import transaction
+
+from . import dead_letters, nudge, operating, outbox, registry
+from .postgres import execute, rows
+from .subscriptions import Commands, Effect, Projection, Saga, Subscription
+
+PAUSE = """
+    UPDATE eventstore_subscription
+    SET paused = %s
+    WHERE name = %s AND paused <> %s
+    RETURNING position
+"""
+POSITION = "SELECT position FROM eventstore_subscription WHERE name = %s"
+IS_PARKED = "SELECT FROM eventstore_parked WHERE subscription = %s AND position = %s"
+EMPTY = "DELETE FROM {table}"
+UNPARK = "DELETE FROM eventstore_parked WHERE subscription = %s"
+
+# Why a lane does not go back: a cursor can be put back, what was done cannot. A publication can: what others are told
+# again comes under the same id.
+REPEATS = {
+    Saga: "each process would take its steps, and owe its commands, a second time",
+    Effect: "each call to the outside world would be made a second time",
+    Commands: "each command would be decided a second time",
+}
+
+
+class NoSuchLane(LookupError):
+    """The wiring has no subscription of that name."""
+
+
+class NotToBeDone(Exception):
+    """It would do harm, or it is so already; the sentence says which."""
+
+
+def pause(name: str, *, who: str, reason: str = "") -> None:
+    """From the next step on; what is under way is finished. Raises NoSuchLane, NotToBeDone."""
+    _set_paused(name, True, who=who, reason=reason)
+
+
+def resume(name: str, *, who: str, reason: str = "") -> None:
+    """Raises NoSuchLane, NotToBeDone."""
+    _set_paused(name, False, who=who, reason=reason)
+    nudge.send()
+
+
+def reset(name: str, position: int = 0, *, who: str, reason: str) -> int:
+    """Put a lane back to an earlier position, from where it goes on; returns how many rows of a read model went.
+
+    A read model is emptied and fills anew before its readers' eyes; a publication tells again what it told.
+    Raises NoSuchLane, NotToBeDone, operating.ReasonMissing.
+    """
+    reason, lane = operating.demand(reason), _lane(name)
+    if type(lane) in REPEATS:
+        raise NotToBeDone(f"{name} does not go back: {REPEATS[type(lane)]}.")
+    if isinstance(lane, Projection) and position:
+        raise NotToBeDone(
+            f"{name} goes back to 0 only: its rows hold what lies behind {position} already, and would hold it twice. "
+            f"To see no empty table meanwhile: manage.py rebuild_projection {name}."
+        )
+    with transaction.atomic():
+        # Nobody clears the outbox while a cursor goes back: the lane would look for what is gone.
+        outbox.hold(outbox.CLEARED)
+        outbox.hold(name)
+        ((stands,),) = rows(POSITION, [name])
+        if not 0 <= position <= stands:
+            raise NotToBeDone(f"{name} stands at {stands}; what lies ahead is left out by skip, one at a time.")
+        gone = _empty(name, lane) if isinstance(lane, Projection) else 0
+        outbox.move(name, position)
+        operating.note(who, "reset", name, reason=reason, details={"from": stands, "to": position, "rows": gone})
+    nudge.send()
+    return gone
+
+
+def skip(name: str, position: int, *, who: str, reason: str) -> None:
+    """Leave one message out: one that is parked, or the next one ahead of the cursor.
+
+    Raises NoSuchLane, NotToBeDone, dead_letters.NotParked, operating.ReasonMissing.
+    """
+    reason = operating.demand(reason)
+    _lane(name)
+    with transaction.atomic():
+        outbox.hold(name)
+        if rows(IS_PARKED, [name, position]):
+            dead_letters.discard(name, [position], who=who, reason=reason)
+            return
+        following = outbox.following(name)
+        if following is None or following.position != position:
+            there = f"its next one is at {following.position}" if following else "nothing lies ahead of it"
+            raise NotToBeDone(
+                f"{name} has not parked a message at {position}, and {there}. Pause it to choose in peace."
+            )
+        outbox.move(name, position)
+        details = {"position": position, "type": following.type, "stream": following.stream}
+        operating.note(who, "skip", name, reason=reason, details=details)
+    nudge.send()
+
+
+def _set_paused(name: str, paused: bool, *, who: str, reason: str) -> None:
+    _lane(name)
+    with transaction.atomic():
+        if not rows(PAUSE, [paused, name, paused]):
+            raise NotToBeDone(f"{name} is {'paused' if paused else 'running'} already.")
+        operating.note(who, "pause" if paused else "resume", name, reason=reason.strip())
+
+
+def _empty(name: str, projection: Projection) -> int:
+    execute(UNPARK, [name]).close()
+    return int(execute(EMPTY.format(table=projection.model._meta.db_table)).rowcount)
+
+
+def _lane(name: str) -> Subscription:
+    try:
+        return registry.subscriptions()[name]
+    except KeyError:
+        known = ", ".join(registry.subscriptions())
+        raise NoSuchLane(f"{name!r} is no subscription. There are: {known}.") from None
