@@ -35,8 +35,8 @@ def main(rounds: int) -> None:
 
 def _round() -> tuple[int, float, float]:
     start = time.perf_counter()
-    count = rebuilding.rebuild(NAME)
-    return count, time.perf_counter() - start, _copy_seconds()
+    done = rebuilding.rebuild(NAME)
+    return done.events, time.perf_counter() - start, _copy_seconds()
 
 
 def _copy_seconds() -> float:

@@ -304,6 +304,69 @@ class OperatorAction(models.Model):
         return f"{self.who} {self.action} {self.subject}"
 
 
+class Rebuild(models.Model):
+    """A read model that is folded anew beside the live one, by whom and why, and what became of it.
+
+    background: the workers fold it, a turn at a time; else whoever began it. swap: put it in its place when it is
+    folded. form: of the live table, and of the code that folds, when it began. head: how far the log went then.
+    seconds: spent on folding. replaced: the place of the table that it took the place of, as long as that is kept.
+    """
+
+    class State(models.TextChoices):
+        FOLDING = "folding"
+        READY = "ready"
+        SWAPPED = "swapped"
+        FAILED = "failed"
+        CANCELLED = "cancelled"
+
+    subscription = models.TextField(db_collation="C")
+    state = models.TextField(choices=State.choices, default=State.FOLDING)
+    who = models.TextField()
+    reason = models.TextField(db_default="")
+    background = models.BooleanField()
+    swap = models.BooleanField()
+    form = models.TextField()
+    head = models.BigIntegerField()
+    seconds = models.FloatField(db_default=0.0)
+    error = models.TextField(db_default="")
+    waits_for = models.TextField(db_default="")
+    replaced = models.JSONField(null=True)
+    began_at = models.DateTimeField(db_default=Now())
+    told_at = models.DateTimeField(db_default=Now())
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "eventstore_rebuild"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["subscription"],
+                condition=models.Q(state__in=["folding", "ready"]),
+                name="eventstore_one_rebuild_at_a_time",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.subscription}: {self.state}"
+
+
+class RebuildShare(models.Model):
+    """How far a process has come with its share of the keys; moves in the commit of the rows."""
+
+    rebuild = models.ForeignKey(Rebuild, on_delete=models.CASCADE, related_name="shares")
+    number = models.SmallIntegerField()
+    position = models.BigIntegerField(db_default=0)
+    events = models.BigIntegerField(db_default=0)
+
+    class Meta:
+        db_table = "eventstore_rebuild_share"
+        constraints = [
+            models.UniqueConstraint(fields=["rebuild", "number"], name="eventstore_rebuild_shares"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.rebuild_id}/{self.number}"
+
+
 class ReadModel(models.Model):
     """Mother of read models: every row says where it stands.
 

@@ -33,6 +33,14 @@ def rows(statement: str, params: Sequence[Any] = (), *, using: str = DEFAULT_DB_
         return list(answered.fetchall())
 
 
+def copy_into(table: str, lines: bytes) -> None:
+    """Rows in the text format of COPY: the fastest way into a table."""
+    database = _ready(DEFAULT_DB_ALIAS)
+    cursor = psycopg.Cursor(database.connection)
+    with database.wrap_database_errors, cursor.copy(f"COPY {table} FROM STDIN") as copy:
+        copy.write(lines)
+
+
 def _ready(using: str) -> Any:
     # Looked up once: Django's `connection` does so for each attribute, which adds up to as much as the rest.
     database = connections[using]

@@ -1,6 +1,8 @@
 """Fold a batch of events into the rows of a read model: one query to load them, one or two to write them back."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from functools import cache
 from typing import Any
 
 from .codec import decode_json, encode_json
@@ -40,18 +42,21 @@ def project(projection: Projection, messages: Sequence[Message], *, table: str |
 def fold_one(projection: Projection, key: str, row: Row | None, messages: Iterable[Message]) -> Row | None:
     """One row after these messages, which are all its own. Values are as the functions left them."""
     for message in messages:
-        row = _stamped(projection, message, row or _blank(projection.model) | {projection.model._meta.pk.column: key})
+        version = message.version if message.category == projection.category else None
+        row = step(projection, key, row, message.body, message.position, version, message.recorded_at)
     return row
 
 
-def _stamped(projection: Projection, message: Message, row: Row) -> Row | None:
-    changed = projection.evolve[type(message.body)](row, message.body)
+def step(
+    projection: Projection, key: str, row: Row | None, event: Any, position: int, version: int | None, at: datetime
+) -> Row | None:
+    """The row after one more event. version: of the row's own stream, None when the event is of another."""
+    changed = projection.evolve[type(event)](blank(projection.model, key) if row is None else row, event)
     if changed is None:
         return None
-    changed = changed | {"position": message.position, "updated_at": message.recorded_at}
-    if message.category == projection.category:
-        changed["version"] = message.version
-    return changed
+    if version is None:
+        return {**changed, "position": position, "updated_at": at}
+    return {**changed, "position": position, "updated_at": at, "version": version}
 
 
 def load(table: str, key: str, keys: Iterable[str]) -> dict[str, Row]:
@@ -85,6 +90,15 @@ def _update(table: str, key: str, before: Mapping[str, Row], changed: Sequence[R
     execute(statement, [encode_json(slim).decode()]).close()
 
 
-def _blank(model: Any) -> Row:
+def blank(model: Any, key: str) -> Row:
+    """A new row: the model's defaults under this key."""
+    plain, made = _defaults(model)
+    return {**plain, **{column: make() for column, make in made}, model._meta.pk.column: key}
+
+
+@cache
+def _defaults(model: Any) -> tuple[Row, Sequence[tuple[str, Callable[[], Any]]]]:
+    """The values that are the same for each row, and what makes those that no two rows may share."""
     fields: Iterable[Any] = model._meta.concrete_fields
-    return {field.column: None if field.null else field.get_default() for field in fields}
+    made = [(field.column, field.default) for field in fields if callable(field.default) and not field.null]
+    return {field.column: None if field.null else field.get_default() for field in fields}, made

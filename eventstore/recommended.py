@@ -32,6 +32,7 @@ def beat_schedule(*, poll_seconds: float = 1.0) -> dict[str, Any]:
     return {
         "poll": _every(poll_seconds, "eventstore.deliver"),
         "clear outbox": _every(10.0, "eventstore.clear_outbox"),
+        "rebuild": _every(2.0, "eventstore.rebuild"),
         "watch": _every(5.0, "eventstore.watch"),
         "forget answers": _every(600.0, "eventstore.forget_answers"),
         "forget received": _every(600.0, "eventstore.forget_received"),

@@ -5,7 +5,7 @@ from typing import Any
 from celery import shared_task
 from celery.signals import worker_init, worker_process_init
 
-from . import answers, durability, inbox, left, outbox, polling, settings, states, watching, working
+from . import answers, durability, inbox, left, outbox, polling, rebuilding, settings, states, watching, working
 
 
 @shared_task(name="eventstore.deliver", ignore_result=True, acks_late=True, expires=30)  # type: ignore[untyped-decorator]
@@ -37,6 +37,11 @@ def forget_answers() -> None:
 @shared_task(name="eventstore.forget_received", ignore_result=True, acks_late=True, expires=600)  # type: ignore[untyped-decorator]
 def forget_received() -> None:
     inbox.forget(older_than=settings.inbox_kept())
+
+
+@shared_task(name="eventstore.rebuild", ignore_result=True, acks_late=True, expires=30)  # type: ignore[untyped-decorator]
+def rebuild() -> None:
+    rebuilding.work(seconds=5.0)
 
 
 @worker_init.connect  # type: ignore[untyped-decorator]

@@ -7,7 +7,7 @@ from functools import cache
 
 from django.db import close_old_connections
 
-from . import answers, delivery, effects, inbox, nudge, outbox, registry, settings, states, store, watching
+from . import answers, delivery, effects, inbox, nudge, outbox, rebuilding, registry, settings, states, store, watching
 from .subscriptions import Projection, Publication
 
 TURN_SECONDS = 5.0
@@ -66,6 +66,7 @@ def housekeep() -> None:
     outbox.clear(retention=settings.outbox_retention(), limit=CLEARED_AT_ONCE)
     answers.forget(older_than=settings.answers_kept())
     inbox.forget(older_than=settings.inbox_kept())
+    rebuilding.work(seconds=TURN_SECONDS)
 
 
 @cache
