@@ -544,11 +544,11 @@ def test_under_full_load_no_reader_sees_an_error_or_anything_stale(another):
     count(500, counters=50)
     drain()
     with Under(another).load() as under:
-        until(lambda: under.reads or under.troubles, seconds=10)
+        until(lambda: under.reads or under.troubles, seconds=60)
         for _ in range(3):
             assert rebuilding.rebuild(NAME).state == "swapped"
             seen = under.reads
-            until(lambda seen=seen: under.reads > seen or under.troubles, seconds=10)
+            until(lambda seen=seen: under.reads > seen or under.troubles, seconds=60)
     assert under.troubles == []
     drain()
     assert live() == fold_of_the_log()
