@@ -13,7 +13,7 @@ endif
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check simulate chaos bench bench-short bench-store format clean-data clean
+.PHONY: help run test check audit simulate chaos bench bench-short bench-store format clean-data clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,8 +30,12 @@ check: $(INSTALLED) ## format, lint, types, imports, Django's checks, migrations
 	.venv/bin/ruff check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+	.venv/bin/bandit -q -c pyproject.toml -ll -r config eventstore orders payments inventory shipping
 	$(PYTHON) manage.py check
 	$(PYTHON) -m config.local exec -- $(PYTHON) manage.py makemigrations --check --dry-run
+
+audit: $(INSTALLED) ## known holes in what is installed; needs the network, and fails when it could look at nothing
+	@$(PYTHON) -m tests.security.audit
 
 simulate: $(INSTALLED) ## ten thousand shops in memory, each from a seed: any order of answers, twice, late, never
 	@$(PYTHON) -m tests.simulation

@@ -18,6 +18,7 @@ from orders.order import ORDER
 from shipping.commands import Address
 
 MOST_ITEMS = 10_000
+NO_CARDS = "This looks like a card's number. Give it to the gateway, and us the name that the gateway gives it."
 
 
 class ItemShape(Shape):
@@ -43,7 +44,7 @@ class PlaceOrderShape(Shape):
 
     items = serializers.ListField(child=ItemShape(), min_length=1, max_length=MOST_ITEMS)
     address = AddressShape()
-    payment_method = Text()
+    payment_method = Text(validators=[RegexValidator(r"^[\d -]{12,}\Z", NO_CARDS, inverse_match=True)])
 
 
 class CancelOrderShape(Shape):
