@@ -299,6 +299,9 @@ class OperatorAction(models.Model):
     class Meta:
         db_table = "eventstore_operator_action"
         indexes = [models.Index(fields=["subject", "id"], name="eventstore_action_subject")]
+        permissions = [
+            ("operate", "Can retry, discard, pause and the like, giving a reason"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.who} {self.action} {self.subject}"

@@ -1,21 +1,22 @@
-"""Sagas: every running or finished process, its state, and the events that it is made of."""
+"""Sagas: every running or finished process, its state and events; and a hand for one that is stuck."""
 
 from collections.abc import Iterable
 from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
-from eventstore import registry
+from eventstore import operating, registry, sagas
+from eventstore.messages import Intervened
 from eventstore.models import SagaState, Stream
 from eventstore.postgres import rows
 from eventstore.subscriptions import Saga
 
 from . import causation, links, shown
-from .pages import PageAdmin
+from .acting import Act, ActingAdmin, Choice
 from .read_only import one_of
 
 # A status is the saga's own word, so the newest ones tell which words there are.
@@ -35,7 +36,7 @@ def _sagas() -> list[str]:
 
 
 @admin.register(SagaState)
-class SagaAdmin(PageAdmin):
+class SagaAdmin(ActingAdmin):
     list_display = ("about", "saga", "status", "started", "age", "moved", "deadline")
     list_filter = (one_of("status", "status", _statuses),)
     list_defer = ("state",)
@@ -44,6 +45,25 @@ class SagaAdmin(PageAdmin):
     search_help_text = "The whole key of a process: the id of what it is about."
     nothing = "No process has begun yet."
     page_template = "admin/eventstore/saga.html"
+    refusals = (operating.ReasonMissing, sagas.NoSuchSaga)
+    acts = {
+        "retry": Act("Retry the step", "The process asks once more for what it waits for."),
+        "compensate": Act("Turn back", "The process goes no further, and undoes what was done, the last step first."),
+        "skip": Act("Skip the step", "The step back that it waits for is taken as done: you saw to it by other means."),
+    }
+
+    def choose(self, request: HttpRequest, word: str) -> Choice:
+        found = self.get_object(request, request.GET.get("id", ""))
+        if found is None or not _takes_a_hand(found.saga):
+            raise Http404
+        return Choice(
+            subject=f"{found.saga} {found.key}",
+            # Its last step: on what it has moved to since, a person would decide anew.
+            things=[(found.pk, found.position, found.status)],
+            shown=[f"{found.saga} {found.key}, now {found.status}"],
+            perform=lambda who, reason: _told(found, word, who, reason),
+            back=links.page("sagastate", found.pk),
+        )
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[SagaState], search_term: str
@@ -59,6 +79,7 @@ class SagaAdmin(PageAdmin):
             "state": shown.pretty(found.state),
             "streams": streams.order_by("position").values_list("stream", flat=True),
             "correlation": causation.correlation(found.correlation_id),
+            "buttons": self.buttons(request, tuple(self.acts), id=found.pk) if _takes_a_hand(found.saga) else [],
         }
 
     @admin.display(description="key")
@@ -80,3 +101,13 @@ class SagaAdmin(PageAdmin):
     @admin.display(description="deadline")
     def deadline(self, saga: SagaState) -> SafeString:
         return shown.time(saga.deadline_at)
+
+
+def _takes_a_hand(name: str) -> bool:
+    saga = registry.subscriptions().get(name)
+    return isinstance(saga, Saga) and Intervened in saga.react
+
+
+def _told(found: SagaState, word: str, who: str, reason: str) -> str:
+    sagas.intervene(found.saga, found.key, word, who=who, reason=reason)
+    return "The process is told, and it is written down; it answers when its turn comes, which this page then shows."

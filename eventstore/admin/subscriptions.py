@@ -1,27 +1,40 @@
-"""Subscriptions: who listens, how far each has come, how far it is behind, and what it could not take."""
+"""Subscriptions: who listens, how far each has come, how far it is behind, what it could not take; paused from here."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from django.contrib import admin
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest
 from django.utils.safestring import SafeString
 
-from eventstore import lag, outbox, registry
+from eventstore import dead_letters, lag, lanes, operating, outbox, registry
+from eventstore.messages import Message
 from eventstore.models import Parked, Subscription
 
 from . import links, shown
-from .pages import PageAdmin
+from .acting import Act, ActingAdmin, Button, Choice
 
 SHOWN_PARKED = 50
 
 
 @admin.register(Subscription)
-class SubscriptionAdmin(PageAdmin):
+class SubscriptionAdmin(ActingAdmin):
     list_display = ("name", "kind", "state", "place", "fence", "events", "seconds", "positions", "parked", "dead")
     ordering = ("name",)
     nothing = "No subscription has a cursor yet: manage.py migrate gives them theirs."
     page_template = "admin/eventstore/subscription.html"
+    refusals = (lanes.NoSuchLane, lanes.NotToBeDone, dead_letters.NotParked, operating.ReasonMissing)
+    acts = {
+        "pause": Act("Pause", "The step under way is finished; then nothing is delivered until it goes on."),
+        "resume": Act("Go on", "It goes on where it stopped: nothing was lost meanwhile."),
+        "skip": Act("Leave the next message out", "The one message is never taken; all behind it are."),
+    }
+
+    def choose(self, request: HttpRequest, word: str) -> Choice:
+        name = request.GET.get("name", "")
+        if name not in registry.subscriptions():
+            raise Http404
+        return _skip(name) if word == "skip" else _pause(name, word)
 
     def adorn(self, page: Sequence[Any]) -> None:
         lags = {each.name: each for each in lag.lags()}
@@ -33,10 +46,16 @@ class SubscriptionAdmin(PageAdmin):
         return {
             "title": "Subscription",
             "lag": found.lag,
+            "buttons": self._buttons(request, found.lag),
             "age": shown.age(found.lag.seconds),
             "hears": sorted(outbox.hears(found.name)) if found.name in registry.subscriptions() else [],
             "parked": Parked.objects.filter(subscription=found.name).order_by("key", "position")[:SHOWN_PARKED],
         }
+
+    def _buttons(self, request: HttpRequest, where: lag.Lag) -> list[Button]:
+        if where.name not in registry.subscriptions():
+            return []
+        return self.buttons(request, ("resume", "skip") if where.paused else ("pause",), name=where.name)
 
     @admin.display(description="kind")
     def kind(self, subscription: Any) -> str:
@@ -92,3 +111,37 @@ def _parked(count: int, subscription: str, **more: str) -> SafeString | int:
     if not count or subscription not in registry.subscriptions():
         return count
     return links.link(links.listing("parked", subscription=subscription, **more), count)
+
+
+def _pause(name: str, word: str) -> Choice:
+    do: Callable[..., None] = lanes.pause if word == "pause" else lanes.resume
+    return Choice(
+        subject=name,
+        things=[name],
+        shown=[name],
+        perform=lambda who, reason: _done(lambda: do(name, who=who, reason=reason)),
+        back=links.page("subscription", name),
+    )
+
+
+def _skip(name: str) -> Choice:
+    """The next one ahead of the cursor; one that is parked is discarded from its own page."""
+    following = outbox.following(name)
+    return Choice(
+        subject=name,
+        things=[following.position] if following else [],
+        shown=[f"{following.type} of {following.stream}, at {following.position}"] if following else [],
+        perform=lambda who, reason: _done(lambda: lanes.skip(name, _position(following), who=who, reason=reason)),
+        back=links.page("subscription", name),
+    )
+
+
+def _position(following: Message | None) -> int:
+    if following is None:
+        raise lanes.NotToBeDone("Nothing lies ahead of it.")
+    return following.position
+
+
+def _done(do: Callable[[], None]) -> str:
+    do()
+    return "Done, and written down."

@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError
 from knox.models import AuthToken
 
 from eventstore import bus, states
+from eventstore.admin import rights
 from eventstore.aggregate import stream_name
 from eventstore.api.roles import OPERATIONS, SUPPORT
 from eventstore.messages import Command as Wish
@@ -49,7 +50,8 @@ def _people() -> None:
     for name in CUSTOMERS:
         _user(name)
     for name, role in STAFF.items():
-        _user(name, is_staff=True).groups.add(Group.objects.get_or_create(name=role)[0])
+        rights.grant(role, operate=role == OPERATIONS)
+        _user(name, is_staff=True).groups.add(Group.objects.get(name=role))
     _user(ADMIN, is_staff=True, is_superuser=True)
 
 

@@ -1,0 +1,41 @@
+"""What people did by hand: who, when, why. Only ever added to."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+
+from eventstore.models import OperatorAction
+
+from . import shown
+from .pages import PageAdmin
+
+
+@admin.register(OperatorAction)
+class OperatorActionAdmin(PageAdmin):
+    list_display = ("when", "who", "action", "subject", "why")
+    list_defer = ("details",)
+    ordering = ("-id",)
+    search_fields = ("subject",)
+    search_help_text = "The whole name of what it was done to: a subscription, or a saga, a blank and its key."
+    nothing = "Nobody has had to do anything by hand."
+    page_template = "admin/eventstore/operator_action.html"
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[OperatorAction], search_term: str
+    ) -> tuple[QuerySet[OperatorAction], bool]:
+        term = search_term.strip()
+        return (queryset.filter(subject=term) if term else queryset), False
+
+    def page(self, request: HttpRequest, found: OperatorAction) -> dict[str, Any]:
+        return {"title": "Done by hand", "details": shown.pretty(found.details)}
+
+    @admin.display(description="when")
+    def when(self, action: OperatorAction) -> SafeString:
+        return shown.time(action.at)
+
+    @admin.display(description="reason")
+    def why(self, action: OperatorAction) -> str:
+        return shown.shortened(action.reason)

@@ -1,0 +1,233 @@
+"""What people do by hand in the console: asked twice, told why, written down; and never by whom it is not for."""
+
+import re
+from urllib.parse import urlencode
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.core.management import call_command
+from django.test import Client
+
+from eventstore import delivery, operating
+from eventstore.models import Event, OperatorAction, OutboxMessage, Parked, SagaState, Subscription
+from eventstore.testing import drain
+
+from .conftest import place
+
+PARKED = "/admin/eventstore/parked/act/"
+LANE = "/admin/eventstore/subscription/act/"
+SAGA = "/admin/eventstore/sagastate/act/"
+
+
+@pytest.fixture
+def letters(order):
+    """Two dead letters of one gateway, one failed of another lane; behind the first waits one of the same key."""
+    at = list(Event.objects.order_by("position").values_list("position", flat=True))
+    return [
+        _parked("payments.gateway", at[0], "payment-1", "dead"),
+        _parked("payments.gateway", at[1], "payment-1", "waiting"),
+        _parked("payments.gateway", at[2], "payment-2", "dead"),
+        _parked("shipping.carrier", at[3], "shipment-1", "failed"),
+    ]
+
+
+@pytest.fixture
+def operator(db):
+    call_command("console_roles", "--view", "support", "--operate", "operations")
+    return _member("grace", "operations")
+
+
+def test_a_dead_letter_is_tried_again_once_somebody_has_said_why(operator, letters):
+    address = f"{PARKED}retry/?id={letters[0].pk}"
+    page = operator.get(operator.get(f"/admin/eventstore/parked/{letters[0].pk}/change/").context["buttons"][0].address)
+    assert page.context["count"] == 1
+    assert _say_yes(operator, address, "the gateway is up again").status_code == 302
+    letters[0].refresh_from_db()
+    assert (letters[0].status, letters[0].due_at is not None) == ("failed", True)
+    (done,) = OperatorAction.objects.all()
+    assert (done.who, done.action, done.subject) == ("grace", "retry", "payments.gateway")
+    assert (done.reason, done.details) == ("the gateway is up again", {"positions": [letters[0].position]})
+
+
+def test_a_whole_sequence_is_discarded(operator, letters):
+    address = f"{PARKED}discard/?{urlencode({'subscription': 'payments.gateway', 'key': 'payment-1'})}"
+    assert operator.get(address).context["count"] == 2
+    _say_yes(operator, address, "paid by hand")
+    assert [each.key for each in Parked.objects.order_by("id")] == ["payment-2", "shipment-1"]
+
+
+def test_all_that_match_the_present_filter_are_tried_again(operator, letters):
+    listed = operator.get("/admin/eventstore/parked/?status=dead&subscription=payments.gateway")
+    address = listed.context["buttons"][0].address
+    asked = operator.get(address)
+    assert asked.context["count"] == 2
+    assert "Try again now: 2" in asked.content.decode()
+    _say_yes(operator, address, "the gateway is up again")
+    assert dict(Parked.objects.values_list("position", "status")) == {
+        letters[0].position: "failed",
+        letters[1].position: "waiting",
+        letters[2].position: "failed",
+        letters[3].position: "failed",
+    }
+
+
+def test_all_of_several_subscriptions_are_done_together_and_written_down_for_each(operator, letters):
+    _say_yes(operator, f"{PARKED}discard/", "a day to forget")
+    assert not Parked.objects.exists()
+    assert set(OperatorAction.objects.values_list("subject", flat=True)) == {"payments.gateway", "shipping.carrier"}
+
+
+def test_a_call_under_way_is_not_discarded(operator, letters):
+    Parked.objects.filter(pk=letters[3].pk).update(status="leased")
+    asked = operator.get(f"{PARKED}discard/?subscription=shipping.carrier")
+    assert asked.context["count"] == 0
+    assert "<textarea" not in asked.content.decode()
+
+
+@pytest.mark.usefixtures("letters")
+def test_nothing_is_done_without_a_reason(operator):
+    before = _parked_now()
+    answer = _say_yes(operator, f"{PARKED}discard/", "   ")
+    assert answer.status_code == 409
+    assert "Say why" in answer.content.decode()
+    assert _parked_now() == before
+    assert not OperatorAction.objects.exists()
+
+
+def test_who_was_shown_another_number_is_asked_again(operator, letters):
+    address = f"{PARKED}discard/?subscription=payments.gateway"
+    seal = _seal(operator.get(address))
+    _parked("payments.gateway", letters[3].position, "payment-3", "dead")
+    answer = operator.post(address, {"reason": "they are old", "seal": seal})
+    assert answer.status_code == 409
+    assert "has changed since you looked" in answer.content.decode()
+    assert "Discard for good: 4" in answer.content.decode()
+    assert Parked.objects.count() == 5
+
+
+def test_a_saga_is_told_to_turn_back(operator, shop):
+    order_id = place()
+    delivery.step("orders.fulfilment")
+    saga = SagaState.objects.get(key=order_id)
+    buttons = operator.get(f"/admin/eventstore/sagastate/{saga.pk}/change/").context["buttons"]
+    assert [each.label for each in buttons] == ["Retry the step", "Turn back", "Skip the step"]
+    assert _say_yes(operator, f"{SAGA}compensate/?id={saga.pk}", "the customer is a bot").status_code == 302
+    drain()
+    saga.refresh_from_db()
+    assert saga.status == "COMPENSATED"
+    assert saga.state["reason"] == "by grace: the customer is a bot"
+    assert Event.objects.filter(stream=f"order-{order_id}", type="orders.order_cancelled").exists()
+    assert OperatorAction.objects.get().subject == f"orders.fulfilment {order_id}"
+
+
+def test_a_saga_that_has_moved_on_is_looked_at_again_first(operator, shop):
+    order_id = place()
+    delivery.step("orders.fulfilment")
+    saga = SagaState.objects.get(key=order_id)
+    address = f"{SAGA}compensate/?id={saga.pk}"
+    seal = _seal(operator.get(address))
+    drain()
+    assert operator.post(address, {"reason": "too late", "seal": seal}).status_code == 409
+    assert not OutboxMessage.objects.filter(type="eventstore.intervened").exists()
+
+
+def test_a_lane_is_paused_and_goes_on_later(operator, shop):
+    page = "/admin/eventstore/subscription/payments.gateway/change/"
+    for word, paused in (("pause", True), ("resume", False)):
+        address = operator.get(page).context["buttons"][0].address
+        assert f"/act/{word}/" in address
+        assert _say_yes(operator, address, "the provider moves house").status_code == 302
+        assert Subscription.objects.get(name="payments.gateway").paused is paused
+    assert list(OperatorAction.objects.order_by("id").values_list("action", "who")) == [
+        ("pause", "grace"),
+        ("resume", "grace"),
+    ]
+
+
+def test_the_next_message_of_a_lane_is_left_out(operator, shop):
+    Subscription.objects.filter(name="orders.fulfilment").update(paused=True)
+    order_id = place()
+    address = "/admin/eventstore/subscription/act/skip/?name=orders.fulfilment"
+    assert f"orders.order_placed of order-{order_id}" in operator.get(address).content.decode()
+    assert _say_yes(operator, address, "it came twice").status_code == 302
+    Subscription.objects.filter(name="orders.fulfilment").update(paused=False)
+    drain()
+    assert not SagaState.objects.exists()
+
+
+def test_support_sees_and_does_not_act(operator, letters):
+    support = _member("ada", "support")
+    for address in ("/admin/eventstore/parked/", f"/admin/eventstore/parked/{letters[0].pk}/change/"):
+        page = support.get(address)
+        assert page.status_code == 200
+        assert b"/act/" not in page.content
+    for address in (f"{PARKED}discard/", f"{SAGA}skip/?id={SagaState.objects.get().pk}"):
+        assert support.get(address).status_code == 403
+        assert support.post(address, {"reason": "x"}).status_code == 403
+    assert len(_parked_now()) == 4
+
+
+@pytest.mark.usefixtures("letters")
+def test_no_other_site_can_make_an_operator_act(operator):
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(User.objects.get(username="grace"))
+    seal = _seal(client.get(f"{PARKED}discard/"))
+    assert client.post(f"{PARKED}discard/", {"reason": "x", "seal": seal}).status_code == 403
+    assert len(_parked_now()) == 4
+
+
+@pytest.mark.usefixtures("letters")
+@pytest.mark.parametrize(
+    "address",
+    [
+        f"{PARKED}explode/",
+        f"{PARKED}retry/?id=x",
+        f"{PARKED}retry/?key=%00",
+        f"{SAGA}retry/",
+        f"{SAGA}x/?id=1",
+        f"{LANE}skip/?name=nobody",
+    ],
+)
+def test_what_is_no_choice_is_not_found(operator, address):
+    assert operator.get(address).status_code == 404
+
+
+def test_what_was_done_is_listed_and_found_by_what_it_was_done_to(staff):
+    operating.note("grace", "discard", "payments.gateway", reason="paid by hand", details={"positions": [7]})
+    operating.note("ada", "retry", "shipping.carrier")
+    found = staff.get("/admin/eventstore/operatoraction/?q=payments.gateway").context["cl"].result_list
+    assert [each.who for each in found] == ["grace"]
+    page = staff.get(f"/admin/eventstore/operatoraction/{found[0].pk}/change/").content.decode()
+    assert "paid by hand" in page
+
+
+def _parked(subscription, position, key, status):
+    return Parked.objects.create(
+        subscription=subscription,
+        position=position,
+        key=key,
+        status=status,
+        attempts=3,
+        due_at=None,
+        error="TimeoutError",
+    )
+
+
+def _parked_now():
+    return list(Parked.objects.order_by("id").values_list("id", "status"))
+
+
+def _member(name, group):
+    user = User.objects.create_user(name, is_staff=True)
+    user.groups.add(Group.objects.get(name=group))
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def _say_yes(client, address, reason):
+    return client.post(address, {"reason": reason, "seal": _seal(client.get(address))})
+
+
+def _seal(page):
+    return re.search(r'name="seal" value="(\w+)"', page.content.decode()).group(1)
