@@ -23,6 +23,11 @@ DECKS = {
     "refund_without_key": {"kill_pool_child": 1},
     "asynchronous_commit": {"kill_postgres": 1},
 }
+FORGETFUL = {"synchronous_commit": "off", "wal_writer_delay": "'10s'", "bgwriter_lru_maxpages": "0"}
+
+# Between two deaths of the database it must have been up, for something to be acknowledged.
+UP_AGAIN = (4.0, 5.0)
+
 # Only what waiting longer would not mend.
 SHOWS_AS = {
     "naive_cursor": {FORGOTTEN, PASSED, FOLDED, COUNTED},
@@ -40,20 +45,20 @@ def control(stage: Stage, seed: int, mistake: str, form: Form) -> tuple[bool, Re
         result = run(stage, seed, form, sabotage=mistake)
     else:
         with _asynchronous(stage):
-            result = run(stage, seed, form, sabotage="")
+            result = run(stage, seed, replace(form, gap=UP_AGAIN))
     return bool(SHOWS_AS[mistake] & {violation.check for violation in result.violations}), result
 
 
 @contextmanager
 def _asynchronous(stage: Stage) -> Iterator[None]:
-    """PostgreSQL says yes before it has written, which it does some time later."""
-    _set(stage, "ALTER SYSTEM SET synchronous_commit = off", "ALTER SYSTEM SET wal_writer_delay = '2s'")
+    """PostgreSQL says yes before it has written; and it takes its time, so that a short run sees what that means."""
     stage.unsafe = True
+    _set(stage, *(f"ALTER SYSTEM SET {name} = {value}" for name, value in FORGETFUL.items()))
     try:
         yield
     finally:
         stage.unsafe = False
-        _set(stage, "ALTER SYSTEM RESET synchronous_commit", "ALTER SYSTEM RESET wal_writer_delay")
+        _set(stage, *(f"ALTER SYSTEM RESET {name}" for name in FORGETFUL))
 
 
 def _set(stage: Stage, *statements: str) -> None:

@@ -10,6 +10,7 @@ from threading import Event, RLock, Thread
 from time import monotonic, sleep
 from urllib.parse import urlsplit
 
+import httpx
 import psutil
 import psycopg
 
@@ -156,8 +157,6 @@ class Stage:
         }
 
     def _answers(self, name: str) -> bool:
-        import httpx
-
         with suppress(httpx.HTTPError):
             return httpx.get(f"http://{ports.HOST}:{self.web_ports[name]}/health/ready", timeout=5).status_code == 200
         return False
