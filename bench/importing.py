@@ -6,10 +6,10 @@ LINES: of the file, so many from its beginning; 0: all. The file is the year tha
 one of the tests.
 """
 
+import csv
 import gzip
 import json
 import os
-import shutil
 import tempfile
 import time
 from io import StringIO
@@ -18,9 +18,12 @@ from pathlib import Path
 
 import django
 from django.core.management import call_command
+from msgspec.structs import astuple
 
 from config.celery import app
 from eventstore.postgres import rows
+from orders.importing import survey
+from orders.retail import opening_stock
 
 from .workers import worker
 
@@ -40,12 +43,12 @@ def main(lines: int, processes: int = 1) -> None:
 
 
 def _part(lines: int, folder: Path) -> Path:
-    """The file's beginning, with the opening stock beside it, and without the totals of the whole."""
+    """The file's beginning, with the opening stock that it needs beside it, and without the totals of the whole."""
     given = Path(os.environ["ORDERS_DATA"], "online_retail") if os.environ.get("ORDERS_DATA") else SMALL
-    source = next(given.glob("online-retail-dataset.csv*"))
-    for stock in given.glob("minimal_opening_stock.csv*"):
-        shutil.copy(stock, folder)
-    part = folder / "part.csv"
+    source, part = next(given.glob("online-retail-dataset.csv*")), folder / "part.csv"
     with gzip.open(source, "rb") if source.suffix == ".gz" else source.open("rb") as whole, part.open("wb") as file:
         file.writelines(islice(whole, lines + 1 if lines else None))
+    with (folder / "minimal_opening_stock.csv").open("w", newline="") as file:
+        needed = survey.of_file(part).stock.values()
+        csv.writer(file).writerows([opening_stock.HEADER, *(astuple(each) for each in needed)])
     return part
