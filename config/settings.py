@@ -43,6 +43,8 @@ INSTALLED_APPS = [
     "pgtrigger",
     "rest_framework",
     "knox",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
     "eventstore",
     "orders",
     "payments",
@@ -109,6 +111,7 @@ STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / ".static"
 
 REST_FRAMEWORK = {
+    "DEFAULT_SCHEMA_CLASS": "eventstore.api.openapi.Schema",
     "DEFAULT_AUTHENTICATION_CLASSES": ["config.api.bearer.BearerAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
@@ -122,6 +125,17 @@ REST_FRAMEWORK = {
     },
     # How many proxies of our own stand in front; with none, nobody's X-Forwarded-For is believed.
     "NUM_PROXIES": env.int("NUM_PROXIES", default=0),
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Orders",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_AUTHENTICATION": (),
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "POSTPROCESSING_HOOKS": ["eventstore.api.examples.add"],
+    "APPEND_COMPONENTS": {"securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}}},
 }
 REST_KNOX = {"AUTH_HEADER_PREFIX": "Bearer", "TOKEN_TTL": timedelta(days=env.int("TOKEN_DAYS", default=30))}
 

@@ -9,6 +9,7 @@ urlpatterns = [
     path("api/auth/", include("config.api.auth")),
     *(path(f"api/{side}/", include(f"config.api.{side}")) for side in settings.API_SIDES),
     path("api/webhooks/", include("config.api.webhooks")),
+    path("api/", include("config.api.docs")),
     path("admin/", admin.site.urls),
 ]
 

@@ -112,7 +112,7 @@ TOLD: Mapping[type[Event], Sequence[str]] = {
     InventoryReserved: ("lines",),
     InventoryReservationFailed: (),
     InventoryReleased: ("lines",),
-    ShipmentRequested: (),
+    ShipmentRequested: ("address",),
     ShipmentCreated: ("tracking",),
     ShipmentRefused: ("reason",),
     ShipmentCancellationRequested: ("reason",),

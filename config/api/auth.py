@@ -7,6 +7,7 @@ from django.contrib.auth.signals import user_logged_in, user_logged_out
 from django.urls import path
 from django.views.decorators.common import no_append_slash
 from knox.models import AuthToken
+from rest_framework import serializers
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
@@ -24,7 +25,15 @@ class LoginShape(Shape):
     password = Text(max_length=4096, trim_whitespace=False)
 
 
+class LoginAnswer(serializers.Serializer):
+    """token: to be sent as a bearer. expiry: until when."""
+
+    token = serializers.CharField()
+    expiry = serializers.DateTimeField(allow_null=True)
+
+
 class LoginView(APIView):
+    serializer_class, answer = LoginShape, LoginAnswer
     authentication_classes = ()
     permission_classes = (AllowAny,)
     throttle_classes = (throttling.Scoped,)

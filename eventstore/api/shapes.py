@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from django.core.validators import RegexValidator
 from django.urls import register_converter
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from eventstore.messages import InvalidMessage
@@ -93,6 +94,7 @@ class Answer(serializers.Serializer):
     position = serializers.IntegerField()
 
 
+@extend_schema_field(MoneyShape)
 class MoneyOf(serializers.Field):
     """A row's amount in that column, together with the row's currency and exponent."""
 

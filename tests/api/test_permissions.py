@@ -18,6 +18,8 @@ ORDER = {"items": [{"sku": "CUP", "quantity": 1}], "address": ADDRESS, "payment_
 # What each of them is answered, in the order of PEOPLE. The order is the owner's, and confirmed.
 ALLOWED = {
     "GET health/live": (200, 200, 200, 200, 200, 200, 200, 200),
+    "GET api/openapi.json": (200, 200, 200, 200, 200, 200, 200, 200),
+    "GET api/docs/": (200, 200, 200, 200, 200, 200, 200, 200),
     "GET health/ready": (200, 200, 200, 200, 200, 200, 200, 200),
     "POST api/auth/login/": (401, 401, 401, 401, 401, 401, 401, 401),
     "POST api/auth/logout/": (401, 204, 204, 204, 204, 204, 204, 204),

@@ -1,0 +1,84 @@
+"""The API's description is true: every route, every body, every example."""
+
+import json
+import re
+
+import pytest
+from django.core.management import call_command
+from django.urls import get_resolver
+from jsonschema import Draft202012Validator
+
+from .test_permissions import routes
+
+# What is for machines that watch us, for people in a browser, and the description itself.
+NOT_DESCRIBED = ("health/", "admin/", "api/docs/", "api/openapi.json")
+
+
+@pytest.fixture
+def described(anonymous):
+    return anonymous.get("/api/openapi.json").json()
+
+
+def operations(described):
+    return {
+        f"{method.upper()} {path.removeprefix('/')}": operation
+        for path, methods in described["paths"].items()
+        for method, operation in methods.items()
+    }
+
+
+def test_every_route_is_described_and_nothing_else(described):
+    ours = {re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", route) for route in routes(get_resolver().url_patterns)}
+    ours = {route for route in ours if not route.partition(" ")[2].startswith(NOT_DESCRIBED)}
+    assert set(operations(described)) == ours
+
+
+def test_it_is_openapi_3_1_without_a_warning(tmp_path):
+    call_command("spectacular", "--validate", "--fail-on-warn", "--file", str(tmp_path / "openapi.yaml"))
+    assert "openapi: 3.1.0" in (tmp_path / "openapi.yaml").read_text()
+
+
+def test_every_body_has_an_example_that_fits_its_schema(described):
+    bodies = [
+        (name, content)
+        for name, operation in operations(described).items()
+        for said in (operation.get("requestBody", {}), *operation["responses"].values())
+        for content in said.get("content", {}).values()
+    ]
+    assert len(bodies) > 200
+    for name, content in bodies:
+        schema = content["schema"] | {"components": described["components"]}
+        wrong = [f"{name}: {error.message}" for error in Draft202012Validator(schema).iter_errors(content["example"])]
+        assert wrong == []
+
+
+def test_every_command_says_its_headers_and_how_it_may_be_refused(described):
+    commands = {name: each for name, each in operations(described).items() if "api/commands/" in name}
+    assert len(commands) > 10
+    for command in commands.values():
+        names = {parameter["name"] for parameter in command["parameters"]}
+        assert {"Idempotency-Key", "If-Match", "Prefer"} <= names
+        assert {"202", "400", "401", "409", "412", "422", "429"} <= set(command["responses"])
+
+
+def test_a_problem_is_as_it_is_described(described, ada):
+    schema = {"$ref": "#/components/schemas/Problem", "components": described["components"]}
+    Draft202012Validator(schema).validate(ada.post("/api/commands/orders/", {"items": 1}).json())
+
+
+def test_the_example_of_an_order_can_be_placed(described, shop, ada):
+    content = operations(described)["POST api/commands/orders/"]["requestBody"]["content"]["application/json"]
+    body = json.loads(json.dumps(content["example"]).replace("TEA-EARL-GREY", "CUP").replace("1780", "1999"))
+    answer = ada.post("/api/commands/orders/", body)
+    assert answer.status_code == 202, answer.content
+
+
+def test_the_page_is_all_from_here_and_runs_no_script_in_line(anonymous):
+    page = anonymous.get("/api/docs/")
+    text = page.content.decode()
+    assert "script-src" not in page["Content-Security-Policy"]
+    assert "default-src 'self'" in page["Content-Security-Policy"]
+    loaded = re.findall(r'(?:src|href)="([^"]+)"', text)
+    assert loaded
+    assert [address for address in loaded if not address.startswith(("/static/", "/api/docs/", "?"))] == []
+    assert re.findall(r"<script(?![^>]*src=)", text) == []
