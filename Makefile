@@ -13,10 +13,10 @@ endif
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check audit simulate chaos bench bench-short bench-store format clean-data clean
+.PHONY: help run test check audit simulate chaos bench bench-short bench-store format clean-data clean doctor-selftest
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(INSTALLED) ## the whole platform on this machine, until Ctrl-C
 	@$(PYTHON) -m config.local run
@@ -51,6 +51,9 @@ bench-short: $(PEERS_INSTALLED) ## the same in half a minute, to see that it run
 
 bench-store: $(PEERS_INSTALLED) ## the event store alone, beside a peer and a bare INSERT, up to two million events
 	@$(PYTHON) -m config.local exec -- $(PYTHON) -W ignore -m bench.store
+
+doctor-selftest: $(INSTALLED) ## bring each fault about that the doctor knows, and see that it finds it and nothing else
+	@$(PYTHON) -m config.local exec -- $(PYTHON) manage.py doctor --selftest
 
 format: $(INSTALLED) ## put the code into shape
 	.venv/bin/ruff format .

@@ -370,6 +370,22 @@ class RebuildShare(models.Model):
         return f"{self.rebuild_id}/{self.number}"
 
 
+class Heartbeat(models.Model):
+    """Who was at work, and when last. backend: its process of the database."""
+
+    kind = models.TextField(db_collation="C")
+    name = models.TextField(db_collation="C")
+    backend = models.IntegerField()
+    at = models.DateTimeField()
+
+    class Meta:
+        db_table = "eventstore_heartbeat"
+        constraints = [models.UniqueConstraint(fields=["kind", "name"], name="eventstore_one_heartbeat_each")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}"
+
+
 class ReadModel(models.Model):
     """Mother of read models: every row says where it stands.
 

@@ -5,7 +5,20 @@ from typing import Any
 from celery import shared_task
 from celery.signals import worker_init, worker_process_init
 
-from . import answers, durability, inbox, left, outbox, polling, rebuilding, settings, states, watching, working
+from . import (
+    answers,
+    durability,
+    heartbeats,
+    inbox,
+    left,
+    outbox,
+    polling,
+    rebuilding,
+    settings,
+    states,
+    watching,
+    working,
+)
 
 
 @shared_task(name="eventstore.deliver", ignore_result=True, acks_late=True, expires=30)  # type: ignore[untyped-decorator]
@@ -21,6 +34,8 @@ def take_snapshots() -> None:
 @shared_task(name="eventstore.watch", ignore_result=True, acks_late=True, expires=30)  # type: ignore[untyped-decorator]
 def watch() -> None:
     watching.warn()
+    heartbeats.note(heartbeats.BEAT)
+    heartbeats.forget()
 
 
 @shared_task(name="eventstore.clear_outbox", ignore_result=True, acks_late=True, expires=30)  # type: ignore[untyped-decorator]

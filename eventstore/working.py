@@ -7,7 +7,21 @@ from functools import cache
 
 from django.db import close_old_connections
 
-from . import answers, delivery, effects, inbox, nudge, outbox, rebuilding, registry, settings, states, store, watching
+from . import (
+    answers,
+    delivery,
+    effects,
+    heartbeats,
+    inbox,
+    nudge,
+    outbox,
+    rebuilding,
+    registry,
+    settings,
+    states,
+    store,
+    watching,
+)
 from .subscriptions import Projection, Publication
 
 TURN_SECONDS = 5.0
@@ -45,6 +59,7 @@ def work(*, seconds: float = TURN_SECONDS) -> int:
     # Celery keeps a connection over many tasks; one that broke is made anew here.
     close_old_connections()
     _enlist_once()
+    heartbeats.note(heartbeats.WORKER)
     with nudge.quiet():
         while time.monotonic() < until:
             if lanes := outbox.work() | _answered():
@@ -63,6 +78,8 @@ def housekeep() -> None:
     """What is to be done every few seconds, whether or not there is anything to deliver."""
     states.take_snapshots()
     watching.warn()
+    heartbeats.note(heartbeats.BEAT)
+    heartbeats.forget()
     outbox.clear(retention=settings.outbox_retention(), limit=CLEARED_AT_ONCE)
     answers.forget(older_than=settings.answers_kept())
     inbox.forget(older_than=settings.inbox_kept())

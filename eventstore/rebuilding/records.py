@@ -18,7 +18,9 @@ BEGIN_SHARES = """
 FIND = """
     SELECT rebuild.id, subscription, state, who, reason, background, swap, form, head, position, events, shares,
            seconds, error, waits_for, began_at, told_at, ended_at,
-           replaced IS NOT NULL, coalesce(clock_timestamp() - told_at < interval '30 seconds', false)
+           replaced IS NOT NULL,
+           extract(epoch FROM clock_timestamp() - began_at)::double precision,
+           extract(epoch FROM clock_timestamp() - told_at)::double precision
     FROM eventstore_rebuild AS rebuild
     JOIN LATERAL (
         SELECT min(position) AS position, sum(events)::bigint AS events, count(*) AS shares
@@ -67,7 +69,7 @@ class Rebuilding(NamedTuple):
     """A rebuild as it stands. position: up to which all is folded. head: up to which it is to be, when it began.
 
     seconds: spent on it. waits_for: who keeps the swap from its lock. replaced: the table that it took the place of
-    is kept. alive: whether somebody has worked on it in the last half minute.
+    is kept. age, silent: seconds since it began, and since it was last worked on.
     """
 
     id: int
@@ -89,7 +91,8 @@ class Rebuilding(NamedTuple):
     told_at: datetime
     ended_at: datetime | None
     replaced: bool
-    alive: bool
+    age: float
+    silent: float
 
     @property
     def is_open(self) -> bool:

@@ -1,0 +1,44 @@
+"""What is stuck, why, who is to blame, and the command that mends it."""
+
+from collections.abc import Sequence
+
+from django.db import DatabaseError
+
+from . import delivering, schema, server
+from .findings import CRITICAL as CRITICAL
+from .findings import WARNING as WARNING
+from .findings import Finding as Finding
+from .findings import Limits as Limits
+
+HEALTHY, WARNED, SICK = 0, 1, 2
+DEFAULT = Limits()
+
+
+def examine(limits: Limits = DEFAULT) -> list[Finding]:
+    """All that is wrong, the worst first. Reads only. Without our tables and functions, nothing else can be asked."""
+    try:
+        found = [each for check in schema.CHECKS[:2] for each in check(limits)]
+        if not found:
+            checks = (*server.CHECKS, *schema.CHECKS[2:], *delivering.CHECKS)
+            found = [each for check in checks for each in check(limits)]
+    except DatabaseError as error:
+        found = [_unanswered(error)]
+    return sorted(found, key=lambda each: each.severity != CRITICAL)
+
+
+def exit_code(found: Sequence[Finding]) -> int:
+    """For monitoring: 0 healthy, 1 warnings, 2 critical."""
+    if not found:
+        return HEALTHY
+    return SICK if any(each.severity == CRITICAL for each in found) else WARNED
+
+
+def _unanswered(error: DatabaseError) -> Finding:
+    return Finding(
+        "database",
+        CRITICAL,
+        f"The database does not answer: {str(error).strip()}",
+        "DATABASE_URL, the server, or the network between",
+        "Nothing works without it.",
+        "Start PostgreSQL, or mend DATABASE_URL.",
+    )

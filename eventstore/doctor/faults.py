@@ -1,0 +1,327 @@
+"""Faults as they happen, brought about on purpose and taken back: one for each check."""
+
+import socket
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from datetime import timedelta
+from functools import partial
+from typing import Any
+from uuid import uuid4
+
+from django.conf import settings
+from django.db import transaction
+
+from .. import heartbeats, lanes, outbox, postgres, rebuilding, registry
+from ..postgres import execute, rows
+from . import server
+from .findings import Limits
+
+LIMITS = Limits()
+# Nobody has to wait for minutes to see what lasts for minutes.
+SOON = timedelta(seconds=0.2)
+WAIT_SECONDS = 0.4
+SILENT = timedelta(seconds=2)
+
+APPEND = "SELECT eventstore_append(%s::jsonb, NULL)"
+OWE = """
+    INSERT INTO eventstore_outbox (position, topic, key, type, id, payload, metadata, created_at)
+    VALUES (nextval('eventstore_position'), %s, 'a', 'doctor.nothing', gen_random_uuid(), '{}', '{}',
+            now() - interval '1 day')
+"""
+STAND_STILL = "UPDATE eventstore_subscription SET moved_at = now() - interval '1 hour'"
+PASS = """
+    UPDATE eventstore_subscription
+    SET position = (SELECT max(position) FROM eventstore_outbox)
+    WHERE name <> 'eventstore.outbox'
+"""
+PARK = """
+    INSERT INTO eventstore_parked (subscription, position, key, status, attempts, due_at, error)
+    SELECT 'eventstore.snapshots', number, 'a', %s, 12, now() + %s, 'Boom'
+    FROM generate_series(1, %s) AS number
+"""
+RUN = """
+    INSERT INTO eventstore_saga (saga, key, status, state, position, correlation_id, deadline_at)
+    VALUES ('doctor', 'a', %s, '{}', 1, gen_random_uuid(), now() + %s)
+"""
+HEAR = "INSERT INTO eventstore_heartbeat (kind, name, backend, at) VALUES ('worker', 'elsewhere:1', %s, now())"
+FAIL = "UPDATE eventstore_rebuild SET state = 'failed', error = 'Boom'"
+LIMIT_CONNECTIONS = (
+    "DO $$ BEGIN EXECUTE format('ALTER DATABASE %%I CONNECTION LIMIT {most}', current_database()); END $$"
+)
+SET_COMMIT = """
+    DO $$ BEGIN
+        EXECUTE format('ALTER DATABASE %%I SET synchronous_commit = {value}', current_database());
+    END $$
+"""
+UNMIGRATE = """
+    DELETE FROM django_migrations
+    WHERE id = (SELECT max(id) FROM django_migrations WHERE app = 'eventstore')
+    RETURNING app, name
+"""
+MIGRATE = "INSERT INTO django_migrations (app, name, applied) VALUES (%s, %s, now())"
+
+LATER = timedelta(hours=1)
+EARLIER = -LATER
+
+Fault = Callable[[], AbstractContextManager[Any]]
+
+
+def be_at_work() -> None:
+    """As a worker and the beat, who would be there."""
+    heartbeats.forget_own()
+    heartbeats.note(heartbeats.WORKER)
+    heartbeats.note(heartbeats.BEAT)
+
+
+@contextmanager
+def nothing() -> Iterator[None]:
+    yield
+
+
+@contextmanager
+def _said(do: str, undo: str, params: tuple[Any, ...] = ()) -> Iterator[None]:
+    execute(do, params).close()
+    try:
+        yield
+    finally:
+        execute(undo).close()
+
+
+@contextmanager
+def _left_open(statement: str, *params: Any) -> Iterator[None]:
+    """A transaction that somebody has begun and does not end."""
+    with postgres.beside() as beside:
+        beside.execute("BEGIN")
+        beside.execute(statement, params)
+        time.sleep(WAIT_SECONDS)
+        try:
+            yield
+        finally:
+            beside.execute("ROLLBACK")
+
+
+@contextmanager
+def _dead_lane() -> Iterator[None]:
+    with _said(OWE, "DELETE FROM eventstore_outbox", (next(iter(registry.subscriptions())),)):
+        execute(STAND_STILL).close()
+        yield
+
+
+@contextmanager
+def _passed_and_kept() -> Iterator[None]:
+    with (
+        _said(OWE, "DELETE FROM eventstore_outbox", (outbox.SNAPSHOTS,)),
+        _said(PASS, "UPDATE eventstore_subscription SET position = 0"),
+    ):
+        yield
+
+
+@contextmanager
+def _paused() -> Iterator[None]:
+    name = next(iter(registry.subscriptions()))
+    lanes.pause(name, who="doctor", reason="a try")
+    try:
+        yield
+    finally:
+        lanes.resume(name, who="doctor")
+
+
+@contextmanager
+def _deaf_worker() -> Iterator[None]:
+    """Its connection lives, and it says nothing."""
+    with postgres.beside() as beside:
+        backend = beside.rows("SELECT pg_backend_pid()")[0]
+        with _said(HEAR, "DELETE FROM eventstore_heartbeat WHERE name = 'elsewhere:1'", backend):
+            time.sleep(SILENT.total_seconds() + WAIT_SECONDS)
+            be_at_work()
+            yield
+
+
+@contextmanager
+def _failed_rebuild() -> Iterator[None]:
+    name = rebuilding.projections()[0]
+    rebuilding.request(name, who="doctor")
+    rebuilding.cancel(name, who="doctor")
+    with (
+        _said("SELECT", "DELETE FROM eventstore_rebuild"),
+        _said(FAIL, "DELETE FROM eventstore_rebuild_share"),
+    ):
+        yield
+
+
+@contextmanager
+def _no_broker() -> Iterator[None]:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and nobody listens there
+        url = f"redis://127.0.0.1:{taken.getsockname()[1]}/0"
+        with _set("CELERY_BROKER_URL", url), _set("EVENTSTORE_NUDGE", True):
+            yield
+
+
+@contextmanager
+def _no_schemas() -> Iterator[None]:
+    with tempfile.TemporaryDirectory() as empty, _set("EVENTSTORE_SCHEMAS", type(settings.BASE_DIR)(empty)):
+        yield
+
+
+@contextmanager
+def _set(name: str, value: Any) -> Iterator[None]:
+    was = getattr(settings, name)
+    setattr(settings, name, value)
+    try:
+        yield
+    finally:
+        setattr(settings, name, was)
+
+
+@contextmanager
+def _unsafe() -> Iterator[None]:
+    """A setting of the database takes effect on new connections."""
+    with _said(SET_COMMIT.format(value="off"), SET_COMMIT.format(value="DEFAULT")):
+        transaction.get_connection().close()
+        yield
+    transaction.get_connection().close()
+
+
+@contextmanager
+def _unreadable() -> Iterator[None]:
+    execute(APPEND, [_event("doctor.unheard_of")]).close()
+    try:
+        yield
+    finally:
+        execute("DELETE FROM eventstore_outbox").close()
+        with _said(
+            "ALTER TABLE eventstore_event DISABLE TRIGGER USER", "ALTER TABLE eventstore_event ENABLE TRIGGER USER"
+        ):
+            execute("DELETE FROM eventstore_event").close()
+
+
+@contextmanager
+def _migration_missing() -> Iterator[None]:
+    (removed,) = rows(UNMIGRATE)
+    try:
+        yield
+    finally:
+        execute(MIGRATE, removed).close()
+
+
+@contextmanager
+def _index_gone() -> Iterator[None]:
+    ((made,),) = rows("SELECT pg_get_indexdef('eventstore_event_correlation'::regclass)")
+    with _said("DROP INDEX eventstore_event_correlation", str(made)):
+        yield
+
+
+@contextmanager
+def _away() -> Iterator[None]:
+    """The server, as far as we can see."""
+    database = transaction.get_connection()
+    was = database.settings_dict["PORT"]
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        database.close()
+        database.settings_dict["PORT"] = taken.getsockname()[1]
+        try:
+            yield
+        finally:
+            database.close()
+            database.settings_dict["PORT"] = was
+
+
+@contextmanager
+def _seen_otherwise(check: Any, **seen: Any) -> Iterator[None]:
+    """What lies outside of the database's reach and ours: another clock, a pooler between us."""
+    was = server.CHECKS
+    server.CHECKS = tuple(partial(check, **seen) if each is check else each for each in was)  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        server.CHECKS = was
+
+
+def _event(type_: str) -> str:
+    stream = f'"stream": "doctor-{uuid4()}", "version": 1, "expected": 0, "id": "{uuid4()}", "type": "{type_}"'
+    return f'[{{{stream}, "schema_version": 1, "data": {{}}, "correlation_id": "{uuid4()}", "metadata": {{}}}}]'
+
+
+def _parked(status: str, due: timedelta, count: int) -> Fault:
+    return partial(_said, PARK, "DELETE FROM eventstore_parked", (status, due, count))
+
+
+def _saga(status: str, deadline: timedelta) -> Fault:
+    return partial(_said, RUN, "DELETE FROM eventstore_saga", (status, deadline))
+
+
+def _unheard(kind: str) -> Fault:
+    return partial(_said, f"DELETE FROM eventstore_heartbeat WHERE kind = '{kind}'", "SELECT")
+
+
+FAULTS: dict[str, tuple[Fault, Limits]] = {
+    "database": (_away, LIMITS),
+    "fence": (lambda: _left_open(APPEND, _event("doctor.looked")), LIMITS._replace(fence=SOON)),
+    "held-lane": (
+        lambda: _left_open("UPDATE eventstore_subscription SET moved_at = now()"),
+        LIMITS._replace(held=SOON),
+    ),
+    "dead-lane": (_dead_lane, LIMITS),
+    "paused-lane": (_paused, LIMITS),
+    "retired-lane": (
+        partial(
+            _said,
+            "INSERT INTO eventstore_subscription (name) VALUES ('doctor')",
+            "DELETE FROM eventstore_subscription WHERE name = 'doctor'",
+        ),
+        LIMITS,
+    ),
+    "dead-letters": (_parked("dead", LATER, 1), LIMITS),
+    "parked": (_parked("failed", LATER, LIMITS.parked), LIMITS),
+    "lease": (_parked("leased", EARLIER, 1), LIMITS),
+    "saga-attention": (_saga("NEEDS_ATTENTION", LATER), LIMITS),
+    "saga-late": (_saga("PAYING", EARLIER), LIMITS),
+    "outbox": (_passed_and_kept, LIMITS),
+    "no-worker": (_unheard(heartbeats.WORKER), LIMITS),
+    "no-beat": (_unheard(heartbeats.BEAT), LIMITS),
+    "deaf-worker": (_deaf_worker, LIMITS._replace(silent=SILENT)),
+    "rebuild": (_failed_rebuild, LIMITS),
+    "broker": (_no_broker, LIMITS),
+    "unsafe-settings": (_unsafe, LIMITS),
+    "unbounded-waits": (
+        partial(
+            _said,
+            "SET idle_in_transaction_session_timeout = 0",
+            "RESET idle_in_transaction_session_timeout",
+        ),
+        LIMITS,
+    ),
+    "connections": (
+        partial(_said, LIMIT_CONNECTIONS.format(most=1), LIMIT_CONNECTIONS.format(most=-1)),
+        LIMITS,
+    ),
+    "old-transaction": (lambda: _left_open("SELECT 1"), LIMITS._replace(transaction=SOON)),
+    "transaction-ids": (nothing, LIMITS._replace(xid_age=1)),
+    "disk": (nothing, LIMITS._replace(disk_share=1.0)),
+    "clock": (partial(_seen_otherwise, server.clock, now=lambda: time.time() + 3600), LIMITS),
+    "pooler": (partial(_seen_otherwise, server.pooler, told=lambda: 0), LIMITS),
+    "migrations": (_migration_missing, LIMITS),
+    "functions": (
+        partial(
+            _said,
+            "ALTER FUNCTION eventstore_has_parked(text) RENAME TO doctor_was_here",
+            "ALTER FUNCTION doctor_was_here(text) RENAME TO eventstore_has_parked",
+        ),
+        LIMITS,
+    ),
+    "guards": (
+        partial(
+            _said,
+            "ALTER TABLE eventstore_event DISABLE TRIGGER USER",
+            "ALTER TABLE eventstore_event ENABLE TRIGGER USER",
+        ),
+        LIMITS,
+    ),
+    "indexes": (_index_gone, LIMITS),
+    "unreadable-events": (_unreadable, LIMITS),
+    "schema-drift": (_no_schemas, LIMITS),
+}

@@ -1,0 +1,160 @@
+"""The server: settings that lose data, disk, connections, transactions that do not end, clocks, poolers."""
+
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from django.db import transaction
+
+from ..postgres import rows
+from .findings import CRITICAL, WARNING, Finding, Limits
+
+UNSAFE = """
+    SELECT name
+    FROM unnest(ARRAY['fsync', 'full_page_writes', 'synchronous_commit']) AS name
+    WHERE current_setting(name) = 'off'
+"""
+UNBOUNDED = """
+    SELECT name
+    FROM unnest(ARRAY['idle_in_transaction_session_timeout', 'lock_timeout']) AS name
+    WHERE current_setting(name) = '0'
+"""
+CONNECTIONS = """
+    SELECT current_database(), count(*) FILTER (WHERE datname = current_database()), count(*),
+           (SELECT datconnlimit FROM pg_database WHERE datname = current_database()),
+           current_setting('max_connections')::integer - current_setting('superuser_reserved_connections')::integer
+    FROM pg_stat_activity
+    WHERE backend_type = 'client backend'
+"""
+OLD_TRANSACTIONS = """
+    SELECT pid, application_name, state, left(query, 200), extract(epoch FROM now() - xact_start)::integer
+    FROM pg_stat_activity
+    WHERE datname = current_database() AND xact_start < now() - %s AND pid <> pg_backend_pid()
+    ORDER BY xact_start
+"""
+XID_AGE = "SELECT age(datfrozenxid) FROM pg_database WHERE datname = current_database()"
+CLOCK = "SELECT extract(epoch FROM clock_timestamp())::double precision"
+BACKEND = "SELECT pg_backend_pid()"
+# Not everybody may ask where the data is.
+PLACE = """
+    SELECT setting, coalesce(host(inet_server_addr()), '127.0.0.1') IN ('127.0.0.1', '::1'),
+           pg_database_size(current_database())
+    FROM pg_settings
+    WHERE name = 'data_directory' AND setting <> ''
+"""
+
+
+def unsafe_settings(limits: Limits) -> Iterator[Finding]:
+    for (name,) in rows(UNSAFE):
+        yield Finding(
+            "unsafe-settings",
+            CRITICAL,
+            f"PostgreSQL runs with {name} off.",
+            name,
+            "A crash loses what was acknowledged.",
+            f"ALTER SYSTEM SET {name} = on; ALTER DATABASE … RESET {name}; SELECT pg_reload_conf();",
+        )
+
+
+def unbounded_waits(limits: Limits) -> Iterator[Finding]:
+    for (name,) in rows(UNBOUNDED):
+        yield Finding(
+            "unbounded-waits",
+            WARNING,
+            f"Our connections have no {name}.",
+            name,
+            "Who stops in the middle of a transaction holds everybody up for ever.",
+            "Take OPTIONS from eventstore.recommended.connection() in your DATABASES.",
+        )
+
+
+def connections(limits: Limits) -> Iterator[Finding]:
+    ((name, ours, all_, own_limit, most),) = rows(CONNECTIONS)
+    for count, limit in ((ours, own_limit), (all_, most)):
+        if limit > 0 and count >= limits.connections_share * limit:
+            yield Finding(
+                "connections",
+                WARNING if count < limit else CRITICAL,
+                f"{count} of {limit} connections are taken.",
+                f"database {name}",
+                "The next process to start finds none.",
+                "Fewer processes or threads, a pooler, or ALTER SYSTEM SET max_connections = …; and a restart.",
+            )
+            return
+
+
+def old_transactions(limits: Limits) -> Iterator[Finding]:
+    for pid, application, state, query, seconds in rows(OLD_TRANSACTIONS, [limits.transaction]):
+        yield Finding(
+            "old-transaction",
+            WARNING,
+            f"A transaction has been open for {seconds} s ({state}).",
+            f"backend {pid} ({application or 'unnamed'}): {' '.join(query.split())}",
+            "Dead rows cannot be cleaned up behind it, and everything becomes slower.",
+            f"SELECT pg_terminate_backend({pid});",
+        )
+
+
+def transaction_ids(limits: Limits) -> Iterator[Finding]:
+    ((age,),) = rows(XID_AGE)
+    if age >= limits.xid_age:
+        yield Finding(
+            "transaction-ids",
+            WARNING if age < 1_800_000_000 else CRITICAL,
+            f"The oldest transaction id is {age} old.",
+            "autovacuum, kept back by an old transaction, a slot or its settings",
+            "At 2.1 thousand million PostgreSQL takes no writes any more.",
+            "VACUUM (FREEZE);",
+        )
+
+
+def clock(limits: Limits, *, now: Callable[[], float] = time.time) -> Iterator[Finding]:
+    before = now()
+    ((there,),) = rows(CLOCK)
+    apart = there - (before + now()) / 2
+    if abs(apart) > limits.clock_seconds:
+        yield Finding(
+            "clock",
+            WARNING,
+            f"The database's clock is {abs(apart):.1f} s {'ahead of' if apart > 0 else 'behind'} this machine's.",
+            "this machine or the database's",
+            "Order and deadlines are reckoned by the database alone, but logs and tokens of the two do not agree.",
+            "chronyc makestep",
+        )
+
+
+def pooler(limits: Limits, *, told: Callable[[], int] | None = None) -> Iterator[Finding]:
+    """A pooler tells its client a process id of its own making, not that of the backend that answers."""
+    ((answered,),) = rows(BACKEND)
+    raw: Any = transaction.get_connection().connection
+    if raw.prepare_threshold is not None and answered != (told or (lambda: raw.info.backend_pid))():
+        yield Finding(
+            "pooler",
+            WARNING,
+            "Statements are prepared through a pooler.",
+            "DATABASE_PREPARE_THRESHOLD",
+            "Unless the pooler keeps prepared statements, they are looked for on a connection that never had them.",
+            "Set DATABASE_PREPARE_THRESHOLD=0, or max_prepared_statements in PgBouncer 1.21 or newer.",
+        )
+
+
+def disk(limits: Limits) -> Iterator[Finding]:
+    """Only where the server is this machine's: of another's disk nothing is known from here."""
+    for place, is_local, size in rows(PLACE):
+        if not is_local or not Path(place).exists():
+            return
+        usage = shutil.disk_usage(place)
+        if usage.free <= limits.disk_share * usage.total:
+            yield Finding(
+                "disk",
+                WARNING if usage.free > 0.03 * usage.total else CRITICAL,
+                f"{usage.free >> 20} MiB of {usage.total >> 20} are free, the database takes {size >> 20}.",
+                place,
+                "With a full disk PostgreSQL stops; nothing is lost, nothing goes on.",
+                "Make room; then, if it has stopped, start PostgreSQL again.",
+            )
+
+
+CHECKS = (unsafe_settings, unbounded_waits, connections, old_transactions, transaction_ids, clock, pooler, disk)

@@ -1,0 +1,92 @@
+"""The doctor finds each fault and nothing else, and tells a monitor by its exit code."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from django.core.management import call_command
+from django.db import connection
+
+from eventstore import doctor, heartbeats, lanes, outbox
+from eventstore.doctor import CRITICAL, WARNING, Finding, faults
+
+
+@pytest.fixture
+def shop(transactional_db):
+    """Healthy: its guards are on, a worker and the beat are heard of."""
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE eventstore_event ENABLE TRIGGER USER")
+    outbox.enlist()
+    faults.be_at_work()
+    yield
+    heartbeats.forget_own()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT tgname FROM pg_trigger WHERE tgrelid = 'eventstore_event'::regclass AND tgname LIKE '%truncated%'"
+        )
+        for (name,) in cursor.fetchall():
+            cursor.execute(f"ALTER TABLE eventstore_event DISABLE TRIGGER {name}")
+
+
+def said(*arguments):
+    out = io.StringIO()
+    with pytest.raises(SystemExit) as ended:
+        call_command("doctor", *arguments, stdout=out)
+    return out.getvalue(), ended.value.code
+
+
+def test_the_selftest_finds_every_fault_and_nothing_else():
+    settings = connection.settings_dict
+    url = f"postgresql://{settings['USER']}:{settings['PASSWORD']}@{settings['HOST']}:{settings['PORT']}/postgres"
+    ran = subprocess.run(
+        [sys.executable, "-W", "ignore", "manage.py", "doctor", "--selftest"],
+        env=os.environ | {"DATABASE_URL": url},
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    counts = json.loads(ran.stdout.splitlines()[-1])
+    assert counts == {"faults": len(faults.FAULTS), "found": len(faults.FAULTS), "false_alarms": 0}, ran.stdout
+    assert len(faults.FAULTS) > 30
+    assert ran.returncode == 0, ran.stderr
+
+
+def test_a_healthy_shop_has_no_findings(shop):
+    assert said() == ("Healthy: nothing is stuck, nothing is unsafe.\n", 0)
+    assert said("--json") == ("[]\n", 0)
+
+
+def test_a_warning_is_one_and_names_the_command_that_mends_it(shop):
+    lanes.pause("orders.details", who="ada", reason="to look at it")
+    words, code = said()
+    assert code == 1
+    assert "orders.details is paused at position 0" in words
+    assert "ada (to look at it)" in words
+    assert "manage.py subscriptions resume orders.details" in words
+
+
+def test_what_is_critical_is_two_and_comes_first(shop):
+    lanes.pause("orders.details", who="ada")
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM eventstore_heartbeat WHERE kind = 'worker'")
+    found, code = said("--json")
+    assert code == 2
+    assert [each["check"] for each in json.loads(found)] == ["no-worker", "paused-lane"]
+    assert set(json.loads(found)[0]) == set(Finding._fields)
+
+
+@pytest.mark.parametrize(("severities", "code"), [([], 0), ([WARNING], 1), ([WARNING, CRITICAL], 2), ([CRITICAL], 2)])
+def test_exit_codes(severities, code):
+    assert doctor.exit_code([Finding("x", each, "", "", "", "") for each in severities]) == code
+
+
+def test_an_appender_that_stops_is_named_with_its_backend_and_query(shop):
+    with faults._left_open(faults.APPEND, faults._event("doctor.looked")):
+        found = doctor.examine(doctor.Limits(fence=faults.SOON))
+    (fence,) = [each for each in found if each.check == "fence"]
+    assert "eventstore_append" in fence.culprit
+    assert fence.mend.startswith("SELECT pg_terminate_backend(")
+    assert "idle in transaction" in fence.what

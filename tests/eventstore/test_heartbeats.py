@@ -1,0 +1,44 @@
+"""Workers say that they are there, and so does the beat."""
+
+import pytest
+
+from eventstore import heartbeats, postgres, tasks, working
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("toys")]
+
+
+@pytest.fixture(autouse=True)
+def _nothing_noted():
+    heartbeats.forget_own()
+    yield
+    heartbeats.forget_own()
+
+
+def test_a_worker_says_so_with_its_turn_and_not_with_every_one():
+    working.work(seconds=0)
+    (first,) = heartbeats.heartbeats()
+    working.work(seconds=0)
+    (second,) = heartbeats.heartbeats()
+    assert (first.kind, first.connected) == ("worker", True)
+    assert second.at == first.at
+
+
+def test_the_beat_is_heard_by_what_it_sends():
+    tasks.watch()
+    assert [each.kind for each in heartbeats.heartbeats()] == ["beat"]
+
+
+def test_who_has_gone_is_told_from_who_is_there():
+    with postgres.beside() as beside:
+        ((backend,),) = beside.rows("SELECT pg_backend_pid()")
+        beside.execute("INSERT INTO eventstore_heartbeat VALUES (DEFAULT, 'worker', 'x:1', %s, now())", [backend])
+        assert heartbeats.heartbeats()[0].connected
+    postgres.execute("SELECT pg_terminate_backend(%s, 5000)", [backend]).close()
+    assert not heartbeats.heartbeats()[0].connected
+
+
+def test_those_long_gone_are_forgotten():
+    working.work(seconds=0)
+    postgres.execute("UPDATE eventstore_heartbeat SET at = now() - interval '2 days'").close()
+    heartbeats.forget()
+    assert heartbeats.heartbeats() == []
