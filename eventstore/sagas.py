@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 from django.db import transaction
 
-from . import codec, nudge, operating, store
+from . import codec, nudge, operating, registry, store
 from .messages import INTERNAL, DeadlinePassed, Intervened, Message, Metadata
 from .postgres import execute, rows
 from .store import Owed
@@ -52,6 +52,9 @@ LIST = """
     ORDER BY updated_at, id
     LIMIT %s
 """
+
+
+INTERVENTIONS = ("retry", "compensate", "skip")
 
 
 class NoSuchSaga(LookupError):
@@ -172,6 +175,21 @@ def running(
 ) -> list[Running]:
     """Processes, the longest untouched first."""
     return [Running(*row) for row in rows(LIST, [name, name, key, key, status, status, limit])]
+
+
+def allowed(name: str, key: str) -> list[str]:
+    """The interventions that would change anything at present. Raises NewerState, codec.Undecodable."""
+    saga = registry.subscriptions().get(name)
+    if not isinstance(saga, Saga) or Intervened not in saga.react:
+        return []
+    known = _load(name, saga, {key})
+    return [action for action in INTERVENTIONS if key in known and _would_change(saga, known[key][0], key, action)]
+
+
+def _would_change(saga: Saga, state: Any, key: str, action: str) -> bool:
+    """A reaction is pure: asking costs nothing and does nothing."""
+    reaction = saga.react[Intervened](state, Intervened(key=key, action=action, reason="", who=""))
+    return bool(reaction.commands) or reaction.state != state
 
 
 def intervene(name: str, key: str, action: str, *, who: str, reason: str) -> None:

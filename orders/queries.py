@@ -32,6 +32,10 @@ def list_customer_returns(customer_id: str) -> QuerySet[ReturnView]:
     return ReturnView.objects.filter(customer_id=customer_id)
 
 
+def list_order_returns(order_id: str) -> QuerySet[ReturnView]:
+    return ReturnView.objects.filter(order_id=order_id).order_by("return_id")
+
+
 def list_bookings() -> QuerySet[BookingView]:
     return BookingView.objects.all()
 

@@ -101,7 +101,7 @@ class ActingAdmin(PageAdmin):
 
     def _attempt(self, request: HttpRequest, choice: Choice) -> str:
         """Why it was not done; nothing when it was."""
-        if request.POST.get("seal") != choice.seal:
+        if not choice.things or request.POST.get("seal") != choice.seal:
             return "What this is about has changed since you looked. Look again, and say again that you want it."
         try:
             reason = operating.demand(request.POST.get("reason", "").replace("\x00", ""))

@@ -5,6 +5,7 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from django.contrib.admin.utils import quote
+from django.db.models import Model
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
@@ -23,6 +24,11 @@ def page(model: str, key: str | int | UUID, **query: object) -> str:
     """The page of one thing of this app. model: in small letters."""
     address = reverse(f"admin:eventstore_{model}_change", args=[quote(key)])
     return f"{address}?{urlencode(query)}" if query else address
+
+
+def of(model: type[Model], key: str | int) -> str:
+    """The page of a row of any app."""
+    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_change", args=[quote(key)])
 
 
 def listing(model: str, **query: object) -> str:

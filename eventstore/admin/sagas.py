@@ -9,14 +9,13 @@ from django.http import Http404, HttpRequest
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
-from eventstore import operating, registry, sagas
-from eventstore.messages import Intervened
+from eventstore import codec, operating, registry, sagas
 from eventstore.models import SagaState, Stream
 from eventstore.postgres import rows
 from eventstore.subscriptions import Saga
 
 from . import causation, links, shown
-from .acting import Act, ActingAdmin, Choice
+from .acting import Act, ActingAdmin, Button, Choice
 from .read_only import one_of
 
 # A status is the saga's own word, so the newest ones tell which words there are.
@@ -54,12 +53,12 @@ class SagaAdmin(ActingAdmin):
 
     def choose(self, request: HttpRequest, word: str) -> Choice:
         found = self.get_object(request, request.GET.get("id", ""))
-        if found is None or not _takes_a_hand(found.saga):
+        if found is None:
             raise Http404
         return Choice(
             subject=f"{found.saga} {found.key}",
             # Its last step: on what it has moved to since, a person would decide anew.
-            things=[(found.pk, found.position, found.status)],
+            things=[(found.pk, found.position, found.status)] if word in _allowed(found) else [],
             shown=[f"{found.saga} {found.key}, now {found.status}"],
             perform=lambda who, reason: _told(found, word, who, reason),
             back=links.page("sagastate", found.pk),
@@ -79,8 +78,12 @@ class SagaAdmin(ActingAdmin):
             "state": shown.pretty(found.state),
             "streams": streams.order_by("position").values_list("stream", flat=True),
             "correlation": causation.correlation(found.correlation_id),
-            "buttons": self.buttons(request, tuple(self.acts), id=found.pk) if _takes_a_hand(found.saga) else [],
+            "buttons": self.hands(request, found),
         }
+
+    def hands(self, request: HttpRequest, found: SagaState) -> list[Button]:
+        """What its present step allows."""
+        return self.buttons(request, _allowed(found), id=found.pk) if self.may_act(request) else []
 
     @admin.display(description="key")
     def about(self, saga: SagaState) -> SafeString:
@@ -103,9 +106,11 @@ class SagaAdmin(ActingAdmin):
         return shown.time(saga.deadline_at)
 
 
-def _takes_a_hand(name: str) -> bool:
-    saga = registry.subscriptions().get(name)
-    return isinstance(saga, Saga) and Intervened in saga.react
+def _allowed(found: SagaState) -> list[str]:
+    try:
+        return sagas.allowed(found.saga, found.key)
+    except (sagas.NewerState, codec.Undecodable):
+        return []
 
 
 def _told(found: SagaState, word: str, who: str, reason: str) -> str:

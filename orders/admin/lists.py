@@ -1,4 +1,4 @@
-"""Orders and the catalogue, to look at."""
+"""Returns, bookings and the catalogue, to look at."""
 
 from typing import Any
 
@@ -6,64 +6,14 @@ from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.utils.safestring import SafeString
 
-from eventstore.admin import read_models, shown
+from eventstore.admin import read_models
 from eventstore.admin.read_models import WHERE_IT_STANDS, ReadModelAdmin
 from eventstore.admin.read_only import one_of
+from orders.models import BookingView, ProductView, ReturnView
 
-from .models import BookingView, OrderDetails, ProductView, ReturnView
+from .lines import priced
 
 RETURN_STATUSES = ("REQUESTED", "RECEIVED", "COMPLETED", "CLOSED")
-
-
-@admin.register(OrderDetails)
-class OrderDetailsAdmin(ReadModelAdmin):
-    list_display = (
-        "order_id",
-        "customer_id",
-        "status",
-        "payment_status",
-        "reservation_status",
-        "shipment_status",
-        "return_status",
-        "sum",
-    )
-    list_defer = ("lines", "charges", "address", "announced", "returned")
-    ordering = ("-order_id",)
-    search_fields = ("order_id", "customer_id")
-    search_help_text = "The whole id of an order or of a customer."
-    fieldsets = (
-        (None, {"fields": ("order_id", "customer_id", "reference", "placed", "status", "reason")}),
-        ("Goods", {"fields": ("goods", "charged", "sum", "return_status", "announced", "returned", "given_back")}),
-        ("Steps", {"fields": ("payment_status", "reservation_status", "shipment_status", "tracking", "to")}),
-        ("Where it comes from", {"fields": ("saga", "correlation", *WHERE_IT_STANDS)}),
-    )
-
-    def named(self, queryset: QuerySet[Any], term: str) -> QuerySet[Any]:
-        return queryset.filter(Q(order_id=term) | Q(customer_id=term))
-
-    @admin.display(description="total")
-    def sum(self, order: OrderDetails) -> str:
-        return read_models.money(order.total, order)
-
-    @admin.display(description="refunded")
-    def given_back(self, order: OrderDetails) -> str:
-        return read_models.money(order.refunded, order)
-
-    @admin.display(description="placed at")
-    def placed(self, order: OrderDetails) -> SafeString:
-        return shown.time(order.placed_at)
-
-    @admin.display(description="lines")
-    def goods(self, order: OrderDetails) -> SafeString:
-        return _priced("SKU", "sku", order.lines, order)
-
-    @admin.display(description="charges")
-    def charged(self, order: OrderDetails) -> SafeString:
-        return _priced("Code", "code", order.charges, order)
-
-    @admin.display(description="address")
-    def to(self, order: OrderDetails) -> SafeString:
-        return read_models.address(order.address)
 
 
 @admin.register(ReturnView)
@@ -125,11 +75,11 @@ class BookingAdmin(ReadModelAdmin):
 
     @admin.display(description="lines")
     def goods(self, booking: BookingView) -> SafeString:
-        return _priced("SKU", "sku", booking.lines, booking)
+        return priced("SKU", "sku", booking.lines, booking)
 
     @admin.display(description="charges")
     def charged(self, booking: BookingView) -> SafeString:
-        return _priced("Code", "code", booking.charges, booking)
+        return priced("Code", "code", booking.charges, booking)
 
 
 @admin.register(ProductView)
@@ -142,22 +92,6 @@ class ProductAdmin(ReadModelAdmin):
     @admin.display(description="price")
     def costs(self, product: ProductView) -> str:
         return read_models.money(product.price, product)
-
-
-def _priced(heading: str, key: str, lines: list[dict[str, Any]], order: OrderDetails | BookingView) -> SafeString:
-    return read_models.table(
-        (heading, "Name", "Quantity", "Price", "Sum"),
-        (
-            (
-                line[key],
-                line["name"],
-                line["quantity"],
-                read_models.money(line["unit_price"], order),
-                read_models.money(line["quantity"] * line["unit_price"], order),
-            )
-            for line in lines
-        ),
-    )
 
 
 def _returned(key: str, lines: list[dict[str, Any]], wanted: ReturnView) -> SafeString:

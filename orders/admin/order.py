@@ -1,0 +1,100 @@
+"""Orders; and each with everything about it on one page, and what its state allows support to do."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db import transaction
+from django.db.models import Q, QuerySet
+from django.http import Http404, HttpRequest
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
+
+from eventstore import bus, context, operating
+from eventstore.admin import dossier, links, read_models, shown
+from eventstore.admin.acting import Act, ActingAdmin, Choice
+from eventstore.admin.read_models import ReadModelAdmin
+from eventstore.aggregate import Refusal
+from eventstore.api.roles import may_act_for
+from eventstore.messages import replace
+from eventstore.store import WrongExpectedVersion
+from orders import queries
+from orders.commands import CancelOrder
+from orders.models import OrderDetails
+
+from .lines import priced
+
+NOBODYS = ""
+
+
+@admin.register(OrderDetails)
+class OrderDetailsAdmin(ActingAdmin, ReadModelAdmin):
+    list_display = (
+        "order_id",
+        "customer_id",
+        "status",
+        "payment_status",
+        "reservation_status",
+        "shipment_status",
+        "return_status",
+        "sum",
+    )
+    list_defer = ("lines", "charges", "address", "announced", "returned")
+    ordering = ("-order_id",)
+    search_fields = ("order_id", "customer_id")
+    search_help_text = "The whole id of an order or of a customer."
+    page_template = "admin/orders/order.html"
+    refusals = (Refusal, WrongExpectedVersion, operating.ReasonMissing)
+    acts = {"cancel": Act("Cancel the order", "Its saga undoes what was done of it: parcel, stock and payment.")}
+
+    def named(self, queryset: QuerySet[Any], term: str) -> QuerySet[Any]:
+        return queryset.filter(Q(order_id=term) | Q(customer_id=term))
+
+    def may_act(self, request: HttpRequest) -> bool:
+        """As by the API: whoever helps customers."""
+        return self.has_view_permission(request) and may_act_for(request.user, NOBODYS)
+
+    def choose(self, request: HttpRequest, word: str) -> Choice:
+        found = self.get_object(request, request.GET.get("id", ""))
+        if found is None:
+            raise Http404
+        return Choice(
+            subject=f"order {found.order_id}",
+            things=[(found.order_id, found.status)] if found.status == "PLACED" else [],
+            shown=[f"order {found.order_id} of {found.customer_id}, {read_models.money(found.total, found)}"],
+            perform=lambda who, reason: _cancelled(found.order_id, who, reason),
+            back=self.page_of(found.order_id),
+        )
+
+    def page(self, request: HttpRequest, found: OrderDetails) -> dict[str, Any]:
+        return {
+            "title": "Order",
+            "total": self.sum(found),
+            "refunded": read_models.money(found.refunded, found),
+            "goods": priced("SKU", "sku", found.lines, found),
+            "charges": priced("Code", "code", found.charges, found) if found.charges else "",
+            "stock": _stock(found),
+            "address": read_models.address(found.address),
+            "returns": queries.list_order_returns(found.order_id),
+            "dossier": dossier.about(request, found.order_id),
+            "buttons": self.buttons(request, ("cancel",), id=found.order_id) if found.status == "PLACED" else [],
+        }
+
+    def page_of(self, order_id: str) -> str:
+        return links.of(OrderDetails, order_id)
+
+    @admin.display(description="total")
+    def sum(self, order: OrderDetails) -> str:
+        return read_models.money(order.total, order)
+
+
+def _stock(order: OrderDetails) -> SafeString:
+    """Where the units of its goods are counted."""
+    skus = sorted({line["sku"] for line in order.lines})
+    return format_html_join("", "<li>{}</li>", ((links.stream(f"stock-{sku}"),) for sku in skus)) or shown.NOTHING
+
+
+def _cancelled(order_id: str, who: str, reason: str) -> str:
+    with transaction.atomic():
+        operating.note(who, "cancel", f"order {order_id}", reason=reason)
+        bus.dispatch(CancelOrder(order_id, reason), metadata=replace(context.current(), actor=who))
+    return "The order is cancelled; what was done of it is being undone."

@@ -1,0 +1,95 @@
+"""One page with everything about an order, for whoever has its customer on the phone."""
+
+import re
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from eventstore import delivery
+from eventstore.models import Event, OperatorAction, Parked
+from eventstore.testing import drain
+
+from .conftest import place
+
+
+def page_of(client, order_id):
+    return client.get(f"/admin/orders/orderdetails/{order_id}/change/")
+
+
+def test_it_tells_of_money_stock_parcel_and_of_every_step(staff, order):
+    page = page_of(staff, order)
+    body = page.content.decode()
+    assert "9.00 EUR" in body
+    assert "stock-CUP" in body
+    dossier = page.context["dossier"]
+    assert [each.event.type for each in dossier.timeline] == list(
+        Event.objects.filter(stream__endswith=order).order_by("position").values_list("type", flat=True)
+    )
+    assert {each.stream for each in dossier.standings} == {
+        f"{category}-{order}" for category in ("order", "payment", "reservation", "shipment")
+    }
+    assert [(each.saga.saga, each.saga.status) for each in dossier.processes] == [("orders.fulfilment", "COMPLETED")]
+    assert dossier.owed == dossier.parked == []
+
+
+@pytest.mark.usefixtures("books")
+def test_it_tells_what_comes_back(staff, order):
+    (back,) = page_of(staff, order).context["returns"]
+    assert (back.order_id, back.status) == (order, "REQUESTED")
+
+
+@pytest.mark.usefixtures("shop")
+def test_it_tells_what_is_owed_and_what_is_parked(staff):
+    order_id = place()
+    delivery.step("orders.details")
+    delivery.step("orders.fulfilment")
+    Parked.objects.create(subscription="payments.gateway", position=1, key=f"payment-{order_id}", status="dead")
+    dossier = page_of(staff, order_id).context["dossier"]
+    assert [(each.topic, each.type) for each in dossier.owed] == [("payments", "payments.process_payment")]
+    assert [each.subscription for each in dossier.parked] == ["payments.gateway"]
+    assert [each.label for each in dossier.processes[0].buttons] == ["Retry the step", "Turn back"]
+
+
+@pytest.mark.usefixtures("shop")
+def test_an_open_order_is_cancelled_and_an_ended_one_cannot_be(staff):
+    order_id = place()
+    delivery.step("orders.details")
+    (cancel,) = page_of(staff, order_id).context["buttons"]
+    seal = re.search(r'name="seal" value="(\w+)"', staff.get(cancel.address).content.decode()).group(1)
+    assert staff.post(cancel.address, {"reason": "wrong colour", "seal": seal}).status_code == 302
+    drain()
+    cancelled = Event.objects.get(stream=f"order-{order_id}", type="orders.order_cancelled")
+    assert (cancelled.data["reason"], cancelled.metadata["actor"]) == ("wrong colour", "root")
+    assert OperatorAction.objects.get().subject == f"order {order_id}"
+    assert page_of(staff, order_id).context["buttons"] == []
+    assert staff.get(cancel.address).context["count"] == 0
+
+
+@pytest.mark.usefixtures("shop")
+def test_an_order_that_is_confirmed_meanwhile_stays_confirmed_and_the_page_says_why(staff):
+    order_id = place()
+    drain()
+    address = f"/admin/orders/orderdetails/act/cancel/?id={order_id}"
+    assert staff.get(address).context["count"] == 0
+    assert staff.post(address, {"reason": "late", "seal": "0"}).status_code == 409
+    assert not OperatorAction.objects.exists()
+
+
+@pytest.mark.usefixtures("shop")
+def test_it_is_found_from_the_index_by_its_id_in_three_steps(staff):
+    order_id = place()
+    drain()
+    index = staff.get("/admin/").content.decode()
+    listing = "/admin/orders/orderdetails/"
+    assert f'href="{listing}"' in index
+    found = staff.get(f"{listing}?q={order_id}").content.decode()
+    assert f"{listing}{order_id}/change/" in found
+    assert page_of(staff, order_id).status_code == 200
+
+
+@pytest.mark.usefixtures("books")
+def test_it_costs_a_dozen_queries_at_most(staff, order):
+    with CaptureQueriesContext(connection) as queries:
+        assert page_of(staff, order).status_code == 200
+    assert len(queries) <= 12, [query["sql"][:100] for query in queries]
