@@ -16,6 +16,7 @@ from django.test import Client, TransactionTestCase
 from knox.models import AuthToken
 
 from config import wiring
+from config.local.processes import ends_with_us
 from eventstore import bus
 from eventstore.api.roles import OPERATIONS
 from eventstore.models import Event
@@ -42,6 +43,7 @@ class Worker:
             env=os.environ
             | {"DATABASE_URL": url_of_the_test(), "ORDER_PROCESS": self.process, "EVENTSTORE_NUDGE": "1"},
             start_new_session=True,
+            preexec_fn=ends_with_us(signal.SIGKILL),
             stdin=subprocess.DEVNULL,
         )
 

@@ -7,6 +7,7 @@ import sys
 
 import psutil
 
+from config.local.processes import ends_with_us
 from tests.eventstore.concurrently import until, url_of_the_test
 
 PROCESSES = 2
@@ -28,6 +29,7 @@ class Worker:
                 + ["-c", str(PROCESSES), "-l", "INFO", "--without-gossip", "--without-mingle"],
                 env=os.environ | self.environment,
                 start_new_session=True,
+                preexec_fn=ends_with_us(signal.SIGKILL),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
