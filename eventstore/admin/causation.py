@@ -1,10 +1,12 @@
-"""A business transaction as a list in order, each event set in under what led to it."""
+"""A business transaction as a list in order, each event set in under what led to it; and as a picture."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 from uuid import UUID
 
 from eventstore.models import Event
+
+from . import drawing
 
 LONGEST = 500
 # The style sheet has as many steps.
@@ -22,6 +24,10 @@ class Correlation(NamedTuple):
     id: UUID
     steps: Sequence[Step]
     is_cut: bool
+
+    @property
+    def picture(self) -> drawing.Picture:
+        return drawing.picture([step.event for step in self.steps])
 
 
 def correlation(correlation_id: UUID) -> Correlation:

@@ -14,7 +14,7 @@ from eventstore.models import SagaState, Stream
 from eventstore.postgres import rows
 from eventstore.subscriptions import Saga
 
-from . import causation, links, shown
+from . import causation, links, shown, steps
 from .acting import Act, ActingAdmin, Button, Choice
 from .read_only import one_of
 
@@ -79,6 +79,7 @@ class SagaAdmin(ActingAdmin):
             "streams": streams.order_by("position").values_list("stream", flat=True),
             "correlation": causation.correlation(found.correlation_id),
             "buttons": self.hands(request, found),
+            "steps": _steps(found),
         }
 
     def hands(self, request: HttpRequest, found: SagaState) -> list[Button]:
@@ -104,6 +105,13 @@ class SagaAdmin(ActingAdmin):
     @admin.display(description="deadline")
     def deadline(self, saga: SagaState) -> SafeString:
         return shown.time(saga.deadline_at)
+
+
+def _steps(found: SagaState) -> steps.Picture | None:
+    try:
+        return steps.picture(found)
+    except (registry.UnknownType, codec.Undecodable):
+        return None
 
 
 def _allowed(found: SagaState) -> list[str]:

@@ -1,0 +1,95 @@
+"""What is drawn: a business transaction in lanes, with a line from each cause; and the steps of a saga."""
+
+import xml.etree.ElementTree as ElementTree
+
+import pytest
+
+from eventstore import delivery
+from eventstore.admin import drawing
+from eventstore.models import Event, SagaState
+from eventstore.testing import drain
+
+from .conftest import place
+
+
+def test_a_business_transaction_is_drawn_in_a_lane_for_each_context(staff, order):
+    placed = Event.objects.get(stream=f"order-{order}", version=1)
+    page = staff.get(f"/admin/eventstore/event/{placed.position}/change/")
+    picture = page.context["correlation"].picture
+    events = Event.objects.filter(correlation_id=placed.correlation_id).order_by("position")
+    assert [node.event for node in picture.nodes] == list(events)
+    assert [lane.name for lane in picture.lanes] == ["orders", "payments", "inventory", "shipping"]
+    assert len(picture.lines) == sum(event.causation_id is not None for event in events)
+    svg = _svg(page)
+    assert [link.get("href") for link in svg.iter(_named("a"))] == [node.address for node in picture.nodes]
+    assert [link.get("href") for link in svg.iter(_named("a")) if link.get("aria-current")] == [
+        f"/admin/eventstore/event/{placed.position}/change/"
+    ]
+
+
+def test_events_of_one_context_lie_in_one_lane_and_go_to_the_right(order):
+    picture = drawing.picture(list(Event.objects.filter(stream__endswith=order).order_by("position")))
+    assert [node.x for node in picture.nodes] == sorted({node.x for node in picture.nodes})
+    for node in picture.nodes:
+        (lane,) = [lane for lane in picture.lanes if lane.name == node.event.type.partition(".")[0]]
+        assert node.y == lane.y
+        assert node.x < picture.width
+        assert node.y < picture.height
+
+
+def test_no_more_is_drawn_than_can_be_looked_at(order):
+    (event,) = Event.objects.filter(stream=f"order-{order}", version=1)
+    picture = drawing.picture([event] * (drawing.MOST + 1))
+    assert (len(picture.nodes), picture.is_cut) == (drawing.MOST, True)
+
+
+def test_a_saga_that_went_through_shows_each_step_and_what_it_asked_for(staff, order):
+    page, steps = _steps(staff, order)
+    assert [(step.status, *step.asked) for step in steps] == [
+        ("PAYMENT_PENDING", "payments.process_payment"),
+        ("INVENTORY_PENDING", "inventory.reserve_inventory"),
+        ("SHIPPING_PENDING", "shipping.create_shipment"),
+        ("CONFIRMING", "orders.confirm_order"),
+        ("COMPLETED",),
+    ]
+    assert [step.is_now for step in steps] == [False] * 4 + [True]
+    assert len(list(_svg(page).iter(_named("rect")))) == 5
+
+
+@pytest.mark.usefixtures("shop")
+def test_a_saga_that_turned_back_shows_what_it_undid(staff):
+    order_id = place("tok_declined")
+    drain()
+    _, steps = _steps(staff, order_id)
+    assert [step.status for step in steps] == ["PAYMENT_PENDING", "COMPENSATING", "COMPENSATED"]
+    assert steps[1].asked == ["orders.cancel_order"]
+
+
+@pytest.mark.usefixtures("shop")
+def test_a_saga_that_waits_shows_until_when(staff):
+    order_id = place()
+    delivery.step("orders.fulfilment")
+    page, steps = _steps(staff, order_id)
+    assert [(step.status, step.is_now) for step in steps] == [("PAYMENT_PENDING", True)]
+    assert f"due {SagaState.objects.get().deadline_at:%H:%M:%S} UTC" in page.content.decode()
+
+
+def test_a_step_that_the_log_does_not_tell_is_shown_all_the_same(staff, order):
+    SagaState.objects.update(status="NEEDS_ATTENTION")
+    _, steps = _steps(staff, order)
+    assert [(step.status, step.cause) for step in steps][-1] == ("NEEDS_ATTENTION", "not told by the log")
+
+
+def _steps(client, order_id):
+    page = client.get(f"/admin/eventstore/sagastate/{SagaState.objects.get(key=order_id).pk}/change/")
+    return page, page.context["steps"].steps
+
+
+def _svg(page):
+    body = page.content.decode()
+    begin = body.index('<svg class="es-picture"')
+    return ElementTree.fromstring(body[begin : body.index("</svg>", begin) + len("</svg>")])
+
+
+def _named(tag):
+    return "{http://www.w3.org/2000/svg}" + tag
