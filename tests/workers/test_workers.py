@@ -134,7 +134,8 @@ def test_one_message_among_two_hundred_that_ends_every_process_is_found_and_park
     letter = Parked.objects.get(status="dead")
     assert (letter.subscription, letter.key) == ("orders.catalogue", skus[77])
     assert letter.error.startswith("KilledItsWorker")
-    assert worker.log.read_bytes().count(b"Worker exited prematurely") <= 6
+    # Those of the first second are not counted by the lane; then it takes three or four.
+    assert worker.log.read_bytes().count(b"Worker exited prematurely") <= 12
     all_are_confirmed_once(shop, [shop.place()])
 
 
