@@ -4,14 +4,19 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from django.contrib import admin
-from django.http import Http404, HttpRequest
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.decorators import method_decorator
 from django.utils.safestring import SafeString
+from django.views.decorators.http import require_safe
 
-from eventstore import dead_letters, lag, lanes, operating, outbox, registry
+from eventstore import dead_letters, doctor, lag, lanes, operating, outbox, registry
 from eventstore.messages import Message
 from eventstore.models import Parked, Subscription
 
-from . import links, shown
+from . import links, overview, shown
 from .acting import Act, ActingAdmin, Button, Choice
 
 SHOWN_PARKED = 50
@@ -51,6 +56,36 @@ class SubscriptionAdmin(ActingAdmin):
             "hears": sorted(outbox.hears(found.name)) if found.name in registry.subscriptions() else [],
             "parked": Parked.objects.filter(subscription=found.name).order_by("key", "position")[:SHOWN_PARKED],
         }
+
+    def get_urls(self) -> list[URLPattern]:
+        guarded = self.admin_site.admin_view
+        return [
+            path("overview/", guarded(self.overview_view), name="eventstore_overview"),
+            path("doctor/", guarded(self.doctor_view), name="eventstore_doctor"),
+            *super().get_urls(),
+        ]
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        buttons = [
+            Button("Overview", reverse("admin:eventstore_overview")),
+            Button("Doctor", reverse("admin:eventstore_doctor")),
+        ]
+        return super().changelist_view(request, {"buttons": buttons} | (extra_context or {}))
+
+    @method_decorator(require_safe)
+    def overview_view(self, request: HttpRequest) -> HttpResponse:
+        return self._glance(request, "overview", overview.shown)
+
+    @method_decorator(require_safe)
+    def doctor_view(self, request: HttpRequest) -> HttpResponse:
+        return self._glance(request, "doctor", lambda: {"findings": doctor.examine()})
+
+    def _glance(self, request: HttpRequest, name: str, shown: Callable[[], dict[str, Any]]) -> HttpResponse:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        ours = {"title": name.capitalize(), "subtitle": name.capitalize(), "opts": self.opts}
+        context = self.admin_site.each_context(request) | ours | shown()
+        return TemplateResponse(request, f"admin/eventstore/{name}.html", context)
 
     def _buttons(self, request: HttpRequest, where: lag.Lag) -> list[Button]:
         if where.name not in registry.subscriptions():
