@@ -37,6 +37,27 @@ def test_the_last_line_holds_every_figure_and_no_database_is_left_behind():
     assert _databases() <= before
 
 
+HTTP_KEYS = {
+    "place_per_s",
+    "place_vs_bare",
+    "place_vs_crud",
+    "place_p99_ms",
+    "query_per_s",
+    "query_vs_bare",
+    "ws_lag_p99_ms",
+}
+
+
+@pytest.mark.slow
+def test_so_does_that_of_the_bench_over_http():
+    small = ("--seconds=1", "--rounds=1", "--sockets=5")
+    bench = subprocess.run([sys.executable, "-m", "bench.http", *small], capture_output=True, text=True, timeout=120)
+    assert bench.returncode == 0, bench.stderr
+    figures = json.loads(bench.stdout.splitlines()[-1])
+    assert set(figures) == HTTP_KEYS
+    assert all(figure > 0 for figure in figures.values())
+
+
 def _databases() -> set[str]:
     """Those of benchmarks, some perhaps of somebody else's run."""
     with psycopg.connect(servers.at(servers.DATABASE_URL, "postgres")) as server:
