@@ -13,7 +13,7 @@ endif
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check audit simulate chaos bench bench-short bench-store bench-http format clean-data clean doctor-selftest
+.PHONY: help run test check audit fuzz simulate chaos bench bench-short bench-store bench-http format clean-data clean doctor-selftest
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ bench-store: $(PEERS_INSTALLED) ## the event store alone, beside a peer and a ba
 
 doctor-selftest: $(INSTALLED) ## bring each fault about that the doctor knows, and see that it finds it and nothing else
 	@$(PYTHON) -m config.local exec -- $(PYTHON) manage.py doctor --selftest
+
+fuzz: $(INSTALLED) ## five minutes of whatever the API's description allows and forbids, as several people
+	FUZZ_SECONDS=$${FUZZ_SECONDS:-100} .venv/bin/pytest tests/fuzz --timeout 900
 
 bench-http: $(INSTALLED) ## requests a second over HTTP beside bare DRF, and the lag of 500 sockets
 	@$(PYTHON) -m config.local exec -- $(PYTHON) -W ignore -m bench.http
