@@ -11,6 +11,8 @@ from eventstore.postgres import rows
 MINUTES, HOURS = 60, 24
 # Seconds from which a lane's lag, a worker's silence, a transaction's age are worth a look, and worth an alarm.
 LATE, TOO_LATE = 10.0, 120.0
+# Seconds after which a worker that said nothing is counted no more.
+SILENT = 30.0
 
 # There is no index by time: the position of each moment is searched for by halves along the primary key.
 POSITIONS = """
@@ -107,7 +109,7 @@ def _paused(lags: Sequence[Lag]) -> Sign:
 
 
 def _workers(beats: Sequence[heartbeats.Heartbeat]) -> Sign:
-    alive = [each for each in beats if each.kind == heartbeats.WORKER and each.seconds < TOO_LATE]
+    alive = [each for each in beats if each.kind == heartbeats.WORKER and each.seconds < SILENT]
     if not alive:
         return Sign("Workers", "none", "bad", "nobody has been heard; start a worker")
     last = min(each.seconds for each in alive)

@@ -29,6 +29,17 @@ def test_a_stream_is_shown_as_it_was_at_a_version(staff, order):
     assert fields["customer_id"].set_by == (1, "orders.order_placed")
 
 
+def test_two_versions_of_a_stream_are_compared(staff, order):
+    address = f"/admin/eventstore/stream/order-{order}/change/"
+    changed = {each.name: (each.before, each.after) for each in staff.get(address).context["changes"]}
+    assert changed == {"status": ('"placed"', '"confirmed"')}
+    since_ever = {each.name: each.before for each in staff.get(f"{address}?since=0").context["changes"]}
+    assert since_ever["status"] == '"new"'
+    assert "lines" in since_ever
+    assert staff.get(f"{address}?since=99&version=1").context["changes"] == []
+    assert staff.get(f"{address}?since=x").context["since"] == 1
+
+
 @pytest.mark.parametrize("asked", ["0", "-1", "99", "x", "²", "9" * 30])
 def test_a_version_that_is_none_is_the_nearest_there_is(staff, order, asked):
     answer = staff.get(f"/admin/eventstore/stream/order-{order}/change/", {"version": asked})
