@@ -26,11 +26,9 @@ UPDATE = """
 DELETE = "DELETE FROM {table} WHERE {key} = ANY(%s)"
 
 
-def project(projection: Projection, messages: Sequence[Message], *, table: str | None = None) -> None:
-    """Bring the read model up to the last of the messages. table: another one of the same form, for a rebuild."""
-    model = projection.model
-    table = table or str(model._meta.db_table)
-    key = str(model._meta.pk.column)
+def project(projection: Projection, messages: Sequence[Message]) -> None:
+    """Bring the read model up to the last of the messages."""
+    table, key = str(projection.model._meta.db_table), str(projection.model._meta.pk.column)
     before = load(table, key, {projection.key(message.body) for message in messages})
     after: dict[str, Row | None] = dict(before)
     for message in messages:

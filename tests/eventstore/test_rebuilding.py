@@ -127,6 +127,20 @@ def test_several_processes_fold_the_same_as_one(small_pages):
     assert live() == fold_of_the_log()
 
 
+def test_memory_holds_so_many_rows_and_no_more(small_pages, monkeypatch):
+    count(400, counters=200)
+    held, write = [], folding.Rows.write
+
+    def watched(self):
+        held.append(len(self.changed) + len(self.written))
+        write(self)
+
+    monkeypatch.setattr(folding.Rows, "write", watched)
+    rebuilding.rebuild(NAME)
+    assert live() == fold_of_the_log()
+    assert max(held) <= 2 * (folding.ROWS + folding.PAGE)
+
+
 def test_nothing_but_its_own_rows_is_written(monkeypatch, toys):
     toys({**toy.SUBSCRIPTIONS, "toy.round": toy.ROUND, "toy.effect": toy.EFFECT})
     count(20)
