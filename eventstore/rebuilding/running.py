@@ -3,7 +3,7 @@
 import hashlib
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from math import inf
 from pathlib import Path
@@ -21,6 +21,7 @@ from .swapping import NothingKept, Stopped
 
 # In two numbers, so that it is never taken for one of the fence.
 LOCK = "SELECT pg_try_advisory_lock(x'E7'::integer, hashtext(%s))"
+UNLOCK = "SELECT pg_advisory_unlock(x'E7'::integer, hashtext(%s))"
 POSITION = "SELECT position FROM eventstore_subscription WHERE name = %s"
 
 Tell = Callable[[Rebuilding], None]
@@ -162,11 +163,15 @@ def differences(name: str) -> Iterator[Difference]:
 
 @contextmanager
 def _alone(name: str) -> Iterator[None]:
-    """On a connection of its own: with it the lock goes, however we end."""
+    """On a connection of its own: with it the lock goes, however we end, if a moment later than by unlocking."""
     with postgres.beside() as beside:
         if not beside.rows(LOCK, [name])[0][0]:
             raise AlreadyRebuilding(f"{name} is being rebuilt by another process just now.")
-        yield
+        try:
+            yield
+        finally:
+            with suppress(DatabaseError):  # a broken connection has let go of it already
+                beside.execute(UNLOCK, [name])
 
 
 def _open(name: str) -> Rebuilding:
