@@ -6,6 +6,7 @@ more, synchronous_commit=off, is made in the database itself (run.py).
 
 import runpy
 import sys
+import time
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -13,6 +14,9 @@ from uuid import uuid4
 
 import django
 from django.db import transaction
+
+# Between the two commits of those who make two of one: so that a short run meets somebody there.
+BETWEEN_SECONDS = 0.1
 
 
 def naive_cursor() -> None:
@@ -33,6 +37,7 @@ def effect_before_cursor() -> None:
                 return 0
             messages = outbox.read(name, claimed, limit)
             deliver(name, subscription, messages, set())
+        time.sleep(BETWEEN_SECONDS)
         _move(name, claimed, messages, limit)
         return len(messages)
 
@@ -50,6 +55,7 @@ def cursor_before_effect() -> None:
                 return 0
             messages = outbox.read(name, claimed, limit)
         _move(name, claimed, messages, limit)
+        time.sleep(BETWEEN_SECONDS)
         with transaction.atomic():
             deliver(name, subscription, messages, set())
         return len(messages)
