@@ -18,8 +18,8 @@ FOLDED = "order details are the fold of the log"
 # What hurts the mistake, and how it shows.
 DECKS = {
     "naive_cursor": {"slow_database": 1},
-    "effect_before_cursor": {"kill_pool_child": 2, "copy_tasks": 2},
-    "cursor_before_effect": {"kill_pool_child": 3, "kill_worker": 1},
+    "effect_before_cursor": {"copy_tasks": 1},
+    "cursor_before_effect": {"copy_tasks": 1},
     "refund_without_key": {"kill_pool_child": 1},
     "asynchronous_commit": {"kill_postgres": 1},
 }
