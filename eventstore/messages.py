@@ -99,7 +99,7 @@ class Intervened(Event, frozen=True):
 
 
 class Metadata(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Where a message comes from; carried along the whole chain (SPEC O7).
+    """Where a message comes from; carried along the whole chain.
 
     correlation_id: one business transaction, from the request to its last effect.
     causation_id: the event that led to this one; None for what a person or client asked for.
