@@ -229,6 +229,12 @@ class SagaState(models.Model):
                 name="eventstore_saga_deadline",
                 condition=models.Q(deadline_at__isnull=False),
             ),
+            # Those that wait for a person, however long ago they began.
+            models.Index(
+                fields=["id"],
+                name="eventstore_saga_attention",
+                condition=models.Q(status="NEEDS_ATTENTION"),
+            ),
         ]
 
     def __str__(self) -> str:

@@ -6,13 +6,12 @@ from typing import Any, NamedTuple
 from eventstore import heartbeats, lag
 from eventstore.lag import Lag
 from eventstore.postgres import rows
+from eventstore.sagas import NEEDS_ATTENTION
 
 from . import shown, trends
 
 # Seconds from which a lane's lag, a worker's silence, a transaction's age are worth a look, and worth an alarm.
 LATE, TOO_LATE = 10.0, 120.0
-# What a saga calls itself that waits for a person; the doctor looks for it, too.
-NEEDS_ATTENTION = "NEEDS_ATTENTION"
 # Seconds after which a worker that said nothing is counted no more.
 SILENT = 30.0
 
@@ -27,6 +26,7 @@ SAGAS = """
     GROUP BY saga, status
     ORDER BY saga, status
 """
+STUCK = "SELECT count(*) FROM eventstore_saga WHERE status = %s"
 
 
 class Sign(NamedTuple):
@@ -99,11 +99,10 @@ def _paused(lags: Sequence[Lag]) -> Sign:
 
 
 def _sagas(counted: Sequence[tuple[str, str, int]]) -> Sign:
-    stuck = sum(count for _, status, count in counted if status == NEEDS_ATTENTION)
-    total = sum(count for _, _, count in counted)
+    ((stuck,),) = rows(STUCK, [NEEDS_ATTENTION])
     if stuck:
-        return Sign("Sagas", "some are stuck", "bad", f"{stuck} of the newest {total} wait for a person")
-    return Sign("Sagas", "none is stuck", "good", f"{total} looked at" if total else "none has begun")
+        return Sign("Sagas", "some are stuck", "bad", f"{stuck} wait for a person")
+    return Sign("Sagas", "none is stuck", "good", "none waits for a person" if counted else "none has begun")
 
 
 def _workers(beats: Sequence[heartbeats.Heartbeat]) -> Sign:

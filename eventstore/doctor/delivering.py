@@ -8,10 +8,8 @@ from django.conf import settings
 from .. import heartbeats, lag, outbox, rebuilding, registry, watching
 from .. import settings as ours
 from ..postgres import rows
+from ..sagas import NEEDS_ATTENTION
 from .findings import CRITICAL, WARNING, Finding, Limits
-
-# Where a process waits for a person.
-ATTENTION = "NEEDS_ATTENTION"
 
 # What a worker holds is passed over by the lock, not waited for.
 FREE = "SELECT name FROM eventstore_subscription FOR SHARE SKIP LOCKED"
@@ -161,7 +159,7 @@ def parked(limits: Limits) -> Iterator[Finding]:
 
 
 def sagas(limits: Limits) -> Iterator[Finding]:
-    for name, count, key in rows(ATTENTIVE, [ATTENTION]):
+    for name, count, key in rows(ATTENTIVE, [NEEDS_ATTENTION]):
         yield Finding(
             "saga-attention",
             WARNING,
