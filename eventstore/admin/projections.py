@@ -36,7 +36,7 @@ class Difference(NamedTuple):
 
 @admin.register(ReadModelLane)
 class ProjectionAdmin(ActingAdmin):
-    list_display = ("name", "table", "state", "behind", "rebuilt", "far", "began", "why")
+    list_display = ("name", "state", "behind", "rebuilt", "far", "began", "why")
     ordering = ("name",)
     nothing = "The wiring has no projection, so there is no read model to rebuild."
     page_template = "admin/eventstore/projection.html"
@@ -113,10 +113,6 @@ class ProjectionAdmin(ActingAdmin):
             "rebuilds": rebuilds,
             "hands": self.buttons(request, _allowed(found.name, last), name=found.name),
         }
-
-    @admin.display(description="table")
-    def table(self, lane: Any) -> str:
-        return _table(lane.name)
 
     @admin.display(description="lane")
     def state(self, lane: Any) -> SafeString:

@@ -1,7 +1,7 @@
 // Draws each [data-chart] from the table inside of it, so that the chart says what the table says and nothing else.
 (() => {
   "use strict";
-  const HEIGHT = 180;
+  const HEIGHT = 220;
 
   const read = (figure) => {
     const columns = [[], [], []];
