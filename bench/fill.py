@@ -66,6 +66,8 @@ ACTIONS = """
     INSERT INTO eventstore_operator_action (who, action, subject, reason, details)
     SELECT 'grace', 'retry', 'orders.details', 'because', '{}' FROM generate_series(1, %s)
 """
+# One that was deployed today.
+BEHIND = "UPDATE eventstore_subscription SET position = 0 WHERE name = 'orders.returns'"
 SAMPLES = """
     INSERT INTO eventstore_sample (lane, slot, at, position, events, seconds)
     SELECT lane, slot, to_timestamp(slot * 30), slot, 0, 0
@@ -92,7 +94,7 @@ def fill(url: str, *, events: int) -> int:
 
 def fill_beside(url: str, *, orders: int, messages: int, troubles: int) -> None:
     """What a log of so many orders has beside it: read models and sagas like the one of each that is there, samples of
-    a day; and a number of messages in the outbox, of parked ones and of acts by hand."""
+    a day, a lane that has all of it ahead; and a number of messages in the outbox, of parked ones and of acts by hand."""
     with psycopg.connect(url, autocommit=True) as connection:
         for table, others in OF_AN_ORDER.items():
             connection.execute(MULTIPLY.format(table=table, others=others), (orders,))
@@ -100,6 +102,7 @@ def fill_beside(url: str, *, orders: int, messages: int, troubles: int) -> None:
         connection.execute(PARKED, (troubles,))
         connection.execute(ACTIONS, (troubles,))
         connection.execute(SAMPLES)
+        connection.execute(BEHIND)
         connection.execute("VACUUM ANALYZE")
 
 

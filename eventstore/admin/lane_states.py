@@ -17,4 +17,4 @@ def badge(where: Lag) -> SafeString:
         return shown.badge("paused", "waiting")
     if where.dead:
         return shown.badge("dead letters", "bad")
-    return shown.badge("behind", "waiting") if where.events else shown.badge("up to date", "good")
+    return shown.badge("behind", "waiting") if where.is_behind else shown.badge("up to date", "good")

@@ -72,9 +72,10 @@ def _log(told: trends.Trends) -> Sign:
 def _outbox(lags: Sequence[Lag]) -> Sign:
     """A message counts once for each lane that has still to take it."""
     depth, seconds = sum(each.events for each in lags), max((each.seconds for each in lags), default=0.0)
+    least = "at least " if any(each.is_cut for each in lags) else ""
     if not depth:
         return Sign("Outbox", "empty", "good", "nothing is owed to anybody")
-    detail = f"{depth} deliveries are owed, the oldest for {shown.age(seconds)}"
+    detail = f"{least}{depth} deliveries are owed, the oldest for {shown.age(seconds)}"
     return Sign("Outbox", *_judged(seconds, ("flows", "fills", "stands")), detail)
 
 
@@ -82,7 +83,7 @@ def _lanes(lags: Sequence[Lag]) -> Sign:
     worst = max(lags, key=lambda each: each.seconds if each.events else 0.0, default=None)
     if worst is None or not worst.events:
         return Sign("Lanes", "up to date", "good", "every message is taken")
-    detail = f"{worst.name} is {worst.events} messages behind, the oldest {shown.age(worst.seconds)} old"
+    detail = f"{worst.name} is {worst.amount} messages behind, the oldest {shown.age(worst.seconds)} old"
     return Sign("Lanes", *_judged(worst.seconds, ("up to date", "behind", "far behind")), detail)
 
 

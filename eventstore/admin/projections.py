@@ -120,7 +120,7 @@ class ProjectionAdmin(ActingAdmin):
 
     @admin.display(description="behind")
     def behind(self, lane: Any) -> str:
-        return f"{lane.lag.events}, {shown.age(lane.lag.seconds)}" if lane.lag.events else "–"
+        return f"{lane.lag.amount}, {shown.age(lane.lag.seconds)}" if lane.lag.is_behind else "–"
 
     @admin.display(description="last rebuild")
     def rebuilt(self, lane: Any) -> SafeString:

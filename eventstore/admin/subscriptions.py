@@ -114,8 +114,8 @@ class SubscriptionAdmin(ActingAdmin):
         return int(subscription.lag.fence)
 
     @admin.display(description="lag in events")
-    def events(self, subscription: Any) -> int:
-        return int(subscription.lag.events)
+    def events(self, subscription: Any) -> str:
+        return str(subscription.lag.amount)
 
     @admin.display(description="in time")
     def seconds(self, subscription: Any) -> str:

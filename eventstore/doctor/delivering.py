@@ -106,7 +106,7 @@ def dead_lanes(limits: Limits) -> Iterator[Finding]:
             yield Finding(
                 "dead-lane",
                 CRITICAL,
-                f"{each.name} has {each.events} messages ahead and has not moved for {still[each.name]:.0f} s.",
+                f"{each.name} has {each.amount} messages ahead and has not moved for {still[each.name]:.0f} s.",
                 f"{each.name} at position {each.position}; the workers' log says what they run into",
                 "What it is to do is not done.",
                 f"Look for {each.name} in the workers' log; manage.py work --once delivers here and shows the error.",
