@@ -15,7 +15,7 @@ from uuid_utils.compat import uuid7
 
 from . import bounds, codec, context, registry
 from .messages import Command, Event, Message, Metadata, replace
-from .postgres import execute, forget_if_lost, rows
+from .postgres import execute, forget_if_lost, rows, rows_in_binary
 
 logger = logging.getLogger(__name__)
 
@@ -23,11 +23,10 @@ ANY = -1
 STREAM_EXISTS = -2
 NO_STREAM = 0
 
-APPEND = "SELECT positions, versions FROM eventstore_append(%s::jsonb, %s::jsonb)"
-APPEND_OPEN = "SELECT positions, versions FROM eventstore_append_open(%s::jsonb, %s::jsonb)"
-APPEND_ONCE = (
-    "SELECT running, earlier, positions, versions FROM eventstore_append_once(%s::jsonb, %s::jsonb, %s::jsonb)"
-)
+APPEND_ONE = "SELECT eventstore_append_one(%s, %s, %s, %s, %s, %s, %s, %s, %s)"
+APPEND = "SELECT positions, versions FROM eventstore_append(%s::json, %s::json)"
+APPEND_OPEN = "SELECT positions, versions FROM eventstore_append_open(%s::json, %s::json)"
+APPEND_ONCE = "SELECT running, earlier, positions, versions FROM eventstore_append_once(%s::jsonb, %s::json, %s::json)"
 FENCE = "SELECT eventstore_fence()"
 
 _announced: set[str] = set()
@@ -36,13 +35,17 @@ _announced: set[str] = set()
 CATEGORY = re.compile(r"[a-z][a-z0-9_]{0,62}")
 STREAM_NAME = re.compile(CATEGORY.pattern + r"-[^\x00-\x1f\x7f\ud800-\udfff]{1,200}")
 
+# What is stored beside the ids of a message's metadata, where there is any.
+NOTES = ("actor", "trace", "command")
+
 LAST_VERSION = 2**31 - 1
 NUMERIC_VALUE_OUT_OF_RANGE = "22003"
 LAST_POSITION = 2**63 - 1
 PAGE = 1000
 
 COLUMNS = """
-    position, id, stream, version, type, schema_version, data, correlation_id, causation_id, metadata, recorded_at
+    position, id, stream, version, type, schema_version, data::text,
+    correlation_id, causation_id, metadata::text, recorded_at
 """
 READ_FORWARDS = f"""
     SELECT {COLUMNS}
@@ -60,7 +63,7 @@ READ_BACKWARDS = f"""
 """
 # One look into the index for each stream: as a plain join, the planner may merge the whole index with the list.
 READ_NEWER = f"""
-    SELECT stream, version, type, schema_version, data
+    SELECT stream, version, type, schema_version, data::text
     FROM unnest(%s::text[], %s::integer[]) AS known(name, seen)
     CROSS JOIN LATERAL (
         SELECT * FROM eventstore_event WHERE stream = name AND version > seen ORDER BY version LIMIT {PAGE}
@@ -245,19 +248,15 @@ def new_events(
     _check_name(stream)
     if expected + len(events) > LAST_VERSION:
         raise StreamFull(f"{stream} cannot have a version after {LAST_VERSION}.")
-    notes = {
-        name: value
-        for name, value in (("actor", metadata.actor), ("trace", metadata.trace), ("command", metadata.command))
-        if value
-    }
+    notes = {name: value for name in NOTES if (value := getattr(metadata, name))}
     return [
         NewEvent(
             stream=stream,
             version=expected + step if expected >= 0 else None,
             expected=expected if expected < 0 or (step == 1 and not continues) else None,
             id=(ids and next(ids, None)) or uuid7(),
-            type=registry.name_of(event),
-            schema_version=registry.schema_version_of(registry.name_of(event)),
+            type=(name := registry.name_of(event)),
+            schema_version=registry.schema_version_of(name),
             data=codec.encode(event),
             correlation_id=metadata.correlation_id,
             causation_id=metadata.causation_id,
@@ -286,6 +285,8 @@ def write(events: Sequence[NewEvent], messages: Sequence[Owed] = ()) -> Appended
     """One round trip, for any number of events, streams and outbox rows."""
     if not events and not messages:
         return Appended(0, {})
+    if len(events) == 1 and not messages and (appended := _written_alone(*events)):
+        return appended
     statement = APPEND_OPEN if any(event.version is None for event in events) else APPEND
     positions, versions = _written(statement, [_json(events), _json(messages)], repeatable=bool(events))
     return _appended(events, messages, positions, versions)
@@ -318,7 +319,7 @@ def read_stream(
     until: up to the first event that was recorded later than that. Times follow the server's clock, which may be set
     back; what comes is the beginning of the stream all the same, with no hole in it, and so a state that it was in.
     """
-    while page := rows(READ_FORWARDS, [stream, from_version, to_version, PAGE]):
+    while page := rows_in_binary(READ_FORWARDS, [stream, from_version, to_version, PAGE]):
         for message in map(recorded, page):
             if until is not None and message.recorded_at > until:
                 return
@@ -328,7 +329,7 @@ def read_stream(
 
 def read_backwards(stream: str, *, from_version: int = LAST_VERSION) -> Iterator[Message]:
     """The stream's events, newest first."""
-    while page := rows(READ_BACKWARDS, [stream, from_version, PAGE]):
+    while page := rows_in_binary(READ_BACKWARDS, [stream, from_version, PAGE]):
         yield from map(recorded, page)
         from_version = page[-1][3] - 1
 
@@ -339,7 +340,7 @@ def read_newer(streams: Mapping[str, int]) -> Iterator[Past]:
     Streams that fill a page are asked for again, so that memory stays flat however long they are.
     """
     while streams:
-        page = rows(READ_NEWER, [list(streams), list(streams.values())])
+        page = rows_in_binary(READ_NEWER, [list(streams), list(streams.values())])
         for stream, version, type_, schema_version, data in page:
             yield Past(stream, version, registry.decode(type_, schema_version, data))
         counts = Counter(row[0] for row in page)
@@ -350,7 +351,7 @@ def read_about(streams: Mapping[str, int], *, strays: Sequence[str], naming: str
     """What has come to these streams since the version known of each, and which events of other streams, of the stray
     types, have this text in them; in global order, behind a position."""
     params = [list(streams), list(streams.values()), after, list(strays), after, naming]
-    return [recorded(row) for row in rows(READ_ABOUT, params)]
+    return [recorded(row) for row in rows_in_binary(READ_ABOUT, params)]
 
 
 def read_streams(
@@ -362,21 +363,21 @@ def read_streams(
     limit: int | None = PAGE,
 ) -> list[Message]:
     """The first events of the given stored types in any of these streams, in global order."""
-    return [recorded(row) for row in rows(READ_STREAMS, [list(streams), after, until, list(types), limit])]
+    return [recorded(row) for row in rows_in_binary(READ_STREAMS, [list(streams), after, until, list(types), limit])]
 
 
 def read_log(*, after: int = 0, until: int | None = None, types: Sequence[str] = ()) -> Iterator[Message]:
     """The whole log, or the given stored types, in global order up to the fence, in pages."""
     until = fence() if until is None else until
     if types:
-        return _in_order(after, lambda last: rows(READ_LOG_OF_TYPES, [last, until, list(types), PAGE]))
-    return _in_order(after, lambda last: rows(READ_LOG, [last, until, PAGE]))
+        return _in_order(after, lambda last: rows_in_binary(READ_LOG_OF_TYPES, [last, until, list(types), PAGE]))
+    return _in_order(after, lambda last: rows_in_binary(READ_LOG, [last, until, PAGE]))
 
 
 def read_category(category: str, *, after: int = 0, until: int | None = None) -> Iterator[Message]:
     """All streams of one category, whatever the types of their events, in global order up to the fence, in pages."""
     until = fence() if until is None else until
-    return _in_order(after, lambda last: rows(READ_CATEGORY, [category, last, category, until, PAGE]))
+    return _in_order(after, lambda last: rows_in_binary(READ_CATEGORY, [category, last, category, until, PAGE]))
 
 
 def read_correlated(correlation_id: UUID, *, after: int = 0) -> Iterator[Message]:
@@ -384,7 +385,7 @@ def read_correlated(correlation_id: UUID, *, after: int = 0) -> Iterator[Message
 
     Not held back by the fence: this is for looking at what has happened so far, and it may not be over yet.
     """
-    return _in_order(after, lambda last: rows(READ_CORRELATED, [correlation_id, last, PAGE]))
+    return _in_order(after, lambda last: rows_in_binary(READ_CORRELATED, [correlation_id, last, PAGE]))
 
 
 def fence() -> int:
@@ -417,7 +418,32 @@ def _check_name(stream: str) -> None:
         raise InvalidStreamName(stream)
 
 
-def _written(statement: str, params: Sequence[str | None], *, repeatable: bool) -> tuple[Any, ...]:
+def _written_alone(event: NewEvent) -> Appended | None:
+    """The short way for what a command decides most often. None: to be written the long way, which can say why not."""
+    if event.version is None:
+        return None
+    (position,) = _written(
+        APPEND_ONE,
+        [
+            event.stream,
+            event.version,
+            event.id,
+            event.type,
+            event.schema_version,
+            str(event.data, "utf-8"),
+            event.correlation_id,
+            event.causation_id,
+            bounds.encode(event.metadata, "Metadata").decode(),
+        ],
+        repeatable=True,
+    )
+    if position is None:
+        return None
+    _announced.add(event.type)
+    return Appended(position, {event.stream: event.version})
+
+
+def _written(statement: str, params: Sequence[Any], *, repeatable: bool) -> tuple[Any, ...]:
     try:
         return _asked(statement, params, repeatable=repeatable)
     except DatabaseError as error:
@@ -426,7 +452,7 @@ def _written(statement: str, params: Sequence[str | None], *, repeatable: bool) 
         raise
 
 
-def _asked(statement: str, params: Sequence[str | None], *, repeatable: bool) -> tuple[Any, ...]:
+def _asked(statement: str, params: Sequence[Any], *, repeatable: bool) -> tuple[Any, ...]:
     """An answer that is lost with its connection may have been a yes: said again, the same ids have the same answer."""
     try:
         return _answer(statement, params)
@@ -437,7 +463,7 @@ def _asked(statement: str, params: Sequence[str | None], *, repeatable: bool) ->
         return _answer(statement, params)
 
 
-def _answer(statement: str, params: Sequence[str | None]) -> tuple[Any, ...]:
+def _answer(statement: str, params: Sequence[Any]) -> tuple[Any, ...]:
     with execute(statement, params) as cursor:
         answer: tuple[Any, ...] = cursor.fetchone()
     return answer

@@ -48,7 +48,7 @@ def append_by(other, name, version, amount):
     event = store.new_events(
         f"counter-{name}", [Counted(name, amount)], expected=version - 1, metadata=context.current()
     )
-    other.execute("SELECT eventstore_append(%s::jsonb, NULL)", [store._json(event)])
+    other.execute("SELECT eventstore_append(%s::json, NULL)", [store._json(event)])
 
 
 class TestALockThatIsNotToBeHad:

@@ -298,9 +298,9 @@ LARGE = """
 """
 
 RAW_APPEND = """
-    SELECT eventstore_append(jsonb_build_array(jsonb_build_object(
+    SELECT eventstore_append(json_build_array(json_build_object(
         'stream', %(stream)s::text, 'version', 1, 'expected', 0, 'id', gen_random_uuid(), 'type', 'toy.counted',
-        'schema_version', 1, 'data', '{"counter_id": "slow"}'::jsonb, 'correlation_id', gen_random_uuid(),
-        'metadata', '{}'::jsonb
+        'schema_version', 1, 'data', '{"counter_id": "slow"}'::json, 'correlation_id', gen_random_uuid(),
+        'metadata', '{}'::json
     )), NULL)
 """
