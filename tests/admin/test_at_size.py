@@ -26,7 +26,7 @@ GROWING = {
 }
 
 SLOW = (
-    "SELECT count(*) FROM eventstore_event WHERE data @> '{}'",
+    "SELECT count(*) FROM eventstore_event WHERE data::text LIKE '%%x'",
     "SELECT stream FROM eventstore_event ORDER BY recorded_at LIMIT 1",
     "SELECT max(version) FROM eventstore_event WHERE position > 0 AND version < 0",
     "SELECT count(*) FROM eventstore_outbox WHERE position > 0",

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("eventstore", "0016_heartbeats"),
+        ("eventstore", "0017_kept_as_written"),
     ]
 
     operations = [
