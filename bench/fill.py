@@ -93,8 +93,8 @@ def fill(url: str, *, events: int) -> int:
 
 
 def fill_beside(url: str, *, orders: int, messages: int, troubles: int) -> None:
-    """What a log of so many orders has beside it: read models and sagas like the one of each that is there, samples of
-    a day, a lane that has all of it ahead; and a number of messages in the outbox, of parked ones and of acts by hand."""
+    """What a log of so many orders has beside it: read models and sagas like the one that is there, a day's samples, a
+    lane that has all of it ahead; and so many messages in the outbox, so many parked ones and acts by hand."""
     with psycopg.connect(url, autocommit=True) as connection:
         for table, others in OF_AN_ORDER.items():
             connection.execute(MULTIPLY.format(table=table, others=others), (orders,))
