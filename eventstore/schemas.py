@@ -1,6 +1,6 @@
 """The published schema of a message, made from its class: Avro, JSON Schema, and an example of its stored form."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -27,6 +27,14 @@ def avro(cls: type, *, namespace: str) -> Schema:
 def json_schema(cls: type) -> Schema:
     """JSON Schema, draft 2020-12, of the stored form."""
     return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | msgspec.json.schema(cls)
+
+
+def components(classes: Sequence[type]) -> tuple[Sequence[Schema], dict[str, Schema]]:
+    """References to the classes, in their order, and by name the JSON Schemas of all that they are made of.
+
+    As documents of OpenAPI and AsyncAPI keep them: each once, under #/components/schemas.
+    """
+    return msgspec.json.schema_components(classes, ref_template="#/components/schemas/{name}")
 
 
 def example(cls: type) -> Schema:
