@@ -37,6 +37,23 @@ def components(classes: Sequence[type]) -> tuple[Sequence[Schema], dict[str, Sch
     return msgspec.json.schema_components(classes, ref_template="#/components/schemas/{name}")
 
 
+def inlined(cls: type) -> Schema:
+    """JSON Schema of a class that names no others: whatever it is made of stands in its place."""
+    (reference,), parts = components([cls])
+    return _in_place(reference, parts)  # type: ignore[no-any-return]
+
+
+def _in_place(schema: Any, parts: Mapping[str, Any]) -> Any:
+    match schema:
+        case {"$ref": reference}:
+            return _in_place(parts[reference.rpartition("/")[2]], parts)
+        case dict():
+            return {name: _in_place(each, parts) for name, each in schema.items()}
+        case list():
+            return [_in_place(each, parts) for each in schema]
+    return schema
+
+
 def example(cls: type) -> Schema:
     """One stored form with every field filled: what has to stay readable for ever."""
     made: Schema = codec.decode_json(codec.encode_json(_example(_struct(cls))))
