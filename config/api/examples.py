@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
+from urllib.parse import quote
 
 from config import problems
 
@@ -17,12 +18,11 @@ def add(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     schemas = result["components"]["schemas"]
     for path, operations in result["paths"].items():
         for operation in operations.values():
-            for parameter in operation.get("parameters", ()):
-                parameter["example"] = of(parameter["schema"], schemas, parameter["name"], parameter["in"])
-            for header, name in _headers(operation["responses"]):
-                header["example"] = of(header["schema"], schemas, name, "header")
+            for name, side, said in _named(operation):
+                said["example"] = of(said["schema"], schemas, name, side)
             for status, content in _contents(operation):
-                content["example"] = _problem(int(status), path) if status else of(content["schema"], schemas)
+                body = of(content["schema"], schemas, "", operation["operationId"])
+                content["example"] = _problem(status, path) if status else _with_its_next(body, path)
     return result
 
 
@@ -56,32 +56,48 @@ def _simple(schema: Schema) -> Any:
     return {"integer": max(1, schema.get("minimum", 1)), "number": 1.5, "boolean": True}.get(kind)
 
 
-def _headers(responses: Schema) -> Iterator[tuple[dict[str, Any], str]]:
-    for response in responses.values():
-        for name, header in response.get("headers", {}).items():
-            yield header, name
+def _named(operation: Schema) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Each parameter and each header of an answer by its name, with the side of the API it belongs to."""
+    side = operation["tags"][0]
+    for parameter in operation.get("parameters", ()):
+        if "examples" not in parameter:
+            yield parameter["name"], side, parameter
+    for answer in operation["responses"].values():
+        for name, header in answer.get("headers", {}).items():
+            yield name, side, header
 
 
-def _contents(operation: Schema) -> Iterator[tuple[str, dict[str, Any]]]:
-    """What is asked and answered; with its status what is answered as a problem."""
-    for status, said in (("", operation.get("requestBody", {})), *operation["responses"].items()):
+def _contents(operation: Schema) -> Iterator[tuple[int, dict[str, Any]]]:
+    """What is asked and answered; with its status what is answered as a problem, else with 0."""
+    for status, said in ((0, operation.get("requestBody", {})), *operation["responses"].items()):
         for media_type, content in said.get("content", {}).items():
-            yield status if media_type == "application/problem+json" else "", content
+            yield int(status) if media_type == "application/problem+json" else 0, content
+
+
+def _with_its_next(body: Any, path: str) -> Any:
+    """A page leads to the next one of its own list."""
+    if isinstance(body, dict) and body.get("next") == UNSAID:
+        return body | {"next": f"{_address(path)}?limit=50&cursor={quote(WORDS['cursor'])}"}
+    return body
 
 
 def _problem(status: int, path: str) -> dict[str, Any]:
-    code, detail, more = PROBLEMS_AT.get(path, {}).get(status, PROBLEMS[status])
+    code, detail, more = PROBLEMS_AT.get((path, status), PROBLEMS[status])
     return {
         "type": f"urn:problem-type:orders:{code}",
         "title": problems.title(code),
         "status": status,
         "detail": detail,
-        "instance": re.sub(r"{(\w+)}", lambda part: str(WORDS[part[1]]), path),
+        "instance": _address(path),
         "code": code,
         "errors": [],
         "correlation_id": FORMATS["uuid"],
         **more,
     }
+
+
+def _address(path: str) -> str:
+    return re.sub(r"{(\w+)}", lambda name: str(WORDS[name[1]]), path)
 
 
 ORDER = "0198c0de-0000-7000-8000-000000000001"
@@ -91,6 +107,8 @@ NOW = "2026-01-31T12:00:00.000001Z"
 PRICE = {"amount": 890, "currency": "EUR", "exponent": 2}
 # Two of it, and postage.
 PAID = PRICE | {"amount": 2130}
+POSTAGE = PRICE | {"amount": 350}
+NOTHING = PRICE | {"amount": 0}
 TEA = "Earl Grey, loose, 100 g"
 
 FORMATS = {"date-time": NOW, "uuid": TAG, "uri": "https://shop.example/"}
@@ -131,7 +149,19 @@ WORDS: Mapping[str, Any] = {
     "payment_method": "tok_visa",
     "method": "tok_visa",
     "reason": "changed my mind",
+    "kind": "CREDIT",
+    "category": "payment",
+    "type": "payments.payment_completed",
+    "process": "orders.fulfilment",
+    "location": f"/api/queries/orders/{ORDER}/",
+    "received": "msg_2KWPBgLlAfxdpx2AI54pPJ85f4W",
     # How it stands
+    "payment_status": "COMPLETED",
+    "reservation_status": "RESERVED",
+    "shipment_status": "CREATED",
+    "return_status": "NONE",
+    "repeat": False,
+    "available": 100,
     "status": "PROCESSING",
     "version": 2,
     "position": 118,
@@ -146,19 +176,63 @@ WORDS: Mapping[str, Any] = {
     "X-Min-Version": "2",
     "X-Correlation-ID": TAG,
     "Prefer": "wait=2",
+    "Stripe-Signature": "t=1769860800,v1=5257a869e7ecebeda32affa62cdca3fa51cad7e77a0e56ff536d0ce8e108d8bd",
+    "webhook-id": "msg_2KWPBgLlAfxdpx2AI54pPJ85f4W",
+    "webhook-timestamp": "1769860800",
+    "webhook-signature": "v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=",
+    # In an answer's
+    "Location": f"/api/queries/orders/{ORDER}/",
+    "Preference-Applied": "respond-async",
+    "Idempotent-Replayed": "true",
+    "ETag": '"2.118"',
+    "X-Answered-From": "read-model",
+    "X-Projection-Position": "118",
+    "X-Projection-Lag": "0.000",
+    "Retry-After": "1",
+    "WWW-Authenticate": "Bearer",
+    "RateLimit": '"default";r=50;t=30',
+    "RateLimit-Policy": '"default";q=100;w=60',
     "cursor": f"{ORDER}:LgJ0sXbVC3bu1vbYJbPhdFRDZFK3i2WSSAeyTLNEUzs",
 }
 
-# By the name of the schema: where a member is called as another one that looks otherwise.
+# By the name of the schema, the operation, or the side of the API: where one is called as another that looks otherwise.
 WORDS_OF: Mapping[str, Mapping[str, Any]] = {
+    "commands": {"Prefer": "respond-async"},
     "OrderLine": {"name": TEA, "unit_price": 890},
     "Charge": {"name": "Postage", "quantity": 1, "unit_price": 350},
     "ReturnedLine": {"unit_price": 890},
     "ReturnedCharge": {"quantity": 1, "unit_price": 350},
     "Money": PAID,
+    "MoneyAnswer": PAID,
     "OrderDetails": {"status": "CONFIRMED"},
+    "OrderAnswer": {"status": "CONFIRMED", "reason": "", "reference": "", "return_status": "NONE", "refunded": NOTHING},
+    "LineAnswer": {"name": TEA, "announced": 0, "returned": 0},
+    "ChargeAnswer": {"name": "Postage", "quantity": 1, "unit_price": POSTAGE},
+    "ReturnedChargeAnswer": {"quantity": 1, "unit_price": POSTAGE},
+    "CreditedLineAnswer": {"name": TEA},
+    "ReturnAnswer": {"status": "RECEIVED", "reference": "", "refunded": NOTHING},
+    "BookingAnswer": {"reason": "", "amount": PAID | {"amount": -2130}},
+    "PaymentAnswer": {"status": "COMPLETED", "reason": "", "refunded": NOTHING, "reference": "ch_0198c0de"},
+    "ShipmentAnswer": {"status": "CREATED", "reason": ""},
+    "StockLevelAnswer": {"received": 102, "adjusted": 0, "reserved": 2, "returned": 0},
+    "ProductAnswer": {"name": TEA},
+    "ListProductShape": {"name": TEA},
+    # Charges come back at the word of staff alone.
+    "RequestReturnShape": {"charges": []},
+    "ProcessAnswer": {"status": "COMPLETED"},
+    "EventAnswer": {"data": {"amount": PAID}},
+    "HistoryAnswer": {"next": f"/api/queries/orders/{ORDER}/history/?after=118&limit=100"},
+    "LeftCommandAnswer": {"status": "SUCCEEDED", "code": "", "detail": ""},
+    "StripeWebhook": {
+        "id": "evt_1",
+        "type": "payment_intent.succeeded",
+        "data": {"object": {"object": "payment_intent"}},
+    },
+    "CarrierWebhook": {"type": "parcel.shipped"},
 }
 
+FORGED = "This is not signed, not by whom it should be, or too old."
+SHUT = "No secret is set here by which a webhook could be known; nobody is let in."
 # By status: the error's code, what it says for people, and what else it has.
 Said = tuple[str, str, Mapping[str, Any]]
 PROBLEMS: Mapping[int, Said] = {
@@ -173,11 +247,33 @@ PROBLEMS: Mapping[int, Said] = {
     406: ("NotAcceptable", "Could not satisfy the request Accept header.", {}),
     409: ("WrongExpectedVersion", "Others were first, several times over. Try again.", {}),
     411: ("LengthRequired", "Say the body's length (Content-Length); a chunked body is not read.", {}),
-    412: ("Stale", "You decided on another version: …", {"current_version": 3}),
-    413: ("BodyTooLarge", "The body is too large.", {}),
+    412: ("Stale", f"You decided on another version: order-{ORDER} is at version 3.", {"current_version": 3}),
+    413: ("BodyTooLarge", "The body is larger than 2621440 bytes.", {}),
     415: ("UnsupportedMediaType", 'Unsupported media type "text/plain" in request.', {}),
-    422: ("KeyReused", "…", {}),
+    422: ("KeyReused", "This idempotency key was used for another request. Use a new key for each wish.", {}),
     429: ("Throttled", "Request was throttled. Expected available in 20 seconds.", {}),
     503: ("DatabaseUnavailable", "Try again in a moment.", {}),
 }
-PROBLEMS_AT: Mapping[str, Mapping[int, Said]] = {}
+# Where it is another problem than elsewhere.
+PROBLEMS_AT: Mapping[tuple[str, int], Said] = {
+    ("/api/auth/login/", 401): ("AuthenticationFailed", "No active account has this username and password.", {}),
+    ("/api/commands/orders/", 409): (
+        "PriceChanged",
+        "The customer saw another price than the catalogue's. TEA-EARL-GREY costs 8.90 EUR, not 7.90 EUR.",
+        {},
+    ),
+    ("/api/commands/orders/{order_id}/cancel/", 409): (
+        "OrderNotOpen",
+        f"The order is confirmed or cancelled already. {ORDER} is confirmed.",
+        {},
+    ),
+    ("/api/commands/orders/{order_id}/returns/", 409): (
+        "MoreThanWasBought",
+        "More units than were bought and have not been returned yet.",
+        {},
+    ),
+    ("/api/webhooks/payments/stripe/", 401): ("Forged", FORGED, {}),
+    ("/api/webhooks/shipping/", 401): ("Forged", FORGED, {}),
+    ("/api/webhooks/payments/stripe/", 503): ("WebhooksShut", SHUT, {}),
+    ("/api/webhooks/shipping/", 503): ("WebhooksShut", SHUT, {}),
+}

@@ -8,6 +8,8 @@ from django.core.management import call_command
 from django.urls import get_resolver
 from jsonschema import Draft202012Validator
 
+from config.api.examples import UNSAID
+
 from .test_permissions import routes
 
 # What is for machines that watch us, for people in a browser, and the descriptions themselves.
@@ -50,6 +52,34 @@ def test_every_body_has_an_example_that_fits_its_schema(described):
         schema = content["schema"] | {"components": described["components"]}
         wrong = [f"{name}: {error.message}" for error in Draft202012Validator(schema).iter_errors(content["example"])]
         assert wrong == []
+
+
+def test_every_parameter_and_every_header_has_an_example_that_fits_its_schema(described):
+    named = [
+        (f"{operation} {name}", said)
+        for operation, each in operations(described).items()
+        for name, said in (
+            *((parameter["name"], parameter) for parameter in each.get("parameters", ())),
+            *(header for answer in each["responses"].values() for header in answer.get("headers", {}).items()),
+        )
+    ]
+    assert len(named) > 100
+    for name, said in named:
+        schema = said["schema"] | {"components": described["components"]}
+        examples = [each["value"] for each in said["examples"].values()] if "examples" in said else [said["example"]]
+        wrong = [
+            f"{name}: {error.message}" for each in examples for error in Draft202012Validator(schema).iter_errors(each)
+        ]
+        assert wrong == []
+
+
+def test_no_example_is_left_to_be_said(described):
+    left = [
+        f"{name}: {each}"
+        for name, operation in operations(described).items()
+        for each in re.findall(rf'"\w+": \[?"{UNSAID}"', json.dumps(operation, ensure_ascii=False))
+    ]
+    assert left == [], "say in WORDS of config/api/examples.py how these look"
 
 
 def test_every_command_says_its_headers_and_how_it_may_be_refused(described):
