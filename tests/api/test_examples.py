@@ -6,7 +6,7 @@ import pytest
 from django.utils import timezone
 from jsonschema import Draft202012Validator
 
-from config.api import examples
+from config.api import words
 from eventstore import bus
 from eventstore.testing import drain
 from orders.commands import IssueCredit
@@ -46,9 +46,9 @@ def real(shop, root):
     root.post("/api/commands/products/", {"sku": "CUP", "name": "A cup", "price": {"amount": 1999, "currency": "EUR"}})
     drain()
     return {
-        examples.ORDER: order_id,
-        examples.RETURN: returned(root, order_id),
-        examples.TAG: left,
+        words.ORDER: order_id,
+        words.RETURN: returned(root, order_id),
+        words.TAG: left,
         "TEA-EARL-GREY": "CUP",
         "C541433": "C1",
         "890": "1999",
@@ -59,8 +59,8 @@ def real(shop, root):
 
 def test_each_is_taken_and_answered_as_described(described, real, root):
     others = {
-        "POST api/commands/returns/{return_id}/close/": {examples.RETURN: returned(root, real[examples.ORDER])},
-        "POST api/commands/orders/{order_id}/cancel/": {examples.ORDER: root.placed()},
+        "POST api/commands/returns/{return_id}/close/": {words.RETURN: returned(root, real[words.ORDER])},
+        "POST api/commands/orders/{order_id}/cancel/": {words.ORDER: root.placed()},
     }
     answered = {}
     for name, operation in sorted(operations(described).items(), key=in_turn):
