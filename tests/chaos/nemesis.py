@@ -122,7 +122,7 @@ class Nemesis:
         owed = {"topic": "payments", "key": key, "type": "chaos.poison", "id": id_, "payload": {}}
         message = owed | {"metadata": {"correlation_id": id_}}
         with suppress(psycopg.Error), psycopg.connect(self.stage.database, connect_timeout=2) as connection:
-            connection.execute("SELECT eventstore_append(NULL, %s::jsonb)", [json.dumps([message])])
+            connection.execute("SELECT eventstore_append(NULL, %s::json)", [json.dumps([message])])
             self.poisoned.append(key)
         self._send_tasks("chaos.nobody_knows", 1)
         return key

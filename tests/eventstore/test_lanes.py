@@ -6,7 +6,7 @@ import pytest
 from django.db import OperationalError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from eventstore import delivery, outbox, projections, store
+from eventstore import context, delivery, outbox, projections, store
 from eventstore.models import Event, OutboxMessage, Parked, SagaState, Subscription
 from eventstore.store import ANY, append
 from eventstore.subscriptions import Commands
@@ -62,7 +62,7 @@ class TestTheCursor:
 
     def test_what_is_owed_to_one_lane_is_not_heard_by_another(self, toys):
         toys({LANE: TALLIES, "toy": Commands(), "toy.round": ROUND})
-        store.write([], [store.owed(Count("a", 5), metadata=store.context.current())])
+        store.write([], [store.owed(Count("a", 5), metadata=context.current())])
 
         assert delivery.step(LANE) == delivery.step("toy.round") == 0
         assert delivery.step("toy") == 1
@@ -157,10 +157,10 @@ class TestReceipts:
         assert OutboxMessage.objects.filter(type="toy.close").count() == 1
         assert Event.objects.filter(type="toy.closed").count() == 1
 
-    @pytest.mark.parametrize("seam", ["deciding.decide", "store._written", "outbox.move"])
+    @pytest.mark.parametrize("seam", ["deciding.decide", "store.appending._written", "outbox.move"])
     def test_a_command_lane_killed_at_any_seam_decides_once(self, toys, seam):
         toys({"toy": Commands()})
-        store.write([], [store.owed(Count("a", 5), metadata=store.context.current())])
+        store.write([], [store.owed(Count("a", 5), metadata=context.current())])
         crash("toy", seam)
 
         drain_when_free("toy")
