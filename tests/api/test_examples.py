@@ -13,7 +13,7 @@ from orders.commands import IssueCredit
 from orders.events import Charge, OrderLine
 
 from .conftest import ADDRESS
-from .test_openapi import operations
+from .test_openapi import examples_of, operations
 
 # What is not done here: the example's password is nobody's, and providers have no secret.
 REFUSED = {
@@ -74,7 +74,8 @@ def test_each_is_taken_and_answered_as_described(described, real, root):
 
 def test_each_is_answered_as_described_with_its_headers_too(described, real, root):
     for name, operation in sorted(operations(described).items(), key=in_turn):
-        headers = {each["name"]: each["example"] for each in operation.get("parameters", ()) if each["in"] == "header"}
+        parameters = [each for each in operation.get("parameters", ()) if each["in"] == "header"]
+        headers = {each["name"]: examples_of(each)[0] for each in parameters}
         answer = asked(root, name, operation, real, **headers)
         assert faults(answer, operation, described) == [], f"{name}: {answer.content}"
 
