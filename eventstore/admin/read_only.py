@@ -16,7 +16,7 @@ from django.views.decorators.http import require_safe
 from eventstore.postgres import rows
 
 # As far as anybody turns pages; who looks for something older searches or filters.
-LONGEST_LIST = 5_000
+LONGEST_LIST = 1_000
 
 ESTIMATE = "SELECT reltuples::bigint FROM pg_class WHERE oid = %s::regclass"
 
