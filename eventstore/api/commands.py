@@ -18,7 +18,7 @@ from eventstore.answers import Answer
 from eventstore.messages import Command, Metadata, replace
 from eventstore.store import Appended, NewEvent, Owed
 
-from . import idempotency, preconditions, preferences
+from . import idempotency, preconditions, preferences, shapes
 from .faults import LengthRequired
 from .shapes import Shape
 
@@ -65,9 +65,7 @@ class CommandView(APIView):
 
     def _answer(self, key: answers.Key | None, **named: str) -> Answer:
         seen = preconditions.if_match(self.request)
-        body = self.serializer_class(data=self.request.data)
-        body.is_valid(raise_exception=True)
-        command = self.command(**named, **body.validated_data)
+        command = self.command(**named, **shapes.read(self.serializer_class, self.request.data))
         keep = partial(answers.write, key) if key else None
         # What was decided on a certain version is decided while the client waits, who may have to decide anew.
         if seen is None and "respond-async" in preferences.preferred(self.request):

@@ -15,7 +15,7 @@ from rest_framework.views import APIView
 from eventstore import freshness as log
 from eventstore.freshness import Standing
 
-from . import freshness, preconditions
+from . import freshness, preconditions, shapes
 from .faults import Hidden
 from .shapes import Digits, Shape, Text
 
@@ -81,7 +81,7 @@ class RowView(QueryView):
         headers = ONLY_HIS | {"ETag": preconditions.etag(row), "X-Answered-From": source}
         if preconditions.if_none_match(request, headers["ETag"]):
             return Response(status=304, headers=headers)
-        return Response(self.serializer_class(row).data, headers=headers)
+        return Response(shapes.told(self.serializer_class, row), headers=headers)
 
     def _as_it_is(self, key: str) -> tuple[Any, str]:
         found = freshness.row(self.model, key, freshness.wanted(self.request), self.may_see)
@@ -116,7 +116,7 @@ class PagesView(QueryView):
         page, has_more = found[:limit], len(found) > limit
         return Response(
             {
-                "data": self.serializer_class(page, many=True).data,
+                "data": [shapes.told(self.serializer_class, row) for row in page],
                 "has_more": has_more,
                 "next": self._next(page[-1], asked | {"limit": limit}) if has_more else None,
             },
@@ -147,6 +147,4 @@ def parameters(shape: type[Shape], request: Request) -> dict[str, Any]:
     given = request.query_params
     if repeated := [name for name, values in given.lists() if len(values) > 1]:
         raise ValidationError({name: ["This is given twice."] for name in repeated}, "repeated")
-    asked = shape(data=given.dict())
-    asked.is_valid(raise_exception=True)
-    return dict(asked.validated_data)
+    return dict(shapes.read(shape, given.dict()))
