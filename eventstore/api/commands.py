@@ -8,11 +8,10 @@ from uuid import UUID
 from django.http import HttpResponse
 from django.views.decorators.common import no_append_slash
 from rest_framework.exceptions import NotFound
-from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from eventstore import answers, bus, context, left, states, store
+from eventstore import answers, bus, codec, context, left, states, store
 from eventstore.aggregate import Refusal, stream_name
 from eventstore.answers import Answer
 from eventstore.messages import Command, Metadata, replace
@@ -55,13 +54,16 @@ class CommandView(APIView):
         if "Transfer-Encoding" in request.headers:
             raise LengthRequired
         key = idempotency.key(request)
-        earlier = answers.find(key) if key else None
-        if earlier is not None:
-            return idempotency.replayed(earlier)
         try:
             return _response(self._answer(key, **named))
         except answers.AlreadyAnswered as already:
             return idempotency.replayed(already.answer)
+        except Exception:
+            # Asked again, it may be refused what it was granted the first time; then that is what is said again.
+            earlier = answers.find(key) if key else None
+            if earlier is None:
+                raise
+            return idempotency.replayed(earlier)
 
     def _answer(self, key: answers.Key | None, **named: str) -> Answer:
         seen = preconditions.if_match(self.request)
@@ -135,8 +137,8 @@ def _asked_by(user: Any) -> Metadata:
 
 
 def _answer(status: int, said: Mapping[str, Any], headers: Mapping[str, str]) -> Answer:
-    body = JSONRenderer().render(said).decode()
-    return Answer(status, {"Content-Type": JSONRenderer.media_type, "Vary": "Prefer"} | dict(headers), body)
+    body = codec.encode_json(said).decode()
+    return Answer(status, {"Content-Type": "application/json", "Vary": "Prefer"} | dict(headers), body)
 
 
 def _response(answer: Answer) -> HttpResponse:

@@ -196,9 +196,9 @@ def test_answers_are_kept_for_a_while_and_then_forgotten_batch_by_batch(ada, mon
     assert "Idempotent-Replayed" not in ask(ada, "old-1")
 
 
-def test_a_key_costs_one_statement_and_a_replay_two_in_all(ada):
+def test_a_key_costs_no_statement_and_neither_does_a_replay(ada):
     ask(ada, "k-0")
-    for key, statements in (("k-1", 4), ("k-1", 2)):
+    for _ in range(2):
         with CaptureQueriesContext(connection) as captured:
-            assert ask(ada, key).status_code == 202
-        assert len(captured) == statements, captured.captured_queries
+            assert ask(ada, "k-1").status_code == 202
+        assert len(captured) == 3, captured.captured_queries
