@@ -26,11 +26,11 @@ def main() -> None:
             ours.append(contenders.run(OURS, str(given.seconds), str(given.sockets), template=template))
             bare.append(contenders.run(BARE, str(given.seconds), template=template))
     rows = [(ours, "place"), (bare, "insert"), (bare, "crud"), (ours, "query"), (bare, "retrieve")]
-    print(f"{'':10}{'per s':>8}{'p99 ms':>9}  rounds")
+    print(f"{'':10}{'per s':>8}{'p99 ms':>9}{'CPU us':>8}  rounds")
     for found, name in rows:
         rates = [each[f"{name}_per_s"] for each in found]
-        p99 = median(each[f"{name}_p99_ms"] for each in found)
-        print(f"{name:10}{median(rates):>8.0f}{p99:>9.1f}  {' '.join(f'{rate:.0f}' for rate in rates)}")
+        p99, cpu = (median(each[f"{name}_{what}"] for each in found) for what in ("p99_ms", "cpu_us"))
+        print(f"{name:10}{median(rates):>8.0f}{p99:>9.1f}{cpu:>8.0f}  {' '.join(f'{rate:.0f}' for rate in rates)}")
     summary = {
         "place_per_s": median(each["place_per_s"] for each in ours),
         "place_vs_bare": _ratio(ours, "place_per_s", bare, "insert_per_s"),
