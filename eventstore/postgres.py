@@ -59,7 +59,7 @@ def copy_into(table: str, lines: bytes) -> None:
 
 def _ready(using: str) -> Any:
     # Looked up once: Django's `connection` does so for each attribute, which adds up to as much as the rest.
-    database = connections[using]
+    database: Any = connections[using]
     if database.connection is not None and not database.health_check_done:
         _check_health(database)
     database.ensure_connection()
