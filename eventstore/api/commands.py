@@ -15,14 +15,14 @@ from eventstore import answers, bus, codec, context, left, states, store
 from eventstore.aggregate import Refusal, stream_name
 from eventstore.answers import Answer
 from eventstore.messages import Command, Metadata, replace
-from eventstore.store import Appended, NewEvent, Owed
+from eventstore.store import Appended, Owed
 
 from . import idempotency, preconditions, preferences, shapes
 from .faults import LengthRequired
 from .shapes import Shape
 
 # Writes what was decided, and keeps the answer with it.
-Keep = Callable[[Answer, Sequence[NewEvent], Sequence[Owed]], Appended]
+Keep = Callable[..., Appended]
 
 
 # Where to ask what became of a command that was left with us.
