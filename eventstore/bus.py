@@ -57,8 +57,7 @@ def dispatch(
     the command was recorded.
     """
     request = Request(command, _commanded(command, metadata or context.current()))
-    outcome = _from_memory(request, writes) if seen is None else None
-    outcome = outcome or _again_on_conflict(lambda: _decide_one(request, seen, writes))
+    outcome = _again_on_conflict(lambda: _from_memory(request, seen, writes) or _decide_one(request, seen, writes))
     logger.info("%s made %s version %s", request.metadata.command, outcome.stream, outcome.version)
     return outcome
 
@@ -83,12 +82,14 @@ def owe(commands: Iterable[Command], *, metadata: Metadata | None = None) -> Non
     transaction.on_commit(nudge.send)
 
 
-def _from_memory(request: Request, writes: Callable[[Outcome], Write] | None) -> Outcome | None:
+def _from_memory(
+    request: Request, seen: Container[int] | None, writes: Callable[[Outcome], Write] | None
+) -> Outcome | None:
     """Decide without a look into the log, which the append has. None where memory does not do, or is too old to refuse
     anything."""
     decision = registry.decision_for(request.command)
     # Within somebody's transaction, an append that fails would break it.
-    if not decision.opens or transaction.get_connection().in_atomic_block:
+    if not decision.opens or seen is not None or transaction.get_connection().in_atomic_block:
         return None
     own, *others = decision.streams(request.command)
     recalled = states.recall([own, *others], opened=own)

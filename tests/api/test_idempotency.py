@@ -122,6 +122,15 @@ def test_what_was_done_is_answered_again_when_it_could_not_be_done_again(ada):
     assert is_replay(ask(ada, "k-1", {}, f"{ORDERS}{order_id}/cancel/"), first)
 
 
+def test_a_repeat_is_answered_whatever_version_it_was_decided_on(ada):
+    path = f"/api/commands/orders/{ada.placed()}/cancel/"
+    headers = {"Idempotency-Key": "k-1", "If-Match": '"1"'}
+    first = ada.post(path, {}, **headers)
+    assert first.status_code == 202
+    assert is_replay(ada.post(path, {}, **headers), first)
+    problem(ada.post(path, {}, **headers | {"Idempotency-Key": "k-2"}), 412, "Stale")
+
+
 def test_a_repeat_that_writes_nothing_is_kept_too(ada):
     order_id = ada.placed()
     ada.post(f"{ORDERS}{order_id}/cancel/")

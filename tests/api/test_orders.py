@@ -1,5 +1,8 @@
 """An order through the door: placed, fulfilled, looked at, cancelled."""
 
+import time
+
+import psycopg
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -9,6 +12,7 @@ from eventstore.models import Event
 from eventstore.money import Money
 from eventstore.testing import drain
 from orders.events import ProductDelisted, ProductRepriced
+from tests.eventstore.concurrently import in_thread, parameters
 
 from .conftest import ADDRESS, NOBODY, problem
 
@@ -207,6 +211,15 @@ class TestWhatAProcessRemembersOfTheCatalogue:
         self.elsewhere(ProductRepriced("CUP", Money(2500, "EUR")))
         assert ada.place({"sku": "CUP", "quantity": 1, "seen": _euros(2500)}).status_code == 202
         problem(ada.place({"sku": "CUP", "quantity": 1, "seen": _euros(1999)}), 409, "PriceChanged")
+
+    def test_a_lock_that_was_not_to_be_had_is_asked_for_again(self, ada):
+        with psycopg.connect(**parameters()) as other, connection.cursor() as cursor:
+            other.execute("LOCK TABLE eventstore_event IN SHARE ROW EXCLUSIVE MODE")
+            cursor.execute("SET lock_timeout = '30ms'")
+            freed = in_thread(lambda: (time.sleep(0.05), other.commit()))
+            assert ada.place().status_code == 202
+            freed.result(5)
+        connection.close()
 
     def test_nothing_is_recorded_twice(self, ada):
         before = Event.objects.filter(type="orders.order_placed").count()
