@@ -76,5 +76,5 @@ END $$;
 
 
 class Migration(migrations.Migration):
-    dependencies = [("eventstore", "0017_kept_as_written")]
+    dependencies = [("eventstore", "0018_the_console")]
     operations = [migrations.RunSQL(FORWARD, "DROP FUNCTION eventstore_on_premises(json, json);")]
