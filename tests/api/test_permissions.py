@@ -53,8 +53,11 @@ ALLOWED = {
     "GET api/queries/orders/<order_id>/progress/": (401, 200, 404, 200, 200, 200, 200, 200),
     "GET api/queries/products/": (401, 200, 200, 200, 200, 200, 200, 200),
     "GET api/queries/products/<sku>/": (401, 200, 200, 200, 200, 200, 200, 200),
+    "GET api/queries/stock/": (401, 403, 403, 200, 200, 200, 200, 200),
     "GET api/queries/stock/<sku>/": (401, 403, 403, 200, 200, 200, 200, 200),
+    "GET api/queries/payments/": (401, 403, 403, 200, 200, 200, 200, 200),
     "GET api/queries/payments/<order_id>/": (401, 200, 404, 200, 200, 200, 200, 200),
+    "GET api/queries/shipments/": (401, 403, 403, 200, 200, 200, 200, 200),
     "GET api/queries/shipments/<order_id>/": (401, 200, 404, 200, 200, 200, 200, 200),
 }
 
