@@ -173,6 +173,9 @@ EVENTSTORE_SCHEMAS = BASE_DIR / "schemas"
 # Seconds between two looks of a socket server: at the end of the log, and at whether tokens are still good.
 EVENTSTORE_LIVE_POLL = env.float("LIVE_POLL_SECONDS", default=0.05)
 EVENTSTORE_LIVE_RECHECK = env.float("LIVE_RECHECK_SECONDS", default=5.0)
+# Of one process: in all, and of one user.
+EVENTSTORE_LIVE_SOCKETS = env.int("LIVE_SOCKETS", default=1000)
+EVENTSTORE_LIVE_SOCKETS_PER_USER = env.int("LIVE_SOCKETS_PER_USER", default=20)
 # Off only for processes that run where no broker is: the poll delivers all the same.
 EVENTSTORE_NUDGE = env.bool("EVENTSTORE_NUDGE", default=True)
 
