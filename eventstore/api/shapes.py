@@ -35,9 +35,16 @@ class Shape(serializers.Serializer):
             raise serializers.ValidationError({"non_field_errors": [str(error)]}, "invalid") from None
 
 
+# Refused already where blanks are trimmed; a validator makes it a part of the API's description. Python takes some
+# characters for white space that others do not.
+NOT_BLANK = RegexValidator(r"[^\s\x1c-\x1f\x85]", "This is blank.", "blank")
+
+
 class Text(serializers.CharField):
     def __init__(self, *, max_length: int = 255, **options: Any) -> None:
         super().__init__(max_length=max_length, **options)
+        if not self.allow_blank:
+            self.validators.append(NOT_BLANK)
 
     def to_internal_value(self, data: Any) -> str:
         if not isinstance(data, str):
@@ -49,23 +56,23 @@ class Key(Text):
     """A SKU, or any other name of a stream."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self.validators.append(
-            RegexValidator(
-                rf"^{KEY}\Z", f"At most {KEY_LENGTH} of letters, digits, '.', '_' and '-', not beginning with a sign."
-            )
+        known = RegexValidator(
+            rf"^{KEY}\Z", f"At most {KEY_LENGTH} of letters, digits, '.', '_' and '-', not beginning with a sign."
         )
+        super().__init__(validators=[known], **options)
 
 
 class Whole(serializers.IntegerField):
     """A whole number, said as one: not true, not 1e2, not "12"."""
+
+    default_error_messages = {"not_whole": "Say a whole number as one: not true, not 1.0, not text."}
 
     def __init__(self, *, min_value: int, max_value: int = LARGEST_NUMBER, **options: Any) -> None:
         super().__init__(min_value=min_value, max_value=max_value, **options)
 
     def to_internal_value(self, data: Any) -> int:
         if type(data) is not int:
-            self.fail("invalid")
+            self.fail("not_whole")
         return data
 
 
@@ -83,7 +90,7 @@ class MoneyShape(Shape):
 
     makes = Money
     amount = Whole(min_value=0, max_value=LARGEST_AMOUNT)
-    currency = Text(max_length=3)
+    currency = Text(max_length=3, validators=[RegexValidator(r"^[A-Z]{3}\Z", "Three capital letters (ISO 4217).")])
     exponent = Whole(min_value=0, max_value=6, default=2)
 
 

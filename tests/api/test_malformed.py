@@ -87,7 +87,7 @@ WRONG = {
     "a price seen as null": (items(seen=None), ["#/items/0/seen"]),
     "a price seen as a float": (items(seen={"amount": 19.99, "currency": "EUR"}), ["#/items/0/seen/amount"]),
     "a price seen without currency": (items(seen={"amount": 1999}), ["#/items/0/seen/currency"]),
-    "a currency that is none": (items(seen=PRICE | {"currency": "eur"}), ["#/items/0/seen"]),
+    "a currency that is none": (items(seen=PRICE | {"currency": "eur"}), ["#/items/0/seen/currency"]),
     "an exponent of 7": (items(seen=PRICE | {"exponent": 7}), ["#/items/0/seen/exponent"]),
     "a negative price": (items(seen=PRICE | {"amount": -1}), ["#/items/0/seen/amount"]),
 }
