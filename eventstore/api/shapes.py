@@ -1,7 +1,8 @@
 """What bodies and answers are made of. A number is a number, a text a text, and what is not known is refused."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any, ClassVar
 
 from django.core.validators import RegexValidator
@@ -14,6 +15,8 @@ from eventstore.money import Money
 
 LARGEST_NUMBER = 2**31 - 1
 LARGEST_AMOUNT = 10**12
+# That are told of; an error takes a hundred times the bytes of the name that it is about.
+MOST_UNKNOWN = 100
 
 # What names a stream: short enough for an index, and safe in an address.
 KEY_LENGTH = 64
@@ -26,13 +29,16 @@ class Shape(serializers.Serializer):
     makes: ClassVar[type] = dict
 
     def to_internal_value(self, data: Any) -> Any:
-        if isinstance(data, Mapping) and (unknown := [name for name in data if name not in self.fields]):
+        if isinstance(data, Mapping) and (unknown := list(islice(self._unknown(data), MOST_UNKNOWN))):
             raise serializers.ValidationError({name: ["This is not known here."] for name in unknown}, "unknown")
         values = super().to_internal_value(data)
         try:
             return self.makes(**values)
         except InvalidMessage as error:
             raise serializers.ValidationError({"non_field_errors": [str(error)]}, "invalid") from None
+
+    def _unknown(self, data: Mapping[str, Any]) -> Iterator[str]:
+        return (name for name in data if name not in self.fields)
 
 
 # Refused already where blanks are trimmed; a validator makes it a part of the API's description. Python takes some

@@ -1,7 +1,11 @@
 """Lists: page after page, each behind the last key of the one before."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlencode
+
 import pytest
-from django.db import connection
+from django.db import connection, connections
 from django.test.utils import CaptureQueriesContext
 from django.urls import get_resolver
 
@@ -44,6 +48,42 @@ def test_an_order_placed_meanwhile_moves_nothing(ada):
     ada.placed()
     drain()
     assert [first, *pages] == [placed[:0:-1], placed[:1]]
+
+
+def test_while_others_write_no_order_is_left_out_or_told_twice(ada, grace, support):
+    there = [ada.placed() for _ in range(12)]
+    drain()
+    over = threading.Event()
+
+    def write():
+        try:
+            while not over.is_set():
+                grace.placed({"sku": "POT", "quantity": 1}, payment_method="tok_declined")
+                drain()
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(write)
+        try:
+            walks = [[order for page in walk(support, f"{ORDERS}?limit=2") for order in page] for _ in range(3)]
+        finally:
+            over.set()
+        writing.result(60)
+    for found in walks:
+        assert [order for order in found if order in there] == there[::-1]
+        assert len(set(found)) == len(found)
+
+
+@pytest.mark.parametrize(
+    "odd", ["'", '"', "' OR 1=1--", "%27;DROP TABLE orders_order_details", "{}", "$1", "%(x)s", "\\"]
+)
+def test_what_is_asked_for_is_compared_and_never_run(ada, support, odd):
+    ada.placed()
+    drain()
+    query = urlencode({"customer": odd})
+    assert support.get(f"{ORDERS}?{query}").json()["data"] == []
+    assert support.get(f"/api/queries/returns/?{urlencode({'order': odd})}").json()["data"] == []
 
 
 def test_customers_list_their_own_and_staff_anybodys(ada, grace, support):
