@@ -71,6 +71,8 @@ ROOT_URLCONF = "config.urls"
 # Each side of the API can be deployed alone.
 API_SIDES = env.list("API_SIDES", default=["commands", "queries"])
 WSGI_APPLICATION = "config.wsgi.application"
+# Seconds that a client may keep a thread waiting for the next bytes of a request, or of an answer to be taken.
+WEB_SILENT_SECONDS = env.int("WEB_SILENT_SECONDS", default=10)
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",

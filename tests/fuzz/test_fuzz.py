@@ -44,32 +44,32 @@ ORDER = {"items": [{"sku": "TEA-EARL-GREY", "quantity": 2}], "address": ADDRESS,
 BACK = {"lines": [{"number": 1, "quantity": 1}], "reason": "too small"}
 
 
-@pytest.fixture(scope="module")
-def url(django_db_setup, django_db_blocker):
-    with django_db_blocker.unblock():
-        database, _, _ = os.environ["DATABASE_URL"].partition("?")
-        settings = {
-            "DATABASE_URL": f"{database.rsplit('/', 1)[0]}/{connection.settings_dict['NAME']}",
-            "EVENTSTORE_NUDGE": "0",
-            "LOG_LEVEL": "ERROR",
-            "THROTTLE_LOGIN": "",
-            # So that these headers are told, and nobody is ever refused.
-            "THROTTLE_USER": "1000000/min",
-            "QUERY_LONGEST_WAIT": "0.1",
-            # So that signatures are looked at; nobody here knows how to make one.
-            "STRIPE_WEBHOOK_SECRETS": "whsec_of_nobody",
-            "CARRIER_WEBHOOK_SECRETS": "whsec_b2Ygbm9ib2R5LCBhbmQgb2Ygbm9ib2R5IGVsc2U=",
-        }
-        port = ports.free()
-        worker = (sys.executable, "manage.py", "work")
-        with running(*programs.web(port, {}).command, **settings), running(*worker, **settings):
-            _wait_for(port)
-            yield f"http://{ports.HOST}:{port}"
+@pytest.fixture
+def url(transactional_db):
+    """Processes that have seen no other test: they remember the states of streams, which never begin anew in life."""
+    database, _, _ = os.environ["DATABASE_URL"].partition("?")
+    settings = {
+        "DATABASE_URL": f"{database.rsplit('/', 1)[0]}/{connection.settings_dict['NAME']}",
+        "EVENTSTORE_NUDGE": "0",
+        "LOG_LEVEL": "ERROR",
+        "THROTTLE_LOGIN": "",
+        # So that these headers are told, and nobody is ever refused.
+        "THROTTLE_USER": "1000000/min",
+        "QUERY_LONGEST_WAIT": "0.1",
+        # So that signatures are looked at; nobody here knows how to make one.
+        "STRIPE_WEBHOOK_SECRETS": "whsec_of_nobody",
+        "CARRIER_WEBHOOK_SECRETS": "whsec_b2Ygbm9ib2R5LCBhbmQgb2Ygbm9ib2R5IGVsc2U=",
+    }
+    port = ports.free()
+    worker = (sys.executable, "manage.py", "work")
+    with running(*programs.web(port, {}).command, **settings), running(*worker, **settings):
+        _wait_for(port)
+        yield f"http://{ports.HOST}:{port}"
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "phases"), (LONG if SECONDS else SHORT).items())
-def test_whoever_asks_whatever_gets_an_answer_as_described(transactional_db, url, name, phases, tmp_path):
+def test_whoever_asks_whatever_gets_an_answer_as_described(url, name, phases, tmp_path):
     tokens = {each: _token(each) for each in PEOPLE}
     _fill(url, tokens, tmp_path)
     run = subprocess.run(
