@@ -216,7 +216,7 @@ def test_a_page_is_read_from_an_index_and_nothing_is_sorted(person, address):
     ],
 )
 def test_what_cannot_be_asked_is_named(support, query, pointer):
-    assert pointers(support.get(f"{ORDERS}?{query}")) == [pointer]
+    assert set(pointers(support.get(f"{ORDERS}?{query}"))) == {pointer}
 
 
 def test_a_cursor_of_another_list_is_forged(ada):

@@ -28,13 +28,9 @@ def port():
     server = subprocess.Popen(programs.web(number, {}).command, env=os.environ | settings, stderr=subprocess.DEVNULL)
     try:
         until = time.monotonic() + 60
-        while True:
-            try:
-                HTTPConnection(ports.HOST, number).connect()
-                break
-            except OSError:
-                assert time.monotonic() < until, "the server does not answer"
-                time.sleep(0.05)
+        while not is_live(number):
+            assert time.monotonic() < until, "the server does not answer"
+            time.sleep(0.05)
         yield number
     finally:
         server.terminate()
@@ -55,7 +51,15 @@ def silent(port, begun):
 def test_everybody_else_is_served_while_they_are_still_there(port, begun):
     with silent(port, begun):
         for _ in range(4):
-            asked = HTTPConnection(ports.HOST, port, timeout=60)
-            asked.request("GET", "/health/live")
-            assert asked.getresponse().status == 200
-            asked.close()
+            assert is_live(port)
+
+
+def is_live(port):
+    asked = HTTPConnection(ports.HOST, port, timeout=60)
+    try:
+        asked.request("GET", "/health/live")
+        return asked.getresponse().status == 200
+    except OSError:
+        return False
+    finally:
+        asked.close()
