@@ -26,7 +26,9 @@ def main(seconds: int, sockets: int) -> None:
     token = _token()
     bearer = {"Authorization": f"Bearer {token}"}
     port, live = ports.free(), ports.free()
-    with children.member(*programs.web(port, {}).command), children.member(*programs.live(live, {}).command):
+    # All of them are one user's.
+    many = ("env", f"LIVE_SOCKETS={sockets + 1}", f"LIVE_SOCKETS_PER_USER={sockets}")
+    with children.member(*programs.web(port, {}).command), children.member(*many, *programs.live(live, {}).command):
         wait_for(port)
         wait_for(live)
         for number in range(basket.WARM_UP):
