@@ -21,6 +21,7 @@ class OperatorActionAdmin(PageAdmin):
     search_fields = ("subject",)
     search_help_text = "The whole name of what it was done to: a subscription, or a saga, a blank and its key."
     nothing = "Nobody has had to do anything by hand."
+    hides = False
     page_template = "admin/eventstore/operator_action.html"
 
     def get_search_results(

@@ -12,7 +12,7 @@ from django.utils.safestring import SafeString
 from eventstore import codec, registry
 from eventstore.models import Event
 
-from . import causation, links, shown
+from . import causation, links, shown, veil
 from .pages import PageAdmin
 from .read_only import one_of
 
@@ -46,6 +46,12 @@ class EventAdmin(PageAdmin):
         by_id = _uuid(key)
         return Event.objects.filter(id=by_id).first() if by_id else super().find(request, key)
 
+    def subject_of(self, row: Event) -> str:
+        return f"event {row.position}"
+
+    def address_of(self, row: Event) -> str:
+        return links.page("event", row.position)
+
     def page(self, request: HttpRequest, found: Event) -> dict[str, Any]:
         effects = Event.objects.filter(correlation_id=found.correlation_id, causation_id=found.id)
         return {
@@ -54,7 +60,7 @@ class EventAdmin(PageAdmin):
             "correlation": causation.correlation(found.correlation_id),
             "data": shown.pretty(found.data),
             "metadata": shown.pretty(found.metadata),
-            "today": _as_read_today(found),
+            "today": _as_read_today(request, found.position),
         }
 
     @admin.display(description="position")
@@ -88,9 +94,11 @@ def _uuid(term: str) -> UUID | None:
         return None
 
 
-def _as_read_today(event: Event) -> dict[str, str]:
+def _as_read_today(request: HttpRequest, position: int) -> dict[str, str]:
+    """From what is really stored, whatever is shown of it."""
+    event = Event.objects.get(position=position)
     try:
         message = registry.decode(event.type, event.schema_version, codec.encode_json(event.data).decode())
     except (registry.UnknownType, codec.Undecodable) as error:
-        return {"error": str(error)}
-    return {"by": type(message).__name__, "message": shown.pretty(message)}
+        return {"error": veil.trouble(request, error)}
+    return {"by": type(message).__name__, "message": shown.pretty(veil.struct(request, message))}

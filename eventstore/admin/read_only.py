@@ -15,6 +15,8 @@ from django.views.decorators.http import require_safe
 
 from eventstore.postgres import rows
 
+from . import veil
+
 # As far as anybody turns pages; who looks for something older searches or filters.
 LONGEST_LIST = 5_000
 
@@ -55,6 +57,7 @@ class BoundedChangeList(ChangeList):
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
         self.result_list: list[Any] = list(self.result_list)
+        veil.rows(request, self.result_list)
         self.model_admin.adorn(self.result_list)
 
     def url_for_result(self, result: Model) -> str:

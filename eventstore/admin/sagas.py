@@ -56,7 +56,7 @@ class SagaAdmin(ActingAdmin):
         if found is None:
             raise Http404
         return Choice(
-            subject=f"{found.saga} {found.key}",
+            subject=self.subject_of(found),
             # Its last step: on what it has moved to since, a person would decide anew.
             things=[(found.pk, found.position, found.status)] if word in _allowed(found) else [],
             shown=[f"{found.saga} {found.key}, now {found.status}"],
@@ -81,6 +81,9 @@ class SagaAdmin(ActingAdmin):
             "buttons": self.hands(request, found),
             "steps": _steps(found),
         }
+
+    def subject_of(self, row: SagaState) -> str:
+        return f"{row.saga} {row.key}"
 
     def hands(self, request: HttpRequest, found: SagaState) -> list[Button]:
         """What its present step allows."""

@@ -4,18 +4,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
-import msgspec
 from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
-from eventstore import codec, registry, snapshots, store, timetravel
-from eventstore.aggregate import Folded
+from eventstore import registry
 from eventstore.models import Category, Event, Stream
 from eventstore.postgres import rows
 
-from . import links, shown
+from . import folded, links, shown, veil
 from .pages import PageAdmin
 from .read_only import one_of
 
@@ -30,8 +28,6 @@ LAST = """
 
 # Events of a stream on one page of its timeline.
 STRETCH = 100
-# Up to here it is worth reading every event to tell which of them set each field.
-TOLD_APART = 1000
 
 
 def _categories() -> Iterable[str]:
@@ -77,10 +73,13 @@ class StreamAdmin(PageAdmin):
     def find(self, request: HttpRequest, key: str) -> Stream | None:
         return Stream.objects.filter(stream=key, version=1).first()
 
+    def subject_of(self, row: Stream) -> str:
+        return row.stream
+
     def page(self, request: HttpRequest, found: Stream) -> dict[str, Any]:
         ((_, last, changed),) = rows(LAST, [[found.stream]])
         version = _asked_version(request, last)
-        timeline = _timeline(found.stream, version)
+        timeline = _timeline(request, found.stream, version)
         return {
             "title": "Stream",
             "category": _category_of(found.stream),
@@ -89,9 +88,9 @@ class StreamAdmin(PageAdmin):
             "changed": changed,
             "version": version,
             "versions": _versions(version, last),
-            "state": _state(found.stream, version),
+            "state": folded.state(request, found.stream, version),
             "since": _asked_since(request, version),
-            "changes": _changes(found.stream, _asked_since(request, version), version),
+            "changes": folded.changes(request, found.stream, _asked_since(request, version), version),
             "timeline": timeline,
             "earlier": timeline[0].event.version - 1 if timeline else 0,
             "later": timeline[-1].event.version + 1 if timeline and timeline[-1].event.version < last else 0,
@@ -115,29 +114,6 @@ class StreamAdmin(PageAdmin):
     @admin.display(description="last event")
     def changed(self, stream: Any) -> SafeString:
         return shown.time(stream.last_recorded_at)
-
-
-class Field(NamedTuple):
-    """One field of a state. set_by: version and type of the event that gave it its value, where that was looked up."""
-
-    name: str
-    value: str
-    set_by: tuple[int, str] | None = None
-
-
-class Changed(NamedTuple):
-    """A field that differs between two versions."""
-
-    name: str
-    before: str
-    after: str
-
-
-class State(NamedTuple):
-    """trouble: why there is no state to show."""
-
-    fields: Sequence[Field] = ()
-    trouble: str = ""
 
 
 class Moment(NamedTuple):
@@ -171,57 +147,17 @@ def _asked_since(request: HttpRequest, version: int) -> int:
     return min(int(asked), version) if asked.isascii() and asked.isdigit() and len(asked) < 10 else max(0, version - 1)
 
 
-def _changes(stream: str, since: int, version: int) -> Sequence[Changed]:
-    """None to tell where today's code cannot read the stream; the state says so already."""
-    try:
-        before, after = _shown(_folded(stream, since)), _shown(_folded(stream, version))
-    except (registry.UnknownType, codec.Undecodable, KeyError):
-        return ()
-    return [Changed(name, before[name], value) for name, value in after.items() if before[name] != value]
-
-
 def _versions(version: int, last: int) -> Sequence[int]:
     """The first, the last, and those around this one; all of them when they are few."""
     near = range(max(1, version - 7), min(last, version + 7) + 1)
     return sorted({1, *near, last}) if last > 30 else range(1, last + 1)
 
 
-def _state(stream: str, version: int) -> State:
-    try:
-        return State(_fields(stream, version))
-    except (registry.UnknownType, codec.Undecodable) as error:
-        return State(trouble=f"Today's code cannot read all of its events. {error}")
-    except KeyError as error:
-        return State(trouble=f"No aggregate of today folds this stream: {error} is in none of their tables.")
-
-
-def _fields(stream: str, version: int) -> list[Field]:
-    if version > TOLD_APART:
-        return [Field(name, value) for name, value in _shown(_folded(stream, version)).items()]
-    moment = timetravel.moment(stream, version=version)
-    by: Mapping[str, tuple[int, str]] = {name: (each.version, each.type) for name, each in moment.set_by.items()}
-    return [Field(name, value, by.get(name)) for name, value in _shown(moment.state).items()]
-
-
-def _folded(stream: str, version: int) -> Any:
-    aggregate = registry.aggregate_of(stream)
-    start = snapshots.load([stream]).get(stream)
-    if start is None or start.version > version:
-        start = Folded(0, aggregate.initial)
-    later = store.read_stream(stream, from_version=start.version + 1, to_version=version)
-    return aggregate.fold((message.body for message in later), start.state)
-
-
-def _shown(state: Any) -> dict[str, str]:
-    return {name: shown.pretty(value) for name, value in msgspec.to_builtins(state).items()}
-
-
-def _timeline(stream: str, version: int) -> list[Moment]:
+def _timeline(request: HttpRequest, stream: str, version: int) -> list[Moment]:
     """The stretch of the stream that the version lies in."""
     begin = (version - 1) // STRETCH * STRETCH + 1
-    events = list(
-        Event.objects.filter(stream=stream, version__gte=begin, version__lt=begin + STRETCH).order_by("version")
-    )
+    stretch = Event.objects.filter(stream=stream, version__gte=begin, version__lt=begin + STRETCH)
+    events = veil.rows(request, list(stretch.order_by("version")))
     causes = _causes(each.causation_id for each in events)
     return [
         Moment(each, shown.summary(each.data), shown.pretty(each.data), causes.get(each.causation_id))

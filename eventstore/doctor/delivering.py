@@ -5,7 +5,7 @@ from typing import Any
 
 from django.conf import settings
 
-from .. import heartbeats, lag, outbox, rebuilding, registry, watching
+from .. import heartbeats, lag, outbox, personal, rebuilding, registry, watching
 from .. import settings as ours
 from ..postgres import rows
 from .findings import CRITICAL, WARNING, Finding, Limits
@@ -132,11 +132,12 @@ def paused_lanes(limits: Limits) -> Iterator[Finding]:
 def parked(limits: Limits) -> Iterator[Finding]:
     for name, count, dead, first, error, overdue, late in rows(PARKED, [limits.lease]):
         if dead:
+            (trouble,) = personal.of_troubles([personal.Trouble(first, error)])
             yield Finding(
                 "dead-letters",
                 WARNING,
                 f"{name} has given up {dead} messages.",
-                f"position {first}: {error}",
+                f"position {first}: {trouble.error}",
                 "They, and what must stay in order behind them, wait for a person.",
                 f"manage.py dead_letters show {name} {first}; then retry or discard it",
             )

@@ -58,7 +58,7 @@ class OrderDetailsAdmin(ActingAdmin, ReadModelAdmin):
         if found is None:
             raise Http404
         return Choice(
-            subject=f"order {found.order_id}",
+            subject=self.subject_of(found),
             things=[(found.order_id, found.status)] if found.status == "PLACED" else [],
             shown=[f"order {found.order_id} of {found.customer_id}, {read_models.money(found.total, found)}"],
             perform=lambda who, reason: _cancelled(found.order_id, who, reason),
@@ -78,6 +78,9 @@ class OrderDetailsAdmin(ActingAdmin, ReadModelAdmin):
             "dossier": dossier.about(request, found.order_id),
             "buttons": self.buttons(request, ("cancel",), id=found.order_id) if found.status == "PLACED" else [],
         }
+
+    def subject_of(self, row: OrderDetails) -> str:
+        return f"order {row.order_id}"
 
     def page_of(self, order_id: str) -> str:
         return links.of(OrderDetails, order_id)
