@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec import inspect
 
-from . import registry
+from . import operating, registry
 from .messages import Metadata
 from .postgres import rows
 from .subscriptions import Saga
@@ -56,6 +56,11 @@ def without(message: Any) -> Any:
 def hide(value: Any) -> Any:
     """Nothing is left to tell, but whether there was anything."""
     return HIDDEN if value not in (None, "", [], {}, ()) else value
+
+
+def reveal(who: str, subject: str, *, reason: str, details: Mapping[str, Any]) -> None:
+    """Write down who is about to see it, and why. Raises operating.ReasonMissing."""
+    operating.note(who, "reveal", subject, reason=operating.demand(reason), details=details)
 
 
 class Trouble(NamedTuple):

@@ -8,12 +8,12 @@ from uuid import UUID
 from django.contrib import admin
 from django.http import HttpRequest
 
-from eventstore import codec, registry, states
+from eventstore import codec, finding, registry, states
 from eventstore.models import Event, Parked, SagaState
 from eventstore.postgres import rows
 from eventstore.subscriptions import Commands, Saga
 
-from . import links, shown, veil
+from . import shown, veil
 from .acting import Button
 
 LONGEST = 500
@@ -80,7 +80,7 @@ class Dossier(NamedTuple):
 
 def about(request: HttpRequest, identity: str) -> Dossier:
     """A number of queries that does not grow with it."""
-    names = links.streams_named(identity)
+    names = finding.streams_named(identity)
     events = veil.rows(request, list(Event.objects.filter(stream__in=names).order_by("position")[: LONGEST + 1]))
     return Dossier(
         timeline=[Moment(each, shown.summary(each.data), shown.pretty(each.data)) for each in events[:LONGEST]],

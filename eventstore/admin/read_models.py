@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from eventstore import registry
+from eventstore import finding, registry
 from eventstore.models import SagaState, Stream
 from eventstore.money import Money
 from eventstore.subscriptions import Saga
@@ -62,7 +62,7 @@ class ReadModelAdmin(RevealingAdmin):
 
 
 def _streams(row: Model) -> QuerySet[Stream]:
-    names = links.streams_named(str(row.pk))
+    names = finding.streams_named(str(row.pk))
     return Stream.objects.filter(stream__in=names, version=1).order_by("position").defer("data", "metadata")
 
 

@@ -10,7 +10,7 @@ from django.urls import URLPattern, path
 from django.utils.decorators import method_decorator
 from django.views.decorators.http import require_http_methods
 
-from eventstore import operating
+from eventstore import operating, personal
 
 from . import links, veil
 from .read_only import ReadOnlyAdmin
@@ -86,9 +86,8 @@ class RevealingAdmin(ReadOnlyAdmin):
 
 def record(request: HttpRequest, subject: str) -> None:
     """Before anything is seen. Raises operating.ReasonMissing."""
-    reason = operating.demand(request.POST.get("reason", "").replace("\x00", ""))
-    page = {"page": request.get_full_path()}
-    operating.note(request.user.get_username(), "reveal", subject, reason=reason, details=page)
+    reason = request.POST.get("reason", "").replace("\x00", "")
+    personal.reveal(request.user.get_username(), subject, reason=reason, details={"page": request.get_full_path()})
     veil.lift(request)
 
 

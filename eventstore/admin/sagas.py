@@ -9,7 +9,7 @@ from django.http import Http404, HttpRequest
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
-from eventstore import codec, operating, registry, sagas
+from eventstore import codec, finding, operating, registry, sagas
 from eventstore.models import SagaState, Stream
 from eventstore.postgres import rows
 from eventstore.subscriptions import Saga
@@ -71,7 +71,7 @@ class SagaAdmin(ActingAdmin):
         return (queryset.filter(saga__in=_sagas(), key=term) if term else queryset), False
 
     def page(self, request: HttpRequest, found: SagaState) -> dict[str, Any]:
-        streams = Stream.objects.filter(version=1, stream__in=links.streams_named(found.key))
+        streams = Stream.objects.filter(version=1, stream__in=finding.streams_named(found.key))
         return {
             "title": "Saga",
             "age": self.age(found),

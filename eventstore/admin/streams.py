@@ -4,16 +4,24 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
+import msgspec
 from django.contrib import admin
+from django.contrib.admin.utils import quote, unquote
+from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.urls import URLPattern, path, reverse
+from django.utils.decorators import method_decorator
 from django.utils.safestring import SafeString
+from django.views.decorators.http import require_http_methods, require_safe
 
-from eventstore import registry
+from eventstore import codec, exporting, finding, registry
 from eventstore.models import Category, Event, Stream
 from eventstore.postgres import rows
 
-from . import folded, links, shown, veil
+from . import exports, folded, links, shown, veil
+from .acting import Button
+from .exports import Export
 from .pages import PageAdmin
 from .read_only import one_of
 
@@ -25,6 +33,9 @@ LAST = """
         WHERE stream = listed.name ORDER BY version DESC LIMIT 1
     ) AS last
 """
+
+# What keeps today's code from making anything of a stream.
+UNREADABLE = (registry.UnknownType, codec.Undecodable, exporting.NotExportable, msgspec.ValidationError)
 
 # Events of a stream on one page of its timeline.
 STRETCH = 100
@@ -84,6 +95,7 @@ class StreamAdmin(PageAdmin):
             "title": "Stream",
             "category": _category_of(found.stream),
             "last": last,
+            "buttons": [Button("Export as a test's fixture", _fixture_of(found.stream, version))],
             "begun": found.recorded_at,
             "changed": changed,
             "version": version,
@@ -95,6 +107,49 @@ class StreamAdmin(PageAdmin):
             "earlier": timeline[0].event.version - 1 if timeline else 0,
             "later": timeline[-1].event.version + 1 if timeline and timeline[-1].event.version < last else 0,
         }
+
+    def get_urls(self) -> list[URLPattern]:
+        guarded = self.admin_site.admin_view
+        return [
+            path("<path:object_id>/fixture/", guarded(self.fixture_view), name="eventstore_stream_fixture"),
+            path("<path:object_id>/fixture/given.py", guarded(self.given_view), name="eventstore_stream_given"),
+            *super().get_urls(),
+        ]
+
+    @method_decorator(require_safe)
+    def fixture_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        context, export, version = self._fixture(request, object_id)
+        try:
+            preview = exporting.fixture(export.subject, version, revealed=False)
+        except UNREADABLE as error:
+            return exports.page(request, context, export._replace(trouble=veil.trouble(request, error)))
+        return exports.page(request, context, export._replace(preview=preview))
+
+    @method_decorator(require_http_methods(["GET", "HEAD", "POST"]))
+    def given_view(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
+        context, export, version = self._fixture(request, object_id)
+        return exports.file(
+            request, context, export, lambda revealed: _given(request, export.subject, version, revealed)
+        )
+
+    def _fixture(self, request: HttpRequest, object_id: str) -> tuple[dict[str, Any], Export, int]:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        stream = unquote(object_id)
+        found = None if "\x00" in stream else self.find(request, stream)
+        if found is None:
+            raise Http404
+        ((_, last, _),) = rows(LAST, [[stream]])
+        version = _asked_version(request, last)
+        address = reverse("admin:eventstore_stream_given", args=[quote(stream)])
+        export = Export(
+            title="Export as a test's fixture",
+            subject=stream,
+            what=[("Stream", stream), ("Up to version", version), ("Fixture", exporting.name(stream))],
+            address=links.with_query(address, {"version": version}),
+            back=links.page("stream", stream, version=version),
+        )
+        return self.admin_site.each_context(request) | {"opts": self.opts}, export, version
 
     @admin.display(description="stream")
     def name(self, stream: Stream) -> SafeString:
@@ -125,11 +180,24 @@ class Moment(NamedTuple):
     cause: Event | None
 
 
+def _given(request: HttpRequest, stream: str, version: int, revealed: bool) -> HttpResponse:
+    try:
+        source = exporting.fixture(stream, version, revealed=revealed)
+    except UNREADABLE as error:
+        return HttpResponse(veil.trouble(request, error), status=409, content_type="text/plain")
+    headers = {"Content-Disposition": f'attachment; filename="{exporting.name(stream)}.py"'}
+    return HttpResponse(source, content_type="text/x-python; charset=utf-8", headers=headers)
+
+
 def _named(term: str) -> Q:
     """A whole id stands for the streams of every category about it; anything else is the beginning of a name."""
     if any(category.startswith(term.partition("-")[0]) for category in registry.aggregates()):
         return Q(stream__startswith=term)
-    return Q(stream__in=links.streams_named(term))
+    return Q(stream__in=finding.streams_named(term))
+
+
+def _fixture_of(stream: str, version: int) -> str:
+    return links.with_query(reverse("admin:eventstore_stream_fixture", args=[quote(stream)]), {"version": version})
 
 
 def _category_of(stream: str) -> str:

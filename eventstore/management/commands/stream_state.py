@@ -1,14 +1,10 @@
 """manage.py stream_state STREAM: an aggregate as it is, or as it was at a version or a time."""
 
-import argparse
-from datetime import datetime
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.utils import timezone
-from django.utils.dateparse import parse_datetime
 
-from eventstore import codec, registry, store, timetravel
+from eventstore import codec, finding, registry, store, timetravel
 
 
 class Command(BaseCommand):
@@ -17,7 +13,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("stream", help="for example order-0198…")
         parser.add_argument("--version", dest="at_version", type=int, default=store.LAST_VERSION)
-        parser.add_argument("--at", type=_time, help="as it was recorded then, for example 2026-11-24T08:00:00Z")
+        parser.add_argument("--at", type=finding.time, help="as it was recorded then, for example 2026-11-24T08:00:00Z")
         parser.add_argument("--json", action="store_true")
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
@@ -34,17 +30,6 @@ class Command(BaseCommand):
         except timetravel.NoSuchStream as error:
             raise CommandError(str(error)) from error
         self.stdout.write(_as_json(moment) if options["json"] else _as_text(moment))
-
-
-def _time(text: str) -> datetime:
-    """Without a zone it is meant in the project's."""
-    try:
-        parsed = parse_datetime(text)
-    except ValueError:
-        parsed = None
-    if parsed is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no time like 2026-11-24T08:00:00Z")
-    return parsed if timezone.is_aware(parsed) else timezone.make_aware(parsed)
 
 
 def _as_json(moment: timetravel.Moment) -> str:
