@@ -3,22 +3,19 @@
 from typing import Any
 
 from django.contrib import admin
-from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
-from eventstore import bus, context, operating
+from eventstore import operating
 from eventstore.admin import dossier, links, read_models, shown
 from eventstore.admin.acting import Act, ActingAdmin, Choice
 from eventstore.admin.read_models import ReadModelAdmin
 from eventstore.aggregate import Refusal
 from eventstore.api.roles import may_act_for
-from eventstore.messages import replace
 from eventstore.store import WrongExpectedVersion
-from orders import queries
-from orders.commands import CancelOrder
+from orders import queries, support
 from orders.models import OrderDetails
 
 from .lines import priced
@@ -97,7 +94,5 @@ def _stock(order: OrderDetails) -> SafeString:
 
 
 def _cancelled(order_id: str, who: str, reason: str) -> str:
-    with transaction.atomic():
-        operating.note(who, "cancel", f"order {order_id}", reason=reason)
-        bus.dispatch(CancelOrder(order_id, reason), metadata=replace(context.current(), actor=who))
+    support.cancel(order_id, who=who, reason=reason)
     return "The order is cancelled; what was done of it is being undone."

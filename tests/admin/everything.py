@@ -7,13 +7,13 @@ OURS = ("eventstore", "orders", "payments", "inventory", "shipping")
 
 
 def lists():
-    return [_address(model, "changelist") for model in _models()]
+    return [_address(model, "changelist") for model in models()]
 
 
 def pages():
     """One for each model that has a row."""
     found = []
-    for model in _models():
+    for model in models():
         registered = admin.site.get_model_admin(model)
         row = registered.get_queryset(None).order_by("pk").last()
         if row is not None:
@@ -24,13 +24,13 @@ def pages():
 def everything_there_is():
     """The page of every row of every model."""
     found = []
-    for model in _models():
+    for model in models():
         registered = admin.site.get_model_admin(model)
         found += [registered.url_of(row) or _address(model, "change", row.pk) for row in registered.get_queryset(None)]
     return found
 
 
-def _models():
+def models():
     return [model for model in admin.site._registry if model._meta.app_label in OURS]
 
 
