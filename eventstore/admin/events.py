@@ -2,18 +2,28 @@
 
 from collections.abc import Iterable
 from typing import Any
+from uuid import UUID
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest, HttpResponseBase, StreamingHttpResponse
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBadRequest,
+    HttpResponseBase,
+    StreamingHttpResponse,
+)
+from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.decorators import method_decorator
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_http_methods, require_safe
 
 from eventstore import codec, exporting, finding, registry
-from eventstore.models import Event
+from eventstore.models import Event, SagaState
+from eventstore.subscriptions import Saga
 
 from . import causation, exports, links, shown, veil
 from .acting import Button
@@ -76,12 +86,28 @@ class EventAdmin(PageAdmin):
         return [
             path("export/", guarded(self.export_view), name="eventstore_event_export"),
             path("export/events.ndjson", guarded(self.ndjson_view), name="eventstore_event_ndjson"),
+            path(
+                "correlation/<uuid:correlation_id>/",
+                guarded(self.correlation_view),
+                name="eventstore_event_correlation",
+            ),
             *super().get_urls(),
         ]
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         export = Button("Export", links.with_query(reverse("admin:eventstore_event_export"), _filters(request)))
         return super().changelist_view(request, {"buttons": [export]} | (extra_context or {}))
+
+    @method_decorator(require_safe)
+    def correlation_view(self, request: HttpRequest, correlation_id: UUID) -> HttpResponse:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        found = causation.correlation(correlation_id)
+        if not found.steps:
+            raise Http404
+        ours = {"title": "Business transaction", "subtitle": str(correlation_id), "opts": self.opts}
+        context = self.admin_site.each_context(request) | ours | _transaction(found)
+        return TemplateResponse(request, "admin/eventstore/transaction.html", context)
 
     @method_decorator(require_safe)
     def export_view(self, request: HttpRequest) -> HttpResponse:
@@ -128,6 +154,27 @@ class EventAdmin(PageAdmin):
     @admin.display(description="correlation")
     def business_transaction(self, event: Event) -> SafeString:
         return links.correlation(event.correlation_id, shown.short(event.correlation_id))
+
+
+def _transaction(found: causation.Correlation) -> dict[str, Any]:
+    events = [step.event for step in found.steps]
+    took = events[-1].recorded_at - events[0].recorded_at
+    return {
+        "correlation": found,
+        "lanes": [lane.name for lane in found.picture.lanes],
+        "begun": events[0].recorded_at,
+        "took": shown.age(max(0.0, took.total_seconds())),
+        "streams": list(dict.fromkeys(each.stream for each in events)),
+        "sagas": SagaState.objects.filter(saga__in=_sagas(), key__in=_identities(events)).order_by("saga", "key"),
+    }
+
+
+def _sagas() -> list[str]:
+    return [name for name, each in registry.subscriptions().items() if isinstance(each, Saga)]
+
+
+def _identities(events: Iterable[Event]) -> set[str]:
+    return {each.stream.partition("-")[2] for each in events}
 
 
 def _filters(request: HttpRequest) -> dict[str, str]:

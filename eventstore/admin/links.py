@@ -56,7 +56,8 @@ def saga(process: int, text: object) -> SafeString:
 
 
 def correlation(correlation_id: UUID, text: object = None) -> SafeString:
-    return link(listing("event", q=correlation_id), text or correlation_id)
+    """All of a business transaction on one page."""
+    return link(reverse("admin:eventstore_event_correlation", args=[correlation_id]), text or correlation_id)
 
 
 def known_stream(key: str) -> SafeString:

@@ -91,6 +91,7 @@ class StreamAdmin(PageAdmin):
         ((_, last, changed),) = rows(LAST, [[found.stream]])
         version = _asked_version(request, last)
         timeline = _timeline(request, found.stream, version)
+        newest_first = request.GET.get("order") == "newest"
         return {
             "title": "Stream",
             "category": _category_of(found.stream),
@@ -103,7 +104,8 @@ class StreamAdmin(PageAdmin):
             "state": folded.state(request, found.stream, version),
             "since": _asked_since(request, version),
             "changes": folded.changes(request, found.stream, _asked_since(request, version), version),
-            "timeline": timeline,
+            "timeline": timeline[::-1] if newest_first else timeline,
+            "newest_first": newest_first,
             "earlier": timeline[0].event.version - 1 if timeline else 0,
             "later": timeline[-1].event.version + 1 if timeline and timeline[-1].event.version < last else 0,
         }
@@ -172,11 +174,12 @@ class StreamAdmin(PageAdmin):
 
 
 class Moment(NamedTuple):
-    """An event on the timeline. cause: the one that led to it."""
+    """An event on the timeline. changed: fields of the state. cause: the event that led to it."""
 
     event: Event
     summary: str
     payload: str
+    changed: Sequence[str]
     cause: Event | None
 
 
@@ -227,8 +230,15 @@ def _timeline(request: HttpRequest, stream: str, version: int) -> list[Moment]:
     stretch = Event.objects.filter(stream=stream, version__gte=begin, version__lt=begin + STRETCH)
     events = veil.rows(request, list(stretch.order_by("version")))
     causes = _causes(each.causation_id for each in events)
+    changed = folded.changed_by(stream, begin, events[-1].version) if events else {}
     return [
-        Moment(each, shown.summary(each.data), shown.pretty(each.data), causes.get(each.causation_id))
+        Moment(
+            each,
+            shown.summary(each.data),
+            shown.pretty(each.data),
+            changed.get(each.version, ()),
+            causes.get(each.causation_id),
+        )
         for each in events
     ]
 

@@ -21,6 +21,17 @@ def es_time(at: datetime | None) -> SafeString:
     return shown.time(at)
 
 
+@register.filter
+def es_tree(json: str) -> SafeString:
+    return shown.tree(json)
+
+
+@register.simple_tag
+def copy_button(text: object, label: str) -> SafeString:
+    """There to be seen once a script can do what it says."""
+    return format_html('<button type="button" class="es-copy" data-copy="{}" hidden>{}</button>', text, label)
+
+
 @register.simple_tag
 def event_link(event: Event) -> SafeString:
     return links.event(event.position, _type(event))

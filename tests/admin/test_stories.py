@@ -193,7 +193,7 @@ def test_an_order_leads_to_its_streams_its_saga_and_its_correlation(staff, order
     placed = Event.objects.get(stream=f"order-{order}", version=1)
     assert f"/admin/eventstore/stream/payment-{order}/change/" in page
     assert f"/admin/eventstore/sagastate/{saga.pk}/change/" in page
-    assert f"/admin/eventstore/event/?q={placed.correlation_id}" in page
+    assert f"/admin/eventstore/event/correlation/{placed.correlation_id}/" in page
     assert "<td>CUP</td><td>A <b>cup</b></td><td>2</td><td>4.50 EUR</td><td>9.00 EUR</td>" in page
 
 
