@@ -29,7 +29,7 @@ class Export(NamedTuple):
 
 
 def page(request: HttpRequest, context: dict[str, Any], export: Export) -> HttpResponse:
-    ours = {"title": export.title, "subtitle": export.title, "export": export, "may_reveal": veil.may_lift(request)}
+    ours = {"title": export.title, "subtitle": export.subject, "export": export, "may_reveal": veil.may_lift(request)}
     return TemplateResponse(request, "admin/eventstore/export.html", context | ours)
 
 

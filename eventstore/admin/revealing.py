@@ -4,11 +4,11 @@ from typing import Any
 
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils.decorators import method_decorator
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_safe
 
 from eventstore import operating, personal
 
@@ -50,10 +50,9 @@ class RevealingAdmin(ReadOnlyAdmin):
     def reveal_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         if not self._may_reveal(request) or not self.has_view_permission(request):
             raise PermissionDenied
-        key = unquote(object_id)
-        found = None if "\x00" in key else self.find(request, key)
+        found = self._named(request, object_id)
         if found is None:
-            return self._get_obj_does_not_exist_redirect(request, self.opts, key)  # type: ignore[attr-defined,no-any-return]
+            raise Http404
         if request.method != "POST":
             return self._asked_why(request, found)
         try:
@@ -64,9 +63,23 @@ class RevealingAdmin(ReadOnlyAdmin):
         request.method = "GET"
         return self.changeform_view(request, object_id)
 
+    @method_decorator(require_safe)
+    def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
+        """Nothing is changed here, so Django's own would be empty for ever; what was done by hand is the history."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        found = self._named(request, object_id)
+        if found is None:
+            raise Http404
+        return HttpResponseRedirect(links.listing("operatoraction", q=self.subject_of(found)))
+
     def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> HttpResponse:
         """Of those that Django lays out itself."""
         return super().render_change_form(request, context | self.beside(request, context["original"]), *args, **kwargs)
+
+    def _named(self, request: HttpRequest, object_id: str) -> Any:
+        key = unquote(object_id)
+        return None if "\x00" in key else self.find(request, key)
 
     def _may_reveal(self, request: HttpRequest) -> bool:
         return self.hides and veil.may_lift(request)

@@ -1,10 +1,13 @@
 """What the console shows and does, from the command line; and nobody forgets to say how."""
 
 import json
+import re
+import shlex
 from io import StringIO
+from pathlib import Path
 
 import pytest
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError, call_command, get_commands, load_command_class
 
 from eventstore import delivery
 from eventstore.models import Event, OperatorAction, Parked, SagaState
@@ -12,7 +15,15 @@ from eventstore.personal import HIDDEN
 from eventstore.testing import drain
 
 from .conftest import place
-from .everything import lists, models
+from .everything import lists, models, routes
+
+GUIDE = Path(__file__).parents[2] / "docs" / "guide" / "console.md"
+
+# Django's own, which end in a refusal or elsewhere: nothing is added, changed or removed here, and so has no history.
+NOTHING_THERE = {f"APP/MODEL/{view}" for view in ("add/", "KEY/", "KEY/history/", "KEY/delete/")}
+
+# What they write is for machines whatever is asked for.
+WITHOUT_JSON = ("export_events", "export_fixture")
 
 
 def said(*words):
@@ -98,3 +109,30 @@ def test_an_open_order_is_cancelled_with_a_reason():
     assert [(each["action"], each["reason"]) for each in done] == [("cancel", "a bot")]
     with pytest.raises(CommandError, match="OrderNotOpen|OrderNotFound"):
         call_command("cancel_order", "nobody", "--reason", "x")
+
+
+def table():
+    """Addresses and the command beside them, of each row of the guide."""
+    rows = re.findall(r"^\| [^|]+ \| (`[^|]+`) \| `manage.py ([^|]+)` \|$", GUIDE.read_text(), re.MULTILINE)
+    return [(re.findall("`([^`]+)`", addresses), shlex.split(command)) for addresses, command in rows]
+
+
+def test_whatever_the_console_does_the_guide_names_a_command_for():
+    named = {address for addresses, _ in table() for address in addresses}
+    forgotten = routes() - named - NOTHING_THERE
+    assert not forgotten, f"docs/guide/console.md names no command for {sorted(forgotten)}: write one, and a row."
+    common = {
+        address.replace("APP/MODEL", f"{model._meta.app_label}/{model._meta.model_name}")
+        for address in routes()
+        for model in models()
+    }
+    gone = named - routes() - common
+    assert not gone, f"docs/guide/console.md names {sorted(gone)}, which the console has not."
+
+
+@pytest.mark.parametrize("words", [words for _, words in table()], ids=" ".join)
+def test_each_command_of_the_guide_takes_what_the_guide_says(words):
+    name, *arguments = words
+    command = load_command_class(get_commands()[name], name)
+    command.create_parser("manage.py", name).parse_args(arguments)
+    assert "--json" in arguments or name in WITHOUT_JSON

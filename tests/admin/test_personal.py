@@ -8,10 +8,12 @@ from django.contrib import admin
 from django.contrib.auth.models import Group, User
 from django.core.management import call_command
 from django.test import Client
+from msgspec import inspect
 
-from eventstore import delivery, personal
+from eventstore import delivery, personal, registry
 from eventstore.admin import links
 from eventstore.models import Event, OperatorAction, OutboxMessage, Parked, SagaState
+from eventstore.subscriptions import Projection, Saga
 from eventstore.testing import drain
 from orders.models import OrderDetails
 
@@ -168,3 +170,49 @@ def _member(name, group):
     client = Client()
     client.force_login(user)
     return client
+
+
+# What people call such fields; and those that are called so and are about goods.
+SOUNDS_PERSONAL = re.compile(
+    r"name|street|city|postcode|zip|country|mail|phone|address|method|card|iban|birth|recipient"
+)
+OF_GOODS = {
+    *((cls, "name") for cls in ("OrderLine", "Charge", "ProductListed", "ListProduct", "Product", "ProductView")),
+    *((cls, "address") for cls in ("PlaceOrder", "ImportOrder", "OrderPlaced", "CreateShipment", "ShipmentRequested")),
+    *((cls, "address") for cls in ("Fulfilment", "Shipping")),  # of a class that is declared itself
+}
+
+
+def test_no_field_that_sounds_personal_is_forgotten():
+    wiring = registry.wiring()
+    kept = [*registry.types().values(), *(each.initial.__class__ for each in wiring.AGGREGATES)]
+    fields = {}
+    for lane in [
+        *wiring.SUBSCRIPTIONS.values(),
+        *(lane for each in wiring.PROCESSES.values() for lane in each.values()),
+    ]:
+        if isinstance(lane, Saga):
+            kept += [type(lane.initial), *lane.contract.values()]
+        if isinstance(lane, Projection):
+            fields[lane.model] = [field.name for field in lane.model._meta.get_fields()]
+    for kind in inspect.multi_type_info(kept):
+        _gather(kind, fields)
+    forgotten = {
+        (cls.__name__, name)
+        for cls, names in fields.items()
+        for name in names
+        if SOUNDS_PERSONAL.search(name) and name not in registry.personal().get(cls, ())
+    }
+    assert forgotten - OF_GOODS == set(), "Name them in the context's personal.py, or here if they are about goods."
+    assert OF_GOODS - forgotten == set(), "These need no exception any more."
+
+
+def _gather(kind, fields):
+    """Field names of every class that one is made of."""
+    if isinstance(kind, inspect.StructType) and kind.cls not in fields:
+        fields[kind.cls] = [field.name for field in kind.fields]
+        for field in kind.fields:
+            _gather(field.type, fields)
+    for inner in (getattr(kind, "item_type", None), getattr(kind, "value_type", None), *getattr(kind, "types", ())):
+        if inner is not None:
+            _gather(inner, fields)
