@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from . import codec, finding, personal, store
+from . import codec, finding, personal, registry, store
 from .finding import Wanted
 from .messages import Event as Happened
 from .models import Event
@@ -66,7 +66,9 @@ def fixture(stream: str, version: int, *, revealed: bool) -> str:
     happened = [each.body for each in store.read_stream(stream, to_version=version)]
     if not happened:
         raise NotExportable(f"{stream} has no event.")
-    given = tuple(happened if revealed else map(personal.without, happened))
+    if stream.partition("-")[0] not in registry.aggregates():
+        raise NotExportable(f"No aggregate of today folds {stream}.")
+    given = tuple(happened if revealed else map(_without, happened))
     return FIXTURE.format(
         version=len(given),
         name=name(stream),
@@ -81,6 +83,13 @@ def name(stream: str) -> str:
     """Of its fixture. The end of an id tells those of one moment apart."""
     category, _, identity = stream.partition("-")
     return f"{category}_{re.sub(r'[^a-z0-9]+', '_', identity.lower())[-12:].strip('_')}"
+
+
+def _without(happened: Happened) -> Any:
+    try:
+        return personal.without(happened)
+    except msgspec.ValidationError as error:
+        raise NotExportable(f"{type(happened).__name__} is none without its personal texts: reveal it.") from error
 
 
 def _told(event: Event, revealed: bool) -> dict[str, Any]:

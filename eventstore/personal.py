@@ -25,7 +25,10 @@ MESSAGES = """
 """
 
 E_MAIL = re.compile(r"[\w.+-]+@[\w-]+(\.[\w-]+)+")
-CLASS_OF_ERROR = re.compile(r"[A-Za-z_][\w.]*(?=:|$)")
+# Where PostgreSQL quotes the row that it would not take, or what it could not read.
+QUOTED = re.compile(r"^(DETAIL|CONTEXT):.*$", re.MULTILINE)
+PLACE = re.compile(r" at position (\d+): ")
+CLASS_OF_ERROR = re.compile(r"[A-Za-z_][\w.]*(?=[:(]|$)")
 
 
 def of_message(name: str, data: Any) -> Any:
@@ -81,6 +84,15 @@ def of_troubles(troubles: Sequence[Trouble]) -> list[Trouble]:
         )
         for each in troubles
     ]
+
+
+def of_rebuild(error: str) -> str:
+    """Why a rebuild failed: at some message, or for a reason of the table's."""
+    place = PLACE.search(error)
+    if place is None:
+        return _without(error, ())
+    (told,) = of_troubles([Trouble(int(place.group(1)), error[place.end() :])])
+    return error[: place.end()] + told.error
 
 
 def _class_of(name: str) -> type | None:
@@ -168,4 +180,4 @@ def _without(text: str, secrets: Sequence[str] | None) -> str:
     forms = {form for each in secrets for form in (each, repr(each)[1:-1], msgspec.json.encode(each).decode()[1:-1])}
     for form in sorted(forms, key=len, reverse=True):
         text = re.sub(rf"(?<!\w){re.escape(form)}(?!\w)", HIDDEN, text, flags=re.IGNORECASE)
-    return E_MAIL.sub(HIDDEN, text)
+    return E_MAIL.sub(HIDDEN, QUOTED.sub(rf"\1: {HIDDEN}", text))

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
-import msgspec
 from django.contrib import admin
 from django.contrib.admin.utils import quote, unquote
 from django.core.exceptions import PermissionDenied
@@ -35,7 +34,7 @@ LAST = """
 """
 
 # What keeps today's code from making anything of a stream.
-UNREADABLE = (registry.UnknownType, codec.Undecodable, exporting.NotExportable, msgspec.ValidationError)
+UNREADABLE = (registry.UnknownType, codec.Undecodable, exporting.NotExportable)
 
 # Events of a stream on one page of its timeline.
 STRETCH = 100

@@ -257,7 +257,7 @@ def rebuilds(limits: Limits) -> Iterator[Finding]:
                 "rebuild",
                 WARNING,
                 f"The last rebuild of {each.subscription} failed.",
-                each.error,
+                personal.of_rebuild(each.error),
                 "The live table is as it was, with what was wrong with it.",
                 f"Mend the code, then manage.py rebuild_projection {each.subscription}",
             )

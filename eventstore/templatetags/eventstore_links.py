@@ -29,7 +29,9 @@ def es_tree(json: str) -> SafeString:
 @register.simple_tag
 def copy_button(text: object, label: str) -> SafeString:
     """There to be seen once a script can do what it says."""
-    return format_html('<button type="button" class="es-copy" data-copy="{}" hidden>{}</button>', text, label)
+    return format_html(
+        '<button type="button" class="es-copy" data-copy="{}" aria-live="polite" hidden>{}</button>', text, label
+    )
 
 
 @register.simple_tag

@@ -14,7 +14,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from eventstore import exporting, store
+from eventstore import exporting, registry, store
 from eventstore.admin import links
 from eventstore.finding import Wanted
 from eventstore.models import Event, OperatorAction
@@ -162,6 +162,14 @@ def test_a_stream_too_long_for_a_test_says_so(staff, order, monkeypatch):
     )
     assert staff.get(f"/admin/eventstore/stream/order-{order}/fixture/given.py").status_code == 409
     assert staff.get("/admin/eventstore/stream/order-nobody/fixture/").status_code == 404
+
+
+def test_a_stream_of_no_aggregate_makes_no_fixture(order, monkeypatch):
+    monkeypatch.setattr(registry, "aggregates", dict)
+    with pytest.raises(CommandError, match="No aggregate of today folds"):
+        call_command("export_fixture", f"order-{order}")
+    with pytest.raises(CommandError, match="has no event"):
+        call_command("export_fixture", "order-nobody")
 
 
 def test_the_commands_write_the_same(staff, order, tmp_path):

@@ -117,6 +117,22 @@ def test_an_error_is_told_without_the_person_it_quotes(canary):
     assert gone.error == f"ValueError: {personal.HIDDEN}", "nobody knows what it quotes"
 
 
+def test_what_postgresql_quotes_of_a_row_is_not_told(canary):
+    (parked,) = Parked.objects.all()
+    error = "IntegrityError: null value in column\nDETAIL:  Failing row contains (1, Somebody Else, Elm 7).\nHINT: none"
+    (told,) = personal.of_troubles([personal.Trouble(parked.position, error)])
+    assert told.error == f"IntegrityError: null value in column\nDETAIL: {personal.HIDDEN}\nHINT: none"
+
+
+def test_the_error_of_a_rebuild_is_told_without_the_person(canary):
+    at = Event.objects.get(stream=f"order-{canary}", version=1).position
+    told = personal.of_rebuild(f"orders.order_placed at position {at}: KeyError({PERSON['city']!r})")
+    assert told == f"orders.order_placed at position {at}: KeyError('{personal.HIDDEN}')"
+    gone = personal.of_rebuild("orders.order_placed at position 999999: KeyError('Canarytown')")
+    assert gone == f"orders.order_placed at position 999999: KeyError: {personal.HIDDEN}"
+    assert personal.of_rebuild("column is missing\nDETAIL:  (Ada)") == f"column is missing\nDETAIL: {personal.HIDDEN}"
+
+
 def _park(error, order_id):
     message = OutboxMessage.objects.get(topic="event", key=f"order-{order_id}")
     kind, _, words = error.partition(": ")

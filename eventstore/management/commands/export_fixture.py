@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from eventstore import exporting, registry, states
+from eventstore import codec, exporting, registry, store
 from eventstore.management import revealing
 
 
@@ -24,16 +24,18 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         stream = options["stream"]
-        if stream.partition("-")[0] not in registry.aggregates():
-            raise CommandError(f"{stream!r} is no stream of an aggregate.")
-        version = options["at_version"] or states.load([stream])[stream].version
+        version = options["at_version"] or _last(stream)
         revealed = revealing.is_revealed(options, f"export_fixture at version {version}", stream)
         try:
             source = exporting.fixture(stream, version, revealed=revealed)
-        except exporting.NotExportable as error:
+        except (exporting.NotExportable, registry.UnknownType, codec.Undecodable) as error:
             raise CommandError(str(error)) from error
         if options["output"] is None:
             self.stdout.write(source, ending="")
             return
         options["output"].write_text(source)
         self.stdout.write(f"{exporting.name(stream)} in {options['output']}.")
+
+
+def _last(stream: str) -> int:
+    return next((each.version for each in store.read_backwards(stream)), 0)
