@@ -13,7 +13,7 @@ endif
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check audit fuzz simulate chaos bench bench-short bench-store bench-http format clean-data clean doctor-selftest
+.PHONY: help run test check audit fuzz simulate chaos bench bench-short bench-store bench-http bench-console screens format clean-data clean doctor-selftest
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,6 +60,12 @@ fuzz: $(INSTALLED) ## five minutes of whatever the API's description allows and 
 
 bench-http: $(INSTALLED) ## requests a second over HTTP beside bare DRF, and the lag of 500 sockets
 	@$(PYTHON) -m config.local exec -- $(PYTHON) -W ignore -m bench.http
+
+bench-console: $(INSTALLED) ## first byte of each page of the console, with two million events behind it
+	@$(PYTHON) -m config.local exec -- $(PYTHON) -W ignore -m bench.console
+
+screens: $(INSTALLED) ## the pictures in docs/images anew; needs a Chromium
+	.venv/bin/pytest tests/console/screens.py
 
 format: $(INSTALLED) ## put the code into shape
 	.venv/bin/ruff format .

@@ -33,6 +33,8 @@ SESSION_COOKIE_AGE = 12 * 3600
 SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
 
 INSTALLED_APPS = [
+    # Before Django's admin, whose header and front page it adds to.
+    "eventstore",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -45,7 +47,6 @@ INSTALLED_APPS = [
     "knox",
     "drf_spectacular",
     "drf_spectacular_sidecar",
-    "eventstore",
     "orders",
     "payments",
     "inventory",
@@ -152,6 +153,8 @@ STRIPE_WEBHOOK_SECRETS = env.list("STRIPE_WEBHOOK_SECRETS", default=[])
 CARRIER_WEBHOOK_SECRETS = env.list("CARRIER_WEBHOOK_SECRETS", default=[])
 
 EVENTSTORE_WIRING = "config.wiring"
+# What the console says on top of each page, so that nobody takes one shop for another.
+EVENTSTORE_ENVIRONMENT = env.str("ENVIRONMENT", default="development" if DEBUG else "")
 # Seconds for which rows stay in the outbox after every lane has passed them.
 EVENTSTORE_OUTBOX_RETENTION = env.float("OUTBOX_RETENTION", default=0.0)
 EVENTSTORE_QUERY_DATABASE = "queries" if "queries" in DATABASES else "default"

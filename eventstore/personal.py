@@ -86,6 +86,14 @@ def of_troubles(troubles: Sequence[Trouble]) -> list[Trouble]:
     ]
 
 
+def of_column(model: type, column: str, value: Any) -> Any:
+    """A value of a read model's row; the whole row, by its columns, where no column is named."""
+    named = registry.personal().get(model, frozenset())
+    if column:
+        return hide(value) if column in named else value
+    return value and {name: hide(each) if name in named else each for name, each in value.items()}
+
+
 def of_rebuild(error: str) -> str:
     """Why a rebuild failed: at some message, or for a reason of the table's."""
     place = PLACE.search(error)

@@ -63,6 +63,11 @@ def allow_unsafe_database() -> bool:
     return bool(getattr(settings, "EVENTSTORE_ALLOW_UNSAFE_DATABASE", False))
 
 
+def environment() -> str:
+    """What the console calls the place that it is in, such as "production"; no word, no banner."""
+    return str(getattr(settings, "EVENTSTORE_ENVIRONMENT", ""))
+
+
 def live_poll() -> float:
     """Seconds between two looks of a socket server at the end of the log."""
     return float(getattr(settings, "EVENTSTORE_LIVE_POLL", 0.05))

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from django.contrib import admin
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -15,6 +16,8 @@ from eventstore.subscriptions import Commands, Saga
 from . import links, shown, veil
 from .pages import PageAdmin
 from .read_only import one_of
+
+LOOKED_THROUGH = 10_000
 
 
 class Delivery(NamedTuple):
@@ -41,10 +44,16 @@ def _topics() -> Iterable[str]:
     return ["event", *sorted(owed)]
 
 
+def _lately(queryset: QuerySet[OutboxMessage], topic: str) -> QuerySet[OutboxMessage]:
+    """No index is kept for this: what is owed is written with every order, and looked at once in a while."""
+    newest = OutboxMessage.objects.order_by("-position").values_list("position", flat=True).first() or 0
+    return queryset.filter(topic=topic, position__gt=newest - LOOKED_THROUGH)
+
+
 @admin.register(OutboxMessage)
 class OutboxAdmin(PageAdmin):
     list_display = ("place", "state", "topic", "type", "about", "content", "created")
-    list_filter = (one_of("topic", "topic", _topics),)
+    list_filter = (one_of("topic", f"topic, of the last {LOOKED_THROUGH:,} positions", _topics, _lately),)
     list_defer = ("payload", "metadata")
     ordering = ("-position",)
     nothing = "The outbox is empty: nothing has happened, or all that has is taken and its time in here is over."

@@ -20,7 +20,7 @@ from eventstore.postgres import rows
 from . import veil
 
 # As far as anybody turns pages; who looks for something older searches or filters.
-LONGEST_LIST = 5_000
+LONGEST_LIST = 1_000
 
 ESTIMATE = "SELECT reltuples::bigint FROM pg_class WHERE oid = %s::regclass"
 

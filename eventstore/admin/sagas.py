@@ -24,10 +24,20 @@ STATUSES = """
     FROM (SELECT status FROM eventstore_saga ORDER BY id DESC LIMIT 10000) AS newest
     ORDER BY status
 """
+LOOKED_THROUGH = 10_000
 
 
 def _statuses() -> Iterable[str]:
-    return [status for (status,) in rows(STATUSES)]
+    """Also when none of the newest waits for a person, one of the old may."""
+    return sorted({sagas.NEEDS_ATTENTION, *(status for (status,) in rows(STATUSES))})
+
+
+def _lately(queryset: QuerySet[SagaState], status: str) -> QuerySet[SagaState]:
+    """Those that wait for a person have an index; for the others, the newest are looked through."""
+    if status == sagas.NEEDS_ATTENTION:
+        return queryset.filter(status=status)
+    newest = SagaState.objects.order_by("-id").values_list("id", flat=True).first() or 0
+    return queryset.filter(status=status, id__gt=newest - LOOKED_THROUGH)
 
 
 def _sagas() -> list[str]:
@@ -37,7 +47,7 @@ def _sagas() -> list[str]:
 @admin.register(SagaState)
 class SagaAdmin(ActingAdmin):
     list_display = ("about", "saga", "status", "started", "age", "moved", "deadline")
-    list_filter = (one_of("status", "status", _statuses),)
+    list_filter = (one_of("status", f"status, of the newest {LOOKED_THROUGH:,}", _statuses, _lately),)
     list_defer = ("state",)
     ordering = ("-id",)
     search_fields = ("key",)

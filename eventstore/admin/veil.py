@@ -9,6 +9,7 @@ from django.http import HttpRequest
 
 from eventstore import codec, personal, registry
 from eventstore.models import Event, OutboxMessage, Parked, SagaState
+from eventstore.rebuilding import Rebuilding
 
 REVEAL = "eventstore.reveal"
 
@@ -40,6 +41,17 @@ def rows(request: HttpRequest, found: Sequence[Row]) -> Sequence[Row]:
 def struct(request: HttpRequest, struct: msgspec.Struct) -> Any:
     """A message or a state as JSON has it."""
     return msgspec.to_builtins(struct) if is_lifted(request) else personal.of_struct(struct)
+
+
+def column(request: HttpRequest, model: type[Model], name: str, value: Any) -> Any:
+    """A value of a read model; of all columns where none is named."""
+    return value if is_lifted(request) else personal.of_column(model, name, value)
+
+
+def rebuilds(request: HttpRequest, found: Sequence[Rebuilding]) -> list[Rebuilding]:
+    if is_lifted(request):
+        return list(found)
+    return [each._replace(error=personal.of_rebuild(each.error)) if each.error else each for each in found]
 
 
 def trouble(request: HttpRequest, error: Exception) -> str:

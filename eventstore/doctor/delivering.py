@@ -8,10 +8,8 @@ from django.conf import settings
 from .. import heartbeats, lag, outbox, personal, rebuilding, registry, watching
 from .. import settings as ours
 from ..postgres import rows
+from ..sagas import NEEDS_ATTENTION
 from .findings import CRITICAL, WARNING, Finding, Limits
-
-# Where a process waits for a person.
-ATTENTION = "NEEDS_ATTENTION"
 
 # What a worker holds is passed over by the lock, not waited for.
 FREE = "SELECT name FROM eventstore_subscription FOR SHARE SKIP LOCKED"
@@ -108,7 +106,7 @@ def dead_lanes(limits: Limits) -> Iterator[Finding]:
             yield Finding(
                 "dead-lane",
                 CRITICAL,
-                f"{each.name} has {each.events} messages ahead and has not moved for {still[each.name]:.0f} s.",
+                f"{each.name} has {each.amount} messages ahead and has not moved for {still[each.name]:.0f} s.",
                 f"{each.name} at position {each.position}; the workers' log says what they run into",
                 "What it is to do is not done.",
                 f"Look for {each.name} in the workers' log; manage.py work --once delivers here and shows the error.",
@@ -162,7 +160,7 @@ def parked(limits: Limits) -> Iterator[Finding]:
 
 
 def sagas(limits: Limits) -> Iterator[Finding]:
-    for name, count, key in rows(ATTENTIVE, [ATTENTION]):
+    for name, count, key in rows(ATTENTIVE, [NEEDS_ATTENTION]):
         yield Finding(
             "saga-attention",
             WARNING,

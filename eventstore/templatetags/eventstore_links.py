@@ -1,6 +1,6 @@
 """The admin's links and times, for its templates."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID
 
 from django import template
@@ -8,7 +8,9 @@ from django.contrib.admin.utils import quote
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from eventstore.admin import links, shown
+from eventstore import settings
+from eventstore.admin import lane_states, links, shown
+from eventstore.lag import Lag
 from eventstore.models import Event
 
 register = template.Library()
@@ -24,6 +26,26 @@ def es_time(at: datetime | None) -> SafeString:
 @register.filter
 def es_tree(json: str) -> SafeString:
     return shown.tree(json)
+
+
+@register.filter
+def es_minute(at: datetime) -> SafeString:
+    return format_html('<time datetime="{}">{}</time>', at.isoformat(), at.astimezone(UTC).strftime("%d %b %H:%M"))
+
+
+@register.filter
+def es_age(seconds: float) -> str:
+    return shown.age(seconds)
+
+
+@register.filter
+def es_lane_state(where: Lag) -> SafeString:
+    return lane_states.badge(where)
+
+
+@register.simple_tag
+def environment() -> str:
+    return settings.environment()
 
 
 @register.simple_tag

@@ -1,9 +1,11 @@
-"""The admin's own pages, as addresses: every list, and a page of each kind of thing that there is."""
+"""The admin's own pages, as addresses: every list, a page of each kind of thing, and every other way in."""
 
 import re
+from urllib.parse import urlencode
 
 from django.apps import apps
 from django.contrib import admin
+from django.contrib.admin.utils import quote
 from django.urls import reverse
 
 # What Django gives every list, and we beside it.
@@ -59,6 +61,63 @@ def _address_of(app, model, pattern, word):
     pattern = pattern.replace("<slug:word>", word)
     own = re.sub(r"<\w+:\w+>", "KEY", pattern)
     return f"APP/MODEL/{own}" if own in COMMON else f"{app}/{model}/{own}"
+
+
+def everywhere():
+    """Each address that the console answers, by what it is; a new one has to be named here."""
+    found = {}
+    for model in models():
+        registered = admin.site.get_model_admin(model)
+        row = registered.get_queryset(None).order_by("pk").last()
+        assert row is not None, f"there is a {model._meta.model_name} to look at"
+        for pattern in registered.get_urls():
+            if pattern.name:
+                found |= _named(pattern.name, registered, row)
+    return found
+
+
+# Those that belong to no row: their queries, if they want any.
+APART = {
+    "eventstore_overview": "",
+    "eventstore_doctor": "",
+    "eventstore_event_export": "?since=2020-01-01T00:00:00",
+    # Else it would be the whole log, which it is for.
+    "eventstore_event_ndjson": "?q=stock-CUP",
+}
+
+
+def _named(name, registered, row):
+    kind = name.removeprefix(f"{registered.opts.app_label}_{registered.opts.model_name}_")
+    if name in APART:
+        return {name: reverse(f"admin:{name}") + APART[name]}
+    if kind == "changelist":
+        return {f"{name} {query}": f"{reverse(f'admin:{name}')}{query}" for query in _questions(registered, row)}
+    if kind == "correlation":
+        return {name: reverse(f"admin:{name}", args=[row.correlation_id])}
+    if kind == "given":
+        return {name: reverse(f"admin:{name}", args=[quote(row.stream)])}
+    if kind in ("change", "history", "delete", "reveal", "fixture"):
+        page = registered.url_of(row) or reverse(f"admin:{name.replace(kind, 'change')}", args=[quote(row.pk)])
+        return {name: page.replace("/change/", f"/{kind}/")}
+    if kind == "act":
+        chosen = urlencode({"id": row.pk, "name": row.pk})
+        return {f"{name} {word}": f"{reverse(f'admin:{name}', args=[word])}?{chosen}" for word in registered.acts}
+    assert kind == "add", f"tests/admin/everything.py does not say how to ask for {name}"
+    return {name: reverse(f"admin:{name}")}
+
+
+def _questions(registered, row):
+    """A list as it is, further down, searched, and by each of its filters."""
+    yield from ("", "?p=2")
+    if registered.search_fields:
+        yield f"?{urlencode({'q': row.pk})}"
+        yield "?q=customer-1"
+    for each in registered.list_filter:
+        if not issubclass(each, admin.SimpleListFilter):
+            yield "?since=2020-01-01T00:00:00&until=2999-01-01T00:00:00"
+            continue
+        for choice, _ in each(None, {}, registered.model, registered).lookup_choices:
+            yield f"?{urlencode({each.parameter_name: choice})}"
 
 
 def models():

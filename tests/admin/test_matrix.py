@@ -37,6 +37,13 @@ MAY_GET = {
     "eventstore/event/export/events.ndjson": LOOK,
     "eventstore/parked/act/discard/": OPERATE,
     "eventstore/parked/act/retry/": OPERATE,
+    "eventstore/readmodellane/act/cancel/": OPERATE,
+    "eventstore/readmodellane/act/compare/": OPERATE,
+    "eventstore/readmodellane/act/fold/": OPERATE,
+    "eventstore/readmodellane/act/forget/": OPERATE,
+    "eventstore/readmodellane/act/rebuild/": OPERATE,
+    "eventstore/readmodellane/act/rollback/": OPERATE,
+    "eventstore/readmodellane/act/swap/": OPERATE,
     "eventstore/sagastate/act/compensate/": OPERATE,
     "eventstore/sagastate/act/retry/": OPERATE,
     "eventstore/sagastate/act/skip/": OPERATE,
@@ -159,6 +166,8 @@ def _about(route, order_id):
         case [_, "sagastate", "act", *_]:
             return f"?id={SagaState.objects.get(key=order_id).pk}"
         case [_, "subscription", "act", *_]:
+            return "?name=orders.details"
+        case [_, "readmodellane", "act", *_]:
             return "?name=orders.details"
         case [_, "orderdetails", "act", *_]:
             return f"?id={order_id}"

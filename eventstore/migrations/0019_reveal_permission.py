@@ -3,7 +3,7 @@ from django.db import migrations
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("eventstore", "0017_kept_as_written"),
+        ("eventstore", "0018_the_console"),
     ]
 
     operations = [
