@@ -133,7 +133,9 @@ class EventAdmin(PageAdmin):
         )
         context = self.admin_site.each_context(request) | {"opts": self.opts}
         try:
-            count = finding.events(finding.wanted(filters))[: LONGEST_LIST + 1].count()
+            # In the order of the list, so that it is counted along the index that the list is read by.
+            found = finding.events(finding.wanted(filters)).order_by("-position")
+            count = found[: LONGEST_LIST + 1].count()
         except finding.NotATime as error:
             return context, export._replace(trouble=str(error))
         many = f"more than {LONGEST_LIST}" if count > LONGEST_LIST else count
