@@ -351,6 +351,7 @@ class Rebuild(models.Model):
         FOLDING = "folding"
         READY = "ready"
         SWAPPED = "swapped"
+        TAKEN_BACK = "taken back"
         FAILED = "failed"
         CANCELLED = "cancelled"
 

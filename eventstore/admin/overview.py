@@ -91,7 +91,9 @@ def _dead(lags: Sequence[Lag]) -> Sign:
     dead, parked = sum(each.dead for each in lags), sum(each.parked for each in lags)
     if dead:
         return Sign("Dead letters", "some", "bad", f"{dead} wait for a person, {parked} more are tried again")
-    return Sign("Dead letters", "none", "waiting" if parked else "good", f"{parked} parked messages are tried again")
+    if parked:
+        return Sign("Dead letters", "none", "waiting", f"{parked} parked messages are tried again")
+    return Sign("Dead letters", "none", "good", "nothing is parked")
 
 
 def _paused(lags: Sequence[Lag]) -> Sign:

@@ -22,7 +22,14 @@ SHOWN_REBUILDS = 20
 # Seconds without a word from which an open rebuild has nobody who works on it.
 SILENT = 15.0
 
-MOODS = {"folding": "waiting", "ready": "waiting", "swapped": "good", "failed": "bad", "cancelled": ""}
+MOODS = {
+    "folding": "waiting",
+    "ready": "waiting",
+    "swapped": "good",
+    "taken back": "waiting",
+    "failed": "bad",
+    "cancelled": "",
+}
 
 
 class Difference(NamedTuple):
@@ -68,10 +75,10 @@ class ProjectionAdmin(ActingAdmin):
         "cancel": Act("Call it off", "The new table is dropped. The live one stays as it is."),
         "rollback": Act(
             "Roll back",
-            "The table before the last rebuild is live again, and its lane folds it on from where it stood then. "
-            "The present one is kept in turn.",
+            "The table that is kept is live again, and its lane folds it on from where it stood then. "
+            "The present one is kept in turn, so that this can be taken back.",
         ),
-        "forget": Act("Drop the earlier table", "There is no going back to the table before the last rebuild then."),
+        "forget": Act("Drop the kept table", "There is no going back to it then."),
     }
 
     def subject_of(self, row: ReadModelLane) -> str:
@@ -207,12 +214,12 @@ def _cancel(name: str, who: str, reason: str) -> str:
 
 def _roll_back(name: str, who: str, reason: str) -> str:
     position = rebuilding.roll_back(name, who=who, reason=reason)
-    return f"The table before the last rebuild is live; it is folded on from position {position}."
+    return f"The table that was kept is live; it is folded on from position {position}."
 
 
 def _forget(name: str, who: str, reason: str) -> str:
     rebuilding.forget(name, who=who, reason=reason)
-    return "The table before the last rebuild is dropped."
+    return "The table that was kept is dropped."
 
 
 DO: dict[str, Callable[[str, str, str], str]] = {

@@ -91,7 +91,7 @@ class SubscriptionAdmin(ActingAdmin):
     def _glance(self, request: HttpRequest, name: str, shown: Callable[[], dict[str, Any]]) -> HttpResponse:
         if not self.has_view_permission(request):
             raise PermissionDenied
-        ours = {"title": name.capitalize(), "subtitle": name.capitalize(), "opts": self.opts}
+        ours = {"title": self.opts.app_config.verbose_name, "subtitle": name.capitalize(), "opts": self.opts}
         context = self.admin_site.each_context(request) | ours | shown()
         return TemplateResponse(request, f"admin/eventstore/{name}.html", context)
 

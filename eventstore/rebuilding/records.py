@@ -69,6 +69,11 @@ BECOME = """
 """
 TELL_DIFFERENCES = "UPDATE eventstore_rebuild SET differences = %s::jsonb, told_at = now() WHERE id = %s"
 TOLD_DIFFERENCES = "SELECT differences FROM eventstore_rebuild WHERE id = %s"
+TURN_BACK = """
+    UPDATE eventstore_rebuild
+    SET state = CASE state WHEN 'swapped' THEN 'taken back' ELSE 'swapped' END
+    WHERE id = %s
+"""
 WANT_SWAP = "UPDATE eventstore_rebuild SET swap = true WHERE id = %s"
 FORGET_REPLACED = "UPDATE eventstore_rebuild SET replaced = NULL WHERE subscription = %s AND replaced IS NOT NULL"
 KEEP_PLACE = "UPDATE eventstore_rebuild SET replaced = %s::jsonb WHERE id = %s"
@@ -200,6 +205,11 @@ def told_differences(rebuild: int) -> Told | None:
     """None as long as nobody has compared."""
     ((told,),) = rows(TOLD_DIFFERENCES, [rebuild])
     return told if told is None else Told(**decode_json(told))
+
+
+def turn_back(rebuild: int) -> None:
+    """Its table and the one that was kept have changed places; once more, and it is the live one again."""
+    execute(TURN_BACK, [rebuild]).close()
 
 
 def want_swap(rebuild: int) -> None:

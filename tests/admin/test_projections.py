@@ -41,9 +41,10 @@ def test_rebuilt_swapped_and_taken_back_each_for_a_reason(operator, order):
     assert _labels(operator) == ["Call it off"]
     working.housekeep()
     assert OrderDetails.objects.get().status == "CONFIRMED"
-    assert _labels(operator) == ["Rebuild", "Fold and compare", "Roll back", "Drop the earlier table"]
+    assert _labels(operator) == ["Rebuild", "Fold and compare", "Roll back", "Drop the kept table"]
     _do(operator, "rollback", "the old one was right")
     assert OrderDetails.objects.get().status == "SPOILT"
+    assert "taken back" in operator.get(PAGE).content.decode()
     assert list(OperatorAction.objects.order_by("id").values_list("action", "who", "reason")) == [
         ("rebuild", "grace", "a new column"),
         ("roll back", "grace", "the old one was right"),

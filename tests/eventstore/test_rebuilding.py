@@ -393,10 +393,12 @@ def test_taken_back_the_earlier_table_is_folded_on_from_where_it_stood():
     count(10)
     drain()
     rebuilding.roll_back(NAME, who="ada", reason="the old one was better")
+    assert rebuilding.latest(NAME)[0].state == "taken back"
     assert sum(total for total, _ in live().values()) == 7000 + sum(range(10))
     drain()
     assert {key: (total - 1000, heard) for key, (total, heard) in live().items()} == fold_of_the_log()
     rebuilding.roll_back(NAME, who="ada", reason="it was not")
+    assert rebuilding.latest(NAME)[0].state == "swapped"
     drain()
     assert live() == fold_of_the_log()
 

@@ -15,6 +15,11 @@
     return columns;
   };
 
+  // A line is drawn between two points; one that stands alone is a dot, or it would not be seen.
+  const alone = (plot, series) => plot.data[series].flatMap(
+    (each, at, all) => (each !== null && all[at - 1] == null && all[at + 1] == null ? [at] : []),
+  );
+
   const options = (figure, width) => {
     const style = getComputedStyle(figure);
     const colour = (name) => style.getPropertyValue(name).trim();
@@ -33,8 +38,8 @@
       ],
       series: [
         { label: "UTC", value: (_, at) => (at === null ? "–" : new Date(at * 1e3).toISOString().slice(11, 16)) },
-        { label: "Messages a second", scale: "rate", stroke: colour("--es-rate"), width: 2, points: { size: 4 } },
-        { label: "Seconds behind", scale: "lag", stroke: colour("--es-lag"), width: 2, dash: [6, 4], points: { size: 4 } },
+        { label: "Messages a second", scale: "rate", stroke: colour("--es-rate"), width: 2, points: { show: true, size: 6, filter: alone } },
+        { label: "Seconds behind", scale: "lag", stroke: colour("--es-lag"), width: 2, dash: [6, 4], points: { show: true, size: 6, filter: alone } },
       ],
     };
   };
