@@ -26,9 +26,11 @@ def main(seconds: int, sockets: int) -> None:
     token = _token()
     bearer = {"Authorization": f"Bearer {token}"}
     port, live = ports.free(), ports.free()
+    # All of them are one user's.
+    many = ("env", f"LIVE_SOCKETS={sockets + 1}", f"LIVE_SOCKETS_PER_USER={sockets}")
     with (
         children.member(*programs.web(port, {}).command) as server,
-        children.member(*programs.live(live, {}).command),
+        children.member(*many, *programs.live(live, {}).command),
     ):
         wait_for(port)
         wait_for(live)

@@ -15,7 +15,7 @@ from rest_framework import exceptions
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from config import browsers
+from config import browsers, throttling
 from eventstore import answers, context
 from eventstore.aggregate import Refusal
 from eventstore.api.faults import Fault, Hidden, Malformed, inside
@@ -29,12 +29,14 @@ audit = logging.getLogger("audit")
 
 MEDIA_TYPE = "application/problem+json"
 MOST_ERRORS = 100
+# Registered with IANA, so that a client may know it that does not know us.
+QUOTA_EXCEEDED = "https://iana.org/assignments/http-problem-types#quota-exceeded"
 
 
 class Problem(NamedTuple):
     """code: stable, the name of the error's class. errors: which parts of the request are at fault.
 
-    more: members of this type of problem alone.
+    more: members of this type of problem alone, and its type, where that is not one of ours.
     """
 
     status: int
@@ -52,6 +54,9 @@ def exception_handler(error: Exception, about: Mapping[str, Any]) -> Response | 
         return None
     if problem.status in (401, 403) or isinstance(error, Hidden):
         _note_denied(about["request"], problem, type(error).__name__)
+    if isinstance(error, exceptions.Throttled):
+        exceeded = {"type": QUOTA_EXCEEDED, "violated-policies": throttling.violated(about["request"])}
+        problem = problem._replace(more=exceeded)
     body = _body(about["request"], problem)
     return Response(body, status=problem.status, headers=dict(problem.headers), content_type=MEDIA_TYPE)
 

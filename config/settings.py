@@ -64,12 +64,15 @@ MIDDLEWARE = [
     "config.browsers.Users",
     "config.browsers.Messages",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "config.throttling.RateLimitMiddleware",
 ]
 
 ROOT_URLCONF = "config.urls"
 # Each side of the API can be deployed alone.
 API_SIDES = env.list("API_SIDES", default=["commands", "queries"])
 WSGI_APPLICATION = "config.wsgi.application"
+# Seconds that a client may keep a thread waiting for the next bytes of a request, or of an answer to be taken.
+WEB_SILENT_SECONDS = env.int("WEB_SILENT_SECONDS", default=10)
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
@@ -173,6 +176,9 @@ EVENTSTORE_SCHEMAS = BASE_DIR / "schemas"
 # Seconds between two looks of a socket server: at the end of the log, and at whether tokens are still good.
 EVENTSTORE_LIVE_POLL = env.float("LIVE_POLL_SECONDS", default=0.05)
 EVENTSTORE_LIVE_RECHECK = env.float("LIVE_RECHECK_SECONDS", default=5.0)
+# Of one process: in all, and of one user.
+EVENTSTORE_LIVE_SOCKETS = env.int("LIVE_SOCKETS", default=1000)
+EVENTSTORE_LIVE_SOCKETS_PER_USER = env.int("LIVE_SOCKETS_PER_USER", default=20)
 # Off only for processes that run where no broker is: the poll delivers all the same.
 EVENTSTORE_NUDGE = env.bool("EVENTSTORE_NUDGE", default=True)
 

@@ -331,6 +331,7 @@ class OperatorAction(models.Model):
         indexes = [models.Index(fields=["subject", "id"], name="eventstore_action_subject")]
         permissions = [
             ("operate", "Can retry, discard, pause and the like, giving a reason"),
+            ("reveal", "Can see what is about a person, giving a reason"),
         ]
 
     def __str__(self) -> str:

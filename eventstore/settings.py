@@ -78,6 +78,16 @@ def live_recheck() -> float:
     return float(getattr(settings, "EVENTSTORE_LIVE_RECHECK", 5.0))
 
 
+def live_sockets() -> int:
+    """How many sockets a process serves at once; more are told to try again."""
+    return int(getattr(settings, "EVENTSTORE_LIVE_SOCKETS", 1000))
+
+
+def live_sockets_per_user() -> int:
+    """How many of them one user may have open at a process."""
+    return int(getattr(settings, "EVENTSTORE_LIVE_SOCKETS_PER_USER", 20))
+
+
 def schemas() -> Path:
     """The folder of the published schemas; only manage.py schemas asks for it."""
     return Path(_required("EVENTSTORE_SCHEMAS"))

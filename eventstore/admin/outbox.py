@@ -13,7 +13,7 @@ from eventstore import registry
 from eventstore.models import Event, OutboxMessage, Parked, Subscription
 from eventstore.subscriptions import Commands, Saga
 
-from . import links, shown
+from . import links, shown, veil
 from .pages import PageAdmin
 from .read_only import one_of
 
@@ -65,6 +65,7 @@ class OutboxAdmin(PageAdmin):
 
     def page(self, request: HttpRequest, found: Any) -> dict[str, Any]:
         self.adorn([found])
+        veil.rows(request, [each.parked for each in found.deliveries if each.parked])
         return {
             "about": self.about(found),
             "deliveries": found.deliveries,
@@ -72,6 +73,9 @@ class OutboxAdmin(PageAdmin):
             "payload": shown.pretty(found.payload),
             "metadata": shown.pretty(found.metadata),
         }
+
+    def subject_of(self, row: OutboxMessage) -> str:
+        return f"message {row.position}"
 
     @admin.display(description="position")
     def place(self, message: OutboxMessage) -> int:

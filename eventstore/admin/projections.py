@@ -9,13 +9,13 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest
 from django.utils.safestring import SafeString
 
-from eventstore import lag, operating, rebuilding
+from eventstore import lag, operating, personal, rebuilding
 from eventstore.models import ReadModelLane
 from eventstore.postgres import rows
 from eventstore.rebuilding import Rebuilding, Told
 
-from . import lane_states, links, shown
-from .acting import Act, ActingAdmin, Choice, may_operate
+from . import lane_states, links, shown, veil
+from .acting import Act, ActingAdmin, Choice
 from .read_only import ESTIMATE
 
 SHOWN_REBUILDS = 20
@@ -33,7 +33,7 @@ MOODS = {
 
 
 class Difference(NamedTuple):
-    """old, new: empty for who may see which rows differ, and not what is in them."""
+    """old, new: in a line, for people."""
 
     key: str
     column: str
@@ -81,6 +81,9 @@ class ProjectionAdmin(ActingAdmin):
         "forget": Act("Drop the kept table", "There is no going back to it then."),
     }
 
+    def subject_of(self, row: ReadModelLane) -> str:
+        return row.name
+
     def get_queryset(self, request: HttpRequest) -> QuerySet[ReadModelLane]:
         return ReadModelLane.objects.filter(name__in=rebuilding.projections())
 
@@ -104,7 +107,7 @@ class ProjectionAdmin(ActingAdmin):
             each.lag, each.last = lags[each.name], last.get(each.name)
 
     def page(self, request: HttpRequest, found: Any) -> dict[str, Any]:
-        rebuilds = rebuilding.latest(found.name, limit=SHOWN_REBUILDS)
+        rebuilds = veil.rebuilds(request, rebuilding.latest(found.name, limit=SHOWN_REBUILDS))
         last = rebuilds[0] if rebuilds else None
         told = rebuilding.told_differences(last.id) if last and last.state == "ready" else None
         return {
@@ -116,7 +119,7 @@ class ProjectionAdmin(ActingAdmin):
             "badge": shown.badge(last.state, MOODS[last.state]) if last else "",
             "compared": last if last and last.state == "ready" and not last.swap else None,
             "told": told,
-            "differences": _differences(request, told),
+            "differences": _differences(request, found.name, told),
             "rebuilds": rebuilds,
             "hands": self.buttons(request, _allowed(found.name, last), name=found.name),
         }
@@ -143,7 +146,8 @@ class ProjectionAdmin(ActingAdmin):
 
     @admin.display(description="trouble or reason")
     def why(self, lane: Any) -> str:
-        return shown.shortened(lane.last.error or lane.last.waits_for or lane.last.reason) if lane.last else ""
+        trouble = personal.of_rebuild(lane.last.error) if lane.last and lane.last.error else ""
+        return shown.shortened(trouble or lane.last.waits_for or lane.last.reason) if lane.last else ""
 
 
 def _last(name: str) -> Rebuilding | None:
@@ -173,15 +177,14 @@ def _table(name: str) -> str:
     return str(rebuilding.projection(name).model._meta.db_table)
 
 
-def _differences(request: HttpRequest, told: Told | None) -> Sequence[Difference]:
-    """Rows may hold what is personal: who only looks is told which of them differ."""
-    may = may_operate(request)
-    return [_difference(each, may) for each in told.first] if told else []
+def _differences(request: HttpRequest, name: str, told: Told | None) -> Sequence[Difference]:
+    model = rebuilding.projection(name).model
+    return [_difference(request, model, each) for each in told.first] if told else []
 
 
-def _difference(found: dict[str, Any], may: bool) -> Difference:
-    old, new = (shown.in_a_line(found[side]) if may else "" for side in ("old", "new"))
-    return Difference(found["key"], found["column"], old, new)
+def _difference(request: HttpRequest, model: type[Any], found: dict[str, Any]) -> Difference:
+    old, new = (veil.column(request, model, found["column"], found[side]) for side in ("old", "new"))
+    return Difference(found["key"], found["column"], shown.in_a_line(old), shown.in_a_line(new))
 
 
 def _rebuild(name: str, who: str, reason: str) -> str:

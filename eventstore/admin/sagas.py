@@ -9,7 +9,7 @@ from django.http import Http404, HttpRequest
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
-from eventstore import codec, operating, registry, sagas
+from eventstore import codec, finding, operating, registry, sagas
 from eventstore.models import SagaState, Stream
 from eventstore.postgres import rows
 from eventstore.subscriptions import Saga
@@ -66,7 +66,7 @@ class SagaAdmin(ActingAdmin):
         if found is None:
             raise Http404
         return Choice(
-            subject=f"{found.saga} {found.key}",
+            subject=self.subject_of(found),
             # Its last step: on what it has moved to since, a person would decide anew.
             things=[(found.pk, found.position, found.status)] if word in _allowed(found) else [],
             shown=[f"{found.saga} {found.key}, now {found.status}"],
@@ -81,7 +81,7 @@ class SagaAdmin(ActingAdmin):
         return (queryset.filter(saga__in=_sagas(), key=term) if term else queryset), False
 
     def page(self, request: HttpRequest, found: SagaState) -> dict[str, Any]:
-        streams = Stream.objects.filter(version=1, stream__in=links.streams_named(found.key))
+        streams = Stream.objects.filter(version=1, stream__in=finding.streams_named(found.key))
         return {
             "title": "Saga",
             "age": self.age(found),
@@ -91,6 +91,9 @@ class SagaAdmin(ActingAdmin):
             "buttons": self.hands(request, found),
             "steps": _steps(found),
         }
+
+    def subject_of(self, row: SagaState) -> str:
+        return f"{row.saga} {row.key}"
 
     def hands(self, request: HttpRequest, found: SagaState) -> list[Button]:
         """What its present step allows."""

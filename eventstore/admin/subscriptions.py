@@ -16,7 +16,7 @@ from eventstore import dead_letters, doctor, lag, lanes, operating, outbox, regi
 from eventstore.messages import Message
 from eventstore.models import Parked, Subscription
 
-from . import lane_states, links, overview, shown, trends
+from . import lane_states, links, overview, shown, trends, veil
 from .acting import Act, ActingAdmin, Button, Choice
 
 SHOWN_PARKED = 50
@@ -54,12 +54,15 @@ class SubscriptionAdmin(ActingAdmin):
             "lag": found.lag,
             "charts": told.charts,
             "rate": told.rate,
-            "last_error": Parked.objects.filter(subscription=found.name).exclude(error="").order_by("-id").first(),
+            "last_error": next(iter(veil.rows(request, _last_error(found.name))), None),
             "buttons": self._buttons(request, found.lag),
             "age": shown.age(found.lag.seconds),
             "hears": sorted(outbox.hears(found.name)) if found.name in registry.subscriptions() else [],
-            "parked": Parked.objects.filter(subscription=found.name).order_by("key", "position")[:SHOWN_PARKED],
+            "parked": veil.rows(request, _parked_of(found.name)),
         }
+
+    def subject_of(self, row: Subscription) -> str:
+        return row.name
 
     def get_urls(self) -> list[URLPattern]:
         guarded = self.admin_site.admin_view
@@ -132,6 +135,15 @@ class SubscriptionAdmin(ActingAdmin):
     @admin.display(description="dead")
     def dead(self, subscription: Any) -> SafeString | int:
         return _parked(subscription.lag.dead, subscription.name, status=Parked.Status.DEAD)
+
+
+def _last_error(name: str) -> list[Parked]:
+    return list(Parked.objects.filter(subscription=name).exclude(error="").order_by("-id").defer("traceback")[:1])
+
+
+def _parked_of(name: str) -> list[Parked]:
+    found = Parked.objects.filter(subscription=name).order_by("key", "position").defer("traceback")
+    return list(found[:SHOWN_PARKED])
 
 
 def _parked(count: int, subscription: str, **more: str) -> SafeString | int:

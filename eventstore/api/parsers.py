@@ -1,6 +1,7 @@
 """JSON to the letter (RFC 8259, I-JSON of RFC 7493): what Python's reader forgives is refused, and its place named."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import IO, Any, NoReturn
 
@@ -54,8 +55,8 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) == len(pairs):
         return found
-    names = [name for name, _ in pairs]
-    return _Repeating(pairs, next(name for name in names if names.count(name) > 1))
+    counts = Counter(name for name, _ in pairs)
+    return _Repeating(pairs, next(name for name, count in counts.items() if count > 1))
 
 
 def _not_json(constant: str) -> NoReturn:

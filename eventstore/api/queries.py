@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from urllib.parse import urlencode
 
 from django.core.signing import BadSignature, Signer
+from django.core.validators import RegexValidator
 from django.db.models import QuerySet
 from django.http import HttpResponse
 from rest_framework import serializers
@@ -45,7 +46,7 @@ class MomentParameters(Shape):
 
 class PageParameters(Shape):
     limit = Digits(min_value=1, max_value=LONGEST_PAGE, default=50)
-    cursor = Text(required=False)
+    cursor = Text(required=False, validators=[RegexValidator(r"^[!-~]+\Z", "A cursor is visible ASCII.")])
 
 
 class QueryView(APIView):

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.conf import settings
 
-from .. import heartbeats, lag, outbox, rebuilding, registry, watching
+from .. import heartbeats, lag, outbox, personal, rebuilding, registry, watching
 from .. import settings as ours
 from ..postgres import rows
 from ..sagas import NEEDS_ATTENTION
@@ -130,11 +130,12 @@ def paused_lanes(limits: Limits) -> Iterator[Finding]:
 def parked(limits: Limits) -> Iterator[Finding]:
     for name, count, dead, first, error, overdue, late in rows(PARKED, [limits.lease]):
         if dead:
+            (trouble,) = personal.of_troubles([personal.Trouble(first, error)])
             yield Finding(
                 "dead-letters",
                 WARNING,
                 f"{name} has given up {dead} messages.",
-                f"position {first}: {error}",
+                f"position {first}: {trouble.error}",
                 "They, and what must stay in order behind them, wait for a person.",
                 f"manage.py dead_letters show {name} {first}; then retry or discard it",
             )
@@ -254,7 +255,7 @@ def rebuilds(limits: Limits) -> Iterator[Finding]:
                 "rebuild",
                 WARNING,
                 f"The last rebuild of {each.subscription} failed.",
-                each.error,
+                personal.of_rebuild(each.error),
                 "The live table is as it was, with what was wrong with it.",
                 f"Mend the code, then manage.py rebuild_projection {each.subscription}",
             )

@@ -24,6 +24,11 @@ def es_time(at: datetime | None) -> SafeString:
 
 
 @register.filter
+def es_tree(json: str) -> SafeString:
+    return shown.tree(json)
+
+
+@register.filter
 def es_minute(at: datetime) -> SafeString:
     return format_html('<time datetime="{}">{}</time>', at.isoformat(), at.astimezone(UTC).strftime("%d %b %H:%M"))
 
@@ -41,6 +46,14 @@ def es_lane_state(where: Lag) -> SafeString:
 @register.simple_tag
 def environment() -> str:
     return settings.environment()
+
+
+@register.simple_tag
+def copy_button(text: object, label: str) -> SafeString:
+    """There to be seen once a script can do what it says."""
+    return format_html(
+        '<button type="button" class="es-copy" data-copy="{}" aria-live="polite" hidden>{}</button>', text, label
+    )
 
 
 @register.simple_tag

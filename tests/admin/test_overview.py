@@ -80,9 +80,9 @@ def test_where_nobody_took_samples_the_page_says_so_and_why(staff):
 @pytest.mark.usefixtures("order")
 def test_a_lane_tells_its_last_error(staff):
     assert "none that is not settled" in staff.get(LANE).content.decode()
-    for position, error in ((1, "TimeoutError: once"), (2, "TimeoutError: twice"), (3, "")):
+    for position, error in ((1, "TimeoutError: once"), (2, "ConnectionError: twice"), (3, "")):
         Parked.objects.create(subscription="orders.details", position=position, key="a", status="failed", error=error)
-    assert staff.get(LANE).context["last_error"].error == "TimeoutError: twice"
+    assert staff.get(LANE).context["last_error"].error == "ConnectionError: •••", "no message is there"
 
 
 def test_every_page_says_which_place_it_is_of(staff, settings):

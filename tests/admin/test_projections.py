@@ -65,14 +65,19 @@ def test_folded_compared_and_swapped_on_a_word(operator):
 
 
 @pytest.mark.usefixtures("order")
-def test_who_only_looks_is_told_which_rows_differ_and_not_what_is_in_them(operator):
-    OrderDetails.objects.update(status="SPOILT")
+def test_what_differs_is_told_without_the_person_until_somebody_says_why(operator):
+    OrderDetails.objects.update(status="SPOILT", address={"name": "Zoë Canary"})
     _do(operator, "fold", "is it right?")
     working.housekeep()
     support = _member("ada", "--view")
     page = support.get(PAGE)
-    assert [(each.column, each.old, each.new) for each in page.context["differences"]] == [("status", "", "")]
-    assert "SPOILT" not in page.content.decode()
+    assert [(each.column, each.old, each.new) for each in page.context["differences"]] == [
+        ("address", '"•••"', '"•••"'),
+        ("status", '"SPOILT"', '"CONFIRMED"'),
+    ]
+    assert "Zoë" not in page.content.decode()
+    revealed = _member("eve", "--reveal").post(PAGE.replace("/change/", "/reveal/"), {"reason": "whose is it?"})
+    assert "Zoë Canary" in revealed.content.decode()
     assert _labels(support) == []
     for word in ("rebuild", "swap", "cancel", "rollback"):
         assert support.post(ACT.format(word), {"reason": "x"}).status_code == 403

@@ -12,6 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from eventstore import answers, store
+from eventstore.api import commands
 from eventstore.models import Event, GivenAnswer
 from eventstore.testing import drain
 from tests.eventstore.concurrently import parameters
@@ -155,6 +156,18 @@ def test_what_says_try_again_or_try_otherwise_is_not_kept(ada, anonymous, monkey
         problem(ask(ada, "k-1"), 500)
     assert not GivenAnswer.objects.exists()
     assert ask(ada, "k-1").status_code == 202
+
+
+def test_an_answer_that_was_lost_on_its_way_is_had_again(ada, monkeypatch):
+    with monkeypatch.context() as lost:
+        # What is decided is committed by then.
+        lost.setattr(commands, "_response", lambda answer: 1 / 0)
+        problem(ask(ada, "k-1"), 500)
+    [placed] = Event.objects.filter(type="orders.order_placed")
+    again = ask(ada, "k-1")
+    assert (again.status_code, again["Idempotent-Replayed"]) == (202, "true")
+    assert f"order-{again.json()['order_id']}" == placed.stream
+    assert orders() == 1
 
 
 def test_twenty_at_once_are_one_order(ada):

@@ -76,5 +76,5 @@ END $$;
 
 
 class Migration(migrations.Migration):
-    dependencies = [("eventstore", "0018_the_console")]
+    dependencies = [("eventstore", "0019_reveal_permission")]
     operations = [migrations.RunSQL(FORWARD, "DROP FUNCTION eventstore_on_premises(json, json);")]
