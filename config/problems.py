@@ -15,7 +15,7 @@ from rest_framework import exceptions
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from config import throttling
+from config import browsers, throttling
 from eventstore import answers, context
 from eventstore.aggregate import Refusal
 from eventstore.api.faults import Fault, Hidden, Malformed, inside
@@ -77,19 +77,19 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
-    if _is_for_people(request):
+    if browsers.is_for_people(request):
         return defaults.permission_denied(request, exception)
     return response(request, 403, "PermissionDenied", "This is not allowed.")
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    if _is_for_people(request):
+    if browsers.is_for_people(request):
         return defaults.page_not_found(request, exception)
     return response(request, 404, "NotFound", "Nothing has this address.")
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    if _is_for_people(request):
+    if browsers.is_for_people(request):
         return defaults.server_error(request)
     return response(request, 500, "InternalServerError", "This is our fault. The correlation id says where to look.")
 
@@ -98,11 +98,6 @@ def _note_denied(request: Request, problem: Problem, why: str) -> None:
     """One line for each; what a client sends is written so that it cannot break out of it."""
     who = getattr(request.user, "username", "") or "anonymous"
     audit.warning("denied %s %r to %r: %s, answered %s", request.method, request.path, who, why, problem.status)
-
-
-def _is_for_people(request: HttpRequest) -> bool:
-    """The admin is read in a browser; everything else by programs."""
-    return request.path.startswith("/admin/")
 
 
 def _problem(error: Exception) -> Problem | None:
