@@ -55,7 +55,7 @@ class CommandView(APIView):
             raise LengthRequired
         key = idempotency.key(request)
         try:
-            return _response(self._answer(key, **named))
+            answer = self._answer(key, **named)
         except answers.AlreadyAnswered as already:
             return idempotency.replayed(already.answer)
         except Exception:
@@ -64,6 +64,7 @@ class CommandView(APIView):
             if earlier is None:
                 raise
             return idempotency.replayed(earlier)
+        return _response(answer)
 
     def _answer(self, key: answers.Key | None, **named: str) -> Answer:
         seen = preconditions.if_match(self.request)
