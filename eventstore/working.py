@@ -26,6 +26,7 @@ from . import (
 from .subscriptions import Projection, Publication
 
 TURN_SECONDS = 5.0
+LOOK_SECONDS = 0.01
 CALL_WAIT_SECONDS = 0.05
 # How often the processes may answer one another before the read models have their turn.
 CHAIN = 20
@@ -36,10 +37,10 @@ _heard = time.monotonic()
 
 
 def take_turn() -> int:
-    """As work. One turn at a time in each process: the calls that it has under way are kept in one table."""
+    """One turn at a time in each process: the calls that it has under way are kept in one table."""
     with _turn:
         try:
-            return work()
+            return _work_on()
         finally:
             hear()
 
@@ -52,6 +53,17 @@ def hear() -> None:
 
 def silent_seconds() -> float:
     return time.monotonic() - _heard
+
+
+def _work_on() -> int:
+    """As work, and then a few looks more: who writes now may have nudged just before, and does not do so again yet."""
+    until = time.monotonic() + TURN_SECONDS
+    delivered, rest = work(), time.monotonic() + nudge.GAP_SECONDS
+    while delivered and time.monotonic() < min(rest, until):
+        time.sleep(LOOK_SECONDS)
+        if more := work():
+            delivered, rest = delivered + more, time.monotonic() + nudge.GAP_SECONDS
+    return delivered
 
 
 def work(*, seconds: float = TURN_SECONDS) -> int:
