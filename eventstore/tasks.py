@@ -1,6 +1,5 @@
 """What Celery runs. The broker carries a nudge; what is owed to whom is in the tables."""
 
-import gc
 from typing import Any
 
 from celery import shared_task
@@ -72,14 +71,6 @@ def refuse_an_unsafe_database(**_: Any) -> None:
 
 
 @worker_process_init.connect  # type: ignore[untyped-decorator]
-def poll_when_nothing_is_heard(**_: Any) -> None:
+def begin_to_deliver(**_: Any) -> None:
+    working.settle_down()
     polling.begin()
-
-
-@worker_process_init.connect  # type: ignore[untyped-decorator]
-def leave_alone_what_is_no_garbage(**_: Any) -> None:
-    """What was imported stays for good, and a batch makes thousands of messages that go by themselves: to look through
-    all of them every 700 objects, as Python does, takes a fifth of a worker's time."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 50)
