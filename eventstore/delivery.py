@@ -22,6 +22,8 @@ from .subscriptions import Commands, Effect, Projection, Publication, Saga, Subs
 logger = logging.getLogger(__name__)
 
 BATCH = 500
+# What comes to one row is folded there and written once, so the more is read at once the fewer rows are written.
+READERS_BATCH = 2000
 
 Deliver = Callable[[str, Subscription, Sequence[Message], set[str]], None]
 Begin = Callable[[int], None]
@@ -42,9 +44,10 @@ PASSING = (OperationalError, InterfaceError, WrongExpectedVersion)
 PROGRAM_LIMIT_EXCEEDED = "54"
 
 
-def step(name: str, *, limit: int = BATCH) -> int:
+def step(name: str, *, limit: int | None = None) -> int:
     """One batch of one lane. Returns how many messages it moved; 0 when another worker has the lane."""
     subscription = registry.subscriptions()[name]
+    limit = limit or (READERS_BATCH if isinstance(subscription, Projection) else BATCH)
     if isinstance(subscription, Effect):
         return effects.step(name, subscription, limit)
     try:

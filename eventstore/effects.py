@@ -18,7 +18,8 @@ from .subscriptions import Effect, NotYet
 
 logger = logging.getLogger(__name__)
 
-# A quick provider's answers are waited for, so that they are recorded as one batch; a slow one's are collected later.
+# A quick provider's answers are waited for, so that they are recorded as one batch; those of a slow one, or of more
+# calls than are made at once, are collected later, and the other lanes go on meanwhile.
 PROMPT_SECONDS = 0.01
 # Calls that wait for a free thread, for each one that has it: a batch is worth more than a short queue.
 QUEUED = 15
@@ -46,7 +47,9 @@ _under_way: dict[str, list[Call]] = {}
 def step(name: str, effect: Effect, limit: int) -> int:
     """Record the answers that came, take in what is new, begin calls. Returns how many messages moved."""
     begun = _begin(name, effect, limit)
-    wait([call.future for call in _under_way.get(name, ())], PROMPT_SECONDS, ALL_COMPLETED)
+    calls = _under_way.get(name, ())
+    if len(calls) <= effect.concurrency:
+        wait([call.future for call in calls], PROMPT_SECONDS, ALL_COMPLETED)
     return begun + _record(name)
 
 

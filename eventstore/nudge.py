@@ -11,8 +11,8 @@ from . import settings
 
 logger = logging.getLogger(__name__)
 
-# One nudge serves all that was written until it is heard, and costs a process half as much as an order does. Who comes
-# first nudges at once; who comes within the gap finds the workers awake, for an order takes them longer than this.
+# One nudge serves all that was written until it is heard, and who heard it looks for more as long as this: more of them
+# would only keep the broker and both ends of it busy.
 GAP_SECONDS = 0.05
 # A broker that is down is left alone for a while.
 SILENT_SECONDS = 1.0

@@ -89,21 +89,30 @@ MOVE = """
     SET position = %s, moved_at = now()
     WHERE name = %s
 """
-# A lane has work when something it hears lies ahead, when a parked message is due, or when so much that it does not
-# hear lies ahead that passing over it again and again would cost more than moving the cursor.
+# A lane has work when something it hears lies ahead, when a parked message is due, or when so much lies ahead, heard or
+# not, that passing over it again and again would cost more than moving the cursor. So no more than that is looked at,
+# once for all lanes.
 WORK = """
-    WITH fence AS MATERIALIZED (SELECT eventstore_fence() AS position)
+    WITH fence AS MATERIALIZED (
+        SELECT eventstore_fence() AS position
+    ), ahead AS MATERIALIZED (
+        SELECT topic, type, max(outbox.position) AS position
+        FROM eventstore_outbox AS outbox, fence
+        WHERE outbox.position <= fence.position AND outbox.position > greatest(fence.position - 2000, (
+            SELECT min(position) FROM eventstore_subscription WHERE NOT paused AND name = ANY(%s)
+        ))
+        GROUP BY topic, type
+    ), heard AS MATERIALIZED (
+        SELECT topic AS name, position FROM ahead WHERE topic <> 'event'
+        UNION ALL
+        SELECT hears.name, position
+        FROM ahead JOIN unnest(%s::text[], %s::text[]) AS hears(name, type) USING (type)
+        WHERE topic = 'event'
+    )
     SELECT name
     FROM eventstore_subscription AS lane, fence
     WHERE NOT paused AND name = ANY(%s) AND (
-        EXISTS (
-            SELECT FROM eventstore_outbox AS outbox
-            WHERE outbox.position > lane.position AND outbox.position <= fence.position
-              AND (outbox.topic = lane.name OR (outbox.topic = 'event' AND EXISTS (
-                  SELECT FROM unnest(%s::text[], %s::text[]) AS hears(name, type)
-                  WHERE hears.name = lane.name AND hears.type = outbox.type
-              )))
-        )
+        EXISTS (SELECT FROM heard WHERE heard.name = lane.name AND heard.position > lane.position)
         OR EXISTS (
             SELECT FROM eventstore_parked AS parked WHERE parked.subscription = lane.name AND parked.due_at <= now()
         )
@@ -159,10 +168,7 @@ def enlist() -> None:
 
 def work() -> set[str]:
     """The lanes that have something to do; one query."""
-    names = list(registry.subscriptions())
-    pairs = [(name, stored) for name in names for stored in hears(name)]
-    params = [names, [name for name, _ in pairs], [stored for _, stored in pairs]]
-    return {name for (name,) in rows(WORK, params)}
+    return {name for (name,) in rows(WORK, _wiring())}
 
 
 def claim(name: str) -> Claim | None:
@@ -224,6 +230,14 @@ def hears(name: str) -> Sequence[str]:
     """The stored names of the events that a subscription hears, those of the past included."""
     today = [registry.name_heard(name, cls) for cls in registry.subscriptions()[name].hears]
     return [*today, *(past for past, now in registry.renamed().items() if now in today)]
+
+
+@cache
+def _wiring() -> Sequence[Sequence[str]]:
+    """What WORK asks about: the lanes, which hears what, and the lanes again."""
+    names = list(registry.subscriptions())
+    pairs = [(name, stored) for name in names for stored in hears(name)]
+    return names, [name for name, _ in pairs], [stored for _, stored in pairs], names
 
 
 @cache

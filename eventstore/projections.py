@@ -12,7 +12,7 @@ from .subscriptions import Projection, Row
 
 # Row by row through the key's index, whatever the planner believes of the table (see outbox.py).
 LOAD = """
-    SELECT to_jsonb(kept)
+    SELECT row_to_json(kept)::text
     FROM unnest(%s::text[]) AS wanted(key)
     CROSS JOIN LATERAL (SELECT * FROM {table} AS row WHERE row.{key} = wanted.key LIMIT 1) AS kept
 """

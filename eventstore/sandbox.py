@@ -17,6 +17,8 @@ Answer = TypeVar("Answer")
 Entry = dict[str, Any]
 
 NEVER = 2**31 - 1
+# How long a page is held open for who else calls just now: far shorter than what one commit for each call would take.
+GATHER_SECONDS = 0.001
 
 # In the order of the keys, so that two processes that ask for the same ones never wait for each other crosswise.
 ENTER = """
@@ -80,6 +82,7 @@ class Book:
             return self.written
 
     def _write_page(self, page: dict[str, Entry]) -> dict[str, int]:
+        time.sleep(GATHER_SECONDS)
         with self.lock:
             if self.page is page:
                 self.page = {}

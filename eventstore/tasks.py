@@ -71,5 +71,6 @@ def refuse_an_unsafe_database(**_: Any) -> None:
 
 
 @worker_process_init.connect  # type: ignore[untyped-decorator]
-def poll_when_nothing_is_heard(**_: Any) -> None:
+def begin_to_deliver(**_: Any) -> None:
+    working.settle_down()
     polling.begin()

@@ -1,8 +1,11 @@
 """One turn of a worker: deliver until nothing is left, or until it is time to let the next task in."""
 
+import gc
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache
 
 from django.db import close_old_connections
@@ -26,22 +29,44 @@ from . import (
 from .subscriptions import Projection, Publication
 
 TURN_SECONDS = 5.0
+LOOK_SECONDS = 0.01
 CALL_WAIT_SECONDS = 0.05
 # How often the processes may answer one another before the read models have their turn.
 CHAIN = 20
 CLEARED_AT_ONCE = 100_000
+# A batch makes thousands of messages that go by themselves. To search them for garbage as often as Python does, after
+# 700 more of anything, takes a fifth of a worker's time.
+SELDOM = (20_000, 20, 50)
 
 _turn = threading.Lock()
 _heard = time.monotonic()
 
 
 def take_turn() -> int:
-    """As work. One turn at a time in each process: the calls that it has under way are kept in one table."""
+    """One turn at a time in each process: the calls that it has under way are kept in one table."""
     with _turn:
         try:
-            return work()
+            return _work_on()
         finally:
             hear()
+
+
+@contextmanager
+def collecting_seldom() -> Iterator[None]:
+    """For who goes through many messages and then does something else again."""
+    often = gc.get_threshold()
+    gc.set_threshold(*SELDOM)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*often)
+
+
+def settle_down() -> None:
+    """For a process that will do nothing but deliver: what it has imported stays for good, and is not searched."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*SELDOM)
 
 
 def hear() -> None:
@@ -54,8 +79,22 @@ def silent_seconds() -> float:
     return time.monotonic() - _heard
 
 
-def work(*, seconds: float = TURN_SECONDS) -> int:
-    """Deliver for at most about `seconds`; a turn that ends with work left nudges the next one."""
+def _work_on() -> int:
+    """As work, and then a few looks more: who writes now may have nudged just before, and does not do so again yet."""
+    until = time.monotonic() + TURN_SECONDS
+    delivered, rest = work(beside=_beside()), time.monotonic() + nudge.GAP_SECONDS
+    while delivered and time.monotonic() < min(rest, until):
+        time.sleep(LOOK_SECONDS)
+        if more := work(beside=_beside()):
+            delivered, rest = delivered + more, time.monotonic() + nudge.GAP_SECONDS
+    return delivered
+
+
+def work(*, seconds: float = TURN_SECONDS, beside: Executor | None = None) -> int:
+    """Deliver for at most about `seconds`; a turn that ends with work left nudges the next one.
+
+    beside: a thread for the read models, which under load take their batches while the processes go on.
+    """
     until, delivered = time.monotonic() + seconds, 0
     # Celery keeps a connection over many tasks; one that broke is made anew here.
     close_old_connections()
@@ -64,7 +103,7 @@ def work(*, seconds: float = TURN_SECONDS) -> int:
     with nudge.quiet():
         while time.monotonic() < until:
             if lanes := outbox.work() | _answered():
-                delivered += _round(lanes, until)
+                delivered += _round(lanes, until, beside)
             elif effects.under_way():
                 effects.wait_for_any(CALL_WAIT_SECONDS)
             elif not delivery.tell_deadlines():
@@ -94,25 +133,40 @@ def _enlist_once() -> None:
     outbox.enlist()
 
 
-def _round(lanes: set[str], until: float) -> int:
-    """Let the processes answer one another as long as they have something to say; the read models take it all at once.
+def _round(lanes: set[str], until: float, beside: Executor | None) -> int:
+    """Let the processes answer one another as long as they have something to say; the read models take it all at once,
+    or under load a full batch at a time, beside the processes.
 
     What a step writes is known here, so nobody is asked for it: the database is asked again only after the round.
     """
-    delivered, readers = 0, {name for name in lanes if _is_reader(name)}
-    processes, troubles = lanes - readers, list[Exception]()
+    processes = {name for name in lanes if not _is_reader(name)}
+    readers, troubles, begun, delivered, enough = lanes - processes, list[Exception](), list[Future[int]](), 0, 0
     for _ in range(CHAIN):
         if not processes or time.monotonic() > until:
             break
         store.take_announced()
         delivered += _steps(processes, troubles)
         told = registry.listeners(store.take_announced()) | _answered()
-        readers |= {name for name in told if _is_reader(name)}
-        processes = told - readers
-    delivered += _steps(readers, troubles)
+        processes = {name for name in told if not _is_reader(name)}
+        readers |= told - processes
+        if beside and delivered > enough + delivery.READERS_BATCH and all(each.done() for each in begun):
+            begun.append(beside.submit(_steps_beside, readers, troubles))
+            readers, enough = set(), delivered
+    delivered += sum(each.result() for each in begun) + _steps(readers, troubles)
     if troubles:
         raise troubles[0]
     return delivered
+
+
+@cache
+def _beside() -> Executor:
+    """The thread in which a worker process delivers to the read models, on a connection of its own."""
+    return ThreadPoolExecutor(1, thread_name_prefix="readers")
+
+
+def _steps_beside(lanes: set[str], troubles: list[Exception]) -> int:
+    close_old_connections()
+    return _steps(lanes, troubles)
 
 
 def _steps(lanes: Iterable[str], troubles: list[Exception]) -> int:

@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 from rich.console import Console
 
+from eventstore import working
+
 from . import credited, delivering, issuing, outcome, progress
 from .delivering import NothingMoves
 from .issuing import Issued
@@ -24,7 +26,7 @@ class Result(NamedTuple):
 def run(task: Task, console: Console) -> Result:
     """Raises issuing.CannotGoOn."""
     stuck = False
-    with progress.shown(console, task.survey) as tell:
+    with working.collecting_seldom(), progress.shown(console, task.survey) as tell:
         try:
             _issue(task, tell)
             _settle(task, tell)

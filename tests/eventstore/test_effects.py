@@ -403,6 +403,20 @@ class TestSideBySide:
         delivery.step(LANE)
         until(lambda: provider.at_once == 2)
 
+    def test_the_answers_of_more_than_that_are_not_waited_for(self, provider, monkeypatch):
+        """The lane has its turn again soon, and the others have theirs first."""
+        waited = []
+        monkeypatch.setattr(effects, "wait", lambda futures, *_: waited.append(len(futures)))
+        for name in "abc":
+            count(name)
+        delivery.step(LANE)
+        assert waited == []
+        until(lambda: len(provider.calls) == 3)
+        drain()
+        count("d")
+        delivery.step(LANE)
+        assert waited == [1]
+
     def test_a_slow_call_holds_up_neither_the_other_lanes_nor_the_other_calls(self, toys, provider):
         toys({LANE: Effect(perform={Counted: provider.call}, concurrency=2), "toy.tallies": TALLIES, "toy": Commands()})
         provider.slow["a"]

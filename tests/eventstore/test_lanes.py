@@ -192,7 +192,7 @@ class TestFairness:
         while Tally.objects.count() < 201:
             assert delivery.step(LANE)
             steps += 1
-        assert steps <= 10_200 / delivery.BATCH + 1
+        assert steps <= 10_200 / delivery.READERS_BATCH + 1
 
     def test_a_large_stream_that_cannot_be_taken_holds_up_no_other(self, toys):
         append("counter-large", [Counted("large", 1, "boom")] + [Counted("large")] * 999, expected=ANY)

@@ -288,7 +288,7 @@ class TestDeadlines:
         drain()
         the_deadline_passes()
         busy = iter(range(10**9))
-        monkeypatch.setattr(working, "_round", lambda lanes, until: next(busy))
+        monkeypatch.setattr(working, "_round", lambda *_: next(busy))
         monkeypatch.setattr(working.outbox, "work", lambda: {LANE})
         working.work(seconds=0.02)
         assert owed("eventstore.deadline_passed").count() == 1

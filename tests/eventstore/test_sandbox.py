@@ -5,6 +5,7 @@ import threading
 import pytest
 from django.db import connection
 
+from eventstore import sandbox
 from eventstore.sandbox import NEVER, Book, Course
 from shipping.models import SandboxParcel
 
@@ -68,6 +69,16 @@ def test_what_many_ask_while_the_clerk_is_busy_is_one_statement(book):
         each.result(5)
     assert statements == [8]
     assert SandboxParcel.objects.count() == 8
+
+
+def test_what_many_ask_at_the_same_moment_is_one_statement(book, monkeypatch):
+    """A page is held open for a moment; here for longer, so that a busy machine has them all there in time."""
+    monkeypatch.setattr(sandbox, "GATHER_SECONDS", 0.5)
+    statements, book_writes = [], book.write
+    book.write = lambda entries: statements.append(len(entries)) or book_writes(entries)
+    for each in [in_thread(book.enter, entry(f"k{number}"), Course()) for number in range(8)]:
+        each.result(5)
+    assert statements == [8]
 
 
 def test_the_same_key_twice_at_once_in_one_process_is_two_tries(book):

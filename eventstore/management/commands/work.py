@@ -28,6 +28,7 @@ class Command(BaseCommand):
         if options["once"]:
             self.stdout.write(f"{working.work(seconds=math.inf)} messages delivered.")
         else:
+            working.settle_down()
             _until(_told_to_stop(), poll=options["poll"])
 
 
