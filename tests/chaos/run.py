@@ -26,8 +26,8 @@ from .shop import SKUS, STAFF
 from .stage import Stage
 
 CALM_SECONDS = 5.0
-# A call whose worker died is made again when its lease runs out, after a minute.
-SETTLE_SECONDS = 90.0
+# Several leases: a call whose worker died is made again when its lease has run out.
+SETTLE_SECONDS = 45.0
 
 # What a run must have hit to be worth anything.
 MOST_ARE_SERVED = 0.9
