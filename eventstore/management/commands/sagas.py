@@ -32,6 +32,7 @@ class Command(BaseCommand):
             if what == "show":
                 action.add_argument("--json", action="store_true")
             else:
+                action.add_argument("--at", type=int, required=True, help="its position, as show tells it")
                 action.add_argument("--reason", required=True)
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -49,7 +50,8 @@ class Command(BaseCommand):
             self.stdout.write(codec.encode_json([_shown(each) for each in found]).decode())
             return
         for each in found:
-            self.stdout.write(f"{each.saga} {each.key} {each.status} since {each.updated_at:%Y-%m-%d %H:%M:%S}")
+            since = f"{each.updated_at:%Y-%m-%d %H:%M:%S}"
+            self.stdout.write(f"{each.saga} {each.key} {each.status} at {each.position} since {since}")
         if not found:
             self.stdout.write("No process is like that.")
 
@@ -67,9 +69,10 @@ class Command(BaseCommand):
             )
 
     def _intervene(self, what: str, options: dict[str, Any]) -> None:
+        said = {"seen_at": options["at"], "who": getpass.getuser(), "reason": options["reason"]}
         try:
-            sagas.intervene(options["saga"], options["key"], what, who=getpass.getuser(), reason=options["reason"])
-        except (sagas.NoSuchSaga, operating.ReasonMissing) as error:
+            sagas.intervene(options["saga"], options["key"], what, **said)
+        except (sagas.NoSuchSaga, sagas.MovedOn, operating.ReasonMissing) as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"{options['saga']} {options['key']} will {ACTIONS[what]}.")
 
