@@ -17,6 +17,7 @@ import psycopg
 from config.local import folder, ports, processes, programs
 from config.local.processes import Program, Running
 
+from . import webhooks
 from .clocks import Clock
 from .proxy import Network, Proxy
 
@@ -53,11 +54,18 @@ class Keeper:
         with self.lock:
             return next(e.process.pid for e in [*self.services, *self.children] if e.program.name == name)
 
-    def send(self, name: str, number: int) -> None:
-        """To the program and all that it has started."""
+    def send(self, name: str, number: int) -> int:
+        """To the program and all that it has started; to how many processes."""
         with self.lock:
             found = [each for each in [*self.services, *self.children] if each.program.name == name]
-            _send([member for each in found for member in _family(each)], number)
+            return _send([member for each in found for member in _family(each)], number)
+
+    def ask(self, name: str, number: int) -> int:
+        """The program alone, which knows what to do."""
+        with self.lock:
+            return _send(
+                [psutil.Process(each.process.pid) for each in self.children if each.program.name == name], number
+            )
 
     def close(self) -> None:
         self._closing.set()
@@ -90,6 +98,10 @@ class Stage:
         self.web_ports = {name: ports.free() for name in WEBS}
         self.database = self.server
         self.unsafe = False
+
+    @property
+    def urls(self) -> list[str]:
+        return [f"http://{ports.HOST}:{port}" for port in self.web_ports.values()]
 
     def database_named(self, name: str) -> str:
         return urlsplit(self.server)._replace(path=f"/{name}").geturl()
@@ -151,6 +163,7 @@ class Stage:
             "CELERY_BROKER_URL": _through(self.broker, self.proxies["broker"]),
             "PGAPPNAME": name,
             "SECRET_KEY": "only-for-chaos",
+            "STRIPE_WEBHOOK_SECRETS": webhooks.SECRET,
             "PYTHONUNBUFFERED": "1",
             "ALLOW_UNSAFE_DATABASE": "1" if self.unsafe else "0",
             **(self.clock.environment if clock else {}),
@@ -180,10 +193,13 @@ def _family(running: Running) -> list[psutil.Process]:
     return []
 
 
-def _send(members: Sequence[psutil.Process], number: int) -> None:
+def _send(members: Sequence[psutil.Process], number: int) -> int:
+    sent = 0
     for member in members:
         with suppress(psutil.NoSuchProcess):
             member.send_signal(number)
+            sent += 1
+    return sent
 
 
 def _port(url: str) -> int:
