@@ -162,12 +162,11 @@ class Customers:
 
     async def _try(self, asked: Asked, url: str) -> httpx.Response | None:
         headers = {"Authorization": f"Bearer {self.tokens[asked.customer]}", "Idempotency-Key": asked.key}
-        began = monotonic()
+        began, answer = monotonic(), None
         try:
             answer = await self.http.post(url + asked.path, json=asked.body, headers=headers)
         except httpx.HTTPError as error:
             what = type(error).__name__
-            answer = None
         else:
             what = str(answer.status_code) + (" replayed" if "Idempotent-Replayed" in answer.headers else "")
             self.milliseconds.append((monotonic() - began) * 1e3)

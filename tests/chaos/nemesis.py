@@ -121,7 +121,7 @@ class Nemesis:
     def flush_broker(self, fault: Fault) -> tuple[int, str]:
         with suppress(redis.RedisError), redis.Redis.from_url(self.stage.broker, socket_timeout=2) as broker:
             _until(broker.dbsize)
-            waiting = int(broker.dbsize())  # type: ignore[arg-type]
+            waiting = int(broker.dbsize())
             broker.flushall()
             return waiting, f"{waiting} keys were in it"
         return 0, "it was down"

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from threading import Thread
@@ -70,7 +70,10 @@ class Result:
         return [each for each in (*MUST_HIT, *sorted(kinds)) if not self.hits.get(each)] + deserted
 
 
-def run(stage: Stage, seed: int, form: Form, *, sabotage: str = "") -> Result:
+def run(
+    stage: Stage, seed: int, form: Form, *, sabotage: str = "", by: Callable[[Stage, int], Nemesis] = Nemesis
+) -> Result:
+    """sabotage: what the workers do wrong. by: who breaks what."""
     database = _new_database(stage, f"chaos_{seed}_{sabotage or 'plain'}")
     shop = _prepare(database, form.customers)
     restarts = stage.keeper.restarts
@@ -79,7 +82,7 @@ def run(stage: Stage, seed: int, form: Form, *, sabotage: str = "") -> Result:
         names = sorted(set(shop["tokens"]) - {STAFF})
         wanted = list(wishes(seed, _popular(seed), names, rate=form.rate, seconds=form.seconds))
         faults = plan.plan(seed, begin=CALM_SECONDS, end=form.seconds, gap=form.gap, deck=form.deck)
-        nemesis = Nemesis(stage, seed)
+        nemesis = by(stage, seed)
         _break_under_load(customers, wanted, nemesis, faults)
         stage.wait_until_ready()
         checker = Checker(database, stage.urls[0], shop["tokens"], STAFF, customers.log, shop["stock"])

@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -50,6 +50,14 @@ class Keeper:
                 _send(_family(each), signal.SIGCONT)
             processes.stop(leaving, self.pids)
 
+    def change(self, name: str, change: Callable[[Program], Program]) -> None:
+        """End a service in good order, and start it changed."""
+        with self.lock:
+            for place, each in enumerate(self.services):
+                if each.program.name == name:
+                    processes.stop([each], self.pids)
+                    self.services[place] = processes.start(change(each.program), self.pids)
+
     def pid_of(self, name: str) -> int:
         with self.lock:
             return next(e.process.pid for e in [*self.services, *self.children] if e.program.name == name)
@@ -59,6 +67,16 @@ class Keeper:
         with self.lock:
             found = [each for each in [*self.services, *self.children] if each.program.name == name]
             return _send([member for each in found for member in _family(each)], number)
+
+    def kill(self, name: str) -> int:
+        """As send, and they are dead when it returns; whoever holds the lock decides when they come back."""
+        with self.lock:
+            members = [
+                m for each in [*self.services, *self.children] if each.program.name == name for m in _family(each)
+            ]
+            sent = _send(members, signal.SIGKILL)
+            psutil.wait_procs(members, timeout=10)
+            return sent
 
     def ask(self, name: str, number: int) -> int:
         """The program alone, which knows what to do."""
@@ -124,6 +142,15 @@ class Stage:
         while not all(self._answers(name) for name in WEBS):
             if monotonic() > until:
                 raise SystemExit(f"chaos: the web servers do not answer; see {self.path}")
+            sleep(0.1)
+
+    def wait_for_database(self) -> None:
+        until = monotonic() + PATIENCE_SECONDS
+        while True:
+            with suppress(psycopg.OperationalError), psycopg.connect(self.server, connect_timeout=2):
+                return
+            if monotonic() > until:
+                raise SystemExit(f"chaos: the database does not answer; see {self.path}")
             sleep(0.1)
 
     def pool_children(self, worker: str) -> list[psutil.Process]:
