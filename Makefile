@@ -43,7 +43,8 @@ simulate: $(INSTALLED) ## ten thousand shops in memory, each from a seed: any or
 chaos: $(INSTALLED) ## eight minutes of kill -9 and worse under load, and a checker from outside; SEED=… plays it again
 	@$(PYTHON) -W ignore -m tests.chaos
 
-faults: $(INSTALLED) ## three minutes of power loss, a disk that cannot sync and one that is full, and the same checker
+faults: $(INSTALLED) ## three minutes of power loss, EIO and a full disk, and the same checker; then kill -9 at every seam
+	@SEAMS=all .venv/bin/pytest -q tests/eventstore/test_seams.py
 	@$(PYTHON) -W ignore -m tests.faults
 
 bench: $(PEERS_INSTALLED) ## how fast it is, beside its peers; under ten minutes, on a machine that does nothing else
