@@ -14,7 +14,7 @@ FILL = """
         position, id, stream, version, type, data, correlation_id, causation_id, metadata
     )
     SELECT nextval('eventstore_position'), ('f' || lpad(to_hex(number * 16 + step), 31, '0'))::uuid,
-           category || '-' || orders.id, version, type, jsonb_build_object('order_id', orders.id) || data,
+           category || '-' || orders.id, version, type, (jsonb_build_object('order_id', orders.id) || data)::json,
            orders.id::uuid, NULL, '{"actor": "bench"}'
     FROM orders
     CROSS JOIN (VALUES

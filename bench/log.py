@@ -6,6 +6,7 @@ usage: python -m bench.one bench.log EVENTS   (DATABASE_URL: a copy of bench.tem
 import json
 import threading
 import time
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 import django
@@ -27,15 +28,18 @@ LONG = 1000
 
 def main(events: int) -> None:
     django.setup()
-    save(min(200, events))
+    save(made(min(200, events)))
     measured = {"append_1_writer": rate(1, events), "append_8_writers": rate(WRITERS, events)}
     print(json.dumps(measured | {"load_1001_events_ms": _load(), "log_read_events": _read()}))
 
 
-def save(count: int) -> None:
-    for _ in range(count):
-        placed = _placed()
+def save(orders: Iterable[OrderPlaced]) -> None:
+    for placed in orders:
         store.append(stream_name(ORDER.category, placed.order_id), [placed], expected=store.NO_STREAM)
+
+
+def made(count: int) -> list[OrderPlaced]:
+    return [_placed() for _ in range(count)]
 
 
 def _placed() -> OrderPlaced:
@@ -56,7 +60,8 @@ def _placed() -> OrderPlaced:
 
 
 def rate(writers: int, count: int) -> float:
-    threads = [threading.Thread(target=_write, args=(count // writers,)) for _ in range(writers)]
+    """Appends a second. What is appended is made before the clock starts, here and for the peers."""
+    threads = [threading.Thread(target=_write, args=(made(count // writers),)) for _ in range(writers)]
     start = time.perf_counter()
     for thread in threads:
         thread.start()
@@ -65,8 +70,8 @@ def rate(writers: int, count: int) -> float:
     return count / (time.perf_counter() - start)
 
 
-def _write(count: int) -> None:
-    save(count)
+def _write(orders: Iterable[OrderPlaced]) -> None:
+    save(orders)
     connection.close()
 
 

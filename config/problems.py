@@ -59,6 +59,11 @@ def response(request: HttpRequest, status: int, code: str, detail: str) -> HttpR
     return _response(request, Problem(status, code, detail))
 
 
+def title(code: str) -> str:
+    """The same for all problems of a type: "PriceChanged" is "Price changed"."""
+    return re.sub("(?<=[a-z])(?=[A-Z])", " ", code).capitalize()
+
+
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     if isinstance(exception, RequestDataTooBig):
         return response(request, 413, "BodyTooLarge", "The body is too large.")
@@ -151,7 +156,7 @@ def _response(request: HttpRequest, problem: Problem) -> HttpResponse:
 def _body(request: HttpRequest | Request, problem: Problem) -> dict[str, Any]:
     return {
         "type": f"urn:problem-type:orders:{problem.code}",
-        "title": _title(problem),
+        "title": title(problem.code),
         "status": problem.status,
         "detail": problem.detail,
         "instance": request.path,
@@ -160,8 +165,3 @@ def _body(request: HttpRequest | Request, problem: Problem) -> dict[str, Any]:
         "correlation_id": str(context.current().correlation_id),
         **problem.more,
     }
-
-
-def _title(problem: Problem) -> str:
-    """The same for all problems of a type: "PriceChanged" is "Price changed"."""
-    return re.sub("(?<=[a-z])(?=[A-Z])", " ", problem.code).capitalize()

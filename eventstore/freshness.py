@@ -100,11 +100,6 @@ def events(projection: Projection, key: str, row: Row | None) -> list[Message]:
     return [each for each in found if type(each.body) in projection.evolve and projection.key(each.body) == key]
 
 
-def history(model: type[Any], key: str) -> list[Message]:
-    """All events of a row, in global order."""
-    return events(_projection(model)[1], key, None)
-
-
 def last_given() -> int:
     """The highest position that was ever given out; what lies beyond it nobody can have seen."""
     return int(rows(LAST_GIVEN)[0][0])

@@ -9,6 +9,9 @@ from uuid import UUID
 import msgspec
 from msgspec.structs import replace as replace  # the one way to change a frozen message or state
 
+# Frozen and made of JSON's values, none of these can be part of a cycle: gc=False spares the collector from looking at
+# them, and a page of the log from being looked at again and again while it is read.
+
 
 class InvalidMessage(ValueError):
     """A message was made with a field of the wrong type or value; the sentence names both."""
@@ -37,11 +40,11 @@ def _fields_of(cls: type) -> Any:
     return TypedDict(cls.__name__, fields)  # type: ignore[operator]
 
 
-class Value(msgspec.Struct, frozen=True, metaclass=Checked):
+class Value(msgspec.Struct, frozen=True, gc=False, metaclass=Checked):
     """A part of a message or of a state: immutable, compared by its fields."""
 
 
-class State(msgspec.Struct, frozen=True):
+class State(msgspec.Struct, frozen=True, gc=False):
     """What an aggregate or a saga folds its events to. Made by our own functions only, so unchecked."""
 
 
@@ -102,7 +105,7 @@ class Intervened(Event, frozen=True):
     seen_at: int = 0  # of a word from before it was asked for
 
 
-class Metadata(msgspec.Struct, frozen=True, omit_defaults=True):
+class Metadata(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """Where a message comes from; carried along the whole chain.
 
     correlation_id: one business transaction, from the request to its last effect.
@@ -118,7 +121,7 @@ class Metadata(msgspec.Struct, frozen=True, omit_defaults=True):
     reply_key: str = ""
 
 
-class Message(msgspec.Struct, frozen=True):
+class Message(msgspec.Struct, frozen=True, gc=False):
     """A recorded event, or a message owed to one subscription, as it is read back.
 
     position: place in the global order. stream: the stream of an event, or the key of an owed message.

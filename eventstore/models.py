@@ -1,5 +1,7 @@
 """The tables, for migrations and for the admin. Code writes to them through store, outbox, parking and fold."""
 
+from typing import Any
+
 import pgtrigger
 from django.db import models
 from django.db.models.functions import Mod, Now
@@ -23,6 +25,17 @@ class Category(models.Func):
     output_field = models.TextField(db_collation="C")
 
 
+class AsWritten(models.JSONField):
+    """JSON kept as the text that it was written as: giving that back costs a third of what jsonb costs."""
+
+    def db_type(self, connection: Any) -> str:
+        return "json"
+
+    def from_db_value(self, value: Any, expression: Any, connection: Any) -> Any:
+        # psycopg has read it already.
+        return value
+
+
 class Event(models.Model):
     """The log. position: order of the whole log. version: order in the stream, from 1."""
 
@@ -32,10 +45,10 @@ class Event(models.Model):
     version = models.IntegerField()
     type = models.TextField(db_collation="C")
     schema_version = models.SmallIntegerField(db_default=1)
-    data = models.JSONField()
+    data = AsWritten()
     correlation_id = models.UUIDField()
     causation_id = models.UUIDField(null=True)
-    metadata = models.JSONField()
+    metadata = AsWritten()
     recorded_at = models.DateTimeField(db_default=ClockTimestamp())
 
     class Meta:
@@ -115,8 +128,8 @@ class OutboxMessage(models.Model):
     key = models.TextField(db_collation="C")
     type = models.TextField(db_collation="C")
     id = models.UUIDField(null=True)
-    payload = models.JSONField(null=True)
-    metadata = models.JSONField(null=True)
+    payload = AsWritten(null=True)
+    metadata = AsWritten(null=True)
     created_at = models.DateTimeField(db_default=ClockTimestamp())
 
     class Meta:

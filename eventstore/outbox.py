@@ -9,7 +9,7 @@ from django.db import transaction
 
 from . import codec, registry
 from .messages import Message, Metadata
-from .postgres import execute, rows
+from .postgres import execute, rows, rows_in_binary
 
 # The cursor of who takes snapshots: a lane beside those of the wiring.
 SNAPSHOTS = "eventstore.snapshots"
@@ -42,8 +42,8 @@ HOLD = """
 COLUMNS = """
     coalesce(outbox.position, event.position), coalesce(event.id, outbox.id), coalesce(outbox.key, event.stream),
     coalesce(event.version, 0), coalesce(outbox.type, event.type),
-    coalesce(event.schema_version, 1), coalesce(event.data, outbox.payload),
-    event.correlation_id, event.causation_id, coalesce(event.metadata, outbox.metadata),
+    coalesce(event.schema_version, 1), coalesce(event.data, outbox.payload)::text,
+    event.correlation_id, event.causation_id, coalesce(event.metadata, outbox.metadata)::text,
     coalesce(event.recorded_at, outbox.created_at)
 """
 # Statements are planned when a process begins, and then the tables may be small. So that a plan stays good when they
@@ -77,8 +77,8 @@ READ_AT = f"""
 """
 # For a lane that is younger than the oldest row of the outbox.
 READ_FROM_LOG = """
-    SELECT position, id, stream, version, type, schema_version, data,
-           correlation_id, causation_id, metadata, recorded_at
+    SELECT position, id, stream, version, type, schema_version, data::text,
+           correlation_id, causation_id, metadata::text, recorded_at
     FROM eventstore_event
     WHERE position > %s AND position <= %s AND type <> ALL(%s)
     ORDER BY position
@@ -185,8 +185,8 @@ def hold(name: str) -> None:
 def read(name: str, claimed: Claim, limit: int) -> list[Message]:
     between, unheard = [claimed.position, claimed.until], _unheard(name)
     if claimed.from_log:
-        return [_message(name, row) for row in rows(READ_FROM_LOG, [*between, unheard, limit])]
-    return [_message(name, row) for row in rows(READ, [*between, name, unheard, limit])]
+        return [_message(name, row) for row in rows_in_binary(READ_FROM_LOG, [*between, unheard, limit])]
+    return [_message(name, row) for row in rows_in_binary(READ, [*between, name, unheard, limit])]
 
 
 def following(name: str) -> Message | None:
@@ -200,7 +200,7 @@ def following(name: str) -> Message | None:
 
 
 def read_at(name: str, positions: Sequence[int]) -> list[Message]:
-    return [_message(name, row) for row in rows(READ_AT, [list(positions)])] if positions else []
+    return [_message(name, row) for row in rows_in_binary(READ_AT, [list(positions)])] if positions else []
 
 
 def move(name: str, position: int) -> None:

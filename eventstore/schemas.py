@@ -1,6 +1,6 @@
 """The published schema of a message, made from its class: Avro, JSON Schema, and an example of its stored form."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -27,6 +27,31 @@ def avro(cls: type, *, namespace: str) -> Schema:
 def json_schema(cls: type) -> Schema:
     """JSON Schema, draft 2020-12, of the stored form."""
     return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | msgspec.json.schema(cls)
+
+
+def components(classes: Sequence[type]) -> tuple[Sequence[Schema], dict[str, Schema]]:
+    """References to the classes, in their order, and by name the JSON Schemas of all that they are made of.
+
+    As documents of OpenAPI and AsyncAPI keep them: each once, under #/components/schemas.
+    """
+    return msgspec.json.schema_components(classes, ref_template="#/components/schemas/{name}")
+
+
+def inlined(cls: type) -> Schema:
+    """JSON Schema of a class that names no others: whatever it is made of stands in its place."""
+    (reference,), parts = components([cls])
+    return _in_place(reference, parts)  # type: ignore[no-any-return]
+
+
+def _in_place(schema: Any, parts: Mapping[str, Any]) -> Any:
+    match schema:
+        case {"$ref": reference}:
+            return _in_place(parts[reference.rpartition("/")[2]], parts)
+        case dict():
+            return {name: _in_place(each, parts) for name, each in schema.items()}
+        case list():
+            return [_in_place(each, parts) for each in schema]
+    return schema
 
 
 def example(cls: type) -> Schema:

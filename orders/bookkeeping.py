@@ -4,6 +4,7 @@ from eventstore.aggregate import Aggregate
 from eventstore.messages import Event, State
 from eventstore.money import Money
 
+from . import portions
 from .commands import AdjustLedger, IssueCredit
 from .events import CreditIssued, LedgerAdjusted
 
@@ -15,15 +16,13 @@ class Booking(State, frozen=True):
 def issue_credit(booking: Booking, command: IssueCredit) -> list[Event]:
     if booking.status != "new":
         return []
-    goods = sum(line.quantity * line.unit_price for line in command.lines)
-    charges = sum(charge.quantity * charge.unit_price for charge in command.charges)
     return [
         CreditIssued(
             booking_id=command.booking_id,
             customer_id=command.customer_id,
             lines=command.lines,
             charges=command.charges,
-            total=Money(goods + charges, command.currency, command.exponent),
+            total=Money(portions.value((*command.lines, *command.charges)), command.currency, command.exponent),
             reference=command.reference,
             issued_at=command.issued_at,
         )

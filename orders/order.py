@@ -6,6 +6,7 @@ from eventstore.aggregate import Aggregate, Refusal
 from eventstore.messages import Event, State, replace
 from eventstore.money import Money
 
+from . import portions
 from .commands import CancelOrder, ConfirmOrder, ImportOrder
 from .events import (
     Charge,
@@ -46,15 +47,13 @@ class Order(State, frozen=True):
 def import_(order: Order, command: ImportOrder) -> list[Event]:
     if order.status != "new":
         raise OrderAlreadyPlaced(command.order_id)
-    goods = sum(line.quantity * line.unit_price for line in command.lines)
-    charges = sum(charge.quantity * charge.unit_price for charge in command.charges)
     return [
         OrderPlaced(
             order_id=command.order_id,
             customer_id=command.customer_id,
             lines=command.lines,
             charges=command.charges,
-            total=Money(goods + charges, command.currency, command.exponent),
+            total=Money(portions.value((*command.lines, *command.charges)), command.currency, command.exponent),
             address=command.address,
             payment_method=command.payment_method,
             placed_at=command.placed_at,

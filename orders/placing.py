@@ -6,6 +6,7 @@ from typing import Any
 from eventstore.aggregate import Decided, Decision, Refusal, stream_name
 from eventstore.money import Money
 
+from . import portions
 from .catalogue import PRODUCT, Product, ProductNotOffered
 from .commands import Item, PlaceOrder
 from .events import OrderLine, OrderPlaced
@@ -57,7 +58,7 @@ def _placed(command: PlaceOrder, lines: tuple[OrderLine, ...], unit: Money) -> O
         customer_id=command.customer_id,
         lines=lines,
         charges=(),
-        total=unit.of(sum(line.quantity * line.unit_price for line in lines)),
+        total=unit.of(portions.value(lines)),
         address=command.address,
         payment_method=command.payment_method,
         placed_at=command.placed_at,

@@ -56,7 +56,8 @@ def of(parts: Iterable[ReturnedLine | ReturnedCharge]) -> tuple[Portion, ...]:
     return tuple(Portion(part.number, part.quantity) for part in parts)
 
 
-def value(parts: Iterable[ReturnedLine | ReturnedCharge]) -> int:
+def value(parts: Iterable[OrderLine | Charge | ReturnedLine | ReturnedCharge]) -> int:
+    """What goods and charges come to, in the unit of their prices."""
     return sum(part.quantity * part.unit_price for part in parts)
 
 

@@ -1,8 +1,10 @@
 """What a client is told of an order's events: of each type only the fields that are listed here."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from functools import cache
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -75,6 +77,14 @@ def entry(message: Message) -> Entry:
 
 
 @cache
+def shape(event: type[Event]) -> type[msgspec.Struct]:
+    """What is told of an event as a class of its own, with what is said there of its fields."""
+    fields = [(field.name, ALWAYS_UTC.get(field.type, field.type)) for field in msgspec.structs.fields(event)]
+    told = [field for field in fields if field[0] in TOLD[event]]
+    return msgspec.defstruct(event.__name__, told, namespace={"__doc__": _said_of(event)})
+
+
+@cache
 def types() -> Sequence[str]:
     """The stored names of all that is told, those of the past included."""
     today = [registry.name_of_class(event) for event in TOLD]
@@ -87,6 +97,15 @@ def streams(order_ids: Iterable[str]) -> list[str]:
     promised = store.read_streams(own, types=[registry.name_of_class(ReturnPromised)], limit=None)
     return [*own, *(stream_name("return", promise.body.return_id) for promise in promised)]
 
+
+def _said_of(event: type[Event]) -> str | None:
+    """Its docstring, without the sentences that begin with a field which is not told."""
+    sentences = re.split(r"(?<=\.) (?=[a-z_]+: )", event.__doc__ or "")
+    untold = tuple(f"{field}: " for field in event.__struct_fields__ if field not in TOLD[event])
+    return " ".join(each for each in sentences if not each.startswith(untold)) or None
+
+
+ALWAYS_UTC: Mapping[Any, Any] = {datetime: Annotated[datetime, msgspec.Meta(tz=True)]}
 
 # Left out: by what the customer pays, what the gateway calls it, and how much of a product is in stock.
 TOLD: Mapping[type[Event], Sequence[str]] = {

@@ -1,13 +1,18 @@
-"""The API's own description, and a page to read it and to try it; all of it from here."""
+"""The API's own description, of requests and of events, and a page to read each; all of it from here."""
 
 from typing import Any
 
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
 from django.urls import path
+from django.views.decorators.http import require_safe
 from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSplitView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from config import browsers
+
+from . import asyncapi, reading
 
 
 class PageView(SpectacularSwaggerSplitView):
@@ -22,7 +27,19 @@ class PageView(SpectacularSwaggerSplitView):
         return response
 
 
+@require_safe
+def events(request: HttpRequest) -> HttpResponse:
+    return JsonResponse(asyncapi.document())
+
+
+@require_safe
+def events_page(request: HttpRequest) -> HttpResponse:
+    return render(request, "events.html", reading.page(asyncapi.document()))
+
+
 urlpatterns = [
     path("openapi.json", SpectacularJSONAPIView.as_view(), name="openapi"),
-    path("docs/", PageView.as_view()),
+    path("asyncapi.json", events, name="asyncapi"),
+    path("docs/", PageView.as_view(), name="docs"),
+    path("docs/events/", events_page, name="events"),
 ]

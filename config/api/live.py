@@ -6,7 +6,7 @@ A browser cannot send headers with a socket, so that the token may come as a sub
 
 import re
 from collections.abc import Callable, Collection, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
 from django.conf import settings
@@ -31,9 +31,9 @@ NUMBER = re.compile("[0-9]{1,18}")
 def admit(asked: Asked) -> tuple[str, Followed]:
     _check_origin(asked.headers)
     user, held = _user(asked)
-    for pattern, follow, known in ADDRESSES:
-        if found := pattern.fullmatch(asked.path):
-            return held.digest, follow(user, **found.groupdict(), **_numbers(asked.query, known))
+    for address in ADDRESSES:
+        if found := address.pattern.fullmatch(asked.path):
+            return held.digest, address.follow(user, **found.groupdict(), **_numbers(asked.query, address.known))
     raise Refused(4404, "nothing has this address")
 
 
@@ -77,9 +77,21 @@ def _numbers(query: str, known: Mapping[str, str]) -> dict[str, int]:
     return numbers
 
 
-ADDRESSES: list[tuple[re.Pattern[str], Callable[..., Followed], Mapping[str, str]]] = [
-    (re.compile(rf"/ws/orders/(?P<order_id>{KEY})/"), live.order, {"after": "version", "position": "position"}),
-    (re.compile(r"/ws/customers/me/"), live.orders, {"after": "position"}),
-]
+class Address(NamedTuple):
+    """path: {name} stands for a key. known: its parameters, and what each of them says of where to begin."""
+
+    path: str
+    follow: Callable[..., Followed]
+    known: Mapping[str, str]
+
+    @property
+    def pattern(self) -> re.Pattern[str]:
+        return re.compile(re.sub(r"{(\w+)}", rf"(?P<\1>{KEY})", self.path))
+
+
+ADDRESSES = (
+    Address("/ws/orders/{order_id}/", live.order, {"after": "version", "position": "position"}),
+    Address("/ws/customers/me/", live.orders, {"after": "position"}),
+)
 
 FEED = Feed(PROTOCOL, timeline.types(), admit, live.told, still_held)

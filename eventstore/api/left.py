@@ -17,6 +17,7 @@ from .roles import is_staff
 class LeftCommandAnswer(serializers.Serializer):
     """location: where to ask about its subject. version, position: what to have seen there, once it has succeeded."""
 
+    command_id = serializers.UUIDField()
     status = serializers.ChoiceField(["PENDING", "SUCCEEDED", "REFUSED", "FAILED"])
     location = serializers.CharField()
     version = serializers.IntegerField()
@@ -37,7 +38,7 @@ class LeftCommandView(APIView):
         if not self._may_see(found):
             raise Hidden
         headers = {"Cache-Control": "private, no-store"} | ({"Retry-After": "1"} if found.status == "PENDING" else {})
-        return Response({"command_id": str(id_)} | dict(self.serializer_class(found).data), headers=headers)
+        return Response(self.serializer_class({"command_id": id_} | found._asdict()).data, headers=headers)
 
     def _may_see(self, found: left.Left) -> bool:
         return found.principal == str(self.request.user.pk) or is_staff(self.request.user)

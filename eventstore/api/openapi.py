@@ -7,6 +7,8 @@ from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
 from rest_framework import serializers
 
+from eventstore import schemas
+
 from .commands import CommandView, Nothing
 from .queries import NoParameters, PagesView, QueryView, RowView
 from .webhooks import WebhookView
@@ -51,6 +53,8 @@ class Schema(AutoSchema):
                 return [*EVERYWHERE, *ROWS, *self._in_the_address()]
             case QueryView():
                 return [*EVERYWHERE, *LISTS, *self._in_the_address()]
+            case WebhookView() as webhook:
+                return [*EVERYWHERE, *(_header(*each) for each in webhook.signed_by.items())]
         return list(EVERYWHERE)
 
     def _in_the_address(self) -> list[Any]:
@@ -61,6 +65,8 @@ class Schema(AutoSchema):
         return [{"bearer": []}] if self.view.get_authenticators() else []
 
     def get_request_serializer(self) -> Any:
+        if isinstance(self.view, WebhookView):
+            return {"application/json": schemas.inlined(self.view.notice)}
         shape = getattr(self.view, "serializer_class", None)
         return shape if self.method == "POST" and shape is not Nothing else None
 

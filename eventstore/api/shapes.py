@@ -94,7 +94,15 @@ class Answer(serializers.Serializer):
     position = serializers.IntegerField()
 
 
-@extend_schema_field(MoneyShape)
+class MoneyAnswer(serializers.Serializer):
+    """As in a body; what was written off is below 0."""
+
+    amount = serializers.IntegerField()
+    currency = serializers.CharField()
+    exponent = serializers.IntegerField()
+
+
+@extend_schema_field(MoneyAnswer)
 class MoneyOf(serializers.Field):
     """A row's amount in that column, together with the row's currency and exponent."""
 

@@ -28,12 +28,17 @@ class WebhooksShut(APIException):
 
 
 class WebhookView(APIView):
-    """source: who calls, as the inbox has it. Whoever knows one of its secrets is let in, and nobody else."""
+    """source: who calls, as the inbox has it. Whoever knows one of its secrets is let in, and nobody else.
+
+    notice: what is read of the body. signed_by: the headers in which the signature comes, and what each says.
+    """
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
     throttle_classes = ()
     source: ClassVar[str]
+    notice: ClassVar[type]
+    signed_by: ClassVar[Mapping[str, str]]
 
     @classmethod
     def as_view(cls, **initkwargs: Any) -> Any:

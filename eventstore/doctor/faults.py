@@ -24,7 +24,7 @@ SOON = timedelta(seconds=0.2)
 WAIT_SECONDS = 0.4
 SILENT = timedelta(seconds=2)
 
-APPEND = "SELECT eventstore_append(%s::jsonb, NULL)"
+APPEND = "SELECT eventstore_append(%s::json, NULL)"
 OWE = """
     INSERT INTO eventstore_outbox (position, topic, key, type, id, payload, metadata, created_at)
     VALUES (nextval('eventstore_position'), %s, 'a', 'doctor.nothing', gen_random_uuid(), '{}', '{}',

@@ -3,25 +3,21 @@
 What is told of each event, orders/timeline.py says.
 """
 
-from typing import Any
-
+from msgspec import to_builtins
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from eventstore import freshness as log
-from eventstore import registry
+from eventstore import registry, store
 from eventstore.api import freshness
 from eventstore.api.queries import ONLY_HIS, NoParameters, QueryView, parameters
 from eventstore.api.roles import may_touch
 from eventstore.api.shapes import Digits, Shape
-from eventstore.codec import decode_json, encode_json
-from eventstore.messages import Message
 from eventstore.models import SagaState
 from eventstore.subscriptions import Saga
+from orders import timeline
 from orders.models import OrderDetails
-from orders.timeline import TOLD
 
 
 class HistoryParameters(Shape):
@@ -47,9 +43,11 @@ class ProgressAnswer(serializers.Serializer):
 
 
 class EventAnswer(serializers.Serializer):
-    """version: in the event's own stream."""
+    """As a socket tells it. version: in the event's own stream, named by its category."""
 
     position = serializers.IntegerField()
+    order_id = serializers.CharField()
+    category = serializers.CharField()
     version = serializers.IntegerField()
     type = serializers.CharField()
     recorded_at = serializers.DateTimeField()
@@ -83,10 +81,12 @@ class OrderHistoryView(_OfOneOrder):
     def get(self, request: Request, order_id: str) -> Response:
         asked = parameters(HistoryParameters, request)
         self.order(order_id)
-        events = [each for each in log.history(OrderDetails, order_id) if each.position > asked["after"]]
-        page, has_more = events[: asked["limit"]], len(events) > asked["limit"]
-        following = f"{request.path}?after={page[-1].position}&limit={asked['limit']}" if has_more else None
-        body = {"data": [_told(each) for each in page], "has_more": has_more, "next": following}
+        after, limit = asked["after"], asked["limit"]
+        streams = timeline.streams([order_id])
+        events = store.read_streams(streams, types=timeline.types(), after=after, limit=limit + 1)
+        page, has_more = [timeline.entry(event) for event in events[:limit]], len(events) > limit
+        following = f"{request.path}?after={page[-1].position}&limit={limit}" if has_more else None
+        body = {"data": to_builtins(page), "has_more": has_more, "next": following}
         return Response(body, headers=ONLY_HIS | {"X-Answered-From": freshness.EVENT_LOG})
 
 
@@ -102,14 +102,3 @@ class OrderProgressView(_OfOneOrder):
         found = SagaState.objects.filter(saga__in=sagas, key=order_id).order_by("saga")
         body = {"order_id": order_id, "processes": ProcessAnswer(found, many=True).data}
         return Response(body, headers=ONLY_HIS)
-
-
-def _told(message: Message) -> dict[str, Any]:
-    fields = decode_json(encode_json(message.body))
-    return {
-        "position": message.position,
-        "version": message.version,
-        "type": message.type,
-        "recorded_at": message.recorded_at,
-        "data": {name: fields[name] for name in TOLD[type(message.body)]},
-    }

@@ -18,7 +18,7 @@ PAGE = 500
 
 
 def order(user: Any, order_id: str, *, version: int, position: int) -> Followed:
-    """From behind a version of the order's own stream on, or from behind a position, whichever is later."""
+    """All that happens to one order: from behind a version of its own stream on, or a position, whichever is later."""
     owner = _owners([order_id]).get(order_id)
     if owner is None or not may_touch(user, owner):
         raise Refused(4404, "nothing has this address")
@@ -27,7 +27,7 @@ def order(user: Any, order_id: str, *, version: int, position: int) -> Followed:
 
 
 def orders(user: Any, *, position: int) -> Followed:
-    """Those of whoever asks."""
+    """All that happens to the orders of whoever asks, from behind a position on."""
     customer_id = user.get_username()
     return Followed(_of_customer(customer_id), position, partial(_pages, partial(_ids, customer_id)))
 

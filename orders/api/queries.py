@@ -3,14 +3,46 @@
 from typing import Any
 
 from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.exceptions import PermissionDenied
 
 from eventstore.api.queries import MomentParameters, PageParameters, PagesView, RowView
 from eventstore.api.roles import is_staff, may_touch
-from eventstore.api.shapes import Answer, MoneyOf, Text
+from eventstore.api.shapes import Answer, MoneyAnswer, MoneyOf, Text
 from orders import queries
 from orders.models import OrderDetails, ProductView
+
+
+class LineAnswer(serializers.Serializer):
+    """announced, returned: units that are to come back, and that have."""
+
+    sku = serializers.CharField()
+    name = serializers.CharField()
+    quantity = serializers.IntegerField()
+    unit_price = MoneyAnswer()
+    announced = serializers.IntegerField()
+    returned = serializers.IntegerField()
+
+
+class ChargeAnswer(serializers.Serializer):
+    code = serializers.CharField()
+    name = serializers.CharField()
+    quantity = serializers.IntegerField()
+    unit_price = MoneyAnswer()
+
+
+class AddressAnswer(serializers.Serializer):
+    name = serializers.CharField()
+    street = serializers.CharField()
+    city = serializers.CharField()
+    postcode = serializers.CharField()
+    country = serializers.CharField()
+
+
+@extend_schema_field(AddressAnswer)
+class AddressOf(serializers.JSONField):
+    """As it is kept."""
 
 
 class OrderAnswer(Answer):
@@ -26,14 +58,16 @@ class OrderAnswer(Answer):
     total = MoneyOf("total")
     lines = serializers.SerializerMethodField()
     charges = serializers.SerializerMethodField()
-    address = serializers.JSONField()
+    address = AddressOf()
     placed_at = serializers.DateTimeField()
     return_status = serializers.CharField()
     refunded = MoneyOf("refunded")
 
+    @extend_schema_field(LineAnswer(many=True))
     def get_lines(self, order: OrderDetails) -> list[dict[str, Any]]:
         return [_with_returns(str(number), line, order) for number, line in enumerate(order.lines, start=1)]
 
+    @extend_schema_field(ChargeAnswer(many=True))
     def get_charges(self, order: OrderDetails) -> list[dict[str, Any]]:
         return [_priced(charge, order) for charge in order.charges]
 

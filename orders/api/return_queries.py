@@ -3,13 +3,41 @@
 from typing import Any
 
 from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.exceptions import PermissionDenied
 
 from eventstore.api.queries import PageParameters, PagesView, RowView
 from eventstore.api.roles import Staff, is_staff, may_touch
-from eventstore.api.shapes import Answer, MoneyOf, Text
+from eventstore.api.shapes import Answer, MoneyAnswer, MoneyOf, Text
 from orders import models, queries
+
+from .queries import ChargeAnswer
+
+
+class ReturnedLineAnswer(serializers.Serializer):
+    """number: of the order's line."""
+
+    number = serializers.IntegerField()
+    sku = serializers.CharField()
+    quantity = serializers.IntegerField()
+    unit_price = MoneyAnswer()
+
+
+class ReturnedChargeAnswer(serializers.Serializer):
+    """number: of the order's charge."""
+
+    number = serializers.IntegerField()
+    code = serializers.CharField()
+    quantity = serializers.IntegerField()
+    unit_price = MoneyAnswer()
+
+
+class CreditedLineAnswer(serializers.Serializer):
+    sku = serializers.CharField()
+    name = serializers.CharField()
+    quantity = serializers.IntegerField()
+    unit_price = MoneyAnswer()
 
 
 class ReturnAnswer(Answer):
@@ -24,11 +52,13 @@ class ReturnAnswer(Answer):
     refund = MoneyOf("refund")
     refunded = MoneyOf("refunded")
     requested_at = serializers.DateTimeField()
-    received_at = serializers.DateTimeField()
+    received_at = serializers.DateTimeField(allow_null=True)
 
+    @extend_schema_field(ReturnedLineAnswer(many=True))
     def get_lines(self, row: models.ReturnView) -> list[dict[str, Any]]:
         return [_priced(line, row) for line in row.lines]
 
+    @extend_schema_field(ReturnedChargeAnswer(many=True))
     def get_charges(self, row: models.ReturnView) -> list[dict[str, Any]]:
         return [_priced(charge, row) for charge in row.charges]
 
@@ -45,9 +75,11 @@ class BookingAnswer(Answer):
     amount = MoneyOf("amount")
     booked_at = serializers.DateTimeField()
 
+    @extend_schema_field(CreditedLineAnswer(many=True))
     def get_lines(self, row: models.BookingView) -> list[dict[str, Any]]:
         return [_priced(line, row) for line in row.lines]
 
+    @extend_schema_field(ChargeAnswer(many=True))
     def get_charges(self, row: models.BookingView) -> list[dict[str, Any]]:
         return [_priced(charge, row) for charge in row.charges]
 

@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from django.db.models import BigIntegerField, Count, F, Q, Sum
+from django.db.models import BigIntegerField, Count, Q, Sum
+from django.db.models.fields.json import KT
 from django.db.models.functions import Cast
 
 from eventstore.aggregate import stream_name
@@ -56,7 +57,7 @@ def _sums(category: str, keys: Iterable[str], amount: str) -> Mapping[str, int]:
     streams = [stream_name(category, key) for key in keys]
     by_type = Event.objects.filter(stream__in=streams).values("type").order_by("type")
     return Counter(
-        dict(by_type.annotate(sum=Sum(Cast(F(amount), BigIntegerField()), default=0)).values_list("type", "sum"))
+        dict(by_type.annotate(sum=Sum(Cast(KT(amount), BigIntegerField()), default=0)).values_list("type", "sum"))
     )
 
 

@@ -29,7 +29,8 @@ class Notice(msgspec.Struct):
 
 
 class StripeWebhookView(WebhookView):
-    source = "stripe"
+    source, notice = "stripe", Notice
+    signed_by = {"Stripe-Signature": "When it was sent, and Stripe's signatures: t=…,v1=…"}
 
     def secrets(self) -> Sequence[str]:
         return list(settings.STRIPE_WEBHOOK_SECRETS)

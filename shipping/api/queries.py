@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from eventstore.api.queries import MomentParameters, RowView
@@ -10,12 +11,25 @@ from eventstore.api.shapes import Answer
 from shipping.models import ShipmentView
 
 
+class ParcelAddressAnswer(serializers.Serializer):
+    name = serializers.CharField()
+    street = serializers.CharField()
+    city = serializers.CharField()
+    postcode = serializers.CharField()
+    country = serializers.CharField()
+
+
+@extend_schema_field(ParcelAddressAnswer)
+class AddressOf(serializers.JSONField):
+    """As it is kept."""
+
+
 class ShipmentAnswer(Answer):
     order_id = serializers.CharField()
     status = serializers.CharField()
     tracking = serializers.CharField()
     reason = serializers.CharField()
-    address = serializers.JSONField()
+    address = AddressOf()
 
 
 class ShipmentDetailsView(RowView):

@@ -24,7 +24,12 @@ class Notice(msgspec.Struct):
 
 
 class CarrierWebhookView(WebhookView):
-    source = "carrier"
+    source, notice = "carrier", Notice
+    signed_by = {
+        "webhook-id": "The same for every try.",
+        "webhook-timestamp": "When this try was sent, in seconds since 1970.",
+        "webhook-signature": "Signatures by the secrets that may be known: v1,… v1,…",
+    }
 
     def secrets(self) -> Sequence[str]:
         return list(settings.CARRIER_WEBHOOK_SECRETS)

@@ -1,8 +1,12 @@
 """What has happened to an order, as its customer may see it."""
 
+import json
+
 import pytest
 
+from eventstore import store
 from eventstore.testing import drain
+from orders.api import live
 from orders.projections import ORDER_DETAILS
 from orders.timeline import TOLD
 
@@ -33,6 +37,26 @@ def test_all_that_happened_is_told_in_order_and_at_once(ada):
     assert events[-1]["version"] == 2
     assert events[0]["recorded_at"].endswith("Z")
     assert events[2]["data"] == {"amount": {"amount": 1999, "currency": "EUR", "exponent": 2}}
+
+
+def test_what_came_back_is_told_too_as_a_socket_tells_it(ada, operator):
+    order_id = ada.placed({"sku": "CUP", "quantity": 2})
+    drain()
+    body = {"lines": [{"number": 1, "quantity": 1}], "reason": "broken"}
+    return_id = ada.post(f"/api/commands/orders/{order_id}/returns/", body).json()["return_id"]
+    operator.post(f"/api/commands/returns/{return_id}/receive/", {})
+    drain()
+    events = history(ada, order_id).json()["data"]
+    assert [event["type"] for event in events[7:]] == [
+        "orders.return_requested",
+        "orders.return_promised",
+        "orders.goods_returned",
+        "payments.part_refund_requested",
+        "payments.part_refunded",
+        "orders.return_completed",
+    ]
+    [(_, _, text), *_] = live.told(list(store.read_stream(f"return-{return_id}")))
+    assert json.loads(text) == events[7]
 
 
 def test_how_it_was_paid_stays_with_us(ada):

@@ -8,10 +8,12 @@ from django.core.management import call_command
 from django.urls import get_resolver
 from jsonschema import Draft202012Validator
 
+from config.api.words import UNSAID
+
 from .test_permissions import routes
 
-# What is for machines that watch us, for people in a browser, and the description itself.
-NOT_DESCRIBED = ("health/", "admin/", "api/docs/", "api/openapi.json")
+# What is for machines that watch us, for people in a browser, and the descriptions themselves.
+NOT_DESCRIBED = ("health/", "admin/", "api/docs/", "api/openapi.json", "api/asyncapi.json")
 
 
 @pytest.fixture
@@ -25,6 +27,11 @@ def operations(described):
         for path, methods in described["paths"].items()
         for method, operation in methods.items()
     }
+
+
+def examples_of(said):
+    """Of a parameter or a header: one, or several by name."""
+    return [each["value"] for each in said["examples"].values()] if "examples" in said else [said["example"]]
 
 
 def test_every_route_is_described_and_nothing_else(described):
@@ -52,6 +59,35 @@ def test_every_body_has_an_example_that_fits_its_schema(described):
         assert wrong == []
 
 
+def test_every_parameter_and_every_header_has_an_example_that_fits_its_schema(described):
+    named = [
+        (f"{operation} {name}", said)
+        for operation, each in operations(described).items()
+        for name, said in (
+            *((parameter["name"], parameter) for parameter in each.get("parameters", ())),
+            *(header for answer in each["responses"].values() for header in answer.get("headers", {}).items()),
+        )
+    ]
+    assert len(named) > 100
+    for name, said in named:
+        schema = said["schema"] | {"components": described["components"]}
+        wrong = [
+            f"{name}: {error.message}"
+            for each in examples_of(said)
+            for error in Draft202012Validator(schema).iter_errors(each)
+        ]
+        assert wrong == []
+
+
+def test_no_example_is_left_to_be_said(described):
+    left = [
+        f"{name}: {each}"
+        for name, operation in operations(described).items()
+        for each in re.findall(rf'"\w+": \[?"{UNSAID}"', json.dumps(operation, ensure_ascii=False))
+    ]
+    assert left == [], "say in WORDS of config/api/words.py how these look"
+
+
 def test_every_command_says_its_headers_and_how_it_may_be_refused(described):
     commands = {name: each for name, each in operations(described).items() if "api/commands/" in name}
     assert len(commands) > 10
@@ -68,7 +104,7 @@ def test_a_problem_is_as_it_is_described(described, ada):
 
 def test_the_example_of_an_order_can_be_placed(described, shop, ada):
     content = operations(described)["POST api/commands/orders/"]["requestBody"]["content"]["application/json"]
-    body = json.loads(json.dumps(content["example"]).replace("TEA-EARL-GREY", "CUP").replace("1780", "1999"))
+    body = json.loads(json.dumps(content["example"]).replace("TEA-EARL-GREY", "CUP").replace("890", "1999"))
     answer = ada.post("/api/commands/orders/", body)
     assert answer.status_code == 202, answer.content
 

@@ -19,7 +19,9 @@ ORDER = {"items": [{"sku": "CUP", "quantity": 1}], "address": ADDRESS, "payment_
 ALLOWED = {
     "GET health/live": (200, 200, 200, 200, 200, 200, 200, 200),
     "GET api/openapi.json": (200, 200, 200, 200, 200, 200, 200, 200),
+    "GET api/asyncapi.json": (200, 200, 200, 200, 200, 200, 200, 200),
     "GET api/docs/": (200, 200, 200, 200, 200, 200, 200, 200),
+    "GET api/docs/events/": (200, 200, 200, 200, 200, 200, 200, 200),
     "GET health/ready": (200, 200, 200, 200, 200, 200, 200, 200),
     "POST api/auth/login/": (401, 401, 401, 401, 401, 401, 401, 401),
     "POST api/auth/logout/": (401, 204, 204, 204, 204, 204, 204, 204),

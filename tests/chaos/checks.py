@@ -349,7 +349,7 @@ CHECKS = {
         """
         SELECT sku FROM stocked LEFT JOIN shelved USING (sku) LEFT JOIN (
             SELECT line->>'sku' AS sku, sum((line->>'quantity')::bigint) AS held
-            FROM placed JOIN folded USING (order_id), jsonb_array_elements(lines) AS line
+            FROM placed JOIN folded USING (order_id), json_array_elements(lines) AS line
             WHERE reservation = 'RESERVED' GROUP BY line->>'sku'
         ) AS held USING (sku)
         WHERE units + returned <> coalesce(available, 0) + coalesce(held, 0)

@@ -138,7 +138,7 @@ class Nemesis:
         message = owed | {"metadata": {"correlation_id": id_}}
         told = 0
         with suppress(psycopg.OperationalError), self._connected() as connection:
-            connection.execute("SELECT eventstore_append(NULL, %s::jsonb)", [json.dumps([message])])
+            connection.execute("SELECT eventstore_append(NULL, %s::json)", [json.dumps([message])])
             told = 1
         self.poisoned += [key] * told
         self._send_tasks("chaos.nobody_knows", 1)
@@ -159,7 +159,7 @@ class Nemesis:
         with suppress(psycopg.OperationalError), self._connected() as connection:
             for _ in range(HOT_BATCHES):
                 events = json.dumps(list(_deliveries(HOT_BATCH)))
-                connection.execute("SELECT eventstore_append_open(%s::jsonb, NULL)", [events])
+                connection.execute("SELECT eventstore_append_open(%s::json, NULL)", [events])
                 connection.commit()
                 written += HOT_BATCH
         return written, f"{written} events of stock-{HOT}"

@@ -56,7 +56,8 @@ PLANTED = {
         UPDATE eventstore_event SET causation_id = gen_random_uuid() WHERE type = 'orders.order_confirmed'
     """,
     "no amount of an event is less than nothing, and no quantity is nothing": """
-        UPDATE eventstore_event SET data = jsonb_set(data, '{{quantity}}', '0') WHERE type = 'inventory.stock_reserved'
+        UPDATE eventstore_event SET data = jsonb_set(data::jsonb, '{{quantity}}', '0')
+        WHERE type = 'inventory.stock_reserved'
     """,
     "every event was put into the outbox": "DELETE FROM eventstore_outbox WHERE topic = 'event'",
     "what is owed was delivered": """
@@ -78,11 +79,11 @@ PLANTED = {
     """,
     "an order that was acknowledged is in the log": "DELETE FROM eventstore_event WHERE stream = 'order-{confirmed}'",
     "one key, one order": """
-        UPDATE eventstore_event SET data = jsonb_set(data, '{{address,name}}', '"{confirmed}"')
+        UPDATE eventstore_event SET data = jsonb_set(data::jsonb, '{{address,name}}', '"{confirmed}"')
         WHERE stream = 'order-{cancelled}' AND version = 1
     """,
     "nobody has an order that they did not ask for": """
-        UPDATE eventstore_event SET data = jsonb_set(data, '{{customer_id}}', '"grace"')
+        UPDATE eventstore_event SET data = jsonb_set(data::jsonb, '{{customer_id}}', '"grace"')
         WHERE stream = 'order-{confirmed}' AND version = 1
     """,
     "every order has ended": "DELETE FROM eventstore_event WHERE type = 'orders.order_confirmed'",
@@ -132,11 +133,11 @@ PLANTED = {
         UPDATE payments_sandbox_entry SET key = gen_random_uuid()
     """,
     "stock was never negative": """
-        UPDATE eventstore_event SET data = jsonb_set(data, '{{quantity}}', '1000')
+        UPDATE eventstore_event SET data = jsonb_set(data::jsonb, '{{quantity}}', '1000')
         WHERE type = 'inventory.stock_reserved'
     """,
     "every unit is on its shelf, or held for one order": """
-        UPDATE eventstore_event SET data = jsonb_set(data, '{{quantity}}', '3')
+        UPDATE eventstore_event SET data = jsonb_set(data::jsonb, '{{quantity}}', '3')
         WHERE type = 'inventory.stock_reserved'
     """,
     "goods are reserved for confirmed orders, and for no others": """

@@ -8,9 +8,9 @@ import os
 import signal
 import traceback
 
+import psycopg
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.backends.utils import CursorWrapper
 
 from eventstore import effects, postgres
 
@@ -55,7 +55,7 @@ def _act_and_exit(act, deadly):
     try:
         _as_a_process_of_its_own()
         counter = Counter(deadly)
-        CursorWrapper._execute_with_wrappers = counter.after(CursorWrapper._execute_with_wrappers)
+        psycopg.Cursor.execute = counter.after(psycopg.Cursor.execute)
         BaseDatabaseWrapper._commit = counter.after(BaseDatabaseWrapper._commit)
         postgres.copy_into = counter.after(postgres.copy_into)
         effects._ask = counter.after(effects._ask)

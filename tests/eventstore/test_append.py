@@ -366,6 +366,27 @@ class TestOneRoundTrip:
         assert Event.objects.count() == 200
         assert OutboxMessage.objects.count() == 250
 
+    @pytest.mark.parametrize("before", [0, 2])
+    def test_one_event_alone_is_one_statement_and_lists_nothing(self, before):
+        if before:
+            append("counter-a", counts(*range(before)), expected=NO_STREAM)
+
+        with CaptureQueriesContext(connection) as queries:
+            appended = append("counter-a", counts(9), expected=before)
+
+        assert [query["sql"].partition("(")[0] for query in queries] == ["SELECT eventstore_append_one"]
+        assert appended.versions == {"counter-a": before + 1}
+        assert OutboxMessage.objects.filter(position=appended.position, type="toy.counted", key="counter-a").exists()
+
+    def test_what_the_short_way_cannot_write_leaves_no_trace_of_it(self):
+        append("counter-a", counts(1), expected=NO_STREAM)
+
+        with CaptureQueriesContext(connection) as queries, pytest.raises(WrongExpectedVersion):
+            append("counter-a", counts(9), expected=0)
+
+        assert len(queries) == 2
+        assert (Event.objects.count(), OutboxMessage.objects.count()) == (1, 1)
+
     def test_writing_nothing_asks_nothing(self):
         with CaptureQueriesContext(connection) as queries:
             store.write([], [])
@@ -392,6 +413,14 @@ class TestOneRoundTrip:
 
 
 class TestTheEnvelope:
+    @pytest.mark.parametrize("together", [1, 2])
+    def test_a_payload_stays_as_it_was_written(self, together, another):
+        event = Counted("ß/\\ \U0001f600 1e2", 2)
+        append("counter-a", [event] * together, expected=NO_STREAM)
+
+        kept = another().execute("SELECT data::text FROM eventstore_event").fetchall()
+        assert kept == [(codec.encode_json(event).decode(),)] * together
+
     def test_every_event_has_its_own_id_time_and_origin(self):
         correlation_id, causation_id = ids(2)
         metadata = Metadata(correlation_id, causation_id, actor="ada", trace="00-1", command="toy.count")

@@ -186,7 +186,11 @@ class Race:
                 time.sleep(dice.uniform(0, 0.01))
                 append(f"counter-{name}", [Counted(name, number)], expected=ANY)
             time.sleep(dice.uniform(0, 0.002))
-            append(f"counter-{name}", [Counted(name, number), Counted(name, -1 if number % 2 else 2)], expected=ANY)
+            if int(name) % 2:  # the short way, by one statement of its own
+                version = Event.objects.filter(stream=f"counter-{name}").count()
+                append(f"counter-{name}", [Counted(name, number)], expected=version)
+            else:
+                append(f"counter-{name}", [Counted(name, number), Counted(name, -1 if number % 2 else 2)], expected=ANY)
             time.sleep(dice.choice([0, 0, 0.001, 0.01, 0.05]))
             if dice.random() < 0.1:
                 raise Aborted

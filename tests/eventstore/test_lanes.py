@@ -6,7 +6,7 @@ import pytest
 from django.db import OperationalError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from eventstore import delivery, outbox, projections, store
+from eventstore import context, delivery, outbox, projections, store
 from eventstore.models import Event, OutboxMessage, Parked, SagaState, Subscription
 from eventstore.store import ANY, append
 from eventstore.subscriptions import Commands
@@ -62,7 +62,7 @@ class TestTheCursor:
 
     def test_what_is_owed_to_one_lane_is_not_heard_by_another(self, toys):
         toys({LANE: TALLIES, "toy": Commands(), "toy.round": ROUND})
-        store.write([], [store.owed(Count("a", 5), metadata=store.context.current())])
+        store.write([], [store.owed(Count("a", 5), metadata=context.current())])
 
         assert delivery.step(LANE) == delivery.step("toy.round") == 0
         assert delivery.step("toy") == 1

@@ -7,7 +7,7 @@ from django.db import OperationalError, connection, transaction
 
 from eventstore import bus, context, store
 from eventstore.models import Event, OutboxMessage
-from eventstore.store import ANY, append
+from eventstore.store import ANY, append, appending
 from tests.proxy import Proxy
 
 from .concurrently import in_thread, until_waiting
@@ -48,7 +48,7 @@ def append_by(other, name, version, amount):
     event = store.new_events(
         f"counter-{name}", [Counted(name, amount)], expected=version - 1, metadata=context.current()
     )
-    other.execute("SELECT eventstore_append(%s::jsonb, NULL)", [store._json(event)])
+    other.execute("SELECT eventstore_append(%s::json, NULL)", [appending._json(event)])
 
 
 class TestALockThatIsNotToBeHad:

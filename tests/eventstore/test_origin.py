@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 from uuid_utils.compat import uuid7
 
-from eventstore import bus, outbox, store
+from eventstore import bus, codec, outbox, store
 from eventstore.messages import Metadata
 from eventstore.models import OutboxMessage
 from eventstore.money import Money
@@ -45,7 +45,7 @@ def place(metadata, method="tok_visa", postcode="1", quantity=None):
 
 
 def events_of_the_order():
-    return [message for message in store.read_log() if b"o1" in store.codec.encode_json(message.body)]
+    return [message for message in store.read_log() if b"o1" in codec.encode_json(message.body)]
 
 
 @pytest.mark.parametrize("course", COURSES)

@@ -469,4 +469,4 @@ def append_raw(data, notes="{}"):
         "metadata": codec.decode_json(notes),
     }  # fmt: skip
     with connection.cursor() as cursor:
-        cursor.execute("SELECT eventstore_append(%s::jsonb, NULL)", [codec.encode_json([event]).decode()])
+        cursor.execute("SELECT eventstore_append(%s::json, NULL)", [codec.encode_json([event]).decode()])

@@ -15,7 +15,7 @@ from eventstore.codec import Undecodable
 from eventstore.messages import Metadata
 from eventstore.models import Event
 from eventstore.registry import UnknownType
-from eventstore.store import ANY, NO_STREAM, append
+from eventstore.store import ANY, NO_STREAM, append, reading
 
 from .toy import COUNTER, Closed, Counted
 
@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 
 @pytest.fixture
 def small_pages(monkeypatch):
-    monkeypatch.setattr(store, "PAGE", 3)
+    monkeypatch.setattr(reading, "PAGE", 3)
 
 
 def fill(count, name="a"):
@@ -234,16 +234,16 @@ class TestALargeLog:
         last = self.EVENTS
         somewhere = Event.objects.get(position=self.EVENTS // 2).correlation_id
         statements = {
-            "forwards": (store.READ_FORWARDS, ["many-7", 1, store.LAST_VERSION, store.PAGE]),
-            "backwards": (store.READ_BACKWARDS, ["many-7", store.LAST_VERSION, store.PAGE]),
-            "newer": (store.READ_NEWER, [["many-7", "few-3"], [0, 0]]),
-            "log": (store.READ_LOG, [0, last, store.PAGE]),
-            "log from the middle": (store.READ_LOG, [self.EVENTS // 2, last, store.PAGE]),
-            "common type": (store.READ_LOG_OF_TYPES, [0, last, ["toy.counted"], store.PAGE]),
-            "rare type": (store.READ_LOG_OF_TYPES, [0, last, ["toy.closed"], store.PAGE]),
-            "common category": (store.READ_CATEGORY, ["many", 0, "many", last, store.PAGE]),
-            "rare category": (store.READ_CATEGORY, ["few", 0, "few", last, store.PAGE]),
-            "correlation": (store.READ_CORRELATED, [somewhere, 0, store.PAGE]),
+            "forwards": (reading.READ_FORWARDS, ["many-7", 1, store.LAST_VERSION, store.PAGE]),
+            "backwards": (reading.READ_BACKWARDS, ["many-7", store.LAST_VERSION, store.PAGE]),
+            "newer": (reading.READ_NEWER, [["many-7", "few-3"], [0, 0]]),
+            "log": (reading.READ_LOG, [0, last, store.PAGE]),
+            "log from the middle": (reading.READ_LOG, [self.EVENTS // 2, last, store.PAGE]),
+            "common type": (reading.READ_LOG_OF_TYPES, [0, last, ["toy.counted"], store.PAGE]),
+            "rare type": (reading.READ_LOG_OF_TYPES, [0, last, ["toy.closed"], store.PAGE]),
+            "common category": (reading.READ_CATEGORY, ["many", 0, "many", last, store.PAGE]),
+            "rare category": (reading.READ_CATEGORY, ["few", 0, "few", last, store.PAGE]),
+            "correlation": (reading.READ_CORRELATED, [somewhere, 0, store.PAGE]),
         }
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(f"SET LOCAL plan_cache_mode = {mode}")
@@ -298,9 +298,9 @@ LARGE = """
 """
 
 RAW_APPEND = """
-    SELECT eventstore_append(jsonb_build_array(jsonb_build_object(
+    SELECT eventstore_append(json_build_array(json_build_object(
         'stream', %(stream)s::text, 'version', 1, 'expected', 0, 'id', gen_random_uuid(), 'type', 'toy.counted',
-        'schema_version', 1, 'data', '{"counter_id": "slow"}'::jsonb, 'correlation_id', gen_random_uuid(),
-        'metadata', '{}'::jsonb
+        'schema_version', 1, 'data', '{"counter_id": "slow"}'::json, 'correlation_id', gen_random_uuid(),
+        'metadata', '{}'::json
     )), NULL)
 """

@@ -9,9 +9,9 @@ from functools import partial
 from importlib import import_module
 from itertools import count as counting
 
+import psycopg
 import pytest
 from django.db import connection, transaction
-from django.db.backends.utils import CursorWrapper
 
 import eventstore
 from eventstore import (
@@ -387,12 +387,13 @@ def test_killed_at_each_seam_and_done_again_it_comes_to_the_same_end(kind, toys,
 def test_every_statement_that_writes_is_in_one_of_the_stories(toys, monkeypatch):
     """A new one wants a story above, or a reason here."""
     said = set()
-    execute = CursorWrapper._execute_with_wrappers
-    monkeypatch.setattr(
-        CursorWrapper,
-        "_execute_with_wrappers",
-        lambda self, statement, *args, **kwargs: said.add(statement) or execute(self, statement, *args, **kwargs),
-    )
+    execute = psycopg.Cursor.execute
+
+    def note(cursor, statement, *args, **kwargs):
+        said.add(str(statement))
+        return execute(cursor, statement, *args, **kwargs)
+
+    monkeypatch.setattr(psycopg.Cursor, "execute", note)
     for kind in STORIES:
         story = kind()
         begin(story, toys)

@@ -8,7 +8,7 @@ from django.test.utils import CaptureQueriesContext
 
 from eventstore import snapshots, states
 from eventstore.models import Snapshot
-from eventstore.store import ANY, append
+from eventstore.store import ANY, append, reading
 
 from .toy import COUNTER, Closed, Counted, Counter
 
@@ -32,9 +32,9 @@ def fetched(stream):
     """How many events were read to load the stream anew."""
     states.forget()
     counted = []
-    original = states.store.Past
+    original = reading.Past
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(states.store, "Past", lambda *past: counted.append(past) or original(*past))
+        patch.setattr(reading, "Past", lambda *past: counted.append(past) or original(*past))
         states.load([stream])
     return len(counted)
 

@@ -1,14 +1,17 @@
-"""Follows the tutorial: writes its files, runs its commands, and holds what they print against the page."""
+"""Follows a page: writes its files, runs its commands, and holds what they print against the page."""
 
 import re
 import subprocess
 from collections.abc import Iterator, Mapping
+from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple
 
 FENCED = re.compile(r"^```(?P<language>\w+)(?: (?P<path>\S+))?\n(?P<content>.*?)^```$", re.DOTALL | re.MULTILINE)
 # On a line of its own: any lines. Within one: whatever is not the same each time.
 ANYTHING = "…"
+# What the shell says when a command is not at its end.
+GOES_ON = "> "
 
 
 class File(NamedTuple):
@@ -49,7 +52,7 @@ def follow(step: File | Run, *, folder: Path, environment: Mapping[str, str]) ->
 
 def as_shown(shown: str, printed: str) -> bool:
     lines = "".join(
-        r"(?:.*\n)*" if line == ANYTHING else ".*".join(map(re.escape, line.split(ANYTHING))) + r"\n"
+        r"(?:.*\n)*" if line.strip() == ANYTHING else ".*".join(map(re.escape, line.split(ANYTHING))) + r"\n"
         for line in shown.splitlines()
     )
     return re.fullmatch(lines, printed) is not None
@@ -57,5 +60,7 @@ def as_shown(shown: str, printed: str) -> bool:
 
 def _runs(content: str) -> Iterator[Run]:
     for part in re.split(r"^\$ ", content, flags=re.MULTILINE)[1:]:
-        command, _, output = part.partition("\n")
-        yield Run(command, output)
+        lines = part.splitlines(keepends=True)
+        more = list(takewhile(lambda line: line.startswith(GOES_ON), lines[1:]))
+        command = "".join([lines[0], *(line.removeprefix(GOES_ON) for line in more)]).rstrip("\n")
+        yield Run(command, "".join(lines[1 + len(more) :]))

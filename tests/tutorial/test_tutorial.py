@@ -13,7 +13,7 @@ from psycopg import sql
 
 from tests.eventstore.concurrently import until
 
-from .following import File, as_shown, follow, steps
+from .following import File, Run, as_shown, follow, steps
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs/guide/tutorial.md"
@@ -99,12 +99,20 @@ def _a_worker_stands_by_until_it_is_told_to_stop(folder, environment):
         ("in … s\n", "in 0.1\n", False),
         ("…\nend\n", "one\ntwo\nend\n", True),
         ("…\nend\n", "one\ntwo\n", False),
+        ("{\n    …\n}\n", "{\n    1\n    2\n}\n", True),
         ("", "", True),
         ("", "Traceback\n", False),
     ],
 )
 def test_what_is_printed_is_held_against_what_is_shown(shown, printed, same):
     assert as_shown(shown, printed) is same
+
+
+def test_a_command_goes_on_where_the_shell_says_that_it_is_not_at_its_end():
+    assert list(steps("```console\n$ for i in 1 2; do\n>   echo $i\n> done\n1\n2\n$ true\n```\n")) == [
+        Run("for i in 1 2; do\n  echo $i\ndone", "1\n2\n"),
+        Run("true", ""),
+    ]
 
 
 def _postgres_programs():

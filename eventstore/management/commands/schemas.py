@@ -17,7 +17,7 @@ PRESENT = """
     ORDER BY type, schema_version
 """
 SAMPLE = """
-    SELECT position, stream, data
+    SELECT position, stream, data::text
     FROM eventstore_event
     WHERE type = %s AND schema_version = %s
     ORDER BY position

@@ -78,7 +78,7 @@ def test_killed_twice_and_more_it_still_ends_right(import_orders, dataset):
 
 def test_a_batch_that_breaks_leaves_nothing(import_orders, dataset, monkeypatch):
     """Documents, adjustments and mark are one append."""
-    monkeypatch.setattr("eventstore.store.registry.schema_version_of", broken)
+    monkeypatch.setattr("eventstore.registry.schema_version_of", broken)
     with pytest.raises(RuntimeError):
         import_orders(dataset)
     assert not Event.objects.exists()

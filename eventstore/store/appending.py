@@ -1,10 +1,8 @@
-"""Append to streams, read a stream, read the log."""
+"""Append to streams: any number of events, streams and owed messages in one round trip."""
 
 import logging
 import re
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -13,9 +11,9 @@ import psycopg
 from django.db import DatabaseError, IntegrityError, InterfaceError, OperationalError
 from uuid_utils.compat import uuid7
 
-from . import bounds, codec, context, registry
-from .messages import Command, Event, Message, Metadata, replace
-from .postgres import execute, forget_if_lost, rows
+from .. import bounds, codec, context, registry
+from ..messages import Command, Event, Metadata, replace
+from ..postgres import execute, forget_if_lost
 
 logger = logging.getLogger(__name__)
 
@@ -23,12 +21,10 @@ ANY = -1
 STREAM_EXISTS = -2
 NO_STREAM = 0
 
-APPEND = "SELECT positions, versions FROM eventstore_append(%s::jsonb, %s::jsonb)"
-APPEND_OPEN = "SELECT positions, versions FROM eventstore_append_open(%s::jsonb, %s::jsonb)"
-APPEND_ONCE = (
-    "SELECT running, earlier, positions, versions FROM eventstore_append_once(%s::jsonb, %s::jsonb, %s::jsonb)"
-)
-FENCE = "SELECT eventstore_fence()"
+APPEND_ONE = "SELECT eventstore_append_one(%s, %s, %s, %s, %s, %s, %s, %s, %s)"
+APPEND = "SELECT positions, versions FROM eventstore_append(%s::json, %s::json)"
+APPEND_OPEN = "SELECT positions, versions FROM eventstore_append_open(%s::json, %s::json)"
+APPEND_ONCE = "SELECT running, earlier, positions, versions FROM eventstore_append_once(%s::jsonb, %s::json, %s::json)"
 
 _announced: set[str] = set()
 
@@ -36,94 +32,11 @@ _announced: set[str] = set()
 CATEGORY = re.compile(r"[a-z][a-z0-9_]{0,62}")
 STREAM_NAME = re.compile(CATEGORY.pattern + r"-[^\x00-\x1f\x7f\ud800-\udfff]{1,200}")
 
+# What is stored beside the ids of a message's metadata, where there is any.
+NOTES = ("actor", "trace", "command")
+
 LAST_VERSION = 2**31 - 1
 NUMERIC_VALUE_OUT_OF_RANGE = "22003"
-LAST_POSITION = 2**63 - 1
-PAGE = 1000
-
-COLUMNS = """
-    position, id, stream, version, type, schema_version, data, correlation_id, causation_id, metadata, recorded_at
-"""
-READ_FORWARDS = f"""
-    SELECT {COLUMNS}
-    FROM eventstore_event
-    WHERE stream = %s AND version >= %s AND version <= %s
-    ORDER BY version
-    LIMIT %s
-"""
-READ_BACKWARDS = f"""
-    SELECT {COLUMNS}
-    FROM eventstore_event
-    WHERE stream = %s AND version <= %s
-    ORDER BY version DESC
-    LIMIT %s
-"""
-# One look into the index for each stream: as a plain join, the planner may merge the whole index with the list.
-READ_NEWER = f"""
-    SELECT stream, version, type, schema_version, data
-    FROM unnest(%s::text[], %s::integer[]) AS known(name, seen)
-    CROSS JOIN LATERAL (
-        SELECT * FROM eventstore_event WHERE stream = name AND version > seen ORDER BY version LIMIT {PAGE}
-    ) AS newer
-"""
-# What concerns one row of a read model: its own streams, and events of other streams that name it.
-READ_ABOUT = f"""
-    SELECT {COLUMNS}
-    FROM (
-        SELECT newer.*
-        FROM unnest(%s::text[], %s::integer[]) AS own(name, seen)
-        CROSS JOIN LATERAL (
-            SELECT * FROM eventstore_event WHERE stream = name AND version > seen ORDER BY version
-        ) AS newer
-        WHERE newer.position > %s
-        UNION ALL
-        SELECT *
-        FROM eventstore_event
-        WHERE type = ANY(%s) AND position > %s AND strpos(data::text, %s) > 0
-    ) AS about
-    ORDER BY position
-"""
-READ_LOG = f"""
-    SELECT {COLUMNS}
-    FROM eventstore_event
-    WHERE position > %s AND position <= %s
-    ORDER BY position
-    LIMIT %s
-"""
-READ_LOG_OF_TYPES = f"""
-    SELECT {COLUMNS}
-    FROM eventstore_event
-    WHERE position > %s AND position <= %s AND type = ANY(%s)
-    ORDER BY position
-    LIMIT %s
-"""
-# Compared as pairs, for which only the index of categories has the order: else a plan made for categories in general
-# would walk along the whole log in search of a rare one.
-READ_CATEGORY = f"""
-    SELECT {COLUMNS}
-    FROM eventstore_event
-    WHERE (split_part(stream, '-', 1), position) > (%s, %s) AND (split_part(stream, '-', 1), position) <= (%s, %s)
-    ORDER BY split_part(stream, '-', 1), position
-    LIMIT %s
-"""
-# Again one look into the index for each stream.
-READ_STREAMS = f"""
-    SELECT {COLUMNS}
-    FROM unnest(%s::text[]) AS wanted(name)
-    CROSS JOIN LATERAL (
-        SELECT * FROM eventstore_event
-        WHERE stream = name AND position > %s AND position <= %s AND type = ANY(%s)
-    ) AS event
-    ORDER BY position
-    LIMIT %s
-"""
-READ_CORRELATED = f"""
-    SELECT {COLUMNS}
-    FROM eventstore_event
-    WHERE correlation_id = %s AND position > %s
-    ORDER BY position
-    LIMIT %s
-"""
 
 
 class WrongExpectedVersion(Exception):
@@ -174,14 +87,6 @@ class Owed(msgspec.Struct, frozen=True):
     id: UUID
     payload: msgspec.Raw
     metadata: Metadata
-
-
-class Past(NamedTuple):
-    """Of a recorded event what a fold needs; to read no more than that takes half the time."""
-
-    stream: str
-    version: int
-    event: Event
 
 
 class Appended(NamedTuple):
@@ -245,19 +150,15 @@ def new_events(
     _check_name(stream)
     if expected + len(events) > LAST_VERSION:
         raise StreamFull(f"{stream} cannot have a version after {LAST_VERSION}.")
-    notes = {
-        name: value
-        for name, value in (("actor", metadata.actor), ("trace", metadata.trace), ("command", metadata.command))
-        if value
-    }
+    notes = {name: value for name in NOTES if (value := getattr(metadata, name))}
     return [
         NewEvent(
             stream=stream,
             version=expected + step if expected >= 0 else None,
             expected=expected if expected < 0 or (step == 1 and not continues) else None,
             id=(ids and next(ids, None)) or uuid7(),
-            type=registry.name_of(event),
-            schema_version=registry.schema_version_of(registry.name_of(event)),
+            type=(name := registry.name_of(event)),
+            schema_version=registry.schema_version_of(name),
             data=codec.encode(event),
             correlation_id=metadata.correlation_id,
             causation_id=metadata.causation_id,
@@ -286,6 +187,8 @@ def write(events: Sequence[NewEvent], messages: Sequence[Owed] = ()) -> Appended
     """One round trip, for any number of events, streams and outbox rows."""
     if not events and not messages:
         return Appended(0, {})
+    if len(events) == 1 and not messages and (appended := _written_alone(*events)):
+        return appended
     statement = APPEND_OPEN if any(event.version is None for event in events) else APPEND
     positions, versions = _written(statement, [_json(events), _json(messages)], repeatable=bool(events))
     return _appended(events, messages, positions, versions)
@@ -310,114 +213,37 @@ def take_announced() -> set[str]:
     return announced
 
 
-def read_stream(
-    stream: str, *, from_version: int = 1, to_version: int = LAST_VERSION, until: datetime | None = None
-) -> Iterator[Message]:
-    """The stream's events in order, in pages, so that memory stays flat.
-
-    until: up to the first event that was recorded later than that. Times follow the server's clock, which may be set
-    back; what comes is the beginning of the stream all the same, with no hole in it, and so a state that it was in.
-    """
-    while page := rows(READ_FORWARDS, [stream, from_version, to_version, PAGE]):
-        for message in map(recorded, page):
-            if until is not None and message.recorded_at > until:
-                return
-            yield message
-        from_version = page[-1][3] + 1
-
-
-def read_backwards(stream: str, *, from_version: int = LAST_VERSION) -> Iterator[Message]:
-    """The stream's events, newest first."""
-    while page := rows(READ_BACKWARDS, [stream, from_version, PAGE]):
-        yield from map(recorded, page)
-        from_version = page[-1][3] - 1
-
-
-def read_newer(streams: Mapping[str, int]) -> Iterator[Past]:
-    """What has come since the version known of each stream, in order of each; one query for all of them.
-
-    Streams that fill a page are asked for again, so that memory stays flat however long they are.
-    """
-    while streams:
-        page = rows(READ_NEWER, [list(streams), list(streams.values())])
-        for stream, version, type_, schema_version, data in page:
-            yield Past(stream, version, registry.decode(type_, schema_version, data))
-        counts = Counter(row[0] for row in page)
-        streams = {row[0]: row[1] for row in page if counts[row[0]] == PAGE}
-
-
-def read_about(streams: Mapping[str, int], *, strays: Sequence[str], naming: str, after: int) -> list[Message]:
-    """What has come to these streams since the version known of each, and which events of other streams, of the stray
-    types, have this text in them; in global order, behind a position."""
-    params = [list(streams), list(streams.values()), after, list(strays), after, naming]
-    return [recorded(row) for row in rows(READ_ABOUT, params)]
-
-
-def read_streams(
-    streams: Sequence[str],
-    *,
-    types: Sequence[str],
-    after: int = 0,
-    until: int = LAST_POSITION,
-    limit: int | None = PAGE,
-) -> list[Message]:
-    """The first events of the given stored types in any of these streams, in global order."""
-    return [recorded(row) for row in rows(READ_STREAMS, [list(streams), after, until, list(types), limit])]
-
-
-def read_log(*, after: int = 0, until: int | None = None, types: Sequence[str] = ()) -> Iterator[Message]:
-    """The whole log, or the given stored types, in global order up to the fence, in pages."""
-    until = fence() if until is None else until
-    if types:
-        return _in_order(after, lambda last: rows(READ_LOG_OF_TYPES, [last, until, list(types), PAGE]))
-    return _in_order(after, lambda last: rows(READ_LOG, [last, until, PAGE]))
-
-
-def read_category(category: str, *, after: int = 0, until: int | None = None) -> Iterator[Message]:
-    """All streams of one category, whatever the types of their events, in global order up to the fence, in pages."""
-    until = fence() if until is None else until
-    return _in_order(after, lambda last: rows(READ_CATEGORY, [category, last, category, until, PAGE]))
-
-
-def read_correlated(correlation_id: UUID, *, after: int = 0) -> Iterator[Message]:
-    """All that belongs to one business transaction, in global order, in pages.
-
-    Not held back by the fence: this is for looking at what has happened so far, and it may not be over yet.
-    """
-    return _in_order(after, lambda last: rows(READ_CORRELATED, [correlation_id, last, PAGE]))
-
-
-def fence() -> int:
-    """The position up to which the log is complete: nothing will appear at or below it any more."""
-    return int(rows(FENCE)[0][0])
-
-
-def recorded(row: tuple[Any, ...]) -> Message:
-    position, id_, stream, version, type_, schema_version, data, correlation_id, causation_id, notes, at = row
-    return Message(
-        position=position,
-        id=id_,
-        stream=stream,
-        version=version,
-        type=type_,
-        body=registry.decode(type_, schema_version, data),
-        metadata=codec.metadata(correlation_id, causation_id, notes),
-        recorded_at=at,
-    )
-
-
-def _in_order(after: int, page_after: Callable[[int], list[tuple[Any, ...]]]) -> Iterator[Message]:
-    while page := page_after(after):
-        yield from map(recorded, page)
-        after = page[-1][0]
-
-
 def _check_name(stream: str) -> None:
     if not STREAM_NAME.fullmatch(stream):
         raise InvalidStreamName(stream)
 
 
-def _written(statement: str, params: Sequence[str | None], *, repeatable: bool) -> tuple[Any, ...]:
+def _written_alone(event: NewEvent) -> Appended | None:
+    """The short way for what a command decides most often. None: to be written the long way, which can say why not."""
+    if event.version is None:
+        return None
+    (position,) = _written(
+        APPEND_ONE,
+        [
+            event.stream,
+            event.version,
+            event.id,
+            event.type,
+            event.schema_version,
+            str(event.data, "utf-8"),
+            event.correlation_id,
+            event.causation_id,
+            bounds.encode(event.metadata, "Metadata").decode(),
+        ],
+        repeatable=True,
+    )
+    if position is None:
+        return None
+    _announced.add(event.type)
+    return Appended(position, {event.stream: event.version})
+
+
+def _written(statement: str, params: Sequence[Any], *, repeatable: bool) -> tuple[Any, ...]:
     try:
         return _asked(statement, params, repeatable=repeatable)
     except DatabaseError as error:
@@ -426,7 +252,7 @@ def _written(statement: str, params: Sequence[str | None], *, repeatable: bool) 
         raise
 
 
-def _asked(statement: str, params: Sequence[str | None], *, repeatable: bool) -> tuple[Any, ...]:
+def _asked(statement: str, params: Sequence[Any], *, repeatable: bool) -> tuple[Any, ...]:
     """An answer that is lost with its connection may have been a yes: said again, the same ids have the same answer."""
     try:
         return _answer(statement, params)
@@ -437,7 +263,7 @@ def _asked(statement: str, params: Sequence[str | None], *, repeatable: bool) ->
         return _answer(statement, params)
 
 
-def _answer(statement: str, params: Sequence[str | None]) -> tuple[Any, ...]:
+def _answer(statement: str, params: Sequence[Any]) -> tuple[Any, ...]:
     with execute(statement, params) as cursor:
         answer: tuple[Any, ...] = cursor.fetchone()
     return answer

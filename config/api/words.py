@@ -1,0 +1,185 @@
+"""What the examples of the API are made of: the life of one order of tea, and the problems that one may be told of."""
+
+from collections.abc import Mapping
+from typing import Any
+
+# What stands for a text of which nobody has said how it looks; a test finds it.
+UNSAID = "…"
+
+ORDER = "0198c0de-0000-7000-8000-000000000001"
+RETURN = "0198c0de-0000-7000-8000-000000000002"
+TAG = "0198c0de-0000-7000-8000-000000000003"
+NOW = "2026-01-31T12:00:00.000001Z"
+PRICE = {"amount": 890, "currency": "EUR", "exponent": 2}
+# Two of it, and postage.
+PAID = PRICE | {"amount": 2130}
+POSTAGE = PRICE | {"amount": 350}
+NOTHING = PRICE | {"amount": 0}
+TEA = "Earl Grey, loose, 100 g"
+
+FORMATS = {"date-time": NOW, "uuid": TAG, "uri": "https://shop.example/"}
+
+WORDS: Mapping[str, Any] = {
+    # Who and where
+    "username": "ada",
+    "password": "demo-only",
+    "token": "3f9c1e0b…",
+    "customer_id": "ada",
+    "customer": "ada",
+    "name": "Ada Lovelace",
+    "street": "12 St James's Square",
+    "city": "London",
+    "postcode": "SW1Y 4JH",
+    "country": "GB",
+    # What is called how
+    "order_id": ORDER,
+    "order": ORDER,
+    "return_id": RETURN,
+    "refund_id": RETURN,
+    "booking_id": "C541433",
+    "id_": TAG,
+    "sku": "TEA-EARL-GREY",
+    "code": "POST",
+    "reference": "A-1001",
+    "tracking": "SB-0198c0de",
+    # What and how much
+    "quantity": 2,
+    "price": PRICE,
+    "seen": PRICE,
+    "unit_price": PRICE,
+    "total": PAID,
+    "refund": PAID,
+    "refunded": PAID,
+    "currency": "EUR",
+    "exponent": 2,
+    "payment_method": "tok_visa",
+    "method": "tok_visa",
+    "reason": "changed my mind",
+    "kind": "CREDIT",
+    "category": "payment",
+    "type": "payments.payment_completed",
+    "process": "orders.fulfilment",
+    "location": f"/api/queries/orders/{ORDER}/",
+    "received": "msg_2KWPBgLlAfxdpx2AI54pPJ85f4W",
+    # How it stands
+    "payment_status": "COMPLETED",
+    "reservation_status": "RESERVED",
+    "shipment_status": "CREATED",
+    "return_status": "NONE",
+    "repeat": False,
+    "available": 100,
+    "status": "PROCESSING",
+    "version": 2,
+    "position": 118,
+    "after": 118,
+    "caught_up": 131,
+    "detail": "Refused, as things stand.",
+    # In a request's headers
+    "Idempotency-Key": '"8e03978e-40d5-43e8-bc93-6894a57f9324"',
+    "If-Match": '"2"',
+    "If-None-Match": '"2.118"',
+    "Min-Position": "118",
+    "X-Min-Version": "2",
+    "X-Correlation-ID": TAG,
+    "Prefer": "wait=2",
+    "Stripe-Signature": "t=1769860800,v1=5257a869e7ecebeda32affa62cdca3fa51cad7e77a0e56ff536d0ce8e108d8bd",
+    "webhook-id": "msg_2KWPBgLlAfxdpx2AI54pPJ85f4W",
+    "webhook-timestamp": "1769860800",
+    "webhook-signature": "v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=",
+    # In an answer's
+    "Location": f"/api/queries/orders/{ORDER}/",
+    "Preference-Applied": "respond-async",
+    "Idempotent-Replayed": "true",
+    "ETag": '"2.118"',
+    "X-Answered-From": "read-model",
+    "X-Projection-Position": "118",
+    "X-Projection-Lag": "0.000",
+    "Retry-After": "1",
+    "WWW-Authenticate": "Bearer",
+    "RateLimit": '"default";r=50;t=30',
+    "RateLimit-Policy": '"default";q=100;w=60',
+    "cursor": f"{ORDER}:LgJ0sXbVC3bu1vbYJbPhdFRDZFK3i2WSSAeyTLNEUzs",
+}
+
+# By the name of the schema, the operation, or the side of the API: where one is called as another that looks otherwise.
+WORDS_OF: Mapping[str, Mapping[str, Any]] = {
+    "commands": {"Prefer": "respond-async"},
+    "OrderLine": {"name": TEA, "unit_price": 890},
+    "Charge": {"name": "Postage", "quantity": 1, "unit_price": 350},
+    "ReturnedLine": {"unit_price": 890},
+    "ReturnedCharge": {"quantity": 1, "unit_price": 350},
+    "Money": PAID,
+    "MoneyAnswer": PAID,
+    "OrderDetails": {"status": "CONFIRMED"},
+    "OrderAnswer": {"status": "CONFIRMED", "reason": "", "reference": "", "return_status": "NONE", "refunded": NOTHING},
+    "LineAnswer": {"name": TEA, "announced": 0, "returned": 0},
+    "ChargeAnswer": {"name": "Postage", "quantity": 1, "unit_price": POSTAGE},
+    "ReturnedChargeAnswer": {"quantity": 1, "unit_price": POSTAGE},
+    "CreditedLineAnswer": {"name": TEA},
+    "ReturnAnswer": {"status": "RECEIVED", "reference": "", "refunded": NOTHING},
+    "BookingAnswer": {"reason": "", "amount": PAID | {"amount": -2130}},
+    "PaymentAnswer": {"status": "COMPLETED", "reason": "", "refunded": NOTHING, "reference": "ch_0198c0de"},
+    "ShipmentAnswer": {"status": "CREATED", "reason": ""},
+    "StockLevelAnswer": {"received": 102, "adjusted": 0, "reserved": 2, "returned": 0},
+    "ProductAnswer": {"name": TEA},
+    "ListProductShape": {"name": TEA},
+    # Charges come back at the word of staff alone.
+    "RequestReturnShape": {"charges": []},
+    "ProcessAnswer": {"status": "COMPLETED"},
+    "EventAnswer": {"data": {"amount": PAID}},
+    "HistoryAnswer": {"next": f"/api/queries/orders/{ORDER}/history/?after=118&limit=100"},
+    "LeftCommandAnswer": {"status": "SUCCEEDED", "code": "", "detail": ""},
+    "StripeWebhook": {
+        "id": "evt_1",
+        "type": "payment_intent.succeeded",
+        "data": {"object": {"object": "payment_intent"}},
+    },
+    "CarrierWebhook": {"type": "parcel.shipped"},
+}
+
+FORGED = "This is not signed, not by whom it should be, or too old."
+SHUT = "No secret is set here by which a webhook could be known; nobody is let in."
+# By status: the error's code, what it says for people, and what else it has.
+Said = tuple[str, str, Mapping[str, Any]]
+PROBLEMS: Mapping[int, Said] = {
+    400: (
+        "ValidationError",
+        "Some parts of the request are not valid.",
+        {"errors": [{"pointer": "#/reason", "detail": "This field is required.", "code": "required"}]},
+    ),
+    401: ("NotAuthenticated", "Authentication credentials were not provided.", {}),
+    403: ("PermissionDenied", "You do not have permission to perform this action.", {}),
+    404: ("NotFound", "Not found.", {}),
+    406: ("NotAcceptable", "Could not satisfy the request Accept header.", {}),
+    409: ("WrongExpectedVersion", "Others were first, several times over. Try again.", {}),
+    411: ("LengthRequired", "Say the body's length (Content-Length); a chunked body is not read.", {}),
+    412: ("Stale", f"You decided on another version: order-{ORDER} is at version 3.", {"current_version": 3}),
+    413: ("BodyTooLarge", "The body is larger than 2621440 bytes.", {}),
+    415: ("UnsupportedMediaType", 'Unsupported media type "text/plain" in request.', {}),
+    422: ("KeyReused", "This idempotency key was used for another request. Use a new key for each wish.", {}),
+    429: ("Throttled", "Request was throttled. Expected available in 20 seconds.", {}),
+    503: ("DatabaseUnavailable", "Try again in a moment.", {}),
+}
+# Where it is another problem than elsewhere.
+PROBLEMS_AT: Mapping[tuple[str, int], Said] = {
+    ("/api/auth/login/", 401): ("AuthenticationFailed", "No active account has this username and password.", {}),
+    ("/api/commands/orders/", 409): (
+        "PriceChanged",
+        "The customer saw another price than the catalogue's. TEA-EARL-GREY costs 8.90 EUR, not 7.90 EUR.",
+        {},
+    ),
+    ("/api/commands/orders/{order_id}/cancel/", 409): (
+        "OrderNotOpen",
+        f"The order is confirmed or cancelled already. {ORDER} is confirmed.",
+        {},
+    ),
+    ("/api/commands/orders/{order_id}/returns/", 409): (
+        "MoreThanWasBought",
+        "More units than were bought and have not been returned yet.",
+        {},
+    ),
+    ("/api/webhooks/payments/stripe/", 401): ("Forged", FORGED, {}),
+    ("/api/webhooks/shipping/", 401): ("Forged", FORGED, {}),
+    ("/api/webhooks/payments/stripe/", 503): ("WebhooksShut", SHUT, {}),
+    ("/api/webhooks/shipping/", 503): ("WebhooksShut", SHUT, {}),
+}

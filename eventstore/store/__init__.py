@@ -1,0 +1,37 @@
+"""Append to streams, read a stream, read the log."""
+
+from .appending import ANY as ANY
+from .appending import CATEGORY as CATEGORY
+from .appending import LAST_VERSION as LAST_VERSION
+from .appending import NO_STREAM as NO_STREAM
+from .appending import STREAM_EXISTS as STREAM_EXISTS
+from .appending import STREAM_NAME as STREAM_NAME
+from .appending import Appended as Appended
+from .appending import EventIdTaken as EventIdTaken
+from .appending import InvalidStreamName as InvalidStreamName
+from .appending import NewEvent as NewEvent
+from .appending import Owed as Owed
+from .appending import StreamFull as StreamFull
+from .appending import WrittenOnce as WrittenOnce
+from .appending import WrongExpectedVersion as WrongExpectedVersion
+from .appending import append as append
+from .appending import append_all as append_all
+from .appending import new_events as new_events
+from .appending import owed as owed
+from .appending import take_announced as take_announced
+from .appending import word as word
+from .appending import write as write
+from .appending import write_once as write_once
+from .reading import LAST_POSITION as LAST_POSITION
+from .reading import PAGE as PAGE
+from .reading import Past as Past
+from .reading import fence as fence
+from .reading import read_about as read_about
+from .reading import read_backwards as read_backwards
+from .reading import read_category as read_category
+from .reading import read_correlated as read_correlated
+from .reading import read_log as read_log
+from .reading import read_newer as read_newer
+from .reading import read_stream as read_stream
+from .reading import read_streams as read_streams
+from .reading import recorded as recorded

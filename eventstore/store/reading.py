@@ -1,0 +1,212 @@
+"""Read a stream or the log, in pages, so that memory stays flat."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from .. import codec, registry
+from ..messages import Event, Message
+from ..postgres import rows, rows_in_binary
+from .appending import LAST_VERSION
+
+LAST_POSITION = 2**63 - 1
+PAGE = 1000
+
+FENCE = "SELECT eventstore_fence()"
+
+COLUMNS = """
+    position, id, stream, version, type, schema_version, data::text,
+    correlation_id, causation_id, metadata::text, recorded_at
+"""
+READ_FORWARDS = f"""
+    SELECT {COLUMNS}
+    FROM eventstore_event
+    WHERE stream = %s AND version >= %s AND version <= %s
+    ORDER BY version
+    LIMIT %s
+"""
+READ_BACKWARDS = f"""
+    SELECT {COLUMNS}
+    FROM eventstore_event
+    WHERE stream = %s AND version <= %s
+    ORDER BY version DESC
+    LIMIT %s
+"""
+# One look into the index for each stream: as a plain join, the planner may merge the whole index with the list.
+READ_NEWER = f"""
+    SELECT stream, version, type, schema_version, data::text
+    FROM unnest(%s::text[], %s::integer[]) AS known(name, seen)
+    CROSS JOIN LATERAL (
+        SELECT * FROM eventstore_event WHERE stream = name AND version > seen ORDER BY version LIMIT {PAGE}
+    ) AS newer
+"""
+# What concerns one row of a read model: its own streams, and events of other streams that name it.
+READ_ABOUT = f"""
+    SELECT {COLUMNS}
+    FROM (
+        SELECT newer.*
+        FROM unnest(%s::text[], %s::integer[]) AS own(name, seen)
+        CROSS JOIN LATERAL (
+            SELECT * FROM eventstore_event WHERE stream = name AND version > seen ORDER BY version
+        ) AS newer
+        WHERE newer.position > %s
+        UNION ALL
+        SELECT *
+        FROM eventstore_event
+        WHERE type = ANY(%s) AND position > %s AND strpos(data::text, %s) > 0
+    ) AS about
+    ORDER BY position
+"""
+READ_LOG = f"""
+    SELECT {COLUMNS}
+    FROM eventstore_event
+    WHERE position > %s AND position <= %s
+    ORDER BY position
+    LIMIT %s
+"""
+READ_LOG_OF_TYPES = f"""
+    SELECT {COLUMNS}
+    FROM eventstore_event
+    WHERE position > %s AND position <= %s AND type = ANY(%s)
+    ORDER BY position
+    LIMIT %s
+"""
+# Compared as pairs, for which only the index of categories has the order: else a plan made for categories in general
+# would walk along the whole log in search of a rare one.
+READ_CATEGORY = f"""
+    SELECT {COLUMNS}
+    FROM eventstore_event
+    WHERE (split_part(stream, '-', 1), position) > (%s, %s) AND (split_part(stream, '-', 1), position) <= (%s, %s)
+    ORDER BY split_part(stream, '-', 1), position
+    LIMIT %s
+"""
+# Again one look into the index for each stream.
+READ_STREAMS = f"""
+    SELECT {COLUMNS}
+    FROM unnest(%s::text[]) AS wanted(name)
+    CROSS JOIN LATERAL (
+        SELECT * FROM eventstore_event
+        WHERE stream = name AND position > %s AND position <= %s AND type = ANY(%s)
+    ) AS event
+    ORDER BY position
+    LIMIT %s
+"""
+READ_CORRELATED = f"""
+    SELECT {COLUMNS}
+    FROM eventstore_event
+    WHERE correlation_id = %s AND position > %s
+    ORDER BY position
+    LIMIT %s
+"""
+
+
+class Past(NamedTuple):
+    """Of a recorded event what a fold needs; to read no more than that takes half the time."""
+
+    stream: str
+    version: int
+    event: Event
+
+
+def read_stream(
+    stream: str, *, from_version: int = 1, to_version: int = LAST_VERSION, until: datetime | None = None
+) -> Iterator[Message]:
+    """The stream's events in order, in pages, so that memory stays flat.
+
+    until: up to the first event that was recorded later than that. Times follow the server's clock, which may be set
+    back; what comes is the beginning of the stream all the same, with no hole in it, and so a state that it was in.
+    """
+    while page := rows_in_binary(READ_FORWARDS, [stream, from_version, to_version, PAGE]):
+        for message in map(recorded, page):
+            if until is not None and message.recorded_at > until:
+                return
+            yield message
+        from_version = page[-1][3] + 1
+
+
+def read_backwards(stream: str, *, from_version: int = LAST_VERSION) -> Iterator[Message]:
+    """The stream's events, newest first."""
+    while page := rows_in_binary(READ_BACKWARDS, [stream, from_version, PAGE]):
+        yield from map(recorded, page)
+        from_version = page[-1][3] - 1
+
+
+def read_newer(streams: Mapping[str, int]) -> Iterator[Past]:
+    """What has come since the version known of each stream, in order of each; one query for all of them.
+
+    Streams that fill a page are asked for again, so that memory stays flat however long they are.
+    """
+    while streams:
+        page = rows_in_binary(READ_NEWER, [list(streams), list(streams.values())])
+        for stream, version, type_, schema_version, data in page:
+            yield Past(stream, version, registry.decode(type_, schema_version, data))
+        counts = Counter(row[0] for row in page)
+        streams = {row[0]: row[1] for row in page if counts[row[0]] == PAGE}
+
+
+def read_about(streams: Mapping[str, int], *, strays: Sequence[str], naming: str, after: int) -> list[Message]:
+    """What has come to these streams since the version known of each, and which events of other streams, of the stray
+    types, have this text in them; in global order, behind a position."""
+    params = [list(streams), list(streams.values()), after, list(strays), after, naming]
+    return [recorded(row) for row in rows_in_binary(READ_ABOUT, params)]
+
+
+def read_streams(
+    streams: Sequence[str],
+    *,
+    types: Sequence[str],
+    after: int = 0,
+    until: int = LAST_POSITION,
+    limit: int | None = PAGE,
+) -> list[Message]:
+    """The first events of the given stored types in any of these streams, in global order."""
+    return [recorded(row) for row in rows_in_binary(READ_STREAMS, [list(streams), after, until, list(types), limit])]
+
+
+def read_log(*, after: int = 0, until: int | None = None, types: Sequence[str] = ()) -> Iterator[Message]:
+    """The whole log, or the given stored types, in global order up to the fence, in pages."""
+    until = fence() if until is None else until
+    if types:
+        return _in_order(after, lambda last: rows_in_binary(READ_LOG_OF_TYPES, [last, until, list(types), PAGE]))
+    return _in_order(after, lambda last: rows_in_binary(READ_LOG, [last, until, PAGE]))
+
+
+def read_category(category: str, *, after: int = 0, until: int | None = None) -> Iterator[Message]:
+    """All streams of one category, whatever the types of their events, in global order up to the fence, in pages."""
+    until = fence() if until is None else until
+    return _in_order(after, lambda last: rows_in_binary(READ_CATEGORY, [category, last, category, until, PAGE]))
+
+
+def read_correlated(correlation_id: UUID, *, after: int = 0) -> Iterator[Message]:
+    """All that belongs to one business transaction, in global order, in pages.
+
+    Not held back by the fence: this is for looking at what has happened so far, and it may not be over yet.
+    """
+    return _in_order(after, lambda last: rows_in_binary(READ_CORRELATED, [correlation_id, last, PAGE]))
+
+
+def fence() -> int:
+    """The position up to which the log is complete: nothing will appear at or below it any more."""
+    return int(rows(FENCE)[0][0])
+
+
+def recorded(row: tuple[Any, ...]) -> Message:
+    position, id_, stream, version, type_, schema_version, data, correlation_id, causation_id, notes, at = row
+    return Message(
+        position=position,
+        id=id_,
+        stream=stream,
+        version=version,
+        type=type_,
+        body=registry.decode(type_, schema_version, data),
+        metadata=codec.metadata(correlation_id, causation_id, notes),
+        recorded_at=at,
+    )
+
+
+def _in_order(after: int, page_after: Callable[[int], list[tuple[Any, ...]]]) -> Iterator[Message]:
+    while page := page_after(after):
+        yield from map(recorded, page)
+        after = page[-1][0]
