@@ -13,7 +13,7 @@ endif
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check audit fuzz simulate chaos faults bench bench-short bench-store bench-http format clean-data clean doctor-selftest
+.PHONY: help run test check audit fuzz simulate chaos faults bench bench-short bench-store bench-http bench-console screens format clean-data clean doctor-selftest
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,10 +31,11 @@ check: $(INSTALLED) ## format, lint, types, imports, Django's checks, migrations
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 	.venv/bin/bandit -q -c pyproject.toml -ll -r config eventstore orders payments inventory shipping
+	$(PYTHON) -m tests.security.floors
 	$(PYTHON) manage.py check
 	$(PYTHON) -m config.local exec -- $(PYTHON) manage.py makemigrations --check --dry-run
 
-audit: $(INSTALLED) ## known holes in what is installed; needs the network, and fails when it could look at nothing
+audit: $(INSTALLED) ## known holes in what is installed: advisories from the network, and security-floors.txt; what was not looked at fails
 	@$(PYTHON) -m tests.security.audit
 
 simulate: $(INSTALLED) ## ten thousand shops in memory, each from a seed: any order of answers, twice, late, never
@@ -59,11 +60,17 @@ bench-store: $(PEERS_INSTALLED) ## the event store alone, beside a peer and a ba
 doctor-selftest: $(INSTALLED) ## bring each fault about that the doctor knows, and see that it finds it and nothing else
 	@$(PYTHON) -m config.local exec -- $(PYTHON) manage.py doctor --selftest
 
-fuzz: $(INSTALLED) ## five minutes of whatever the API's description allows and forbids, as several people
-	FUZZ_SECONDS=$${FUZZ_SECONDS:-100} .venv/bin/pytest tests/fuzz --timeout 900
+fuzz: $(INSTALLED) ## five minutes of whatever the API's description allows and forbids, as five people; counts at the end
+	FUZZ_SECONDS=$${FUZZ_SECONDS:-60} .venv/bin/pytest tests/fuzz --timeout 900 -rP --show-capture=stdout
 
 bench-http: $(INSTALLED) ## requests a second over HTTP beside bare DRF, and the lag of 500 sockets
 	@$(PYTHON) -m config.local exec -- $(PYTHON) -W ignore -m bench.http
+
+bench-console: $(INSTALLED) ## first byte of each page of the console, with two million events behind it
+	@$(PYTHON) -m config.local exec -- $(PYTHON) -W ignore -m bench.console
+
+screens: $(INSTALLED) ## the pictures in docs/images anew; needs a Chromium
+	.venv/bin/pytest tests/console/screens.py
 
 format: $(INSTALLED) ## put the code into shape
 	.venv/bin/ruff format .

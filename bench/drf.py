@@ -18,13 +18,13 @@ def main(seconds: int) -> None:
     port = ports.free()
     with children.member(
         sys.executable, "-m", "gunicorn", "bench.peers.drf:application", *WEB, f"--bind={ports.HOST}:{port}"
-    ):
+    ) as server:
         wait_for(port)
         for _ in range(basket.WARM_UP):
             order_id = order_id_of(asked(port, "POST", "/insert/", body(0)), "id")
         figures = {
-            "insert": measured(port, "POST", "/insert/", seconds),
-            "crud": measured(port, "POST", "/crud/", seconds),
-            "retrieve": measured(port, "GET", f"/orders/{order_id}/", seconds),
+            "insert": measured(server, port, "POST", "/insert/", seconds),
+            "crud": measured(server, port, "POST", "/crud/", seconds),
+            "retrieve": measured(server, port, "GET", f"/orders/{order_id}/", seconds),
         }
     print(json.dumps({f"{name}_{what}": value for name, found in figures.items() for what, value in found.items()}))

@@ -1,4 +1,4 @@
-"""A log of any size, put there in bulk: orders that went through, seven events each."""
+"""A log of any size, put there in bulk: orders that went through, seven events each; and all that is known of them."""
 
 import psycopg
 
@@ -37,6 +37,45 @@ FILL = """
     ) AS steps(step, category, version, type, data)
     ORDER BY number, step
 """
+# As the one that is there, by other keys: those of the orders that were filled in.
+MULTIPLY = """
+    INSERT INTO {table}
+    SELECT (jsonb_populate_record(one, {others})).*
+    FROM (SELECT one FROM {table} AS one LIMIT 1) AS model(one),
+         generate_series(1, %s) AS number,
+         LATERAL (SELECT lpad(to_hex(number), 32, '0')::uuid::text AS id) AS named
+"""
+OF_AN_ORDER = {
+    "orders_order_details": "jsonb_build_object('order_id', id, 'customer_id', 'CUS-' || number %% 1000)",
+    "payments_payment": "jsonb_build_object('order_id', id)",
+    "shipping_shipment": "jsonb_build_object('order_id', id)",
+    "eventstore_saga": "jsonb_build_object('id', 1000 + number, 'key', id, 'correlation_id', id)",
+}
+OUTBOX = """
+    INSERT INTO eventstore_outbox (position, topic, key, type)
+    SELECT position, 'event', stream, type FROM eventstore_event ORDER BY position DESC LIMIT %s
+    ON CONFLICT DO NOTHING
+"""
+PARKED = """
+    INSERT INTO eventstore_parked (subscription, position, key, status, attempts, due_at, error, traceback)
+    SELECT 'orders.details', position, key, CASE WHEN position %% 3 = 0 THEN 'dead' ELSE 'failed' END, 12, NULL,
+           'TimeoutError: once more', repeat('Traceback ', 100)
+    FROM eventstore_outbox ORDER BY position DESC LIMIT %s
+"""
+ACTIONS = """
+    INSERT INTO eventstore_operator_action (who, action, subject, reason, details)
+    SELECT 'grace', 'retry', 'orders.details', 'because', '{}' FROM generate_series(1, %s)
+"""
+# One that was deployed today.
+BEHIND = "UPDATE eventstore_subscription SET position = 0 WHERE name = 'orders.returns'"
+SAMPLES = """
+    INSERT INTO eventstore_sample (lane, slot, at, position, events, seconds)
+    SELECT lane, slot, to_timestamp(slot * 30), slot, 0, 0
+    FROM (SELECT name FROM eventstore_subscription UNION SELECT '') AS lanes(lane),
+         generate_series((extract(epoch FROM now()) / 30)::integer - 2900,
+                         (extract(epoch FROM now()) / 30)::integer) AS slot
+    ON CONFLICT DO NOTHING
+"""
 PASS = "UPDATE eventstore_subscription SET position = (SELECT last_value FROM eventstore_position)"
 
 
@@ -51,6 +90,20 @@ def fill(url: str, *, events: int) -> int:
         connection.execute("VACUUM ANALYZE eventstore_event")
         connection.execute("CHECKPOINT")
         return _count(connection)
+
+
+def fill_beside(url: str, *, orders: int, messages: int, troubles: int) -> None:
+    """What a log of so many orders has beside it: read models and sagas like the one that is there, a day's samples, a
+    lane that has all of it ahead; and so many messages in the outbox, so many parked ones and acts by hand."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        for table, others in OF_AN_ORDER.items():
+            connection.execute(MULTIPLY.format(table=table, others=others), (orders,))
+        connection.execute(OUTBOX, (messages,))
+        connection.execute(PARKED, (troubles,))
+        connection.execute(ACTIONS, (troubles,))
+        connection.execute(SAMPLES)
+        connection.execute(BEHIND)
+        connection.execute("VACUUM ANALYZE")
 
 
 def _count(connection: psycopg.Connection) -> int:

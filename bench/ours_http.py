@@ -26,15 +26,20 @@ def main(seconds: int, sockets: int) -> None:
     token = _token()
     bearer = {"Authorization": f"Bearer {token}"}
     port, live = ports.free(), ports.free()
-    with children.member(*programs.web(port, {}).command), children.member(*programs.live(live, {}).command):
+    # All of them are one user's.
+    many = ("env", f"LIVE_SOCKETS={sockets + 1}", f"LIVE_SOCKETS_PER_USER={sockets}")
+    with (
+        children.member(*programs.web(port, {}).command) as server,
+        children.member(*many, *programs.live(live, {}).command),
+    ):
         wait_for(port)
         wait_for(live)
         for number in range(basket.WARM_UP):
             order_id = order_id_of(asked(port, "POST", "/api/commands/orders/", body(number), bearer), "order_id")
         _deliver()
         figures = {
-            "place": measured(port, "POST", "/api/commands/orders/", seconds, bearer),
-            "query": measured(port, "GET", f"/api/queries/orders/{order_id}/", seconds, bearer),
+            "place": measured(server, port, "POST", "/api/commands/orders/", seconds, bearer),
+            "query": measured(server, port, "GET", f"/api/queries/orders/{order_id}/", seconds, bearer),
         }
         lag = asyncio.run(_lag(live, order_id, bearer, sockets))
     flat = {f"{name}_{what}": value for name, found in figures.items() for what, value in found.items()}

@@ -15,6 +15,7 @@ from rest_framework import exceptions
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from config import browsers, throttling
 from eventstore import answers, context
 from eventstore.aggregate import Refusal
 from eventstore.api.faults import Fault, Hidden, Malformed, inside
@@ -28,12 +29,14 @@ audit = logging.getLogger("audit")
 
 MEDIA_TYPE = "application/problem+json"
 MOST_ERRORS = 100
+# Registered with IANA, so that a client may know it that does not know us.
+QUOTA_EXCEEDED = "https://iana.org/assignments/http-problem-types#quota-exceeded"
 
 
 class Problem(NamedTuple):
     """code: stable, the name of the error's class. errors: which parts of the request are at fault.
 
-    more: members of this type of problem alone.
+    more: members of this type of problem alone, and its type, where that is not one of ours.
     """
 
     status: int
@@ -51,6 +54,9 @@ def exception_handler(error: Exception, about: Mapping[str, Any]) -> Response | 
         return None
     if problem.status in (401, 403) or isinstance(error, Hidden):
         _note_denied(about["request"], problem, type(error).__name__)
+    if isinstance(error, exceptions.Throttled):
+        exceeded = {"type": QUOTA_EXCEEDED, "violated-policies": throttling.violated(about["request"])}
+        problem = problem._replace(more=exceeded)
     body = _body(about["request"], problem)
     return Response(body, status=problem.status, headers=dict(problem.headers), content_type=MEDIA_TYPE)
 
@@ -71,19 +77,19 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
-    if _is_for_people(request):
+    if browsers.is_for_people(request):
         return defaults.permission_denied(request, exception)
     return response(request, 403, "PermissionDenied", "This is not allowed.")
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    if _is_for_people(request):
+    if browsers.is_for_people(request):
         return defaults.page_not_found(request, exception)
     return response(request, 404, "NotFound", "Nothing has this address.")
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    if _is_for_people(request):
+    if browsers.is_for_people(request):
         return defaults.server_error(request)
     return response(request, 500, "InternalServerError", "This is our fault. The correlation id says where to look.")
 
@@ -92,11 +98,6 @@ def _note_denied(request: Request, problem: Problem, why: str) -> None:
     """One line for each; what a client sends is written so that it cannot break out of it."""
     who = getattr(request.user, "username", "") or "anonymous"
     audit.warning("denied %s %r to %r: %s, answered %s", request.method, request.path, who, why, problem.status)
-
-
-def _is_for_people(request: HttpRequest) -> bool:
-    """The admin is read in a browser; everything else by programs."""
-    return request.path.startswith("/admin/")
 
 
 def _problem(error: Exception) -> Problem | None:

@@ -33,6 +33,8 @@ SESSION_COOKIE_AGE = 12 * 3600
 SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
 
 INSTALLED_APPS = [
+    # Before Django's admin, whose header and front page it adds to.
+    "eventstore",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -45,7 +47,6 @@ INSTALLED_APPS = [
     "knox",
     "drf_spectacular",
     "drf_spectacular_sidecar",
-    "eventstore",
     "orders",
     "payments",
     "inventory",
@@ -57,18 +58,21 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "config.browsers.ContentSecurityPolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "django.contrib.sessions.middleware.SessionMiddleware",
+    "config.browsers.Sessions",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "django.contrib.messages.middleware.MessageMiddleware",
+    "config.browsers.Users",
+    "config.browsers.Messages",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "config.throttling.RateLimitMiddleware",
 ]
 
 ROOT_URLCONF = "config.urls"
 # Each side of the API can be deployed alone.
 API_SIDES = env.list("API_SIDES", default=["commands", "queries"])
 WSGI_APPLICATION = "config.wsgi.application"
+# Seconds that a client may keep a thread waiting for the next bytes of a request, or of an answer to be taken.
+WEB_SILENT_SECONDS = env.int("WEB_SILENT_SECONDS", default=10)
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
@@ -117,6 +121,7 @@ REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["config.api.bearer.BearerAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "eventstore.api.negotiation.Negotiation",
     "DEFAULT_PARSER_CLASSES": ["eventstore.api.parsers.StrictJSONParser"],
     "EXCEPTION_HANDLER": "config.problems.exception_handler",
     "DEFAULT_THROTTLE_CLASSES": ["config.throttling.User"],
@@ -156,6 +161,8 @@ STRIPE_WEBHOOK_SECRETS = env.list("STRIPE_WEBHOOK_SECRETS", default=[])
 CARRIER_WEBHOOK_SECRETS = env.list("CARRIER_WEBHOOK_SECRETS", default=[])
 
 EVENTSTORE_WIRING = "config.wiring"
+# What the console says on top of each page, so that nobody takes one shop for another.
+EVENTSTORE_ENVIRONMENT = env.str("ENVIRONMENT", default="development" if DEBUG else "")
 # Seconds for which rows stay in the outbox after every lane has passed them.
 EVENTSTORE_OUTBOX_RETENTION = env.float("OUTBOX_RETENTION", default=0.0)
 EVENTSTORE_QUERY_DATABASE = "queries" if "queries" in DATABASES else "default"
@@ -169,6 +176,9 @@ EVENTSTORE_SCHEMAS = BASE_DIR / "schemas"
 # Seconds between two looks of a socket server: at the end of the log, and at whether tokens are still good.
 EVENTSTORE_LIVE_POLL = env.float("LIVE_POLL_SECONDS", default=0.05)
 EVENTSTORE_LIVE_RECHECK = env.float("LIVE_RECHECK_SECONDS", default=5.0)
+# Of one process: in all, and of one user.
+EVENTSTORE_LIVE_SOCKETS = env.int("LIVE_SOCKETS", default=1000)
+EVENTSTORE_LIVE_SOCKETS_PER_USER = env.int("LIVE_SOCKETS_PER_USER", default=20)
 # Off only for processes that run where no broker is: the poll delivers all the same.
 EVENTSTORE_NUDGE = env.bool("EVENTSTORE_NUDGE", default=True)
 

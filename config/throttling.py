@@ -1,13 +1,19 @@
-"""How often somebody may ask: counted for all processes together in Redis, so that a limit of ten is ten."""
+"""How often somebody may ask: counted for all processes together in Redis, so that a limit of ten is ten.
+
+What is left is told in every answer by draft-ietf-httpapi-ratelimit-headers, so that nobody has to run into the limit.
+"""
 
 import logging
+import math
 import time
+from collections.abc import Callable, Sequence
 from functools import cache
 from threading import Lock
 from typing import Any, NamedTuple
 
 import redis
 from django.conf import settings
+from django.http import HttpRequest, HttpResponse
 from rest_framework.request import Request
 from rest_framework.throttling import ScopedRateThrottle, SimpleRateThrottle, UserRateThrottle
 
@@ -29,9 +35,40 @@ class Counted(NamedTuple):
     left: float
 
 
+class Quota(NamedTuple):
+    """What a request has used of a limit. policy: its name. most: how many in so many seconds."""
+
+    policy: str
+    most: int
+    seconds: int
+    counted: Counted
+
+    @property
+    def exceeded(self) -> bool:
+        return self.counted.asked > self.most
+
+
+class RateLimitMiddleware:
+    """Tells with each answer that was counted how many are left (r), and in how many seconds it begins anew (t)."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        if used := _used(request):
+            response["RateLimit-Policy"] = ", ".join(f'"{each.policy}";q={each.most};w={each.seconds}' for each in used)
+            response["RateLimit"] = ", ".join(
+                f'"{each.policy}";r={max(0, each.most - each.counted.asked)};t={math.ceil(each.counted.left)}'
+                for each in used
+            )
+        return response
+
+
 class CountedTogether(SimpleRateThrottle):
     """So many requests from the first one on, until the rate's duration has passed."""
 
+    scope: str
     num_requests: int | None
     duration: int | None
     left: float = 0.0
@@ -40,8 +77,10 @@ class CountedTogether(SimpleRateThrottle):
         who = self.get_cache_key(request, view) if self.rate else None
         if who is None or self.num_requests is None or self.duration is None:
             return True
-        asked, self.left = count(who, self.duration)
-        return asked <= self.num_requests
+        quota = Quota(self.scope, self.num_requests, self.duration, count(who, self.duration))
+        self.left = quota.counted.left
+        _used(request._request).append(quota)
+        return not quota.exceeded
 
     def wait(self) -> float:
         return self.left
@@ -64,6 +103,11 @@ class Scoped(CountedTogether, ScopedRateThrottle):
         return CountedTogether.allow_request(self, request, view)
 
 
+def violated(request: Request) -> Sequence[str]:
+    """The limits that the request has run into."""
+    return [quota.policy for quota in _used(request._request) if quota.exceeded]
+
+
 def count(key: str, seconds: int) -> Counted:
     """Count one more. No two requests are ever told the same number, whichever processes they reach."""
     global _silent_until
@@ -72,11 +116,16 @@ def count(key: str, seconds: int) -> Counted:
             with _redis().pipeline(transaction=True) as pipeline:
                 pipeline.set(key, 0, ex=seconds, nx=True).incr(key).pttl(key)
                 _, asked, left = pipeline.execute()
-            return Counted(int(asked), left / 1000)
+            return Counted(int(asked), max(left, 1) / 1000)
         except redis.RedisError as error:
             _silent_until = time.monotonic() + SILENT_SECONDS
             logger.warning("throttles are counted by each process for itself: %s", error)
     return _count_here(key, seconds)
+
+
+def _used(request: HttpRequest) -> list[Quota]:
+    found: list[Quota] = vars(request).setdefault("used_quotas", [])
+    return found
 
 
 def _count_here(key: str, seconds: int) -> Counted:

@@ -4,6 +4,8 @@ from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path
 
+admin.site.site_header = admin.site.site_title = "Orders"
+
 urlpatterns = [
     path("health/", include("config.api.health")),
     path("api/auth/", include("config.api.auth")),

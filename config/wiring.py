@@ -7,13 +7,16 @@ import inventory.events
 import inventory.policies
 import orders.commands
 import orders.events
+import orders.personal
 import orders.policies
 import orders.published
 import payments.commands
 import payments.events
+import payments.personal
 import payments.policies
 import shipping.commands
 import shipping.events
+import shipping.personal
 import shipping.policies
 from eventstore.subscriptions import Commands
 from inventory import reservation, restocking
@@ -50,6 +53,9 @@ COMMANDS = [
 
 # What others are told, apart from our own events.
 PUBLISHED = [orders.published.PUBLISHED]
+
+# What is about a person, and hidden in the console and in exports until somebody says why it is to be seen.
+PERSONAL = [orders.personal.PERSONAL, payments.personal.PERSONAL, shipping.personal.PERSONAL]
 
 AGGREGATES = [ORDER, RETURN, BOOKING, PRODUCT, HISTORY_IMPORT, PAYMENT, STOCK, RESERVATION, RESTOCKING, SHIPMENT]
 

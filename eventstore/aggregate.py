@@ -57,11 +57,12 @@ class Decision(NamedTuple):
     """A decision over several streams, recorded in all of them or in none.
 
     streams: the streams it must know, the first one being its own. decide: (states by stream, command) -> events by
-    stream; streams that it only read are left out.
+    stream; streams that it only read are left out. opens: its own stream is begun by it, and is not there before.
     """
 
     streams: Callable[[Any], Sequence[str]]
     decide: Callable[[Mapping[str, Any], Any], Decided]
+    opens: bool = False
 
 
 def decisions(aggregate: Aggregate) -> dict[type[Command], Decision]:

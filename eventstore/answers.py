@@ -1,6 +1,6 @@
 """Answers given under an idempotency key: what is asked twice is done once, and answered twice alike."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import NamedTuple
 
@@ -73,11 +73,17 @@ def keep(key: Key, answer: Answer) -> None:
     write(key, answer, (), ())
 
 
-def write(key: Key, answer: Answer, events: Sequence[NewEvent], messages: Sequence[Owed]) -> Appended:
+def write(
+    key: Key,
+    answer: Answer,
+    events: Sequence[NewEvent],
+    messages: Sequence[Owed],
+    premises: Mapping[str, int] | None = None,
+) -> Appended:
     """Write, and keep the answer in the same commit. Raises AlreadyAnswered, StillRunning or KeyReused; then nothing
     was written."""
     row = {"scope": key.scope, "fingerprint": key.fingerprint} | msgspec.structs.asdict(answer)
-    written = store.write_once(codec.encode_json(row).decode(), events, messages)
+    written = store.write_once(codec.encode_json(row).decode(), events, messages, premises)
     if written.running:
         raise StillRunning
     if written.earlier is not None:

@@ -8,7 +8,8 @@ from typing import NamedTuple, TypeVar
 
 from django.db import OperationalError, transaction
 
-from . import context, nudge, postgres, registry, store
+from . import context, nudge, postgres, registry, states, store
+from .aggregate import Refusal
 from .deciding import Deciding, Request, Write
 from .messages import Command, Event, Metadata, replace
 from .store import Appended, Owed, WrongExpectedVersion
@@ -56,7 +57,7 @@ def dispatch(
     the command was recorded.
     """
     request = Request(command, _commanded(command, metadata or context.current()))
-    outcome = _again_on_conflict(lambda: _decide_one(request, seen, writes))
+    outcome = _again_on_conflict(lambda: _from_memory(request, seen, writes) or _decide_one(request, seen, writes))
     logger.info("%s made %s version %s", request.metadata.command, outcome.stream, outcome.version)
     return outcome
 
@@ -81,11 +82,34 @@ def owe(commands: Iterable[Command], *, metadata: Metadata | None = None) -> Non
     transaction.on_commit(nudge.send)
 
 
+def _from_memory(
+    request: Request, seen: Container[int] | None, writes: Callable[[Outcome], Write] | None
+) -> Outcome | None:
+    """Decide without a look into the log, which the append has. None where memory does not do, or is too old to refuse
+    anything."""
+    decision = registry.decision_for(request.command)
+    # Within somebody's transaction, an append that fails would break it.
+    if not decision.opens or seen is not None or transaction.get_connection().in_atomic_block:
+        return None
+    own, *others = decision.streams(request.command)
+    recalled = states.recall([own, *others], opened=own)
+    if recalled is None:
+        return None
+    try:
+        return _decided(Deciding([request], recalled), own, writes)
+    except (Refusal, WrongExpectedVersion):
+        return None
+
+
 def _decide_one(request: Request, seen: Container[int] | None, writes: Callable[[Outcome], Write] | None) -> Outcome:
     deciding = Deciding([request])
     stream = deciding.decisions[0].streams(request.command)[0]
     if seen is not None and deciding.folded[stream].version not in seen:
         raise Stale(stream, deciding.folded[stream].version)
+    return _decided(deciding, stream, writes)
+
+
+def _decided(deciding: Deciding, stream: str, writes: Callable[[Outcome], Write] | None) -> Outcome:
     events = deciding.decide(0)
     outcome = Outcome(stream, deciding.folded[stream].version, 0, events)
     appended = deciding.write(writes(outcome) if writes else store.write)

@@ -9,6 +9,7 @@ from typing import Any, get_type_hints
 
 import msgspec
 from django.core.checks import CheckMessage, Error, register
+from django.db.models import Model
 
 from . import registry, settings, store
 from .subscriptions import Commands, Effect, Projection, Publication, Saga
@@ -31,6 +32,7 @@ def check_wiring(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
         *_categories_given_twice_or_of_another_form(),
         *_lanes_of_another_form(),
         *_nudges_without_celery(),
+        *_personal_fields_that_are_none(),
     ]
 
 
@@ -165,3 +167,25 @@ def _nudges_without_celery() -> Iterator[Error]:
             "Workers are to be nudged through Celery, which is not installed: set EVENTSTORE_NUDGE = False.",
             id="eventstore.E016",
         )
+
+
+def _personal_fields_that_are_none() -> Iterator[Error]:
+    for table in getattr(registry.wiring(), "PERSONAL", ()):
+        for cls, names in table.items():
+            known = _fields_of(cls)
+            for name in names:
+                if name not in known:
+                    yield Error(f"PERSONAL names {cls.__name__}.{name}, which is no field.", id="eventstore.E017")
+                elif known[name] not in (str, str | None):
+                    yield Error(
+                        f"PERSONAL names {cls.__name__}.{name}, which is no text: name the texts of the class inside, "
+                        "so that a message without them is still one.",
+                        id="eventstore.E018",
+                    )
+
+
+def _fields_of(cls: Any) -> dict[str, Any]:
+    """Field -> its type. A read model's may be of any: nothing is made of a row that is shown."""
+    if issubclass(cls, Model):
+        return {field.name: str for field in cls._meta.get_fields()}
+    return {field.name: field.type for field in msgspec.structs.fields(cls)}

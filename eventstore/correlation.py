@@ -38,8 +38,9 @@ class CorrelationFilter(logging.Filter):
 
 
 def _given(request: HttpRequest) -> UUID | None:
+    given = request.headers.get(HEADER)
     try:
-        return UUID(request.headers.get(HEADER, ""))
+        return UUID(given) if given else None
     except ValueError:
         return None
 
@@ -47,5 +48,5 @@ def _given(request: HttpRequest) -> UUID | None:
 def _trace(request: HttpRequest) -> str:
     """The client's W3C trace context; one that is not valid is passed over, never an error."""
     given = request.headers.get("traceparent", "")
-    found = TRACE.fullmatch(given)
+    found = TRACE.fullmatch(given) if given else None
     return given if found and int(found["trace"], 16) and int(found["span"], 16) else ""

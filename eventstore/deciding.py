@@ -2,7 +2,7 @@
 
 import inspect
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from django.db import transaction
@@ -16,7 +16,8 @@ from .store import Appended, NewEvent, Owed, WrongExpectedVersion
 logger = logging.getLogger(__name__)
 
 
-Write = Callable[[Sequence[NewEvent], Sequence[Owed]], Appended]
+# What it writes, and on which premises.
+Write = Callable[[Sequence[NewEvent], Sequence[Owed], Mapping[str, int] | None], Appended]
 
 
 class Request(NamedTuple):
@@ -27,20 +28,27 @@ class Request(NamedTuple):
 
 
 class Deciding:
-    """Decides commands one after another on states that it carries along, then writes everything at once."""
+    """Decides commands one after another on states that it carries along, then writes everything at once.
 
-    def __init__(self, requests: Sequence[Request]) -> None:
+    recalled: states that were not looked for in the log; what is decided is written if they are still the last ones.
+    """
+
+    def __init__(self, requests: Sequence[Request], recalled: Mapping[str, Folded] | None = None) -> None:
         self.decisions = [registry.decision_for(request.command) for request in requests]
         self.requests = requests
-        wanted = dict.fromkeys(
-            stream
-            for decision, request in zip(self.decisions, requests, strict=True)
-            for stream in decision.streams(request.command)
-        )
-        self.folded = states.load(wanted)
+        self.folded = dict(recalled) if recalled else self._loaded()
+        self.premises = {stream: folded.version for stream, folded in recalled.items()} if recalled else {}
         self.events: list[NewEvent] = []
         self.written: set[str] = set()
         self.owed: list[Owed] = []
+
+    def _loaded(self) -> dict[str, Folded]:
+        wanted = dict.fromkeys(
+            stream
+            for decision, request in zip(self.decisions, self.requests, strict=True)
+            for stream in decision.streams(request.command)
+        )
+        return states.load(wanted)
 
     def decide(self, index: int) -> list[Event]:
         """Raises Refusal; then nothing of this command is kept."""
@@ -55,7 +63,7 @@ class Deciding:
 
     def write(self, write: Write = store.write) -> Appended:
         try:
-            appended = write(self.events, self.owed)
+            appended = write(self.events, self.owed, self._of_others())
         except WrongExpectedVersion as error:
             states.forget([error.stream])
             raise
@@ -64,6 +72,10 @@ class Deciding:
         if self.events or self.owed:
             transaction.on_commit(nudge.send)
         return appended
+
+    def _of_others(self) -> Mapping[str, int]:
+        """The premises that no expected version of an event stands for."""
+        return {stream: version for stream, version in self.premises.items() if stream not in self.written}
 
     def _log(self) -> None:
         if logger.isEnabledFor(logging.DEBUG):

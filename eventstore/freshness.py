@@ -39,6 +39,15 @@ class Standing(NamedTuple):
         return position <= self.seen and (self.waiting is None or position < self.waiting)
 
 
+class Kept(NamedTuple):
+    """A read model. heard: the stored names that its lane hears, as PostgreSQL writes an array. look: at one row."""
+
+    lane: str
+    projection: Projection
+    heard: str
+    look: str
+
+
 class Seen(NamedTuple):
     """row: an instance of the model, or None."""
 
@@ -56,28 +65,27 @@ class OwnStreams(NamedTuple):
 
 def look(model: type[Any], key: str) -> Seen:
     """The row of the read model, in the database that queries are asked of; one statement."""
-    lane, projection = _projection(model)
-    statement = LOOK.format(table=model._meta.db_table, key=model._meta.pk.column)
-    ((row, standing),) = rows(statement, [key, lane, outbox.hears(lane)], using=settings.query_database())
-    return Seen(_instance(projection, codec.decode_json(row)) if row else None, _standing(standing))
+    kept = _kept(model)
+    ((row, standing),) = rows(kept.look, [key, kept.lane, kept.heard], using=settings.query_database())
+    return Seen(_instance(kept.projection, codec.decode_json(row)) if row else None, _standing(standing))
 
 
 def standing(model: type[Any], *, using: str) -> Standing:
-    lane, _ = _projection(model)
-    ((found,),) = rows(STANDING, [lane, outbox.hears(lane)], using=using)
+    kept = _kept(model)
+    ((found,),) = rows(STANDING, [kept.lane, kept.heard], using=using)
     return _standing(found)
 
 
 def recorded(model: type[Any], key: str) -> Any:
     """The row with all folded in that has been recorded; None when there is none."""
-    _, projection = _projection(model)
+    projection = _kept(model).projection
     row = projections.load(model._meta.db_table, model._meta.pk.column, [key]).get(key)
-    return _instance(projection, projections.fold_one(projection, key, row, events(projection, key, row)))
+    return _folded(projection, key, row, events(projection, key, row))
 
 
 def as_of(model: type[Any], key: str, *, version: int | None = None, at: datetime | None = None) -> Any:
     """The row as it was when its stream came to a version, or at a time; None when there was none."""
-    _, projection = _projection(model)
+    projection = _kept(model).projection
     until = list[Message]()
     for message in events(projection, key, None):
         if at is not None and message.recorded_at > at:
@@ -88,7 +96,7 @@ def as_of(model: type[Any], key: str, *, version: int | None = None, at: datetim
     else:
         if version is not None:
             return None
-    return _instance(projection, projections.fold_one(projection, key, None, until)) if until else None
+    return _folded(projection, key, None, until) if until else None
 
 
 def events(projection: Projection, key: str, row: Row | None) -> list[Message]:
@@ -105,13 +113,22 @@ def last_given() -> int:
     return int(rows(LAST_GIVEN)[0][0])
 
 
-def _projection(model: type[Any]) -> tuple[str, Projection]:
-    return _projections()[model]
+def _kept(model: type[Any]) -> Kept:
+    return _read_models()[model]
 
 
 @cache
-def _projections() -> Mapping[type[Any], tuple[str, Projection]]:
-    return {each.model: (name, each) for name, each in registry.subscriptions().items() if isinstance(each, Projection)}
+def _read_models() -> Mapping[type[Any], Kept]:
+    return {
+        each.model: Kept(
+            lane=name,
+            projection=each,
+            heard="{" + ",".join(outbox.hears(name)) + "}",
+            look=LOOK.format(table=each.model._meta.db_table, key=each.model._meta.pk.column),
+        )
+        for name, each in registry.subscriptions().items()
+        if isinstance(each, Projection)
+    }
 
 
 def _own_streams(projection: Projection) -> OwnStreams:
@@ -129,13 +146,13 @@ def _standing(found: str) -> Standing:
     return Standing(**codec.decode_json(found))
 
 
-def _instance(projection: Projection, row: Row | None) -> Any:
-    """The row as the model's own; a folded one may hold messages where the table holds JSON."""
-    if row is None:
-        return None
-    row = codec.decode_json(codec.encode_json(row))
-    return projection.model(**{field.attname: field.to_python(row[field.column]) for field in _fields(projection)})
+def _folded(projection: Projection, key: str, row: Row | None, events: Sequence[Message]) -> Any:
+    """The row with these events in it, which may hold messages where the table holds JSON; None when there is none."""
+    folded = projections.fold_one(projection, key, row, events)
+    return None if folded is None else _instance(projection, codec.decode_json(codec.encode_json(folded)))
 
 
-def _fields(projection: Projection) -> Any:
-    return projection.model._meta.concrete_fields
+def _instance(projection: Projection, row: Row) -> Any:
+    """The row as the model's own."""
+    fields = projection.model._meta.concrete_fields
+    return projection.model(*(field.to_python(row[field.column]) for field in fields))

@@ -151,6 +151,17 @@ class Subscription(models.Model):
         return self.name
 
 
+class ReadModelLane(Subscription):
+    """A subscription that folds a read model, and so one that can be rebuilt."""
+
+    class Meta:
+        proxy = True
+        verbose_name = "projection"
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class Parked(models.Model):
     """A message its subscription has moved past without settling it: failed, waiting behind one, or in flight.
 
@@ -230,6 +241,12 @@ class SagaState(models.Model):
                 fields=["deadline_at"],
                 name="eventstore_saga_deadline",
                 condition=models.Q(deadline_at__isnull=False),
+            ),
+            # Those that wait for a person, however long ago they began.
+            models.Index(
+                fields=["id"],
+                name="eventstore_saga_attention",
+                condition=models.Q(status="NEEDS_ATTENTION"),
             ),
         ]
 
@@ -314,6 +331,7 @@ class OperatorAction(models.Model):
         indexes = [models.Index(fields=["subject", "id"], name="eventstore_action_subject")]
         permissions = [
             ("operate", "Can retry, discard, pause and the like, giving a reason"),
+            ("reveal", "Can see what is about a person, giving a reason"),
         ]
 
     def __str__(self) -> str:
@@ -325,13 +343,15 @@ class Rebuild(models.Model):
 
     background: the workers fold it, a turn at a time; else whoever began it. swap: put it in its place when it is
     folded. form: of the live table, and of the code that folds, when it began. head: how far the log went then.
-    seconds: spent on folding. replaced: the place of the table that it took the place of, as long as that is kept.
+    seconds: spent on folding. differences: from the live table, as the workers found them. replaced: the place of the
+    table that it took the place of, as long as that is kept.
     """
 
     class State(models.TextChoices):
         FOLDING = "folding"
         READY = "ready"
         SWAPPED = "swapped"
+        TAKEN_BACK = "taken back"
         FAILED = "failed"
         CANCELLED = "cancelled"
 
@@ -346,6 +366,7 @@ class Rebuild(models.Model):
     seconds = models.FloatField(db_default=0.0)
     error = models.TextField(db_default="")
     waits_for = models.TextField(db_default="")
+    differences = models.JSONField(null=True)
     replaced = models.JSONField(null=True)
     began_at = models.DateTimeField(db_default=Now())
     told_at = models.DateTimeField(db_default=Now())
@@ -397,6 +418,28 @@ class Heartbeat(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.name}"
+
+
+class Sample(models.Model):
+    """Where a lane stood at some time, or with no name all of them together; kept for a day and a bit.
+
+    slot: of half a minute, counted from 1970. events, seconds: how far it was behind.
+    """
+
+    pk = models.CompositePrimaryKey("lane", "slot")
+    lane = models.TextField(db_collation="C")
+    slot = models.IntegerField()
+    at = models.DateTimeField()
+    position = models.BigIntegerField()
+    events = models.BigIntegerField()
+    seconds = models.FloatField()
+
+    class Meta:
+        db_table = "eventstore_sample"
+        indexes = [models.Index(fields=["slot"], name="eventstore_sample_slot")]
+
+    def __str__(self) -> str:
+        return f"{self.lane or 'all'} at {self.at}"
 
 
 class ReadModel(models.Model):

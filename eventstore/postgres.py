@@ -1,5 +1,6 @@
 """How the engine speaks to PostgreSQL: prepared statements on Django's own connection."""
 
+import select
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -58,10 +59,25 @@ def copy_into(table: str, lines: bytes) -> None:
 
 def _ready(using: str) -> Any:
     # Looked up once: Django's `connection` does so for each attribute, which adds up to as much as the rest.
-    database = connections[using]
-    database.close_if_health_check_failed()
+    database: Any = connections[using]
+    if database.connection is not None and not database.health_check_done:
+        _check_health(database)
     database.ensure_connection()
     return database
+
+
+def _check_health(database: Any) -> None:
+    """Django would ask SELECT 1 in each request. But a server that has hung up, or is about to, has said so: something
+    is there to be read, where an idle connection has nothing."""
+    if database.connection.closed or _can_be_read(database.connection.fileno()):
+        database.close_if_health_check_failed()
+    database.health_check_done = True
+
+
+def _can_be_read(socket: int) -> bool:
+    waiting = select.poll()
+    waiting.register(socket, select.POLLIN)
+    return bool(waiting.poll(0))
 
 
 def _executed(database: Any, cursor: Any, statement: str, params: Sequence[Any]) -> Any:

@@ -131,6 +131,12 @@ def compatibilities() -> Iterable[Mapping[str, str]]:
     return getattr(wiring(), "COMPATIBILITY", ())
 
 
+@cache
+def personal() -> Mapping[type, frozenset[str]]:
+    """Which fields are about a person, by the class of a message, a part of one, a state or a read model."""
+    return {cls: frozenset(names) for table in getattr(wiring(), "PERSONAL", ()) for cls, names in table.items()}
+
+
 def schema_version_of(name: str) -> int:
     return max(upcasters(name), default=0) + 1
 

@@ -54,6 +54,9 @@ LIST = """
 """
 
 
+# What a saga calls itself that waits for a person; such rows have an index of their own.
+NEEDS_ATTENTION = "NEEDS_ATTENTION"
+
 INTERVENTIONS = ("retry", "compensate", "skip")
 
 

@@ -63,6 +63,11 @@ def allow_unsafe_database() -> bool:
     return bool(getattr(settings, "EVENTSTORE_ALLOW_UNSAFE_DATABASE", False))
 
 
+def environment() -> str:
+    """What the console calls the place that it is in, such as "production"; no word, no banner."""
+    return str(getattr(settings, "EVENTSTORE_ENVIRONMENT", ""))
+
+
 def live_poll() -> float:
     """Seconds between two looks of a socket server at the end of the log."""
     return float(getattr(settings, "EVENTSTORE_LIVE_POLL", 0.05))
@@ -71,6 +76,16 @@ def live_poll() -> float:
 def live_recheck() -> float:
     """Seconds between two looks at whether those who follow still may."""
     return float(getattr(settings, "EVENTSTORE_LIVE_RECHECK", 5.0))
+
+
+def live_sockets() -> int:
+    """How many sockets a process serves at once; more are told to try again."""
+    return int(getattr(settings, "EVENTSTORE_LIVE_SOCKETS", 1000))
+
+
+def live_sockets_per_user() -> int:
+    """How many of them one user may have open at a process."""
+    return int(getattr(settings, "EVENTSTORE_LIVE_SOCKETS_PER_USER", 20))
 
 
 def schemas() -> Path:

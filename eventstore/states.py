@@ -27,6 +27,20 @@ def load(streams: Iterable[str]) -> dict[str, Folded]:
     return known
 
 
+def recall(streams: Iterable[str], *, opened: str) -> dict[str, Folded] | None:
+    """What this process remembers of the streams, which may be too old; None if it does not know one of them.
+
+    opened: the one that is not there before.
+    """
+    recalled = {opened: Folded(0, registry.aggregate_of(opened).initial)}
+    for stream in streams:
+        remembered = _memory.get(stream)
+        if (remembered is None) != (stream == opened):
+            return None
+        recalled[stream] = remembered or recalled[stream]
+    return recalled
+
+
 def remember(folded: Mapping[str, Folded]) -> None:
     """Keep states for the next load, once they are committed."""
     transaction.on_commit(lambda: _keep(folded))

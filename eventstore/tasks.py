@@ -14,6 +14,7 @@ from . import (
     outbox,
     polling,
     rebuilding,
+    samples,
     settings,
     states,
     watching,
@@ -36,6 +37,7 @@ def watch() -> None:
     watching.warn()
     heartbeats.note(heartbeats.BEAT)
     heartbeats.forget()
+    samples.take()
 
 
 @shared_task(name="eventstore.clear_outbox", ignore_result=True, acks_late=True, expires=30)  # type: ignore[untyped-decorator]

@@ -17,6 +17,7 @@ from . import (
     outbox,
     rebuilding,
     registry,
+    samples,
     settings,
     states,
     store,
@@ -80,6 +81,7 @@ def housekeep() -> None:
     watching.warn()
     heartbeats.note(heartbeats.BEAT)
     heartbeats.forget()
+    samples.take()
     outbox.clear(retention=settings.outbox_retention(), limit=CLEARED_AT_ONCE)
     answers.forget(older_than=settings.answers_kept())
     inbox.forget(older_than=settings.inbox_kept())

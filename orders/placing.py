@@ -74,5 +74,5 @@ def _product(sku: str) -> str:
 
 
 DECISIONS = {
-    PlaceOrder: Decision(streams, place),
+    PlaceOrder: Decision(streams, place, opens=True),
 }

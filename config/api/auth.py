@@ -15,6 +15,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from config import throttling
+from eventstore.api import shapes
 from eventstore.api.shapes import Shape, Text
 
 from .bearer import unexpired
@@ -40,9 +41,7 @@ class LoginView(APIView):
     throttle_scope = "login"
 
     def post(self, request: Request) -> Response:
-        body = LoginShape(data=request.data)
-        body.is_valid(raise_exception=True)
-        user = authenticate(request, **body.validated_data)
+        user = authenticate(request, **shapes.read(LoginShape, request.data))
         if user is None:
             raise AuthenticationFailed("No active account has this username and password.")
         AuthToken.objects.filter(~unexpired(), user=user).delete()

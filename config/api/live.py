@@ -16,7 +16,7 @@ from rest_framework.exceptions import AuthenticationFailed
 
 from eventstore import freshness
 from eventstore.api.shapes import KEY
-from eventstore.live.feed import Asked, Feed, Followed, Refused
+from eventstore.live.feed import Admitted, Asked, Feed, Followed, Refused
 from orders import timeline
 from orders.api import live
 
@@ -28,12 +28,13 @@ OFFERED_TOKEN = "bearer."
 NUMBER = re.compile("[0-9]{1,18}")
 
 
-def admit(asked: Asked) -> tuple[str, Followed]:
+def admit(asked: Asked) -> Admitted:
     _check_origin(asked.headers)
     user, held = _user(asked)
     for address in ADDRESSES:
         if found := address.pattern.fullmatch(asked.path):
-            return held.digest, address.follow(user, **found.groupdict(), **_numbers(asked.query, address.known))
+            followed = address.follow(user, **found.groupdict(), **_numbers(asked.query, address.known))
+            return Admitted(held.digest, str(user.pk), followed)
     raise Refused(4404, "nothing has this address")
 
 

@@ -3,13 +3,13 @@
 from django.urls import path
 
 from eventstore.api.left import LeftCommandView
-from inventory.api.queries import StockLevelView
+from inventory.api.queries import StockLevelsView, StockLevelView
 from orders.api.history import OrderHistoryView, OrderProgressView
 from orders.api.queries import OrdersView, OrderView, ProductDetailsView, ProductsView
 from orders.api.return_queries import BookingsView, ReturnsView, ReturnView
 from orders.queries import get_customer_of
-from payments.api.queries import PaymentDetailsView
-from shipping.api.queries import ShipmentDetailsView
+from payments.api.queries import PaymentDetailsView, PaymentsView
+from shipping.api.queries import ShipmentDetailsView, ShipmentsView
 
 urlpatterns = [
     path("commands/<uuid:id_>/", LeftCommandView.as_view()),
@@ -22,7 +22,10 @@ urlpatterns = [
     path("bookings/", BookingsView.as_view()),
     path("products/", ProductsView.as_view()),
     path("products/<key:sku>/", ProductDetailsView.as_view()),
+    path("stock/", StockLevelsView.as_view()),
     path("stock/<key:sku>/", StockLevelView.as_view()),
+    path("payments/", PaymentsView.as_view()),
     path("payments/<key:order_id>/", PaymentDetailsView.as_view(customer_of=get_customer_of)),
+    path("shipments/", ShipmentsView.as_view()),
     path("shipments/<key:order_id>/", ShipmentDetailsView.as_view(customer_of=get_customer_of)),
 ]

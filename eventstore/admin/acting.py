@@ -34,7 +34,8 @@ class Choice(NamedTuple):
     """What an act is about to be done to.
 
     things: each of them, so that it is noticed when they have become others while somebody thought about it.
-    shown: the first of them, for people. perform: (who, reason) -> what was done, in a sentence. back: where to then.
+    shown: the first SHOWN of them at least, for people. perform: (who, reason) -> what was done, in a sentence.
+    back: where to then.
     """
 
     subject: str

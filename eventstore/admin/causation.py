@@ -31,7 +31,11 @@ class Correlation(NamedTuple):
 
 
 def correlation(correlation_id: UUID) -> Correlation:
-    found = list(Event.objects.filter(correlation_id=correlation_id).order_by("position")[: LONGEST + 1])
+    found = list(
+        Event.objects.filter(correlation_id=correlation_id)
+        .order_by("position")
+        .defer("data", "metadata")[: LONGEST + 1]
+    )
     return Correlation(correlation_id, steps(found[:LONGEST]), len(found) > LONGEST)
 
 

@@ -5,16 +5,15 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-import msgspec
 from django.contrib import admin
 from django.http import HttpRequest
 
-from eventstore import codec, registry, states
+from eventstore import codec, finding, registry, states
 from eventstore.models import Event, Parked, SagaState
 from eventstore.postgres import rows
 from eventstore.subscriptions import Commands, Saga
 
-from . import links, shown
+from . import shown, veil
 from .acting import Button
 
 LONGEST = 500
@@ -81,28 +80,28 @@ class Dossier(NamedTuple):
 
 def about(request: HttpRequest, identity: str) -> Dossier:
     """A number of queries that does not grow with it."""
-    names = links.streams_named(identity)
-    events = list(Event.objects.filter(stream__in=names).order_by("position")[: LONGEST + 1])
+    names = finding.streams_named(identity)
+    events = veil.rows(request, list(Event.objects.filter(stream__in=names).order_by("position")[: LONGEST + 1]))
     return Dossier(
         timeline=[Moment(each, shown.summary(each.data), shown.pretty(each.data)) for each in events[:LONGEST]],
         is_cut=len(events) > LONGEST,
-        standings=_standings(list(dict.fromkeys(each.stream for each in events))),
+        standings=_standings(request, list(dict.fromkeys(each.stream for each in events))),
         processes=_processes(request, identity),
         owed=_owed([*names, identity]),
-        parked=list(_parked([*names, identity])),
+        parked=veil.rows(request, list(_parked([*names, identity]))),
     )
 
 
-def _standings(names: Sequence[str]) -> list[Standing]:
+def _standings(request: HttpRequest, names: Sequence[str]) -> list[Standing]:
     try:
         folded = states.load(names)
     except (registry.UnknownType, codec.Undecodable):
         return [Standing(name, 0, ()) for name in names]
-    return [Standing(name, each.version, _fields(each.state)) for name, each in folded.items()]
+    return [Standing(name, each.version, _fields(veil.struct(request, each.state))) for name, each in folded.items()]
 
 
-def _fields(state: Any) -> list[tuple[str, str]]:
-    return [(name, _in_a_line(value)) for name, value in msgspec.to_builtins(state).items()]
+def _fields(state: dict[str, Any]) -> list[tuple[str, str]]:
+    return [(name, _in_a_line(value)) for name, value in state.items()]
 
 
 def _in_a_line(value: Any) -> str:

@@ -5,18 +5,36 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import admin
-from django.db.models import Q, QuerySet
-from django.http import HttpRequest
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBadRequest,
+    HttpResponseBase,
+    StreamingHttpResponse,
+)
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.decorators import method_decorator
 from django.utils.safestring import SafeString
+from django.views.decorators.http import require_http_methods, require_safe
 
-from eventstore import codec, registry
-from eventstore.models import Event
+from eventstore import codec, exporting, finding, registry
+from eventstore.models import Event, SagaState
+from eventstore.subscriptions import Saga
 
-from . import causation, links, shown
+from . import causation, exports, links, shown, veil
+from .acting import Button
+from .exports import Export
 from .pages import PageAdmin
-from .read_only import one_of
+from .read_only import LONGEST_LIST, between, one_of
 
 EFFECTS = 100
+
+# The filters of the list, which are those of an export, for people.
+LABELS = {"q": "About", "type": "Type", "since": "From", "until": "To before"}
 
 
 def _types() -> Iterable[str]:
@@ -27,7 +45,7 @@ def _types() -> Iterable[str]:
 class EventAdmin(PageAdmin):
     list_display = ("place", "recorded", "type", "in_stream", "version", "business_transaction")
     list_display_links = ("place",)
-    list_filter = (one_of("type", "type", _types),)
+    list_filter = (one_of("type", "type", _types), between("time", finding.recorded_between))
     list_defer = ("data", "metadata")
     ordering = ("-position",)
     search_fields = ("stream",)
@@ -39,12 +57,18 @@ class EventAdmin(PageAdmin):
         self, request: HttpRequest, queryset: QuerySet[Event], search_term: str
     ) -> tuple[QuerySet[Event], bool]:
         term = search_term.strip()
-        return (queryset.filter(_named(term)) if term else queryset), False
+        return (queryset.filter(finding.about(term)) if term else queryset), False
 
     def find(self, request: HttpRequest, key: str) -> Event | None:
         """By position, or by id."""
-        by_id = _uuid(key)
+        by_id = finding.uuid(key)
         return Event.objects.filter(id=by_id).first() if by_id else super().find(request, key)
+
+    def subject_of(self, row: Event) -> str:
+        return f"event {row.position}"
+
+    def address_of(self, row: Event) -> str:
+        return links.page("event", row.position)
 
     def page(self, request: HttpRequest, found: Event) -> dict[str, Any]:
         effects = Event.objects.filter(correlation_id=found.correlation_id, causation_id=found.id)
@@ -54,8 +78,68 @@ class EventAdmin(PageAdmin):
             "correlation": causation.correlation(found.correlation_id),
             "data": shown.pretty(found.data),
             "metadata": shown.pretty(found.metadata),
-            "today": _as_read_today(found),
+            "today": _as_read_today(request, found.position),
         }
+
+    def get_urls(self) -> list[URLPattern]:
+        guarded = self.admin_site.admin_view
+        return [
+            path("export/", guarded(self.export_view), name="eventstore_event_export"),
+            path("export/events.ndjson", guarded(self.ndjson_view), name="eventstore_event_ndjson"),
+            path(
+                "correlation/<uuid:correlation_id>/",
+                guarded(self.correlation_view),
+                name="eventstore_event_correlation",
+            ),
+            *super().get_urls(),
+        ]
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        export = Button("Export", links.with_query(reverse("admin:eventstore_event_export"), _filters(request)))
+        return super().changelist_view(request, {"buttons": [export]} | (extra_context or {}))
+
+    @method_decorator(require_safe)
+    def correlation_view(self, request: HttpRequest, correlation_id: UUID) -> HttpResponse:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        found = causation.correlation(correlation_id)
+        if not found.steps:
+            raise Http404
+        ours = {"title": "Business transaction", "subtitle": str(correlation_id), "opts": self.opts}
+        context = self.admin_site.each_context(request) | ours | _transaction(found)
+        return TemplateResponse(request, "admin/eventstore/transaction.html", context)
+
+    @method_decorator(require_safe)
+    def export_view(self, request: HttpRequest) -> HttpResponse:
+        return exports.page(request, *self._export(request))
+
+    @method_decorator(require_http_methods(["GET", "HEAD", "POST"]))
+    def ndjson_view(self, request: HttpRequest) -> HttpResponseBase:
+        context, export = self._export(request)
+        if export.trouble:
+            return HttpResponseBadRequest(export.trouble, content_type="text/plain")
+        return exports.file(request, context, export, lambda revealed: _ndjson(request, revealed))
+
+    def _export(self, request: HttpRequest) -> tuple[dict[str, Any], Export]:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        filters = _filters(request)
+        export = Export(
+            title="Export of events",
+            subject="events",
+            what=[(LABELS[name], value) for name, value in filters.items()] or [("All", "the whole log")],
+            address=links.with_query(reverse("admin:eventstore_event_ndjson"), filters),
+            back=links.listing("event", **filters),
+        )
+        context = self.admin_site.each_context(request) | {"opts": self.opts}
+        try:
+            # In the order of the list, so that it is counted along the index that the list is read by.
+            found = finding.events(finding.wanted(filters)).order_by("-position")
+            count = found[: LONGEST_LIST + 1].count()
+        except finding.NotATime as error:
+            return context, export._replace(trouble=str(error))
+        many = f"more than {LONGEST_LIST}" if count > LONGEST_LIST else count
+        return context, export._replace(what=[*export.what, ("Events", many)])
 
     @admin.display(description="position")
     def place(self, event: Event) -> int:
@@ -74,23 +158,42 @@ class EventAdmin(PageAdmin):
         return links.correlation(event.correlation_id, shown.short(event.correlation_id))
 
 
-def _named(term: str) -> Q:
-    """Every part of it has an index of its own."""
-    streams = Q(stream__in=[term, *links.streams_named(term)])
-    by_id = _uuid(term)
-    return streams | Q(id=by_id) | Q(correlation_id=by_id) if by_id else streams
+def _transaction(found: causation.Correlation) -> dict[str, Any]:
+    events = [step.event for step in found.steps]
+    took = events[-1].recorded_at - events[0].recorded_at
+    return {
+        "correlation": found,
+        "lanes": [lane.name for lane in found.picture.lanes],
+        "begun": events[0].recorded_at,
+        "took": shown.age(max(0.0, took.total_seconds())),
+        "streams": list(dict.fromkeys(each.stream for each in events)),
+        "sagas": SagaState.objects.filter(saga__in=_sagas(), key__in=_identities(events)).order_by("saga", "key"),
+    }
 
 
-def _uuid(term: str) -> UUID | None:
-    try:
-        return UUID(term)
-    except ValueError:
-        return None
+def _sagas() -> list[str]:
+    return [name for name, each in registry.subscriptions().items() if isinstance(each, Saga)]
 
 
-def _as_read_today(event: Event) -> dict[str, str]:
+def _identities(events: Iterable[Event]) -> set[str]:
+    return {each.stream.partition("-")[2] for each in events}
+
+
+def _filters(request: HttpRequest) -> dict[str, str]:
+    return {name: request.GET[name] for name in LABELS if request.GET.get(name, "").strip()}
+
+
+def _ndjson(request: HttpRequest, revealed: bool) -> StreamingHttpResponse:
+    lines = exporting.lines(finding.wanted(request.GET), revealed=revealed)
+    headers = {"Content-Disposition": 'attachment; filename="events.ndjson"'}
+    return StreamingHttpResponse(lines, content_type="application/x-ndjson", headers=headers)
+
+
+def _as_read_today(request: HttpRequest, position: int) -> dict[str, str]:
+    """From what is really stored, whatever is shown of it."""
+    event = Event.objects.get(position=position)
     try:
         message = registry.decode(event.type, event.schema_version, codec.encode_json(event.data).decode())
     except (registry.UnknownType, codec.Undecodable) as error:
-        return {"error": str(error)}
-    return {"by": type(message).__name__, "message": shown.pretty(message)}
+        return {"error": veil.trouble(request, error)}
+    return {"by": type(message).__name__, "message": shown.pretty(veil.struct(request, message))}

@@ -1,6 +1,6 @@
 """Where things are found, as addresses and as links."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -11,7 +11,6 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from eventstore import registry
-from eventstore.aggregate import stream_name
 
 from . import shown
 
@@ -22,8 +21,7 @@ def link(address: str, text: object) -> SafeString:
 
 def page(model: str, key: str | int | UUID, **query: object) -> str:
     """The page of one thing of this app. model: in small letters."""
-    address = reverse(f"admin:eventstore_{model}_change", args=[quote(key)])
-    return f"{address}?{urlencode(query)}" if query else address
+    return with_query(reverse(f"admin:eventstore_{model}_change", args=[quote(key)]), query)
 
 
 def of(model: type[Model], key: str | int) -> str:
@@ -31,9 +29,12 @@ def of(model: type[Model], key: str | int) -> str:
     return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_change", args=[quote(key)])
 
 
-def listing(model: str, **query: object) -> str:
-    address = reverse(f"admin:eventstore_{model}_changelist")
+def with_query(address: str, query: Mapping[str, object]) -> str:
     return f"{address}?{urlencode(query)}" if query else address
+
+
+def listing(model: str, **query: object) -> str:
+    return with_query(reverse(f"admin:eventstore_{model}_changelist"), query)
 
 
 def stream(name: str, text: object = None, *, version: int | None = None) -> SafeString:
@@ -55,17 +56,13 @@ def saga(process: int, text: object) -> SafeString:
 
 
 def correlation(correlation_id: UUID, text: object = None) -> SafeString:
-    return link(listing("event", q=correlation_id), text or correlation_id)
+    """All of a business transaction on one page."""
+    return link(reverse("admin:eventstore_event_correlation", args=[correlation_id]), text or correlation_id)
 
 
 def known_stream(key: str) -> SafeString:
     """A link when the key is a stream's name, else the key as it is; in short, for lists."""
     return stream(key, shown.short(key)) if key.partition("-")[0] in registry.aggregates() else shown.short(key)
-
-
-def streams_named(identity: str) -> Sequence[str]:
-    """The names that a stream about this may have, one for each category."""
-    return [stream_name(category, identity) for category in registry.aggregates()]
 
 
 def side_by_side(links: Sequence[SafeString]) -> SafeString:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from django.contrib import admin
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -12,9 +13,11 @@ from eventstore import registry
 from eventstore.models import Event, OutboxMessage, Parked, Subscription
 from eventstore.subscriptions import Commands, Saga
 
-from . import links, shown
+from . import links, shown, veil
 from .pages import PageAdmin
 from .read_only import one_of
+
+LOOKED_THROUGH = 10_000
 
 
 class Delivery(NamedTuple):
@@ -41,10 +44,16 @@ def _topics() -> Iterable[str]:
     return ["event", *sorted(owed)]
 
 
+def _lately(queryset: QuerySet[OutboxMessage], topic: str) -> QuerySet[OutboxMessage]:
+    """No index is kept for this: what is owed is written with every order, and looked at once in a while."""
+    newest = OutboxMessage.objects.order_by("-position").values_list("position", flat=True).first() or 0
+    return queryset.filter(topic=topic, position__gt=newest - LOOKED_THROUGH)
+
+
 @admin.register(OutboxMessage)
 class OutboxAdmin(PageAdmin):
     list_display = ("place", "state", "topic", "type", "about", "content", "created")
-    list_filter = (one_of("topic", "topic", _topics),)
+    list_filter = (one_of("topic", f"topic, of the last {LOOKED_THROUGH:,} positions", _topics, _lately),)
     list_defer = ("payload", "metadata")
     ordering = ("-position",)
     nothing = "The outbox is empty: nothing has happened, or all that has is taken and its time in here is over."
@@ -56,6 +65,7 @@ class OutboxAdmin(PageAdmin):
 
     def page(self, request: HttpRequest, found: Any) -> dict[str, Any]:
         self.adorn([found])
+        veil.rows(request, [each.parked for each in found.deliveries if each.parked])
         return {
             "about": self.about(found),
             "deliveries": found.deliveries,
@@ -63,6 +73,9 @@ class OutboxAdmin(PageAdmin):
             "payload": shown.pretty(found.payload),
             "metadata": shown.pretty(found.metadata),
         }
+
+    def subject_of(self, row: OutboxMessage) -> str:
+        return f"message {row.position}"
 
     @admin.display(description="position")
     def place(self, message: OutboxMessage) -> int:

@@ -9,10 +9,11 @@ from django.template.response import TemplateResponse
 from django.utils.decorators import method_decorator
 from django.views.decorators.http import require_safe
 
-from .read_only import ReadOnlyAdmin
+from . import veil
+from .revealing import RevealingAdmin
 
 
-class PageAdmin(ReadOnlyAdmin):
+class PageAdmin(RevealingAdmin):
     """page_template: extends admin/eventstore/page.html."""
 
     page_template: str
@@ -20,10 +21,6 @@ class PageAdmin(ReadOnlyAdmin):
     def page(self, request: HttpRequest, found: Any) -> dict[str, Any]:
         """What the template shows of it."""
         raise NotImplementedError
-
-    def find(self, request: HttpRequest, key: str) -> Any:
-        """What the last part of the address means; None for nothing."""
-        return self.get_object(request, key)
 
     @method_decorator(require_safe)
     def changeform_view(
@@ -35,10 +32,12 @@ class PageAdmin(ReadOnlyAdmin):
         found = None if "\x00" in key else self.find(request, key)
         if found is None:
             return self._get_obj_does_not_exist_redirect(request, self.opts, key)  # type: ignore[attr-defined,no-any-return]
+        (original,) = veil.rows(request, [found])
         context = self.admin_site.each_context(request) | {
             "title": str(self.opts.verbose_name).capitalize(),
             "subtitle": str(found),
             "opts": self.opts,
-            "original": found,
+            "original": original,
         }
-        return TemplateResponse(request, self.page_template, context | self.page(request, found))
+        more = self.beside(request, original) | self.page(request, original)
+        return TemplateResponse(request, self.page_template, context | more)

@@ -15,8 +15,8 @@ from django.utils.safestring import SafeString
 from eventstore import dead_letters, nudge, operating, registry
 from eventstore.models import Event, OutboxMessage, Parked
 
-from . import links, shown
-from .acting import Act, ActingAdmin, Choice
+from . import links, shown, veil
+from .acting import SHOWN, Act, ActingAdmin, Choice
 from .read_only import one_of
 
 # By one yes; the rest, if there is more, by the next.
@@ -62,7 +62,7 @@ class ParkedAdmin(ActingAdmin):
         return Choice(
             subject=", ".join(f"{name} {value}" for name, value in chosen.items()) or "all that is parked",
             things=[each.pk for each in found],
-            shown=[_named(each) for each in found],
+            shown=[_named(each) for each in veil.rows(request, found[:SHOWN])],
             perform=lambda who, reason: _done(DO[word], found, who, reason),
             back=links.listing(
                 "parked", **{name: chosen[name] for name in ("subscription", "status") if name in chosen}
@@ -90,6 +90,9 @@ class ParkedAdmin(ActingAdmin):
                 ),
             ],
         }
+
+    def subject_of(self, row: Parked) -> str:
+        return row.subscription
 
     @admin.display(description="position")
     def place(self, parked: Parked) -> int:

@@ -9,18 +9,18 @@ from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from eventstore import registry
+from eventstore import finding, registry
 from eventstore.models import SagaState, Stream
 from eventstore.money import Money
 from eventstore.subscriptions import Saga
 
-from . import links, shown
-from .read_only import ReadOnlyAdmin
+from . import links, shown, veil
+from .revealing import RevealingAdmin
 
 WHERE_IT_STANDS = ("streams", "version", "position", "updated")
 
 
-class ReadModelAdmin(ReadOnlyAdmin):
+class ReadModelAdmin(RevealingAdmin):
     """Found by its whole key, or by what `named` says. The key is what its streams are about."""
 
     search_fields: ClassVar[tuple[str, ...]] = ("pk",)
@@ -31,6 +31,13 @@ class ReadModelAdmin(ReadOnlyAdmin):
     ) -> tuple[QuerySet[Any], bool]:
         term = search_term.strip()
         return (self.named(queryset, term) if term else queryset), False
+
+    def find(self, request: HttpRequest, key: str) -> Any:
+        return self.get_object(request, key)
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        found = super().get_object(request, object_id, from_field)
+        return found and veil.rows(request, [found])[0]
 
     def named(self, queryset: QuerySet[Any], term: str) -> QuerySet[Any]:
         return queryset.filter(pk=term)
@@ -55,7 +62,7 @@ class ReadModelAdmin(ReadOnlyAdmin):
 
 
 def _streams(row: Model) -> QuerySet[Stream]:
-    names = links.streams_named(str(row.pk))
+    names = finding.streams_named(str(row.pk))
     return Stream.objects.filter(stream__in=names, version=1).order_by("position").defer("data", "metadata")
 
 
@@ -74,6 +81,9 @@ def table(headings: Sequence[str], lines: Iterable[Sequence[object]]) -> SafeStr
     return format_html('<table class="es-table"><thead><tr>{}</tr></thead><tbody>{}</tbody></table>', head, body)
 
 
-def address(parts: Mapping[str, str]) -> SafeString:
+def address(parts: Mapping[str, str] | str) -> SafeString:
+    """A text stands for one that is hidden."""
+    if isinstance(parts, str):
+        return format_html("{}", parts)
     order = ("name", "street", "postcode", "city", "country")
     return format_html_join("", "<div>{}</div>", ((parts[each],) for each in order if parts.get(each)))

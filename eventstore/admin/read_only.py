@@ -1,6 +1,7 @@
 """What every page of the admin has in common: nothing can be changed, and no list costs more than its page."""
 
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
@@ -13,10 +14,13 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.decorators import method_decorator
 from django.views.decorators.http import require_safe
 
+from eventstore import finding
 from eventstore.postgres import rows
 
+from . import veil
+
 # As far as anybody turns pages; who looks for something older searches or filters.
-LONGEST_LIST = 5_000
+LONGEST_LIST = 1_000
 
 ESTIMATE = "SELECT reltuples::bigint FROM pg_class WHERE oid = %s::regclass"
 
@@ -55,6 +59,7 @@ class BoundedChangeList(ChangeList):
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
         self.result_list: list[Any] = list(self.result_list)
+        veil.rows(request, self.result_list)
         self.model_admin.adorn(self.result_list)
 
     def url_for_result(self, result: Model) -> str:
@@ -89,7 +94,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
         """Only the filters that are offered; Django would search any column by any pattern that an address asks for."""
         offered: Sequence[Any] = self.list_filter
-        return lookup in {each.parameter_name for each in offered}
+        return lookup in {name for each in offered for name in each.parameters}
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
         # PostgreSQL takes no NUL, so nothing is named by one.
@@ -124,6 +129,8 @@ def one_of(
     """A filter whose choices the code knows, so that no table is searched for them."""
 
     class OneOf(admin.SimpleListFilter):
+        parameters: Sequence[str]
+
         def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
             return [(choice, choice) for choice in choices()]
 
@@ -135,5 +142,41 @@ def one_of(
                 raise IncorrectLookupParameters
             return narrow(queryset, chosen) if narrow else queryset.filter(**{parameter: chosen})
 
-    OneOf.title, OneOf.parameter_name = title, parameter
+    OneOf.title, OneOf.parameter_name, OneOf.parameters = title, parameter, (parameter,)
     return OneOf
+
+
+def between(
+    title: str, narrow: Callable[[QuerySet[Any], datetime | None, datetime | None], QuerySet[Any]]
+) -> type[admin.ListFilter]:
+    """A filter by a stretch of time, as two fields of a form; either may be left open."""
+
+    class Between(admin.ListFilter):
+        parameters = ("since", "until")
+        template = "admin/eventstore/between.html"
+
+        def __init__(self, request: HttpRequest, params: dict[str, Any], model: Any, model_admin: Any) -> None:
+            super().__init__(request, params, model, model_admin)
+            self.said = {name: str(params.pop(name, [""])[-1]) for name in self.parameters}
+            self.used_parameters |= {name: value for name, value in self.said.items() if value}
+            ours = (*self.parameters, "p")
+            self.others = [(name, value) for name, value in request.GET.items() if name not in ours]
+
+        def has_output(self) -> bool:
+            return True
+
+        def expected_parameters(self) -> list[str | None]:
+            return list(self.parameters)
+
+        def choices(self, changelist: Any) -> Any:
+            return [{**self.said, "others": self.others}]
+
+        def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+            try:
+                asked = finding.wanted(self.said)
+            except finding.NotATime as error:
+                raise IncorrectLookupParameters(str(error)) from error
+            return narrow(queryset, asked.since, asked.until)
+
+    Between.title = title
+    return Between

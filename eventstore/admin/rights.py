@@ -1,4 +1,6 @@
-"""Who sees the console and who acts in it, as groups of Django's own."""
+"""Who sees the console, who acts in it, and who sees what is about a person, as groups of Django's own."""
+
+from collections.abc import Sequence
 
 from django.contrib import admin
 from django.contrib.auth.models import Group, Permission
@@ -8,11 +10,13 @@ from eventstore.models import OperatorAction
 
 from .read_only import ReadOnlyAdmin
 
+OPERATE, REVEAL = "operate", "reveal"
 
-def grant(group: str, *, operate: bool = False) -> None:
-    """Let a group see every page of the console, and act there if that is said. Its members are staff as well."""
+
+def grant(group: str, *more: str) -> None:
+    """Let a group see every page of the console. more: OPERATE, REVEAL. Its members are staff as well."""
     known, _ = Group.objects.get_or_create(name=group)
-    known.permissions.add(*_viewing(), *(_operating() if operate else ()))
+    known.permissions.add(*_viewing(), *_more(more))
 
 
 def _viewing() -> list[Permission]:
@@ -22,6 +26,6 @@ def _viewing() -> list[Permission]:
     return list(Permission.objects.filter(content_type__in=kinds.values(), codename__in=names))
 
 
-def _operating() -> list[Permission]:
+def _more(names: Sequence[str]) -> list[Permission]:
     kind = ContentType.objects.get_for_model(OperatorAction)
-    return list(Permission.objects.filter(content_type=kind, codename="operate"))
+    return list(Permission.objects.filter(content_type=kind, codename__in=names))

@@ -9,7 +9,7 @@ from django.http import Http404, HttpRequest
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
-from eventstore import codec, operating, registry, sagas
+from eventstore import codec, finding, operating, registry, sagas
 from eventstore.models import SagaState, Stream
 from eventstore.postgres import rows
 from eventstore.subscriptions import Saga
@@ -24,10 +24,20 @@ STATUSES = """
     FROM (SELECT status FROM eventstore_saga ORDER BY id DESC LIMIT 10000) AS newest
     ORDER BY status
 """
+LOOKED_THROUGH = 10_000
 
 
 def _statuses() -> Iterable[str]:
-    return [status for (status,) in rows(STATUSES)]
+    """Also when none of the newest waits for a person, one of the old may."""
+    return sorted({sagas.NEEDS_ATTENTION, *(status for (status,) in rows(STATUSES))})
+
+
+def _lately(queryset: QuerySet[SagaState], status: str) -> QuerySet[SagaState]:
+    """Those that wait for a person have an index; for the others, the newest are looked through."""
+    if status == sagas.NEEDS_ATTENTION:
+        return queryset.filter(status=status)
+    newest = SagaState.objects.order_by("-id").values_list("id", flat=True).first() or 0
+    return queryset.filter(status=status, id__gt=newest - LOOKED_THROUGH)
 
 
 def _sagas() -> list[str]:
@@ -37,7 +47,7 @@ def _sagas() -> list[str]:
 @admin.register(SagaState)
 class SagaAdmin(ActingAdmin):
     list_display = ("about", "saga", "status", "started", "age", "moved", "deadline")
-    list_filter = (one_of("status", "status", _statuses),)
+    list_filter = (one_of("status", f"status, of the newest {LOOKED_THROUGH:,}", _statuses, _lately),)
     list_defer = ("state",)
     ordering = ("-id",)
     search_fields = ("key",)
@@ -56,7 +66,7 @@ class SagaAdmin(ActingAdmin):
         if found is None:
             raise Http404
         return Choice(
-            subject=f"{found.saga} {found.key}",
+            subject=self.subject_of(found),
             # Its last step: on what it has moved to since, a person would decide anew.
             things=[(found.pk, found.position, found.status)] if word in _allowed(found) else [],
             shown=[f"{found.saga} {found.key}, now {found.status}"],
@@ -71,7 +81,7 @@ class SagaAdmin(ActingAdmin):
         return (queryset.filter(saga__in=_sagas(), key=term) if term else queryset), False
 
     def page(self, request: HttpRequest, found: SagaState) -> dict[str, Any]:
-        streams = Stream.objects.filter(version=1, stream__in=links.streams_named(found.key))
+        streams = Stream.objects.filter(version=1, stream__in=finding.streams_named(found.key))
         return {
             "title": "Saga",
             "age": self.age(found),
@@ -81,6 +91,9 @@ class SagaAdmin(ActingAdmin):
             "buttons": self.hands(request, found),
             "steps": _steps(found),
         }
+
+    def subject_of(self, row: SagaState) -> str:
+        return f"{row.saga} {row.key}"
 
     def hands(self, request: HttpRequest, found: SagaState) -> list[Button]:
         """What its present step allows."""

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from eventstore import codec
@@ -16,6 +16,35 @@ NOTHING = SafeString("–")
 def pretty(value: Any) -> str:
     """As indented JSON. The template that shows it escapes it."""
     return msgspec.json.format(codec.encode_json(value), indent=2).decode()
+
+
+def tree(json: str) -> SafeString:
+    """JSON as lists in lists, each of which can be shut; without a script."""
+    return _branch(codec.decode_json(json))
+
+
+def _branch(value: Any) -> SafeString:
+    match value:
+        case dict() if value:
+            twigs = ((format_html('<span class="es-key">{}</span>', name), each) for name, each in value.items())
+        case list() if value:
+            twigs = (
+                (format_html('<span class="es-quiet">{}</span>', number), each) for number, each in enumerate(value)
+            )
+        case _:
+            return format_html('<span class="es-leaf">{}</span>', codec.encode_json(value).decode())
+    return format_html(
+        '<ul class="es-tree">{}</ul>', format_html_join("", "<li>{}</li>", ((_twig(*each),) for each in twigs))
+    )
+
+
+def _twig(name: SafeString, value: Any) -> SafeString:
+    if not value or not isinstance(value, dict | list):
+        return format_html("{}: {}", name, _branch(value))
+    many = f"{{{len(value)}}}" if isinstance(value, dict) else f"[{len(value)}]"
+    return format_html(
+        '<details open><summary>{} <span class="es-quiet">{}</span></summary>{}</details>', name, many, _branch(value)
+    )
 
 
 def in_a_line(value: Any) -> str:

@@ -4,18 +4,23 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
-import msgspec
 from django.contrib import admin
+from django.contrib.admin.utils import quote, unquote
+from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.urls import URLPattern, path, reverse
+from django.utils.decorators import method_decorator
 from django.utils.safestring import SafeString
+from django.views.decorators.http import require_http_methods, require_safe
 
-from eventstore import codec, registry, snapshots, store, timetravel
-from eventstore.aggregate import Folded
+from eventstore import codec, exporting, finding, registry
 from eventstore.models import Category, Event, Stream
 from eventstore.postgres import rows
 
-from . import links, shown
+from . import exports, folded, links, shown, veil
+from .acting import Button
+from .exports import Export
 from .pages import PageAdmin
 from .read_only import one_of
 
@@ -28,10 +33,11 @@ LAST = """
     ) AS last
 """
 
+# What keeps today's code from making anything of a stream.
+UNREADABLE = (registry.UnknownType, codec.Undecodable, exporting.NotExportable)
+
 # Events of a stream on one page of its timeline.
 STRETCH = 100
-# Up to here it is worth reading every event to tell which of them set each field.
-TOLD_APART = 1000
 
 
 def _categories() -> Iterable[str]:
@@ -77,25 +83,74 @@ class StreamAdmin(PageAdmin):
     def find(self, request: HttpRequest, key: str) -> Stream | None:
         return Stream.objects.filter(stream=key, version=1).first()
 
+    def subject_of(self, row: Stream) -> str:
+        return row.stream
+
     def page(self, request: HttpRequest, found: Stream) -> dict[str, Any]:
         ((_, last, changed),) = rows(LAST, [[found.stream]])
         version = _asked_version(request, last)
-        timeline = _timeline(found.stream, version)
+        timeline = _timeline(request, found.stream, version)
+        newest_first = request.GET.get("order") == "newest"
         return {
             "title": "Stream",
             "category": _category_of(found.stream),
             "last": last,
+            "buttons": [Button("Export as a test's fixture", _fixture_of(found.stream, version))],
             "begun": found.recorded_at,
             "changed": changed,
             "version": version,
             "versions": _versions(version, last),
-            "state": _state(found.stream, version),
+            "state": folded.state(request, found.stream, version),
             "since": _asked_since(request, version),
-            "changes": _changes(found.stream, _asked_since(request, version), version),
-            "timeline": timeline,
+            "changes": folded.changes(request, found.stream, _asked_since(request, version), version),
+            "timeline": timeline[::-1] if newest_first else timeline,
+            "newest_first": newest_first,
             "earlier": timeline[0].event.version - 1 if timeline else 0,
             "later": timeline[-1].event.version + 1 if timeline and timeline[-1].event.version < last else 0,
         }
+
+    def get_urls(self) -> list[URLPattern]:
+        guarded = self.admin_site.admin_view
+        return [
+            path("<path:object_id>/fixture/", guarded(self.fixture_view), name="eventstore_stream_fixture"),
+            path("<path:object_id>/fixture/given.py", guarded(self.given_view), name="eventstore_stream_given"),
+            *super().get_urls(),
+        ]
+
+    @method_decorator(require_safe)
+    def fixture_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        context, export, version = self._fixture(request, object_id)
+        try:
+            preview = exporting.fixture(export.subject, version, revealed=False)
+        except UNREADABLE as error:
+            return exports.page(request, context, export._replace(trouble=veil.trouble(request, error)))
+        return exports.page(request, context, export._replace(preview=preview))
+
+    @method_decorator(require_http_methods(["GET", "HEAD", "POST"]))
+    def given_view(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
+        context, export, version = self._fixture(request, object_id)
+        return exports.file(
+            request, context, export, lambda revealed: _given(request, export.subject, version, revealed)
+        )
+
+    def _fixture(self, request: HttpRequest, object_id: str) -> tuple[dict[str, Any], Export, int]:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        stream = unquote(object_id)
+        found = None if "\x00" in stream else self.find(request, stream)
+        if found is None:
+            raise Http404
+        ((_, last, _),) = rows(LAST, [[stream]])
+        version = _asked_version(request, last)
+        address = reverse("admin:eventstore_stream_given", args=[quote(stream)])
+        export = Export(
+            title="Export as a test's fixture",
+            subject=stream,
+            what=[("Stream", stream), ("Up to version", version), ("Fixture", exporting.name(stream))],
+            address=links.with_query(address, {"version": version}),
+            back=links.page("stream", stream, version=version),
+        )
+        return self.admin_site.each_context(request) | {"opts": self.opts}, export, version
 
     @admin.display(description="stream")
     def name(self, stream: Stream) -> SafeString:
@@ -117,43 +172,34 @@ class StreamAdmin(PageAdmin):
         return shown.time(stream.last_recorded_at)
 
 
-class Field(NamedTuple):
-    """One field of a state. set_by: version and type of the event that gave it its value, where that was looked up."""
-
-    name: str
-    value: str
-    set_by: tuple[int, str] | None = None
-
-
-class Changed(NamedTuple):
-    """A field that differs between two versions."""
-
-    name: str
-    before: str
-    after: str
-
-
-class State(NamedTuple):
-    """trouble: why there is no state to show."""
-
-    fields: Sequence[Field] = ()
-    trouble: str = ""
-
-
 class Moment(NamedTuple):
-    """An event on the timeline. cause: the one that led to it."""
+    """An event on the timeline. changed: fields of the state. cause: the event that led to it."""
 
     event: Event
     summary: str
     payload: str
+    changed: Sequence[str]
     cause: Event | None
+
+
+def _given(request: HttpRequest, stream: str, version: int, revealed: bool) -> HttpResponse:
+    try:
+        source = exporting.fixture(stream, version, revealed=revealed)
+    except UNREADABLE as error:
+        return HttpResponse(veil.trouble(request, error), status=409, content_type="text/plain")
+    headers = {"Content-Disposition": f'attachment; filename="{exporting.name(stream)}.py"'}
+    return HttpResponse(source, content_type="text/x-python; charset=utf-8", headers=headers)
 
 
 def _named(term: str) -> Q:
     """A whole id stands for the streams of every category about it; anything else is the beginning of a name."""
     if any(category.startswith(term.partition("-")[0]) for category in registry.aggregates()):
         return Q(stream__startswith=term)
-    return Q(stream__in=links.streams_named(term))
+    return Q(stream__in=finding.streams_named(term))
+
+
+def _fixture_of(stream: str, version: int) -> str:
+    return links.with_query(reverse("admin:eventstore_stream_fixture", args=[quote(stream)]), {"version": version})
 
 
 def _category_of(stream: str) -> str:
@@ -171,60 +217,27 @@ def _asked_since(request: HttpRequest, version: int) -> int:
     return min(int(asked), version) if asked.isascii() and asked.isdigit() and len(asked) < 10 else max(0, version - 1)
 
 
-def _changes(stream: str, since: int, version: int) -> Sequence[Changed]:
-    """None to tell where today's code cannot read the stream; the state says so already."""
-    try:
-        before, after = _shown(_folded(stream, since)), _shown(_folded(stream, version))
-    except (registry.UnknownType, codec.Undecodable, KeyError):
-        return ()
-    return [Changed(name, before[name], value) for name, value in after.items() if before[name] != value]
-
-
 def _versions(version: int, last: int) -> Sequence[int]:
     """The first, the last, and those around this one; all of them when they are few."""
     near = range(max(1, version - 7), min(last, version + 7) + 1)
     return sorted({1, *near, last}) if last > 30 else range(1, last + 1)
 
 
-def _state(stream: str, version: int) -> State:
-    try:
-        return State(_fields(stream, version))
-    except (registry.UnknownType, codec.Undecodable) as error:
-        return State(trouble=f"Today's code cannot read all of its events. {error}")
-    except KeyError as error:
-        return State(trouble=f"No aggregate of today folds this stream: {error} is in none of their tables.")
-
-
-def _fields(stream: str, version: int) -> list[Field]:
-    if version > TOLD_APART:
-        return [Field(name, value) for name, value in _shown(_folded(stream, version)).items()]
-    moment = timetravel.moment(stream, version=version)
-    by: Mapping[str, tuple[int, str]] = {name: (each.version, each.type) for name, each in moment.set_by.items()}
-    return [Field(name, value, by.get(name)) for name, value in _shown(moment.state).items()]
-
-
-def _folded(stream: str, version: int) -> Any:
-    aggregate = registry.aggregate_of(stream)
-    start = snapshots.load([stream]).get(stream)
-    if start is None or start.version > version:
-        start = Folded(0, aggregate.initial)
-    later = store.read_stream(stream, from_version=start.version + 1, to_version=version)
-    return aggregate.fold((message.body for message in later), start.state)
-
-
-def _shown(state: Any) -> dict[str, str]:
-    return {name: shown.pretty(value) for name, value in msgspec.to_builtins(state).items()}
-
-
-def _timeline(stream: str, version: int) -> list[Moment]:
+def _timeline(request: HttpRequest, stream: str, version: int) -> list[Moment]:
     """The stretch of the stream that the version lies in."""
     begin = (version - 1) // STRETCH * STRETCH + 1
-    events = list(
-        Event.objects.filter(stream=stream, version__gte=begin, version__lt=begin + STRETCH).order_by("version")
-    )
+    stretch = Event.objects.filter(stream=stream, version__gte=begin, version__lt=begin + STRETCH)
+    events = veil.rows(request, list(stretch.order_by("version")))
     causes = _causes(each.causation_id for each in events)
+    changed = folded.changed_by(stream, begin, events[-1].version) if events else {}
     return [
-        Moment(each, shown.summary(each.data), shown.pretty(each.data), causes.get(each.causation_id))
+        Moment(
+            each,
+            shown.summary(each.data),
+            shown.pretty(each.data),
+            changed.get(each.version, ()),
+            causes.get(each.causation_id),
+        )
         for each in events
     ]
 

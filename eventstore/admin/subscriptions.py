@@ -16,7 +16,7 @@ from eventstore import dead_letters, doctor, lag, lanes, operating, outbox, regi
 from eventstore.messages import Message
 from eventstore.models import Parked, Subscription
 
-from . import links, overview, shown
+from . import lane_states, links, overview, shown, trends, veil
 from .acting import Act, ActingAdmin, Button, Choice
 
 SHOWN_PARKED = 50
@@ -48,14 +48,21 @@ class SubscriptionAdmin(ActingAdmin):
 
     def page(self, request: HttpRequest, found: Any) -> dict[str, Any]:
         self.adorn([found])
+        told = trends.told(found.name)
         return {
             "title": "Subscription",
             "lag": found.lag,
+            "charts": told.charts,
+            "rate": told.rate,
+            "last_error": next(iter(veil.rows(request, _last_error(found.name))), None),
             "buttons": self._buttons(request, found.lag),
             "age": shown.age(found.lag.seconds),
             "hears": sorted(outbox.hears(found.name)) if found.name in registry.subscriptions() else [],
-            "parked": Parked.objects.filter(subscription=found.name).order_by("key", "position")[:SHOWN_PARKED],
+            "parked": veil.rows(request, _parked_of(found.name)),
         }
+
+    def subject_of(self, row: Subscription) -> str:
+        return row.name
 
     def get_urls(self) -> list[URLPattern]:
         guarded = self.admin_site.admin_view
@@ -68,13 +75,14 @@ class SubscriptionAdmin(ActingAdmin):
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         buttons = [
             Button("Overview", reverse("admin:eventstore_overview")),
+            Button("Projections", links.listing("readmodellane")),
             Button("Doctor", reverse("admin:eventstore_doctor")),
         ]
         return super().changelist_view(request, {"buttons": buttons} | (extra_context or {}))
 
     @method_decorator(require_safe)
     def overview_view(self, request: HttpRequest) -> HttpResponse:
-        return self._glance(request, "overview", overview.shown)
+        return self._glance(request, "overview", overview.glance)
 
     @method_decorator(require_safe)
     def doctor_view(self, request: HttpRequest) -> HttpResponse:
@@ -83,7 +91,7 @@ class SubscriptionAdmin(ActingAdmin):
     def _glance(self, request: HttpRequest, name: str, shown: Callable[[], dict[str, Any]]) -> HttpResponse:
         if not self.has_view_permission(request):
             raise PermissionDenied
-        ours = {"title": name.capitalize(), "subtitle": name.capitalize(), "opts": self.opts}
+        ours = {"title": self.opts.app_config.verbose_name, "subtitle": name.capitalize(), "opts": self.opts}
         context = self.admin_site.each_context(request) | ours | shown()
         return TemplateResponse(request, f"admin/eventstore/{name}.html", context)
 
@@ -98,7 +106,7 @@ class SubscriptionAdmin(ActingAdmin):
 
     @admin.display(description="state")
     def state(self, subscription: Any) -> SafeString:
-        return _state(subscription.lag)
+        return lane_states.badge(subscription.lag)
 
     @admin.display(description="position")
     def place(self, subscription: Subscription) -> int:
@@ -109,8 +117,8 @@ class SubscriptionAdmin(ActingAdmin):
         return int(subscription.lag.fence)
 
     @admin.display(description="lag in events")
-    def events(self, subscription: Any) -> int:
-        return int(subscription.lag.events)
+    def events(self, subscription: Any) -> str:
+        return str(subscription.lag.amount)
 
     @admin.display(description="in time")
     def seconds(self, subscription: Any) -> str:
@@ -129,16 +137,13 @@ class SubscriptionAdmin(ActingAdmin):
         return _parked(subscription.lag.dead, subscription.name, status=Parked.Status.DEAD)
 
 
-def _state(where: lag.Lag) -> SafeString:
-    if where.kind == "retired":
-        return shown.badge("retired")
-    if where.name in lag.OUR_OWN:
-        return shown.badge("internal")
-    if where.paused:
-        return shown.badge("paused", "waiting")
-    if where.dead:
-        return shown.badge("dead letters", "bad")
-    return shown.badge("behind", "waiting") if where.events else shown.badge("up to date", "good")
+def _last_error(name: str) -> list[Parked]:
+    return list(Parked.objects.filter(subscription=name).exclude(error="").order_by("-id").defer("traceback")[:1])
+
+
+def _parked_of(name: str) -> list[Parked]:
+    found = Parked.objects.filter(subscription=name).order_by("key", "position").defer("traceback")
+    return list(found[:SHOWN_PARKED])
 
 
 def _parked(count: int, subscription: str, **more: str) -> SafeString | int:

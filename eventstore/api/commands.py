@@ -8,22 +8,21 @@ from uuid import UUID
 from django.http import HttpResponse
 from django.views.decorators.common import no_append_slash
 from rest_framework.exceptions import NotFound
-from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from eventstore import answers, bus, context, left, states, store
+from eventstore import answers, bus, codec, context, left, states, store
 from eventstore.aggregate import Refusal, stream_name
 from eventstore.answers import Answer
 from eventstore.messages import Command, Metadata, replace
-from eventstore.store import Appended, NewEvent, Owed
+from eventstore.store import Appended, Owed
 
-from . import idempotency, preconditions, preferences
+from . import idempotency, preconditions, preferences, shapes
 from .faults import LengthRequired
 from .shapes import Shape
 
 # Writes what was decided, and keeps the answer with it.
-Keep = Callable[[Answer, Sequence[NewEvent], Sequence[Owed]], Appended]
+Keep = Callable[..., Appended]
 
 
 # Where to ask what became of a command that was left with us.
@@ -55,19 +54,20 @@ class CommandView(APIView):
         if "Transfer-Encoding" in request.headers:
             raise LengthRequired
         key = idempotency.key(request)
-        earlier = answers.find(key) if key else None
-        if earlier is not None:
-            return idempotency.replayed(earlier)
         try:
             return _response(self._answer(key, **named))
         except answers.AlreadyAnswered as already:
             return idempotency.replayed(already.answer)
+        except Exception:
+            # Asked again, it may be refused what it was granted the first time; then that is what is said again.
+            earlier = answers.find(key) if key else None
+            if earlier is None:
+                raise
+            return idempotency.replayed(earlier)
 
     def _answer(self, key: answers.Key | None, **named: str) -> Answer:
         seen = preconditions.if_match(self.request)
-        body = self.serializer_class(data=self.request.data)
-        body.is_valid(raise_exception=True)
-        command = self.command(**named, **body.validated_data)
+        command = self.command(**named, **shapes.read(self.serializer_class, self.request.data))
         keep = partial(answers.write, key) if key else None
         # What was decided on a certain version is decided while the client waits, who may have to decide anew.
         if seen is None and "respond-async" in preferences.preferred(self.request):
@@ -137,8 +137,8 @@ def _asked_by(user: Any) -> Metadata:
 
 
 def _answer(status: int, said: Mapping[str, Any], headers: Mapping[str, str]) -> Answer:
-    body = JSONRenderer().render(said).decode()
-    return Answer(status, {"Content-Type": JSONRenderer.media_type, "Vary": "Prefer"} | dict(headers), body)
+    body = codec.encode_json(said).decode()
+    return Answer(status, {"Content-Type": "application/json", "Vary": "Prefer"} | dict(headers), body)
 
 
 def _response(answer: Answer) -> HttpResponse:

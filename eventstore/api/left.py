@@ -10,6 +10,7 @@ from rest_framework.views import APIView
 
 from eventstore import left
 
+from . import shapes
 from .faults import Hidden
 from .roles import is_staff
 
@@ -38,7 +39,8 @@ class LeftCommandView(APIView):
         if not self._may_see(found):
             raise Hidden
         headers = {"Cache-Control": "private, no-store"} | ({"Retry-After": "1"} if found.status == "PENDING" else {})
-        return Response(self.serializer_class({"command_id": id_} | found._asdict()).data, headers=headers)
+        said = shapes.told(self.serializer_class, {"command_id": id_} | found._asdict())
+        return Response(said, headers=headers)
 
     def _may_see(self, found: left.Left) -> bool:
         return found.principal == str(self.request.user.pk) or is_staff(self.request.user)

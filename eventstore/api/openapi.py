@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
+from drf_spectacular.extensions import OpenApiSerializerExtension
 from drf_spectacular.openapi import AutoSchema
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse
 from rest_framework import serializers
 
 from eventstore import schemas
 
+from . import freshness
 from .commands import CommandView, Nothing
 from .queries import NoParameters, PagesView, QueryView, RowView
 from .webhooks import WebhookView
@@ -23,7 +25,10 @@ class FaultShape(serializers.Serializer):
 
 
 class Problem(serializers.Serializer):
-    """Problem details (RFC 9457). code: stable, to be decided on; detail: for people."""
+    """Problem details (RFC 9457). code: stable, to be decided on; detail: for people.
+
+    violated-policies: the limits that were met, of 429.
+    """
 
     type = serializers.CharField()
     title = serializers.CharField()
@@ -34,6 +39,21 @@ class Problem(serializers.Serializer):
     errors = FaultShape(many=True)  # type: ignore[assignment]
     correlation_id = serializers.UUIDField()
     current_version = serializers.IntegerField(required=False)
+
+    def get_fields(self) -> dict[str, serializers.Field]:
+        limits = serializers.ListField(child=serializers.CharField(), required=False)
+        return super().get_fields() | {"violated-policies": limits}
+
+
+class Closed(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]
+    """What is not said is refused in a body and not told in an answer, and the description says so."""
+
+    target_class = serializers.Serializer
+    match_subclasses = True
+
+    def map_serializer(self, auto_schema: Any, direction: Any) -> Any:
+        schema = auto_schema._map_serializer(self.target, direction, bypass_extensions=True)
+        return schema | {"additionalProperties": False} if schema.get("type") == "object" else schema
 
 
 class Schema(AutoSchema):
@@ -51,8 +71,10 @@ class Schema(AutoSchema):
                 return [*EVERYWHERE, *COMMANDS]
             case RowView():
                 return [*EVERYWHERE, *ROWS, *self._in_the_address()]
+            case PagesView():
+                return [*EVERYWHERE, *LISTS, *TOLD_OF_LISTS, *self._in_the_address()]
             case QueryView():
-                return [*EVERYWHERE, *LISTS, *self._in_the_address()]
+                return [*EVERYWHERE, *self._in_the_address()]
             case WebhookView() as webhook:
                 return [*EVERYWHERE, *(_header(*each) for each in webhook.signed_by.items())]
         return list(EVERYWHERE)
@@ -99,7 +121,12 @@ class Schema(AutoSchema):
             "has_more": {"type": "boolean"},
             "next": {"type": ["string", "null"], "description": "The address of the next page."},
         }
-        return {"type": "object", "properties": properties, "required": list(properties)}
+        return {
+            "type": "object",
+            "properties": properties,
+            "required": list(properties),
+            "additionalProperties": False,
+        }
 
 
 def _accepted(subject: str) -> Mapping[str, Any]:
@@ -111,34 +138,96 @@ def _accepted(subject: str) -> Mapping[str, Any]:
         "position": {"type": "integer"},
         "command_id": {"type": "string", "format": "uuid"},
     }
-    return {"type": "object", "properties": properties, "required": [subject, "status"]}
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": [subject, "status"],
+        "additionalProperties": False,
+    }
 
 
-def _header(name: str, description: str) -> OpenApiParameter:
-    return OpenApiParameter(name, str, OpenApiParameter.HEADER, description=description)
+def _header(name: str, description: str, pattern: str | None = None) -> OpenApiParameter:
+    return OpenApiParameter(name, str, OpenApiParameter.HEADER, description=description, pattern=pattern)
 
 
-EVERYWHERE = (_header("X-Correlation-ID", "A business transaction to go on with; every answer carries one."),)
+def _told(
+    name: str, description: str, *statuses: int, pattern: str | None = None, required: bool = True
+) -> OpenApiParameter:
+    """A header of the answers with these statuses; without any, of all."""
+    return OpenApiParameter(
+        name,
+        str,
+        OpenApiParameter.HEADER,
+        description=description,
+        pattern=pattern,
+        required=required,
+        response=list(statuses) or True,
+    )
+
+
+TAG = r'(W/)?"[!#-~]*"'
+UUID = "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
+LIMIT = r'^"[a-z]+";r=[0-9]+;t=[0-9]+(, "[a-z]+";r=[0-9]+;t=[0-9]+)*$'
+POLICY = r'^"[a-z]+";q=[0-9]+;w=[0-9]+(, "[a-z]+";q=[0-9]+;w=[0-9]+)*$'
+SOURCES = f"^({freshness.READ_MODEL}|{freshness.EVENT_LOG})$"
+
+EVERYWHERE = (
+    _header("X-Correlation-ID", "A business transaction to go on with; every answer carries one."),
+    _told("X-Correlation-ID", "The business transaction.", pattern=UUID),
+    _told("WWW-Authenticate", "How to say who is asking.", 401),
+    _told("Retry-After", "Seconds until it may be asked again.", 409, pattern="^[0-9]+$", required=False),
+    _told("Retry-After", "Seconds until it may be asked again.", 429, 503, pattern="^[0-9]+$"),
+    _told(
+        "RateLimit",
+        "What is left of each limit (r), and in how many seconds it begins anew (t).",
+        pattern=LIMIT,
+        required=False,
+    ),
+    _told("RateLimit-Policy", "Each limit: how many (q) in how many seconds (w).", pattern=POLICY, required=False),
+)
 COMMANDS = (
     _header(
-        "Idempotency-Key", "1 to 255 visible ASCII characters, quoted or bare. A repeat is answered as the first time."
+        "Idempotency-Key",
+        "1 to 255 visible ASCII characters, quoted or bare. A repeat is answered as the first time.",
+        r'^([!#-~][!-~]{0,254}|"[!#-[\]-~]{1,255}")$',
     ),
-    _header("If-Match", 'The entity tag or version on which the client decided, such as "17"; another one is 412.'),
-    _header("Prefer", "respond-async leaves the command to the workers, and tells where to ask what became of it."),
+    _header(
+        "If-Match",
+        'The entity tag or version on which the client decided, such as "17"; another one is 412.',
+        rf"^(\*|{TAG}(, ?{TAG})*)$",
+    ),
+    OpenApiParameter(
+        "Prefer",
+        str,
+        OpenApiParameter.HEADER,
+        description="respond-async leaves the command to the workers, and tells where to ask what became of it.",
+        examples=[OpenApiExample("Left to the workers", "respond-async")],
+    ),
+    _told("Location", "Where to ask about its subject, or what became of the command.", 202, pattern="^/api/queries/"),
+    _told("Preference-Applied", "What was preferred and done.", 202, pattern="^respond-async$", required=False),
+    _told("Idempotent-Replayed", "This was answered before.", 202, 409, pattern="^true$", required=False),
 )
 LISTS = (
-    _header("Min-Position", "A position in the log that the answer must hold."),
+    _header("Min-Position", "A position in the log that the answer must hold.", "^[0-9]{1,18}$"),
     _header("Prefer", "wait=SECONDS for the read model to come so far."),
 )
 ROWS = (
     *LISTS,
-    _header("X-Min-Version", "A version of the row's stream that the answer must hold."),
-    _header("If-None-Match", "The entity tag of what the client has."),
+    _header("X-Min-Version", "A version of the row's stream that the answer must hold.", "^[0-9]{1,9}$"),
+    _header("If-None-Match", "The entity tag of what the client has.", rf"^(\*|{TAG}(, ?{TAG})*)$"),
+    _told("ETag", "The row's version and position.", 200, 304, pattern=r'^"[0-9]+\.[0-9]+"$'),
+    _told("X-Answered-From", "The side that has answered.", 200, 304, pattern=SOURCES),
+)
+TOLD_OF_LISTS = (
+    _told("X-Answered-From", "The side that has answered.", 200, pattern=SOURCES),
+    _told("X-Projection-Position", "Where in the log the read model stands.", 200, pattern="^[0-9]+$"),
+    _told("X-Projection-Lag", "Seconds by which it is behind.", 200, pattern=r"^[0-9]+\.[0-9]+$"),
 )
 RECEIVED = {
     "type": "object",
     "properties": {"received": {"type": "string"}, "repeat": {"type": "boolean"}},
     "required": ["received", "repeat"],
+    "additionalProperties": False,
 }
 WHY = {
     400: "Some part of the request is not valid; `errors` says which.",

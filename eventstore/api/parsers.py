@@ -1,7 +1,8 @@
 """JSON to the letter (RFC 8259, I-JSON of RFC 7493): what Python's reader forgives is refused, and its place named."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import IO, Any, NoReturn
 
 from django.conf import settings
@@ -20,8 +21,8 @@ class StrictJSONParser(BaseParser):
         self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
     ) -> Any:
         tree = _read(_body(stream))
-        if fault := next(_faults(tree, "#", 1), None):
-            raise Malformed(fault)
+        if fault := _fault(tree, 1):
+            raise Malformed(fault._replace(pointer=f"#{fault.pointer}"))
         return tree
 
 
@@ -54,33 +55,44 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) == len(pairs):
         return found
-    names = [name for name, _ in pairs]
-    return _Repeating(pairs, next(name for name in names if names.count(name) > 1))
+    counts = Counter(name for name, _ in pairs)
+    return _Repeating(pairs, next(name for name, count in counts.items() if count > 1))
 
 
 def _not_json(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is not a JSON number")
 
 
-def _faults(value: Any, pointer: str, depth: int) -> Iterator[Fault]:
+def _fault(value: Any, depth: int) -> Fault | None:
+    """The first one within, its pointer as seen from the value: most bodies have none, and need no pointers."""
+    parts: Iterable[tuple[str | int, Any]]
     match value:
-        case dict() | list() if depth > DEEPEST:
-            yield _too_deep(pointer)
-        case dict():
-            if isinstance(value, _Repeating):
-                yield Fault(inside(pointer, value.repeated), "This name is given twice.", "repeated")
-            for name, each in value.items():
-                yield from _faults(name, inside(pointer, name), depth)
-                yield from _faults(each, inside(pointer, name), depth + 1)
-        case list():
-            for index, each in enumerate(value):
-                yield from _faults(each, inside(pointer, index), depth + 1)
-        case str() if "\0" in value:
-            yield Fault(pointer, "The character NUL is not allowed.", "null_characters_not_allowed")
-        case str() if not value.isascii() and any("\ud800" <= each <= "\udfff" for each in value):
-            yield Fault(pointer, "A lone surrogate is not a character.", "surrogate_characters_not_allowed")
+        case str():
+            return _fault_of_text(value)
         case int() if abs(value) > LARGEST:
-            yield Fault(pointer, "This number does not fit 64 bits.", "too_large")
+            return Fault("", "This number does not fit 64 bits.", "too_large")
+        case dict() | list() if depth > DEEPEST:
+            return _too_deep("")
+        case _Repeating():
+            return Fault(inside("", value.repeated), "This name is given twice.", "repeated")
+        case dict():
+            parts = value.items()
+        case list():
+            parts = enumerate(value)
+        case _:
+            return None
+    for part, each in parts:
+        if found := _fault(part, depth) or _fault(each, depth + 1):
+            return found._replace(pointer=inside("", part) + found.pointer)
+    return None
+
+
+def _fault_of_text(text: str) -> Fault | None:
+    if "\0" in text:
+        return Fault("", "The character NUL is not allowed.", "null_characters_not_allowed")
+    if not text.isascii() and any("\ud800" <= each <= "\udfff" for each in text):
+        return Fault("", "A lone surrogate is not a character.", "surrogate_characters_not_allowed")
+    return None
 
 
 def _too_deep(pointer: str) -> Fault:

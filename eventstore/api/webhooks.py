@@ -20,11 +20,14 @@ logger = logging.getLogger(__name__)
 class Forged(APIException):
     status_code = 401
     default_detail = "This is not signed, not by whom it should be, or too old."
+    # RFC 9110 wants to be told how one would have to say who one is.
+    auth_header = "Signature"
 
 
 class WebhooksShut(APIException):
     status_code = 503
     default_detail = "No secret is set here by which a webhook could be known; nobody is let in."
+    wait = 3600
 
 
 class WebhookView(APIView):

@@ -5,13 +5,11 @@ from typing import Any
 
 from django.conf import settings
 
-from .. import heartbeats, lag, outbox, rebuilding, registry, watching
+from .. import heartbeats, lag, outbox, personal, rebuilding, registry, watching
 from .. import settings as ours
 from ..postgres import rows
+from ..sagas import NEEDS_ATTENTION
 from .findings import CRITICAL, WARNING, Finding, Limits
-
-# Where a process waits for a person.
-ATTENTION = "NEEDS_ATTENTION"
 
 # What a worker holds is passed over by the lock, not waited for.
 FREE = "SELECT name FROM eventstore_subscription FOR SHARE SKIP LOCKED"
@@ -108,7 +106,7 @@ def dead_lanes(limits: Limits) -> Iterator[Finding]:
             yield Finding(
                 "dead-lane",
                 CRITICAL,
-                f"{each.name} has {each.events} messages ahead and has not moved for {still[each.name]:.0f} s.",
+                f"{each.name} has {each.amount} messages ahead and has not moved for {still[each.name]:.0f} s.",
                 f"{each.name} at position {each.position}; the workers' log says what they run into",
                 "What it is to do is not done.",
                 f"Look for {each.name} in the workers' log; manage.py work --once delivers here and shows the error.",
@@ -132,11 +130,12 @@ def paused_lanes(limits: Limits) -> Iterator[Finding]:
 def parked(limits: Limits) -> Iterator[Finding]:
     for name, count, dead, first, error, overdue, late in rows(PARKED, [limits.lease]):
         if dead:
+            (trouble,) = personal.of_troubles([personal.Trouble(first, error)])
             yield Finding(
                 "dead-letters",
                 WARNING,
                 f"{name} has given up {dead} messages.",
-                f"position {first}: {error}",
+                f"position {first}: {trouble.error}",
                 "They, and what must stay in order behind them, wait for a person.",
                 f"manage.py dead_letters show {name} {first}; then retry or discard it",
             )
@@ -161,7 +160,7 @@ def parked(limits: Limits) -> Iterator[Finding]:
 
 
 def sagas(limits: Limits) -> Iterator[Finding]:
-    for name, count, key in rows(ATTENTIVE, [ATTENTION]):
+    for name, count, key in rows(ATTENTIVE, [NEEDS_ATTENTION]):
         yield Finding(
             "saga-attention",
             WARNING,
@@ -256,7 +255,7 @@ def rebuilds(limits: Limits) -> Iterator[Finding]:
                 "rebuild",
                 WARNING,
                 f"The last rebuild of {each.subscription} failed.",
-                each.error,
+                personal.of_rebuild(each.error),
                 "The live table is as it was, with what was wrong with it.",
                 f"Mend the code, then manage.py rebuild_projection {each.subscription}",
             )

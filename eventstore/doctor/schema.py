@@ -18,7 +18,7 @@ FUNCTIONS = """
     SELECT name
     FROM unnest(ARRAY[
         'eventstore_fence', 'eventstore_append', 'eventstore_append_open', 'eventstore_append_once',
-        'eventstore_has_parked', 'eventstore_standing'
+        'eventstore_has_parked', 'eventstore_standing', 'eventstore_on_premises'
     ]) AS name
     WHERE NOT EXISTS (SELECT FROM pg_proc WHERE proname = name)
 """
@@ -39,6 +39,7 @@ INDEXES = """
     SELECT conname, true FROM pg_constraint WHERE conrelid = to_regclass(%s)
 """
 # From type to type along the index, however many events there are; of each the newest, as new code would write it.
+# Asked by "=", PostgreSQL may look for it from the end of the log backwards: for an old type, through all of it.
 TYPES = """
     WITH RECURSIVE found(type) AS (
         SELECT min(type) FROM eventstore_event
@@ -51,7 +52,7 @@ TYPES = """
     FROM found
     CROSS JOIN LATERAL (
         SELECT schema_version, position FROM eventstore_event
-        WHERE eventstore_event.type = found.type ORDER BY position DESC LIMIT 1
+        WHERE eventstore_event.type <= found.type ORDER BY eventstore_event.type DESC, position DESC LIMIT 1
     ) AS newest
 """
 

@@ -34,6 +34,14 @@ class Followed(NamedTuple):
     history: Callable[[int, int], Iterator[Sequence[Told]]]
 
 
+class Admitted(NamedTuple):
+    """token: by which the client may follow. who: whose sockets are counted together."""
+
+    token: str
+    who: str
+    followed: Followed
+
+
 class Refused(Exception):
     """A socket that is closed instead of served. code: 4000 + the status that HTTP would have."""
 
@@ -45,13 +53,13 @@ class Refused(Exception):
 class Feed(NamedTuple):
     """protocol: the subprotocol that is spoken. types: the stored names that are told at all.
 
-    admit: what a client asks for -> by which token it may, and what it follows; raises Refused.
+    admit: what a client asks for -> who may follow what; raises Refused.
     told: messages -> what clients are told of them.
     still_held: tokens -> those that are good as ever.
     """
 
     protocol: str
     types: Sequence[str]
-    admit: Callable[[Asked], tuple[str, Followed]]
+    admit: Callable[[Asked], Admitted]
     told: Callable[[Sequence[Message]], Sequence[Told]]
     still_held: Callable[[Collection[str]], Collection[str]]

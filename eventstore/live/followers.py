@@ -1,8 +1,10 @@
 """Who follows what in this process, and what is on its way to each."""
 
 import asyncio
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
+
+from eventstore import settings
 
 from .feed import Refused, Told
 
@@ -13,8 +15,8 @@ MAILBOX = 500
 class Follower:
     """One socket. held: the token by which it may follow. ended: why it has to be closed, once that is so."""
 
-    def __init__(self, topic: str, *, after: int, held: str) -> None:
-        self.topic, self.after, self.held = topic, after, held
+    def __init__(self, topic: str, *, after: int, held: str, who: str) -> None:
+        self.topic, self.after, self.held, self.who = topic, after, held, who
         self.mailbox: asyncio.Queue[Told] = asyncio.Queue(MAILBOX)
         self.ended: asyncio.Future[Refused] = asyncio.get_running_loop().create_future()
 
@@ -37,12 +39,17 @@ class Followers:
     def __init__(self) -> None:
         self.position = 0
         self._by_topic: defaultdict[str, set[Follower]] = defaultdict(set)
+        self._of: Counter[str] = Counter()
 
     def join(self, follower: Follower) -> int:
         """From the position that this returns on, the follower is told everything; what lies before is history.
 
-        Nothing is awaited in here nor in tell, so that no event falls between the two, and none into both.
+        Nothing is awaited in here nor in tell, so that no event falls between the two, and none into both; and of two
+        sockets that join at once, one is counted first.
         """
+        if self._of[follower.who] >= settings.live_sockets_per_user():
+            raise Refused(4429, "you have as many sockets open as one user may; close one first")
+        self._of[follower.who] += 1
         self._by_topic[follower.topic].add(follower)
         return self.position
 
@@ -54,6 +61,7 @@ class Followers:
         self.position = position
 
     def leave(self, follower: Follower) -> None:
+        self._of -= Counter({follower.who: 1})
         self._by_topic[follower.topic].discard(follower)
         if not self._by_topic[follower.topic]:
             del self._by_topic[follower.topic]

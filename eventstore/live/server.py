@@ -3,9 +3,9 @@
 import asyncio
 import logging
 import signal
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, contextmanager
 from http import HTTPStatus
 from typing import Any, TypeVar
 
@@ -39,7 +39,7 @@ class Sockets:
     """All sockets of this process."""
 
     def __init__(self, feed: Feed) -> None:
-        self.feed, self.followers = feed, Followers()
+        self.feed, self.followers, self._served = feed, Followers(), 0
         self._askers = ThreadPoolExecutor(THREADS, "asker")
         self._reader = ThreadPoolExecutor(1, "reader")
 
@@ -55,7 +55,8 @@ class Sockets:
 
     async def answer(self, connection: ServerConnection) -> None:
         try:
-            ending = await self._serve(connection)
+            with self._room():
+                ending = await self._serve(connection)
         except Refused as refused:
             ending = refused
         except ConnectionClosed:
@@ -65,9 +66,20 @@ class Sockets:
             ending = Refused(1013, "try again in a moment")
         await _close(connection, ending)
 
+    @contextmanager
+    def _room(self) -> Iterator[None]:
+        """Taken before anybody is asked who it is: strangers who come in crowds shall not keep the askers busy."""
+        if self._served >= settings.live_sockets():
+            raise Refused(1013, "this process serves as many sockets as it may; try again in a moment")
+        self._served += 1
+        try:
+            yield
+        finally:
+            self._served -= 1
+
     async def _serve(self, connection: ServerConnection) -> Refused:
-        held, followed = await self._ask(self.feed.admit, _asked(connection))
-        follower = Follower(followed.topic, after=followed.after, held=held)
+        token, who, followed = await self._ask(self.feed.admit, _asked(connection))
+        follower = Follower(followed.topic, after=followed.after, held=token, who=who)
         joined_at = self.followers.join(follower)
         logger.info("%s is followed after %s", followed.topic, followed.after)
         try:

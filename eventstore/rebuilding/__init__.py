@@ -9,7 +9,11 @@ from .difference import Difference as Difference
 from .difference import LaneBehind as LaneBehind
 from .folding import RebuildFailed as RebuildFailed
 from .records import Rebuilding as Rebuilding
+from .records import Told as Told
 from .records import latest as latest
+from .records import latest_of_each as latest_of_each
+from .records import told_differences as told_differences
+from .records import with_replaced as with_replaced
 from .running import AlreadyRebuilding as AlreadyRebuilding
 from .running import NotAProjection as NotAProjection
 from .running import NotRebuilding as NotRebuilding
@@ -20,6 +24,7 @@ from .running import projection as projection
 from .running import projections as projections
 from .running import rebuild as rebuild
 from .running import request as request
+from .running import request_comparison as request_comparison
 from .running import request_swap as request_swap
 from .running import roll_back as roll_back
 from .running import work as work

@@ -1,6 +1,6 @@
 """What a rebuild would change: every column of every row in which the live table and the rebuilt one differ."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any, NamedTuple
 
 from django.db import transaction
@@ -37,8 +37,8 @@ class Difference(NamedTuple):
     new: Any
 
 
-def differences(rebuild: Rebuilding, projection: Projection) -> Iterator[Difference]:
-    """At the position at which the live table stands; to be read to its end. Raises LaneBehind."""
+def differences(rebuild: Rebuilding, projection: Projection) -> Generator[Difference]:
+    """At the position at which the live table stands; to be read to its end, or closed. Raises LaneBehind."""
     table, key = shadow.name_of(projection), projection.model._meta.pk.column
     with transaction.atomic():
         execute(OF_ONE_MOMENT).close()

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from ..codec import decode_json, encode_json
 from ..postgres import execute, rows
 
 BEGIN = """
@@ -32,8 +33,15 @@ FIND_ONE = FIND + "WHERE rebuild.id = %s"
 FIND_OPEN = FIND + "WHERE subscription = %s AND state IN ('folding', 'ready')"
 FIND_REPLACED = FIND + "WHERE subscription = %s AND replaced IS NOT NULL"
 LATEST = FIND + "WHERE %s::text IS NULL OR subscription = %s ORDER BY rebuild.id DESC LIMIT %s"
+LATEST_OF_EACH = FIND + "WHERE rebuild.id IN (SELECT max(id) FROM eventstore_rebuild GROUP BY subscription)"
 # The oldest first, so that whoever asked first is served first.
-FIND_BACKGROUND = FIND + "WHERE background AND (state = 'folding' OR state = 'ready' AND swap) ORDER BY rebuild.id"
+FIND_BACKGROUND = (
+    FIND
+    + """
+    WHERE background AND (state = 'folding' OR state = 'ready' AND (swap OR differences IS NULL))
+    ORDER BY rebuild.id
+"""
+)
 
 # Only from where we believe it to be, and only while nobody has called it off: so nobody folds what another has folded.
 ADVANCE = """
@@ -58,6 +66,13 @@ BECOME = """
         ended_at = CASE WHEN %s = 'ready' THEN NULL ELSE now() END
     WHERE id = %s AND state IN ('folding', 'ready')
     RETURNING id
+"""
+TELL_DIFFERENCES = "UPDATE eventstore_rebuild SET differences = %s::jsonb, told_at = now() WHERE id = %s"
+TOLD_DIFFERENCES = "SELECT differences FROM eventstore_rebuild WHERE id = %s"
+TURN_BACK = """
+    UPDATE eventstore_rebuild
+    SET state = CASE state WHEN 'swapped' THEN 'taken back' ELSE 'swapped' END
+    WHERE id = %s
 """
 WANT_SWAP = "UPDATE eventstore_rebuild SET swap = true WHERE id = %s"
 FORGET_REPLACED = "UPDATE eventstore_rebuild SET replaced = NULL WHERE subscription = %s AND replaced IS NOT NULL"
@@ -99,6 +114,10 @@ class Rebuilding(NamedTuple):
         return self.state in ("folding", "ready")
 
     @property
+    def percent(self) -> int:
+        return min(100, 100 * self.position // self.head) if self.head else 100
+
+    @property
     def rate(self) -> float:
         """Events a second; those of the whole time, not of the last batch."""
         return self.events * self.shares / self.seconds if self.seconds else 0.0
@@ -109,6 +128,14 @@ class Rebuilding(NamedTuple):
         if not self.is_open or not self.position or not self.seconds:
             return None
         return max(0, self.head - self.position) * self.seconds / self.shares / self.position
+
+
+class Told(NamedTuple):
+    """What differs from the live table: the first of it, each as a Difference has it. trouble: why it is not known."""
+
+    first: Sequence[dict[str, Any]] = ()
+    is_cut: bool = False
+    trouble: str = ""
 
 
 def begin(
@@ -134,6 +161,11 @@ def with_replaced(subscription: str) -> Rebuilding | None:
 
 def latest(subscription: str | None = None, *, limit: int = 100) -> list[Rebuilding]:
     return [Rebuilding(*row) for row in rows(LATEST, [subscription, subscription, limit])]
+
+
+def latest_of_each() -> dict[str, Rebuilding]:
+    """By subscription."""
+    return {row[1]: Rebuilding(*row) for row in rows(LATEST_OF_EACH)}
 
 
 def in_background() -> list[Rebuilding]:
@@ -163,6 +195,21 @@ def aim(rebuild: int, head: int) -> None:
 def become(rebuild: int, state: str, *, error: str = "") -> bool:
     """False when it had ended already."""
     return bool(rows(BECOME, [state, error, state, rebuild]))
+
+
+def tell_differences(rebuild: int, told: Told | None) -> None:
+    execute(TELL_DIFFERENCES, [told if told is None else encode_json(told._asdict()).decode(), rebuild]).close()
+
+
+def told_differences(rebuild: int) -> Told | None:
+    """None as long as nobody has compared."""
+    ((told,),) = rows(TOLD_DIFFERENCES, [rebuild])
+    return told if told is None else Told(**decode_json(told))
+
+
+def turn_back(rebuild: int) -> None:
+    """Its table and the one that was kept have changed places; once more, and it is the live one again."""
+    execute(TURN_BACK, [rebuild]).close()
 
 
 def want_swap(rebuild: int) -> None:

@@ -3,8 +3,9 @@
 import hashlib
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from functools import partial
+from itertools import islice
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -14,15 +15,20 @@ from django.db import DatabaseError, transaction
 from .. import operating, outbox, postgres, registry, store
 from ..subscriptions import Projection
 from . import difference, records, shadow, sharing, swapping
-from .difference import Difference
+from .difference import Difference, LaneBehind
 from .folding import RebuildFailed
-from .records import Rebuilding
+from .records import Rebuilding, Told
 from .swapping import NothingKept, Stopped
 
 # In two numbers, so that it is never taken for one of the fence.
 LOCK = "SELECT pg_try_advisory_lock(x'E7'::integer, hashtext(%s))"
 UNLOCK = "SELECT pg_advisory_unlock(x'E7'::integer, hashtext(%s))"
 POSITION = "SELECT position FROM eventstore_subscription WHERE name = %s"
+
+# As many differences as a person looks at.
+MOST_TOLD = 500
+# A worker that takes too long over it is killed; the next one finds this, and does not try the same.
+CUT_OFF = "The comparison was cut off before its end. manage.py rebuild_projection NAME --diff takes the time it needs."
 
 Tell = Callable[[Rebuilding], None]
 
@@ -96,6 +102,14 @@ def request_swap(name: str, *, who: str, reason: str = "") -> None:
         operating.note(who, "swap", name, reason=reason)
 
 
+def request_comparison(name: str, *, who: str, reason: str = "") -> None:
+    """Let the workers look once more at what differs. Raises NotRebuilding."""
+    found = _open(name)
+    with transaction.atomic():
+        records.tell_differences(found.id, None)
+        operating.note(who, "compare", name, reason=reason)
+
+
 def work(*, seconds: float) -> bool:
     """A worker's turn with what was requested; whether it moved anything on."""
     for each in records.in_background():
@@ -105,9 +119,11 @@ def work(*, seconds: float) -> bool:
             continue
         try:
             with _alone(each.subscription):
-                _go_on(records.get(each.id), subject, swap=each.swap, seconds=seconds, tell=lambda _: None)
+                now = _go_on(records.get(each.id), subject, swap=each.swap, seconds=seconds, tell=lambda _: None)
+                if now.state == "ready" and not now.swap:
+                    _compare(now, subject)
                 return True
-        except (AlreadyRebuilding, RebuildFailed, Stopped, shadow.NotRebuildable):
+        except (AlreadyRebuilding, RebuildFailed, Stopped, shadow.NotRebuildable, LaneBehind):
             continue
     return False
 
@@ -159,6 +175,18 @@ def differences(name: str) -> Iterator[Difference]:
         if found is None or found.state != "ready":
             raise NotRebuilding(f"{name} has not been folded anew; rebuild it without the swap first.")
         yield from difference.differences(found, subject)
+
+
+def _compare(found: Rebuilding, subject: Projection) -> None:
+    """For who has to say whether it is to be swapped. Raises LaneBehind; the next turn asks again then."""
+    records.tell_differences(found.id, Told(trouble=CUT_OFF))
+    try:
+        with closing(difference.differences(found, subject)) as differences:
+            first = [each._asdict() for each in islice(differences, MOST_TOLD + 1)]
+    except LaneBehind:
+        records.tell_differences(found.id, None)
+        raise
+    records.tell_differences(found.id, Told(first[:MOST_TOLD], len(first) > MOST_TOLD))
 
 
 @contextmanager

@@ -117,6 +117,7 @@ def _roll_back(name: str, projection: Projection) -> int:
         if shadow.form(shadow.kept(table)) != shadow.form(shadow.live(table)):
             raise NothingKept(f"The earlier table of {name} has another form: it was migrated since. Rebuild instead.")
         records.keep_place(kept.id, position=_lane(name)[0], parked=_take_parked(name))
+        records.turn_back(kept.id)
         shadow.exchange(table)
         execute(PARK_AGAIN, [parked]).close()
         outbox.move(name, position)

@@ -25,6 +25,17 @@ APPEND_ONE = "SELECT eventstore_append_one(%s, %s, %s, %s, %s, %s, %s, %s, %s)"
 APPEND = "SELECT positions, versions FROM eventstore_append(%s::json, %s::json)"
 APPEND_OPEN = "SELECT positions, versions FROM eventstore_append_open(%s::json, %s::json)"
 APPEND_ONCE = "SELECT running, earlier, positions, versions FROM eventstore_append_once(%s::jsonb, %s::json, %s::json)"
+# The events go through the premises on their way, so that these are looked at first.
+APPEND_ON_PREMISES = """
+    SELECT positions, versions
+    FROM eventstore_on_premises(%s::json, %s::json) AS given(events),
+         eventstore_append(given.events, %s::json)
+"""
+APPEND_ONCE_ON_PREMISES = """
+    SELECT running, earlier, positions, versions
+    FROM eventstore_on_premises(%s::json, %s::json) AS given(events),
+         eventstore_append_once(%s::jsonb, given.events, %s::json)
+"""
 
 _announced: set[str] = set()
 
@@ -183,24 +194,41 @@ def word(saga: str, key: str, event: Event, *, metadata: Metadata) -> Owed:
     return Owed(saga, key, registry.name_of(event), uuid7(), codec.encode(event), metadata)
 
 
-def write(events: Sequence[NewEvent], messages: Sequence[Owed] = ()) -> Appended:
-    """One round trip, for any number of events, streams and outbox rows."""
+def write(
+    events: Sequence[NewEvent], messages: Sequence[Owed] = (), premises: Mapping[str, int] | None = None
+) -> Appended:
+    """One round trip, for any number of events, streams and outbox rows.
+
+    premises: versions of other streams that must be the last ones; then no event leaves its own version open.
+    """
     if not events and not messages:
         return Appended(0, {})
-    if len(events) == 1 and not messages and (appended := _written_alone(*events)):
+    if premises:
+        statement, params = APPEND_ON_PREMISES, [_versions(premises), _json(events), _json(messages)]
+    elif len(events) == 1 and not messages and (appended := _written_alone(*events)):
         return appended
-    statement = APPEND_OPEN if any(event.version is None for event in events) else APPEND
-    positions, versions = _written(statement, [_json(events), _json(messages)], repeatable=bool(events))
+    else:
+        statement = APPEND_OPEN if any(event.version is None for event in events) else APPEND
+        params = [_json(events), _json(messages)]
+    positions, versions = _written(statement, params, repeatable=bool(events))
     return _appended(events, messages, positions, versions)
 
 
-def write_once(answer: str, events: Sequence[NewEvent], messages: Sequence[Owed] = ()) -> WrittenOnce:
+def write_once(
+    answer: str,
+    events: Sequence[NewEvent],
+    messages: Sequence[Owed] = (),
+    premises: Mapping[str, int] | None = None,
+) -> WrittenOnce:
     """As write, unless there is an answer of the same scope; else this one is kept in the same commit.
 
     answer: a row of GivenAnswer as JSON. No event leaves its version open.
     """
-    params = [answer, _json(events), _json(messages)]
-    running, earlier, positions, versions = _written(APPEND_ONCE, params, repeatable=True)
+    if premises:
+        statement, params = APPEND_ONCE_ON_PREMISES, [_versions(premises), _json(events), answer, _json(messages)]
+    else:
+        statement, params = APPEND_ONCE, [answer, _json(events), _json(messages)]
+    running, earlier, positions, versions = _written(statement, params, repeatable=True)
     if running or earlier:
         return WrittenOnce(running, earlier, Appended(0, {}))
     return WrittenOnce(running, earlier, _appended(events, messages, positions, versions))
@@ -281,6 +309,10 @@ def _appended(
 
 def _json(items: Sequence[msgspec.Struct]) -> str | None:
     return bounds.encode(items, "An append").decode() if items else None
+
+
+def _versions(premises: Mapping[str, int]) -> str:
+    return codec.encode_json(premises).decode()
 
 
 def _named(error: DatabaseError) -> Exception | None:

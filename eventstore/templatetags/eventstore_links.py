@@ -1,6 +1,6 @@
 """The admin's links and times, for its templates."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID
 
 from django import template
@@ -8,7 +8,9 @@ from django.contrib.admin.utils import quote
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from eventstore.admin import links, shown
+from eventstore import settings
+from eventstore.admin import lane_states, links, shown
+from eventstore.lag import Lag
 from eventstore.models import Event
 
 register = template.Library()
@@ -19,6 +21,39 @@ register.filter("admin_quote", quote)
 @register.filter
 def es_time(at: datetime | None) -> SafeString:
     return shown.time(at)
+
+
+@register.filter
+def es_tree(json: str) -> SafeString:
+    return shown.tree(json)
+
+
+@register.filter
+def es_minute(at: datetime) -> SafeString:
+    return format_html('<time datetime="{}">{}</time>', at.isoformat(), at.astimezone(UTC).strftime("%d %b %H:%M"))
+
+
+@register.filter
+def es_age(seconds: float) -> str:
+    return shown.age(seconds)
+
+
+@register.filter
+def es_lane_state(where: Lag) -> SafeString:
+    return lane_states.badge(where)
+
+
+@register.simple_tag
+def environment() -> str:
+    return settings.environment()
+
+
+@register.simple_tag
+def copy_button(text: object, label: str) -> SafeString:
+    """There to be seen once a script can do what it says."""
+    return format_html(
+        '<button type="button" class="es-copy" data-copy="{}" aria-live="polite" hidden>{}</button>', text, label
+    )
 
 
 @register.simple_tag

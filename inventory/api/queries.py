@@ -1,8 +1,9 @@
 """Stock levels, for staff."""
 
+from django.db.models import QuerySet
 from rest_framework import serializers
 
-from eventstore.api.queries import RowView
+from eventstore.api.queries import PagesView, RowView
 from eventstore.api.roles import Staff
 from eventstore.api.shapes import Answer
 from inventory.models import StockLevel
@@ -21,3 +22,12 @@ class StockLevelView(RowView):
     permission_classes = [Staff]
     serializer_class = StockLevelAnswer
     model = StockLevel
+
+
+class StockLevelsView(PagesView):
+    permission_classes = [Staff]
+    serializer_class = StockLevelAnswer
+    key = "sku"
+
+    def rows(self) -> QuerySet[StockLevel]:
+        return StockLevel.objects.all()

@@ -3,22 +3,19 @@
 from typing import Any
 
 from django.contrib import admin
-from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
-from eventstore import bus, context, operating
+from eventstore import operating
 from eventstore.admin import dossier, links, read_models, shown
 from eventstore.admin.acting import Act, ActingAdmin, Choice
 from eventstore.admin.read_models import ReadModelAdmin
 from eventstore.aggregate import Refusal
 from eventstore.api.roles import may_act_for
-from eventstore.messages import replace
 from eventstore.store import WrongExpectedVersion
-from orders import queries
-from orders.commands import CancelOrder
+from orders import queries, support
 from orders.models import OrderDetails
 
 from .lines import priced
@@ -58,7 +55,7 @@ class OrderDetailsAdmin(ActingAdmin, ReadModelAdmin):
         if found is None:
             raise Http404
         return Choice(
-            subject=f"order {found.order_id}",
+            subject=self.subject_of(found),
             things=[(found.order_id, found.status)] if found.status == "PLACED" else [],
             shown=[f"order {found.order_id} of {found.customer_id}, {read_models.money(found.total, found)}"],
             perform=lambda who, reason: _cancelled(found.order_id, who, reason),
@@ -79,6 +76,9 @@ class OrderDetailsAdmin(ActingAdmin, ReadModelAdmin):
             "buttons": self.buttons(request, ("cancel",), id=found.order_id) if found.status == "PLACED" else [],
         }
 
+    def subject_of(self, row: OrderDetails) -> str:
+        return f"order {row.order_id}"
+
     def page_of(self, order_id: str) -> str:
         return links.of(OrderDetails, order_id)
 
@@ -94,7 +94,5 @@ def _stock(order: OrderDetails) -> SafeString:
 
 
 def _cancelled(order_id: str, who: str, reason: str) -> str:
-    with transaction.atomic():
-        operating.note(who, "cancel", f"order {order_id}", reason=reason)
-        bus.dispatch(CancelOrder(order_id, reason), metadata=replace(context.current(), actor=who))
+    support.cancel(order_id, who=who, reason=reason)
     return "The order is cancelled; what was done of it is being undone."

@@ -44,7 +44,7 @@ class PlaceOrderShape(Shape):
 
     items = serializers.ListField(child=ItemShape(), min_length=1, max_length=MOST_ITEMS)
     address = AddressShape()
-    payment_method = Text(validators=[RegexValidator(r"^(?![\d -]{12,}\Z)", NO_CARDS)])
+    payment_method = Text(validators=[RegexValidator(r"^(?![\d -]{12,}\Z)\s*[^\s\x1c-\x1f\x85]", NO_CARDS)])
 
 
 class CancelOrderShape(Shape):

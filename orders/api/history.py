@@ -23,7 +23,7 @@ from orders.models import OrderDetails
 class HistoryParameters(Shape):
     """after: position of the last event that was seen."""
 
-    after = Digits(min_value=0, max_value=10**18, default=0)
+    after = Digits(min_value=0, max_value=10**18 - 1, default=0)
     limit = Digits(min_value=1, max_value=100, default=100)
 
 

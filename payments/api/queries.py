@@ -1,11 +1,12 @@
-"""The payment of an order, for its customer and for staff."""
+"""The payment of an order, for its customer and for staff; all of them, for staff."""
 
 from collections.abc import Callable
 
+from django.db.models import QuerySet
 from rest_framework import serializers
 
-from eventstore.api.queries import MomentParameters, RowView
-from eventstore.api.roles import may_touch
+from eventstore.api.queries import MomentParameters, PageParameters, PagesView, RowView
+from eventstore.api.roles import Staff, may_touch
 from eventstore.api.shapes import Answer, MoneyOf
 from payments.models import PaymentView
 
@@ -20,6 +21,13 @@ class PaymentAnswer(Answer):
     reason = serializers.CharField()
 
 
+class PaymentsParameters(PageParameters):
+    status = serializers.ChoiceField(
+        ["REQUESTED", "COMPLETED", "FAILED", "REFUNDING", "PARTLY_REFUNDED", "REFUNDED", "VOIDED"],
+        required=False,
+    )
+
+
 class PaymentDetailsView(RowView):
     """customer_of: whose order it is, which payments do not know; given where the URLs are put together."""
 
@@ -31,3 +39,16 @@ class PaymentDetailsView(RowView):
         assert self.customer_of is not None, "say as_view(customer_of=...)"
         customer = self.customer_of(row.order_id)
         return customer is not None and may_touch(self.request.user, customer)
+
+
+class PaymentsView(PagesView):
+    """The newest first, as orders' ids grow with time."""
+
+    permission_classes = [Staff]
+    serializer_class = PaymentAnswer
+    parameters = PaymentsParameters
+    key, descending = "order_id", True
+
+    def rows(self, status: str | None = None) -> QuerySet[PaymentView]:
+        rows = PaymentView.objects.all()
+        return rows if status is None else rows.filter(status=status)

@@ -1,12 +1,13 @@
-"""The parcel of an order, for its customer and for staff."""
+"""The parcel of an order, for its customer and for staff; all of them, for staff."""
 
 from collections.abc import Callable
 
+from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from eventstore.api.queries import MomentParameters, RowView
-from eventstore.api.roles import may_touch
+from eventstore.api.queries import MomentParameters, PageParameters, PagesView, RowView
+from eventstore.api.roles import Staff, may_touch
 from eventstore.api.shapes import Answer
 from shipping.models import ShipmentView
 
@@ -32,6 +33,13 @@ class ShipmentAnswer(Answer):
     address = AddressOf()
 
 
+class ShipmentsParameters(PageParameters):
+    status = serializers.ChoiceField(
+        ["REQUESTED", "CREATED", "REFUSED", "CANCELLING", "CANCELLED", "SHIPPED", "DELIVERED"],
+        required=False,
+    )
+
+
 class ShipmentDetailsView(RowView):
     """customer_of: whose order it is, which shipping does not know; given where the URLs are put together."""
 
@@ -43,3 +51,16 @@ class ShipmentDetailsView(RowView):
         assert self.customer_of is not None, "say as_view(customer_of=...)"
         customer = self.customer_of(row.order_id)
         return customer is not None and may_touch(self.request.user, customer)
+
+
+class ShipmentsView(PagesView):
+    """The newest first, as orders' ids grow with time."""
+
+    permission_classes = [Staff]
+    serializer_class = ShipmentAnswer
+    parameters = ShipmentsParameters
+    key, descending = "order_id", True
+
+    def rows(self, status: str | None = None) -> QuerySet[ShipmentView]:
+        rows = ShipmentView.objects.all()
+        return rows if status is None else rows.filter(status=status)

@@ -4,17 +4,19 @@ import html
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.contrib.auth.models import User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from eventstore import heartbeats
-from eventstore.models import Event, OutboxMessage, Parked, Subscription
+from eventstore.models import OutboxMessage, Parked, Sample, Subscription
 
 from .conftest import place, place_many
 from .test_every_page import INLINE
 
 OVERVIEW = "/admin/eventstore/subscription/overview/"
 DOCTOR = "/admin/eventstore/subscription/doctor/"
+LANE = "/admin/eventstore/subscription/orders.details/change/"
 
 
 def signs(client):
@@ -48,13 +50,52 @@ def test_what_is_wrong_is_said(staff):
     assert all(each.mend in html.unescape(page.content.decode()) for each in page.context["findings"])
 
 
-def test_every_message_of_the_last_hour_is_in_a_bar(staff, order):
-    minutes, hours = staff.get(OVERVIEW).context["charts"]
-    last = Event.objects.order_by("-position").first().position
-    assert (minutes.total, hours.total) == (last, last)
-    assert (len(minutes.bars), len(hours.bars)) == (60, 24)
-    assert sum(bar.messages for bar in minutes.bars[-3:]) == last
-    assert max(bar.height for bar in minutes.bars) == 80
+@pytest.mark.usefixtures("order")
+def test_the_samples_of_the_last_hour_and_day_are_a_table_to_be_drawn(staff):
+    now = datetime.now(UTC)
+    for minutes, position, events, seconds in ((90, 100, 0, 0.0), (2, 1000, 40, 12.5), (1, 1600, 0, 0.0)):
+        _sample("", now - timedelta(minutes=minutes), position, events, seconds)
+        _sample("orders.details", now - timedelta(minutes=minutes), position // 2, events, seconds)
+    for address, rate in ((OVERVIEW, 10.0), (LANE, 5.0)):
+        page = staff.get(address)
+        hour, day = page.context["charts"]
+        assert (len(hour.points), len(day.points)) == (60, 96)
+        assert [(each.rate, each.seconds) for each in hour.points if each.events is not None] == [
+            (None, 12.5),
+            (rate, 0),
+        ]
+        assert max(each.seconds for each in day.points if each.seconds is not None) == 12.5
+        assert hour.summary == f"at most {rate} messages a second, and 12 s behind"
+        assert page.content.decode().count("<time datetime") >= 156, "a row for each step"
+
+
+@pytest.mark.usefixtures("order")
+def test_where_nobody_took_samples_the_page_says_so_and_why(staff):
+    page = staff.get(OVERVIEW).content.decode()
+    assert "data-chart" not in page
+    assert "Nothing to draw yet" in page
+    assert signs(staff)["Log"] == ("not measured", "waiting")
+
+
+@pytest.mark.usefixtures("order")
+def test_a_lane_tells_its_last_error(staff):
+    assert "none that is not settled" in staff.get(LANE).content.decode()
+    for position, error in ((1, "TimeoutError: once"), (2, "ConnectionError: twice"), (3, "")):
+        Parked.objects.create(subscription="orders.details", position=position, key="a", status="failed", error=error)
+    assert staff.get(LANE).context["last_error"].error == "ConnectionError: •••", "no message is there"
+
+
+def test_every_page_says_which_place_it_is_of(staff, settings):
+    assert "es-environment" not in staff.get("/admin/").content.decode()
+    settings.EVENTSTORE_ENVIRONMENT = "production"
+    for address in ("/admin/", OVERVIEW, "/admin/eventstore/event/", "/admin/auth/user/"):
+        assert "<strong>production</strong>" in staff.get(address).content.decode(), address
+
+
+def test_the_front_page_leads_to_the_overview_whoever_may_see_it(staff, client):
+    assert OVERVIEW in staff.get("/admin/").content.decode()
+    client.force_login(User.objects.create_user("ada", is_staff=True))
+    assert OVERVIEW not in client.get("/admin/").content.decode()
 
 
 def test_it_costs_as_many_queries_with_sixty_orders_as_with_one(staff, shop):
@@ -73,3 +114,8 @@ def test_it_is_for_who_may_see_subscriptions(client, staff, shop):
         assert client.get(address).status_code == 302
         assert staff.post(address).status_code == 405
         assert address in listed
+
+
+def _sample(lane, at, position, events, seconds):
+    slot = int(at.timestamp() // 30)
+    Sample.objects.create(lane=lane, slot=slot, at=at, position=position, events=events, seconds=seconds)

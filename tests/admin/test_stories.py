@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from eventstore import delivery
-from eventstore.admin import causation
+from eventstore import delivery, operating
+from eventstore.admin import causation, shown
 from eventstore.models import Event, OutboxMessage, Parked, SagaState, Subscription
 from eventstore.testing import drain
 
@@ -57,7 +57,7 @@ def test_a_timeline_tells_what_caused_each_event(staff, order):
 @pytest.mark.usefixtures("shop")
 def test_a_long_stream_is_shown_in_stretches(staff, monkeypatch):
     monkeypatch.setattr("eventstore.admin.streams.STRETCH", 10)
-    monkeypatch.setattr("eventstore.admin.streams.TOLD_APART", 5)
+    monkeypatch.setattr("eventstore.admin.folded.TOLD_APART", 5)
     place_many(24)
     answer = staff.get("/admin/eventstore/stream/stock-CUP/change/?version=12")
     assert [each.event.version for each in answer.context["timeline"]] == list(range(11, 21))
@@ -193,7 +193,7 @@ def test_an_order_leads_to_its_streams_its_saga_and_its_correlation(staff, order
     placed = Event.objects.get(stream=f"order-{order}", version=1)
     assert f"/admin/eventstore/stream/payment-{order}/change/" in page
     assert f"/admin/eventstore/sagastate/{saga.pk}/change/" in page
-    assert f"/admin/eventstore/event/?q={placed.correlation_id}" in page
+    assert f"/admin/eventstore/event/correlation/{placed.correlation_id}/" in page
     assert "<td>CUP</td><td>A <b>cup</b></td><td>2</td><td>4.50 EUR</td><td>9.00 EUR</td>" in page
 
 
@@ -201,3 +201,70 @@ def _unknown(name, schema_version, data):
     from eventstore.registry import UnknownType
 
     raise UnknownType(f"{name} was taken out")
+
+
+def test_a_timeline_tells_what_each_event_changed_and_is_read_from_either_end(staff, order):
+    address = f"/admin/eventstore/stream/order-{order}/change/"
+    timeline = staff.get(address).context["timeline"]
+    assert [each.changed for each in timeline] == [["status", "customer_id", "total", "lines"], ["status"]]
+    page = staff.get(f"{address}?order=newest")
+    assert [each.event.version for each in page.context["timeline"]] == [2, 1]
+    assert f'href="{address}?version=2">Oldest first' in page.content.decode()
+
+
+def test_a_version_can_be_slid_to_where_there_are_several(staff, order):
+    slider = 'name="version" type="range" min="1" max="2" value="1"'
+    assert slider in staff.get(f"/admin/eventstore/stream/order-{order}/change/?version=1").content.decode()
+    assert "range" not in staff.get("/admin/eventstore/stream/product-CUP/change/").content.decode()
+
+
+def test_a_business_transaction_has_a_page_with_its_streams_and_processes(staff, order):
+    placed = Event.objects.get(stream=f"order-{order}", version=1)
+    address = f"/admin/eventstore/event/correlation/{placed.correlation_id}/"
+    assert f'href="{address}"' in staff.get(f"/admin/eventstore/event/{placed.position}/change/").content.decode()
+    page = staff.get(address)
+    assert page.context["lanes"] == ["orders", "payments", "inventory", "shipping"]
+    assert page.context["streams"] == [
+        *(f"{category}-{order}" for category in ("order", "payment", "reservation")),
+        "stock-CUP",
+        f"shipment-{order}",
+    ]
+    assert [each.key for each in page.context["sagas"]] == [order]
+    assert len(page.context["correlation"].picture.nodes) == 8
+    assert staff.get("/admin/eventstore/event/correlation/00000000-0000-7000-8000-000000000000/").status_code == 404
+
+
+def test_json_is_a_tree_whose_branches_can_be_shut():
+    told = shown.tree('{"lines": [{"sku": "<b>"}], "none": [], "sum": 1.50}')
+    assert "<summary><span" in told
+    assert told.count("<details open>") == 2, "the list, and what is in it; an empty one has nothing to shut"
+    assert '<span class="es-key">none</span>: <span class="es-leaf">[]</span>' in told
+    assert "&quot;&lt;b&gt;&quot;" in told
+    assert "<b>" not in told
+
+
+def test_the_history_of_a_page_is_what_was_done_to_it_by_hand(staff, order):
+    operating.note("grace", "cancel", f"order {order}", reason="wrong colour")
+    operating.note("ada", "reveal", "events", reason="the court asks")
+    history = staff.get(f"/admin/orders/orderdetails/{order}/history/", follow=True)
+    assert [each.who for each in history.context["cl"].result_list] == ["grace"]
+    assert f'href="{history.redirect_chain[-1][0]}"' in text(staff.get(f"/admin/orders/orderdetails/{order}/change/"))
+
+
+@pytest.mark.parametrize(
+    ("query", "who"),
+    [
+        ("", ["ada", "grace"]),
+        ("who=ada", ["ada"]),
+        ("action=cancel", ["grace"]),
+        ("q=events", ["ada"]),
+        ("since=2020-01-01T00:00", ["ada", "grace"]),
+        ("until=2020-01-01T00:00", []),
+        ("who=ada&action=cancel", []),
+    ],
+)
+def test_what_was_done_by_hand_is_filtered(staff, query, who):
+    operating.note("grace", "cancel", "order 1", reason="wrong colour")
+    operating.note("ada", "reveal", "events", reason="the court asks")
+    found = staff.get(f"/admin/eventstore/operatoraction/?{query}").context["cl"].result_list
+    assert [each.who for each in found] == who

@@ -8,6 +8,7 @@ from django.test import Client
 from knox.models import AuthToken
 
 from config import throttling
+from config.problems import QUOTA_EXCEEDED
 from eventstore import bus
 from eventstore.api.roles import OPERATIONS, SUPPORT
 from eventstore.money import Money
@@ -50,9 +51,9 @@ def problem(answer, status, code=None):
     assert answer.status_code == status, answer.content
     assert answer["Content-Type"] == "application/problem+json"
     body = answer.json()
-    assert set(body) in (MEMBERS, MEMBERS | {"current_version"})
+    assert set(body) in (MEMBERS, MEMBERS | {"current_version"}, MEMBERS | {"violated-policies"})
     assert body["status"] == status
-    assert body["type"] == f"urn:problem-type:orders:{body['code']}"
+    assert body["type"] == (QUOTA_EXCEEDED if status == 429 else f"urn:problem-type:orders:{body['code']}")
     assert body["correlation_id"] == answer["X-Correlation-ID"]
     assert code in (None, body["code"]), body
     return body

@@ -1,18 +1,11 @@
 """Log in, bear the token, log out."""
 
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from threading import Barrier
 
 import pytest
-import redis
 from django.contrib.auth.models import User
-from django.db import connections
 from django.utils import timezone
 from knox.models import AuthToken
-from rest_framework.throttling import SimpleRateThrottle
-
-from config import throttling
 
 from .conftest import Api, pointers, problem
 
@@ -77,48 +70,3 @@ def test_a_token_expires_and_the_next_login_clears_it_away(account, anonymous):
     problem(old.get(ORDERS), 401, "AuthenticationFailed")
     anonymous.post(LOGIN, ADA)
     assert AuthToken.objects.count() == 1
-
-
-def test_guessing_is_slowed_down(account, anonymous, monkeypatch):
-    monkeypatch.setattr(SimpleRateThrottle, "THROTTLE_RATES", {"login": "2/min"})
-    for _ in range(2):
-        problem(anonymous.post(LOGIN, ADA | {"password": "guessed"}), 401)
-    answer = anonymous.post(LOGIN, ADA, **{"X-Forwarded-For": "10.0.0.9"})
-    problem(answer, 429, "Throttled")
-    assert 0 < int(answer["Retry-After"]) <= 60
-
-
-@pytest.mark.django_db(transaction=True)
-def test_a_limit_of_ten_is_ten_however_many_ask_at_once(ada, monkeypatch):
-    monkeypatch.setattr(SimpleRateThrottle, "THROTTLE_RATES", {"user": "10/hour"})
-    barrier = Barrier(40)
-
-    def go(_):
-        barrier.wait()
-        try:
-            return ada.get(ORDERS)
-        finally:
-            connections.close_all()
-
-    with ThreadPoolExecutor(40) as pool:
-        told = list(pool.map(go, range(40)))
-    late = [answer for answer in told if answer.status_code != 200]
-    assert len(late) == 30
-    for answer in late:
-        problem(answer, 429, "Throttled")
-        assert 0 < int(answer["Retry-After"]) <= 3600
-
-
-def test_without_a_redis_each_process_counts_for_itself(ada, monkeypatch, caplog):
-    monkeypatch.setattr(SimpleRateThrottle, "THROTTLE_RATES", {"user": "2/min"})
-    monkeypatch.setattr(throttling, "_redis", lambda: redis.Redis(port=1, socket_connect_timeout=0.1))
-    monkeypatch.setattr(throttling, "_silent_until", 0.0)
-    assert [ada.get(ORDERS).status_code for _ in range(3)] == [200, 200, 429]
-    assert caplog.text.count("counted by each process for itself") == 1
-
-
-def test_a_user_may_be_throttled(ada, grace, monkeypatch):
-    monkeypatch.setattr(SimpleRateThrottle, "THROTTLE_RATES", {"user": "1/min"})
-    assert ada.get(ORDERS).status_code == 200
-    problem(ada.get(ORDERS), 429, "Throttled")
-    assert grace.get(ORDERS).status_code == 200

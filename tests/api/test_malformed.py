@@ -1,8 +1,11 @@
 """Bodies that are not what they should be: 400 or 413, the place named, and never a 500."""
 
+import gzip
 import json
+import resource
 
 import pytest
+from django.conf import settings
 
 from .conftest import ADDRESS, pointers, problem
 
@@ -63,6 +66,11 @@ WRONG = {
     "a SKU with a slash": (items(sku="A/B"), ["#/items/0/sku"]),
     "a SKU with a line break": (items(sku="CUP\nX"), ["#/items/0/sku"]),
     "a SKU of 65 characters": (items(sku="x" * 65), ["#/items/0/sku"]),
+    "a SKU in fullwidth letters": (items(sku="\uff23\uff35\uff30"), ["#/items/0/sku"]),
+    "a SKU with a zero-width joiner": (items(sku="CU\u200dP"), ["#/items/0/sku"]),
+    "a SKU turned round": (items(sku="CUP\u202e"), ["#/items/0/sku"]),
+    "a SKU with a combining accent": (items(sku="CU\u0301P"), ["#/items/0/sku"]),
+    "gzip": (gzip.compress(json.dumps(ORDER).encode()), ["#"]),
     "NUL in a text": (items(sku="C\0P"), ["#/items/0/sku"]),
     "NUL in a name": (ORDER | {"pay\0": 1}, ["#/pay\0"]),
     "a lone surrogate in a text": (items(sku="\ud800"), ["#/items/0/sku"]),
@@ -87,7 +95,7 @@ WRONG = {
     "a price seen as null": (items(seen=None), ["#/items/0/seen"]),
     "a price seen as a float": (items(seen={"amount": 19.99, "currency": "EUR"}), ["#/items/0/seen/amount"]),
     "a price seen without currency": (items(seen={"amount": 1999}), ["#/items/0/seen/currency"]),
-    "a currency that is none": (items(seen=PRICE | {"currency": "eur"}), ["#/items/0/seen"]),
+    "a currency that is none": (items(seen=PRICE | {"currency": "eur"}), ["#/items/0/seen/currency"]),
     "an exponent of 7": (items(seen=PRICE | {"exponent": 7}), ["#/items/0/seen/exponent"]),
     "a negative price": (items(seen=PRICE | {"amount": -1}), ["#/items/0/seen/amount"]),
 }
@@ -131,6 +139,32 @@ def test_a_hundred_errors_are_enough(ada):
 def test_a_body_too_large_is_413(ada, settings):
     settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 1000
     problem(ada.post(ORDERS, b" " * 1001), 413, "BodyTooLarge")
+
+
+LARGEST = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+BOMBS = {
+    "names, the last one twice": b"{" + b",".join(b'"%06d":1' % number for number in range(200_000)) + b',"x":1,"x":2}',
+    "unknown names": b"{" + b",".join(b'"%06d":1' % number for number in range(200_000)) + b"}",
+    "empty lists": b"[" + b"[]," * (LARGEST // 3 - 2) + b"[]]",
+    "nested objects": b'{"a":' * (LARGEST // 6) + b"1" + b"}" * (LARGEST // 6),
+    "digits": b"1" * LARGEST,
+    "one long text": b'"' + b"x" * (LARGEST - 2) + b'"',
+    "escapes": b'"' + rb"\u00e4" * (LARGEST // 6 - 1) + b'"',
+}
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("bomb", BOMBS.values(), ids=BOMBS)
+def test_the_largest_body_there_may_be_takes_bounded_time_and_memory(ada, bomb):
+    assert len(bomb) <= LARGEST
+    before = most_memory()
+    assert problem(ada.post(ORDERS, bomb), 400)["errors"]
+    assert most_memory() - before < 150 << 20
+
+
+def most_memory():
+    """Of this process, in bytes, ever."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
 
 
 @pytest.mark.parametrize(

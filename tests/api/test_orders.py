@@ -1,13 +1,18 @@
 """An order through the door: placed, fulfilled, looked at, cancelled."""
 
+import time
+
+import psycopg
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from eventstore import states, store
+from eventstore.models import Event
 from eventstore.money import Money
 from eventstore.testing import drain
-from orders.events import ProductRepriced
+from orders.events import ProductDelisted, ProductRepriced
+from tests.eventstore.concurrently import in_thread, parameters
 
 from .conftest import ADDRESS, NOBODY, problem
 
@@ -170,11 +175,57 @@ def test_a_race_lost_every_time_says_try_again(operator, monkeypatch):
     assert answer["Retry-After"] == "1"
 
 
-def test_placing_takes_three_statements_token_load_append(ada):
+def test_placing_takes_two_statements_token_and_append(ada):
     ada.placed()
     with CaptureQueriesContext(connection) as captured:
         ada.placed()
-    assert len(captured) == 3, captured.captured_queries
+    assert len(captured) == 2, captured.captured_queries
+
+
+class TestWhatAProcessRemembersOfTheCatalogue:
+    """It places on that without a look; what has come since in another process counts all the same."""
+
+    @pytest.fixture(autouse=True)
+    def _remembered(self, shop, ada):
+        ada.placed()
+        assert states.recall(["order-x", "product-CUP"], opened="order-x")["product-CUP"].state.offered
+
+    def total_of(self, order_id):
+        return [message.body.total.amount for message in store.read_stream(f"order-{order_id}")]
+
+    def elsewhere(self, event):
+        store.append("product-CUP", [event], expected=store.ANY)
+
+    def test_the_price_is_the_newest(self, ada):
+        self.elsewhere(ProductRepriced("CUP", Money(2500, "EUR")))
+        with CaptureQueriesContext(connection) as captured:
+            order_id = ada.placed()
+        assert self.total_of(order_id) == [2500]
+        assert len(captured) == 5, "token, append that is taken back, snapshots, load, append"
+
+    def test_what_is_offered_no_more_is_refused(self, ada):
+        self.elsewhere(ProductDelisted("CUP"))
+        problem(ada.place(), 409, "ProductNotOffered")
+
+    def test_the_price_that_the_customer_saw_is_compared_with_the_newest(self, ada):
+        self.elsewhere(ProductRepriced("CUP", Money(2500, "EUR")))
+        assert ada.place({"sku": "CUP", "quantity": 1, "seen": _euros(2500)}).status_code == 202
+        problem(ada.place({"sku": "CUP", "quantity": 1, "seen": _euros(1999)}), 409, "PriceChanged")
+
+    def test_a_lock_that_was_not_to_be_had_is_asked_for_again(self, ada):
+        with psycopg.connect(**parameters()) as other, connection.cursor() as cursor:
+            other.execute("LOCK TABLE eventstore_event IN SHARE ROW EXCLUSIVE MODE")
+            cursor.execute("SET lock_timeout = '30ms'")
+            freed = in_thread(lambda: (time.sleep(0.05), other.commit()))
+            assert ada.place().status_code == 202
+            freed.result(5)
+        connection.close()
+
+    def test_nothing_is_recorded_twice(self, ada):
+        before = Event.objects.filter(type="orders.order_placed").count()
+        self.elsewhere(ProductRepriced("CUP", Money(2500, "EUR")))
+        ada.placed()
+        assert Event.objects.filter(type="orders.order_placed").count() == before + 1
 
 
 def test_an_order_is_one_query_beside_the_token(ada):

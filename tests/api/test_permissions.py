@@ -8,7 +8,7 @@ from django.urls import URLPattern, get_resolver
 from eventstore.api.roles import ADMIN, FINANCE, OPERATIONS, SUPPORT
 from eventstore.testing import drain
 
-from .conftest import ADDRESS
+from .conftest import ADDRESS, NOBODY
 
 PEOPLE = ("anonymous", "owner", "other", "support", "operations", "finance", "admin", "superuser")
 
@@ -53,8 +53,11 @@ ALLOWED = {
     "GET api/queries/orders/<order_id>/progress/": (401, 200, 404, 200, 200, 200, 200, 200),
     "GET api/queries/products/": (401, 200, 200, 200, 200, 200, 200, 200),
     "GET api/queries/products/<sku>/": (401, 200, 200, 200, 200, 200, 200, 200),
+    "GET api/queries/stock/": (401, 403, 403, 200, 200, 200, 200, 200),
     "GET api/queries/stock/<sku>/": (401, 403, 403, 200, 200, 200, 200, 200),
+    "GET api/queries/payments/": (401, 403, 403, 200, 200, 200, 200, 200),
     "GET api/queries/payments/<order_id>/": (401, 200, 404, 200, 200, 200, 200, 200),
+    "GET api/queries/shipments/": (401, 403, 403, 200, 200, 200, 200, 200),
     "GET api/queries/shipments/<order_id>/": (401, 200, 404, 200, 200, 200, 200, 200),
 }
 
@@ -112,6 +115,22 @@ def test_everybody_may_what_the_table_says(shop, person, anonymous):
         for route in sorted(ALLOWED, key=lambda route: "logout" in route)
     }
     assert answered == ALLOWED
+
+
+def test_what_is_anothers_cannot_be_told_from_what_is_not_there(shop, person):
+    owner, other = person("ada"), person("grace")
+    order_id = owner.placed()
+    left = owner.post("/api/commands/orders/", ORDER, Prefer="respond-async").json()["command_id"]
+    drain()
+    there = {"order_id": order_id, "return_id": _return_of(owner, order_id), "sku": "CUP", "id_": left}
+    gone = dict.fromkeys(there, NOBODY)
+    private = [route for route, answered in ALLOWED.items() if answered[PEOPLE.index("other")] == 404]
+    assert len(private) >= 9
+    for route in private:
+        told = [_asked(other, route, named).json() for named in (there, gone)]
+        for each in told:
+            del each["instance"], each["correlation_id"]
+        assert told[0] == told[1], route
 
 
 @pytest.mark.parametrize("staff", [{"is_staff": True}, {}])

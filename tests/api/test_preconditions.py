@@ -1,6 +1,10 @@
 """Commands by who has seen a certain version: done to that version, or not at all."""
 
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
 import pytest
+from django.db import connections
 
 from eventstore import states, store
 from eventstore.testing import drain
@@ -95,3 +99,31 @@ def test_the_tag_of_a_query_serves_a_command(ada):
     drain()
     tag = ada.get(f"/api/queries/orders/{order_id}/")["ETag"]
     assert cancel(ada, order_id, tag).json()["version"] == 2
+
+
+def test_of_two_who_decide_on_the_same_version_at_once_one_is_told_so(operator):
+    path, body = "/api/commands/products/CUP/reprice/", {"price": {"amount": 5, "currency": "EUR"}}
+    barrier = Barrier(8)
+
+    def go(number):
+        barrier.wait()
+        try:
+            price = {"price": {"amount": number + 1, "currency": "EUR"}}
+            return operator.post(path, price, **{"If-Match": '"1"'}).status_code
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sorted(pool.map(go, range(8))) == [202] + [412] * 7
+    assert operator.post(path, body, **{"If-Match": '"2"'}).status_code == 202
+
+
+def test_no_answer_is_packed_which_would_make_its_tag_weak(ada):
+    order_id = ada.placed()
+    drain()
+    for path in (f"/api/queries/orders/{order_id}/", "/api/queries/orders/", "/api/queries/products/CUP/"):
+        answer = ada.get(path, **{"Accept-Encoding": "gzip, br, deflate"})
+        assert "Content-Encoding" not in answer
+        assert not answer.get("ETag", "").startswith("W/")
+    tag = ada.get(f"/api/queries/orders/{order_id}/", **{"Accept-Encoding": "gzip"})["ETag"]
+    assert ada.post(f"/api/commands/orders/{order_id}/cancel/", {}, **{"If-Match": tag}).status_code == 409

@@ -39,13 +39,13 @@ COVETED = ["status", "total", "price", "customer", "customer_id", "paid_at", "ve
 COVETED += ["order_id", "placed_at", "reference", "actor", "__proto__", "__class__", "self"]
 
 
-def commands(patterns, prefix=""):
+def views(patterns, prefix=""):
     for pattern in patterns:
         route = prefix + str(pattern.pattern)
         if not isinstance(pattern, URLPattern):
-            yield from commands(pattern.url_patterns, route)
-        elif issubclass(getattr(pattern.callback, "cls", object), CommandView):
-            yield route, pattern.callback.cls
+            yield from views(pattern.url_patterns, route)
+        else:
+            yield route, getattr(pattern.callback, "cls", object)
 
 
 def paths(field):
@@ -84,4 +84,4 @@ def test_what_else_is_sent_is_refused_by_its_name_and_changes_nothing(shop, pers
 
 
 def _commands():
-    return list(commands(get_resolver().url_patterns))
+    return [each for each in views(get_resolver().url_patterns) if issubclass(each[1], CommandView)]

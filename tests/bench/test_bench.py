@@ -40,7 +40,6 @@ def test_the_last_line_holds_every_figure_and_no_database_is_left_behind():
 HTTP_KEYS = {
     "place_per_s",
     "place_vs_bare",
-    "place_vs_crud",
     "place_p99_ms",
     "query_per_s",
     "query_vs_bare",

@@ -240,6 +240,15 @@ class TestRepeats:
 
         assert OutboxMessage.objects.filter(topic="toy").count() == 1
 
+    def test_said_again_it_holds_whatever_has_come_to_its_premises_since(self):
+        append("counter-b", counts(1, of="b"), expected=NO_STREAM)
+        events = store.new_events("counter-a", counts(1), expected=NO_STREAM, metadata=context.current())
+        first = store.write(events, premises={"counter-b": 1})
+        append("counter-b", counts(2, of="b"), expected=1)
+
+        assert store.write(events, premises={"counter-b": 1}) == first
+        assert stored("counter-a") == [(1, 1)]
+
     def test_half_a_repeat_is_a_conflict(self):
         once = ids(2)
         append("counter-a", counts(1), expected=NO_STREAM, ids=once)
@@ -386,6 +395,20 @@ class TestOneRoundTrip:
 
         assert len(queries) == 2
         assert (Event.objects.count(), OutboxMessage.objects.count()) == (1, 1)
+
+    @pytest.mark.parametrize("seen", [0, 1])
+    def test_a_premise_that_is_too_old_is_a_conflict_and_nothing_is_written(self, seen):
+        append("counter-b", counts(1, 2, of="b"), expected=NO_STREAM)
+        events = store.new_events("counter-a", counts(1), expected=NO_STREAM, metadata=context.current())
+        owed = [store.owed(Count("c"), metadata=context.current())]
+
+        with pytest.raises(WrongExpectedVersion) as conflict:
+            store.write(events, owed, {"counter-b": seen, "counter-c": 0})
+
+        assert (conflict.value.stream, conflict.value.expected, conflict.value.actual) == ("counter-b", seen, 2)
+        assert stored("counter-a") == []
+        assert not OutboxMessage.objects.filter(topic="toy").exists()
+        assert store.write(events, owed, {"counter-b": 2, "counter-c": 0}).versions == {"counter-a": 1}
 
     def test_writing_nothing_asks_nothing(self):
         with CaptureQueriesContext(connection) as queries:

@@ -9,6 +9,7 @@ from django.core.checks import run_checks
 from eventstore import checks
 from eventstore.aggregate import Decision
 from eventstore.messages import Command, Event, State
+from eventstore.models import Subscription
 from eventstore.subscriptions import Commands, Effect, Reaction
 
 from .toy import COMMANDS, COUNTER, EVENTS, ROUND, TALLIES, Close, Closed, Count, Counted, Counter, Move
@@ -128,3 +129,17 @@ def test_without_celery_nobody_is_to_be_nudged_through_it(wire, settings, monkey
 def test_each_finding_says_what_it_is_about(wire):
     wire(COMMANDS=[COMMANDS[0] | {"toy.undecided": Undecided}])
     assert "toy.undecided" in str(checks.check_wiring(None)[0])
+
+
+@pytest.mark.parametrize(
+    ("personal", "number"),
+    [
+        ({Counted: ("note", "nonsense")}, ["eventstore.E017"]),
+        ({Counted: ("amount",)}, ["eventstore.E018"]),
+        ({Subscription: ("nonsense",)}, ["eventstore.E017"]),
+        ({Counted: ("note",), Subscription: ("name", "position")}, []),
+    ],
+    ids=["no such field", "no text", "no such column", "all of it is there"],
+)
+def test_what_is_personal_is_a_text_that_there_is(wire, personal, number):
+    assert found(wire, PERSONAL=[personal]) == number

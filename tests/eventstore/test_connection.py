@@ -49,6 +49,16 @@ def test_a_request_that_finds_its_connection_broken_connects_anew(another):
     assert len(list(store.read_stream("counter-a"))) == 1
 
 
+def test_a_connection_that_is_well_is_not_asked_how_it_is(monkeypatch):
+    """Django would ask, with each request; a server that hangs up says so by itself."""
+    append("counter-a", [Counted("a")], expected=ANY)
+    asked = []
+    monkeypatch.setattr(connection, "is_usable", lambda: asked.append(1) or True)
+    connection.close_if_unusable_or_obsolete()
+    assert len(list(store.read_stream("counter-a"))) == 1
+    assert asked == []
+
+
 def test_statements_are_planned_once_for_a_connection():
     for _ in range(4):
         append("counter-a", [Counted("a")], expected=ANY)

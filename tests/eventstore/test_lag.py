@@ -100,6 +100,20 @@ def test_a_younger_lane_is_behind_by_what_only_the_log_has():
     assert behind.seconds > 0
 
 
+def test_of_a_lane_that_is_far_behind_the_beginning_is_counted(toys, monkeypatch):
+    toys(EVERY_LANE)
+    monkeypatch.setattr(lag, "COUNTED", 5)
+    for _ in range(12):
+        count()
+    Subscription.objects.filter(name="toy.closings").update(position=by_name()["toy"].fence - 2)
+    told = by_name()
+    assert (told["toy.tallies"].amount, told["toy.tallies"].is_behind) == ("7 or more", True), "5 of 10, and the last 2"
+    assert (told["toy.closings"].amount, told["toy.closings"].is_behind) == ("0", False), "it is near enough"
+    assert told["toy.tallies"].seconds > told["toy.closings"].seconds
+    drain()
+    assert by_name()["toy.tallies"].amount == "0"
+
+
 def test_what_was_retired_is_shown_and_makes_nobody_slower():
     Subscription.objects.create(name="gone.away")
     count()

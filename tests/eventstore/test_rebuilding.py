@@ -330,6 +330,48 @@ def test_the_differences_are_listed_and_nothing_is_swapped(capsys):
     assert live() == fold_of_the_log()
 
 
+def test_workers_compare_what_they_folded_and_wait_for_a_word():
+    count(14, counters=2)
+    drain()
+    Tally.objects.filter(pk="0").update(total=1000)
+    found = rebuilding.request(NAME, who="ada", swap=False)
+    while rebuilding.work(seconds=5):
+        assert rebuilding.latest(NAME)[0].state == "ready", "and not swapped"
+    (told,) = rebuilding.told_differences(found.id).first
+    assert (told["key"], told["column"], told["old"]) == ("0", "total", 1000)
+    assert live()["0"][0] == 1000
+    rebuilding.request_swap(NAME, who="ada")
+    rebuilding.work(seconds=5)
+    assert live() == fold_of_the_log()
+
+
+def test_more_differences_than_anybody_reads_are_cut_off(monkeypatch):
+    monkeypatch.setattr(running, "MOST_TOLD", 3)
+    count(14)
+    drain()
+    Tally.objects.update(total=1000)
+    found = rebuilding.request(NAME, who="ada", swap=False)
+    rebuilding.work(seconds=5)
+    told = rebuilding.told_differences(found.id)
+    assert (len(told.first), told.is_cut) == (3, True)
+
+
+def test_a_comparison_that_killed_its_worker_is_not_begun_by_the_next(monkeypatch):
+    found = rebuilding.request(NAME, who="ada", swap=False)
+    with monkeypatch.context() as patch, pytest.raises(SystemExit):
+        patch.setattr(running.difference, "differences", _killed)
+        rebuilding.work(seconds=5)
+    assert not rebuilding.work(seconds=5)
+    assert "--diff" in rebuilding.told_differences(found.id).trouble
+    rebuilding.request_comparison(NAME, who="ada", reason="at night")
+    assert rebuilding.work(seconds=5)
+    assert rebuilding.told_differences(found.id) == rebuilding.Told([])
+
+
+def _killed(*_):
+    raise SystemExit
+
+
 def test_a_table_that_is_right_has_no_differences_while_its_lane_goes_on():
     count(20)
     drain()
@@ -351,10 +393,12 @@ def test_taken_back_the_earlier_table_is_folded_on_from_where_it_stood():
     count(10)
     drain()
     rebuilding.roll_back(NAME, who="ada", reason="the old one was better")
+    assert rebuilding.latest(NAME)[0].state == "taken back"
     assert sum(total for total, _ in live().values()) == 7000 + sum(range(10))
     drain()
     assert {key: (total - 1000, heard) for key, (total, heard) in live().items()} == fold_of_the_log()
     rebuilding.roll_back(NAME, who="ada", reason="it was not")
+    assert rebuilding.latest(NAME)[0].state == "swapped"
     drain()
     assert live() == fold_of_the_log()
 

@@ -29,8 +29,8 @@ PATIENCE_SECONDS = 60.0
 class Live:
     """python -m config.live; a second start listens on the same port."""
 
-    def __init__(self, port):
-        self.port, self.process = port, None
+    def __init__(self, port, **settings):
+        self.port, self.settings, self.process = port, settings, None
 
     def start(self):
         url, _, _ = os.environ["DATABASE_URL"].partition("?")
@@ -44,7 +44,9 @@ class Live:
                 "LOG_LEVEL": "WARNING",
                 "ALLOWED_HOSTS": "127.0.0.1,shop.example",
                 "CSRF_TRUSTED_ORIGINS": "https://pages.example",
-            },
+                "LIVE_SOCKETS_PER_USER": "100",
+            }
+            | self.settings,
         )
         until = time.monotonic() + PATIENCE_SECONDS
         while not self.answers():

@@ -1,9 +1,10 @@
-"""manage.py console_roles --view support --operate operations: which groups see the console, and which act in it."""
+"""manage.py console_roles --view support --operate operations --reveal privacy: who may what in the console."""
 
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
+from eventstore import codec
 from eventstore.admin import rights
 
 
@@ -15,12 +16,22 @@ class Command(BaseCommand):
         parser.add_argument(
             "--operate", nargs="*", default=[], metavar="GROUP", help="see, and retry, discard, pause …"
         )
+        parser.add_argument(
+            "--reveal", nargs="*", default=[], metavar="GROUP", help="see, and say why personal data is to be seen"
+        )
+        parser.add_argument("--json", action="store_true")
 
-    def handle(self, *args: Any, view: list[str], operate: list[str], **options: Any) -> None:
+    def handle(self, *args: Any, **options: Any) -> None:
+        view, operate, reveal = (options[right] for right in ("view", "operate", "reveal"))
         for group in view:
             rights.grant(group)
         for group in operate:
-            rights.grant(group, operate=True)
+            rights.grant(group, rights.OPERATE)
+        for group in reveal:
+            rights.grant(group, rights.REVEAL)
+        given = {"view": [*view, *operate, *reveal], "operate": operate, "reveal": reveal}
         self.stdout.write(
-            f"See: {', '.join(view + operate) or 'nobody new'}. Act: {', '.join(operate) or 'nobody new'}."
+            codec.encode_json(given).decode()
+            if options["json"]
+            else "\n".join(f"{right}: {', '.join(groups) or 'nobody new'}" for right, groups in given.items())
         )

@@ -5,8 +5,10 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from eventstore import codec, dead_letters, operating
+from eventstore import codec, dead_letters, operating, personal
 from eventstore.dead_letters import Letter
+from eventstore.management import revealing
+from eventstore.personal import Trouble
 
 
 class Command(BaseCommand):
@@ -27,6 +29,8 @@ class Command(BaseCommand):
             action.add_argument("--key", help="only what has this key: an order, a stream")
             action.add_argument("--status", choices=dead_letters.SHOWN, action="append")
             action.add_argument("--json", action="store_true")
+            if what == "show":
+                revealing.add_argument(action)
             if what in ("retry", "discard"):
                 action.add_argument("--reason", default="", required=what == "discard")
 
@@ -37,7 +41,7 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
 
     def _list(self, options: dict[str, Any]) -> None:
-        found = _matching(options)
+        found = _veiled(_matching(options))
         if options["json"]:
             self.stdout.write(codec.encode_json([letter._asdict() for letter in found]).decode())
             return
@@ -53,9 +57,11 @@ class Command(BaseCommand):
         found = _matching(options)
         if not found:
             raise CommandError("Nothing that is parked matches.")
-        for letter in found:
+        revealed = revealing.is_revealed(options, "dead_letters show", options["subscription"])
+        for letter in found if revealed else _veiled(found):
             message = dead_letters.message_of(letter)
-            shown = letter._asdict() | {"type": message.type, "stream": message.stream, "message": _body(message.body)}
+            body = _body(message.body, revealed=revealed)
+            shown = letter._asdict() | {"type": message.type, "stream": message.stream, "message": body}
             if options["json"]:
                 self.stdout.write(codec.encode_json(shown).decode())
                 continue
@@ -65,14 +71,18 @@ class Command(BaseCommand):
     def _retry(self, options: dict[str, Any]) -> None:
         positions = options["positions"] or [letter.position for letter in _matching(options)]
         count = dead_letters.retry(options["subscription"], positions, who=getpass.getuser(), reason=options["reason"])
-        self.stdout.write(f"{count} will be tried again; what waits behind them follows in order.")
+        self._said(options, count, f"{count} will be tried again; what waits behind them follows in order.")
 
     def _discard(self, options: dict[str, Any]) -> None:
         positions = options["positions"] or [letter.position for letter in _matching(options)]
         count = dead_letters.discard(
             options["subscription"], positions, who=getpass.getuser(), reason=options["reason"]
         )
-        self.stdout.write(f"{count} discarded.")
+        self._said(options, count, f"{count} discarded.")
+
+    def _said(self, options: dict[str, Any], count: int, sentence: str) -> None:
+        told = {"subscription": options["subscription"], "count": count}
+        self.stdout.write(codec.encode_json(told).decode() if options["json"] else sentence)
 
 
 def _matching(options: dict[str, Any]) -> list[Letter]:
@@ -86,7 +96,15 @@ def _matching(options: dict[str, Any]) -> list[Letter]:
     return [letter for letter in found if not wanted or letter.position in wanted]
 
 
-def _body(body: Any) -> Any:
-    return (
-        f"{type(body).__name__}: {body}" if isinstance(body, Exception) else codec.decode_json(codec.encode_json(body))
-    )
+def _veiled(found: list[Letter]) -> list[Letter]:
+    troubles = personal.of_troubles([Trouble(each.position, each.error, each.traceback) for each in found])
+    return [
+        letter._replace(error=trouble.error, traceback=trouble.traceback)
+        for letter, trouble in zip(found, troubles, strict=True)
+    ]
+
+
+def _body(body: Any, *, revealed: bool) -> Any:
+    if isinstance(body, Exception):
+        return f"{type(body).__name__}: {body if revealed else personal.HIDDEN}"
+    return codec.decode_json(codec.encode_json(body)) if revealed else personal.of_struct(body)

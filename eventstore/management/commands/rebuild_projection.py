@@ -11,8 +11,9 @@ from django.db import OperationalError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from eventstore import codec, operating, rebuilding
-from eventstore.rebuilding import Rebuilding
+from eventstore import codec, operating, personal, rebuilding
+from eventstore.management import revealing
+from eventstore.rebuilding import Difference, Rebuilding
 
 SAY_SECONDS = 5.0
 TROUBLES = (
@@ -47,6 +48,7 @@ class Command(BaseCommand):
         parser.add_argument("--status", action="store_true", help="what was rebuilt last, and how far it is")
         parser.add_argument("--reason", default="")
         parser.add_argument("--json", action="store_true")
+        revealing.add_argument(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["status"]:
@@ -104,8 +106,10 @@ class Command(BaseCommand):
     def _diff(self, name: str, options: dict[str, Any]) -> None:
         self._rebuild(name, options, swap=False)
         count = 0
-        for each in rebuilding.differences(name):
+        revealed = revealing.is_revealed(options, "rebuild_projection --diff", name)
+        for found in rebuilding.differences(name):
             count += 1
+            each = found if revealed else _veiled(name, found)
             if options["json"]:
                 self._say({"projection": name, **each._asdict()})
             else:
@@ -118,18 +122,23 @@ class Command(BaseCommand):
 
     def _cancel(self, name: str, options: dict[str, Any]) -> None:
         rebuilding.cancel(name, who=getpass.getuser(), reason=options["reason"])
-        self.stdout.write(f"{name}: cancelled; the live table is as it was.")
+        self._done(name, options, f"{name}: cancelled; the live table is as it was.")
 
     def _rollback(self, name: str, options: dict[str, Any]) -> None:
         position = rebuilding.roll_back(name, who=getpass.getuser(), reason=options["reason"])
-        self.stdout.write(f"{name}: the table before the last rebuild is live; it is folded on from {position}.")
+        said = f"{name}: the table before the last rebuild is live; it is folded on from {position}."
+        self._done(name, options, said)
 
     def _forget(self, name: str, options: dict[str, Any]) -> None:
         rebuilding.forget(name, who=getpass.getuser(), reason=options["reason"])
-        self.stdout.write(f"{name}: the table before the last rebuild is dropped.")
+        self._done(name, options, f"{name}: the table before the last rebuild is dropped.")
+
+    def _done(self, name: str, options: dict[str, Any], said: str) -> None:
+        self._say({"projection": name, "said": said}) if options["json"] else self.stdout.write(said)
 
     def _status(self, options: dict[str, Any]) -> None:
-        for each in rebuilding.latest():
+        for found in rebuilding.latest():
+            each = found._replace(error=personal.of_rebuild(found.error)) if found.error else found
             if options["names"] and each.subscription not in options["names"]:
                 continue
             if options["json"]:
@@ -189,3 +198,9 @@ def _shown(now: Rebuilding) -> dict[str, Any]:
 
 def _json(shown: Any) -> str:
     return codec.encode_json(shown).decode()
+
+
+def _veiled(name: str, found: Difference) -> Difference:
+    model = rebuilding.projection(name).model
+    old, new = (personal.of_column(model, found.column, value) for value in (found.old, found.new))
+    return found._replace(old=old, new=new)

@@ -5,7 +5,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from eventstore import codec, operating, sagas, store
+from eventstore import codec, operating, personal, sagas, store
+from eventstore.management import revealing
 from eventstore.sagas import Running
 
 ACTIONS = {
@@ -29,8 +30,9 @@ class Command(BaseCommand):
             action = actions.add_parser(what, help=words)
             action.add_argument("saga")
             action.add_argument("key")
+            action.add_argument("--json", action="store_true")
             if what == "show":
-                action.add_argument("--json", action="store_true")
+                revealing.add_argument(action)
             else:
                 action.add_argument("--at", type=int, required=True, help="its position, as show tells it")
                 action.add_argument("--reason", required=True)
@@ -40,7 +42,7 @@ class Command(BaseCommand):
         if what == "list":
             self._list(options)
         elif what == "show":
-            self._show(_found(options), as_json=options["json"])
+            self._show(_found(options), options)
         else:
             self._intervene(what, options)
 
@@ -55,13 +57,14 @@ class Command(BaseCommand):
         if not found:
             self.stdout.write("No process is like that.")
 
-    def _show(self, running: Running, *, as_json: bool) -> None:
+    def _show(self, running: Running, options: dict[str, Any]) -> None:
+        revealed = revealing.is_revealed(options, "sagas show", f"{running.saga} {running.key}")
         events = store.read_correlated(running.correlation_id)
-        if as_json:
+        if options["json"]:
             told = [{"position": each.position, "stream": each.stream, "type": each.type} for each in events]
-            self.stdout.write(codec.encode_json(_shown(running) | {"events": told}).decode())
+            self.stdout.write(codec.encode_json(_shown(running, revealed=revealed) | {"events": told}).decode())
             return
-        for name, value in _shown(running).items():
+        for name, value in _shown(running, revealed=revealed).items():
             self.stdout.write(f"{name}: {value}")
         for each in events:
             self.stdout.write(
@@ -74,6 +77,9 @@ class Command(BaseCommand):
             sagas.intervene(options["saga"], options["key"], what, **said)
         except (sagas.NoSuchSaga, sagas.MovedOn, operating.ReasonMissing) as error:
             raise CommandError(str(error)) from error
+        if options["json"]:
+            self.stdout.write(codec.encode_json(_shown(_found(options))).decode())
+            return
         self.stdout.write(f"{options['saga']} {options['key']} will {ACTIONS[what]}.")
 
 
@@ -84,5 +90,6 @@ def _found(options: dict[str, Any]) -> Running:
     return found[0]
 
 
-def _shown(running: Running) -> dict[str, Any]:
-    return running._asdict() | {"state": codec.decode_json(running.state)}
+def _shown(running: Running, *, revealed: bool = False) -> dict[str, Any]:
+    state = codec.decode_json(running.state)
+    return running._asdict() | {"state": state if revealed else personal.of_saga(running.saga, state)}

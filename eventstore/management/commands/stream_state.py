@@ -1,14 +1,12 @@
 """manage.py stream_state STREAM: an aggregate as it is, or as it was at a version or a time."""
 
-import argparse
-from datetime import datetime
 from typing import Any
 
+import msgspec
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.utils import timezone
-from django.utils.dateparse import parse_datetime
 
-from eventstore import codec, registry, store, timetravel
+from eventstore import codec, finding, personal, registry, store, timetravel
+from eventstore.management import revealing
 
 
 class Command(BaseCommand):
@@ -17,8 +15,12 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("stream", help="for example order-0198…")
         parser.add_argument("--version", dest="at_version", type=int, default=store.LAST_VERSION)
-        parser.add_argument("--at", type=_time, help="as it was recorded then, for example 2026-11-24T08:00:00Z")
+        parser.add_argument("--at", type=finding.time, help="as it was recorded then, for example 2026-11-24T08:00:00Z")
+        parser.add_argument(
+            "--since", type=int, metavar="VERSION", help="what has changed since then, before and after"
+        )
         parser.add_argument("--json", action="store_true")
+        revealing.add_argument(parser)
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         # Django's own --version would take ours.
@@ -33,30 +35,36 @@ class Command(BaseCommand):
             moment = timetravel.moment(stream, version=options["at_version"], at=options["at"])
         except timetravel.NoSuchStream as error:
             raise CommandError(str(error)) from error
-        self.stdout.write(_as_json(moment) if options["json"] else _as_text(moment))
+        revealed = revealing.is_revealed(options, f"stream_state at version {moment.version}", stream)
+        told = _told(moment, _before(moment, options["since"]), reveal=revealed)
+        self.stdout.write(codec.encode_json(told).decode() if options["json"] else _as_text(told))
 
 
-def _time(text: str) -> datetime:
-    """Without a zone it is meant in the project's."""
-    try:
-        parsed = parse_datetime(text)
-    except ValueError:
-        parsed = None
-    if parsed is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no time like 2026-11-24T08:00:00Z")
-    return parsed if timezone.is_aware(parsed) else timezone.make_aware(parsed)
+def _before(moment: timetravel.Moment, since: int | None) -> Any:
+    """The state that it is compared with; None where nothing is to be compared."""
+    if since is None:
+        return None
+    aggregate = registry.aggregate_of(moment.stream)
+    earlier = store.read_stream(moment.stream, to_version=min(since, moment.version))
+    return aggregate.fold(message.body for message in earlier)
 
 
-def _as_json(moment: timetravel.Moment) -> str:
+def _told(moment: timetravel.Moment, before: Any, *, reveal: bool) -> dict[str, Any]:
+    tell = msgspec.to_builtins if reveal else personal.of_struct
     set_by = {name: {"version": m.version, "type": m.type, "id": m.id} for name, m in moment.set_by.items()}
-    shown = {"stream": moment.stream, "version": moment.version, "state": moment.state, "set_by": set_by}
-    return codec.encode_json(shown).decode()
+    told = {"stream": moment.stream, "version": moment.version, "state": tell(moment.state), "set_by": set_by}
+    if before is not None:
+        old = tell(before)
+        changed = timetravel.difference(before, moment.state)
+        told["changed"] = {name: {"before": old[name], "after": told["state"][name]} for name in changed}
+    return told
 
 
-def _as_text(moment: timetravel.Moment) -> str:
-    fields = codec.decode_json(codec.encode_json(moment.state))
-    lines = [f"{moment.stream} at version {moment.version}"]
-    for name, value in fields.items():
-        by = moment.set_by.get(name)
-        lines.append(f"  {name} = {value!r}" + (f"   set at version {by.version} by {by.type}" if by else ""))
+def _as_text(told: dict[str, Any]) -> str:
+    lines = [f"{told['stream']} at version {told['version']}"]
+    for name, value in told["state"].items():
+        by = told["set_by"].get(name)
+        lines.append(f"  {name} = {value!r}" + (f"   set at version {by['version']} by {by['type']}" if by else ""))
+    for name, change in told.get("changed", {}).items():
+        lines.append(f"  {name} was {change['before']!r}")
     return "\n".join(lines)

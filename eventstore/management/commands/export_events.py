@@ -1,0 +1,41 @@
+"""manage.py export_events [--term ID] [--type TYPE] [--since TIME] [--until TIME]: events as lines of JSON."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+
+from eventstore import exporting, finding
+from eventstore.finding import Wanted
+from eventstore.management import revealing
+
+
+class Command(BaseCommand):
+    help = "Write the events that match as NDJSON, an event a line, in the order of the log."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--term", default="", help="an event's, a correlation's or an order's id, or a stream's name"
+        )
+        parser.add_argument("--type", default="", help="a stored name such as orders.order_placed")
+        parser.add_argument("--since", type=finding.time, metavar="TIME", help="recorded then or later")
+        parser.add_argument("--until", type=finding.time, metavar="TIME", help="recorded before")
+        parser.add_argument("--output", type=Path, metavar="FILE", help="instead of the standard output")
+        revealing.add_argument(parser)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        wanted = Wanted(options["term"], options["type"], options["since"], options["until"])
+        told = ", ".join(f"{name} {value}" for name, value in wanted._asdict().items() if value)
+        revealed = revealing.is_revealed(options, f"export_events {told}".strip(), "events")
+        lines = exporting.lines(wanted, revealed=revealed)
+        if options["output"] is None:
+            for line in lines:
+                self.stdout.write(line.decode(), ending="")
+            return
+        # Under its name only when it is whole.
+        unfinished = options["output"].with_name(f"{options['output'].name}.unfinished")
+        with unfinished.open("wb") as file:
+            count = sum(1 for line in lines if file.write(line))
+        os.replace(unfinished, options["output"])
+        self.stdout.write(f"{count} events in {options['output']}.")

@@ -1,0 +1,41 @@
+"""manage.py export_fixture STREAM [--version N]: what happened to a stream, as the Python that a test begins with."""
+
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from eventstore import codec, exporting, registry, store
+from eventstore.management import revealing
+
+
+class Command(BaseCommand):
+    help = "Write a file with a pytest fixture: the stream's aggregate, given its events."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("stream", help="for example order-0198…")
+        parser.add_argument("--version", dest="at_version", type=int, help="up to here; else all of it")
+        parser.add_argument("--output", type=Path, metavar="FILE", help="instead of the standard output")
+        revealing.add_argument(parser)
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        # Django's own --version would take ours.
+        return super().create_parser(prog_name, subcommand, conflict_handler="resolve", **kwargs)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        stream = options["stream"]
+        version = options["at_version"] or _last(stream)
+        revealed = revealing.is_revealed(options, f"export_fixture at version {version}", stream)
+        try:
+            source = exporting.fixture(stream, version, revealed=revealed)
+        except (exporting.NotExportable, registry.UnknownType, codec.Undecodable) as error:
+            raise CommandError(str(error)) from error
+        if options["output"] is None:
+            self.stdout.write(source, ending="")
+            return
+        options["output"].write_text(source)
+        self.stdout.write(f"{exporting.name(stream)} in {options['output']}.")
+
+
+def _last(stream: str) -> int:
+    return next((each.version for each in store.read_backwards(stream)), 0)

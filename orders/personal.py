@@ -1,0 +1,17 @@
+"""What orders knows of a person: what they pay by, and where they live; an address itself is shipping's to declare.
+
+A customer's id is not hidden: it is the name by which support finds their orders.
+"""
+
+from .commands import ImportOrder, PlaceOrder
+from .events import OrderPlaced
+from .fulfilment import Fulfilment
+from .models import OrderDetails
+
+PERSONAL = {
+    PlaceOrder: ("payment_method",),
+    ImportOrder: ("payment_method",),
+    OrderPlaced: ("payment_method",),
+    Fulfilment: ("method",),
+    OrderDetails: ("address",),
+}

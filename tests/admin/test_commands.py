@@ -1,0 +1,138 @@
+"""What the console shows and does, from the command line; and nobody forgets to say how."""
+
+import json
+import re
+import shlex
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from django.core.management import CommandError, call_command, get_commands, load_command_class
+
+from eventstore import delivery
+from eventstore.models import Event, OperatorAction, Parked, SagaState
+from eventstore.personal import HIDDEN
+from eventstore.testing import drain
+
+from .conftest import place
+from .everything import lists, models, routes
+
+GUIDE = Path(__file__).parents[2] / "docs" / "guide" / "console.md"
+
+# Django's own, which end in a refusal or elsewhere: nothing is added, changed or removed here, and so has no history.
+NOTHING_THERE = {f"APP/MODEL/{view}" for view in ("add/", "KEY/", "KEY/history/", "KEY/delete/")}
+
+# What they write is for machines whatever is asked for.
+WITHOUT_JSON = ("export_events", "export_fixture")
+
+
+def said(*words):
+    out = StringIO()
+    call_command(*words, "--json", stdout=out)
+    return json.loads(out.getvalue())
+
+
+@pytest.mark.usefixtures("books")
+def test_every_list_is_browsed_as_the_console_shows_it(staff):
+    for model, address in zip(models(), lists(), strict=True):
+        shown = staff.get(address).context["cl"].result_list
+        keys = [row[model._meta.pk.name] for row in said("browse", model._meta.model_name)]
+        assert keys == [each.pk for each in shown], address
+
+
+def test_a_list_is_searched_and_filtered_as_by_its_address(order):
+    (stream,) = said("browse", "stream", "--search", f"order-{order}")
+    assert stream["last_version"] == "2"
+    found = said("browse", "event", "--search", order, "--filter", "type=orders.order_placed")
+    assert [each["stream"] for each in found] == [f"order-{order}"]
+    with pytest.raises(CommandError, match="no such filter"):
+        call_command("browse", "event", "--filter", "data__icontains=a")
+    with pytest.raises(CommandError, match="There are: .*stream"):
+        call_command("browse", "nothing")
+    with pytest.raises(CommandError, match="has no 'nobody'"):
+        call_command("browse", "stream", "nobody")
+
+
+def test_a_row_is_shown_with_what_is_personal_hidden_until_somebody_says_why(order):
+    position = str(Event.objects.get(stream=f"order-{order}", version=1).position)
+    assert said("browse", "event", position)["data"]["address"]["name"] == HIDDEN
+    assert said("browse", "shipmentview", order)["address"] == HIDDEN
+    assert said("browse", "event", position, "--reveal", "she asked")["data"]["address"]["name"] == "Ada"
+    (written,) = OperatorAction.objects.all()
+    assert (written.action, written.subject, written.reason) == ("reveal", f"event {position}", "she asked")
+    assert written.details == {"command": f"browse event {position}"}
+    with pytest.raises(CommandError, match="Say why"):
+        call_command("browse", "event", position, "--reveal", "")
+
+
+def test_states_and_processes_hide_what_is_personal(order):
+    assert said("sagas", "show", "orders.fulfilment", order)["state"]["method"] == HIDDEN
+    assert said("sagas", "list")[0]["state"]["method"] == HIDDEN
+    shown = said("sagas", "show", "orders.fulfilment", order, "--reveal", "she asked")
+    assert shown["state"]["method"] == "tok_visa"
+    assert OperatorAction.objects.get().subject == f"orders.fulfilment {order}"
+
+
+def test_a_stream_is_compared_with_an_earlier_version(order):
+    told = said("stream_state", f"order-{order}", "--since", "1")
+    assert told["changed"] == {"status": {"before": "placed", "after": "confirmed"}}
+
+
+@pytest.mark.usefixtures("shop")
+def test_a_dead_letter_is_told_without_the_person_and_settled():
+    order_id = place("tok_timeout", name="Zoë Canary")
+    drain()
+    Parked.objects.update(status="dead", error="TimeoutError: tok_timeout did not answer")
+    (letter,) = said("dead_letters", "list")
+    assert letter["error"] == f"TimeoutError: {HIDDEN} did not answer"
+    position = str(letter["position"])
+    assert said("dead_letters", "show", "payments.gateway", position)["message"]["method"] == HIDDEN
+    shown = said("dead_letters", "show", "payments.gateway", position, "--reveal", "what did they pay by?")
+    assert shown["message"] == {
+        "order_id": order_id,
+        "amount": {"amount": 900, "currency": "EUR", "exponent": 2},
+        "method": "tok_timeout",
+    }
+    gone = said("dead_letters", "discard", "payments.gateway", position, "--reason", "paid by hand")
+    assert gone == {"subscription": "payments.gateway", "count": 1}
+
+
+@pytest.mark.usefixtures("shop")
+def test_an_open_order_is_cancelled_with_a_reason():
+    order_id = place()
+    delivery.step("orders.fulfilment")
+    assert said("sagas", "retry", "orders.fulfilment", order_id, "--reason", "lost")["status"] == "PAYMENT_PENDING"
+    assert said("cancel_order", order_id, "--reason", "a bot") == {"order_id": order_id, "cancelled": True}
+    drain()
+    assert SagaState.objects.get(key=order_id).status == "COMPENSATED"
+    done = said("operator_actions", "--subject", f"order {order_id}")
+    assert [(each["action"], each["reason"]) for each in done] == [("cancel", "a bot")]
+    with pytest.raises(CommandError, match="OrderNotOpen|OrderNotFound"):
+        call_command("cancel_order", "nobody", "--reason", "x")
+
+
+def table():
+    """Addresses and the command beside them, of each row of the guide."""
+    rows = re.findall(r"^\| [^|]+ \| (`[^|]+`) \| `manage.py ([^|]+)` \|$", GUIDE.read_text(), re.MULTILINE)
+    return [(re.findall("`([^`]+)`", addresses), shlex.split(command)) for addresses, command in rows]
+
+
+def test_whatever_the_console_does_the_guide_names_a_command_for():
+    named = {address for addresses, _ in table() for address in addresses}
+    forgotten = routes() - named - NOTHING_THERE
+    assert not forgotten, f"docs/guide/console.md names no command for {sorted(forgotten)}: write one, and a row."
+    common = {
+        address.replace("APP/MODEL", f"{model._meta.app_label}/{model._meta.model_name}")
+        for address in routes()
+        for model in models()
+    }
+    gone = named - routes() - common
+    assert not gone, f"docs/guide/console.md names {sorted(gone)}, which the console has not."
+
+
+@pytest.mark.parametrize("words", [words for _, words in table()], ids=" ".join)
+def test_each_command_of_the_guide_takes_what_the_guide_says(words):
+    name, *arguments = words
+    command = load_command_class(get_commands()[name], name)
+    command.create_parser("manage.py", name).parse_args(arguments)
+    assert "--json" in arguments or name in WITHOUT_JSON

@@ -1,0 +1,185 @@
+"""Every address of the console for everybody who could ask for it: what each may look at, do, and see of a person."""
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.core.management import call_command
+from django.test import Client
+
+from eventstore import delivery
+from eventstore.admin import rights
+from eventstore.models import Event, Parked, SagaState
+
+from .conftest import place
+from .everything import models, routes
+
+# Who asks, in the order of the columns. A customer is logged in and no staff; a clerk is staff without a right here.
+PEOPLE = ("nobody", "customer", "clerk", "viewer", "operator", "revealer", "support", "admin")
+
+# What each is answered: led to the login, refused, or let in.
+LOOK = (302, 302, 403, 200, 200, 200, 200, 200)
+NOT_EVEN_ADMIN = (302, 302, 403, 403, 403, 403, 403, 403)
+OPERATE = (302, 302, 403, 403, 200, 403, 403, 200)
+REVEAL = (302, 302, 403, 403, 403, 200, 403, 200)
+HELP = (302, 302, 403, 403, 403, 403, 200, 200)
+PAST = (302, 302, 403, 302, 302, 302, 302, 302)
+ELSEWHERE = (302, 302, 302, 302, 302, 302, 302, 302)
+
+MAY_GET = {
+    "APP/MODEL/": LOOK,
+    "APP/MODEL/add/": NOT_EVEN_ADMIN,
+    "APP/MODEL/KEY/": ELSEWHERE,
+    "APP/MODEL/KEY/change/": LOOK,
+    "APP/MODEL/KEY/delete/": NOT_EVEN_ADMIN,
+    "APP/MODEL/KEY/history/": PAST,
+    "APP/MODEL/KEY/reveal/": REVEAL,
+    "eventstore/event/correlation/KEY/": LOOK,
+    "eventstore/event/export/": LOOK,
+    "eventstore/event/export/events.ndjson": LOOK,
+    "eventstore/parked/act/discard/": OPERATE,
+    "eventstore/parked/act/retry/": OPERATE,
+    "eventstore/readmodellane/act/cancel/": OPERATE,
+    "eventstore/readmodellane/act/compare/": OPERATE,
+    "eventstore/readmodellane/act/fold/": OPERATE,
+    "eventstore/readmodellane/act/forget/": OPERATE,
+    "eventstore/readmodellane/act/rebuild/": OPERATE,
+    "eventstore/readmodellane/act/rollback/": OPERATE,
+    "eventstore/readmodellane/act/swap/": OPERATE,
+    "eventstore/sagastate/act/compensate/": OPERATE,
+    "eventstore/sagastate/act/retry/": OPERATE,
+    "eventstore/sagastate/act/skip/": OPERATE,
+    "eventstore/stream/KEY/fixture/": LOOK,
+    "eventstore/stream/KEY/fixture/given.py": LOOK,
+    "eventstore/subscription/act/pause/": OPERATE,
+    "eventstore/subscription/act/resume/": OPERATE,
+    "eventstore/subscription/act/skip/": OPERATE,
+    "eventstore/subscription/doctor/": LOOK,
+    "eventstore/subscription/overview/": LOOK,
+    "orders/orderdetails/act/cancel/": HELP,
+}
+
+# What takes a POST at all. An act wants the seal of what one was shown, and without it is answered 409.
+MAY_POST = {
+    "APP/MODEL/KEY/reveal/": REVEAL,
+    "eventstore/event/export/events.ndjson": REVEAL,
+    "eventstore/stream/KEY/fixture/given.py": REVEAL,
+} | {
+    route: tuple(409 if answer == 200 else answer for answer in answers)
+    for route, answers in MAY_GET.items()
+    if "/act/" in route
+}
+
+
+@pytest.fixture
+def people(shop):
+    call_command("console_roles", "--view", "viewers", "support", "--operate", "operators", "--reveal", "revealers")
+    groups = {"viewer": "viewers", "operator": "operators", "revealer": "revealers", "support": "support"}
+    clients = {"nobody": Client()}
+    for who in PEOPLE[1:]:
+        user = User.objects.create_user(who, is_staff=who != "customer", is_superuser=who == "admin")
+        user.groups.add(*Group.objects.filter(name=groups.get(who, "")))
+        clients[who] = Client()
+        clients[who].force_login(user)
+    return clients
+
+
+@pytest.fixture
+def order_id(people):
+    """One order still under way, one message of it that is dead, and a word about what was done by hand."""
+    order_id = place()
+    for lane in ("orders.fulfilment", "orders.details", "payments"):
+        delivery.step(lane)
+    Parked.objects.create(
+        subscription="orders.catalogue", position=Event.objects.order_by("position")[0].position, key="x", status="dead"
+    )
+    return order_id
+
+
+def test_no_address_of_the_console_is_missing_here():
+    missing = routes() - set(MAY_GET)
+    assert not missing, f"Say in MAY_GET who may ask for {sorted(missing)}."
+    gone = set(MAY_GET) - routes()
+    assert not gone, f"The console has no {sorted(gone)}; take it out of MAY_GET."
+
+
+def test_each_may_ask_for_what_is_theirs(people, order_id):
+    assert _wrong(people, order_id, "get", MAY_GET) == {}
+
+
+def test_each_may_post_to_what_is_theirs(people, order_id):
+    assert _wrong(people, order_id, "post", MAY_POST) == {}
+
+
+def test_nothing_else_takes_a_post(people, order_id):
+    for route in set(MAY_GET) - set(MAY_POST):
+        for address in _addresses(route, order_id):
+            for who, client in people.items():
+                assert client.post(address, {"reason": "x"}).status_code in (302, 403, 405), (who, address)
+
+
+def test_the_three_rights_are_apart(people):
+    known = {
+        who: {each for each in ("operate", "reveal") if User.objects.get(username=who).has_perm(f"eventstore.{each}")}
+        for who in PEOPLE[1:]
+    }
+    assert known == {
+        "customer": set(),
+        "clerk": set(),
+        "viewer": set(),
+        "operator": {rights.OPERATE},
+        "revealer": {rights.REVEAL},
+        "support": set(),
+        "admin": {rights.OPERATE, rights.REVEAL},
+    }
+
+
+def _wrong(people, order_id, method, expected):
+    """Address -> what each was answered, and should have been, where that differs."""
+    wrong = {}
+    for route, statuses in expected.items():
+        for address in _addresses(route, order_id):
+            answers = tuple(getattr(people[who], method)(address, _form(method)).status_code for who in PEOPLE)
+            if answers != statuses:
+                wrong[address] = (answers, statuses)
+    return wrong
+
+
+def _form(method):
+    return {"reason": "to see who may"} if method == "post" else None
+
+
+def _addresses(route, order_id):
+    """Of a model that has each; an act with what it is about."""
+    if not route.startswith("APP/MODEL/"):
+        key = {"correlation": Event.objects.get(stream=f"order-{order_id}").correlation_id}
+        found = f"/admin/{route}".replace("KEY", str(key.get(route.split("/")[2], f"order-{order_id}")))
+        return [f"{found}{_about(route, order_id)}"]
+    return [
+        f"/admin/{route}".replace("APP/MODEL", f"{model._meta.app_label}/{model._meta.model_name}").replace("KEY", key)
+        for model, key in _rows(order_id)
+    ]
+
+
+def _about(route, order_id):
+    match route.split("/"):
+        case [_, "parked", "act", *_]:
+            return f"?id={Parked.objects.get().pk}"
+        case [_, "sagastate", "act", *_]:
+            return f"?id={SagaState.objects.get(key=order_id).pk}"
+        case [_, "subscription", "act", *_]:
+            return "?name=orders.details"
+        case [_, "readmodellane", "act", *_]:
+            return "?name=orders.details"
+        case [_, "orderdetails", "act", *_]:
+            return f"?id={order_id}"
+    return ""
+
+
+def _rows(order_id):
+    keys = {
+        "event": str(Event.objects.get(stream=f"order-{order_id}").position),
+        "stream": f"order-{order_id}",
+        "sagastate": str(SagaState.objects.get(key=order_id).pk),
+        "orderdetails": order_id,
+        "parked": str(Parked.objects.get().pk),
+    }
+    return [(model, keys[model._meta.model_name]) for model in models() if model._meta.model_name in keys]

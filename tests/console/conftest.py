@@ -1,0 +1,167 @@
+"""A real browser in front of the console: whichever Chromium there is, without a window."""
+
+import math
+import os
+import shutil
+import threading
+import time
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.core.management import call_command
+from django.test import Client
+
+from eventstore import delivery, working
+from eventstore.models import Event, Parked, Sample, Subscription
+from eventstore.postgres import execute
+from tests.admin.conftest import place, shop  # noqa: F401  a fixture
+from tests.eventstore.concurrently import in_thread
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+SIZE = {"width": 1280, "height": 900}
+
+
+def chromium():
+    return os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+
+
+@pytest.fixture(scope="package")
+def browser():
+    path = chromium()
+    if path is None:
+        pytest.skip(
+            f"NO BROWSER: set CHROMIUM, or install one of {', '.join(NAMES)}; the console was not clicked through"
+        )
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright, pytest.MonkeyPatch.context() as patch:
+        # Playwright keeps a loop in this thread, and Django takes whatever runs beside a loop for a mistake.
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+        chrome = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield chrome
+        chrome.close()
+
+
+@pytest.fixture
+def open_as(browser, live_server):
+    """open_as(who): a window of somebody who has logged in. Whatever its pages complain about fails the test."""
+    complaints, windows = [], []
+
+    def open_(client, **options):
+        window = browser.new_context(base_url=live_server.url, viewport=SIZE, **options)
+        windows.append(window)
+        cookie = client.cookies["session"]
+        window.add_cookies([{"name": "session", "value": cookie.value, "url": live_server.url}])
+        page = window.new_page()
+        page.set_default_timeout(10_000)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+        return page
+
+    yield open_
+    for each in windows:
+        each.close()
+    assert complaints == []
+
+
+@pytest.fixture
+def operator(transactional_db):
+    return member("grace", "operations", "--operate")
+
+
+@pytest.fixture
+def viewer(transactional_db):
+    return member("ada", "support", "--view")
+
+
+@pytest.fixture
+def stuck(shop):  # noqa: F811
+    """An order whose payment was given up: the gateway did not answer."""
+    order_id = place()
+    for lane in ("orders.fulfilment", "payments"):
+        delivery.step(lane)
+    asked = Event.objects.get(type="payments.payment_requested")
+    Subscription.objects.filter(name="payments.gateway").update(position=asked.position)
+    Parked.objects.create(
+        subscription="payments.gateway",
+        position=asked.position,
+        key=asked.stream,
+        status=Parked.Status.DEAD,
+        attempts=12,
+        due_at=None,
+        error="TimeoutError: the gateway said nothing for 20 s",
+        traceback="Traceback (most recent call last):\nTimeoutError: the gateway said nothing for 20 s",
+    )
+    return order_id
+
+
+@pytest.fixture
+def history(shop):  # noqa: F811
+    """A day of samples: busy in the middle, behind for a while; what a person reads off its last hour."""
+    Sample.objects.bulk_create(each for lane in ("", "orders.details") for each in a_day_of(lane))
+    return "At most 40.0 messages a second, and 9.0 s behind."
+
+
+def a_day_of(lane):
+    slot, position = int(time.time() // 30), 0
+    for ago in reversed(range(2880)):
+        rate = 10 if ago < 60 else 40 if ago < 120 else int(20 + 18 * math.sin(ago / 300))
+        seconds = 9.0 if 40 < ago < 50 else 35.0 if 1000 < ago < 1100 else 0.4
+        position += rate * 30
+        at = datetime.fromtimestamp((slot - ago) * 30 + 1, UTC)
+        owed = int(seconds * rate)
+        yield Sample(lane=lane, slot=slot - ago, at=at, position=position, events=owed, seconds=seconds)
+
+
+@pytest.fixture
+def no_tables_left(transactional_db):
+    yield
+    for schema in ("rebuild", "rebuild_kept"):
+        execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE").close()
+
+
+@contextmanager
+def worker():
+    """One that housekeeps more often than those of every day, so that nobody waits for its turns."""
+
+    def work():
+        working.work(seconds=0.2)
+        working.housekeep()
+
+    with _again_and_again(work):
+        yield
+
+
+@contextmanager
+def orders_arriving():
+    """One after another, as long as it lasts; those that were placed."""
+    placed = []
+    with _again_and_again(lambda: placed.append(place())):
+        yield placed
+
+
+@contextmanager
+def _again_and_again(act):
+    over = threading.Event()
+
+    def until_it_is_over():
+        while not over.wait(0.05):
+            act()
+
+    running = in_thread(until_it_is_over)
+    try:
+        yield
+    finally:
+        over.set()
+        running.result(30)
+
+
+def member(name, group, right):
+    call_command("console_roles", right, group)
+    user = User.objects.create_user(name, is_staff=True)
+    user.groups.add(Group.objects.get(name=group))
+    client = Client()
+    client.force_login(user)
+    return client

@@ -1,0 +1,51 @@
+"""Takes the pictures of docs/images anew; by its name no test, so only `make screens` runs it."""
+
+import pytest
+
+from config.settings import BASE_DIR
+from eventstore import heartbeats, rebuilding
+from eventstore.models import SagaState
+from eventstore.testing import drain
+from orders.models import OrderDetails
+from tests.admin.conftest import place_many
+
+# As Django's dark mode shows them; the others are of the same parts.
+DARK = ("overview", "projection", "saga")
+IMAGES = BASE_DIR / "docs" / "images"
+PAGES = {
+    "overview": "eventstore/subscription/overview/",
+    "lane": "eventstore/subscription/orders.details/change/",
+    "parked": "eventstore/parked/",
+    "act": "eventstore/parked/act/retry/?subscription=payments.gateway",
+    "order": "orders/orderdetails/{order}/change/",
+    "saga": "eventstore/sagastate/{saga}/change/",
+    "projections": "eventstore/readmodellane/",
+    "projection": "eventstore/readmodellane/orders.details/change/",
+    "projection-folding": "eventstore/readmodellane/inventory.stock_levels/change/",
+}
+
+
+@pytest.fixture
+def settled(history, stuck, no_tables_left, settings):
+    """A shop in which something is the matter: a payment given up, a read model that differs from the log."""
+    settings.EVENTSTORE_ENVIRONMENT = "staging"
+    place_many(12)
+    heartbeats.forget_own()
+    heartbeats.note(heartbeats.WORKER)
+    heartbeats.note(heartbeats.BEAT)
+    OrderDetails.objects.filter(pk__in=OrderDetails.objects.exclude(pk=stuck).values("pk")[:3]).update(status="PLACED")
+    rebuilding.request("orders.details", who="grace", reason="three orders look wrong", swap=False)
+    rebuilding.work(seconds=30)
+    rebuilding.request("inventory.stock_levels", who="grace", reason="a new column")
+    drain()
+    return {"order": stuck, "saga": SagaState.objects.filter(status="COMPLETED").latest("pk").pk}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_pictures(open_as, operator, settled, scheme):
+    page = open_as(operator, color_scheme=scheme)
+    for name in PAGES if scheme == "light" else DARK:
+        page.goto(f"/admin/{PAGES[name].format(**settled)}")
+        page.wait_for_load_state("networkidle")
+        file = f"admin-{name}.png" if scheme == "light" else f"admin-{name}-dark.png"
+        page.screenshot(path=IMAGES / file, full_page=True)

@@ -1,0 +1,139 @@
+"""What people do in the console, clicked through in a real browser."""
+
+import pytest
+from playwright.sync_api import expect
+
+from eventstore.models import OperatorAction, Subscription
+from eventstore.testing import drain
+from orders.models import OrderDetails
+from tests.admin.conftest import place_many
+
+from .conftest import orders_arriving, worker
+
+pytestmark = pytest.mark.usefixtures("browser")
+
+
+def test_why_an_order_stands_where_it_stands_is_three_clicks_away(open_as, operator, stuck):
+    drain()
+    page = open_as(operator)
+    page.goto("/admin/")
+    page.get_by_role("link", name="Order details", exact=True).first.click()
+    page.locator("#searchbar").fill(stuck)
+    page.keyboard.press("Enter")
+    page.locator("#result_list a").first.click()
+    expect(page.get_by_role("row", name="dead after 12 attempts")).to_contain_text("the gateway said nothing")
+    page.get_by_role("row", name="dead after 12 attempts").get_by_role("link").first.click()
+    expect(page.locator("body")).to_contain_text("Traceback (most recent call last)")
+    expect(page.get_by_role("link", name="Try again now")).to_be_visible()
+
+
+def test_a_dead_letter_is_tried_again_and_its_order_goes_through(open_as, operator, stuck):
+    drain()
+    page = open_as(operator)
+    page.goto("/admin/eventstore/parked/")
+    page.locator("#result_list a").first.click()
+    page.get_by_role("link", name="Try again now").click()
+    button = page.get_by_role("button", name="Try again now: 1")
+    button.click()
+    expect(page.get_by_label("Why?")).to_be_focused()
+    assert not OperatorAction.objects.exists(), "the browser does not send it without a reason"
+    page.get_by_label("Why?").fill("the gateway is up again")
+    button.click()
+    expect(page.get_by_text("Done, and written down: 1.")).to_be_visible()
+    drain()
+    assert OrderDetails.objects.get(pk=stuck).status == "CONFIRMED"
+    page.goto("/admin/eventstore/operatoraction/")
+    expect(page.locator("#result_list")).to_contain_text("the gateway is up again")
+
+
+@pytest.mark.usefixtures("shop")
+def test_a_lane_is_paused_and_goes_on(open_as, operator):
+    page = open_as(operator)
+    page.goto("/admin/eventstore/subscription/payments.gateway/change/")
+    for label, paused in (("Pause", True), ("Go on", False)):
+        page.get_by_role("link", name=label).click()
+        page.get_by_label("Why?").fill("the provider moves house")
+        page.get_by_role("button", name=label).click()
+        expect(page.locator("#es-now")).to_contain_text("paused" if paused else "running")
+        assert Subscription.objects.get(name="payments.gateway").paused is paused
+
+
+@pytest.mark.usefixtures("shop", "no_tables_left")
+def test_a_read_model_is_rebuilt_while_orders_arrive_and_taken_back(open_as, operator):
+    place_many(40)
+    OrderDetails.objects.update(status="SPOILT")
+    page = open_as(operator)
+    page.goto("/admin/eventstore/readmodellane/")
+    page.get_by_role("link", name="orders.details", exact=True).click()
+    _say(page, "Fold and compare", "is it right?")
+    expect(page.get_by_role("progressbar")).to_have_attribute("value", "0")
+    with orders_arriving() as placed, worker():
+        expect(page.get_by_role("heading", name="Folded, and waiting for a word")).to_be_visible(timeout=20_000)
+        expect(page.get_by_role("progressbar")).to_have_attribute("value", "100")
+        expect(page.get_by_role("row", name='"SPOILT" "CONFIRMED"').first).to_be_visible(timeout=20_000)
+        assert OrderDetails.objects.filter(status="SPOILT").count() == 40, "nobody has seen any of it yet"
+        _say(page, "Swap", "it was not right")
+        expect(page.locator("#es-rebuild")).to_contain_text("swapped", timeout=20_000)
+        assert not OrderDetails.objects.filter(status="SPOILT").exists()
+        _say(page, "Roll back", "to see the old one again")
+        expect(page.get_by_text("is live; it is folded on from position")).to_be_visible()
+    drain()
+    assert OrderDetails.objects.filter(status="SPOILT").count() == 40
+    assert OrderDetails.objects.filter(status="CONFIRMED").count() == len(placed) > 0
+
+
+def test_a_saga_is_drawn_with_where_it_stands_and_what_comes_of_a_step(open_as, operator, stuck):
+    page = open_as(operator)
+    page.goto("/admin/eventstore/sagastate/")
+    page.locator("#result_list a").first.click()
+    picture = page.get_by_role("group", name="The states that it came through")
+    expect(picture.locator("rect.es-box-now")).to_have_count(1)
+    picture.get_by_role("link").first.focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("body")).to_contain_text("orders.order_placed")
+
+
+def test_who_may_only_look_is_offered_nothing_and_refused_by_address(open_as, viewer, stuck):
+    page = open_as(viewer)
+    for address in ("parked/", "readmodellane/orders.details/change/", "subscription/payments.gateway/change/"):
+        page.goto(f"/admin/eventstore/{address}")
+        expect(page.locator("#content")).to_be_visible()
+        expect(page.locator("a[href*='/act/']")).to_have_count(0)
+    assert page.request.get("/admin/eventstore/readmodellane/act/rebuild/?name=orders.details").status == 403
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_charts_are_drawn_and_read_without_seeing_them(open_as, operator, history, scheme):
+    page = open_as(operator, color_scheme=scheme)
+    page.goto("/admin/")
+    page.get_by_role("link", name="Overview").first.click()
+    hour = page.locator("figure").first
+    expect(page.locator("figure canvas")).to_have_count(2)
+    expect(hour.get_by_role("img")).to_have_attribute("aria-label", f"The last hour: {history}")
+    hour.locator("summary").focus()
+    page.keyboard.press("Enter")
+    expect(hour.locator("details tbody tr").last).to_be_visible()
+    assert hour.locator("details tbody tr").count() == 60
+
+
+@pytest.mark.usefixtures("shop")
+def test_the_overview_follows_what_happens_until_it_is_told_to_stop(open_as, operator):
+    page = open_as(operator)
+    page.clock.install()
+    page.goto("/admin/eventstore/subscription/overview/")
+    Subscription.objects.filter(name="shipping.carrier").update(paused=True)
+    page.clock.fast_forward("00:06")
+    expect(page.locator("#es-signs").get_by_role("row", name="Paused")).to_contain_text("shipping.carrier")
+    page.get_by_role("button", name="Stop updating this page").click()
+    Subscription.objects.filter(name="shipping.carrier").update(paused=False)
+    page.clock.fast_forward("00:06")
+    page.get_by_role("button", name="Go on updating this page").click()
+    expect(page.locator("#es-signs").get_by_role("row", name="Paused")).to_contain_text("shipping.carrier")
+    page.clock.fast_forward("00:06")
+    expect(page.locator("#es-signs").get_by_role("row", name="Paused")).to_contain_text("every lane runs")
+
+
+def _say(page, label, reason):
+    page.get_by_role("link", name=label).click()
+    page.get_by_label("Why?").fill(reason)
+    page.get_by_role("button", name=label).click()

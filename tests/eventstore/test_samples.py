@@ -1,0 +1,74 @@
+"""Where the lanes stood is written down every so often, kept for a day, and told in steps of time."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from eventstore import samples, store, tasks
+from eventstore.models import Sample, Subscription
+from eventstore.samples import Point
+from eventstore.store import ANY, append
+from eventstore.testing import drain
+
+from .toy import Counted
+
+NOW = datetime(2026, 1, 1, 12, 30, 20, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+
+
+def sample(seconds_ago, position, events=0, seconds=0.0):
+    return samples.Sample(NOW - timedelta(seconds=seconds_ago), position, events, seconds)
+
+
+def trend(*told, count=3):
+    return samples.trend(told, until=NOW, step=MINUTE, count=count)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("toys")
+class TestTaken:
+    def test_the_beat_writes_one_of_each_lane_and_one_of_the_whole_however_often_it_beats(self):
+        append("counter-a", [Counted("a", 1), Counted("a", 2)], expected=ANY)
+        tasks.watch()
+        tasks.watch()
+        slots = len({each.slot for each in Sample.objects.all()})
+        assert slots in (1, 2), "unless half a minute ended between the two"
+        assert Sample.objects.filter(lane="toy.tallies").count() == slots
+        (whole, *_) = samples.since(MINUTE)
+        assert (whole.position, whole.events) == (store.fence(), 2), "one lane hears both"
+        assert whole.seconds > 0
+
+    def test_neither_cursors_of_our_own_nor_retired_ones_are_told(self):
+        Subscription.objects.create(name="retired.one")
+        samples.take()
+        assert set(Sample.objects.values_list("lane", flat=True)) == {"", "toy", "toy.tallies"}
+
+    def test_what_is_older_than_a_day_and_a_bit_goes(self):
+        now = int(datetime.now(UTC).timestamp() // 30)
+        for hours in (1, 24, 26):
+            Sample.objects.create(
+                lane="", slot=now - hours * 120, at=datetime.now(UTC), position=1, events=0, seconds=0
+            )
+        drain()
+        samples.take()
+        assert Sample.objects.filter(lane="").count() == 3
+        assert len(samples.since(timedelta(hours=25))) == 3
+        assert len(samples.since(timedelta(hours=2))) == 2
+
+
+def test_a_step_has_its_highest_lag_and_the_rate_since_the_one_before():
+    told = trend(sample(70, 100, 5, 2.0), sample(40, 160, 50, 9.0), sample(10, 400, 0, 0.0))
+    assert [(each.events, each.seconds) for each in told] == [(None, None), (50, 9.0), (0, 0.0)]
+    assert [each.rate for each in told] == [None, 2.0, 8.0]
+    assert [each.at.minute for each in told] == [28, 29, 30]
+
+
+def test_where_nobody_took_samples_nothing_is_made_up():
+    told = trend(sample(150, 100), sample(5, 900))
+    assert told[1] == Point(datetime(2026, 1, 1, 12, 29, tzinfo=UTC))
+    assert told[2].rate is None, "the log may have grown at any time since"
+    assert trend() == [Point(each.at) for each in trend()]
+
+
+def test_a_lane_that_was_put_back_does_not_run_backwards():
+    assert trend(sample(70, 100), sample(10, 0))[-1].rate == 0

@@ -1,0 +1,92 @@
+"""python -m tests.security.floors: what is installed, beside the lowest versions without a known hole; offline.
+
+It looks at the packages of security-floors.txt and at no others: that list is as good as who keeps it.
+"""
+
+import sys
+from collections.abc import Iterable, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import NamedTuple
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+ROOT = Path(__file__).resolve().parents[2]
+FLOORS = ROOT / "security-floors.txt"
+
+FOUND, NOT_LOOKED_AT = 1, 3
+
+
+class Floor(NamedTuple):
+    """lowest: the first version without the hole. why: the hole."""
+
+    package: str
+    lowest: Version
+    why: str
+
+
+class Verdict(NamedTuple):
+    """looked_at: how many packages. code: for the shell."""
+
+    code: int
+    looked_at: int
+    said: list[str]
+
+
+def main() -> int:
+    verdict = look()
+    print("\n".join(verdict.said))
+    return verdict.code
+
+
+def look() -> Verdict:
+    return judged(read(FLOORS.read_text().splitlines()), installed())
+
+
+def read(lines: Iterable[str]) -> list[Floor]:
+    """package>=version  # why; the why must be there."""
+    floors = []
+    for line in lines:
+        said, _, why = line.partition("#")
+        if not said.strip():
+            continue
+        requirement = Requirement(said.strip())
+        [bound] = requirement.specifier
+        if bound.operator != ">=" or not why.strip():
+            raise ValueError(f"security-floors.txt: {line!r} is not package>=version  # why")
+        floors.append(Floor(canonicalize_name(requirement.name), Version(bound.version), why.strip()))
+    return floors
+
+
+def installed() -> dict[str, Version]:
+    return {
+        canonicalize_name(each.metadata["Name"]): Version(each.version)
+        for each in metadata.distributions(path=[path for path in sys.path if path])
+        if each.metadata["Name"]
+    }
+
+
+def judged(floors: list[Floor], installed: Mapping[str, Version]) -> Verdict:
+    """A floor for what is not installed proves nothing: then the name is wrong, or the line is to go."""
+    below = [
+        f"floors: {floor.package} {installed[floor.package]} is below {floor.lowest}: {floor.why}"
+        for floor in floors
+        if floor.package in installed and installed[floor.package] < floor.lowest
+    ]
+    absent = [floor.package for floor in floors if floor.package not in installed]
+    looked_at = len(floors) - len(absent)
+    summary = (
+        f"floors: {looked_at} packages looked at, {len(absent)} absent, {len(installed) - looked_at} without a floor,"
+        f" {len(below)} too old"
+    )
+    if below:
+        return Verdict(FOUND, looked_at, [*below, summary])
+    if not floors or absent:
+        return Verdict(NOT_LOOKED_AT, looked_at, [f"floors: not looked at: {', '.join(absent) or 'anything'}", summary])
+    return Verdict(0, looked_at, [summary])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
