@@ -422,6 +422,11 @@ WRITES = re.compile(
 APART = ("eventstore.migrations", "eventstore.doctor", "eventstore.testing")
 TOLD_ELSEWHERE = {
     "leases.RENEW": "test_leases.py; it changes nothing but a time",
+    "store.appending.APPEND_ON_PREMISES": "test_append.py; one statement, as AnAppend",
+    "samples.TAKE": "test_samples.py; figures for people, one statement",
+    "samples.FORGET": "test_samples.py; as TAKE",
+    "rebuilding.records.TURN_BACK": "test_rebuilding.py; in the transaction of a roll back",
+    "rebuilding.records.TELL_DIFFERENCES": "test_rebuilding.py; what a comparison has found, for people",
     "sandbox.ENTER": "payments/test_sandbox.py; it is the provider's",
     "rebuilding.records.AIM": "test_rebuilding.py; how far to fold, which the next try says anew",
     "rebuilding.records.WAIT": "test_rebuilding.py; who is in the way of a swap, for people",
