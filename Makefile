@@ -13,7 +13,7 @@ endif
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check audit fuzz simulate chaos bench bench-short bench-store bench-http bench-console screens format clean-data clean doctor-selftest
+.PHONY: help run test check audit fuzz simulate chaos faults bench bench-short bench-store bench-http bench-console screens format clean-data clean doctor-selftest
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,10 @@ simulate: $(INSTALLED) ## ten thousand shops in memory, each from a seed: any or
 
 chaos: $(INSTALLED) ## eight minutes of kill -9 and worse under load, and a checker from outside; SEED=… plays it again
 	@$(PYTHON) -W ignore -m tests.chaos
+
+faults: $(INSTALLED) ## three minutes of power loss, EIO and a full disk, and the same checker; then kill -9 at every seam
+	@SEAMS=all .venv/bin/pytest -q tests/eventstore/test_seams.py
+	@$(PYTHON) -W ignore -m tests.faults
 
 bench: $(PEERS_INSTALLED) ## how fast it is, beside its peers; under ten minutes, on a machine that does nothing else
 	@$(PYTHON) -m config.local exec -- $(PYTHON) -m bench

@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 
 from django.db import transaction
 
-from . import outbox, parking, registry, store
+from . import leases, outbox, parking, registry, store
 from .circuit import NO_ANSWER, TRIAL_SECONDS, Circuit
+from .leases import Lease
 from .messages import Command, Event, Message, Metadata
 from .parking import Due, Place
 from .store import Owed
@@ -34,14 +35,19 @@ class NotMade(Exception):
 
 
 class Call(NamedTuple):
-    """A call under way. token: the attempt whose lease we hold; who comes back later than its lease is not heard."""
+    """A call under way; who comes back later than its lease is not heard."""
 
     message: Message
-    token: int
+    lease: Lease
     future: Future[Owed | None]
+
+    @property
+    def token(self) -> int:
+        return self.lease.token
 
 
 _under_way: dict[str, list[Call]] = {}
+_renewal = leases.Renewal(lambda: [call.lease for calls in tuple(_under_way.values()) for call in tuple(calls)])
 
 
 def step(name: str, effect: Effect, limit: int) -> int:
@@ -94,18 +100,22 @@ def _sorted_out(calls: Sequence[Call]) -> tuple[list[Call], list[Call]]:
 
 
 def _begin(name: str, effect: Effect, limit: int) -> int:
+    taken_at = time.monotonic()  # sooner than the database reckons, so that we never believe in a lease that is over
     with transaction.atomic():
         taken_in = _take_in(name, limit)
         begun, circuit = len(_under_way.get(name, ())), _circuit(name)
         free = circuit.allows(effect.concurrency * (1 + QUEUED) - begun, under_way=begun)
         due = _worth_a_try(name, parking.due(name, free)) if free > 0 else []
         if due:
-            parking.lease(name, [each.position for each in due], effect.lease)
+            parking.lease(name, [each.position for each in due], leases.first(effect.lease))
             messages = {message.position: message for message in outbox.read_at(name, [each.position for each in due])}
         if circuit.is_open:
             parking.defer(name, circuit.wait())
     if due:
-        _under_way.setdefault(name, []).extend(_call(name, effect, messages[each.position], each) for each in due)
+        held = [Lease(name, each.position, each.attempts + 1, taken_at=taken_at, longest=effect.lease) for each in due]
+        calls = [_call(effect, messages[lease.position], lease) for lease in held]
+        _under_way.setdefault(name, []).extend(calls)
+        _renewal.begin()
     return taken_in + len(due)
 
 
@@ -136,21 +146,20 @@ def _worth_a_try(name: str, due: Sequence[Due]) -> list[Due]:
     return [each for each in due if each not in spent]
 
 
-def _call(name: str, effect: Effect, message: Message, due: Due) -> Call:
-    expires = time.monotonic() + effect.lease.total_seconds()
-    future = _threads(name).submit(_perform, name, effect, message, due.attempts > 0, expires)
-    return Call(message, due.attempts + 1, future)
+def _call(effect: Effect, message: Message, lease: Lease) -> Call:
+    return Call(message, lease, _threads(lease.name).submit(_perform, effect, message, lease))
 
 
-def _perform(name: str, effect: Effect, message: Message, again: bool, expires: float) -> Owed | None:
+def _perform(effect: Effect, message: Message, lease: Lease) -> Owed | None:
     """The answer, ready to be stored, so that one that cannot be is this call's failure and nobody else's."""
-    if time.monotonic() > expires or _circuit(name).is_resting:
+    name = lease.name
+    if not lease.is_held or _circuit(name).is_resting:
         raise NotMade(f"{message.position} had its turn too late, or while its provider is given a rest.")
     if isinstance(message.body, Exception):
         raise message.body
     if type(message.body) not in effect.hears:
         return None  # of an event whose type was unknown when it was taken in
-    return _answer(name, message, _through(_circuit(name), effect, message, again))
+    return _answer(name, message, _through(_circuit(name), effect, message, lease.token > 1))
 
 
 def _through(circuit: Circuit, effect: Effect, message: Message, again: bool) -> Command:

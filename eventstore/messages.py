@@ -93,12 +93,16 @@ class DeadlinePassed(Event, frozen=True):
 
 
 class Intervened(Event, frozen=True):
-    """Told to a saga by a person. action: retry, compensate or skip the present step. Lives in the outbox."""
+    """Told to a saga by a person. action: retry, compensate or skip the present step. Lives in the outbox.
+
+    seen_at: position of the message that brought the saga to the step which the person saw; of another it is not meant.
+    """
 
     key: str
     action: str
     reason: str
     who: str
+    seen_at: int = 0  # of a word from before it was asked for
 
 
 class Metadata(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):

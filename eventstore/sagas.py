@@ -64,6 +64,10 @@ class NoSuchSaga(LookupError):
     """No process of this key has begun."""
 
 
+class MovedOn(Exception):
+    """A process is no longer at the step that somebody saw and decided about."""
+
+
 class NewerState(LookupError):
     """A process was last taken on by newer code than this; it waits for that code."""
 
@@ -98,7 +102,7 @@ def react(name: str, saga: Saga, messages: Sequence[Message]) -> None:
     for message in messages:
         key = key_of(saga, message)
         state, position = known.get(key, (saga.initial, 0))
-        if _is_of_an_earlier_step(message, position):
+        if _is_of_an_earlier_step(name, message, position):
             continue
         reaction = saga.react[type(message.body)](state, message.body)
         if reaction.state == state and not reaction.commands and reaction.deadline is None:
@@ -138,9 +142,16 @@ def _schema_version(saga: Saga) -> int:
     return max(saga.upcasters, default=0) + 1
 
 
-def _is_of_an_earlier_step(message: Message, position: int) -> bool:
-    """A deadline that had passed, but was answered before the saga could hear of it."""
-    return isinstance(message.body, DeadlinePassed) and message.body.set_at != position
+def _is_of_an_earlier_step(name: str, message: Message, position: int) -> bool:
+    """What was meant for a step that had its answer before the saga could hear of this: a deadline, a person's word."""
+    match message.body:
+        case DeadlinePassed(set_at=step):
+            return step != position
+        case Intervened(key=key, action=action, who=who, reason=reason, seen_at=step) if step not in (0, position):
+            details = {"seen_at": step, "position": position}
+            operating.note(who, f"{action} came too late", f"{name} {key}", reason=reason, details=details)
+            return True
+    return False
 
 
 def _changed(key: str, message: Message, reaction: Reaction) -> Changed:
@@ -195,18 +206,23 @@ def _would_change(saga: Saga, state: Any, key: str, action: str) -> bool:
     return bool(reaction.commands) or reaction.state != state
 
 
-def intervene(name: str, key: str, action: str, *, who: str, reason: str) -> None:
+def intervene(name: str, key: str, action: str, *, seen_at: int, who: str, reason: str) -> None:
     """Tell a saga to retry, compensate or skip its present step: a message like any other, in its order.
 
-    Raises NoSuchSaga, operating.ReasonMissing.
+    seen_at: its position when the person saw it. If it moves on before the word reaches it, the word changes nothing,
+    and that is written down. Raises NoSuchSaga, MovedOn, operating.ReasonMissing.
     """
     reason = operating.demand(reason)
-    found = running(name=name, key=key)
-    if not found:
+    found = next(iter(running(name=name, key=key)), None)
+    if found is None:
         raise NoSuchSaga(f"{name} has no process {key!r}.")
-    word = Intervened(key=key, action=action, reason=reason, who=who)
-    metadata = Metadata(correlation_id=found[0].correlation_id, actor=who)
+    if found.position != seen_at:
+        raise MovedOn(
+            f"{name} {key} is not where you saw it, at {seen_at}: it is {found.status} at {found.position}. Look again."
+        )
+    word = Intervened(key=key, action=action, reason=reason, who=who, seen_at=seen_at)
+    metadata = Metadata(correlation_id=found.correlation_id, actor=who)
     with transaction.atomic():
-        operating.note(who, action, f"{name} {key}", reason=reason)
+        operating.note(who, action, f"{name} {key}", reason=reason, details={"seen_at": seen_at})
         store.write([], [store.word(name, key, word, metadata=metadata)])
     nudge.send()

@@ -76,7 +76,8 @@ class Effect(NamedTuple):
     perform: event -> (event, idempotency key) -> the command that records the answer. What it raises is tried again.
     find: event -> the same, of a call that an earlier try may have made already; asked before it is made again. None
     where the provider knows nothing of it.
-    concurrency: calls at once in one worker process. lease: after this long without an answer another worker tries.
+    concurrency: calls at once in one worker process. lease: after this long without an answer another worker tries,
+    and soon after the death of the first one (leases.py).
     trips, rest: so many messages that fail in a row with TimeoutError or ConnectionError give the provider a rest.
     """
 

@@ -54,7 +54,7 @@ class SagaAdmin(ActingAdmin):
     search_help_text = "The whole key of a process: the id of what it is about."
     nothing = "No process has begun yet."
     page_template = "admin/eventstore/saga.html"
-    refusals = (operating.ReasonMissing, sagas.NoSuchSaga)
+    refusals = (operating.ReasonMissing, sagas.NoSuchSaga, sagas.MovedOn)
     acts = {
         "retry": Act("Retry the step", "The process asks once more for what it waits for."),
         "compensate": Act("Turn back", "The process goes no further, and undoes what was done, the last step first."),
@@ -135,5 +135,5 @@ def _allowed(found: SagaState) -> list[str]:
 
 
 def _told(found: SagaState, word: str, who: str, reason: str) -> str:
-    sagas.intervene(found.saga, found.key, word, who=who, reason=reason)
+    sagas.intervene(found.saga, found.key, word, seen_at=found.position, who=who, reason=reason)
     return "The process is told, and it is written down; it answers when its turn comes, which this page then shows."

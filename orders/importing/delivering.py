@@ -16,7 +16,7 @@ from ..models import OrderDetails, ReturnView
 AHEAD = 5_000
 TURN_SECONDS = 1.0
 PAUSE_SECONDS = 0.1
-# Longer than a dead worker's leases last.
+# Longer than a call may take, and than a dead worker's leases last.
 PATIENCE_SECONDS = 90.0
 
 FINAL = ("CONFIRMED", "CANCELLED")

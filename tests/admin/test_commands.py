@@ -101,7 +101,9 @@ def test_a_dead_letter_is_told_without_the_person_and_settled():
 def test_an_open_order_is_cancelled_with_a_reason():
     order_id = place()
     delivery.step("orders.fulfilment")
-    assert said("sagas", "retry", "orders.fulfilment", order_id, "--reason", "lost")["status"] == "PAYMENT_PENDING"
+    at = str(said("sagas", "show", "orders.fulfilment", order_id)["position"])
+    retried = said("sagas", "retry", "orders.fulfilment", order_id, "--at", at, "--reason", "lost")
+    assert retried["status"] == "PAYMENT_PENDING"
     assert said("cancel_order", order_id, "--reason", "a bot") == {"order_id": order_id, "cancelled": True}
     drain()
     assert SagaState.objects.get(key=order_id).status == "COMPENSATED"

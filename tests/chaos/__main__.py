@@ -40,12 +40,12 @@ def _run(stage: Stage, arguments: Namespace) -> int:
         flush=True,
     )
     result = run(stage, seed, Form(arguments.seconds, arguments.rate, (arguments.gap, arguments.gap + 2)))
-    print(_said("chaos", result), flush=True)
+    print(report.said("chaos", result), flush=True)
     controls: dict[str, tuple[bool, Result]] = {}
     for mistake in arguments.controls:
         form = Form(arguments.control_seconds, arguments.rate, (1.5, 2.5), settle=6.0)
         controls[mistake] = red, seen = control(stage, seed, mistake, form)
-        print(_said(f"{mistake}, {'seen' if red else 'NOT SEEN'}", seen), flush=True)
+        print(report.said(f"{mistake}, {'seen' if red else 'NOT SEEN'}", seen), flush=True)
     print(f"report: {report.write(arguments.reports, result, controls)}")
     if not result.passed:
         print(f"logs: {_keep_logs(stage.path, arguments.reports / f'logs-{seed}')}")
@@ -61,15 +61,6 @@ def _keep_logs(path: Path, kept: Path) -> Path:
     for log in (*path.glob("*.log"), *path.glob("*.jsonl")):
         shutil.copy(log, kept)
     return kept
-
-
-def _said(name: str, result: Result) -> str:
-    quiet = "never quiet" if result.settled_after is None else f"quiet after {result.settled_after:.1f} s"
-    hits = ", ".join(f"{count} {what}" for what, count in sorted(result.hits.items()))
-    lines = [f"{name}: {result.orders} orders, {len(result.faults)} faults, {quiet}; {hits}"]
-    return "\n  ".join(
-        [*lines, *(f"{v.counts_as}: {v.check}: {v.count} {list(v.examples)}" for v in result.violations)]
-    )
 
 
 def _arguments() -> Namespace:

@@ -1,5 +1,8 @@
 """Asks from outside whether all is well: SQL, the REST API, the provider's book, the clients' log; no code of ours."""
 
+import os
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,6 +31,16 @@ OPEN = """
                 ON event.data->>'order_id' = shown.order_id
             WHERE event.position > shown.position AND event.type IN (
                 'orders.order_confirmed', 'orders.order_cancelled', 'payments.payment_refunded'))
+"""
+
+ENDED = """
+    SELECT data->>'order_id', CASE type WHEN 'orders.order_confirmed' THEN 'CONFIRMED' ELSE 'CANCELLED' END
+    FROM eventstore_event WHERE type IN ('orders.order_confirmed', 'orders.order_cancelled')
+"""
+TURNS = ("orders.order_placed", "orders.order_confirmed", "orders.order_cancelled", "payments.payment_completed")
+TOLD = """
+    SELECT data->>'order_id', type FROM eventstore_event
+    WHERE type = ANY(%s) AND data->>'order_id' = ANY(%s) ORDER BY position
 """
 
 
@@ -102,6 +115,8 @@ class Checker:
         sample = self.random.sample(acked, min(SAMPLE, len(acked)))
         yield "the pages hold each order once", WRONG, self._pages_are_the_set()
         yield "the API shows every order that it has acknowledged", LOST, self._shown_to_its_customer(sample)
+        yield "the API tells an order's history as the log does", WRONG, self._history_is_the_log(sample[:20])
+        yield "no read model differs from one that is folded anew", DOUBLED, self._rebuilt_differently()
         yield "no customer sees another's order", WRONG, self._hidden_from_others(sample)
         yield "a list shows its customer's orders only", WRONG, self._own_orders_only(sample)
         yield "an old key is answered as before, byte for byte", DOUBLED, self._same_answer_again(sample)
@@ -113,7 +128,32 @@ class Checker:
         return sorted((there ^ set(listed)) | {order_id for order_id, count in listed.items() if count > 1})
 
     def _shown_to_its_customer(self, sample: Sequence[Asked]) -> list[str]:
-        return [each.key for each in sample if self._get(each, each.customer).json().get("order_id") != each.order_id]
+        with psycopg.connect(self.database) as connection:
+            ended: dict[str, str] = dict(connection.execute(ENDED).fetchall())
+        shown = {each.order_id: self._get(each, each.customer).json() for each in sample}
+        return [
+            each.key
+            for each in sample
+            if (shown[each.order_id].get("order_id"), shown[each.order_id].get("status"))
+            != (each.order_id, ended.get(each.order_id))
+        ]
+
+    def _history_is_the_log(self, sample: Sequence[Asked]) -> list[str]:
+        with psycopg.connect(self.database) as connection:
+            told = connection.execute(TOLD, [list(TURNS), [each.order_id for each in sample]]).fetchall()
+        log = {order_id: [turn for its, turn in told if its == order_id] for order_id, _ in told}
+        return [each.key for each in sample if self._history(each) != log.get(each.order_id)]
+
+    def _history(self, asked: Asked) -> list[str]:
+        path = f"/api/queries/orders/{asked.order_id}/history/"
+        return [each["type"] for each in self._all_pages(asked.customer, path) if each["type"] in TURNS]
+
+    def _rebuilt_differently(self) -> list[str]:
+        """The product's own word for all its read models: folded anew beside them, nothing differs."""
+        command = [sys.executable, "-W", "ignore", "manage.py", "rebuild_projection", "--all", "--diff"]
+        settings = {"DATABASE_URL": self.database, "SECRET_KEY": "only-for-chaos", "EVENTSTORE_NUDGE": "0"}
+        done = subprocess.run(command, env=os.environ | settings, capture_output=True, text=True)
+        return (done.stdout + done.stderr).splitlines()[-MOST_SHOWN:] if done.returncode else []
 
     def _hidden_from_others(self, sample: Sequence[Asked]) -> list[str]:
         strangers = [
@@ -138,12 +178,13 @@ class Checker:
         answer = self.http.post(asked.path, json=asked.body, headers=headers)
         return answer.text == asked.answers[0] and "Idempotent-Replayed" in answer.headers
 
-    def _all_pages(self, user: str) -> Iterator[dict[str, str]]:
-        page: str | None = "/api/queries/orders/?limit=100"
+    def _all_pages(self, user: str, path: str = "/api/queries/orders/") -> Iterator[dict[str, str]]:
+        page: str | None = f"{path}?limit=100"
         while page:
             answer = self.http.get(page, headers=self._as(user)).json()
-            yield from answer["data"]
-            page = answer["next"]
+            # Nothing, where the order itself is not known: that is found under a name of its own.
+            yield from answer.get("data", ())
+            page = answer.get("next")
 
     def _get(self, asked: Asked, user: str) -> httpx.Response:
         return self.http.get(f"/api/queries/orders/{asked.order_id}/", headers=self._as(user))

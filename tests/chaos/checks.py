@@ -108,7 +108,23 @@ CHECKS = {
         WHERE said.causation_id IS NOT NULL AND (cause.id IS NULL OR cause.position >= said.position)
     """,
     ),
+    "no amount of an event is less than nothing, and no quantity is nothing": (
+        WRONG,
+        """
+        SELECT stream FROM said
+        WHERE (data->'amount'->>'amount')::bigint < 0 OR (data->'total'->>'amount')::bigint < 0
+           OR (data->>'quantity')::bigint <= 0
+    """,
+    ),
     # Delivery.
+    "every event was put into the outbox": (
+        LOST,
+        """
+        SELECT stream FROM said
+        WHERE position > (SELECT position FROM eventstore_subscription WHERE name = 'eventstore.outbox')
+          AND position NOT IN (SELECT position FROM eventstore_outbox)
+    """,
+    ),
     "what is owed was delivered": (
         UNFINISHED,
         """
@@ -246,6 +262,14 @@ CHECKS = {
     """,
     ),
     "no order has ended twice": (DOUBLED, "SELECT order_id FROM ended GROUP BY order_id HAVING count(*) > 1"),
+    "an order says nothing after its end, but of returns": (
+        WRONG,
+        """
+        SELECT later.stream FROM said AS later JOIN said AS last USING (stream)
+        WHERE last.type IN ('orders.order_confirmed', 'orders.order_cancelled') AND later.version > last.version
+          AND later.type NOT IN ('orders.return_promised', 'orders.return_forgone')
+    """,
+    ),
     "every process has come to its end": (
         UNFINISHED,
         """

@@ -44,13 +44,13 @@ def control(stage: Stage, seed: int, mistake: str, form: Form) -> tuple[bool, Re
     if mistake in MISTAKES:
         result = run(stage, seed, form, sabotage=mistake)
     else:
-        with _asynchronous(stage):
+        with asynchronous(stage):
             result = run(stage, seed, replace(form, gap=UP_AGAIN))
     return bool(SHOWS_AS[mistake] & {violation.check for violation in result.violations}), result
 
 
 @contextmanager
-def _asynchronous(stage: Stage) -> Iterator[None]:
+def asynchronous(stage: Stage) -> Iterator[None]:
     """PostgreSQL says yes before it has written; and it takes its time, so that a short run sees what that means."""
     stage.unsafe = True
     _set(stage, *(f"ALTER SYSTEM SET {name} = {value}" for name, value in FORGETFUL.items()))

@@ -19,6 +19,9 @@ import httpx
 TIMEOUT_SECONDS = 5.0
 GIVE_UP_SECONDS = 60.0
 
+# More than 500, and yet no problem details with a Retry-After.
+UNTOLD = "5xx without a word"
+
 ORDERS = "/api/commands/orders/"
 
 METHODS = {
@@ -159,15 +162,15 @@ class Customers:
 
     async def _try(self, asked: Asked, url: str) -> httpx.Response | None:
         headers = {"Authorization": f"Bearer {self.tokens[asked.customer]}", "Idempotency-Key": asked.key}
-        began = monotonic()
+        began, answer = monotonic(), None
         try:
             answer = await self.http.post(url + asked.path, json=asked.body, headers=headers)
         except httpx.HTTPError as error:
             what = type(error).__name__
-            answer = None
         else:
             what = str(answer.status_code) + (" replayed" if "Idempotent-Replayed" in answer.headers else "")
             self.milliseconds.append((monotonic() - began) * 1e3)
+            self.seen[UNTOLD] += answer.status_code > 500 and not _says_when(answer)
         asked.tries.append(what)
         self.seen[what] += 1
         return answer
@@ -181,6 +184,10 @@ def _about(placing: Asked, kind: str, body: dict[str, Any], *, path: str = "") -
 def _is_final(answer: httpx.Response) -> bool:
     """A refusal by the domain is an answer; that somebody else is at it, or nobody can answer now, is none."""
     return answer.status_code < 500 and answer.status_code != 429 and "Retry-After" not in answer.headers
+
+
+def _says_when(answer: httpx.Response) -> bool:
+    return "Retry-After" in answer.headers and answer.headers["Content-Type"].startswith("application/problem+json")
 
 
 def _note(asked: Asked, answer: httpx.Response) -> None:

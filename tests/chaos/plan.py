@@ -34,6 +34,9 @@ DECK = {
     "copy_tasks": 2,
     "poison": 2,
     "idle_transaction": 1,
+    "hot_stream": 1,
+    "webhooks": 4,
+    "deploy": 1,
 }
 
 

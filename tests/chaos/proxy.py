@@ -45,18 +45,26 @@ class Proxy:
     async def listen(self) -> None:
         await asyncio.start_server(self._accept, HOST, self.port)
 
-    def reset(self) -> None:
-        """All connections at once, while whatever is under way is under way."""
-        self._in_loop(self._reset)
+    @property
+    def connections(self) -> int:
+        return len(self._writers) // 2
 
-    def fall_silent(self, seconds: float) -> None:
+    def reset(self) -> int:
+        """All connections at once, while whatever is under way is under way. Each fault tells how many it has met."""
+        met = self.connections
+        self._in_loop(self._reset)
+        return met
+
+    def fall_silent(self, seconds: float) -> int:
         """Nothing comes through and nobody is told; then, as after a firewall's restart, the connections are gone."""
         self._in_loop(self._open.clear)
         self._in_loop(lambda: self.loop.call_later(seconds, self._resume))
+        return self.connections
 
-    def slow_down(self, delay: float, seconds: float) -> None:
+    def slow_down(self, delay: float, seconds: float) -> int:
         self.delay = delay
         self._in_loop(lambda: self.loop.call_later(seconds, self.heal))
+        return self.connections
 
     def heal(self) -> None:
         self.delay = 0.0
@@ -70,7 +78,7 @@ class Proxy:
         self._open.set()
 
     def _reset(self) -> None:
-        self.cut += len(self._writers) // 2
+        self.cut += self.connections
         for writer in list(self._writers):
             sock = writer.get_extra_info("socket")
             with suppress(OSError):

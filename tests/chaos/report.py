@@ -21,6 +21,15 @@ def line(result: Result, controls: Mapping[str, bool]) -> str:
     return json.dumps(figures | {"controls_red": sum(controls.values())})
 
 
+def said(name: str, result: Result) -> str:
+    quiet = "never quiet" if result.settled_after is None else f"quiet after {result.settled_after:.1f} s"
+    hits = ", ".join(f"{count} {what}" for what, count in sorted(result.hits.items()))
+    lines = [f"{name}: {result.orders} orders, {len(result.faults)} faults, {quiet}; {hits}"]
+    return "\n  ".join(
+        [*lines, *(f"{v.counts_as}: {v.check}: {v.count} {list(v.examples)}" for v in result.violations)]
+    )
+
+
 def write(folder: Path, result: Result, controls: Mapping[str, tuple[bool, Result]]) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     told = asdict(result) | {"controls": {name: {"red": red} | asdict(each) for name, (red, each) in controls.items()}}

@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +17,7 @@ import psycopg
 from config.local import folder, ports, processes, programs
 from config.local.processes import Program, Running
 
+from . import webhooks
 from .clocks import Clock
 from .proxy import Network, Proxy
 
@@ -49,15 +50,40 @@ class Keeper:
                 _send(_family(each), signal.SIGCONT)
             processes.stop(leaving, self.pids)
 
+    def change(self, name: str, change: Callable[[Program], Program]) -> None:
+        """End a service in good order, and start it changed."""
+        with self.lock:
+            for place, each in enumerate(self.services):
+                if each.program.name == name:
+                    processes.stop([each], self.pids)
+                    self.services[place] = processes.start(change(each.program), self.pids)
+
     def pid_of(self, name: str) -> int:
         with self.lock:
             return next(e.process.pid for e in [*self.services, *self.children] if e.program.name == name)
 
-    def send(self, name: str, number: int) -> None:
-        """To the program and all that it has started."""
+    def send(self, name: str, number: int) -> int:
+        """To the program and all that it has started; to how many processes."""
         with self.lock:
             found = [each for each in [*self.services, *self.children] if each.program.name == name]
-            _send([member for each in found for member in _family(each)], number)
+            return _send([member for each in found for member in _family(each)], number)
+
+    def kill(self, name: str) -> int:
+        """As send, and they are dead when it returns; whoever holds the lock decides when they come back."""
+        with self.lock:
+            members = [
+                m for each in [*self.services, *self.children] if each.program.name == name for m in _family(each)
+            ]
+            sent = _send(members, signal.SIGKILL)
+            psutil.wait_procs(members, timeout=10)
+            return sent
+
+    def ask(self, name: str, number: int) -> int:
+        """The program alone, which knows what to do."""
+        with self.lock:
+            return _send(
+                [psutil.Process(each.process.pid) for each in self.children if each.program.name == name], number
+            )
 
     def close(self) -> None:
         self._closing.set()
@@ -91,6 +117,10 @@ class Stage:
         self.database = self.server
         self.unsafe = False
 
+    @property
+    def urls(self) -> list[str]:
+        return [f"http://{ports.HOST}:{port}" for port in self.web_ports.values()]
+
     def database_named(self, name: str) -> str:
         return urlsplit(self.server)._replace(path=f"/{name}").geturl()
 
@@ -112,6 +142,15 @@ class Stage:
         while not all(self._answers(name) for name in WEBS):
             if monotonic() > until:
                 raise SystemExit(f"chaos: the web servers do not answer; see {self.path}")
+            sleep(0.1)
+
+    def wait_for_database(self) -> None:
+        until = monotonic() + PATIENCE_SECONDS
+        while True:
+            with suppress(psycopg.OperationalError), psycopg.connect(self.server, connect_timeout=2):
+                return
+            if monotonic() > until:
+                raise SystemExit(f"chaos: the database does not answer; see {self.path}")
             sleep(0.1)
 
     def pool_children(self, worker: str) -> list[psutil.Process]:
@@ -151,6 +190,7 @@ class Stage:
             "CELERY_BROKER_URL": _through(self.broker, self.proxies["broker"]),
             "PGAPPNAME": name,
             "SECRET_KEY": "only-for-chaos",
+            "STRIPE_WEBHOOK_SECRETS": webhooks.SECRET,
             "PYTHONUNBUFFERED": "1",
             "ALLOW_UNSAFE_DATABASE": "1" if self.unsafe else "0",
             **(self.clock.environment if clock else {}),
@@ -180,10 +220,13 @@ def _family(running: Running) -> list[psutil.Process]:
     return []
 
 
-def _send(members: Sequence[psutil.Process], number: int) -> None:
+def _send(members: Sequence[psutil.Process], number: int) -> int:
+    sent = 0
     for member in members:
         with suppress(psutil.NoSuchProcess):
             member.send_signal(number)
+            sent += 1
+    return sent
 
 
 def _port(url: str) -> int:

@@ -55,6 +55,11 @@ PLANTED = {
     "a cause is in the log, and earlier": """
         UPDATE eventstore_event SET causation_id = gen_random_uuid() WHERE type = 'orders.order_confirmed'
     """,
+    "no amount of an event is less than nothing, and no quantity is nothing": """
+        UPDATE eventstore_event SET data = jsonb_set(data::jsonb, '{{quantity}}', '0')
+        WHERE type = 'inventory.stock_reserved'
+    """,
+    "every event was put into the outbox": "DELETE FROM eventstore_outbox WHERE topic = 'event'",
     "what is owed was delivered": """
         INSERT INTO eventstore_outbox (position, topic, key, type) VALUES (999999, 'payments', 'x', 'x')
     """,
@@ -87,6 +92,11 @@ PLANTED = {
         INSERT INTO eventstore_event (position, id, stream, version, type, data, correlation_id, metadata)
         SELECT 999999, gen_random_uuid(), stream, 99, 'orders.order_cancelled', data, correlation_id, metadata
         FROM eventstore_event WHERE type = 'orders.order_confirmed'
+    """,
+    "an order says nothing after its end, but of returns": """
+        INSERT INTO eventstore_event (position, id, stream, version, type, data, correlation_id, metadata)
+        SELECT 999999, gen_random_uuid(), stream, 99, 'orders.order_placed', data, correlation_id, metadata
+        FROM eventstore_event WHERE type = 'orders.order_cancelled'
     """,
     "every process has come to its end": "UPDATE eventstore_saga SET status = 'CONFIRMING'",
     "every order has one process": "DELETE FROM eventstore_saga",

@@ -1,7 +1,6 @@
 """Other connections and threads, stopped and started by hand."""
 
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -55,18 +54,6 @@ def until_waiting(observer, count=1):
 
 
 WAITING = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-
-
-def crash(lane, seam):
-    """Run a worker of its own on the test's database, and see it die at the seam."""
-    worker = subprocess.run(
-        [sys.executable, "-m", "tests.eventstore.crashing", lane, seam],
-        env=os.environ | {"DATABASE_URL": url_of_the_test(), "EVENTSTORE_NUDGE": "0"},
-        capture_output=True,
-        text=True,
-        timeout=30,
-    )
-    assert worker.returncode == -signal.SIGKILL, worker.stderr
 
 
 @contextmanager

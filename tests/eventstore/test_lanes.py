@@ -12,7 +12,7 @@ from eventstore.store import ANY, append
 from eventstore.subscriptions import Commands
 from eventstore.testing import drain
 
-from .concurrently import crash, in_thread, stopped, until
+from .concurrently import in_thread, stopped, until
 from .toy import EFFECT, ROUND, TALLIES, Closed, Count, Counted, Tally
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("toys")]
@@ -136,35 +136,6 @@ class TestReceipts:
 
         drain()
         assert heard() == [1]
-
-    @pytest.mark.parametrize("seam", ["outbox.claim", "outbox.read", "projections.project", "outbox.move"])
-    def test_a_projection_killed_at_any_seam_has_its_effect_once(self, seam):
-        count("a", 1)
-        count("a", 2)
-        crash(LANE, seam)
-
-        assert not Tally.objects.exists()
-        drain_when_free(LANE)
-        assert heard() == [1, 2]
-
-    @pytest.mark.parametrize("seam", ["sagas.react", "store.write", "outbox.move"])
-    def test_a_saga_killed_at_any_seam_owes_its_command_once(self, toys, seam):
-        toys({"toy": Commands(), "toy.round": ROUND})
-        count("a", 10)
-        crash("toy.round", seam)
-
-        drain_when_free("toy.round")
-        assert OutboxMessage.objects.filter(type="toy.close").count() == 1
-        assert Event.objects.filter(type="toy.closed").count() == 1
-
-    @pytest.mark.parametrize("seam", ["deciding.decide", "store.appending._written", "outbox.move"])
-    def test_a_command_lane_killed_at_any_seam_decides_once(self, toys, seam):
-        toys({"toy": Commands()})
-        store.write([], [store.owed(Count("a", 5), metadata=context.current())])
-        crash("toy", seam)
-
-        drain_when_free("toy")
-        assert Event.objects.count() == 1
 
 
 class TestAStoppedWorker:
@@ -336,12 +307,6 @@ class TestTheReadModel:
         drain()
         tally, event = Tally.objects.get(), Event.objects.get(version=2)
         assert (tally.version, tally.position, tally.updated_at) == (2, last, event.recorded_at)
-
-
-def drain_when_free(lane):
-    """The killed worker's backend may need a moment to notice."""
-    until(lambda: delivery.step(lane))
-    drain()
 
 
 def work_until(writer):

@@ -24,8 +24,8 @@ from eventstore.money import Money
 from inventory.commands import ReceiveStock
 from orders.commands import ListProduct
 
-# Longer than a lease: the calls of a worker that was killed are taken over when theirs have run out.
-PATIENCE_SECONDS = 90.0
+# Several leases: the calls of a worker that was killed are taken over when theirs have run out.
+PATIENCE_SECONDS = 40.0
 HERE = {"name": "Ada", "street": "Square 1", "city": "London", "postcode": "SW1Y", "country": "GB"}
 
 

@@ -1,12 +1,16 @@
 """Whole journeys: HTTP in, a real worker and broker, the read model out; conducted by a saga, and by choreography."""
 
 import time
+from contextlib import contextmanager
 
 import pytest
 from django.db.models import Sum
 
+from eventstore import bus, lanes, sagas
+from eventstore.models import SagaState
 from inventory.models import StockLevel
 from payments.models import SandboxEntry
+from shipping.commands import ShipShipment
 from shipping.models import SandboxParcel
 
 pytestmark = [pytest.mark.worker, pytest.mark.slow]
@@ -14,6 +18,15 @@ pytestmark = [pytest.mark.worker, pytest.mark.slow]
 
 def available(sku):
     return StockLevel.objects.get(sku=sku).available
+
+
+@contextmanager
+def paused(lane):
+    lanes.pause(lane, who="ada")
+    try:
+        yield
+    finally:
+        lanes.resume(lane, who="ada")
 
 
 def soon(question, answer):
@@ -84,6 +97,25 @@ def test_a_customer_cancels_while_the_parcel_is_being_booked_and_all_is_undone(s
         reservation_status="RELEASED",
         payment_status="REFUNDED",
     )
+    soon(lambda: available(shop.sku), 5)
+
+
+def test_a_parcel_that_has_left_keeps_goods_and_money_where_they_are_until_a_person_has_seen_to_it(shop):
+    with paused("orders"):  # or the order would be confirmed before its customer changes their mind
+        order_id = shop.stocked(5).place(2)
+        shop.comes_to(order_id, shipment_status="CREATED")
+        bus.dispatch(ShipShipment(order_id))
+        assert shop.cancel(order_id).status_code == 202
+    soon(lambda: SagaState.objects.filter(key=order_id, status="NEEDS_ATTENTION").count(), 1)
+    order = shop.comes_to(order_id, status="CANCELLED", shipment_status="SHIPPED")
+    assert (order["payment_status"], order["reservation_status"]) == ("COMPLETED", "RESERVED")
+    assert available(shop.sku) == 3
+
+    stuck = SagaState.objects.get(key=order_id, status="NEEDS_ATTENTION")
+    sagas.intervene(
+        stuck.saga, order_id, "skip", seen_at=stuck.position, who="ada", reason="the carrier brings it back"
+    )
+    shop.comes_to(order_id, reservation_status="RELEASED", payment_status="REFUNDED")
     soon(lambda: available(shop.sku), 5)
 
 

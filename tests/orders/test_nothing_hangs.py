@@ -57,6 +57,11 @@ def status(order_id):
     return SagaState.objects.get(key=order_id).status
 
 
+def at(order_id):
+    """The step at which a person sees it."""
+    return SagaState.objects.get(key=order_id).position
+
+
 def test_each_step_has_a_deadline_and_the_last_has_none():
     waiting, done = place("tok_timeout"), place()
     assert SagaState.objects.get(key=waiting).deadline_at is not None
@@ -113,7 +118,7 @@ def test_a_deadline_that_comes_late_or_twice_changes_nothing():
 class TestByHand:
     def test_a_person_turns_back_a_process_that_waits(self):
         order_id = place("tok_timeout")
-        call_command("sagas", "compensate", SAGA, order_id, "--reason", "customer called")
+        call_command("sagas", "compensate", SAGA, order_id, "--at", f"{at(order_id)}", "--reason", "customer called")
         drain()
         assert status(order_id) == "COMPENSATING"
         action = OperatorAction.objects.get()
@@ -121,19 +126,43 @@ class TestByHand:
 
     def test_a_person_asks_again(self):
         order_id = place("tok_timeout")
-        sagas.intervene(SAGA, order_id, "retry", who="ada", reason="the provider is back")
+        sagas.intervene(SAGA, order_id, "retry", seen_at=at(order_id), who="ada", reason="the provider is back")
         drain()
         assert SagaState.objects.get(key=order_id).state["asked_again"] == 1
 
     def test_a_person_takes_a_step_back_as_done(self):
         order_id = place("tok_timeout")
         the_gateway_gives_up()
-        sagas.intervene(SAGA, order_id, "compensate", who="ada", reason="gateway is gone")
+        sagas.intervene(SAGA, order_id, "compensate", seen_at=at(order_id), who="ada", reason="gateway is gone")
         drain()
-        sagas.intervene(SAGA, order_id, "skip", who="ada", reason="nothing was taken, see ticket 7")
+        sagas.intervene(SAGA, order_id, "skip", seen_at=at(order_id), who="ada", reason="nothing was taken: ticket 7")
         drain()
         assert status(order_id) == "COMPENSATED"
         assert OrderDetails.objects.get(pk=order_id).status == "CANCELLED"
+
+    def test_whoever_saw_another_step_is_told_and_nothing_is_done(self):
+        order_id = place("tok_timeout")
+        seen_at = at(order_id)
+        time_passes()
+        with pytest.raises(CommandError, match=f"not where you saw it, at {seen_at}: it is PAYMENT_PENDING at "):
+            call_command("sagas", "compensate", SAGA, order_id, "--at", f"{seen_at}", "--reason", "customer called")
+        assert not OutboxMessage.objects.filter(type="eventstore.intervened").exists()
+        assert not OperatorAction.objects.exists()
+
+    def test_a_word_that_the_process_overtakes_changes_nothing_and_that_is_written_down(self):
+        """Two people see the same step back; the second one's word must not skip the step after it."""
+        order_id = place("tok_timeout")
+        the_gateway_gives_up()
+        sagas.intervene(SAGA, order_id, "compensate", seen_at=at(order_id), who="ada", reason="gateway is gone")
+        drain()
+        seen_at = at(order_id)
+        for who in ("ada", "ben"):
+            sagas.intervene(SAGA, order_id, "retry", seen_at=seen_at, who=who, reason="the provider is back")
+        drain()
+        assert SagaState.objects.get(key=order_id).state["asked_again"] == 1
+        late = OperatorAction.objects.get(who="ben", action="retry came too late")
+        assert late.subject == f"{SAGA} {order_id}"
+        assert late.details == {"seen_at": seen_at, "position": at(order_id)}
 
     def test_processes_are_listed_and_shown(self, capsys):
         order_id = place("tok_timeout")
@@ -144,4 +173,4 @@ class TestByHand:
 
     def test_what_is_not_there_is_a_sentence_and_a_failure(self):
         with pytest.raises(CommandError, match="no process"):
-            call_command("sagas", "retry", SAGA, "nobody", "--reason", "x")
+            call_command("sagas", "retry", SAGA, "nobody", "--at", "1", "--reason", "x")

@@ -34,6 +34,7 @@ class Command(BaseCommand):
             if what == "show":
                 revealing.add_argument(action)
             else:
+                action.add_argument("--at", type=int, required=True, help="its position, as show tells it")
                 action.add_argument("--reason", required=True)
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -51,7 +52,8 @@ class Command(BaseCommand):
             self.stdout.write(codec.encode_json([_shown(each) for each in found]).decode())
             return
         for each in found:
-            self.stdout.write(f"{each.saga} {each.key} {each.status} since {each.updated_at:%Y-%m-%d %H:%M:%S}")
+            since = f"{each.updated_at:%Y-%m-%d %H:%M:%S}"
+            self.stdout.write(f"{each.saga} {each.key} {each.status} at {each.position} since {since}")
         if not found:
             self.stdout.write("No process is like that.")
 
@@ -70,9 +72,10 @@ class Command(BaseCommand):
             )
 
     def _intervene(self, what: str, options: dict[str, Any]) -> None:
+        said = {"seen_at": options["at"], "who": getpass.getuser(), "reason": options["reason"]}
         try:
-            sagas.intervene(options["saga"], options["key"], what, who=getpass.getuser(), reason=options["reason"])
-        except (sagas.NoSuchSaga, operating.ReasonMissing) as error:
+            sagas.intervene(options["saga"], options["key"], what, **said)
+        except (sagas.NoSuchSaga, sagas.MovedOn, operating.ReasonMissing) as error:
             raise CommandError(str(error)) from error
         if options["json"]:
             self.stdout.write(codec.encode_json(_shown(_found(options))).decode())

@@ -1,0 +1,31 @@
+"""A worker whose provider takes very long, and whose leases are short: python -m tests.eventstore.calling LANE
+
+It begins the calls that are due and waits for them, until somebody ends it.
+"""
+
+import os
+import sys
+import threading
+
+import django
+from django.conf import settings
+
+
+def main(lane):
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    settings.EVENTSTORE_WIRING = "tests.eventstore.toy"
+    django.setup()
+    from eventstore import delivery, leases
+    from eventstore.subscriptions import Effect
+
+    from . import toy
+
+    leases.SECONDS, leases.ENOUGH, leases.RENEWED_EVERY = 0.6, 0.5, 0.1
+    never = threading.Event()
+    toy.SUBSCRIPTIONS |= {lane: Effect(perform={toy.Counted: lambda event, key: never.wait()})}
+    delivery.step(lane)
+    never.wait()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
