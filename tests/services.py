@@ -3,7 +3,11 @@
 import atexit
 import os
 import sys
+from collections.abc import Generator
 from contextlib import ExitStack
+from urllib.parse import urlsplit
+
+import pytest
 
 from config.local import environment, folder, services
 from config.local.refusal import Refusal
@@ -17,6 +21,13 @@ def _start() -> None:
     environment.export(stack.enter_context(services.started(path)).settings)
 
 
+def _apart(worker: int) -> dict[str, str]:
+    """Processes that share the tests between them share a Redis, but no key in it; pytest-django parts the database."""
+    ours = {environment.REDIS: 2 + 2 * worker, environment.BROKER: 3 + 2 * worker}
+    urls = {name: urlsplit(url) for name in ours if (url := environment.given(name))}
+    return {name: url._replace(path=f"/{ours[name]}").geturl() for name, url in urls.items() if url.scheme == "redis"}
+
+
 def _missing() -> list[str]:
     return [name for name in (environment.DATABASE, environment.REDIS) if not environment.given(name)]
 
@@ -28,3 +39,13 @@ if _missing():
         _start()
     except (Refusal, OSError) as error:
         sys.exit(f"tests.services: {error}")
+if worker := environment.given("PYTEST_XDIST_WORKER"):
+    environment.export(_apart(int(worker.removeprefix("gw"))))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Processes that share the tests tell of them in UTF-8, which has no word for the surrogates that some of them log."""
+    report = yield
+    report.sections = [(name, text.encode(errors="backslashreplace").decode()) for name, text in report.sections]
+    return report
