@@ -45,7 +45,7 @@ if worker := environment.given("PYTEST_XDIST_WORKER"):
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Processes that share the tests tell of them in UTF-8, which has no word for the surrogates that some of them log."""
+    """Told from process to process in UTF-8, which has no word for the surrogates that some tests log."""
     report = yield
     report.sections = [(name, text.encode(errors="backslashreplace").decode()) for name, text in report.sections]
     return report
