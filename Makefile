@@ -12,6 +12,9 @@ export ORDERS_DATA := $(abspath ../shared/data)
 endif
 endif
 
+# Most of what tests do is wait. They part a Redis between them; a broker of another kind cannot be parted.
+TWO_AT_A_TIME := $(if $(CELERY_BROKER_URL),,-n 2 --dist loadfile)
+
 .DEFAULT_GOAL := help
 .PHONY: help run test check audit fuzz simulate chaos faults bench bench-short bench-store bench-http bench-console screens format clean-data clean doctor-selftest
 
@@ -22,7 +25,7 @@ run: $(INSTALLED) ## the whole platform on this machine, until Ctrl-C
 	@$(PYTHON) -m config.local run
 
 test: $(PEERS_INSTALLED) ## all tests, on a PostgreSQL and a Redis of their own
-	.venv/bin/pytest
+	.venv/bin/pytest $(TWO_AT_A_TIME)
 
 check: export SECRET_KEY ?= only-for-checks
 check: $(INSTALLED) ## format, lint, types, imports, Django's checks, migrations
