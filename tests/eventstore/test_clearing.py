@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 @pytest.fixture(autouse=True)
 def _no_lane_but_the_tests_own(toys):
     """A cursor that no wiring names any more would hold the outbox for ever."""
-    Subscription.objects.filter(name="toy").delete()
+    Subscription.objects.all().delete()
 
 
 def clear(retention=AT_ONCE):
