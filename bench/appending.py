@@ -12,5 +12,5 @@ from . import log
 
 def main(events: int) -> None:
     django.setup()
-    log.save(log.made(min(200, events)))
+    log.save(min(200, events))
     print(json.dumps({"append_1_writer": log.rate(1, events)}))

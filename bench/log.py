@@ -6,7 +6,6 @@ usage: python -m bench.one bench.log EVENTS   (DATABASE_URL: a copy of bench.tem
 import json
 import threading
 import time
-from collections.abc import Iterable
 from datetime import UTC, datetime
 
 import django
@@ -28,18 +27,15 @@ LONG = 1000
 
 def main(events: int) -> None:
     django.setup()
-    save(made(min(200, events)))
+    save(min(200, events))
     measured = {"append_1_writer": rate(1, events), "append_8_writers": rate(WRITERS, events)}
     print(json.dumps(measured | {"load_1001_events_ms": _load(), "log_read_events": _read()}))
 
 
-def save(orders: Iterable[OrderPlaced]) -> None:
-    for placed in orders:
+def save(count: int) -> None:
+    for _ in range(count):
+        placed = _placed()
         store.append(stream_name(ORDER.category, placed.order_id), [placed], expected=store.NO_STREAM)
-
-
-def made(count: int) -> list[OrderPlaced]:
-    return [_placed() for _ in range(count)]
 
 
 def _placed() -> OrderPlaced:
@@ -60,8 +56,7 @@ def _placed() -> OrderPlaced:
 
 
 def rate(writers: int, count: int) -> float:
-    """Appends a second. What is appended is made before the clock starts, here and for the peers."""
-    threads = [threading.Thread(target=_write, args=(made(count // writers),)) for _ in range(writers)]
+    threads = [threading.Thread(target=_write, args=(count // writers,)) for _ in range(writers)]
     start = time.perf_counter()
     for thread in threads:
         thread.start()
@@ -70,8 +65,8 @@ def rate(writers: int, count: int) -> float:
     return count / (time.perf_counter() - start)
 
 
-def _write(orders: Iterable[OrderPlaced]) -> None:
-    save(orders)
+def _write(count: int) -> None:
+    save(count)
     connection.close()
 
 
