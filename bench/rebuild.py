@@ -42,7 +42,7 @@ def _round() -> tuple[int, float, float]:
 def _copy_seconds() -> float:
     """Into a table of the same form with the same indexes; what is read for it is not counted."""
     execute(MAKE_COPY).close()
-    cursor = execute("SELECT 1").cursor
+    cursor = execute("SELECT 1")
     with cursor.copy(COPY_OUT) as out:
         data = b"".join(bytes(block) for block in out)
     start = time.perf_counter()
