@@ -167,6 +167,7 @@ EVENTSTORE_ENVIRONMENT = env.str("ENVIRONMENT", default="development" if DEBUG e
 EVENTSTORE_OUTBOX_RETENTION = env.float("OUTBOX_RETENTION", default=0.0)
 EVENTSTORE_QUERY_DATABASE = "queries" if "queries" in DATABASES else "default"
 EVENTSTORE_LONGEST_WAIT = env.float("QUERY_LONGEST_WAIT", default=5.0)
+EVENTSTORE_MAX_MESSAGE_BYTES = env.int("MAX_MESSAGE_BYTES", default=1 << 20)
 EVENTSTORE_IDEMPOTENCY_KEY_REQUIRED = env.bool("IDEMPOTENCY_KEY_REQUIRED", default=False)
 EVENTSTORE_ANSWERS_KEPT = env.float("ANSWERS_KEPT_DAYS", default=30.0)
 # Days for which a message from outside is known again.

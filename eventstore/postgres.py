@@ -8,7 +8,6 @@ from typing import Any
 import psycopg
 from django.db import DEFAULT_DB_ALIAS, connection, connections
 from psycopg import sql
-from psycopg.types.datetime import TimestamptzLoader
 
 # serialization_failure, deadlock_detected, lock_not_available
 ROLLED_BACK = ("40001", "40P01", "55P03")
@@ -27,10 +26,7 @@ def execute(statement: str, params: Sequence[Any] = (), *, using: str = DEFAULT_
 def rows(statement: str, params: Sequence[Any] = (), *, using: str = DEFAULT_DB_ALIAS) -> list[tuple[Any, ...]]:
     """Run one statement and fetch all of its answer."""
     database = _ready(using)
-    cursor: Any = psycopg.Cursor(database.connection)
-    # Django's own loader of times is written in Python; a batch holds thousands of them.
-    cursor.adapters.register_loader("timestamptz", TimestamptzLoader)
-    with _executed(database, cursor, statement, params) as answered:
+    with _executed(database, psycopg.Cursor(database.connection), statement, params) as answered:
         return list(answered.fetchall())
 
 

@@ -18,7 +18,7 @@ from django.db import DatabaseError, transaction
 
 from .. import codec, outbox, projections, registry
 from ..codec import encode_json
-from ..postgres import copy_into, execute, rows
+from ..postgres import copy_into, execute, rows, rows_in_binary
 from ..subscriptions import Projection, Row
 
 PAGE = 5000
@@ -160,7 +160,7 @@ def _pages(name: str, projection: Projection, after: int, until: int) -> Iterato
     heard, category = list(outbox.hears(name)), f"{projection.category}-"
 
     def read(after: int) -> list[Recorded]:
-        return rows(READ, [category, after, until, heard, PAGE]) if after < until else []
+        return rows_in_binary(READ, [category, after, until, heard, PAGE]) if after < until else []
 
     if transaction.get_connection().in_atomic_block:
         while page := read(after):
