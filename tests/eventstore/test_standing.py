@@ -1,0 +1,81 @@
+"""Where a read model stands is asked with each query, and must cost the same however far behind it is."""
+
+import pytest
+from django.db import connection
+
+from eventstore import freshness
+from eventstore.models import OutboxMessage, Subscription
+from eventstore.store import ANY, append
+from eventstore.testing import drain
+
+from .toy import TALLIES, Counted, Tally
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("toys")]
+
+MANY = 3000
+
+
+@pytest.fixture(autouse=True)
+def _tallies(toys):
+    toys({"toy.tallies": TALLIES})
+
+
+def counted(times):
+    append("counter-a", [Counted("a")] * times, expected=ANY)
+
+
+def standing():
+    return freshness.standing(Tally, using="default")
+
+
+def test_nothing_waits_when_all_is_delivered():
+    counted(2)
+    drain()
+    assert (standing().waiting, standing().lag) == (None, 0)
+    assert standing().holds(standing().seen)
+
+
+def test_the_first_event_that_is_not_delivered_waits():
+    counted(1)
+    drain()
+    reached = standing().position
+    counted(3)
+    assert standing().waiting > reached
+    assert standing().lag > 0
+    assert standing().holds(reached)
+    assert not standing().holds(standing().seen)
+
+
+def test_it_waits_too_when_the_outbox_was_cleared_further_than_the_lane_has_come():
+    counted(3)
+    drain()
+    before = standing()
+    OutboxMessage.objects.all().delete()
+    Subscription.objects.update_or_create(name="eventstore.outbox", defaults={"position": before.position})
+    Subscription.objects.filter(name="toy.tallies").update(position=before.position - 2)
+    assert standing().waiting == before.position - 1
+
+
+def test_a_read_model_that_nothing_was_ever_delivered_to_stands_nowhere():
+    Subscription.objects.all().delete()
+    assert standing()[:2] == (None, None)
+
+
+def test_a_backlog_makes_the_question_no_dearer():
+    counted(1)
+    drain()
+    before = pages_of_a_look()
+    counted(MANY)
+    assert pages_of_a_look() <= before + 10
+    Subscription.objects.update_or_create(name="eventstore.outbox", defaults={"position": standing().seen})
+    assert pages_of_a_look() <= before + 10, "of an outbox that is cleared, the log is asked"
+
+
+def pages_of_a_look():
+    """How many pages the database looks at."""
+    kept = freshness._kept(Tally)
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {kept.look}", ["a", kept.lane, kept.heard])
+        ((told,),) = cursor.fetchall()
+    found = told[0]["Plan"]
+    return found["Shared Hit Blocks"] + found["Shared Read Blocks"]
