@@ -7,7 +7,9 @@ from typing import Any
 
 import psycopg
 from django.db import DEFAULT_DB_ALIAS, connection, connections
-from psycopg import sql
+from psycopg import pq, sql
+
+from . import prepared
 
 # serialization_failure, deadlock_detected, lock_not_available
 ROLLED_BACK = ("40001", "40P01", "55P03")
@@ -25,9 +27,7 @@ def execute(statement: str, params: Sequence[Any] = (), *, using: str = DEFAULT_
 
 def rows(statement: str, params: Sequence[Any] = (), *, using: str = DEFAULT_DB_ALIAS) -> list[tuple[Any, ...]]:
     """Run one statement and fetch all of its answer."""
-    database = _ready(using)
-    with _executed(database, psycopg.Cursor(database.connection), statement, params) as answered:
-        return list(answered.fetchall())
+    return _rows(statement, params, pq.Format.TEXT, using)
 
 
 def rows_in_binary(
@@ -37,12 +37,7 @@ def rows_in_binary(
 
     For plain columns: what is JSON has to be cast to text.
     """
-    database = _ready(using)
-    # Of the cursor and not of the statement, so that Django's cursor, which knows no binary, may stand around it.
-    cursor = psycopg.Cursor(database.connection)
-    cursor.format = psycopg.pq.Format.BINARY
-    with _executed(database, cursor, statement, params) as answered:
-        return list(answered.fetchall())
+    return _rows(statement, params, pq.Format.BINARY, using)
 
 
 def copy_into(table: str, lines: bytes) -> None:
@@ -76,8 +71,23 @@ def _can_be_read(socket: int) -> bool:
     return bool(waiting.poll(0))
 
 
+def _rows(statement: str, params: Sequence[Any], format: pq.Format, using: str) -> list[tuple[Any, ...]]:
+    database = _ready(using)
+    if not _is_watched(database):
+        database.validate_no_broken_transaction()
+        with database.wrap_database_errors:
+            found = prepared.rows(database.connection, statement, params, format)
+        if found is not None:
+            return found
+    cursor = psycopg.Cursor(database.connection)
+    # Of the cursor and not of the statement, so that Django's cursor, which knows no binary, may stand around it.
+    cursor.format = format
+    with _executed(database, cursor, statement, params) as answered:
+        return list(answered.fetchall())
+
+
 def _executed(database: Any, cursor: Any, statement: str, params: Sequence[Any]) -> Any:
-    if database.queries_logged or database.execute_wrappers:
+    if _is_watched(database):
         watched = database.make_debug_cursor(cursor)
         watched.execute(statement, params)
         return watched
@@ -86,6 +96,10 @@ def _executed(database: Any, cursor: Any, statement: str, params: Sequence[Any])
     with database.wrap_database_errors:
         cursor.execute(statement, params)
     return cursor
+
+
+def _is_watched(database: Any) -> bool:
+    return bool(database.queries_logged or database.execute_wrappers)
 
 
 def connect() -> None:

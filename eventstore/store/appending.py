@@ -13,7 +13,7 @@ from uuid_utils.compat import uuid7
 
 from .. import bounds, codec, context, registry
 from ..messages import Command, Event, Metadata, replace
-from ..postgres import execute, forget_if_lost
+from ..postgres import forget_if_lost, rows
 
 logger = logging.getLogger(__name__)
 
@@ -292,8 +292,7 @@ def _asked(statement: str, params: Sequence[Any], *, repeatable: bool) -> tuple[
 
 
 def _answer(statement: str, params: Sequence[Any]) -> tuple[Any, ...]:
-    with execute(statement, params) as cursor:
-        answer: tuple[Any, ...] = cursor.fetchone()
+    (answer,) = rows(statement, params)
     return answer
 
 

@@ -1,0 +1,115 @@
+"""A statement by itself in one call of libpq, for those that are asked thousands of times.
+
+psycopg's cursors can be interrupted, watched from a loop, and begin a transaction on their way. A prepared statement
+outside of any transaction needs none of it: without, it takes a third less of the processor, and Python's lock is free
+for other threads from the moment it is sent until its answer has come.
+"""
+
+import re
+from collections.abc import Sequence
+from functools import cache
+from itertools import count
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import psycopg
+from psycopg import pq
+from psycopg.adapt import PyFormat, Transformer
+
+Rows = list[tuple[Any, ...]]
+# A statement, and its parameters' types as PostgreSQL numbers them.
+Key = tuple[str, tuple[int, ...] | None]
+
+# No more than this are kept by name on one connection; what is made up anew each time would fill the server.
+MOST = 100
+# invalid_sql_statement_name: somebody let go of all that was prepared. feature_not_supported: the table has other
+# columns now.
+OUTDATED = (b"26000", b"0A000")
+
+
+class Known:
+    """What one connection was asked: how often, until it is prepared, and then under which name."""
+
+    def __init__(self) -> None:
+        self.asked: dict[Key, int] = {}
+        self.names: dict[Key, bytes] = {}
+        self.numbers = count()
+
+
+_known: WeakKeyDictionary[psycopg.Connection[Any], Known] = WeakKeyDictionary()
+
+
+def rows(connection: psycopg.Connection[Any], statement: str, params: Sequence[Any], format: pq.Format) -> Rows | None:
+    """All rows of the answer. None: a cursor has to ask, and nothing was sent.
+
+    So it is within a transaction, behind a pooler that keeps no statements, and for what is rarely asked.
+    Raises what the cursor would.
+    """
+    if connection.pgconn.transaction_status != pq.TransactionStatus.IDLE or not connection.autocommit:
+        return None
+    adapting = Transformer(connection)
+    values = adapting.dump_sequence(params, [PyFormat.AUTO] * len(params))
+    known, key = _of(connection), (statement, adapting.types)
+    if key not in known.names and not _is_asked_often(known, key, connection.prepare_threshold):
+        return None
+    with connection.lock:
+        result = _answer(connection.pgconn, known, key, values, adapting.formats, format)
+    if result.status != pq.ExecStatus.TUPLES_OK:
+        raise _error(connection.pgconn, result, adapting.encoding)
+    adapting.set_pgresult(result)
+    return adapting.load_rows(0, result.ntuples, tuple)
+
+
+def _of(connection: psycopg.Connection[Any]) -> Known:
+    known = _known.get(connection)
+    if known is None:
+        known = _known[connection] = Known()
+    return known
+
+
+def _is_asked_often(known: Known, key: Key, threshold: int | None) -> bool:
+    if threshold is None or len(known.names) >= MOST:
+        return False
+    if len(known.asked) > MOST:
+        known.asked.clear()
+    known.asked[key] = known.asked.get(key, 0) + 1
+    return known.asked[key] > threshold
+
+
+def _answer(pgconn: Any, known: Known, key: Key, values: Any, formats: Any, format: pq.Format) -> Any:
+    result = _prepared(pgconn, known, key)
+    if result is None:
+        result = pgconn.exec_prepared(known.names[key], values, formats, format)
+    if result.error_field(pq.DiagnosticField.SQLSTATE) in OUTDATED:
+        # Outside of a transaction nothing was lost by this.
+        del known.names[key]
+        result = _prepared(pgconn, known, key) or pgconn.exec_prepared(known.names[key], values, formats, format)
+    return result
+
+
+def _prepared(pgconn: Any, known: Known, key: Key) -> Any:
+    """Make sure that it is; None, or the result that says why it cannot be."""
+    if key in known.names:
+        return None
+    statement, types = key
+    name = f"eventstore_{next(known.numbers)}".encode()
+    result = pgconn.prepare(name, _numbered(statement), types)
+    if result.status != pq.ExecStatus.COMMAND_OK:
+        return result
+    known.names[key] = name
+    return None
+
+
+@cache
+def _numbered(statement: str) -> bytes:
+    """With $1, $2 … where psycopg has %s."""
+    first, *others = re.split("%s", statement)
+    return (
+        "".join([first, *(f"${number}{other}" for number, other in enumerate(others, 1))]).replace("%%", "%").encode()
+    )
+
+
+def _error(pgconn: Any, result: Any, encoding: str) -> psycopg.Error:
+    if pgconn.status == pq.ConnStatus.BAD and not result.error_field(pq.DiagnosticField.SQLSTATE):
+        return psycopg.OperationalError(result.get_error_message(encoding))
+    return psycopg.errors.error_from_result(result, encoding)

@@ -1,0 +1,115 @@
+"""Statements in one call of libpq: the same rows, errors and patience as by a cursor, and for the same callers."""
+
+import psycopg
+import pytest
+from django.db import DataError, OperationalError, connection, transaction
+
+from eventstore import prepared
+from eventstore.postgres import rows, rows_in_binary
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+OFTEN = 5
+
+
+@pytest.fixture(autouse=True)
+def _fresh():
+    connection.close()
+    yield
+    connection.close()
+
+
+def names():
+    """What we have prepared, by the server's book; asked by Django's cursor, which prepares nothing."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT statement FROM pg_prepared_statements WHERE name LIKE 'eventstore_%'")
+        return [statement for (statement,) in cursor.fetchall()]
+
+
+def test_what_is_asked_often_is_prepared_once_and_answered_alike():
+    answers = [rows("SELECT %s::int + 1, 'x%%'::text, NULL", [number]) for number in range(OFTEN)]
+    assert answers == [[(number + 1, "x%", None)] for number in range(OFTEN)]
+    assert names() == ["SELECT $1::int + 1, 'x%'::text, NULL"]
+
+
+def test_what_is_rarely_asked_is_not_kept():
+    assert rows("SELECT 1") == [(1,)]
+    assert names() == []
+
+
+def test_no_more_is_kept_than_a_server_can_bear():
+    for number in range(prepared.MOST + 20):
+        for _ in range(OFTEN):
+            assert rows(f"SELECT {number}") == [(number,)]
+    assert len(names()) == prepared.MOST
+
+
+def test_parameters_of_another_type_are_another_statement():
+    for given in (1, "1"):
+        for _ in range(OFTEN):
+            assert rows("SELECT %s::text", [given]) == [("1",)]
+    assert len(names()) == 2
+
+
+def test_in_binary_the_values_are_the_same():
+    statement = "SELECT n, gen_random_uuid(), clock_timestamp() FROM generate_series(1, 3) AS n"
+    for _ in range(OFTEN):
+        assert [number for number, _, _ in rows_in_binary(statement)] == [1, 2, 3]
+    assert names() == [statement]
+
+
+def test_in_a_transaction_a_cursor_asks():
+    with transaction.atomic():
+        for _ in range(OFTEN):
+            assert rows("SELECT 1") == [(1,)]
+        assert names() == []
+
+
+def test_behind_a_pooler_nothing_is_prepared():
+    connection.ensure_connection()
+    connection.connection.prepare_threshold = None
+    for _ in range(OFTEN):
+        assert rows("SELECT 1") == [(1,)]
+    assert names() == []
+
+
+def test_an_error_is_djangos_with_the_servers_own_behind_it():
+    for _ in range(OFTEN):
+        with pytest.raises(DataError) as refused:
+            rows("SELECT 1 / %s", [0])
+        assert isinstance(refused.value.__cause__, psycopg.errors.DivisionByZero)
+    assert rows("SELECT 1") == [(1,)]
+
+
+def test_a_statement_that_cannot_be_prepared_says_why():
+    for _ in range(OFTEN):
+        with pytest.raises(Exception, match="nowhere"):
+            rows("SELECT * FROM nowhere")
+    assert rows("SELECT 1") == [(1,)]
+
+
+def test_somebody_who_lets_go_of_all_statements_does_no_harm():
+    for _ in range(OFTEN):
+        rows("SELECT 1")
+    with connection.cursor() as cursor:
+        cursor.execute("DEALLOCATE ALL")
+    assert rows("SELECT 1") == [(1,)]
+    assert names() == ["SELECT 1"]
+
+
+def test_nor_does_a_table_that_was_altered():
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TEMP TABLE changing AS SELECT 1 AS one")
+        for _ in range(OFTEN):
+            assert rows("SELECT * FROM changing") == [(1,)]
+        cursor.execute("ALTER TABLE changing ADD two integer DEFAULT 2")
+    assert rows("SELECT * FROM changing") == [(1, 2)]
+
+
+def test_a_connection_that_is_cut_is_an_operational_error(another):
+    for _ in range(OFTEN):
+        rows("SELECT 1")
+    another().execute("SELECT pg_terminate_backend(%s, 1000)", [connection.connection.info.backend_pid])
+    with pytest.raises(OperationalError):
+        rows("SELECT 1")
+    assert connection.connection.closed
