@@ -102,11 +102,9 @@ def _prepared(pgconn: Any, known: Known, key: Key) -> Any:
 
 @cache
 def _numbered(statement: str) -> bytes:
-    """With $1, $2 … where psycopg has %s."""
-    first, *others = re.split("%s", statement)
-    return (
-        "".join([first, *(f"${number}{other}" for number, other in enumerate(others, 1))]).replace("%%", "%").encode()
-    )
+    """With $1, $2 … where psycopg has %s, and % where it has %%."""
+    numbers = count(1)
+    return re.sub("%[s%]", lambda found: f"${next(numbers)}" if found[0] == "%s" else "%", statement).encode()
 
 
 def _error(pgconn: Any, result: Any, encoding: str) -> psycopg.Error:

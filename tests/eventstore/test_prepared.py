@@ -27,9 +27,9 @@ def names():
 
 
 def test_what_is_asked_often_is_prepared_once_and_answered_alike():
-    answers = [rows("SELECT %s::int + 1, 'x%%'::text, NULL", [number]) for number in range(OFTEN)]
-    assert answers == [[(number + 1, "x%", None)] for number in range(OFTEN)]
-    assert names() == ["SELECT $1::int + 1, 'x%'::text, NULL"]
+    answers = [rows("SELECT %s::int + 1, 'x%%s'::text, NULL", [number]) for number in range(OFTEN)]
+    assert answers == [[(number + 1, "x%s", None)] for number in range(OFTEN)]
+    assert names() == ["SELECT $1::int + 1, 'x%s'::text, NULL"]
 
 
 def test_what_is_rarely_asked_is_not_kept():
