@@ -66,7 +66,7 @@ def deaths_until_all_is_done():
     while (died := worker()) or outbox.work():
         assert time.monotonic() < until
         deaths += died
-        time.sleep(0.3)  # before it is back
+        time.sleep(0.4)  # before it is back: three in a second, after which the next one takes notes
     return deaths
 
 
