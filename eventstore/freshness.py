@@ -17,7 +17,8 @@ from .subscriptions import Projection, Row
 
 # One statement, and the same few looks into indexes however far the lane lies behind. CASE hides from the planner that
 # few rows may be of these types: it would collect and sort all that waits, where the first is wanted. Of an outbox that
-# is cleared further than the lane has come, the log is asked, for each type by itself.
+# is cleared further than the lane has come, the log is asked, for each type by itself, and as pairs, for which only the
+# index of types has the order.
 STANDING = """
     SELECT lane.position, least(ahead.position, held.position) AS waiting,
            greatest(0, coalesce(extract(epoch FROM clock_timestamp() - least(ahead.at, held.at)), 0))::float8 AS lag,
@@ -41,8 +42,8 @@ STANDING = """
             CROSS JOIN LATERAL (
                 SELECT position, recorded_at AS at
                 FROM eventstore_event AS event
-                WHERE event.type = each.type AND position > lane.position
-                ORDER BY position
+                WHERE (event.type, position) > (each.type, lane.position) AND event.type <= each.type
+                ORDER BY event.type, position
                 LIMIT 1
             ) AS first
             WHERE lane.position < cleared.position
