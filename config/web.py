@@ -5,6 +5,7 @@ import logging
 import socket
 import ssl
 import struct
+import time
 from contextlib import suppress
 from typing import Any
 
@@ -18,6 +19,9 @@ from config import settings
 from eventstore.correlation import CorrelationMiddleware
 
 logger = logging.getLogger(__name__)
+
+LINGER_SECONDS = 0.2
+CHUNK = 1 << 16
 
 worker_class = "config.web.Worker"
 
@@ -37,12 +41,32 @@ def post_request(worker: Any, request: Any, environ: Any, response: Any) -> None
 
 
 class Worker(ThreadWorker):
+    def handle(self, connection: Any) -> Any:
+        """A connection that has ended is let go of by the thread that served it. gunicorn does so in the one thread
+        that accepts others, and waits there for two seconds for each client who does not hang up."""
+        goes_on = super().handle(connection)
+        if goes_on is False:
+            with suppress(OSError):
+                _hang_up(connection.sock)
+        return goes_on
+
     def handle_error(self, request: Any, client: socket.socket, address: Any, error: Exception) -> None:
         """Nothing of what was sent is repeated, to the client or in the log: there may be a token in it."""
         answer = CorrelationMiddleware(lambda unknown: _refusal(unknown, error))(HttpRequest())
         if not getattr(request, "answered", False):
             with suppress(OSError):
                 util.write_nonblock(client, _written(answer))
+
+
+def _hang_up(client: socket.socket) -> None:
+    """Taking for a moment what is still on its way: to close before it has come would take the answer back."""
+    client.shutdown(socket.SHUT_WR)
+    client.settimeout(LINGER_SECONDS)
+    until = time.monotonic() + LINGER_SECONDS
+    with suppress(TimeoutError):
+        while client.recv(CHUNK) and time.monotonic() < until:
+            pass
+    client.shutdown(socket.SHUT_RDWR)
 
 
 def _refusal(request: HttpRequest, error: Exception) -> HttpResponse:

@@ -1,4 +1,4 @@
-"""Clients that begin a request and never finish it: their threads are free again, and others are served."""
+"""Clients that never finish a request, or never hang up: others are served."""
 
 import socket
 from contextlib import ExitStack, contextmanager
@@ -14,20 +14,31 @@ HALF = {
 }
 # More than the two workers of eight threads can hold.
 MANY = 20
+# With two seconds for each, one after the other, a worker would be taken for dead.
+VERY_MANY = 200
 
 
 @contextmanager
-def silent(port, begun):
+def silent(port, begun, many):
     with ExitStack() as stack:
-        for _ in range(MANY):
-            client = stack.enter_context(socket.create_connection((ports.HOST, port)))
+        clients = [stack.enter_context(socket.create_connection((ports.HOST, port))) for _ in range(many)]
+        for client in clients:
             client.sendall(begun)
-        yield
+        yield clients
 
 
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("begun", HALF.values(), ids=HALF)
 def test_everybody_else_is_served_while_they_are_still_there(web, begun):
-    with silent(web.port, begun):
+    with silent(web.port, begun, MANY):
         for _ in range(4):
             assert web.is_live()
+
+
+@pytest.mark.timeout(120)
+def test_nobody_waits_for_those_who_have_their_answer_and_do_not_hang_up(web):
+    with silent(web.port, b"nonsense\r\n\r\n", VERY_MANY) as clients:
+        for client in clients:
+            assert client.makefile("rb").read().startswith(b"HTTP/1.1 400 ")
+        assert web.is_live()
+        assert "WORKER TIMEOUT" not in web.log.read_text()
