@@ -2,6 +2,7 @@
 
 import pytest
 from django.db import OperationalError
+from django.test import Client
 
 from eventstore import freshness
 
@@ -41,6 +42,18 @@ def test_another_method(ada):
     answer = ada.get("/api/commands/orders/")
     problem(answer, 405, "MethodNotAllowed")
     assert answer["Allow"] == "POST, OPTIONS"
+
+
+@pytest.mark.parametrize("method", ["POST", "DELETE", "TRACE", "BREW"])
+@pytest.mark.parametrize(
+    "path",
+    ["/health/live", "/health/ready", "/api/openapi.json", "/api/asyncapi.json", "/api/docs/", "/api/docs/events/"],
+)
+def test_another_method_of_what_is_only_read(path, method):
+    """From another site, too: nobody is asked for the token of a form."""
+    answer = Client(enforce_csrf_checks=True).generic(method, path)
+    problem(answer, 405, "MethodNotAllowed")
+    assert answer["Allow"].startswith("GET, HEAD")
 
 
 def test_another_type_of_body(ada):
