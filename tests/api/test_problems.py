@@ -65,8 +65,11 @@ def test_a_charset_that_is_none(ada):
     problem(ada.post("/api/commands/orders/", b"[]", content_type="application/json; charset=bz2_codec"), 400)
 
 
-def test_a_body_of_unsaid_length(ada):
-    problem(ada.post("/api/commands/orders/X/cancel/", **{"Transfer-Encoding": "chunked"}), 411, "LengthRequired")
+@pytest.mark.parametrize(
+    "path", ["commands/orders/X/cancel/", "auth/login/", "webhooks/payments/stripe/", "webhooks/shipping/"]
+)
+def test_a_body_of_unsaid_length(ada, path):
+    problem(ada.post(f"/api/{path}", **{"Transfer-Encoding": "chunked"}), 411, "LengthRequired")
 
 
 def test_another_type_of_answer(ada):
