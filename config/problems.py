@@ -3,7 +3,8 @@
 import inspect
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import wraps
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -11,7 +12,9 @@ from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.views import defaults
+from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions
+from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -28,6 +31,7 @@ logger = logging.getLogger(__name__)
 audit = logging.getLogger("audit")
 
 MEDIA_TYPE = "application/problem+json"
+JSON = JSONRenderer()
 MOST_ERRORS = 100
 # Registered with IANA, so that a client may know it that does not know us.
 QUOTA_EXCEEDED = "https://iana.org/assignments/http-problem-types#quota-exceeded"
@@ -52,6 +56,8 @@ def exception_handler(error: Exception, about: Mapping[str, Any]) -> Response | 
     problem = _problem(error)
     if problem is None:
         return None
+    # Whatever else the view tells, and whatever the client would take, an error is JSON.
+    about["request"].accepted_renderer, about["request"].accepted_media_type = JSON, JSON.media_type
     if problem.status in (401, 403) or isinstance(error, Hidden):
         _note_denied(about["request"], problem, type(error).__name__)
     if isinstance(error, exceptions.Throttled):
@@ -63,6 +69,21 @@ def exception_handler(error: Exception, about: Mapping[str, Any]) -> Response | 
 
 def response(request: HttpRequest, status: int, code: str, detail: str) -> HttpResponse:
     return _response(request, Problem(status, code, detail))
+
+
+def read_only(view: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+    """For a view that is none of DRF's: another method is told so, and not asked for the token of a form."""
+
+    @csrf_exempt
+    @wraps(view)
+    def answered(request: HttpRequest) -> HttpResponse:
+        if request.method in ("GET", "HEAD"):
+            return view(request)
+        problem = _problem(exceptions.MethodNotAllowed(str(request.method)))
+        assert problem is not None
+        return _response(request, problem._replace(headers={"Allow": "GET, HEAD"}))
+
+    return answered
 
 
 def title(code: str) -> str:
@@ -151,7 +172,8 @@ def _faults(detail: Any, pointer: str) -> Iterator[Fault]:
 
 
 def _response(request: HttpRequest, problem: Problem) -> HttpResponse:
-    return JsonResponse(_body(request, problem), status=problem.status, content_type=MEDIA_TYPE)
+    headers = dict(problem.headers)
+    return JsonResponse(_body(request, problem), status=problem.status, content_type=MEDIA_TYPE, headers=headers)
 
 
 def _body(request: HttpRequest | Request, problem: Problem) -> dict[str, Any]:

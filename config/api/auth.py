@@ -15,7 +15,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from config import throttling
-from eventstore.api import shapes
+from eventstore.api import faults, shapes
 from eventstore.api.shapes import Shape, Text
 
 from .bearer import unexpired
@@ -41,6 +41,7 @@ class LoginView(APIView):
     throttle_scope = "login"
 
     def post(self, request: Request) -> Response:
+        faults.demand_length(request)
         user = authenticate(request, **shapes.read(LoginShape, request.data))
         if user is None:
             raise AuthenticationFailed("No active account has this username and password.")

@@ -5,12 +5,11 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.urls import path
-from django.views.decorators.http import require_safe
 from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSplitView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from config import browsers
+from config import browsers, problems
 
 from . import asyncapi, reading
 
@@ -27,12 +26,12 @@ class PageView(SpectacularSwaggerSplitView):
         return response
 
 
-@require_safe
+@problems.read_only
 def events(request: HttpRequest) -> HttpResponse:
     return JsonResponse(asyncapi.document())
 
 
-@require_safe
+@problems.read_only
 def events_page(request: HttpRequest) -> HttpResponse:
     return render(request, "events.html", reading.page(asyncapi.document()))
 

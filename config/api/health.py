@@ -4,17 +4,16 @@ from django.db import DatabaseError, connections
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import path
-from django.views.decorators.http import require_safe
 
 from config import problems
 
 
-@require_safe
+@problems.read_only
 def live(request: HttpRequest) -> HttpResponse:
     return JsonResponse({"status": "live"})
 
 
-@require_safe
+@problems.read_only
 def ready(request: HttpRequest) -> HttpResponse:
     """Whether the database answers and is migrated to what this code needs."""
     try:

@@ -10,12 +10,15 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
 from django.conf import settings
+from django.http import HttpRequest
 from django.http.request import validate_host
 from knox.models import AuthToken
 from rest_framework.exceptions import AuthenticationFailed
 
+from config import problems
 from eventstore import freshness
 from eventstore.api.shapes import KEY
+from eventstore.correlation import CorrelationMiddleware
 from eventstore.live.feed import Admitted, Asked, Feed, Followed, Refused
 from orders import timeline
 from orders.api import live
@@ -41,6 +44,14 @@ def admit(asked: Asked) -> Admitted:
 def still_held(tokens: Collection[str]) -> set[str]:
     good = AuthToken.objects.filter(unexpired(), digest__in=tokens, user__is_active=True)
     return set(good.values_list("digest", flat=True))
+
+
+def no_socket(status: int) -> tuple[dict[str, str], bytes]:
+    """As errors are told everywhere else."""
+    detail = "Sockets are served here; this request asks for none, or not as RFC 6455 says."
+    tell = CorrelationMiddleware(lambda unknown: problems.response(unknown, status, "NoSocket", detail))
+    answer = tell(HttpRequest())
+    return dict(answer.items()), answer.content
 
 
 def _check_origin(headers: Mapping[str, str]) -> None:
@@ -95,4 +106,4 @@ ADDRESSES = (
     Address("/ws/customers/me/", live.orders, {"after": "position"}),
 )
 
-FEED = Feed(PROTOCOL, timeline.types(), admit, live.told, still_held)
+FEED = Feed(PROTOCOL, timeline.types(), admit, live.told, still_held, no_socket)

@@ -23,9 +23,9 @@ def demo(url: str, live: str, environment: Mapping[str, str]) -> Program:
 
 
 def web(port: int, environment: Mapping[str, str]) -> Program:
-    threads = ("--worker-class=gthread", "--workers=2", "--threads=8")
-    options = (f"--bind={HOST}:{port}", "--config=python:config.web", "--no-control-socket", "--log-level=warning")
-    return _python("web", "-m", "gunicorn", "config.wsgi:application", *threads, *options, environment=environment)
+    workers = ("--config=python:config.web", "--workers=2", "--threads=8")
+    options = (f"--bind={HOST}:{port}", "--no-control-socket", "--log-level=warning")
+    return _python("web", "-m", "gunicorn", "config.wsgi:application", *workers, *options, environment=environment)
 
 
 def live(port: int, environment: Mapping[str, str]) -> Program:

@@ -17,8 +17,7 @@ from eventstore.answers import Answer
 from eventstore.messages import Command, Metadata, replace
 from eventstore.store import Appended, Owed
 
-from . import idempotency, preconditions, preferences, shapes
-from .faults import LengthRequired
+from . import faults, idempotency, preconditions, preferences, shapes
 from .shapes import Shape
 
 # Writes what was decided, and keeps the answer with it.
@@ -51,8 +50,7 @@ class CommandView(APIView):
         return no_append_slash(super().as_view(**initkwargs))
 
     def post(self, request: Request, **named: str) -> HttpResponse:
-        if "Transfer-Encoding" in request.headers:
-            raise LengthRequired
+        faults.demand_length(request)
         key = idempotency.key(request)
         try:
             answer = self._answer(key, **named)

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from rest_framework.exceptions import APIException, NotFound
+from rest_framework.request import Request
 
 
 class Fault(NamedTuple):
@@ -37,6 +38,12 @@ class LengthRequired(APIException):
 
     status_code = 411
     default_detail = "Say the body's length (Content-Length); a chunked body is not read."
+
+
+def demand_length(request: Request) -> None:
+    """Before the body is asked for. Raises LengthRequired."""
+    if "Transfer-Encoding" in request.headers:
+        raise LengthRequired
 
 
 def inside(pointer: str, part: str | int) -> str:

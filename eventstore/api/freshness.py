@@ -10,7 +10,7 @@ from rest_framework import status
 from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 
-from eventstore import freshness, settings
+from eventstore import freshness, settings, store
 from eventstore.freshness import PRIMARY, Seen, Standing
 
 from . import preferences
@@ -99,17 +99,36 @@ def database_for_list(model: type[Any], wanted: Wanted) -> tuple[str, Standing]:
 
     Raises ReadModelBehind when none has, within the wait.
     """
-    if wanted.version is not None:
-        raise Malformed(Fault(VERSION, f"A list is of many streams; say {POSITION}.", "invalid"))
-    for _ in chain([None], _while_waiting(LISTS_WAIT_SECONDS if wanted.wait is None else wanted.wait)):
+    for _ in _turns(wanted):
         for database in dict.fromkeys((settings.query_database(), PRIMARY)):
             standing = freshness.standing(model, using=database)
             if wanted.position is None or standing.holds(wanted.position):
                 return database, standing
+    raise _not_yet(wanted)
+
+
+def end_for_pages(wanted: Wanted) -> int:
+    """Up to where the log may be told in pages: whoever goes on behind a position misses nothing before it.
+
+    Raises ReadModelBehind while a transaction that is still open holds it back before what is wanted.
+    """
+    for _ in _turns(wanted):
+        fence = store.fence()
+        if wanted.position is None or wanted.position <= fence:
+            return fence
+    raise _not_yet(wanted)
+
+
+def _turns(wanted: Wanted) -> Iterator[None]:
+    """One, and more while the client waits."""
+    if wanted.version is not None:
+        raise Malformed(Fault(VERSION, f"A list is of many streams; say {POSITION}.", "invalid"))
+    return chain([None], _while_waiting(LISTS_WAIT_SECONDS if wanted.wait is None else wanted.wait))
+
+
+def _not_yet(wanted: Wanted) -> APIException:
     assert wanted.position is not None, "whoever wants nothing has been answered"
-    if wanted.position > freshness.last_given():
-        raise NotThereYet
-    raise ReadModelBehind
+    return NotThereYet() if wanted.position > freshness.last_given() else ReadModelBehind()
 
 
 def _shown(row: Any, may_see: Callable[[Any], bool]) -> Any:

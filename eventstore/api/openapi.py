@@ -103,7 +103,7 @@ class Schema(AutoSchema):
                 told = {400, 401, 403, 406, 412, 429, 503}
             case WebhookView():
                 answers[200] = OpenApiResponse(RECEIVED, "Taken, or taken before.")
-                told = {400, 401, 413, 415, 503}
+                told = {400, 401, 411, 413, 415, 503}
             case RowView() as row:
                 answers[200] = OpenApiResponse(row.serializer_class, "As it stands.")
                 answers[304] = OpenApiResponse(None, "As the client has it already.")
@@ -111,7 +111,7 @@ class Schema(AutoSchema):
             case _:
                 answer = getattr(self.view, "answer", getattr(self.view, "serializer_class", None))
                 answers[200 if answer else 204] = OpenApiResponse(answer, "As it stands." if answer else "Done.")
-                told = {400, 401, 403, 404, 406, 412, 413, 415, 429, 503}
+                told = {400, 401, 403, 404, 406, 411, 412, 413, 415, 429, 503}
         return answers | {(status, PROBLEM): OpenApiResponse(Problem, WHY[status]) for status in sorted(told)}
 
     def _page(self, pages: PagesView) -> Mapping[str, Any]:

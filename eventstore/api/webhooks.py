@@ -14,6 +14,8 @@ from rest_framework.views import APIView
 from eventstore import context, inbox
 from eventstore.messages import Command, replace
 
+from . import faults
+
 logger = logging.getLogger(__name__)
 
 
@@ -59,6 +61,7 @@ class WebhookView(APIView):
         raise NotImplementedError
 
     def post(self, request: Request) -> Response:
+        faults.demand_length(request)
         body: bytes = request._request.body
         self._let_in(body, request.headers)
         message_id, commands = self.read(body, request.headers)

@@ -3,6 +3,7 @@
 What is told of each event, orders/timeline.py says.
 """
 
+from drf_spectacular.utils import extend_schema
 from msgspec import to_builtins
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound
@@ -11,6 +12,7 @@ from rest_framework.response import Response
 
 from eventstore import registry, store
 from eventstore.api import freshness
+from eventstore.api.openapi import LISTS
 from eventstore.api.queries import ONLY_HIS, NoParameters, QueryView, parameters
 from eventstore.api.roles import may_touch
 from eventstore.api.shapes import Digits, Shape
@@ -74,16 +76,18 @@ class _OfOneOrder(QueryView):
 
 
 class OrderHistoryView(_OfOneOrder):
-    """From the log itself, and so never stale."""
+    """From the log itself. What is being written just now is told once all that began before it is over, so that it
+    cannot come to stand before what has been told. `Min-Position` waits for that."""
 
     parameters, answer = HistoryParameters, HistoryAnswer
 
+    @extend_schema(parameters=[*LISTS])
     def get(self, request: Request, order_id: str) -> Response:
         asked = parameters(HistoryParameters, request)
         self.order(order_id)
-        after, limit = asked["after"], asked["limit"]
+        after, limit, until = asked["after"], asked["limit"], freshness.end_for_pages(freshness.wanted(request))
         streams = timeline.streams([order_id])
-        events = store.read_streams(streams, types=timeline.types(), after=after, limit=limit + 1)
+        events = store.read_streams(streams, types=timeline.types(), after=after, until=until, limit=limit + 1)
         page, has_more = [timeline.entry(event) for event in events[:limit]], len(events) > limit
         following = f"{request.path}?after={page[-1].position}&limit={limit}" if has_more else None
         body = {"data": to_builtins(page), "has_more": has_more, "next": following}

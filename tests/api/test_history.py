@@ -1,22 +1,27 @@
 """What has happened to an order, as its customer may see it."""
 
 import json
+import threading
 
 import pytest
+from django.db import transaction
 
 from eventstore import store
 from eventstore.testing import drain
 from orders.api import live
+from orders.events import OrderCancelled
 from orders.projections import ORDER_DETAILS
 from orders.timeline import TOLD
+from payments.events import PaymentFailed
+from tests.eventstore.concurrently import in_thread
 
 from .conftest import NOBODY, pointers, problem
 
 pytestmark = pytest.mark.usefixtures("shop")
 
 
-def history(api, order_id, query=""):
-    return api.get(f"/api/queries/orders/{order_id}/history/{query}")
+def history(api, order_id, query="", **headers):
+    return api.get(f"/api/queries/orders/{order_id}/history/{query}", **headers)
 
 
 def test_all_that_happened_is_told_in_order_and_at_once(ada):
@@ -77,6 +82,49 @@ def test_it_comes_in_pages(ada):
         assert page["has_more"] is (page["next"] is not None)
         path = page["next"] and "?" + page["next"].partition("?")[2]
     assert found == [event["position"] for event in history(ada, order_id).json()["data"]]
+
+
+def test_who_walks_while_others_write_misses_nothing(ada):
+    """The customer's own cancellation has its position, and is not committed yet, when the payment behind it is."""
+    order_id = ada.placed()
+    appended, go = threading.Event(), threading.Event()
+    cancelling = in_thread(cancel_and_wait, order_id, appended, go)
+    assert appended.wait(5)
+    behind = store.append(f"payment-{order_id}", [PaymentFailed(order_id, "declined")], expected=store.ANY).position
+    found = pages(ada, order_id)
+    assert [event["type"] for event in found] == ["orders.order_placed"]
+    problem(history(ada, order_id, **{"Min-Position": str(behind), "Prefer": "wait=0"}), 503, "ReadModelBehind")
+
+    go.set()
+    cancelling.result(5)
+    found += pages(ada, order_id, after=found[-1]["position"], **{"Min-Position": str(behind)})
+    assert [event["type"] for event in found] == [
+        "orders.order_placed",
+        "orders.order_cancelled",
+        "payments.payment_failed",
+    ]
+
+
+def cancel_and_wait(order_id, appended, go):
+    with transaction.atomic():
+        store.append(f"order-{order_id}", [OrderCancelled(order_id, "changed my mind")], expected=1)
+        appended.set()
+        go.wait(5)
+
+
+def pages(api, order_id, after=0, **headers):
+    found, path = [], f"?limit=1&after={after}"
+    while path:
+        page = history(api, order_id, path, **headers).json()
+        found += page["data"]
+        path = page["next"] and "?" + page["next"].partition("?")[2]
+    return found
+
+
+def test_what_has_not_happened_at_all_is_not_waited_for(ada):
+    order_id = ada.placed()
+    problem(history(ada, order_id, **{"Min-Position": str(10**17), "Prefer": "wait=0"}), 412, "NotThereYet")
+    assert pointers(history(ada, order_id, **{"X-Min-Version": "1"})) == ["X-Min-Version"]
 
 
 @pytest.mark.parametrize("query", ["?limit=0", "?limit=101", "?after=-1", "?after=x", "?cursor=1"])

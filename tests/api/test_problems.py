@@ -2,6 +2,7 @@
 
 import pytest
 from django.db import OperationalError
+from django.test import Client
 
 from eventstore import freshness
 
@@ -43,6 +44,18 @@ def test_another_method(ada):
     assert answer["Allow"] == "POST, OPTIONS"
 
 
+@pytest.mark.parametrize("method", ["POST", "DELETE", "TRACE", "BREW"])
+@pytest.mark.parametrize(
+    "path",
+    ["/health/live", "/health/ready", "/api/openapi.json", "/api/asyncapi.json", "/api/docs/", "/api/docs/events/"],
+)
+def test_another_method_of_what_is_only_read(path, method):
+    """From another site, too: nobody is asked for the token of a form."""
+    answer = Client(enforce_csrf_checks=True).generic(method, path)
+    problem(answer, 405, "MethodNotAllowed")
+    assert answer["Allow"].startswith("GET, HEAD")
+
+
 def test_another_type_of_body(ada):
     problem(ada.post("/api/commands/orders/", b"x", content_type="text/plain"), 415, "UnsupportedMediaType")
     problem(ada.post("/api/commands/orders/", b"x=1", content_type="application/x-www-form-urlencoded"), 415)
@@ -52,8 +65,11 @@ def test_a_charset_that_is_none(ada):
     problem(ada.post("/api/commands/orders/", b"[]", content_type="application/json; charset=bz2_codec"), 400)
 
 
-def test_a_body_of_unsaid_length(ada):
-    problem(ada.post("/api/commands/orders/X/cancel/", **{"Transfer-Encoding": "chunked"}), 411, "LengthRequired")
+@pytest.mark.parametrize(
+    "path", ["commands/orders/X/cancel/", "auth/login/", "webhooks/payments/stripe/", "webhooks/shipping/"]
+)
+def test_a_body_of_unsaid_length(ada, path):
+    problem(ada.post(f"/api/{path}", **{"Transfer-Encoding": "chunked"}), 411, "LengthRequired")
 
 
 def test_another_type_of_answer(ada):

@@ -1,11 +1,16 @@
 """Who may follow what: as for queries, and from which pages."""
 
+import json
+from http.client import HTTPConnection
+
 import pytest
 from django.contrib.auth.models import Group
 from django.utils import timezone
 from websockets.sync.client import connect
 
+from config.local import ports
 from eventstore.api.roles import SUPPORT
+from tests.api.conftest import MEMBERS
 
 from .conftest import end_of, happens, placed, received
 
@@ -109,3 +114,28 @@ def test_a_message_without_end_is_not_read(ada):
     with ada.open(MINE) as socket:
         socket.send("x" * 100_000)
         assert end_of(socket) in (1009, 1003)
+
+
+UPGRADE = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
+
+
+@pytest.mark.parametrize(
+    ("method", "headers", "status"),
+    [
+        ("GET", {}, 426),
+        ("POST", {}, 405),
+        ("GET", UPGRADE, 400),
+        ("GET", UPGRADE | {"Sec-WebSocket-Key": "<canary>"}, 400),
+    ],
+)
+def test_who_asks_for_no_socket_is_told_so_as_by_the_api(live, method, headers, status):
+    client = HTTPConnection(ports.HOST, live.port, timeout=30)
+    client.request(method, MINE, headers=headers)
+    answer = client.getresponse()
+    assert (answer.status, answer.getheader("Content-Type")) == (status, "application/problem+json")
+    told = answer.read()
+    problem = json.loads(told)
+    assert set(problem) == MEMBERS
+    assert (problem["status"], problem["code"]) == (status, "NoSocket")
+    assert problem["correlation_id"] == answer.getheader("X-Correlation-ID")
+    assert b"canary" not in told

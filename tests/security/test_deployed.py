@@ -66,6 +66,12 @@ def test_a_missing_secret_key_is_seen():
     assert "SECRET_KEY" in check.stderr
 
 
+def test_the_web_process_does_not_start_without_one():
+    web = in_production("-c", "import config.wsgi", SECRET_KEY="")
+    assert web.returncode == 1
+    assert "SECRET_KEY" in web.stderr
+
+
 def test_the_settings_are_those_of_the_checklist():
     found = in_production("-c", ASKED % list(EXPECTED))
     assert json.loads(found.stdout) == EXPECTED, found.stderr

@@ -122,7 +122,11 @@ RULES = {
     ),
     "pickle": Rule("who can write it can run code", mentions("pickle", "cPickle", "dill", "marshal", "shelve")),
     "yaml": Rule("yaml.load builds objects", calls("yaml.load", "yaml.unsafe_load")),
-    "no CSRF": Rule("a page of another site could act for a user", mentions("csrf_exempt")),
+    "no CSRF": Rule(
+        "a page of another site could act for a user",
+        mentions("csrf_exempt"),
+        {"config/problems.py": "read_only lets nothing but GET and HEAD through"},
+    ),
     "no login": Rule(
         "everybody could ask",
         mentions("AllowAny"),

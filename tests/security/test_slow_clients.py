@@ -1,15 +1,11 @@
-"""Clients that begin a request and never finish it: their threads are free again, and others are served."""
+"""Clients that never finish a request, or never hang up: others are served."""
 
-import os
 import socket
-import subprocess
-import time
 from contextlib import ExitStack, contextmanager
-from http.client import HTTPConnection
 
 import pytest
 
-from config.local import ports, programs
+from config.local import ports
 
 HALF = {
     "half a header": b"GET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\nX: ",
@@ -18,48 +14,31 @@ HALF = {
 }
 # More than the two workers of eight threads can hold.
 MANY = 20
-
-
-@pytest.fixture(scope="module")
-def port():
-    """Patient for a second."""
-    number = ports.free()
-    settings = {"WEB_SILENT_SECONDS": "1", "LOG_LEVEL": "CRITICAL", "SECRET_KEY": "only-for-this-test"}
-    server = subprocess.Popen(programs.web(number, {}).command, env=os.environ | settings, stderr=subprocess.DEVNULL)
-    try:
-        until = time.monotonic() + 60
-        while not is_live(number):
-            assert time.monotonic() < until, "the server does not answer"
-            time.sleep(0.05)
-        yield number
-    finally:
-        server.terminate()
-        server.wait(30)
+# With two seconds for each, one after the other, a worker would be taken for dead.
+VERY_MANY = 200
 
 
 @contextmanager
-def silent(port, begun):
+def silent(port, begun, many):
     with ExitStack() as stack:
-        for _ in range(MANY):
-            client = stack.enter_context(socket.create_connection((ports.HOST, port)))
+        clients = [stack.enter_context(socket.create_connection((ports.HOST, port))) for _ in range(many)]
+        for client in clients:
             client.sendall(begun)
-        yield
+        yield clients
 
 
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("begun", HALF.values(), ids=HALF)
-def test_everybody_else_is_served_while_they_are_still_there(port, begun):
-    with silent(port, begun):
+def test_everybody_else_is_served_while_they_are_still_there(web, begun):
+    with silent(web.port, begun, MANY):
         for _ in range(4):
-            assert is_live(port)
+            assert web.is_live()
 
 
-def is_live(port):
-    asked = HTTPConnection(ports.HOST, port, timeout=60)
-    try:
-        asked.request("GET", "/health/live")
-        return asked.getresponse().status == 200
-    except OSError:
-        return False
-    finally:
-        asked.close()
+@pytest.mark.timeout(120)
+def test_nobody_waits_for_those_who_have_their_answer_and_do_not_hang_up(web):
+    with silent(web.port, b"nonsense\r\n\r\n", VERY_MANY) as clients:
+        for client in clients:
+            assert client.makefile("rb").read().startswith(b"HTTP/1.1 400 ")
+        assert web.is_live()
+        assert "WORKER TIMEOUT" not in web.log.read_text()

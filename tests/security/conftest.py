@@ -1,0 +1,44 @@
+"""The web process as the project starts it, patient for a second; what it logs lies in a file."""
+
+import os
+import subprocess
+import time
+from http.client import HTTPConnection
+from typing import NamedTuple
+
+import pytest
+
+from config.local import ports, programs
+
+SETTINGS = {"WEB_SILENT_SECONDS": "1", "LOG_LEVEL": "WARNING", "SECRET_KEY": "only-for-this-test"}
+
+
+class Web(NamedTuple):
+    port: int
+    log: object
+
+    def is_live(self):
+        asked = HTTPConnection(ports.HOST, self.port, timeout=60)
+        try:
+            asked.request("GET", "/health/live")
+            return asked.getresponse().status == 200
+        except OSError:
+            return False
+        finally:
+            asked.close()
+
+
+@pytest.fixture(scope="module")
+def web(tmp_path_factory):
+    web = Web(ports.free(), tmp_path_factory.mktemp("web") / "log")
+    with web.log.open("w") as log:
+        server = subprocess.Popen(programs.web(web.port, {}).command, env=os.environ | SETTINGS, stderr=log)
+    try:
+        until = time.monotonic() + 60
+        while not web.is_live():
+            assert time.monotonic() < until, "the server does not answer"
+            time.sleep(0.05)
+        yield web
+    finally:
+        server.terminate()
+        server.wait(30)
