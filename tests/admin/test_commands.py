@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command, get_commands, load_command_class
 
-from eventstore import delivery
+from eventstore import delivery, heartbeats, samples
+from eventstore.admin import overview
 from eventstore.models import Event, OperatorAction, Parked, SagaState
 from eventstore.personal import HIDDEN
 from eventstore.testing import drain
@@ -71,6 +72,41 @@ def test_states_and_processes_hide_what_is_personal(order):
     shown = said("sagas", "show", "orders.fulfilment", order, "--reveal", "she asked")
     assert shown["state"]["method"] == "tok_visa"
     assert OperatorAction.objects.get().subject == f"orders.fulfilment {order}"
+
+
+@pytest.mark.usefixtures("order")
+def test_the_overview_is_told_part_by_part_as_the_page_shows_it(staff):
+    heartbeats.forget_own()
+    heartbeats.note(heartbeats.WORKER)
+    Parked.objects.create(subscription="payments.gateway", position=1, key="payment-1", status="dead")
+    samples.take()
+    # Seconds count on between the two, so they are left out.
+    shown, told = staff.get("/admin/eventstore/subscription/overview/").context, said("overview")
+    assert set(told) == set(overview.glance())
+    assert [(each["name"], each["word"], each["mood"]) for each in told["signs"]] == [
+        each[:3] for each in shown["signs"]
+    ]
+    assert ("Dead letters", "some", "bad") in {(each["name"], each["word"], each["mood"]) for each in told["signs"]}
+    lanes = {each["name"]: each for each in told["lanes"]}
+    assert list(lanes) == [each.name for each in shown["lanes"]]
+    assert (lanes["payments.gateway"]["state"], lanes["payments.gateway"]["dead"]) == ("dead letters", 1)
+    assert [tuple(each.values()) for each in told["sagas"]] == shown["sagas"] == [("orders.fulfilment", "COMPLETED", 1)]
+    assert [(each["title"], len(each["points"])) for each in told["charts"]] == [
+        (each.title, len(each.points)) for each in shown["charts"]
+    ]
+    assert {each["events"] for each in told["charts"][0]["points"]} == {None, 0}, "one sample was taken"
+    assert [each["name"] for each in told["beats"]] == [each.name for each in shown["beats"]]
+
+
+@pytest.mark.usefixtures("order")
+def test_the_overview_is_read_by_people_too():
+    out = StringIO()
+    call_command("overview", stdout=out)
+    lines = out.getvalue().splitlines()
+    assert "Dead letters: none; nothing is parked" in lines
+    assert "The last hour: nobody took samples" in lines
+    assert "lane payments.gateway: up to date; 0 messages ahead; parked 0, dead 0" in lines
+    assert "saga orders.fulfilment COMPLETED: 1" in lines
 
 
 def test_a_stream_is_compared_with_an_earlier_version(order):
