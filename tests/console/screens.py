@@ -10,7 +10,7 @@ from orders.models import OrderDetails
 from tests.admin.conftest import place_many
 
 # As Django's dark mode shows them; the others are of the same parts.
-DARK = ("overview", "projection", "saga")
+DARK = ("overview", "projection", "saga", "transaction")
 IMAGES = BASE_DIR / "docs" / "images"
 PAGES = {
     "overview": "eventstore/subscription/overview/",
@@ -18,6 +18,7 @@ PAGES = {
     "parked": "eventstore/parked/",
     "act": "eventstore/parked/act/retry/?subscription=payments.gateway",
     "order": "orders/orderdetails/{order}/change/",
+    "transaction": "eventstore/event/correlation/{correlation}/",
     "saga": "eventstore/sagastate/{saga}/change/",
     "projections": "eventstore/readmodellane/",
     "projection": "eventstore/readmodellane/orders.details/change/",
@@ -38,7 +39,8 @@ def settled(history, stuck, no_tables_left, settings):
     rebuilding.work(seconds=30)
     rebuilding.request("inventory.stock_levels", who="grace", reason="a new column")
     drain()
-    return {"order": stuck, "saga": SagaState.objects.filter(status="COMPLETED").latest("pk").pk}
+    saga = SagaState.objects.filter(status="COMPLETED").latest("pk")
+    return {"order": stuck, "saga": saga.pk, "correlation": saga.correlation_id}
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -1,5 +1,7 @@
 """What people do in the console, clicked through in a real browser."""
 
+from itertools import combinations
+
 import pytest
 from playwright.sync_api import expect
 
@@ -91,6 +93,28 @@ def test_a_saga_is_drawn_with_where_it_stands_and_what_comes_of_a_step(open_as, 
     picture.get_by_role("link").first.focus()
     page.keyboard.press("Enter")
     expect(page.locator("body")).to_contain_text("orders.order_placed")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_business_transaction_is_drawn_over_time_and_nothing_covers_another(open_as, operator, stuck, scheme):
+    drain()
+    place_many(1)
+    page = open_as(operator, color_scheme=scheme)
+    page.goto("/admin/eventstore/event/")
+    page.locator("td.field-business_transaction a").first.click()
+    picture = page.get_by_role("group", name="events in 4 lanes over time")
+    assert picture.locator("a").count() > 5
+    boxes = picture.locator("text").evaluate_all(
+        "all => all.map(each => each.getBoundingClientRect()).map(box => [box.left, box.right, box.top, box.bottom])"
+    )
+    assert all(apart(one, other) for one, other in combinations(boxes, 2))
+    picture.get_by_role("link").last.focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("[aria-current=true]").first).to_be_visible()
+
+
+def apart(one, other):
+    return one[1] <= other[0] or other[1] <= one[0] or one[3] <= other[2] or other[3] <= one[2]
 
 
 def test_who_may_only_look_is_offered_nothing_and_refused_by_address(open_as, viewer, stuck):
