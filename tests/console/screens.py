@@ -4,7 +4,7 @@ import pytest
 
 from config.settings import BASE_DIR
 from eventstore import heartbeats, rebuilding
-from eventstore.models import SagaState
+from eventstore.models import Event, SagaState
 from eventstore.testing import drain
 from orders.models import OrderDetails
 from tests.admin.conftest import place_many
@@ -18,6 +18,10 @@ PAGES = {
     "parked": "eventstore/parked/",
     "act": "eventstore/parked/act/retry/?subscription=payments.gateway",
     "order": "orders/orderdetails/{order}/change/",
+    "subscriptions": "eventstore/subscription/",
+    "events": "eventstore/event/",
+    "event": "eventstore/event/{event}/change/",
+    "stream": "eventstore/stream/order-{settled}/change/",
     "transaction": "eventstore/event/correlation/{correlation}/",
     "saga": "eventstore/sagastate/{saga}/change/",
     "projections": "eventstore/readmodellane/",
@@ -40,7 +44,14 @@ def settled(history, stuck, no_tables_left, settings):
     rebuilding.request("inventory.stock_levels", who="grace", reason="a new column")
     drain()
     saga = SagaState.objects.filter(status="COMPLETED").latest("pk")
-    return {"order": stuck, "saga": saga.pk, "correlation": saga.correlation_id}
+    confirmed = Event.objects.filter(stream=f"order-{saga.key}").latest("position")
+    return {
+        "order": stuck,
+        "settled": saga.key,
+        "saga": saga.pk,
+        "event": confirmed.position,
+        "correlation": saga.correlation_id,
+    }
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
