@@ -46,6 +46,8 @@ def test_a_list_is_searched_and_filtered_as_by_its_address(order):
     assert stream["last_version"] == "2"
     found = said("browse", "event", "--search", order, "--filter", "type=orders.order_placed")
     assert [each["stream"] for each in found] == [f"order-{order}"]
+    before = Event.objects.filter(position__lt=found[0]["position"]).latest("position")
+    assert said("browse", "event", "--filter", f"beyond={found[0]['position']}")[0]["position"] == before.position
     with pytest.raises(CommandError, match="no such filter"):
         call_command("browse", "event", "--filter", "data__icontains=a")
     with pytest.raises(CommandError, match="There are: .*stream"):
