@@ -76,6 +76,40 @@ def test_states_and_processes_hide_what_is_personal(order):
     assert OperatorAction.objects.get().subject == f"orders.fulfilment {order}"
 
 
+@pytest.mark.usefixtures("shop")
+def test_all_about_an_order_is_told_as_its_page_shows_it(staff):
+    order_id = place()
+    for lane in ("orders.details", "orders.fulfilment"):
+        delivery.step(lane)
+    Parked.objects.create(subscription="payments.gateway", position=1, key=f"payment-{order_id}", status="dead")
+    page = staff.get(f"/admin/orders/orderdetails/{order_id}/change/").context["dossier"]
+    told = said("dossier", order_id)
+    assert set(told) == {*page._fields, "correlations"}
+    assert [(each["stream"], each["fields"]) for each in told["standings"]] == [
+        (each.stream, dict(each.fields)) for each in page.standings
+    ]
+    assert [(each["saga"], each["status"]) for each in told["processes"]] == [("orders.fulfilment", "PAYMENT_PENDING")]
+    assert [(each["topic"], each["type"]) for each in told["owed"]] == [("payments", "payments.process_payment")]
+    assert [(each["subscription"], each["status"]) for each in told["parked"]] == [("payments.gateway", "dead")]
+    assert [(each["position"], each["data"]) for each in told["timeline"]] == [
+        (each.event.position, each.event.data) for each in page.timeline
+    ]
+    assert told["timeline"][0]["data"]["address"]["name"] == HIDDEN
+    assert said("dossier", order_id, "--reveal", "she asked")["timeline"][0]["data"]["address"]["name"] == "Ada"
+    assert OperatorAction.objects.get().details == {"command": f"dossier {order_id}"}
+    with pytest.raises(CommandError, match="Nothing is known about 'nobody'"):
+        call_command("dossier", "nobody")
+
+
+def test_all_about_an_order_is_read_by_people_too(order):
+    out = StringIO()
+    call_command("dossier", order, stdout=out)
+    for line in (f"order-{order} at version 2", "  status: confirmed", "process orders.fulfilment: COMPLETED at"):
+        assert f"\n{line}" in f"\n{out.getvalue()}"
+    assert f"order-{order}@2 orders.order_confirmed" in out.getvalue()
+    assert "Ada" not in out.getvalue()
+
+
 @pytest.mark.usefixtures("order")
 def test_the_overview_is_told_part_by_part_as_the_page_shows_it(staff):
     heartbeats.forget_own()
