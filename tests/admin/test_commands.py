@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+from datetime import UTC, datetime, timedelta
 from io import StringIO
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from django.core.management import CommandError, call_command, get_commands, loa
 
 from eventstore import delivery, heartbeats, samples
 from eventstore.admin import overview
-from eventstore.models import Event, OperatorAction, Parked, SagaState
+from eventstore.models import Event, OperatorAction, Parked, SagaState, Sample
 from eventstore.personal import HIDDEN
 from eventstore.testing import drain
 
@@ -132,6 +133,27 @@ def test_the_overview_is_told_part_by_part_as_the_page_shows_it(staff):
     ]
     assert {each["events"] for each in told["charts"][0]["points"]} == {None, 0}, "one sample was taken"
     assert [each["name"] for each in told["beats"]] == [each.name for each in shown["beats"]]
+
+
+@pytest.mark.usefixtures("order")
+def test_a_lane_is_told_with_its_rate_and_its_trend_as_its_page_shows_it(staff):
+    now = datetime.now(UTC)
+    for ago, position in ((60, 100), (0, 700)):
+        at = now - timedelta(seconds=ago)
+        Sample.objects.create(
+            lane="orders.details", slot=int(at.timestamp() // 30), at=at, position=position, events=0, seconds=1.5
+        )
+    shown = staff.get("/admin/eventstore/subscription/orders.details/change/").context
+    told = said("overview", "orders.details")
+    assert (told["name"], told["position"], told["events"]) == ("orders.details", shown["lag"].position, 0)
+    assert told["rate"] == shown["rate"] == 10.0
+    assert [each["summary"] for each in told["charts"]] == [each.summary for each in shown["charts"]]
+    assert max(each["seconds"] or 0 for each in told["charts"][0]["points"]) == 1.5
+    out = StringIO()
+    call_command("overview", "orders.details", stdout=out)
+    assert "rate: 10.0 positions a second, of late" in out.getvalue()
+    with pytest.raises(CommandError, match="'nobody' is no lane. There are: .*orders.details"):
+        call_command("overview", "nobody")
 
 
 @pytest.mark.usefixtures("order")

@@ -1,12 +1,11 @@
-"""manage.py overview [--json]: how it goes at a glance, with the figures of the console's page."""
+"""manage.py overview [LANE]: how it goes at a glance, or how one lane does; with the figures of the console's pages."""
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from eventstore import codec
-from eventstore.admin import lane_states, overview, shown
-from eventstore.admin.trends import Chart
+from eventstore import codec, lag
+from eventstore.admin import lane_states, overview, shown, trends
 from eventstore.lag import Lag
 
 
@@ -14,11 +13,32 @@ class Command(BaseCommand):
     help = "Show how it goes: each sign with its word, lanes, processes, workers, the last hour and the last day."
 
     def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("lane", nargs="?", help="that one alone, with its rate, its last hour and its last day")
         parser.add_argument("--json", action="store_true")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        seen = overview.glance()
-        self.stdout.write(codec.encode_json(_told(seen)).decode() if options["json"] else _as_text(seen))
+        told, text = _of_a_lane(_found(options["lane"])) if options["lane"] else _of_all()
+        self.stdout.write(codec.encode_json(told).decode() if options["json"] else text)
+
+
+def _of_all() -> tuple[dict[str, Any], str]:
+    seen = overview.glance()
+    return _told(seen), _as_text(seen)
+
+
+def _of_a_lane(lane: Lag) -> tuple[dict[str, Any], str]:
+    told = trends.told(lane.name)
+    figures = lane._asdict() | {"state": _state(lane), "rate": told.rate}
+    rate = "not measured" if told.rate is None else f"{told.rate:.1f} positions a second, of late"
+    lines = [_lane(lane), f"rate: {rate}", *(f"{each.title}: {each.summary}" for each in told.charts)]
+    return figures | {"charts": [each.with_names() for each in told.charts]}, "\n".join(lines)
+
+
+def _found(name: str) -> Lag:
+    found = {each.name: each for each in lag.lags()}
+    if name not in found:
+        raise CommandError(f"{name!r} is no lane. There are: {', '.join(found)}.")
+    return found[name]
 
 
 def _told(seen: dict[str, Any]) -> dict[str, Any]:
@@ -27,13 +47,9 @@ def _told(seen: dict[str, Any]) -> dict[str, Any]:
         "signs": [each._asdict() for each in seen["signs"]],
         "lanes": [each._asdict() | {"state": _state(each)} for each in seen["lanes"]],
         "sagas": [{"saga": saga, "status": status, "count": count} for saga, status, count in seen["sagas"]],
-        "charts": [_drawn(each) for each in seen["charts"]],
+        "charts": [each.with_names() for each in seen["charts"]],
         "beats": [each._asdict() for each in seen["beats"]],
     }
-
-
-def _drawn(chart: Chart) -> dict[str, Any]:
-    return chart._asdict() | {"points": [each._asdict() for each in chart.points]}
 
 
 def _as_text(seen: dict[str, Any]) -> str:
@@ -43,7 +59,7 @@ def _as_text(seen: dict[str, Any]) -> str:
             *(f"{each.title}: {each.summary}" for each in seen["charts"]),
             *(f"lane {_lane(each)}" for each in seen["lanes"]),
             *(f"saga {saga} {status}: {count}" for saga, status, count in seen["sagas"]),
-            *(f"{each.kind} {each.name} last heard {shown.age(each.seconds)} ago" for each in seen["beats"]),
+            *(f"{each.kind} {each.name or '–'} last heard {shown.age(each.seconds)} ago" for each in seen["beats"]),
         ]
     )
 
