@@ -52,7 +52,7 @@ def reset(name: str, position: int = 0, *, who: str, reason: str) -> int:
     Raises NoSuchLane, NotToBeDone, operating.ReasonMissing.
     """
     reason, lane = operating.demand(reason), _lane(name)
-    if type(lane) in REPEATS:
+    if not goes_back(name):
         raise NotToBeDone(f"{name} does not go back: {REPEATS[type(lane)]}.")
     if isinstance(lane, Projection) and position:
         raise NotToBeDone(
@@ -71,6 +71,11 @@ def reset(name: str, position: int = 0, *, who: str, reason: str) -> int:
         operating.note(who, "reset", name, reason=reason, details={"from": stands, "to": position, "rows": gone})
     nudge.send()
     return gone
+
+
+def goes_back(name: str) -> bool:
+    """Whether it can be reset. Raises NoSuchLane."""
+    return type(_lane(name)) not in REPEATS
 
 
 def skip(name: str, position: int, *, who: str, reason: str) -> None:

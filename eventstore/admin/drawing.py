@@ -1,7 +1,13 @@
-"""A business transaction as a picture: a lane for each context, events from left to right, a line to each effect."""
+"""A business transaction as a picture: a lane for each context, events from left to right, a line to each effect.
+
+An axis above says when. Milliseconds and days have to fit into one picture, so a distance does not grow with the time
+between two neighbours but with its logarithm: of two distances the wider one is always the longer time.
+"""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
+from itertools import accumulate, pairwise
+from math import log10
 from typing import NamedTuple
 from uuid import UUID
 
@@ -12,23 +18,37 @@ from . import links, shown
 # More would be no picture any more; the list has them all.
 MOST = 60
 
-MARGIN, COLUMN, LANE, TOP = 110, 96, 84, 34
+# COLUMN: from one event to the next of the same millisecond, as wide as their words want it.
+MARGIN, COLUMN, LANE, TOP = 90, 76, 84, 40
+# And as much more with each tenfold of the milliseconds between them.
+TENFOLD = 24
+
+MILLISECOND = timedelta(milliseconds=1)
 
 
 class Node(NamedTuple):
-    """x, y: its middle. words: its name, one under the other. late: since the first of all, for people."""
+    """x, y: its middle. words: its name, one under the other. late: since the first of all, for people.
+
+    after: since its neighbour, for who is told and not shown; empty for the first.
+    """
 
     event: Event
     x: int
     y: int
     words: Sequence[str]
     late: str
+    after: str
     address: str
 
     @property
     def below(self) -> int:
         """Where its words begin."""
         return self.y + 10
+
+    @property
+    def above(self) -> int:
+        """Where the line down from the axis ends."""
+        return self.y - 10
 
 
 class Lane(NamedTuple):
@@ -50,10 +70,10 @@ class Picture(NamedTuple):
 def picture(events: Sequence[Event]) -> Picture:
     """events: in the order of the log."""
     drawn = events[:MOST]
-    lanes = _lanes(drawn)
-    nodes = [_node(number, event, drawn[0], lanes) for number, event in enumerate(drawn)]
+    lanes, places = _lanes(drawn), _places([event.recorded_at for event in drawn])
+    nodes = [_node(number, drawn, places[number], lanes) for number in range(len(drawn))]
     return Picture(
-        width=MARGIN + COLUMN * len(nodes),
+        width=places[-1] + COLUMN // 2,
         height=TOP + LANE * len(lanes),
         lanes=list(lanes.values()),
         nodes=nodes,
@@ -62,19 +82,29 @@ def picture(events: Sequence[Event]) -> Picture:
     )
 
 
+def _places(times: Sequence[datetime]) -> list[int]:
+    return list(accumulate((_distance(before, at) for before, at in pairwise(times)), initial=MARGIN + COLUMN // 2))
+
+
+def _distance(before: datetime, at: datetime) -> int:
+    return COLUMN + round(TENFOLD * log10(1 + _between(before, at) / MILLISECOND))
+
+
 def _lanes(events: Sequence[Event]) -> dict[str, Lane]:
     """In the order in which they come in."""
     names = dict.fromkeys(_context(event) for event in events)
     return {name: Lane(name, TOP + LANE * number + LANE // 3) for number, name in enumerate(names)}
 
 
-def _node(number: int, event: Event, first: Event, lanes: dict[str, Lane]) -> Node:
+def _node(number: int, events: Sequence[Event], x: int, lanes: dict[str, Lane]) -> Node:
+    event = events[number]
     return Node(
         event=event,
-        x=MARGIN + COLUMN * number + COLUMN // 2,
+        x=x,
         y=lanes[_context(event)].y,
         words=event.type.partition(".")[2].split("_"),
-        late=_late(event.recorded_at - first.recorded_at),
+        late=f"+{_time(_between(events[0].recorded_at, event.recorded_at))}",
+        after=_time(_between(events[number - 1].recorded_at, event.recorded_at)) if number else "",
         address=links.page("event", event.position),
     )
 
@@ -95,6 +125,11 @@ def _context(event: Event) -> str:
     return event.type.partition(".")[0]
 
 
-def _late(since: timedelta) -> str:
-    seconds = max(0.0, since.total_seconds())
-    return f"+{seconds * 1000:.0f} ms" if seconds < 1 else f"+{shown.age(seconds)}"
+def _between(before: datetime, at: datetime) -> timedelta:
+    """Clocks are put right now and then, and the log is in the order of its positions."""
+    return max(timedelta(), at - before)
+
+
+def _time(between: timedelta) -> str:
+    seconds = between.total_seconds()
+    return f"{seconds * 1000:.0f} ms" if seconds < 1 else shown.age(seconds)

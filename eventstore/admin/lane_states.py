@@ -9,12 +9,17 @@ from . import shown
 
 
 def badge(where: Lag) -> SafeString:
+    return shown.badge(*state(where))
+
+
+def state(where: Lag) -> tuple[str, str]:
+    """The word, and its mood."""
     if where.kind == "retired":
-        return shown.badge("retired")
+        return "retired", ""
     if where.name in lag.OUR_OWN:
-        return shown.badge("internal")
+        return "internal", ""
     if where.paused:
-        return shown.badge("paused", "waiting")
+        return "paused", "waiting"
     if where.dead:
-        return shown.badge("dead letters", "bad")
-    return shown.badge("behind", "waiting") if where.is_behind else shown.badge("up to date", "good")
+        return "dead letters", "bad"
+    return ("behind", "waiting") if where.is_behind else ("up to date", "good")

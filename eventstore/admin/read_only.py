@@ -1,4 +1,7 @@
-"""What every page of the admin has in common: nothing can be changed, and no list costs more than its page."""
+"""What every page of the admin has in common: nothing can be changed, and no list costs more than its page.
+
+A long list is read in stretches: pages are turned within one, and the next begins behind the key of its last row.
+"""
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
@@ -8,6 +11,7 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ChangeList
+from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -19,8 +23,9 @@ from eventstore.postgres import rows
 
 from . import veil
 
-# As far as anybody turns pages; who looks for something older searches or filters.
+# As far as pages are turned within a stretch: each costs all that lies before it there.
 LONGEST_LIST = 1_000
+BEYOND = "beyond"
 
 ESTIMATE = "SELECT reltuples::bigint FROM pg_class WHERE oid = %s::regclass"
 
@@ -49,27 +54,68 @@ class BoundedPaginator(Paginator):
         ((estimated,),) = rows(ESTIMATE, [queryset.model._meta.db_table])
         return max(int(estimated), self.counted)
 
+    def last(self, field: str) -> Any:
+        """That of the last row that pages are turned to."""
+        queryset: Any = self.object_list
+        return queryset.values_list(field, flat=True)[LONGEST_LIST - 1]
+
 
 class BoundedChangeList(ChangeList):
+    """further: the address of the next stretch. from_the_beginning: of the first. Each is empty where this is it."""
+
     model_admin: "ReadOnlyAdmin"
 
+    def __init__(self, request: HttpRequest, *args: Any) -> None:
+        super().__init__(request, *args)
+        self.from_the_beginning = self.get_query_string(remove=[BEYOND]) if BEYOND in self.params else ""
+        # Who searches anew does so from the beginning.
+        self.params.pop(BEYOND, None)
+
+    def get_filters_params(self, params: Any = None) -> dict[str, Any]:
+        found: dict[str, Any] = super().get_filters_params(params)
+        found.pop(BEYOND, None)
+        return found
+
     def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Any]:
-        return super().get_queryset(request, exclude_parameters).defer(*self.model_admin.list_defer)
+        found = super().get_queryset(request, exclude_parameters).defer(*self.model_admin.list_defer)
+        return _behind(found, self._place(request), request.GET[BEYOND]) if BEYOND in request.GET else found
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
         self.result_list: list[Any] = list(self.result_list)
         veil.rows(request, self.result_list)
         self.model_admin.adorn(self.result_list)
+        self.further = self._further(request)
+
+    def _further(self, request: HttpRequest) -> str:
+        paginator: Any = self.paginator
+        if not paginator.is_cut:
+            return ""
+        key = paginator.last(self._place(request).removeprefix("-"))
+        return str(self.get_query_string({BEYOND: key}))
+
+    def _place(self, request: HttpRequest) -> str:
+        """The field that the list is in the order of, as an ordering has it."""
+        return str(self.model_admin.get_ordering(request)[0])
 
     def url_for_result(self, result: Model) -> str:
         return self.model_admin.url_of(result) or super().url_for_result(result)
 
 
+def _behind(found: QuerySet[Any], place: str, said: str) -> QuerySet[Any]:
+    """What comes after that key, along the index that the list is read by. Raises IncorrectLookupParameters."""
+    field = place.removeprefix("-")
+    try:
+        key = found.model._meta.get_field(field).to_python(said.replace("\x00", ""))
+    except ValidationError as error:
+        raise IncorrectLookupParameters(str(error)) from error
+    return found.filter(**{f"{field}__{'gt' if field == place else 'lt'}": key})
+
+
 @method_decorator(require_safe, name="changelist_view")
 @method_decorator(require_safe, name="changeform_view")
 class ReadOnlyAdmin(admin.ModelAdmin):
-    """Subclasses name an ordering that an index gives. nothing: what an empty list says."""
+    """Subclasses name an ordering that an index gives, by what no two rows share. nothing: what an empty list says."""
 
     actions = None
     paginator = BoundedPaginator
@@ -159,7 +205,7 @@ def between(
             super().__init__(request, params, model, model_admin)
             self.said = {name: str(params.pop(name, [""])[-1]) for name in self.parameters}
             self.used_parameters |= {name: value for name, value in self.said.items() if value}
-            ours = (*self.parameters, "p")
+            ours = (*self.parameters, "p", BEYOND)
             self.others = [(name, value) for name, value in request.GET.items() if name not in ours]
 
         def has_output(self) -> bool:

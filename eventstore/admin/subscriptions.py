@@ -5,6 +5,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
+from django.db import OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -15,9 +16,11 @@ from django.views.decorators.http import require_safe
 from eventstore import dead_letters, doctor, lag, lanes, operating, outbox, registry
 from eventstore.messages import Message
 from eventstore.models import Parked, Subscription
+from eventstore.subscriptions import Projection, Publication
 
 from . import lane_states, links, overview, shown, trends, veil
 from .acting import Act, ActingAdmin, Button, Choice
+from .read_only import LONGEST_LIST
 
 SHOWN_PARKED = 50
 
@@ -28,17 +31,31 @@ class SubscriptionAdmin(ActingAdmin):
     ordering = ("name",)
     nothing = "No subscription has a cursor yet: manage.py migrate gives them theirs."
     page_template = "admin/eventstore/subscription.html"
-    refusals = (lanes.NoSuchLane, lanes.NotToBeDone, dead_letters.NotParked, operating.ReasonMissing)
+    refusals = (
+        lanes.NoSuchLane,
+        lanes.NotToBeDone,
+        dead_letters.NotParked,
+        operating.ReasonMissing,
+        OperationalError,
+    )
     acts = {
         "pause": Act("Pause", "The step under way is finished; then nothing is delivered until it goes on."),
         "resume": Act("Go on", "It goes on where it stopped: nothing was lost meanwhile."),
         "skip": Act("Leave the next message out", "The one message is never taken; all behind it are."),
+        "reset": Act(
+            "Put back",
+            "A read model is emptied, and fills anew before its readers' eyes; a rebuild shows no empty table. "
+            "A publication tells again what it told, under the same ids.",
+        ),
     }
 
     def choose(self, request: HttpRequest, word: str) -> Choice:
         name = request.GET.get("name", "")
-        if name not in registry.subscriptions():
+        stands = Subscription.objects.filter(name=name).first() if name in registry.subscriptions() else None
+        if stands is None:
             raise Http404
+        if word == "reset":
+            return _reset(name, stands.position, request.GET.get("position", "0"))
         return _skip(name) if word == "skip" else _pause(name, word)
 
     def adorn(self, page: Sequence[Any]) -> None:
@@ -56,6 +73,7 @@ class SubscriptionAdmin(ActingAdmin):
             "rate": told.rate,
             "last_error": next(iter(veil.rows(request, _last_error(found.name))), None),
             "buttons": self._buttons(request, found.lag),
+            "put_back": self.address("reset") if self.may_act(request) and _has_to_be_asked_where(found.name) else "",
             "age": shown.age(found.lag.seconds),
             "hears": sorted(outbox.hears(found.name)) if found.name in registry.subscriptions() else [],
             "parked": veil.rows(request, _parked_of(found.name)),
@@ -98,7 +116,10 @@ class SubscriptionAdmin(ActingAdmin):
     def _buttons(self, request: HttpRequest, where: lag.Lag) -> list[Button]:
         if where.name not in registry.subscriptions():
             return []
-        return self.buttons(request, ("resume", "skip") if where.paused else ("pause",), name=where.name)
+        words = ["resume", "skip"] if where.paused else ["pause"]
+        if lanes.goes_back(where.name) and not _has_to_be_asked_where(where.name):
+            words.append("reset")
+        return self.buttons(request, words, name=where.name)
 
     @admin.display(description="kind")
     def kind(self, subscription: Any) -> str:
@@ -174,6 +195,39 @@ def _skip(name: str) -> Choice:
         perform=lambda who, reason: _done(lambda: lanes.skip(name, _position(following), who=who, reason=reason)),
         back=links.page("subscription", name),
     )
+
+
+def _has_to_be_asked_where(name: str) -> bool:
+    """A read model goes back to its beginning only."""
+    return isinstance(registry.subscriptions().get(name), Publication)
+
+
+def _reset(name: str, stands: int, asked: str) -> Choice:
+    """Where the lane stands by then is no part of it: it may go on while somebody thinks about it."""
+    if not lanes.goes_back(name) or not (asked.isascii() and asked.isdigit() and len(asked) < 19):
+        raise Http404
+    position = int(asked)
+    return Choice(
+        subject=name,
+        things=[(name, position)],
+        shown=[f"{name} goes back from position {stands} to {position}{_emptied(name)}"],
+        perform=lambda who, reason: _put_back(name, position, who, reason),
+        back=links.page("subscription", name),
+    )
+
+
+def _emptied(name: str) -> str:
+    subscription = registry.subscriptions()[name]
+    if not isinstance(subscription, Projection):
+        return ""
+    found = subscription.model._default_manager.order_by("pk")[: LONGEST_LIST + 1].count()
+    many = f"more than {LONGEST_LIST:,}" if found > LONGEST_LIST else found
+    return f"; rows that are taken away: {many}"
+
+
+def _put_back(name: str, position: int, who: str, reason: str) -> str:
+    gone = lanes.reset(name, position, who=who, reason=reason)
+    return f"Done, and written down: it goes on behind {position}; {gone} rows were taken away."
 
 
 def _position(following: Message | None) -> int:

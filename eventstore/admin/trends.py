@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.utils import timezone
 
@@ -31,6 +31,10 @@ class Chart(NamedTuple):
     @property
     def is_empty(self) -> bool:
         return all(each.events is None for each in self.points)
+
+    def with_names(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return self._asdict() | {"points": [each._asdict() for each in self.points]}
 
 
 class Trends(NamedTuple):

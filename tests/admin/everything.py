@@ -107,8 +107,8 @@ def _named(name, registered, row):
 
 
 def _questions(registered, row):
-    """A list as it is, further down, searched, and by each of its filters."""
-    yield from ("", "?p=2")
+    """A list as it is, further down, behind a row, searched, and by each of its filters."""
+    yield from ("", "?p=2", f"?{urlencode({'beyond': row.pk})}")
     if registered.search_fields:
         yield f"?{urlencode({'q': row.pk})}"
         yield "?q=customer-1"

@@ -11,6 +11,7 @@ from django.test import Client
 from eventstore import delivery, operating
 from eventstore.models import Event, OperatorAction, OutboxMessage, Parked, SagaState, Subscription
 from eventstore.testing import drain
+from orders.models import OrderDetails
 
 from .conftest import place
 
@@ -157,6 +158,43 @@ def test_the_next_message_of_a_lane_is_left_out(operator, shop):
     assert not SagaState.objects.exists()
 
 
+def test_a_read_model_is_emptied_and_fills_anew(operator, order):
+    OrderDetails.objects.update(status="SPOILT")
+    stands = Subscription.objects.get(name="orders.details").position
+    page = operator.get("/admin/eventstore/subscription/orders.details/change/")
+    (address,) = [each.address for each in page.context["buttons"] if each.label == "Put back"]
+    told = operator.get(address).context["choice"].shown
+    assert told == [f"orders.details goes back from position {stands} to 0; rows that are taken away: 1"]
+    assert _say_yes(operator, address, "wrong by hand").status_code == 302
+    assert not OrderDetails.objects.exists()
+    drain()
+    assert OrderDetails.objects.get().status == "CONFIRMED"
+    done = OperatorAction.objects.get()
+    assert (done.who, done.action, done.subject, done.reason) == ("grace", "reset", "orders.details", "wrong by hand")
+    assert done.details == {"from": stands, "to": 0, "rows": 1}
+
+
+@pytest.mark.usefixtures("order")
+def test_a_publication_is_put_back_to_any_position_that_it_has_passed(operator):
+    page = operator.get("/admin/eventstore/subscription/orders.published/change/")
+    stands = page.context["lag"].position
+    address = page.context["put_back"] + urlencode({"name": "orders.published", "position": stands - 1})
+    assert _say_yes(operator, address, "they lost it").status_code == 302
+    assert Subscription.objects.get(name="orders.published").position == stands - 1
+    ahead = address.replace(f"position={stands - 1}", f"position={stands}")
+    refused = _say_yes(operator, ahead, "they lost it")
+    assert refused.status_code == 409
+    assert f"stands at {stands - 1}" in refused.content.decode()
+
+
+@pytest.mark.usefixtures("order")
+def test_a_lane_that_acts_on_the_world_offers_no_way_back(operator):
+    for name in ("orders.fulfilment", "payments.gateway", "orders"):
+        page = operator.get(f"/admin/eventstore/subscription/{name}/change/")
+        assert "/act/reset/" not in page.content.decode()
+        assert operator.get(f"{LANE}reset/?name={name}").status_code == 404
+
+
 def test_support_sees_and_does_not_act(operator, letters):
     support = _member("ada", "support")
     for address in ("/admin/eventstore/parked/", f"/admin/eventstore/parked/{letters[0].pk}/change/"):
@@ -188,10 +226,20 @@ def test_no_other_site_can_make_an_operator_act(operator):
         f"{SAGA}retry/",
         f"{SAGA}x/?id=1",
         f"{LANE}skip/?name=nobody",
+        f"{LANE}reset/?name=orders.published&position=-1",
+        f"{LANE}reset/?name=orders.published&position={10**19}",
     ],
 )
 def test_what_is_no_choice_is_not_found(operator, address):
     assert operator.get(address).status_code == 404
+
+
+@pytest.mark.usefixtures("shop")
+@pytest.mark.parametrize("word", ["pause", "resume", "skip", "reset"])
+def test_a_lane_that_has_no_cursor_yet_is_not_found(operator, word):
+    """It came with new code, and no worker has seen that yet."""
+    Subscription.objects.filter(name="orders.published").delete()
+    assert operator.get(f"{LANE}{word}/?name=orders.published").status_code == 404
 
 
 def test_what_was_done_is_listed_and_found_by_what_it_was_done_to(staff):

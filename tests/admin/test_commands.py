@@ -3,14 +3,16 @@
 import json
 import re
 import shlex
+from datetime import UTC, datetime, timedelta
 from io import StringIO
 from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command, get_commands, load_command_class
 
-from eventstore import delivery
-from eventstore.models import Event, OperatorAction, Parked, SagaState
+from eventstore import delivery, heartbeats, samples
+from eventstore.admin import overview
+from eventstore.models import Event, OperatorAction, Parked, SagaState, Sample
 from eventstore.personal import HIDDEN
 from eventstore.testing import drain
 
@@ -45,6 +47,8 @@ def test_a_list_is_searched_and_filtered_as_by_its_address(order):
     assert stream["last_version"] == "2"
     found = said("browse", "event", "--search", order, "--filter", "type=orders.order_placed")
     assert [each["stream"] for each in found] == [f"order-{order}"]
+    before = Event.objects.filter(position__lt=found[0]["position"]).latest("position")
+    assert said("browse", "event", "--filter", f"beyond={found[0]['position']}")[0]["position"] == before.position
     with pytest.raises(CommandError, match="no such filter"):
         call_command("browse", "event", "--filter", "data__icontains=a")
     with pytest.raises(CommandError, match="There are: .*stream"):
@@ -71,6 +75,96 @@ def test_states_and_processes_hide_what_is_personal(order):
     shown = said("sagas", "show", "orders.fulfilment", order, "--reveal", "she asked")
     assert shown["state"]["method"] == "tok_visa"
     assert OperatorAction.objects.get().subject == f"orders.fulfilment {order}"
+
+
+@pytest.mark.usefixtures("shop")
+def test_all_about_an_order_is_told_as_its_page_shows_it(staff):
+    order_id = place()
+    for lane in ("orders.details", "orders.fulfilment"):
+        delivery.step(lane)
+    Parked.objects.create(subscription="payments.gateway", position=1, key=f"payment-{order_id}", status="dead")
+    page = staff.get(f"/admin/orders/orderdetails/{order_id}/change/").context["dossier"]
+    told = said("dossier", order_id)
+    assert set(told) == {*page._fields, "correlations"}
+    assert [(each["stream"], each["fields"]) for each in told["standings"]] == [
+        (each.stream, dict(each.fields)) for each in page.standings
+    ]
+    assert [(each["saga"], each["status"]) for each in told["processes"]] == [("orders.fulfilment", "PAYMENT_PENDING")]
+    assert [(each["topic"], each["type"]) for each in told["owed"]] == [("payments", "payments.process_payment")]
+    assert [(each["subscription"], each["status"]) for each in told["parked"]] == [("payments.gateway", "dead")]
+    assert [(each["position"], each["data"]) for each in told["timeline"]] == [
+        (each.event.position, each.event.data) for each in page.timeline
+    ]
+    assert told["timeline"][0]["data"]["address"]["name"] == HIDDEN
+    assert said("dossier", order_id, "--reveal", "she asked")["timeline"][0]["data"]["address"]["name"] == "Ada"
+    assert OperatorAction.objects.get().details == {"command": f"dossier {order_id}"}
+    with pytest.raises(CommandError, match="Nothing is known about 'nobody'"):
+        call_command("dossier", "nobody")
+
+
+def test_all_about_an_order_is_read_by_people_too(order):
+    out = StringIO()
+    call_command("dossier", order, stdout=out)
+    for line in (f"order-{order} at version 2", "  status: confirmed", "process orders.fulfilment: COMPLETED at"):
+        assert f"\n{line}" in f"\n{out.getvalue()}"
+    assert f"order-{order}@2 orders.order_confirmed" in out.getvalue()
+    assert "Ada" not in out.getvalue()
+
+
+@pytest.mark.usefixtures("order")
+def test_the_overview_is_told_part_by_part_as_the_page_shows_it(staff):
+    heartbeats.forget_own()
+    heartbeats.note(heartbeats.WORKER)
+    Parked.objects.create(subscription="payments.gateway", position=1, key="payment-1", status="dead")
+    samples.take()
+    # Seconds count on between the two, so they are left out.
+    shown, told = staff.get("/admin/eventstore/subscription/overview/").context, said("overview")
+    assert set(told) == set(overview.glance())
+    assert [(each["name"], each["word"], each["mood"]) for each in told["signs"]] == [
+        each[:3] for each in shown["signs"]
+    ]
+    assert ("Dead letters", "some", "bad") in {(each["name"], each["word"], each["mood"]) for each in told["signs"]}
+    lanes = {each["name"]: each for each in told["lanes"]}
+    assert list(lanes) == [each.name for each in shown["lanes"]]
+    assert (lanes["payments.gateway"]["state"], lanes["payments.gateway"]["dead"]) == ("dead letters", 1)
+    assert [tuple(each.values()) for each in told["sagas"]] == shown["sagas"] == [("orders.fulfilment", "COMPLETED", 1)]
+    assert [(each["title"], len(each["points"])) for each in told["charts"]] == [
+        (each.title, len(each.points)) for each in shown["charts"]
+    ]
+    assert {each["events"] for each in told["charts"][0]["points"]} == {None, 0}, "one sample was taken"
+    assert [each["name"] for each in told["beats"]] == [each.name for each in shown["beats"]]
+
+
+@pytest.mark.usefixtures("order")
+def test_a_lane_is_told_with_its_rate_and_its_trend_as_its_page_shows_it(staff):
+    now = datetime.now(UTC)
+    for ago, position in ((60, 100), (0, 700)):
+        at = now - timedelta(seconds=ago)
+        Sample.objects.create(
+            lane="orders.details", slot=int(at.timestamp() // 30), at=at, position=position, events=0, seconds=1.5
+        )
+    shown = staff.get("/admin/eventstore/subscription/orders.details/change/").context
+    told = said("overview", "orders.details")
+    assert (told["name"], told["position"], told["events"]) == ("orders.details", shown["lag"].position, 0)
+    assert told["rate"] == shown["rate"] == 10.0
+    assert [each["summary"] for each in told["charts"]] == [each.summary for each in shown["charts"]]
+    assert max(each["seconds"] or 0 for each in told["charts"][0]["points"]) == 1.5
+    out = StringIO()
+    call_command("overview", "orders.details", stdout=out)
+    assert "rate: 10.0 positions a second, of late" in out.getvalue()
+    with pytest.raises(CommandError, match="'nobody' is no lane. There are: .*orders.details"):
+        call_command("overview", "nobody")
+
+
+@pytest.mark.usefixtures("order")
+def test_the_overview_is_read_by_people_too():
+    out = StringIO()
+    call_command("overview", stdout=out)
+    lines = out.getvalue().splitlines()
+    assert "Dead letters: none; nothing is parked" in lines
+    assert "The last hour: nobody took samples" in lines
+    assert "lane payments.gateway: up to date; 0 messages ahead; parked 0, dead 0" in lines
+    assert "saga orders.fulfilment COMPLETED: 1" in lines
 
 
 def test_a_stream_is_compared_with_an_earlier_version(order):

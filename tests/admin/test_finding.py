@@ -1,12 +1,16 @@
 """What the searches and filters find, and along which index."""
 
 import pytest
+from django.contrib import admin
 from django.db import connection
+from django.test import RequestFactory
 from django.test.utils import CaptureQueriesContext
 
+from eventstore.admin import read_only
 from eventstore.models import Event, Stream
 
 from .conftest import place_many
+from .everything import lists, models
 
 
 def found(answer):
@@ -111,3 +115,47 @@ def test_a_long_list_is_counted_so_far_and_no_further(staff, monkeypatch):
     assert answer.context["cl"].result_count == 20
     assert b"Only the first 20 are listed" in answer.content
     assert [each["sql"] for each in queries if "COUNT" in each["sql"] and "LIMIT 21" in each["sql"]]
+
+
+@pytest.mark.usefixtures("books")
+def test_the_whole_of_each_list_is_read_in_stretches(staff, monkeypatch):
+    """As long as there are more: each row once, in the order of the list."""
+    place_many(2)
+    monkeypatch.setattr(read_only, "LONGEST_LIST", 20)
+    monkeypatch.setattr(read_only.ReadOnlyAdmin, "list_per_page", 10)
+    for model, address in zip(models(), lists(), strict=True):
+        seen, further = [], "?"
+        while further:
+            first, second = (staff.get(f"{address}{further}&p={page}").context["cl"] for page in (1, 2))
+            seen += [each.pk for each in first.result_list]
+            seen += [each.pk for each in second.result_list] if second.multi_page else []
+            further = first.further
+        registered = admin.site.get_model_admin(model)
+        expected = registered.get_queryset(None).order_by(*registered.get_ordering(RequestFactory().get(address)))
+        assert seen == [each.pk for each in expected], address
+
+
+@pytest.mark.usefixtures("order")
+def test_a_list_that_begins_further_down_says_so_and_is_left_by_a_search(staff):
+    last = Event.objects.latest("position").position
+    page = staff.get(f"/admin/eventstore/event/?beyond={last}&type=orders.order_placed")
+    assert last not in [each.position for each in found(page)]
+    assert '<a href="?type=orders.order_placed">From the beginning</a>' in page.content.decode()
+    assert 'name="beyond"' not in page.content.decode(), "in the form of the search, or of the times"
+    assert "Nothing matches" in staff.get("/admin/eventstore/event/?beyond=0").content.decode()
+
+
+@pytest.mark.usefixtures("order")
+@pytest.mark.parametrize(
+    ("address", "status"),
+    [
+        ("eventstore/event/?beyond=x", 302),
+        ("eventstore/event/?beyond=", 302),
+        (f"eventstore/event/?beyond={10**30}", 200),
+        ("eventstore/stream/?q=order-&beyond=order-%00", 200),
+        ("orders/orderdetails/?beyond=%00", 200),
+        ("eventstore/event/?beyond__gt=1", 400),
+    ],
+)
+def test_what_is_no_key_of_a_list_is_no_error(staff, address, status):
+    assert staff.get(f"/admin/{address}").status_code == status

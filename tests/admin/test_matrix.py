@@ -50,6 +50,7 @@ MAY_GET = {
     "eventstore/stream/KEY/fixture/": LOOK,
     "eventstore/stream/KEY/fixture/given.py": LOOK,
     "eventstore/subscription/act/pause/": OPERATE,
+    "eventstore/subscription/act/reset/": OPERATE,
     "eventstore/subscription/act/resume/": OPERATE,
     "eventstore/subscription/act/skip/": OPERATE,
     "eventstore/subscription/doctor/": LOOK,

@@ -1,6 +1,8 @@
 """What is drawn: a business transaction in lanes, with a line from each cause; and the steps of a saga."""
 
 import xml.etree.ElementTree as ElementTree
+from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 
@@ -13,7 +15,7 @@ from .conftest import place
 
 
 def test_a_business_transaction_is_drawn_in_a_lane_for_each_context(staff, order):
-    placed = Event.objects.get(stream=f"order-{order}", version=1)
+    placed = _placed(order)
     page = staff.get(f"/admin/eventstore/event/{placed.position}/change/")
     picture = page.context["correlation"].picture
     events = Event.objects.filter(correlation_id=placed.correlation_id).order_by("position")
@@ -35,6 +37,44 @@ def test_events_of_one_context_lie_in_one_lane_and_go_to_the_right(order):
         assert node.y == lane.y
         assert node.x < picture.width
         assert node.y < picture.height
+
+
+def test_the_wider_distance_is_always_the_longer_time(order):
+    """At these seconds since the first: two at once, milliseconds, minutes, a month; and a clock that was put back."""
+    since = (0, 0, 0.009, 0.108, 60.108, 120.108, 2_592_120, 2_592_110)
+    events = list(Event.objects.filter(correlation_id=_placed(order).correlation_id).order_by("position"))[: len(since)]
+    for event, seconds in zip(events, since, strict=True):
+        event.recorded_at = events[0].recorded_at.replace(microsecond=0) + timedelta(seconds=seconds)
+    nodes = drawing.picture(events).nodes
+    at_once, nine_ms, a_tenth, minute, again, month, back = (after.x - before.x for before, after in pairwise(nodes))
+    assert drawing.COLUMN == at_once == back
+    assert nine_ms - at_once == drawing.TENFOLD
+    assert a_tenth - at_once == 2 * drawing.TENFOLD
+    assert a_tenth < minute == again < month
+    assert [node.late for node in nodes] == [
+        "+0 ms",
+        "+0 ms",
+        "+9 ms",
+        "+108 ms",
+        "+1 min",
+        "+2 min",
+        "+30 days",
+        "+30 days",
+    ]
+    assert [node.after for node in nodes][-2:] == ["30 days", "0 ms"]
+
+
+def test_the_picture_is_told_to_who_does_not_see_it(staff, order):
+    page = staff.get(f"/admin/eventstore/event/correlation/{_placed(order).correlation_id}/")
+    svg, nodes = _svg(page), page.context["correlation"].picture.nodes
+    title, told = (svg.find(_named(tag)) for tag in ("title", "desc"))
+    assert (svg.get("aria-labelledby"), svg.get("aria-describedby")) == (title.get("id"), told.get("id"))
+    assert title.text == f"{len(nodes)} events in 4 lanes over time"
+    links = [link.find(_named("title")).text for link in svg.iter(_named("a"))]
+    assert links[0] == f"orders.order_placed, order-{order} version 1"
+    assert links[1].endswith(f", {nodes[1].after} after the one before it")
+    ticks = [float(tick.get("x1")) for tick in svg.iter(_named("line")) if tick.get("class") == "es-tick"]
+    assert ticks == [node.x for node in nodes]
 
 
 def test_no_more_is_drawn_than_can_be_looked_at(order):
@@ -78,6 +118,10 @@ def test_a_step_that_the_log_does_not_tell_is_shown_all_the_same(staff, order):
     SagaState.objects.update(status="NEEDS_ATTENTION")
     _, steps = _steps(staff, order)
     assert [(step.status, step.cause) for step in steps][-1] == ("NEEDS_ATTENTION", "not told by the log")
+
+
+def _placed(order_id):
+    return Event.objects.get(stream=f"order-{order_id}", version=1)
 
 
 def _steps(client, order_id):

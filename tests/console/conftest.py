@@ -77,6 +77,11 @@ def viewer(transactional_db):
 
 
 @pytest.fixture
+def revealer(transactional_db):
+    return member("petra", "privacy", "--reveal")
+
+
+@pytest.fixture
 def stuck(shop):  # noqa: F811
     """An order whose payment was given up: the gateway did not answer."""
     order_id = place()

@@ -4,13 +4,13 @@ import pytest
 
 from config.settings import BASE_DIR
 from eventstore import heartbeats, rebuilding
-from eventstore.models import SagaState
+from eventstore.models import Event, SagaState
 from eventstore.testing import drain
 from orders.models import OrderDetails
 from tests.admin.conftest import place_many
 
 # As Django's dark mode shows them; the others are of the same parts.
-DARK = ("overview", "projection", "saga")
+DARK = ("overview", "projection", "saga", "transaction")
 IMAGES = BASE_DIR / "docs" / "images"
 PAGES = {
     "overview": "eventstore/subscription/overview/",
@@ -18,6 +18,11 @@ PAGES = {
     "parked": "eventstore/parked/",
     "act": "eventstore/parked/act/retry/?subscription=payments.gateway",
     "order": "orders/orderdetails/{order}/change/",
+    "subscriptions": "eventstore/subscription/",
+    "events": "eventstore/event/",
+    "event": "eventstore/event/{event}/change/",
+    "stream": "eventstore/stream/order-{settled}/change/",
+    "transaction": "eventstore/event/correlation/{correlation}/",
     "saga": "eventstore/sagastate/{saga}/change/",
     "projections": "eventstore/readmodellane/",
     "projection": "eventstore/readmodellane/orders.details/change/",
@@ -38,7 +43,15 @@ def settled(history, stuck, no_tables_left, settings):
     rebuilding.work(seconds=30)
     rebuilding.request("inventory.stock_levels", who="grace", reason="a new column")
     drain()
-    return {"order": stuck, "saga": SagaState.objects.filter(status="COMPLETED").latest("pk").pk}
+    saga = SagaState.objects.filter(status="COMPLETED").latest("pk")
+    confirmed = Event.objects.filter(stream=f"order-{saga.key}").latest("position")
+    return {
+        "order": stuck,
+        "settled": saga.key,
+        "saga": saga.pk,
+        "event": confirmed.position,
+        "correlation": saga.correlation_id,
+    }
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

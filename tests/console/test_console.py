@@ -1,5 +1,8 @@
 """What people do in the console, clicked through in a real browser."""
 
+import json
+from itertools import combinations
+
 import pytest
 from playwright.sync_api import expect
 
@@ -93,6 +96,28 @@ def test_a_saga_is_drawn_with_where_it_stands_and_what_comes_of_a_step(open_as, 
     expect(page.locator("body")).to_contain_text("orders.order_placed")
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_business_transaction_is_drawn_over_time_and_nothing_covers_another(open_as, operator, stuck, scheme):
+    drain()
+    place_many(1)
+    page = open_as(operator, color_scheme=scheme)
+    page.goto("/admin/eventstore/event/")
+    page.locator("td.field-business_transaction a").first.click()
+    picture = page.get_by_role("group", name="events in 4 lanes over time")
+    assert picture.locator("a").count() > 5
+    boxes = picture.locator("text").evaluate_all(
+        "all => all.map(each => each.getBoundingClientRect()).map(box => [box.left, box.right, box.top, box.bottom])"
+    )
+    assert all(apart(one, other) for one, other in combinations(boxes, 2))
+    picture.get_by_role("link").last.focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("[aria-current=true]").first).to_be_visible()
+
+
+def apart(one, other):
+    return one[1] <= other[0] or other[1] <= one[0] or one[3] <= other[2] or other[3] <= one[2]
+
+
 def test_who_may_only_look_is_offered_nothing_and_refused_by_address(open_as, viewer, stuck):
     page = open_as(viewer)
     for address in ("parked/", "readmodellane/orders.details/change/", "subscription/payments.gateway/change/"):
@@ -100,6 +125,76 @@ def test_who_may_only_look_is_offered_nothing_and_refused_by_address(open_as, vi
         expect(page.locator("#content")).to_be_visible()
         expect(page.locator("a[href*='/act/']")).to_have_count(0)
     assert page.request.get("/admin/eventstore/readmodellane/act/rebuild/?name=orders.details").status == 403
+
+
+@pytest.mark.usefixtures("shop")
+def test_a_stream_is_gone_through_by_the_keyboard(open_as, viewer):
+    (order_id,) = place_many(1)
+    page = open_as(viewer)
+    page.goto("/admin/eventstore/stream/")
+    page.locator("#searchbar").fill(f"order-{order_id}")
+    page.keyboard.press("Enter")
+    page.locator("#result_list a").first.focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="State at version 2, the last")).to_be_visible()
+    page.get_by_label("Slide to a version").focus()
+    page.keyboard.press("ArrowLeft")
+    expect(page.get_by_role("heading", name="State at version 1")).to_be_visible()
+    expect(page.get_by_role("row", name="status")).to_contain_text(['"placed"'])
+    page.get_by_label("From version").fill("1")
+    page.get_by_label("to", exact=True).fill("2")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("row", name='status "placed" "confirmed"')).to_be_visible()
+
+
+def test_support_cancels_an_order_and_sees_it_undone(open_as, viewer, stuck):
+    drain()
+    page = open_as(viewer)
+    page.goto(f"/admin/orders/orderdetails/{stuck}/change/")
+    _say(page, "Cancel the order", "the wrong colour")
+    expect(page.get_by_text("The order is cancelled; what was done of it is being undone.")).to_be_visible()
+    drain()
+    page.reload()
+    expect(page.get_by_role("row", name="Status CANCELLED: the wrong colour")).to_be_visible()
+    expect(page.get_by_role("link", name="Cancel the order")).to_have_count(0)
+
+
+def test_a_saga_is_told_to_turn_back(open_as, operator, stuck):
+    page = open_as(operator)
+    page.goto("/admin/eventstore/sagastate/")
+    page.locator("#result_list a").first.click()
+    _say(page, "Turn back", "a bot")
+    expect(page.get_by_text("The process is told, and it is written down")).to_be_visible()
+    page.goto("/admin/eventstore/operatoraction/")
+    expect(page.locator("#result_list")).to_contain_text("a bot")
+
+
+@pytest.mark.usefixtures("shop")
+def test_a_person_is_shown_once_to_who_may_and_says_why(open_as, revealer):
+    (order_id,) = place_many(1)
+    page = open_as(revealer)
+    page.goto(f"/admin/orders/orderdetails/{order_id}/change/")
+    expect(page.get_by_role("row", name="Address")).not_to_contain_text("Ada")
+    page.get_by_role("link", name="Reveal personal data").click()
+    page.get_by_label("Why?").fill("she has asked what we know")
+    page.get_by_role("button", name="Reveal").click()
+    expect(page.get_by_role("row", name="Address")).to_contain_text("Ada")
+    page.goto(f"/admin/orders/orderdetails/{order_id}/change/")
+    expect(page.get_by_role("row", name="Address")).not_to_contain_text("Ada")
+    assert OperatorAction.objects.get().reason == "she has asked what we know"
+
+
+@pytest.mark.usefixtures("shop")
+def test_what_a_list_finds_is_taken_away_with_nobody_in_it(open_as, viewer):
+    (order_id,) = place_many(1)
+    page = open_as(viewer)
+    page.goto("/admin/eventstore/event/?type=orders.order_placed")
+    page.get_by_role("link", name="Export").click()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download, personal data hidden").click()
+    (line,) = download.value.path().read_text().splitlines()
+    assert json.loads(line)["stream"] == f"order-{order_id}"
+    assert "Ada" not in line
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

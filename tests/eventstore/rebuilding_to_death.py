@@ -1,21 +1,25 @@
-"""A rebuild that is killed with -9 after its n-th checkpoint: python -m tests.eventstore.rebuilding_to_death NAME N"""
+"""A rebuild that is killed with -9 after an n-th checkpoint: python -m tests.eventstore.rebuilding_to_death NAME N [M]
+
+M: in so many processes. Then the one that began the others is killed, after an n-th checkpoint of any of them.
+"""
 
 import os
 import signal
 import sys
+import time
 
 import django
 from django.conf import settings
 
 
-def main(name, checkpoints):
+def main(name, checkpoints, processes=1):
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     settings.EVENTSTORE_WIRING = "tests.eventstore.toy"
     django.setup()
     from eventstore import rebuilding
     from eventstore.rebuilding import folding
 
-    left = checkpoints
+    left, victim = checkpoints, os.getpid()
     folding.PAGE = folding.ROWS = 10
     commit = folding._commit
 
@@ -24,11 +28,13 @@ def main(name, checkpoints):
         commit(*args)
         left -= 1
         if not left:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(victim, signal.SIGKILL)
+            while os.getppid() == victim:
+                time.sleep(0.001)
 
     folding._commit = deadly
-    rebuilding.rebuild(name)
+    rebuilding.rebuild(name, processes=processes)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main(sys.argv[1], *map(int, sys.argv[2:]))

@@ -209,11 +209,11 @@ def test_it_can_be_rebuilt_once_the_code_is_mended(toys):
 # Cut off, refused, called off
 
 
-def die_rebuilding(checkpoints):
+def die_rebuilding(*numbers):
     settings = connection.settings_dict
     url = f"postgresql://{settings['USER']}:{settings['PASSWORD']}@{settings['HOST']}:{settings['PORT']}/{settings['NAME']}"
     ended = subprocess.run(
-        [sys.executable, "-m", "tests.eventstore.rebuilding_to_death", NAME, str(checkpoints)],
+        [sys.executable, "-m", "tests.eventstore.rebuilding_to_death", NAME, *map(str, numbers)],
         env=os.environ | {"DATABASE_URL": url, "EVENTSTORE_NUDGE": "0"},
         capture_output=True,
         text=True,
@@ -233,6 +233,45 @@ def test_killed_with_minus_nine_it_goes_on_where_it_was(wire):
     done = until(lambda: rebuild_when_the_lock_is_gone())
     assert (done.id, done.events) == (cut_off.id, 60)
     assert live() == fold_of_the_log()
+
+
+def test_killed_while_others_fold_for_it_all_of_them_end_and_it_goes_on_where_each_was(wire):
+    count(300, counters=90)
+    die_rebuilding(2, 3)  # and those that are left: its output is theirs, and is read to the end
+    wire()
+    (cut_off,) = rebuilding.latest(NAME)
+    assert (cut_off.state, cut_off.shares) == ("folding", 3)
+    assert 0 < cut_off.events < 300
+    assert live() == {}
+    registry.wiring.cache_clear()
+    done = until(lambda: rebuild_when_the_lock_is_gone())
+    assert (done.id, done.events) == (cut_off.id, 300)
+    assert live() == fold_of_the_log()
+
+
+def test_a_share_whose_process_is_killed_is_gone_on_with(small_pages, monkeypatch):
+    count(300, counters=90)
+    with monkeypatch.context() as patch, pytest.raises(rebuilding.ShareLost):
+        patch.setattr(folding, "_commit", then_killed(folding._commit))
+        rebuilding.rebuild(NAME, processes=3)
+    (cut_off,) = rebuilding.latest(NAME)
+    assert cut_off.state == "folding"
+    assert 0 < cut_off.events < 300
+    done = rebuilding.rebuild(NAME)
+    assert (done.id, done.events) == (cut_off.id, 300)
+    assert live() == fold_of_the_log()
+
+
+def then_killed(commit):
+    """In each process of its own: the first checkpoint is its last."""
+    us = os.getpid()
+
+    def deadly(*args):
+        commit(*args)
+        if os.getpid() != us:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return deadly
 
 
 def rebuild_when_the_lock_is_gone():

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 
 import psutil
 
@@ -45,6 +46,7 @@ class Worker:
         return [*psutil.Process(self.program.pid).children(recursive=True), psutil.Process(self.program.pid)]
 
     def kill(self):
-        """As a machine that loses its power: the whole family at once."""
-        os.killpg(self.program.pid, signal.SIGKILL)
+        """As a machine that loses its power: the whole family at once. Once dead, it stays so."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.program.pid, signal.SIGKILL)
         self.program.wait()
