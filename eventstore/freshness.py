@@ -70,17 +70,19 @@ PRIMARY = "default"
 class Standing(NamedTuple):
     """Where a read model stands, in the database that was asked.
 
-    position: of its cursor. waiting: of the first event that it hears and has not taken, None when there is none.
+    position: of its cursor, None when it has none yet. waiting: of the first event that it hears and has not taken, None when there is none.
     lag: since when that waits, in seconds. seen: of the last event that this database has.
     """
 
-    position: int
+    position: int | None
     waiting: int | None
     lag: float
     seen: int
 
     def holds(self, position: int) -> bool:
         """Whether all that was recorded up to this position and concerns the read model is in it."""
+        if self.position is None:
+            return False
         return position <= self.seen and (self.waiting is None or position < self.waiting)
 
 
