@@ -70,8 +70,8 @@ PRIMARY = "default"
 class Standing(NamedTuple):
     """Where a read model stands, in the database that was asked.
 
-    position: of its cursor, None when it has none yet. waiting: of the first event that it hears and has not taken, None when there is none.
-    lag: since when that waits, in seconds. seen: of the last event that this database has.
+    position: of its cursor, None when it has none yet. waiting: of the first event that it hears and has not taken,
+    None when there is none. lag: since when that waits, in seconds. seen: of the last event that this database has.
     """
 
     position: int | None
