@@ -77,7 +77,7 @@ def pages_of_a_look():
     """How many pages the database looks at."""
     kept = freshness._kept(Tally)
     with connection.cursor() as cursor:
-        cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {kept.look}", ["a", kept.lane, kept.heard])
+        cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {kept.look}", ["a", kept.lane, kept.heard, False])
         ((told,),) = cursor.fetchall()
     found = told[0]["Plan"]
     return found["Shared Hit Blocks"] + found["Shared Read Blocks"]
