@@ -1,6 +1,7 @@
 """Who decides a command, who hears an event: what config/urls.py is to requests, this is to messages."""
 
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 
 import inventory.commands
 import inventory.events
@@ -74,6 +75,9 @@ PROCESSES = {
         "shipping.policy": shipping.policies.POLICY,
     },
 }
+
+if settings.ORDER_PROCESS not in PROCESSES:
+    raise ImproperlyConfigured(f"ORDER_PROCESS is none of {', '.join(PROCESSES)}.")
 
 # The names are kept beside cursors in the database; renaming one needs a migration.
 SUBSCRIPTIONS = {

@@ -19,11 +19,16 @@ from .subscriptions import Projection, Row
 # few rows may be of these types: it would collect and sort all that waits, where the first is wanted. Of an outbox that
 # is cleared further than the lane has come, the log is asked, for each type by itself, and as pairs, for which only the
 # index of types has the order.
+# On the primary, whatever somebody was told of is visible. A replica may have the higher of two positions and not yet the
+# lower, which committed later; so nothing is seen there but what some lane has passed, after all before it had committed.
 STANDING = """
     SELECT lane.position, least(ahead.position, held.position) AS waiting,
            greatest(0, coalesce(extract(epoch FROM clock_timestamp() - least(ahead.at, held.at)), 0))::float8 AS lag,
-           greatest(lane.position, (SELECT max(position) FROM eventstore_event)) AS seen
-    FROM (SELECT %s::text AS name, %s::text[] AS heard) AS asked
+           CASE WHEN asked.follows
+               THEN (SELECT max(position) FROM eventstore_subscription)
+               ELSE greatest(lane.position, (SELECT max(position) FROM eventstore_event))
+           END AS seen
+    FROM (SELECT %s::text AS name, %s::text[] AS heard, %s::boolean AS follows) AS asked
     LEFT JOIN eventstore_subscription AS lane USING (name)
     LEFT JOIN eventstore_subscription AS cleared ON cleared.name = 'eventstore.outbox'
     LEFT JOIN LATERAL (
@@ -71,17 +76,19 @@ PRIMARY = "default"
 class Standing(NamedTuple):
     """Where a read model stands, in the database that was asked.
 
-    position: of its cursor. waiting: of the first event that it hears and has not taken, None when there is none.
-    lag: since when that waits, in seconds. seen: of the last event that this database has.
+    position: of its cursor, None when it has none yet. waiting: of the first event that it hears and has not taken,
+    None when there is none. lag: since when that waits, in seconds. seen: up to where this database has all.
     """
 
-    position: int
+    position: int | None
     waiting: int | None
     lag: float
     seen: int
 
     def holds(self, position: int) -> bool:
         """Whether all that was recorded up to this position and concerns the read model is in it."""
+        if self.position is None:
+            return False
         return position <= self.seen and (self.waiting is None or position < self.waiting)
 
 
@@ -111,14 +118,14 @@ class OwnStreams(NamedTuple):
 
 def look(model: type[Any], key: str) -> Seen:
     """The row of the read model, in the database that queries are asked of; one statement."""
-    kept = _kept(model)
-    ((row, *standing),) = rows(kept.look, [key, kept.lane, kept.heard], using=settings.query_database())
+    kept, using = _kept(model), settings.query_database()
+    ((row, *standing),) = rows(kept.look, [key, kept.lane, kept.heard, using != PRIMARY], using=using)
     return Seen(_instance(kept.projection, codec.decode_json(row)) if row else None, Standing(*standing))
 
 
 def standing(model: type[Any], *, using: str) -> Standing:
     kept = _kept(model)
-    (found,) = rows(STANDING, [kept.lane, kept.heard], using=using)
+    (found,) = rows(STANDING, [kept.lane, kept.heard, using != PRIMARY], using=using)
     return Standing(*found)
 
 

@@ -82,7 +82,7 @@ def _answer(pgconn: Any, known: Known, key: Key, values: Any, formats: Any, form
         result = pgconn.exec_prepared(known.names[key], values, formats, format)
     if result.error_field(pq.DiagnosticField.SQLSTATE) in OUTDATED:
         # Outside of a transaction nothing was lost by this.
-        del known.names[key]
+        known.names.pop(key, None)
         result = _prepared(pgconn, known, key) or pgconn.exec_prepared(known.names[key], values, formats, format)
     return result
 

@@ -1,6 +1,11 @@
 """What a project's settings may take over from us as it is; they import this, so it imports nothing of Django."""
 
+from collections.abc import Mapping
 from typing import Any
+
+# Seconds, and how many questions: 10 + 3 × 3 from the last word that came until the other end is taken for gone.
+SILENCE = {"keepalives_idle": 10, "keepalives_interval": 3, "keepalives_count": 3}
+UNANSWERED_MS = 20_000
 
 
 def connection(
@@ -15,16 +20,31 @@ def connection(
     prepare_threshold: the engine's statements are planned once; None for a pooler that cannot keep them.
     idle_in_transaction: who appended holds the fence until it commits; one that stops in the middle is cut off.
     jit: the engine's statements are short and run thousands of times; compiling one costs more than it ever saves.
+
+    A machine or network that vanishes without a word would keep who waits for it as long as the kernel asks again, a
+    quarter of an hour or two; so both ends give up after 20 seconds: we a statement or a new connection, the server
+    the locks of who cannot be told its answer any more. Neither concerns a socket in the file system.
     """
     server = {
         "idle_in_transaction_session_timeout": idle_in_transaction,
         "lock_timeout": lock_timeout,
         "jit": jit,
+        **{f"tcp_{name}": value for name, value in SILENCE.items()},
+        "tcp_user_timeout": UNANSWERED_MS,
     }
     return {
         "prepare_threshold": prepare_threshold,
+        "connect_timeout": UNANSWERED_MS // 1000,
+        **SILENCE,
+        "tcp_user_timeout": UNANSWERED_MS,
         "options": " ".join(f"-c {name}={value}" for name, value in server.items()),
     }
+
+
+def joined(*options: Mapping[str, Any]) -> dict[str, Any]:
+    """OPTIONS of several origins as one: the last has the say, and what each tells the server is told."""
+    told = [each["options"] for each in options if each.get("options")]
+    return {name: value for each in options for name, value in each.items()} | {"options": " ".join(told)}
 
 
 def beat_schedule(*, poll_seconds: float = 1.0) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Folded states kept beside the log, so that a long stream need not be read from its beginning.
 
 A snapshot is a shortcut, never a truth: it is keyed to the shape of the code that folded it, and one of another shape,
-or one that cannot be read, is ignored. Taken by the workers, off every request's path.
+one that cannot be read, or one that is ahead of its stream, is ignored. Taken by the workers, off every request's path.
 """
 
 import hashlib
@@ -22,8 +22,10 @@ logger = logging.getLogger(__name__)
 MILESTONE = 100
 
 LOAD = """
-    SELECT stream, version, shape, state
-    FROM eventstore_snapshot
+    SELECT stream, version, shape, state, EXISTS (
+        SELECT FROM eventstore_event AS last WHERE last.stream = taken.stream AND last.version = taken.version
+    )
+    FROM eventstore_snapshot AS taken
     WHERE stream = ANY(%s)
 """
 PASSED_MILESTONES = """
@@ -46,7 +48,7 @@ def load(streams: Iterable[str]) -> dict[str, Folded]:
     """The usable snapshots among these streams."""
     wanted = [stream for stream in streams if registry.aggregate_of(stream).snapshot_every]
     found = rows(LOAD, [wanted]) if wanted else []
-    usable = {stream: _folded(stream, version, kept, state) for stream, version, kept, state in found}
+    usable = {row[0]: _folded(*row) for row in found}
     return {stream: folded for stream, folded in usable.items() if folded is not None}
 
 
@@ -66,7 +68,10 @@ def passed_milestones(*, after: int, until: int) -> list[str]:
 
 
 def shape(aggregate: Aggregate) -> str:
-    """A name for the form of the state and for the code that folds it; any change of either makes another."""
+    """A name for the form of the state and for the functions that fold it; any change of either makes another.
+
+    What these call is not looked into: who changes only that gives the state another field, or empties the table.
+    """
     return _shape(aggregate.category)
 
 
@@ -81,8 +86,13 @@ def _shape(category: str) -> str:
 
 def _code_of(code: CodeType) -> list[bytes]:
     inner = [part for each in code.co_consts if isinstance(each, CodeType) for part in _code_of(each)]
-    constants = [repr(each) for each in code.co_consts if not isinstance(each, CodeType)]
+    constants = [_spelled(each) for each in code.co_consts if not isinstance(each, CodeType)]
     return [code.co_code, repr(constants).encode(), repr(code.co_names).encode(), *inner]
+
+
+def _spelled(constant: object) -> str:
+    """`in {…}` is a constant whose order is another in each process."""
+    return repr(sorted(map(repr, constant)) if isinstance(constant, frozenset) else constant)
 
 
 def _is_due(stream: str, version: int) -> bool:
@@ -90,9 +100,12 @@ def _is_due(stream: str, version: int) -> bool:
     return bool(every) and version % every < MILESTONE
 
 
-def _folded(stream: str, version: int, kept: str, state: str) -> Folded | None:
+def _folded(stream: str, version: int, kept: str, state: str, is_in_log: bool) -> Folded | None:
     aggregate = registry.aggregate_of(stream)
     if kept != shape(aggregate):
+        return None
+    if not is_in_log:
+        logger.warning("the snapshot of %s is of version %s, which the log does not have", stream, version)
         return None
     try:
         return Folded(version, codec.decoder(type(aggregate.initial))(state))

@@ -6,14 +6,19 @@ import threading
 
 
 class Proxy:
-    """swallow: the next answer of the server is lost, and its connection with it. closed: nobody is let in."""
+    """swallow: the next answer of the server is lost, and its connection with it. closed: nobody is let in.
 
-    def __init__(self, host, port):
+    path: of a socket in the file system to be reached by, instead of by TCP.
+    """
+
+    def __init__(self, host, port, *, path=None):
         self.target = host, int(port)
         self.swallow = self.closed = False
         self.pairs = []
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.host, self.port = self.listener.getsockname()
+        self.listener = socket.socket(socket.AF_UNIX if path else socket.AF_INET)
+        self.listener.bind(path or ("127.0.0.1", 0))
+        self.listener.listen()
+        self.host, self.port = (path, None) if path else self.listener.getsockname()
         threading.Thread(target=self._accept, daemon=True).start()
 
     def cut(self):

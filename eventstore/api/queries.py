@@ -57,7 +57,7 @@ class QueryView(APIView):
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         response = super().finalize_response(request, response, *args, **kwargs)
         if self.standing is not None:
-            response["X-Projection-Position"] = str(self.standing.position)
+            response["X-Projection-Position"] = str(self.standing.position or 0)
             response["X-Projection-Lag"] = f"{self.standing.lag:.3f}"
         return response
 

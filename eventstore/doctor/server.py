@@ -16,10 +16,13 @@ UNSAFE = """
     FROM unnest(ARRAY['fsync', 'full_page_writes', 'synchronous_commit']) AS name
     WHERE current_setting(name) = 'off'
 """
+# Two hours are what a kernel has by itself; 0 is said of a socket in the file system, which cannot be half gone.
 UNBOUNDED = """
     SELECT name
     FROM unnest(ARRAY['idle_in_transaction_session_timeout', 'lock_timeout']) AS name
     WHERE current_setting(name) = '0'
+    UNION ALL
+    SELECT 'tcp_keepalives_idle' WHERE current_setting('tcp_keepalives_idle')::integer >= 7200
 """
 CONNECTIONS = """
     SELECT current_database(), count(*) FILTER (WHERE datname = current_database()), count(*),
@@ -63,10 +66,10 @@ def unbounded_waits(limits: Limits) -> Iterator[Finding]:
         yield Finding(
             "unbounded-waits",
             WARNING,
-            f"Our connections have no {name}.",
+            f"Our connections have no {name} of their own.",
             name,
-            "Who stops in the middle of a transaction holds everybody up for ever.",
-            "Take OPTIONS from eventstore.recommended.connection() in your DATABASES.",
+            "Who stops or vanishes in the middle of a transaction holds everybody up for hours, or for ever.",
+            "Take OPTIONS from eventstore.recommended.connection() in DATABASES; behind a pooler, ALTER ROLE … SET it.",
         )
 
 

@@ -4,6 +4,7 @@ Every call carries a key, the same for all of its tries. Whoever has no answer r
 whether money moved is then unknown, and is found out by the key before anything is asked again.
 """
 
+from decimal import Decimal
 from typing import NamedTuple, Protocol
 
 from eventstore.money import Money
@@ -28,6 +29,13 @@ class Refunded(NamedTuple):
     reference: str
 
 
+class Moved(NamedTuple):
+    """What has moved for an order, under whatever keys, in whole units of a currency."""
+
+    taken: Decimal
+    given_back: Decimal
+
+
 class Gateway(Protocol):
     """A repeat is answered without being done again, for as long as the provider remembers the key."""
 
@@ -38,3 +46,5 @@ class Gateway(Protocol):
     def refund(self, *, key: str, order_id: str, amount: Money) -> Refunded: ...
 
     def find_refund(self, *, key: str, order_id: str, amount: Money) -> Refunded | None: ...
+
+    def moved(self, *, order_id: str, currency: str) -> Moved: ...

@@ -16,7 +16,8 @@ It decides by the payment method alone, so that every course of an order can be 
 Tries are counted in the book, so that they go on after a worker's death.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from functools import partial
 from zlib import crc32
 
@@ -26,7 +27,7 @@ from eventstore.money import Money
 from eventstore.sandbox import NEVER, Book, Course, Entry
 from payments.models import SandboxEntry
 
-from .port import Charged, Declined, Refunded, RefundRefused
+from .port import Charged, Declined, Moved, Refunded, RefundRefused
 
 DECLINED = ("tok_declined", "tok_insufficient_funds")
 CHARGES = {
@@ -70,6 +71,11 @@ class SandboxGateway:
         found = self._find(key)
         return Refunded(found.amount, found.reference) if found else None
 
+    def moved(self, *, order_id: str, currency: str) -> Moved:
+        done = SandboxEntry.objects.filter(order_id=order_id, currency=currency, done=True)
+        entries: list[SandboxEntry] = self.book.in_turn(lambda: list(done))
+        return Moved(_sum(entries, SandboxEntry.Kind.CHARGE), _sum(entries, SandboxEntry.Kind.REFUND))
+
     def _find(self, key: str) -> SandboxEntry | None:
         return self.book.in_turn(SandboxEntry.objects.filter(key=key, done=True).first)
 
@@ -99,6 +105,10 @@ def _entry(key: str, kind: str, reference: str, order_id: str, amount: Money, me
         "exponent": amount.exponent,
         "method": method,
     }
+
+
+def _sum(entries: Iterable[SandboxEntry], kind: str) -> Decimal:
+    return sum((Decimal(each.amount).scaleb(-each.exponent) for each in entries if each.kind == kind), Decimal(0))
 
 
 def _course(courses: Mapping[str, Course], method: str, key: str) -> Course:

@@ -15,11 +15,14 @@ class NotChargeable(ValueError):
 
 def smallest_unit(money: Money) -> int:
     """Raises NotChargeable."""
-    exponent = 0 if money.currency in WITHOUT else 3 if money.currency in WITH_THREE else 2
-    amount, rest = divmod(money.amount * int(10**exponent), int(10**money.exponent))
+    amount, rest = divmod(money.amount * int(10 ** exponent(money.currency)), int(10**money.exponent))
     if rest or amount % _multiple(money.currency):
         raise NotChargeable(f"{money} cannot be charged exactly: the provider counts {money.currency} more coarsely.")
     return amount
+
+
+def exponent(currency: str) -> int:
+    return 0 if currency in WITHOUT else 3 if currency in WITH_THREE else 2
 
 
 def _multiple(currency: str) -> int:

@@ -4,7 +4,8 @@ Our key is the idempotency key, which Stripe forgets after a day, and stands in 
 The order is the transfer group, for charges are listed by that at once, where Stripe's search is a minute behind.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
 from typing import Any
 
 import stripe
@@ -13,8 +14,8 @@ from eventstore.money import Money
 from eventstore.subscriptions import NotYet
 
 from .bounded import BoundedClient
-from .port import Charged, Declined, Refunded, RefundRefused
-from .smallest_unit import NotChargeable, smallest_unit
+from .port import Charged, Declined, Moved, Refunded, RefundRefused
+from .smallest_unit import NotChargeable, exponent, smallest_unit
 
 # What is wrong with the card or the amount, and stays wrong. Whatever else Stripe refuses is for us to mend.
 FINAL = ("amount_too_large", "amount_too_small", "payment_method_unactivated", "resource_missing", "token_already_used")
@@ -95,11 +96,19 @@ class StripeGateway:
 
     def find_refund(self, *, key: str, order_id: str, amount: Money) -> Refunded | None:
         for charge in self._charges(order_id):
-            of_this = {"payment_intent": _text(charge, "payment_intent"), "limit": 100}
-            for refund in _listed(_asked(self.api.refunds.list, of_this)):
+            for refund in self._refunds(charge):
                 if _metadata(refund).get("key") == key:
                     return _refunded(refund, key, smallest_unit(amount), amount)
         return None
+
+    def moved(self, *, order_id: str, currency: str) -> Moved:
+        charges = _succeeded(self._charges(order_id), currency)
+        refunds = [each for charge in charges for each in _succeeded(self._refunds(charge), currency)]
+        return Moved(_sum(charges, currency), _sum(refunds, currency))
+
+    def _refunds(self, charge: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+        of_this = {"payment_intent": _text(charge, "payment_intent"), "limit": 100}
+        return _listed(_asked(self.api.refunds.list, of_this))
 
     def _charges(self, order_id: str) -> list[Mapping[str, Any]]:
         page = _asked(self.api.charges.list, {"transfer_group": order_id, "limit": 100})
@@ -183,6 +192,14 @@ def _refunded(refund: Mapping[str, Any], key: str, units: int, amount: Money) ->
     raise Unclear(f"A refund of the status {refund.get('status')!r}.")
 
 
+def _succeeded(said: Iterable[Mapping[str, Any]], currency: str) -> list[Mapping[str, Any]]:
+    return [each for each in said if each.get("status") == "succeeded" and each.get("currency") == currency.lower()]
+
+
+def _sum(said: Iterable[Mapping[str, Any]], currency: str) -> Decimal:
+    return Decimal(sum(_number(each, "amount") for each in said)).scaleb(-exponent(currency))
+
+
 def _compare(said: Mapping[str, Any], meant: Mapping[str, Any]) -> None:
     for name, value in meant.items():
         if said.get(name) != value:
@@ -211,5 +228,12 @@ def _listed(page: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 def _text(said: Mapping[str, Any], name: str) -> str:
     found = said.get(name)
     if not isinstance(found, str) or not found:
+        raise Unclear(f"Stripe's answer has no {name}.")
+    return found
+
+
+def _number(said: Mapping[str, Any], name: str) -> int:
+    found = said.get(name)
+    if not isinstance(found, int):
         raise Unclear(f"Stripe's answer has no {name}.")
     return found

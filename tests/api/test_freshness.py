@@ -282,5 +282,23 @@ def test_a_replica_that_lags_makes_nobody_stale(ada, standing_replica):
     assert len(ada.get(ORDERS, **seen).json()["data"]) == 2
 
 
+def test_a_replica_that_has_a_later_commit_of_an_earlier_position_outstanding_makes_nobody_stale(ada, standing_replica):
+    """Positions do not become visible in their order; on the primary who was answered is visible, on a replica not."""
+    ada.place()
+    drain()
+    standing_replica()
+    answer = ada.place()
+    bus.dispatch(ReceiveStock("CUP", 1, "later, but committed earlier"))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO replica.eventstore_event SELECT * FROM public.eventstore_event"
+            " WHERE position > %s AND type = 'inventory.stock_received'",
+            [answer.json()["position"]],
+        )
+        assert cursor.rowcount == 1
+    drain()
+    assert len(ada.get(ORDERS, **{"Min-Position": str(answer.json()["position"])}).json()["data"]) == 2
+
+
 def _values(row):
     return {field.attname: getattr(row, field.attname) for field in row._meta.concrete_fields}

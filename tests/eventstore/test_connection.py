@@ -1,5 +1,20 @@
 """A worker whose connection broke is well again at its next turn, whoever keeps the connection open meanwhile."""
 
+import json
+import os
+import subprocess
+import sys
+from socket import (
+    IPPROTO_TCP,
+    SO_KEEPALIVE,
+    SOL_SOCKET,
+    TCP_KEEPCNT,
+    TCP_KEEPIDLE,
+    TCP_KEEPINTVL,
+    TCP_USER_TIMEOUT,
+    socket,
+)
+
 import pytest
 from django.db import connection
 
@@ -7,6 +22,8 @@ from eventstore import store, tasks
 from eventstore.store import ANY, append
 from eventstore.testing import drain
 
+from ..proxy import Proxy
+from .concurrently import parameters, url_of_the_test
 from .toy import Counted, Tally
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("toys")]
@@ -66,3 +83,79 @@ def test_statements_are_planned_once_for_a_connection():
     with connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%eventstore_append_open%'")
         assert cursor.fetchone() == (1,)
+
+
+def test_an_end_that_vanished_is_given_up_by_the_other():
+    """No word comes from a machine without power: both kernels are told how long to wait for one."""
+    connection.ensure_connection()
+    with socket(fileno=os.dup(connection.connection.fileno())) as ours:
+        seen = [ours.getsockopt(IPPROTO_TCP, each) for each in (TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT)]
+        assert ours.getsockopt(SOL_SOCKET, SO_KEEPALIVE) == 1
+        assert ours.getsockopt(IPPROTO_TCP, TCP_USER_TIMEOUT) == 20_000
+    told = ("tcp_keepalives_idle", "tcp_keepalives_interval", "tcp_keepalives_count", "tcp_user_timeout")
+    assert [*map(the_server_says, told)] == [*map(str, seen), "20000"] == ["10", "3", "3", "20000"]
+
+
+OWN_NETWORK = ["unshare", "--map-root-user", "--net"]
+
+
+@pytest.mark.skipif(
+    subprocess.run(["sh", "-c", " ".join([*OWN_NETWORK, "ip", "link"])], capture_output=True).returncode != 0,
+    reason="nobody may have a network of their own here",
+)
+def test_whoever_waits_for_a_server_that_vanished_hears_of_it(tmp_path):
+    given = parameters()
+    proxy = Proxy(given["host"], given["port"], path=f"{tmp_path}/way")
+    environment = os.environ | {"DATABASE_URL": url_of_the_test(), "DJANGO_SETTINGS_MODULE": "config.settings"}
+    command = [*OWN_NETWORK, sys.executable, "-m", "tests.eventstore.vanishing", proxy.host]
+    try:
+        # Without a time-out of the kernels' it would wait for a quarter of an hour.
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    finally:
+        proxy.close()
+    assert done.stdout.startswith("ready\n"), done.stderr
+    assert "timed out" in done.stdout
+
+
+SAYS_HOW_IT_IS_CONNECTED = """
+import json, django
+django.setup()
+from django.db import connection
+connection.ensure_connection()
+with connection.cursor() as cursor:
+    cursor.execute("SELECT current_setting('application_name'), current_setting('work_mem'), current_setting('jit')")
+    print(json.dumps({"host": connection.connection.info.host, "said": cursor.fetchone()}))
+"""
+
+
+def connected_by(url):
+    """As whoever has this DATABASE_URL."""
+    environment = os.environ | {"DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": "config.settings"}
+    command = [sys.executable, "-c", SAYS_HOW_IT_IS_CONNECTED]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_a_socket_in_the_file_system_serves_as_well(tmp_path):
+    given = parameters()
+    proxy = Proxy(given["host"], given["port"], path=f"{tmp_path}/.s.PGSQL.5432")
+    try:
+        url = f"postgresql://{given['user']}:{given['password'] or ''}@/{given['dbname']}?host={tmp_path}"
+        assert connected_by(url)["host"] == str(tmp_path)
+    finally:
+        proxy.close()
+
+
+def test_what_the_address_says_for_itself_holds_beside_our_own():
+    """Above all sslmode: who asks for an encrypted connection is not to have a plain one."""
+    url = f"{url_of_the_test()}?application_name=ours&options=-c%20work_mem%3D5MB"
+    assert connected_by(url)["said"] == ["ours", "5MB", "off"]
+    with pytest.raises(AssertionError, match="SSL"):
+        connected_by(f"{url_of_the_test()}?sslmode=require")
+
+
+def the_server_says(name):
+    with connection.cursor() as cursor:
+        cursor.execute(f"SHOW {name}")
+        return cursor.fetchone()[0]

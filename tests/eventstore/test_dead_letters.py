@@ -47,6 +47,13 @@ def test_a_dead_letter_is_listed_with_what_waits_behind_it(dead):
     assert heard("b") == [5]
 
 
+@pytest.mark.parametrize("what", [["show"], ["retry"], ["discard", "--reason", "old"]])
+def test_where_nothing_matches_that_is_said(dead, what):
+    with pytest.raises(CommandError, match="Nothing that is parked matches"):
+        call_command("dead_letters", what[0], LANE, "--key", "nobody", *what[1:])
+    assert not OperatorAction.objects.exists()
+
+
 def test_the_message_itself_can_be_looked_into(dead):
     (letter, *_) = dead_letters.letters()
     assert dead_letters.message_of(letter).body == Counted("a", 1, "boom")

@@ -2,7 +2,7 @@
 
 import psycopg
 import pytest
-from django.db import DataError, OperationalError, connection, transaction
+from django.db import DataError, NotSupportedError, OperationalError, connection, transaction
 
 from eventstore import prepared
 from eventstore.postgres import rows, rows_in_binary
@@ -85,6 +85,14 @@ def test_a_statement_that_cannot_be_prepared_says_why():
     for _ in range(OFTEN):
         with pytest.raises(Exception, match="nowhere"):
             rows("SELECT * FROM nowhere")
+    assert rows("SELECT 1") == [(1,)]
+
+
+def test_nor_does_one_that_no_server_would_take():
+    """Its answer is the one that a prepared statement has whose table was altered, and it was never prepared."""
+    for _ in range(OFTEN):
+        with pytest.raises(NotSupportedError, match="not allowed with DISTINCT"):
+            rows("SELECT DISTINCT 1 FROM eventstore_subscription FOR UPDATE")
     assert rows("SELECT 1") == [(1,)]
 
 

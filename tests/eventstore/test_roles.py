@@ -49,6 +49,9 @@ def test_it_appends_and_delivers(as_role):
         "TRUNCATE eventstore_event",
         "TRUNCATE eventstore_outbox",
         "UPDATE eventstore_outbox SET key = 'x'",
+        "UPDATE eventstore_operator_action SET who = 'nobody'",
+        "DELETE FROM eventstore_operator_action",
+        "SELECT setval('eventstore_position', 1)",
         "ALTER TABLE eventstore_event DISABLE TRIGGER ALL",
         "DROP TABLE eventstore_event",
     ],
@@ -58,6 +61,21 @@ def test_it_cannot_change_or_remove_what_was_recorded(role, statement):
         another.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(role)))
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             another.execute(statement)
+
+
+def test_whoever_owns_the_log_is_not_said_to_be_unable_to_change_it():
+    """Or may become its owner; its rights stay as they were, or the next migration would find none."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT current_user")
+        (owner,) = cursor.fetchone()
+        cursor.execute(f"CREATE ROLE {ROLE}; GRANT {owner} TO {ROLE}")
+    try:
+        for each in (owner, ROLE):
+            with pytest.raises(CommandError, match="can change it"):
+                call_command("app_role", each)
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute(f"DROP ROLE {ROLE}")
 
 
 def test_making_it_again_brings_its_rights_up_to_date(role):

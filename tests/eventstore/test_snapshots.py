@@ -1,6 +1,9 @@
 """A snapshot is a shortcut: never trusted when its shape is another, and never missed."""
 
 import logging
+import os
+import subprocess
+import sys
 
 import pytest
 from django.db import connection
@@ -83,6 +86,38 @@ def test_a_corrupt_snapshot_is_ignored_with_a_warning(long, caplog):
     with caplog.at_level(logging.WARNING):
         assert load(long) == (250, Counter(total=250))
     assert "cannot be read" in caplog.text
+
+
+def test_a_snapshot_from_elsewhere_that_is_ahead_of_the_log_is_ignored_with_a_warning(long, caplog):
+    states.take_snapshots()
+    Snapshot.objects.update(version=400)
+    with caplog.at_level(logging.WARNING):
+        assert load(long) == (250, Counter(total=250))
+    assert "does not have" in caplog.text
+
+
+FOLDS_BY_A_SET = """
+def folded(counter, event):
+    return counter if event.note in {"one", "two", "three", "four", "five"} else None
+
+from eventstore.snapshots import _code_of
+print(_code_of(folded.__code__))
+"""
+
+
+def test_the_shape_is_the_same_in_every_process():
+    """Strings are hashed otherwise in each, and so a set of them comes in another order."""
+    said = {
+        subprocess.run(
+            [sys.executable, "-c", FOLDS_BY_A_SET],
+            env=os.environ | {"PYTHONHASHSEED": seed, "DJANGO_SETTINGS_MODULE": "config.settings"},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2", "3")
+    }
+    assert len(said) == 1
 
 
 def test_an_older_snapshot_never_replaces_a_newer_one(long):

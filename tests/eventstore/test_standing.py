@@ -57,8 +57,10 @@ def test_it_waits_too_when_the_outbox_was_cleared_further_than_the_lane_has_come
 
 
 def test_a_read_model_that_nothing_was_ever_delivered_to_stands_nowhere():
+    counted(1)
     Subscription.objects.all().delete()
     assert standing()[:2] == (None, None)
+    assert not standing().holds(standing().seen), "nothing is in it, though nothing is known to wait either"
 
 
 def test_a_backlog_makes_the_question_no_dearer():
@@ -77,7 +79,7 @@ def pages_of_a_look():
     """How many pages the database looks at."""
     kept = freshness._kept(Tally)
     with connection.cursor() as cursor:
-        cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {kept.look}", ["a", kept.lane, kept.heard])
+        cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {kept.look}", ["a", kept.lane, kept.heard, False])
         ((told,),) = cursor.fetchall()
     found = told[0]["Plan"]
     return found["Shared Hit Blocks"] + found["Shared Read Blocks"]

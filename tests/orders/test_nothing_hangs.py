@@ -171,6 +171,11 @@ class TestByHand:
         call_command("sagas", "show", SAGA, order_id)
         assert "payments.payment_requested" in capsys.readouterr().out
 
+    @pytest.mark.parametrize("many", ["-1", "0", "99999999999999999999", "many"])
+    def test_how_many_is_a_number_that_can_be_meant(self, many):
+        with pytest.raises(CommandError, match="no number from 1"):
+            call_command("sagas", "list", f"--limit={many}")
+
     def test_what_is_not_there_is_a_sentence_and_a_failure(self):
         with pytest.raises(CommandError, match="no process"):
             call_command("sagas", "retry", SAGA, "nobody", "--at", "1", "--reason", "x")

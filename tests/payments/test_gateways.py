@@ -3,12 +3,13 @@
 import sqlite3
 import subprocess
 import sys
+from decimal import Decimal
 
 import pytest
 
 from eventstore.money import Money
 from eventstore.subscriptions import NotYet
-from payments.gateway.port import Charged, Declined, Refunded, RefundRefused
+from payments.gateway.port import Charged, Declined, Moved, Refunded, RefundRefused
 from payments.gateway.sandbox import SandboxGateway
 from payments.gateway.smallest_unit import NotChargeable, smallest_unit
 from payments.gateway.stripe import CallRefused, StripeGateway
@@ -163,6 +164,14 @@ class TestEveryGateway:
             shop.refund()
         assert shop.find_refund().amount == 1000
         assert shop.moved("refund") == 1000
+
+    def test_tells_what_has_moved_for_an_order_in_whole_units(self, shop):
+        shop.charge(key="k1")
+        shop.charge("tok_declined", key="k2")
+        shop.refund(amount=TEN.of(250))
+        assert shop.gateway.moved(order_id="o1", currency="EUR") == Moved(Decimal("10"), Decimal("2.5"))
+        assert shop.gateway.moved(order_id="o1", currency="JPY") == Moved(Decimal(0), Decimal(0))
+        assert shop.gateway.moved(order_id="o2", currency="EUR") == Moved(Decimal(0), Decimal(0))
 
 
 class TestStripe:

@@ -72,6 +72,11 @@ def test_the_web_process_does_not_start_without_one():
     assert "SECRET_KEY" in web.stderr
 
 
+def test_a_process_of_orders_that_is_none_is_told_in_a_sentence():
+    check = in_production("manage.py", "check", ORDER_PROCESS="telepathy")
+    assert check.stderr.splitlines()[-1].endswith("ORDER_PROCESS is none of orchestration, choreography.")
+
+
 def test_the_settings_are_those_of_the_checklist():
     found = in_production("-c", ASKED % list(EXPECTED))
     assert json.loads(found.stdout) == EXPECTED, found.stderr

@@ -9,7 +9,7 @@ from django.db import connection
 from kombu import Connection
 
 from config.celery import app
-from eventstore import bus, outbox, tasks
+from eventstore import bus, heartbeats, outbox, tasks
 from eventstore.models import Parked
 from eventstore.money import Money
 from orders.commands import ListProduct
@@ -35,10 +35,23 @@ def all_are_confirmed_once(shop, orders):
 
 
 def test_two_machines_with_a_beat_each_do_nothing_twice_and_keep_the_order_of_each_stream(workers, shop):
-    workers(), workers()
+    machines = [workers().until_it_is_ready() for _ in range(2)]
     shop.stocked(100)
     all_are_confirmed_once(shop, [shop.place() for _ in range(40)])
     until(lambda: not outbox.work())
+    until(lambda: all(map(has_taken_part, machines)), seconds=30)
+    assert all(is_beating(machine) for machine in machines)
+
+
+def has_taken_part(machine):
+    """Whether one of its processes has had a turn at the lanes."""
+    noted = {int(each.name.rpartition(":")[2]) for each in heartbeats.heartbeats() if each.kind == heartbeats.WORKER}
+    return noted & {each.pid for each in machine.processes()}
+
+
+def is_beating(machine):
+    """Its beat has opened the book of what it sends when."""
+    return machine.program.poll() is None and any(machine.log.parent.glob("beat*"))
 
 
 def test_what_the_broker_forgot_is_done_all_the_same(workers, shop):

@@ -21,6 +21,8 @@ class Command(BaseCommand):
         try:
             with transaction.atomic():
                 roles.create(options["name"], password=password)
+        except roles.AboveTheLog as error:
+            raise CommandError(str(error)) from error
         except ProgrammingError as error:
             raise CommandError(f"The role could not be made: {str(error).splitlines()[0]}") from error
         self.stdout.write(f"{options['name']} may append to the log, and not change or remove what is in it.")

@@ -54,9 +54,7 @@ class Command(BaseCommand):
             self.stdout.write("Nothing is parked.")
 
     def _show(self, options: dict[str, Any]) -> None:
-        found = _matching(options)
-        if not found:
-            raise CommandError("Nothing that is parked matches.")
+        found = _some(options)
         revealed = revealing.is_revealed(options, "dead_letters show", options["subscription"])
         for letter in found if revealed else _veiled(found):
             message = dead_letters.message_of(letter)
@@ -69,12 +67,12 @@ class Command(BaseCommand):
                 self.stdout.write(f"{name}: {value}")
 
     def _retry(self, options: dict[str, Any]) -> None:
-        positions = options["positions"] or [letter.position for letter in _matching(options)]
+        positions = options["positions"] or [letter.position for letter in _some(options)]
         count = dead_letters.retry(options["subscription"], positions, who=getpass.getuser(), reason=options["reason"])
         self._said(options, count, f"{count} will be tried again; what waits behind them follows in order.")
 
     def _discard(self, options: dict[str, Any]) -> None:
-        positions = options["positions"] or [letter.position for letter in _matching(options)]
+        positions = options["positions"] or [letter.position for letter in _some(options)]
         count = dead_letters.discard(
             options["subscription"], positions, who=getpass.getuser(), reason=options["reason"]
         )
@@ -83,6 +81,12 @@ class Command(BaseCommand):
     def _said(self, options: dict[str, Any], count: int, sentence: str) -> None:
         told = {"subscription": options["subscription"], "count": count}
         self.stdout.write(codec.encode_json(told).decode() if options["json"] else sentence)
+
+
+def _some(options: dict[str, Any]) -> list[Letter]:
+    if not (found := _matching(options)):
+        raise CommandError("Nothing that is parked matches.")
+    return found
 
 
 def _matching(options: dict[str, Any]) -> list[Letter]:

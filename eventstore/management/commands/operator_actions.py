@@ -5,6 +5,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from eventstore import codec, finding, operating
+from eventstore.management import counting
 from eventstore.models import OperatorAction
 
 SHOWN = ("at", "who", "action", "subject", "reason", "details")
@@ -18,7 +19,7 @@ class Command(BaseCommand):
             parser.add_argument(f"--{name}", help="the whole of it")
         parser.add_argument("--since", type=finding.time, metavar="TIME")
         parser.add_argument("--until", type=finding.time, metavar="TIME", help="before")
-        parser.add_argument("--limit", type=int, default=100)
+        parser.add_argument("--limit", type=counting.count, default=100)
         parser.add_argument("--json", action="store_true")
 
     def handle(self, *args: Any, **options: Any) -> None:

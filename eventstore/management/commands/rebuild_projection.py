@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from eventstore import codec, operating, personal, rebuilding
-from eventstore.management import revealing
+from eventstore.management import counting, revealing
 from eventstore.rebuilding import Difference, Rebuilding
 
 SAY_SECONDS = 5.0
@@ -37,7 +37,9 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("names", nargs="*", metavar="NAME", help="a projection, as in the wiring")
         parser.add_argument("--all", action="store_true", help="every projection there is, one after another")
-        parser.add_argument("--processes", type=int, default=1, help="fold with so many at once (%(default)s)")
+        parser.add_argument(
+            "--processes", type=counting.count, default=1, help="fold with so many at once (%(default)s)"
+        )
         parser.add_argument("--anew", action="store_true", help="from the beginning, not where one was cut off")
         parser.add_argument("--background", action="store_true", help="leave it to the workers")
         parser.add_argument("--diff", action="store_true", help="say what differs from the live table; 1 if anything")

@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from eventstore import codec, operating, personal, sagas, store
-from eventstore.management import revealing
+from eventstore.management import counting, revealing
 from eventstore.sagas import Running
 
 ACTIONS = {
@@ -24,7 +24,7 @@ class Command(BaseCommand):
         listing = actions.add_parser("list", help="processes, the longest untouched first")
         listing.add_argument("saga", nargs="?")
         listing.add_argument("--status")
-        listing.add_argument("--limit", type=int, default=100)
+        listing.add_argument("--limit", type=counting.count, default=100)
         listing.add_argument("--json", action="store_true")
         for what, words in {"show": "one with its state and events", **ACTIONS}.items():
             action = actions.add_parser(what, help=words)

@@ -7,6 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from eventstore import codec, postgres, published, registry, timetravel
+from eventstore.management import counting
 
 FOLDED = 20
 
@@ -33,7 +34,9 @@ class Command(BaseCommand):
         what.add_argument("--write", action="store_true", help="write the files of versions that have none")
         what.add_argument("--check", action="store_true", help="compare classes, released schemas and declared modes")
         what.add_argument("--store", action="store_true", help="read what the store really holds with today's code")
-        parser.add_argument("--sample", type=int, default=1000, help="with --store: events of each type and version")
+        parser.add_argument(
+            "--sample", type=counting.count, default=1000, help="with --store: events of each type and version"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["write"]:
