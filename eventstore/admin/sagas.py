@@ -1,6 +1,7 @@
 """Sagas: every running or finished process, its state and events; and a hand for one that is stuck."""
 
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import Any
 
 from django.contrib import admin
@@ -25,6 +26,14 @@ STATUSES = """
     ORDER BY status
 """
 LOOKED_THROUGH = 10_000
+# Each step of a process has a deadline; one that is at its end has none.
+AGES = {
+    "at all": timedelta(0),
+    "for a minute": timedelta(minutes=1),
+    "for an hour": timedelta(hours=1),
+    "for a day": timedelta(days=1),
+    "for a week": timedelta(weeks=1),
+}
 
 
 def _statuses() -> Iterable[str]:
@@ -40,6 +49,10 @@ def _lately(queryset: QuerySet[SagaState], status: str) -> QuerySet[SagaState]:
     return queryset.filter(status=status, id__gt=newest - LOOKED_THROUGH)
 
 
+def _under_way(queryset: QuerySet[SagaState], age: str) -> QuerySet[SagaState]:
+    return queryset.filter(deadline_at__isnull=False, started_at__lte=timezone.now() - AGES[age])
+
+
 def _sagas() -> list[str]:
     return [name for name, each in registry.subscriptions().items() if isinstance(each, Saga)]
 
@@ -47,7 +60,10 @@ def _sagas() -> list[str]:
 @admin.register(SagaState)
 class SagaAdmin(ActingAdmin):
     list_display = ("about", "saga", "status", "started", "age", "moved", "deadline")
-    list_filter = (one_of("status", f"status, of the newest {LOOKED_THROUGH:,}", _statuses, _lately),)
+    list_filter = (
+        one_of("age", "age: under way", lambda: AGES, _under_way),
+        one_of("status", f"status, of the newest {LOOKED_THROUGH:,}", _statuses, _lately),
+    )
     list_defer = ("state",)
     ordering = ("-id",)
     search_fields = ("key",)

@@ -1,13 +1,17 @@
 """What the searches and filters find, and along which index."""
 
+from datetime import timedelta
+
 import pytest
 from django.contrib import admin
 from django.db import connection
 from django.test import RequestFactory
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+from uuid_utils.compat import uuid7
 
 from eventstore.admin import read_only
-from eventstore.models import Event, Stream
+from eventstore.models import Event, SagaState, Stream
 
 from .conftest import place_many
 from .everything import lists, models
@@ -75,6 +79,28 @@ def test_sagas_are_filtered_by_status_and_found_by_key(staff, order):
     assert [saga.key for saga in found(staff.get("/admin/eventstore/sagastate/?status=COMPLETED"))] == [order]
     assert [saga.key for saga in found(staff.get(f"/admin/eventstore/sagastate/?q={order}"))] == [order]
     assert found(staff.get(f"/admin/eventstore/sagastate/?q={order[:8]}")) == []
+
+
+def test_sagas_are_filtered_by_how_long_they_have_been_under_way(staff, order):
+    long_ago = timezone.now() - timedelta(hours=2)
+    SagaState.objects.create(
+        saga="orders.fulfilment",
+        key="late",
+        status="PAYING",
+        state={},
+        position=1,
+        correlation_id=uuid7(),
+        deadline_at=timezone.now(),
+    )
+    SagaState.objects.filter(key="late").update(started_at=long_ago)
+    SagaState.objects.filter(key=order).update(started_at=long_ago)
+
+    def keys(age):
+        return [saga.key for saga in found(staff.get("/admin/eventstore/sagastate/", {"age": age}))]
+
+    assert keys("at all") == keys("for an hour") == ["late"], "one that has ended is not under way"
+    assert keys("for a day") == []
+    assert staff.get("/admin/eventstore/sagastate/", {"age": "for ever"}).status_code == 302
 
 
 def test_orders_are_found_by_id_and_by_customer(staff, order):
