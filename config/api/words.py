@@ -94,6 +94,7 @@ WORDS: Mapping[str, Any] = {
     "X-Answered-From": "read-model",
     "X-Projection-Position": "118",
     "X-Projection-Lag": "0.000",
+    "Link": f'</api/queries/orders/?limit=50&cursor={ORDER}:LgJ0sXbVC3bu1vbYJbPhdFRDZFK3i2WSSAeyTLNEUzs>; rel="next"',
     "Retry-After": "1",
     "WWW-Authenticate": "Bearer",
     "RateLimit": '"default";r=50;t=30',

@@ -222,6 +222,7 @@ TOLD_OF_LISTS = (
     _told("X-Answered-From", "The side that has answered.", 200, pattern=SOURCES),
     _told("X-Projection-Position", "Where in the log the read model stands.", 200, pattern="^[0-9]+$"),
     _told("X-Projection-Lag", "Seconds by which it is behind.", 200, pattern=r"^[0-9]+\.[0-9]+$"),
+    _told("Link", "The next page, where there is one.", 200, pattern='^<[^>]+>; rel="next"$', required=False),
 )
 RECEIVED = {
     "type": "object",

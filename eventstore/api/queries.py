@@ -117,12 +117,10 @@ class PagesView(QueryView):
         database, self.standing = freshness.database_for_list(rows.model, wanted)
         found = list(rows.using(database)[: limit + 1])
         page, has_more = found[:limit], len(found) > limit
-        said = {
-            "data": [shapes.told(self.serializer_class, row) for row in page],
-            "has_more": has_more,
-            "next": self._next(page[-1], asked | {"limit": limit}) if has_more else None,
-        }
-        return told(said, ONLY_HIS | {"X-Answered-From": freshness.READ_MODEL})
+        following = self._next(page[-1], asked | {"limit": limit}) if has_more else None
+        rows_told = [shapes.told(self.serializer_class, row) for row in page]
+        said = {"data": rows_told, "has_more": has_more, "next": following}
+        return told(said, ONLY_HIS | {"X-Answered-From": freshness.READ_MODEL} | link(following))
 
     def _behind(self, cursor: str | None, rows: QuerySet[Any]) -> QuerySet[Any]:
         if cursor is not None:
@@ -141,6 +139,11 @@ class PagesView(QueryView):
 
     def _signer(self) -> Signer:
         return Signer(salt=type(self).__qualname__)
+
+
+def link(following: str | None) -> dict[str, str]:
+    """A copy of what the body says, for clients that know pages in general (RFC 8288)."""
+    return {} if following is None else {"Link": f'<{following}>; rel="next"'}
 
 
 def told(said: Mapping[str, Any], headers: Mapping[str, str]) -> HttpResponse:

@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from eventstore import registry, store
 from eventstore.api import freshness
 from eventstore.api.openapi import LISTS
-from eventstore.api.queries import ONLY_HIS, NoParameters, QueryView, parameters
+from eventstore.api.queries import ONLY_HIS, NoParameters, QueryView, link, parameters
 from eventstore.api.roles import may_touch
 from eventstore.api.shapes import Digits, Shape
 from eventstore.models import SagaState
@@ -91,7 +91,7 @@ class OrderHistoryView(_OfOneOrder):
         page, has_more = [timeline.entry(event) for event in events[:limit]], len(events) > limit
         following = f"{request.path}?after={page[-1].position}&limit={limit}" if has_more else None
         body = {"data": to_builtins(page), "has_more": has_more, "next": following}
-        return Response(body, headers=ONLY_HIS | {"X-Answered-From": freshness.EVENT_LOG})
+        return Response(body, headers=ONLY_HIS | {"X-Answered-From": freshness.EVENT_LOG} | link(following))
 
 
 class OrderProgressView(_OfOneOrder):

@@ -77,7 +77,9 @@ def test_it_comes_in_pages(ada):
     drain()
     found, path = [], "?limit=3"
     while path:
-        page = history(ada, order_id, path).json()
+        answer = history(ada, order_id, path)
+        page = answer.json()
+        assert answer.get("Link") == (f'<{page["next"]}>; rel="next"' if page["has_more"] else None)
         found += [event["position"] for event in page["data"]]
         assert page["has_more"] is (page["next"] is not None)
         path = page["next"] and "?" + page["next"].partition("?")[2]

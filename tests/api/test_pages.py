@@ -22,9 +22,11 @@ ORDERS = "/api/queries/orders/"
 
 def walk(api, path):
     while path:
-        page = api.get(path).json()
+        answer = api.get(path)
+        page = answer.json()
         assert set(page) == {"data", "has_more", "next"}
         assert page["has_more"] is (page["next"] is not None)
+        assert answer.get("Link") == (f'<{page["next"]}>; rel="next"' if page["has_more"] else None)
         yield [order["order_id"] for order in page["data"]]
         path = page["next"]
 
