@@ -18,8 +18,8 @@ from .subscriptions import Projection, Row
 # One statement, and the same few looks into indexes however far the lane lies behind. CASE hides from the planner that
 # few rows may be of these types: it would collect and sort all that waits, where the first is wanted. Of an outbox that
 # is cleared further than the lane has come, the log is asked, for each type by itself.
-# On the primary, whatever somebody was told of is visible. A replica may have the higher of two positions and not yet the
-# lower, which committed later; so nothing is seen there but what some lane has passed, after all before it had committed.
+# On the primary, whatever somebody was told of is visible. A replica may have the higher of two positions and not yet
+# the lower, which committed later; so nothing is seen there but what a lane has passed, when all before had committed.
 STANDING = """
     SELECT lane.position, least(ahead.position, held.position) AS waiting,
            greatest(0, coalesce(extract(epoch FROM clock_timestamp() - least(ahead.at, held.at)), 0))::float8 AS lag,
