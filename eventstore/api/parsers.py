@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import IO, Any, NoReturn
 
 from django.conf import settings
+from rest_framework.exceptions import UnsupportedMediaType
 from rest_framework.parsers import BaseParser
 
 from .faults import BodyTooLarge, Fault, Malformed, inside
@@ -20,10 +21,16 @@ class StrictJSONParser(BaseParser):
     def parse(
         self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
     ) -> Any:
+        _demand_plain(parser_context["request"].headers if parser_context else {})
         tree = _read(_body(stream))
         if fault := _fault(tree, 1):
             raise Malformed(fault._replace(pointer=f"#{fault.pointer}"))
         return tree
+
+
+def _demand_plain(headers: Mapping[str, str]) -> None:
+    if headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise UnsupportedMediaType("", detail="A body is read as it is: leave Content-Encoding out.")
 
 
 def _body(stream: IO[Any]) -> bytes:

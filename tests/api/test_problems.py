@@ -61,6 +61,11 @@ def test_another_type_of_body(ada):
     problem(ada.post("/api/commands/orders/", b"x=1", content_type="application/x-www-form-urlencoded"), 415)
 
 
+def test_a_body_that_says_it_is_packed(ada):
+    sent = {"content_type": "application/json", "Content-Encoding": "gzip"}
+    problem(ada.post("/api/commands/orders/", b"{}", **sent), 415, "UnsupportedMediaType")
+
+
 def test_a_charset_that_is_none(ada):
     problem(ada.post("/api/commands/orders/", b"[]", content_type="application/json; charset=bz2_codec"), 400)
 
