@@ -363,13 +363,13 @@ class TestTheLease:
         assert provider.amounts("a") == [1]
 
     def test_a_call_whose_turn_comes_after_its_lease_is_not_made(self, toys, provider):
-        toys({LANE: Effect(perform={Counted: provider.call}, concurrency=1, lease=timedelta(milliseconds=50))})
+        toys({LANE: Effect(perform={Counted: provider.call}, concurrency=1, lease=timedelta(milliseconds=500))})
         provider.slow["a"]
         count("a")
         count("b")
         delivery.step(LANE)
         until(lambda: provider.at_once)
-        threading.Event().wait(0.06)
+        threading.Event().wait(0.6)
         provider.let_go()
         until(lambda: len([call for call in effects._under_way[LANE] if call.future.done()]) == 2)
         assert provider.calls["b"] == []
