@@ -156,9 +156,11 @@ PROBLEMS: Mapping[int, Said] = {
     411: ("LengthRequired", "Say the body's length (Content-Length); a chunked body is not read.", {}),
     412: ("Stale", f"You decided on another version: order-{ORDER} is at version 3.", {"current_version": 3}),
     413: ("BodyTooLarge", "The body is larger than 2621440 bytes.", {}),
+    414: ("AddressTooLong", "The request cannot be read. Limit request line.", {}),
     415: ("UnsupportedMediaType", 'Unsupported media type "text/plain" in request.', {}),
     422: ("KeyReused", "This idempotency key was used for another request. Use a new key for each wish.", {}),
     429: ("Throttled", "Request was throttled. Expected available in 20 seconds.", {}),
+    431: ("HeadersTooLarge", "The request cannot be read. Limit request headers.", {}),
     503: ("DatabaseUnavailable", "Try again in a moment.", {}),
 }
 # Where it is another problem than elsewhere.

@@ -112,7 +112,9 @@ class Schema(AutoSchema):
                 answer = getattr(self.view, "answer", getattr(self.view, "serializer_class", None))
                 answers[200 if answer else 204] = OpenApiResponse(answer, "As it stands." if answer else "Done.")
                 told = {400, 401, 403, 404, 406, 411, 412, 413, 415, 429, 503}
-        return answers | {(status, PROBLEM): OpenApiResponse(Problem, WHY[status]) for status in sorted(told)}
+        return answers | {
+            (status, PROBLEM): OpenApiResponse(Problem, WHY[status]) for status in sorted(told | UNREADABLE)
+        }
 
     def _page(self, pages: PagesView) -> Mapping[str, Any]:
         row = self.resolve_serializer(pages.serializer_class, "response").ref
@@ -230,6 +232,8 @@ RECEIVED = {
     "required": ["received", "repeat"],
     "additionalProperties": False,
 }
+# Before anybody has asked which address it is.
+UNREADABLE = {414, 431}
 WHY = {
     400: "Some part of the request is not valid; `errors` says which.",
     401: "A token is needed.",
@@ -240,8 +244,10 @@ WHY = {
     411: "The body's length must be said.",
     412: "Things stand at another version.",
     413: "The body is too large.",
+    414: "The address is too long.",
     415: "Only JSON is understood.",
     422: "The idempotency key was used for something else.",
     429: "Too often; `Retry-After` says when again.",
+    431: "The headers are too many or too large.",
     503: "Not just now; `Retry-After` says when again.",
 }

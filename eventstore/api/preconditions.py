@@ -18,6 +18,14 @@ TAGS = re.compile(rf"{TAG}(?:[ \t]*,[ \t]*{TAG})*")
 STRONG = re.compile(r'(?<!W/)"([0-9]{1,10})(?:\.[0-9]{1,19})?"')
 
 
+class _Every:
+    def __contains__(self, tag: object) -> bool:
+        return True
+
+
+EVERY = _Every()
+
+
 def etag(row: Any) -> str:
     return f'"{row.version}.{row.position}"'
 
@@ -32,12 +40,12 @@ def if_match(request: Request) -> Versions | None:
     return frozenset(int(version) for version in STRONG.findall(_tags("If-Match", given)))
 
 
-def if_none_match(request: Request, tag: str) -> bool:
-    """Whether the client has this already; compared weakly, as a 304 only saves bytes."""
+def if_none_match(request: Request) -> Container[str]:
+    """The tags of what the client has already, without what makes one weak: a 304 only saves bytes."""
     given = request.headers.get("If-None-Match")
     if given is None:
-        return False
-    return given.strip() == "*" or tag in re.findall(r'"[^"]*"', _tags("If-None-Match", given))
+        return ()
+    return EVERY if given.strip() == "*" else re.findall(r'"[^"]*"', _tags("If-None-Match", given))
 
 
 def _tags(header: str, given: str) -> str:

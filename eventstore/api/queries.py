@@ -76,13 +76,13 @@ class RowView(QueryView):
         return True
 
     def get(self, request: Request, **named: str) -> HttpResponse:
-        asked = parameters(self.parameters, request)
+        asked, held = parameters(self.parameters, request), preconditions.if_none_match(request)
         [key] = named.values()
         row, source = self._as_of(key, asked) if asked else self._as_it_is(key)
         if row is None:
             raise NotFound
         headers = ONLY_HIS | {"ETag": preconditions.etag(row), "X-Answered-From": source}
-        if preconditions.if_none_match(request, headers["ETag"]):
+        if headers["ETag"] in held:
             return HttpResponse(status=304, headers=headers)
         return told(shapes.told(self.serializer_class, row), headers)
 
