@@ -27,6 +27,8 @@ class Worker:
         with self.log.open("ab") as log:
             self.program = subprocess.Popen(
                 [sys.executable, "-W", "ignore", "-m", "celery", "-q", "-A", self.app, "worker", *self.beat]
+                # As of a machine of its own: over RabbitMQ, a second worker of the same name is not let in.
+                + ["-n", f"worker@{self.log.parent.name}"]
                 + ["-c", str(PROCESSES), "-l", "INFO", "--without-gossip", "--without-mingle"],
                 env=os.environ | self.environment,
                 start_new_session=True,
