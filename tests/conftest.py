@@ -3,6 +3,7 @@
 import pytest
 from django.db import connection
 
+from eventstore.postgres import execute
 from eventstore.testing import forget_everything, let_django_truncate
 
 
@@ -18,6 +19,14 @@ def django_db_setup(django_db_setup, django_db_blocker):
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
+
+
+@pytest.fixture
+def no_tables_left(transactional_db):
+    """Of rebuilds: what they fold into, and what they keep to go back to."""
+    yield
+    for schema in ("rebuild", "rebuild_kept"):
+        execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE").close()
 
 
 @pytest.fixture(autouse=True)

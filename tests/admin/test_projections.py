@@ -21,13 +21,6 @@ pytestmark = pytest.mark.usefixtures("no_tables_left")
 
 
 @pytest.fixture
-def no_tables_left(transactional_db):
-    yield
-    for schema in ("rebuild", "rebuild_kept"):
-        execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE").close()
-
-
-@pytest.fixture
 def operator(db):
     return _member("grace", "--operate")
 

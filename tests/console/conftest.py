@@ -15,7 +15,6 @@ from django.test import Client
 
 from eventstore import delivery, working
 from eventstore.models import Event, Parked, Sample, Subscription
-from eventstore.postgres import execute
 from tests.admin.conftest import place, shop  # noqa: F401  a fixture
 from tests.eventstore.concurrently import in_thread
 
@@ -118,13 +117,6 @@ def a_day_of(lane):
         at = datetime.fromtimestamp((slot - ago) * 30 + 1, UTC)
         owed = int(seconds * rate)
         yield Sample(lane=lane, slot=slot - ago, at=at, position=position, events=owed, seconds=seconds)
-
-
-@pytest.fixture
-def no_tables_left(transactional_db):
-    yield
-    for schema in ("rebuild", "rebuild_kept"):
-        execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE").close()
 
 
 @contextmanager

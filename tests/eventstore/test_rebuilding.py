@@ -30,13 +30,6 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 
 
 @pytest.fixture
-def no_tables_left(transactional_db):
-    yield
-    for table in ("rebuild.toy_tally", "rebuild_kept.toy_tally"):
-        execute(f"DROP TABLE IF EXISTS {table} CASCADE").close()
-
-
-@pytest.fixture
 def small_pages(monkeypatch):
     monkeypatch.setattr(folding, "PAGE", 10)
     monkeypatch.setattr(folding, "ROWS", 10)

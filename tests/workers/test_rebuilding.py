@@ -6,7 +6,6 @@ from django.db.models import F
 
 from eventstore import bus, rebuilding
 from eventstore.models import Event
-from eventstore.postgres import execute
 from eventstore.testing import drain
 from inventory.commands import ReceiveStock
 from inventory.models import StockLevel
@@ -20,13 +19,6 @@ SKUS = [f"TEA-{number}" for number in range(STEP)]
 COMMITTED = STOP_AT // STEP * STEP
 
 pytestmark = [pytest.mark.worker, pytest.mark.slow]
-
-
-@pytest.fixture
-def no_tables_left(transactional_db):
-    yield
-    for schema in ("rebuild", "rebuild_kept"):
-        execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE").close()
 
 
 @pytest.fixture
