@@ -74,7 +74,6 @@ def _can_be_read(socket: int) -> bool:
 def _rows(statement: str, params: Sequence[Any], format: pq.Format, using: str) -> list[tuple[Any, ...]]:
     database = _ready(using)
     if not _is_watched(database):
-        database.validate_no_broken_transaction()
         with database.wrap_database_errors:
             found = prepared.rows(database.connection, statement, params, format)
         if found is not None:

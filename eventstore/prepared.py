@@ -7,7 +7,6 @@ for other threads from the moment it is sent until its answer has come.
 
 import re
 from collections.abc import Sequence
-from functools import cache
 from itertools import count
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -77,30 +76,26 @@ def _is_asked_often(known: Known, key: Key, threshold: int | None) -> bool:
 
 
 def _answer(pgconn: Any, known: Known, key: Key, values: Any, formats: Any, format: pq.Format) -> Any:
-    result = _prepared(pgconn, known, key)
-    if result is None:
-        result = pgconn.exec_prepared(known.names[key], values, formats, format)
-    if result.error_field(pq.DiagnosticField.SQLSTATE) in OUTDATED:
-        # Outside of a transaction nothing was lost by this.
-        known.names.pop(key, None)
-        result = _prepared(pgconn, known, key) or pgconn.exec_prepared(known.names[key], values, formats, format)
-    return result
-
-
-def _prepared(pgconn: Any, known: Known, key: Key) -> Any:
-    """Make sure that it is; None, or the result that says why it cannot be."""
-    if key in known.names:
-        return None
-    statement, types = key
-    name = f"eventstore_{next(known.numbers)}".encode()
-    result = pgconn.prepare(name, _numbered(statement), types)
-    if result.status != pq.ExecStatus.COMMAND_OK:
+    result = _asked(pgconn, known, key, values, formats, format)
+    if result.error_field(pq.DiagnosticField.SQLSTATE) not in OUTDATED:
         return result
-    known.names[key] = name
-    return None
+    # Outside of a transaction nothing was lost by this.
+    known.names.pop(key, None)
+    return _asked(pgconn, known, key, values, formats, format)
 
 
-@cache
+def _asked(pgconn: Any, known: Known, key: Key, values: Any, formats: Any, format: pq.Format) -> Any:
+    """The answer, or why it could not be prepared."""
+    if key not in known.names:
+        statement, types = key
+        name = f"eventstore_{next(known.numbers)}".encode()
+        prepared = pgconn.prepare(name, _numbered(statement), types)
+        if prepared.status != pq.ExecStatus.COMMAND_OK:
+            return prepared
+        known.names[key] = name
+    return pgconn.exec_prepared(known.names[key], values, formats, format)
+
+
 def _numbered(statement: str) -> bytes:
     """With $1, $2 … where psycopg has %s, and % where it has %%."""
     numbers = count(1)
