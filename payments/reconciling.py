@@ -3,9 +3,10 @@
 What is under way is left for the next time: the provider may have done what we have not heard of yet.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
+from itertools import islice
 from typing import NamedTuple
 
 from eventstore import finding, registry, store
@@ -27,6 +28,9 @@ from .gateway.port import Gateway, Moved
 
 CALLS = (PaymentRequested, RefundRequested, PartRefundRequested)
 ANSWERS = (PaymentCompleted, PaymentFailed, PaymentRefunded, PartRefunded)
+
+# Orders read from the log at once: the provider is asked about each by itself.
+BATCH = 200
 
 
 class Order(NamedTuple):
@@ -50,14 +54,15 @@ class Difference(NamedTuple):
 
 def differences(gateway: Gateway, *, since: datetime) -> Iterator[Difference | None]:
     """For each order about whose payment something was recorded since then: None where both say the same."""
-    for order_id in _orders(since):
-        order = _by_the_log(order_id)
-        if order is None or order.under_way:
-            continue
-        found = _difference(gateway, order)
-        # It may have moved while we asked; then it is looked at the next time.
-        if found is None or _by_the_log(order_id) == order:
-            yield found
+    order_ids = iter(_orders(since))
+    while batch := list(islice(order_ids, BATCH)):
+        for order in _by_the_log(batch):
+            if order.under_way:
+                continue
+            found = _difference(gateway, order)
+            # It may have moved while we asked; then it is looked at the next time.
+            if found is None or _by_the_log([order.order_id]) == [order]:
+                yield found
 
 
 def _orders(since: datetime) -> Sequence[str]:
@@ -74,15 +79,22 @@ def _difference(gateway: Gateway, order: Order) -> Difference | None:
     return None if theirs == order.moved else Difference(order.order_id, order.currency, order.moved, theirs)
 
 
-def _by_the_log(order_id: str) -> Order | None:
-    """None for one that costs nothing: nobody was asked."""
-    events = [message.body for message in store.read_stream(stream_name("payment", order_id))]
+def _by_the_log(order_ids: Iterable[str]) -> list[Order]:
+    """Without those that cost nothing: nobody was asked."""
+    events: dict[str, list[Event]] = {stream_name("payment", order_id): [] for order_id in order_ids}
+    for stream, _, event in store.read_newer(dict.fromkeys(events, 0)):
+        events[stream].append(event)
+    return [order for each in events.values() if (order := _order(each))]
+
+
+def _order(events: Sequence[Event]) -> Order | None:
     requested = next((each for each in events if isinstance(each, PaymentRequested)), None)
     if requested is None:
         return None
     taken = [each.amount for each in events if isinstance(each, PaymentCompleted)]
     given_back = [each.amount for each in events if isinstance(each, PaymentRefunded | PartRefunded)]
-    return Order(order_id, requested.amount.currency, Moved(_sum(taken), _sum(given_back)), _is_under_way(events))
+    moved = Moved(_sum(taken), _sum(given_back))
+    return Order(requested.order_id, requested.amount.currency, moved, _is_under_way(events))
 
 
 def _is_under_way(events: Sequence[Event]) -> bool:
