@@ -89,7 +89,7 @@ TEMPLATES = [
 ]
 
 DATABASES = {"default": env.db_url("DATABASE_URL", default="postgresql://postgres@127.0.0.1:5432/orders")}
-OPTIONS = recommended.connection(
+told_to_both = recommended.connection(
     # 0 for a transaction pooler that cannot keep them.
     prepare_threshold=env.int("DATABASE_PREPARE_THRESHOLD", default=2) or None,
     idle_in_transaction=env.str("DATABASE_IDLE_IN_TRANSACTION_TIMEOUT", default="10s"),
@@ -102,13 +102,13 @@ DATABASES["default"] |= {
     "CONN_HEALTH_CHECKS": True,
     "ATOMIC_REQUESTS": False,
     # What the address says for itself, such as sslmode, holds.
-    "OPTIONS": recommended.joined(OPTIONS, DATABASES["default"].get("OPTIONS", {})),
+    "OPTIONS": recommended.joined(told_to_both, DATABASES["default"].get("OPTIONS", {})),
 }
 if env.str("QUERY_DATABASE_URL", default=""):
     replica = env.db_url("QUERY_DATABASE_URL")
     # A replica that follows the log; nothing is ever written there.
     read_only = {"options": "-c default_transaction_read_only=on"}
-    options = recommended.joined(OPTIONS, replica.get("OPTIONS", {}), read_only)
+    options = recommended.joined(told_to_both, replica.get("OPTIONS", {}), read_only)
     DATABASES["queries"] = DATABASES["default"] | replica | {"OPTIONS": options}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
