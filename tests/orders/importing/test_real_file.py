@@ -1,4 +1,4 @@
-"""The real year of a shop, to the digit: `make import-test`, minutes long, where ORDERS_DATA has the file."""
+"""The real year of a shop, to the digit: with IMPORT_TEST=1, minutes long, where ORDERS_DATA has the file."""
 
 import os
 from pathlib import Path
