@@ -1,15 +1,17 @@
 """How the engine speaks to PostgreSQL: prepared statements on Django's own connection."""
 
 import select
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 from django.db import DEFAULT_DB_ALIAS, connection, connections
 from psycopg import pq, sql
 
 from . import prepared
+
+Done = TypeVar("Done")
 
 # serialization_failure, deadlock_detected, lock_not_available
 ROLLED_BACK = ("40001", "40P01", "55P03")
@@ -38,6 +40,30 @@ def rows_in_binary(
     For plain columns: what is JSON has to be cast to text.
     """
     return _rows(statement, params, pq.Format.BINARY, using)
+
+
+def rows_meanwhile(
+    statement: str, params: Sequence[Any], work: Callable[[], Done]
+) -> tuple[Done, list[tuple[Any, ...]] | None]:
+    """Do some work while the server looks for rows; both, rows as rows_in_binary has them.
+
+    The work is done without this connection. None for the rows: they were not looked for, as nothing can wait for them
+    in a transaction, or where somebody watches, or the statement is not asked often.
+    """
+    database = _ready(DEFAULT_DB_ALIAS)
+    if _is_watched(database):
+        return work(), None
+    with database.wrap_database_errors:
+        take = prepared.send(database.connection, statement, params, pq.Format.BINARY)
+    if take is None:
+        return work(), None
+    try:
+        done = work()
+    finally:
+        # Whatever became of the work: nothing else can be asked until this is answered.
+        with database.wrap_database_errors:
+            found = take()
+    return done, found
 
 
 def copy_into(table: str, lines: bytes) -> None:

@@ -6,13 +6,13 @@ for other threads from the moment it is sent until its answer has come.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import psycopg
-from psycopg import pq
+from psycopg import generators, pq
 from psycopg.adapt import PyFormat, Transformer
 
 Rows = list[tuple[Any, ...]]
@@ -44,7 +44,7 @@ def rows(connection: psycopg.Connection[Any], statement: str, params: Sequence[A
     So it is within a transaction, behind a pooler that keeps no statements, and for what is rarely asked.
     Raises what the cursor would.
     """
-    if connection.pgconn.transaction_status != pq.TransactionStatus.IDLE or not connection.autocommit:
+    if not _is_idle(connection):
         return None
     adapting = Transformer(connection)
     values = adapting.dump_sequence(params, [PyFormat.AUTO] * len(params))
@@ -55,8 +55,40 @@ def rows(connection: psycopg.Connection[Any], statement: str, params: Sequence[A
         result = _answer(connection.pgconn, known, key, values, adapting.formats, format)
     if result.status != pq.ExecStatus.TUPLES_OK:
         raise _error(connection.pgconn, result, adapting.encoding)
+    return _loaded(adapting, result)
+
+
+def send(
+    connection: psycopg.Connection[Any], statement: str, params: Sequence[Any], format: pq.Format
+) -> Callable[[], Rows | None] | None:
+    """Ask for what rows has prepared already, and do not wait: what takes the rows. Nothing else can be asked until
+    then. None, for either: to be asked by rows."""
+    if not _is_idle(connection):
+        return None
+    adapting = Transformer(connection)
+    values = adapting.dump_sequence(params, [PyFormat.AUTO] * len(params))
+    name = _of(connection).names.get((statement, adapting.types))
+    if name is None:
+        return None
+    with connection.lock:
+        connection.pgconn.send_query_prepared(name, values, adapting.formats, format)
+
+    def take() -> Rows | None:
+        with connection.lock:
+            result = connection.wait(generators.execute(connection.pgconn))[0]
+        return _loaded(adapting, result) if result.status == pq.ExecStatus.TUPLES_OK else None
+
+    return take
+
+
+def _is_idle(connection: psycopg.Connection[Any]) -> bool:
+    return connection.autocommit and connection.pgconn.transaction_status == pq.TransactionStatus.IDLE
+
+
+def _loaded(adapting: Any, result: Any) -> Rows:
     adapting.set_pgresult(result)
-    return adapting.load_rows(0, result.ntuples, tuple)
+    found: Rows = adapting.load_rows(0, result.ntuples, tuple)
+    return found
 
 
 def _of(connection: psycopg.Connection[Any]) -> Known:

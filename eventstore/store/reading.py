@@ -1,18 +1,22 @@
 """Read a stream or the log, in pages, so that memory stays flat."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from .. import codec, registry
 from ..messages import Event, Message
-from ..postgres import rows, rows_in_binary
+from ..postgres import rows, rows_in_binary, rows_meanwhile
 from .appending import LAST_VERSION
 
 LAST_POSITION = 2**63 - 1
-PAGE = 1000
+# What a socket holds of events of usual size: the server has sent a page before the one ahead of it is decoded.
+PAGE = 250
+# Of one stream at a time, to be folded.
+MOST_NEWER = 1000
 
 FENCE = "SELECT eventstore_fence()"
 
@@ -39,7 +43,7 @@ READ_NEWER = f"""
     SELECT stream, version, type, schema_version, data::text
     FROM unnest(%s::text[], %s::integer[]) AS known(name, seen)
     CROSS JOIN LATERAL (
-        SELECT * FROM eventstore_event WHERE stream = name AND version > seen ORDER BY version LIMIT {PAGE}
+        SELECT * FROM eventstore_event WHERE stream = name AND version > seen ORDER BY version LIMIT {MOST_NEWER}
     ) AS newer
 """
 # What concerns one row of a read model: its own streams, and events of other streams that name it.
@@ -59,28 +63,43 @@ READ_ABOUT = f"""
     ) AS about
     ORDER BY position
 """
+# Here and below, a page is cut off before it is held against its upper bound. Between two bounds of which the planner
+# knows nothing, as on a young table, it expects next to no events: to sort them all would be cheap.
 READ_LOG = f"""
     SELECT {COLUMNS}
-    FROM eventstore_event
-    WHERE position > %s AND position <= %s
+    FROM (SELECT * FROM eventstore_event WHERE position > %s ORDER BY position LIMIT %s) AS page
+    WHERE position <= %s
     ORDER BY position
-    LIMIT %s
 """
+# Compared as pairs, for which only one index has the order: else a plan made for types in general would walk along the
+# whole log in search of a rare one.
 READ_LOG_OF_TYPES = f"""
     SELECT {COLUMNS}
     FROM eventstore_event
-    WHERE position > %s AND position <= %s AND type = ANY(%s)
+    WHERE position <= %s AND position = ANY(ARRAY(
+        SELECT found.position
+        FROM unnest(%s::text[]) AS wanted(name)
+        CROSS JOIN LATERAL (
+            SELECT type, position FROM eventstore_event
+            WHERE (type, position) > (name, %s) ORDER BY type, position LIMIT %s
+        ) AS found
+        WHERE found.type = name
+        ORDER BY found.position
+        LIMIT %s
+    ))
     ORDER BY position
-    LIMIT %s
 """
-# Compared as pairs, for which only the index of categories has the order: else a plan made for categories in general
-# would walk along the whole log in search of a rare one.
+# As pairs, for the same reason.
 READ_CATEGORY = f"""
     SELECT {COLUMNS}
-    FROM eventstore_event
-    WHERE (split_part(stream, '-', 1), position) > (%s, %s) AND (split_part(stream, '-', 1), position) <= (%s, %s)
-    ORDER BY split_part(stream, '-', 1), position
-    LIMIT %s
+    FROM (
+        SELECT * FROM eventstore_event
+        WHERE (split_part(stream, '-', 1), position) > (%s, %s)
+        ORDER BY split_part(stream, '-', 1), position
+        LIMIT %s
+    ) AS page
+    WHERE split_part(stream, '-', 1) = %s AND position <= %s
+    ORDER BY position
 """
 # Again one look into the index for each stream.
 READ_STREAMS = f"""
@@ -143,7 +162,7 @@ def read_newer(streams: Mapping[str, int]) -> Iterator[Past]:
         for stream, version, type_, schema_version, data in page:
             yield Past(stream, version, registry.decode(type_, schema_version, data))
         counts = Counter(row[0] for row in page)
-        streams = {row[0]: row[1] for row in page if counts[row[0]] == PAGE}
+        streams = {row[0]: row[1] for row in page if counts[row[0]] == MOST_NEWER}
 
 
 def read_about(streams: Mapping[str, int], *, strays: Sequence[str], naming: str, after: int) -> list[Message]:
@@ -169,14 +188,15 @@ def read_log(*, after: int = 0, until: int | None = None, types: Sequence[str] =
     """The whole log, or the given stored types, in global order up to the fence, in pages."""
     until = fence() if until is None else until
     if types:
-        return _in_order(after, lambda last: rows_in_binary(READ_LOG_OF_TYPES, [last, until, list(types), PAGE]))
-    return _in_order(after, lambda last: rows_in_binary(READ_LOG, [last, until, PAGE]))
+        wanted = list(types)
+        return _in_order(READ_LOG_OF_TYPES, after, lambda last: [until, wanted, last, PAGE, PAGE])
+    return _in_order(READ_LOG, after, lambda last: [last, PAGE, until])
 
 
 def read_category(category: str, *, after: int = 0, until: int | None = None) -> Iterator[Message]:
     """All streams of one category, whatever the types of their events, in global order up to the fence, in pages."""
     until = fence() if until is None else until
-    return _in_order(after, lambda last: rows_in_binary(READ_CATEGORY, [category, last, category, until, PAGE]))
+    return _in_order(READ_CATEGORY, after, lambda last: [category, last, PAGE, category, until])
 
 
 def read_correlated(correlation_id: UUID, *, after: int = 0) -> Iterator[Message]:
@@ -184,7 +204,7 @@ def read_correlated(correlation_id: UUID, *, after: int = 0) -> Iterator[Message
 
     Not held back by the fence: this is for looking at what has happened so far, and it may not be over yet.
     """
-    return _in_order(after, lambda last: rows_in_binary(READ_CORRELATED, [correlation_id, last, PAGE]))
+    return _in_order(READ_CORRELATED, after, lambda last: [correlation_id, last, PAGE])
 
 
 def fence() -> int:
@@ -194,19 +214,25 @@ def fence() -> int:
 
 def recorded(row: tuple[Any, ...]) -> Message:
     position, id_, stream, version, type_, schema_version, data, correlation_id, causation_id, notes, at = row
-    return Message(
-        position=position,
-        id=id_,
-        stream=stream,
-        version=version,
-        type=type_,
-        body=registry.decode(type_, schema_version, data),
-        metadata=codec.metadata(correlation_id, causation_id, notes),
-        recorded_at=at,
-    )
+    body = registry.decode(type_, schema_version, data)
+    return Message(position, id_, stream, version, type_, body, codec.metadata(correlation_id, causation_id, notes), at)
 
 
-def _in_order(after: int, page_after: Callable[[int], list[tuple[Any, ...]]]) -> Iterator[Message]:
-    while page := page_after(after):
-        yield from map(recorded, page)
-        after = page[-1][0]
+def _in_order(statement: str, after: int, params_after: Callable[[int], list[Any]]) -> Iterator[Message]:
+    """In pages, each looked for while the one before it is decoded. Both are here before anybody sees an event, for
+    who does may need the connection."""
+    page = rows_in_binary(statement, params_after(after))
+    while len(page) == PAGE:
+        following = params_after(page[-1][0])
+        messages, found = rows_meanwhile(statement, following, partial(_decoded, page))
+        yield from messages
+        page = rows_in_binary(statement, following) if found is None else found
+    yield from map(recorded, page)
+
+
+def _decoded(page: Sequence[tuple[Any, ...]]) -> Iterable[Message]:
+    """Up to the first event that cannot be; its error is raised in its place, after those before it."""
+    try:
+        return [recorded(row) for row in page]
+    except (registry.UnknownType, codec.Undecodable):
+        return map(recorded, page)
