@@ -7,6 +7,7 @@ from typing import Any, TypedDict, dataclass_transform
 from uuid import UUID
 
 import msgspec
+from msgspec.structs import astuple
 from msgspec.structs import replace as replace  # the one way to change a frozen message or state
 
 # Frozen and made of JSON's values, none of these can be part of a cycle: gc=False spares the collector from looking at
@@ -19,29 +20,53 @@ class InvalidMessage(ValueError):
 
 @dataclass_transform(frozen_default=True, field_specifiers=(msgspec.field,))
 class Checked(msgspec.StructMeta):
-    """Types are checked when a message is made by hand; decoding a stored one checks them anyway."""
+    """A message made by hand is checked: its types, which decoding a stored one checks anyway, and then its values."""
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         made = super().__call__(*args, **kwargs)
-        given = {name: getattr(made, name) for name in cls.__struct_fields__}
-        try:
-            meant = msgspec.convert(given, _fields_of(cls))
-        except msgspec.ValidationError as error:
-            raise InvalidMessage(f"{cls.__name__}: {error}") from None
-        if meant != given:  # a list for a tuple, a text for a time: as JSON has it, and as a message must not keep it
-            names = ", ".join(name for name in given if meant[name] != given[name])
-            raise InvalidMessage(f"{cls.__name__}: {names} would have to be converted first.")
+        _check_types(cls, made)
+        made.validate()
         return made
+
+
+def _check_types(cls: Checked, made: msgspec.Struct) -> None:
+    """Nearly every field has exactly its class, which is soon seen; only the others are looked at closely."""
+    given = {
+        name: value
+        for name, plain, value in zip(cls.__struct_fields__, _plain_classes(cls), astuple(made), strict=True)
+        if type(value) is not plain
+    }
+    if not given:
+        return
+    try:
+        meant = msgspec.convert(given, _fields_of(cls))
+    except msgspec.ValidationError as error:
+        raise InvalidMessage(f"{cls.__name__}: {error}") from None
+    if meant != given:  # a list for a tuple, a text for a time: as JSON has it, and as a message must not keep it
+        names = ", ".join(name for name in given if meant[name] != given[name])
+        raise InvalidMessage(f"{cls.__name__}: {names} would have to be converted first.")
+
+
+@cache
+def _plain_classes(cls: type) -> tuple[type | None, ...]:
+    """Of each field, the class that all its values have; None where a type says more than a class."""
+    return tuple(field.type if isinstance(field.type, type) else None for field in msgspec.structs.fields(cls))
 
 
 @cache
 def _fields_of(cls: type) -> Any:
     fields = {field.name: field.type for field in msgspec.structs.fields(cls)}
-    return TypedDict(cls.__name__, fields)  # type: ignore[operator]
+    return TypedDict(cls.__name__, fields, total=False)  # type: ignore[operator]
 
 
 class Value(msgspec.Struct, frozen=True, gc=False, metaclass=Checked):
     """A part of a message or of a state: immutable, compared by its fields."""
+
+    def validate(self) -> None:
+        """Raise InvalidMessage for values that make no sense.
+
+        Not asked of what is stored: a rule that is new today must not make yesterday's events unreadable.
+        """
 
 
 class State(msgspec.Struct, frozen=True, gc=False):

@@ -13,7 +13,7 @@ class Money(Value, frozen=True):
     currency: str
     exponent: int = 2
 
-    def __post_init__(self) -> None:
+    def validate(self) -> None:
         if not (len(self.currency) == 3 and self.currency.isascii() and self.currency.isupper()):
             raise InvalidMessage(f"Money: {self.currency!r} is not an ISO 4217 code.")
         if not 0 <= self.exponent <= 6:

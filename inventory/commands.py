@@ -7,7 +7,7 @@ class StockLine(Value, frozen=True):
     sku: str
     quantity: int
 
-    def __post_init__(self) -> None:
+    def validate(self) -> None:
         if self.quantity < 1:
             raise InvalidMessage(f"StockLine: {self.quantity} of {self.sku} is not at least 1.")
 
@@ -17,7 +17,7 @@ class ReceiveStock(Command, frozen=True):
     quantity: int
     reference: str = ""
 
-    def __post_init__(self) -> None:
+    def validate(self) -> None:
         if self.quantity < 1:
             raise InvalidMessage(f"ReceiveStock: {self.quantity} of {self.sku} is not at least 1.")
 

@@ -16,7 +16,7 @@ class Item(Value, frozen=True):
     quantity: int
     seen: Money | None = None
 
-    def __post_init__(self) -> None:
+    def validate(self) -> None:
         if self.quantity < 1:
             raise InvalidMessage(f"Item: {self.quantity} of {self.sku} is not at least 1.")
 

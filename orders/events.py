@@ -31,7 +31,7 @@ class Portion(Value, frozen=True):
     number: int
     quantity: int
 
-    def __post_init__(self) -> None:
+    def validate(self) -> None:
         if self.number < 1 or self.quantity < 1:
             raise InvalidMessage(f"Portion: {self.quantity} of number {self.number}; both are at least 1.")
 

@@ -27,7 +27,7 @@ class RefundPart(Command, frozen=True):
     amount: Money
     reason: str
 
-    def __post_init__(self) -> None:
+    def validate(self) -> None:
         if self.amount.amount < 1:
             raise InvalidMessage(f"RefundPart: {self.amount} is not more than nothing.")
 
