@@ -31,13 +31,11 @@ class Checked(msgspec.StructMeta):
 
 def _check_types(cls: Checked, made: msgspec.Struct) -> None:
     """Nearly every field has exactly its class, which is soon seen; only the others are looked at closely."""
-    given = {
-        name: value
-        for name, plain, value in zip(cls.__struct_fields__, _plain_classes(cls), astuple(made), strict=True)
-        if type(value) is not plain
-    }
-    if not given:
+    plain, values = _plain_classes(cls), astuple(made)
+    if tuple(map(type, values)) == plain:
         return
+    fields = zip(cls.__struct_fields__, plain, values, strict=True)
+    given = {name: value for name, its_class, value in fields if type(value) is not its_class}
     try:
         meant = msgspec.convert(given, _fields_of(cls))
     except msgspec.ValidationError as error:
