@@ -1,16 +1,73 @@
 """What people do for a customer by hand: decided as ever, and written down with who and why in the same commit."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from django.db import transaction
+from django.utils import timezone
+from uuid_utils.compat import uuid7
 
-from eventstore import bus, context, operating
-from eventstore.messages import replace
+from eventstore import bus, context, operating, states
+from eventstore.aggregate import stream_name
+from eventstore.messages import Command, replace
 
-from .commands import CancelOrder
+from .commands import CancelOrder, CloseReturn, ReceiveReturn, RequestReturn
+from .events import Portion
+from .order import ORDER, Order
+from .returns import RETURN, Return, ReturnNotFound
+
+
+def order(order_id: str) -> Order:
+    """As it stands in the log, which knows of each unit whether it is on its way back. A new one when there is none."""
+    return _state(ORDER.category, order_id)  # type: ignore[no-any-return]
+
+
+def returned(return_id: str) -> Return:
+    return _state(RETURN.category, return_id)  # type: ignore[no-any-return]
 
 
 def cancel(order_id: str, *, who: str, reason: str) -> None:
-    """Raises operating.ReasonMissing, and what the order refuses."""
+    """Raises operating.ReasonMissing, and what the order refuses; so do all that follow."""
     reason = operating.demand(reason)
+    _do(CancelOrder(order_id, reason), "cancel", f"order {order_id}", who=who, reason=reason)
+
+
+def request_return(
+    order_id: str, lines: Sequence[Portion], charges: Sequence[Portion], *, who: str, reason: str
+) -> str:
+    """Have goods sent back, and charges refunded, which need nothing sent. Returns the id of the return."""
+    reason, return_id = operating.demand(reason), str(uuid7())
+    asked = RequestReturn(return_id, order_id, tuple(lines), tuple(charges), reason, timezone.now())
+    _do(asked, "request return", f"order {order_id}", who=who, reason=reason)
+    return return_id
+
+
+def receive_return(return_id: str, lines: Sequence[Portion] = (), *, who: str, reason: str) -> None:
+    """The goods have come. lines: what came of them, when it is not all that was announced."""
+    reason = operating.demand(reason)
+    came = ReceiveReturn(return_id, _order_of(return_id), tuple(lines), timezone.now())
+    _do(came, "receive return", f"return {return_id}", who=who, reason=reason)
+
+
+def close_return(return_id: str, *, who: str, reason: str) -> None:
+    """Wait no longer for goods that do not come."""
+    reason = operating.demand(reason)
+    given_up = CloseReturn(return_id, _order_of(return_id), reason)
+    _do(given_up, "close return", f"return {return_id}", who=who, reason=reason)
+
+
+def _order_of(return_id: str) -> str:
+    if not (order_id := returned(return_id).order_id):
+        raise ReturnNotFound(return_id)
+    return order_id
+
+
+def _do(command: Command, action: str, subject: str, *, who: str, reason: str) -> None:
     with transaction.atomic():
-        operating.note(who, "cancel", f"order {order_id}", reason=reason)
-        bus.dispatch(CancelOrder(order_id, reason), metadata=replace(context.current(), actor=who))
+        operating.note(who, action, subject, reason=reason)
+        bus.dispatch(command, metadata=replace(context.current(), actor=who))
+
+
+def _state(category: str, key: str) -> Any:
+    stream = stream_name(category, key)
+    return states.load([stream])[stream].state

@@ -5,6 +5,7 @@ from hashlib import sha256
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
+from django import forms
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
@@ -35,7 +36,7 @@ class Choice(NamedTuple):
 
     things: each of them, so that it is noticed when they have become others while somebody thought about it.
     shown: the first SHOWN of them at least, for people. perform: (who, reason) -> what was done, in a sentence.
-    back: where to then.
+    back: where to then. form: what else has to be said, bound to what was sent; perform reads what it has cleaned.
     """
 
     subject: str
@@ -43,6 +44,7 @@ class Choice(NamedTuple):
     shown: Sequence[SafeString | str]
     perform: Callable[[str, str], str]
     back: str
+    form: forms.Form | None = None
 
     @property
     def seal(self) -> str:
@@ -104,6 +106,8 @@ class ActingAdmin(PageAdmin):
         """Why it was not done; nothing when it was."""
         if not choice.things or request.POST.get("seal") != choice.seal:
             return "What this is about has changed since you looked. Look again, and say again that you want it."
+        if choice.form is not None and not choice.form.is_valid():
+            return "It cannot be done as you have filled it in; what is wrong stands beside it."
         try:
             reason = operating.demand(request.POST.get("reason", "").replace("\x00", ""))
             done = choice.perform(request.user.get_username(), reason)

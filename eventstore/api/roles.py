@@ -19,7 +19,7 @@ class Operations(BasePermission):
     """The catalogue, the stock and the parcels."""
 
     def has_permission(self, request: Request, view: Any) -> bool:
-        return _is_one_of(request.user, OPERATIONS)
+        return is_operations(request.user)
 
 
 class Refunding(BasePermission):
@@ -36,6 +36,10 @@ class Staff(BasePermission):
 
 def is_staff(user: Any) -> bool:
     return _is_one_of(user, SUPPORT, OPERATIONS, FINANCE)
+
+
+def is_operations(user: Any) -> bool:
+    return _is_one_of(user, OPERATIONS)
 
 
 def may_touch(user: Any, customer_id: str) -> bool:

@@ -1,3 +1,3 @@
-"""Orders, what is beside them, and the catalogue: to look at, and for support to act on an order."""
+"""Orders, what comes back of them, what is beside them, and the catalogue: to look at, and for staff to act on."""
 
-from . import lists, order  # noqa: F401  each registers itself
+from . import lists, order, returns  # noqa: F401  each registers itself

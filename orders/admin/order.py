@@ -1,5 +1,6 @@
 """Orders; and each with everything about it on one page, and what its state allows support to do."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import admin
@@ -18,7 +19,9 @@ from eventstore.store import WrongExpectedVersion
 from orders import queries, support
 from orders.models import OrderDetails
 
+from . import quantities
 from .lines import priced
+from .quantities import QuantitiesForm
 
 NOBODYS = ""
 
@@ -41,7 +44,13 @@ class OrderDetailsAdmin(ActingAdmin, ReadModelAdmin):
     search_help_text = "The whole id of an order or of a customer."
     page_template = "admin/orders/order.html"
     refusals = (Refusal, WrongExpectedVersion, operating.ReasonMissing)
-    acts = {"cancel": Act("Cancel the order", "Its saga undoes what was done of it: parcel, stock and payment.")}
+    acts = {
+        "cancel": Act("Cancel the order", "Its saga undoes what was done of it: parcel, stock and payment."),
+        "return": Act(
+            "Take something back",
+            "Goods are waited for, put back into stock and paid back; a charge is paid back at once.",
+        ),
+    }
 
     def named(self, queryset: QuerySet[Any], term: str) -> QuerySet[Any]:
         return queryset.filter(Q(order_id=term) | Q(customer_id=term))
@@ -54,13 +63,31 @@ class OrderDetailsAdmin(ActingAdmin, ReadModelAdmin):
         found = self.get_object(request, request.GET.get("id", ""))
         if found is None:
             raise Http404
+        return {"cancel": self._to_cancel, "return": self._to_return}[word](request, found)
+
+    def _to_cancel(self, request: HttpRequest, found: OrderDetails) -> Choice:
         return Choice(
             subject=self.subject_of(found),
-            things=[(found.order_id, found.status)] if found.status == "PLACED" else [],
-            shown=[f"order {found.order_id} of {found.customer_id}, {read_models.money(found.total, found)}"],
+            things=[(found.order_id, found.status)] if "cancel" in _open_acts(found) else [],
+            shown=[self._in_words(found)],
             perform=lambda who, reason: _cancelled(found.order_id, who, reason),
             back=self.page_of(found.order_id),
         )
+
+    def _to_return(self, request: HttpRequest, found: OrderDetails) -> Choice:
+        order = support.order(found.order_id)
+        form = quantities.to_return(order, request.POST or None)
+        return Choice(
+            subject=self.subject_of(found),
+            things=[(found.order_id, sorted(form.fields))] if order.status == "confirmed" and form.fields else [],
+            shown=[self._in_words(found)],
+            perform=lambda who, reason: _taken_back(found.order_id, form, who, reason),
+            back=self.page_of(found.order_id),
+            form=form,
+        )
+
+    def _in_words(self, found: OrderDetails) -> str:
+        return f"order {found.order_id} of {found.customer_id}, {read_models.money(found.total, found)}"
 
     def page(self, request: HttpRequest, found: OrderDetails) -> dict[str, Any]:
         return {
@@ -73,7 +100,7 @@ class OrderDetailsAdmin(ActingAdmin, ReadModelAdmin):
             "address": read_models.address(found.address),
             "returns": queries.list_order_returns(found.order_id),
             "dossier": dossier.about(request, found.order_id),
-            "buttons": self.buttons(request, ("cancel",), id=found.order_id) if found.status == "PLACED" else [],
+            "buttons": self.buttons(request, _open_acts(found), id=found.order_id),
         }
 
     def subject_of(self, row: OrderDetails) -> str:
@@ -87,6 +114,11 @@ class OrderDetailsAdmin(ActingAdmin, ReadModelAdmin):
         return read_models.money(order.total, order)
 
 
+def _open_acts(order: OrderDetails) -> Sequence[str]:
+    """What its state allows: an order under way is cancelled, and of one that is confirmed something comes back."""
+    return {"PLACED": ("cancel",), "CONFIRMED": ("return",)}.get(order.status, ())
+
+
 def _stock(order: OrderDetails) -> SafeString:
     """Where the units of its goods are counted."""
     skus = sorted({line["sku"] for line in order.lines})
@@ -96,3 +128,9 @@ def _stock(order: OrderDetails) -> SafeString:
 def _cancelled(order_id: str, who: str, reason: str) -> str:
     support.cancel(order_id, who=who, reason=reason)
     return "The order is cancelled; what was done of it is being undone."
+
+
+def _taken_back(order_id: str, form: QuantitiesForm, who: str, reason: str) -> str:
+    lines, charges = form.portions(quantities.LINE), form.portions(quantities.CHARGE)
+    return_id = support.request_return(order_id, lines, charges, who=who, reason=reason)
+    return f"It is asked for, as return {return_id}."

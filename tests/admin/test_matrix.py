@@ -8,6 +8,7 @@ from django.test import Client
 from eventstore import delivery
 from eventstore.admin import rights
 from eventstore.models import Event, Parked, SagaState
+from orders.models import ReturnView
 
 from .conftest import place
 from .everything import models, routes
@@ -21,6 +22,8 @@ NOT_EVEN_ADMIN = (302, 302, 403, 403, 403, 403, 403, 403)
 OPERATE = (302, 302, 403, 403, 200, 403, 403, 200)
 REVEAL = (302, 302, 403, 403, 403, 200, 403, 200)
 HELP = (302, 302, 403, 403, 403, 403, 200, 200)
+# Of the role operations, as by the API, which nobody here has; test_returns.py has somebody.
+RECEIVE = (302, 302, 403, 403, 403, 403, 403, 200)
 PAST = (302, 302, 403, 302, 302, 302, 302, 302)
 ELSEWHERE = (302, 302, 302, 302, 302, 302, 302, 302)
 
@@ -56,6 +59,9 @@ MAY_GET = {
     "eventstore/subscription/doctor/": LOOK,
     "eventstore/subscription/overview/": LOOK,
     "orders/orderdetails/act/cancel/": HELP,
+    "orders/orderdetails/act/return/": HELP,
+    "orders/returnview/act/close/": RECEIVE,
+    "orders/returnview/act/receive/": RECEIVE,
 }
 
 # What takes a POST at all. An act wants the seal of what one was shown, and without it is answered 409.
@@ -85,13 +91,14 @@ def people(shop):
 
 @pytest.fixture
 def order_id(people):
-    """One order still under way, one message of it that is dead, and a word about what was done by hand."""
+    """One order still under way, one message of it that is dead, and a return."""
     order_id = place()
     for lane in ("orders.fulfilment", "orders.details", "payments"):
         delivery.step(lane)
     Parked.objects.create(
         subscription="orders.catalogue", position=Event.objects.order_by("position")[0].position, key="x", status="dead"
     )
+    ReturnView.objects.create(return_id="r1", order_id=order_id, version=1, position=1)
     return order_id
 
 
@@ -172,6 +179,8 @@ def _about(route, order_id):
             return "?name=orders.details"
         case [_, "orderdetails", "act", *_]:
             return f"?id={order_id}"
+        case [_, "returnview", "act", *_]:
+            return f"?id={ReturnView.objects.get().pk}"
     return ""
 
 

@@ -76,6 +76,11 @@ def viewer(transactional_db):
 
 
 @pytest.fixture
+def warehouse(transactional_db):
+    return member("joan", "operations", "--view")
+
+
+@pytest.fixture
 def revealer(transactional_db):
     return member("petra", "privacy", "--reveal")
 

@@ -1,0 +1,105 @@
+"""Returns, and what operations says of them: the goods have come, or nobody waits for them any more."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Q, QuerySet
+from django.http import Http404, HttpRequest
+from django.utils.safestring import SafeString
+
+from eventstore import operating
+from eventstore.admin import dossier, links, read_models
+from eventstore.admin.acting import Act, ActingAdmin, Choice
+from eventstore.admin.read_models import ReadModelAdmin
+from eventstore.admin.read_only import one_of
+from eventstore.aggregate import Refusal
+from eventstore.api.roles import is_operations
+from eventstore.store import WrongExpectedVersion
+from orders import support
+from orders.models import OrderDetails, ReturnView
+
+from . import quantities
+from .quantities import QuantitiesForm
+
+RETURN_STATUSES = ("REQUESTED", "RECEIVED", "COMPLETED", "CLOSED")
+
+
+@admin.register(ReturnView)
+class ReturnAdmin(ActingAdmin, ReadModelAdmin):
+    list_display = ("return_id", "order_id", "customer_id", "status", "due", "given_back", "requested_at")
+    list_defer = ("lines", "charges")
+    list_filter = (one_of("status", "status", lambda: RETURN_STATUSES),)
+    ordering = ("-return_id",)
+    search_fields = ("return_id", "order_id", "customer_id")
+    search_help_text = "The whole id of a return, of an order or of a customer."
+    page_template = "admin/orders/return.html"
+    refusals = (Refusal, WrongExpectedVersion, operating.ReasonMissing)
+    acts = {
+        "receive": Act("The goods have come", "They are put back into stock, and what they cost is paid back."),
+        "close": Act("Wait no longer", "Nothing is paid back, and what was announced may be returned another time."),
+    }
+
+    def named(self, queryset: QuerySet[Any], term: str) -> QuerySet[Any]:
+        return queryset.filter(Q(return_id=term) | Q(order_id=term) | Q(customer_id=term))
+
+    @admin.display(description="refund")
+    def due(self, wanted: ReturnView) -> str:
+        return read_models.money(wanted.refund, wanted)
+
+    @admin.display(description="refunded")
+    def given_back(self, wanted: ReturnView) -> str:
+        return read_models.money(wanted.refunded, wanted)
+
+    def may_act(self, request: HttpRequest) -> bool:
+        """As by the API: whoever sees the goods."""
+        return self.has_view_permission(request) and is_operations(request.user)
+
+    def choose(self, request: HttpRequest, word: str) -> Choice:
+        found = self.get_object(request, request.GET.get("id", ""))
+        if found is None:
+            raise Http404
+        form = quantities.to_receive(support.returned(found.return_id).lines, request.POST or None)
+        return Choice(
+            subject=f"return {found.return_id}",
+            things=[(found.return_id, found.status)] if _open_acts(found) else [],
+            shown=[f"return {found.return_id} of order {found.order_id}, {self.due(found)}"],
+            perform=lambda who, reason: _settled(word, found.return_id, form, who, reason),
+            back=links.of(ReturnView, found.return_id),
+            form=form if word == "receive" else None,
+        )
+
+    def page(self, request: HttpRequest, found: ReturnView) -> dict[str, Any]:
+        return {
+            "title": "Return",
+            "order": links.of(OrderDetails, found.order_id),
+            "due": self.due(found),
+            "given_back": self.given_back(found),
+            "goods": _returned("SKU", "sku", found.lines, found),
+            "charges": _returned("Code", "code", found.charges, found) if found.charges else "",
+            "dossier": dossier.about(request, found.return_id),
+            "buttons": self.buttons(request, _open_acts(found), id=found.return_id),
+        }
+
+
+def _open_acts(wanted: ReturnView) -> Sequence[str]:
+    """Charges alone are waited for by nobody."""
+    return ("receive", "close") if wanted.status == "REQUESTED" and wanted.lines else ()
+
+
+def _settled(word: str, return_id: str, form: QuantitiesForm, who: str, reason: str) -> str:
+    if word == "close":
+        support.close_return(return_id, who=who, reason=reason)
+        return "It is closed; nothing is paid back."
+    support.receive_return(return_id, form.portions(quantities.LINE), who=who, reason=reason)
+    return "They have come; stock and money follow."
+
+
+def _returned(heading: str, key: str, lines: list[dict[str, Any]], wanted: ReturnView) -> SafeString:
+    return read_models.table(
+        ("Number", heading, "Quantity", "Price"),
+        (
+            (line["number"], line[key], line["quantity"], read_models.money(line["unit_price"], wanted))
+            for line in lines
+        ),
+    )

@@ -1,0 +1,185 @@
+"""Staff take something back from an order's page, and say on the return's page what has come of it."""
+
+import json
+import re
+from datetime import UTC, datetime
+from io import StringIO
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.core.management import CommandError, call_command
+from django.test import Client
+
+from eventstore import bus
+from eventstore.models import Event, OperatorAction
+from eventstore.testing import drain
+from inventory.models import StockLevel
+from orders.commands import ImportOrder
+from orders.events import Charge, OrderLine
+from orders.models import OrderDetails, ReturnView
+from shipping.commands import Address
+
+from .conftest import place
+
+
+def page_of(client, order_id):
+    return client.get(f"/admin/orders/orderdetails/{order_id}/change/")
+
+
+def return_page(client, return_id):
+    return client.get(f"/admin/orders/returnview/{return_id}/change/")
+
+
+def say(client, address, **words):
+    """The form of an act as a browser sends it: with the seal of what was shown."""
+    seal = re.search(r'name="seal" value="(\w+)"', client.get(address).content.decode()).group(1)
+    return client.post(address, {"reason": "too small", "seal": seal} | words)
+
+
+def take_back(client, order_id, **words):
+    (button,) = page_of(client, order_id).context["buttons"]
+    assert button.label == "Take something back"
+    return say(client, button.address, **words)
+
+
+def on_hand():
+    return StockLevel.objects.get(pk="CUP").available
+
+
+def test_goods_are_announced_come_and_are_paid_back(staff, order):
+    before = on_hand()
+    assert take_back(staff, order, **{"line-1": 1}).status_code == 302
+    drain()
+    back = ReturnView.objects.get(order_id=order)
+    assert (back.status, back.refund, back.reason) == ("REQUESTED", 450, "too small")
+    assert [each.label for each in return_page(staff, back.pk).context["buttons"]] == [
+        "The goods have come",
+        "Wait no longer",
+    ]
+    receive = return_page(staff, back.pk).context["buttons"][0].address
+    assert say(staff, receive, **{"line-1": 1}).status_code == 302
+    drain()
+    back.refresh_from_db()
+    assert (back.status, back.refunded) == ("COMPLETED", 450)
+    assert on_hand() == before + 1
+    assert return_page(staff, back.pk).context["buttons"] == []
+    assert staff.get(receive).context["count"] == 0
+    assert [(each.action, each.who, each.reason) for each in OperatorAction.objects.order_by("id")] == [
+        ("request return", "root", "too small"),
+        ("receive return", "root", "too small"),
+    ]
+    asked = Event.objects.get(type="orders.return_requested")
+    assert asked.metadata["actor"] == "root"
+
+
+def test_of_what_was_announced_less_may_come(staff, order):
+    take_back(staff, order, **{"line-1": 2})
+    drain()
+    back = ReturnView.objects.get(order_id=order)
+    say(staff, return_page(staff, back.pk).context["buttons"][0].address, **{"line-1": 1})
+    drain()
+    back.refresh_from_db()
+    assert (back.status, back.refunded) == ("COMPLETED", 450)
+    (again,) = page_of(staff, order).context["buttons"]
+    assert "at most 1" in staff.get(again.address).content.decode()
+
+
+def test_what_nobody_waits_for_any_more_can_come_another_time(staff, order):
+    take_back(staff, order, **{"line-1": 2})
+    drain()
+    back = ReturnView.objects.get(order_id=order)
+    (taken,) = page_of(staff, order).context["buttons"]
+    assert staff.get(taken.address).context["count"] == 0, "all of it is on its way back"
+    assert say(staff, return_page(staff, back.pk).context["buttons"][1].address).status_code == 302
+    drain()
+    back.refresh_from_db()
+    assert (back.status, back.refunded) == ("CLOSED", 0)
+    assert staff.get(taken.address).context["count"] == 1
+
+
+@pytest.mark.usefixtures("shop")
+def test_a_charge_is_paid_back_without_goods(staff):
+    lines, charges = (OrderLine("CUP", "A cup", 1, 450),), (Charge("POST", "Postage", 1, 500),)
+    now = datetime.now(UTC)
+    bus.dispatch(ImportOrder("o1", "customer-1", lines, charges, "EUR", 2, Address("Ada"), "invoice", now, "R1"))
+    drain()
+    take_back(staff, "o1", **{"charge-1": 1})
+    drain()
+    back = ReturnView.objects.get(order_id="o1")
+    assert (back.status, back.refunded, back.lines) == ("COMPLETED", 500, [])
+
+
+@pytest.mark.parametrize("words", [{}, {"line-1": 0}, {"line-1": 3}, {"line-1": -1}, {"line-1": "two"}])
+def test_what_cannot_be_is_said_beside_its_field_and_nothing_happens(staff, order, words):
+    answer = take_back(staff, order, **words)
+    assert answer.status_code == 409
+    assert "errorlist" in answer.content.decode()
+    assert not OperatorAction.objects.exists()
+    assert not Event.objects.filter(type="orders.return_requested").exists()
+
+
+@pytest.mark.usefixtures("shop")
+def test_of_an_order_under_way_nothing_is_taken_back(staff):
+    order_id = place()
+    assert staff.get(f"/admin/orders/orderdetails/act/return/?id={order_id}").status_code == 404, "no row yet"
+    drain()
+    OrderDetails.objects.filter(pk=order_id).update(status="PLACED")
+    assert [each.label for each in page_of(staff, order_id).context["buttons"]] == ["Cancel the order"]
+
+
+def test_support_asks_and_operations_receives(order):
+    support, operations = member("ada", "support"), member("grace", "operations")
+    assert take_back(support, order, **{"line-1": 1}).status_code == 302
+    drain()
+    back = ReturnView.objects.get(order_id=order)
+    assert return_page(support, back.pk).context["buttons"] == []
+    receive, _ = return_page(operations, back.pk).context["buttons"]
+    assert support.get(receive.address).status_code == 403
+    assert say(operations, receive.address, **{"line-1": 1}).status_code == 302
+
+
+def test_by_commands_as_well(order):
+    asked = said("request", order, "--line", "1:2", "--reason", "too small")
+    drain()
+    return_id = asked["return_id"]
+    assert said("receive", return_id, "--line", "1:1", "--reason", "one is broken") == {
+        "return_id": return_id,
+        "received": True,
+    }
+    drain()
+    assert ReturnView.objects.get(pk=return_id).refunded == 450
+    another = said("request", order, "--line", "1:1", "--reason", "the other, too")["return_id"]
+    assert said("close", another, "--reason", "it does not come") == {"return_id": another, "closed": True}
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["request", "nobody", "--line", "1:1"], "OrderNotFound"),
+        (["request", "ORDER"], "EmptyReturn"),
+        (["request", "ORDER", "--line", "1:3"], "MoreThanWasBought"),
+        (["request", "ORDER", "--line", "7:1"], "NotOnTheOrder"),
+        (["request", "ORDER", "--line", "1"], "NUMBER:UNITS"),
+        (["receive", "nobody"], "ReturnNotFound"),
+        (["close", "nobody"], "ReturnNotFound"),
+    ],
+)
+def test_a_command_says_what_is_wrong(order, words, why):
+    with pytest.raises(CommandError, match=why):
+        call_command("returns", *[order if each == "ORDER" else each for each in words], "--reason", "x")
+    assert not OperatorAction.objects.exists()
+
+
+def said(*words):
+    told = StringIO()
+    call_command("returns", *words, "--json", stdout=told)
+    return json.loads(told.getvalue())
+
+
+def member(name, group):
+    call_command("console_roles", "--view", group)
+    user = User.objects.create_user(name, is_staff=True)
+    user.groups.add(Group.objects.get(name=group))
+    client = Client()
+    client.force_login(user)
+    return client
