@@ -34,6 +34,15 @@ class NotToBeDone(Exception):
     """It would do harm, or it is so already; the sentence says which."""
 
 
+def find(name: str) -> Subscription:
+    """Raises NoSuchLane, which names those that there are."""
+    try:
+        return registry.subscriptions()[name]
+    except KeyError:
+        known = ", ".join(registry.subscriptions())
+        raise NoSuchLane(f"{name!r} is no subscription. There are: {known}.") from None
+
+
 def pause(name: str, *, who: str, reason: str = "") -> None:
     """From the next step on; what is under way is finished. Raises NoSuchLane, NotToBeDone."""
     _set_paused(name, True, who=who, reason=reason)
@@ -51,7 +60,7 @@ def reset(name: str, position: int = 0, *, who: str, reason: str) -> int:
     A read model is emptied and fills anew before its readers' eyes; a publication tells again what it told.
     Raises NoSuchLane, NotToBeDone, operating.ReasonMissing.
     """
-    reason, lane = operating.demand(reason), _lane(name)
+    reason, lane = operating.demand(reason), find(name)
     if not goes_back(name):
         raise NotToBeDone(f"{name} does not go back: {REPEATS[type(lane)]}.")
     if isinstance(lane, Projection) and position:
@@ -75,7 +84,7 @@ def reset(name: str, position: int = 0, *, who: str, reason: str) -> int:
 
 def goes_back(name: str) -> bool:
     """Whether it can be reset. Raises NoSuchLane."""
-    return type(_lane(name)) not in REPEATS
+    return type(find(name)) not in REPEATS
 
 
 def skip(name: str, position: int, *, who: str, reason: str) -> None:
@@ -84,7 +93,7 @@ def skip(name: str, position: int, *, who: str, reason: str) -> None:
     Raises NoSuchLane, NotToBeDone, dead_letters.NotParked, operating.ReasonMissing.
     """
     reason = operating.demand(reason)
-    _lane(name)
+    find(name)
     with transaction.atomic():
         outbox.hold(name)
         if rows(IS_PARKED, [name, position]):
@@ -103,7 +112,7 @@ def skip(name: str, position: int, *, who: str, reason: str) -> None:
 
 
 def _set_paused(name: str, paused: bool, *, who: str, reason: str) -> None:
-    _lane(name)
+    find(name)
     with transaction.atomic():
         if not rows(PAUSE, [paused, name, paused]):
             raise NotToBeDone(f"{name} is {'paused' if paused else 'running'} already.")
@@ -113,11 +122,3 @@ def _set_paused(name: str, paused: bool, *, who: str, reason: str) -> None:
 def _empty(name: str, projection: Projection) -> int:
     execute(UNPARK, [name]).close()
     return int(execute(EMPTY.format(table=projection.model._meta.db_table)).rowcount)
-
-
-def _lane(name: str) -> Subscription:
-    try:
-        return registry.subscriptions()[name]
-    except KeyError:
-        known = ", ".join(registry.subscriptions())
-        raise NoSuchLane(f"{name!r} is no subscription. There are: {known}.") from None

@@ -133,3 +133,8 @@ class TestCommand:
     def test_without_a_match_it_is_a_sentence_and_a_failure(self):
         with pytest.raises(CommandError, match="none of"):
             call_command("dead_letters", "retry", LANE, "7")
+
+    @pytest.mark.parametrize("what", [["list"], ["show"], ["retry"], ["discard", "--reason", "typo"]])
+    def test_a_lane_that_is_none_is_not_one_where_nothing_is_parked(self, what):
+        with pytest.raises(CommandError, match="paymets.*There are: .*toy"):
+            call_command("dead_letters", what[0], "paymets", *what[1:])

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from eventstore import codec, dead_letters, operating, personal
+from eventstore import codec, dead_letters, lanes, operating, personal
 from eventstore.dead_letters import Letter
 from eventstore.management import revealing
 from eventstore.personal import Trouble
@@ -37,7 +37,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             getattr(self, f"_{options['what']}")(options)
-        except (dead_letters.NotParked, operating.ReasonMissing) as error:
+        except (lanes.NoSuchLane, dead_letters.NotParked, operating.ReasonMissing) as error:
             raise CommandError(str(error)) from error
 
     def _list(self, options: dict[str, Any]) -> None:
@@ -96,6 +96,8 @@ def _matching(options: dict[str, Any]) -> list[Letter]:
         statuses=options["status"] or dead_letters.SHOWN,
         limit=1000 if options["what"] == "list" else None,
     )
+    if not found and options["subscription"]:
+        lanes.find(options["subscription"])  # a name that is none is no lane where nothing is parked
     wanted = options.get("positions")
     return [letter for letter in found if not wanted or letter.position in wanted]
 
