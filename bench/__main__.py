@@ -40,7 +40,7 @@ def _arguments() -> Namespace:
     parser.add_argument("--lone", type=int, default=30, help="orders one after another (%(default)s)")
     parser.add_argument("--crowd", type=int, default=2000, help="buyers at once, for half as many units (%(default)s)")
     parser.add_argument("--crowd-rounds", type=int, default=2, help="(%(default)s)")
-    parser.add_argument("--import-lines", type=int, default=100_000, help="of a shop's history; 0: all (%(default)s)")
+    parser.add_argument("--import-lines", type=int, default=0, help="of a shop's history; 0: all (%(default)s)")
     parser.add_argument("--large", type=int, default=2_000_000, help="events of a large log (%(default)s)")
     arguments = parser.parse_args()
     if unknown := set(arguments.contenders) - set(contenders.ORDERS):
