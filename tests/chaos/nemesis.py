@@ -18,6 +18,7 @@ from celery import Celery
 
 from . import webhooks
 from .plan import Fault
+from .proxy import BadSpell
 from .stage import WEBS, WORKERS, Stage
 
 # How long a kill waits for its victim to be in the middle of something.
@@ -41,6 +42,7 @@ class Nemesis:
         self.hits: Counter[str] = Counter()
         self.poisoned: list[str] = []
         self._timers: list[Timer] = []
+        self._spells: list[tuple[str, BadSpell]] = []
 
     def carry_out(self, plan: Sequence[Fault], start: float) -> None:
         for fault in plan:
@@ -53,6 +55,8 @@ class Nemesis:
         for timer in self._timers:
             timer.cancel()
         self.stage.heal()
+        for what, spell in self._spells:
+            self.hits[what] += spell.met > 0
 
     # Deaths.
 
@@ -104,13 +108,16 @@ class Nemesis:
         cut = self._reset(side)
         return cut, f"{cut} connections of {side}"
 
+    # Whom these two met is known when they are over.
+
     def silence_database(self, fault: Fault) -> tuple[int, str]:
-        silenced = self.stage.proxies["worker"].fall_silent(fault.seconds)
-        return silenced, f"{silenced} connections for {fault.seconds} s"
+        self._spells.append((fault.what, self.stage.proxies["worker"].fall_silent(fault.seconds)))
+        return 0, f"all connections of worker for {fault.seconds} s"
 
     def slow_database(self, fault: Fault) -> tuple[int, str]:
-        slowed = self.stage.proxies[("web", "worker")[fault.target]].slow_down(0.03, fault.seconds)
-        return slowed, f"30 ms more on {slowed} connections for {fault.seconds} s"
+        side = ("web", "worker")[fault.target]
+        self._spells.append((fault.what, self.stage.proxies[side].slow_down(0.03, fault.seconds)))
+        return 0, f"30 ms more on all connections of {side} for {fault.seconds} s"
 
     def reset_broker(self, fault: Fault) -> tuple[int, str]:
         cut = self._reset("broker")

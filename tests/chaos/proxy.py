@@ -32,12 +32,20 @@ class Network:
         self.thread.join()
 
 
+class BadSpell:
+    """A while in which the network is slow or silent. met: what it held back, also of those who came to it later."""
+
+    def __init__(self, delay: float = 0.0) -> None:
+        self.delay, self.met = delay, 0
+
+
 class Proxy:
     """port: where it listens. passed: bytes it has carried; cut: connections it has cut off."""
 
     def __init__(self, target: int, loop: asyncio.AbstractEventLoop) -> None:
         self.target, self.loop, self.port = target, loop, free()
-        self.delay, self.passed, self.cut = 0.0, 0, 0
+        self.slow = self.silent = BadSpell()
+        self.passed, self.cut = 0, 0
         self._writers: set[asyncio.StreamWriter] = set()
         self._open = asyncio.Event()
         self._open.set()
@@ -50,24 +58,26 @@ class Proxy:
         return len(self._writers) // 2
 
     def reset(self) -> int:
-        """All connections at once, while whatever is under way is under way. Each fault tells how many it has met."""
+        """All connections at once, while whatever is under way is under way; how many that were."""
         met = self.connections
         self._in_loop(self._reset)
         return met
 
-    def fall_silent(self, seconds: float) -> int:
+    def fall_silent(self, seconds: float) -> BadSpell:
         """Nothing comes through and nobody is told; then, as after a firewall's restart, the connections are gone."""
+        self.silent = BadSpell()
         self._in_loop(self._open.clear)
         self._in_loop(lambda: self.loop.call_later(seconds, self._resume))
-        return self.connections
+        return self.silent
 
-    def slow_down(self, delay: float, seconds: float) -> int:
-        self.delay = delay
+    def slow_down(self, delay: float, seconds: float) -> BadSpell:
+        """Whatever comes through takes so many seconds more."""
+        self.slow = BadSpell(delay)
         self._in_loop(lambda: self.loop.call_later(seconds, self.heal))
-        return self.connections
+        return self.slow
 
     def heal(self) -> None:
-        self.delay = 0.0
+        self.slow = BadSpell()
         self._in_loop(self._open.set)
 
     def _in_loop(self, action: Callable[[], object]) -> None:
@@ -103,9 +113,12 @@ class Proxy:
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError):
             while data := await reader.read(CHUNK):
-                await self._open.wait()
-                if self.delay:
-                    await asyncio.sleep(self.delay)
+                if not self._open.is_set():
+                    self.silent.met += 1
+                    await self._open.wait()
+                if self.slow.delay:
+                    self.slow.met += 1
+                    await asyncio.sleep(self.slow.delay)
                 writer.write(data)
                 await writer.drain()
                 self.passed += len(data)
