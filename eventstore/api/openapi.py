@@ -38,6 +38,8 @@ class Problem(serializers.Serializer):
     code = serializers.CharField()
     errors = FaultShape(many=True)  # type: ignore[assignment]
     correlation_id = serializers.UUIDField()
+    request_id = serializers.CharField()
+    trace_id = serializers.CharField()
     current_version = serializers.IntegerField(required=False)
 
     def get_fields(self) -> dict[str, serializers.Field]:
@@ -176,6 +178,11 @@ SOURCES = f"^({freshness.READ_MODEL}|{freshness.EVENT_LOG})$"
 EVERYWHERE = (
     _header("X-Correlation-ID", "A business transaction to go on with; every answer carries one."),
     _told("X-Correlation-ID", "The business transaction.", pattern=UUID),
+    _header(
+        "X-Request-ID", "The client's own id of this request: 1 to 128 visible ASCII characters. Others are replaced."
+    ),
+    _told("X-Request-ID", "The request.", pattern="^[!-~]{1,128}$"),
+    _header("traceparent", "The client's trace (W3C Trace Context), which goes with all that the request causes."),
     _told("WWW-Authenticate", "How to say who is asking.", 401),
     _told("Retry-After", "Seconds until it may be asked again.", 409, pattern="^[0-9]+$", required=False),
     _told("Retry-After", "Seconds until it may be asked again.", 429, 503, pattern="^[0-9]+$"),
