@@ -72,11 +72,11 @@ class Schema(AutoSchema):
             case CommandView():
                 return [*EVERYWHERE, *COMMANDS]
             case RowView():
-                return [*EVERYWHERE, *ROWS, *self._in_the_address()]
+                return [*EVERYWHERE, *STANDS, *ROWS, *self._in_the_address()]
             case PagesView():
-                return [*EVERYWHERE, *LISTS, *TOLD_OF_LISTS, *self._in_the_address()]
+                return [*EVERYWHERE, *STANDS, *LISTS, *TOLD_OF_LISTS, *self._in_the_address()]
             case QueryView():
-                return [*EVERYWHERE, *self._in_the_address()]
+                return [*EVERYWHERE, *STANDS, *self._in_the_address()]
             case WebhookView() as webhook:
                 return [*EVERYWHERE, *(_header(*each) for each in webhook.signed_by.items())]
         return list(EVERYWHERE)
@@ -216,6 +216,10 @@ COMMANDS = (
     _told("Preference-Applied", "What was preferred and done.", 202, pattern="^respond-async$", required=False),
     _told("Idempotent-Replayed", "This was answered before.", 202, 409, pattern="^true$", required=False),
 )
+STANDS = (
+    _told("X-Projection-Position", "Where in the log the read model stands.", 200, 304, pattern="^[0-9]+$"),
+    _told("X-Projection-Lag", "Seconds by which it is behind.", 200, 304, pattern=r"^[0-9]+\.[0-9]+$"),
+)
 LISTS = (
     _header("Min-Position", "A position in the log that the answer must hold.", "^[0-9]{1,18}$"),
     _header("Prefer", "wait=SECONDS for the read model to come so far."),
@@ -229,8 +233,6 @@ ROWS = (
 )
 TOLD_OF_LISTS = (
     _told("X-Answered-From", "The side that has answered.", 200, pattern=SOURCES),
-    _told("X-Projection-Position", "Where in the log the read model stands.", 200, pattern="^[0-9]+$"),
-    _told("X-Projection-Lag", "Seconds by which it is behind.", 200, pattern=r"^[0-9]+\.[0-9]+$"),
     _told("Link", "The next page, where there is one.", 200, pattern='^<[^>]+>; rel="next"$', required=False),
 )
 RECEIVED = {
