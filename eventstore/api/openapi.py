@@ -10,7 +10,7 @@ from rest_framework import serializers
 
 from eventstore import schemas
 
-from . import freshness
+from . import freshness, preferences
 from .commands import CommandView, Nothing
 from .queries import NoParameters, PagesView, QueryView, RowView
 from .webhooks import WebhookView
@@ -98,7 +98,9 @@ class Schema(AutoSchema):
         answers: dict[Any, Any] = {}
         match self.view:
             case CommandView():
-                answers[202] = OpenApiResponse(_accepted(self.view.subject), "Decided, and recorded.")
+                answers[202] = OpenApiResponse(
+                    _accepted(self.view.subject), "Decided, and recorded. No body, where return=minimal is preferred."
+                )
                 told = {400, 401, 403, 404, 409, 411, 412, 413, 415, 422, 429, 503}
             case PagesView() as pages:
                 answers[200] = OpenApiResponse(self._page(pages), "A page.")
@@ -173,6 +175,8 @@ TAG = r'(W/)?"[!#-~]*"'
 UUID = "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
 LIMIT = r'^"[a-z]+";r=[0-9]+;t=[0-9]+(, "[a-z]+";r=[0-9]+;t=[0-9]+)*$'
 POLICY = r'^"[a-z]+";q=[0-9]+;w=[0-9]+(, "[a-z]+";q=[0-9]+;w=[0-9]+)*$'
+RETURN = f"return=({preferences.MINIMAL}|{preferences.REPRESENTATION})"
+APPLIED = f"^(respond-async|{RETURN}|respond-async, {RETURN})$"
 SOURCES = f"^({freshness.READ_MODEL}|{freshness.EVENT_LOG})$"
 
 EVERYWHERE = (
@@ -209,11 +213,18 @@ COMMANDS = (
         "Prefer",
         str,
         OpenApiParameter.HEADER,
-        description="respond-async leaves the command to the workers, and tells where to ask what became of it.",
-        examples=[OpenApiExample("Left to the workers", "respond-async")],
+        description="respond-async leaves the command to the workers, and tells where to ask what became of it. "
+        "return=minimal leaves out the body of a 202; return=representation does not, which is the rule.",
+        examples=[
+            OpenApiExample("Left to the workers", "respond-async"),
+            OpenApiExample("Without a body", "return=minimal"),
+            OpenApiExample("Both", "respond-async, return=minimal"),
+        ],
     ),
     _told("Location", "Where to ask about its subject, or what became of the command.", 202, pattern="^/api/queries/"),
-    _told("Preference-Applied", "What was preferred and done.", 202, pattern="^respond-async$", required=False),
+    _told("X-Min-Version", "Its version, once it is decided.", 202, pattern="^[0-9]+$", required=False),
+    _told("Min-Position", "Its position, once it is decided.", 202, pattern="^[0-9]+$", required=False),
+    _told("Preference-Applied", "What was preferred and done.", 202, pattern=APPLIED, required=False),
     _told("Idempotent-Replayed", "This was answered before.", 202, 409, pattern="^true$", required=False),
 )
 STANDS = (
