@@ -19,7 +19,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from config import browsers, throttling
-from eventstore import answers, context
+from eventstore import answers, context, correlation
 from eventstore.aggregate import Refusal
 from eventstore.api.faults import Fault, Hidden, Malformed, inside
 from eventstore.bounds import Unstorable
@@ -186,5 +186,7 @@ def _body(request: HttpRequest | Request, problem: Problem) -> dict[str, Any]:
         "code": problem.code,
         "errors": [fault._asdict() for fault in islice(problem.errors, MOST_ERRORS)],
         "correlation_id": str(context.current().correlation_id),
+        "request_id": correlation.request_id(),
+        "trace_id": correlation.trace_id(),
         **problem.more,
     }

@@ -16,7 +16,7 @@ from gunicorn.http import errors
 from gunicorn.workers.gthread import ThreadWorker
 
 from config import settings
-from eventstore.correlation import CorrelationMiddleware
+from eventstore import correlation
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ class Worker(ThreadWorker):
 
     def handle_error(self, request: Any, client: socket.socket, address: Any, error: Exception) -> None:
         """Nothing of what was sent is repeated, to the client or in the log: there may be a token in it."""
-        answer = CorrelationMiddleware(lambda unknown: _refusal(unknown, error))(HttpRequest())
+        answer = correlation.answered(HttpRequest(), lambda unknown: _refusal(unknown, error))
         if not getattr(request, "answered", False):
             with suppress(OSError):
                 util.write_nonblock(client, _written(answer))

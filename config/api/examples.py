@@ -90,7 +90,7 @@ def _problem(status: int, path: str) -> dict[str, Any]:
         "instance": _address(path),
         "code": code,
         "errors": [],
-        "correlation_id": FORMATS["uuid"],
+        **{name: WORDS[name] for name in ("correlation_id", "request_id", "trace_id")},
         **more,
     }
 

@@ -11,14 +11,13 @@ from urllib.parse import parse_qsl, urlsplit
 
 from django.conf import settings
 from django.http import HttpRequest
-from django.http.request import validate_host
+from django.http.request import HttpHeaders, validate_host
 from knox.models import AuthToken
 from rest_framework.exceptions import AuthenticationFailed
 
 from config import problems
-from eventstore import freshness
+from eventstore import correlation, freshness
 from eventstore.api.shapes import KEY
-from eventstore.correlation import CorrelationMiddleware
 from eventstore.live.feed import Admitted, Asked, Feed, Followed, Refused
 from orders import timeline
 from orders.api import live
@@ -46,11 +45,12 @@ def still_held(tokens: Collection[str]) -> set[str]:
     return set(good.values_list("digest", flat=True))
 
 
-def no_socket(status: int) -> tuple[dict[str, str], bytes]:
+def no_socket(status: int, headers: Mapping[str, str]) -> tuple[dict[str, str], bytes]:
     """As errors are told everywhere else."""
     detail = "Sockets are served here; this request asks for none, or not as RFC 6455 says."
-    tell = CorrelationMiddleware(lambda unknown: problems.response(unknown, status, "NoSocket", detail))
-    answer = tell(HttpRequest())
+    request = HttpRequest()
+    request.META = HttpHeaders.to_wsgi_names(headers)
+    answer = correlation.answered(request, lambda asked: problems.response(asked, status, "NoSocket", detail))
     return dict(answer.items()), answer.content
 
 

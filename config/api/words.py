@@ -9,6 +9,8 @@ UNSAID = "…"
 ORDER = "0198c0de-0000-7000-8000-000000000001"
 RETURN = "0198c0de-0000-7000-8000-000000000002"
 TAG = "0198c0de-0000-7000-8000-000000000003"
+REQUEST = "checkout-7f3a"
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 NOW = "2026-01-31T12:00:00.000001Z"
 PRICE = {"amount": 890, "currency": "EUR", "exponent": 2}
 # Two of it, and postage.
@@ -38,6 +40,9 @@ WORDS: Mapping[str, Any] = {
     "refund_id": RETURN,
     "booking_id": "C541433",
     "id_": TAG,
+    "correlation_id": TAG,
+    "request_id": REQUEST,
+    "trace_id": TRACE,
     "sku": "TEA-EARL-GREY",
     "code": "POST",
     "reference": "A-1001",
@@ -81,6 +86,8 @@ WORDS: Mapping[str, Any] = {
     "Min-Position": "118",
     "X-Min-Version": "2",
     "X-Correlation-ID": TAG,
+    "X-Request-ID": REQUEST,
+    "traceparent": f"00-{TRACE}-00f067aa0ba902b7-01",
     "Prefer": "wait=2",
     "Stripe-Signature": "t=1769860800,v1=5257a869e7ecebeda32affa62cdca3fa51cad7e77a0e56ff536d0ce8e108d8bd",
     "webhook-id": "msg_2KWPBgLlAfxdpx2AI54pPJ85f4W",

@@ -17,7 +17,7 @@ from eventstore.answers import Answer
 from eventstore.messages import Command, Metadata, replace
 from eventstore.store import Appended, Owed
 
-from . import faults, idempotency, preconditions, preferences, shapes
+from . import faults, freshness, idempotency, preconditions, preferences, shapes
 from .shapes import Shape
 
 # Writes what was decided, and keeps the answer with it.
@@ -26,6 +26,8 @@ Keep = Callable[..., Appended]
 
 # Where to ask what became of a command that was left with us.
 LEFT_AT = "/api/queries/commands/"
+
+APPLIED = "Preference-Applied"
 
 
 class Nothing(Shape):
@@ -55,14 +57,14 @@ class CommandView(APIView):
         try:
             answer = self._answer(key, **named)
         except answers.AlreadyAnswered as already:
-            return idempotency.replayed(already.answer)
+            answer = idempotency.replayed(already.answer)
         except Exception:
             # Asked again, it may be refused what it was granted the first time; then that is what is said again.
             earlier = answers.find(key) if key else None
             if earlier is None:
                 raise
-            return idempotency.replayed(earlier)
-        return _response(answer)
+            answer = idempotency.replayed(earlier)
+        return _response(answer, preferences.returned(request))
 
     def _answer(self, key: answers.Key | None, **named: str) -> Answer:
         seen = preconditions.if_match(self.request)
@@ -105,7 +107,7 @@ class CommandView(APIView):
 
         def write(id_: UUID, owed: Sequence[Owed]) -> None:
             said = {"command_id": str(id_), self.subject: subject, "status": "PENDING"}
-            headers = {"Location": f"{LEFT_AT}{id_}/", "Preference-Applied": "respond-async"}
+            headers = {"Location": f"{LEFT_AT}{id_}/", APPLIED: "respond-async"}
             answered.append(_answer(202, said, headers))
             if keep:
                 keep(answered[0], (), owed)
@@ -140,5 +142,25 @@ def _answer(status: int, said: Mapping[str, Any], headers: Mapping[str, str]) ->
     return Answer(status, {"Content-Type": "application/json", "Vary": "Prefer"} | dict(headers), body)
 
 
-def _response(answer: Answer) -> HttpResponse:
-    return HttpResponse(answer.body, status=answer.status, headers=answer.headers)
+def _response(answer: Answer, returned: str) -> HttpResponse:
+    """An answer is kept whole, and each request says whether it would be sent the body. An error always has one."""
+    if answer.status != 202:
+        return HttpResponse(answer.body, status=answer.status, headers=answer.headers)
+    headers = answer.headers | _to_have_seen(answer.body) | _applied(answer, returned)
+    response = HttpResponse(answer.body, status=answer.status, headers=headers)
+    if returned == preferences.MINIMAL:
+        response.content = b""
+        del response["Content-Type"]
+    return response
+
+
+def _to_have_seen(body: str) -> dict[str, str]:
+    """Under the names by which a query is told so, for whoever has no body to read it from."""
+    said = codec.decode_json(body)
+    named = {freshness.VERSION: "version", freshness.POSITION: "position"}
+    return {header: str(said[member]) for header, member in named.items() if member in said}
+
+
+def _applied(answer: Answer, returned: str) -> dict[str, str]:
+    applied = [each for each in (answer.headers.get(APPLIED), returned and f"return={returned}") if each]
+    return {APPLIED: ", ".join(applied)} if applied else {}

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -65,8 +65,11 @@ class Found(NamedTuple):
     """row: None when there is none. source: which side it came from."""
 
     row: Any
-    standing: Standing
     source: str
+
+
+# Told where the read model stands each time it is asked, so that it is known however the asking ends.
+Note = Callable[[Standing], None]
 
 
 def wanted(request: Request) -> Wanted:
@@ -75,35 +78,41 @@ def wanted(request: Request) -> Wanted:
     return Wanted(_number(request, VERSION, 9), _number(request, POSITION, 18), wait)
 
 
-def row(model: type[Any], key: str, wanted: Wanted, may_see: Callable[[Any], bool]) -> Found:
+def row(model: type[Any], key: str, wanted: Wanted, may_see: Callable[[Any], bool], *, note: Note) -> Found:
     """Raises NotThereYet for what has not happened at all, and Hidden for what the user may not see."""
-    seen = freshness.look(model, key)
+    seen = _look(model, key, note)
     if not wanted.anything or wanted.in_read_model(seen):
-        return Found(_shown(seen.row, may_see), seen.standing, READ_MODEL)
+        return Found(_shown(seen.row, may_see), READ_MODEL)
     # First of all whether there is such a thing: nobody is kept waiting for what is not there, or not theirs.
     recorded = _shown(freshness.recorded(model, key), may_see)
     if recorded is None:
-        return Found(None, seen.standing, EVENT_LOG)
+        return Found(None, EVENT_LOG)
     for _ in _while_waiting(wanted.wait or 0):
-        seen = freshness.look(model, key)
+        seen = _look(model, key, note)
         if wanted.in_read_model(seen):
-            return Found(seen.row, seen.standing, READ_MODEL)
+            return Found(seen.row, READ_MODEL)
     recorded = freshness.recorded(model, key) if wanted.wait else recorded
     if not wanted.in_log(recorded):
         raise NotThereYet
-    return Found(recorded, seen.standing, EVENT_LOG)
+    return Found(recorded, EVENT_LOG)
 
 
-def database_for_list(model: type[Any], wanted: Wanted) -> tuple[str, Standing]:
-    """Which database has a list as fresh as is wanted, and where its read model stood before the list was read.
+def row_as_of(
+    model: type[Any], key: str, moment: Mapping[str, Any], may_see: Callable[[Any], bool], *, note: Note
+) -> Found:
+    """Raises Hidden for what the user may not see."""
+    note(freshness.standing(model, using=settings.query_database()))
+    return Found(_shown(freshness.as_of(model, key, **moment), may_see), EVENT_LOG)
 
-    Raises ReadModelBehind when none has, within the wait.
-    """
+
+def database_for_list(model: type[Any], wanted: Wanted, *, note: Note) -> str:
+    """Which database has a list as fresh as is wanted. Raises ReadModelBehind when none has, within the wait."""
     for _ in _turns(wanted):
         for database in dict.fromkeys((settings.query_database(), PRIMARY)):
             standing = freshness.standing(model, using=database)
+            note(standing)
             if wanted.position is None or standing.holds(wanted.position):
-                return database, standing
+                return database
     raise _not_yet(wanted)
 
 
@@ -117,6 +126,12 @@ def end_for_pages(wanted: Wanted) -> int:
         if wanted.position is None or wanted.position <= fence:
             return fence
     raise _not_yet(wanted)
+
+
+def _look(model: type[Any], key: str, note: Note) -> Seen:
+    seen = freshness.look(model, key)
+    note(seen.standing)
+    return seen
 
 
 def _turns(wanted: Wanted) -> Iterator[None]:

@@ -8,11 +8,11 @@ import json
 import re
 from typing import Any
 
-from django.http import HttpResponse
 from rest_framework.request import Request
 
 from eventstore import settings
 from eventstore.answers import Answer, Key
+from eventstore.messages import replace
 
 from .faults import Fault, Malformed
 
@@ -38,9 +38,8 @@ def fingerprint(body: Any) -> str:
     return hashlib.sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-def replayed(answer: Answer) -> HttpResponse:
-    headers = answer.headers | {"Idempotent-Replayed": "true"}
-    return HttpResponse(answer.body, status=answer.status, headers=headers)
+def replayed(answer: Answer) -> Answer:
+    return replace(answer, headers=answer.headers | {"Idempotent-Replayed": "true"})
 
 
 def _bare(given: str) -> str:

@@ -10,7 +10,7 @@ from rest_framework import serializers
 
 from eventstore import schemas
 
-from . import freshness
+from . import freshness, preferences
 from .commands import CommandView, Nothing
 from .queries import NoParameters, PagesView, QueryView, RowView
 from .webhooks import WebhookView
@@ -38,6 +38,8 @@ class Problem(serializers.Serializer):
     code = serializers.CharField()
     errors = FaultShape(many=True)  # type: ignore[assignment]
     correlation_id = serializers.UUIDField()
+    request_id = serializers.CharField()
+    trace_id = serializers.CharField()
     current_version = serializers.IntegerField(required=False)
 
     def get_fields(self) -> dict[str, serializers.Field]:
@@ -70,11 +72,11 @@ class Schema(AutoSchema):
             case CommandView():
                 return [*EVERYWHERE, *COMMANDS]
             case RowView():
-                return [*EVERYWHERE, *ROWS, *self._in_the_address()]
+                return [*EVERYWHERE, *STANDS, *ROWS, *self._in_the_address()]
             case PagesView():
-                return [*EVERYWHERE, *LISTS, *TOLD_OF_LISTS, *self._in_the_address()]
+                return [*EVERYWHERE, *STANDS, *LISTS, *TOLD_OF_LISTS, *self._in_the_address()]
             case QueryView():
-                return [*EVERYWHERE, *self._in_the_address()]
+                return [*EVERYWHERE, *STANDS, *self._in_the_address()]
             case WebhookView() as webhook:
                 return [*EVERYWHERE, *(_header(*each) for each in webhook.signed_by.items())]
         return list(EVERYWHERE)
@@ -96,7 +98,9 @@ class Schema(AutoSchema):
         answers: dict[Any, Any] = {}
         match self.view:
             case CommandView():
-                answers[202] = OpenApiResponse(_accepted(self.view.subject), "Decided, and recorded.")
+                answers[202] = OpenApiResponse(
+                    _accepted(self.view.subject), "Decided, and recorded. No body, where return=minimal is preferred."
+                )
                 told = {400, 401, 403, 404, 409, 411, 412, 413, 415, 422, 429, 503}
             case PagesView() as pages:
                 answers[200] = OpenApiResponse(self._page(pages), "A page.")
@@ -171,11 +175,18 @@ TAG = r'(W/)?"[!#-~]*"'
 UUID = "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
 LIMIT = r'^"[a-z]+";r=[0-9]+;t=[0-9]+(, "[a-z]+";r=[0-9]+;t=[0-9]+)*$'
 POLICY = r'^"[a-z]+";q=[0-9]+;w=[0-9]+(, "[a-z]+";q=[0-9]+;w=[0-9]+)*$'
+RETURN = f"return=({preferences.MINIMAL}|{preferences.REPRESENTATION})"
+APPLIED = f"^(respond-async|{RETURN}|respond-async, {RETURN})$"
 SOURCES = f"^({freshness.READ_MODEL}|{freshness.EVENT_LOG})$"
 
 EVERYWHERE = (
     _header("X-Correlation-ID", "A business transaction to go on with; every answer carries one."),
     _told("X-Correlation-ID", "The business transaction.", pattern=UUID),
+    _header(
+        "X-Request-ID", "The client's own id of this request: 1 to 128 visible ASCII characters. Others are replaced."
+    ),
+    _told("X-Request-ID", "The request.", pattern="^[!-~]{1,128}$"),
+    _header("traceparent", "The client's trace (W3C Trace Context), which goes with all that the request causes."),
     _told("WWW-Authenticate", "How to say who is asking.", 401),
     _told("Retry-After", "Seconds until it may be asked again.", 409, pattern="^[0-9]+$", required=False),
     _told("Retry-After", "Seconds until it may be asked again.", 429, 503, pattern="^[0-9]+$"),
@@ -202,12 +213,23 @@ COMMANDS = (
         "Prefer",
         str,
         OpenApiParameter.HEADER,
-        description="respond-async leaves the command to the workers, and tells where to ask what became of it.",
-        examples=[OpenApiExample("Left to the workers", "respond-async")],
+        description="respond-async leaves the command to the workers, and tells where to ask what became of it. "
+        "return=minimal leaves out the body of a 202; return=representation does not, which is the rule.",
+        examples=[
+            OpenApiExample("Left to the workers", "respond-async"),
+            OpenApiExample("Without a body", "return=minimal"),
+            OpenApiExample("Both", "respond-async, return=minimal"),
+        ],
     ),
     _told("Location", "Where to ask about its subject, or what became of the command.", 202, pattern="^/api/queries/"),
-    _told("Preference-Applied", "What was preferred and done.", 202, pattern="^respond-async$", required=False),
+    _told("X-Min-Version", "Its version, once it is decided.", 202, pattern="^[0-9]+$", required=False),
+    _told("Min-Position", "Its position, once it is decided.", 202, pattern="^[0-9]+$", required=False),
+    _told("Preference-Applied", "What was preferred and done.", 202, pattern=APPLIED, required=False),
     _told("Idempotent-Replayed", "This was answered before.", 202, 409, pattern="^true$", required=False),
+)
+STANDS = (
+    _told("X-Projection-Position", "Where in the log the read model stands.", 200, 304, pattern="^[0-9]+$"),
+    _told("X-Projection-Lag", "Seconds by which it is behind.", 200, 304, pattern=r"^[0-9]+\.[0-9]+$"),
 )
 LISTS = (
     _header("Min-Position", "A position in the log that the answer must hold.", "^[0-9]{1,18}$"),
@@ -222,8 +244,6 @@ ROWS = (
 )
 TOLD_OF_LISTS = (
     _told("X-Answered-From", "The side that has answered.", 200, pattern=SOURCES),
-    _told("X-Projection-Position", "Where in the log the read model stands.", 200, pattern="^[0-9]+$"),
-    _told("X-Projection-Lag", "Seconds by which it is behind.", 200, pattern=r"^[0-9]+\.[0-9]+$"),
     _told("Link", "The next page, where there is one.", 200, pattern='^<[^>]+>; rel="next"$', required=False),
 )
 RECEIVED = {

@@ -10,6 +10,8 @@ PREFERENCE = re.compile(
     r"""\s*([!#$%&'*+.^_`|~0-9A-Za-z-]+)\s*(?:=\s*("(?:[^"\\]|\\.)*"|[^\s",;]*))?\s*(?:;(?:[^",]|"(?:[^"\\]|\\.)*")*)?(?:,|$)"""
 )
 
+MINIMAL, REPRESENTATION = "minimal", "representation"
+
 
 def preferred(request: Request) -> Mapping[str, str]:
     """Each preference by its name in lower case; of one that is given twice, the first counts."""
@@ -17,6 +19,12 @@ def preferred(request: Request) -> Mapping[str, str]:
     for name, value in PREFERENCE.findall(request.headers.get("Prefer", "")[:1000]):
         found.setdefault(name.lower(), value.strip('"'))
     return found
+
+
+def returned(request: Request) -> str:
+    """How much the client would be sent of what has come of it; "" when it does not say."""
+    given = preferred(request).get("return", "")
+    return given if given in (MINIMAL, REPRESENTATION) else ""
 
 
 def wait(request: Request) -> int | None:

@@ -15,11 +15,10 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from eventstore import codec
-from eventstore import freshness as log
 from eventstore.freshness import Standing
 
 from . import freshness, preconditions, shapes
-from .faults import Hidden
+from .freshness import Found
 from .shapes import Digits, Shape, Text
 
 LONGEST_PAGE = 100
@@ -54,6 +53,9 @@ class QueryView(APIView):
 
     standing: Standing | None = None
 
+    def note(self, standing: Standing) -> None:
+        self.standing = standing
+
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         response = super().finalize_response(request, response, *args, **kwargs)
         if self.standing is not None:
@@ -78,7 +80,7 @@ class RowView(QueryView):
     def get(self, request: Request, **named: str) -> HttpResponse:
         asked, held = parameters(self.parameters, request), preconditions.if_none_match(request)
         [key] = named.values()
-        row, source = self._as_of(key, asked) if asked else self._as_it_is(key)
+        row, source = self._found(key, asked)
         if row is None:
             raise NotFound
         headers = ONLY_HIS | {"ETag": preconditions.etag(row), "X-Answered-From": source}
@@ -86,16 +88,10 @@ class RowView(QueryView):
             return HttpResponse(status=304, headers=headers)
         return told(shapes.told(self.serializer_class, row), headers)
 
-    def _as_it_is(self, key: str) -> tuple[Any, str]:
-        found = freshness.row(self.model, key, freshness.wanted(self.request), self.may_see)
-        self.standing = found.standing
-        return found.row, found.source
-
-    def _as_of(self, key: str, moment: dict[str, Any]) -> tuple[Any, str]:
-        row = log.as_of(self.model, key, **moment)
-        if row is not None and not self.may_see(row):
-            raise Hidden
-        return row, freshness.EVENT_LOG
+    def _found(self, key: str, moment: dict[str, Any]) -> Found:
+        if moment:
+            return freshness.row_as_of(self.model, key, moment, self.may_see, note=self.note)
+        return freshness.row(self.model, key, freshness.wanted(self.request), self.may_see, note=self.note)
 
 
 class PagesView(QueryView):
@@ -114,7 +110,7 @@ class PagesView(QueryView):
         asked = parameters(self.parameters, request)
         limit, cursor = asked.pop("limit"), asked.pop("cursor", None)
         rows, wanted = self._behind(cursor, self.rows(**asked)), freshness.wanted(request)
-        database, self.standing = freshness.database_for_list(rows.model, wanted)
+        database = freshness.database_for_list(rows.model, wanted, note=self.note)
         found = list(rows.using(database)[: limit + 1])
         page, has_more = found[:limit], len(found) > limit
         following = self._next(page[-1], asked | {"limit": limit}) if has_more else None

@@ -56,7 +56,7 @@ class Feed(NamedTuple):
     admit: what a client asks for -> who may follow what; raises Refused.
     told: messages -> what clients are told of them.
     still_held: tokens -> those that are good as ever.
-    no_socket: the status of a request that asks for no socket -> headers and body of its answer.
+    no_socket: the status and headers of a request that asks for no socket -> headers and body of its answer.
     """
 
     protocol: str
@@ -64,4 +64,4 @@ class Feed(NamedTuple):
     admit: Callable[[Asked], Admitted]
     told: Callable[[Sequence[Message]], Sequence[Told]]
     still_held: Callable[[Collection[str]], Collection[str]]
-    no_socket: Callable[[int], tuple[Mapping[str, str], bytes]]
+    no_socket: Callable[[int, Mapping[str, str]], tuple[Mapping[str, str], bytes]]

@@ -139,7 +139,7 @@ def _listening(sockets: Sockets, host: str, port: int) -> AbstractAsyncContextMa
         host,
         port,
         process_request=_health,
-        process_response=lambda connection, request, response: _tell_why(sockets.feed, response),
+        process_response=lambda connection, request, response: _tell_why(sockets.feed, request, response),
         select_subprotocol=lambda connection, offered: _spoken(sockets.feed, offered),
         # Its memory would be ten times that of all else in a socket, for messages of a few hundred bytes.
         compression=None,
@@ -154,10 +154,10 @@ def _health(connection: ServerConnection, request: Request) -> Response | None:
     return connection.respond(HTTPStatus.OK, "live\n") if request.path == LIVE else None
 
 
-def _tell_why(feed: Feed, response: Response) -> None:
+def _tell_why(feed: Feed, request: Request, response: Response) -> None:
     """In place of what websockets says, which repeats what was sent."""
     if response.status_code >= HTTPStatus.BAD_REQUEST:
-        headers, response.body = feed.no_socket(response.status_code)
+        headers, response.body = feed.no_socket(response.status_code, dict(request.headers.raw_items()))
         for name, value in {**headers, "Content-Length": str(len(response.body))}.items():
             response.headers.pop(name, None)
             response.headers[name] = value

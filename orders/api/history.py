@@ -65,10 +65,9 @@ class HistoryAnswer(serializers.Serializer):
 class _OfOneOrder(QueryView):
     def order(self, order_id: str) -> OrderDetails:
         """By the log, where the read model does not know of it yet."""
-        known = freshness.row(OrderDetails, order_id, freshness.FROM_THE_LOG, self._may_see)
+        known = freshness.row(OrderDetails, order_id, freshness.FROM_THE_LOG, self._may_see, note=self.note)
         if known.row is None:
             raise NotFound
-        self.standing = known.standing
         return known.row  # type: ignore[no-any-return]
 
     def _may_see(self, row: OrderDetails) -> bool:

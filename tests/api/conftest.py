@@ -17,7 +17,8 @@ from inventory.commands import ReceiveStock
 from orders.commands import ListProduct
 
 ADDRESS = {"name": "Ada", "street": "Square 1", "city": "London", "postcode": "SW1Y", "country": "GB"}
-MEMBERS = {"type", "title", "status", "detail", "instance", "code", "errors", "correlation_id"}
+IDS = {"correlation_id", "request_id", "trace_id"}
+MEMBERS = {"type", "title", "status", "detail", "instance", "code", "errors"} | IDS
 NOBODY = "00000000-0000-7000-8000-000000000000"
 
 
@@ -55,6 +56,7 @@ def problem(answer, status, code=None):
     assert body["status"] == status
     assert body["type"] == (QUOTA_EXCEEDED if status == 429 else f"urn:problem-type:orders:{body['code']}")
     assert body["correlation_id"] == answer["X-Correlation-ID"]
+    assert body["request_id"] == answer["X-Request-ID"]
     assert code in (None, body["code"]), body
     return body
 

@@ -12,6 +12,7 @@ from eventstore.subscriptions import Projection
 from eventstore.testing import drain
 from inventory.commands import ReceiveStock
 from orders import projections
+from orders.commands import CancelOrder
 
 from .conftest import NOBODY, pointers, problem
 
@@ -202,6 +203,37 @@ def test_every_answer_says_where_its_read_model_stands(ada):
     assert ada.get(ORDERS)["X-Projection-Lag"] == "0.000"
 
 
+def test_an_answer_of_the_past_says_where_its_read_model_stands_as_any_other_does(ada, grace):
+    answer = ada.place()
+    drain()
+    now = ada.get(answer["Location"])
+    for query in ("?version=1", "?at=2999-01-01T00:00:00Z"):
+        past = ada.get(answer["Location"] + query)
+        assert (past.status_code, past["X-Answered-From"]) == (200, "event-log")
+        assert _stands(past) == _stands(now) == (now["X-Projection-Position"], "0.000")
+        assert _stands(ada.get(answer["Location"] + query, **{"If-None-Match": past["ETag"]})) == _stands(now)
+        assert _stands(grace.get(answer["Location"] + query)) == _stands(now)
+    assert _stands(ada.get(f"{answer['Location']}?version=3")) == _stands(now)
+    bus.dispatch(CancelOrder(ada.placed(), "too much tea"))
+    late = ada.get(f"{answer['Location']}?version=1")
+    assert (late["X-Projection-Position"], float(late["X-Projection-Lag"]) > 0) == (now["X-Projection-Position"], True)
+
+
+def test_a_refusal_says_where_the_read_model_stands_too(ada, grace, nobody_waits):
+    answer = ada.place()
+    drain()
+    stands = _stands(ada.get(answer["Location"]))
+    never = {"Min-Position": str(10**15), "Prefer": "wait=0"}
+    for told, status in (
+        (grace.get(answer["Location"]), 404),
+        (ada.get(answer["Location"], **never), 412),
+        (ada.get(ORDERS, **never), 412),
+        (ada.get(f"{ORDERS}{NOBODY}/history/"), 404),
+        (grace.get(f"{answer['Location']}progress/"), 404),
+    ):
+        assert (told.status_code, _stands(told)) == (status, stands)
+
+
 def test_what_is_folded_from_the_log_is_what_the_read_models_come_to(ada, operator, support):
     """Of every projection in the wiring: one that is folded from streams which are not looked at fails here."""
     orders = [ada.placed(), ada.placed(payment_method="tok_declined"), ada.placed({"sku": "CUP", "quantity": 100})]
@@ -298,6 +330,10 @@ def test_a_replica_that_has_a_later_commit_of_an_earlier_position_outstanding_ma
         assert cursor.rowcount == 1
     drain()
     assert len(ada.get(ORDERS, **{"Min-Position": str(answer.json()["position"])}).json()["data"]) == 2
+
+
+def _stands(answer):
+    return answer["X-Projection-Position"], answer["X-Projection-Lag"]
 
 
 def _values(row):

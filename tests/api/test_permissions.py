@@ -8,7 +8,7 @@ from django.urls import URLPattern, get_resolver
 from eventstore.api.roles import ADMIN, FINANCE, OPERATIONS, SUPPORT
 from eventstore.testing import drain
 
-from .conftest import ADDRESS, NOBODY
+from .conftest import ADDRESS, IDS, NOBODY
 
 PEOPLE = ("anonymous", "owner", "other", "support", "operations", "finance", "admin", "superuser")
 
@@ -127,9 +127,12 @@ def test_what_is_anothers_cannot_be_told_from_what_is_not_there(shop, person):
     private = [route for route, answered in ALLOWED.items() if answered[PEOPLE.index("other")] == 404]
     assert len(private) >= 9
     for route in private:
-        told = [_asked(other, route, named).json() for named in (there, gone)]
+        answers = [_asked(other, route, named) for named in (there, gone)]
+        assert set(answers[0].headers) == set(answers[1].headers), route
+        told = [answer.json() for answer in answers]
         for each in told:
-            del each["instance"], each["correlation_id"]
+            for name in ("instance", *IDS):
+                del each[name]
         assert told[0] == told[1], route
 
 

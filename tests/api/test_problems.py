@@ -104,6 +104,7 @@ def test_a_database_that_does_not_answer(ada, monkeypatch):
     assert answer["Retry-After"] == "1"
 
 
-def test_a_correlation_id_that_is_none_is_replaced():
-    answer = Api().get("/nowhere/", **{"X-Correlation-ID": "nonsense"})
-    assert problem(answer, 404)["correlation_id"] != "nonsense"
+@pytest.mark.parametrize("given", ["nonsense", "00000000-0000-0000-0000-000000000000"])
+def test_a_correlation_id_that_is_none_is_replaced(given):
+    answer = Api().get("/nowhere/", **{"X-Correlation-ID": given})
+    assert problem(answer, 404)["correlation_id"] != given

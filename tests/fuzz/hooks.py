@@ -1,7 +1,12 @@
-"""What schemathesis is told beyond its settings: where two of its checks would be wrong about us."""
+"""What schemathesis is told beyond its settings: where four of its checks would be wrong about us."""
 
 import schemathesis
-from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    negative_data_rejection,
+    positive_data_acceptance,
+    response_schema_conformance,
+)
 
 # Codes of what fits its schema in each part and is refused all the same: what no schema can say.
 BEYOND_SCHEMAS = {
@@ -34,6 +39,22 @@ def whatever_does_not_fit_is_refused(ctx, response, case):
     if "idempotent-replayed" in response.headers or response.status_code in UNREAD:
         return None
     return negative_data_rejection(ctx, response, case)
+
+
+@schemathesis.check
+def what_is_sent_is_of_a_described_type(ctx, response, case):
+    return None if _is_minimal(response) else content_type_conformance(ctx, response, case)
+
+
+@schemathesis.check
+def what_is_sent_is_as_described(ctx, response, case):
+    return None if _is_minimal(response) else response_schema_conformance(ctx, response, case)
+
+
+def _is_minimal(response):
+    """Without a body, as the client prefers; a description cannot say that there is one or none."""
+    applied = ", ".join(response.headers.get("preference-applied", ()))
+    return response.status_code == 202 and response.content == b"" and "return=minimal" in applied
 
 
 def _is_beyond(error):

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 CHECKS = {
     "not_a_server_error",
     "status_code_conformance",
-    "content_type_conformance",
+    "what_is_sent_is_of_a_described_type",
     "response_headers_conformance",
-    "response_schema_conformance",
+    "what_is_sent_is_as_described",
     "whatever_fits_the_description_is_taken",
     "whatever_does_not_fit_is_refused",
     "missing_required_header",

@@ -130,7 +130,7 @@ UPGRADE = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Versi
 )
 def test_who_asks_for_no_socket_is_told_so_as_by_the_api(live, method, headers, status):
     client = HTTPConnection(ports.HOST, live.port, timeout=30)
-    client.request(method, MINE, headers=headers)
+    client.request(method, MINE, headers=headers | {"X-Request-ID": "mine-1"})
     answer = client.getresponse()
     assert (answer.status, answer.getheader("Content-Type")) == (status, "application/problem+json")
     told = answer.read()
@@ -138,4 +138,21 @@ def test_who_asks_for_no_socket_is_told_so_as_by_the_api(live, method, headers, 
     assert set(problem) == MEMBERS
     assert (problem["status"], problem["code"]) == (status, "NoSocket")
     assert problem["correlation_id"] == answer.getheader("X-Correlation-ID")
+    assert (problem["request_id"], answer.getheader("X-Request-ID")) == ("mine-1", "mine-1")
     assert b"canary" not in told
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "status"),
+    [
+        (f"{MINE}?{'canary' * 2000}", {}, 414),
+        (MINE, {"X": "canary" * 2000}, 431),
+        (MINE, {f"X-{n}": "canary" for n in range(130)}, 431),
+    ],
+)
+def test_what_is_too_large_to_be_read_is_refused_by_the_library_beneath_and_not_repeated(live, path, headers, status):
+    client = HTTPConnection(ports.HOST, live.port, timeout=30)
+    client.request("GET", path, headers=headers)
+    answer = client.getresponse()
+    assert (answer.status, answer.getheader("Content-Type")) == (status, "text/plain; charset=utf-8")
+    assert b"canary" not in answer.read()

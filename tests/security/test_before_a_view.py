@@ -46,6 +46,7 @@ def test_what_cannot_be_read_is_a_problem_and_the_connection_is_closed(web, sent
     assert set(problem) == MEMBERS
     assert (problem["status"], problem["code"], problem["instance"]) == (status, code, "")
     assert problem["correlation_id"] == headers["X-Correlation-ID"]
+    assert problem["request_id"] == headers["X-Request-ID"]
     assert headers["Connection"] == "close"
     assert rest == b"", "nothing more is told, and the connection is closed"
     assert b"canary" not in body.lower()
