@@ -72,7 +72,7 @@ def money(amount: int, row: Any) -> str:
 
 
 def table(headings: Sequence[str], lines: Iterable[Sequence[object]]) -> SafeString:
-    head = format_html_join("", "<th>{}</th>", ((each,) for each in headings))
+    head = format_html_join("", '<th scope="col">{}</th>', ((each,) for each in headings))
     body = format_html_join(
         "", "<tr>{}</tr>", ((format_html_join("", "<td>{}</td>", ((each,) for each in line)),) for line in lines)
     )

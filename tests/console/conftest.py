@@ -13,9 +13,11 @@ from django.contrib.auth.models import Group, User
 from django.core.management import call_command
 from django.test import Client
 
-from eventstore import delivery, working
-from eventstore.models import Event, Parked, Sample, Subscription
-from tests.admin.conftest import place, shop  # noqa: F401  a fixture
+from eventstore import delivery, heartbeats, rebuilding, working
+from eventstore.models import Event, Parked, SagaState, Sample, Subscription
+from eventstore.testing import drain
+from orders.models import OrderDetails
+from tests.admin.conftest import books, order, place, place_many, shop, staff  # noqa: F401  fixtures
 from tests.eventstore.concurrently import in_thread
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -111,6 +113,30 @@ def history(shop):  # noqa: F811
     """A day of samples: busy in the middle, behind for a while; what a person reads off its last hour."""
     Sample.objects.bulk_create(each for lane in ("", "orders.details") for each in a_day_of(lane))
     return "At most 40.0 messages a second, and 9.0 s behind."
+
+
+@pytest.fixture
+def settled(history, stuck, no_tables_left, settings):
+    """A shop in which something is the matter: a payment given up, a read model that differs from the log."""
+    settings.EVENTSTORE_ENVIRONMENT = "staging"
+    place_many(12)
+    heartbeats.forget_own()
+    heartbeats.note(heartbeats.WORKER)
+    heartbeats.note(heartbeats.BEAT)
+    OrderDetails.objects.filter(pk__in=OrderDetails.objects.exclude(pk=stuck).values("pk")[:3]).update(status="PLACED")
+    rebuilding.request("orders.details", who="grace", reason="three orders look wrong", swap=False)
+    rebuilding.work(seconds=30)
+    rebuilding.request("inventory.stock_levels", who="grace", reason="a new column")
+    drain()
+    saga = SagaState.objects.filter(status="COMPLETED").latest("pk")
+    confirmed = Event.objects.filter(stream=f"order-{saga.key}").latest("position")
+    return {
+        "order": stuck,
+        "settled": saga.key,
+        "saga": saga.pk,
+        "event": confirmed.position,
+        "correlation": saga.correlation_id,
+    }
 
 
 def a_day_of(lane):

@@ -3,11 +3,6 @@
 import pytest
 
 from config.settings import BASE_DIR
-from eventstore import heartbeats, rebuilding
-from eventstore.models import Event, SagaState
-from eventstore.testing import drain
-from orders.models import OrderDetails
-from tests.admin.conftest import place_many
 
 # As Django's dark mode shows them; the others are of the same parts.
 DARK = ("overview", "projection", "saga", "transaction")
@@ -28,30 +23,6 @@ PAGES = {
     "projection": "eventstore/readmodellane/orders.details/change/",
     "projection-folding": "eventstore/readmodellane/inventory.stock_levels/change/",
 }
-
-
-@pytest.fixture
-def settled(history, stuck, no_tables_left, settings):
-    """A shop in which something is the matter: a payment given up, a read model that differs from the log."""
-    settings.EVENTSTORE_ENVIRONMENT = "staging"
-    place_many(12)
-    heartbeats.forget_own()
-    heartbeats.note(heartbeats.WORKER)
-    heartbeats.note(heartbeats.BEAT)
-    OrderDetails.objects.filter(pk__in=OrderDetails.objects.exclude(pk=stuck).values("pk")[:3]).update(status="PLACED")
-    rebuilding.request("orders.details", who="grace", reason="three orders look wrong", swap=False)
-    rebuilding.work(seconds=30)
-    rebuilding.request("inventory.stock_levels", who="grace", reason="a new column")
-    drain()
-    saga = SagaState.objects.filter(status="COMPLETED").latest("pk")
-    confirmed = Event.objects.filter(stream=f"order-{saga.key}").latest("position")
-    return {
-        "order": stuck,
-        "settled": saga.key,
-        "saga": saga.pk,
-        "event": confirmed.position,
-        "correlation": saga.correlation_id,
-    }
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
