@@ -107,7 +107,7 @@ def _families(running: list[Running]) -> list[Family]:
 def _left_behind(path: Path) -> Family:
     text = path.read_text()
     note = Note(**json.loads(text)) if text else None  # none: killed while it wrote
-    return families.of(note.pid, note.stop_signal) if note and _is_ours(note) else Family([], [], 0)
+    return families.of(note.pid, note.stop_signal) if note and _is_ours(note) else families.NOBODY
 
 
 def _is_ours(note: Note) -> bool:

@@ -3,11 +3,12 @@
 import os
 import signal
 import sys
-from threading import Timer
+from threading import Event, Timer
+from time import sleep
 
 import pytest
 
-from config.local import account, environment
+from config.local import account, environment, families
 from config.local.processes import Program
 from config.local.supervisor import REQUESTS, Stopped, Supervisor
 
@@ -45,6 +46,27 @@ def test_what_runs_to_its_end_tells_its_exit_code(supervisor, data, tmp_path):
 def test_stopping_ends_the_children_of_children_too(supervisor, data):
     supervisor.keep(program("parent", "sh", "-c", f"sleep 60 {data} & sleep 60", data=data))
     supervisor.stop()
+    assert busy(data) == []
+
+
+def test_stopping_ends_what_is_started_while_we_look_as_well(supervisor, data, monkeypatch):
+    """A leader that forks between being looked at and being asked to go."""
+    data.mkdir()
+    os.mkfifo(data / "go")
+    supervisor.keep(program("parent", "sh", "-c", "read line < go; sleep 60 & exec sleep 61", data=data))
+    looked, of = Event(), families.of
+
+    def of_and_then_it_forks(pid, stop_signal):
+        family = of(pid, stop_signal)
+        (data / "go").write_text("now\n")
+        while not any("sleep 60" in each for each in busy(data)):
+            sleep(0.02)
+        looked.set()
+        return family
+
+    monkeypatch.setattr(families, "of", of_and_then_it_forks)
+    supervisor.stop()
+    assert looked.is_set()
     assert busy(data) == []
 
 
