@@ -52,6 +52,11 @@ def sort_out(
     return tuple(here), tuple(missing)
 
 
+def left(bought: Sequence[OrderLine | Charge], back: Mapping[int, int]) -> dict[int, int]:
+    """Units by number, of all that was bought, that no return has yet."""
+    return {number: part.quantity - back.get(number, 0) for number, part in enumerate(bought, start=1)}
+
+
 def of(parts: Iterable[ReturnedLine | ReturnedCharge]) -> tuple[Portion, ...]:
     return tuple(Portion(part.number, part.quantity) for part in parts)
 
@@ -64,12 +69,12 @@ def value(parts: Iterable[OrderLine | Charge | ReturnedLine | ReturnedCharge]) -
 def _refuse_more_than_is_left(
     bought: Sequence[OrderLine | Charge], back: Mapping[int, int], wanted: Iterable[Portion], *, kind: str
 ) -> None:
+    units = left(bought, back)
     for number, quantity in _units(wanted).items():
-        if number > len(bought):
+        if number not in units:
             raise NotOnTheOrder(f"There is no {kind} {number} on the order.")
-        left = bought[number - 1].quantity - back.get(number, 0)
-        if quantity > left:
-            raise MoreThanWasBought(f"Of {kind} {number}, {left} can be returned, not {quantity}.")
+        if quantity > units[number]:
+            raise MoreThanWasBought(f"Of {kind} {number}, {units[number]} can be returned, not {quantity}.")
 
 
 def _units(portions: Iterable[Portion]) -> Counter[int]:

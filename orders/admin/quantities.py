@@ -5,7 +5,8 @@ from typing import Any
 
 from django import forms
 
-from orders.events import Charge, OrderLine, Portion, ReturnedLine
+from orders import portions
+from orders.events import Portion, ReturnedLine
 from orders.order import Order
 
 LINE, CHARGE = "line", "charge"
@@ -38,8 +39,9 @@ def to_return(order: Order, sent: Any = None) -> QuantitiesForm:
     """What is left of an order that may come back; nobody has said yet that anything does."""
     form = QuantitiesForm(sent)
     for kind, parts, back in ((LINE, order.lines, order.lines_back), (CHARGE, order.charges, order.charges_back)):
-        for number, left in _left(parts, back):
-            form.ask(kind, number, parts[number - 1].name, left, initial=0)
+        for number, units in portions.left(parts, back).items():
+            if units:
+                form.ask(kind, number, parts[number - 1].name, units, initial=0)
     return form
 
 
@@ -49,9 +51,3 @@ def to_receive(announced: Sequence[ReturnedLine], sent: Any = None) -> Quantitie
     for line in announced:
         form.ask(LINE, line.number, line.sku, line.quantity, initial=line.quantity)
     return form
-
-
-def _left(parts: Sequence[OrderLine | Charge], back: Any) -> list[tuple[int, int]]:
-    """(number, units) of those of which there are any."""
-    left = ((number, part.quantity - back.get(number, 0)) for number, part in enumerate(parts, start=1))
-    return [(number, units) for number, units in left if units > 0]
