@@ -27,6 +27,10 @@ def load(streams: Iterable[str]) -> dict[str, Folded]:
     return known
 
 
+def load_one(stream: str) -> Folded:
+    return load([stream])[stream]
+
+
 def recall(streams: Iterable[str], *, opened: str) -> dict[str, Folded] | None:
     """What this process remembers of the streams, which may be too old; None if it does not know one of them.
 

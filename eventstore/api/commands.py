@@ -126,8 +126,7 @@ class CommandView(APIView):
 
 def known(category: str, key: str) -> Any:
     """The state of what a command is about, from its own events; 404 when there are none."""
-    stream = stream_name(category, key)
-    version, state = states.load([stream])[stream]
+    version, state = states.load_one(stream_name(category, key))
     if version == 0:
         raise NotFound
     return state

@@ -65,8 +65,7 @@ class Issued(NamedTuple):
 
 
 def mark(import_id: str) -> HistoryImport:
-    stream = stream_name(HISTORY_IMPORT.category, import_id)
-    found: HistoryImport = states.load([stream])[stream].state
+    found: HistoryImport = states.load_one(stream_name(HISTORY_IMPORT.category, import_id)).state
     return found
 
 
