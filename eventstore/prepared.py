@@ -46,8 +46,7 @@ def rows(connection: psycopg.Connection[Any], statement: str, params: Sequence[A
     """
     if not _is_idle(connection):
         return None
-    adapting = Transformer(connection)
-    values = adapting.dump_sequence(params, [PyFormat.AUTO] * len(params))
+    adapting, values = _adapted(connection, params)
     known, key = _of(connection), (statement, adapting.types)
     if key not in known.names and not _is_asked_often(known, key, connection.prepare_threshold):
         return None
@@ -65,8 +64,7 @@ def send(
     then. None, for either: to be asked by rows."""
     if not _is_idle(connection):
         return None
-    adapting = Transformer(connection)
-    values = adapting.dump_sequence(params, [PyFormat.AUTO] * len(params))
+    adapting, values = _adapted(connection, params)
     name = _of(connection).names.get((statement, adapting.types))
     if name is None:
         return None
@@ -83,6 +81,11 @@ def send(
 
 def _is_idle(connection: psycopg.Connection[Any]) -> bool:
     return connection.autocommit and connection.pgconn.transaction_status == pq.TransactionStatus.IDLE
+
+
+def _adapted(connection: psycopg.Connection[Any], params: Sequence[Any]) -> tuple[Any, Any]:
+    adapting = Transformer(connection)
+    return adapting, adapting.dump_sequence(params, [PyFormat.AUTO] * len(params))
 
 
 def _loaded(adapting: Any, result: Any) -> Rows:
