@@ -8,13 +8,16 @@ from django.utils import timezone
 from uuid_utils.compat import uuid7
 
 from eventstore import bus, context, operating, states
-from eventstore.aggregate import stream_name
+from eventstore.aggregate import Refusal, stream_name
 from eventstore.messages import Command, replace
+from eventstore.store import WrongExpectedVersion
 
 from .commands import CancelOrder, CloseReturn, ReceiveReturn, RequestReturn
 from .events import Portion
 from .order import ORDER, Order
 from .returns import RETURN, Return, ReturnNotFound
+
+REFUSALS = (Refusal, WrongExpectedVersion, operating.ReasonMissing)
 
 
 def order(order_id: str) -> Order:
@@ -69,5 +72,4 @@ def _do(command: Command, action: str, subject: str, *, who: str, reason: str) -
 
 
 def _state(category: str, key: str) -> Any:
-    stream = stream_name(category, key)
-    return states.load([stream])[stream].state
+    return states.load_one(stream_name(category, key)).state

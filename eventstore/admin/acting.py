@@ -71,6 +71,13 @@ class ActingAdmin(PageAdmin):
         """What the address names. Raises Http404 when it names nothing."""
         raise NotImplementedError
 
+    def asked_about(self, request: HttpRequest) -> Any:
+        """The row that the address names by its id. Raises Http404."""
+        found = self.get_object(request, request.GET.get("id", ""))
+        if found is None:
+            raise Http404
+        return found
+
     def may_act(self, request: HttpRequest) -> bool:
         return may_operate(request) and self.has_view_permission(request)
 

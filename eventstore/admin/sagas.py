@@ -6,7 +6,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest
+from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
@@ -78,9 +78,7 @@ class SagaAdmin(ActingAdmin):
     }
 
     def choose(self, request: HttpRequest, word: str) -> Choice:
-        found = self.get_object(request, request.GET.get("id", ""))
-        if found is None:
-            raise Http404
+        found = self.asked_about(request)
         return Choice(
             subject=self.subject_of(found),
             # Its last step: on what it has moved to since, a person would decide anew.

@@ -5,17 +5,14 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import Q, QuerySet
-from django.http import Http404, HttpRequest
+from django.http import HttpRequest
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
-from eventstore import operating
 from eventstore.admin import dossier, links, read_models, shown
 from eventstore.admin.acting import Act, ActingAdmin, Choice
 from eventstore.admin.read_models import ReadModelAdmin
-from eventstore.aggregate import Refusal
 from eventstore.api.roles import may_act_for
-from eventstore.store import WrongExpectedVersion
 from orders import queries, support
 from orders.models import OrderDetails
 
@@ -43,7 +40,7 @@ class OrderDetailsAdmin(ActingAdmin, ReadModelAdmin):
     search_fields = ("order_id", "customer_id")
     search_help_text = "The whole id of an order or of a customer."
     page_template = "admin/orders/order.html"
-    refusals = (Refusal, WrongExpectedVersion, operating.ReasonMissing)
+    refusals = support.REFUSALS
     acts = {
         "cancel": Act("Cancel the order", "Its saga undoes what was done of it: parcel, stock and payment."),
         "return": Act(
@@ -60,9 +57,7 @@ class OrderDetailsAdmin(ActingAdmin, ReadModelAdmin):
         return self.has_view_permission(request) and may_act_for(request.user, NOBODYS)
 
     def choose(self, request: HttpRequest, word: str) -> Choice:
-        found = self.get_object(request, request.GET.get("id", ""))
-        if found is None:
-            raise Http404
+        found = self.asked_about(request)
         return {"cancel": self._to_cancel, "return": self._to_return}[word](request, found)
 
     def _to_cancel(self, request: HttpRequest, found: OrderDetails) -> Choice:

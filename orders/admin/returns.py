@@ -1,21 +1,18 @@
 """Returns, and what operations says of them: the goods have come, or nobody waits for them any more."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from django.contrib import admin
 from django.db.models import Q, QuerySet
-from django.http import Http404, HttpRequest
+from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
-from eventstore import operating
 from eventstore.admin import dossier, links, read_models
 from eventstore.admin.acting import Act, ActingAdmin, Choice
 from eventstore.admin.read_models import ReadModelAdmin
 from eventstore.admin.read_only import one_of
-from eventstore.aggregate import Refusal
 from eventstore.api.roles import is_operations
-from eventstore.store import WrongExpectedVersion
 from orders import support
 from orders.models import OrderDetails, ReturnView
 
@@ -34,7 +31,7 @@ class ReturnAdmin(ActingAdmin, ReadModelAdmin):
     search_fields = ("return_id", "order_id", "customer_id")
     search_help_text = "The whole id of a return, of an order or of a customer."
     page_template = "admin/orders/return.html"
-    refusals = (Refusal, WrongExpectedVersion, operating.ReasonMissing)
+    refusals = support.REFUSALS
     acts = {
         "receive": Act("The goods have come", "They are put back into stock, and what they cost is paid back."),
         "close": Act("Wait no longer", "Nothing is paid back, and what was announced may be returned another time."),
@@ -56,17 +53,25 @@ class ReturnAdmin(ActingAdmin, ReadModelAdmin):
         return self.has_view_permission(request) and is_operations(request.user)
 
     def choose(self, request: HttpRequest, word: str) -> Choice:
-        found = self.get_object(request, request.GET.get("id", ""))
-        if found is None:
-            raise Http404
+        found = self.asked_about(request)
+        return {"receive": self._to_receive, "close": self._to_close}[word](request, found)
+
+    def _to_receive(self, request: HttpRequest, found: ReturnView) -> Choice:
         form = quantities.to_receive(support.returned(found.return_id).lines, request.POST or None)
+        return self._choice(found, lambda who, reason: _received(found.return_id, form, who, reason))._replace(
+            form=form
+        )
+
+    def _to_close(self, request: HttpRequest, found: ReturnView) -> Choice:
+        return self._choice(found, lambda who, reason: _closed(found.return_id, who, reason))
+
+    def _choice(self, found: ReturnView, perform: Callable[[str, str], str]) -> Choice:
         return Choice(
             subject=f"return {found.return_id}",
             things=[(found.return_id, found.status)] if _open_acts(found) else [],
             shown=[f"return {found.return_id} of order {found.order_id}, {self.due(found)}"],
-            perform=lambda who, reason: _settled(word, found.return_id, form, who, reason),
+            perform=perform,
             back=links.of(ReturnView, found.return_id),
-            form=form if word == "receive" else None,
         )
 
     def page(self, request: HttpRequest, found: ReturnView) -> dict[str, Any]:
@@ -87,10 +92,12 @@ def _open_acts(wanted: ReturnView) -> Sequence[str]:
     return ("receive", "close") if wanted.status == "REQUESTED" and wanted.lines else ()
 
 
-def _settled(word: str, return_id: str, form: QuantitiesForm, who: str, reason: str) -> str:
-    if word == "close":
-        support.close_return(return_id, who=who, reason=reason)
-        return "It is closed; nothing is paid back."
+def _closed(return_id: str, who: str, reason: str) -> str:
+    support.close_return(return_id, who=who, reason=reason)
+    return "It is closed; nothing is paid back."
+
+
+def _received(return_id: str, form: QuantitiesForm, who: str, reason: str) -> str:
     support.receive_return(return_id, form.portions(quantities.LINE), who=who, reason=reason)
     return "They have come; stock and money follow."
 
