@@ -1,10 +1,12 @@
 """A shop with one order that went through, and somebody who may look at all of it."""
 
+import re
 from datetime import UTC, datetime
 from uuid import uuid4
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
+from django.core.management import call_command
 from django.test import Client
 
 from eventstore import bus
@@ -58,3 +60,24 @@ def place_many(count):
     placed = [place() for _ in range(count)]
     drain()
     return placed
+
+
+def member(name, group, right=None):
+    """The client of somebody of the staff, in a group that has this right of the console, or has its rights already."""
+    if right:
+        call_command("console_roles", right, group)
+    user = User.objects.create_user(name, is_staff=True)
+    user.groups.add(Group.objects.get(name=group))
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def seal_of(page):
+    """What the form of an act says that it has shown."""
+    return re.search(r'name="seal" value="(\w+)"', page.content.decode()).group(1)
+
+
+def say_yes(client, address, reason, **words):
+    """As a browser does: with the seal of what was shown."""
+    return client.post(address, {"reason": reason, "seal": seal_of(client.get(address))} | words)

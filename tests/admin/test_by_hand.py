@@ -1,10 +1,9 @@
 """What people do by hand in the console: asked twice, told why, written down; and never by whom it is not for."""
 
-import re
 from urllib.parse import urlencode
 
 import pytest
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.test import Client
 
@@ -13,7 +12,7 @@ from eventstore.models import Event, OperatorAction, OutboxMessage, Parked, Saga
 from eventstore.testing import drain
 from orders.models import OrderDetails
 
-from .conftest import place
+from .conftest import member, place, say_yes, seal_of
 
 PARKED = "/admin/eventstore/parked/act/"
 LANE = "/admin/eventstore/subscription/act/"
@@ -35,14 +34,14 @@ def letters(order):
 @pytest.fixture
 def operator(db):
     call_command("console_roles", "--view", "support", "--operate", "operations")
-    return _member("grace", "operations")
+    return member("grace", "operations")
 
 
 def test_a_dead_letter_is_tried_again_once_somebody_has_said_why(operator, letters):
     address = f"{PARKED}retry/?id={letters[0].pk}"
     page = operator.get(operator.get(f"/admin/eventstore/parked/{letters[0].pk}/change/").context["buttons"][0].address)
     assert page.context["count"] == 1
-    assert _say_yes(operator, address, "the gateway is up again").status_code == 302
+    assert say_yes(operator, address, "the gateway is up again").status_code == 302
     letters[0].refresh_from_db()
     assert (letters[0].status, letters[0].due_at is not None) == ("failed", True)
     (done,) = OperatorAction.objects.all()
@@ -53,7 +52,7 @@ def test_a_dead_letter_is_tried_again_once_somebody_has_said_why(operator, lette
 def test_a_whole_sequence_is_discarded(operator, letters):
     address = f"{PARKED}discard/?{urlencode({'subscription': 'payments.gateway', 'key': 'payment-1'})}"
     assert operator.get(address).context["count"] == 2
-    _say_yes(operator, address, "paid by hand")
+    say_yes(operator, address, "paid by hand")
     assert [each.key for each in Parked.objects.order_by("id")] == ["payment-2", "shipment-1"]
 
 
@@ -63,7 +62,7 @@ def test_all_that_match_the_present_filter_are_tried_again(operator, letters):
     asked = operator.get(address)
     assert asked.context["count"] == 2
     assert "Try again now: 2" in asked.content.decode()
-    _say_yes(operator, address, "the gateway is up again")
+    say_yes(operator, address, "the gateway is up again")
     assert dict(Parked.objects.values_list("position", "status")) == {
         letters[0].position: "failed",
         letters[1].position: "waiting",
@@ -73,7 +72,7 @@ def test_all_that_match_the_present_filter_are_tried_again(operator, letters):
 
 
 def test_all_of_several_subscriptions_are_done_together_and_written_down_for_each(operator, letters):
-    _say_yes(operator, f"{PARKED}discard/", "a day to forget")
+    say_yes(operator, f"{PARKED}discard/", "a day to forget")
     assert not Parked.objects.exists()
     assert set(OperatorAction.objects.values_list("subject", flat=True)) == {"payments.gateway", "shipping.carrier"}
 
@@ -90,7 +89,7 @@ def test_a_call_under_way_is_not_discarded(operator, letters):
 @pytest.mark.usefixtures("letters")
 def test_nothing_is_done_without_a_reason(operator):
     before = _parked_now()
-    answer = _say_yes(operator, f"{PARKED}discard/", "   ")
+    answer = say_yes(operator, f"{PARKED}discard/", "   ")
     assert answer.status_code == 409
     assert "Say why" in answer.content.decode()
     assert _parked_now() == before
@@ -99,7 +98,7 @@ def test_nothing_is_done_without_a_reason(operator):
 
 def test_who_was_shown_another_number_is_asked_again(operator, letters):
     address = f"{PARKED}discard/?subscription=payments.gateway"
-    seal = _seal(operator.get(address))
+    seal = seal_of(operator.get(address))
     _parked("payments.gateway", letters[3].position, "payment-3", "dead")
     answer = operator.post(address, {"reason": "they are old", "seal": seal})
     assert answer.status_code == 409
@@ -114,7 +113,7 @@ def test_a_saga_is_told_to_turn_back(operator, shop):
     saga = SagaState.objects.get(key=order_id)
     buttons = operator.get(f"/admin/eventstore/sagastate/{saga.pk}/change/").context["buttons"]
     assert [each.label for each in buttons] == ["Retry the step", "Turn back"], "what its step allows"
-    assert _say_yes(operator, f"{SAGA}compensate/?id={saga.pk}", "the customer is a bot").status_code == 302
+    assert say_yes(operator, f"{SAGA}compensate/?id={saga.pk}", "the customer is a bot").status_code == 302
     drain()
     saga.refresh_from_db()
     assert saga.status == "COMPENSATED"
@@ -128,7 +127,7 @@ def test_a_saga_that_has_moved_on_is_looked_at_again_first(operator, shop):
     delivery.step("orders.fulfilment")
     saga = SagaState.objects.get(key=order_id)
     address = f"{SAGA}compensate/?id={saga.pk}"
-    seal = _seal(operator.get(address))
+    seal = seal_of(operator.get(address))
     drain()
     assert operator.post(address, {"reason": "too late", "seal": seal}).status_code == 409
     assert not OutboxMessage.objects.filter(type="eventstore.intervened").exists()
@@ -139,7 +138,7 @@ def test_a_lane_is_paused_and_goes_on_later(operator, shop):
     for word, paused in (("pause", True), ("resume", False)):
         address = operator.get(page).context["buttons"][0].address
         assert f"/act/{word}/" in address
-        assert _say_yes(operator, address, "the provider moves house").status_code == 302
+        assert say_yes(operator, address, "the provider moves house").status_code == 302
         assert Subscription.objects.get(name="payments.gateway").paused is paused
     assert list(OperatorAction.objects.order_by("id").values_list("action", "who")) == [
         ("pause", "grace"),
@@ -152,7 +151,7 @@ def test_the_next_message_of_a_lane_is_left_out(operator, shop):
     order_id = place()
     address = "/admin/eventstore/subscription/act/skip/?name=orders.fulfilment"
     assert f"orders.order_placed of order-{order_id}" in operator.get(address).content.decode()
-    assert _say_yes(operator, address, "it came twice").status_code == 302
+    assert say_yes(operator, address, "it came twice").status_code == 302
     Subscription.objects.filter(name="orders.fulfilment").update(paused=False)
     drain()
     assert not SagaState.objects.exists()
@@ -165,7 +164,7 @@ def test_a_read_model_is_emptied_and_fills_anew(operator, order):
     (address,) = [each.address for each in page.context["buttons"] if each.label == "Put back"]
     told = operator.get(address).context["choice"].shown
     assert told == [f"orders.details goes back from position {stands} to 0; rows that are taken away: 1"]
-    assert _say_yes(operator, address, "wrong by hand").status_code == 302
+    assert say_yes(operator, address, "wrong by hand").status_code == 302
     assert not OrderDetails.objects.exists()
     drain()
     assert OrderDetails.objects.get().status == "CONFIRMED"
@@ -179,10 +178,10 @@ def test_a_publication_is_put_back_to_any_position_that_it_has_passed(operator):
     page = operator.get("/admin/eventstore/subscription/orders.published/change/")
     stands = page.context["lag"].position
     address = page.context["put_back"] + urlencode({"name": "orders.published", "position": stands - 1})
-    assert _say_yes(operator, address, "they lost it").status_code == 302
+    assert say_yes(operator, address, "they lost it").status_code == 302
     assert Subscription.objects.get(name="orders.published").position == stands - 1
     ahead = address.replace(f"position={stands - 1}", f"position={stands}")
-    refused = _say_yes(operator, ahead, "they lost it")
+    refused = say_yes(operator, ahead, "they lost it")
     assert refused.status_code == 409
     assert f"stands at {stands - 1}" in refused.content.decode()
 
@@ -196,7 +195,7 @@ def test_a_lane_that_acts_on_the_world_offers_no_way_back(operator):
 
 
 def test_support_sees_and_does_not_act(operator, letters):
-    support = _member("ada", "support")
+    support = member("ada", "support")
     for address in ("/admin/eventstore/parked/", f"/admin/eventstore/parked/{letters[0].pk}/change/"):
         page = support.get(address)
         assert page.status_code == 200
@@ -211,7 +210,7 @@ def test_support_sees_and_does_not_act(operator, letters):
 def test_no_other_site_can_make_an_operator_act(operator):
     client = Client(enforce_csrf_checks=True)
     client.force_login(User.objects.get(username="grace"))
-    seal = _seal(client.get(f"{PARKED}discard/"))
+    seal = seal_of(client.get(f"{PARKED}discard/"))
     assert client.post(f"{PARKED}discard/", {"reason": "x", "seal": seal}).status_code == 403
     assert len(_parked_now()) == 4
 
@@ -267,24 +266,8 @@ def _parked_now():
     return list(Parked.objects.order_by("id").values_list("id", "status"))
 
 
-def _member(name, group):
-    user = User.objects.create_user(name, is_staff=True)
-    user.groups.add(Group.objects.get(name=group))
-    client = Client()
-    client.force_login(user)
-    return client
-
-
-def _say_yes(client, address, reason):
-    return client.post(address, {"reason": reason, "seal": _seal(client.get(address))})
-
-
 def _post_anyway(client, asked):
     return client.post(
         f"{PARKED}discard/?subscription=shipping.carrier",
         {"reason": "all the same", "seal": asked.context["choice"].seal},
     )
-
-
-def _seal(page):
-    return re.search(r'name="seal" value="(\w+)"', page.content.decode()).group(1)

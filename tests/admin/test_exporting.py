@@ -8,10 +8,8 @@ from datetime import timedelta
 from io import StringIO
 
 import pytest
-from django.contrib.auth.models import Group, User
 from django.core.management import CommandError, call_command
 from django.db import connection
-from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from eventstore import exporting, registry, store
@@ -20,7 +18,7 @@ from eventstore.finding import Wanted
 from eventstore.models import Event, OperatorAction
 from eventstore.personal import HIDDEN
 
-from .conftest import place_many
+from .conftest import member, place_many
 
 NDJSON = "/admin/eventstore/event/export/events.ndjson"
 
@@ -42,7 +40,7 @@ def test_what_was_placed_can_be_cancelled({name}):
 @pytest.fixture
 def privacy(db):
     call_command("console_roles", "--view", "onlookers", "--reveal", "privacy")
-    return _member("ada", "privacy")
+    return member("ada", "privacy")
 
 
 def lines(answer):
@@ -95,7 +93,7 @@ def test_what_is_personal_is_exported_for_a_reason(privacy, order):
     )
     assert written.details == {"page": f"{NDJSON}?type=orders.order_placed"}
     assert privacy.post(NDJSON, {"reason": ""}).status_code == 409
-    assert _member("grace", "onlookers").post(NDJSON, {"reason": "I want to"}).status_code == 403
+    assert member("grace", "onlookers").post(NDJSON, {"reason": "I want to"}).status_code == 403
 
 
 @pytest.mark.usefixtures("shop")
@@ -194,11 +192,3 @@ def test_the_commands_write_the_same(staff, order, tmp_path):
 def _later(**by):
     placed = Event.objects.get(type="orders.order_placed").recorded_at
     return (placed + timedelta(**by)).strftime("%Y-%m-%dT%H:%M:%S")
-
-
-def _member(name, group):
-    user = User.objects.create_user(name, is_staff=True)
-    user.groups.add(Group.objects.get(name=group))
-    client = Client()
-    client.force_login(user)
-    return client

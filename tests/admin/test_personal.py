@@ -5,7 +5,7 @@ import re
 
 import pytest
 from django.contrib import admin
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.test import Client
 from msgspec import inspect
@@ -17,7 +17,7 @@ from eventstore.subscriptions import Projection, Saga
 from eventstore.testing import drain
 from orders.models import OrderDetails
 
-from .conftest import place
+from .conftest import member, place
 from .everything import everything_there_is, lists
 
 # As people write themselves: with what is escaped in HTML, in JSON and by Python.
@@ -54,7 +54,7 @@ def test_no_page_of_anything_says_anything_personal(staff):
 
 
 def test_one_page_is_revealed_to_whom_says_why_and_that_is_written_down(groups, canary):
-    privacy = _member("ada", "privacy")
+    privacy = member("ada", "privacy")
     address = links.of(OrderDetails, canary)
     (reveal,) = re.findall(r'href="([^"]+/reveal/)"', privacy.get(address).content.decode())
     assert privacy.get(reveal).status_code == 200
@@ -93,11 +93,11 @@ def test_a_revealed_stream_is_that_of_the_version_asked_for(staff, canary):
 
 def test_nothing_is_revealed_without_a_reason_or_the_right(groups, canary):
     reveal = links.of(OrderDetails, canary).replace("/change/", "/reveal/")
-    answer = _member("ada", "privacy").post(reveal, {"reason": "  "})
+    answer = member("ada", "privacy").post(reveal, {"reason": "  "})
     assert answer.status_code == 409
     _holds_nothing_personal(answer, reveal)
     for group in ("onlookers", "operations"):
-        client = _member(group, group)
+        client = member(group, group)
         assert "reveal" not in client.get(links.of(OrderDetails, canary)).content.decode()
         assert client.get(reveal).status_code == 403
         assert client.post(reveal, {"reason": "I want to"}).status_code == 403
@@ -178,14 +178,6 @@ def _holds_nothing_personal(answer, where):
     told = html.unescape(answer.content.decode())
     for secret in SECRETS:
         assert secret not in told, (where, secret)
-
-
-def _member(name, group):
-    user = User.objects.create_user(name, is_staff=True)
-    user.groups.add(Group.objects.get(name=group))
-    client = Client()
-    client.force_login(user)
-    return client
 
 
 # What people call such fields; and those that are called so and are about goods.

@@ -1,9 +1,6 @@
 """A read model is rebuilt from the console: asked, folded by the workers, looked at, swapped, taken back."""
 
 import pytest
-from django.contrib.auth.models import Group, User
-from django.core.management import call_command
-from django.test import Client
 
 from eventstore import rebuilding, working
 from eventstore.models import OperatorAction, Rebuild
@@ -11,7 +8,7 @@ from eventstore.postgres import execute
 from eventstore.rebuilding import folding
 from orders.models import OrderDetails
 
-from .test_by_hand import _say_yes
+from .conftest import member, say_yes
 
 NAME = "orders.details"
 PAGE = "/admin/eventstore/readmodellane/orders.details/change/"
@@ -22,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("no_tables_left")
 
 @pytest.fixture
 def operator(db):
-    return _member("grace", "--operate")
+    return member("grace", "grace", "--operate")
 
 
 def test_rebuilt_swapped_and_taken_back_each_for_a_reason(operator, order):
@@ -62,14 +59,14 @@ def test_what_differs_is_told_without_the_person_until_somebody_says_why(operato
     OrderDetails.objects.update(status="SPOILT", address={"name": "Zoë Canary"})
     _do(operator, "fold", "is it right?")
     working.housekeep()
-    support = _member("ada", "--view")
+    support = member("ada", "ada", "--view")
     page = support.get(PAGE)
     assert [(each.column, each.old, each.new) for each in page.context["differences"]] == [
         ("address", '"•••"', '"•••"'),
         ("status", '"SPOILT"', '"CONFIRMED"'),
     ]
     assert "Zoë" not in page.content.decode()
-    revealed = _member("eve", "--reveal").post(PAGE.replace("/change/", "/reveal/"), {"reason": "whose is it?"})
+    revealed = member("eve", "eve", "--reveal").post(PAGE.replace("/change/", "/reveal/"), {"reason": "whose is it?"})
     assert "Zoë Canary" in revealed.content.decode()
     assert _labels(support) == []
     for word in ("rebuild", "swap", "cancel", "rollback"):
@@ -83,7 +80,7 @@ def test_called_off_the_live_table_is_as_it_was(operator, monkeypatch):
     asked = operator.get(ACT.format("cancel"))
     rebuilding.work(seconds=0)
     assert 0 < rebuilding.latest(NAME)[0].percent < 100
-    assert _say_yes(operator, ACT.format("cancel"), "too busy").status_code == 302
+    assert say_yes(operator, ACT.format("cancel"), "too busy").status_code == 302
     assert asked.context["choice"].things, "though it had come further since"
     assert rebuilding.latest(NAME)[0].state == "cancelled"
     assert OrderDetails.objects.get().status == "CONFIRMED"
@@ -133,20 +130,11 @@ def test_what_is_no_projection_is_not_found(operator):
     assert operator.get("/admin/eventstore/readmodellane/payments.gateway/change/").status_code == 302
 
 
-def _member(name, right):
-    call_command("console_roles", right, name)
-    user = User.objects.create_user(name, is_staff=True)
-    user.groups.add(Group.objects.get(name=name))
-    client = Client()
-    client.force_login(user)
-    return client
-
-
 def _labels(client):
     return [each.label for each in client.get(PAGE).context["hands"]]
 
 
 def _do(client, word, reason):
-    answer = _say_yes(client, ACT.format(word), reason)
+    answer = say_yes(client, ACT.format(word), reason)
     assert answer.status_code == 302, answer.content.decode()
     assert answer.headers["Location"] == PAGE

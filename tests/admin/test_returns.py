@@ -1,14 +1,11 @@
 """Staff take something back from an order's page, and say on the return's page what has come of it."""
 
 import json
-import re
 from datetime import UTC, datetime
 from io import StringIO
 
 import pytest
-from django.contrib.auth.models import Group, User
 from django.core.management import CommandError, call_command
-from django.test import Client
 
 from eventstore import bus
 from eventstore.models import Event, OperatorAction
@@ -19,7 +16,7 @@ from orders.events import Charge, OrderLine
 from orders.models import OrderDetails, ReturnView
 from shipping.commands import Address
 
-from .conftest import place
+from .conftest import member, place, say_yes
 
 
 def page_of(client, order_id):
@@ -30,16 +27,10 @@ def return_page(client, return_id):
     return client.get(f"/admin/orders/returnview/{return_id}/change/")
 
 
-def say(client, address, **words):
-    """The form of an act as a browser sends it: with the seal of what was shown."""
-    seal = re.search(r'name="seal" value="(\w+)"', client.get(address).content.decode()).group(1)
-    return client.post(address, {"reason": "too small", "seal": seal} | words)
-
-
 def take_back(client, order_id, **words):
     (button,) = page_of(client, order_id).context["buttons"]
     assert button.label == "Take something back"
-    return say(client, button.address, **words)
+    return say_yes(client, button.address, "too small", **words)
 
 
 def on_hand():
@@ -57,7 +48,7 @@ def test_goods_are_announced_come_and_are_paid_back(staff, order):
         "Wait no longer",
     ]
     receive = return_page(staff, back.pk).context["buttons"][0].address
-    assert say(staff, receive, **{"line-1": 1}).status_code == 302
+    assert say_yes(staff, receive, "too small", **{"line-1": 1}).status_code == 302
     drain()
     back.refresh_from_db()
     assert (back.status, back.refunded) == ("COMPLETED", 450)
@@ -76,7 +67,7 @@ def test_of_what_was_announced_less_may_come(staff, order):
     take_back(staff, order, **{"line-1": 2})
     drain()
     back = ReturnView.objects.get(order_id=order)
-    say(staff, return_page(staff, back.pk).context["buttons"][0].address, **{"line-1": 1})
+    say_yes(staff, return_page(staff, back.pk).context["buttons"][0].address, "too small", **{"line-1": 1})
     drain()
     back.refresh_from_db()
     assert (back.status, back.refunded) == ("COMPLETED", 450)
@@ -90,7 +81,7 @@ def test_what_nobody_waits_for_any_more_can_come_another_time(staff, order):
     back = ReturnView.objects.get(order_id=order)
     (taken,) = page_of(staff, order).context["buttons"]
     assert staff.get(taken.address).context["count"] == 0, "all of it is on its way back"
-    assert say(staff, return_page(staff, back.pk).context["buttons"][1].address).status_code == 302
+    assert say_yes(staff, return_page(staff, back.pk).context["buttons"][1].address, "too small").status_code == 302
     drain()
     back.refresh_from_db()
     assert (back.status, back.refunded) == ("CLOSED", 0)
@@ -128,14 +119,14 @@ def test_of_an_order_under_way_nothing_is_taken_back(staff):
 
 
 def test_support_asks_and_operations_receives(order):
-    support, operations = member("ada", "support"), member("grace", "operations")
+    support, operations = member("ada", "support", "--view"), member("grace", "operations", "--view")
     assert take_back(support, order, **{"line-1": 1}).status_code == 302
     drain()
     back = ReturnView.objects.get(order_id=order)
     assert return_page(support, back.pk).context["buttons"] == []
     receive, _ = return_page(operations, back.pk).context["buttons"]
     assert support.get(receive.address).status_code == 403
-    assert say(operations, receive.address, **{"line-1": 1}).status_code == 302
+    assert say_yes(operations, receive.address, "too small", **{"line-1": 1}).status_code == 302
 
 
 def test_by_commands_as_well(order):
@@ -174,12 +165,3 @@ def said(*words):
     told = StringIO()
     call_command("returns", *words, "--json", stdout=told)
     return json.loads(told.getvalue())
-
-
-def member(name, group):
-    call_command("console_roles", "--view", group)
-    user = User.objects.create_user(name, is_staff=True)
-    user.groups.add(Group.objects.get(name=group))
-    client = Client()
-    client.force_login(user)
-    return client

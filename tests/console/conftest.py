@@ -9,15 +9,12 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import pytest
-from django.contrib.auth.models import Group, User
-from django.core.management import call_command
-from django.test import Client
 
 from eventstore import delivery, heartbeats, rebuilding, working
 from eventstore.models import Event, Parked, SagaState, Sample, Subscription
 from eventstore.testing import drain
 from orders.models import OrderDetails
-from tests.admin.conftest import books, order, place, place_many, shop, staff  # noqa: F401  fixtures
+from tests.admin.conftest import books, member, order, place, place_many, shop, staff  # noqa: F401  fixtures
 from tests.eventstore.concurrently import in_thread
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -184,12 +181,3 @@ def _again_and_again(act):
     finally:
         over.set()
         running.result(30)
-
-
-def member(name, group, right):
-    call_command("console_roles", right, group)
-    user = User.objects.create_user(name, is_staff=True)
-    user.groups.add(Group.objects.get(name=group))
-    client = Client()
-    client.force_login(user)
-    return client
