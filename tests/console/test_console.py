@@ -255,16 +255,12 @@ def test_the_overview_follows_what_happens_until_it_is_told_to_stop(open_as, ope
 def test_a_dead_letter_is_tried_again_by_the_keyboard_alone(open_as, operator):
     page = open_as(operator)
     page.goto("/admin/eventstore/parked/")
-    _tab_to(page, page.get_by_role("link", name="Skip to main content"))
-    page.keyboard.press("Enter")
-    _tab_to(page, page.locator("#result_list a").first)
-    page.keyboard.press("Enter")
-    _tab_to(page, page.get_by_role("link", name="Try again now"))
-    page.keyboard.press("Enter")
+    _press(page, page.get_by_role("link", name="Skip to main content"))
+    _press(page, page.locator("#result_list a").first)
+    _press(page, page.get_by_role("link", name="Try again now"))
     _tab_to(page, page.get_by_label("Why?"))
     page.keyboard.type("the gateway is up again")
-    _tab_to(page, page.get_by_role("button", name="Try again now: 1"))
-    page.keyboard.press("Enter")
+    _press(page, page.get_by_role("button", name="Try again now: 1"))
     expect(page.get_by_text("Done, and written down: 1.")).to_be_visible()
 
 
@@ -272,11 +268,9 @@ def test_a_dead_letter_is_tried_again_by_the_keyboard_alone(open_as, operator):
 def test_the_overview_is_gone_through_by_the_keyboard_alone(open_as, operator):
     page = open_as(operator)
     page.goto("/admin/eventstore/subscription/overview/")
-    _tab_to(page, page.get_by_role("button", name="Stop updating this page"))
-    page.keyboard.press("Enter")
+    _press(page, page.get_by_role("button", name="Stop updating this page"))
     expect(page.get_by_role("button", name="Go on updating this page")).to_be_focused()
-    _tab_to(page, page.locator("#es-lanes").get_by_role("link", name="orders.details", exact=True))
-    page.keyboard.press("Enter")
+    _press(page, page.locator("#es-lanes").get_by_role("link", name="orders.details", exact=True))
     expect(page.get_by_role("heading", name="Hears")).to_be_visible()
 
 
@@ -284,6 +278,11 @@ def _say(page, label, reason):
     page.get_by_role("link", name=label).click()
     page.get_by_label("Why?").fill(reason)
     page.get_by_role("button", name=label).click()
+
+
+def _press(page, target):
+    _tab_to(page, target)
+    page.keyboard.press("Enter")
 
 
 def _tab_to(page, target):
