@@ -51,7 +51,7 @@ faults: $(INSTALLED) ## three minutes of power loss, EIO and a full disk, and th
 	@SEAMS=all .venv/bin/pytest -q tests/eventstore/test_seams.py
 	@$(PYTHON) -W ignore -m tests.faults
 
-bench: $(PEERS_INSTALLED) ## how fast it is, beside its peers; under ten minutes, on a machine that does nothing else
+bench: $(PEERS_INSTALLED) ## how fast it is, beside its peers; six minutes on two quiet cores, more on slow ones
 	@$(PYTHON) -m config.local exec -- $(PYTHON) -m bench
 
 bench-short: $(PEERS_INSTALLED) ## the same in half a minute, to see that it runs
