@@ -44,8 +44,9 @@ def rows_in_binary(
 
 def rows_meanwhile(
     statement: str, params: Sequence[Any], work: Callable[[], Done]
-) -> tuple[Done, list[tuple[Any, ...]] | None]:
-    """Do some work while the server looks for rows; both, rows as rows_in_binary has them.
+) -> tuple[Done, Sequence[tuple[Any, ...]] | None]:
+    """Do some work while the server looks for rows; both, rows as rows_in_binary has them, but not loaded yet, so that
+    this too can be done while the server looks for the next ones.
 
     The work is done without this connection. None for the rows: they were not looked for, as nothing can wait for them
     in a transaction, or where somebody watches, or the statement is not asked often.
@@ -101,9 +102,9 @@ def _rows(statement: str, params: Sequence[Any], format: pq.Format, using: str) 
     database = _ready(using)
     if not _is_watched(database):
         with database.wrap_database_errors:
-            found = prepared.rows(database.connection, statement, params, format)
+            found = prepared.ask(database.connection, statement, params, format)
         if found is not None:
-            return found
+            return list(found)
     cursor = psycopg.Cursor(database.connection)
     # Of the cursor and not of the statement, so that Django's cursor, which knows no binary, may stand around it.
     cursor.format = format

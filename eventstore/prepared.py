@@ -6,16 +6,16 @@ for other threads from the moment it is sent until its answer has come.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import psycopg
-from psycopg import generators, pq
+from psycopg import pq
 from psycopg.adapt import PyFormat, Transformer
 
-Rows = list[tuple[Any, ...]]
+Row = tuple[Any, ...]
 # A statement, and its parameters' types as PostgreSQL numbers them.
 Key = tuple[str, tuple[int, ...] | None]
 
@@ -35,11 +35,29 @@ class Known:
         self.numbers = count()
 
 
+class Answer(Sequence[Row]):
+    """Rows as they came from the server. Each is loaded when it is asked for; all of them, at once, by who iterates."""
+
+    def __init__(self, adapting: Any, result: Any) -> None:
+        self.adapting, self.result = adapting, result
+        adapting.set_pgresult(result)
+
+    def __len__(self) -> int:
+        return int(self.result.ntuples)
+
+    def __getitem__(self, index: Any) -> Any:
+        number = range(len(self))[index]
+        return self.adapting.load_rows(number, number + 1, tuple)[0]
+
+    def __iter__(self) -> Iterator[Row]:
+        return iter(self.adapting.load_rows(0, len(self), tuple))
+
+
 _known: WeakKeyDictionary[psycopg.Connection[Any], Known] = WeakKeyDictionary()
 
 
-def rows(connection: psycopg.Connection[Any], statement: str, params: Sequence[Any], format: pq.Format) -> Rows | None:
-    """All rows of the answer. None: a cursor has to ask, and nothing was sent.
+def ask(connection: psycopg.Connection[Any], statement: str, params: Sequence[Any], format: pq.Format) -> Answer | None:
+    """None: a cursor has to ask, and nothing was sent.
 
     So it is within a transaction, behind a pooler that keeps no statements, and for what is rarely asked.
     Raises what the cursor would.
@@ -54,14 +72,14 @@ def rows(connection: psycopg.Connection[Any], statement: str, params: Sequence[A
         result = _answer(connection.pgconn, known, key, values, adapting.formats, format)
     if result.status != pq.ExecStatus.TUPLES_OK:
         raise _error(connection.pgconn, result, adapting.encoding)
-    return _loaded(adapting, result)
+    return Answer(adapting, result)
 
 
 def send(
     connection: psycopg.Connection[Any], statement: str, params: Sequence[Any], format: pq.Format
-) -> Callable[[], Rows | None] | None:
-    """Ask for what rows has prepared already, and do not wait: what takes the rows. Nothing else can be asked until
-    then. None, for either: to be asked by rows."""
+) -> Callable[[], Answer | None] | None:
+    """Ask for what `ask` has prepared already, and do not wait: what takes the answer. Nothing else can be asked until
+    then. None, for either: to be asked by `ask`."""
     if not _is_idle(connection):
         return None
     adapting, values = _adapted(connection, params)
@@ -71,10 +89,10 @@ def send(
     with connection.lock:
         connection.pgconn.send_query_prepared(name, values, adapting.formats, format)
 
-    def take() -> Rows | None:
+    def take() -> Answer | None:
         with connection.lock:
-            result = connection.wait(generators.execute(connection.pgconn))[0]
-        return _loaded(adapting, result) if result.status == pq.ExecStatus.TUPLES_OK else None
+            result, *_ = iter(connection.pgconn.get_result, None)
+        return Answer(adapting, result) if result.status == pq.ExecStatus.TUPLES_OK else None
 
     return take
 
@@ -86,12 +104,6 @@ def _is_idle(connection: psycopg.Connection[Any]) -> bool:
 def _adapted(connection: psycopg.Connection[Any], params: Sequence[Any]) -> tuple[Any, Any]:
     adapting = Transformer(connection)
     return adapting, adapting.dump_sequence(params, [PyFormat.AUTO] * len(params))
-
-
-def _loaded(adapting: Any, result: Any) -> Rows:
-    adapting.set_pgresult(result)
-    found: Rows = adapting.load_rows(0, result.ntuples, tuple)
-    return found
 
 
 def _of(connection: psycopg.Connection[Any]) -> Known:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from .. import codec, registry
-from ..messages import Event, Message
+from ..messages import Event, Message, Metadata
 from ..postgres import rows, rows_in_binary, rows_meanwhile
 from .appending import LAST_VERSION
 
@@ -17,6 +17,9 @@ LAST_POSITION = 2**63 - 1
 PAGE = 250
 # Of one stream at a time, to be folded.
 MOST_NEWER = 1000
+NO_NOTES = "{}"
+
+Page = Sequence[tuple[Any, ...]]
 
 FENCE = "SELECT eventstore_fence()"
 
@@ -24,19 +27,21 @@ COLUMNS = """
     position, id, stream, version, type, schema_version, data::text,
     correlation_id, causation_id, metadata::text, recorded_at
 """
+# The size of a page stands in the statements themselves: a plan made for any size is never thought good enough to be
+# kept, and then each page is planned anew.
 READ_FORWARDS = f"""
     SELECT {COLUMNS}
     FROM eventstore_event
     WHERE stream = %s AND version >= %s AND version <= %s
     ORDER BY version
-    LIMIT %s
+    LIMIT {PAGE}
 """
 READ_BACKWARDS = f"""
     SELECT {COLUMNS}
     FROM eventstore_event
     WHERE stream = %s AND version <= %s
     ORDER BY version DESC
-    LIMIT %s
+    LIMIT {PAGE}
 """
 # One look into the index for each stream: as a plain join, the planner may merge the whole index with the list.
 READ_NEWER = f"""
@@ -67,7 +72,7 @@ READ_ABOUT = f"""
 # knows nothing, as on a young table, it expects next to no events: to sort them all would be cheap.
 READ_LOG = f"""
     SELECT {COLUMNS}
-    FROM (SELECT * FROM eventstore_event WHERE position > %s ORDER BY position LIMIT %s) AS page
+    FROM (SELECT * FROM eventstore_event WHERE position > %s ORDER BY position LIMIT {PAGE}) AS page
     WHERE position <= %s
     ORDER BY position
 """
@@ -81,11 +86,11 @@ READ_LOG_OF_TYPES = f"""
         FROM unnest(%s::text[]) AS wanted(name)
         CROSS JOIN LATERAL (
             SELECT type, position FROM eventstore_event
-            WHERE (type, position) > (name, %s) ORDER BY type, position LIMIT %s
+            WHERE (type, position) > (name, %s) ORDER BY type, position LIMIT {PAGE}
         ) AS found
         WHERE found.type = name
         ORDER BY found.position
-        LIMIT %s
+        LIMIT {PAGE}
     ))
     ORDER BY position
 """
@@ -96,7 +101,7 @@ READ_CATEGORY = f"""
         SELECT * FROM eventstore_event
         WHERE (split_part(stream, '-', 1), position) > (%s, %s)
         ORDER BY split_part(stream, '-', 1), position
-        LIMIT %s
+        LIMIT {PAGE}
     ) AS page
     WHERE split_part(stream, '-', 1) = %s AND position <= %s
     ORDER BY position
@@ -117,7 +122,7 @@ READ_CORRELATED = f"""
     FROM eventstore_event
     WHERE correlation_id = %s AND position > %s
     ORDER BY position
-    LIMIT %s
+    LIMIT {PAGE}
 """
 
 
@@ -137,8 +142,8 @@ def read_stream(
     until: up to the first event that was recorded later than that. Times follow the server's clock, which may be set
     back; what comes is the beginning of the stream all the same, with no hole in it, and so a state that it was in.
     """
-    while page := rows_in_binary(READ_FORWARDS, [stream, from_version, to_version, PAGE]):
-        for message in map(recorded, page):
+    while page := rows_in_binary(READ_FORWARDS, [stream, from_version, to_version]):
+        for message in recorded(page):
             if until is not None and message.recorded_at > until:
                 return
             yield message
@@ -147,8 +152,8 @@ def read_stream(
 
 def read_backwards(stream: str, *, from_version: int = LAST_VERSION) -> Iterator[Message]:
     """The stream's events, newest first."""
-    while page := rows_in_binary(READ_BACKWARDS, [stream, from_version, PAGE]):
-        yield from map(recorded, page)
+    while page := rows_in_binary(READ_BACKWARDS, [stream, from_version]):
+        yield from recorded(page)
         from_version = page[-1][3] - 1
 
 
@@ -169,7 +174,7 @@ def read_about(streams: Mapping[str, int], *, strays: Sequence[str], naming: str
     """What has come to these streams since the version known of each, and which events of other streams, of the stray
     types, have this text in them; in global order, behind a position."""
     params = [list(streams), list(streams.values()), after, list(strays), after, naming]
-    return [recorded(row) for row in rows_in_binary(READ_ABOUT, params)]
+    return list(recorded(rows_in_binary(READ_ABOUT, params)))
 
 
 def read_streams(
@@ -181,7 +186,7 @@ def read_streams(
     limit: int | None = PAGE,
 ) -> list[Message]:
     """The first events of the given stored types in any of these streams, in global order."""
-    return [recorded(row) for row in rows_in_binary(READ_STREAMS, [list(streams), after, until, list(types), limit])]
+    return list(recorded(rows_in_binary(READ_STREAMS, [list(streams), after, until, list(types), limit])))
 
 
 def read_log(*, after: int = 0, until: int | None = None, types: Sequence[str] = ()) -> Iterator[Message]:
@@ -189,14 +194,14 @@ def read_log(*, after: int = 0, until: int | None = None, types: Sequence[str] =
     until = fence() if until is None else until
     if types:
         wanted = list(types)
-        return _in_order(READ_LOG_OF_TYPES, after, lambda last: [until, wanted, last, PAGE, PAGE])
-    return _in_order(READ_LOG, after, lambda last: [last, PAGE, until])
+        return _in_order(READ_LOG_OF_TYPES, after, lambda last: [until, wanted, last])
+    return _in_order(READ_LOG, after, lambda last: [last, until])
 
 
 def read_category(category: str, *, after: int = 0, until: int | None = None) -> Iterator[Message]:
     """All streams of one category, whatever the types of their events, in global order up to the fence, in pages."""
     until = fence() if until is None else until
-    return _in_order(READ_CATEGORY, after, lambda last: [category, last, PAGE, category, until])
+    return _in_order(READ_CATEGORY, after, lambda last: [category, last, category, until])
 
 
 def read_correlated(correlation_id: UUID, *, after: int = 0) -> Iterator[Message]:
@@ -204,7 +209,7 @@ def read_correlated(correlation_id: UUID, *, after: int = 0) -> Iterator[Message
 
     Not held back by the fence: this is for looking at what has happened so far, and it may not be over yet.
     """
-    return _in_order(READ_CORRELATED, after, lambda last: [correlation_id, last, PAGE])
+    return _in_order(READ_CORRELATED, after, lambda last: [correlation_id, last])
 
 
 def fence() -> int:
@@ -212,27 +217,34 @@ def fence() -> int:
     return int(rows(FENCE)[0][0])
 
 
-def recorded(row: tuple[Any, ...]) -> Message:
-    position, id_, stream, version, type_, schema_version, data, correlation_id, causation_id, notes, at = row
-    body = registry.decode(type_, schema_version, data)
-    return Message(position, id_, stream, version, type_, body, codec.metadata(correlation_id, causation_id, notes), at)
+def recorded(page: Page) -> Iterator[Message]:
+    """One after the other, up to the first event that cannot be decoded."""
+    reader = registry.reader
+    for position, id_, stream, version, type_, schema_version, data, correlation_id, causation_id, notes, at in page:
+        body = reader(type_, schema_version)(data)
+        if notes == NO_NOTES:
+            metadata = Metadata(correlation_id, causation_id)
+        else:
+            metadata = codec.metadata(correlation_id, causation_id, notes)
+        yield Message(position, id_, stream, version, type_, body, metadata, at)
 
 
 def _in_order(statement: str, after: int, params_after: Callable[[int], list[Any]]) -> Iterator[Message]:
     """In pages, each looked for while the one before it is decoded. Both are here before anybody sees an event, for
     who does may need the connection."""
-    page = rows_in_binary(statement, params_after(after))
+    page: Page = rows_in_binary(statement, params_after(after))
     while len(page) == PAGE:
         following = params_after(page[-1][0])
         messages, found = rows_meanwhile(statement, following, partial(_decoded, page))
         yield from messages
+        del messages  # before as many again are made
         page = rows_in_binary(statement, following) if found is None else found
-    yield from map(recorded, page)
+    yield from recorded(page)
 
 
-def _decoded(page: Sequence[tuple[Any, ...]]) -> Iterable[Message]:
+def _decoded(page: Page) -> Iterable[Message]:
     """Up to the first event that cannot be; its error is raised in its place, after those before it."""
     try:
-        return [recorded(row) for row in page]
+        return list(recorded(page))
     except (registry.UnknownType, codec.Undecodable):
-        return map(recorded, page)
+        return recorded(page)

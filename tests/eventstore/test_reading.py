@@ -25,6 +25,9 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 
 @pytest.fixture
 def small_pages(monkeypatch):
+    for name in ("FORWARDS", "BACKWARDS", "LOG", "LOG_OF_TYPES", "CATEGORY", "CORRELATED"):
+        statement = getattr(reading, f"READ_{name}")
+        monkeypatch.setattr(reading, f"READ_{name}", statement.replace(f"LIMIT {reading.PAGE}", "LIMIT 3"))
     monkeypatch.setattr(reading, "PAGE", 3)
 
 
@@ -218,9 +221,9 @@ class TestReadingAhead:
     def test_a_connection_that_is_cut_is_an_operational_error(self, another, monkeypatch):
         decode = reading.recorded
 
-        def cut_off(row):
+        def cut_off(page):
             another().execute("SELECT pg_terminate_backend(%s, 1000)", [connection.connection.info.backend_pid])
-            return decode(row)
+            return decode(page)
 
         monkeypatch.setattr(reading, "recorded", cut_off)
         with pytest.raises(OperationalError):
@@ -310,16 +313,16 @@ class TestALargeLog:
         last, page = self.EVENTS, store.PAGE
         somewhere = Event.objects.get(position=self.EVENTS // 2).correlation_id
         statements = {
-            "forwards": (reading.READ_FORWARDS, ["many-7", 1, store.LAST_VERSION, page]),
-            "backwards": (reading.READ_BACKWARDS, ["many-7", store.LAST_VERSION, page]),
+            "forwards": (reading.READ_FORWARDS, ["many-7", 1, store.LAST_VERSION]),
+            "backwards": (reading.READ_BACKWARDS, ["many-7", store.LAST_VERSION]),
             "newer": (reading.READ_NEWER, [["many-7", "few-3"], [0, 0]]),
-            "log": (reading.READ_LOG, [0, page, last]),
-            "log from the middle": (reading.READ_LOG, [self.EVENTS // 2, page, last]),
-            "common type": (reading.READ_LOG_OF_TYPES, [last, ["toy.counted"], 0, page, page]),
-            "rare type": (reading.READ_LOG_OF_TYPES, [last, ["toy.closed"], 0, page, page]),
-            "common category": (reading.READ_CATEGORY, ["many", 0, page, "many", last]),
-            "rare category": (reading.READ_CATEGORY, ["few", 0, page, "few", last]),
-            "correlation": (reading.READ_CORRELATED, [somewhere, 0, page]),
+            "log": (reading.READ_LOG, [0, last]),
+            "log from the middle": (reading.READ_LOG, [self.EVENTS // 2, last]),
+            "common type": (reading.READ_LOG_OF_TYPES, [last, ["toy.counted"], 0]),
+            "rare type": (reading.READ_LOG_OF_TYPES, [last, ["toy.closed"], 0]),
+            "common category": (reading.READ_CATEGORY, ["many", 0, "many", last]),
+            "rare category": (reading.READ_CATEGORY, ["few", 0, "few", last]),
+            "correlation": (reading.READ_CORRELATED, [somewhere, 0]),
         }
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(f"SET LOCAL plan_cache_mode = {mode}")
