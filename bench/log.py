@@ -4,13 +4,12 @@ usage: python -m bench.one bench.log EVENTS   (DATABASE_URL: a copy of bench.tem
 """
 
 import json
-import threading
 import time
 from datetime import UTC, datetime
 
 import django
 from django.db import connection
-from uuid_utils.compat import uuid7
+from uuid_utils import uuid7
 
 from eventstore import states, store
 from eventstore.aggregate import stream_name
@@ -18,7 +17,7 @@ from eventstore.money import Money
 from orders.events import OrderConfirmed, OrderLine, OrderPlaced
 from orders.order import ORDER
 
-from . import basket
+from . import basket, writers
 from .orders import ADDRESS
 
 WRITERS = 8
@@ -55,19 +54,8 @@ def _placed() -> OrderPlaced:
     )
 
 
-def rate(writers: int, count: int) -> float:
-    threads = [threading.Thread(target=_write, args=(count // writers,)) for _ in range(writers)]
-    start = time.perf_counter()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return count / (time.perf_counter() - start)
-
-
-def _write(count: int) -> None:
-    save(count)
-    connection.close()
+def rate(writers_: int, count: int) -> float:
+    return writers.rate(save, writers_, count, leave=connection.close)
 
 
 def _load() -> float:

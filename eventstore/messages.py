@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 from functools import cache
-from typing import Any, TypedDict, dataclass_transform
+from typing import Any, NamedTuple, TypedDict, dataclass_transform, get_args, get_origin
 from uuid import UUID
 
 import msgspec
@@ -24,18 +24,49 @@ class Checked(msgspec.StructMeta):
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         made = super().__call__(*args, **kwargs)
-        _check_types(cls, made)
+        if not _is_plain(_shape(cls), astuple(made)):
+            _check_types(cls, made)
         made.validate()
         return made
 
 
+class Shape(NamedTuple):
+    """classes: of each field, the class that all its values have; None where a type says more than a class.
+
+    rows: of a field that is any number of one class, its place and that class.
+    """
+
+    classes: tuple[type | None, ...]
+    rows: tuple[tuple[int, frozenset[type]], ...]
+
+
+@cache
+def _shape(cls: type) -> Shape:
+    types = [field.type for field in msgspec.structs.fields(cls)]
+    rows = {place: frozenset(get_args(each)[:1]) for place, each in enumerate(types) if _is_row(each)}
+    classes = [tuple if n in rows else each if isinstance(each, type) else None for n, each in enumerate(types)]
+    return Shape(tuple(classes), tuple(rows.items()))
+
+
+def _is_row(type_: Any) -> bool:
+    return get_origin(type_) is tuple and get_args(type_)[1:] == (...,) and isinstance(get_args(type_)[0], type)
+
+
+def _is_plain(shape: Shape, values: tuple[Any, ...]) -> bool:
+    """Whether each value has exactly its class: so nearly all messages have, and it is soon seen."""
+    classes, rows = shape
+    if tuple(map(type, values)) != classes:
+        return False
+    for place, of in rows:  # noqa: SIM110 - each message is asked, and a generator takes half as long again
+        if not of.issuperset(map(type, values[place])):
+            return False
+    return True
+
+
 def _check_types(cls: Checked, made: msgspec.Struct) -> None:
-    """Nearly every field has exactly its class, which is soon seen; only the others are looked at closely."""
-    plain, values = _plain_classes(cls), astuple(made)
-    if tuple(map(type, values)) == plain:
-        return
-    fields = zip(cls.__struct_fields__, plain, values, strict=True)
-    given = {name: value for name, its_class, value in fields if type(value) is not its_class}
+    """Look closely at the others, but for the fields that have exactly their class."""
+    fields = zip(cls.__struct_fields__, _shape(cls).classes, astuple(made), strict=True)
+    given = {name: value for name, its_class, value in fields if type(value) is not its_class or its_class is tuple}
     try:
         meant = msgspec.convert(given, _fields_of(cls))
     except msgspec.ValidationError as error:
@@ -43,12 +74,6 @@ def _check_types(cls: Checked, made: msgspec.Struct) -> None:
     if meant != given:  # a list for a tuple, a text for a time: as JSON has it, and as a message must not keep it
         names = ", ".join(name for name in given if meant[name] != given[name])
         raise InvalidMessage(f"{cls.__name__}: {names} would have to be converted first.")
-
-
-@cache
-def _plain_classes(cls: type) -> tuple[type | None, ...]:
-    """Of each field, the class that all its values have; None where a type says more than a class."""
-    return tuple(field.type if isinstance(field.type, type) else None for field in msgspec.structs.fields(cls))
 
 
 @cache

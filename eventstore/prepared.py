@@ -9,7 +9,6 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import psycopg
 from psycopg import pq
@@ -27,9 +26,13 @@ OUTDATED = (b"26000", b"0A000")
 
 
 class Known:
-    """What one connection was asked: how often, until it is prepared, and then under which name."""
+    """What one connection was asked: how often, until it is prepared, and then under which name.
 
-    def __init__(self) -> None:
+    adapting: knows by now how the parameters' classes are written. For one statement at a time.
+    """
+
+    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+        self.adapting = Transformer(connection)
         self.asked: dict[Key, int] = {}
         self.names: dict[Key, bytes] = {}
         self.numbers = count()
@@ -38,9 +41,9 @@ class Known:
 class Answer(Sequence[Row]):
     """Rows as they came from the server. Each is loaded when it is asked for; all of them, at once, by who iterates."""
 
-    def __init__(self, adapting: Any, result: Any) -> None:
-        self.adapting, self.result = adapting, result
-        adapting.set_pgresult(result)
+    def __init__(self, connection: psycopg.Connection[Any], result: Any) -> None:
+        self.adapting, self.result = Transformer(connection), result
+        self.adapting.set_pgresult(result)
 
     def __len__(self) -> int:
         return int(self.result.ntuples)
@@ -53,9 +56,6 @@ class Answer(Sequence[Row]):
         return iter(self.adapting.load_rows(0, len(self), tuple))
 
 
-_known: WeakKeyDictionary[psycopg.Connection[Any], Known] = WeakKeyDictionary()
-
-
 def ask(connection: psycopg.Connection[Any], statement: str, params: Sequence[Any], format: pq.Format) -> Answer | None:
     """None: a cursor has to ask, and nothing was sent.
 
@@ -64,15 +64,16 @@ def ask(connection: psycopg.Connection[Any], statement: str, params: Sequence[An
     """
     if not _is_idle(connection):
         return None
-    adapting, values = _adapted(connection, params)
-    known, key = _of(connection), (statement, adapting.types)
+    known = _of(connection)
+    adapting, values = known.adapting, _adapted(known, params)
+    key = (statement, adapting.types)
     if key not in known.names and not _is_asked_often(known, key, connection.prepare_threshold):
         return None
     with connection.lock:
         result = _answer(connection.pgconn, known, key, values, adapting.formats, format)
     if result.status != pq.ExecStatus.TUPLES_OK:
         raise _error(connection.pgconn, result, adapting.encoding)
-    return Answer(adapting, result)
+    return Answer(connection, result)
 
 
 def send(
@@ -82,8 +83,9 @@ def send(
     then. None, for either: to be asked by `ask`."""
     if not _is_idle(connection):
         return None
-    adapting, values = _adapted(connection, params)
-    name = _of(connection).names.get((statement, adapting.types))
+    known = _of(connection)
+    adapting, values = known.adapting, _adapted(known, params)
+    name = known.names.get((statement, adapting.types))
     if name is None:
         return None
     with connection.lock:
@@ -92,7 +94,7 @@ def send(
     def take() -> Answer | None:
         with connection.lock:
             result, *_ = iter(connection.pgconn.get_result, None)
-        return Answer(adapting, result) if result.status == pq.ExecStatus.TUPLES_OK else None
+        return Answer(connection, result) if result.status == pq.ExecStatus.TUPLES_OK else None
 
     return take
 
@@ -101,15 +103,15 @@ def _is_idle(connection: psycopg.Connection[Any]) -> bool:
     return connection.autocommit and connection.pgconn.transaction_status == pq.TransactionStatus.IDLE
 
 
-def _adapted(connection: psycopg.Connection[Any], params: Sequence[Any]) -> tuple[Any, Any]:
-    adapting = Transformer(connection)
-    return adapting, adapting.dump_sequence(params, [PyFormat.AUTO] * len(params))
+def _adapted(known: Known, params: Sequence[Any]) -> Any:
+    return known.adapting.dump_sequence(params, [PyFormat.AUTO] * len(params))
 
 
-def _of(connection: psycopg.Connection[Any]) -> Known:
-    known = _known.get(connection)
+def _of(connection: Any) -> Known:
+    """Kept on the connection itself, and gone with it."""
+    known: Known | None = getattr(connection, "eventstore_known", None)
     if known is None:
-        known = _known[connection] = Known()
+        known = connection.eventstore_known = Known(connection)
     return known
 
 

@@ -137,6 +137,7 @@ def personal() -> Mapping[type, frozenset[str]]:
     return {cls: frozenset(names) for table in getattr(wiring(), "PERSONAL", ()) for cls, names in table.items()}
 
 
+@cache
 def schema_version_of(name: str) -> int:
     return max(upcasters(name), default=0) + 1
 

@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from itertools import groupby
-from operator import attrgetter
+from operator import itemgetter
 
 from django.db import transaction
 
@@ -22,7 +22,7 @@ def load(streams: Iterable[str]) -> dict[str, Folded]:
     known = {stream: _memory.get(stream) or Folded(0, registry.aggregate_of(stream).initial) for stream in streams}
     known |= snapshots.load(stream for stream, folded in known.items() if folded.version == 0)
     newer = store.read_newer({stream: folded.version for stream, folded in known.items()})
-    for stream, past in groupby(newer, attrgetter("stream")):
+    for stream, past in groupby(newer, itemgetter(0)):
         known[stream] = _folded(registry.aggregate_of(stream), known[stream], past)
     return known
 
@@ -70,8 +70,8 @@ def take_snapshots() -> int:
 
 def _folded(aggregate: Aggregate, known: Folded, past: Iterable[Past]) -> Folded:
     version, state = known
-    for each in past:
-        version, state = each.version, aggregate.apply(state, each.event)
+    for _, at, event in past:
+        version, state = at, aggregate.apply(state, event)
     return Folded(version, state)
 
 

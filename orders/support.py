@@ -5,7 +5,7 @@ from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
-from uuid_utils.compat import uuid7
+from uuid_utils import uuid7
 
 from eventstore import bus, context, operating, states
 from eventstore.aggregate import Refusal, stream_name

@@ -8,7 +8,6 @@ usage: python -m bench.one bench.peers.eventsourcing_append EVENTS   (DATABASE_U
 
 import json
 import os
-import threading
 import time
 import uuid
 
@@ -16,7 +15,7 @@ import psycopg
 from eventsourcing.application import Application
 from eventsourcing.domain import Aggregate, event
 
-from bench import basket
+from bench import basket, writers
 from bench.peers import libpq
 
 WRITERS = 8
@@ -59,23 +58,13 @@ def main(events: int) -> None:
             app.save(_new())
 
     save(min(200, events))
-    measured = {"append_1_writer": _rate(save, 1, events), "append_8_writers": _rate(save, WRITERS, events)}
+    measured = {"append_1_writer": writers.rate(save, 1, events), "append_8_writers": writers.rate(save, WRITERS, events)}
     measured |= {"load_1001_events_ms": _load(app), "log_read_events": _read(app), "floor_insert": _floor(events)}
     print(json.dumps(measured))
 
 
 def _new():
     return Order("CUS-1", basket.items(0), basket.TOTAL)
-
-
-def _rate(work, writers, count):
-    threads = [threading.Thread(target=work, args=(count // writers,)) for _ in range(writers)]
-    start = time.perf_counter()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return count / (time.perf_counter() - start)
 
 
 def _load(app):

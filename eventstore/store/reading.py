@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 from .. import codec, registry
@@ -20,6 +20,8 @@ MOST_NEWER = 1000
 NO_NOTES = "{}"
 
 Page = Sequence[tuple[Any, ...]]
+# Of a recorded event what a fold needs, its stream, version and body; to read no more than that takes half the time.
+Past = tuple[str, int, Event]
 
 FENCE = "SELECT eventstore_fence()"
 
@@ -126,14 +128,6 @@ READ_CORRELATED = f"""
 """
 
 
-class Past(NamedTuple):
-    """Of a recorded event what a fold needs; to read no more than that takes half the time."""
-
-    stream: str
-    version: int
-    event: Event
-
-
 def read_stream(
     stream: str, *, from_version: int = 1, to_version: int = LAST_VERSION, until: datetime | None = None
 ) -> Iterator[Message]:
@@ -162,10 +156,11 @@ def read_newer(streams: Mapping[str, int]) -> Iterator[Past]:
 
     Streams that fill a page are asked for again, so that memory stays flat however long they are.
     """
+    reader = registry.reader
     while streams:
         page = rows_in_binary(READ_NEWER, [list(streams), list(streams.values())])
         for stream, version, type_, schema_version, data in page:
-            yield Past(stream, version, registry.decode(type_, schema_version, data))
+            yield stream, version, reader(type_, schema_version)(data)
         counts = Counter(row[0] for row in page)
         streams = {row[0]: row[1] for row in page if counts[row[0]] == MOST_NEWER}
 

@@ -5,7 +5,7 @@ from typing import Any
 from django.utils import timezone
 from rest_framework import serializers
 from rest_framework.exceptions import PermissionDenied
-from uuid_utils.compat import uuid7
+from uuid_utils import uuid7
 
 from eventstore.api.commands import CommandView, known
 from eventstore.api.faults import Hidden

@@ -1,0 +1,35 @@
+"""How fast several writers are at once: the same clock for every contender."""
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
+from . import basket
+
+# Seconds that the slowest writer may take to be ready; who waits longer has lost one.
+PATIENCE = 60
+
+
+def rate(save: Callable[[int], None], writers: int, count: int, *, leave: Callable[[], None] = lambda: None) -> float:
+    """Appends a second. save: make so many, in the caller's thread. leave: what a thread does at its end.
+
+    Each writer has its connection and plans before the clock starts.
+    """
+    ready = Barrier(writers + 1, timeout=PATIENCE)
+
+    def write() -> None:
+        save(basket.WARM_UP)
+        ready.wait()
+        save(count // writers)
+
+    with ThreadPoolExecutor(writers) as threads:
+        written = [threads.submit(write) for _ in range(writers)]
+        ready.wait()
+        start = time.perf_counter()
+        for each in written:
+            each.result()
+        seconds = time.perf_counter() - start
+        for _ in written:
+            threads.submit(leave)
+    return count / seconds
