@@ -14,6 +14,10 @@ encode_json = msgspec.json.Encoder().encode
 decode_json = msgspec.json.Decoder().decode
 
 
+# What a message's maker raises of its own accord; who names the class as well raises Undecodable.
+Unfit = msgspec.MsgspecError
+
+
 class Undecodable(ValueError):
     """Stored data that does not fit the class it is to become."""
 
@@ -28,14 +32,19 @@ def encode(message: msgspec.Struct) -> msgspec.Raw:
 Upcasters = Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]]
 
 
+def maker(cls: type, schema_version: int, upcasters: Upcasters) -> Callable[[str], Any]:
+    """What makes a message of today's class from data stored under that schema version. Raises Unfit, Undecodable."""
+    return _upcasting(cls, schema_version, upcasters) if schema_version in upcasters else decoder(cls)
+
+
 def reader(cls: type, schema_version: int, upcasters: Upcasters) -> Callable[[str], Any]:
-    """What makes a message of today's class from data stored under that schema version. It raises Undecodable."""
-    make = _upcasting(cls, schema_version, upcasters) if schema_version in upcasters else decoder(cls)
+    """As maker, but it raises Undecodable alone."""
+    make = maker(cls, schema_version, upcasters)
 
     def read(data: str) -> Any:
         try:
             return make(data)
-        except msgspec.MsgspecError as error:
+        except Unfit as error:
             raise Undecodable(f"{cls.__name__} cannot be made from what is stored: {error}") from None
 
     return read

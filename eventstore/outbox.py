@@ -42,8 +42,8 @@ HOLD = """
 COLUMNS = """
     coalesce(outbox.position, event.position), coalesce(event.id, outbox.id), coalesce(outbox.key, event.stream),
     coalesce(event.version, 0), coalesce(outbox.type, event.type),
-    coalesce(event.schema_version, 1), coalesce(event.data, outbox.payload)::text,
-    event.correlation_id, event.causation_id, coalesce(event.metadata, outbox.metadata)::text,
+    coalesce(event.schema_version, 1), coalesce(event.data, outbox.payload),
+    event.correlation_id, event.causation_id, coalesce(event.metadata, outbox.metadata),
     coalesce(event.recorded_at, outbox.created_at)
 """
 # Statements are planned when a process begins, and then the tables may be small. So that a plan stays good when they
@@ -77,8 +77,8 @@ READ_AT = f"""
 """
 # For a lane that is younger than the oldest row of the outbox.
 READ_FROM_LOG = """
-    SELECT position, id, stream, version, type, schema_version, data::text,
-           correlation_id, causation_id, metadata::text, recorded_at
+    SELECT position, id, stream, version, type, schema_version, data,
+           correlation_id, causation_id, metadata, recorded_at
     FROM eventstore_event
     WHERE position > %s AND position <= %s AND type <> ALL(%s)
     ORDER BY position

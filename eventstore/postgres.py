@@ -37,7 +37,7 @@ def rows_in_binary(
 ) -> list[tuple[Any, ...]]:
     """As rows, where there are thousands of them: numbers, ids and times that nobody has to spell, nor to read again.
 
-    For plain columns: what is JSON has to be cast to text.
+    JSON comes as its text; what is kept as jsonb has to be cast to that.
     """
     return _rows(statement, params, pq.Format.BINARY, using)
 
@@ -105,7 +105,7 @@ def _rows(statement: str, params: Sequence[Any], format: pq.Format, using: str) 
             found = prepared.ask(database.connection, statement, params, format)
         if found is not None:
             return list(found)
-    cursor = psycopg.Cursor(database.connection)
+    cursor = prepared.cursor(database.connection)
     # Of the cursor and not of the statement, so that Django's cursor, which knows no binary, may stand around it.
     cursor.format = format
     with _executed(database, cursor, statement, params) as answered:

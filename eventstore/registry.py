@@ -164,6 +164,16 @@ def _reader_for(lane: str, name: str, schema_version: int) -> Callable[[str], An
 @cache
 def reader(name: str, schema_version: int, ours: type[Event] | None = None) -> Callable[[str], Any]:
     """What decodes, for those who do so thousands of times. ours: into this class. Raises as decode."""
+    return codec.reader(*_meant(name, schema_version, ours))
+
+
+@cache
+def maker(name: str, schema_version: int) -> Callable[[str], Any]:
+    """As reader, but it may raise codec.Unfit: for those who ask again, by reader, what is amiss."""
+    return codec.maker(*_meant(name, schema_version, None))
+
+
+def _meant(name: str, schema_version: int, ours: type[Event] | None) -> tuple[type, int, codec.Upcasters]:
     name = renamed().get(name, name)
     try:
         cls = ours or types()[name]
@@ -171,7 +181,7 @@ def reader(name: str, schema_version: int, ours: type[Event] | None = None) -> C
         raise UnknownType(f"No class in the wiring is stored as {name!r}.") from None
     if schema_version > schema_version_of(name):
         raise UnknownType(f"{name!r} is stored under schema version {schema_version}, newer than this code.")
-    return codec.reader(cls, schema_version, upcasters(name))
+    return cls, schema_version, upcasters(name)
 
 
 @cache

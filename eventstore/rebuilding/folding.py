@@ -27,7 +27,7 @@ ROWS = 10_000
 CHECKPOINT_SECONDS = 2.0
 
 READ = """
-    SELECT position, CASE WHEN starts_with(stream, %s) THEN version END, type, schema_version, data::text, recorded_at
+    SELECT position, CASE WHEN starts_with(stream, %s) THEN version END, type, schema_version, data, recorded_at
     FROM eventstore_event
     WHERE position > %s AND position <= %s AND type = ANY(%s)
     ORDER BY position

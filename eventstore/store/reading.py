@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
+from itertools import chain
 from typing import Any
 from uuid import UUID
 
@@ -26,8 +27,8 @@ Past = tuple[str, int, Event]
 FENCE = "SELECT eventstore_fence()"
 
 COLUMNS = """
-    position, id, stream, version, type, schema_version, data::text,
-    correlation_id, causation_id, metadata::text, recorded_at
+    position, id, stream, version, type, schema_version, data,
+    correlation_id, causation_id, metadata, recorded_at
 """
 # The size of a page stands in the statements themselves: a plan made for any size is never thought good enough to be
 # kept, and then each page is planned anew.
@@ -47,7 +48,7 @@ READ_BACKWARDS = f"""
 """
 # One look into the index for each stream: as a plain join, the planner may merge the whole index with the list.
 READ_NEWER = f"""
-    SELECT stream, version, type, schema_version, data::text
+    SELECT stream, version, type, schema_version, data
     FROM unnest(%s::text[], %s::integer[]) AS known(name, seen)
     CROSS JOIN LATERAL (
         SELECT * FROM eventstore_event WHERE stream = name AND version > seen ORDER BY version LIMIT {MOST_NEWER}
@@ -212,34 +213,44 @@ def fence() -> int:
     return int(rows(FENCE)[0][0])
 
 
-def recorded(page: Page) -> Iterator[Message]:
-    """One after the other, up to the first event that cannot be decoded."""
-    reader = registry.reader
-    for position, id_, stream, version, type_, schema_version, data, correlation_id, causation_id, notes, at in page:
-        body = reader(type_, schema_version)(data)
-        if notes == NO_NOTES:
-            metadata = Metadata(correlation_id, causation_id)
-        else:
-            metadata = codec.metadata(correlation_id, causation_id, notes)
-        yield Message(position, id_, stream, version, type_, body, metadata, at)
-
-
 def _in_order(statement: str, after: int, params_after: Callable[[int], list[Any]]) -> Iterator[Message]:
-    """In pages, each looked for while the one before it is decoded. Both are here before anybody sees an event, for
-    who does may need the connection."""
+    return chain.from_iterable(_pages(statement, after, params_after))
+
+
+def _pages(statement: str, after: int, params_after: Callable[[int], list[Any]]) -> Iterator[Iterable[Message]]:
+    """Each looked for while the one before it is decoded. Both are here before anybody sees an event, for who does may
+    need the connection."""
     page: Page = rows_in_binary(statement, params_after(after))
     while len(page) == PAGE:
         following = params_after(page[-1][0])
-        messages, found = rows_meanwhile(statement, following, partial(_decoded, page))
-        yield from messages
+        messages, found = rows_meanwhile(statement, following, partial(recorded, page))
+        yield messages
         del messages  # before as many again are made
         page = rows_in_binary(statement, following) if found is None else found
-    yield from recorded(page)
+    yield recorded(page)
 
 
-def _decoded(page: Page) -> Iterable[Message]:
-    """Up to the first event that cannot be; its error is raised in its place, after those before it."""
+def recorded(page: Page) -> Iterable[Message]:
+    """All at once, which is quickest; if one of them cannot be decoded, one after the other, up to its error."""
     try:
-        return list(recorded(page))
-    except (registry.UnknownType, codec.Undecodable):
-        return recorded(page)
+        return _recorded(page, registry.maker)
+    except (registry.UnknownType, codec.Undecodable, codec.Unfit):
+        return chain.from_iterable(_recorded([row], registry.reader) for row in page)
+
+
+def _recorded(page: Page, decoder: Callable[[str, int], Callable[[str], Any]]) -> list[Message]:
+    return [
+        Message(
+            position,
+            id_,
+            stream,
+            version,
+            type_,
+            decoder(type_, schema_version)(data),
+            Metadata(correlation_id, causation_id)
+            if notes == NO_NOTES
+            else codec.metadata(correlation_id, causation_id, notes),
+            at,
+        )
+        for position, id_, stream, version, type_, schema_version, data, correlation_id, causation_id, notes, at in page
+    ]

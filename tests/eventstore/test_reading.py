@@ -97,7 +97,7 @@ class TestAStream:
         with CaptureQueriesContext(connection) as queries:
             newer = list(store.read_newer({"counter-a": 3, "counter-b": 1, "counter-c": 0, "counter-x": 0}))
         assert len(queries) == 1
-        found = [(message.stream, message.version) for message in newer]
+        found = [(stream, version) for stream, version, _ in newer]
         assert [version for stream, version in found if stream == "counter-b"] == [2, 3]
         assert [version for stream, version in found if stream == "counter-c"] == [1, 2, 3]
         assert len(found) == 5
