@@ -32,7 +32,7 @@ def encode(value: Any, called: str) -> bytes:
         raise Unstorable(f"{called} holds a lone surrogate: {error}") from None
     except RecursionError:
         raise Unstorable(f"{called} is nested deeper than {MAX_DEPTH} levels.") from None
-    if rb"\u0000" in raw and NUL.search(raw):
+    if b"\\" in raw and NUL.search(raw):
         raise Unstorable(f"{called} holds a NUL character.")
     return raw
 
