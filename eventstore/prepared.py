@@ -43,7 +43,7 @@ class Known:
 class Answer(Sequence[Row]):
     """Rows as they came from the server. Each is loaded when it is asked for; all of them, at once, by who iterates."""
 
-    def __init__(self, known: "Known", result: Any) -> None:
+    def __init__(self, known: Known, result: Any) -> None:
         self.adapting, self.result = Transformer(known.loading), result
         self.adapting.set_pgresult(result)
 

@@ -159,6 +159,8 @@ class TestMaking:
             (PlaceOrder, ORDER | {"placed_at": "today"}),
             (PlaceOrder, ORDER | {"placed_at": "2026-01-01T00:00:00Z"}),
             (PlaceOrder, ORDER | {"items": [Item("A", 1)]}),
+            (PlaceOrder, ORDER | {"items": (Item("A", 1), 1)}),
+            (PlaceOrder, ORDER | {"items": (Address("Ada"),)}),
             (PlaceOrder, ORDER | {"items": ({"sku": "A", "quantity": 1},)}),
         ],
     )

@@ -3,6 +3,7 @@
 import psycopg
 import pytest
 from django.db import DataError, NotSupportedError, OperationalError, connection, transaction
+from psycopg import pq
 
 from eventstore import prepared
 from eventstore.postgres import rows, rows_in_binary
@@ -56,6 +57,34 @@ def test_in_binary_the_values_are_the_same():
     for _ in range(OFTEN):
         assert [number for number, _, _ in rows_in_binary(statement)] == [1, 2, 3]
     assert names() == [statement]
+
+
+def test_in_binary_json_comes_as_its_text_whoever_asks():
+    statement = """SELECT '{"b": 1.50, "a": []}'::json, NULL::json"""
+    for _ in range(OFTEN):
+        assert rows_in_binary(statement) == [('{"b": 1.50, "a": []}', None)]
+    with transaction.atomic():
+        assert rows_in_binary(statement) == [('{"b": 1.50, "a": []}', None)]
+    assert rows(statement) == [({"b": 1.5, "a": []}, None)]
+
+
+def test_of_an_answer_one_row_can_be_had_before_the_others_are_loaded():
+    statement = "SELECT n FROM generate_series(1, %s) AS n"
+    for _ in range(OFTEN):
+        rows_in_binary(statement, [3])
+    answer = prepared.ask(connection.connection, statement, [3], pq.Format.BINARY)
+    assert (len(answer), answer[-1], answer[0]) == (3, (3,), (1,))
+    assert list(answer) == list(answer) == [(1,), (2,), (3,)]
+    with pytest.raises(IndexError):
+        answer[3]
+
+
+def test_what_a_connection_has_learnt_of_one_class_is_not_mistaken_for_another():
+    spelt = [(1, "1"), (2**40, str(2**40)), (2**80, str(2**80)), ("1", "1"), (None, None), (1.5, "1.5"), (True, "true")]
+    lists = [([1, 2], "{1,2}"), ([2**40], f"{{{2**40}}}"), (["a"], "{a}"), ([None, 1], "{NULL,1}")]
+    for _ in range(OFTEN):
+        for given, text in spelt + lists:
+            assert rows("SELECT %s::text", [given]) == [(text,)]
 
 
 def test_in_a_transaction_a_cursor_asks():
