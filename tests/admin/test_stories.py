@@ -69,7 +69,8 @@ def test_a_long_stream_is_shown_in_stretches(staff, monkeypatch):
 def test_a_stream_that_no_code_of_today_can_fold_says_so(staff, order, monkeypatch):
     from eventstore import registry
 
-    monkeypatch.setattr(registry, "decode", _unknown)
+    for way in ("decode", "reader", "maker"):
+        monkeypatch.setattr(registry, way, _unknown)
     answer = staff.get(f"/admin/eventstore/stream/order-{order}/change/")
     assert answer.status_code == 200
     assert "Today's code cannot read all of its events." in text(answer)
@@ -197,7 +198,7 @@ def test_an_order_leads_to_its_streams_its_saga_and_its_correlation(staff, order
     assert "<td>CUP</td><td>A <b>cup</b></td><td>2</td><td>4.50 EUR</td><td>9.00 EUR</td>" in page
 
 
-def _unknown(name, schema_version, data):
+def _unknown(name, *_):
     from eventstore.registry import UnknownType
 
     raise UnknownType(f"{name} was taken out")
