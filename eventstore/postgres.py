@@ -1,6 +1,7 @@
 """How the engine speaks to PostgreSQL: prepared statements on Django's own connection."""
 
 import select
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -75,9 +76,26 @@ def copy_into(table: str, lines: bytes) -> None:
         copy.write(lines)
 
 
+class OfThread(threading.local):
+    """Django's default connection of this thread. To look it up takes half as long as all else that is done here."""
+
+    database: Any = None
+
+
+_of_thread = OfThread()
+
+
+def _database(using: str) -> Any:
+    if using != DEFAULT_DB_ALIAS:
+        return connections[using]
+    if _of_thread.database is None:
+        _of_thread.database = connections[using]
+    return _of_thread.database
+
+
 def _ready(using: str) -> Any:
-    # Looked up once: Django's `connection` does so for each attribute, which adds up to as much as the rest.
-    database: Any = connections[using]
+    # Kept in a variable: Django's `connection` looks for it with each attribute.
+    database = _database(using)
     if database.connection is not None and not database.health_check_done:
         _check_health(database)
     database.ensure_connection()

@@ -128,7 +128,8 @@ def append(
     With the same ids and expectation again, nothing is written and the first answer comes back.
     Raises WrongExpectedVersion, EventIdTaken, InvalidStreamName, StreamFull, bounds.Unstorable, registry.UnknownType.
     """
-    return append_all({stream: (expected, events)}, metadata=metadata, ids=ids)
+    given, metadata = iter(ids) if ids else None, metadata or context.current()
+    return write(new_events(stream, events, expected=expected, metadata=metadata, ids=given))
 
 
 def append_all(
