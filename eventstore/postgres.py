@@ -1,5 +1,6 @@
 """How the engine speaks to PostgreSQL: prepared statements on Django's own connection."""
 
+import asyncio
 import select
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -77,7 +78,10 @@ def copy_into(table: str, lines: bytes) -> None:
 
 
 class OfThread(threading.local):
-    """Django's default connection of this thread. To look it up takes half as long as all else that is done here."""
+    """Django's default connection of this thread. To look it up takes half as long as all else that is done here.
+
+    Where an event loop runs in the thread, Django keeps one for each context instead.
+    """
 
     database: Any = None
 
@@ -86,7 +90,7 @@ _of_thread = OfThread()
 
 
 def _database(using: str) -> Any:
-    if using != DEFAULT_DB_ALIAS:
+    if using != DEFAULT_DB_ALIAS or asyncio._get_running_loop() is not None:
         return connections[using]
     if _of_thread.database is None:
         _of_thread.database = connections[using]

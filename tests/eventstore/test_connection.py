@@ -1,5 +1,6 @@
 """A worker whose connection broke is well again at its next turn, whoever keeps the connection open meanwhile."""
 
+import asyncio
 import json
 import os
 import subprocess
@@ -16,14 +17,15 @@ from socket import (
 )
 
 import pytest
-from django.db import connection
+from django.db import connection, connections, transaction
 
 from eventstore import store, tasks
+from eventstore.postgres import rows
 from eventstore.store import ANY, append
 from eventstore.testing import drain
 
 from ..proxy import Proxy
-from .concurrently import parameters, url_of_the_test
+from .concurrently import in_thread, parameters, url_of_the_test
 from .toy import Counted, Tally
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("toys")]
@@ -120,7 +122,7 @@ def test_whoever_waits_for_a_server_that_vanished_hears_of_it(tmp_path):
 SAYS_HOW_IT_IS_CONNECTED = """
 import json, django
 django.setup()
-from django.db import connection
+from django.db import connection, connections, transaction
 connection.ensure_connection()
 with connection.cursor() as cursor:
     cursor.execute("SELECT current_setting('application_name'), current_setting('work_mem'), current_setting('jit')")
@@ -159,3 +161,34 @@ def the_server_says(name):
     with connection.cursor() as cursor:
         cursor.execute(f"SHOW {name}")
         return cursor.fetchone()[0]
+
+
+class TestWhose:
+    """The engine speaks on Django's own connection, wherever Django keeps it: else it would be outside of `atomic`."""
+
+    def test_in_a_thread(self):
+        assert self.inside_of_a_transaction()
+
+    def test_in_another_thread(self):
+        rows("SELECT 1")
+        assert in_thread(self.inside_of_a_transaction).result()
+
+    def test_in_an_event_loop_of_a_thread_that_has_spoken_before(self, monkeypatch):
+        rows("SELECT 1")
+        monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+
+        async def inside():
+            try:
+                return self.inside_of_a_transaction()
+            finally:
+                connections.close_all()
+
+        assert asyncio.run(inside())
+        assert self.inside_of_a_transaction()
+
+    def inside_of_a_transaction(self):
+        with transaction.atomic():
+            ((number, backend),) = rows("SELECT pg_current_xact_id()::text, pg_backend_pid()")
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_current_xact_id()::text, pg_backend_pid()")
+                return cursor.fetchone() == (number, backend)
