@@ -22,10 +22,14 @@ def _start() -> None:
 
 
 def _apart(worker: int) -> dict[str, str]:
-    """Processes that share the tests between them share a Redis, but no key in it; pytest-django parts the database."""
+    """Processes that share the tests between them share a Redis, but no key in it, and RabbitMQ, but no queue.
+
+    pytest-django parts the database.
+    """
     ours = {environment.REDIS: 2 + 2 * worker, environment.BROKER: 3 + 2 * worker}
     urls = {name: urlsplit(url) for name in ours if (url := environment.given(name))}
-    return {name: url._replace(path=f"/{ours[name]}").geturl() for name, url in urls.items() if url.scheme == "redis"}
+    redis = {name: url._replace(path=f"/{ours[name]}").geturl() for name, url in urls.items() if url.scheme == "redis"}
+    return redis | {"CELERY_QUEUE": f"test-gw{worker}"}
 
 
 def _missing() -> list[str]:

@@ -39,6 +39,8 @@ class Worker:
     def start(self):
         self.program = subprocess.Popen(
             [sys.executable, "-W", "ignore", "-m", "celery", "-q", "-A", "config", "worker", "-c", "2", "-B"]
+            # As of a machine of its own: the tests may run in two processes over one RabbitMQ.
+            + ["-n", f"worker@journeys-{os.getpid()}"]
             + ["-s", str(self.folder / "beat"), "-l", "WARNING", "--without-gossip", "--without-mingle"],
             env=os.environ
             | {"DATABASE_URL": url_of_the_test(), "ORDER_PROCESS": self.process, "EVENTSTORE_NUDGE": "1"},
