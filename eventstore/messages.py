@@ -24,8 +24,9 @@ class Checked(msgspec.StructMeta):
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         made = super().__call__(*args, **kwargs)
-        if not _is_plain(_shape(cls), astuple(made)):
-            _check_types(cls, made)
+        values = astuple(made)
+        if not _is_plain(_shape(cls), values):
+            _check_types(cls, values)
         made.validate()
         return made
 
@@ -63,9 +64,9 @@ def _is_plain(shape: Shape, values: tuple[Any, ...]) -> bool:
     return True
 
 
-def _check_types(cls: Checked, made: msgspec.Struct) -> None:
+def _check_types(cls: Checked, values: tuple[Any, ...]) -> None:
     """Look closely at the others, but for the fields that have exactly their class."""
-    fields = zip(cls.__struct_fields__, _shape(cls).classes, astuple(made), strict=True)
+    fields = zip(cls.__struct_fields__, _shape(cls).classes, values, strict=True)
     given = {name: value for name, its_class, value in fields if type(value) is not its_class or its_class is tuple}
     try:
         meant = msgspec.convert(given, _fields_of(cls))
