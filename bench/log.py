@@ -54,8 +54,8 @@ def _placed() -> OrderPlaced:
     )
 
 
-def rate(writers_: int, count: int) -> float:
-    return writers.rate(save, writers_, count, leave=connection.close)
+def rate(number: int, count: int) -> float:
+    return writers.rate(save, number, count, leave=connection.close)
 
 
 def _load() -> float:
