@@ -8,7 +8,7 @@ import time
 from datetime import UTC, datetime
 
 import django
-from django.db import connection
+from django.db import connections
 from uuid_utils import uuid7
 
 from eventstore import states, store
@@ -55,7 +55,7 @@ def _placed() -> OrderPlaced:
 
 
 def rate(number: int, count: int) -> float:
-    return writers.rate(save, number, count, leave=connection.close)
+    return writers.rate(save, number, count, leave=connections.close_all)
 
 
 def _load() -> float:
