@@ -1,4 +1,5 @@
 from django.apps import AppConfig
+from django.db.backends.signals import connection_created
 from django.db.models.signals import post_migrate
 
 
@@ -8,6 +9,7 @@ class EventStoreConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from . import checks, durability, outbox  # noqa: F401  the first two register themselves
+        from . import checks, durability, outbox, postgres  # noqa: F401  the first two register themselves
 
+        connection_created.connect(postgres.begin_read_committed)
         post_migrate.connect(lambda **_: outbox.enlist(), sender=self, weak=False)

@@ -16,6 +16,7 @@ from . import deaths, deciding, effects, outbox, parking, projections, publishin
 from .messages import Message
 from .outbox import Claim
 from .parking import Due, Place
+from .postgres import atomic
 from .store import WrongExpectedVersion
 from .subscriptions import Commands, Effect, Projection, Publication, Saga, Subscription
 
@@ -72,7 +73,7 @@ def attempt(name: str, troubles: list[Exception]) -> int:
 
 
 def tell_deadlines() -> int:
-    with transaction.atomic():
+    with atomic():
         return sagas.tell_deadlines()
 
 
@@ -82,7 +83,7 @@ def concerns(subscription: Subscription, message: Message) -> bool:
 
 
 def _step(name: str, subscription: Subscription, limit: int, *, deliver: Deliver) -> int:
-    with transaction.atomic():
+    with atomic():
         claimed = outbox.claim(name)
         if claimed is None:
             return 0

@@ -7,13 +7,12 @@ from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Future, ThreadPoo
 from functools import cache
 from typing import Any, NamedTuple
 
-from django.db import transaction
-
 from . import leases, outbox, parking, registry, store
 from .circuit import NO_ANSWER, TRIAL_SECONDS, Circuit
 from .leases import Lease
 from .messages import Command, Event, Message, Metadata
 from .parking import Due, Place
+from .postgres import atomic
 from .store import Owed
 from .subscriptions import Effect, NotYet
 
@@ -83,7 +82,7 @@ def _record(name: str) -> int:
         return 0
     answers = [call for call in done if call.future.exception() is None]
     failures = [call for call in done if call.future.exception() is not None]
-    with transaction.atomic():
+    with atomic():
         # Who takes in at the same time would see what is settled here, and let its own message wait for it for ever.
         outbox.hold(name)
         ours = parking.settle(name, {call.message.position: call.token for call in answers})
@@ -101,7 +100,7 @@ def _sorted_out(calls: Sequence[Call]) -> tuple[list[Call], list[Call]]:
 
 def _begin(name: str, effect: Effect, limit: int) -> int:
     taken_at = time.monotonic()  # sooner than the database reckons, so that we never believe in a lease that is over
-    with transaction.atomic():
+    with atomic():
         taken_in = _take_in(name, limit)
         begun, circuit = len(_under_way.get(name, ())), _circuit(name)
         free = circuit.allows(effect.concurrency * (1 + QUEUED) - begun, under_way=begun)

@@ -7,7 +7,7 @@ from django.db import transaction
 
 from . import bus
 from .messages import Command, Metadata
-from .postgres import execute, rows
+from .postgres import atomic, execute, rows
 
 # Who comes second waits for the first one's commit, and then finds it there.
 REMEMBER = """
@@ -33,7 +33,7 @@ def receive(
     source: str, message_id: str, commands: Iterable[Command] = (), *, metadata: Metadata | None = None
 ) -> bool:
     """Owe the commands that follow from a message, unless it was received before. Returns whether it is new."""
-    with transaction.atomic():
+    with atomic():
         if not rows(REMEMBER, [source, message_id]):
             return False
         # Last, for who appends holds the fence until the commit.

@@ -1,9 +1,7 @@
 """A lane in a person's hands: stop it, let it go on, begin it anew, leave a message out. Each is written down."""
 
-from django.db import transaction
-
 from . import dead_letters, nudge, operating, outbox, registry
-from .postgres import execute, rows
+from .postgres import atomic, execute, rows
 from .subscriptions import Commands, Effect, Projection, Saga, Subscription
 
 PAUSE = """
@@ -68,7 +66,7 @@ def reset(name: str, position: int = 0, *, who: str, reason: str) -> int:
             f"{name} goes back to 0 only: its rows hold what lies behind {position} already, and would hold it twice. "
             f"To see no empty table meanwhile: manage.py rebuild_projection {name}."
         )
-    with transaction.atomic():
+    with atomic():
         # Nobody clears the outbox while a cursor goes back: the lane would look for what is gone.
         outbox.hold(outbox.CLEARED)
         outbox.hold(name)
@@ -94,7 +92,7 @@ def skip(name: str, position: int, *, who: str, reason: str) -> None:
     """
     reason = operating.demand(reason)
     find(name)
-    with transaction.atomic():
+    with atomic():
         outbox.hold(name)
         if rows(IS_PARKED, [name, position]):
             dead_letters.discard(name, [position], who=who, reason=reason)
@@ -113,7 +111,7 @@ def skip(name: str, position: int, *, who: str, reason: str) -> None:
 
 def _set_paused(name: str, paused: bool, *, who: str, reason: str) -> None:
     find(name)
-    with transaction.atomic():
+    with atomic():
         if not rows(PAUSE, [paused, name, paused]):
             raise NotToBeDone(f"{name} is {'paused' if paused else 'running'} already.")
         operating.note(who, "pause" if paused else "resume", name, reason=reason.strip())

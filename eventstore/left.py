@@ -10,7 +10,7 @@ from django.db import transaction
 
 from . import codec, nudge, store
 from .messages import Command, Metadata, replace
-from .postgres import execute, rows
+from .postgres import atomic, execute, rows
 from .store import Owed
 
 # Whom the lane answers instead of a saga.
@@ -82,7 +82,7 @@ def leave(
     that gets into the outbox."""
     owed = store.owed(command, metadata=metadata)
     owed = msgspec.structs.replace(owed, metadata=replace(owed.metadata, reply_to=CLIENT, reply_key=str(owed.id)))
-    with transaction.atomic():
+    with atomic():
         execute(NOTE, [owed.id, principal, location]).close()
         # Last, as whoever has appended holds everybody's view of the log back until the commit.
         write(owed.id, [owed])

@@ -9,7 +9,7 @@ from django.db import transaction
 
 from . import codec, registry
 from .messages import Message, Metadata
-from .postgres import execute, rows, rows_in_binary
+from .postgres import atomic, execute, rows, rows_in_binary
 
 # The cursor of who takes snapshots: a lane beside those of the wiring.
 SNAPSHOTS = "eventstore.snapshots"
@@ -160,7 +160,7 @@ class Claim(NamedTuple):
 
 def enlist() -> None:
     """Give every subscription of the wiring its cursor, at the beginning of the log."""
-    with transaction.atomic():
+    with atomic():
         # Not while the outbox is cleared: who clears could not know of the new lane, nor the lane of what is cleared.
         hold(CLEARED)
         execute(ENLIST, [[*registry.subscriptions(), SNAPSHOTS, CLEARED]]).close()
@@ -216,7 +216,7 @@ def move(name: str, position: int) -> None:
 
 def clear(*, retention: timedelta, limit: int = 10_000) -> int:
     """Remove rows that every lane has passed and that are older than the retention; returns how many were passed."""
-    with transaction.atomic():
+    with atomic():
         claimed = claim(CLEARED)
         if claimed is None:
             return 0

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import psycopg
-from django.db import DEFAULT_DB_ALIAS, connection, connections
-from psycopg import pq, sql
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, connection, connections, transaction
+from psycopg import IsolationLevel, pq, sql
 
 from . import prepared
 
@@ -17,6 +17,51 @@ Done = TypeVar("Done")
 
 # serialization_failure, deadlock_detected, lock_not_available
 ROLLED_BACK = ("40001", "40P01", "55P03")
+# PostgreSQL knows no READ UNCOMMITTED: it is another name for the same.
+READ_COMMITTED = (IsolationLevel.READ_COMMITTED, IsolationLevel.READ_UNCOMMITTED)
+
+
+class NotReadCommitted(DatabaseError):
+    """The log was to be read or appended to in a transaction of one snapshot, in which events would be passed over.
+
+    Begin it as READ COMMITTED, which is what Django begins unless OPTIONS["isolation_level"] says otherwise.
+    """
+
+
+class OnStandby(DatabaseError):
+    """A standby was asked how far the log is complete: it does not know which appends are under way at its primary."""
+
+
+NAMED = {"ES003": NotReadCommitted, "ES004": OnStandby}
+
+
+@contextmanager
+def atomic() -> Iterator[None]:
+    """As Django's, on its default connection; the outermost is READ COMMITTED, whatever the project begins by default.
+
+    It costs no statement: it is said with BEGIN, and so it holds behind a pooler, too.
+    """
+    raw = _ready(DEFAULT_DB_ALIAS).connection
+    chosen = raw.isolation_level
+    if chosen in READ_COMMITTED or not prepared.is_idle(raw):
+        with transaction.atomic():
+            yield
+        return
+    raw.isolation_level = IsolationLevel.READ_COMMITTED
+    try:
+        with transaction.atomic():
+            yield
+    finally:
+        if prepared.is_idle(raw):  # and not broken
+            raw.isolation_level = chosen
+
+
+def begin_read_committed(connection: Any, **_: Any) -> None:
+    """For a new connection of Django's: a transaction is what Django says that it is, whatever the server, the database
+    or the role begin by default. What the project has chosen by OPTIONS["isolation_level"] stays chosen."""
+    raw = connection.connection
+    if connection.vendor == "postgresql" and raw.isolation_level is None:
+        raw.isolation_level = IsolationLevel.READ_COMMITTED
 
 
 def execute(statement: str, params: Sequence[Any] = (), *, using: str = DEFAULT_DB_ALIAS) -> Any:
@@ -122,6 +167,20 @@ def _can_be_read(socket: int) -> bool:
 
 def _rows(statement: str, params: Sequence[Any], format: pq.Format, using: str) -> list[tuple[Any, ...]]:
     database = _ready(using)
+    try:
+        return _found(database, statement, params, format)
+    except DatabaseError as error:
+        named = NAMED.get(str(getattr(error.__cause__, "sqlstate", None)))
+        if named is None:
+            raise
+        if named is OnStandby or using != DEFAULT_DB_ALIAS or not prepared.is_idle(database.connection):
+            raise named(str(error)) from error
+    # A statement by itself, where the server begins another isolation: nothing of it stands.
+    with atomic():
+        return _found(database, statement, params, format)
+
+
+def _found(database: Any, statement: str, params: Sequence[Any], format: pq.Format) -> list[tuple[Any, ...]]:
     if not _is_watched(database):
         with database.wrap_database_errors:
             found = prepared.ask(database.connection, statement, params, format)

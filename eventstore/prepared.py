@@ -71,7 +71,7 @@ def ask(connection: psycopg.Connection[Any], statement: str, params: Sequence[An
     So it is within a transaction, behind a pooler that keeps no statements, and for what is rarely asked.
     Raises what the cursor would.
     """
-    if not _is_idle(connection):
+    if not is_idle(connection):
         return None
     known = _of(connection)
     adapting, values = known.adapting, _adapted(known, params)
@@ -90,7 +90,7 @@ def send(
 ) -> Callable[[], Answer | None] | None:
     """Ask for what `ask` has prepared already, and do not wait: what takes the answer. Nothing else can be asked until
     then. None, for either: to be asked by `ask`."""
-    if not _is_idle(connection):
+    if not is_idle(connection):
         return None
     known = _of(connection)
     adapting, values = known.adapting, _adapted(known, params)
@@ -108,7 +108,8 @@ def send(
     return take
 
 
-def _is_idle(connection: psycopg.Connection[Any]) -> bool:
+def is_idle(connection: psycopg.Connection[Any]) -> bool:
+    """Whether a statement would be committed by itself."""
     return connection.autocommit and connection.pgconn.transaction_status == pq.TransactionStatus.IDLE
 
 

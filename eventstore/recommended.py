@@ -26,6 +26,8 @@ def connection(
     the locks of who cannot be told its answer any more. Neither concerns a socket in the file system.
     """
     server = {
+        # For a statement by itself, whatever the database or the role says; a transaction says so when it begins.
+        "default_transaction_isolation": "read\\ committed",
         "idle_in_transaction_session_timeout": idle_in_transaction,
         "lock_timeout": lock_timeout,
         "jit": jit,

@@ -6,11 +6,10 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
-from django.db import transaction
 
 from . import codec, nudge, operating, registry, store
 from .messages import INTERNAL, DeadlinePassed, Intervened, Message, Metadata
-from .postgres import execute, rows
+from .postgres import atomic, execute, rows
 from .store import Owed
 from .subscriptions import Reaction, Saga
 
@@ -222,7 +221,7 @@ def intervene(name: str, key: str, action: str, *, seen_at: int, who: str, reaso
         )
     word = Intervened(key=key, action=action, reason=reason, who=who, seen_at=seen_at)
     metadata = Metadata(correlation_id=found.correlation_id, actor=who)
-    with transaction.atomic():
+    with atomic():
         operating.note(who, action, f"{name} {key}", reason=reason, details={"seen_at": seen_at})
         store.write([], [store.word(name, key, word, metadata=metadata)])
     nudge.send()

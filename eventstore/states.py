@@ -9,6 +9,7 @@ from django.db import transaction
 
 from . import outbox, registry, snapshots, store
 from .aggregate import Aggregate, Folded
+from .postgres import atomic
 from .store import Past
 
 REMEMBERED = 20_000
@@ -58,7 +59,7 @@ def forget(streams: Iterable[str] | None = None) -> None:
 
 def take_snapshots() -> int:
     """Snapshot the streams that have passed a milestone since the last call; returns how many. The workers do it."""
-    with transaction.atomic():
+    with atomic():
         claimed = outbox.claim(outbox.SNAPSHOTS)
         if claimed is None:
             return 0

@@ -10,7 +10,7 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError
 
 from .. import operating, outbox, postgres, registry, store
 from ..subscriptions import Projection
@@ -97,7 +97,7 @@ def request(name: str, *, who: str, reason: str = "", swap: bool = True) -> Rebu
 def request_swap(name: str, *, who: str, reason: str = "") -> None:
     """Let the workers put in its place what was folded and looked at. Raises NotRebuilding."""
     found = _open(name)
-    with transaction.atomic():
+    with postgres.atomic():
         records.want_swap(found.id)
         operating.note(who, "swap", name, reason=reason)
 
@@ -105,7 +105,7 @@ def request_swap(name: str, *, who: str, reason: str = "") -> None:
 def request_comparison(name: str, *, who: str, reason: str = "") -> None:
     """Let the workers look once more at what differs. Raises NotRebuilding."""
     found = _open(name)
-    with transaction.atomic():
+    with postgres.atomic():
         records.tell_differences(found.id, None)
         operating.note(who, "compare", name, reason=reason)
 
@@ -131,7 +131,7 @@ def work(*, seconds: float) -> bool:
 def cancel(name: str, *, who: str, reason: str = "") -> None:
     """The live table stays as it is. Whoever is at it stops at the next checkpoint. Raises NotRebuilding."""
     found = _open(name)
-    with transaction.atomic():
+    with postgres.atomic():
         records.become(found.id, "cancelled")
         operating.note(who, "cancel rebuild", name, reason=reason)
     try:
@@ -150,7 +150,7 @@ def roll_back(name: str, *, who: str, reason: str) -> int:
     with _alone(name):
         if records.open_one(name) is not None:
             raise AlreadyRebuilding(f"{name} is being rebuilt; cancel that first.")
-        with transaction.atomic():
+        with postgres.atomic():
             position = swapping.roll_back(name, subject)
             operating.note(who, "roll back", name, reason=reason, details={"position": position})
     return position
@@ -159,7 +159,7 @@ def roll_back(name: str, *, who: str, reason: str) -> int:
 def forget(name: str, *, who: str, reason: str = "") -> None:
     """Drop the table that was live before the last rebuild. Raises NotAProjection, NothingKept, AlreadyRebuilding."""
     subject = projection(name)
-    with _alone(name), transaction.atomic():
+    with _alone(name), postgres.atomic():
         if records.with_replaced(name) is None:
             raise NothingKept(f"No earlier table of {name} is kept.")
         shadow.drop(shadow.kept(shadow.name_of(subject)))
@@ -215,7 +215,7 @@ def _begin(
     outbox.enlist()
     shadow.check(subject)
     table = shadow.name_of(subject)
-    with transaction.atomic():
+    with postgres.atomic():
         if earlier := records.open_one(name):
             records.become(earlier.id, "cancelled")
         shadow.create(table)
@@ -281,7 +281,7 @@ def _fold(found: Rebuilding, subject: Projection, *, seconds: float, tell: Calla
 
 def _complete(found: Rebuilding, subject: Projection) -> None:
     table = shadow.name_of(subject)
-    with transaction.atomic():
+    with postgres.atomic():
         if shadow.form(shadow.shadow(table)) != shadow.form(shadow.live(table)):
             shadow.complete(table)
         if not records.become(found.id, "ready"):

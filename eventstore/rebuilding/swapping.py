@@ -7,10 +7,10 @@ readers waiting behind, so we wait for a moment only, give it up, let the lane g
 import random
 import time
 
-from django.db import OperationalError, transaction
+from django.db import OperationalError
 
 from .. import outbox
-from ..postgres import execute, rows, was_rolled_back
+from ..postgres import atomic, execute, rows, was_rolled_back
 from ..subscriptions import Projection
 from . import folding, records, shadow
 from .folding import RebuildFailed
@@ -75,7 +75,7 @@ def take_place(rebuild: Rebuilding, projection: Projection, *, seconds: float) -
     while True:
         _come_near(rebuild, projection)
         try:
-            with transaction.atomic():
+            with atomic():
                 _swap(rebuild, projection)
             return True
         except OperationalError as error:
@@ -105,7 +105,7 @@ def roll_back(name: str, projection: Projection) -> int:
 
 def _roll_back(name: str, projection: Projection) -> int:
     table = shadow.name_of(projection)
-    with transaction.atomic():
+    with atomic():
         # Nobody clears the outbox while a cursor goes back: the lane would look for what is gone.
         outbox.hold(outbox.CLEARED)
         outbox.hold(name)
