@@ -1,9 +1,11 @@
 """given(...).when(...).then(...) for aggregates; react(...) for sagas; drain() for the workers' part of a journey."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
+from django.db import transaction
 from django.test import TransactionTestCase
 
 from . import effects, registry, states, working
@@ -12,16 +14,9 @@ from .messages import Command, Event
 from .postgres import execute
 from .subscriptions import Projection, Reaction, Row, Saga
 
-MAY_TRUNCATE = """
-    DO $$
-    DECLARE
-        guard name;
-    BEGIN
-        SELECT tgname INTO STRICT guard FROM pg_trigger
-        WHERE tgrelid = 'eventstore_event'::regclass AND tgname LIKE '%%never_truncated%%';
-        EXECUTE format('ALTER TABLE eventstore_event DISABLE TRIGGER %%I', guard);
-    END $$
-"""
+UNGUARD = "ALTER TABLE eventstore_event DISABLE TRIGGER {guard}"
+GUARD = "ALTER TABLE eventstore_event ENABLE ALWAYS TRIGGER {guard}"
+APPEND_ONLY, NEVER_TRUNCATED = "eventstore_append_only", "eventstore_never_truncated"
 
 
 class Scenario:
@@ -91,7 +86,21 @@ def forget_everything() -> None:
 
 def let_django_truncate() -> None:
     """Between tests Django truncates every table, and the log's guard must let it. Only ever in a test's database."""
-    execute(MAY_TRUNCATE).close()
+    execute(UNGUARD.format(guard=NEVER_TRUNCATED)).close()
+
+
+def guard_against_truncation() -> None:
+    """As it is everywhere else."""
+    execute(GUARD.format(guard=NEVER_TRUNCATED)).close()
+
+
+@contextmanager
+def unguarded() -> Iterator[None]:
+    """For a test that changes or removes events, as a vandal or a broken disk would. Only ever in a test's database."""
+    with transaction.atomic():
+        execute(UNGUARD.format(guard=APPEND_ONLY)).close()
+        yield
+        execute(GUARD.format(guard=APPEND_ONLY)).close()
 
 
 class JourneyTestCase(TransactionTestCase):

@@ -12,23 +12,18 @@ from django.db import connection
 
 from eventstore import doctor, heartbeats, lanes, outbox
 from eventstore.doctor import CRITICAL, WARNING, Finding, faults
+from eventstore.testing import guard_against_truncation, let_django_truncate
 
 
 @pytest.fixture
 def shop(transactional_db):
     """Healthy: its guards are on, a worker and the beat are heard of."""
-    with connection.cursor() as cursor:
-        cursor.execute("ALTER TABLE eventstore_event ENABLE TRIGGER USER")
+    guard_against_truncation()
     outbox.enlist()
     faults.be_at_work()
     yield
     heartbeats.forget_own()
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT tgname FROM pg_trigger WHERE tgrelid = 'eventstore_event'::regclass AND tgname LIKE '%truncated%'"
-        )
-        for (name,) in cursor.fetchall():
-            cursor.execute(f"ALTER TABLE eventstore_event DISABLE TRIGGER {name}")
+    let_django_truncate()
 
 
 def said(*arguments):

@@ -6,6 +6,7 @@ from django.db import DatabaseError, connection, transaction
 from eventstore import store
 from eventstore.models import Event
 from eventstore.store import append
+from eventstore.testing import guard_against_truncation, let_django_truncate
 
 from .toy import Counted
 
@@ -16,13 +17,9 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 def guarded(toys):
     """The guard against TRUNCATE is off in tests, which truncate; here it is on again, as it is everywhere else."""
     append("counter-a", [Counted("a"), Counted("a")], expected=0)
-    with connection.cursor() as cursor:
-        cursor.execute("ALTER TABLE eventstore_event ENABLE TRIGGER ALL")
-        yield
-        cursor.execute(
-            "SELECT tgname FROM pg_trigger WHERE tgrelid = 'eventstore_event'::regclass AND tgname LIKE '%%truncated%%'"
-        )
-        cursor.execute(f"ALTER TABLE eventstore_event DISABLE TRIGGER {cursor.fetchone()[0]}")
+    guard_against_truncation()
+    yield
+    let_django_truncate()
 
 
 @pytest.mark.parametrize(
@@ -44,6 +41,19 @@ def test_the_owner_of_the_table_cannot_change_or_remove_an_event(statement):
 
     assert refused.value.__cause__.sqlstate == "ES002"
     assert "never changed or removed" in str(refused.value)
+    assert list(Event.objects.values()) == before
+
+
+@pytest.mark.parametrize(
+    "setting",
+    ["pgtrigger.ignore = '{append_only,eventstore_append_only}'", "session_replication_role = replica"],
+)
+@pytest.mark.parametrize("statement", ["DELETE FROM eventstore_event", "TRUNCATE eventstore_event"])
+def test_no_setting_of_a_session_switches_the_guards_off(setting, statement):
+    before = list(Event.objects.values())
+    with pytest.raises(DatabaseError, match="never changed"), transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(f"SET LOCAL {setting}")
+        cursor.execute(statement)
     assert list(Event.objects.values()) == before
 
 

@@ -17,6 +17,7 @@ from eventstore.models import Event
 from eventstore.postgres import rows
 from eventstore.registry import UnknownType
 from eventstore.store import ANY, NO_STREAM, append, reading
+from eventstore.testing import unguarded
 
 from .toy import COUNTER, Closed, Counted
 
@@ -354,9 +355,7 @@ def rows_touched(plan):
 
 def set_clock(at):
     """Of the newest event: as if the server's clock had stood there when it was recorded."""
-    with transaction.atomic(), connection.cursor() as cursor:
-        # As a replica would: the log's own guard is not asked.
-        cursor.execute("SET LOCAL session_replication_role = replica")
+    with unguarded():
         Event.objects.filter(position=Event.objects.latest("position").position).update(recorded_at=at)
 
 
