@@ -12,4 +12,5 @@ class EventStoreConfig(AppConfig):
         from . import checks, durability, outbox, postgres  # noqa: F401  the first two register themselves
 
         connection_created.connect(postgres.begin_read_committed)
+        connection_created.connect(postgres.name_statements_by_text)
         post_migrate.connect(lambda **_: outbox.enlist(), sender=self, weak=False)

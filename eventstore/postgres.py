@@ -64,6 +64,12 @@ def begin_read_committed(connection: Any, **_: Any) -> None:
         raw.isolation_level = IsolationLevel.READ_COMMITTED
 
 
+def name_statements_by_text(connection: Any, **_: Any) -> None:
+    """For a new connection of Django's: see prepared.NamedByText."""
+    if connection.vendor == "postgresql":
+        prepared.name_by_text(connection.connection)
+
+
 def execute(statement: str, params: Sequence[Any] = (), *, using: str = DEFAULT_DB_ALIAS) -> Any:
     """Run one statement and return its cursor. using: which of Django's databases.
 

@@ -7,11 +7,13 @@ for other threads from the moment it is sent until its answer has come.
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from hashlib import blake2b
 from itertools import count
 from typing import Any
 
 import psycopg
 from psycopg import pq
+from psycopg._preparing import Prepare, PrepareManager
 from psycopg.adapt import PyFormat, Transformer
 from psycopg.types.string import TextBinaryLoader
 
@@ -24,6 +26,8 @@ MOST = 100
 # invalid_sql_statement_name: somebody let go of all that was prepared. feature_not_supported: the table has other
 # columns now.
 OUTDATED = (b"26000", b"0A000")
+# duplicate_prepared_statement: through a pooler that keeps none, somebody else has prepared it there. It is the same.
+THERE_ALREADY = b"42P05"
 
 
 class Known:
@@ -38,6 +42,17 @@ class Known:
         self.asked: dict[Key, int] = {}
         self.names: dict[Key, bytes] = {}
         self.numbers = count()
+
+
+class NamedByText(PrepareManager):
+    """What psycopg's own cursors prepare, under names that tell the text.
+
+    A mere number is another client's statement where a pooler gives us its connection: that would be run instead.
+    """
+
+    def get(self, query: Any, prepare: bool | None = None) -> tuple[Prepare, bytes]:
+        asked, name = super().get(query, prepare)
+        return asked, _named(name, *self.key(query)) if asked is Prepare.SHOULD else name
 
 
 class Answer(Sequence[Row]):
@@ -56,6 +71,16 @@ class Answer(Sequence[Row]):
 
     def __iter__(self) -> Iterator[Row]:
         return iter(self.adapting.load_rows(0, len(self), tuple))
+
+
+def name_by_text(connection: Any) -> None:
+    """For a new connection, before anything is prepared on it."""
+    named = NamedByText()
+    named.prepare_threshold, named.prepared_max = (
+        connection._prepared.prepare_threshold,
+        connection._prepared.prepared_max,
+    )
+    connection._prepared = named
 
 
 def cursor(connection: psycopg.Connection[Any]) -> psycopg.Cursor[Any]:
@@ -147,9 +172,13 @@ def _asked(pgconn: Any, known: Known, key: Key, values: Any, formats: Any, forma
     """The answer, or why it could not be prepared."""
     if key not in known.names:
         statement, types = key
-        name = f"eventstore_{next(known.numbers)}".encode()
-        prepared = pgconn.prepare(name, _numbered(statement), types)
-        if prepared.status != pq.ExecStatus.COMMAND_OK:
+        text = _numbered(statement)
+        name = _named(b"eventstore_%d" % next(known.numbers), text, types)
+        prepared = pgconn.prepare(name, text, types)
+        if (
+            prepared.status != pq.ExecStatus.COMMAND_OK
+            and prepared.error_field(pq.DiagnosticField.SQLSTATE) != THERE_ALREADY
+        ):
             return prepared
         known.names[key] = name
     return pgconn.exec_prepared(known.names[key], values, formats, format)
@@ -159,6 +188,11 @@ def _numbered(statement: str) -> bytes:
     """With $1, $2 … where psycopg has %s, and % where it has %%."""
     numbers = count(1)
     return re.sub("%[s%]", lambda found: f"${next(numbers)}" if found[0] == "%s" else "%", statement).encode()
+
+
+def _named(number: bytes, text: bytes, types: Any) -> bytes:
+    digest = blake2b(text + repr(types).encode(), digest_size=12).hexdigest()
+    return b"%s_%s" % (number, digest.encode())
 
 
 def _error(pgconn: Any, result: Any, encoding: str) -> psycopg.Error:

@@ -150,3 +150,42 @@ def test_a_connection_that_is_cut_is_an_operational_error(another):
     with pytest.raises(OperationalError):
         rows("SELECT 1")
     assert connection.connection.closed
+
+
+class TestBehindAPoolerThatKeepsNone:
+    """Our connection to the server is another client's by the next statement, with what that one has prepared."""
+
+    def book(self):
+        """By the server's book: name -> statement."""
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT name, statement FROM pg_prepared_statements")
+            return dict(cursor.fetchall())
+
+    @pytest.mark.parametrize("ask", ["alone", "in a transaction"])
+    def test_two_clients_never_have_two_statements_under_one_name(self, ask):
+        def names_after(statement):
+            connection.close()
+            for _ in range(OFTEN):
+                if ask == "alone":
+                    rows(statement)
+                    continue
+                with transaction.atomic():
+                    rows(statement)
+            return self.book()
+
+        ours, theirs = names_after("SELECT 1 AS ours"), names_after("SELECT 2 AS theirs")
+        assert ours
+        assert theirs
+        assert {name: ours[name] for name in ours.keys() & theirs.keys()} == {
+            name: theirs[name] for name in ours.keys() & theirs.keys()
+        }
+
+    def test_what_another_client_has_prepared_by_the_same_name_is_the_same(self):
+        for _ in range(OFTEN):
+            rows("SELECT %s::int", [1])
+        ((name, statement),) = self.book().items()
+        connection.close()
+        with connection.cursor() as cursor:
+            cursor.execute(f'PREPARE "{name}" (smallint) AS {statement}')
+        for number in range(OFTEN):
+            assert rows("SELECT %s::int", [number]) == [(number,)]
