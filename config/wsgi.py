@@ -5,10 +5,8 @@ from django.core.wsgi import get_wsgi_application
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 application = get_wsgi_application()
 
-from django.conf import settings  # noqa: E402  only now are they read
+from eventstore import guarantees  # noqa: E402  only now are the settings read
 
-from eventstore import durability  # noqa: E402
-
-# Raises without one, which else the first request would that needs it.
-assert settings.SECRET_KEY
-durability.demand()
+# By this code gunicorn knows that to start the process again is of no use, and ends.
+WORKER_BOOT_ERROR = 3
+guarantees.demand_or_exit(WORKER_BOOT_ERROR)

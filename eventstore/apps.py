@@ -9,7 +9,7 @@ class EventStoreConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from . import checks, durability, outbox, postgres  # noqa: F401  the first two register themselves
+        from . import checks, guarantees, outbox, postgres  # noqa: F401  the first two register themselves
 
         connection_created.connect(postgres.begin_read_committed)
         connection_created.connect(postgres.name_statements_by_text)

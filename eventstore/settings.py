@@ -63,6 +63,11 @@ def allow_unsafe_database() -> bool:
     return bool(getattr(settings, "EVENTSTORE_ALLOW_UNSAFE_DATABASE", False))
 
 
+def guarantees() -> str:
+    """What the project's own promises rest on: the name of a table of eventstore.guarantees.Guarantee, or none."""
+    return str(getattr(settings, "EVENTSTORE_GUARANTEES", ""))
+
+
 def environment() -> str:
     """What the console calls the place that it is in, such as "production"; no word, no banner."""
     return str(getattr(settings, "EVENTSTORE_ENVIRONMENT", ""))

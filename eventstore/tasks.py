@@ -3,11 +3,11 @@
 from typing import Any
 
 from celery import shared_task
-from celery.signals import worker_init, worker_process_init
+from celery.signals import beat_init, worker_init, worker_process_init
 
 from . import (
     answers,
-    durability,
+    guarantees,
     heartbeats,
     inbox,
     left,
@@ -62,12 +62,10 @@ def rebuild() -> None:
 
 
 @worker_init.connect  # type: ignore[untyped-decorator]
-def refuse_an_unsafe_database(**_: Any) -> None:
-    try:
-        durability.demand()
-    except durability.UnsafeDatabase as error:
-        # Celery notes what a handler raises and goes on; it does not stop an exit.
-        raise SystemExit(str(error)) from None
+@beat_init.connect  # type: ignore[untyped-decorator]
+def refuse_to_serve_without_guarantees(**_: Any) -> None:
+    # Celery notes what a handler raises and goes on; it does not stop an exit.
+    guarantees.demand_or_exit()
 
 
 @worker_process_init.connect  # type: ignore[untyped-decorator]

@@ -89,11 +89,6 @@ def let_django_truncate() -> None:
     execute(UNGUARD.format(guard=NEVER_TRUNCATED)).close()
 
 
-def guard_against_truncation() -> None:
-    """As it is everywhere else."""
-    execute(GUARD.format(guard=NEVER_TRUNCATED)).close()
-
-
 @contextmanager
 def unguarded() -> Iterator[None]:
     """For a test that changes or removes events, as a vandal or a broken disk would. Only ever in a test's database."""

@@ -2,16 +2,29 @@
 
 import pytest
 from django.db import connection
+from django.db.backends.postgresql.operations import DatabaseOperations
 
 from eventstore.postgres import execute
-from eventstore.testing import forget_everything, let_django_truncate
+from eventstore.testing import GUARD, NEVER_TRUNCATED, UNGUARD, forget_everything
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _guarded_but_for_a_flush():
+    """Between tests Django truncates every table; the log's guard is off for that moment only, as processes that find
+    it off do not start."""
+    flush = DatabaseOperations.execute_sql_flush
+
+    def flush_unguarded(self, statements):
+        guard = {"guard": NEVER_TRUNCATED}
+        return flush(self, [UNGUARD.format(**guard), *statements, GUARD.format(**guard)])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(DatabaseOperations, "execute_sql_flush", flush_unguarded)
+        yield
 
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup, django_db_blocker):
-    """Between tests Django truncates every table; the log's guard against that is tested with it switched on."""
-    with django_db_blocker.unblock():
-        let_django_truncate()
     yield
     # The sandboxes' clerks keep their connections as long as the process lives, and the database is to be dropped.
     with django_db_blocker.unblock(), connection.cursor() as cursor:

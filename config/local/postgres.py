@@ -26,6 +26,7 @@ SETTINGS = {
     "unix_socket_directories": "",
     "wal_level": "logical",  # for change data capture
     "max_connections": "200",
+    "max_prepared_transactions": "10",  # none is ours: a forgotten one is among the faults that the doctor is tried on
     "timezone": "UTC",
 }
 

@@ -1,9 +1,10 @@
 """What is stuck, why, who is to blame, and the command that mends it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from django.db import DatabaseError
 
+from .. import guarantees
 from . import delivering, schema, server
 from .findings import CRITICAL as CRITICAL
 from .findings import WARNING as WARNING
@@ -12,15 +13,17 @@ from .findings import Limits as Limits
 
 HEALTHY, WARNED, SICK = 0, 1, 2
 DEFAULT = Limits()
+# With one of these, what else there is to ask may fail.
+UNASKABLE = {"migrations", "functions", "sequence"}
 
 
 def examine(limits: Limits = DEFAULT) -> list[Finding]:
     """All that is wrong, the worst first. Reads only. Without our tables and functions, nothing else can be asked."""
     try:
-        found = [each for check in schema.CHECKS[:2] for each in check(limits)]
-        if not found:
-            checks = (*server.CHECKS, *schema.CHECKS[2:], *delivering.CHECKS)
-            found = [each for check in checks for each in check(limits)]
+        found = [*schema.migrations(limits), *_guarantees()]
+        if UNASKABLE.isdisjoint(each.check for each in found):
+            checks = (*server.CHECKS, *schema.CHECKS, *delivering.CHECKS)
+            found += [each for check in checks for each in check(limits)]
     except DatabaseError as error:
         found = [_unanswered(error)]
     return sorted(found, key=lambda each: each.severity != CRITICAL)
@@ -31,6 +34,13 @@ def exit_code(found: Sequence[Finding]) -> int:
     if not found:
         return HEALTHY
     return SICK if any(each.severity == CRITICAL for each in found) else WARNED
+
+
+def _guarantees() -> Iterator[Finding]:
+    """What processes refuse to start on, in a database that was changed behind those that run."""
+    for each in guarantees.breaches(guarantees.SETTINGS, guarantees.SERVER, guarantees.TABLES):
+        severity = CRITICAL if each.stops else WARNING
+        yield Finding(each.finding, severity, each.what, each.culprit, each.why, each.mend)
 
 
 def _unanswered(error: DatabaseError) -> Finding:

@@ -18,14 +18,16 @@ LANES = """
     FROM eventstore_subscription
     ORDER BY name
 """
-LANE_HOLDERS = """
-    SELECT DISTINCT activity.pid, activity.application_name, activity.state, left(activity.query, 200),
-           extract(epoch FROM clock_timestamp() - activity.xact_start)::integer
+LANE_HOLDERS = f"""
+    SELECT DISTINCT held.pid, coalesce(activity.usename, prepared.owner), coalesce(activity.application_name, ''),
+           coalesce(activity.state, 'prepared'), coalesce(activity.query, ''),
+           extract(epoch FROM clock_timestamp() - began)::integer, coalesce(prepared.gid, '')
     FROM pg_locks AS held
-    JOIN pg_stat_activity AS activity USING (pid)
+    {watching.HELD_BY}
+    CROSS JOIN LATERAL (SELECT coalesce(activity.xact_start, prepared.prepared) AS began) AS transaction
     WHERE held.relation = 'eventstore_subscription'::regclass AND held.granted
-      AND held.mode IN ('RowShareLock', 'RowExclusiveLock') AND activity.pid <> pg_backend_pid()
-      AND activity.xact_start < clock_timestamp() - %s
+      AND held.mode IN ('RowShareLock', 'RowExclusiveLock') AND held.pid IS DISTINCT FROM pg_backend_pid()
+      AND began < clock_timestamp() - %s
 """
 PARKED = """
     SELECT subscription, count(*), count(*) FILTER (WHERE dead), min(parked.position) FILTER (WHERE dead),
@@ -75,23 +77,23 @@ def fence(limits: Limits) -> Iterator[Finding]:
             "fence",
             CRITICAL,
             f"An appender has not committed for {held.seconds:.1f} s ({held.state}).",
-            f"backend {held.pid} ({held.user}, {held.application or 'unnamed'}): {' '.join(held.query.split())[:200]}",
+            held.who,
             "No lane sees what was appended after it began.",
-            f"SELECT pg_terminate_backend({held.pid});",
+            held.end,
         )
 
 
 def held_lanes(limits: Limits) -> Iterator[Finding]:
-    holders = rows(LANE_HOLDERS, [limits.held])
+    holders = [watching.Holder(*row) for row in rows(LANE_HOLDERS, [limits.held])]
     held = sorted({name for name, *_ in rows(LANES)} - {name for (name,) in rows(FREE)}) if holders else []
-    for pid, application, state, query, seconds in holders if held else []:
+    for each in holders if held else []:
         yield Finding(
             "held-lane",
             CRITICAL,
-            f"A backend has held {', '.join(held)} for {seconds} s ({state}).",
-            f"backend {pid} ({application or 'unnamed'}): {' '.join(query.split())}",
+            f"A transaction has held {', '.join(held)} for {each.seconds} s ({each.state}).",
+            each.who,
             "Nobody else can deliver to it.",
-            f"SELECT pg_terminate_backend({pid});",
+            each.end,
         )
 
 

@@ -50,11 +50,19 @@ FAIL = "UPDATE eventstore_rebuild SET state = 'failed', error = 'Boom'"
 LIMIT_CONNECTIONS = (
     "DO $$ BEGIN EXECUTE format('ALTER DATABASE %%I CONNECTION LIMIT {most}', current_database()); END $$"
 )
-SET_COMMIT = """
-    DO $$ BEGIN
-        EXECUTE format('ALTER DATABASE %%I SET synchronous_commit = {value}', current_database());
-    END $$
+SAY = """
+    DO $$ BEGIN EXECUTE format('ALTER DATABASE %%I SET {name} = %%L', current_database(), '{value}'); END $$
 """
+UNSAY = "DO $$ BEGIN EXECUTE format('ALTER DATABASE %%I RESET {name}', current_database()); END $$"
+ANSWER_NOTHING = """
+    CREATE OR REPLACE FUNCTION eventstore_has_parked(lane text) RETURNS boolean LANGUAGE sql AS 'SELECT false'
+"""
+PREPARE = "PREPARE TRANSACTION 'doctor'"
+ROLL_BACK = "ROLLBACK PREPARED 'doctor'"
+IS_SUPERUSER = "SELECT rolsuper FROM pg_roles WHERE rolname = current_user"
+PREPARES = "SELECT current_setting('max_prepared_transactions') <> '0'"
+UNGUARD = "ALTER TABLE eventstore_event DISABLE TRIGGER {guard}"
+GUARD = "ALTER TABLE eventstore_event ENABLE ALWAYS TRIGGER {guard}"
 UNMIGRATE = """
     DELETE FROM django_migrations
     WHERE id = (SELECT max(id) FROM django_migrations WHERE app = 'eventstore')
@@ -177,12 +185,57 @@ def _set(name: str, value: Any) -> Iterator[None]:
 
 
 @contextmanager
-def _unsafe() -> Iterator[None]:
+def _database_says(name: str, value: str) -> Iterator[None]:
     """A setting of the database takes effect on new connections."""
-    with _said(SET_COMMIT.format(value="off"), SET_COMMIT.format(value="DEFAULT")):
+    with _said(SAY.format(name=name, value=value), UNSAY.format(name=name)):
         transaction.get_connection().close()
         yield
     transaction.get_connection().close()
+
+
+@contextmanager
+def _connected_with(option: str) -> Iterator[None]:
+    """As behind a pooler, where the server says otherwise than we."""
+    database = transaction.get_connection()
+    was = database.settings_dict["OPTIONS"]
+    database.settings_dict["OPTIONS"] = was | {"options": f"{was.get('options', '')} -c {option}"}
+    database.close()
+    try:
+        yield
+    finally:
+        database.settings_dict["OPTIONS"] = was
+        database.close()
+
+
+@contextmanager
+def _prepared(statement: str, *params: Any) -> Iterator[None]:
+    """For a commit in two phases, and forgotten between them."""
+    with postgres.beside() as beside:
+        beside.execute("BEGIN")
+        beside.execute(statement, params)
+        beside.execute(PREPARE)
+        time.sleep(WAIT_SECONDS)
+        try:
+            yield
+        finally:
+            beside.execute(ROLL_BACK)
+
+
+@contextmanager
+def _behind() -> Iterator[None]:
+    """As a restore without sequences leaves it, or a replica that was promoted."""
+    execute(OWE, [outbox.SNAPSHOTS]).close()
+    try:
+        with _said("SELECT setval('eventstore_position', 1, false)", "SELECT setval('eventstore_position', 1000000)"):
+            yield
+    finally:
+        execute("DELETE FROM eventstore_outbox").close()
+
+
+def _empty_the_log() -> None:
+    execute("DELETE FROM eventstore_outbox").close()
+    with _said(UNGUARD.format(guard="eventstore_append_only"), GUARD.format(guard="eventstore_append_only")):
+        execute("DELETE FROM eventstore_event").close()
 
 
 @contextmanager
@@ -191,11 +244,7 @@ def _unreadable() -> Iterator[None]:
     try:
         yield
     finally:
-        execute("DELETE FROM eventstore_outbox").close()
-        with _said(
-            "ALTER TABLE eventstore_event DISABLE TRIGGER USER", "ALTER TABLE eventstore_event ENABLE TRIGGER USER"
-        ):
-            execute("DELETE FROM eventstore_event").close()
+        _empty_the_log()
 
 
 @contextmanager
@@ -205,6 +254,13 @@ def _migration_missing() -> Iterator[None]:
         yield
     finally:
         execute(MIGRATE, removed).close()
+
+
+@contextmanager
+def _other_text() -> Iterator[None]:
+    ((made,),) = rows("SELECT pg_get_functiondef('eventstore_has_parked'::regproc)")
+    with _said(ANSWER_NOTHING, str(made)):
+        yield
 
 
 @contextmanager
@@ -258,9 +314,11 @@ def _unheard(kind: str) -> Fault:
     return partial(_said, f"DELETE FROM eventstore_heartbeat WHERE kind = '{kind}'", "SELECT")
 
 
+# A finding that several faults lead to has them behind a stroke.
 FAULTS: dict[str, tuple[Fault, Limits]] = {
     "database": (_away, LIMITS),
     "fence": (lambda: _left_open(APPEND, _event("doctor.looked")), LIMITS._replace(fence=SOON)),
+    "fence/prepared": (lambda: _prepared(APPEND, _event("doctor.looked")), LIMITS._replace(fence=SOON)),
     "held-lane": (
         lambda: _left_open("UPDATE eventstore_subscription SET moved_at = now()"),
         LIMITS._replace(held=SOON),
@@ -286,7 +344,20 @@ FAULTS: dict[str, tuple[Fault, Limits]] = {
     "deaf-worker": (_deaf_worker, LIMITS._replace(silent=SILENT)),
     "rebuild": (_failed_rebuild, LIMITS),
     "broker": (_no_broker, LIMITS),
-    "unsafe-settings": (_unsafe, LIMITS),
+    "unsafe-settings": (partial(_database_says, "synchronous_commit", "off"), LIMITS),
+    "isolation": (partial(_connected_with, "default_transaction_isolation=serializable"), LIMITS),
+    "isolation-of-others": (partial(_database_says, "default_transaction_isolation", "serializable"), LIMITS),
+    "replication-role": (partial(_database_says, "session_replication_role", "replica"), LIMITS),
+    "sequence": (
+        partial(
+            _said,
+            "ALTER SEQUENCE eventstore_position CACHE 32",
+            "ALTER SEQUENCE eventstore_position CACHE 1",
+        ),
+        LIMITS,
+    ),
+    "position": (_behind, LIMITS),
+    "prepared-transaction": (lambda: _prepared("SELECT 1"), LIMITS._replace(transaction=SOON)),
     "unbounded-waits": (
         partial(
             _said,
@@ -313,11 +384,20 @@ FAULTS: dict[str, tuple[Fault, Limits]] = {
         ),
         LIMITS,
     ),
+    "functions/text": (_other_text, LIMITS),
     "guards": (
         partial(
             _said,
-            "ALTER TABLE eventstore_event DISABLE TRIGGER USER",
-            "ALTER TABLE eventstore_event ENABLE TRIGGER USER",
+            UNGUARD.format(guard="eventstore_append_only"),
+            GUARD.format(guard="eventstore_append_only"),
+        ),
+        LIMITS,
+    ),
+    "guards/replica": (
+        partial(
+            _said,
+            "ALTER TABLE eventstore_event ENABLE TRIGGER eventstore_never_truncated",
+            GUARD.format(guard="eventstore_never_truncated"),
         ),
         LIMITS,
     ),
@@ -325,3 +405,16 @@ FAULTS: dict[str, tuple[Fault, Limits]] = {
     "unreadable-events": (_unreadable, LIMITS),
     "schema-drift": (_no_schemas, LIMITS),
 }
+
+# What not every server, or not everybody, can bring about: asked before.
+POSSIBLE = {
+    "fence/prepared": PREPARES,
+    "prepared-transaction": PREPARES,
+    "replication-role": IS_SUPERUSER,
+}
+
+
+def possible() -> dict[str, tuple[Fault, Limits]]:
+    """Those that can be brought about here."""
+    asked = {name: rows(statement) == [(True,)] for name, statement in POSSIBLE.items()}
+    return {name: fault for name, fault in FAULTS.items() if asked.get(name, True)}

@@ -1,4 +1,4 @@
-"""The tables: migrations that were not run, functions, guards and indexes that are gone, events that no code reads."""
+"""The tables: migrations that were not run, indexes that are gone, events that no code reads."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,27 +9,10 @@ from django.db import transaction
 from django.db.migrations.executor import MigrationExecutor
 
 from .. import published, registry
-from ..models import Event
 from ..postgres import rows
 from ..subscriptions import Projection
 from .findings import CRITICAL, WARNING, Finding, Limits
 
-FUNCTIONS = """
-    SELECT name
-    FROM unnest(ARRAY[
-        'eventstore_fence', 'eventstore_append', 'eventstore_append_open', 'eventstore_append_once',
-        'eventstore_has_parked', 'eventstore_on_premises'
-    ]) AS name
-    WHERE NOT EXISTS (SELECT FROM pg_proc WHERE proname = name)
-"""
-GUARDS = """
-    SELECT name
-    FROM unnest(%s::text[]) AS name
-    WHERE NOT EXISTS (
-        SELECT FROM pg_trigger
-        WHERE tgrelid = to_regclass('eventstore_event') AND tgname = name AND tgenabled IN ('O', 'A')
-    )
-"""
 INDEXES = """
     SELECT pg_class.relname, indisvalid
     FROM pg_index
@@ -68,32 +51,6 @@ def migrations(limits: Limits) -> Iterator[Finding]:
             ", ".join(str(migration) for migration, _ in plan[:5]),
             "The code expects tables and columns that are not there.",
             "manage.py migrate",
-        )
-
-
-def functions(limits: Limits) -> Iterator[Finding]:
-    for (name,) in rows(FUNCTIONS):
-        yield Finding(
-            "functions",
-            CRITICAL,
-            f"The function {name} is missing.",
-            name,
-            "Nothing can be appended, or nothing be read in order.",
-            "Restore it from its migration in eventstore/migrations (manage.py sqlmigrate eventstore …).",
-        )
-
-
-def guards(limits: Limits) -> Iterator[Finding]:
-    options: Any = Event._meta  # where pgtrigger keeps its own
-    names = {trigger.get_pgid(Event): trigger.name for trigger in options.triggers}
-    for (name,) in rows(GUARDS, [list(names)]):
-        yield Finding(
-            "guards",
-            CRITICAL,
-            f"The log's guard {names[name]} is switched off or gone.",
-            f"trigger {name} of eventstore_event",
-            "Events can be changed or removed, and nobody would know.",
-            f"manage.py pgtrigger enable eventstore.Event:{names[name]}",
         )
 
 
@@ -155,4 +112,4 @@ def _models() -> Iterator[Any]:
     yield from (each.model for each in registry.subscriptions().values() if isinstance(each, Projection))
 
 
-CHECKS = (migrations, functions, guards, indexes, unreadable_events, schema_drift)
+CHECKS = (indexes, unreadable_events, schema_drift)

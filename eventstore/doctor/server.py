@@ -1,4 +1,4 @@
-"""The server: settings that lose data, disk, connections, transactions that do not end, clocks, poolers."""
+"""The server: time-outs that have not arrived, disk, connections, transactions that do not end, clocks, poolers."""
 
 import shutil
 import time
@@ -8,14 +8,10 @@ from typing import Any
 
 from django.db import transaction
 
+from .. import watching
 from ..postgres import rows
 from .findings import CRITICAL, WARNING, Finding, Limits
 
-UNSAFE = """
-    SELECT name
-    FROM unnest(ARRAY['fsync', 'full_page_writes', 'synchronous_commit']) AS name
-    WHERE current_setting(name) = 'off'
-"""
 # Two hours are what a kernel has by itself; 0 is said of a socket in the file system, which cannot be half gone.
 UNBOUNDED = """
     SELECT name
@@ -37,6 +33,12 @@ OLD_TRANSACTIONS = """
     WHERE datname = current_database() AND xact_start < now() - %s AND pid <> pg_backend_pid()
     ORDER BY xact_start
 """
+PREPARED = """
+    SELECT gid, owner, extract(epoch FROM now() - prepared)::integer
+    FROM pg_prepared_xacts
+    WHERE database = current_database() AND prepared < now() - %s
+    ORDER BY prepared
+"""
 XID_AGE = "SELECT age(datfrozenxid) FROM pg_database WHERE datname = current_database()"
 CLOCK = "SELECT extract(epoch FROM clock_timestamp())::double precision"
 BACKEND = "SELECT pg_backend_pid()"
@@ -47,18 +49,6 @@ PLACE = """
     FROM pg_settings
     WHERE name = 'data_directory' AND setting <> ''
 """
-
-
-def unsafe_settings(limits: Limits) -> Iterator[Finding]:
-    for (name,) in rows(UNSAFE):
-        yield Finding(
-            "unsafe-settings",
-            CRITICAL,
-            f"PostgreSQL runs with {name} off.",
-            name,
-            "A crash loses what was acknowledged.",
-            f"ALTER SYSTEM SET {name} = on; ALTER DATABASE … RESET {name}; SELECT pg_reload_conf();",
-        )
 
 
 def unbounded_waits(limits: Limits) -> Iterator[Finding]:
@@ -97,6 +87,19 @@ def old_transactions(limits: Limits) -> Iterator[Finding]:
             f"backend {pid} ({application or 'unnamed'}): {' '.join(query.split())}",
             "Dead rows cannot be cleaned up behind it, and everything becomes slower.",
             f"SELECT pg_terminate_backend({pid});",
+        )
+
+
+def prepared_transactions(limits: Limits) -> Iterator[Finding]:
+    """Of these no backend is left, so no time-out ever ends one. One that holds the fence is told as that, sooner."""
+    for gid, owner, seconds in rows(PREPARED, [limits.transaction]):
+        yield Finding(
+            "prepared-transaction",
+            WARNING,
+            f"A transaction was prepared {seconds} s ago, and neither committed nor rolled back.",
+            f"the prepared transaction {gid!r} of {owner}",
+            "It keeps its locks, and dead rows cannot be cleaned up behind it, over each restart.",
+            f"{watching.rollback(gid)} or COMMIT PREPARED, by who coordinates it",
         )
 
 
@@ -160,4 +163,13 @@ def disk(limits: Limits) -> Iterator[Finding]:
             )
 
 
-CHECKS = (unsafe_settings, unbounded_waits, connections, old_transactions, transaction_ids, clock, pooler, disk)
+CHECKS = (
+    unbounded_waits,
+    connections,
+    old_transactions,
+    prepared_transactions,
+    transaction_ids,
+    clock,
+    pooler,
+    disk,
+)

@@ -12,6 +12,7 @@ from django.db import OperationalError
 from .. import outbox
 from ..postgres import atomic, execute, rows, was_rolled_back
 from ..subscriptions import Projection
+from ..watching import HELD_BY
 from . import folding, records, shadow
 from .folding import RebuildFailed
 from .records import Rebuilding
@@ -31,12 +32,15 @@ PARK_AGAIN = """
     SELECT subscription, position, key, status, attempts, due_at, error, traceback, parked_at
     FROM jsonb_populate_recordset(NULL::eventstore_parked, %s::jsonb)
 """
-IN_THE_WAY = """
-    SELECT format('backend %%s (%%s, %%s): %%s', pid, application_name, state, left(query, 120))
-    FROM pg_locks
-    JOIN pg_stat_activity USING (pid)
-    WHERE relation = to_regclass(%s) AND granted AND pid <> pg_backend_pid()
-    ORDER BY xact_start
+IN_THE_WAY = f"""
+    SELECT coalesce(
+        'the prepared transaction ' || prepared.gid,
+        format('backend %%s (%%s, %%s): %%s', held.pid, application_name, state, left(query, 120))
+    )
+    FROM pg_locks AS held
+    {HELD_BY}
+    WHERE held.relation = to_regclass(%s) AND held.granted AND held.pid IS DISTINCT FROM pg_backend_pid()
+    ORDER BY coalesce(xact_start, prepared.prepared)
     LIMIT 1
 """
 

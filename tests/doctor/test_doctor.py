@@ -12,18 +12,15 @@ from django.db import connection
 
 from eventstore import doctor, heartbeats, lanes, outbox
 from eventstore.doctor import CRITICAL, WARNING, Finding, faults
-from eventstore.testing import guard_against_truncation, let_django_truncate
 
 
 @pytest.fixture
 def shop(transactional_db):
-    """Healthy: its guards are on, a worker and the beat are heard of."""
-    guard_against_truncation()
+    """Healthy: a worker and the beat are heard of."""
     outbox.enlist()
     faults.be_at_work()
     yield
     heartbeats.forget_own()
-    let_django_truncate()
 
 
 def said(*arguments):

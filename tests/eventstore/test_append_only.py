@@ -6,20 +6,15 @@ from django.db import DatabaseError, connection, transaction
 from eventstore import store
 from eventstore.models import Event
 from eventstore.store import append
-from eventstore.testing import guard_against_truncation, let_django_truncate
 
 from .toy import Counted
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("toys", "guarded")]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("toys", "recorded")]
 
 
 @pytest.fixture
-def guarded(toys):
-    """The guard against TRUNCATE is off in tests, which truncate; here it is on again, as it is everywhere else."""
+def recorded(toys):
     append("counter-a", [Counted("a"), Counted("a")], expected=0)
-    guard_against_truncation()
-    yield
-    let_django_truncate()
 
 
 @pytest.mark.parametrize(

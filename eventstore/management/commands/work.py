@@ -7,9 +7,9 @@ import threading
 import time
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from eventstore import durability, working
+from eventstore import guarantees, working
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +24,10 @@ class Command(BaseCommand):
         parser.add_argument("--poll", type=float, default=1.0, help="seconds between two looks (%(default)s)")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        durability.demand()
+        try:
+            guarantees.demand()
+        except guarantees.Broken as error:
+            raise CommandError(str(error)) from None
         if options["once"]:
             self.stdout.write(f"{working.work(seconds=math.inf)} messages delivered.")
         else:

@@ -1,0 +1,80 @@
+"""What the server, the database or the role can say against us: durability, isolation, triggers that are off."""
+
+from functools import partial
+
+from .. import settings
+from ..postgres import rows
+from .guarantee import SERVER, Guarantee
+
+SWITCHED_OFF = """
+    SELECT name
+    FROM unnest(ARRAY['fsync', 'full_page_writes', 'synchronous_commit']) AS name
+    WHERE current_setting(name) = 'off'
+"""
+# Our connections say it for themselves; behind a pooler that does not arrive.
+ISOLATION = """
+    SELECT begun
+    FROM current_setting('default_transaction_isolation') AS begun
+    WHERE begun NOT IN ('read committed', 'read uncommitted')
+"""
+# Whoever connects without our OPTIONS: psql, scripts, other services.
+ISOLATION_OF_OTHERS = """
+    SELECT split_part(setting, '=', 2),
+           CASE WHEN rolname IS NULL THEN format('DATABASE %%I', datname)
+                WHEN datname IS NULL THEN format('ROLE %%I', rolname)
+                ELSE format('ROLE %%I IN DATABASE %%I', rolname, datname) END
+    FROM pg_db_role_setting
+    CROSS JOIN unnest(setconfig) AS setting
+    LEFT JOIN pg_database ON pg_database.oid = setdatabase
+    LEFT JOIN pg_roles ON pg_roles.oid = setrole
+    WHERE starts_with(setting, 'default_transaction_isolation=')
+      AND split_part(setting, '=', 2) NOT IN ('read committed', 'read uncommitted')
+      AND (setdatabase = 0 OR datname = current_database()) AND (setrole = 0 OR rolname = current_user)
+"""
+REPLICA = "SELECT role FROM current_setting('session_replication_role') AS role WHERE role = 'replica'"
+
+GUARANTEES = (
+    Guarantee(
+        finding="unsafe-settings",
+        id="eventstore.E031",
+        needs=SERVER,
+        look=partial(rows, SWITCHED_OFF),
+        what="PostgreSQL runs with {0} off: a crash would lose what it has acknowledged.",
+        culprit="{0}",
+        why="A crash loses what was acknowledged.",
+        mend="ALTER SYSTEM SET {0} = on; ALTER DATABASE … RESET {0}; SELECT pg_reload_conf();",
+        waiver="ALLOW_UNSAFE_DATABASE",
+        waived=settings.allow_unsafe_database,
+    ),
+    Guarantee(
+        finding="isolation",
+        id="eventstore.E032",
+        needs=SERVER,
+        look=partial(rows, ISOLATION),
+        what="Statements by themselves are {0} here, and not read committed.",
+        culprit="default_transaction_isolation of the server, the database or the role",
+        why="The log is read and written in read committed only: each is refused, and said again in a transaction.",
+        mend="ALTER DATABASE … RESET default_transaction_isolation; ALTER ROLE … RESET default_transaction_isolation;",
+    ),
+    Guarantee(
+        finding="isolation-of-others",
+        id="eventstore.W032",
+        needs=SERVER,
+        look=partial(rows, ISOLATION_OF_OTHERS),
+        what="Whoever connects otherwise than we do begins as {0}.",
+        culprit="default_transaction_isolation of {1}",
+        why="We say for ourselves what we begin; others who append, or read up to the fence, are refused.",
+        mend="ALTER {1} RESET default_transaction_isolation;",
+        stops=False,
+    ),
+    Guarantee(
+        finding="replication-role",
+        id="eventstore.E033",
+        needs=SERVER,
+        look=partial(rows, REPLICA),
+        what="Our connections run as a replica: triggers and foreign keys are off.",
+        culprit="session_replication_role = {0}",
+        why="Rules of the tables are not kept, and nobody is told.",
+        mend="ALTER DATABASE … RESET session_replication_role; ALTER ROLE … RESET session_replication_role;",
+    ),
+)
