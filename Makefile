@@ -28,6 +28,8 @@ test: $(PEERS_INSTALLED) ## all tests, on a PostgreSQL and a Redis of their own
 	.venv/bin/pytest $(TWO_AT_A_TIME)
 
 check: export SECRET_KEY ?= only-for-checks
+check: export PAYMENT_GATEWAY ?= sandbox
+check: export CARRIER ?= sandbox
 check: $(INSTALLED) ## format, lint, types, imports, Django's checks, migrations
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .

@@ -1,13 +1,15 @@
-"""Every setting, read once from the environment; but for the launcher in config/local, nothing else reads it."""
+"""Every setting, read once from the environment; but for the launcher in config/local, nothing else reads it.
+
+What is not of its kind ends the process by a sentence, whichever it is: see the last line.
+"""
 
 from datetime import timedelta
 from pathlib import Path
 
-import environ
-
+from config.variables import DURATION, RATE, Variables
 from eventstore import recommended
 
-env = environ.Env()
+env = Variables()
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 DEBUG = env.bool("DEBUG", default=False)
@@ -69,10 +71,11 @@ MIDDLEWARE = [
 
 ROOT_URLCONF = "config.urls"
 # Each side of the API can be deployed alone.
-API_SIDES = env.list("API_SIDES", default=["commands", "queries"])
+SIDES = ["commands", "queries"]
+API_SIDES = env.choices("API_SIDES", SIDES, default=SIDES)
 WSGI_APPLICATION = "config.wsgi.application"
 # Seconds that a client may keep a thread waiting for the next bytes of a request, or of an answer to be taken.
-WEB_SILENT_SECONDS = env.int("WEB_SILENT_SECONDS", default=10)
+WEB_SILENT_SECONDS = env.int("WEB_SILENT_SECONDS", default=10, least=1)
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
@@ -88,13 +91,13 @@ TEMPLATES = [
     },
 ]
 
-DATABASES = {"default": env.db_url("DATABASE_URL", default="postgresql://postgres@127.0.0.1:5432/orders")}
+DATABASES = {"default": env.database("DATABASE_URL", default="postgresql://postgres@127.0.0.1:5432/orders")}
 told_to_both = recommended.connection(
     # 0 for a transaction pooler that cannot keep them.
     prepare_threshold=env.int("DATABASE_PREPARE_THRESHOLD", default=2) or None,
-    idle_in_transaction=env.str("DATABASE_IDLE_IN_TRANSACTION_TIMEOUT", default="10s"),
-    lock_timeout=env.str("DATABASE_LOCK_TIMEOUT", default="10s"),
-    jit=env.str("DATABASE_JIT", default="off"),
+    idle_in_transaction=env.form("DATABASE_IDLE_IN_TRANSACTION_TIMEOUT", DURATION, default="10s"),
+    lock_timeout=env.form("DATABASE_LOCK_TIMEOUT", DURATION, default="10s"),
+    jit=env.choice("DATABASE_JIT", ("off", "on"), default="off"),
 )
 DATABASES["default"] |= {
     # A new connection costs as much as several queries, so each process keeps its own.
@@ -105,7 +108,7 @@ DATABASES["default"] |= {
     "OPTIONS": recommended.joined(told_to_both, DATABASES["default"].get("OPTIONS", {})),
 }
 if env.str("QUERY_DATABASE_URL", default=""):
-    replica = env.db_url("QUERY_DATABASE_URL")
+    replica = env.database("QUERY_DATABASE_URL", default="")
     # A replica that follows the log; nothing is ever written there.
     read_only = {"options": "-c default_transaction_read_only=on"}
     options = recommended.joined(told_to_both, replica.get("OPTIONS", {}), read_only)
@@ -130,8 +133,8 @@ REST_FRAMEWORK = {
     "DEFAULT_THROTTLE_CLASSES": ["config.throttling.User"],
     # No rate is no limit.
     "DEFAULT_THROTTLE_RATES": {
-        "user": env.str("THROTTLE_USER", default="") or None,
-        "login": env.str("THROTTLE_LOGIN", default="20/min") or None,
+        "user": env.form("THROTTLE_USER", RATE, default="") or None,
+        "login": env.form("THROTTLE_LOGIN", RATE, default="20/min") or None,
     },
     # How many proxies of our own stand in front; with none, nobody's X-Forwarded-For is believed.
     "NUM_PROXIES": env.int("NUM_PROXIES", default=0),
@@ -149,16 +152,23 @@ SPECTACULAR_SETTINGS = {
     "POSTPROCESSING_HOOKS": ["config.api.examples.add"],
     "APPEND_COMPONENTS": {"securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}}},
 }
-REST_KNOX = {"AUTH_HEADER_PREFIX": "Bearer", "TOKEN_TTL": timedelta(days=env.int("TOKEN_DAYS", default=30))}
+TOKEN_DAYS = env.int("TOKEN_DAYS", default=30, least=1, most=36500)
+REST_KNOX = {"AUTH_HEADER_PREFIX": "Bearer", "TOKEN_TTL": timedelta(days=TOKEN_DAYS)}
 
 # "orchestration" or "choreography": see PROCESSES in config/wiring.py.
-ORDER_PROCESS = env.str("ORDER_PROCESS", default="orchestration")
+ORDER_PROCESS = env.choice("ORDER_PROCESS", ("orchestration", "choreography"), default="orchestration")
 
-# Who takes the money: "sandbox" or "stripe".
-PAYMENT_GATEWAY = env.str("PAYMENT_GATEWAY", default="sandbox")
+# What config/guarantees.py looks at. Outside of development a stand-in serves only where it is named.
+EVENTSTORE_GUARANTEES = "config.guarantees.GUARANTEES"
+STAND_IN = "sandbox" if DEBUG else ""
+# Who takes the money, and who carries the parcels.
+PAYMENT_GATEWAY = env.choice("PAYMENT_GATEWAY", ("sandbox", "stripe"), default=STAND_IN)
+CARRIER = env.choice("CARRIER", ("sandbox",), default=STAND_IN)
+# Whether the demo's accounts, whose password is public, may be here.
+ALLOW_DEMO = env.bool("ALLOW_DEMO", default=DEBUG)
 STRIPE_SECRET_KEY = env.str("STRIPE_SECRET_KEY", default="")
-STRIPE_BASE_URL = env.str("STRIPE_BASE_URL", default="https://api.stripe.com")
-STRIPE_TIMEOUT_SECONDS = env.float("STRIPE_TIMEOUT_SECONDS", default=20.0)
+STRIPE_BASE_URL = env.address("STRIPE_BASE_URL", ("https", "http"), default="https://api.stripe.com")
+STRIPE_TIMEOUT_SECONDS = env.float("STRIPE_TIMEOUT_SECONDS", default=20.0, least=0.1, most=60)
 # Of whoever may call us; several while one is exchanged for another. Without any, that door is shut.
 STRIPE_WEBHOOK_SECRETS = env.list("STRIPE_WEBHOOK_SECRETS", default=[])
 CARRIER_WEBHOOK_SECRETS = env.list("CARRIER_WEBHOOK_SECRETS", default=[])
@@ -170,7 +180,7 @@ EVENTSTORE_ENVIRONMENT = env.str("ENVIRONMENT", default="development" if DEBUG e
 EVENTSTORE_OUTBOX_RETENTION = env.float("OUTBOX_RETENTION", default=0.0)
 EVENTSTORE_QUERY_DATABASE = "queries" if "queries" in DATABASES else "default"
 EVENTSTORE_LONGEST_WAIT = env.float("QUERY_LONGEST_WAIT", default=5.0)
-EVENTSTORE_MAX_MESSAGE_BYTES = env.int("MAX_MESSAGE_BYTES", default=1 << 20)
+EVENTSTORE_MAX_MESSAGE_BYTES = env.int("MAX_MESSAGE_BYTES", default=1 << 20, least=1)
 EVENTSTORE_IDEMPOTENCY_KEY_REQUIRED = env.bool("IDEMPOTENCY_KEY_REQUIRED", default=False)
 EVENTSTORE_ANSWERS_KEPT = env.float("ANSWERS_KEPT_DAYS", default=30.0)
 # Days for which a message from outside is known again.
@@ -178,8 +188,8 @@ EVENTSTORE_INBOX_KEPT = env.float("INBOX_KEPT_DAYS", default=30.0)
 EVENTSTORE_EVENT_BUS = "eventstore.eventbus.InProcessBus"
 EVENTSTORE_SCHEMAS = BASE_DIR / "schemas"
 # Seconds between two looks of a socket server: at the end of the log, and at whether tokens are still good.
-EVENTSTORE_LIVE_POLL = env.float("LIVE_POLL_SECONDS", default=0.05)
-EVENTSTORE_LIVE_RECHECK = env.float("LIVE_RECHECK_SECONDS", default=5.0)
+EVENTSTORE_LIVE_POLL = env.float("LIVE_POLL_SECONDS", default=0.05, least=0.001)
+EVENTSTORE_LIVE_RECHECK = env.float("LIVE_RECHECK_SECONDS", default=5.0, least=0.01)
 # Of one process: in all, and of one user.
 EVENTSTORE_LIVE_SOCKETS = env.int("LIVE_SOCKETS", default=1000)
 EVENTSTORE_LIVE_SOCKETS_PER_USER = env.int("LIVE_SOCKETS_PER_USER", default=20)
@@ -189,8 +199,11 @@ EVENTSTORE_NUDGE = env.bool("EVENTSTORE_NUDGE", default=True)
 # Set for measurements only: a server without fsync loses what it has acknowledged.
 EVENTSTORE_ALLOW_UNSAFE_DATABASE = env.bool("ALLOW_UNSAFE_DATABASE", default=False)
 
-REDIS_URL = env.str("REDIS_URL", default="redis://127.0.0.1:6379/0")
-CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default=REDIS_URL)
+REDIS = ("redis", "rediss", "unix")
+REDIS_URL = env.address("REDIS_URL", REDIS, default="redis://127.0.0.1:6379/0")
+CELERY_BROKER_URL = env.address(
+    "CELERY_BROKER_URL", (*REDIS, "redis+socket", "sentinel", "amqp", "amqps", "pyamqp", "memory"), default=REDIS_URL
+)
 # A name of one's own, where several platforms share a broker.
 CELERY_TASK_DEFAULT_QUEUE = env.str("CELERY_QUEUE", default="celery")
 CELERY_TASK_IGNORE_RESULT = True
@@ -206,8 +219,9 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 # One that hangs is killed before the broker gives its task to another.
 CELERY_TASK_TIME_LIMIT = 50
 CELERY_BROKER_TRANSPORT_OPTIONS = recommended.transport(CELERY_BROKER_URL)
-CELERY_BEAT_SCHEDULE = recommended.beat_schedule(poll_seconds=env.float("POLL_SECONDS", default=1.0))
+CELERY_BEAT_SCHEDULE = recommended.beat_schedule(poll_seconds=env.float("POLL_SECONDS", default=1.0, least=0.01))
 
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -216,10 +230,12 @@ LOGGING = {
         "line": {"format": "%(asctime)s %(levelname)s %(name)s [%(correlation_id)s %(request_id)s] %(message)s"}
     },
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["correlation"]}},
-    "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", default="INFO")},
+    "root": {"handlers": ["stderr"], "level": env.choice("LOG_LEVEL", LEVELS, default="INFO")},
     # A task is a nudge, and one a second is no news.
     "loggers": {
         name: {"level": "WARNING"}
         for name in ("celery.worker.strategy", "celery.worker.request", "celery.app.trace", "celery.beat")
     },
 }
+
+env.refuse()

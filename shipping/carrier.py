@@ -15,6 +15,9 @@ It keeps a book of its own (shipping.models.SandboxParcel); tries are counted th
 from functools import cache
 from typing import NamedTuple, Protocol
 
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+
 from eventstore.messages import Command
 from eventstore.sandbox import NEVER, Book, Course
 from eventstore.subscriptions import Effect
@@ -77,7 +80,9 @@ class SandboxCarrier:
 
 @cache
 def carrier() -> Carrier:
-    return SandboxCarrier()
+    if settings.CARRIER == "sandbox":
+        return SandboxCarrier()
+    raise ImproperlyConfigured("CARRIER is not 'sandbox', and there is no other yet.")
 
 
 def book(event: ShipmentRequested, key: str) -> Command:

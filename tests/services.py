@@ -36,8 +36,8 @@ def _missing() -> list[str]:
     return [name for name in (environment.DATABASE, environment.REDIS) if not environment.given(name)]
 
 
-if not environment.given(environment.SECRET):
-    environment.export({environment.SECRET: "only-for-tests"})
+BY_DEFAULT = {environment.SECRET: "only-for-tests", **environment.STAND_INS}
+environment.export({name: value for name, value in BY_DEFAULT.items() if not environment.given(name)})
 if _missing():
     try:
         _start()

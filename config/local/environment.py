@@ -7,6 +7,8 @@ DATABASE = "DATABASE_URL"
 REDIS = "REDIS_URL"
 BROKER = "CELERY_BROKER_URL"
 SECRET = "SECRET_KEY"
+# On a machine of one's own: what is bought here is neither paid nor sent, and the passwords are public.
+STAND_INS = {"PAYMENT_GATEWAY": "sandbox", "CARRIER": "sandbox", "ALLOW_DEMO": "1"}
 
 
 def given(name: str) -> str | None:
@@ -14,7 +16,7 @@ def given(name: str) -> str | None:
 
 
 def with_settings(settings: Mapping[str, str]) -> dict[str, str]:
-    return {**os.environ, **settings}
+    return {**STAND_INS, **os.environ, **settings}
 
 
 def export(settings: Mapping[str, str]) -> None:

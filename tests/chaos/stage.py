@@ -14,7 +14,7 @@ import httpx
 import psutil
 import psycopg
 
-from config.local import folder, ports, processes, programs
+from config.local import environment, folder, ports, processes, programs
 from config.local.processes import Program, Running
 
 from . import webhooks
@@ -183,6 +183,7 @@ class Stage:
 
     def _environment(self, name: str, side: str, *, clock: bool = True) -> dict[str, str]:
         return {
+            **environment.STAND_INS,
             **os.environ,
             **self.settings,
             "DATABASE_URL": _through(self.database, self.proxies[side]),

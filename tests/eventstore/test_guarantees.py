@@ -1,95 +1,286 @@
-"""A server that may forget what it has acknowledged is refused, by one query in the life of a process."""
+"""What the promises rest on: broken for real, it stops who would serve, and the check and the doctor name it."""
 
 import os
 import subprocess
 import sys
+from functools import partial
 
 import pytest
-from django.core.checks import run_checks
 from django.db import connection
 from django.db.backends.signals import connection_created
 from django.test.utils import CaptureQueriesContext
 
-from eventstore import durability
+from eventstore import doctor, guarantees
+from eventstore.guarantees import functions
+from eventstore.store import append
 
 from .concurrently import url_of_the_test
+from .toy import Counted
 
-pytestmark = [pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("toys")]
 
-WEB = "import config.wsgi"
-
-
-@pytest.fixture
-def unsafe(settings):
-    """A connection under which a crash would lose what was acknowledged."""
-    with connection.cursor() as cursor:
-        cursor.execute("SET synchronous_commit = off")
-    yield
-    connection.close()
-    connection_created.disconnect(durability._ask)
+WEB = ("-c", "import config.wsgi")
+LIVE = ("-m", "config.live", "--port", "0")
+WORKER = ("-m", "celery", "-A", "config", "worker", "-c", "1")
+BEAT = ("-m", "celery", "-A", "config", "beat", "--pidfile=")
+WORK = ("manage.py", "work")
+CHECK = ("manage.py", "check", "--database", "default")
+DOCTOR = ("manage.py", "doctor")
 
 
 def boot(*command, **environment):
     return subprocess.run(
         [sys.executable, "-W", "ignore", *command],
-        env=os.environ | environment,
+        env=os.environ | {"DATABASE_URL": url_of_the_test()} | environment,
         capture_output=True,
         text=True,
         timeout=60,
     )
 
 
+def of_the_database(setting):
+    name, _, value = setting.partition("=")
+    database = connection.settings_dict["NAME"]
+    return f'ALTER DATABASE "{database}" SET {name} = {value}', f'ALTER DATABASE "{database}" RESET {name}'
+
+
+def of_the_sequence(how):
+    mended = "AS bigint INCREMENT 1 NO MAXVALUE CACHE 1 NO CYCLE"
+    return f"ALTER SEQUENCE eventstore_position {how}", f"ALTER SEQUENCE eventstore_position {mended}"
+
+
+def of_a_function(statement):
+    made = connection.cursor()
+    made.execute("SELECT pg_get_functiondef('eventstore_has_parked'::regproc)")
+    return statement, made.fetchone()[0]
+
+
+def of_a_guard(how, guard="eventstore_append_only"):
+    """Gone, it is made as its migration did."""
+    gone = f"""
+        DROP TRIGGER IF EXISTS eventstore_append_only ON eventstore_event;
+        CREATE TRIGGER eventstore_append_only BEFORE UPDATE OR DELETE ON eventstore_event
+            FOR EACH ROW EXECUTE FUNCTION eventstore_refuse_change();
+        ALTER TABLE eventstore_event ENABLE ALWAYS TRIGGER eventstore_append_only;
+        ALTER TABLE eventstore_event ENABLE ALWAYS TRIGGER {guard};
+    """
+    return how.format(guard=guard), gone
+
+
+OTHER_TEXT = """
+    CREATE OR REPLACE FUNCTION eventstore_has_parked(lane text) RETURNS boolean LANGUAGE sql AS 'SELECT false'
+"""
+DISABLE, ENABLE = (f"ALTER TABLE eventstore_event {how} TRIGGER {{guard}}" for how in ("DISABLE", "ENABLE"))
+NEVER = "CREATE TRIGGER eventstore_append_only BEFORE UPDATE OR DELETE ON eventstore_event FOR EACH ROW WHEN (false)"
+REPLACED = f"""
+    DROP TRIGGER {{guard}} ON eventstore_event;
+    {NEVER} EXECUTE FUNCTION eventstore_refuse_change();
+    ALTER TABLE eventstore_event ENABLE ALWAYS TRIGGER {{guard}};
+"""
+
+# What is done to the server, what is said of it, and by which id of the check.
+BROKEN = {
+    "synchronous_commit": (
+        partial(of_the_database, "synchronous_commit=off"),
+        "PostgreSQL runs with synchronous_commit off: a crash would lose what it has acknowledged.",
+        "eventstore.E031",
+    ),
+    "replica": (
+        partial(of_the_database, "session_replication_role=replica"),
+        "Our connections run as a replica: triggers and foreign keys are off.",
+        "eventstore.E033",
+    ),
+    "cache": (
+        partial(of_the_sequence, "CACHE 32"),
+        "The sequence eventstore_position has CACHE 32.",
+        "eventstore.E035",
+    ),
+    "increment": (
+        partial(of_the_sequence, "INCREMENT 2"),
+        "The sequence eventstore_position has INCREMENT 2.",
+        "eventstore.E035",
+    ),
+    "cycle": (partial(of_the_sequence, "CYCLE"), "The sequence eventstore_position has CYCLE.", "eventstore.E035"),
+    "end": (
+        partial(of_the_sequence, "MAXVALUE 100000"),
+        "The sequence eventstore_position has MAXVALUE 100000.",
+        "eventstore.E035",
+    ),
+    "no sequence": (
+        lambda: (
+            "ALTER SEQUENCE eventstore_position RENAME TO elsewhere",
+            "ALTER SEQUENCE elsewhere RENAME TO eventstore_position",
+        ),
+        "The sequence eventstore_position is missing.",
+        "eventstore.E035",
+    ),
+    "no function": (
+        partial(of_a_function, "DROP FUNCTION eventstore_has_parked(text)"),
+        "The function eventstore_has_parked(text) is missing.",
+        "eventstore.E034",
+    ),
+    "another function": (
+        partial(of_a_function, OTHER_TEXT),
+        "The function eventstore_has_parked(text) has another text than its migration.",
+        "eventstore.E034",
+    ),
+    "guard off": (
+        partial(of_a_guard, DISABLE),
+        "The log's guard eventstore_append_only is switched off.",
+        "eventstore.E037",
+    ),
+    "guard off for replicas": (
+        partial(of_a_guard, ENABLE, "eventstore_never_truncated"),
+        "The log's guard eventstore_never_truncated is off where session_replication_role is replica.",
+        "eventstore.E037",
+    ),
+    "no guard": (
+        partial(of_a_guard, "DROP TRIGGER {guard} ON eventstore_event"),
+        "The log's guard eventstore_append_only is gone.",
+        "eventstore.E037",
+    ),
+    "guard that never guards": (
+        partial(of_a_guard, REPLACED),
+        "The log's guard eventstore_append_only is another than its migration made.",
+        "eventstore.E037",
+    ),
+}
+
+
 @pytest.fixture
-def off(another):
-    """The database itself says so, for whoever connects from now on."""
-    name = connection.settings_dict["NAME"]
+def broken(another):
+    """broken(name): what is said of it, and by which id."""
+    undo = []
+
+    def break_it(name):
+        statements, said, id_ = BROKEN[name]
+        do, back = statements()
+        undo.append(back)
+        another().execute(do)
+        connection.close()
+        return said, id_
+
+    yield break_it
+    connection.close()
+    for back in undo:
+        another().execute(back)
+    connection_created.disconnect(guarantees._ask)
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_it_stops_who_would_serve_and_the_check_and_the_doctor_name_it(broken, name):
+    said, id_ = broken(name)
+    with pytest.raises(guarantees.Broken) as refused:
+        guarantees.demand()
+    assert said in str(refused.value)
+    connection_created.disconnect(guarantees._ask)  # the process would have ended
+    checked = guarantees.check_database(None, databases=["default"])
+    assert [(error.id, error.msg) for error in checked if error.msg == said] == [(id_, said)]
+    assert [each.severity for each in doctor.examine() if each.what == said] == ["critical"]
+
+
+@pytest.mark.parametrize("process", [WEB, LIVE, WORKER, BEAT, WORK, CHECK, DOCTOR], ids=" ".join)
+def test_each_process_ends_by_a_sentence(broken, process, tmp_path):
+    said, _ = broken("cache")
+    done = boot(*process, *(["-s", str(tmp_path / "schedule")] if process is BEAT else []))
+    assert done.returncode not in (0, None)
+    assert said in done.stdout + done.stderr
+    assert "ALTER SEQUENCE eventstore_position" in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_a_server_that_forgets_is_accepted_where_a_setting_says_so(broken):
+    said, _ = broken("synchronous_commit")
+    assert "ALLOW_UNSAFE_DATABASE=1" in boot(*WEB).stderr
+    assert boot(*WEB, ALLOW_UNSAFE_DATABASE="1").returncode == 0
+
+
+def test_where_all_is_well_they_boot():
+    assert boot(*WEB).returncode == 0
+    assert list(guarantees.breaches(guarantees.SERVER, guarantees.TABLES)) == []
+
+
+def test_a_sequence_behind_the_log_a_cursor_or_the_outbox_is_found(another):
+    """As after a restore without sequences, or on a replica that was promoted."""
+    last = append("counter-a", [Counted("a"), Counted("a")], expected=0).position
     other = another()
-    other.execute(f'ALTER DATABASE "{name}" SET synchronous_commit = off')
-    yield
-    other.execute(f'ALTER DATABASE "{name}" RESET synchronous_commit')
+    other.execute("SELECT setval('eventstore_position', %s)", [last - 1])
+    (found,) = guarantees.breaches(guarantees.TABLES)
+    assert found.what.startswith(f"The sequence eventstore_position stands at {last - 1}, behind {last},")
+    for table, holder in (("eventstore_event", "the outbox"), ("eventstore_outbox", "the cursor toy.tallies")):
+        other.execute("UPDATE eventstore_subscription SET position = %s WHERE name = 'toy.tallies'", [last])
+        other.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
+        other.execute(f"DELETE FROM {table}")
+        other.execute("ALTER TABLE eventstore_event ENABLE ALWAYS TRIGGER eventstore_append_only")
+        other.execute("ALTER TABLE eventstore_event ENABLE ALWAYS TRIGGER eventstore_never_truncated")
+        (found,) = guarantees.breaches(guarantees.TABLES)
+        assert holder in (found.culprit, "the outbox")
+    assert found.culprit == "the cursor toy.tallies"
+    other.execute(f"SELECT setval('eventstore_position', {last})")
+    assert list(guarantees.breaches(guarantees.TABLES)) == []
 
 
-def test_neither_web_nor_worker_boots_on_it(off):
-    for command in (["-c", WEB], ["-m", "celery", "-A", "config", "worker", "-c", "1"], ["manage.py", "work"]):
-        done = boot(*command, DATABASE_URL=url_of_the_test())
-        assert done.returncode
-        assert "PostgreSQL runs with synchronous_commit off: a crash would lose" in done.stderr
+class TestIsolation:
+    def test_what_the_address_says_for_itself_is_seen(self):
+        url = f"{url_of_the_test()}?options=-c%20default_transaction_isolation%3Dserializable"
+        done = boot(*WEB, DATABASE_URL=url)
+        assert done.returncode == 3
+        assert "Statements by themselves are serializable here, and not read committed." in done.stderr
+        assert "Traceback" not in done.stderr
+
+    def test_what_the_database_says_does_not_reach_us_and_the_doctor_warns_for_others(self, another):
+        do, back = of_the_database("default_transaction_isolation='repeatable read'")
+        another().execute(do)
+        try:
+            assert boot(*WEB).returncode == 0
+            (found,) = [each for each in doctor.examine() if each.check == "isolation-of-others"]
+            assert found.severity == "warning"
+            assert found.what == "Whoever connects otherwise than we do begins as repeatable read."
+            assert connection.settings_dict["NAME"] in found.mend
+        finally:
+            another().execute(back)
 
 
-def test_unless_it_is_told_to(off):
-    assert boot("-c", WEB, DATABASE_URL=url_of_the_test(), ALLOW_UNSAFE_DATABASE="1").returncode == 0
+def test_the_functions_of_today_are_those_that_the_migrations_have_made():
+    """Read from the migrations' text; this is what the database made of it."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT proname, prosrc FROM pg_proc WHERE proname LIKE 'eventstore%%' AND pg_function_is_visible(oid)"
+        )
+        assert sorted(cursor.fetchall()) == sorted((each.name, text) for each, text in functions.of_today().items())
+    assert list(functions.wrong()) == []
+    assert len(functions.of_today()) > 8
 
 
-def test_on_a_safe_one_they_boot():
-    assert boot("-c", WEB, DATABASE_URL=url_of_the_test()).returncode == 0
+def test_a_database_of_older_or_newer_migrations_is_not_held_against_todays_text(broken, another):
+    """While old code runs beside a new schema, or new code is started before it: the probes tell that."""
+    broken("another function")
+    other = another()
+    other.execute("INSERT INTO django_migrations (app, name, applied) VALUES ('eventstore', '9999_newer', now())")
+    try:
+        assert list(guarantees.breaches(guarantees.TABLES)) == []
+    finally:
+        other.execute("DELETE FROM django_migrations WHERE name = '9999_newer'")
 
 
-def test_while_the_database_is_away_a_process_boots_and_asks_when_it_is_back():
+def test_while_the_database_is_away_a_process_boots_and_asks_when_it_is_back(broken):
+    said, _ = broken("cache")
     script = f"""
-import os
-{WEB}
+import config.wsgi
 from django.db import connection
 connection.settings_dict["PORT"] = {connection.settings_dict["PORT"]}
 connection.ensure_connection()
 """
     away = url_of_the_test().replace(f":{connection.settings_dict['PORT']}/", ":1/")
     done = boot("-c", script, DATABASE_URL=away)
-    assert done.returncode == 0, done.stderr
     assert "the database is away" in done.stderr
+    assert said in done.stderr
 
 
-def test_the_check_of_the_database_finds_it(unsafe):
-    assert [error.id for error in run_checks(databases=["default"]) if error.id == "eventstore.E017"]
-
-
-def test_and_finds_nothing_on_a_safe_one():
-    assert not [error for error in run_checks(databases=["default"]) if error.id == "eventstore.E017"]
-
-
-def test_it_costs_one_query_in_the_life_of_a_process():
+def test_it_costs_a_handful_of_queries_in_the_life_of_a_process():
     with CaptureQueriesContext(connection) as queries:
-        durability.demand()
+        guarantees.demand()
         for _ in range(3):
             connection.close()
             connection.ensure_connection()
-    assert len([query for query in queries if "synchronous_commit" in query["sql"]]) == 1
+    assert 0 < len([query for query in queries if "SELECT" in query["sql"]]) <= 12

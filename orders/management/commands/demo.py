@@ -4,6 +4,7 @@ import json
 from argparse import ArgumentParser
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.models import Group, User
 from django.core.management.base import BaseCommand, CommandError
 from knox.models import AuthToken
@@ -26,6 +27,7 @@ STAFF = {"operator": OPERATIONS, "support": SUPPORT}
 # In the console, beside looking: who mends the machinery, and who may see the address that a customer asks about.
 MORE_RIGHTS = {OPERATIONS: rights.OPERATE, SUPPORT: rights.REVEAL}
 ADMIN = "admin"
+NAMES = (*CUSTOMERS, *STAFF, ADMIN)
 
 UNITS_OF_EACH = 100
 
@@ -39,13 +41,26 @@ class Command(BaseCommand):
         parser.add_argument("--anyway", action="store_true", help="even if there are users that are not the demo's")
 
     def handle(self, *args: Any, url: str, live: str, anyway: bool, **options: Any) -> None:
-        if not anyway and User.objects.exclude(username__in=(*CUSTOMERS, *STAFF, ADMIN)).exists():
+        if not settings.ALLOW_DEMO:
+            raise CommandError(
+                "The demo's accounts have a public password, one of them may do everything: they are for development. "
+                "To make them all the same, set ALLOW_DEMO=1."
+            )
+        _refuse_to_take_over()
+        if not anyway and User.objects.exclude(username__in=NAMES).exists():
             raise CommandError(
                 "This database has users of its own, and the demo's passwords are public. --anyway insists."
             )
         _people()
         loaded = _goods()
         self.stdout.write(_said(url.rstrip("/"), live, _token(CUSTOMERS[0]), loaded))
+
+
+def _refuse_to_take_over() -> None:
+    """Somebody's account is not given a public password, whatever is insisted on."""
+    for user in User.objects.filter(username__in=NAMES):
+        if not user.check_password(PASSWORD):
+            raise CommandError(f"There is an account {user.username} with a password of its own, which stays as it is.")
 
 
 def _people() -> None:
@@ -57,12 +72,9 @@ def _people() -> None:
     _user(ADMIN, is_staff=True, is_superuser=True)
 
 
-def _user(name: str, **rights: bool) -> User:
-    user, _ = User.objects.get_or_create(username=name, defaults=rights)
-    if not user.check_password(PASSWORD):
-        user.set_password(PASSWORD)
-        user.save()
-    return user
+def _user(name: str, **rights: Any) -> User:
+    user = User.objects.filter(username=name).first()
+    return user or User.objects.create_user(name, password=PASSWORD, **rights)
 
 
 def _goods() -> int:
