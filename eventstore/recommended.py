@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from .chores import CHORES
+
 # Seconds, and how many questions: 10 + 3 × 3 from the last word that came until the other end is taken for gone.
 SILENCE = {"keepalives_idle": 10, "keepalives_interval": 3, "keepalives_count": 3}
 UNANSWERED_MS = 20_000
@@ -53,12 +55,7 @@ def beat_schedule(*, poll_seconds: float = 1.0) -> dict[str, Any]:
     """CELERY_BEAT_SCHEDULE: the poll that makes delivery certain, and what is to be done every few seconds."""
     return {
         "poll": _every(poll_seconds, "eventstore.deliver"),
-        "clear outbox": _every(10.0, "eventstore.clear_outbox"),
-        "rebuild": _every(2.0, "eventstore.rebuild"),
-        "watch": _every(5.0, "eventstore.watch"),
-        "forget answers": _every(600.0, "eventstore.forget_answers"),
-        "forget received": _every(600.0, "eventstore.forget_received"),
-        "snapshots": _every(5.0, "eventstore.take_snapshots"),
+        **{chore.task: _every(chore.seconds, chore.task) for chore in CHORES},
     }
 
 

@@ -5,21 +5,7 @@ from typing import Any
 from celery import shared_task
 from celery.signals import beat_init, worker_init, worker_process_init
 
-from . import (
-    answers,
-    guarantees,
-    heartbeats,
-    inbox,
-    left,
-    outbox,
-    polling,
-    rebuilding,
-    samples,
-    settings,
-    states,
-    watching,
-    working,
-)
+from . import chores, guarantees, polling, working
 
 
 @shared_task(name="eventstore.deliver", ignore_result=True, acks_late=True, expires=30)  # type: ignore[untyped-decorator]
@@ -27,38 +13,16 @@ def deliver() -> None:
     working.take_turn()
 
 
-@shared_task(name="eventstore.take_snapshots", ignore_result=True, acks_late=True, expires=30)  # type: ignore[untyped-decorator]
-def take_snapshots() -> None:
-    states.take_snapshots()
+def _task(chore: chores.Chore) -> Any:
+    """A turn that is not taken until the next one, or for half a minute, is not needed any more."""
+
+    def do() -> None:
+        chore()
+
+    return shared_task(do, name=chore.task, ignore_result=True, acks_late=True, expires=max(30.0, chore.seconds))
 
 
-@shared_task(name="eventstore.watch", ignore_result=True, acks_late=True, expires=30)  # type: ignore[untyped-decorator]
-def watch() -> None:
-    watching.warn()
-    heartbeats.note(heartbeats.BEAT)
-    heartbeats.forget()
-    samples.take()
-
-
-@shared_task(name="eventstore.clear_outbox", ignore_result=True, acks_late=True, expires=30)  # type: ignore[untyped-decorator]
-def clear_outbox() -> None:
-    outbox.clear(retention=settings.outbox_retention(), limit=working.CLEARED_AT_ONCE)
-
-
-@shared_task(name="eventstore.forget_answers", ignore_result=True, acks_late=True, expires=600)  # type: ignore[untyped-decorator]
-def forget_answers() -> None:
-    answers.forget(older_than=settings.answers_kept())
-    left.forget(older_than=settings.answers_kept())
-
-
-@shared_task(name="eventstore.forget_received", ignore_result=True, acks_late=True, expires=600)  # type: ignore[untyped-decorator]
-def forget_received() -> None:
-    inbox.forget(older_than=settings.inbox_kept())
-
-
-@shared_task(name="eventstore.rebuild", ignore_result=True, acks_late=True, expires=30)  # type: ignore[untyped-decorator]
-def rebuild() -> None:
-    rebuilding.work(seconds=5.0)
+CHORES = {chore.task: _task(chore) for chore in chores.CHORES}
 
 
 @worker_init.connect  # type: ignore[untyped-decorator]

@@ -10,22 +10,7 @@ from functools import cache
 
 from django.db import close_old_connections
 
-from . import (
-    answers,
-    delivery,
-    effects,
-    heartbeats,
-    inbox,
-    nudge,
-    outbox,
-    rebuilding,
-    registry,
-    samples,
-    settings,
-    states,
-    store,
-    watching,
-)
+from . import chores, delivery, effects, heartbeats, nudge, outbox, registry, store
 from .subscriptions import Projection, Publication
 
 TURN_SECONDS = 5.0
@@ -33,7 +18,6 @@ LOOK_SECONDS = 0.01
 CALL_WAIT_SECONDS = 0.05
 # How often the processes may answer one another before the read models have their turn.
 CHAIN = 20
-CLEARED_AT_ONCE = 100_000
 # A batch makes thousands of messages that go by themselves. To search them for garbage as often as Python does, after
 # 700 more of anything, takes a fifth of a worker's time.
 SELDOM = (20_000, 20, 50)
@@ -115,16 +99,9 @@ def work(*, seconds: float = TURN_SECONDS, beside: Executor | None = None) -> in
 
 
 def housekeep() -> None:
-    """What is to be done every few seconds, whether or not there is anything to deliver."""
-    states.take_snapshots()
-    watching.warn()
-    heartbeats.note(heartbeats.BEAT)
-    heartbeats.forget()
-    samples.take()
-    outbox.clear(retention=settings.outbox_retention(), limit=CLEARED_AT_ONCE)
-    answers.forget(older_than=settings.answers_kept())
-    inbox.forget(older_than=settings.inbox_kept())
-    rebuilding.work(seconds=TURN_SECONDS)
+    """Every chore, due or not."""
+    for chore in chores.CHORES:
+        chore()
 
 
 @cache

@@ -2,7 +2,7 @@
 
 import pytest
 
-from eventstore import heartbeats, postgres, tasks, working
+from eventstore import heartbeats, housekeeping, postgres, working
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("toys")]
 
@@ -24,7 +24,7 @@ def test_a_worker_says_so_with_its_turn_and_not_with_every_one():
 
 
 def test_the_beat_is_heard_by_what_it_sends():
-    tasks.watch()
+    housekeeping.watch()
     assert [each.kind for each in heartbeats.heartbeats()] == ["beat"]
 
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from eventstore import samples, store, tasks
+from eventstore import housekeeping, samples, store
 from eventstore.models import Sample, Subscription
 from eventstore.samples import Point
 from eventstore.store import ANY, append
@@ -29,8 +29,8 @@ def trend(*told, count=3):
 class TestTaken:
     def test_the_beat_writes_one_of_each_lane_and_one_of_the_whole_however_often_it_beats(self):
         append("counter-a", [Counted("a", 1), Counted("a", 2)], expected=ANY)
-        tasks.watch()
-        tasks.watch()
+        housekeeping.watch()
+        housekeeping.watch()
         slots = len({each.slot for each in Sample.objects.all()})
         assert slots in (1, 2), "unless half a minute ended between the two"
         assert Sample.objects.filter(lane="toy.tallies").count() == slots

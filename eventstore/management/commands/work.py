@@ -4,16 +4,13 @@ import logging
 import math
 import signal
 import threading
-import time
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from eventstore import guarantees, working
+from eventstore import chores, guarantees, working
 
 logger = logging.getLogger(__name__)
-
-HOUSEKEEPING_SECONDS = 5.0
 
 
 class Command(BaseCommand):
@@ -43,12 +40,11 @@ def _told_to_stop() -> threading.Event:
 
 
 def _until(stop: threading.Event, *, poll: float) -> None:
-    housekept = -math.inf
+    rota = chores.Rota()
     while not stop.is_set():
         _attempt(working.work)
-        if time.monotonic() - housekept > HOUSEKEEPING_SECONDS:
-            _attempt(working.housekeep)
-            housekept = time.monotonic()
+        for chore in rota.due():
+            _attempt(chore)
         stop.wait(poll)
 
 
