@@ -87,6 +87,11 @@ class Nemesis:
     def kill_redis(self, fault: Fault) -> tuple[int, str]:
         return self.stage.keeper.send("redis", signal.SIGKILL), "redis"
 
+    def kill_pooler(self, fault: Fault) -> tuple[int, str]:
+        """With all of its connections, to both sides."""
+        self._lurk(WEBS[fault.target])
+        return self.stage.keeper.send("pgbouncer", signal.SIGKILL), "pgbouncer"
+
     def deploy(self, fault: Fault) -> tuple[int, str]:
         """Everybody of ours in good order, one after another, and another one in its place."""
         asked = sum(self.stage.keeper.ask(name, signal.SIGTERM) for name in (*WORKERS, "beat", WEBS[fault.target]))

@@ -1,4 +1,4 @@
-"""The actors, each a process: PostgreSQL, Valkey, two web servers, two workers, a beat. Who dies is started again."""
+"""The actors, each a process: PostgreSQL, Valkey, PgBouncer if wanted, two web servers, two workers, a beat. Who dies is started again."""
 
 import os
 import signal
@@ -16,6 +16,8 @@ import psycopg
 
 from config.local import folder, ports, processes, programs
 from config.local.processes import Program, Running
+
+from tests.pooler import bouncer
 
 from . import webhooks
 from .clocks import Clock
@@ -102,15 +104,27 @@ class Keeper:
 
 
 class Stage:
-    """server, broker: the servers' own URLs, past every proxy. unsafe: whether a database that forgets is let pass."""
+    """server, broker: the servers' own URLs, past every proxy. unsafe: whether a database that forgets is let pass.
 
-    def __init__(self, path: Path, services: list[Running], settings: Mapping[str, str], network: Network) -> None:
+    pooler: a PgBouncer between the proxies and PostgreSQL, which keeps prepared statements ("new") or does not ("old").
+    """
+
+    def __init__(
+        self, path: Path, services: list[Running], settings: Mapping[str, str], network: Network, pooler: str = ""
+    ) -> None:
         self.path, self.settings, self.clock = path, settings, Clock(path)
         self.server, self.broker = settings["DATABASE_URL"], settings["CELERY_BROKER_URL"]
+        self.pooler = pooler
+        door = _port(self.server)
+        if pooler:
+            bouncer.bound_waits(self.server)
+            between = bouncer.start(path, self.server, pooler)
+            services.append(between.running)
+            door = between.port
         self.keeper = Keeper(folder.pids(path), services)
         self.proxies = {
-            "web": network.proxy_to(_port(self.server)),
-            "worker": network.proxy_to(_port(self.server)),
+            "web": network.proxy_to(door),
+            "worker": network.proxy_to(door),
             "broker": network.proxy_to(_port(self.broker)),
         }
         self.web_ports = {name: ports.free() for name in WEBS}
@@ -188,6 +202,7 @@ class Stage:
             "DATABASE_URL": _through(self.database, self.proxies[side]),
             "REDIS_URL": _through(self.settings["REDIS_URL"], self.proxies["broker"]),
             "CELERY_BROKER_URL": _through(self.broker, self.proxies["broker"]),
+            **(bouncer.SETTINGS[self.pooler] if self.pooler else {}),
             "PGAPPNAME": name,
             "SECRET_KEY": "only-for-chaos",
             "STRIPE_WEBHOOK_SECRETS": webhooks.SECRET,
