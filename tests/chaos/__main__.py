@@ -17,6 +17,8 @@ from .proxy import Network
 from .run import MUST_HIT, Form, Result, run
 from .stage import Stage
 
+# Beside the others.
+BEHIND_A_POOLER = {"kill_pooler": 2, "pause_lane": 2}
 REPORTS = programs.ROOT / ".chaos"
 
 
@@ -63,7 +65,7 @@ def _run(stage: Stage, arguments: Namespace) -> int:
 def _form(arguments: Namespace) -> Form:
     deck = dict.fromkeys(arguments.only, 1) if arguments.only else plan.DECK
     if arguments.pooler and not arguments.only:
-        deck = deck | {"kill_pooler": 2}
+        deck = deck | BEHIND_A_POOLER
     gap = (arguments.gap, arguments.gap + 2)
     return Form(arguments.seconds, arguments.rate, gap, deck=deck, must_hit=() if arguments.only else MUST_HIT)
 
@@ -81,7 +83,7 @@ def _arguments() -> Namespace:
     parser.add_argument("--seconds", type=float, default=200, help="of load and faults (%(default)s)")
     parser.add_argument("--rate", type=float, default=12, help="orders a second (%(default)s)")
     parser.add_argument("--gap", type=float, default=2.5, help="seconds between two faults, at least (%(default)s)")
-    parser.add_argument("--only", nargs="+", choices=[*plan.DECK, "kill_pooler"], help="these kinds of faults; all")
+    parser.add_argument("--only", nargs="+", choices=[*plan.DECK, *BEHIND_A_POOLER], help="these kinds of faults; all")
     pooler = bouncer.OLD if os.environ.get("POOLER") == "1" else os.environ.get("POOLER", "")
     forms = ("", bouncer.OLD, bouncer.NEW)
     parser.add_argument("--pooler", choices=forms, default=pooler, help="all of it behind a PgBouncer (none)")
