@@ -101,6 +101,8 @@ DATABASES["default"] |= {
     "CONN_MAX_AGE": None,
     "CONN_HEALTH_CHECKS": True,
     "ATOMIC_REQUESTS": False,
+    # Such a cursor is a session's, and behind a transaction pooler its rest would be asked of another.
+    "DISABLE_SERVER_SIDE_CURSORS": True,
     # What the address says for itself, such as sslmode, holds.
     "OPTIONS": recommended.joined(told_to_both, DATABASES["default"].get("OPTIONS", {})),
 }

@@ -111,7 +111,7 @@ def _program(path: Path, server: str, form: str) -> tuple[Program, int]:
     owner.write(home / "pgbouncer.ini", _ini(home, server, port, form, _version(found)))
     return Program(
         name=NAME,
-        command=(found, "-q", str(home / "pgbouncer.ini")),
+        command=(found, str(home / "pgbouncer.ini")),
         environment=dict(os.environ),
         folder=home,
         account=owner,

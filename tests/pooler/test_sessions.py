@@ -4,13 +4,17 @@ import os
 import subprocess
 import sys
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from decimal import DivisionByZero
 
 import psycopg
 import pytest
+from django.contrib.auth.models import User
+from django.db import transaction
 
 from eventstore import deaths, lanes
 from eventstore.models import Begun
+from eventstore.postgres import execute, rows
 from eventstore.rebuilding.running import AlreadyRebuilding
 from eventstore.rebuilding.running import _alone as alone
 from tests.journeys.conftest import Shop
@@ -108,4 +112,31 @@ def test_a_note_of_what_is_begun_does_not_wait_for_the_disk_and_nobody_else_inhe
         notes.begin(deaths.BATCH)
         assert Begun.objects.get().times == 1
     assert not Begun.objects.exists()
+    assert left_behind(pooled) == {}
+
+
+def test_after_a_rollback_to_a_savepoint_what_was_prepared_is_prepared_anew(pooled):
+    """psycopg lets go of everything then; a pooler that keeps statements hangs up on who asks for one of them."""
+
+    def ask():
+        return [rows("SELECT %s::int", [number]) for number in range(5)]
+
+    before = ask()
+    with transaction.atomic():
+        for _ in range(5):
+            execute("SELECT 1").close()  # until psycopg, too, has prepared one
+        with suppress(DivisionByZero), transaction.atomic():
+            raise DivisionByZero
+    assert ask() == before
+
+
+def test_a_list_that_is_read_piece_by_piece_is_read_whole_whoever_comes_between(pooled):
+    """A cursor held open on the server would stay on one connection, and its rest be asked of another."""
+    User.objects.bulk_create(User(username=f"ada-{number}") for number in range(20))
+    with ExitStack() as others:
+        names = User.objects.values_list("username", flat=True).iterator(chunk_size=2)
+        first = next(names)
+        for _ in range(3):
+            others.enter_context(psycopg.connect(os.environ["DATABASE_URL"])).execute("SELECT 1")
+        assert len({first, *names}) == 20
     assert left_behind(pooled) == {}
