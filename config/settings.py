@@ -1,5 +1,6 @@
 """Every setting, read once from the environment; but for the launcher in config/local, nothing else reads it."""
 
+import sys
 from datetime import timedelta
 from pathlib import Path
 
@@ -95,6 +96,7 @@ told_to_both = recommended.connection(
     idle_in_transaction=env.str("DATABASE_IDLE_IN_TRANSACTION_TIMEOUT", default="10s"),
     lock_timeout=env.str("DATABASE_LOCK_TIMEOUT", default="10s"),
     jit=env.str("DATABASE_JIT", default="off"),
+    name=recommended.process_name(sys.argv),
 )
 DATABASES["default"] |= {
     # A new connection costs as much as several queries, so each process keeps its own.

@@ -26,8 +26,8 @@ FOUND = """
     FROM eventstore_begun
     WHERE subscription = %s
 """
-# It must outlive the worker, not the server, so nobody waits for the disk. Said of this one transaction: a setting of
-# the session would be that of everybody behind a transaction pooler, and acknowledged orders would be lost with a crash.
+# It must outlive the worker, not the server, so nobody waits for the disk. Set for this one transaction: behind a
+# transaction pooler a setting of the session is everybody's, and a crash would lose acknowledged orders.
 HASTE = "WITH hasty AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))"
 NOTE = f"""
     {HASTE}

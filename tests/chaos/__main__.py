@@ -8,7 +8,6 @@ from pathlib import Path
 from time import time
 
 from config.local import environment, folder, programs, services
-
 from tests.pooler import bouncer
 
 from . import plan, report

@@ -1,4 +1,7 @@
-"""The actors, each a process: PostgreSQL, Valkey, PgBouncer if wanted, two web servers, two workers, a beat. Who dies is started again."""
+"""The actors, each a process: PostgreSQL, Valkey, a PgBouncer if wanted, two web servers, two workers, a beat.
+
+Who dies is started again.
+"""
 
 import os
 import signal
@@ -16,7 +19,6 @@ import psycopg
 
 from config.local import folder, ports, processes, programs
 from config.local.processes import Program, Running
-
 from tests.pooler import bouncer
 
 from . import webhooks

@@ -17,7 +17,6 @@ from urllib.parse import unquote, urlsplit
 import psycopg
 
 from config.local import account, folder, ports, processes
-from config.local.account import Account
 from config.local.processes import Program, Running
 from config.local.programs import ROOT
 from config.local.refusal import Refusal, with_log

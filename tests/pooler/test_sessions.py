@@ -95,13 +95,12 @@ def test_after_journeys_a_late_lane_and_a_rebuild_nothing_of_ours_is_left(pooled
 
 def test_who_rebuilds_alone_holds_no_lock_longer_whichever_connection_it_is_given(pooled):
     """A lock of the session would be taken on one server connection and given back on another, and stay for good."""
-    with ExitStack() as others:
-        with alone("orders.details"):
-            with pytest.raises(AlreadyRebuilding), alone("orders.details"):
-                pass
-            # Whatever server connection is free now is taken by somebody else.
-            for _ in range(3):
-                others.enter_context(psycopg.connect(os.environ["DATABASE_URL"])).execute("SELECT 1")
+    with ExitStack() as others, alone("orders.details"):
+        with pytest.raises(AlreadyRebuilding), alone("orders.details"):
+            pass
+        # Whatever server connection is free now is taken by somebody else.
+        for _ in range(3):
+            others.enter_context(psycopg.connect(os.environ["DATABASE_URL"])).execute("SELECT 1")
     assert left_behind(pooled) == {}
     with alone("orders.details"):
         pass
