@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from contextlib import ExitStack, suppress
+from datetime import timedelta
 from decimal import DivisionByZero
 
 import psycopg
@@ -12,7 +13,8 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import transaction
 
-from eventstore import deaths, lanes
+from eventstore import deaths, heartbeats, lanes
+from eventstore.doctor import Limits, delivering
 from eventstore.models import Begun
 from eventstore.postgres import execute, rows
 from eventstore.rebuilding.running import AlreadyRebuilding
@@ -139,3 +141,13 @@ def test_a_list_that_is_read_piece_by_piece_is_read_whole_whoever_comes_between(
             others.enter_context(psycopg.connect(os.environ["DATABASE_URL"])).execute("SELECT 1")
         assert len({first, *names}) == 20
     assert left_behind(pooled) == {}
+
+
+def test_a_worker_that_was_killed_is_not_taken_for_deaf_because_the_poolers_backend_lives(pooled):
+    heartbeats.forget_own()
+    heartbeats.note(heartbeats.WORKER)
+    time.sleep(0.5)
+    # Its backend is there still, for whoever comes next.
+    found = [each.check for each in delivering.workers(Limits(silent=timedelta(seconds=0.2)))]
+    heartbeats.forget_own()
+    assert found == ["no-worker"]
