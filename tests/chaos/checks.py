@@ -13,6 +13,12 @@ LOST, DOUBLED, OVERSOLD, UNFINISHED, MONEY, WRONG = (
     "wrong",
 )
 
+# The provider's book: in the sandbox's own table, or told by who keeps it elsewhere.
+SANDBOXS_BOOK = """
+    CREATE TEMP TABLE entry AS SELECT key, kind, order_id, amount FROM payments_sandbox_entry
+"""
+BOOK_ELSEWHERE = "CREATE TEMP TABLE entry(key text, kind text, order_id text, amount bigint)"
+
 PREPARE = """
     CREATE TEMP TABLE asked(key text, customer text, kind text, outcome text, order_id text, subject text);
     CREATE TEMP TABLE answered(key text, body text);
@@ -33,7 +39,7 @@ PREPARE = """
         SELECT order_id, sum(amount) FILTER (WHERE kind = 'charge') AS captured,
                coalesce(sum(amount) FILTER (WHERE kind = 'refund'), 0) AS refunded,
                count(*) FILTER (WHERE kind = 'charge' AND amount > 0) AS captures
-        FROM payments_sandbox_entry GROUP BY order_id;
+        FROM entry GROUP BY order_id;
     CREATE TEMP TABLE paid AS
         SELECT order_id, type, (data->'amount'->>'amount')::bigint AS amount FROM said WHERE stream LIKE 'payment-%';
     CREATE TEMP TABLE given_back AS
@@ -329,7 +335,7 @@ CHECKS = {
     "the provider was asked only under the keys of our own requests": (
         DOUBLED,
         """
-        SELECT entry.order_id FROM payments_sandbox_entry AS entry LEFT JOIN said ON said.id::text = entry.key
+        SELECT entry.order_id FROM entry LEFT JOIN said ON said.id::text = entry.key
         WHERE said.type IS NULL OR said.type NOT IN (
             'payments.payment_requested', 'payments.refund_requested', 'payments.part_refund_requested'
         ) OR (entry.kind = 'charge') <> (said.type = 'payments.payment_requested')

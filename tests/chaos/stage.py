@@ -108,15 +108,22 @@ class Keeper:
 class Stage:
     """server, broker: the servers' own URLs, past every proxy. unsafe: whether a database that forgets is let pass.
 
+    told: settings of our processes, beyond those.
     pooler: a PgBouncer between the proxies and PostgreSQL, which keeps prepared statements ("new") or does not ("old").
     """
 
     def __init__(
-        self, path: Path, services: list[Running], settings: Mapping[str, str], network: Network, pooler: str = ""
+        self,
+        path: Path,
+        services: list[Running],
+        settings: Mapping[str, str],
+        network: Network,
+        pooler: str = "",
+        told: Mapping[str, str] | None = None,
     ) -> None:
-        self.path, self.settings, self.clock = path, settings, Clock(path)
+        self.path, self.settings, self.clock, self.network = path, settings, Clock(path), network
         self.server, self.broker = settings["DATABASE_URL"], settings["CELERY_BROKER_URL"]
-        self.pooler = pooler
+        self.pooler, self.told = pooler, told or {}
         door = _port(self.server)
         if pooler:
             bouncer.bound_waits(self.server)
@@ -152,6 +159,21 @@ class Stage:
             yield
         finally:
             self.keeper.dismiss([program.name for program in cast])
+
+    def move_to(self, server: str) -> None:
+        """Whoever comes to the address of the database is led to another server; connections to the old one are cut."""
+        self.server = server
+        self.database = self.database_named(urlsplit(self.database).path[1:])
+        for side in ("web", "worker"):
+            self.proxies[side].target = _port(server)
+            self.proxies[side].reset()
+
+    def restart(self) -> None:
+        """Our processes, in good order and all at once."""
+        cast = self._cast("")
+        self.keeper.dismiss([program.name for program in cast])
+        for program in cast:
+            self.keeper.start(program)
 
     def wait_until_ready(self) -> None:
         until = monotonic() + PATIENCE_SECONDS
@@ -211,6 +233,7 @@ class Stage:
             "PYTHONUNBUFFERED": "1",
             "ALLOW_UNSAFE_DATABASE": "1" if self.unsafe else "0",
             **(self.clock.environment if clock else {}),
+            **self.told,
         }
 
     def _answers(self, name: str) -> bool:
