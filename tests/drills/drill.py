@@ -28,6 +28,8 @@ from .provider import Provider
 from .servers import Servers
 
 CUSTOMERS = 40
+# Halted before the moment from which on everything is lost, so that orders are known of which no request to charge is.
+CHARGING, PAUSE_SECONDS = "payments", 1.0
 # How much the standby lacks, and how far back is restored.
 BEHIND_SECONDS = 1.5
 BACK_SECONDS = 3.0
@@ -96,10 +98,15 @@ UNNAMED = "what was acknowledged or charged and is gone is named by a command"
 
 
 def asynchronous_failover(servers: Servers) -> None:
-    """The standby lacks what was written last."""
-    servers.hold_back(BEHIND_SECONDS)
+    """The standby lacks what was written last: orders, and charges of orders that it has."""
+    servers.pause(CHARGING)
+    sleep(PAUSE_SECONDS)
+    servers.hold_back()
+    servers.resume(CHARGING)
+    sleep(BEHIND_SECONDS)
     servers.kill_primary()
     servers.promote(servers.standby)
+    servers.resume(CHARGING)
 
 
 def synchronous_failover(servers: Servers) -> None:
@@ -109,10 +116,14 @@ def synchronous_failover(servers: Servers) -> None:
 
 def restore_to_a_moment(servers: Servers) -> None:
     """An operator takes the database back to some seconds ago."""
+    servers.pause(CHARGING)
+    sleep(PAUSE_SECONDS)
     moment = servers.moment()
+    servers.resume(CHARGING)
     sleep(BACK_SECONDS)
     servers.kill_primary()
     servers.restore(moment)
+    servers.resume(CHARGING)
 
 
 DRILLS: dict[str, tuple[Strike, dict[str, Any]]] = {
@@ -191,10 +202,16 @@ def _said(stage: Stage) -> str:
 
 
 def _manage(stage: Stage, *words: str) -> str:
-    settings = {"DATABASE_URL": stage.database, "SECRET_KEY": "only-for-chaos", "EVENTSTORE_NUDGE": "0", **stage.told}
+    settings = {
+        "DATABASE_URL": stage.database,
+        "SECRET_KEY": "only-for-chaos",
+        "EVENTSTORE_NUDGE": "0",
+        "LOG_LEVEL": "ERROR",
+    }
+    settings |= stage.told
     command = [sys.executable, "-W", "ignore", "manage.py", *words]
     done = subprocess.run(command, env=os.environ | settings, capture_output=True, text=True, timeout=120)
-    return done.stdout + done.stderr
+    return done.stdout
 
 
 def _ask(

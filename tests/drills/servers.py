@@ -54,10 +54,15 @@ class Servers:
             self._until("it is synchronous", lambda: self._ask(self.stage.server, SYNCHRONOUS))
         return url
 
-    def hold_back(self, seconds: float) -> None:
+    def hold_back(self) -> None:
         """What is written from now on does not reach the standby."""
         self.replication.fall_silent(PATIENCE_SECONDS)
-        sleep(seconds)
+
+    def pause(self, lane: str) -> None:
+        self._say(self.stage.database, f"UPDATE eventstore_subscription SET paused = true WHERE name = '{lane}'")
+
+    def resume(self, lane: str) -> None:
+        self._say(self.stage.database, f"UPDATE eventstore_subscription SET paused = false WHERE name = '{lane}'")
 
     def kill_primary(self) -> None:
         """For good: nobody starts it again."""
