@@ -87,8 +87,12 @@ class Checker:
         return None
 
     def check(self) -> list[Violation]:
-        found = [*self._by_sql(), *self._by_rest()]
+        found = self.found()
         return [Violation(name, counts_as, len(rows), rows[:MOST_SHOWN]) for name, counts_as, rows in found if rows]
+
+    def found(self) -> list[tuple[str, str, list[str]]]:
+        """Of each check its name, what it counts as, and all that it has found wrong."""
+        return [*self._by_sql(), *self._by_rest()]
 
     def lost(self) -> set[str]:
         """The keys of commands that were acknowledged and are not in the log."""

@@ -42,6 +42,11 @@ PREPARE = """
         FROM entry GROUP BY order_id;
     CREATE TEMP TABLE paid AS
         SELECT order_id, type, (data->'amount'->>'amount')::bigint AS amount FROM said WHERE stream LIKE 'payment-%';
+    CREATE TEMP TABLE requested AS
+        SELECT order_id, CASE type WHEN 'payments.payment_requested' THEN 'charge' ELSE 'refund' END AS kind,
+               id::text AS by_id, concat_ws(':', order_id, data->>'refund_id') AS by_name
+        FROM said
+        WHERE type IN ('payments.payment_requested', 'payments.refund_requested', 'payments.part_refund_requested');
     CREATE TEMP TABLE given_back AS
         SELECT order_id, sum(amount) AS amount FROM paid
         WHERE type IN ('payments.payment_refunded', 'payments.part_refunded') GROUP BY order_id;
@@ -335,10 +340,12 @@ CHECKS = {
     "the provider was asked only under the keys of our own requests": (
         DOUBLED,
         """
-        SELECT entry.order_id FROM entry LEFT JOIN said ON said.id::text = entry.key
-        WHERE said.type IS NULL OR said.type NOT IN (
-            'payments.payment_requested', 'payments.refund_requested', 'payments.part_refund_requested'
-        ) OR (entry.kind = 'charge') <> (said.type = 'payments.payment_requested')
+        SELECT entry.order_id FROM entry
+        WHERE NOT EXISTS (
+            SELECT FROM requested
+            WHERE requested.order_id = entry.order_id AND requested.kind = entry.kind
+              AND entry.key IN (by_id, requested.kind || ':' || by_name)
+        )
     """,
     ),
     # The goods.

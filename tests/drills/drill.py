@@ -236,7 +236,13 @@ def _ask(
     unnamed = [key for key in sorted(lost) if everything[key].order_id not in named] + sorted(gone - named)
     surviving = {key: each for key, each in everything.items() if key not in lost and _survives(each, placed)}
     checker = _checker(stage, shop, surviving, [entry for entry in book if entry[2] in placed])
-    violations = [*checker.check(), *_charged_twice(book)]
+    # What moved in the time that is lost stays moved: that the log has it otherwise, a command has to say.
+    found = [
+        (check, counts_as, [row for row in rows if counts_as != MONEY or row not in named])
+        for check, counts_as, rows in checker.found()
+    ]
+    violations = [Violation(check, counts_as, len(rows), rows[:5]) for check, counts_as, rows in found if rows]
+    violations += _charged_twice(book)
     if unnamed:
         violations.append(Violation(UNNAMED, LOST, len(unnamed), unnamed[:5]))
     return Result(
