@@ -16,7 +16,7 @@ endif
 TWO_AT_A_TIME := $(if $(CELERY_BROKER_URL),,-n 2 --dist loadfile)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check audit fuzz simulate chaos faults bench bench-short bench-store bench-http bench-console screens format clean-data clean doctor-selftest
+.PHONY: help run test check audit fuzz simulate chaos faults drills test-pooler bench bench-short bench-store bench-http bench-console screens format clean-data clean doctor-selftest
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,7 +46,14 @@ audit: $(INSTALLED) ## known holes in what is installed: advisories from the net
 simulate: $(INSTALLED) ## ten thousand shops in memory, each from a seed: any order of answers, twice, late, never
 	@$(PYTHON) -m tests.simulation
 
-chaos: $(INSTALLED) ## eight minutes of kill -9 and worse under load, and a checker from outside; SEED=… plays it again
+test-pooler: $(PEERS_INSTALLED) ## journeys and workers behind a PgBouncer (POOLER=new: one that keeps prepared statements; PGBOUNCER=…), then its own tests
+	POOLER=$${POOLER:-old} .venv/bin/pytest tests/journeys tests/workers
+	.venv/bin/pytest tests/pooler
+
+drills: $(INSTALLED) ## four minutes of failover and restore under the running shop, the provider's book outside of it; SEED=… again
+	@$(PYTHON) -W ignore -m tests.drills
+
+chaos: $(INSTALLED) ## eight minutes of kill -9 and worse under load, and a checker from outside; SEED=… again, POOLER=1 behind a PgBouncer
 	@$(PYTHON) -W ignore -m tests.chaos
 
 faults: $(INSTALLED) ## three minutes of power loss, EIO and a full disk, and the same checker; then kill -9 at every seam

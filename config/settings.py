@@ -3,6 +3,7 @@
 What is not of its kind ends the process by a sentence, whichever it is: see the last line.
 """
 
+import sys
 from datetime import timedelta
 from pathlib import Path
 
@@ -98,12 +99,15 @@ told_to_both = recommended.connection(
     idle_in_transaction=env.form("DATABASE_IDLE_IN_TRANSACTION_TIMEOUT", DURATION, default="10s"),
     lock_timeout=env.form("DATABASE_LOCK_TIMEOUT", DURATION, default="10s"),
     jit=env.choice("DATABASE_JIT", ("off", "on"), default="off"),
+    name=recommended.process_name(sys.argv),
 )
 DATABASES["default"] |= {
     # A new connection costs as much as several queries, so each process keeps its own.
     "CONN_MAX_AGE": None,
     "CONN_HEALTH_CHECKS": True,
     "ATOMIC_REQUESTS": False,
+    # Such a cursor is a session's, and behind a transaction pooler its rest would be asked of another.
+    "DISABLE_SERVER_SIDE_CURSORS": True,
     # What the address says for itself, such as sslmode, holds.
     "OPTIONS": recommended.joined(told_to_both, DATABASES["default"].get("OPTIONS", {})),
 }

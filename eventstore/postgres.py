@@ -219,6 +219,12 @@ def connect() -> None:
     connection.ensure_connection()
 
 
+def told_backend() -> int:
+    """The backend's process id as the connection was told it: of a pooler's own making, where there is one."""
+    connection.ensure_connection()
+    return int(connection.connection.info.backend_pid)
+
+
 def close() -> None:
     connection.close()
 

@@ -42,6 +42,23 @@ class Known:
         self.asked: dict[Key, int] = {}
         self.names: dict[Key, bytes] = {}
         self.numbers = count()
+        self._hear_of_deallocation(connection)
+
+    def _hear_of_deallocation(self, connection: Any) -> None:
+        """After DROP, ALTER and ROLLBACK, to a savepoint too, psycopg lets go of all that is prepared, ours with it.
+
+        PostgreSQL says so when one of them is asked for; PgBouncer, which keeps them itself, hangs up instead.
+        """
+        psycopgs = connection._prepared
+        clear = psycopgs.clear
+
+        def clear_ours_too() -> bool:
+            cleared: bool = clear()
+            if cleared:
+                self.names.clear()
+            return cleared
+
+        psycopgs.clear = clear_ours_too
 
 
 class NamedByText(PrepareManager):

@@ -1,6 +1,7 @@
 """What a project's settings may take over from us as it is; they import this, so it imports nothing of Django."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import PurePath
 from typing import Any
 
 from .chores import CHORES
@@ -9,6 +10,9 @@ from .chores import CHORES
 SILENCE = {"keepalives_idle": 10, "keepalives_interval": 3, "keepalives_count": 3}
 UNANSWERED_MS = 20_000
 
+# Commands that are one of the processes.
+MANAGED = {"work": "worker", "runserver": "web"}
+
 
 def connection(
     *,
@@ -16,12 +20,15 @@ def connection(
     idle_in_transaction: str = "10s",
     lock_timeout: str = "10s",
     jit: str = "off",
+    name: str = "",
 ) -> dict[str, Any]:
     """OPTIONS of the database.
 
     prepare_threshold: the engine's statements are planned once; None for a pooler that cannot keep them.
     idle_in_transaction: who appended holds the fence until it commits; one that stops in the middle is cut off.
     jit: the engine's statements are short and run thousands of times; compiling one costs more than it ever saves.
+    name: of the process, as pg_stat_activity shows it (see process_name); PGAPPNAME and the address of the database
+    come before it. It is part of the connection, so a pooler passes it on.
 
     A machine or network that vanishes without a word would keep who waits for it as long as the kernel asks again, a
     quarter of an hour or two; so both ends give up after 20 seconds: we a statement or a new connection, the server
@@ -41,8 +48,25 @@ def connection(
         "connect_timeout": UNANSWERED_MS // 1000,
         **SILENCE,
         "tcp_user_timeout": UNANSWERED_MS,
+        "fallback_application_name": name,
         "options": " ".join(f"-c {name}={value}" for name, value in server.items()),
     }
+
+
+def process_name(arguments: Sequence[str]) -> str:
+    """What a process is, by its sys.argv: web, worker, beat, live, or the command that it runs."""
+    program, *rest = arguments or [""]
+    path = PurePath(program)
+    name = path.parent.name if path.name == "__main__.py" else path.stem
+    command = next((each for each in rest if not each.startswith("-")), "")
+    match name:
+        case "gunicorn" | "uvicorn" | "uwsgi" | "wsgi":
+            return "web"
+        case "celery":
+            return next((each for each in ("worker", "beat") if each in rest), name)
+        case "manage" | "django-admin":
+            return MANAGED.get(command, f"manage.py {command}".strip())
+    return name or "python"
 
 
 def joined(*options: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,9 +1,17 @@
 """What Celery runs. The broker carries a nudge; what is owed to whom is in the tables."""
 
+import atexit
 from typing import Any
 
 from celery import shared_task
-from celery.signals import beat_init, worker_init, worker_process_init
+from celery.signals import (
+    beat_init,
+    celeryd_init,
+    worker_init,
+    worker_process_init,
+    worker_process_shutdown,
+    worker_shutdown,
+)
 
 from . import chores, guarantees, polling, working
 
@@ -30,6 +38,24 @@ CHORES = {chore.task: _task(chore) for chore in chores.CHORES}
 def refuse_to_serve_without_guarantees(**_: Any) -> None:
     # Celery notes what a handler raises and goes on; it does not stop an exit.
     guarantees.demand_or_exit()
+
+
+@celeryd_init.connect  # type: ignore[untyped-decorator]
+def take_the_name_of_the_node(sender: str, **_: Any) -> None:
+    heartbeats.call(sender.partition("@")[0])
+
+
+@worker_process_shutdown.connect  # type: ignore[untyped-decorator]
+@worker_shutdown.connect  # type: ignore[untyped-decorator]
+def sign_off(**_: Any) -> None:
+    """Of a pool's child, and of a worker that runs its tasks itself."""
+    heartbeats.sign_off(heartbeats.WORKER)
+
+
+@beat_init.connect  # type: ignore[untyped-decorator]
+def sign_off_the_beat_at_its_end(**_: Any) -> None:
+    """Celery has a signal for its beginning only, and ends it by SystemExit."""
+    atexit.register(heartbeats.sign_off, heartbeats.BEAT)
 
 
 @worker_process_init.connect  # type: ignore[untyped-decorator]

@@ -1,10 +1,14 @@
-"""A pytest plugin: PostgreSQL and Redis for the session, started before Django reads its settings."""
+"""A pytest plugin: PostgreSQL and Redis for the session, started before Django reads its settings.
+
+With POOLER=old or POOLER=new all of it is behind a PgBouncer, without or with prepared statements.
+"""
 
 import atexit
 import os
 import sys
 from collections.abc import Generator
 from contextlib import ExitStack
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -18,7 +22,19 @@ def _start() -> None:
     # Sooner than any of it starts, so that an interruption finds the way out; a forked test has no say in it.
     atexit.register(lambda: stack.close() if os.getpid() == session else None)
     path = stack.enter_context(folder.throwaway())
-    environment.export(stack.enter_context(services.started(path)).settings)
+    settings = stack.enter_context(services.started(path)).settings
+    if form := environment.given("POOLER"):
+        settings |= _behind_a_pooler(path, settings[environment.DATABASE], form, stack)
+    environment.export(settings)
+
+
+def _behind_a_pooler(path: Path, server: str, form: str, stack: ExitStack) -> dict[str, str]:
+    """form: "new" for a PgBouncer that keeps prepared statements, else "old"."""
+    from tests.pooler import bouncer
+
+    bouncer.bound_waits(server)
+    form = bouncer.NEW if form == bouncer.NEW else bouncer.OLD
+    return stack.enter_context(bouncer.started(path, server, form)).settings
 
 
 def _apart(worker: int) -> dict[str, str]:

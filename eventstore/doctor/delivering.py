@@ -230,7 +230,7 @@ def workers(limits: Limits) -> Iterator[Finding]:
                 f"A worker is connected and has done nothing for {each.seconds:.0f} s.",
                 each.name,
                 "It holds a place, a connection, and perhaps a lane.",
-                f"kill -9 {each.name.partition(':')[2]} on {each.name.partition(':')[0]}",
+                f"kill -9 {each.name.rpartition(':')[2]} on {each.name.rpartition(':')[0]}",
             )
 
 

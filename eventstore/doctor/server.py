@@ -27,10 +27,16 @@ CONNECTIONS = """
     FROM pg_stat_activity
     WHERE backend_type = 'client backend'
 """
+# But for who rebuilds: its lock is a transaction's, which holds up nothing else (rebuilding/running.py).
 OLD_TRANSACTIONS = """
     SELECT pid, application_name, state, left(query, 200), extract(epoch FROM now() - xact_start)::integer
-    FROM pg_stat_activity
-    WHERE datname = current_database() AND xact_start < now() - %s AND pid <> pg_backend_pid()
+    FROM pg_stat_activity AS activity
+    WHERE datname = current_database() AND xact_start < now() - %s AND pid <> pg_backend_pid() AND NOT (
+        backend_xmin IS NULL AND backend_xid IS NULL AND EXISTS (
+            SELECT FROM pg_locks AS held
+            WHERE held.pid = activity.pid AND locktype = 'advisory' AND classid = x'E7'::integer AND objsubid = 2
+        )
+    )
     ORDER BY xact_start
 """
 PREPARED = """

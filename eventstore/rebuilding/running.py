@@ -20,9 +20,10 @@ from .folding import RebuildFailed
 from .records import Rebuilding, Told
 from .swapping import NothingKept, Stopped
 
-# In two numbers, so that it is never taken for one of the fence.
-LOCK = "SELECT pg_try_advisory_lock(x'E7'::integer, hashtext(%s))"
-UNLOCK = "SELECT pg_advisory_unlock(x'E7'::integer, hashtext(%s))"
+# In two numbers, so that it is never taken for one of the fence. Of a transaction: one of the session would stay with
+# a pooler's connection. The transaction does nothing else, so it keeps no vacuum and no index build waiting.
+LOCK = "SELECT pg_try_advisory_xact_lock(x'E7'::integer, hashtext(%s))"
+LONG = "SET LOCAL idle_in_transaction_session_timeout = 0"
 POSITION = "SELECT position FROM eventstore_subscription WHERE name = %s"
 
 # As many differences as a person looks at.
@@ -191,15 +192,17 @@ def _compare(found: Rebuilding, subject: Projection) -> None:
 
 @contextmanager
 def _alone(name: str) -> Iterator[None]:
-    """On a connection of its own: with it the lock goes, however we end, if a moment later than by unlocking."""
+    """In a transaction on a connection of its own: with either the lock goes, however we end."""
     with postgres.beside() as beside:
+        beside.execute("BEGIN")
         if not beside.rows(LOCK, [name])[0][0]:
             raise AlreadyRebuilding(f"{name} is being rebuilt by another process just now.")
+        beside.execute(LONG)
         try:
             yield
         finally:
             with suppress(DatabaseError):  # a broken connection has let go of it already
-                beside.execute(UNLOCK, [name])
+                beside.execute("ROLLBACK")
 
 
 def _open(name: str) -> Rebuilding:

@@ -8,13 +8,16 @@ from pathlib import Path
 from time import time
 
 from config.local import environment, folder, programs, services
+from tests.pooler import bouncer
 
-from . import report
+from . import plan, report
 from .controls import DECKS, control
 from .proxy import Network
-from .run import Form, Result, run
+from .run import MUST_HIT, Form, Result, run
 from .stage import Stage
 
+# Beside the others.
+BEHIND_A_POOLER = {"kill_pooler": 2, "pause_lane": 2}
 REPORTS = programs.ROOT / ".chaos"
 
 
@@ -25,7 +28,7 @@ def main() -> int:
         os.environ.pop(name, None)
     network = Network()
     with folder.throwaway() as path, services.started(path) as found:
-        stage = Stage(path, found.running, found.settings, network)
+        stage = Stage(path, found.running, found.settings, network, arguments.pooler)
         try:
             return _run(stage, arguments)
         finally:
@@ -39,7 +42,9 @@ def _run(stage: Stage, arguments: Namespace) -> int:
         f"seed {seed}; clocks {'jump' if stage.clock.library else 'do not jump: libfaketime is not installed'}",
         flush=True,
     )
-    result = run(stage, seed, Form(arguments.seconds, arguments.rate, (arguments.gap, arguments.gap + 2)))
+    if arguments.pooler:
+        print(f"behind PgBouncer, {arguments.pooler}: {bouncer.binary()}", flush=True)
+    result = run(stage, seed, _form(arguments))
     print(report.said("chaos", result), flush=True)
     controls: dict[str, tuple[bool, Result]] = {}
     for mistake in arguments.controls:
@@ -56,6 +61,14 @@ def _run(stage: Stage, arguments: Namespace) -> int:
     return 0 if result.passed and not result.missed and all(reds.values()) else 1
 
 
+def _form(arguments: Namespace) -> Form:
+    deck = dict.fromkeys(arguments.only, 1) if arguments.only else plan.DECK
+    if arguments.pooler and not arguments.only:
+        deck = deck | BEHIND_A_POOLER
+    gap = (arguments.gap, arguments.gap + 2)
+    return Form(arguments.seconds, arguments.rate, gap, deck=deck, must_hit=() if arguments.only else MUST_HIT)
+
+
 def _keep_logs(path: Path, kept: Path) -> Path:
     kept.mkdir(parents=True, exist_ok=True)
     for log in (*path.glob("*.log"), *path.glob("*.jsonl")):
@@ -69,6 +82,10 @@ def _arguments() -> Namespace:
     parser.add_argument("--seconds", type=float, default=200, help="of load and faults (%(default)s)")
     parser.add_argument("--rate", type=float, default=12, help="orders a second (%(default)s)")
     parser.add_argument("--gap", type=float, default=2.5, help="seconds between two faults, at least (%(default)s)")
+    parser.add_argument("--only", nargs="+", choices=[*plan.DECK, *BEHIND_A_POOLER], help="these kinds of faults; all")
+    pooler = bouncer.OLD if os.environ.get("POOLER") == "1" else os.environ.get("POOLER", "")
+    forms = ("", bouncer.OLD, bouncer.NEW)
+    parser.add_argument("--pooler", choices=forms, default=pooler, help="all of it behind a PgBouncer (none)")
     parser.add_argument("--controls", nargs="*", choices=DECKS, default=list(DECKS), help="mistakes to put in; all")
     parser.add_argument("--control-seconds", type=float, default=12, help="of each of them (%(default)s)")
     parser.add_argument("--reports", type=Path, default=REPORTS)

@@ -12,10 +12,12 @@ from time import monotonic, sleep
 import httpx
 import psycopg
 
-from .checks import CHECKS, DOUBLED, LOST, PREPARE, WRONG
+from .checks import BOOK_ELSEWHERE, CHECKS, DOUBLED, LOST, PREPARE, SANDBOXS_BOOK, WRONG
 from .load import Asked
 
 SAMPLE = 100
+# What the names of these checks have in common.
+ACKNOWLEDGED = "that was acknowledged is in the log"
 MOST_SHOWN = 5
 
 # What is still open, for who waits until all is quiet.
@@ -55,7 +57,10 @@ class Violation:
 
 
 class Checker:
-    """shop: URL of a web server. tokens: of everybody. log: what the clients remember."""
+    """shop: URL of a web server. tokens: of everybody. log: what the clients remember.
+
+    book: the provider's, where it keeps it elsewhere: (key, "charge" or "refund", order id, what moved) of each entry.
+    """
 
     def __init__(
         self,
@@ -65,8 +70,10 @@ class Checker:
         staff: str,
         log: Mapping[str, Asked],
         stock: Mapping[str, int],
+        book: Sequence[tuple[str, str, str, int]] | None = None,
     ) -> None:
         self.database, self.tokens, self.staff, self.log, self.stock = database, tokens, staff, log, stock
+        self.book = book
         self.http = httpx.Client(base_url=shop, timeout=20)
         self.random = Random("sample")
 
@@ -80,8 +87,16 @@ class Checker:
         return None
 
     def check(self) -> list[Violation]:
-        found = [*self._by_sql(), *self._by_rest()]
+        found = self.found()
         return [Violation(name, counts_as, len(rows), rows[:MOST_SHOWN]) for name, counts_as, rows in found if rows]
+
+    def found(self) -> list[tuple[str, str, list[str]]]:
+        """Of each check its name, what it counts as, and all that it has found wrong."""
+        return [*self._by_sql(), *self._by_rest()]
+
+    def lost(self) -> set[str]:
+        """The keys of commands that were acknowledged and are not in the log."""
+        return {key for name, counts_as, keys in self._by_sql() if ACKNOWLEDGED in name for key in keys}
 
     def _count_open(self) -> int:
         try:
@@ -93,10 +108,19 @@ class Checker:
 
     def _by_sql(self) -> Iterator[tuple[str, str, list[str]]]:
         with psycopg.connect(self.database) as connection:
+            self._open_book(connection)
             connection.execute(PREPARE.encode())
             self._tell(connection)
             for name, (counts_as, query) in CHECKS.items():
                 yield name, counts_as, [str(row[0]) for row in connection.execute(query.encode()).fetchall()]
+
+    def _open_book(self, connection: psycopg.Connection) -> None:
+        if self.book is None:
+            connection.execute(SANDBOXS_BOOK.encode())
+            return
+        connection.execute(BOOK_ELSEWHERE)
+        with connection.cursor() as cursor:
+            cursor.executemany("INSERT INTO entry VALUES (%s, %s, %s, %s)", self.book)
 
     def _tell(self, connection: psycopg.Connection) -> None:
         """What the clients know, for the queries."""

@@ -13,6 +13,12 @@ LOST, DOUBLED, OVERSOLD, UNFINISHED, MONEY, WRONG = (
     "wrong",
 )
 
+# The provider's book: in the sandbox's own table, or told by who keeps it elsewhere.
+SANDBOXS_BOOK = """
+    CREATE TEMP TABLE entry AS SELECT key, kind, order_id, amount FROM payments_sandbox_entry
+"""
+BOOK_ELSEWHERE = "CREATE TEMP TABLE entry(key text, kind text, order_id text, amount bigint)"
+
 PREPARE = """
     CREATE TEMP TABLE asked(key text, customer text, kind text, outcome text, order_id text, subject text);
     CREATE TEMP TABLE answered(key text, body text);
@@ -33,9 +39,14 @@ PREPARE = """
         SELECT order_id, sum(amount) FILTER (WHERE kind = 'charge') AS captured,
                coalesce(sum(amount) FILTER (WHERE kind = 'refund'), 0) AS refunded,
                count(*) FILTER (WHERE kind = 'charge' AND amount > 0) AS captures
-        FROM payments_sandbox_entry GROUP BY order_id;
+        FROM entry GROUP BY order_id;
     CREATE TEMP TABLE paid AS
         SELECT order_id, type, (data->'amount'->>'amount')::bigint AS amount FROM said WHERE stream LIKE 'payment-%';
+    CREATE TEMP TABLE requested AS
+        SELECT order_id, CASE type WHEN 'payments.payment_requested' THEN 'charge' ELSE 'refund' END AS kind,
+               id::text AS by_id, concat_ws(':', order_id, data->>'refund_id') AS by_name
+        FROM said
+        WHERE type IN ('payments.payment_requested', 'payments.refund_requested', 'payments.part_refund_requested');
     CREATE TEMP TABLE given_back AS
         SELECT order_id, sum(amount) AS amount FROM paid
         WHERE type IN ('payments.payment_refunded', 'payments.part_refunded') GROUP BY order_id;
@@ -329,10 +340,12 @@ CHECKS = {
     "the provider was asked only under the keys of our own requests": (
         DOUBLED,
         """
-        SELECT entry.order_id FROM payments_sandbox_entry AS entry LEFT JOIN said ON said.id::text = entry.key
-        WHERE said.type IS NULL OR said.type NOT IN (
-            'payments.payment_requested', 'payments.refund_requested', 'payments.part_refund_requested'
-        ) OR (entry.kind = 'charge') <> (said.type = 'payments.payment_requested')
+        SELECT entry.order_id FROM entry
+        WHERE NOT EXISTS (
+            SELECT FROM requested
+            WHERE requested.order_id = entry.order_id AND requested.kind = entry.kind
+              AND entry.key IN (by_id, requested.kind || ':' || by_name)
+        )
     """,
     ),
     # The goods.

@@ -28,6 +28,7 @@ COPIES = 30
 PATIENCE_SECONDS = 10.0
 # An hour would do as well; nobody waits for who is idle for this long.
 IDLE_SECONDS = 30.0
+LANES, PAUSED_SECONDS = ("orders.details", "shipping.shipments"), 2.0
 HOT, HOT_BATCHES, HOT_BATCH = "SKU-HOT", 5, 500
 
 NOT_RUN = "not run: "
@@ -54,6 +55,8 @@ class Nemesis:
     def make_peace(self) -> None:
         for timer in self._timers:
             timer.cancel()
+        for name in LANES:
+            self._pause(name, paused=False)
         self.stage.heal()
         for what, spell in self._spells:
             self.hits[what] += spell.met > 0
@@ -86,6 +89,18 @@ class Nemesis:
 
     def kill_redis(self, fault: Fault) -> tuple[int, str]:
         return self.stage.keeper.send("redis", signal.SIGKILL), "redis"
+
+    def kill_pooler(self, fault: Fault) -> tuple[int, str]:
+        """With all of its connections, to both sides."""
+        self._lurk(WEBS[fault.target])
+        return self.stage.keeper.send("pgbouncer", signal.SIGKILL), "pgbouncer"
+
+    def pause_lane(self, fault: Fault) -> tuple[int, str]:
+        """For longer than a worker waits before it takes notes of what it begins."""
+        name = LANES[fault.target]
+        self._pause(name, paused=True)
+        self._after(PAUSED_SECONDS, lambda: self._pause(name, paused=False))
+        return 1, f"{name} for {PAUSED_SECONDS} s"
 
     def deploy(self, fault: Fault) -> tuple[int, str]:
         """Everybody of ours in good order, one after another, and another one in its place."""
@@ -201,6 +216,10 @@ class Nemesis:
         stopped = self.stage.keeper.send(name, signal.SIGSTOP)
         self._after(seconds, lambda: self.stage.keeper.send(name, signal.SIGCONT))
         return stopped, f"{name} for {seconds} s"
+
+    def _pause(self, name: str, *, paused: bool) -> None:
+        with self._connected() as connection:
+            connection.execute("UPDATE eventstore_subscription SET paused = %s WHERE name = %s", [paused, name])
 
     def _reset(self, side: str) -> int:
         """Of connections, and so not while nobody has come back from the reset before."""

@@ -34,7 +34,7 @@ MUST_HIT = ("struck_in_a_transaction", "client_retries", "answers_replayed", "ca
 
 @dataclass(frozen=True)
 class Form:
-    """rate: orders a second. gap: seconds between two faults."""
+    """rate: orders a second. gap: seconds between two faults. must_hit: what else it must have met."""
 
     seconds: float
     rate: float
@@ -42,6 +42,7 @@ class Form:
     customers: int = 200
     deck: dict[str, int] = field(default_factory=lambda: plan.DECK)
     settle: float = SETTLE_SECONDS
+    must_hit: Sequence[str] = MUST_HIT
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,7 @@ class Result:
     milliseconds: dict[str, float]
     settled_after: float | None
     violations: list[Violation]
+    must_hit: Sequence[str] = MUST_HIT
 
     @property
     def passed(self) -> bool:
@@ -67,7 +69,7 @@ class Result:
         """Why it proves nothing: a kind of fault that never hit anybody, or a shop in which nobody could buy."""
         deserted = ["acknowledged orders"] if self.acknowledged < self.orders * MOST_ARE_SERVED else []
         kinds = {each["what"] for each in self.faults if not each["did"].startswith(NOT_RUN)}
-        return [each for each in (*MUST_HIT, *sorted(kinds)) if not self.hits.get(each)] + deserted
+        return [each for each in (*self.must_hit, *sorted(kinds)) if not self.hits.get(each)] + deserted
 
 
 def run(
@@ -100,6 +102,7 @@ def run(
         milliseconds=_percentiles(customers.milliseconds),
         settled_after=settled,
         violations=violations,
+        must_hit=form.must_hit,
     )
 
 

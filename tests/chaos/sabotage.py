@@ -75,6 +75,16 @@ def refund_without_key() -> None:
         table[RefundRequested] = lambda event, key, once=once: once(event, str(uuid4()))  # type: ignore[index]
 
 
+def charge_without_key() -> None:
+    """Each try of a charge under a key of its own."""
+    from payments.events import PaymentRequested
+    from payments.gateway import GATEWAY
+
+    for table in (GATEWAY.perform, GATEWAY.find):
+        once = table[PaymentRequested]
+        table[PaymentRequested] = lambda event, key, once=once: once(event, str(uuid4()))  # type: ignore[index]
+
+
 def _die_now_and_then(name: str, messages: Sequence[Any]) -> None:
     if messages and name in LANES and random.random() < DEATHS:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -89,7 +99,8 @@ def _move(name: str, claimed: Any, messages: Sequence[Any], limit: int) -> None:
 
 
 MISTAKES = {
-    each.__name__: each for each in (naive_cursor, effect_before_cursor, cursor_before_effect, refund_without_key)
+    each.__name__: each
+    for each in (naive_cursor, effect_before_cursor, cursor_before_effect, refund_without_key, charge_without_key)
 }
 
 

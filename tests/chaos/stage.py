@@ -1,4 +1,7 @@
-"""The actors, each a process: PostgreSQL, Valkey, two web servers, two workers, a beat. Who dies is started again."""
+"""The actors, each a process: PostgreSQL, Valkey, a PgBouncer if wanted, two web servers, two workers, a beat.
+
+Who dies is started again.
+"""
 
 import os
 import signal
@@ -16,6 +19,7 @@ import psycopg
 
 from config.local import environment, folder, ports, processes, programs
 from config.local.processes import Program, Running
+from tests.pooler import bouncer
 
 from . import webhooks
 from .clocks import Clock
@@ -102,15 +106,34 @@ class Keeper:
 
 
 class Stage:
-    """server, broker: the servers' own URLs, past every proxy. unsafe: whether a database that forgets is let pass."""
+    """server, broker: the servers' own URLs, past every proxy. unsafe: whether a database that forgets is let pass.
 
-    def __init__(self, path: Path, services: list[Running], settings: Mapping[str, str], network: Network) -> None:
-        self.path, self.settings, self.clock = path, settings, Clock(path)
+    told: settings of our processes, beyond those.
+    pooler: a PgBouncer between the proxies and PostgreSQL, which keeps prepared statements ("new") or does not ("old").
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        services: list[Running],
+        settings: Mapping[str, str],
+        network: Network,
+        pooler: str = "",
+        told: Mapping[str, str] | None = None,
+    ) -> None:
+        self.path, self.settings, self.clock, self.network = path, settings, Clock(path), network
         self.server, self.broker = settings["DATABASE_URL"], settings["CELERY_BROKER_URL"]
+        self.pooler, self.told = pooler, told or {}
+        door = _port(self.server)
+        if pooler:
+            bouncer.bound_waits(self.server)
+            between = bouncer.start(path, self.server, pooler)
+            services.append(between.running)
+            door = between.port
         self.keeper = Keeper(folder.pids(path), services)
         self.proxies = {
-            "web": network.proxy_to(_port(self.server)),
-            "worker": network.proxy_to(_port(self.server)),
+            "web": network.proxy_to(door),
+            "worker": network.proxy_to(door),
             "broker": network.proxy_to(_port(self.broker)),
         }
         self.web_ports = {name: ports.free() for name in WEBS}
@@ -136,6 +159,21 @@ class Stage:
             yield
         finally:
             self.keeper.dismiss([program.name for program in cast])
+
+    def move_to(self, server: str) -> None:
+        """Whoever comes to the address of the database is led to another server; connections to the old one are cut."""
+        self.server = server
+        self.database = self.database_named(urlsplit(self.database).path[1:])
+        for side in ("web", "worker"):
+            self.proxies[side].target = _port(server)
+            self.proxies[side].reset()
+
+    def restart(self) -> None:
+        """Our processes, in good order and all at once."""
+        cast = self._cast("")
+        self.keeper.dismiss([program.name for program in cast])
+        for program in cast:
+            self.keeper.start(program)
 
     def wait_until_ready(self) -> None:
         until = monotonic() + PATIENCE_SECONDS
@@ -189,12 +227,14 @@ class Stage:
             "DATABASE_URL": _through(self.database, self.proxies[side]),
             "REDIS_URL": _through(self.settings["REDIS_URL"], self.proxies["broker"]),
             "CELERY_BROKER_URL": _through(self.broker, self.proxies["broker"]),
+            **(bouncer.SETTINGS[self.pooler] if self.pooler else {}),
             "PGAPPNAME": name,
             "SECRET_KEY": "only-for-chaos",
             "STRIPE_WEBHOOK_SECRETS": webhooks.SECRET,
             "PYTHONUNBUFFERED": "1",
             "ALLOW_UNSAFE_DATABASE": "1" if self.unsafe else "0",
             **(self.clock.environment if clock else {}),
+            **self.told,
         }
 
     def _answers(self, name: str) -> bool:

@@ -1,6 +1,10 @@
 """Workers say that they are there, and so does the beat."""
 
+import os
+import socket
+
 import pytest
+from django.db import OperationalError
 
 from eventstore import heartbeats, housekeeping, postgres, working
 
@@ -42,3 +46,25 @@ def test_those_long_gone_are_forgotten():
     postgres.execute("UPDATE eventstore_heartbeat SET at = now() - interval '2 days'").close()
     heartbeats.forget()
     assert heartbeats.heartbeats() == []
+
+
+def test_who_has_signed_off_is_not_listed_and_is_not_noted_again():
+    working.work(seconds=0)
+    tasks.watch()
+    heartbeats.sign_off(heartbeats.WORKER)
+    working.work(seconds=0)
+    assert [each.kind for each in heartbeats.heartbeats()] == ["beat"]
+
+
+def test_the_name_tells_the_program_its_host_and_its_process(monkeypatch):
+    monkeypatch.setattr(heartbeats, "_program", "second")
+    working.work(seconds=0)
+    assert heartbeats.heartbeats()[0].name == f"second@{socket.gethostname()}:{os.getpid()}"
+
+
+def test_a_database_that_is_away_keeps_nobody_from_ending(monkeypatch):
+    def away(*args):
+        raise OperationalError("away")
+
+    monkeypatch.setattr(heartbeats, "execute", away)
+    heartbeats.sign_off(heartbeats.WORKER)

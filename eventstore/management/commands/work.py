@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from eventstore import chores, guarantees, working
+from eventstore import chores, guarantees, heartbeats, working
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +30,7 @@ class Command(BaseCommand):
         else:
             working.settle_down()
             _until(_told_to_stop(), poll=options["poll"])
+            heartbeats.sign_off(heartbeats.WORKER, heartbeats.BEAT)
 
 
 def _told_to_stop() -> threading.Event:

@@ -1,0 +1,52 @@
+"""The short form of `make drills`: one asynchronous failover, then the checker's word and the provider's book."""
+
+import json
+import subprocess
+import sys
+from importlib.util import find_spec
+
+import pytest
+
+# Less load than in `make drills`, and less of it, for two cores that others share.
+SHORT = ("--seed=4", "--seconds=10", "--rate=8", "--drills", "asynchronous-failover", "--no-control")
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.xfail(
+        find_spec("eventstore.epochs") is None,
+        reason="keys of calls are ids of events, which a failover may lose: orders are charged twice, and others hang",
+        strict=False,
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def figures(tmp_path_factory):
+    reports = tmp_path_factory.mktemp("reports")
+    command = [sys.executable, "-W", "ignore", "-m", "tests.drills", f"--reports={reports}", *SHORT]
+    drill = subprocess.run(command, capture_output=True, text=True, timeout=280)
+    assert drill.stdout, drill.stderr
+    print(drill.stdout)
+    return json.loads(drill.stdout.splitlines()[-1])["drills"][0]
+
+
+def test_something_was_lost_or_it_proves_nothing(figures):
+    assert figures["orders"] > 50
+    assert figures["lost"] > 0
+
+
+@pytest.mark.parametrize("what", ["charged_twice", "stuck", "doubled", "oversold", "money_mismatch", "wrong"])
+def test_after_a_failover_nothing_is_done_twice_and_nothing_hangs(figures, what):
+    assert figures[what] == 0
+    assert figures["settled"]
+
+
+def test_what_is_lost_is_named(figures):
+    if not _has_after_restore():
+        pytest.xfail("no command names what was acknowledged and lost without a charge")
+    assert figures["unnamed"] == 0
+
+
+def _has_after_restore():
+    command = [sys.executable, "-W", "ignore", "manage.py", "help", "--commands"]
+    return "after_restore" in subprocess.run(command, capture_output=True, text=True).stdout.split()

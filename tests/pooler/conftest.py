@@ -1,0 +1,30 @@
+"""This process, and the workers that it starts, behind a PgBouncer in front of the test's database."""
+
+import pytest
+from django.db import connection
+
+from config.local import folder
+from tests.eventstore.concurrently import url_of_the_test
+
+from . import bouncer
+from .bouncer import NEW, OLD
+
+
+@pytest.fixture(params=[OLD, NEW])
+def pooled(request, transactional_db, monkeypatch):
+    """Yields the Bouncer. The server's settings are those that docs/guide/operate.md names for this."""
+    if why := bouncer.missing(request.param):
+        pytest.skip(why)
+    with folder.throwaway() as path, bouncer.started(path, url_of_the_test(), request.param) as between:
+        connection.close()
+        for name, value in between.settings.items():
+            monkeypatch.setenv(name, value)
+        told = {"HOST": "127.0.0.1", "PORT": str(between.port)}
+        options = connection.settings_dict["OPTIONS"]
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in told.items():
+                patch.setitem(connection.settings_dict, name, value)
+            if request.param == OLD:
+                patch.setitem(options, "prepare_threshold", None)
+            yield between
+            connection.close()

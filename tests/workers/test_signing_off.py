@@ -1,0 +1,62 @@
+"""Who ends in good order is not listed as one that was lost; who is killed is."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from config.local.processes import ends_with_us
+from eventstore import heartbeats
+from tests.eventstore.concurrently import until, url_of_the_test
+
+pytestmark = [pytest.mark.worker, pytest.mark.slow]
+
+
+def listed(kind):
+    return [each.name for each in heartbeats.heartbeats() if each.kind == kind]
+
+
+def test_a_celery_worker_signs_off_with_all_of_its_processes(workers):
+    worker = workers(beat=False).until_it_is_ready()
+    until(lambda: len(listed("worker")) == 2, seconds=30)
+    assert all(name.startswith("worker@") for name in listed("worker"))
+    worker.program.send_signal(signal.SIGTERM)
+    worker.program.wait(30)
+    assert listed("worker") == []
+
+
+def test_one_that_is_killed_stays_listed(workers):
+    worker = workers(beat=False).until_it_is_ready()
+    until(lambda: len(listed("worker")) == 2, seconds=30)
+    worker.kill()
+    assert len(listed("worker")) == 2
+
+
+def test_a_worker_without_celery_signs_off_as_worker_and_beat(transactional_db):
+    process = started("manage.py", "work", "--poll=0.1")
+    until(lambda: listed("worker") and listed("beat"), seconds=30)
+    assert listed("worker")[0].startswith("work@")
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 0
+    assert listed("worker") + listed("beat") == []
+
+
+def test_the_beat_signs_off(transactional_db, tmp_path):
+    process = started("-m", "celery", "-q", "-A", "config", "beat", f"-s{tmp_path / 'beat'}", "--pidfile=")
+    until(lambda: any(tmp_path.iterdir()), seconds=30)
+    heartbeats.forget_own()
+    heartbeats.note(heartbeats.BEAT)  # as the worker that takes what it sends
+    process.send_signal(signal.SIGTERM)
+    process.wait(30)
+    assert listed("beat") == []
+
+
+def started(*command):
+    return subprocess.Popen(
+        [sys.executable, "-W", "ignore", *command],
+        env=os.environ | {"DATABASE_URL": url_of_the_test(), "EVENTSTORE_NUDGE": "0"},
+        stdin=subprocess.DEVNULL,
+        preexec_fn=ends_with_us(signal.SIGKILL),
+    )
