@@ -91,7 +91,9 @@ class CommandView(APIView):
 
     def _accepted(self, command: Command, outcome: bus.Outcome) -> Answer:
         key = getattr(command, self.subject)
-        said = {self.subject: key, "version": outcome.version, "position": None, "status": "PROCESSING"}
+        # Where nothing is recorded, it is known what the answer rests on before the answer is kept.
+        position = None if outcome.events else outcome.position
+        said = {self.subject: key, "version": outcome.version, "position": position, "status": "PROCESSING"}
         return _answer(202, said, {"Location": f"{self.asked_at}{key}/"})
 
     def _refused(self, key: answers.Key, refusal: Refusal) -> Answer:
