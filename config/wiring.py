@@ -52,6 +52,9 @@ COMMANDS = [
     shipping.commands.COMMANDS,
 ]
 
+# Events as they were written in the past, step by step to their class of today.
+UPCASTERS = [orders.events.UPCASTERS]
+
 # What others are told, apart from our own events.
 PUBLISHED = [orders.published.PUBLISHED]
 

@@ -38,6 +38,8 @@ WORDS: Mapping[str, Any] = {
     "order": ORDER,
     "return_id": RETURN,
     "refund_id": RETURN,
+    "continued_by": f"{RETURN}.6dcd4ce23d88",
+    "delivery": "parcel 2",
     "booking_id": "C541433",
     "id_": TAG,
     "correlation_id": TAG,

@@ -7,6 +7,7 @@ from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
+from uuid_utils import uuid7
 
 from eventstore.admin import dossier, links, read_models
 from eventstore.admin.acting import Act, ActingAdmin, Choice
@@ -57,10 +58,11 @@ class ReturnAdmin(ActingAdmin, ReadModelAdmin):
         return {"receive": self._to_receive, "close": self._to_close}[word](request, found)
 
     def _to_receive(self, request: HttpRequest, found: ReturnView) -> Choice:
-        form = quantities.to_receive(support.returned(found.return_id).lines, request.POST or None)
-        return self._choice(found, lambda who, reason: _received(found.return_id, form, who, reason))._replace(
-            form=form
-        )
+        awaited = support.returned(found.return_id).awaited
+        form = quantities.to_receive(awaited, request.POST or None)
+        choice = self._choice(found, lambda who, reason: _received(found.return_id, form, who, reason))
+        still = [(found.return_id, [(line.number, line.quantity) for line in awaited])] if awaited else []
+        return choice._replace(things=still, form=form)
 
     def _to_close(self, request: HttpRequest, found: ReturnView) -> Choice:
         return self._choice(found, lambda who, reason: _closed(found.return_id, who, reason))
@@ -88,8 +90,10 @@ class ReturnAdmin(ActingAdmin, ReadModelAdmin):
 
 
 def _open_acts(wanted: ReturnView) -> Sequence[str]:
-    """Charges alone are waited for by nobody."""
-    return ("receive", "close") if wanted.status == "REQUESTED" and wanted.lines else ()
+    """Charges alone are waited for by nobody; what did not come with the rest may still come."""
+    if wanted.status == "REQUESTED":
+        return ("receive", "close") if wanted.lines else ()
+    return ("receive",) if support.returned(wanted.return_id).awaited else ()
 
 
 def _closed(return_id: str, who: str, reason: str) -> str:
@@ -98,7 +102,8 @@ def _closed(return_id: str, who: str, reason: str) -> str:
 
 
 def _received(return_id: str, form: QuantitiesForm, who: str, reason: str) -> str:
-    support.receive_return(return_id, form.portions(quantities.LINE), who=who, reason=reason)
+    # Its page is asked for anew once anything has come, so that each answer to it is another parcel.
+    support.receive_return(return_id, form.portions(quantities.LINE), who=who, reason=reason, delivery=str(uuid7()))
     return "They have come; stock and money follow."
 
 
