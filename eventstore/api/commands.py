@@ -17,7 +17,7 @@ from eventstore.answers import Answer
 from eventstore.messages import Command, Metadata, replace
 from eventstore.store import Appended, Owed
 
-from . import faults, freshness, idempotency, preconditions, preferences, shapes
+from . import faults, freshness, idempotency, preconditions, preferences, roles, shapes
 from .shapes import Shape
 
 # Writes what was decided, and keeps the answer with it.
@@ -119,7 +119,7 @@ class CommandView(APIView):
         left.leave(
             command,
             metadata=_asked_by(self.request.user),
-            principal=str(self.request.user.pk),
+            principal=roles.principal(self.request.user),
             location=f"{self.asked_at}{subject}/",
             write=write,
         )

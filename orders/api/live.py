@@ -6,7 +6,7 @@ from typing import Any
 
 from eventstore import codec, freshness, store
 from eventstore.aggregate import stream_name
-from eventstore.api.roles import may_touch
+from eventstore.api.roles import customer_id_of, may_touch
 from eventstore.live.feed import Followed, Refused, Told
 from eventstore.messages import Message
 from orders import queries, timeline
@@ -28,7 +28,7 @@ def order(user: Any, order_id: str, *, version: int, position: int) -> Followed:
 
 def orders(user: Any, *, position: int) -> Followed:
     """All that happens to the orders of whoever asks, from behind a position on."""
-    customer_id = user.get_username()
+    customer_id = customer_id_of(user)
     return Followed(_of_customer(customer_id), position, partial(_pages, partial(_ids, customer_id)))
 
 

@@ -8,7 +8,7 @@ from rest_framework import serializers
 from rest_framework.exceptions import PermissionDenied
 
 from eventstore.api.queries import MomentParameters, PageParameters, PagesView, RowView
-from eventstore.api.roles import is_staff, may_touch
+from eventstore.api.roles import customer_id_of, is_staff, may_touch
 from eventstore.api.shapes import Answer, MoneyAnswer, MoneyOf, Text
 from orders import queries
 from orders.models import OrderDetails, ProductView
@@ -113,7 +113,7 @@ class OrdersView(PagesView):
             raise PermissionDenied
         if customer is None and is_staff(self.request.user):
             return queries.list_orders()
-        return queries.list_customer_orders(customer or self.request.user.get_username())
+        return queries.list_customer_orders(customer or customer_id_of(self.request.user))
 
 
 class ProductDetailsView(RowView):
