@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 import msgspec
 
-from eventstore import registry, store
+from eventstore import personal, registry, store
 from eventstore.aggregate import stream_name
-from eventstore.messages import Event, Message
+from eventstore.messages import Event, Message, replace
 from inventory.events import InventoryReleased, InventoryReservationFailed, InventoryReserved
 from payments.events import (
     PartRefunded,
@@ -74,6 +74,13 @@ def entry(message: Message) -> Entry:
         type=registry.name_of(message.body),
         recorded_at=message.recorded_at.isoformat().replace("+00:00", "Z"),
         data={field: getattr(message.body, field) for field in TOLD[type(message.body)]},
+    )
+
+
+def veiled(message: Message) -> Entry:
+    """As entry, for whom it is not about: what is personal is hidden."""
+    return entry(
+        replace(message, body=personal.without(message.body)) if personal.holds(type(message.body)) else message
     )
 
 

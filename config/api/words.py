@@ -91,6 +91,7 @@ WORDS: Mapping[str, Any] = {
     "X-Request-ID": REQUEST,
     "traceparent": f"00-{TRACE}-00f067aa0ba902b7-01",
     "Prefer": "wait=2",
+    "X-Reveal-Reason": "The parcel came back; asking for the house number",
     "Stripe-Signature": "t=1769860800,v1=5257a869e7ecebeda32affa62cdca3fa51cad7e77a0e56ff536d0ce8e108d8bd",
     "webhook-id": "msg_2KWPBgLlAfxdpx2AI54pPJ85f4W",
     "webhook-timestamp": "1769860800",
