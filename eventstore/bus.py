@@ -24,7 +24,11 @@ PAUSE_SECONDS = 0.005
 
 
 class Outcome(NamedTuple):
-    """stream: the command's own. version: where it stands now. position: of the last event in the log, 0 if none."""
+    """stream: the command's own. version: where it stands now. events: what was recorded.
+
+    position: of the last of them in the log; of the stream's last event, where the command is a repeat and nothing was
+    recorded: that is what the answer rests on. 0 for a stream without events.
+    """
 
     stream: str
     version: int
@@ -51,7 +55,8 @@ def dispatch(
     """Decide one command.
 
     seen: the versions of the command's own stream on which the caller decided; the version that is appended to is one
-    of them. writes: what is to come of it, its position not known yet -> how to write that, such as with an answer.
+    of them. writes: what is to come of it, its position not known yet unless it is a repeat -> how to write that, such
+    as with an answer.
     Raises the decider's Refusal, Stale, registry.UnknownCommand, and after ATTEMPTS lost races WrongExpectedVersion,
     or the database's own error for a deadlock or a lock that was not to be had. Any other error leaves it open whether
     the command was recorded.
@@ -112,8 +117,15 @@ def _decide_one(request: Request, seen: Container[int] | None, writes: Callable[
 def _decided(deciding: Deciding, stream: str, writes: Callable[[Outcome], Write] | None) -> Outcome:
     events = deciding.decide(0)
     outcome = Outcome(stream, deciding.folded[stream].version, 0, events)
+    if not events:
+        outcome = outcome._replace(position=_stands_at(outcome))
     appended = deciding.write(writes(outcome) if writes else store.write)
-    return outcome._replace(position=appended.position)
+    return outcome._replace(position=appended.position) if events else outcome
+
+
+def _stands_at(outcome: Outcome) -> int:
+    """One more statement, for repeats alone."""
+    return store.positions_at({outcome.stream: outcome.version}).get(outcome.stream, 0)
 
 
 def _decide_all(requests: Sequence[Request], owed: Sequence[Owed]) -> Appended:

@@ -104,11 +104,11 @@ class Deciding:
 def decide(messages: Sequence[Message]) -> None:
     """Decide what is owed to a context; a saga whose command is refused is told, and so is a client."""
     deciding = Deciding([Request(message.body, _without_reply(message.metadata)) for message in messages])
-    settled = list[left.Settled]()
+    settled, repeats = list[left.Settled](), dict[str, str]()
     for index, message in enumerate(messages):
         is_a_clients = message.metadata.reply_to == left.CLIENT
         try:
-            deciding.decide(index)
+            events = deciding.decide(index)
         except Refusal as refusal:
             logger.info("%s refused for %s: %s", message.type, message.stream, refusal.code)
             if is_a_clients:
@@ -122,10 +122,25 @@ def decide(messages: Sequence[Message]) -> None:
             settled.append(_turned_down(message, type(error).__name__, str(error)))
         else:
             if is_a_clients:
-                version = deciding.folded[message.stream].version
-                settled.append(left.Settled(message.metadata.reply_key, "SUCCEEDED", version))
+                stream = deciding.decisions[index].streams(message.body)[0]
+                settled.append(left.Settled(message.metadata.reply_key, "SUCCEEDED", deciding.folded[stream].version))
+                if not events:
+                    repeats[message.metadata.reply_key] = stream
     position = deciding.write().position
-    left.settle([replace(each, position=position) if each.status == "SUCCEEDED" else each for each in settled])
+    left.settle(_placed(settled, position, repeats, deciding))
+
+
+def _placed(
+    settled: Sequence[left.Settled], position: int, repeats: Mapping[str, str], deciding: Deciding
+) -> Sequence[left.Settled]:
+    """With the positions that a client has to have seen. repeats: the streams on which those rest that recorded
+    nothing, by the key of the reply."""
+    versions = {stream: deciding.folded[stream].version for stream in repeats.values()}
+    stands_at = store.positions_at(versions) if versions else {}
+    where = {key: stands_at.get(stream, 0) for key, stream in repeats.items()}
+    return [
+        replace(each, position=where.get(each.id, position)) if each.status == "SUCCEEDED" else each for each in settled
+    ]
 
 
 def _turned_down(message: Message, code: str, detail: str) -> left.Settled:

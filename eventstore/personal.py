@@ -56,6 +56,41 @@ def without(message: Any) -> Any:
     return msgspec.convert(of_struct(message), type(message), strict=False)
 
 
+def holds(cls: type) -> bool:
+    """Whether there may be anything personal in a message, or a part of one, of this class."""
+    return _holds(cls)
+
+
+@cache
+def _holds(cls: type) -> bool:
+    named, kind = registry.personal().get(cls, frozenset()), _kind(cls)
+    assert isinstance(kind, inspect.StructType)
+    return bool(named) or any(_may_hold(field.type) for field in kind.fields)
+
+
+def _may_hold(kind: inspect.Type) -> bool:
+    match kind:
+        case inspect.StructType(cls=cls):
+            return holds(cls)
+        case inspect.UnionType(types=kinds):
+            return any(map(_may_hold, kinds))
+        case inspect.ListType(item_type=each) | inspect.VarTupleType(item_type=each):
+            return _may_hold(each)
+        case inspect.DictType(value_type=each):
+            return _may_hold(each)
+    return isinstance(kind, inspect.CollectionType | inspect.AnyType)
+
+
+def hide_within(value: Any) -> Any:
+    """Of the same form, so that it fits its description, and nothing is left in it to tell."""
+    match value:
+        case dict():
+            return {name: hide_within(each) for name, each in value.items()}
+        case list():
+            return [hide_within(each) for each in value]
+    return hide(value)
+
+
 def hide(value: Any) -> Any:
     """Nothing is left to tell, but whether there was anything."""
     return HIDDEN if value not in (None, "", [], {}, ()) else value

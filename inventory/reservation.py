@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from eventstore.aggregate import Aggregate, Decided, Decision, stream_name
+from eventstore.aggregate import Aggregate, Decided, Decision, Refusal, stream_name
 from eventstore.messages import State
 
 from .commands import ReleaseInventory, ReserveInventory, StockLine
@@ -19,6 +19,10 @@ from .events import (
 from .stock import STOCK
 
 
+class ReservationIsAnother(Refusal):
+    """Other goods are reserved for this order."""
+
+
 class Reservation(State, frozen=True):
     status: str = "new"
     lines: tuple[StockLine, ...] = ()
@@ -30,6 +34,8 @@ def streams(command: ReserveInventory | ReleaseInventory) -> Sequence[str]:
 
 def reserve(states: Mapping[str, Any], command: ReserveInventory) -> Decided:
     own = _reservation(command.order_id)
+    if states[own].status == "reserved" and wanted(states[own].lines) != wanted(command.lines):
+        raise ReservationIsAnother(command.order_id)
     if states[own].status != "new":
         return {}
     if shortages := _shortages(states, command.lines):

@@ -3,17 +3,22 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from eventstore.aggregate import Aggregate, Decided, Decision, stream_name
+from eventstore.aggregate import Aggregate, Decided, Decision, Refusal, stream_name
 from eventstore.messages import State
 
-from .commands import Restock
+from .commands import Restock, StockLine
 from .events import GoodsRestocked, StockReturned
 from .reservation import wanted
 from .stock import STOCK
 
 
+class RestockingIsAnother(Refusal):
+    """Other goods of this return are on the shelf already."""
+
+
 class Restocking(State, frozen=True):
     status: str = "new"
+    lines: tuple[StockLine, ...] = ()
 
 
 def streams(command: Restock) -> Sequence[str]:
@@ -23,6 +28,8 @@ def streams(command: Restock) -> Sequence[str]:
 def restock(states: Mapping[str, Any], command: Restock) -> Decided:
     own = _restocking(command.return_id)
     if states[own].status == "restocked":
+        if wanted(states[own].lines) != wanted(command.lines):
+            raise RestockingIsAnother(command.return_id)
         return {}
     return {
         own: [GoodsRestocked(command.return_id, command.lines)],
@@ -47,7 +54,7 @@ RESTOCKING = Aggregate(
     initial=Restocking(),
     decide={},
     evolve={
-        GoodsRestocked: lambda restocking, event: Restocking("restocked"),
+        GoodsRestocked: lambda restocking, event: Restocking("restocked", event.lines),
     },
 )
 

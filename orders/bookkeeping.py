@@ -1,6 +1,6 @@
 """What is booked beside orders: credits that no order knows of, and adjustments of the ledger; each once."""
 
-from eventstore.aggregate import Aggregate
+from eventstore.aggregate import Aggregate, Refusal
 from eventstore.messages import Event, State
 from eventstore.money import Money
 
@@ -9,30 +9,40 @@ from .commands import AdjustLedger, IssueCredit
 from .events import CreditIssued, LedgerAdjusted
 
 
+class BookedOtherwise(Refusal):
+    """Something else is booked under this id."""
+
+
 class Booking(State, frozen=True):
-    status: str = "new"
+    """booked: what is, once it is."""
+
+    booked: CreditIssued | LedgerAdjusted | None = None
 
 
 def issue_credit(booking: Booking, command: IssueCredit) -> list[Event]:
-    if booking.status != "new":
-        return []
-    return [
-        CreditIssued(
-            booking_id=command.booking_id,
-            customer_id=command.customer_id,
-            lines=command.lines,
-            charges=command.charges,
-            total=Money(portions.value((*command.lines, *command.charges)), command.currency, command.exponent),
-            reference=command.reference,
-            issued_at=command.issued_at,
-        )
-    ]
+    credit = CreditIssued(
+        booking_id=command.booking_id,
+        customer_id=command.customer_id,
+        lines=command.lines,
+        charges=command.charges,
+        total=Money(portions.value((*command.lines, *command.charges)), command.currency, command.exponent),
+        reference=command.reference,
+        issued_at=command.issued_at,
+    )
+    return _booked_once(booking, credit)
 
 
 def adjust_ledger(booking: Booking, command: AdjustLedger) -> list[Event]:
-    if booking.status != "new":
-        return []
-    return [LedgerAdjusted(command.booking_id, command.amount, command.reason, command.reference, command.booked_at)]
+    adjusted = LedgerAdjusted(command.booking_id, command.amount, command.reason, command.reference, command.booked_at)
+    return _booked_once(booking, adjusted)
+
+
+def _booked_once(booking: Booking, event: CreditIssued | LedgerAdjusted) -> list[Event]:
+    if booking.booked is None:
+        return [event]
+    if booking.booked != event:
+        raise BookedOtherwise(f"{event.booking_id}, by the name {event.reference!r}.")
+    return []
 
 
 BOOKING = Aggregate(
@@ -44,7 +54,7 @@ BOOKING = Aggregate(
         AdjustLedger: adjust_ledger,
     },
     evolve={
-        CreditIssued: lambda booking, event: Booking("booked"),
-        LedgerAdjusted: lambda booking, event: Booking("booked"),
+        CreditIssued: lambda booking, event: Booking(event),
+        LedgerAdjusted: lambda booking, event: Booking(event),
     },
 )

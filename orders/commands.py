@@ -102,12 +102,16 @@ class ImportReturn(Command, frozen=True):
 
 
 class ReceiveReturn(Command, frozen=True):
-    """The goods have arrived. lines: what came of them, when it is not all that was announced."""
+    """Goods have arrived. lines: what came of them, when it is not all that is still awaited.
+
+    delivery: the name of the parcel. Told again without a name, or with the same one, equal lines are a repeat.
+    """
 
     return_id: str
     order_id: str
     lines: tuple[Portion, ...]
     received_at: datetime
+    delivery: str = ""
 
 
 class CompleteReturn(Command, frozen=True):

@@ -123,13 +123,26 @@ class ReturnRequested(Event, frozen=True):
 
 
 class GoodsReturned(Event, frozen=True):
-    """The warehouse's word: lines are what really came. refund: of these and of the charges, and no more."""
+    """The warehouse's word: lines are what really came. refund: of these and of the charges, and no more.
+
+    delivery: the name of the parcel they came in, if it was told.
+    """
 
     return_id: str
     order_id: str
     lines: tuple[ReturnedLine, ...]
     refund: Money
     received_at: datetime
+    delivery: str = ""
+
+
+class ReturnContinued(Event, frozen=True):
+    """More of what was announced came later than the rest. continued_by: the return that these units are now."""
+
+    return_id: str
+    order_id: str
+    continued_by: str
+    lines: tuple[Portion, ...]
 
 
 class ReturnCompleted(Event, frozen=True):
@@ -191,9 +204,15 @@ EVENTS = {
     "orders.return_forgone": ReturnForgone,
     "orders.return_requested": ReturnRequested,
     "orders.goods_returned": GoodsReturned,
+    "orders.return_continued": ReturnContinued,
     "orders.return_completed": ReturnCompleted,
     "orders.return_closed": ReturnClosed,
     "orders.credit_issued": CreditIssued,
     "orders.ledger_adjusted": LedgerAdjusted,
     "orders.import_advanced": ImportAdvanced,
+}
+
+UPCASTERS = {
+    # Before parcels had names.
+    "orders.goods_returned": {1: lambda data: data | {"delivery": ""}},
 }

@@ -38,18 +38,38 @@ def sort_out(
     announced: Sequence[ReturnedLine], came: Iterable[Portion]
 ) -> tuple[tuple[ReturnedLine, ...], tuple[Portion, ...]]:
     """What came, at the prices announced, and what is missing."""
-    units = _units(came)
+    counted = units(came)
     here, missing = [], []
     for line in announced:
-        quantity = min(line.quantity, units[line.number])
-        units[line.number] -= quantity
+        quantity = min(line.quantity, counted[line.number])
+        counted[line.number] -= quantity
         if quantity:
             here.append(replace(line, quantity=quantity))
         if quantity < line.quantity:
             missing.append(Portion(line.number, line.quantity - quantity))
-    if extra := +units:
-        raise MoreThanWasAnnounced(f"{extra.total()} more of line {min(extra)} than were announced.")
+    if extra := +counted:
+        raise MoreThanWasAnnounced(f"{extra[min(extra)]} more of line {min(extra)} than are awaited.")
     return tuple(here), tuple(missing)
+
+
+def units(portions: Iterable[Portion]) -> Counter[int]:
+    """By the number of their line; equal for the same goods, however they are listed."""
+    found: Counter[int] = Counter()
+    for portion in portions:
+        found[portion.number] += portion.quantity
+    return found
+
+
+def without(announced: Sequence[ReturnedLine], gone: Iterable[Portion]) -> tuple[ReturnedLine, ...]:
+    """What of the lines remains; more than there is takes nothing else away."""
+    taken = units(gone)
+    remaining = []
+    for line in announced:
+        quantity = min(line.quantity, taken[line.number])
+        taken[line.number] -= quantity
+        if quantity < line.quantity:
+            remaining.append(replace(line, quantity=line.quantity - quantity))
+    return tuple(remaining)
 
 
 def left(bought: Sequence[OrderLine | Charge], back: Mapping[int, int]) -> dict[int, int]:
@@ -69,19 +89,12 @@ def value(parts: Iterable[OrderLine | Charge | ReturnedLine | ReturnedCharge]) -
 def _refuse_more_than_is_left(
     bought: Sequence[OrderLine | Charge], back: Mapping[int, int], wanted: Iterable[Portion], *, kind: str
 ) -> None:
-    units = left(bought, back)
-    for number, quantity in _units(wanted).items():
-        if number not in units:
+    available = left(bought, back)
+    for number, quantity in units(wanted).items():
+        if number not in available:
             raise NotOnTheOrder(f"There is no {kind} {number} on the order.")
-        if quantity > units[number]:
-            raise MoreThanWasBought(f"Of {kind} {number}, {units[number]} can be returned, not {quantity}.")
-
-
-def _units(portions: Iterable[Portion]) -> Counter[int]:
-    units: Counter[int] = Counter()
-    for portion in portions:
-        units[portion.number] += portion.quantity
-    return units
+        if quantity > available[number]:
+            raise MoreThanWasBought(f"Of {kind} {number}, {available[number]} can be returned, not {quantity}.")
 
 
 def _line(bought: OrderLine, portion: Portion) -> ReturnedLine:

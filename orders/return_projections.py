@@ -11,6 +11,7 @@ from .events import (
     LedgerAdjusted,
     ReturnClosed,
     ReturnCompleted,
+    ReturnContinued,
     ReturnRequested,
 )
 from .models import BookingView, ReturnView
@@ -40,6 +41,11 @@ def goods_returned(row: Row, event: GoodsReturned) -> Row:
         "refund": event.refund.amount,
         "received_at": event.received_at,
     }
+
+
+def return_continued(row: Row, event: ReturnContinued) -> Row:
+    """What came later is a row of its own; its reference leads back here."""
+    return row
 
 
 def part_refunded(row: Row, event: PartRefunded) -> Row | None:
@@ -89,6 +95,7 @@ RETURNS = Projection(
     evolve={
         ReturnRequested: return_requested,
         GoodsReturned: goods_returned,
+        ReturnContinued: return_continued,
         PartRefunded: part_refunded,
         ReturnCompleted: return_completed,
         ReturnClosed: return_closed,

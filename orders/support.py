@@ -45,10 +45,11 @@ def request_return(
     return return_id
 
 
-def receive_return(return_id: str, lines: Sequence[Portion] = (), *, who: str, reason: str) -> None:
-    """The goods have come. lines: what came of them, when it is not all that was announced."""
+def receive_return(return_id: str, lines: Sequence[Portion] = (), *, who: str, reason: str, delivery: str = "") -> None:
+    """The goods have come. lines: what came of them, when it is not all that is still awaited. delivery: the parcel's
+    name; two without one that hold the same cannot be told apart."""
     reason = operating.demand(reason)
-    came = ReceiveReturn(return_id, _order_of(return_id), tuple(lines), timezone.now())
+    came = ReceiveReturn(return_id, _order_of(return_id), tuple(lines), timezone.now(), delivery)
     _do(came, "receive return", f"return {return_id}", who=who, reason=reason)
 
 

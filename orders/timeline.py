@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 import msgspec
 
-from eventstore import registry, store
+from eventstore import personal, registry, store
 from eventstore.aggregate import stream_name
-from eventstore.messages import Event, Message
+from eventstore.messages import Event, Message, replace
 from inventory.events import InventoryReleased, InventoryReservationFailed, InventoryReserved
 from payments.events import (
     PartRefunded,
@@ -41,6 +41,7 @@ from .events import (
     OrderPlaced,
     ReturnClosed,
     ReturnCompleted,
+    ReturnContinued,
     ReturnForgone,
     ReturnPromised,
     ReturnRequested,
@@ -73,6 +74,13 @@ def entry(message: Message) -> Entry:
         type=registry.name_of(message.body),
         recorded_at=message.recorded_at.isoformat().replace("+00:00", "Z"),
         data={field: getattr(message.body, field) for field in TOLD[type(message.body)]},
+    )
+
+
+def veiled(message: Message) -> Entry:
+    """As entry, for whom it is not about: what is personal is hidden."""
+    return entry(
+        replace(message, body=personal.without(message.body)) if personal.holds(type(message.body)) else message
     )
 
 
@@ -115,7 +123,8 @@ TOLD: Mapping[type[Event], Sequence[str]] = {
     ReturnPromised: ("return_id", "lines", "charges"),
     ReturnForgone: ("return_id", "lines", "charges"),
     ReturnRequested: ("return_id", "lines", "charges", "refund", "reason", "requested_at", "reference"),
-    GoodsReturned: ("return_id", "lines", "refund", "received_at"),
+    GoodsReturned: ("return_id", "lines", "refund", "received_at", "delivery"),
+    ReturnContinued: ("return_id", "continued_by", "lines"),
     ReturnCompleted: ("return_id",),
     ReturnClosed: ("return_id", "reason"),
     PaymentRequested: ("amount",),

@@ -1,5 +1,7 @@
 """The payment of one order: requested once, then completed or failed; refunded in parts, or all that is left."""
 
+from collections.abc import Callable
+
 from eventstore.aggregate import Aggregate, Refusal
 from eventstore.messages import Event, State, replace
 from eventstore.money import Money
@@ -9,6 +11,7 @@ from .commands import (
     CompletePartRefund,
     CompletePayment,
     CompleteRefund,
+    FailPartRefund,
     FailPayment,
     ProcessPayment,
     RefundPart,
@@ -37,16 +40,31 @@ class MoreThanWasPaid(Refusal):
     """The parts given back would come to more than was taken, or are of another currency."""
 
 
+class NotRefundable(Refusal):
+    """The payment provider cannot give back this amount."""
+
+
+class PaymentIsAnother(Refusal):
+    """A payment of this order is there, of another amount or by another method."""
+
+
+class RefundIsAnother(Refusal):
+    """A part under this name goes back already, of another amount."""
+
+
 class Payment(State, frozen=True):
     """refunding: somebody wants the money back, whether or not it has been taken yet."""
 
     status: str = "new"
     amount: Money | None = None
+    method: str = ""
     refunding: bool = False
     parts: tuple[Part, ...] = ()
 
 
 def process(payment: Payment, command: ProcessPayment) -> list[Event]:
+    if payment.amount is not None and (payment.amount, payment.method) != (command.amount, _method(command)):
+        raise PaymentIsAnother(f"{command.order_id} is paid by {payment.amount}, not {command.amount}.")
     if payment.status != "new":
         return []
     if command.amount.amount == 0:
@@ -84,8 +102,11 @@ def refund(payment: Payment, command: RefundPayment) -> list[Event]:
 
 
 def refund_part(payment: Payment, command: RefundPart) -> list[Event]:
-    if any(part.refund_id == command.refund_id for part in payment.parts):
-        return []
+    for part in payment.parts:
+        if part.refund_id == command.refund_id:
+            if part.amount != command.amount:
+                raise RefundIsAnother(f"{command.refund_id} gives back {part.amount}, not {command.amount}.")
+            return []
     if payment.refunding or payment.status in ("failed", "refunded", "voided"):
         raise NothingLeftToRefund(f"The payment of {command.order_id} is {payment.status}.")
     if payment.amount is not None and not _has_left(payment, command.amount, of=payment.amount):
@@ -108,12 +129,37 @@ def complete_part(payment: Payment, command: CompletePartRefund) -> list[Event]:
     return []
 
 
+def fail_part(payment: Payment, command: FailPartRefund) -> list[Event]:
+    for part in payment.parts:
+        if part.refund_id == command.refund_id and part.status == "requested":
+            return [PartRefundLapsed(command.order_id, command.refund_id, command.reason)]
+    return []
+
+
+def limited(refundable: Callable[[Money], str]) -> Aggregate:
+    """refundable: why the provider cannot give back an amount; nothing, if it can. Then a part of it is not asked for,
+    and nothing waits behind it."""
+
+    def refund_part_if_possible(payment: Payment, command: RefundPart) -> list[Event]:
+        events = refund_part(payment, command)
+        if events and (why := refundable(command.amount)):
+            raise NotRefundable(why)
+        return events
+
+    return PAYMENT._replace(decide={**PAYMENT.decide, RefundPart: refund_part_if_possible})
+
+
+def _method(command: ProcessPayment) -> str:
+    """Where there is nothing to pay, no method is noted."""
+    return command.method if command.amount.amount else ""
+
+
 def _has_left(payment: Payment, part: Money, *, of: Money) -> bool:
     return parts.is_within(part, parts.left(of, payment.parts), of)
 
 
 def requested(payment: Payment, event: PaymentRequested) -> Payment:
-    return replace(payment, status="requested", amount=event.amount)
+    return replace(payment, status="requested", amount=event.amount, method=event.method)
 
 
 def completed(payment: Payment, event: PaymentCompleted) -> Payment:
@@ -144,6 +190,7 @@ PAYMENT = Aggregate(
         RefundPart: refund_part,
         CompleteRefund: complete_refund,
         CompletePartRefund: complete_part,
+        FailPartRefund: fail_part,
     },
     evolve={
         PaymentRequested: requested,

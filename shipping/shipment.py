@@ -4,6 +4,7 @@ from eventstore.aggregate import Aggregate, Refusal
 from eventstore.messages import Event, State, replace
 
 from .commands import (
+    Address,
     BookShipment,
     CancelShipment,
     CompleteCancellation,
@@ -35,12 +36,19 @@ class ShipmentAlreadyShipped(Refusal):
     """The parcel has left; it can only be returned."""
 
 
+class ShipmentIsAnother(Refusal):
+    """A parcel of this order is there, to another address."""
+
+
 class Shipment(State, frozen=True):
     status: str = "new"
     cancelling: bool = False
+    address: Address | None = None
 
 
 def create(shipment: Shipment, command: CreateShipment) -> list[Event]:
+    if shipment.address is not None and shipment.address != command.address:
+        raise ShipmentIsAnother(command.order_id)
     if shipment.status != "new":
         return []
     return [ShipmentRequested(command.order_id, command.address)]
@@ -104,7 +112,7 @@ SHIPMENT = Aggregate(
         DeliverShipment: deliver,
     },
     evolve={
-        ShipmentRequested: lambda shipment, event: replace(shipment, status="requested"),
+        ShipmentRequested: lambda shipment, event: replace(shipment, status="requested", address=event.address),
         ShipmentCreated: lambda shipment, event: replace(shipment, status="created"),
         ShipmentRefused: lambda shipment, event: replace(shipment, status="refused"),
         ShipmentCancellationRequested: lambda shipment, event: replace(shipment, cancelling=True),

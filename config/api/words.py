@@ -8,6 +8,7 @@ UNSAID = "…"
 
 ORDER = "0198c0de-0000-7000-8000-000000000001"
 RETURN = "0198c0de-0000-7000-8000-000000000002"
+CUSTOMER = "5b3c1d6e-4f0a-4b58-9a51-2f6f3f0c7d11"
 TAG = "0198c0de-0000-7000-8000-000000000003"
 REQUEST = "checkout-7f3a"
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -26,8 +27,8 @@ WORDS: Mapping[str, Any] = {
     "username": "ada",
     "password": "demo-only",
     "token": "3f9c1e0b…",
-    "customer_id": "ada",
-    "customer": "ada",
+    "customer_id": CUSTOMER,
+    "customer": CUSTOMER,
     "name": "Ada Lovelace",
     "street": "12 St James's Square",
     "city": "London",
@@ -38,6 +39,8 @@ WORDS: Mapping[str, Any] = {
     "order": ORDER,
     "return_id": RETURN,
     "refund_id": RETURN,
+    "continued_by": f"{RETURN}.6dcd4ce23d88",
+    "delivery": "parcel 2",
     "booking_id": "C541433",
     "id_": TAG,
     "correlation_id": TAG,
@@ -89,6 +92,7 @@ WORDS: Mapping[str, Any] = {
     "X-Request-ID": REQUEST,
     "traceparent": f"00-{TRACE}-00f067aa0ba902b7-01",
     "Prefer": "wait=2",
+    "X-Reveal-Reason": "The parcel came back; asking for the house number",
     "Stripe-Signature": "t=1769860800,v1=5257a869e7ecebeda32affa62cdca3fa51cad7e77a0e56ff536d0ce8e108d8bd",
     "webhook-id": "msg_2KWPBgLlAfxdpx2AI54pPJ85f4W",
     "webhook-timestamp": "1769860800",

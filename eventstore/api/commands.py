@@ -17,7 +17,7 @@ from eventstore.answers import Answer
 from eventstore.messages import Command, Metadata, replace
 from eventstore.store import Appended, Owed
 
-from . import faults, freshness, idempotency, preconditions, preferences, shapes
+from . import faults, freshness, idempotency, preconditions, preferences, roles, shapes
 from .shapes import Shape
 
 # Writes what was decided, and keeps the answer with it.
@@ -91,7 +91,9 @@ class CommandView(APIView):
 
     def _accepted(self, command: Command, outcome: bus.Outcome) -> Answer:
         key = getattr(command, self.subject)
-        said = {self.subject: key, "version": outcome.version, "position": None, "status": "PROCESSING"}
+        # Where nothing is recorded, it is known what the answer rests on before the answer is kept.
+        position = None if outcome.events else outcome.position
+        said = {self.subject: key, "version": outcome.version, "position": position, "status": "PROCESSING"}
         return _answer(202, said, {"Location": f"{self.asked_at}{key}/"})
 
     def _refused(self, key: answers.Key, refusal: Refusal) -> Answer:
@@ -117,7 +119,7 @@ class CommandView(APIView):
         left.leave(
             command,
             metadata=_asked_by(self.request.user),
-            principal=str(self.request.user.pk),
+            principal=roles.principal(self.request.user),
             location=f"{self.asked_at}{subject}/",
             write=write,
         )

@@ -12,7 +12,7 @@ from eventstore import left
 
 from . import shapes
 from .faults import Hidden
-from .roles import is_staff
+from .roles import is_staff, principal
 
 
 class LeftCommandAnswer(serializers.Serializer):
@@ -43,4 +43,4 @@ class LeftCommandView(APIView):
         return Response(said, headers=headers)
 
     def _may_see(self, found: left.Left) -> bool:
-        return found.principal == str(self.request.user.pk) or is_staff(self.request.user)
+        return found.principal == principal(self.request.user) or is_staff(self.request.user)

@@ -8,9 +8,9 @@ from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse
 from rest_framework import serializers
 
-from eventstore import schemas
+from eventstore import registry, schemas
 
-from . import freshness, preferences
+from . import freshness, preferences, reveal
 from .commands import CommandView, Nothing
 from .queries import NoParameters, PagesView, QueryView, RowView
 from .webhooks import WebhookView
@@ -72,7 +72,8 @@ class Schema(AutoSchema):
             case CommandView():
                 return [*EVERYWHERE, *COMMANDS]
             case RowView():
-                return [*EVERYWHERE, *STANDS, *ROWS, *self._in_the_address()]
+                told = [REVEAL] if registry.personal().get(self.view.model) else []
+                return [*EVERYWHERE, *STANDS, *ROWS, *told, *self._in_the_address()]
             case PagesView():
                 return [*EVERYWHERE, *STANDS, *LISTS, *TOLD_OF_LISTS, *self._in_the_address()]
             case QueryView():
@@ -241,6 +242,11 @@ ROWS = (
     _header("If-None-Match", "The entity tag of what the client has.", rf"^(\*|{TAG}(, ?{TAG})*)$"),
     _told("ETag", "The row's version and position.", 200, 304, pattern=r'^"[0-9]+\.[0-9]+"$'),
     _told("X-Answered-From", "The side that has answered.", 200, 304, pattern=SOURCES),
+)
+REVEAL = _header(
+    reveal.HEADER,
+    "Why staff have to see what is personal of another's; without it, that is hidden. It is written down.",
+    rf"^[ -~]{{1,{reveal.LONGEST_REASON}}}$",
 )
 TOLD_OF_LISTS = (
     _told("X-Answered-From", "The side that has answered.", 200, pattern=SOURCES),

@@ -1,6 +1,6 @@
 """Query endpoints: one row of a read model, or pages of them by key."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any, ClassVar
 from urllib.parse import urlencode
@@ -14,10 +14,10 @@ from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from eventstore import codec
+from eventstore import codec, registry
 from eventstore.freshness import Standing
 
-from . import freshness, preconditions, shapes
+from . import freshness, preconditions, reveal, shapes
 from .freshness import Found
 from .shapes import Digits, Shape, Text
 
@@ -49,9 +49,15 @@ class PageParameters(Shape):
 
 
 class QueryView(APIView):
-    """Says with every answer, also with a refusal, where the read model stood when it was asked."""
+    """Says with every answer, also with a refusal, where the read model stood when it was asked.
+
+    is_own: whether a row is about the user, who then sees what is personal in it.
+    """
 
     standing: Standing | None = None
+
+    def is_own(self, row: Any) -> bool:
+        return False
 
     def note(self, standing: Standing) -> None:
         self.standing = standing
@@ -66,11 +72,13 @@ class QueryView(APIView):
 
 class RowView(QueryView):
     """model: the read model, whose key is the one part of the URL. may_see: whether the row is the user's business.
+    called: what acts on such a thing are written down under, when it is not the model's own name.
 
     parameters: MomentParameters where the row can be had as it once was; then its events are few.
     """
 
     model: ClassVar[type[Any]]
+    called: ClassVar[str] = ""
     serializer_class: type[serializers.Serializer]
     parameters: type[Shape] = NoParameters
 
@@ -84,9 +92,16 @@ class RowView(QueryView):
         if row is None:
             raise NotFound
         headers = ONLY_HIS | {"ETag": preconditions.etag(row), "X-Answered-From": source}
+        if self._is_veiled(row):
+            if reveal.is_revealed(request, f"{self.called or self.model._meta.verbose_name} {key}"):
+                return told(shapes.told(self.serializer_class, row), headers | reveal.UNKEPT)
+            reveal.hide(row)
         if headers["ETag"] in held:
             return HttpResponse(status=304, headers=headers)
         return told(shapes.told(self.serializer_class, row), headers)
+
+    def _is_veiled(self, row: Any) -> bool:
+        return bool(registry.personal().get(self.model)) and not self.is_own(row)
 
     def _found(self, key: str, moment: dict[str, Any]) -> Found:
         if moment:
@@ -107,6 +122,7 @@ class PagesView(QueryView):
     rows: Callable[..., QuerySet[Any]]
 
     def get(self, request: Request) -> HttpResponse:
+        reveal.refuse_for_lists(request)
         asked = parameters(self.parameters, request)
         limit, cursor = asked.pop("limit"), asked.pop("cursor", None)
         rows, wanted = self._behind(cursor, self.rows(**asked)), freshness.wanted(request)
@@ -114,9 +130,16 @@ class PagesView(QueryView):
         found = list(rows.using(database)[: limit + 1])
         page, has_more = found[:limit], len(found) > limit
         following = self._next(page[-1], asked | {"limit": limit}) if has_more else None
+        self._veil(rows.model, page)
         rows_told = [shapes.told(self.serializer_class, row) for row in page]
         said = {"data": rows_told, "has_more": has_more, "next": following}
         return told(said, ONLY_HIS | {"X-Answered-From": freshness.READ_MODEL} | link(following))
+
+    def _veil(self, model: type[Any], page: Sequence[Any]) -> None:
+        if registry.personal().get(model):
+            for row in page:
+                if not self.is_own(row):
+                    reveal.hide(row)
 
     def _behind(self, cursor: str | None, rows: QuerySet[Any]) -> QuerySet[Any]:
         if cursor is not None:

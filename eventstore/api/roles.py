@@ -42,14 +42,30 @@ def is_operations(user: Any) -> bool:
     return _is_one_of(user, OPERATIONS)
 
 
+def customer_id_of(user: Any) -> str:
+    """Under which what belongs to the user is kept: an id that nobody else is ever given, as no name is. Who lets the
+    user in says it (as the user's customer_id); empty for whom nothing can belong to."""
+    return getattr(user, "customer_id", "")
+
+
+def principal(user: Any) -> str:
+    """Under which it is noted who has asked."""
+    return customer_id_of(user) or str(user.pk)
+
+
+def owns(user: Any, customer_id: str) -> bool:
+    """What belongs to a guest, or to nobody any more, is nobody's own."""
+    return bool(customer_id) and customer_id == customer_id_of(user)
+
+
 def may_touch(user: Any, customer_id: str) -> bool:
     """Whether something that belongs to this customer is any business of the user's."""
-    return customer_id == user.get_username() or is_staff(user)
+    return owns(user, customer_id) or is_staff(user)
 
 
 def may_act_for(user: Any, customer_id: str) -> bool:
     """Whether the user may do what only the customer, or who helps customers, may."""
-    return customer_id == user.get_username() or _is_one_of(user, SUPPORT, OPERATIONS)
+    return owns(user, customer_id) or _is_one_of(user, SUPPORT, OPERATIONS)
 
 
 def _is_one_of(user: Any, *groups: str) -> bool:

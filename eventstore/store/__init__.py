@@ -26,6 +26,7 @@ from .reading import LAST_POSITION as LAST_POSITION
 from .reading import PAGE as PAGE
 from .reading import Past as Past
 from .reading import fence as fence
+from .reading import positions_at as positions_at
 from .reading import read_about as read_about
 from .reading import read_backwards as read_backwards
 from .reading import read_category as read_category

@@ -119,6 +119,14 @@ READ_STREAMS = f"""
     ORDER BY position
     LIMIT %s
 """
+POSITIONS = """
+    SELECT stream, position
+    FROM unnest(%s::text[], %s::int[]) AS wanted(name, at)
+    CROSS JOIN LATERAL (
+        SELECT stream, position FROM eventstore_event
+        WHERE stream = name AND version = at
+    ) AS event
+"""
 READ_CORRELATED = f"""
     SELECT {COLUMNS}
     FROM eventstore_event
@@ -182,6 +190,11 @@ def read_streams(
 ) -> list[Message]:
     """The first events of the given stored types in any of these streams, in global order."""
     return list(recorded(rows_in_binary(READ_STREAMS, [list(streams), after, until, list(types), limit])))
+
+
+def positions_at(versions: Mapping[str, int]) -> dict[str, int]:
+    """Where in the log the event of that version stands, by its stream; a stream without it is left out."""
+    return dict(rows(POSITIONS, [list(versions), list(versions.values())]))
 
 
 def read_log(*, after: int = 0, until: int | None = None, types: Sequence[str] = ()) -> Iterator[Message]:

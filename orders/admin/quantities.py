@@ -45,9 +45,9 @@ def to_return(order: Order, sent: Any = None) -> QuantitiesForm:
     return form
 
 
-def to_receive(announced: Sequence[ReturnedLine], sent: Any = None) -> QuantitiesForm:
-    """What was announced, of which as a rule all has come."""
+def to_receive(awaited: Sequence[ReturnedLine], sent: Any = None) -> QuantitiesForm:
+    """What is awaited, of which as a rule all has come."""
     form = QuantitiesForm(sent)
-    for line in announced:
+    for line in awaited:
         form.ask(LINE, line.number, line.sku, line.quantity, initial=line.quantity)
     return form

@@ -7,13 +7,14 @@ from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
+from uuid_utils import uuid7
 
 from eventstore.admin import dossier, links, read_models
 from eventstore.admin.acting import Act, ActingAdmin, Choice
 from eventstore.admin.read_models import ReadModelAdmin
 from eventstore.admin.read_only import one_of
 from eventstore.api.roles import is_operations
-from orders import support
+from orders import accounts, support
 from orders.models import OrderDetails, ReturnView
 
 from . import quantities
@@ -29,7 +30,7 @@ class ReturnAdmin(ActingAdmin, ReadModelAdmin):
     list_filter = (one_of("status", "status", lambda: RETURN_STATUSES),)
     ordering = ("-return_id",)
     search_fields = ("return_id", "order_id", "customer_id")
-    search_help_text = "The whole id of a return, of an order or of a customer."
+    search_help_text = "The whole id of a return, of an order or of a customer, or the name of an account."
     page_template = "admin/orders/return.html"
     refusals = support.REFUSALS
     acts = {
@@ -38,7 +39,10 @@ class ReturnAdmin(ActingAdmin, ReadModelAdmin):
     }
 
     def named(self, queryset: QuerySet[Any], term: str) -> QuerySet[Any]:
-        return queryset.filter(Q(return_id=term) | Q(order_id=term) | Q(customer_id=term))
+        found = Q(return_id=term) | Q(order_id=term) | Q(customer_id=term)
+        if called := accounts.customer_id_called(term):
+            found |= Q(customer_id=called)
+        return queryset.filter(found)
 
     @admin.display(description="refund")
     def due(self, wanted: ReturnView) -> str:
@@ -57,10 +61,11 @@ class ReturnAdmin(ActingAdmin, ReadModelAdmin):
         return {"receive": self._to_receive, "close": self._to_close}[word](request, found)
 
     def _to_receive(self, request: HttpRequest, found: ReturnView) -> Choice:
-        form = quantities.to_receive(support.returned(found.return_id).lines, request.POST or None)
-        return self._choice(found, lambda who, reason: _received(found.return_id, form, who, reason))._replace(
-            form=form
-        )
+        awaited = support.returned(found.return_id).awaited
+        form = quantities.to_receive(awaited, request.POST or None)
+        choice = self._choice(found, lambda who, reason: _received(found.return_id, form, who, reason))
+        still = [(found.return_id, [(line.number, line.quantity) for line in awaited])] if awaited else []
+        return choice._replace(things=still, form=form)
 
     def _to_close(self, request: HttpRequest, found: ReturnView) -> Choice:
         return self._choice(found, lambda who, reason: _closed(found.return_id, who, reason))
@@ -77,6 +82,7 @@ class ReturnAdmin(ActingAdmin, ReadModelAdmin):
     def page(self, request: HttpRequest, found: ReturnView) -> dict[str, Any]:
         return {
             "title": "Return",
+            "account": accounts.names([found.customer_id]).get(found.customer_id, ""),
             "order": links.of(OrderDetails, found.order_id),
             "due": self.due(found),
             "given_back": self.given_back(found),
@@ -88,8 +94,10 @@ class ReturnAdmin(ActingAdmin, ReadModelAdmin):
 
 
 def _open_acts(wanted: ReturnView) -> Sequence[str]:
-    """Charges alone are waited for by nobody."""
-    return ("receive", "close") if wanted.status == "REQUESTED" and wanted.lines else ()
+    """Charges alone are waited for by nobody; what did not come with the rest may still come."""
+    if wanted.status == "REQUESTED":
+        return ("receive", "close") if wanted.lines else ()
+    return ("receive",) if support.returned(wanted.return_id).awaited else ()
 
 
 def _closed(return_id: str, who: str, reason: str) -> str:
@@ -98,7 +106,8 @@ def _closed(return_id: str, who: str, reason: str) -> str:
 
 
 def _received(return_id: str, form: QuantitiesForm, who: str, reason: str) -> str:
-    support.receive_return(return_id, form.portions(quantities.LINE), who=who, reason=reason)
+    # Its page is asked for anew once anything has come, so that each answer to it is another parcel.
+    support.receive_return(return_id, form.portions(quantities.LINE), who=who, reason=reason, delivery=str(uuid7()))
     return "They have come; stock and money follow."
 
 

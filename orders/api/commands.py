@@ -9,8 +9,8 @@ from uuid_utils import uuid7
 
 from eventstore.api.commands import CommandView, known
 from eventstore.api.faults import Hidden
-from eventstore.api.roles import Operations, may_act_for
-from eventstore.api.shapes import Key, MoneyShape, Shape, Text, Whole
+from eventstore.api.roles import Operations, customer_id_of, may_act_for
+from eventstore.api.shapes import Key, MoneyShape, PriceShape, Shape, Text, Whole
 from eventstore.money import Money
 from orders.catalogue import PRODUCT
 from orders.commands import CancelOrder, DelistProduct, Item, ListProduct, PlaceOrder, RepriceProduct
@@ -27,7 +27,7 @@ class ItemShape(Shape):
     makes = Item
     sku = Key()
     quantity = Whole(min_value=1)
-    seen = MoneyShape(required=False)
+    seen = PriceShape(required=False)
 
 
 class AddressShape(Shape):
@@ -68,7 +68,7 @@ class PlaceOrderView(CommandView):
     def command(self, items: list[Item], address: Address, payment_method: str) -> PlaceOrder:
         return PlaceOrder(
             order_id=str(uuid7()),
-            customer_id=self.request.user.get_username(),
+            customer_id=customer_id_of(self.request.user),
             items=tuple(items),
             address=address,
             payment_method=payment_method,

@@ -11,10 +11,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from eventstore import registry, store
-from eventstore.api import freshness
-from eventstore.api.openapi import LISTS
+from eventstore.api import freshness, reveal
+from eventstore.api.openapi import LISTS, REVEAL
 from eventstore.api.queries import ONLY_HIS, NoParameters, QueryView, link, parameters
-from eventstore.api.roles import may_touch
+from eventstore.api.roles import may_touch, owns
 from eventstore.api.shapes import Digits, Shape
 from eventstore.models import SagaState
 from eventstore.subscriptions import Saga
@@ -70,6 +70,9 @@ class _OfOneOrder(QueryView):
             raise NotFound
         return known.row  # type: ignore[no-any-return]
 
+    def is_own(self, row: OrderDetails) -> bool:
+        return owns(self.request.user, row.customer_id)
+
     def _may_see(self, row: OrderDetails) -> bool:
         return may_touch(self.request.user, row.customer_id)
 
@@ -80,17 +83,20 @@ class OrderHistoryView(_OfOneOrder):
 
     parameters, answer = HistoryParameters, HistoryAnswer
 
-    @extend_schema(parameters=[*LISTS])
+    @extend_schema(parameters=[*LISTS, REVEAL])
     def get(self, request: Request, order_id: str) -> Response:
         asked = parameters(HistoryParameters, request)
-        self.order(order_id)
+        order = self.order(order_id)
+        is_told_all = self.is_own(order) or reveal.is_revealed(request, f"order {order_id}")
         after, limit, until = asked["after"], asked["limit"], freshness.end_for_pages(freshness.wanted(request))
         streams = timeline.streams([order_id])
         events = store.read_streams(streams, types=timeline.types(), after=after, until=until, limit=limit + 1)
-        page, has_more = [timeline.entry(event) for event in events[:limit]], len(events) > limit
+        tell = timeline.entry if is_told_all else timeline.veiled
+        page, has_more = [tell(event) for event in events[:limit]], len(events) > limit
         following = f"{request.path}?after={page[-1].position}&limit={limit}" if has_more else None
         body = {"data": to_builtins(page), "has_more": has_more, "next": following}
-        return Response(body, headers=ONLY_HIS | {"X-Answered-From": freshness.EVENT_LOG} | link(following))
+        kept = ONLY_HIS | (reveal.UNKEPT if reveal.HEADER in request.headers else {})
+        return Response(body, headers=kept | {"X-Answered-From": freshness.EVENT_LOG} | link(following))
 
 
 class OrderProgressView(_OfOneOrder):

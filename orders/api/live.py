@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
-from eventstore import codec, freshness, store
+from eventstore import codec, freshness, personal, store
 from eventstore.aggregate import stream_name
-from eventstore.api.roles import may_touch
+from eventstore.api.roles import customer_id_of, may_touch, owns
 from eventstore.live.feed import Followed, Refused, Told
 from eventstore.messages import Message
 from orders import queries, timeline
@@ -23,31 +23,47 @@ def order(user: Any, order_id: str, *, version: int, position: int) -> Followed:
     if owner is None or not may_touch(user, owner):
         raise Refused(4404, "nothing has this address")
     after = max(position, _position_of(order_id, version))
-    return Followed(_of_order(order_id), after, partial(_pages, lambda until: [order_id]))
+    if owns(user, owner):
+        return Followed(_of_order(order_id), after, partial(_pages, timeline.entry, lambda until: [order_id]))
+    return Followed(_of_order_veiled(order_id), after, partial(_pages, timeline.veiled, lambda until: [order_id]))
 
 
 def orders(user: Any, *, position: int) -> Followed:
     """All that happens to the orders of whoever asks, from behind a position on."""
-    customer_id = user.get_username()
-    return Followed(_of_customer(customer_id), position, partial(_pages, partial(_ids, customer_id)))
+    customer_id = customer_id_of(user)
+    return Followed(_of_customer(customer_id), position, partial(_pages, timeline.entry, partial(_ids, customer_id)))
 
 
 def told(messages: Sequence[Message]) -> list[Told]:
-    """What is new, under the order that it is about, and under its customer."""
+    """What is new, under the order that it is about, and under its customer; and for staff, under the order as others
+    may see it."""
     entries = [timeline.entry(message) for message in messages]
     owners = {entry.order_id: entry.data["customer_id"] for entry in entries if "customer_id" in entry.data}
     owners |= _owners({entry.order_id for entry in entries} - set(owners))
-    return [_told(entry, _of_order(entry.order_id), _of_customer(owners[entry.order_id])) for entry in entries]
+    return [
+        each
+        for message, entry in zip(messages, entries, strict=True)
+        for each in _told_to_all(message, entry, _of_customer(owners[entry.order_id]))
+    ]
 
 
-def _pages(ids: Callable[[int], Iterable[str]], after: int, until: int) -> Iterator[list[Told]]:
+def _told_to_all(message: Message, entry: Entry, customer: str) -> list[Told]:
+    own, others = (_of_order(entry.order_id), customer), _of_order_veiled(entry.order_id)
+    if not personal.holds(type(message.body)):
+        return [_told(entry, *own, others)]
+    return [_told(entry, *own), _told(timeline.veiled(message), others)]
+
+
+def _pages(
+    tell: Callable[[Message], Entry], ids: Callable[[int], Iterable[str]], after: int, until: int
+) -> Iterator[list[Told]]:
     """Each page is asked for by itself, so that nothing is held open while a slow client reads."""
     streams = timeline.streams(ids(until))
     while True:
         page = store.read_streams(streams, types=timeline.types(), after=after, until=until, limit=PAGE)
         if not page:
             return
-        yield [_told(timeline.entry(message)) for message in page]
+        yield [_told(tell(message)) for message in page]
         after = page[-1].position
 
 
@@ -90,6 +106,10 @@ def _owners(order_ids: Any) -> dict[str, str]:
 
 def _of_order(order_id: str) -> str:
     return f"order {order_id}"
+
+
+def _of_order_veiled(order_id: str) -> str:
+    return f"veiled order {order_id}"
 
 
 def _of_customer(customer_id: str) -> str:

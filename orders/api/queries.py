@@ -1,4 +1,5 @@
-"""Customers see their own orders, staff everybody's; whoever is logged in sees the catalogue."""
+"""Customers see their own orders, staff everybody's, with addresses hidden until they say why they have to see one
+(eventstore.api.reveal); whoever is logged in sees the catalogue."""
 
 from typing import Any
 
@@ -8,7 +9,7 @@ from rest_framework import serializers
 from rest_framework.exceptions import PermissionDenied
 
 from eventstore.api.queries import MomentParameters, PageParameters, PagesView, RowView
-from eventstore.api.roles import is_staff, may_touch
+from eventstore.api.roles import customer_id_of, is_staff, may_touch, owns
 from eventstore.api.shapes import Answer, MoneyAnswer, MoneyOf, Text
 from orders import queries
 from orders.models import OrderDetails, ProductView
@@ -91,7 +92,10 @@ class OrdersParameters(PageParameters):
 class OrderView(RowView):
     serializer_class = OrderAnswer
 
-    model, parameters = OrderDetails, MomentParameters
+    model, parameters, called = OrderDetails, MomentParameters, "order"
+
+    def is_own(self, row: OrderDetails) -> bool:
+        return owns(self.request.user, row.customer_id)
 
     def may_see(self, row: OrderDetails) -> bool:
         return may_touch(self.request.user, row.customer_id)
@@ -104,6 +108,9 @@ class OrdersView(PagesView):
     parameters = OrdersParameters
     key, descending = "order_id", True
 
+    def is_own(self, row: OrderDetails) -> bool:
+        return owns(self.request.user, row.customer_id)
+
     def rows(self, customer: str | None = None, **wanted: Any) -> QuerySet[OrderDetails]:
         columns = {"status": "status", "placed_from": "placed_at__gte", "placed_before": "placed_at__lt"}
         return self._of(customer).filter(**{columns[name]: value for name, value in wanted.items()})
@@ -113,7 +120,7 @@ class OrdersView(PagesView):
             raise PermissionDenied
         if customer is None and is_staff(self.request.user):
             return queries.list_orders()
-        return queries.list_customer_orders(customer or self.request.user.get_username())
+        return queries.list_customer_orders(customer or customer_id_of(self.request.user))
 
 
 class ProductDetailsView(RowView):

@@ -46,9 +46,11 @@ class RequestReturnShape(Shape):
 
 
 class ReceiveReturnShape(Shape):
-    """lines: what came, when it is not all that was announced."""
+    """lines: what came, when it is not all that is still awaited. delivery: the parcel's name, which tells two parcels
+    of equal contents apart."""
 
     lines = Portions(required=False, min_length=1)
+    delivery = Text(allow_blank=True, default="", max_length=100)
 
 
 class CloseReturnShape(Shape):
@@ -80,9 +82,9 @@ class ReceiveReturnView(CommandView):
     serializer_class = ReceiveReturnShape
     subject, asked_at = "return_id", "/api/queries/returns/"
 
-    def command(self, return_id: str, lines: list[Portion] | None = None) -> ReceiveReturn:
+    def command(self, return_id: str, delivery: str, lines: list[Portion] | None = None) -> ReceiveReturn:
         waiting: Any = known(RETURN.category, return_id)
-        return ReceiveReturn(return_id, waiting.order_id, tuple(lines or ()), timezone.now())
+        return ReceiveReturn(return_id, waiting.order_id, tuple(lines or ()), timezone.now(), delivery)
 
 
 class CloseReturnView(CommandView):

@@ -8,7 +8,7 @@ from rest_framework import serializers
 from rest_framework.exceptions import PermissionDenied
 
 from eventstore.api.queries import PageParameters, PagesView, RowView
-from eventstore.api.roles import Staff, is_staff, may_touch
+from eventstore.api.roles import Staff, customer_id_of, is_staff, may_touch
 from eventstore.api.shapes import Answer, MoneyAnswer, MoneyOf, Text
 from orders import models, queries
 
@@ -119,7 +119,7 @@ class ReturnsView(PagesView):
     def _of_customer(self, customer: str | None) -> QuerySet[models.ReturnView]:
         if customer is None and is_staff(self.request.user):
             return queries.list_returns()
-        return queries.list_customer_returns(customer or self.request.user.get_username())
+        return queries.list_customer_returns(customer or customer_id_of(self.request.user))
 
 
 class BookingsView(PagesView):

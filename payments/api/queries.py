@@ -6,7 +6,7 @@ from django.db.models import QuerySet
 from rest_framework import serializers
 
 from eventstore.api.queries import MomentParameters, PageParameters, PagesView, RowView
-from eventstore.api.roles import Staff, may_touch
+from eventstore.api.roles import Staff, may_touch, owns
 from eventstore.api.shapes import Answer, MoneyOf
 from payments.models import PaymentView
 
@@ -36,9 +36,15 @@ class PaymentDetailsView(RowView):
     customer_of: Callable[[str], str | None] | None = None
 
     def may_see(self, row: PaymentView) -> bool:
-        assert self.customer_of is not None, "say as_view(customer_of=...)"
-        customer = self.customer_of(row.order_id)
+        customer = self._customer(row)
         return customer is not None and may_touch(self.request.user, customer)
+
+    def is_own(self, row: PaymentView) -> bool:
+        return owns(self.request.user, self._customer(row) or "")
+
+    def _customer(self, row: PaymentView) -> str | None:
+        assert self.customer_of is not None, "say as_view(customer_of=...)"
+        return self.customer_of(row.order_id)
 
 
 class PaymentsView(PagesView):

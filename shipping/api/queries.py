@@ -7,7 +7,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from eventstore.api.queries import MomentParameters, PageParameters, PagesView, RowView
-from eventstore.api.roles import Staff, may_touch
+from eventstore.api.roles import Staff, may_touch, owns
 from eventstore.api.shapes import Answer
 from shipping.models import ShipmentView
 
@@ -48,9 +48,15 @@ class ShipmentDetailsView(RowView):
     customer_of: Callable[[str], str | None] | None = None
 
     def may_see(self, row: ShipmentView) -> bool:
-        assert self.customer_of is not None, "say as_view(customer_of=...)"
-        customer = self.customer_of(row.order_id)
+        customer = self._customer(row)
         return customer is not None and may_touch(self.request.user, customer)
+
+    def is_own(self, row: ShipmentView) -> bool:
+        return owns(self.request.user, self._customer(row) or "")
+
+    def _customer(self, row: ShipmentView) -> str | None:
+        assert self.customer_of is not None, "say as_view(customer_of=...)"
+        return self.customer_of(row.order_id)
 
 
 class ShipmentsView(PagesView):

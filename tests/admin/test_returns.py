@@ -75,6 +75,21 @@ def test_of_what_was_announced_less_may_come(staff, order):
     assert "at most 1" in staff.get(again.address).content.decode()
 
 
+def test_what_did_not_come_with_the_rest_can_be_received_later(staff, order):
+    take_back(staff, order, **{"line-1": 2})
+    drain()
+    first = ReturnView.objects.get(order_id=order)
+    say_yes(staff, return_page(staff, first.pk).context["buttons"][0].address, "one of two", **{"line-1": 1})
+    drain()
+    (receive,) = return_page(staff, first.pk).context["buttons"]
+    assert "at most 1" in staff.get(receive.address).content.decode()
+    assert say_yes(staff, receive.address, "and the other one", **{"line-1": 1}).status_code == 302
+    drain()
+    later = ReturnView.objects.exclude(pk=first.pk).get(order_id=order)
+    assert (later.status, later.refunded, later.reference) == ("COMPLETED", 450, first.pk)
+    assert return_page(staff, first.pk).context["buttons"] == []
+
+
 def test_what_nobody_waits_for_any_more_can_come_another_time(staff, order):
     take_back(staff, order, **{"line-1": 2})
     drain()

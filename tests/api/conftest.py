@@ -14,6 +14,7 @@ from eventstore.api.roles import OPERATIONS, SUPPORT
 from eventstore.money import Money
 from eventstore.testing import drain
 from inventory.commands import ReceiveStock
+from orders import accounts
 from orders.commands import ListProduct
 
 ADDRESS = {"name": "Ada", "street": "Square 1", "city": "London", "postcode": "SW1Y", "country": "GB"}
@@ -27,6 +28,7 @@ class Api:
 
     def __init__(self, user=None):
         self.headers = {"Authorization": f"Bearer {AuthToken.objects.create(user)[1]}"} if user else {}
+        self.customer_id = accounts.customer_id_of(user) if user else ""
         self.client = Client(raise_request_exception=False)
 
     def get(self, path, **headers):

@@ -1,9 +1,13 @@
-"""Log in, bear the token, log out."""
+"""Log in, bear the token, log out; and what ends a token beside that."""
 
+import logging
+import threading
 from datetime import timedelta
 
 import pytest
+from django.contrib.auth.forms import AdminUserCreationForm
 from django.contrib.auth.models import User
+from django.test import Client
 from django.utils import timezone
 from knox.models import AuthToken
 
@@ -23,7 +27,7 @@ def account(settings):
 
 def test_a_token_serves_until_its_bearer_logs_out(account, anonymous):
     told = anonymous.post(LOGIN, ADA).json()
-    assert set(told) == {"token", "expiry"}
+    assert set(told) == {"token", "expiry", "customer_id"}
     bearer = {"Authorization": f"Bearer {told['token']}"}
     assert anonymous.get(ORDERS, **bearer).status_code == 200
     assert anonymous.post(LOGOUT, **bearer).status_code == 204
@@ -70,3 +74,106 @@ def test_a_token_expires_and_the_next_login_clears_it_away(account, anonymous):
     problem(old.get(ORDERS), 401, "AuthenticationFailed")
     anonymous.post(LOGIN, ADA)
     assert AuthToken.objects.count() == 1
+
+
+def test_a_login_is_kept_by_no_cache(account, anonymous):
+    for body in (ADA, ADA | {"password": "another"}, {"username": "ada"}):
+        assert anonymous.post(LOGIN, body)["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize("password", ["1", "12345678901234", "password1234", "ada-lovelace", "short-one"])
+def test_a_password_that_is_soon_guessed_is_not_taken(password):
+    form = AdminUserCreationForm({"username": "ada-lovelace", "password1": password, "password2": password})
+    assert not form.is_valid()
+    assert set(form.errors) == {"password2"}
+
+
+def test_any_other_is_taken_however_it_is_made_up():
+    form = AdminUserCreationForm({"username": "ada", "password1": (new := "a horse, a battery"), "password2": new})
+    form.data |= {"usable_password": "true"}
+    assert form.is_valid(), form.errors
+
+
+def change_it(user):
+    user.set_password("another secret")
+    user.save()
+
+
+def change_it_in_bulk(user):
+    User.objects.filter(pk=user.pk).update(password="!")
+
+
+def bar_it(user):
+    User.objects.filter(pk=user.pk).update(is_active=False)
+    User.objects.filter(pk=user.pk).update(is_active=True)
+
+
+@pytest.mark.parametrize("change", [change_it, change_it_in_bulk, bar_it])
+def test_what_was_got_by_a_password_ends_with_it_and_with_the_account(account, person, change):
+    here, there, other = Api(account), Api(account), person("grace")
+    change(account)
+    for bearer in (here, there):
+        problem(bearer.get(ORDERS), 401, "AuthenticationFailed")
+    assert other.get(ORDERS).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "change", [{"first_name": "Ada"}, {"username": "ada-lovelace"}, {"last_login": timezone.now()}]
+)
+def test_other_changes_end_nothing(account, change):
+    bearer = Api(account)
+    for name, value in change.items():
+        setattr(account, name, value)
+    account.save()
+    assert bearer.get(ORDERS).status_code == 200
+
+
+def test_a_session_of_the_console_ends_too(db):
+    root = User.objects.create_superuser("root", password="root")
+    console = Client()
+    console.force_login(root)
+    assert console.get("/admin/").status_code == 200
+    change_it(root)
+    assert console.get("/admin/").status_code == 302
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_password_that_changes_during_the_login_leaves_no_token(account, anonymous, monkeypatch):
+    """Between the look at the password and the token, which is when it would be missed."""
+    from config.api import auth
+
+    looked, token = threading.Event(), auth._token
+
+    def late(user):
+        in_thread = threading.Thread(target=lambda: (change_it_in_bulk(user), looked.set()))
+        in_thread.start()
+        assert looked.wait(20)
+        return token(user)
+
+    monkeypatch.setattr(auth, "_token", late)
+    problem(anonymous.post(LOGIN, ADA), 401, "AuthenticationFailed")
+    assert not AuthToken.objects.exists()
+
+
+@pytest.mark.parametrize("door", ["api", "console"])
+def test_who_logs_in_is_logged_and_who_fails_to(account, anonymous, caplog, door):
+    caplog.set_level(logging.INFO, logger="audit")
+    User.objects.filter(pk=account.pk).update(is_staff=True)
+    told = []
+    for body in (ADA, ADA | {"password": "wrong canary"}, {"username": "typed-canary", "password": "wrong canary"}):
+        if door == "api":
+            told.append(anonymous.post(LOGIN, body).content.decode())
+        else:
+            Client().post("/admin/login/", body)
+    path = LOGIN if door == "api" else "/admin/login/"
+    lines = [record.getMessage() for record in caplog.records if record.name == "audit" and "denied" not in record.msg]
+    assert lines == [
+        f"logged in 'ada' at '{path}'",
+        f"login refused for 'ada' at '{path}'",
+        f"login refused for an unknown account at '{path}'",
+    ]
+    everything = caplog.text
+    assert "canary" not in everything
+    assert ADA["password"].strip() not in everything
+    if told:
+        assert told[0].split('"token":"')[1].split('"')[0] not in everything

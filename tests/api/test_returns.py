@@ -5,6 +5,7 @@ from io import StringIO
 import pytest
 from django.core.management import call_command
 
+from eventstore.models import Event
 from eventstore.testing import drain
 from inventory.models import StockLevel
 from orders.models import OrderDetails, ReturnView
@@ -27,6 +28,12 @@ def bought(ada):
     return order_id
 
 
+def ada_buys(ada):
+    order_id = ada.placed({"sku": "CUP", "quantity": 3})
+    drain()
+    return order_id
+
+
 def ask(api, order_id, *lines, **more):
     lines = [{"number": number, "quantity": quantity} for number, quantity in lines]
     return api.post(f"/api/commands/orders/{order_id}/returns/", {"lines": lines, "reason": "too small"} | more)
@@ -45,6 +52,10 @@ def receive(api, return_id, *lines):
     return answer
 
 
+def position_of(return_id, version):
+    return Event.objects.get(stream=f"return-{return_id}", version=version).position
+
+
 def order(api, order_id):
     return api.get(f"/api/queries/orders/{order_id}/").json()
 
@@ -59,7 +70,7 @@ def test_a_part_comes_back_and_is_paid_back(ada, operator, bought):
     assert receive(operator, return_id).status_code == 202
 
     found = ada.get(answer["Location"]).json()
-    assert (found["status"], found["order_id"], found["customer_id"]) == ("COMPLETED", bought, "ada")
+    assert (found["status"], found["order_id"], found["customer_id"]) == ("COMPLETED", bought, ada.customer_id)
     assert (found["refund"], found["refunded"]) == (euros(3998), euros(3998))
     assert found["lines"] == [{"number": 1, "sku": "CUP", "quantity": 2, "unit_price": euros(1999)}]
     now = order(ada, bought)
@@ -88,6 +99,39 @@ def test_what_comes_is_what_is_paid_back(ada, operator, bought):
     receive(operator, return_id, (1, 1))
     assert order(ada, bought)["refunded"] == euros(1999)
     assert ask(ada, bought, (1, 2), (2, 1)).status_code == 202
+
+
+def test_what_comes_later_is_received_too(ada, operator, bought):
+    return_id = asked(ada, bought, (1, 3))
+    receive(operator, return_id, (1, 2))
+    for lines in [(1, 50)], [(9, 1)]:
+        problem(receive(operator, return_id, *lines), 409, "MoreThanWasAnnounced")
+    answer = receive(operator, return_id, (1, 1)).json()
+    assert (answer["version"], answer["position"] > 0) == (4, True)
+    now = order(ada, bought)
+    assert (now["lines"][0]["announced"], now["lines"][0]["returned"], now["refunded"]) == (0, 3, euros(5997))
+    assert StockLevel.objects.get(sku="CUP").returned == 3
+    listed = ada.get(f"/api/queries/returns/?order={bought}").json()["data"]
+    assert [(each["status"], each["refunded"]) for each in listed] == [
+        ("COMPLETED", euros(1999)),
+        ("COMPLETED", euros(3998)),
+    ]
+    assert listed[0]["reference"] == return_id
+    repeat = receive(operator, return_id, (1, 1)).json()
+    assert (repeat["version"], repeat["position"]) == (4, position_of(return_id, 4))
+    assert order(ada, bought)["refunded"] == euros(5997)
+
+
+def test_two_equal_parcels_are_two_by_their_names(ada, operator, bought):
+    return_id = asked(ada, bought, (1, 3))
+    for name in ("first", "second", "second"):
+        body = {"lines": [{"number": 1, "quantity": 1}], "delivery": name}
+        assert operator.post(f"/api/commands/returns/{return_id}/receive/", body).status_code == 202
+        drain()
+    assert order(ada, bought)["lines"][0]["returned"] == 2
+    unnamed = receive(operator, asked(ada, ada_buys(ada), (1, 2)), (1, 1))
+    again = receive(operator, unnamed.json()["return_id"], (1, 1))
+    assert "give it a name" in problem(again, 409, "PerhapsTheSameParcel")["detail"]
 
 
 def test_the_orders_version_counts_its_returns(ada, bought):
@@ -160,10 +204,10 @@ def test_lists_by_customer_and_by_order(ada, grace, support, bought):
         query = "&".join(f"{name}={value}" for name, value in parameters.items())
         return [each["return_id"] for each in api.get(f"/api/queries/returns/?{query}").json()["data"]]
 
-    assert listed(ada) == listed(support) == listed(support, customer="ada") == [second, first]
+    assert listed(ada) == listed(support) == listed(support, customer=ada.customer_id) == [second, first]
     assert listed(ada, order=bought) == listed(support, order=bought) == [first]
     assert listed(grace) == listed(grace, order=bought) == []
-    problem(grace.get("/api/queries/returns/?customer=ada"), 403)
+    problem(grace.get(f"/api/queries/returns/?customer={ada.customer_id}"), 403)
 
 
 def test_rebuilt_read_models_are_what_they_were(ada, operator, support, bought):

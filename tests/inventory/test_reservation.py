@@ -13,6 +13,7 @@ from inventory.events import (
     StockReleased,
     StockReserved,
 )
+from inventory.reservation import ReservationIsAnother
 
 LINES = (StockLine("A", 2), StockLine("B", 1))
 STOCK = {"stock-A": [StockReceived("A", 2)], "stock-B": [StockReceived("B", 5)]}
@@ -95,3 +96,10 @@ def test_a_release_before_the_reservation_is_a_tombstone_and_the_reservation_tha
     assert decided(STOCK, RELEASE) == tombstone
     assert decided(after(tombstone), RESERVE) == {}
     assert decided(after(tombstone), RELEASE) == {}
+
+
+def test_another_reservation_of_the_same_order_is_no_repeat():
+    with pytest.raises(ReservationIsAnother):
+        decided(after(RESERVED), ReserveInventory("o1", (StockLine("A", 1),)))
+    split = tuple(StockLine(line.sku, 1) for line in LINES for _ in range(line.quantity))
+    assert decided(after(RESERVED), ReserveInventory("o1", split)) == {}

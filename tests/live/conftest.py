@@ -20,6 +20,7 @@ from websockets.sync.client import connect
 from config.local import ports
 from eventstore import store
 from eventstore.money import Money
+from orders import accounts
 from orders.events import OrderCancelled, OrderLine, OrderPlaced
 from shipping.commands import Address
 
@@ -123,7 +124,7 @@ def placed(customer, order_id=None):
     order_id = order_id or str(uuid7())
     event = OrderPlaced(
         order_id=order_id,
-        customer_id=customer.user.username,
+        customer_id=accounts.customer_id_of(customer.user),
         lines=(OrderLine("CUP", "A cup", 1, 1999),),
         charges=(),
         total=Money(1999, "EUR"),

@@ -104,6 +104,14 @@ def test_logging_out_does_too_and_so_does_closing_the_account(ada, person):
         assert (end_of(first), end_of(second)) == (4401, 4401)
 
 
+def test_a_changed_password_does_too(ada):
+    with ada.open(MINE) as socket:
+        received(socket, 1, caught_up=True)
+        ada.user.set_password("another secret")
+        ada.user.save()
+        assert end_of(socket) == 4401
+
+
 def test_nothing_is_expected_from_a_client(ada):
     with ada.open(MINE) as socket:
         socket.send("hello")

@@ -20,6 +20,7 @@ from orders.events import (
     Portion,
     ReturnClosed,
     ReturnCompleted,
+    ReturnContinued,
     ReturnedCharge,
     ReturnedLine,
     ReturnForgone,
@@ -81,6 +82,10 @@ class TestRequest:
     def test_asked_twice_it_is_one_return(self):
         assert decided(after(wish((1, 1))), wish((1, 1))) == {}
 
+    def test_another_return_under_the_same_id_is_no_repeat(self):
+        for other in wish((1, 2)), wish((2, 1)), wish((1, 1), charges=[(1, 1)]):
+            refused(returns.ReturnIsAnother, other, wish((1, 1)))
+
     def test_what_one_return_has_no_other_can_have(self):
         assert decided(after(wish((1, 2))), wish((1, 1), return_id="r2"))
         refused(portions.MoreThanWasBought, wish((1, 2), return_id="r2"), wish((1, 2)))
@@ -128,6 +133,49 @@ class TestArrival:
     def test_goods_arrive_once(self):
         assert decided(after(wish((1, 1)), arrival()), arrival()) == {}
         assert decided(after(wish((1, 1)), arrival(), CompleteReturn("r1")), arrival()) == {}
+
+    def test_what_comes_later_is_received_as_a_return_of_its_own(self):
+        history = after(wish((1, 3), charges=[(1, 1)]), arrival((1, 2)))
+        late = returns.late_id(arrival((1, 1)))
+        came, worth = (ReturnedLine(1, "A", 1, 100),), Money(100, "EUR")
+        assert decided(history, arrival((1, 1))) == {
+            "return-r1": [ReturnContinued("r1", "o1", late, (Portion(1, 1),))],
+            f"return-{late}": [
+                ReturnRequested(late, "o1", "c1", came, (), worth, "too small", AT, "r1"),
+                GoodsReturned(late, "o1", came, worth, AT),
+            ],
+            "order-o1": [ReturnPromised("o1", late, (Portion(1, 1),), ())],
+        }
+
+    def test_the_rest_need_not_be_counted(self):
+        history = after(wish((1, 3), (2, 1)), arrival((1, 2)))
+        (continued,) = decided(history, arrival())["return-r1"]
+        assert continued.lines == (Portion(1, 1), Portion(2, 1))
+
+    def test_each_of_them_once(self):
+        history = after(wish((1, 3)), arrival((1, 2)), arrival((1, 1)))
+        for again in (arrival((1, 2)), arrival((1, 1)), arrival()):
+            assert decided(history, again) == {}
+
+    def test_two_parcels_of_equal_contents_are_told_apart_by_their_names(self):
+        first, second = (replace(arrival((1, 1)), delivery=name) for name in ("morning", "evening"))
+        history = after(wish((1, 3)), first)
+        assert decided(history, first) == {}
+        assert decided(history, second)["return-r1"]
+        assert decided(after(wish((1, 3)), first, second), second) == {}
+
+    def test_without_names_one_parcel_told_twice_is_neither_doubled_nor_passed_over(self):
+        refused(returns.PerhapsTheSameParcel, arrival((1, 1)), wish((1, 3)), arrival((1, 1)))
+        named = replace(arrival((1, 1)), delivery="first")
+        refused(returns.PerhapsTheSameParcel, arrival((1, 1)), wish((1, 3)), named, arrival((1, 1)))
+        assert decided(after(wish((1, 3)), arrival((1, 2))), arrival((1, 2))) == {}
+
+    def test_later_too_no_more_comes_than_was_announced_and_is_not_elsewhere(self):
+        for lines in [(1, 50)], [(9, 1)], [(1, 2)], [(2, 1)]:
+            refused(portions.MoreThanWasAnnounced, arrival(*lines), wish((1, 2)), arrival((1, 1)))
+        refused(portions.MoreThanWasAnnounced, arrival((1, 50)), wish((1, 2)), arrival())
+        elsewhere = wish((1, 2), return_id="r2")
+        refused(portions.MoreThanWasBought, arrival((1, 2)), wish((1, 3)), arrival((1, 1)), elsewhere)
 
     def test_for_charges_alone_no_goods_are_awaited(self):
         refused(returns.ReturnNotOpen, arrival(), wish(charges=[(1, 1)]))
@@ -178,6 +226,7 @@ class TestImport:
     def test_it_is_in_once_and_takes_no_unit_that_another_has(self):
         assert decided(after(self.IMPORT), self.IMPORT) == {}
         refused(portions.MoreThanWasBought, replace(self.IMPORT, return_id="r2"), self.IMPORT)
+        refused(returns.ReturnIsAnother, replace(self.IMPORT, lines=(Portion(1, 1),)), self.IMPORT)
 
 
 def test_a_refusal_says_what_can_be_returned():

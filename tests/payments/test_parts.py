@@ -26,7 +26,7 @@ from payments.events import (
     PaymentVoided,
     RefundRequested,
 )
-from payments.payment import PAYMENT, MoreThanWasPaid, NothingLeftToRefund
+from payments.payment import PAYMENT, MoreThanWasPaid, NothingLeftToRefund, RefundIsAnother
 
 EURO = Money(100, "EUR")
 REQUESTED, COMPLETED = PaymentRequested("o1", EURO, "tok_visa"), PaymentCompleted("o1", EURO, "ch_1")
@@ -152,3 +152,12 @@ class TestWithTheWhole:
     )
     def test_a_promise_lapses_when_all_is_taken_back_first(self, history, said):
         given(PAYMENT, *history, promised()).when(WHOLE).then(said, lapsed("the whole payment goes back"))
+
+
+@pytest.mark.parametrize(
+    "before", [[promised()], [REQUESTED, COMPLETED, asked()], [REQUESTED, COMPLETED, asked(), back()]]
+)
+def test_another_amount_under_the_same_name_is_no_repeat(before):
+    given(PAYMENT, *before).when(part()).then()
+    given(PAYMENT, *before).when(part(amount=31)).refused(RefundIsAnother)
+    given(PAYMENT, *before).when(part(currency="USD")).refused(RefundIsAnother)

@@ -11,7 +11,7 @@ from payments.events import (
     PaymentVoided,
     RefundRequested,
 )
-from payments.payment import PAYMENT
+from payments.payment import PAYMENT, PaymentIsAnother
 
 EURO, NOTHING = Money(100, "EUR"), Money(0, "EUR")
 PROCESS, REFUND = ProcessPayment("o1", EURO, "tok_visa"), RefundPayment("o1", "cancelled")
@@ -108,3 +108,11 @@ def test_what_the_gateway_gave_back_is_recorded_as_it_says():
     given(PAYMENT, *EVERY_STATE["refunding"]).when(CompleteRefund("o1", 60, "re_1")).then(
         PaymentRefunded("o1", Money(60, "EUR"), "re_1")
     )
+
+
+@pytest.mark.parametrize("state", ["requested", "completed", "refunding", "refunded"])
+@pytest.mark.parametrize(
+    "other", [ProcessPayment("o1", Money(101, "EUR"), "tok_visa"), ProcessPayment("o1", EURO, "x")]
+)
+def test_another_payment_of_the_same_order_is_no_repeat(state, other):
+    given(PAYMENT, *EVERY_STATE[state]).when(other).refused(PaymentIsAnother)

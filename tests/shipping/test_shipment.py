@@ -20,7 +20,13 @@ from shipping.events import (
     ShipmentRequested,
     ShipmentShipped,
 )
-from shipping.shipment import SHIPMENT, ShipmentAlreadyShipped, ShipmentNotCreated, ShipmentNotShipped
+from shipping.shipment import (
+    SHIPMENT,
+    ShipmentAlreadyShipped,
+    ShipmentIsAnother,
+    ShipmentNotCreated,
+    ShipmentNotShipped,
+)
 
 ADDRESS = Address("Ada", postcode="1")
 REQUESTED, CREATED = ShipmentRequested("o1", ADDRESS), ShipmentCreated("o1", "SB1")
@@ -121,3 +127,8 @@ def test_what_is_not_created_or_is_being_called_off_does_not_leave(state):
 @pytest.mark.parametrize("state", ["requested", "created", "cancelled"])
 def test_what_has_not_left_does_not_arrive(state):
     given(SHIPMENT, *EVERY_STATE[state]).when(DeliverShipment("o1")).refused(ShipmentNotShipped)
+
+
+@pytest.mark.parametrize("state", ["requested", "created", "shipped", "delivered"])
+def test_a_parcel_to_another_place_is_no_repeat(state):
+    given(SHIPMENT, *EVERY_STATE[state]).when(CreateShipment("o1", Address("Grace"))).refused(ShipmentIsAnother)

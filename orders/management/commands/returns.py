@@ -30,7 +30,10 @@ class Command(BaseCommand):
         _add_portions(request, "--line", "so many units of that line of the order come back")
         _add_portions(request, "--charge", "so many units of that charge are paid back")
         receive = actions.add_parser("receive", help="the goods have come")
-        _add_portions(receive, "--line", "what came of them, when it is not all that was announced")
+        _add_portions(receive, "--line", "what came of them, when it is not all that is still awaited")
+        receive.add_argument(
+            "--delivery", default="", help="the parcel's name, which tells two with the same goods apart"
+        )
         close = actions.add_parser("close", help="wait no longer for them")
         for action in (receive, close):
             action.add_argument("return_id", metavar="return", help="its id")
@@ -51,7 +54,7 @@ class Command(BaseCommand):
         return {"order_id": order_id, "return_id": return_id}, f"It is asked for, as return {return_id}."
 
     def _receive(self, options: Mapping[str, Any]) -> tuple[dict[str, object], str]:
-        support.receive_return(options["return_id"], options["line"], **_by_whom(options))
+        support.receive_return(options["return_id"], options["line"], delivery=options["delivery"], **_by_whom(options))
         return {"return_id": options["return_id"], "received": True}, "They have come; stock and money follow."
 
     def _close(self, options: Mapping[str, Any]) -> tuple[dict[str, object], str]:
