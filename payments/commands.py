@@ -63,6 +63,28 @@ class CompletePartRefund(Command, frozen=True):
     reference: str
 
 
+class RecordRefund(Command, frozen=True):
+    """The gateway tells of a refund that we did not ask for. reference: its own name for it."""
+
+    order_id: str
+    amount: int
+    reference: str
+
+
+class RecordDispute(Command, frozen=True):
+    """The gateway tells of a dispute. amount: what the bank holds back for it. outcome: "", won or lost."""
+
+    order_id: str
+    amount: int
+    reference: str
+    reason: str
+    outcome: str = ""
+
+    def validate(self) -> None:
+        if self.outcome not in ("", "won", "lost"):
+            raise InvalidMessage(f"RecordDispute: {self.outcome!r} is neither won nor lost.")
+
+
 COMMANDS = {
     "payments.process_payment": ProcessPayment,
     "payments.refund_payment": RefundPayment,
@@ -71,4 +93,6 @@ COMMANDS = {
     "payments.fail_payment": FailPayment,
     "payments.complete_refund": CompleteRefund,
     "payments.complete_part_refund": CompletePartRefund,
+    "payments.record_refund": RecordRefund,
+    "payments.record_dispute": RecordDispute,
 }

@@ -1,4 +1,7 @@
-"""The parcel of one order: requested, created or refused by the carrier; shipped, delivered; or cancelled before."""
+"""The parcel of one order: requested, created or refused by the carrier; shipped, delivered; or cancelled before.
+
+The warehouse asks whether a parcel may leave, and is refused where it may not. What the carrier tells is recorded.
+"""
 
 from eventstore.aggregate import Aggregate, Refusal
 from eventstore.messages import Event, State, replace
@@ -9,6 +12,10 @@ from .commands import (
     CompleteCancellation,
     CreateShipment,
     DeliverShipment,
+    RecordDelivered,
+    RecordLost,
+    RecordReturned,
+    RecordShipped,
     RefuseShipment,
     ShipShipment,
 )
@@ -17,8 +24,10 @@ from .events import (
     ShipmentCancelled,
     ShipmentCreated,
     ShipmentDelivered,
+    ShipmentLost,
     ShipmentRefused,
     ShipmentRequested,
+    ShipmentReturned,
     ShipmentShipped,
 )
 
@@ -35,9 +44,20 @@ class ShipmentAlreadyShipped(Refusal):
     """The parcel has left; it can only be returned."""
 
 
+class ShipmentCalledOff(Refusal):
+    """The order is cancelled or its money goes back; its parcel stays here."""
+
+
+# Of these the carrier has, or had, the parcel.
+LEFT = ("shipped", "delivered", "lost", "returned")
+
+
 class Shipment(State, frozen=True):
+    """status: new, requested, created, refused, cancelled or one of LEFT. booked: whether the carrier has said so."""
+
     status: str = "new"
     cancelling: bool = False
+    booked: bool = False
 
 
 def create(shipment: Shipment, command: CreateShipment) -> list[Event]:
@@ -47,7 +67,8 @@ def create(shipment: Shipment, command: CreateShipment) -> list[Event]:
 
 
 def book(shipment: Shipment, command: BookShipment) -> list[Event]:
-    if shipment.status != "requested":
+    """A parcel may leave before the carrier's answer to its booking is recorded; the tracking number is in that."""
+    if shipment.booked or shipment.status not in ("requested", *LEFT):
         return []
     return [ShipmentCreated(command.order_id, command.tracking)]
 
@@ -61,9 +82,9 @@ def refuse(shipment: Shipment, command: RefuseShipment) -> list[Event]:
 def cancel(shipment: Shipment, command: CancelShipment) -> list[Event]:
     if shipment.status == "new":
         return [ShipmentCancelled(command.order_id)]
-    if shipment.status in ("shipped", "delivered"):
+    if shipment.status in ("shipped", "delivered", "lost"):
         raise ShipmentAlreadyShipped(command.order_id)
-    if shipment.status in ("refused", "cancelled") or shipment.cancelling:
+    if shipment.status in ("refused", "cancelled", "returned") or shipment.cancelling:
         return []
     return [ShipmentCancellationRequested(command.order_id, command.reason)]
 
@@ -75,7 +96,7 @@ def complete_cancellation(shipment: Shipment, command: CompleteCancellation) -> 
 
 
 def ship(shipment: Shipment, command: ShipShipment) -> list[Event]:
-    if shipment.status in ("shipped", "delivered"):
+    if shipment.status in LEFT:
         return []
     if shipment.status != "created" or shipment.cancelling:
         raise ShipmentNotCreated(command.order_id)
@@ -85,9 +106,40 @@ def ship(shipment: Shipment, command: ShipShipment) -> list[Event]:
 def deliver(shipment: Shipment, command: DeliverShipment) -> list[Event]:
     if shipment.status == "delivered":
         return []
-    if shipment.status != "shipped":
+    if shipment.status not in ("shipped", "lost"):
         raise ShipmentNotShipped(command.order_id)
     return [ShipmentDelivered(command.order_id)]
+
+
+def record_shipped(shipment: Shipment, command: RecordShipped) -> list[Event]:
+    return [] if shipment.status in LEFT else [ShipmentShipped(command.order_id)]
+
+
+def record_delivered(shipment: Shipment, command: RecordDelivered) -> list[Event]:
+    if shipment.status in ("delivered", "returned"):
+        return []
+    return [*_left_before(shipment, command.order_id), ShipmentDelivered(command.order_id)]
+
+
+def record_lost(shipment: Shipment, command: RecordLost) -> list[Event]:
+    if shipment.status in ("lost", "returned"):
+        return []
+    return [*_left_before(shipment, command.order_id), ShipmentLost(command.order_id)]
+
+
+def record_returned(shipment: Shipment, command: RecordReturned) -> list[Event]:
+    if shipment.status == "returned":
+        return []
+    return [*_left_before(shipment, command.order_id), ShipmentReturned(command.order_id)]
+
+
+def _left_before(shipment: Shipment, order_id: str) -> list[Event]:
+    """Word of its leaving may come later, or never."""
+    return [] if shipment.status in LEFT else [ShipmentShipped(order_id)]
+
+
+def created(shipment: Shipment, event: ShipmentCreated) -> Shipment:
+    return replace(shipment, booked=True, status="created" if shipment.status == "requested" else shipment.status)
 
 
 SHIPMENT = Aggregate(
@@ -102,14 +154,20 @@ SHIPMENT = Aggregate(
         CompleteCancellation: complete_cancellation,
         ShipShipment: ship,
         DeliverShipment: deliver,
+        RecordShipped: record_shipped,
+        RecordDelivered: record_delivered,
+        RecordLost: record_lost,
+        RecordReturned: record_returned,
     },
     evolve={
         ShipmentRequested: lambda shipment, event: replace(shipment, status="requested"),
-        ShipmentCreated: lambda shipment, event: replace(shipment, status="created"),
+        ShipmentCreated: created,
         ShipmentRefused: lambda shipment, event: replace(shipment, status="refused"),
         ShipmentCancellationRequested: lambda shipment, event: replace(shipment, cancelling=True),
         ShipmentCancelled: lambda shipment, event: replace(shipment, status="cancelled", cancelling=False),
         ShipmentShipped: lambda shipment, event: replace(shipment, status="shipped"),
         ShipmentDelivered: lambda shipment, event: replace(shipment, status="delivered"),
+        ShipmentLost: lambda shipment, event: replace(shipment, status="lost"),
+        ShipmentReturned: lambda shipment, event: replace(shipment, status="returned"),
     },
 )

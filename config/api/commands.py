@@ -8,10 +8,11 @@ from orders.api.commands import (
     DelistProductView,
     ListProductView,
     PlaceOrderView,
+    RefundOrderView,
     RepriceProductView,
+    is_called_off,
 )
 from orders.api.return_commands import CloseReturnView, ReceiveReturnView, RequestReturnView
-from payments.api.commands import RefundPaymentView
 from shipping.api.commands import DeliverShipmentView, ShipShipmentView
 
 urlpatterns = [
@@ -25,7 +26,7 @@ urlpatterns = [
     path("products/<key:sku>/delist/", DelistProductView.as_view()),
     path("stock/<key:sku>/receive/", ReceiveStockView.as_view()),
     path("stock/<key:sku>/adjust/", AdjustStockView.as_view()),
-    path("payments/<key:order_id>/refund/", RefundPaymentView.as_view()),
-    path("shipments/<key:order_id>/ship/", ShipShipmentView.as_view()),
+    path("payments/<key:order_id>/refund/", RefundOrderView.as_view()),
+    path("shipments/<key:order_id>/ship/", ShipShipmentView.as_view(is_called_off=is_called_off)),
     path("shipments/<key:order_id>/deliver/", DeliverShipmentView.as_view()),
 ]
