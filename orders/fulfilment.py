@@ -17,6 +17,7 @@ from inventory.commands import ReleaseInventory, ReserveInventory, StockLine
 from inventory.events import InventoryReleased, InventoryReservationFailed, InventoryReserved
 from payments.commands import ProcessPayment, RefundPayment
 from payments.events import (
+    DisputeClosed,
     LatePaymentCompleted,
     PaymentCompleted,
     PaymentDisputed,
@@ -49,6 +50,7 @@ class Fulfilment(Attentive, frozen=True):
 
     order: open; confirming, as soon as it may be confirmed any moment; confirmed, cancelled or refunding. asked_again:
     how often the present step was. left: the parcel of a refunded order had left before, so its goods are not undone.
+    strayed: it left while it was being called off.
     """
 
     status: str = "STARTED"
@@ -64,6 +66,7 @@ class Fulfilment(Attentive, frozen=True):
     reason: str = ""
     asked_again: int = 0
     left: bool = False
+    strayed: bool = False
 
 
 # The way forward: each step begins when the one before has answered, and an answer out of its turn changes nothing.
@@ -167,7 +170,7 @@ def _shipment_stands(saga: Fulfilment, refused: CommandRefused) -> Reaction:
     """Who refunds a parcel that has left, means the customer to keep it; one that leaves meanwhile was to stay here."""
     if not saga.shipment:
         return _waiting(saga)
-    if saga.order == "refunding" and saga.status == "COMPENSATING":
+    if saga.order == "refunding" and not saga.strayed:
         return _undo(_goods_are_out(saga))
     return _call_for_attention(replace(saga, reason=f"{refused.command} was refused: {refused.code}"))
 
@@ -218,14 +221,14 @@ def _last_done(saga: Fulfilment) -> str | None:
 
 
 def parcel_left(saga: Fulfilment, event: ShipmentShipped | ShipmentDelivered) -> Reaction:
-    """It proves the booking that has no answer yet. Of an order that is being undone, goods and money stay."""
+    """It proves the booking that has no answer yet. While it is being called off, goods and money stay."""
     if saga.status == "SHIPPING_PENDING":
         return _confirm(saga)
-    if saga.status in ("STARTED", "PAYMENT_PENDING", "INVENTORY_PENDING"):
-        return _beside(saga, "a parcel left that was never booked")
     if saga.left or saga.order in ("confirming", "confirmed"):
         return _waiting(saga)
-    return _call_for_attention(replace(saga, shipment=True, reason="the parcel has left"))
+    if saga.shipment:
+        return _call_for_attention(replace(saga, strayed=True, reason="the parcel has left"))
+    return _beside(saga, "a parcel left that is not booked")
 
 
 def shipment_lost(saga: Fulfilment, event: ShipmentLost) -> Reaction:
@@ -257,6 +260,13 @@ def payment_refunded_outside(saga: Fulfilment, event: PaymentRefundedOutside) ->
 
 def payment_disputed(saga: Fulfilment, event: PaymentDisputed) -> Reaction:
     return _beside(saga, f"{event.amount} is disputed: {event.reference}, {event.reason}")
+
+
+def dispute_closed(saga: Fulfilment, event: DisputeClosed) -> Reaction:
+    """Won, the money is here again; of an order that is undone it is owed back."""
+    if event.won and saga.order in ("cancelled", "refunding"):
+        return _beside(saga, f"{event.amount} came back when a dispute was won: {event.reference}")
+    return _waiting(saga)
 
 
 def _beside(saga: Fulfilment, fact: str) -> Reaction:
@@ -353,6 +363,7 @@ REACT: dict[type[Event], attention.React] = {
     LatePaymentCompleted: late_payment_completed,
     PaymentRefundedOutside: payment_refunded_outside,
     PaymentDisputed: payment_disputed,
+    DisputeClosed: dispute_closed,
     CommandRefused: command_refused,
     DeadlinePassed: deadline_passed,
     Intervened: intervened,

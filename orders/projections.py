@@ -107,7 +107,7 @@ def part_refunded(row: Row, event: PartRefunded | PaymentRefundedOutside) -> Row
     refunded = row["refunded"] + event.amount.amount
     if row["payment_status"] not in ("COMPLETED", "PARTLY_REFUNDED"):
         return row | {"refunded": refunded}  # the rest of it is on its way back, or has gone
-    return row | {"payment_status": "REFUNDED" if refunded >= row["total"] else "PARTLY_REFUNDED", "refunded": refunded}
+    return row | {"payment_status": _after_a_part(row, refunded), "refunded": refunded}
 
 
 def payment_disputed(row: Row, event: PaymentDisputed) -> Row:
@@ -115,7 +115,14 @@ def payment_disputed(row: Row, event: PaymentDisputed) -> Row:
 
 
 def dispute_closed(row: Row, event: DisputeClosed) -> Row:
-    return row | {"payment_status": "COMPLETED" if event.won else "CHARGED_BACK"}
+    """Won, it is as it was before."""
+    return row | {"payment_status": _after_a_part(row, row["refunded"]) if event.won else "CHARGED_BACK"}
+
+
+def _after_a_part(row: Row, refunded: int) -> str:
+    if not refunded:
+        return "COMPLETED"
+    return "REFUNDED" if refunded >= row["total"] else "PARTLY_REFUNDED"
 
 
 def payment_voided(row: Row, event: PaymentVoided) -> Row:

@@ -144,6 +144,15 @@ def record_dispute(payment: Payment, command: RecordDispute) -> list[Event]:
     return [*begun, DisputeClosed(order_id, amount, reference, won=command.outcome == "won")]
 
 
+def is_given_back(payment: Payment) -> bool:
+    """Whether all that was taken has gone, or is held by the customer's bank."""
+    return (
+        payment.amount is not None
+        and payment.amount.amount > 0
+        and (payment.status == "refunded" or (payment.status == "completed" and _left(payment) <= 0))
+    )
+
+
 def _left(payment: Payment) -> int:
     assert payment.amount is not None
     return parts.left(payment.amount, payment.parts) - sum(payment.outside.values())

@@ -13,7 +13,7 @@ from eventstore.money import Money
 from eventstore.subscriptions import Reaction, Saga
 
 from .commands import ProcessPayment, RefundPayment
-from .events import LatePaymentCompleted, PaymentCompleted, PaymentDisputed, PaymentRefundedOutside
+from .events import DisputeClosed, LatePaymentCompleted, PaymentCompleted, PaymentDisputed, PaymentRefundedOutside
 
 # For the goods to be back; then a person is called.
 PATIENCE = timedelta(hours=1)
@@ -119,6 +119,13 @@ def payment_disputed(paying: Paying, event: PaymentDisputed) -> Reaction:
     return attention.call(_waiting(paying), f"{event.amount} is disputed: {event.reference}, {event.reason}")
 
 
+def dispute_closed(paying: Paying, event: DisputeClosed) -> Reaction:
+    """Won, the money is here again; of an order that is undone it is owed back."""
+    if event.won and paying.status != "asked":
+        return attention.call(_waiting(paying), f"{event.amount} came back when a dispute was won: {event.reference}")
+    return _waiting(paying)
+
+
 def deadline_passed(paying: Paying, event: DeadlinePassed) -> Reaction:
     return Reaction(replace(paying, status="NEEDS_ATTENTION") if paying.status == "COMPENSATING" else paying)
 
@@ -152,6 +159,7 @@ REACT: dict[type[Event], attention.React] = {
     LatePaymentCompleted: late_payment_completed,
     PaymentRefundedOutside: payment_refunded_outside,
     PaymentDisputed: payment_disputed,
+    DisputeClosed: dispute_closed,
     DeadlinePassed: deadline_passed,
     Intervened: intervened,
     CommandRefused: lambda paying, event: Reaction(paying),

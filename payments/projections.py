@@ -69,12 +69,17 @@ def payment_disputed(row: Row, event: PaymentDisputed) -> Row:
 
 
 def dispute_closed(row: Row, event: DisputeClosed) -> Row:
-    return row | {"status": "COMPLETED" if event.won else "CHARGED_BACK"}
+    """Won, it is as it was before."""
+    if not event.won:
+        return row | {"status": "CHARGED_BACK"}
+    return row | {"status": _after_a_part(row | {"status": "COMPLETED"}, row["refunded"])}
 
 
 def _after_a_part(row: Row, refunded: int) -> str:
     if row["status"] not in ("COMPLETED", "PARTLY_REFUNDED"):
         return str(row["status"])  # the rest of it is on its way back, or has gone
+    if not refunded:
+        return "COMPLETED"
     return "REFUNDED" if refunded >= row["amount"] else "PARTLY_REFUNDED"
 
 

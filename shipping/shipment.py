@@ -45,7 +45,7 @@ class ShipmentAlreadyShipped(Refusal):
 
 
 class ShipmentCalledOff(Refusal):
-    """The order is cancelled or its money goes back; its parcel stays here."""
+    """The order is cancelled, or its money goes back or has gone; its parcel stays here."""
 
 
 # Of these the carrier has, or had, the parcel.

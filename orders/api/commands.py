@@ -114,7 +114,7 @@ class RefundOrderView(CommandView):
 
 
 def is_called_off(order_id: str) -> bool:
-    """Whether the parcel of an order must stay here; asked by who hands it to the carrier."""
+    """Whether the parcel of an order must stay here; asked by who is about to hand it over. From the log."""
     return states.load_one(stream_name(ORDER.category, order_id)).state.status in CALLED_OFF
 
 

@@ -9,17 +9,17 @@ from shipping.shipment import LEFT, SHIPMENT, ShipmentCalledOff
 
 
 class ShipShipmentView(CommandView):
-    """is_called_off: whether an order's parcel must stay here, which shipping hears of a moment later; given where the
-    URLs are put together."""
+    """stays_here: whether an order's parcel must not be handed over, which shipping hears of a moment later, if at all;
+    given where the URLs are put together."""
 
     permission_classes = [Operations]
     subject, asked_at = "order_id", "/api/queries/shipments/"
 
-    is_called_off: Callable[[str], bool] | None = None
+    stays_here: Callable[[str], bool] | None = None
 
     def command(self, order_id: str) -> ShipShipment:
-        assert self.is_called_off is not None, "say as_view(is_called_off=...)"
-        if known(SHIPMENT.category, order_id).status not in LEFT and self.is_called_off(order_id):
+        assert self.stays_here is not None, "say as_view(stays_here=...)"
+        if known(SHIPMENT.category, order_id).status not in LEFT and self.stays_here(order_id):
             raise ShipmentCalledOff(order_id)
         return ShipShipment(order_id)
 

@@ -54,6 +54,7 @@ class World:
         self.calls: dict[tuple[str, str], deque[Call]] = defaultdict(deque)
         self.cursors = dict.fromkeys([*process, *EFFECTS, *_contexts()], 0)
         self._awake: set[str] = set()
+        self.held: set[str] = set()
         self._heard_as = {name: _heard_as(saga) for name, saga in process.items()}
 
     # The clock.
@@ -72,6 +73,33 @@ class World:
             action()
         raise AssertionError(f"it does not come to rest within {most} steps")
 
+    def run_for(self, seconds: float) -> None:
+        """And no longer: whoever waits goes on waiting."""
+        until = self.now + seconds
+        while self._agenda and self._agenda[0][0] <= until:
+            self.now, _, action = heappop(self._agenda)
+            action()
+        self.now = until
+
+    def run_out(self, *, most: int = 20_000) -> None:
+        """Until nothing is left to do, deadlines included, without any person."""
+        for _ in range(most):
+            if not self._agenda:
+                return
+            self.now, _, action = heappop(self._agenda)
+            action()
+        raise AssertionError(f"it does not come to rest within {most} steps")
+
+    def hold(self, *lanes: str) -> None:
+        """A lane takes no step; a provider is asked, and does not answer."""
+        self.held.update(lanes)
+
+    def release(self) -> None:
+        lanes, self.held = self.held, set()
+        self.append([])
+        for lane, stream in [each for each, queue in self.calls.items() if each[0] in lanes and queue]:
+            self._try(lane, stream)
+
     # The log.
 
     def state(self, stream: str) -> Any:
@@ -84,8 +112,8 @@ class World:
                 self._awake.add(lane)
                 self.after(MINUTE if self.random.random() < SLOW else 0.2, lambda lane=lane: self._wake(lane))
 
-    def dispatch(self, command: Command, *, reply_to: str = "", key: str = "") -> None:
-        """Decide a command; whoever it is refused for is told."""
+    def dispatch(self, command: Command, *, reply_to: str = "", key: str = "") -> str:
+        """Decide a command; whoever it is refused for is told. Returns the code of a refusal."""
         decision = registry.decision_for(command)
         try:
             decided = decision.decide({stream: self.state(stream) for stream in decision.streams(command)}, command)
@@ -93,9 +121,10 @@ class World:
             if reply_to:
                 word = CommandRefused(key, registry.name_of(command), refusal.code, str(refusal))
                 self.append([Entry(reply_to, key, word)])
-            return
+            return refusal.code
         for stream, events in decided.items():
             self._keep(stream, events)
+        return ""
 
     def owe(self, command: Command, *, reply_to: str = "", key: str = "") -> None:
         entry = Entry(registry.topic_of(command), key, command, reply_to)
@@ -123,6 +152,8 @@ class World:
     def _wake(self, lane: str) -> None:
         """One step: some of what lies ahead of the cursor."""
         self._awake.discard(lane)
+        if lane in self.held and lane not in EFFECTS:
+            return
         until = min(len(self.log), self.cursors[lane] + self.random.randrange(1, 8))
         for position in range(self.cursors[lane], until):
             self._deliver(lane, position, self.log[position])
@@ -178,7 +209,7 @@ class World:
 
     def _call(self, lane: str, stream: str) -> None:
         queue = self.calls[lane, stream]
-        if not queue:
+        if not queue or lane in self.held:
             return
         call = queue[0]
         answered = self.outside.ask(call)
