@@ -8,6 +8,7 @@ from uuid import UUID
 import msgspec
 
 from . import codec, nudge, operating, registry, store
+from .attention import NEEDS_ATTENTION as NEEDS_ATTENTION  # such rows have an index of their own
 from .messages import INTERNAL, DeadlinePassed, Intervened, Message, Metadata
 from .postgres import atomic, execute, rows
 from .store import Owed
@@ -52,9 +53,6 @@ LIST = """
     LIMIT %s
 """
 
-
-# What a saga calls itself that waits for a person; such rows have an index of their own.
-NEEDS_ATTENTION = "NEEDS_ATTENTION"
 
 INTERVENTIONS = ("retry", "compensate", "skip")
 

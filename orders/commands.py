@@ -76,6 +76,13 @@ class CancelOrder(Command, frozen=True):
     reason: str
 
 
+class RefundOrder(Command, frozen=True):
+    """Give all of its money back: an order under way is cancelled; of a confirmed one the parcel is called back."""
+
+    order_id: str
+    reason: str
+
+
 class RequestReturn(Command, frozen=True):
     """Send goods back, or have charges refunded. return_id: given by whoever asks, so that asking twice is one return.
 
@@ -167,6 +174,7 @@ COMMANDS = {
     "orders.import_order": ImportOrder,
     "orders.confirm_order": ConfirmOrder,
     "orders.cancel_order": CancelOrder,
+    "orders.refund_order": RefundOrder,
     "orders.request_return": RequestReturn,
     "orders.import_return": ImportReturn,
     "orders.receive_return": ReceiveReturn,

@@ -90,6 +90,17 @@ class OrderCancelled(Event, frozen=True):
     reason: str
 
 
+class OrderRefundRequested(Event, frozen=True):
+    """All of the money of a confirmed order goes back.
+
+    recalled: whether its parcel is called back first, if that has not left; not if some of its goods are in a return.
+    """
+
+    order_id: str
+    reason: str
+    recalled: bool
+
+
 class ReturnPromised(Event, frozen=True):
     """The order's word that these units belong to a return now, so that no other can have them."""
 
@@ -200,6 +211,7 @@ EVENTS = {
     "orders.order_placed": OrderPlaced,
     "orders.order_confirmed": OrderConfirmed,
     "orders.order_cancelled": OrderCancelled,
+    "orders.order_refund_requested": OrderRefundRequested,
     "orders.return_promised": ReturnPromised,
     "orders.return_forgone": ReturnForgone,
     "orders.return_requested": ReturnRequested,

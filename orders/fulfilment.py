@@ -1,35 +1,57 @@
 """The saga: an order is paid, reserved, shipped, confirmed; what goes wrong undoes what went before, in reverse.
 
 A step that does not answer in time is asked once more, then undone; a step back is asked again, and in the end for a
-person's attention. What is owed is never called done.
+person's attention. What is owed is never called done. Facts from outside that do not fit call for attention too.
+docs/guide/matrix.md has what becomes of each command and fact in each state.
 """
 
 from datetime import timedelta
 from operator import attrgetter
 
-from eventstore.messages import Command, CommandRefused, DeadlinePassed, Intervened, State, replace
+from eventstore import attention
+from eventstore.attention import Attentive
+from eventstore.messages import Command, CommandRefused, DeadlinePassed, Event, Intervened, replace
 from eventstore.money import Money
 from eventstore.subscriptions import Reaction, Saga
 from inventory.commands import ReleaseInventory, ReserveInventory, StockLine
 from inventory.events import InventoryReleased, InventoryReservationFailed, InventoryReserved
 from payments.commands import ProcessPayment, RefundPayment, decides_within
-from payments.events import PaymentCompleted, PaymentFailed, PaymentRefunded, PaymentVoided
+from payments.events import (
+    DisputeClosed,
+    LatePaymentCompleted,
+    PaymentCompleted,
+    PaymentDisputed,
+    PaymentFailed,
+    PaymentRefunded,
+    PaymentRefundedOutside,
+    PaymentVoided,
+)
 from shipping.commands import Address, CancelShipment, CreateShipment
-from shipping.events import ShipmentCancelled, ShipmentCreated, ShipmentRefused
+from shipping.events import (
+    ShipmentCancelled,
+    ShipmentCreated,
+    ShipmentDelivered,
+    ShipmentDisowned,
+    ShipmentLost,
+    ShipmentRefused,
+    ShipmentReturned,
+    ShipmentShipped,
+)
 
 from .commands import CancelOrder, ConfirmOrder
-from .events import OrderCancelled, OrderConfirmed, OrderPlaced
+from .events import OrderCancelled, OrderConfirmed, OrderPlaced, OrderRefundRequested
 
 # Longer than the gateways' own tries take, so that a deadline says that something is wrong, not slow.
 PATIENCE = timedelta(minutes=15)
 ASKED_AGAIN_FORWARD, ASKED_AGAIN_BACK = 1, 3
 
 
-class Fulfilment(State, frozen=True):
+class Fulfilment(Attentive, frozen=True):
     """payment, inventory, shipment: whether there is something of it to undo.
 
-    order: open; confirming, as soon as it may be confirmed any moment; confirmed or cancelled. asked_again: how often
-    the present step was.
+    order: open; confirming, as soon as it may be confirmed any moment; confirmed, cancelled or refunding. asked_again:
+    how often the present step was. left: the parcel of a refunded order had left before, so its goods are not undone.
+    strayed: it left while it was being called off.
     """
 
     status: str = "STARTED"
@@ -44,6 +66,8 @@ class Fulfilment(State, frozen=True):
     method: str = ""
     reason: str = ""
     asked_again: int = 0
+    left: bool = False
+    strayed: bool = False
 
 
 # The way forward: each step begins when the one before has answered, and an answer out of its turn changes nothing.
@@ -113,6 +137,11 @@ def order_cancelled(saga: Fulfilment, event: OrderCancelled) -> Reaction:
     return _undo(replace(saga, order="cancelled", reason=saga.reason or event.reason))
 
 
+def order_refund_requested(saga: Fulfilment, event: OrderRefundRequested) -> Reaction:
+    refunding = replace(saga, order="refunding", reason=event.reason)
+    return _undo(refunding if event.recalled else _goods_are_out(refunding))
+
+
 def shipment_cancelled(saga: Fulfilment, event: ShipmentCancelled) -> Reaction:
     return _undone(saga, "shipment")
 
@@ -133,7 +162,24 @@ def command_refused(saga: Fulfilment, event: CommandRefused) -> Reaction:
     """Of its confirmation and its cancellation the order takes one; that one is heard, and decides how it goes on."""
     if event.command in ("orders.confirm_order", "orders.cancel_order"):
         return _waiting(saga)
+    if event.command == "shipping.create_shipment":
+        return _beside(saga, "a parcel left that was never booked")
+    if event.command == "shipping.cancel_shipment":
+        return _shipment_stands(saga, event)
     return _call_for_attention(replace(saga, reason=f"{event.command} was refused: {event.code}"))
+
+
+def _shipment_stands(saga: Fulfilment, refused: CommandRefused) -> Reaction:
+    """Who refunds a parcel that has left, means the customer to keep it; one that leaves meanwhile was to stay here."""
+    if not saga.shipment:
+        return _waiting(saga)
+    if saga.order == "refunding" and not saga.strayed:
+        return _undo(_goods_are_out(saga))
+    return _call_for_attention(replace(saga, reason=f"{refused.command} was refused: {refused.code}"))
+
+
+def _goods_are_out(saga: Fulfilment) -> Fulfilment:
+    return replace(saga, shipment=False, inventory=False, left=True)
 
 
 def _undone(saga: Fulfilment, step: str, reason: str = "") -> Reaction:
@@ -174,6 +220,66 @@ def _last_done(saga: Fulfilment) -> str | None:
     return next((step for step, stands in steps.items() if stands), None)
 
 
+# Facts from outside: recorded whatever we believe, and what does not fit calls for a person.
+
+
+def parcel_left(saga: Fulfilment, event: ShipmentShipped | ShipmentDelivered) -> Reaction:
+    """The answer to its booking may still be on its way. While it is being called off, goods and money stay."""
+    if saga.left or saga.status == "SHIPPING_PENDING" or saga.order in ("confirming", "confirmed"):
+        return _waiting(saga)
+    if saga.shipment:
+        return _call_for_attention(replace(saga, strayed=True, reason="the parcel has left"))
+    return _beside(saga, "a parcel left that is not booked")
+
+
+def shipment_disowned(saga: Fulfilment, event: ShipmentDisowned) -> Reaction:
+    if saga.status != "SHIPPING_PENDING":
+        return _waiting(saga)
+    return _call_for_attention(replace(saga, reason=f"the carrier took a parcel that it refuses: {event.reason}"))
+
+
+def shipment_lost(saga: Fulfilment, event: ShipmentLost) -> Reaction:
+    return _parcel_is_gone(saga, replace(saga, shipment=False, inventory=False), "the parcel is lost")
+
+
+def shipment_returned(saga: Fulfilment, event: ShipmentReturned) -> Reaction:
+    return _parcel_is_gone(saga, replace(saga, shipment=False), "the carrier brought the parcel back")
+
+
+def _parcel_is_gone(saga: Fulfilment, gone: Fulfilment, fact: str) -> Reaction:
+    """An order that is being undone no longer waits for it; of any other it is for a person to say what now."""
+    if saga.left or saga.status == "COMPENSATED":
+        return _waiting(saga)
+    if saga.status in BACK and saga.order != "confirming":
+        return _undo(gone) if saga.shipment else _waiting(saga)
+    return _beside(gone if saga.shipment else saga, fact)
+
+
+def late_payment_completed(saga: Fulfilment, event: LatePaymentCompleted) -> Reaction:
+    """It goes back as any payment of an undone order does, and a person is told that it came."""
+    reaction = _undo(replace(saga, payment=True))
+    return attention.call(reaction, "the payment came after it had failed")
+
+
+def payment_refunded_outside(saga: Fulfilment, event: PaymentRefundedOutside) -> Reaction:
+    return _beside(saga, f"{event.amount} was given back at the provider: {event.reference}")
+
+
+def payment_disputed(saga: Fulfilment, event: PaymentDisputed) -> Reaction:
+    return _beside(saga, f"{event.amount} is disputed: {event.reference}, {event.reason}")
+
+
+def dispute_closed(saga: Fulfilment, event: DisputeClosed) -> Reaction:
+    """Won, the money is here again; of an order that is undone it is owed back."""
+    if event.won and saga.order in ("cancelled", "refunding"):
+        return _beside(saga, f"{event.amount} came back when a dispute was won: {event.reference}")
+    return _waiting(saga)
+
+
+def _beside(saga: Fulfilment, fact: str) -> Reaction:
+    return attention.call(_waiting(saga), fact)
+
+
 # Waiting: what is owed at present, how long for, and what a person may do about it.
 
 
@@ -195,8 +301,8 @@ def intervened(saga: Fulfilment, event: Intervened) -> Reaction:
         return _undo(replace(saga, reason=f"by {event.who}: {event.reason}"))
     # What the order will say of itself, nobody can say for it.
     if event.action == "skip" and saga.status in BACK and saga.order != "confirming":
-        done = str(_last_done(saga))
-        return _undo(replace(saga, **{done: "cancelled" if done == "order" else False}))
+        done = _last_done(saga)
+        return _undo(replace(saga, **{done: "cancelled" if done == "order" else False}) if done else saga)
     return _waiting(saga)
 
 
@@ -249,25 +355,37 @@ def _call_for_attention(saga: Fulfilment) -> Reaction:
 FORWARD = ("PAYMENT_PENDING", "INVENTORY_PENDING", "SHIPPING_PENDING", "CONFIRMING")
 BACK = ("COMPENSATING", "NEEDS_ATTENTION")
 
+REACT: dict[type[Event], attention.React] = {
+    OrderPlaced: order_placed,
+    PaymentCompleted: payment_completed,
+    InventoryReserved: inventory_reserved,
+    ShipmentCreated: shipment_created,
+    OrderConfirmed: order_confirmed,
+    PaymentFailed: payment_failed,
+    InventoryReservationFailed: inventory_failed,
+    ShipmentRefused: shipment_refused,
+    OrderCancelled: order_cancelled,
+    ShipmentCancelled: shipment_cancelled,
+    InventoryReleased: inventory_released,
+    PaymentRefunded: payment_refunded,
+    PaymentVoided: payment_voided,
+    OrderRefundRequested: order_refund_requested,
+    ShipmentShipped: parcel_left,
+    ShipmentDelivered: parcel_left,
+    ShipmentDisowned: shipment_disowned,
+    ShipmentLost: shipment_lost,
+    ShipmentReturned: shipment_returned,
+    LatePaymentCompleted: late_payment_completed,
+    PaymentRefundedOutside: payment_refunded_outside,
+    PaymentDisputed: payment_disputed,
+    DisputeClosed: dispute_closed,
+    CommandRefused: command_refused,
+    DeadlinePassed: deadline_passed,
+    Intervened: intervened,
+}
+
 FULFILMENT = Saga(
     initial=Fulfilment(),
     key=attrgetter("order_id"),
-    react={
-        OrderPlaced: order_placed,
-        PaymentCompleted: payment_completed,
-        InventoryReserved: inventory_reserved,
-        ShipmentCreated: shipment_created,
-        OrderConfirmed: order_confirmed,
-        PaymentFailed: payment_failed,
-        InventoryReservationFailed: inventory_failed,
-        ShipmentRefused: shipment_refused,
-        OrderCancelled: order_cancelled,
-        ShipmentCancelled: shipment_cancelled,
-        InventoryReleased: inventory_released,
-        PaymentRefunded: payment_refunded,
-        PaymentVoided: payment_voided,
-        CommandRefused: command_refused,
-        DeadlinePassed: deadline_passed,
-        Intervened: intervened,
-    },
+    react=attention.watched(REACT, _waiting),
 )

@@ -1,4 +1,5 @@
-"""The order: placed once, then either confirmed or cancelled; it knows which of its units some return has."""
+"""The order: placed once, then confirmed or cancelled, and a confirmed one may be refunded; it knows which of its units
+some return has."""
 
 from collections.abc import Iterable
 
@@ -7,13 +8,14 @@ from eventstore.messages import Event, State, replace
 from eventstore.money import Money
 
 from . import portions
-from .commands import CancelOrder, ConfirmOrder, ImportOrder
+from .commands import CancelOrder, ConfirmOrder, ImportOrder, RefundOrder
 from .events import (
     Charge,
     OrderCancelled,
     OrderConfirmed,
     OrderLine,
     OrderPlaced,
+    OrderRefundRequested,
     Portion,
     ReturnForgone,
     ReturnPromised,
@@ -29,11 +31,18 @@ class OrderAlreadyPlaced(Refusal):
 
 
 class OrderNotOpen(Refusal):
-    """The order is confirmed or cancelled already."""
+    """The order is confirmed, cancelled or refunded already."""
+
+
+# Of such an order no parcel may leave any more.
+CALLED_OFF = ("cancelled", "refunding")
 
 
 class Order(State, frozen=True):
-    """lines_back, charges_back: units by the number of their line or charge that some return has."""
+    """status: new, placed, confirmed, cancelled or refunding.
+
+    lines_back, charges_back: units by the number of their line or charge that some return has.
+    """
 
     status: str = "new"
     customer_id: str = ""
@@ -63,7 +72,7 @@ def import_(order: Order, command: ImportOrder) -> list[Event]:
 
 
 def confirm(order: Order, command: ConfirmOrder) -> list[Event]:
-    if order.status == "confirmed":
+    if order.status in ("confirmed", "refunding"):
         return []
     if order.status != "placed":
         raise OrderNotOpen(f"{command.order_id} is {order.status}.")
@@ -78,6 +87,20 @@ def cancel(order: Order, command: CancelOrder) -> list[Event]:
     if order.status != "placed":
         raise OrderNotOpen(f"{command.order_id} is {order.status}.")
     return [OrderCancelled(command.order_id, command.reason)]
+
+
+def refund(order: Order, command: RefundOrder) -> list[Event]:
+    """What is under way is undone by its process, the last step first, and its money goes back with it."""
+    if order.status == "new":
+        raise OrderNotFound(command.order_id)
+    if order.status == "cancelled":
+        raise OrderNotOpen(f"{command.order_id} is cancelled, and its process gives back what was paid.")
+    if order.status == "refunding":
+        return []
+    if order.status == "placed":
+        return [OrderCancelled(command.order_id, command.reason)]
+    is_whole = not any(order.lines_back.values())
+    return [OrderRefundRequested(command.order_id, command.reason, recalled=is_whole)]
 
 
 def placed(order: Order, event: OrderPlaced) -> Order:
@@ -115,11 +138,13 @@ ORDER = Aggregate(
         ImportOrder: import_,
         ConfirmOrder: confirm,
         CancelOrder: cancel,
+        RefundOrder: refund,
     },
     evolve={
         OrderPlaced: placed,
         OrderConfirmed: lambda order, event: replace(order, status="confirmed"),
         OrderCancelled: lambda order, event: replace(order, status="cancelled"),
+        OrderRefundRequested: lambda order, event: replace(order, status="refunding"),
         ReturnPromised: return_promised,
         ReturnForgone: return_forgone,
     },

@@ -9,20 +9,27 @@ from eventstore.money import Money
 from eventstore.subscriptions import Projection, Row
 from inventory.events import InventoryReleased, InventoryReservationFailed, InventoryReserved
 from payments.events import (
+    DisputeClosed,
+    LatePaymentCompleted,
     PartRefunded,
     PaymentCompleted,
+    PaymentDisputed,
     PaymentFailed,
     PaymentRefunded,
+    PaymentRefundedOutside,
     PaymentRequested,
     PaymentVoided,
     RefundRequested,
 )
 from shipping.events import (
+    ShipmentCancellationRequested,
     ShipmentCancelled,
     ShipmentCreated,
     ShipmentDelivered,
+    ShipmentLost,
     ShipmentRefused,
     ShipmentRequested,
+    ShipmentReturned,
     ShipmentShipped,
 )
 
@@ -31,6 +38,7 @@ from .events import (
     OrderCancelled,
     OrderConfirmed,
     OrderPlaced,
+    OrderRefundRequested,
     Portion,
     ProductDelisted,
     ProductListed,
@@ -65,12 +73,17 @@ def order_cancelled(row: Row, event: OrderCancelled) -> Row:
     return row | {"status": "CANCELLED", "reason": event.reason}
 
 
+def order_refund_requested(row: Row, event: OrderRefundRequested) -> Row:
+    return row | {"status": "REFUNDING", "reason": event.reason}
+
+
 def payment_requested(row: Row, event: PaymentRequested) -> Row:
     return row | {"payment_status": "REQUESTED"}
 
 
-def payment_completed(row: Row, event: PaymentCompleted) -> Row:
-    return row | {"payment_status": "COMPLETED"}
+def payment_completed(row: Row, event: PaymentCompleted | LatePaymentCompleted) -> Row:
+    """What somebody wants back already is owed back as soon as it is here."""
+    return row | {"payment_status": "REFUNDING" if row["payment_status"] == "REFUNDING" else "COMPLETED"}
 
 
 def payment_failed(row: Row, event: PaymentFailed) -> Row:
@@ -82,14 +95,34 @@ def refund_requested(row: Row, event: RefundRequested) -> Row:
 
 
 def payment_refunded(row: Row, event: PaymentRefunded) -> Row:
-    return row | {"payment_status": "REFUNDED", "refunded": row["refunded"] + event.amount.amount}
+    status = "REFUNDED" if row["status"] == "REFUNDING" else row["status"]
+    return row | {
+        "status": status,
+        "payment_status": "REFUNDED",
+        "refunded": row["refunded"] + event.amount.amount,
+    }
 
 
-def part_refunded(row: Row, event: PartRefunded) -> Row:
+def part_refunded(row: Row, event: PartRefunded | PaymentRefundedOutside) -> Row:
     refunded = row["refunded"] + event.amount.amount
     if row["payment_status"] not in ("COMPLETED", "PARTLY_REFUNDED"):
         return row | {"refunded": refunded}  # the rest of it is on its way back, or has gone
-    return row | {"payment_status": "REFUNDED" if refunded >= row["total"] else "PARTLY_REFUNDED", "refunded": refunded}
+    return row | {"payment_status": _after_a_part(row, refunded), "refunded": refunded}
+
+
+def payment_disputed(row: Row, event: PaymentDisputed) -> Row:
+    return row | {"payment_status": "DISPUTED"}
+
+
+def dispute_closed(row: Row, event: DisputeClosed) -> Row:
+    """Won, it is as it was before."""
+    return row | {"payment_status": _after_a_part(row, row["refunded"]) if event.won else "CHARGED_BACK"}
+
+
+def _after_a_part(row: Row, refunded: int) -> str:
+    if not refunded:
+        return "COMPLETED"
+    return "REFUNDED" if refunded >= row["total"] else "PARTLY_REFUNDED"
 
 
 def payment_voided(row: Row, event: PaymentVoided) -> Row:
@@ -113,11 +146,17 @@ def shipment_requested(row: Row, event: ShipmentRequested) -> Row:
 
 
 def shipment_created(row: Row, event: ShipmentCreated) -> Row:
-    return row | {"shipment_status": "CREATED", "tracking": event.tracking}
+    """It may be called off already, or have left."""
+    status = row["shipment_status"]
+    return row | {"shipment_status": "CREATED" if status == "REQUESTED" else status, "tracking": event.tracking}
 
 
 def shipment_refused(row: Row, event: ShipmentRefused) -> Row:
     return row | {"shipment_status": "REFUSED"}
+
+
+def cancellation_requested(row: Row, event: ShipmentCancellationRequested) -> Row:
+    return row | {"shipment_status": "CANCELLING"}
 
 
 def shipment_cancelled(row: Row, event: ShipmentCancelled) -> Row:
@@ -130,6 +169,14 @@ def shipment_shipped(row: Row, event: ShipmentShipped) -> Row:
 
 def shipment_delivered(row: Row, event: ShipmentDelivered) -> Row:
     return row | {"shipment_status": "DELIVERED"}
+
+
+def shipment_lost(row: Row, event: ShipmentLost) -> Row:
+    return row | {"shipment_status": "LOST"}
+
+
+def shipment_returned(row: Row, event: ShipmentReturned) -> Row:
+    return row | {"shipment_status": "RETURNED"}
 
 
 def return_promised(row: Row, event: ReturnPromised) -> Row:
@@ -188,21 +235,29 @@ ORDER_DETAILS = Projection(
         OrderPlaced: order_placed,
         OrderConfirmed: order_confirmed,
         OrderCancelled: order_cancelled,
+        OrderRefundRequested: order_refund_requested,
         PaymentRequested: payment_requested,
         PaymentCompleted: payment_completed,
         PaymentFailed: payment_failed,
         RefundRequested: refund_requested,
         PaymentRefunded: payment_refunded,
         PaymentVoided: payment_voided,
+        LatePaymentCompleted: payment_completed,
+        PaymentRefundedOutside: part_refunded,
+        PaymentDisputed: payment_disputed,
+        DisputeClosed: dispute_closed,
         InventoryReserved: inventory_reserved,
         InventoryReservationFailed: inventory_failed,
         InventoryReleased: inventory_released,
         ShipmentRequested: shipment_requested,
         ShipmentCreated: shipment_created,
         ShipmentRefused: shipment_refused,
+        ShipmentCancellationRequested: cancellation_requested,
         ShipmentCancelled: shipment_cancelled,
         ShipmentShipped: shipment_shipped,
         ShipmentDelivered: shipment_delivered,
+        ShipmentLost: shipment_lost,
+        ShipmentReturned: shipment_returned,
         PartRefunded: part_refunded,
         ReturnPromised: return_promised,
         ReturnForgone: return_forgone,

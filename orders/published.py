@@ -12,7 +12,7 @@ from eventstore.money import Money
 from eventstore.subscriptions import Publication
 from shipping.commands import Address
 
-from .events import Charge, OrderCancelled, OrderConfirmed, OrderLine, OrderPlaced
+from .events import Charge, OrderCancelled, OrderConfirmed, OrderLine, OrderPlaced, OrderRefundRequested
 
 
 class OrderConfirmedIntegrationEvent(IntegrationEvent, frozen=True):
@@ -60,6 +60,10 @@ def order_cancelled(event: OrderCancelled, history: Sequence[Event]) -> list[Int
     return [OrderStatusChanged(event.order_id), _details("CANCELLED", history)]
 
 
+def order_refund_requested(event: OrderRefundRequested, history: Sequence[Event]) -> list[IntegrationEvent]:
+    return [OrderStatusChanged(event.order_id), _details("REFUNDING", history)]
+
+
 def _details(status: str, history: Sequence[Event]) -> OrderDetails:
     placed = _placed(history)
     return OrderDetails(
@@ -83,5 +87,6 @@ PUBLICATION = Publication(
         OrderPlaced: order_placed,
         OrderConfirmed: order_confirmed,
         OrderCancelled: order_cancelled,
+        OrderRefundRequested: order_refund_requested,
     },
 )

@@ -8,7 +8,10 @@ from eventstore.admin.read_only import one_of
 
 from .models import PaymentView
 
-STATUSES = ("REQUESTED", "COMPLETED", "FAILED", "PARTLY_REFUNDED", "REFUNDING", "REFUNDED", "VOIDED")
+STATUSES = (
+    *("REQUESTED", "COMPLETED", "FAILED", "PARTLY_REFUNDED", "REFUNDING", "REFUNDED", "VOIDED"),
+    *("DISPUTED", "CHARGED_BACK"),
+)
 
 
 @admin.register(PaymentView)

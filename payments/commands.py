@@ -74,6 +74,33 @@ class FailPartRefund(Command, frozen=True):
     reason: str
 
 
+class RecordRefund(Command, frozen=True):
+    """The gateway tells of a refund that we did not ask for. reference, charge: its own names for it and the charge."""
+
+    order_id: str
+    amount: int
+    reference: str
+    charge: str = ""
+
+
+class RecordDispute(Command, frozen=True):
+    """The gateway tells of a dispute. amount: what the bank holds back for it. outcome: "", won or lost.
+
+    reference, charge: the gateway's own names for it and the charge.
+    """
+
+    order_id: str
+    amount: int
+    reference: str
+    reason: str
+    outcome: str = ""
+    charge: str = ""
+
+    def validate(self) -> None:
+        if self.outcome not in ("", "won", "lost"):
+            raise InvalidMessage(f"RecordDispute: {self.outcome!r} is neither won nor lost.")
+
+
 # By the first word of the method's name, behind tok_. A card decides while the customer waits.
 AT_ONCE = timedelta(minutes=15)
 DECIDES_WITHIN: Mapping[str, timedelta] = {
@@ -98,4 +125,6 @@ COMMANDS = {
     "payments.complete_refund": CompleteRefund,
     "payments.complete_part_refund": CompletePartRefund,
     "payments.fail_part_refund": FailPartRefund,
+    "payments.record_refund": RecordRefund,
+    "payments.record_dispute": RecordDispute,
 }

@@ -18,6 +18,14 @@ class PaymentCompleted(Event, frozen=True):
     reference: str
 
 
+class LatePaymentCompleted(Event, frozen=True):
+    """The money was taken after all, although the payment had failed: nobody waits for it any more."""
+
+    order_id: str
+    amount: Money
+    reference: str
+
+
 class PaymentFailed(Event, frozen=True):
     order_id: str
     reason: str
@@ -73,9 +81,36 @@ class PartRefundLapsed(Event, frozen=True):
     reason: str
 
 
+class PaymentRefundedOutside(Event, frozen=True):
+    """Somebody gave it back at the gateway itself. reference: the gateway's own name for it."""
+
+    order_id: str
+    amount: Money
+    reference: str
+
+
+class PaymentDisputed(Event, frozen=True):
+    """The customer's bank takes it back until the dispute is closed. reference: the gateway's own name for it."""
+
+    order_id: str
+    amount: Money
+    reference: str
+    reason: str
+
+
+class DisputeClosed(Event, frozen=True):
+    """won: the money is ours again; otherwise it stays with the customer."""
+
+    order_id: str
+    amount: Money
+    reference: str
+    won: bool
+
+
 EVENTS = {
     "payments.payment_requested": PaymentRequested,
     "payments.payment_completed": PaymentCompleted,
+    "payments.late_payment_completed": LatePaymentCompleted,
     "payments.payment_failed": PaymentFailed,
     "payments.refund_requested": RefundRequested,
     "payments.payment_refunded": PaymentRefunded,
@@ -84,4 +119,7 @@ EVENTS = {
     "payments.part_refund_requested": PartRefundRequested,
     "payments.part_refunded": PartRefunded,
     "payments.part_refund_lapsed": PartRefundLapsed,
+    "payments.payment_refunded_outside": PaymentRefundedOutside,
+    "payments.payment_disputed": PaymentDisputed,
+    "payments.dispute_closed": DisputeClosed,
 }

@@ -14,17 +14,23 @@ from .commands import (
     FailPartRefund,
     FailPayment,
     ProcessPayment,
+    RecordDispute,
+    RecordRefund,
     RefundPart,
     RefundPayment,
 )
 from .events import (
+    DisputeClosed,
+    LatePaymentCompleted,
     PartRefunded,
     PartRefundLapsed,
     PartRefundPromised,
     PartRefundRequested,
     PaymentCompleted,
+    PaymentDisputed,
     PaymentFailed,
     PaymentRefunded,
+    PaymentRefundedOutside,
     PaymentRequested,
     PaymentVoided,
     RefundRequested,
@@ -53,13 +59,18 @@ class RefundIsAnother(Refusal):
 
 
 class Payment(State, frozen=True):
-    """refunding: somebody wants the money back, whether or not it has been taken yet."""
+    """refunding: somebody wants the money back, whether or not it has been taken yet.
+
+    outside: what went back, or is held back, without our asking, by the gateway's names. closed: disputes among these.
+    """
 
     status: str = "new"
     amount: Money | None = None
     method: str = ""
     refunding: bool = False
     parts: tuple[Part, ...] = ()
+    outside: dict[str, int] = {}
+    closed: tuple[str, ...] = ()
 
 
 def process(payment: Payment, command: ProcessPayment) -> list[Event]:
@@ -74,6 +85,9 @@ def process(payment: Payment, command: ProcessPayment) -> list[Event]:
 
 
 def complete(payment: Payment, command: CompletePayment) -> list[Event]:
+    """The gateway's word counts, whatever it said before."""
+    if payment.status == "failed" and payment.amount is not None:
+        return [LatePaymentCompleted(command.order_id, payment.amount, command.reference)]
     if payment.status != "requested" or payment.amount is None:
         return []
     completed = PaymentCompleted(command.order_id, payment.amount, command.reference)
@@ -95,7 +109,7 @@ def refund(payment: Payment, command: RefundPayment) -> list[Event]:
         return []
     # Before the charge is answered nothing has gone back: parts are promised at most, and lapse here.
     gone = payment.parts if payment.status == "completed" else ()
-    left = payment.amount.of(parts.left(payment.amount, gone))
+    left = payment.amount.of(max(0, parts.left(payment.amount, gone) - sum(payment.outside.values())))
     if left.amount == 0:
         return [PaymentRefunded(command.order_id, left, reference="nothing-to-refund")]
     return [RefundRequested(command.order_id, left, command.reason), *lapsed]
@@ -154,16 +168,69 @@ def _method(command: ProcessPayment) -> str:
     return command.method if command.amount.amount else ""
 
 
+def record_refund(payment: Payment, command: RecordRefund) -> list[Event]:
+    """What we have asked for and can have no more of is thereby done."""
+    if payment.amount is None or command.reference in payment.outside:
+        return []
+    amount = payment.amount.of(command.amount)
+    recorded = [*_proved(payment, command), PaymentRefundedOutside(command.order_id, amount, command.reference)]
+    if payment.refunding and _left(payment) <= command.amount:
+        recorded.append(PaymentRefunded(command.order_id, amount.of(0), reference="refunded-outside"))
+    return recorded
+
+
+def record_dispute(payment: Payment, command: RecordDispute) -> list[Event]:
+    """Word of its beginning may come after word of its end, or never."""
+    if payment.amount is None or command.reference in payment.closed:
+        return []
+    order_id, amount, reference = command.order_id, payment.amount.of(command.amount), command.reference
+    recorded = list[Event]()
+    if reference not in payment.outside:
+        recorded += _proved(payment, command)
+        recorded.append(PaymentDisputed(order_id, amount, reference, command.reason))
+    if command.outcome:
+        recorded.append(DisputeClosed(order_id, amount, reference, won=command.outcome == "won"))
+    return recorded
+
+
+def _proved(payment: Payment, command: RecordRefund | RecordDispute) -> list[Event]:
+    """What goes back was taken, though its answer may still be on its way."""
+    return complete(payment, CompletePayment(command.order_id, command.charge))
+
+
+def is_given_back(payment: Payment) -> bool:
+    """Whether all that was taken has gone, or is held by the customer's bank."""
+    return (
+        payment.amount is not None
+        and payment.amount.amount > 0
+        and (payment.status == "refunded" or (payment.status == "completed" and _left(payment) <= 0))
+    )
+
+
+def _left(payment: Payment) -> int:
+    assert payment.amount is not None
+    return parts.left(payment.amount, payment.parts) - sum(payment.outside.values())
+
+
 def _has_left(payment: Payment, part: Money, *, of: Money) -> bool:
-    return parts.is_within(part, parts.left(of, payment.parts), of)
+    return parts.is_within(part, _left(payment), of)
 
 
 def requested(payment: Payment, event: PaymentRequested) -> Payment:
     return replace(payment, status="requested", amount=event.amount, method=event.method)
 
 
-def completed(payment: Payment, event: PaymentCompleted) -> Payment:
+def completed(payment: Payment, event: PaymentCompleted | LatePaymentCompleted) -> Payment:
     return replace(payment, status="completed", amount=event.amount)
+
+
+def went_outside(payment: Payment, event: PaymentRefundedOutside | PaymentDisputed) -> Payment:
+    return replace(payment, outside={**payment.outside, event.reference: event.amount.amount})
+
+
+def dispute_closed(payment: Payment, event: DisputeClosed) -> Payment:
+    held = {**payment.outside, event.reference: 0 if event.won else event.amount.amount}
+    return replace(payment, outside=held, closed=(*payment.closed, event.reference))
 
 
 def part_noted(payment: Payment, event: PartRefundPromised | PartRefundRequested) -> Payment:
@@ -191,11 +258,15 @@ PAYMENT = Aggregate(
         CompleteRefund: complete_refund,
         CompletePartRefund: complete_part,
         FailPartRefund: fail_part,
+        RecordRefund: record_refund,
+        RecordDispute: record_dispute,
     },
     evolve={
         PaymentRequested: requested,
         PaymentCompleted: completed,
-        PaymentFailed: lambda payment, event: replace(payment, status="failed"),
+        # What was to go back of it has lapsed with it; what comes in late is asked back anew.
+        PaymentFailed: lambda payment, event: replace(payment, status="failed", refunding=False),
+        LatePaymentCompleted: completed,
         RefundRequested: lambda payment, event: replace(payment, refunding=True),
         PaymentRefunded: lambda payment, event: replace(payment, status="refunded", refunding=False),
         PaymentVoided: lambda payment, event: replace(payment, status="voided"),
@@ -203,5 +274,8 @@ PAYMENT = Aggregate(
         PartRefundRequested: part_noted,
         PartRefunded: part_ended,
         PartRefundLapsed: part_ended,
+        PaymentRefundedOutside: went_outside,
+        PaymentDisputed: went_outside,
+        DisputeClosed: dispute_closed,
     },
 )

@@ -6,12 +6,14 @@ The classes are ours: of each announcement they name what we need of it, and pas
 from datetime import timedelta
 from operator import attrgetter
 
-from eventstore.messages import Announced, CommandRefused, DeadlinePassed, Intervened, State, replace
+from eventstore import attention
+from eventstore.attention import Attentive
+from eventstore.messages import Announced, CommandRefused, DeadlinePassed, Event, Intervened, replace
 from eventstore.money import Money
 from eventstore.subscriptions import Reaction, Saga
 
 from .commands import ProcessPayment, RefundPayment
-from .events import PaymentCompleted
+from .events import DisputeClosed, LatePaymentCompleted, PaymentCompleted, PaymentDisputed, PaymentRefundedOutside
 
 # For the goods to be back; then a person is called.
 PATIENCE = timedelta(hours=1)
@@ -28,6 +30,20 @@ class OrderCancelled(Announced, frozen=True):
     reason: str
 
 
+class OrderRefundRequested(Announced, frozen=True):
+    order_id: str
+    reason: str
+    recalled: bool
+
+
+class ShipmentShipped(Announced, frozen=True):
+    order_id: str
+
+
+class ShipmentLost(Announced, frozen=True):
+    order_id: str
+
+
 class InventoryReservationFailed(Announced, frozen=True):
     order_id: str
 
@@ -36,19 +52,20 @@ class InventoryReleased(Announced, frozen=True):
     order_id: str
 
 
-class Paying(State, frozen=True):
+class Paying(Attentive, frozen=True):
     """status: asked for, cancelled; or COMPENSATING while the goods are not back, NEEDS_ATTENTION if they do not come.
 
-    goods: whether they are being reserved, as they are for whoever has paid. reason: of the cancellation.
+    goods: whether they are being reserved, as they are for whoever has paid. reason: of the cancellation. left: whether
+    they have left in a parcel.
     """
 
-    status: str = "new"
     goods: bool = False
     reason: str = ""
+    left: bool = False
 
 
 def order_placed(paying: Paying, event: OrderPlaced) -> Reaction:
-    return Reaction(Paying("asked"), [ProcessPayment(event.order_id, event.total, event.payment_method)])
+    return Reaction(Paying(status="asked"), [ProcessPayment(event.order_id, event.total, event.payment_method)])
 
 
 def payment_completed(paying: Paying, event: PaymentCompleted) -> Reaction:
@@ -69,6 +86,46 @@ def order_cancelled(paying: Paying, event: OrderCancelled) -> Reaction:
     return _refund(event.order_id, cancelled)
 
 
+def order_refund_requested(paying: Paying, event: OrderRefundRequested) -> Reaction:
+    """As for a cancelled order; but goods that left before are the customer's to keep."""
+    refunding = replace(paying, reason=event.reason)
+    if paying.goods and event.recalled and not paying.left:
+        return Reaction(replace(refunding, status="COMPENSATING"), deadline=PATIENCE)
+    return _refund(event.order_id, refunding)
+
+
+def shipment_shipped(paying: Paying, event: ShipmentShipped) -> Reaction:
+    return _waiting(replace(paying, left=True))
+
+
+def shipment_lost(paying: Paying, event: ShipmentLost) -> Reaction:
+    """Goods that are lost need not be waited for."""
+    return _refund(event.order_id, paying) if paying.status in WAITING else Reaction(paying)
+
+
+def late_payment_completed(paying: Paying, event: LatePaymentCompleted) -> Reaction:
+    """It goes back, and a person is told that it came."""
+    reason = paying.reason or "the payment had failed"
+    return attention.call(
+        _refund(event.order_id, replace(paying, reason=reason)), "the payment came after it had failed"
+    )
+
+
+def payment_refunded_outside(paying: Paying, event: PaymentRefundedOutside) -> Reaction:
+    return attention.call(_waiting(paying), f"{event.amount} was given back at the provider: {event.reference}")
+
+
+def payment_disputed(paying: Paying, event: PaymentDisputed) -> Reaction:
+    return attention.call(_waiting(paying), f"{event.amount} is disputed: {event.reference}, {event.reason}")
+
+
+def dispute_closed(paying: Paying, event: DisputeClosed) -> Reaction:
+    """Won, the money is here again; of an order that is undone it is owed back."""
+    if event.won and paying.status != "asked":
+        return attention.call(_waiting(paying), f"{event.amount} came back when a dispute was won: {event.reference}")
+    return _waiting(paying)
+
+
 def deadline_passed(paying: Paying, event: DeadlinePassed) -> Reaction:
     return Reaction(replace(paying, status="NEEDS_ATTENTION") if paying.status == "COMPENSATING" else paying)
 
@@ -76,8 +133,12 @@ def deadline_passed(paying: Paying, event: DeadlinePassed) -> Reaction:
 def intervened(paying: Paying, event: Intervened) -> Reaction:
     """A person has seen to the goods by other means."""
     if event.action != "skip" or paying.status not in WAITING:
-        return Reaction(paying, deadline=PATIENCE if paying.status == "COMPENSATING" else None)
+        return _waiting(paying)
     return _refund(event.key, paying)
+
+
+def _waiting(paying: Paying) -> Reaction:
+    return Reaction(paying, deadline=PATIENCE if paying.status == "COMPENSATING" else None)
 
 
 def _refund(order_id: str, paying: Paying) -> Reaction:
@@ -86,24 +147,35 @@ def _refund(order_id: str, paying: Paying) -> Reaction:
 
 WAITING = ("COMPENSATING", "NEEDS_ATTENTION")
 
+REACT: dict[type[Event], attention.React] = {
+    OrderPlaced: order_placed,
+    PaymentCompleted: payment_completed,
+    InventoryReservationFailed: goods_undone,
+    InventoryReleased: goods_undone,
+    OrderCancelled: order_cancelled,
+    OrderRefundRequested: order_refund_requested,
+    ShipmentShipped: shipment_shipped,
+    ShipmentLost: shipment_lost,
+    LatePaymentCompleted: late_payment_completed,
+    PaymentRefundedOutside: payment_refunded_outside,
+    PaymentDisputed: payment_disputed,
+    DisputeClosed: dispute_closed,
+    DeadlinePassed: deadline_passed,
+    Intervened: intervened,
+    CommandRefused: lambda paying, event: Reaction(paying),
+}
 
 POLICY = Saga(
     initial=Paying(),
     key=attrgetter("order_id"),
-    react={
-        OrderPlaced: order_placed,
-        PaymentCompleted: payment_completed,
-        InventoryReservationFailed: goods_undone,
-        InventoryReleased: goods_undone,
-        OrderCancelled: order_cancelled,
-        DeadlinePassed: deadline_passed,
-        Intervened: intervened,
-        CommandRefused: lambda paying, event: Reaction(paying),
-    },
+    react=attention.watched(REACT, _waiting),
     contract={
         "orders.order_placed": OrderPlaced,
         "orders.order_cancelled": OrderCancelled,
+        "orders.order_refund_requested": OrderRefundRequested,
         "inventory.inventory_reservation_failed": InventoryReservationFailed,
         "inventory.inventory_released": InventoryReleased,
+        "shipping.shipment_shipped": ShipmentShipped,
+        "shipping.shipment_lost": ShipmentLost,
     },
 )

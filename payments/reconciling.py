@@ -15,12 +15,14 @@ from eventstore.messages import Event
 from eventstore.money import Money
 
 from .events import (
+    LatePaymentCompleted,
     PartRefunded,
     PartRefundLapsed,
     PartRefundRequested,
     PaymentCompleted,
     PaymentFailed,
     PaymentRefunded,
+    PaymentRefundedOutside,
     PaymentRequested,
     RefundRequested,
 )
@@ -28,6 +30,9 @@ from .gateway.port import Gateway, Moved
 
 CALLS = (PaymentRequested, RefundRequested, PartRefundRequested)
 ANSWERS = (PaymentCompleted, PaymentFailed, PaymentRefunded, PartRefunded)
+TOLD = (LatePaymentCompleted, PaymentRefundedOutside)
+
+GIVEN_BACK = (PaymentRefunded, PartRefunded, PaymentRefundedOutside)
 
 # Orders read from the log at once: the provider is asked about each by itself.
 BATCH = 200
@@ -66,7 +71,7 @@ def differences(gateway: Gateway, *, since: datetime) -> Iterator[Difference | N
 
 
 def _orders(since: datetime) -> Sequence[str]:
-    types = [registry.name_of_class(each) for each in (*CALLS, *ANSWERS)]
+    types = [registry.name_of_class(each) for each in (*CALLS, *ANSWERS, *TOLD)]
     recorded = store.read_log(after=finding.position_at(since) - 1, types=types)
     return list(dict.fromkeys(message.body.order_id for message in recorded))
 
@@ -91,8 +96,8 @@ def _order(events: Sequence[Event]) -> Order | None:
     requested = next((each for each in events if isinstance(each, PaymentRequested)), None)
     if requested is None:
         return None
-    taken = [each.amount for each in events if isinstance(each, PaymentCompleted)]
-    given_back = [each.amount for each in events if isinstance(each, PaymentRefunded | PartRefunded)]
+    taken = [each.amount for each in events if isinstance(each, PaymentCompleted | LatePaymentCompleted)]
+    given_back = [each.amount for each in events if isinstance(each, GIVEN_BACK)]
     moved = Moved(_sum(taken), _sum(given_back))
     return Order(requested.order_id, requested.amount.currency, moved, _is_under_way(events))
 
@@ -101,10 +106,10 @@ def _is_under_way(events: Sequence[Event]) -> bool:
     kinds = {type(each) for each in events}
     asked = {each.refund_id for each in events if isinstance(each, PartRefundRequested)}
     ended = {each.refund_id for each in events if isinstance(each, PartRefunded | PartRefundLapsed)}
-    if PaymentFailed in kinds:
+    if PaymentFailed in kinds and LatePaymentCompleted not in kinds:
         return False  # and nothing will go back, whoever asked for it
     return (
-        PaymentCompleted not in kinds
+        kinds.isdisjoint((PaymentCompleted, LatePaymentCompleted))
         or (RefundRequested in kinds and PaymentRefunded not in kinds)
         or bool(asked - ended)
     )

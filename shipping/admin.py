@@ -9,7 +9,7 @@ from eventstore.admin.read_only import one_of
 
 from .models import ShipmentView
 
-STATUSES = ("REQUESTED", "CREATED", "REFUSED", "CANCELLING", "CANCELLED", "SHIPPED", "DELIVERED")
+STATUSES = ("REQUESTED", "CREATED", "REFUSED", "CANCELLING", "CANCELLED", "SHIPPED", "DELIVERED", "LOST", "RETURNED")
 
 
 @admin.register(ShipmentView)

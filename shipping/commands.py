@@ -57,6 +57,30 @@ class DeliverShipment(Command, frozen=True):
     order_id: str
 
 
+class RecordShipped(Command, frozen=True):
+    """The carrier tells that it has the parcel, whatever we believe of it."""
+
+    order_id: str
+
+
+class RecordDelivered(Command, frozen=True):
+    """The carrier tells that the parcel has arrived."""
+
+    order_id: str
+
+
+class RecordLost(Command, frozen=True):
+    """The carrier tells that it has lost the parcel."""
+
+    order_id: str
+
+
+class RecordReturned(Command, frozen=True):
+    """The carrier tells that it has brought the parcel back to us."""
+
+    order_id: str
+
+
 COMMANDS = {
     "shipping.create_shipment": CreateShipment,
     "shipping.cancel_shipment": CancelShipment,
@@ -65,4 +89,8 @@ COMMANDS = {
     "shipping.complete_cancellation": CompleteCancellation,
     "shipping.ship_shipment": ShipShipment,
     "shipping.deliver_shipment": DeliverShipment,
+    "shipping.record_shipped": RecordShipped,
+    "shipping.record_delivered": RecordDelivered,
+    "shipping.record_lost": RecordLost,
+    "shipping.record_returned": RecordReturned,
 }

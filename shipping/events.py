@@ -39,6 +39,25 @@ class ShipmentDelivered(Event, frozen=True):
     order_id: str
 
 
+class ShipmentDisowned(Event, frozen=True):
+    """The carrier's answer to the booking: it does not go there; and yet it has told that it took the parcel."""
+
+    order_id: str
+    reason: str
+
+
+class ShipmentLost(Event, frozen=True):
+    """The carrier's word; it may be found and delivered later."""
+
+    order_id: str
+
+
+class ShipmentReturned(Event, frozen=True):
+    """The carrier has brought it back to us undelivered, or after it was refused at the door."""
+
+    order_id: str
+
+
 EVENTS = {
     "shipping.shipment_requested": ShipmentRequested,
     "shipping.shipment_created": ShipmentCreated,
@@ -47,4 +66,7 @@ EVENTS = {
     "shipping.shipment_cancelled": ShipmentCancelled,
     "shipping.shipment_shipped": ShipmentShipped,
     "shipping.shipment_delivered": ShipmentDelivered,
+    "shipping.shipment_disowned": ShipmentDisowned,
+    "shipping.shipment_lost": ShipmentLost,
+    "shipping.shipment_returned": ShipmentReturned,
 }

@@ -9,8 +9,10 @@ from .events import (
     ShipmentCancelled,
     ShipmentCreated,
     ShipmentDelivered,
+    ShipmentLost,
     ShipmentRefused,
     ShipmentRequested,
+    ShipmentReturned,
     ShipmentShipped,
 )
 from .models import ShipmentView
@@ -21,7 +23,8 @@ def shipment_requested(row: Row, event: ShipmentRequested) -> Row:
 
 
 def shipment_created(row: Row, event: ShipmentCreated) -> Row:
-    return row | {"status": "CREATED", "tracking": event.tracking}
+    """It may be called off already, or have left."""
+    return row | {"status": "CREATED" if row["status"] == "REQUESTED" else row["status"], "tracking": event.tracking}
 
 
 def shipment_refused(row: Row, event: ShipmentRefused) -> Row:
@@ -44,6 +47,14 @@ def shipment_delivered(row: Row, event: ShipmentDelivered) -> Row:
     return row | {"status": "DELIVERED"}
 
 
+def shipment_lost(row: Row, event: ShipmentLost) -> Row:
+    return row | {"status": "LOST"}
+
+
+def shipment_returned(row: Row, event: ShipmentReturned) -> Row:
+    return row | {"status": "RETURNED"}
+
+
 SHIPMENTS = Projection(
     model=ShipmentView,
     category="shipment",
@@ -56,5 +67,7 @@ SHIPMENTS = Projection(
         ShipmentCancelled: shipment_cancelled,
         ShipmentShipped: shipment_shipped,
         ShipmentDelivered: shipment_delivered,
+        ShipmentLost: shipment_lost,
+        ShipmentReturned: shipment_returned,
     },
 )

@@ -8,11 +8,19 @@ from orders.api.commands import (
     DelistProductView,
     ListProductView,
     PlaceOrderView,
+    RefundOrderView,
     RepriceProductView,
+    is_called_off,
 )
 from orders.api.return_commands import CloseReturnView, ReceiveReturnView, RequestReturnView
-from payments.api.commands import RefundPaymentView
+from payments.api.given_back import is_given_back
 from shipping.api.commands import DeliverShipmentView, ShipShipmentView
+
+
+def stays_here(order_id: str) -> bool:
+    """Whether a parcel must not be handed over: shipping knows neither orders nor payments."""
+    return is_called_off(order_id) or is_given_back(order_id)
+
 
 urlpatterns = [
     path("orders/", PlaceOrderView.as_view()),
@@ -25,7 +33,7 @@ urlpatterns = [
     path("products/<key:sku>/delist/", DelistProductView.as_view()),
     path("stock/<key:sku>/receive/", ReceiveStockView.as_view()),
     path("stock/<key:sku>/adjust/", AdjustStockView.as_view()),
-    path("payments/<key:order_id>/refund/", RefundPaymentView.as_view()),
-    path("shipments/<key:order_id>/ship/", ShipShipmentView.as_view()),
+    path("payments/<key:order_id>/refund/", RefundOrderView.as_view()),
+    path("shipments/<key:order_id>/ship/", ShipShipmentView.as_view(stays_here=stays_here)),
     path("shipments/<key:order_id>/deliver/", DeliverShipmentView.as_view()),
 ]

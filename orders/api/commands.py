@@ -1,4 +1,4 @@
-"""Customers place and cancel their orders; operations keeps the catalogue."""
+"""Customers place and cancel their orders; support and finance give money back; operations keeps the catalogue."""
 
 from typing import Any
 
@@ -7,14 +7,24 @@ from django.utils import timezone
 from rest_framework import serializers
 from uuid_utils import uuid7
 
+from eventstore import states
+from eventstore.aggregate import stream_name
 from eventstore.api.commands import CommandView, known
 from eventstore.api.faults import Hidden
-from eventstore.api.roles import Operations, customer_id_of, may_act_for
+from eventstore.api.roles import Operations, Refunding, customer_id_of, may_act_for
 from eventstore.api.shapes import Key, MoneyShape, PriceShape, Shape, Text, Whole
 from eventstore.money import Money
 from orders.catalogue import PRODUCT
-from orders.commands import CancelOrder, DelistProduct, Item, ListProduct, PlaceOrder, RepriceProduct
-from orders.order import ORDER
+from orders.commands import (
+    CancelOrder,
+    DelistProduct,
+    Item,
+    ListProduct,
+    PlaceOrder,
+    RefundOrder,
+    RepriceProduct,
+)
+from orders.order import CALLED_OFF, ORDER
 from shipping.commands import Address
 
 MOST_ITEMS = 10_000
@@ -51,6 +61,10 @@ class CancelOrderShape(Shape):
     reason = Text(default="cancelled by the customer")
 
 
+class RefundOrderShape(Shape):
+    reason = Text()
+
+
 class ListProductShape(Shape):
     sku = Key()
     name = Text()
@@ -85,6 +99,23 @@ class CancelOrderView(CommandView):
         if not may_act_for(self.request.user, order.customer_id):
             raise Hidden
         return CancelOrder(order_id, reason)
+
+
+class RefundOrderView(CommandView):
+    """All of an order's money goes back. One under way is cancelled; a parcel that has not left is called back."""
+
+    permission_classes = [Refunding]
+    serializer_class = RefundOrderShape
+    subject, asked_at = "order_id", "/api/queries/orders/"
+
+    def command(self, order_id: str, reason: str) -> RefundOrder:
+        known(ORDER.category, order_id)
+        return RefundOrder(order_id, reason)
+
+
+def is_called_off(order_id: str) -> bool:
+    """Whether the parcel of an order must stay here; asked by who is about to hand it over. From the log."""
+    return states.load_one(stream_name(ORDER.category, order_id)).state.status in CALLED_OFF
 
 
 class ListProductView(CommandView):

@@ -84,7 +84,7 @@ class OrdersParameters(PageParameters):
     """placed_from, placed_before: that moment on, and up to that one without it."""
 
     customer = Text(max_length=150, required=False)
-    status = serializers.ChoiceField(["PLACED", "CONFIRMED", "CANCELLED"], required=False)
+    status = serializers.ChoiceField(["PLACED", "CONFIRMED", "CANCELLED", "REFUNDING", "REFUNDED"], required=False)
     placed_from = serializers.DateTimeField(required=False)
     placed_before = serializers.DateTimeField(required=False)
 

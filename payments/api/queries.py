@@ -23,7 +23,10 @@ class PaymentAnswer(Answer):
 
 class PaymentsParameters(PageParameters):
     status = serializers.ChoiceField(
-        ["REQUESTED", "COMPLETED", "FAILED", "REFUNDING", "PARTLY_REFUNDED", "REFUNDED", "VOIDED"],
+        [
+            *("REQUESTED", "COMPLETED", "FAILED", "REFUNDING", "PARTLY_REFUNDED", "REFUNDED", "VOIDED"),
+            *("DISPUTED", "CHARGED_BACK"),
+        ],
         required=False,
     )
 

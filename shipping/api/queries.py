@@ -35,7 +35,7 @@ class ShipmentAnswer(Answer):
 
 class ShipmentsParameters(PageParameters):
     status = serializers.ChoiceField(
-        ["REQUESTED", "CREATED", "REFUSED", "CANCELLING", "CANCELLED", "SHIPPED", "DELIVERED"],
+        ["REQUESTED", "CREATED", "REFUSED", "CANCELLING", "CANCELLED", "SHIPPED", "DELIVERED", "LOST", "RETURNED"],
         required=False,
     )
 

@@ -1,6 +1,7 @@
 """What the carrier tells of its parcels, signed as Standard Webhooks has it (standardwebhooks.com)."""
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 from django.conf import settings
@@ -9,7 +10,9 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from eventstore.api.faults import Fault, Malformed
 from eventstore.api.webhooks import Forged, WebhookView
 from eventstore.messages import Command
-from shipping.commands import DeliverShipment, ShipShipment
+from shipping.commands import RecordDelivered, RecordLost, RecordReturned, RecordShipped
+
+logger = logging.getLogger(__name__)
 
 
 class Parcel(msgspec.Struct):
@@ -17,19 +20,26 @@ class Parcel(msgspec.Struct):
 
 
 class Notice(msgspec.Struct):
-    """type: parcel.shipped or parcel.delivered; others are taken note of."""
+    """type: parcel.shipped, parcel.delivered, parcel.lost or parcel.returned; others are taken note of."""
 
     type: str
     data: Parcel
 
 
 class CarrierWebhookView(WebhookView):
+    """What is told of an order is recorded, whatever we believe of its parcel; of no order of ours it is logged.
+
+    customer_of: whose order it is, None for nobody's; given where the URLs are put together.
+    """
+
     source, notice = "carrier", Notice
     signed_by = {
         "webhook-id": "The same for every try.",
         "webhook-timestamp": "When this try was sent, in seconds since 1970.",
         "webhook-signature": "Signatures by the secrets that may be known: v1,… v1,…",
     }
+
+    customer_of: Callable[[str], str | None] | None = None
 
     def secrets(self) -> Sequence[str]:
         return list(settings.CARRIER_WEBHOOK_SECRETS)
@@ -45,14 +55,19 @@ class CarrierWebhookView(WebhookView):
             notice = msgspec.json.decode(body, type=Notice)
         except (msgspec.MsgspecError, ValueError) as error:
             raise Malformed(Fault("#", str(error), "invalid")) from None
-        return headers["webhook-id"], _follows(notice.type, notice.data.order_id)
+        return headers["webhook-id"], self._follows(notice.type, notice.data.order_id)
+
+    def _follows(self, type_: str, order_id: str) -> Sequence[Command]:
+        assert self.customer_of is not None, "say as_view(customer_of=...)"
+        if type_ not in RECORD or self.customer_of(order_id) is None:
+            logger.warning("the carrier tells %s of %.100r, which is not for us", type_, order_id)
+            return []
+        return [RECORD[type_](order_id)]
 
 
-def _follows(type_: str, order_id: str) -> Sequence[Command]:
-    match type_:
-        case "parcel.shipped":
-            return [ShipShipment(order_id)]
-        case "parcel.delivered":
-            # Word of its leaving may come later, or never.
-            return [ShipShipment(order_id), DeliverShipment(order_id)]
-    return []
+RECORD: Mapping[str, type[Command]] = {
+    "parcel.shipped": RecordShipped,
+    "parcel.delivered": RecordDelivered,
+    "parcel.lost": RecordLost,
+    "parcel.returned": RecordReturned,
+}

@@ -8,6 +8,10 @@ from shipping.commands import (
     CompleteCancellation,
     CreateShipment,
     DeliverShipment,
+    RecordDelivered,
+    RecordLost,
+    RecordReturned,
+    RecordShipped,
     RefuseShipment,
     ShipShipment,
 )
@@ -16,8 +20,11 @@ from shipping.events import (
     ShipmentCancelled,
     ShipmentCreated,
     ShipmentDelivered,
+    ShipmentDisowned,
+    ShipmentLost,
     ShipmentRefused,
     ShipmentRequested,
+    ShipmentReturned,
     ShipmentShipped,
 )
 from shipping.shipment import (
@@ -132,3 +139,49 @@ def test_what_has_not_left_does_not_arrive(state):
 @pytest.mark.parametrize("state", ["requested", "created", "shipped", "delivered"])
 def test_a_parcel_to_another_place_is_no_repeat(state):
     given(SHIPMENT, *EVERY_STATE[state]).when(CreateShipment("o1", Address("Grace"))).refused(ShipmentIsAnother)
+
+
+class TestWhatTheCarrierTells:
+    """It is recorded, whatever we believe of the parcel."""
+
+    LOST, RETURNED = ShipmentLost("o1"), ShipmentReturned("o1")
+
+    @pytest.mark.parametrize("state", [None, *(set(EVERY_STATE) - {"shipped", "delivered"})])
+    def test_of_a_parcel_that_is_not_known_to_have_left(self, state):
+        history = EVERY_STATE[state] if state else []
+        given(SHIPMENT, *history).when(RecordShipped("o1")).then(SHIPPED)
+        given(SHIPMENT, *history).when(RecordDelivered("o1")).then(SHIPPED, DELIVERED)
+        given(SHIPMENT, *history).when(RecordLost("o1")).then(SHIPPED, self.LOST)
+        given(SHIPMENT, *history).when(RecordReturned("o1")).then(SHIPPED, self.RETURNED)
+
+    def test_once(self):
+        for told in (RecordShipped("o1"), RecordDelivered("o1")):
+            given(SHIPMENT, *EVERY_STATE["delivered"]).when(told).then()
+        given(SHIPMENT, SHIPPED, self.LOST).when(RecordLost("o1")).then()
+        for told in (RecordShipped, RecordDelivered, RecordLost, RecordReturned):
+            given(SHIPMENT, SHIPPED, self.RETURNED).when(told("o1")).then()
+
+    def test_that_a_lost_one_is_found_and_a_delivered_one_refused_at_the_door(self):
+        given(SHIPMENT, SHIPPED, self.LOST).when(RecordDelivered("o1")).then(DELIVERED)
+        given(SHIPMENT, *EVERY_STATE["delivered"]).when(RecordReturned("o1")).then(self.RETURNED)
+
+    def test_before_its_answer_to_the_booking_is_recorded_which_names_the_parcel_all_the_same(self):
+        given(SHIPMENT, REQUESTED, SHIPPED).when(BookShipment("o1", "SB1")).then(CREATED)
+        left = (REQUESTED, SHIPPED, CREATED)
+        given(SHIPMENT, *left).when(BookShipment("o1", "SB1")).then()
+        given(SHIPMENT, *left).when(CANCEL).refused(ShipmentAlreadyShipped)
+        given(SHIPMENT, *left).when(DeliverShipment("o1")).then(DELIVERED)
+
+    def test_of_a_parcel_whose_booking_it_then_refuses(self):
+        refuse = RefuseShipment("o1", "not served")
+        disowned = ShipmentDisowned("o1", "not served")
+        given(SHIPMENT, REQUESTED, SHIPPED).when(refuse).then(disowned)
+        given(SHIPMENT, REQUESTED, SHIPPED, disowned).when(refuse).then()
+
+    def test_of_a_parcel_that_was_never_asked_for_and_none_is_then(self):
+        given(SHIPMENT, SHIPPED).when(CREATE).refused(ShipmentAlreadyShipped)
+        given(SHIPMENT, REQUESTED, SHIPPED).when(CREATE).then()
+
+    def test_while_it_is_called_off_and_then_it_is_not_cancelled(self):
+        left = (*EVERY_STATE["cancelling"], SHIPPED)
+        given(SHIPMENT, *left).when(CompleteCancellation("o1")).then()

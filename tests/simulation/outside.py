@@ -1,4 +1,7 @@
-"""The world outside in memory: a payment provider and a carrier with books of their own, and all their bad manners."""
+"""The world outside in memory: a payment provider and a carrier with books of their own, and all their bad manners.
+
+What they do without being asked is in facts.py.
+"""
 
 from collections import Counter
 from datetime import UTC, datetime
@@ -9,6 +12,7 @@ from eventstore.messages import Command, Event
 from payments.commands import CompletePartRefund, CompletePayment, CompleteRefund, FailPayment
 from payments.events import PartRefundRequested, PaymentRequested, RefundRequested
 from payments.gateway import GATEWAY
+from payments.gateway.port import RefundRefused
 from shipping.carrier import CARRIER
 from shipping.commands import BookShipment, CompleteCancellation, RefuseShipment
 from shipping.events import ShipmentCancellationRequested, ShipmentRequested
@@ -42,7 +46,10 @@ class Answered(NamedTuple):
 
 
 class Outside:
-    """Answers a repeated key without doing it again. The books: what each order was charged, given back, booked."""
+    """Answers a repeated key without doing it again. The books: what each order was charged, given back, booked.
+
+    held_back: disputed. left: orders whose parcel the carrier has taken.
+    """
 
     today = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -53,11 +60,17 @@ class Outside:
         self.captures: Counter[str] = Counter()
         self.refunded: Counter[str] = Counter()
         self.parcels: Counter[str] = Counter()
+        self.held_back: Counter[str] = Counter()
+        self.left: set[str] = set()
+        self.beside: set[str] = set()
         self.down: set[str] = set()
         self.mended = False
 
     def key(self, call: Call) -> str:
         return str(call.position)
+
+    def kept(self, order_id: str) -> int:
+        return self.captured[order_id] - self.refunded[order_id] - self.held_back[order_id]
 
     def ask(self, call: Call) -> Answered:
         order_id = call.event.order_id  # type: ignore[attr-defined]
@@ -66,7 +79,10 @@ class Outside:
             return self._again(call)
         if (luck := luck - TIMEOUT) < 0:
             return self._again(call)
-        answer = self._do_once(self.key(call), call.event, order_id)
+        try:
+            answer = self.do_once(self.key(call), call.event)
+        except RefundRefused:
+            return Answered(None)
         if (luck := luck - UNHEARD) < 0:
             return self._again(call)
         return Answered(answer, takes=self.random.random() * (3600.0 if luck < LATE else 2.0))
@@ -89,20 +105,21 @@ class Outside:
         spent = call.attempts + 1 >= ATTEMPTS and not self.mended
         return Answered(None, again_after=None if spent else 2.0**call.attempts)
 
-    def _do_once(self, key: str, event: Any, order_id: str) -> Command:
+    def do_once(self, key: str, event: Any) -> Command:
+        """Raises RefundRefused."""
         if key not in self.done:
-            self.done[key] = self._do(event, order_id)
+            self.done[key] = self._do(event, event.order_id)
         return self.done[key]
 
     def _do(self, event: Any, order_id: str) -> Command:
-        refused = self.random.random() < REFUSED
+        refused = self._refuses(event)
         match event:
             case PaymentRequested():
                 return FailPayment(order_id, "declined") if refused else self._charge(event, order_id)
             case RefundRequested():
                 return self._refund(event, order_id)
             case PartRefundRequested():
-                self.refunded[order_id] += event.amount.amount
+                self._give_back(order_id, event.amount.amount)
                 return CompletePartRefund(order_id, event.refund_id, event.amount.amount, f"re_{event.refund_id}")
             case ShipmentRequested():
                 return RefuseShipment(order_id, "not served") if refused else self._book(order_id)
@@ -112,6 +129,9 @@ class Outside:
                 return CompleteCancellation(order_id)
         raise AssertionError(f"nobody outside knows what {event} is")
 
+    def _refuses(self, event: Any) -> bool:
+        return self.random.random() < REFUSED
+
     def _charge(self, event: PaymentRequested, order_id: str) -> Command:
         self.captured[order_id] += event.amount.amount
         self.captures[order_id] += 1
@@ -120,8 +140,14 @@ class Outside:
     def _refund(self, event: RefundRequested, order_id: str) -> Command:
         """It gives back what it is asked for: not to ask twice is our part. What was not taken it cannot give."""
         back = min(event.amount.amount, self.captured[order_id])
-        self.refunded[order_id] += back
+        self._give_back(order_id, back)
         return CompleteRefund(order_id, back, f"re_{order_id}")
+
+    def _give_back(self, order_id: str, amount: int) -> None:
+        """What has gone by another way, or is disputed, it has no more."""
+        if order_id in self.beside and amount > self.kept(order_id):
+            raise RefundRefused(order_id)
+        self.refunded[order_id] += amount
 
     def _book(self, order_id: str) -> Command:
         self.parcels[order_id] += 1

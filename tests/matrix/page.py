@@ -1,0 +1,89 @@
+"""docs/guide/matrix.md: written from what is lived through, and read again to be held against it."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from config.wiring import PROCESSES
+
+from ..simulation.facts import FACTS
+from .cells import CANNOT_BE, End, left_alone, lived
+from .states import STATES
+
+PAGE = Path(__file__).parents[2] / "docs" / "guide" / "matrix.md"
+BEGINNING = "<!-- from here on written by `python -m tests.matrix` -->"
+SAME = "the same"
+
+Outcomes = Mapping[str, tuple[str, ...]]
+
+
+def outcomes(state: str) -> dict[str, tuple[str, ...]]:
+    """By what comes: what becomes of it, for each process."""
+    alone = {process: left_alone(state, process) for process in PROCESSES}
+    return {fact: tuple(_said(lived(state, fact, process), alone[process]) for process in PROCESSES) for fact in FACTS}
+
+
+def written() -> dict[str, dict[str, tuple[str, ...]]]:
+    """The page, by state."""
+    _, _, table = PAGE.read_text().partition(BEGINNING)
+    sections = re.split(r"^### ", table, flags=re.MULTILINE)[1:]
+    return {section.partition("\n")[0].strip(): _rows(section) for section in sections}
+
+
+def left_alone_as_written() -> dict[str, str]:
+    return dict(re.findall(r"^### (.+)\n\nLeft alone: (.+)\.$", PAGE.read_text(), flags=re.MULTILINE))
+
+
+def write() -> None:
+    head, _, _ = PAGE.read_text().partition(BEGINNING)
+    PAGE.write_text(head + BEGINNING + "\n" + "".join(_section(state) for state in STATES))
+
+
+def alone_in_words(state: str) -> str:
+    ends = [_in_words(left_alone(state, process)) for process in PROCESSES]
+    assert len(set(ends)) == 1, f"{state}: left alone, the processes differ"
+    return ends[0]
+
+
+def _section(state: str) -> str:
+    grouped: dict[tuple[str, ...], list[str]] = {}
+    for fact, said in outcomes(state).items():
+        grouped.setdefault(said, []).append(fact)
+    rows = "".join(_row(facts, said) for said, facts in grouped.items())
+    return (
+        f"\n### {state}\n\nLeft alone: {alone_in_words(state)}.\n\n"
+        f"| what comes | what becomes of it | by choreography |\n|---|---|---|\n{rows}"
+    )
+
+
+def _row(facts: list[str], said: tuple[str, ...]) -> str:
+    conducted, danced = said
+    return f"| {'; '.join(facts)} | {conducted} | {SAME if danced == conducted else danced} |\n"
+
+
+def _rows(section: str) -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for line in section.splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if line.startswith("|") and len(cells) == 3 and not cells[0].startswith(("what comes", "---")):
+            said = (cells[1], cells[1] if cells[2] == SAME else cells[2])
+            found |= dict.fromkeys(cells[0].split("; "), said)
+    return found
+
+
+def _said(end: End, alone: End) -> str:
+    if end.answer == CANNOT_BE:
+        return CANNOT_BE
+    if end.answer:
+        assert end._replace(answer="") == alone, f"refused by {end.answer}, and yet it leads to {end}"
+        return f"refused: {end.answer}"
+    return "changes nothing" if end == alone else _in_words(end)
+
+
+def _in_words(end: End) -> str:
+    parts = [end.order, f"payment {end.payment}", f"stock {end.stock}", f"parcel {end.parcel}"]
+    if end.returns != "NONE":
+        parts.append(f"goods {end.returns}".removeprefix("goods NONE, "))
+    if end.person != "-":
+        parts.append({"person": "**a person is called**", "dead-letter": "**a dead letter**"}[end.person])
+    return ", ".join(parts)
