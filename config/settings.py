@@ -71,8 +71,12 @@ ROOT_URLCONF = "config.urls"
 # Each side of the API can be deployed alone.
 API_SIDES = env.list("API_SIDES", default=["commands", "queries"])
 WSGI_APPLICATION = "config.wsgi.application"
-# Seconds that a client may keep a thread waiting for the next bytes of a request, or of an answer to be taken.
-WEB_SILENT_SECONDS = env.int("WEB_SILENT_SECONDS", default=10)
+# Seconds that a client may be silent in the middle of a request, or take nothing of an answer.
+WEB_SILENT_SECONDS = env.float("WEB_SILENT_SECONDS", default=10.0)
+# Of one web process; its limit of open files counts, too.
+WEB_CONNECTIONS = env.int("WEB_CONNECTIONS", default=5000)
+# Seconds from SIGTERM on in which readiness says "draining" while everything is still served.
+WEB_DRAIN_SECONDS = env.float("WEB_DRAIN_SECONDS", default=5.0)
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",

@@ -6,16 +6,17 @@ What is left is told in every answer by draft-ietf-httpapi-ratelimit-headers, so
 import logging
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from threading import Lock
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import redis
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from rest_framework.request import Request
-from rest_framework.throttling import ScopedRateThrottle, SimpleRateThrottle, UserRateThrottle
+from rest_framework.throttling import BaseThrottle, ScopedRateThrottle, SimpleRateThrottle, UserRateThrottle
 
 logger = logging.getLogger(__name__)
 
@@ -101,6 +102,12 @@ class Scoped(CountedTogether, ScopedRateThrottle):
         self.rate = self.get_rate()
         self.num_requests, self.duration = self.parse_rate(self.rate)
         return CountedTogether.allow_request(self, request, view)
+
+
+def address(environ: Mapping[str, Any]) -> str:
+    """Where a request comes from, in front of as many proxies as NUM_PROXIES says."""
+    request = SimpleNamespace(META=environ, headers={"x-forwarded-for": environ.get("HTTP_X_FORWARDED_FOR")})
+    return str(BaseThrottle().get_ident(request))  # type: ignore[arg-type]
 
 
 def violated(request: Request) -> Sequence[str]:
