@@ -75,18 +75,22 @@ class Application:
 
     async def _send(self, client: str, answer: Answer, send: Send) -> None:
         await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
-        for start in range(0, len(answer.body) - PIECE, PIECE):
-            await _hand(send, answer.body[start : start + PIECE], more=True)
-        last = len(answer.body) - (len(answer.body) % PIECE or PIECE) if len(answer.body) > PIECE else 0
-        await _hand(send, answer.body[last:], more=answer.rest is not None)
-        if answer.rest is None:
-            return
-        try:
-            while piece := await self._turns.run(client, _piece, answer.rest):
-                await _hand(send, piece, more=True)
-        finally:
-            _close(answer.rest)
-        await _hand(send, b"", more=False)
+        *pieces, last = _cut(answer.body)
+        for piece in pieces:
+            await _hand(send, piece, more=True)
+        await _hand(send, last, more=answer.rest is not None)
+        if answer.rest is not None:
+            try:
+                while piece := await self._turns.run(client, _piece, answer.rest):
+                    await _hand(send, piece, more=True)
+            finally:
+                _close(answer.rest)
+            await _hand(send, b"", more=False)
+
+
+def _cut(body: bytes) -> list[bytes]:
+    """In pieces, each of which has to be taken in time."""
+    return [body[start : start + PIECE] for start in range(0, len(body), PIECE)] if len(body) > PIECE else [body]
 
 
 async def _collect(environ: Environ, receive: Receive, body: IO[bytes]) -> None:
@@ -95,6 +99,8 @@ async def _collect(environ: Environ, receive: Receive, body: IO[bytes]) -> None:
     length = int(environ.get("CONTENT_LENGTH") or 0)
     if length > limit:
         raise Refused(Refusal(413, f"The body is larger than {limit} bytes."))
+    if length == 0:
+        return
     try:
         async with asyncio.timeout(BODY_SECONDS):
             while length > 0:

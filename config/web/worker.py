@@ -60,12 +60,11 @@ class Worker(ASGIWorker):
         self.worker_connections = min(self.worker_connections, _most_files() - OTHER_FILES)
         heart = asyncio.create_task(self._beat())
         ssl = self._get_ssl_context()
-        self.servers = [
-            await self.loop.create_server(
-                lambda: Protocol(self), sock=each.sock, ssl=ssl, backlog=self.cfg.backlog
-            )
-            for each in self.sockets
-        ]
+        for each in self.sockets:
+            # One connection at a time, so that a crowd is shared with the other processes; the kernel's queue is longer.
+            server = await self.loop.create_server(lambda: Protocol(self), sock=each.sock, ssl=ssl, backlog=1)
+            each.sock.listen(self.cfg.backlog)
+            self.servers.append(server)
         await self._told.wait()
         if not self._quick_shutdown:
             await self._drain()
