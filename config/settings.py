@@ -65,6 +65,15 @@ MIDDLEWARE = [
     "config.browsers.Messages",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "config.throttling.RateLimitMiddleware",
+    "config.console.BusyMiddleware",
+]
+
+PASSWORD_HASHERS = [
+    "config.hashing.OneAtATime",
+    "django.contrib.auth.hashers.PBKDF2SHA1PasswordHasher",
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "django.contrib.auth.hashers.BCryptSHA256PasswordHasher",
+    "django.contrib.auth.hashers.ScryptPasswordHasher",
 ]
 
 ROOT_URLCONF = "config.urls"
@@ -135,7 +144,9 @@ REST_FRAMEWORK = {
     # No rate is no limit.
     "DEFAULT_THROTTLE_RATES": {
         "user": env.str("THROTTLE_USER", default="") or None,
+        # Attempts to log in, at the API and the console together: of an address, and at an account.
         "login": env.str("THROTTLE_LOGIN", default="20/min") or None,
+        "account": env.str("THROTTLE_ACCOUNT", default=env.str("THROTTLE_LOGIN", default="20/min")) or None,
     },
     # How many proxies of our own stand in front; with none, nobody's X-Forwarded-For is believed.
     "NUM_PROXIES": env.int("NUM_PROXIES", default=0),
@@ -174,6 +185,9 @@ EVENTSTORE_ENVIRONMENT = env.str("ENVIRONMENT", default="development" if DEBUG e
 EVENTSTORE_OUTBOX_RETENTION = env.float("OUTBOX_RETENTION", default=0.0)
 EVENTSTORE_QUERY_DATABASE = "queries" if "queries" in DATABASES else "default"
 EVENTSTORE_LONGEST_WAIT = env.float("QUERY_LONGEST_WAIT", default=5.0)
+# Of one web process: requests that wait for a read model at once, each in a thread, in all and of one user.
+EVENTSTORE_MOST_WAITING = env.int("QUERY_MOST_WAITING", default=4)
+EVENTSTORE_MOST_WAITING_PER_USER = env.int("QUERY_MOST_WAITING_PER_USER", default=2)
 EVENTSTORE_MAX_MESSAGE_BYTES = env.int("MAX_MESSAGE_BYTES", default=1 << 20)
 EVENTSTORE_IDEMPOTENCY_KEY_REQUIRED = env.bool("IDEMPOTENCY_KEY_REQUIRED", default=False)
 EVENTSTORE_ANSWERS_KEPT = env.float("ANSWERS_KEPT_DAYS", default=30.0)
