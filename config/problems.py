@@ -18,7 +18,7 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from config import browsers, throttling
+from config import browsers, hashing, throttling
 from eventstore import answers, context, correlation
 from eventstore.aggregate import Refusal
 from eventstore.api.faults import Fault, Hidden, Malformed, inside
@@ -97,6 +97,12 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     return response(request, 400, "BadRequest", "The request cannot be understood.")
 
 
+def busy(request: HttpRequest) -> HttpResponse:
+    problem = _problem(hashing.Busy())
+    assert problem is not None
+    return _response(request, problem)
+
+
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
     if browsers.is_for_people(request):
         return defaults.permission_denied(request, exception)
@@ -136,6 +142,9 @@ def _problem(error: Exception) -> Problem | None:
             return Problem(409, name, f"{inspect.getdoc(error)}", headers={"Retry-After": "1"})
         case answers.KeyReused():
             return Problem(422, name, f"{inspect.getdoc(error)}")
+        case hashing.Busy():
+            retry = {"Retry-After": str(hashing.RETRY_SECONDS)}
+            return Problem(503, name, f"{inspect.getdoc(type(error))}", headers=retry)
         case InvalidMessage() | InvalidStreamName() | Unstorable():
             return Problem(400, name, str(error), (Fault("#", str(error), "invalid"),))
         case Http404() | Hidden():

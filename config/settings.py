@@ -78,6 +78,15 @@ MIDDLEWARE = [
     "config.browsers.Messages",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "config.throttling.RateLimitMiddleware",
+    "config.console.BusyMiddleware",
+]
+
+PASSWORD_HASHERS = [
+    "config.hashing.OneAtATime",
+    "django.contrib.auth.hashers.PBKDF2SHA1PasswordHasher",
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "django.contrib.auth.hashers.BCryptSHA256PasswordHasher",
+    "django.contrib.auth.hashers.ScryptPasswordHasher",
 ]
 
 ROOT_URLCONF = "config.urls"
@@ -85,8 +94,12 @@ ROOT_URLCONF = "config.urls"
 SIDES = ["commands", "queries"]
 API_SIDES = env.choices("API_SIDES", SIDES, default=SIDES)
 WSGI_APPLICATION = "config.wsgi.application"
-# Seconds that a client may keep a thread waiting for the next bytes of a request, or of an answer to be taken.
-WEB_SILENT_SECONDS = env.int("WEB_SILENT_SECONDS", default=10, least=1)
+# Seconds that a client may be silent in the middle of a request, or take nothing of an answer.
+WEB_SILENT_SECONDS = env.float("WEB_SILENT_SECONDS", default=10.0, least=0.1)
+# Of one web process; its limit of open files counts, too.
+WEB_CONNECTIONS = env.int("WEB_CONNECTIONS", default=5000, least=1)
+# Seconds from SIGTERM on in which readiness says "draining" while everything is still served.
+WEB_DRAIN_SECONDS = env.float("WEB_DRAIN_SECONDS", default=5.0)
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
@@ -148,7 +161,9 @@ REST_FRAMEWORK = {
     # No rate is no limit.
     "DEFAULT_THROTTLE_RATES": {
         "user": env.form("THROTTLE_USER", RATE, default="") or None,
+        # Attempts to log in, at the API and the console together: of an address, and at an account.
         "login": env.form("THROTTLE_LOGIN", RATE, default="20/min") or None,
+        "account": env.form("THROTTLE_ACCOUNT", RATE, default=env.str("THROTTLE_LOGIN", default="20/min")) or None,
     },
     # How many proxies of our own stand in front; with none, nobody's X-Forwarded-For is believed.
     "NUM_PROXIES": env.int("NUM_PROXIES", default=0),
@@ -194,6 +209,9 @@ EVENTSTORE_ENVIRONMENT = env.str("ENVIRONMENT", default="development" if DEBUG e
 EVENTSTORE_OUTBOX_RETENTION = env.float("OUTBOX_RETENTION", default=0.0)
 EVENTSTORE_QUERY_DATABASE = "queries" if "queries" in DATABASES else "default"
 EVENTSTORE_LONGEST_WAIT = env.float("QUERY_LONGEST_WAIT", default=5.0)
+# Of one web process: requests that wait for a read model at once, each in a thread, in all and of one user.
+EVENTSTORE_MOST_WAITING = env.int("QUERY_MOST_WAITING", default=4, least=0)
+EVENTSTORE_MOST_WAITING_PER_USER = env.int("QUERY_MOST_WAITING_PER_USER", default=2, least=0)
 EVENTSTORE_MAX_MESSAGE_BYTES = env.int("MAX_MESSAGE_BYTES", default=1 << 20, least=1)
 EVENTSTORE_IDEMPOTENCY_KEY_REQUIRED = env.bool("IDEMPOTENCY_KEY_REQUIRED", default=False)
 EVENTSTORE_ANSWERS_KEPT = env.float("ANSWERS_KEPT_DAYS", default=30.0)

@@ -3,19 +3,22 @@
 What is left is told in every answer by draft-ietf-httpapi-ratelimit-headers, so that nobody has to run into the limit.
 """
 
+import hashlib
 import logging
 import math
 import time
-from collections.abc import Callable, Sequence
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from threading import Lock
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import redis
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from rest_framework.request import Request
-from rest_framework.throttling import ScopedRateThrottle, SimpleRateThrottle, UserRateThrottle
+from rest_framework.throttling import BaseThrottle, SimpleRateThrottle, UserRateThrottle
 
 logger = logging.getLogger(__name__)
 
@@ -90,17 +93,33 @@ class User(CountedTogether, UserRateThrottle):
     """Each user, or address without one."""
 
 
-class Scoped(CountedTogether, ScopedRateThrottle):
-    """Each user or address, at the views of one scope; the rate is known by the view only."""
+def address(environ: Mapping[str, Any]) -> str:
+    """Where a request comes from, in front of as many proxies as NUM_PROXIES says."""
+    request = SimpleNamespace(META=environ, headers={"x-forwarded-for": environ.get("HTTP_X_FORWARDED_FOR")})
+    return str(BaseThrottle().get_ident(request))  # type: ignore[arg-type]
 
-    def __init__(self) -> None:
-        pass
 
-    def allow_request(self, request: Request, view: Any) -> bool:
-        self.scope = view.throttle_scope
-        self.rate = self.get_rate()
-        self.num_requests, self.duration = self.parse_rate(self.rate)
-        return CountedTogether.allow_request(self, request, view)
+def guess(request: HttpRequest, username: str) -> Quota | None:
+    """Count an attempt to log in, for the address and for the account, whether it exists or not, wherever it is made.
+
+    Returns the limit that is exceeded, of two the one that lasts longer.
+    """
+    account = hashlib.sha256(unicodedata.normalize("NFKC", username).casefold().encode(errors="replace")).hexdigest()
+    counted = [_counted(request, "login", address(request.META)), _counted(request, "account", account)]
+    exceeded = [each for each in counted if each is not None and each.exceeded]
+    return max(exceeded, key=lambda each: each.counted.left, default=None)
+
+
+def _counted(request: HttpRequest, scope: str, whose: str) -> Quota | None:
+    rate = SimpleRateThrottle.THROTTLE_RATES.get(scope)
+    if not rate:
+        return None
+    most, seconds = SimpleRateThrottle.parse_rate(None, rate)  # type: ignore[arg-type]
+    assert most is not None
+    assert seconds is not None
+    quota = Quota(scope, most, seconds, count(f"throttle_{scope}_{whose}", seconds))
+    _used(request).append(quota)
+    return quota
 
 
 def violated(request: Request) -> Sequence[str]:

@@ -12,6 +12,7 @@ urlpatterns = [
     *(path(f"api/{side}/", include(f"config.api.{side}")) for side in settings.API_SIDES),
     path("api/webhooks/", include("config.api.webhooks")),
     path("api/", include("config.api.docs")),
+    path("admin/", include("config.console")),
     path("admin/", admin.site.urls),
 ]
 

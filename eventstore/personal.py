@@ -24,7 +24,8 @@ MESSAGES = """
     SELECT position, type, payload FROM eventstore_outbox WHERE position = ANY(%s) AND payload IS NOT NULL
 """
 
-E_MAIL = re.compile(r"[\w.+-]+@[\w-]+(\.[\w-]+)+")
+# Looked for at the beginning of a word alone, and without going back: a long word takes one pass.
+E_MAIL = re.compile(r"(?<![\w.+-])[\w.+-]++@[\w-]++(\.[\w-]++)++")
 # Where PostgreSQL quotes the row that it would not take, or what it could not read.
 QUOTED = re.compile(r"^(DETAIL|CONTEXT):.*$", re.MULTILINE)
 PLACE = re.compile(r" at position (\d+): ")

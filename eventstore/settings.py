@@ -38,6 +38,16 @@ def longest_wait() -> float:
     return float(getattr(settings, "EVENTSTORE_LONGEST_WAIT", 5.0))
 
 
+def most_waiting() -> int:
+    """How many requests of one process wait for a read model at once; each keeps a thread."""
+    return int(getattr(settings, "EVENTSTORE_MOST_WAITING", 4))
+
+
+def most_waiting_per_user() -> int:
+    """How many of them are one user's."""
+    return int(getattr(settings, "EVENTSTORE_MOST_WAITING_PER_USER", 2))
+
+
 def idempotency_key_required() -> bool:
     """Whether a command without an Idempotency-Key is refused."""
     return bool(getattr(settings, "EVENTSTORE_IDEMPOTENCY_KEY_REQUIRED", False))

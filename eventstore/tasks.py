@@ -13,7 +13,7 @@ from celery.signals import (
     worker_shutdown,
 )
 
-from . import chores, guarantees, polling, working
+from . import chores, guarantees, heartbeats, polling, working
 
 
 @shared_task(name="eventstore.deliver", ignore_result=True, acks_late=True, expires=30)  # type: ignore[untyped-decorator]

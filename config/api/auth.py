@@ -14,7 +14,7 @@ from django.urls import path
 from django.views.decorators.common import no_append_slash
 from knox.models import AuthToken
 from rest_framework import serializers
-from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.exceptions import AuthenticationFailed, Throttled
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -49,12 +49,15 @@ class LoginView(APIView):
     serializer_class, answer = LoginShape, LoginAnswer
     authentication_classes = ()
     permission_classes = (AllowAny,)
-    throttle_classes = (throttling.Scoped,)
-    throttle_scope = "login"
+    # Guesses are counted where the account is known.
+    throttle_classes = ()
 
     def post(self, request: Request) -> Response:
         faults.demand_length(request)
-        user = authenticate(request, **shapes.read(LoginShape, request.data))
+        given = shapes.read(LoginShape, request.data)
+        if late := throttling.guess(request._request, given["username"]):
+            raise Throttled(late.counted.left)
+        user = authenticate(request, **given)
         if user is None:
             raise AuthenticationFailed(NO_ACCOUNT)
         held, token = _token(user)

@@ -5,7 +5,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import path
 
-from config import problems
+from config import draining, problems
 
 
 @problems.read_only
@@ -15,7 +15,9 @@ def live(request: HttpRequest) -> HttpResponse:
 
 @problems.read_only
 def ready(request: HttpRequest) -> HttpResponse:
-    """Whether the database answers and is migrated to what this code needs."""
+    """Whether the database answers and is migrated to what this code needs, and the process goes on serving."""
+    if draining.begun():
+        return problems.response(request, 503, "Draining", "This process is about to end; ask another one.")
     try:
         executor = MigrationExecutor(connections["default"])
         missing = executor.migration_plan(executor.loader.graph.leaf_nodes())

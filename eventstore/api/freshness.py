@@ -3,7 +3,6 @@
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
-from itertools import chain
 from typing import Any, NamedTuple
 
 from rest_framework import status
@@ -13,13 +12,14 @@ from rest_framework.request import Request
 from eventstore import freshness, settings, store
 from eventstore.freshness import PRIMARY, Seen, Standing
 
-from . import preferences
+from . import preferences, waiting
 from .faults import Fault, Hidden, Malformed
 
 VERSION, POSITION = "X-Min-Version", "Min-Position"
 READ_MODEL, EVENT_LOG = "read-model", "event-log"
 
-LOOK_AGAIN_SECONDS = 0.02
+# Read models usually follow within 50 ms; who waits longer looks less often.
+LOOK_AGAIN_SECONDS, LOOK_SELDOM_SECONDS = 0.02, 0.2
 # A list cannot be folded from the log, so it waits without being asked to.
 LISTS_WAIT_SECONDS = 1.0
 
@@ -35,12 +35,22 @@ class ReadModelBehind(APIException):
     wait = 1
 
 
+class TooManyWait(APIException):
+    status_code = status.HTTP_503_SERVICE_UNAVAILABLE
+    default_detail = "Too many requests wait already, yours or others'. Try again in a moment."
+    wait = 1
+
+
 class Wanted(NamedTuple):
-    """version: of the row's stream. position: in the log. wait: seconds that the client would give the read model."""
+    """version: of the row's stream. position: in the log. wait: seconds that the client would give the read model.
+
+    who: the user, whose waiting requests are counted together.
+    """
 
     version: int | None
     position: int | None
     wait: float | None
+    who: str = ""
 
     @property
     def anything(self) -> bool:
@@ -75,11 +85,12 @@ Note = Callable[[Standing], None]
 def wanted(request: Request) -> Wanted:
     seconds = preferences.wait(request)
     wait = None if seconds is None else min(seconds, settings.longest_wait())
-    return Wanted(_number(request, VERSION, 9), _number(request, POSITION, 18), wait)
+    return Wanted(_number(request, VERSION, 9), _number(request, POSITION, 18), wait, str(request.user.pk))
 
 
 def row(model: type[Any], key: str, wanted: Wanted, may_see: Callable[[Any], bool], *, note: Note) -> Found:
-    """Raises NotThereYet for what has not happened at all, and Hidden for what the user may not see."""
+    """Raises NotThereYet for what has not happened at all, TooManyWait where it was not waited for, and Hidden for what
+    the user may not see."""
     seen = _look(model, key, note)
     if not wanted.anything or wanted.in_read_model(seen):
         return Found(_shown(seen.row, may_see), READ_MODEL)
@@ -87,13 +98,14 @@ def row(model: type[Any], key: str, wanted: Wanted, may_see: Callable[[Any], boo
     recorded = _shown(freshness.recorded(model, key), may_see)
     if recorded is None:
         return Found(None, EVENT_LOG)
-    for _ in _while_waiting(wanted.wait or 0):
-        seen = _look(model, key, note)
-        if wanted.in_read_model(seen):
-            return Found(seen.row, READ_MODEL)
-    recorded = freshness.recorded(model, key) if wanted.wait else recorded
+    with waiting.room(wanted.who, wanted.wait or 0) as seconds:
+        for _ in _while_waiting(seconds):
+            seen = _look(model, key, note)
+            if wanted.in_read_model(seen):
+                return Found(seen.row, READ_MODEL)
+    recorded = freshness.recorded(model, key) if seconds else recorded
     if not wanted.in_log(recorded):
-        raise NotThereYet
+        raise TooManyWait if wanted.wait and not seconds else NotThereYet
     return Found(recorded, EVENT_LOG)
 
 
@@ -138,7 +150,9 @@ def _turns(wanted: Wanted) -> Iterator[None]:
     """One, and more while the client waits."""
     if wanted.version is not None:
         raise Malformed(Fault(VERSION, f"A list is of many streams; say {POSITION}.", "invalid"))
-    return chain([None], _while_waiting(LISTS_WAIT_SECONDS if wanted.wait is None else wanted.wait))
+    yield None
+    with waiting.room(wanted.who, LISTS_WAIT_SECONDS if wanted.wait is None else wanted.wait) as seconds:
+        yield from _while_waiting(seconds)
 
 
 def _not_yet(wanted: Wanted) -> APIException:
@@ -153,9 +167,10 @@ def _shown(row: Any, may_see: Callable[[Any], bool]) -> Any:
 
 
 def _while_waiting(seconds: float) -> Iterator[None]:
-    until = time.monotonic() + seconds
+    until, pause = time.monotonic() + seconds, LOOK_AGAIN_SECONDS
     while time.monotonic() < until:
-        time.sleep(LOOK_AGAIN_SECONDS)
+        time.sleep(pause)
+        pause = min(pause * 1.25, LOOK_SELDOM_SECONDS)
         yield
 
 

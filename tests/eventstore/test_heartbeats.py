@@ -50,7 +50,7 @@ def test_those_long_gone_are_forgotten():
 
 def test_who_has_signed_off_is_not_listed_and_is_not_noted_again():
     working.work(seconds=0)
-    tasks.watch()
+    housekeeping.watch()
     heartbeats.sign_off(heartbeats.WORKER)
     working.work(seconds=0)
     assert [each.kind for each in heartbeats.heartbeats()] == ["beat"]

@@ -10,15 +10,20 @@ import pytest
 
 from config.local import ports, programs
 
-SETTINGS = {"WEB_SILENT_SECONDS": "1", "LOG_LEVEL": "WARNING", "SECRET_KEY": "only-for-this-test"}
+SETTINGS = {
+    "WEB_SILENT_SECONDS": "1",
+    "WEB_DRAIN_SECONDS": "0",
+    "LOG_LEVEL": "WARNING",
+    "SECRET_KEY": "only-for-this-test",
+}
 
 
 class Web(NamedTuple):
     port: int
     log: object
 
-    def is_live(self):
-        asked = HTTPConnection(ports.HOST, self.port, timeout=60)
+    def is_live(self, timeout=60):
+        asked = HTTPConnection(ports.HOST, self.port, timeout=timeout)
         try:
             asked.request("GET", "/health/live")
             return asked.getresponse().status == 200
@@ -28,16 +33,20 @@ class Web(NamedTuple):
             asked.close()
 
 
+def wait_until_live(web):
+    until = time.monotonic() + 60
+    while not web.is_live():
+        assert time.monotonic() < until, web.log.read_text()
+        time.sleep(0.05)
+
+
 @pytest.fixture(scope="module")
 def web(tmp_path_factory):
     web = Web(ports.free(), tmp_path_factory.mktemp("web") / "log")
     with web.log.open("w") as log:
         server = subprocess.Popen(programs.web(web.port, {}).command, env=os.environ | SETTINGS, stderr=log)
     try:
-        until = time.monotonic() + 60
-        while not web.is_live():
-            assert time.monotonic() < until, "the server does not answer"
-            time.sleep(0.05)
+        wait_until_live(web)
         yield web
     finally:
         server.terminate()

@@ -54,10 +54,11 @@ def test_what_cannot_be_read_is_a_problem_and_the_connection_is_closed(web, sent
 
 @pytest.mark.parametrize("chunks", [b"zz\r\n", b"2\r\n{}XX", b"2;\r\r\n{}\r\n", b"0\r\nX\n\r\n"])
 def test_a_body_in_chunks_that_are_none_has_one_answer(web, chunks):
-    """Neither view reads it, so what is wrong with it is found after the answer."""
+    """Neither view reads it: what is wrong with it may be found before the view has answered, or after it."""
     for request, status in ((LIVE, 200), (CANCEL, 401)):
         answered, _, _, rest = told(web, request + b"Transfer-Encoding: chunked\r\n\r\n" + chunks)
-        assert (answered, rest) == (status, b"")
+        assert answered in (400, status)
+        assert rest == b""
 
 
 def test_it_is_logged_without_what_was_sent(web):

@@ -1,0 +1,110 @@
+"""A process that serves requests: it accepts, drains and ends."""
+
+import asyncio
+import os
+import resource
+import socket
+from contextlib import suppress
+from typing import Any
+
+from gunicorn.workers.gasgi import ASGIWorker
+
+from config import draining, settings
+
+from .protocol import Protocol
+from .refusals import Refusal
+
+# Files that are no connections: the log, the database, Redis, the loop's own.
+OTHER_FILES = 100
+HEARTBEAT_SECONDS = 1.0
+
+
+class Worker(ASGIWorker):
+    """gunicorn's, with threads for a WSGI application, and a drain in front of the end."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # Connections on which no request is under way; the first one has been idle for longest.
+        self.idle: dict[Protocol, None] = {}
+        self._told = asyncio.Event()
+
+    @classmethod
+    def check_config(cls, cfg: Any, log: Any) -> None:
+        """Threads are right here, unlike for gunicorn's own ASGI worker."""
+
+    def load_wsgi(self) -> None:
+        from .application import Application  # once Django is set up
+
+        super().load_wsgi()
+        self.asgi = Application(self.asgi, self.cfg.threads)
+
+    def handle_exit_signal(self) -> None:
+        super().handle_exit_signal()
+        self._told.set()
+
+    def handle_quit_signal(self) -> None:
+        super().handle_quit_signal()
+        self._told.set()
+
+    def note_idle(self, connection: Protocol) -> None:
+        """Of too many connections, one that waits makes room."""
+        self.idle[connection] = None
+        if self.nr_conns > self.worker_connections:
+            oldest = next(iter(self.idle))
+            if oldest is connection:
+                connection.refuse(Refusal(503, "Too many connections. Try again in a moment.", retry_after=1))
+            self.idle.pop(oldest)
+            oldest.let_go()
+
+    async def _serve(self) -> None:
+        self.worker_connections = min(self.worker_connections, _most_files() - OTHER_FILES)
+        heart = asyncio.create_task(self._beat())
+        ssl = self._get_ssl_context()
+        for each in self.sockets:
+            # One connection at a time, so that a crowd is shared with the other processes; the kernel's queue is longer.
+            server = await self.loop.create_server(lambda: Protocol(self), sock=each.sock, ssl=ssl, backlog=1)
+            each.sock.listen(self.cfg.backlog)
+            self.servers.append(server)
+        await self._told.wait()
+        if not self._quick_shutdown:
+            await self._drain()
+        await self._shutdown()
+        heart.cancel()
+
+    async def _beat(self) -> None:
+        """gunicorn kills a process that is silent for its time-out; one whose master has died ends by itself."""
+        while True:
+            self.notify()
+            if self.ppid != os.getppid() or not self.alive:
+                self.alive = False
+                self._told.set()
+            await asyncio.sleep(HEARTBEAT_SECONDS)
+
+    async def _drain(self) -> None:
+        """Readiness says so first, and every answer closes its connection; new connections are served meanwhile.
+
+        Then what is on its way to being accepted is accepted, and nothing after it.
+        """
+        draining.begin()
+        await asyncio.sleep(settings.WEB_DRAIN_SECONDS)
+        for each in self.sockets:
+            await self._accept_what_has_come(each.sock)
+        for server in self.servers:
+            server.close()
+        for connection in list(self.idle):
+            connection.let_go()
+
+    async def _accept_what_has_come(self, listener: socket.socket) -> None:
+        self.loop.remove_reader(listener.fileno())
+        with suppress(BlockingIOError):
+            while True:
+                client, _ = listener.accept()
+                client.setblocking(False)
+                await self.loop.connect_accepted_socket(lambda: Protocol(self), client)
+
+
+def _most_files() -> int:
+    """As many open files as the system allows this process."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    return most

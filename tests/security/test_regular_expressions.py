@@ -1,0 +1,253 @@
+"""Each regular expression in the code takes time in proportion to its input, also on strings made to trap it.
+
+They are collected from the code. One whose pattern is made while the program runs has its forms listed here.
+"""
+
+import ast
+import importlib
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from re import _constants as sre
+from re import _parser as parser
+from time import thread_time
+from typing import NamedTuple
+
+import pytest
+from django.urls import get_resolver
+
+from eventstore.api.shapes import KEY
+
+from .test_rules import FILES, ROOT, name_of
+
+METHODS = ("match", "fullmatch", "search", "sub", "subn", "split", "findall", "finditer")
+# Classes that take a pattern, and how they look for it.
+VALIDATORS = {"RegexValidator": "search", "RegexField": "search", "re_path": "search"}
+
+# Patterns that are known only when the program runs: where they stand, and of what form they are.
+MADE = {
+    'eventstore/api/freshness.py: rf"[0-9]{{1,{digits}}}"': "[0-9]{1,18}",
+    'eventstore/personal.py: rf"(?<!\\w){re.escape(form)}(?!\\w)"': r"(?<!\w)aaaaaaaa(?!\w)",
+    'config/api/live.py: re.sub(r"{(\\w+)}", rf"(?P<\\1>{KEY})", self.path)': rf"/ws/orders/(?P<order_id>{KEY})/",
+    'eventstore/api/shapes.py: rf"^{KEY}\\Z"': rf"^{KEY}\Z",
+}
+
+LONGEST = 1 << 14
+# Of the time that one simple pass over a string takes. What is quadratic takes thousands of it.
+PASSES = 400
+
+
+class Expression(NamedTuple):
+    where: str
+    pattern: str | bytes
+    methods: frozenset[str]
+
+
+def expressions() -> Iterator[Expression]:
+    """All that stand in the code."""
+    for file in FILES:
+        tree = ast.parse(file.read_text())
+        used = methods_by_name(tree)
+        for node in ast.walk(tree):
+            for pattern, methods, name in patterns_of(node):
+                found = found_in(file, pattern)
+                methods = used.get(name, set(METHODS)) if methods is None else methods
+                yield Expression(f"{file.relative_to(ROOT)}:{pattern.lineno}", found, frozenset(methods))
+
+
+def patterns_of(node: ast.AST) -> Iterator[tuple[ast.expr, set[str] | None, str]]:
+    """pattern, methods by which it is looked for (None: those that are called on the name), name that it is given."""
+    if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Call):
+        if name_of(node.value.func) == "re.compile":
+            target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+            yield node.value.args[0], None, name_of(target)
+    elif isinstance(node, ast.Assign) and any(name_of(each) == "regex" for each in node.targets):
+        yield node.value, {"fullmatch"}, ""
+    elif isinstance(node, ast.Return) and isinstance(node.value, ast.Call) and name_of(node.value.func) == "re.compile":
+        yield node.value.args[0], {"fullmatch"}, ""
+    elif isinstance(node, ast.Call):
+        called = name_of(node.func)
+        if called.startswith("re.") and called[3:] in METHODS:
+            yield node.args[0], {called[3:]}, ""
+        elif called.rpartition(".")[2] in VALIDATORS and node.args:
+            yield node.args[0], {VALIDATORS[called.rpartition(".")[2]]}, ""
+
+
+def methods_by_name(tree: ast.AST) -> dict[str, set[str]]:
+    """name -> methods that are called on it; of a name that another module calls, all of them are tried."""
+    used = defaultdict(set)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and node.attr in METHODS and isinstance(node.value, ast.Name):
+            used[node.value.id].add(node.attr)
+    return used
+
+
+def found_in(file, pattern: ast.expr) -> str | bytes:
+    """The pattern as the module has it."""
+    source = ast.get_source_segment(file.read_text(), pattern)
+    made = MADE.get(f"{file.relative_to(ROOT)}: {source}")
+    if made is not None:
+        return made
+    module = importlib.import_module(".".join(file.relative_to(ROOT).with_suffix("").parts))
+    try:
+        return eval(compile(ast.Expression(pattern), str(file), "eval"), vars(module))
+    except Exception as error:
+        raise AssertionError(
+            f"{file.relative_to(ROOT)}:{pattern.lineno}: a pattern that is made while the program runs; "
+            f"list it in MADE as\n    {f'{file.relative_to(ROOT)}: {source}'!r}: a pattern of that form"
+        ) from error
+
+
+def addresses(resolver=None) -> Iterator[Expression]:
+    for each in (resolver or get_resolver()).url_patterns:
+        yield Expression(f"address {each.pattern}", each.pattern.regex.pattern, frozenset({"search"}))
+        if hasattr(each, "url_patterns"):
+            yield from addresses(each)
+
+
+def hostile(pattern: str | bytes, length: int) -> Iterator[str]:
+    """Strings that make it try again and again: into each of its repetitions, and then not to the end."""
+    text = pattern.decode("latin-1") if isinstance(pattern, bytes) else pattern
+    beginnings, pieces = {""}, {"a", " ", '"', "\\", "0", "\\\\", '\\"', "a,", "a=", "a.", "-", ".", ",", "@a", "(a"}
+    for before, inner in repetitions(parser.parse(text), ""):
+        beginnings.add(before)
+        pieces.add(inner)
+    pieces.discard("")
+    for before in beginnings:
+        for piece in pieces:
+            many = piece * (length // len(piece))
+            yield from (before + many + end for end in ("", "\x00", '"', "!"))
+            half = piece * (length // len(piece) // 2)
+            yield from (before + half + other * (length // len(other) // 2) + "\x00" for other in pieces)
+
+
+def repetitions(tree, before: str) -> Iterator[tuple[str, str]]:
+    """What leads to each repetition, and what it repeats."""
+    for operator, value in tree:
+        if operator in (sre.MAX_REPEAT, sre.MIN_REPEAT, sre.POSSESSIVE_REPEAT):
+            yield before, least([*value[2]])
+            yield from repetitions(value[2], before)
+        elif operator is sre.SUBPATTERN:
+            yield from repetitions(value[3], before)
+        elif operator is sre.BRANCH:
+            for branch in value[1]:
+                yield from repetitions(branch, before)
+        before += least([(operator, value)])
+
+
+def least(tree) -> str:
+    """The shortest string that it takes, as far as that is easily said."""
+    said = ""
+    for operator, value in tree:
+        match operator:
+            case sre.LITERAL:
+                said += chr(value)
+            case sre.NOT_LITERAL | sre.ANY:
+                said += "a" if value != ord("a") else "b"
+            case sre.IN:
+                said += one_of(value)
+            case sre.SUBPATTERN:
+                said += least(value[3])
+            case sre.BRANCH:
+                said += least(value[1][0])
+            case sre.MAX_REPEAT | sre.MIN_REPEAT | sre.POSSESSIVE_REPEAT:
+                said += least(value[2]) * value[0]
+    return said
+
+
+def one_of(members) -> str:
+    for each in "a0A .-_,\"\\=;:/@'":
+        if fits(members, each):
+            return each
+    operator, value = members[0]
+    return chr(value[0]) if operator is sre.RANGE else chr(value)
+
+
+def fits(members, character: str) -> bool:
+    negated, found = False, False
+    for operator, value in members:
+        match operator:
+            case sre.NEGATE:
+                negated = True
+            case sre.LITERAL:
+                found |= ord(character) == value
+            case sre.RANGE:
+                found |= value[0] <= ord(character) <= value[1]
+            case sre.CATEGORY:
+                known = {sre.CATEGORY_WORD: r"\w", sre.CATEGORY_DIGIT: r"\d", sre.CATEGORY_SPACE: r"\s"}
+                known |= {sre.CATEGORY_NOT_WORD: r"\W", sre.CATEGORY_NOT_DIGIT: r"\D", sre.CATEGORY_NOT_SPACE: r"\S"}
+                found |= re.match(known[value], character) is not None
+    return found != negated
+
+
+def seconds(expression: Expression, method: str, text: str) -> float:
+    compiled = re.compile(expression.pattern)
+    given = text.encode("latin-1", "replace") if isinstance(expression.pattern, bytes) else text
+    used = []
+    for _ in range(2):
+        begun = thread_time()
+        match method:
+            case "sub" | "subn":
+                compiled.sub(given[:0], given)
+            case "findall" | "finditer":
+                compiled.findall(given)
+            case _:
+                getattr(compiled, method)(given)
+        used.append(thread_time() - begun)
+    return min(used)
+
+
+ONE_PASS = Expression("", r"[^\x00]*\x00?\x01", frozenset())
+
+
+def passes(expression: Expression, method: str) -> Iterator[tuple[float, str]]:
+    """How many simple passes over a string it takes; the strings double, so that what explodes does so early."""
+    length = 16
+    while length <= LONGEST:
+        unit = max(seconds(ONE_PASS, "match", "a" * length), 2e-6)
+        for text in set(hostile(expression.pattern, length)):
+            yield seconds(expression, method, text) / unit, text
+        length *= 4
+
+
+def worst(expression: Expression) -> tuple[float, str]:
+    found = (0.0, "")
+    for method in expression.methods:
+        for each in passes(expression, method):
+            found = max(found, each)
+            if found[0] > PASSES:
+                return found
+    return found
+
+
+ALL = {(each.pattern, each.methods): each for each in (*expressions(),)}
+
+
+def named(each: Iterable[Expression]) -> list[str]:
+    return [expression.where for expression in each]
+
+
+@pytest.mark.parametrize("expression", ALL.values(), ids=named(ALL.values()))
+def test_its_work_grows_with_the_input_and_no_faster(expression):
+    taken, text = worst(expression)
+    assert taken < PASSES, f"{expression} takes {taken:.0f} passes over {len(text)} characters: {text[:40]!r}…"
+
+
+def test_so_does_that_of_each_address():
+    for expression in {each.pattern: each for each in addresses()}.values():
+        taken, text = worst(expression)
+        assert taken < PASSES, f"{expression} takes {taken:.0f} passes over {len(text)} characters: {text[:40]!r}…"
+
+
+TRAPS = {
+    "the preferences of old": r"""\s*([!#$%&'*+.^_`|~0-9A-Za-z-]+)\s*(?:=\s*("(?:[^"\\]|\\.)*"|[^\s",;]*))?\s*(?:;(?:[^",]|"(?:[^"\\]|\\.)*")*)?(?:,|$)""",
+    "nested": r"(a+)+b",
+    "two that overlap": r"\s*\s*x",
+    "search of a run": r"\w+@",
+}
+
+
+@pytest.mark.parametrize("pattern", TRAPS.values(), ids=TRAPS)
+def test_a_trap_is_seen(pattern):
+    taken, _ = worst(Expression("", pattern, frozenset({"search"})))
+    assert taken > PASSES
