@@ -132,6 +132,10 @@ class Subscription(models.Model):
     paused = models.BooleanField(db_default=False)
     moved_at = models.DateTimeField(db_default=Now())
 
+    class Meta:
+        # Each append asks whether a cursor stands at its position, or behind it.
+        indexes = [models.Index(fields=["position"], name="eventstore_cursor_position")]
+
     def __str__(self) -> str:
         return self.name
 
