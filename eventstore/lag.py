@@ -52,7 +52,7 @@ LAG = """
             )
         ))
         GROUP BY lane.name
-    ), parked AS (
+    ), parked AS MATERIALIZED (
         SELECT subscription, count(*) FILTER (WHERE status <> 'dead') AS alive,
                count(*) FILTER (WHERE status = 'dead') AS dead
         FROM eventstore_parked

@@ -35,10 +35,10 @@ SAVE = """
 TAKE_DUE = """
     UPDATE eventstore_saga
     SET deadline_at = NULL
-    WHERE id IN (
+    WHERE id = ANY(ARRAY(
         SELECT id FROM eventstore_saga WHERE deadline_at <= now() ORDER BY deadline_at LIMIT %s
         FOR UPDATE SKIP LOCKED
-    )
+    ))
     RETURNING saga, key, correlation_id, now(), position
 """
 
