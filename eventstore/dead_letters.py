@@ -44,7 +44,8 @@ DISCARD = """
 WAKE = """
     UPDATE eventstore_parked
     SET due_at = now()
-    WHERE id = ANY(ARRAY(SELECT id FROM eventstore_parked_heads(%s, %s))) AND status = 'waiting' AND due_at IS NULL
+    WHERE id = ANY(ARRAY(SELECT id FROM eventstore_parked_heads(%s, %s))) 
+      AND (status = 'waiting' AND due_at IS NULL) IS TRUE
 """
 
 SHOWN = ("failed", "dead", "waiting")

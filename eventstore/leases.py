@@ -41,7 +41,7 @@ RENEW = """
     UPDATE eventstore_parked AS parked
     SET due_at = now() + make_interval(secs => seconds)
     FROM held
-    WHERE parked.id = ANY(ARRAY(SELECT id FROM held)) AND parked.id = held.id
+    WHERE parked.id = held.id
     RETURNING subscription, position
 """
 

@@ -14,8 +14,9 @@ from .postgres import execute, rows
 ATTEMPTS = 12
 LONGEST_DELAY = 300.0
 
-# This table is empty most of the time, and its statistics may say so while thousands of rows are in it. So rows are found
-# by functions (migration 0031), each along the one index that it means, and everything else is said of their ids.
+# This table is empty most of the time, and its statistics may say so while thousands of rows are in it. So rows are
+# found by functions (migration 0031), each along the one index that it means, and all else is said of their ids. What
+# is asked of a row besides is written so that no index seems to serve for it: (…) IS TRUE, position + 0.
 HELD = "SELECT key FROM eventstore_parked_heads(%s, %s)"
 PARK = """
     INSERT INTO eventstore_parked (subscription, position, key, status, attempts, due_at, error, traceback)
@@ -27,7 +28,7 @@ PARK = """
 DUE = """
     SELECT position, key, attempts, status, due_at
     FROM eventstore_parked
-    WHERE id = ANY(ARRAY(SELECT eventstore_parked_due(%s, %s))) AND due_at <= now()
+    WHERE id = ANY(ARRAY(SELECT eventstore_parked_due(%s, %s))) AND (due_at <= now()) IS TRUE
       AND NOT EXISTS (SELECT FROM eventstore_subscription WHERE name = subscription AND paused)
     ORDER BY due_at
     FOR UPDATE SKIP LOCKED
@@ -43,7 +44,7 @@ SETTLE = """
     WITH settled AS MATERIALIZED (
         DELETE FROM eventstore_parked
         USING unnest(%s::bigint[], %s::integer[]) AS held(place, token)
-        WHERE id = ANY(ARRAY(SELECT eventstore_parked_at(%s, %s))) AND position = place AND attempts = token
+        WHERE id = ANY(ARRAY(SELECT eventstore_parked_at(%s, %s))) AND position + 0 = place AND attempts = token
         RETURNING position, key
     ), woken AS (
         UPDATE eventstore_parked
@@ -70,7 +71,7 @@ POSTPONE = """
         position bigint, token integer, status text, attempts integer, delay double precision, error text,
         traceback text
     )
-    WHERE id = ANY(ARRAY(SELECT eventstore_parked_at(%s, %s))) AND eventstore_parked.position = failed.position
+    WHERE id = ANY(ARRAY(SELECT eventstore_parked_at(%s, %s))) AND eventstore_parked.position + 0 = failed.position
       AND eventstore_parked.attempts = failed.token
 """
 

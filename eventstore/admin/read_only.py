@@ -82,7 +82,8 @@ class BoundedChangeList(ChangeList):
 
     def get_results(self, request: HttpRequest) -> None:
         # What is searched for is found by several indexes at once, and then sorted: it is little.
-        with postgres.along_indexes(in_their_order=not self.query):
+        is_sorted = self.query or any(name in request.GET for name in self.model_admin.sorted_by)
+        with postgres.along_indexes(in_their_order=not is_sorted):
             super().get_results(request)
             self.result_list: list[Any] = list(self.result_list)
             self.further = self._further(request)
@@ -126,6 +127,8 @@ class ReadOnlyAdmin(admin.ModelAdmin):
     show_facets = admin.ShowFacets.NEVER
     sortable_by = ()
     list_defer: Sequence[str] = ()
+    # Filters by which so little is left that it is sorted; of all others an index has the order.
+    sorted_by: Sequence[str] = ()
     change_list_template = "admin/eventstore/change_list.html"
     change_form_template = "admin/eventstore/change_form.html"
     nothing = "There is nothing yet."

@@ -111,7 +111,7 @@ READ_CATEGORY = f"""
 """
 # Again one look into the index for each stream. seen: versions that need not be looked at again. What is wanted of an
 # event besides is asked as a truth value, along which there is no index.
-OF_A_STREAM = f"""
+OF_A_STREAM = """
     FROM unnest(%s::text[], %s::integer[]) AS wanted(name, seen)
     CROSS JOIN LATERAL (
         SELECT * FROM eventstore_event

@@ -26,8 +26,10 @@ from eventstore import (
     left,
     outbox,
     parking,
+    projections,
     rebuilding,
-    samples,
+    sagas,
+    snapshots,
     states,
     store,
     watching,
@@ -35,8 +37,10 @@ from eventstore import (
 )
 from eventstore.api.roles import OPERATIONS, SUPPORT
 from eventstore.live import tail
-from eventstore.models import Parked, Sample, Subscription
+from eventstore.models import Parked, Rebuild, Sample, Subscription
 from eventstore.money import Money
+from eventstore.postgres import execute
+from eventstore.rebuilding import folding, records
 from eventstore.testing import drain
 from inventory.commands import ReceiveStock
 from inventory.events import StockReceived
@@ -97,6 +101,7 @@ def live(people):
     _processes(people)
     _reading(people)
     _rebuilding()
+    _by_themselves()
     _chores()
     for address in everywhere().values():
         answer = people.staff.get(address)
@@ -131,7 +136,13 @@ def _orders(people):
     for path in ("orders/", "orders/?status=CONFIRMED", "orders/?customer=ada", "returns/", "products/", "payments/"):
         people.support.get(f"/api/queries/{path}")
         people.operator.get(f"/api/queries/{path}")
-    for path in ("payments/?status=COMPLETED", "shipments/?status=CREATED", "stock/", "bookings/", "bookings/?exceptions=1"):
+    for path in (
+        "payments/?status=COMPLETED",
+        "shipments/?status=CREATED",
+        "stock/",
+        "bookings/",
+        "bookings/?exceptions=1",
+    ):
         people.operator.get(f"/api/queries/{path}")
     ada.get("/api/queries/orders/")
     ada.get("/api/queries/returns/")
@@ -153,9 +164,7 @@ def _failures(people):
     with transaction.atomic():
         parking.park("payments.gateway", [parking.Place(each, key=f"key-{each % 128}", delay=0.0) for each in many])
         parking.lease("payments.gateway", list(many), timedelta(seconds=10))
-        held = [
-            leases.Lease("payments.gateway", each, 1, taken_at=0.0, longest=timedelta(days=9)) for each in many
-        ]
+        held = [leases.Lease("payments.gateway", each, 1, taken_at=0.0, longest=timedelta(days=9)) for each in many]
     for each in held:
         each.end = float("inf")
     leases.renew(held)
@@ -222,6 +231,21 @@ def _reading(people):
     Subscription.objects.filter(name="orders.details").update(position=message.position - 5)
     drain()
     Subscription.objects.filter(name=outbox.CLEARED).update(position=0)
+
+
+def _by_themselves():
+    """What no event of the shop brings about."""
+    answers.find(answers.Key("somebody who never asked", ""))
+    with transaction.atomic():
+        sagas.tell_deadlines()
+        for module in (projections, folding):
+            execute(module.DELETE.format(table="orders_return", key="return_id"), [["nobody's"]]).close()
+        stream = "product-CUP"
+        states.forget()
+        snapshots.save({stream: states.load_one(stream)})
+        snapshots.load([stream])
+        snapshots.passed_milestones(after=0, until=store.fence())
+        records.told_differences(Rebuild.objects.latest("id").id)
 
 
 def _rebuilding():

@@ -1,4 +1,4 @@
-"""What there is to be planned: every constant of every module that is SQL, and every function of ours in the database."""
+"""What there is to be planned: each constant of each module that is SQL, and each function of ours in the database."""
 
 import pkgutil
 import re

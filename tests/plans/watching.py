@@ -1,5 +1,6 @@
 """Every statement that any connection of this process sends is planned and counted beforehand, with the same values."""
 
+import gc
 import json
 import re
 import threading
@@ -16,7 +17,7 @@ from psycopg.adapt import Transformer
 PLANNED = re.compile(r"\s*(SELECT|WITH|INSERT|UPDATE|DELETE)\b", re.IGNORECASE)
 CUSTOM, GENERIC = "custom", "generic"
 # The same statement is asked again and again, mostly of the same size.
-MOST_OF_ONE = 6
+MOST_OF_ONE = 4
 # What takes a lock of the session would keep it.
 KEEPS_A_LOCK = re.compile("pg_(try_)?advisory_(un)?lock\\(")
 
@@ -82,8 +83,6 @@ def watched(watch: Watch) -> Any:
 
 
 def forget(watch: Watch) -> None:
-    import gc
-
     for each in gc.get_objects():
         if isinstance(each, DatabaseWrapper) and watch in each.execute_wrappers:
             each.execute_wrappers.remove(watch)
@@ -115,7 +114,8 @@ def _looked(asking: psycopg.ClientCursor[Any], statement: str, params: Any, mode
         if asking.connection.info.transaction_status.name != "INERROR":
             asking.execute("DEALLOCATE plans")
     plan = (json.loads(told) if isinstance(told, str) else told)[0]["Plan"]
-    buffers = plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
+    # What a part writes that nothing refers to is not in the sum on top.
+    buffers = max(each["Shared Hit Blocks"] + each["Shared Read Blocks"] for each in nodes(plan))
     return Look(" ".join(statement.split()), mode, buffers, _items(plan, params), json.dumps(plan))
 
 
@@ -135,7 +135,9 @@ def _type(asking: Any, oid: int) -> str:
 
 
 def _items(plan: Any, params: Any) -> int:
-    written = [rows(each) for node in nodes(plan) if node["Node Type"] == "ModifyTable" for each in node["Plans"][:1]]
+    # What goes through a LIMIT is bounded by it, whatever becomes of it further on, such as a count.
+    through = ("ModifyTable", "Limit")
+    written = [rows(each) for node in nodes(plan) if node["Node Type"] in through for each in node["Plans"][:1]]
     return int(max([1, rows(plan), *written, *(_size(each) for each in params)]))
 
 
