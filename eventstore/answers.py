@@ -14,13 +14,13 @@ from .store import Appended, NewEvent, Owed
 FIND = "SELECT row_to_json(given)::text FROM eventstore_given_answer AS given WHERE scope = %s"
 FORGET = """
     DELETE FROM eventstore_given_answer
-    WHERE scope IN (
+    WHERE scope = ANY(ARRAY(
         SELECT scope
         FROM eventstore_given_answer
         WHERE given_at < now() - %s
         ORDER BY given_at
         LIMIT %s
-    )
+    ))
 """
 BATCH = 10_000
 

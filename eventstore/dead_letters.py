@@ -22,28 +22,30 @@ LIST = """
     ORDER BY subscription, position
     LIMIT %s
 """
-HEADS_ONLY = """
-    NOT EXISTS (
-        SELECT FROM eventstore_parked AS earlier
-        WHERE earlier.subscription = parked.subscription AND earlier.key = parked.key
-          AND earlier.position < parked.position
+# Only the first of a key.
+RETRY = """
+    WITH chosen AS MATERIALIZED (
+        SELECT id, key FROM eventstore_parked WHERE id = ANY(ARRAY(SELECT eventstore_parked_at(%s, %s)))
     )
-"""
-RETRY = f"""
-    UPDATE eventstore_parked AS parked
+    UPDATE eventstore_parked
     SET status = 'failed', due_at = now()
-    WHERE subscription = %s AND position = ANY(%s) AND status IN ('failed', 'dead') AND {HEADS_ONLY}
+    WHERE id = ANY(ARRAY(
+        SELECT id FROM eventstore_parked_heads(%s, ARRAY(SELECT DISTINCT key FROM chosen))
+        INTERSECT
+        SELECT id FROM chosen
+    )) AND status IN ('failed', 'dead')
     RETURNING position
 """
 DISCARD = """
     DELETE FROM eventstore_parked
-    WHERE subscription = %s AND position = ANY(%s) AND status <> 'leased'
+    WHERE id = ANY(ARRAY(SELECT eventstore_parked_at(%s, %s))) AND status <> 'leased'
     RETURNING position, key
 """
-WAKE = f"""
-    UPDATE eventstore_parked AS parked
+WAKE = """
+    UPDATE eventstore_parked
     SET due_at = now()
-    WHERE subscription = %s AND key = ANY(%s) AND status = 'waiting' AND due_at IS NULL AND {HEADS_ONLY}
+    WHERE id = ANY(ARRAY(SELECT id FROM eventstore_parked_heads(%s, %s))) 
+      AND (status = 'waiting' AND due_at IS NULL) IS TRUE
 """
 
 SHOWN = ("failed", "dead", "waiting")
@@ -87,7 +89,7 @@ def message_of(letter: Letter) -> Message:
 def retry(subscription: str, positions: Sequence[int], *, who: str, reason: str = "") -> int:
     """Make them due now; returns how many were the first of their key, and so will be tried. Raises NotParked."""
     with transaction.atomic():
-        tried = [position for (position,) in rows(RETRY, [subscription, list(positions)])]
+        tried = [position for (position,) in rows(RETRY, [subscription, list(positions), subscription])]
         if not tried:
             raise NotParked(f"{subscription} has none of {_listed(positions)} that can be tried again.")
         operating.note(who, "retry", subscription, reason=reason, details={"positions": tried})

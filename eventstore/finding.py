@@ -18,7 +18,8 @@ from .postgres import rows
 # The log has no index by time: it is nearly in the order of time, so it is cut in halves along its primary key.
 POSITION_AT = """
     WITH RECURSIVE narrowed(low, high) AS (
-        SELECT coalesce(min(position), 0), coalesce(max(position) + 1, 0) FROM eventstore_event
+        SELECT coalesce((SELECT position FROM eventstore_event ORDER BY position LIMIT 1), 0),
+               coalesce((SELECT position FROM eventstore_event ORDER BY position DESC LIMIT 1) + 1, 0)
         UNION ALL
         SELECT CASE WHEN probe.recorded_at < %s THEN probe.position + 1 ELSE low END,
                CASE WHEN probe.recorded_at < %s THEN high ELSE (low + high) / 2 END

@@ -56,13 +56,7 @@ STANDING = """
             LIMIT 1
         )
     ) AS ahead ON true
-    LEFT JOIN LATERAL (
-        SELECT position, parked_at AS at
-        FROM eventstore_parked
-        WHERE subscription = asked.name
-        ORDER BY position
-        LIMIT 1
-    ) AS held ON true
+    LEFT JOIN LATERAL (SELECT place AS position, at FROM eventstore_parked_first(asked.name)) AS held ON true
 """
 LOOK = f"""
     SELECT (SELECT row_to_json(kept)::text FROM {{table}} AS kept WHERE {{key}} = %s), standing.*

@@ -18,13 +18,13 @@ REMEMBER = """
 """
 FORGET = """
     DELETE FROM eventstore_inbox
-    WHERE id IN (
+    WHERE id = ANY(ARRAY(
         SELECT id
         FROM eventstore_inbox
         WHERE received_at < now() - %s
         ORDER BY received_at
         LIMIT %s
-    )
+    ))
 """
 BATCH = 10_000
 

@@ -52,10 +52,10 @@ LAG = """
             )
         ))
         GROUP BY lane.name
-    ), parked AS (
+    ), parked AS MATERIALIZED (
         SELECT subscription, count(*) FILTER (WHERE status <> 'dead') AS alive,
                count(*) FILTER (WHERE status = 'dead') AS dead
-        FROM eventstore_parked
+        FROM (SELECT subscription, status FROM eventstore_parked OFFSET 0) AS one
         GROUP BY subscription
     )
     SELECT lane.name, lane.position, greatest(lane.position, fence), lane.paused, lane.moved_at,

@@ -11,7 +11,7 @@ PAUSE = """
     RETURNING position
 """
 POSITION = "SELECT position FROM eventstore_subscription WHERE name = %s"
-IS_PARKED = "SELECT FROM eventstore_parked WHERE subscription = %s AND position = %s"
+IS_PARKED = "SELECT eventstore_parked_at(%s, ARRAY[%s::bigint])"
 EMPTY = "DELETE FROM {table}"
 UNPARK = "DELETE FROM eventstore_parked WHERE subscription = %s"
 

@@ -27,12 +27,15 @@ ENOUGH = 8.0
 
 # A row that somebody has locked is being settled, or taken over: nobody waits for it, so nobody can wait in a circle.
 RENEW = """
-    WITH held AS (
-        SELECT parked.id, seconds
+    WITH ours AS MATERIALIZED (
+        SELECT eventstore_parked_at(lane, ARRAY[place]) AS id, token, seconds
         FROM unnest(%s::text[], %s::bigint[], %s::integer[], %s::double precision[])
             AS ours(lane, place, token, seconds)
-        JOIN eventstore_parked AS parked ON subscription = lane AND position = place AND attempts = token
-        WHERE status = 'leased'
+    ), held AS MATERIALIZED (
+        SELECT parked.id, seconds
+        FROM eventstore_parked AS parked
+        JOIN ours USING (id)
+        WHERE parked.id = ANY(ARRAY(SELECT id FROM ours)) AND attempts = token AND status = 'leased'
         FOR UPDATE OF parked SKIP LOCKED
     )
     UPDATE eventstore_parked AS parked

@@ -17,31 +17,45 @@ from .store import Owed
 CLIENT = "eventstore.client"
 
 NOTE = """
-    INSERT INTO eventstore_left_command (id, principal, location)
-    VALUES (%s, %s, %s)
+    INSERT INTO eventstore_left_command (id, principal, location, lane, key)
+    VALUES (%s, %s, %s, %s, %s)
 """
 SETTLE = """
+    WITH settled AS MATERIALIZED (
+        SELECT *
+        FROM jsonb_to_recordset(%s::jsonb) AS settled(
+            id uuid, status text, version integer, position bigint, code text, detail text
+        )
+    )
     UPDATE eventstore_left_command AS kept
     SET status = settled.status, version = settled.version, position = settled.position,
         code = settled.code, detail = settled.detail, settled_at = now()
-    FROM jsonb_to_recordset(%s::jsonb) AS settled(
-        id uuid, status text, version integer, position bigint, code text, detail text
-    )
-    WHERE kept.id = settled.id
+    FROM settled
+    WHERE kept.id = ANY(ARRAY(SELECT id FROM settled)) AND kept.id = settled.id
 """
-# What no worker could decide, however often, lies parked as a dead letter; there are few of these.
+# What no worker could decide, however often, lies parked as a dead letter of its lane, the first under its key.
 FIND = """
     SELECT principal, location,
            CASE WHEN status = 'PENDING' AND EXISTS (
-               SELECT FROM eventstore_parked AS parked
-               JOIN eventstore_outbox AS outbox USING (position)
-               WHERE parked.status = 'dead' AND outbox.id = kept.id
+               SELECT
+               FROM eventstore_parked_heads(kept.lane, ARRAY[kept.key]) AS head
+               CROSS JOIN LATERAL (SELECT status FROM eventstore_parked WHERE id = head.id LIMIT 1) AS parked
+               CROSS JOIN LATERAL (SELECT id FROM eventstore_outbox WHERE position = head.place LIMIT 1) AS owed
+               WHERE parked.status = 'dead' AND owed.id = kept.id
            ) THEN 'FAILED' ELSE status END,
            version, position, code, detail
     FROM eventstore_left_command AS kept
     WHERE id = %s
 """
-FORGET = "DELETE FROM eventstore_left_command WHERE left_at < now() - %s AND status <> 'PENDING'"
+FORGET = """
+    DELETE FROM eventstore_left_command
+    WHERE id = ANY(ARRAY(
+        SELECT id
+        FROM eventstore_left_command
+        WHERE left_at < now() - %s
+        ORDER BY left_at
+    )) AND status <> 'PENDING'
+"""
 
 
 class Left(NamedTuple):
@@ -83,7 +97,7 @@ def leave(
     owed = store.owed(command, metadata=metadata)
     owed = msgspec.structs.replace(owed, metadata=replace(owed.metadata, reply_to=CLIENT, reply_key=str(owed.id)))
     with atomic():
-        execute(NOTE, [owed.id, principal, location]).close()
+        execute(NOTE, [owed.id, principal, location, owed.topic, owed.key]).close()
         # Last, as whoever has appended holds everybody's view of the log back until the commit.
         write(owed.id, [owed])
     transaction.on_commit(nudge.send)

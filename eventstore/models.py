@@ -284,11 +284,16 @@ class Received(models.Model):
 
 
 class LeftCommand(models.Model):
-    """A command that a client left to be decided by a worker, and what became of it."""
+    """A command that a client left to be decided by a worker, and what became of it.
+
+    lane, key: whom it is owed to, and in which order; under these it lies parked if it cannot be decided.
+    """
 
     id = models.UUIDField(primary_key=True)
     principal = models.TextField(db_collation="C")
     location = models.TextField()
+    lane = models.TextField(db_collation="C", db_default="")
+    key = models.TextField(db_collation="C", db_default="")
     status = models.TextField(db_default="PENDING")
     version = models.IntegerField(db_default=0)
     position = models.BigIntegerField(db_default=0)

@@ -113,9 +113,7 @@ WORK = """
     FROM eventstore_subscription AS lane, fence
     WHERE NOT paused AND name = ANY(%s) AND (
         EXISTS (SELECT FROM heard WHERE heard.name = lane.name AND heard.position > lane.position)
-        OR EXISTS (
-            SELECT FROM eventstore_parked AS parked WHERE parked.subscription = lane.name AND parked.due_at <= now()
-        )
+        OR name = ANY(ARRAY(SELECT eventstore_lanes_due(%s)))
         OR fence.position - lane.position > 2000
         OR lane.position < (SELECT position FROM eventstore_subscription WHERE name = 'eventstore.outbox')
     )
@@ -123,19 +121,53 @@ WORK = """
 
 
 # What every lane has passed and nothing parked points to; those left behind for that reason go later.
+# A retention may keep millions of rows: they are nearly in the order of time, so the look ends at the first young one.
+# What is parked is looked for lane by lane, as its indexes begin with the lane; also of lanes that are no more.
 CLEAR = """
-    WITH passed AS (
+    WITH RECURSIVE lanes(name) AS (
+        (SELECT subscription FROM eventstore_parked ORDER BY subscription, position LIMIT 1)
+        UNION ALL
+        SELECT following.name
+        FROM lanes
+        CROSS JOIN LATERAL (
+            SELECT subscription AS name FROM eventstore_parked
+            WHERE subscription > lanes.name ORDER BY subscription, position LIMIT 1
+        ) AS following
+    ), ahead AS MATERIALIZED (
+        SELECT min(position) AS position FROM eventstore_subscription WHERE name <> 'eventstore.outbox'
+    ), young AS MATERIALIZED (
+        SELECT position
+        FROM (
+            SELECT position, created_at FROM eventstore_outbox
+            WHERE position > %s AND position <= (SELECT position FROM ahead)
+            ORDER BY position
+        ) AS page
+        WHERE created_at >= now() - %s
+        ORDER BY position
+        LIMIT 1
+    ), passed AS MATERIALIZED (
         SELECT position
         FROM eventstore_outbox
-        WHERE position > %s
-          AND position <= (SELECT min(position) FROM eventstore_subscription WHERE name <> 'eventstore.outbox')
-          AND created_at < now() - %s
+        WHERE position > %s AND position <= coalesce((SELECT position - 1 FROM young), (SELECT position FROM ahead))
         ORDER BY position
         LIMIT %s
+    ), left_behind AS MATERIALIZED (
+        SELECT position FROM eventstore_outbox WHERE position <= %s ORDER BY position
+    ), parked AS MATERIALIZED (
+        SELECT held.position
+        FROM lanes
+        CROSS JOIN LATERAL (
+            SELECT position FROM eventstore_parked
+            WHERE subscription = lanes.name AND position <= coalesce((SELECT max(position) FROM passed), %s)
+            ORDER BY subscription, position
+        ) AS held
     ), cleared AS (
-        DELETE FROM eventstore_outbox AS outbox
-        WHERE (outbox.position IN (SELECT position FROM passed) OR outbox.position <= %s)
-          AND NOT EXISTS (SELECT FROM eventstore_parked AS parked WHERE parked.position = outbox.position)
+        DELETE FROM eventstore_outbox
+        WHERE position = ANY(ARRAY(
+            (SELECT position FROM passed UNION ALL SELECT position FROM left_behind)
+            EXCEPT
+            SELECT position FROM parked
+        ))
     )
     SELECT max(position), count(*) FROM passed
 """
@@ -220,7 +252,8 @@ def clear(*, retention: timedelta, limit: int = 10_000) -> int:
         claimed = claim(CLEARED)
         if claimed is None:
             return 0
-        ((last, count),) = rows(CLEAR, [claimed.position, retention, limit, claimed.position])
+        stands = claimed.position
+        ((last, count),) = rows(CLEAR, [stands, retention, stands, limit, stands, stands])
         if last is not None:
             move(CLEARED, last)
     return int(count)
@@ -234,10 +267,10 @@ def hears(name: str) -> Sequence[str]:
 
 @cache
 def _wiring() -> Sequence[Sequence[str]]:
-    """What WORK asks about: the lanes, which hears what, and the lanes again."""
+    """What WORK asks about: the lanes, which hears what, and the lanes again, twice."""
     names = list(registry.subscriptions())
     pairs = [(name, stored) for name in names for stored in hears(name)]
-    return names, [name for name, _ in pairs], [stored for _, stored in pairs], names
+    return names, [name for name, _ in pairs], [stored for _, stored in pairs], names, names
 
 
 @cache

@@ -14,11 +14,10 @@ from .postgres import execute, rows
 ATTEMPTS = 12
 LONGEST_DELAY = 300.0
 
-HELD = """
-    SELECT DISTINCT key
-    FROM eventstore_parked
-    WHERE subscription = %s AND key = ANY(%s)
-"""
+# This table is empty most of the time, and its statistics may say so while thousands of rows are in it. So rows are
+# found by functions (migration 0031), each along the one index that it means, and all else is said of their ids. What
+# is asked of a row besides is written so that no index seems to serve for it: (…) IS TRUE, position + 0.
+HELD = "SELECT key FROM eventstore_parked_heads(%s, %s)"
 PARK = """
     INSERT INTO eventstore_parked (subscription, position, key, status, attempts, due_at, error, traceback)
     SELECT %s, position, key, status, attempts, now() + make_interval(secs => delay), error, traceback
@@ -29,41 +28,40 @@ PARK = """
 DUE = """
     SELECT position, key, attempts, status, due_at
     FROM eventstore_parked
-    WHERE subscription = %s AND due_at <= now()
+    WHERE id = ANY(ARRAY(SELECT eventstore_parked_due(%s, %s))) AND (due_at <= now()) IS TRUE
       AND NOT EXISTS (SELECT FROM eventstore_subscription WHERE name = subscription AND paused)
     ORDER BY due_at
-    LIMIT %s
     FOR UPDATE SKIP LOCKED
 """
 LEASE = """
     UPDATE eventstore_parked
     SET status = 'leased', attempts = attempts + 1, due_at = now() + %s
-    WHERE subscription = %s AND position = ANY(%s)
+    WHERE id = ANY(ARRAY(SELECT eventstore_parked_at(%s, %s)))
 """
-# Whoever waits next in order behind a settled message becomes due.
+# Whoever waits next in order behind a settled message becomes due. What this statement deletes it still sees, so the
+# first of each key is looked for that is not among it.
 SETTLE = """
-    WITH settled AS (
+    WITH settled AS MATERIALIZED (
         DELETE FROM eventstore_parked
         USING unnest(%s::bigint[], %s::integer[]) AS held(place, token)
-        WHERE subscription = %s AND position = place AND attempts = token
+        WHERE id = ANY(ARRAY(SELECT eventstore_parked_at(%s, %s))) AND position + 0 = place AND attempts = token
         RETURNING position, key
     ), woken AS (
         UPDATE eventstore_parked
         SET due_at = now()
-        WHERE subscription = %s AND position IN (
-            SELECT min(waiting.position)
-            FROM eventstore_parked AS waiting
-            JOIN settled ON settled.key = waiting.key
-            WHERE waiting.subscription = %s AND waiting.position NOT IN (SELECT position FROM settled)
-            GROUP BY waiting.key
-        )
+        WHERE id = ANY(ARRAY(
+            SELECT id
+            FROM eventstore_parked_heads(
+                %s, ARRAY(SELECT DISTINCT key FROM settled), ARRAY(SELECT position FROM settled)
+            )
+        ))
     )
     SELECT position FROM settled
 """
 DEFER = """
     UPDATE eventstore_parked
     SET due_at = now() + make_interval(secs => %s)
-    WHERE subscription = %s AND due_at <= now()
+    WHERE id = ANY(ARRAY(SELECT eventstore_parked_due(%s, NULL)))
 """
 POSTPONE = """
     UPDATE eventstore_parked
@@ -73,7 +71,7 @@ POSTPONE = """
         position bigint, token integer, status text, attempts integer, delay double precision, error text,
         traceback text
     )
-    WHERE subscription = %s AND eventstore_parked.position = failed.position
+    WHERE id = ANY(ARRAY(SELECT eventstore_parked_at(%s, %s))) AND eventstore_parked.position + 0 = failed.position
       AND eventstore_parked.attempts = failed.token
 """
 
@@ -124,13 +122,14 @@ def settle(name: str, tokens: Mapping[int, int]) -> set[int]:
     """Remove what is done. tokens: position -> attempts. Returns the positions that were still ours."""
     if not tokens:
         return set()
-    params = [list(tokens), list(tokens.values()), name, name, name]
+    params = [list(tokens), list(tokens.values()), name, list(tokens), name]
     return {position for (position,) in rows(SETTLE, params)}
 
 
 def postpone(name: str, places: Sequence[Place]) -> None:
     if places:
-        execute(POSTPONE, [encode_json(places).decode(), name]).close()
+        params = [encode_json(places).decode(), name, [each.position for each in places]]
+        execute(POSTPONE, params).close()
 
 
 def defer(name: str, seconds: float) -> None:

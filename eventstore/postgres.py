@@ -15,6 +15,10 @@ from . import prepared
 
 Done = TypeVar("Done")
 
+# What the ORM writes cannot be bound to an index by its text. So a list is read with the other ways made dear, for its
+# transaction alone: a table whose statistics are older than its rows would be read, and sorted, from end to end.
+ALONG_INDEXES = "SELECT set_config('enable_seqscan', 'off', true), set_config('enable_sort', %s, true)"
+
 # serialization_failure, deadlock_detected, lock_not_available
 ROLLED_BACK = ("40001", "40P01", "55P03")
 # PostgreSQL knows no READ UNCOMMITTED: it is another name for the same.
@@ -260,6 +264,15 @@ def compose(template: str, **parts: sql.Composable) -> str:
     """A statement whose names or literals are put in by psycopg's own quoting, where no parameter can stand."""
     connection.ensure_connection()
     return sql.SQL(template).format(**parts).as_string(connection.connection)
+
+
+@contextmanager
+def along_indexes(*, in_their_order: bool) -> Iterator[None]:
+    """For lists that the ORM reads. in_their_order: whether one index has what is looked for in the list's order, so
+    that nothing needs to be sorted."""
+    with transaction.atomic():
+        rows(ALONG_INDEXES, ["off" if in_their_order else "on"])
+        yield
 
 
 class Beside:

@@ -17,11 +17,16 @@ LOAD = """
     CROSS JOIN LATERAL (SELECT * FROM {table} AS row WHERE row.{key} = wanted.key LIMIT 1) AS kept
 """
 INSERT = "INSERT INTO {table} SELECT * FROM jsonb_populate_recordset(NULL::{table}, %s::jsonb)"
+# The rows are named by their keys, too: how many the JSON holds is not known to the planner, which would rather read a
+# table of some hundred pages than look for each of them.
 UPDATE = """
+    WITH changed AS MATERIALIZED (
+        SELECT * FROM jsonb_populate_recordset(NULL::{table}, %s::jsonb)
+    )
     UPDATE {table} AS kept
     SET ({columns}) = ROW({changed})
-    FROM jsonb_populate_recordset(NULL::{table}, %s::jsonb) AS changed
-    WHERE kept.{key} = changed.{key}
+    FROM changed
+    WHERE kept.{key} = ANY(ARRAY(SELECT {key} FROM changed)) AND kept.{key} = changed.{key}
 """
 DELETE = "DELETE FROM {table} WHERE {key} = ANY(%s)"
 

@@ -62,7 +62,7 @@ def take_snapshots() -> int:
     """Snapshot the streams that have passed a milestone since the last call; returns how many. The workers do it."""
     with atomic():
         claimed = outbox.claim(outbox.SNAPSHOTS)
-        if claimed is None:
+        if claimed is None or claimed.position == claimed.fence:
             return 0
         due = snapshots.passed_milestones(after=claimed.position, until=claimed.fence)
         snapshots.save(load(due))

@@ -18,7 +18,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.decorators import method_decorator
 from django.views.decorators.http import require_safe
 
-from eventstore import finding
+from eventstore import finding, postgres
 from eventstore.postgres import rows
 
 from . import veil
@@ -81,11 +81,14 @@ class BoundedChangeList(ChangeList):
         return _behind(found, self._place(request), request.GET[BEYOND]) if BEYOND in request.GET else found
 
     def get_results(self, request: HttpRequest) -> None:
-        super().get_results(request)
-        self.result_list: list[Any] = list(self.result_list)
+        # What is searched for is found by several indexes at once, and then sorted: it is little.
+        is_sorted = self.query or any(name in request.GET for name in self.model_admin.sorted_by)
+        with postgres.along_indexes(in_their_order=not is_sorted):
+            super().get_results(request)
+            self.result_list: list[Any] = list(self.result_list)
+            self.further = self._further(request)
         veil.rows(request, self.result_list)
         self.model_admin.adorn(self.result_list)
-        self.further = self._further(request)
 
     def _further(self, request: HttpRequest) -> str:
         paginator: Any = self.paginator
@@ -124,6 +127,8 @@ class ReadOnlyAdmin(admin.ModelAdmin):
     show_facets = admin.ShowFacets.NEVER
     sortable_by = ()
     list_defer: Sequence[str] = ()
+    # Filters by which so little is left that it is sorted; of all others an index has the order.
+    sorted_by: Sequence[str] = ()
     change_list_template = "admin/eventstore/change_list.html"
     change_form_template = "admin/eventstore/change_form.html"
     nothing = "There is nothing yet."

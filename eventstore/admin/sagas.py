@@ -65,6 +65,7 @@ class SagaAdmin(ActingAdmin):
         one_of("status", f"status, of the newest {LOOKED_THROUGH:,}", _statuses, _lately),
     )
     list_defer = ("state",)
+    sorted_by = ("age",)
     ordering = ("-id",)
     search_fields = ("key",)
     search_help_text = "The whole key of a process: the id of what it is about."

@@ -38,6 +38,8 @@ class Followers:
 
     def __init__(self) -> None:
         self.position = 0
+        # Set when somebody joins, for who looks seldom because nobody was there.
+        self.joined = asyncio.Event()
         self._by_topic: defaultdict[str, set[Follower]] = defaultdict(set)
         self._of: Counter[str] = Counter()
 
@@ -51,6 +53,7 @@ class Followers:
             raise Refused(4429, "you have as many sockets open as one user may; close one first")
         self._of[follower.who] += 1
         self._by_topic[follower.topic].add(follower)
+        self.joined.set()
         return self.position
 
     def tell(self, told: Sequence[Told], position: int) -> None:

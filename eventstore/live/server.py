@@ -114,7 +114,8 @@ class Sockets:
             await asyncio.sleep(settings.live_recheck())
             try:
                 # Only of those that were asked about: somebody may have joined meanwhile.
-                held = self.followers.held()
+                if not (held := self.followers.held()):
+                    continue
                 self.followers.end_those_of(held - set(await self._ask(self.feed.still_held, held)))
             except DatabaseError as error:
                 logger.warning("tokens cannot be looked at just now: %s", error)

@@ -16,6 +16,11 @@ from .followers import Followers
 logger = logging.getLogger(__name__)
 
 DATABASE_GONE_SECONDS = 1.0
+# Between two looks where nobody follows. Who joins ends the wait; the rest only keeps the place that he joins at young.
+ALONE_SECONDS = 2.0
+# Between two looks where nothing has been appended for so many of them.
+QUIET_SECONDS = 0.25
+QUIET_LOOKS = 100
 
 Ask = Callable[..., Awaitable[Any]]
 
@@ -29,7 +34,12 @@ class Page(NamedTuple):
 
 
 async def follow(feed: Feed, followers: Followers, ask: Ask) -> None:
-    """For ever. ask: runs a function that needs the database in a thread."""
+    """For ever. ask: runs a function that needs the database in a thread.
+
+    As often as the settings say while anything is appended, to whatever stream; seldom where nobody follows, and
+    somewhat later for the first event after a quiet time.
+    """
+    quiet = 0
     while True:
         anybody = len(followers) > 0
         try:
@@ -40,9 +50,22 @@ async def follow(feed: Feed, followers: Followers, ask: Ask) -> None:
             continue
         if len(followers) > 0 and not anybody:
             continue  # who has joined meanwhile is owed what was passed over
+        quiet = 0 if page.until > followers.position else quiet + 1
         followers.tell(page.told, page.until)
         if not page.more:
-            await asyncio.sleep(settings.live_poll())
+            await _pause(followers, quiet)
+
+
+async def _pause(followers: Followers, quiet: int) -> None:
+    if len(followers) > 0:
+        await asyncio.sleep(max(settings.live_poll(), QUIET_SECONDS if quiet > QUIET_LOOKS else 0.0))
+        return
+    followers.joined.clear()
+    try:
+        async with asyncio.timeout(max(settings.live_poll(), ALONE_SECONDS)):
+            await followers.joined.wait()
+    except TimeoutError:
+        return
 
 
 def _next(feed: Feed, position: int, anybody: bool) -> Page:

@@ -59,12 +59,8 @@ def _pages(
 ) -> Iterator[list[Told]]:
     """Each page is asked for by itself, so that nothing is held open while a slow client reads."""
     streams = timeline.streams(ids(until))
-    while True:
-        page = store.read_streams(streams, types=timeline.types(), after=after, until=until, limit=PAGE)
-        if not page:
-            return
+    for page in store.read_merged(streams, types=timeline.types(), after=after, until=until, size=PAGE):
         yield [_told(tell(message)) for message in page]
-        after = page[-1].position
 
 
 def _told(entry: Entry, *topics: str) -> Told:

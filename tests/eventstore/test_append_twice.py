@@ -116,5 +116,7 @@ def test_a_repeat_names_every_position(expected):
     append("counter-b", counts(1, of="b"), expected=NO_STREAM)
 
     assert append("counter-a", counts(1, 2, 3), expected=expected, ids=ids) == first
-    assert list(first.positions) == list(Event.objects.filter(stream="counter-a").order_by("version").values_list("position", flat=True))
+    assert list(first.positions) == list(
+        Event.objects.filter(stream="counter-a").order_by("version").values_list("position", flat=True)
+    )
     assert first.position == first.positions[-1]

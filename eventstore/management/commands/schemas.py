@@ -17,11 +17,12 @@ PRESENT = """
     GROUP BY type, schema_version
     ORDER BY type, schema_version
 """
+# Compared as a pair, for which only the index of types has the order.
 SAMPLE = """
     SELECT position, stream, data::text
     FROM eventstore_event
-    WHERE type = %s AND schema_version = %s
-    ORDER BY position
+    WHERE (type, position) > (%s, 0) AND type <= %s AND (schema_version = %s) IS TRUE
+    ORDER BY type, position
     LIMIT %s
 """
 
@@ -50,7 +51,7 @@ class Command(BaseCommand):
     def _in_store(self, sample: int) -> Iterator[str]:
         for type_, version, count in postgres.rows(PRESENT):
             self.stdout.write(f"{type_} v{version}: {count} events")
-            found = postgres.rows(SAMPLE, [type_, version, sample])
+            found = postgres.rows(SAMPLE, [type_, type_, version, sample])
             yield from _first(_unreadable(type_, version, found))
             yield from _first(_unfoldable(stream for _, stream, _ in found[:FOLDED]))
 

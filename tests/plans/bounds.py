@@ -1,0 +1,75 @@
+"""How much a statement may read, and which of them may read more, or are never met, and why."""
+
+import re
+from collections.abc import Iterator, Sequence
+
+from .watching import Look
+from .world import EMPTIED, PARKED, STATES, YOUNG
+
+# For what a statement does at all: a few looks into indexes, the catalogue, a table of lanes.
+AT_LEAST = 150
+# For each row that it answers or writes, lets through a LIMIT, or value that it is given: the look for it, and an entry
+# in each index of its table.
+FOR_EACH = 40
+# What is parked is counted in a day of failures by the thousand, and each of these looks through it once.
+ALL_PARKED = 2 * PARKED
+# As far as the console looks back where there is no index.
+LOOKED_THROUGH = 10_000
+WHOLE = 10**9
+
+# Pattern -> how much it may read, in which states, why.
+MORE: dict[str, tuple[int, Sequence[str], str]] = {
+    r"^SELECT c\.relname": (2_000, STATES, "Django asks the catalogue which tables there are"),
+    r"FROM pg_(attribute|constraint|class|proc|trigger|depend)|conname": (2_000, STATES, "the catalogue alone"),
+    r"^SELECT type, schema_version, count\(\*\)": (WHOLE, STATES, "schemas --store counts the whole log, by hand"),
+    r"starts_with\(stream": (WHOLE, STATES, "a rebuild reads the log from its beginning, once"),
+    r"^WITH hears AS": (ALL_PARKED, STATES, "how much is parked is counted, every half minute"),
+    r"^SELECT subscription, count\(\*\)": (ALL_PARKED, STATES, "the doctor counts what is parked"),
+    r"jsonb_agg\(to_jsonb\(parked\)": (ALL_PARKED, STATES, "a swap takes along all that the lane has parked"),
+    r"^DELETE FROM eventstore_parked WHERE subscription = %s$": (ALL_PARKED, STATES, "all that the lane has parked"),
+    r"^SELECT subscription, position, key, status, attempts": (ALL_PARKED, STATES, "a person lists what is parked"),
+    r'^SELECT .*FROM "eventstore_parked"': (ALL_PARKED, STATES, "the console lists what is parked"),
+    r'^SELECT .*FROM "eventstore_saga" WHERE .*"status" = ': (LOOKED_THROUGH, STATES, "the console's look back"),
+    r'^SELECT .*FROM "eventstore_saga" WHERE .*"deadline_at" IS NOT NULL': (
+        LOOKED_THROUGH,
+        STATES,
+        "those under way, for the console: they have an index, which a table of a few pages does not need",
+    ),
+    r'FROM "eventstore_(event|saga)" WHERE .*"(stream|key)" (IN|= )': (
+        WHOLE,
+        (YOUNG, EMPTIED),
+        "a search in the console, until autovacuum has analysed the table: it takes a minute",
+    ),
+    r'FROM "(orders_order_details|payments_sandbox_entry|eventstore_saga)"': (
+        WHOLE,
+        (EMPTIED,),
+        "nothing deletes from these; a search of a person's if one does",
+    ),
+}
+# Statements that no day in the shop says.
+NEVER_MET: dict[str, str] = {
+    "eventstore.doctor.faults": "faults that the doctor's self-test brings about, on a database of its own",
+    "eventstore.durability.SETTINGS": "asked once in the life of a process, of the settings alone",
+    "eventstore.roles": "said once when a role is made, of the catalogue alone",
+    "eventstore.rebuilding.records.WAIT": "one row by its id, while somebody is in the way of a swap",
+    "eventstore.rebuilding.swapping.IN_THE_WAY": "asked of the locks alone",
+    "eventstore.rebuilding.records.AIM": "one row by its id, when a rebuild is begun anew",
+}
+
+
+def too_much(look: Look, state: str) -> bool:
+    return look.buffers > max(AT_LEAST + FOR_EACH * look.items, _more(look.statement, state))
+
+
+def exempt(name: str) -> bool:
+    return any(name.startswith(each) for each in NEVER_MET)
+
+
+def _more(statement: str, state: str) -> int:
+    return max(_allowances(statement, state), default=0)
+
+
+def _allowances(statement: str, state: str) -> Iterator[int]:
+    for pattern, (buffers, states, _) in MORE.items():
+        if state in states and re.search(pattern, statement):
+            yield buffers

@@ -1,0 +1,289 @@
+"""A day in the shop: orders by API, their failures, what people do by hand, all pages, all chores."""
+
+import io
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from uuid import uuid4
+
+from django.contrib.auth.models import Group, User
+from django.core.management import CommandError, call_command
+from django.db import transaction
+from django.test import Client
+
+from config.api import live as sockets
+from eventstore import (
+    answers,
+    bus,
+    dead_letters,
+    deaths,
+    freshness,
+    heartbeats,
+    inbox,
+    lag,
+    lanes,
+    leases,
+    left,
+    outbox,
+    parking,
+    projections,
+    rebuilding,
+    sagas,
+    snapshots,
+    states,
+    store,
+    watching,
+    working,
+)
+from eventstore.api.roles import OPERATIONS, SUPPORT
+from eventstore.live import tail
+from eventstore.models import Parked, Rebuild, Sample, Subscription
+from eventstore.money import Money
+from eventstore.postgres import execute
+from eventstore.rebuilding import folding, records
+from eventstore.testing import drain
+from inventory.commands import ReceiveStock
+from inventory.events import StockReceived
+from orders.api import live as following
+from orders.commands import IssueCredit, ListProduct
+from orders.events import OrderLine
+from orders.models import OrderDetails
+from tests.admin.everything import everywhere
+from tests.api.conftest import ADDRESS, Api
+
+PERIOD = timedelta(days=30)
+ORDERS = "/api/commands/orders/"
+SOLD = {"items": [{"sku": "CUP", "quantity": 1}], "address": ADDRESS, "payment_method": "tok_visa"}
+
+
+class People:
+    def __init__(self):
+        self.ada, self.operator, self.support = (Api(_user(*who)) for who in WHO)
+        self.staff = Client()
+        self.staff.force_login(User.objects.create_superuser("root", "root@example.com", "root"))
+
+
+WHO = (("ada", None), ("otto", OPERATIONS), ("susi", SUPPORT))
+
+
+def _user(name, role):
+    user = User.objects.create(username=name)
+    if role:
+        user.groups.add(Group.objects.get_or_create(name=role)[0])
+    return user
+
+
+def story():
+    """One of everything, for the tables to be filled with more like it; who it happened to."""
+    people = People()
+    bus.dispatch_all([ListProduct("CUP", "A cup", Money(450, "EUR")), ReceiveStock("CUP", 100_000)])
+    drain()
+    order_id = people.ada.placed()
+    drain()
+    answer = people.ada.post(f"{ORDERS}{order_id}/returns/", {"lines": [{"number": 1, "quantity": 1}], "reason": "-"})
+    assert answer.status_code == 202, answer.content
+    line = OrderLine("CUP", "A cup", 1, 450)
+    bus.dispatch(IssueCredit(str(uuid4()), "customer-1", (line,), (), "EUR", 2, "C1", datetime.now(UTC)))
+    people.ada.post(ORDERS, SOLD, **{"Idempotency-Key": "a"})
+    people.ada.post(ORDERS, SOLD, Prefer="respond-async")
+    drain()
+    inbox.receive("somebody", "1")
+    rebuilding.rebuild("orders.catalogue", who="grace")
+    working.housekeep()
+    return people
+
+
+def live(people):
+    """All that the product does, once or a few times."""
+    _orders(people)
+    _failures(people)
+    _by_hand()
+    _processes(people)
+    _reading(people)
+    _rebuilding()
+    _by_themselves()
+    _chores()
+    for address in everywhere().values():
+        answer = people.staff.get(address)
+        assert answer.status_code in (200, 302, 403), (address, answer.status_code)
+        b"".join(answer.streaming_content) if answer.streaming else answer.content
+
+
+def _orders(people):
+    ada = people.ada
+    placed = [ada.placed() for _ in range(4)]
+    assert ada.post(f"{ORDERS}{placed[3]}/cancel/", {"reason": "-"}, **{"Idempotency-Key": "d"}).status_code == 202
+    for _ in range(2):
+        answer = ada.post(ORDERS, SOLD, **{"Idempotency-Key": "b"})
+        assert answer.status_code == 202, answer.content
+    left_behind = ada.post(ORDERS, SOLD, Prefer="respond-async")
+    ada.get(left_behind["Location"])
+    ada.get(f"/api/queries/orders/{placed[0]}/", Prefer="wait=1")
+    drain()
+    ada.get(left_behind["Location"])
+    back = {"lines": [{"number": 1, "quantity": 1}], "reason": "too small"}
+    returned = ada.post(f"{ORDERS}{placed[2]}/returns/", back).json()["return_id"]
+    drain()
+    people.operator.post(f"/api/commands/returns/{returned}/receive/", {})
+    drain()
+    store.append("stock-CUP", [StockReceived("CUP", 1)], expected=store.ANY)
+    for _ in range(2):
+        ada.post(f"{ORDERS}{placed[1]}/cancel/", {"reason": "twice"}, **{"Idempotency-Key": "c"})
+        inbox.receive("somebody", "2")
+    for one in (placed[0], placed[1]):
+        for path in (f"orders/{one}/", f"orders/{one}/history/", f"orders/{one}/returns/"):
+            ada.get(f"/api/queries/{path}")
+    for path in ("orders/", "orders/?status=CONFIRMED", "orders/?customer=ada", "returns/", "products/", "payments/"):
+        people.support.get(f"/api/queries/{path}")
+        people.operator.get(f"/api/queries/{path}")
+    for path in (
+        "payments/?status=COMPLETED",
+        "shipments/?status=CREATED",
+        "stock/",
+        "bookings/",
+        "bookings/?exceptions=1",
+    ):
+        people.operator.get(f"/api/queries/{path}")
+    ada.get("/api/queries/orders/")
+    ada.get("/api/queries/returns/")
+
+
+def _failures(people):
+    """Calls that get no answer, messages that fail, and workers that died in the middle."""
+    for method in ("tok_timeout", "tok_declined", "tok_late"):
+        people.ada.placed(payment_method=method)
+    people.ada.placed(address=ADDRESS | {"postcode": "LATE"})
+    drain()
+    waiting = list(Parked.objects.filter(subscription="payments.gateway").exclude(key__startswith="filled"))
+    for each in waiting:
+        parking.held(each.subscription, [each.key])
+    parking.defer("payments.gateway", 0.0)
+    with deaths.noting("payments.gateway") as notes:
+        notes.begin(1)
+    many = range(2_000_000_000, 2_000_000_256)
+    with transaction.atomic():
+        parking.park("payments.gateway", [parking.Place(each, key=f"key-{each % 128}", delay=0.0) for each in many])
+        parking.lease("payments.gateway", list(many), timedelta(seconds=10))
+        held = [leases.Lease("payments.gateway", each, 1, taken_at=0.0, longest=timedelta(days=9)) for each in many]
+    for each in held:
+        each.end = float("inf")
+    leases.renew(held)
+    parking.postpone("payments.gateway", [parking.Place(each, token=1, delay=1.0) for each in many[:100]])
+    assert len(parking.settle("payments.gateway", dict.fromkeys(many, 1))) > 100
+    Parked.objects.filter(position__gte=2_000_000_000).delete()
+
+
+def _by_hand():
+    name, key = "orders.details", "by hand"
+    log = [each.position for each in islice(store.read_log(after=0), 3)]
+    with transaction.atomic():
+        parking.park(name, [parking.Place(each, key=key, status="dead", attempts=12) for each in log[:1]])
+        parking.park(name, [parking.Place(each, key=key) for each in log[1:]])
+    letters = dead_letters.letters(subscription=name, key=key)
+    dead_letters.message_of(letters[0])
+    dead_letters.letters(limit=100)
+    dead_letters.retry(name, log[:1], who="grace")
+    with suppress(dead_letters.NotParked):
+        dead_letters.discard(name, log[:2], who="grace", reason="because")
+    lanes.skip(name, log[2], who="grace", reason="because")
+    lanes.pause(name, who="grace")
+    lanes.resume(name, who="grace")
+    with suppress(lanes.NotToBeDone):
+        lanes.skip(name, 1, who="grace", reason="because")
+    _said("dead_letters", "list", name)
+    _said("subscriptions", "list")
+    drain()
+
+
+def _processes(people):
+    _said("sagas", "list", "--limit", "100")
+    order_id = people.ada.placed(payment_method="tok_timeout")
+    drain()
+    _said("dossier", order_id)
+    _said("stream_state", f"order-{order_id}")
+
+
+def _reading(people):
+    order_id = people.ada.placed()
+    stream = f"order-{order_id}"
+    (message,) = store.read_stream(stream)
+    list(islice(store.read_backwards(stream), 5))
+    list(islice(store.read_backwards("stock-LONG"), 300))
+    list(islice(store.read_stream("stock-LONG"), 300))
+    list(islice(store.read_log(after=message.position - 500), 600))
+    list(islice(store.read_log(types=["orders.return_requested", "orders.order_placed"]), 600))
+    list(islice(store.read_category("shipment"), 300))
+    list(store.read_correlated(message.metadata.correlation_id))
+    followed = following.orders(User.objects.get(username="ada"), position=0)
+    list(islice(followed.history(0, store.fence()), 3))
+    one = following.order(User.objects.get(username="ada"), order_id, version=0, position=0)
+    list(islice(one.history(0, store.fence()), 3))
+    tail._next(sockets.FEED, store.fence() - 5, True)
+    sockets.still_held(["nobody's"])
+    freshness.last_given()
+    freshness.recorded(OrderDetails, order_id)
+    freshness.as_of(OrderDetails, order_id, version=1)
+    Subscription.objects.filter(name=outbox.SNAPSHOTS).update(position=0)
+    for number in range(5):
+        bus.dispatch(ListProduct("CUP", "A cup", Money(451 + number, "EUR")))
+    states.take_snapshots()
+    Subscription.objects.filter(name=outbox.CLEARED).update(position=message.position)
+    Subscription.objects.filter(name="orders.details").update(position=message.position - 5)
+    drain()
+    Subscription.objects.filter(name=outbox.CLEARED).update(position=0)
+
+
+def _by_themselves():
+    """What no event of the shop brings about."""
+    answers.find(answers.Key("somebody who never asked", ""))
+    with transaction.atomic():
+        sagas.tell_deadlines()
+        for module in (projections, folding):
+            execute(module.DELETE.format(table="orders_return", key="return_id"), [["nobody's"]]).close()
+        stream = "product-CUP"
+        states.forget()
+        snapshots.save({stream: states.load_one(stream)})
+        snapshots.load([stream])
+        snapshots.passed_milestones(after=0, until=store.fence())
+        records.told_differences(Rebuild.objects.latest("id").id)
+
+
+def _rebuilding():
+    rebuilding.request("orders.returns", who="grace", swap=False)
+    rebuilding.work(seconds=60.0)
+    list(rebuilding.differences("orders.returns"))
+    rebuilding.request_comparison("orders.returns", who="grace")
+    rebuilding.work(seconds=60.0)
+    rebuilding.request_swap("orders.returns", who="grace")
+    rebuilding.work(seconds=60.0)
+    rebuilding.roll_back("orders.returns", who="grace", reason="because")
+    rebuilding.forget("orders.returns", who="grace")
+    rebuilding.request("orders.returns", who="grace")
+    rebuilding.cancel("orders.returns", who="grace")
+
+
+def _chores():
+    Sample.objects.order_by("-slot")[:1].get()
+    Sample.objects.filter(slot=Sample.objects.order_by("-slot").first().slot).delete()
+    working.housekeep()
+    heartbeats.forget_own()
+    outbox.clear(retention=PERIOD)
+    outbox.clear(retention=timedelta(0), limit=100)
+    answers.forget(older_than=PERIOD)
+    inbox.forget(older_than=PERIOD)
+    left.forget(older_than=PERIOD)
+    lag.lags()
+    watching.warn()
+    lanes.pause("shipping", who="grace")
+    _said("doctor")
+    lanes.resume("shipping", who="grace")
+    _said("schemas", "--store", "--sample", "10")
+    _said("app_role", "somebody")
+    _said("overview")
+
+
+def _said(*words):
+    out = io.StringIO()
+    with suppress(SystemExit, CommandError):
+        call_command(*words, stdout=out)
+    return out.getvalue()
