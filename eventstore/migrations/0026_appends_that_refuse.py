@@ -489,7 +489,7 @@ DROP FUNCTION eventstore_refuse_isolation();
 
 
 class Migration(migrations.Migration):
-    dependencies = [("eventstore", "0023_the_fence_in_an_expression")]
+    dependencies = [("eventstore", "0025_guards_that_heed_no_setting")]
     operations = [
         # Asked by each append: is any cursor at its position, or behind it?
         migrations.AddIndex("subscription", models.Index(fields=["position"], name="eventstore_cursor_position")),

@@ -43,7 +43,7 @@ KEEP_TOKENS = """
 class Migration(migrations.Migration):
     dependencies = [
         ("orders", "0003_orders_by_status_and_time"),
-        ("eventstore", "0023_the_fence_in_an_expression"),
+        ("eventstore", "0027_the_owner_appends"),
         ("knox", "0009_extend_authtoken_field"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
