@@ -53,14 +53,15 @@ class Rabbit:
 
     def stop(self):
         family = psutil.Process(self.program.pid).children(recursive=True)
-        epmd = self.environment["ERL_EPMD_PORT"]
-        subprocess.run(["epmd", "-port", epmd, "-kill"], capture_output=True, timeout=20)
         with suppress(ProcessLookupError):
             os.killpg(self.program.pid, signal.SIGKILL)
         for each in family:
             with suppress(psutil.NoSuchProcess):
                 each.kill()
         self.program.wait()
+        # Nobody is registered any more, or it would not go.
+        epmd = self.environment["ERL_EPMD_PORT"]
+        subprocess.run(["epmd", "-port", epmd, "-relaxed_command_check", "-kill"], capture_output=True, timeout=20)
         self.log.close()
 
 
