@@ -1,6 +1,6 @@
 """Delivery: who holds the fence or a lane, which lane stands still, what is parked, who is not at work."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from django.conf import settings
@@ -78,6 +78,10 @@ PAUSED_BY = """
     ORDER BY id DESC
     LIMIT 1
 """
+
+
+# For a message to be taken.
+ALARM_SECONDS = 2.0
 
 
 def fence(limits: Limits) -> Iterator[Finding]:
@@ -281,15 +285,12 @@ def rebuilds(limits: Limits) -> Iterator[Finding]:
             )
 
 
-def broker(limits: Limits) -> Iterator[Finding]:
+def broker(limits: Limits, *, reach: Callable[[str], None] | None = None) -> Iterator[Finding]:
     if not ours.nudge():
         return
-    from celery import current_app  # a project without Celery has no broker
-
     url = str(getattr(settings, "CELERY_BROKER_URL", ""))
     try:
-        with current_app.connection_for_write(url, connect_timeout=2, transport_options=_hasty()) as connection:
-            connection.ensure_connection(max_retries=1, timeout=2)
+        (reach or _reach)(url)
     except Exception as error:  # noqa: BLE001  whatever the broker's client raises
         yield Finding(
             "broker",
@@ -299,6 +300,48 @@ def broker(limits: Limits) -> Iterator[Finding]:
             "Nothing is lost; workers look for work themselves, every few seconds.",
             "Start Redis or RabbitMQ again, or mend CELERY_BROKER_URL.",
         )
+
+
+def _reach(url: str) -> None:
+    from celery import current_app  # a project without Celery has no broker
+
+    with current_app.connection_for_write(url, connect_timeout=2, transport_options=_hasty()) as connection:
+        connection.ensure_connection(max_retries=1, timeout=2)
+
+
+def broker_alarm(limits: Limits, *, told: Callable[[], str] | None = None) -> Iterator[Finding]:
+    """RabbitMQ lets everybody connect, and takes nothing, while it is short of memory or disk."""
+    if ours.nudge() and str(settings.CELERY_BROKER_URL).startswith(("amqp", "pyamqp")) and (told or _alarm)():
+        yield Finding(
+            "broker-alarm",
+            WARNING,
+            "The broker takes no messages: it has raised an alarm, of its memory or its disk.",
+            str(settings.CELERY_BROKER_URL).rpartition("@")[2],
+            "Nothing is lost; workers look for work themselves. The beat waits with it, so nothing is cleared.",
+            "rabbitmqctl status tells which; give it room, or raise vm_memory_high_watermark or disk_free_limit.",
+        )
+
+
+def _alarm() -> str:
+    """What a broker says, or does not say, to a message for a queue that is not there, which else it would drop."""
+    from celery import current_app
+
+    blocked: list[str] = []
+    options = _hasty() | {"confirm_publish": True, "on_blocked": blocked.append}
+    asking = current_app.connection_for_write(connect_timeout=2, transport_options=options)
+    try:
+        asking.ensure_connection(max_retries=1, timeout=2)
+        channel = asking.default_channel
+        message = channel.prepare_message(b"", properties={})
+        channel.basic_publish(message, routing_key="eventstore.doctor", timeout=ALARM_SECONDS)
+    except TimeoutError:
+        return "no answer"
+    except Exception:  # noqa: BLE001  whatever the broker's client raises: one that is away is told of by broker()
+        return ""
+    finally:
+        if asking.connected:
+            asking.connection.collect()  # one that takes nothing does not answer to a farewell either
+    return "".join(blocked)
 
 
 def _hasty() -> dict[str, Any]:
@@ -330,4 +373,5 @@ CHECKS = (
     beat,
     rebuilds,
     broker,
+    broker_alarm,
 )

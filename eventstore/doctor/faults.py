@@ -15,7 +15,7 @@ from django.db import transaction
 
 from .. import heartbeats, lanes, outbox, postgres, rebuilding, registry
 from ..postgres import execute, rows
-from . import server
+from . import delivering, server
 from .findings import Limits
 
 LIMITS = Limits()
@@ -287,14 +287,25 @@ def _away() -> Iterator[None]:
 
 
 @contextmanager
-def _seen_otherwise(check: Any, **seen: Any) -> Iterator[None]:
-    """What lies outside of the database's reach and ours: another clock, a pooler between us."""
-    was = server.CHECKS
-    server.CHECKS = tuple(partial(check, **seen) if each is check else each for each in was)  # type: ignore[assignment]
+def _seen_otherwise(room: Any, check: Any, **seen: Any) -> Iterator[None]:
+    """What lies outside of the database's reach and ours: another clock, a pooler between us, a broker's memory."""
+    was = room.CHECKS
+    room.CHECKS = tuple(partial(check, **seen) if each is check else each for each in was)
     try:
         yield
     finally:
-        server.CHECKS = was
+        room.CHECKS = was
+
+
+@contextmanager
+def _alarmed() -> Iterator[None]:
+    with (
+        _set("CELERY_BROKER_URL", "amqp://doctor@127.0.0.1/"),
+        _set("EVENTSTORE_NUDGE", True),
+        _seen_otherwise(delivering, delivering.broker_alarm, told=lambda: "low on memory"),
+        _seen_otherwise(delivering, delivering.broker, reach=lambda url: None),
+    ):
+        yield
 
 
 def _event(type_: str) -> str:
@@ -344,6 +355,7 @@ FAULTS: dict[str, tuple[Fault, Limits]] = {
     "deaf-worker": (_deaf_worker, LIMITS._replace(silent=SILENT)),
     "rebuild": (_failed_rebuild, LIMITS),
     "broker": (_no_broker, LIMITS),
+    "broker-alarm": (_alarmed, LIMITS),
     "unsafe-settings": (partial(_database_says, "synchronous_commit", "off"), LIMITS),
     "isolation": (partial(_connected_with, "default_transaction_isolation=serializable"), LIMITS),
     "isolation-of-others": (partial(_database_says, "default_transaction_isolation", "serializable"), LIMITS),
@@ -373,8 +385,8 @@ FAULTS: dict[str, tuple[Fault, Limits]] = {
     "old-transaction": (lambda: _left_open("SELECT 1"), LIMITS._replace(transaction=SOON)),
     "transaction-ids": (nothing, LIMITS._replace(xid_age=1)),
     "disk": (nothing, LIMITS._replace(disk_share=1.0)),
-    "clock": (partial(_seen_otherwise, server.clock, now=lambda: time.time() + 3600), LIMITS),
-    "pooler": (partial(_seen_otherwise, server.pooler, told=lambda: 0), LIMITS),
+    "clock": (partial(_seen_otherwise, server, server.clock, now=lambda: time.time() + 3600), LIMITS),
+    "pooler": (partial(_seen_otherwise, server, server.pooler, told=lambda: 0), LIMITS),
     "migrations": (_migration_missing, LIMITS),
     "functions": (
         partial(

@@ -5,20 +5,23 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from django.db import transaction
 
 from .. import watching
-from ..postgres import rows
+from ..postgres import execute, rows
 from .findings import CRITICAL, WARNING, Finding, Limits
 
-# Two hours are what a kernel has by itself; 0 is said of a socket in the file system, which cannot be half gone.
 UNBOUNDED = """
     SELECT name
     FROM unnest(ARRAY['idle_in_transaction_session_timeout', 'lock_timeout']) AS name
     WHERE current_setting(name) = '0'
-    UNION ALL
-    SELECT 'tcp_keepalives_idle' WHERE current_setting('tcp_keepalives_idle')::integer >= 7200
+"""
+# Two hours are what a kernel has by itself; 0 is said of a socket in the file system, which cannot be half gone.
+KEPT_LONG = """
+    SELECT 'tcp_keepalives_idle'
+    WHERE current_setting('tcp_keepalives_idle')::integer >= 7200
 """
 CONNECTIONS = """
     SELECT current_database(), count(*) FILTER (WHERE datname = current_database()), count(*),
@@ -48,6 +51,7 @@ PREPARED = """
 XID_AGE = "SELECT age(datfrozenxid) FROM pg_database WHERE datname = current_database()"
 CLOCK = "SELECT extract(epoch FROM clock_timestamp())::double precision"
 BACKEND = "SELECT pg_backend_pid()"
+IS_PREPARED = "SELECT EXISTS (SELECT FROM pg_prepared_statements WHERE name = '{name}')"
 # Not everybody may ask where the data is.
 PLACE = """
     SELECT setting, coalesce(host(inet_server_addr()), '127.0.0.1') IN ('127.0.0.1', '::1'),
@@ -57,8 +61,10 @@ PLACE = """
 """
 
 
-def unbounded_waits(limits: Limits) -> Iterator[Finding]:
-    for (name,) in rows(UNBOUNDED):
+def unbounded_waits(limits: Limits, *, told: Callable[[], int] | None = None) -> Iterator[Finding]:
+    """Behind a pooler, the server's connection is the pooler's: whether that one has vanished is for its own settings,
+    and a transaction it has left open is ended by the time-outs."""
+    for (name,) in rows(UNBOUNDED) + ([] if _is_a_poolers(told) else rows(KEPT_LONG)):
         yield Finding(
             "unbounded-waits",
             WARNING,
@@ -138,18 +144,35 @@ def clock(limits: Limits, *, now: Callable[[], float] = time.time) -> Iterator[F
 
 
 def pooler(limits: Limits, *, told: Callable[[], int] | None = None) -> Iterator[Finding]:
-    """A pooler tells its client a process id of its own making, not that of the backend that answers."""
-    ((answered,),) = rows(BACKEND)
     raw: Any = transaction.get_connection().connection
-    if raw.prepare_threshold is not None and answered != (told or (lambda: raw.info.backend_pid))():
+    if raw.prepare_threshold is not None and _is_a_poolers(told) and not _keeps_statements(raw):
         yield Finding(
             "pooler",
             WARNING,
-            "Statements are prepared through a pooler.",
+            "Statements are prepared through a pooler that does not keep them.",
             "DATABASE_PREPARE_THRESHOLD",
-            "Unless the pooler keeps prepared statements, they are looked for on a connection that never had them.",
+            "They are looked for on a connection that never had them.",
             "Set DATABASE_PREPARE_THRESHOLD=0, or max_prepared_statements in PgBouncer 1.21 or newer.",
         )
+
+
+def _is_a_poolers(told: Callable[[], int] | None) -> bool:
+    """A pooler tells its client a process id of its own making, not that of the backend that answers."""
+    ((answered,),) = rows(BACKEND)
+    raw: Any = transaction.get_connection().connection
+    return bool(answered != (told or (lambda: raw.info.backend_pid))())
+
+
+def _keeps_statements(raw: Any) -> bool:
+    """A pooler that does gives them names of its own; by any other, the server knows it under ours."""
+    name = f"eventstore_look_{uuid4().hex}".encode()
+    with transaction.atomic():
+        rows(BACKEND)  # from here on, one and the same connection to the server
+        raw.pgconn.prepare(name, IS_PREPARED.format(name=name.decode()).encode())
+        is_ours = raw.pgconn.exec_prepared(name, []).get_value(0, 0) == b"t"
+        if is_ours:
+            execute(f"DEALLOCATE {name.decode()}").close()
+    return not is_ours
 
 
 def disk(limits: Limits) -> Iterator[Finding]:
