@@ -49,7 +49,7 @@ PAIRS = [
 
 
 @pytest.mark.parametrize("count", [1, 3])
-@pytest.mark.parametrize("one, other, expected, also", PAIRS)
+@pytest.mark.parametrize(("one", "other", "expected", "also"), PAIRS)
 def test_at_one_moment_both_have_the_same_answer(one, other, expected, also, count):
     gate = Barrier(2)
 

@@ -1,4 +1,4 @@
-"""What a decision only read is as it was when its events are recorded: in two that rest on one another, one gives way."""
+"""What a decision only read is as it was when its events are recorded; of two that rest on one another, one fails."""
 
 from contextlib import suppress
 from threading import Barrier
