@@ -1,6 +1,7 @@
 """A fact that does not fit a process: a person is called, and the process goes on beneath until it ends."""
 
 from collections.abc import Callable, Mapping
+from functools import wraps
 from typing import Any
 
 from .messages import Event, Intervened, State, replace
@@ -37,6 +38,7 @@ def watched(react: Mapping[type[Event], React], waiting: Callable[[Any], Reactio
 
 
 def _beneath(react: React, waiting: Callable[[Any], Reaction]) -> React:
+    @wraps(react)
     def reacting(state: Any, event: Any) -> Reaction:
         if not state.beneath:
             return react(state, event)

@@ -31,6 +31,7 @@ from shipping.events import (
     ShipmentCancelled,
     ShipmentCreated,
     ShipmentDelivered,
+    ShipmentDisowned,
     ShipmentLost,
     ShipmentRefused,
     ShipmentReturned,
@@ -161,6 +162,8 @@ def command_refused(saga: Fulfilment, event: CommandRefused) -> Reaction:
     """Of its confirmation and its cancellation the order takes one; that one is heard, and decides how it goes on."""
     if event.command in ("orders.confirm_order", "orders.cancel_order"):
         return _waiting(saga)
+    if event.command == "shipping.create_shipment":
+        return _beside(saga, "a parcel left that was never booked")
     if event.command == "shipping.cancel_shipment":
         return _shipment_stands(saga, event)
     return _call_for_attention(replace(saga, reason=f"{event.command} was refused: {event.code}"))
@@ -221,14 +224,18 @@ def _last_done(saga: Fulfilment) -> str | None:
 
 
 def parcel_left(saga: Fulfilment, event: ShipmentShipped | ShipmentDelivered) -> Reaction:
-    """It proves the booking that has no answer yet. While it is being called off, goods and money stay."""
-    if saga.status == "SHIPPING_PENDING":
-        return _confirm(saga)
-    if saga.left or saga.order in ("confirming", "confirmed"):
+    """The answer to its booking may still be on its way. While it is being called off, goods and money stay."""
+    if saga.left or saga.status == "SHIPPING_PENDING" or saga.order in ("confirming", "confirmed"):
         return _waiting(saga)
     if saga.shipment:
         return _call_for_attention(replace(saga, strayed=True, reason="the parcel has left"))
     return _beside(saga, "a parcel left that is not booked")
+
+
+def shipment_disowned(saga: Fulfilment, event: ShipmentDisowned) -> Reaction:
+    if saga.status != "SHIPPING_PENDING":
+        return _waiting(saga)
+    return _call_for_attention(replace(saga, reason=f"the carrier took a parcel that it refuses: {event.reason}"))
 
 
 def shipment_lost(saga: Fulfilment, event: ShipmentLost) -> Reaction:
@@ -358,6 +365,7 @@ REACT: dict[type[Event], attention.React] = {
     OrderRefundRequested: order_refund_requested,
     ShipmentShipped: parcel_left,
     ShipmentDelivered: parcel_left,
+    ShipmentDisowned: shipment_disowned,
     ShipmentLost: shipment_lost,
     ShipmentReturned: shipment_returned,
     LatePaymentCompleted: late_payment_completed,

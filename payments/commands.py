@@ -64,21 +64,26 @@ class CompletePartRefund(Command, frozen=True):
 
 
 class RecordRefund(Command, frozen=True):
-    """The gateway tells of a refund that we did not ask for. reference: its own name for it."""
+    """The gateway tells of a refund that we did not ask for. reference, charge: its own names for it and the charge."""
 
     order_id: str
     amount: int
     reference: str
+    charge: str = ""
 
 
 class RecordDispute(Command, frozen=True):
-    """The gateway tells of a dispute. amount: what the bank holds back for it. outcome: "", won or lost."""
+    """The gateway tells of a dispute. amount: what the bank holds back for it. outcome: "", won or lost.
+
+    reference, charge: the gateway's own names for it and the charge.
+    """
 
     order_id: str
     amount: int
     reference: str
     reason: str
     outcome: str = ""
+    charge: str = ""
 
     def validate(self) -> None:
         if self.outcome not in ("", "won", "lost"):

@@ -127,8 +127,8 @@ def record_refund(payment: Payment, command: RecordRefund) -> list[Event]:
     if payment.amount is None or command.reference in payment.outside:
         return []
     amount = payment.amount.of(command.amount)
-    recorded: list[Event] = [PaymentRefundedOutside(command.order_id, amount, command.reference)]
-    if payment.status == "completed" and payment.refunding and _left(payment) <= command.amount:
+    recorded = [*_proved(payment, command), PaymentRefundedOutside(command.order_id, amount, command.reference)]
+    if payment.refunding and _left(payment) <= command.amount:
         recorded.append(PaymentRefunded(command.order_id, amount.of(0), reference="refunded-outside"))
     return recorded
 
@@ -138,10 +138,18 @@ def record_dispute(payment: Payment, command: RecordDispute) -> list[Event]:
     if payment.amount is None or command.reference in payment.closed:
         return []
     order_id, amount, reference = command.order_id, payment.amount.of(command.amount), command.reference
-    begun = [] if reference in payment.outside else [PaymentDisputed(order_id, amount, reference, command.reason)]
-    if not command.outcome:
-        return [*begun]
-    return [*begun, DisputeClosed(order_id, amount, reference, won=command.outcome == "won")]
+    recorded = list[Event]()
+    if reference not in payment.outside:
+        recorded += _proved(payment, command)
+        recorded.append(PaymentDisputed(order_id, amount, reference, command.reason))
+    if command.outcome:
+        recorded.append(DisputeClosed(order_id, amount, reference, won=command.outcome == "won"))
+    return recorded
+
+
+def _proved(payment: Payment, command: RecordRefund | RecordDispute) -> list[Event]:
+    """What goes back was taken, though its answer may still be on its way."""
+    return complete(payment, CompletePayment(command.order_id, command.charge))
 
 
 def is_given_back(payment: Payment) -> bool:

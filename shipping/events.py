@@ -39,6 +39,13 @@ class ShipmentDelivered(Event, frozen=True):
     order_id: str
 
 
+class ShipmentDisowned(Event, frozen=True):
+    """The carrier's answer to the booking: it does not go there; and yet it has told that it took the parcel."""
+
+    order_id: str
+    reason: str
+
+
 class ShipmentLost(Event, frozen=True):
     """The carrier's word; it may be found and delivered later."""
 
@@ -59,6 +66,7 @@ EVENTS = {
     "shipping.shipment_cancelled": ShipmentCancelled,
     "shipping.shipment_shipped": ShipmentShipped,
     "shipping.shipment_delivered": ShipmentDelivered,
+    "shipping.shipment_disowned": ShipmentDisowned,
     "shipping.shipment_lost": ShipmentLost,
     "shipping.shipment_returned": ShipmentReturned,
 }

@@ -14,6 +14,7 @@ from .commands import Address, CancelShipment, CreateShipment
 from .events import (
     ShipmentCancelled,
     ShipmentDelivered,
+    ShipmentDisowned,
     ShipmentLost,
     ShipmentRefused,
     ShipmentReturned,
@@ -96,6 +97,20 @@ def parcel_is_gone(shipping: Shipping, event: ShipmentLost | ShipmentReturned) -
     return attention.call(Reaction(shipping), fact)
 
 
+def shipment_disowned(shipping: Shipping, event: ShipmentDisowned) -> Reaction:
+    """While it is called off, the inventory calls a person."""
+    if shipping.status == "cancelled":
+        return Reaction(shipping)
+    return attention.call(Reaction(shipping), f"the carrier took a parcel that it refuses: {event.reason}")
+
+
+def command_refused(shipping: Shipping, event: CommandRefused) -> Reaction:
+    """A parcel that has left is not called off; that is the inventory's to see to."""
+    if event.command != "shipping.create_shipment":
+        return Reaction(shipping)
+    return attention.call(Reaction(shipping), "a parcel left that was never booked")
+
+
 REACT: dict[type[Event], attention.React] = {
     OrderPlaced: order_placed,
     InventoryReserved: inventory_reserved,
@@ -105,10 +120,11 @@ REACT: dict[type[Event], attention.React] = {
     ShipmentCancelled: shipment_undone,
     ShipmentShipped: parcel_left,
     ShipmentDelivered: parcel_left,
+    ShipmentDisowned: shipment_disowned,
     ShipmentLost: parcel_is_gone,
     ShipmentReturned: parcel_is_gone,
     Intervened: lambda shipping, event: Reaction(shipping),
-    CommandRefused: lambda shipping, event: Reaction(shipping),
+    CommandRefused: command_refused,
 }
 
 POLICY = Saga(

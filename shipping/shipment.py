@@ -24,6 +24,7 @@ from .events import (
     ShipmentCancelled,
     ShipmentCreated,
     ShipmentDelivered,
+    ShipmentDisowned,
     ShipmentLost,
     ShipmentRefused,
     ShipmentRequested,
@@ -53,14 +54,21 @@ LEFT = ("shipped", "delivered", "lost", "returned")
 
 
 class Shipment(State, frozen=True):
-    """status: new, requested, created, refused, cancelled or one of LEFT. booked: whether the carrier has said so."""
+    """status: new, requested, created, refused, cancelled or one of LEFT.
+
+    asked: whether the carrier was asked for it. booked: whether it has said so, or never will.
+    """
 
     status: str = "new"
     cancelling: bool = False
+    asked: bool = False
     booked: bool = False
 
 
 def create(shipment: Shipment, command: CreateShipment) -> list[Event]:
+    """Where the carrier tells of a parcel that was never asked for, none is asked for until a person has seen to it."""
+    if shipment.status in LEFT and not shipment.asked:
+        raise ShipmentAlreadyShipped(command.order_id)
     if shipment.status != "new":
         return []
     return [ShipmentRequested(command.order_id, command.address)]
@@ -74,6 +82,8 @@ def book(shipment: Shipment, command: BookShipment) -> list[Event]:
 
 
 def refuse(shipment: Shipment, command: RefuseShipment) -> list[Event]:
+    if shipment.status in LEFT and shipment.asked and not shipment.booked:
+        return [ShipmentDisowned(command.order_id, command.reason)]
     if shipment.status != "requested":
         return []
     return [ShipmentRefused(command.order_id, command.reason)]
@@ -160,13 +170,14 @@ SHIPMENT = Aggregate(
         RecordReturned: record_returned,
     },
     evolve={
-        ShipmentRequested: lambda shipment, event: replace(shipment, status="requested"),
+        ShipmentRequested: lambda shipment, event: replace(shipment, status="requested", asked=True),
         ShipmentCreated: created,
         ShipmentRefused: lambda shipment, event: replace(shipment, status="refused"),
         ShipmentCancellationRequested: lambda shipment, event: replace(shipment, cancelling=True),
         ShipmentCancelled: lambda shipment, event: replace(shipment, status="cancelled", cancelling=False),
         ShipmentShipped: lambda shipment, event: replace(shipment, status="shipped"),
         ShipmentDelivered: lambda shipment, event: replace(shipment, status="delivered"),
+        ShipmentDisowned: lambda shipment, event: replace(shipment, booked=True),
         ShipmentLost: lambda shipment, event: replace(shipment, status="lost"),
         ShipmentReturned: lambda shipment, event: replace(shipment, status="returned"),
     },

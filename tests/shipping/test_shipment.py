@@ -20,6 +20,7 @@ from shipping.events import (
     ShipmentCancelled,
     ShipmentCreated,
     ShipmentDelivered,
+    ShipmentDisowned,
     ShipmentLost,
     ShipmentRefused,
     ShipmentRequested,
@@ -159,6 +160,16 @@ class TestWhatTheCarrierTells:
         given(SHIPMENT, *left).when(BookShipment("o1", "SB1")).then()
         given(SHIPMENT, *left).when(CANCEL).refused(ShipmentAlreadyShipped)
         given(SHIPMENT, *left).when(DeliverShipment("o1")).then(DELIVERED)
+
+    def test_of_a_parcel_whose_booking_it_then_refuses(self):
+        refuse = RefuseShipment("o1", "not served")
+        disowned = ShipmentDisowned("o1", "not served")
+        given(SHIPMENT, REQUESTED, SHIPPED).when(refuse).then(disowned)
+        given(SHIPMENT, REQUESTED, SHIPPED, disowned).when(refuse).then()
+
+    def test_of_a_parcel_that_was_never_asked_for_and_none_is_then(self):
+        given(SHIPMENT, SHIPPED).when(CREATE).refused(ShipmentAlreadyShipped)
+        given(SHIPMENT, REQUESTED, SHIPPED).when(CREATE).then()
 
     def test_while_it_is_called_off_and_then_it_is_not_cancelled(self):
         left = (*EVERY_STATE["cancelling"], SHIPPED)

@@ -4,6 +4,7 @@ import os
 import sys
 import time
 from argparse import ArgumentParser, Namespace
+from collections import Counter
 
 import django
 
@@ -19,24 +20,27 @@ def _simulate(arguments: Namespace) -> int:
     # Not before Django is set up: the wiring is read as it is imported.
     from .lives import PROCESSES
 
-    start, failed = time.perf_counter(), 0
+    start, failed, heard = time.perf_counter(), 0, Counter[str]()
     for seed in range(arguments.first, arguments.first + arguments.seeds):
-        failed += not _lives(arguments.process or list(PROCESSES)[seed % len(PROCESSES)], seed)
+        said = _lives(arguments.process or list(PROCESSES)[seed % len(PROCESSES)], seed)
+        failed += said is None
+        heard.update(said or {})
     seconds = time.perf_counter() - start
+    print(f"{len(heard)} kinds of commands and facts, {heard.total()} in all, of each at least {min(heard.values())}")
     print(f"{arguments.seeds} seeds in {seconds:.1f} s ({arguments.seeds / seconds:.0f}/s), {failed} failed")
     return 1 if failed else 0
 
 
-def _lives(process: str, seed: int) -> bool:
+def _lives(process: str, seed: int) -> "Counter[str] | None":
+    """What was said in it; None when it failed."""
     from .lives import live
 
     try:
-        live(process, seed)
+        return live(process, seed).said
     except AssertionError as error:
         print(f"seed {seed}: {error}")
         print(f"  again: python -m tests.simulation --from {seed} --seeds 1 --process {process}")
-        return False
-    return True
+        return None
 
 
 def _arguments() -> Namespace:

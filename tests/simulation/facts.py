@@ -145,6 +145,8 @@ def _paid(world: World, order_id: str, word: Command) -> str:
             _take(world, order_id, word)
         world.owe(books.done[key])
         return ""
+    if world.state(f"payment-{order_id}").status in ("new", "requested", "voided"):
+        return CANNOT_BE
     if books.captured[order_id] == 0:
         _take(world, order_id, word)
     world.owe(word)

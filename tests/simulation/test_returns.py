@@ -11,11 +11,19 @@ from eventstore.messages import replace
 from eventstore.money import Money
 from inventory.commands import ReceiveStock
 from inventory.events import GoodsRestocked, StockReleased, StockReserved, StockReturned
-from orders.commands import CloseReturn, ImportReturn, Item, ListProduct, PlaceOrder, ReceiveReturn, RequestReturn
+from orders.commands import (
+    CloseReturn,
+    ImportReturn,
+    Item,
+    ListProduct,
+    PlaceOrder,
+    ReceiveReturn,
+    RefundOrder,
+    RequestReturn,
+)
 from orders.events import GoodsReturned, Portion, ReturnPromised, ReturnRequested
 from orders.order import ORDER
 from orders.returning import RETURNING
-from payments.commands import RefundPayment
 from payments.events import PartRefunded, PaymentRefunded
 from shipping.commands import Address
 
@@ -52,7 +60,7 @@ def wishes(random, at):
     if random.random() < 0.5:
         yield ImportReturn("r4", "o1", (Portion(1, random.randrange(1, QUANTITY + 1)),), "elsewhere", at, "C1")
     if random.random() < 0.2:
-        yield RefundPayment("o1", "goodwill")
+        yield RefundOrder("o1", "goodwill")
 
 
 def check(world):

@@ -1,4 +1,6 @@
-"""Whatever answers first, comes twice, is late or is given up: an order ends once, and nothing of it is left open.
+"""Whatever answers first, comes twice, is late or is given up, and whatever anybody asks or tells meanwhile.
+
+Money, goods and parcel are where the order's state says, or a person is called; nothing waits for ever.
 
 More seeds: `make simulate`. A seed that once failed is kept in seeds.txt.
 """
@@ -9,13 +11,14 @@ from pathlib import Path
 import pytest
 
 from config.wiring import PROCESSES
-from eventstore.messages import replace
+from eventstore.messages import CommandRefused, replace
 from eventstore.subscriptions import Reaction
-from orders.events import OrderCancelled
+from orders.events import OrderCancelled, OrderRefundRequested
 from orders.fulfilment import FULFILMENT
-from payments.events import RefundRequested
-from shipping.events import ShipmentCreated
+from payments.events import LatePaymentCompleted, PaymentRefundedOutside, RefundRequested
+from shipping.events import ShipmentCreated, ShipmentShipped
 
+from .facts import FACTS
 from .lives import ORDERS, live
 from .outside import Outside
 
@@ -24,14 +27,19 @@ ONCE_FAILED = [line.split() for line in Path(__file__).with_name("seeds.txt").re
 
 @pytest.mark.parametrize("process", PROCESSES)
 def test_of_hundreds_of_shops_none_is_left_with_anything_open(process):
-    ends = Counter()
+    ends, said = Counter(), Counter()
     for seed in range(300):
         try:
             world = live(process, seed)
         except AssertionError as error:
             raise AssertionError(f"seed {seed} of {process}: {error}") from None
         ends.update(world.state(f"order-{order_id}").status for order_id in ORDERS)
+        ends["seen to by a person"] += len(world.seen_to)
+        said += world.said
     assert min(ends["confirmed"], ends["cancelled"]) > 100, "both ends must have been seen, or this proves nothing"
+    assert ends["seen to by a person"] < 300, "of too many a person vouches for what was not looked at"
+    unheard = {each.__name__ for each in FACTS.values()} - set(said)
+    assert not unheard, f"nobody has said {unheard}, or it was never heard"
 
 
 @pytest.mark.parametrize(("process", "seed"), ONCE_FAILED)
@@ -51,14 +59,30 @@ class TestItWouldFind:
             under_way = saga.status != "PAYMENT_PENDING"
             return FULFILMENT.react[OrderCancelled](replace(saga, payment=saga.payment and under_way), event)
 
-        assert _found(_with({OrderCancelled: forgets_the_payment}), "kept of")
+        assert _found(_with({OrderCancelled: forgets_the_payment}), "kept and")
 
     def test_an_order_that_is_undone_although_it_may_be_confirmed_any_moment(self):
         def forgets_that_it_asked(saga, event):
             state, commands, deadline = FULFILMENT.react[ShipmentCreated](saga, event)
             return Reaction(replace(state, order="open"), commands, deadline)
 
-        assert _found(_with({ShipmentCreated: forgets_that_it_asked}), "confirmed: 1")
+        assert _found(_with({ShipmentCreated: forgets_that_it_asked}), "has no parcel")
+
+    def test_a_parcel_that_leaves_while_it_is_called_off_and_nobody_is_called(self):
+        def looks_away(saga, event):
+            return FULFILMENT.react[ShipmentShipped](saga, event) if saga.order != "cancelled" else Reaction(saga)
+
+        deaf = {ShipmentShipped: looks_away, CommandRefused: lambda saga, event: _waits_no_more(saga)}
+        assert _found(_with(deaf), "and its parcel is away")
+
+    def test_a_refund_by_staff_of_which_the_process_does_not_hear(self):
+        assert _found(_with({OrderRefundRequested: lambda saga, event: Reaction(saga)}), "kept and 0 owed")
+
+    def test_money_that_comes_late_and_stays(self):
+        assert _found(_with({LatePaymentCompleted: lambda saga, event: Reaction(saga)}), "kept and 0 owed")
+
+    def test_a_refund_at_the_provider_of_which_nobody_is_told(self):
+        assert _found(_with({PaymentRefundedOutside: lambda saga, event: Reaction(saga)}), "kept and")
 
     def test_a_refund_that_is_asked_for_under_another_key_with_each_try(self):
         class Forgetful(Outside):
@@ -71,6 +95,10 @@ class TestItWouldFind:
 
 def _with(reactions):
     return {"orders.fulfilment": FULFILMENT._replace(react={**FULFILMENT.react, **reactions})}
+
+
+def _waits_no_more(saga):
+    return Reaction(replace(saga, status="COMPENSATED"))
 
 
 def _found(table, words, *, outside=Outside, seeds=500):

@@ -5,7 +5,7 @@ a deadline that is taken back by a later answer. It gives up what nobody can pro
 again, at any later time; calls may hang, fail, be answered when nobody waits any more, or not be answered at all.
 """
 
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
 from heapq import heappop, heappush
 from itertools import count
@@ -40,7 +40,11 @@ class Entry(NamedTuple):
 
 
 class World:
-    """process: name -> saga, as in the wiring. run() goes on until nothing is left to do."""
+    """process: name -> saga, as in the wiring. run() goes on until nothing is left to do, for people either.
+
+    said: how often anybody has asked or told what, and was heard. seen_to: orders of which a person vouches for
+    something.
+    """
 
     def __init__(self, process: Mapping[str, Saga], random: Random, outside: Outside):
         self.process, self.random, self.outside = process, random, outside
@@ -55,6 +59,8 @@ class World:
         self.cursors = dict.fromkeys([*process, *EFFECTS, *_contexts()], 0)
         self._awake: set[str] = set()
         self.held: set[str] = set()
+        self.seen_to: set[str] = set()
+        self.said: Counter[str] = Counter()
         self._heard_as = {name: _heard_as(saga) for name, saga in process.items()}
 
     # The clock.
@@ -65,10 +71,14 @@ class World:
     def after(self, longest: float, action: Callable[[], None]) -> None:
         self.at(self.now + self.random.random() * longest, action)
 
-    def run(self, *, most: int = 20_000) -> None:
+    def run(self, *, most: int = 20_000, at_rest: Callable[[], None] = lambda: None) -> None:
+        """at_rest: called whenever only people have anything to do."""
         for _ in range(most):
-            if not self._agenda and not self._call_people():
-                return
+            if not self._agenda:
+                at_rest()
+                if not self._call_people():
+                    return
+                continue
             self.now, _, action = heappop(self._agenda)
             action()
         raise AssertionError(f"it does not come to rest within {most} steps")
@@ -241,16 +251,26 @@ class World:
         self.outside.mend()
         if stuck and self.random.random() < 0.3:
             self._see_to_it_by_other_means(stuck[0])
+        elif given_up and given_up[0][1].partition("-")[2] in self.outside.beside:
+            self._discard(*given_up[0])
         elif given_up:
             self._try(*given_up[0])
         elif stuck:
             self.intervene(stuck[0], "retry")
         return bool(given_up or stuck)
 
+    def _discard(self, lane: str, stream: str) -> None:
+        """What the provider refuses for good."""
+        self.seen_to.add(stream.partition("-")[2])
+        self.calls[lane, stream].popleft()
+        if self.calls[lane, stream]:
+            self._try(lane, stream)
+
     def _see_to_it_by_other_means(self, key: str) -> None:
         """Ring up whoever does not answer, discard what was still to be asked of them, and say so."""
+        self.seen_to.add(key.partition("-")[0])
         step = next(state for (_, each), (state, _) in self.running.items() if each == key)
-        if isinstance(step, Fulfilment):
+        if isinstance(step, Fulfilment) and not step.beneath:
             self._undo_by_hand(step, key)
         self.intervene(key, "skip")
 
