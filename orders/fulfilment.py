@@ -228,14 +228,14 @@ def parcel_left(saga: Fulfilment, event: ShipmentShipped | ShipmentDelivered) ->
     if saga.left or saga.status == "SHIPPING_PENDING" or saga.order in ("confirming", "confirmed"):
         return _waiting(saga)
     if saga.shipment:
-        return _call_for_attention(replace(saga, strayed=True, reason="the parcel has left"))
+        return _call_for_attention(replace(saga, strayed=True, fact="the parcel has left"))
     return _beside(saga, "a parcel left that is not booked")
 
 
 def shipment_disowned(saga: Fulfilment, event: ShipmentDisowned) -> Reaction:
     if saga.status != "SHIPPING_PENDING":
         return _waiting(saga)
-    return _call_for_attention(replace(saga, reason=f"the carrier took a parcel that it refuses: {event.reason}"))
+    return _call_for_attention(replace(saga, fact=f"the carrier took a parcel that it refuses: {event.reason}"))
 
 
 def shipment_lost(saga: Fulfilment, event: ShipmentLost) -> Reaction:

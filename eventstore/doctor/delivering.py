@@ -181,7 +181,7 @@ def sagas(limits: Limits) -> Iterator[Finding]:
             WARNING,
             f"{count} processes of {name} wait for a person.",
             f"{key}" + (" and others" if count > 1 else ""),
-            "A step back was refused: money or goods are not where they should be.",
+            "A step back was refused, or a fact came that does not fit: money or goods are not where they should be.",
             f"manage.py sagas show {name} {key}; then retry, compensate or skip --at its position --reason …",
         )
     for name, key, seconds in rows(LATE, [limits.deadline]) if _at_work(limits) else []:

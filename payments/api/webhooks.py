@@ -1,4 +1,4 @@
-"""What Stripe tells without being asked: the same answers as to a call, under the same key, taken in the same way."""
+"""What Stripe tells without being asked: answers to our calls under their keys, and what moved there without us."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -16,6 +16,8 @@ from eventstore.subscriptions import NotYet
 from payments.gateway import effect
 from payments.gateway.port import RefundRefused
 from payments.payment import PAYMENT
+
+from . import outside
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +56,7 @@ class StripeWebhookView(WebhookView):
 
 
 def _told_of(notice: Notice) -> list[Mapping[str, Any]]:
-    """The payment intents and refunds in it; of a charge, its refunds where they are given."""
+    """The payment intents, refunds and disputes in it; of a charge, its refunds where they are given."""
     told = notice.data.get("object")
     if not isinstance(told, dict):
         return []
@@ -62,7 +64,7 @@ def _told_of(notice: Notice) -> list[Mapping[str, Any]]:
         refunds = told.get("refunds")
         data = refunds.get("data") if isinstance(refunds, dict) else None
         return [each for each in data if isinstance(each, dict)] if isinstance(data, list) else []
-    return [told] if told.get("object") in ("payment_intent", "refund") else []
+    return [told] if told.get("object") in ("payment_intent", "refund", "dispute") else []
 
 
 def _answer(told: Mapping[str, Any]) -> Command | None:
@@ -70,6 +72,8 @@ def _answer(told: Mapping[str, Any]) -> Command | None:
     from payments.gateway import stripe
 
     key, order_id = stripe.ours(told)
+    if told.get("object") == "dispute" or (told.get("object") == "refund" and not key):
+        return outside.fact(told)
     asked = _asked(order_id, key)
     if asked is None:
         return None

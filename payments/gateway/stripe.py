@@ -110,6 +110,10 @@ class StripeGateway:
         refunds = [each for charge in charges for each in _succeeded(self._refunds(charge), currency)]
         return Moved(_sum(charges, currency), _sum(refunds, currency))
 
+    def order_of(self, payment_intent: str) -> str:
+        """Empty where it is none of ours. Refunds and disputes that we did not begin name their payment intent only."""
+        return ours(_asked(self.api.payment_intents.retrieve, payment_intent))[1]
+
     def _refunds(self, charge: Mapping[str, Any]) -> list[Mapping[str, Any]]:
         of_this = {"payment_intent": _text(charge, "payment_intent"), "limit": 100}
         return _listed(_asked(self.api.refunds.list, of_this))

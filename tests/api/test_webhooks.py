@@ -10,11 +10,13 @@ import stripe
 from django.db import connections
 from standardwebhooks import Webhook
 
-from eventstore.models import Event, OutboxMessage, Received
+from eventstore.models import Event, OutboxMessage, Received, SagaState
 from eventstore.testing import drain
+from payments.gateway import chosen
 from payments.models import PaymentView
 from shipping.models import ShipmentView
 
+from ..payments.test_gateways import Bank
 from .conftest import Api, problem
 
 STRIPE = "/api/webhooks/payments/stripe/"
@@ -135,6 +137,72 @@ class TestStripe:
         header = stripe.WebhookSignature.generate_signature_header(body.decode("latin-1"), SECRET)
         answer = Api().post(STRIPE, body, **{"Stripe-Signature": header})
         problem(answer, 401 if body == b"\xff" else 400)
+
+
+class TestWhatMovesAtStripeItself:
+    """Refunds from its dashboard and disputes have none of our metadata: Stripe is asked whose payment it was."""
+
+    @pytest.fixture
+    def paid(self, shop, person, settings, tmp_path):
+        bank = Bank(tmp_path / "book.sqlite")
+        settings.PAYMENT_GATEWAY, settings.STRIPE_SECRET_KEY = "stripe", "sk_test_of_the_tests"
+        settings.STRIPE_BASE_URL, settings.STRIPE_TIMEOUT_SECONDS = bank.url, 2.0
+        chosen.gateway.cache_clear()
+        order_id = person("ada").placed()
+        drain()
+        assert PaymentView.objects.get(pk=order_id).status == "COMPLETED"
+        yield order_id, bank
+        chosen.gateway.cache_clear()
+        bank.close()
+
+    def told(self, order_id, **changes):
+        return {
+            "id": "re_dashboard",
+            "object": "refund",
+            "payment_intent": PaymentView.objects.get(pk=order_id).reference,
+            "amount": 1999,
+            "currency": "eur",
+            "status": "succeeded",
+            "metadata": {},
+        } | changes
+
+    def waits_for_a_person(self, order_id):
+        return SagaState.objects.filter(key=order_id, status="NEEDS_ATTENTION").exists()
+
+    def test_a_refund_from_the_dashboard_is_recorded_once_and_calls_for_a_person(self, paid):
+        order_id, _ = paid
+        told = self.told(order_id)
+        assert signed(notice(told, "refund.created", id_="evt_1")).status_code == 200
+        assert signed(notice(told, "refund.updated", id_="evt_2")).status_code == 200
+        assert payment(order_id) == "REFUNDED"
+        assert PaymentView.objects.get(pk=order_id).refunded == 1999
+        assert self.waits_for_a_person(order_id)
+
+    def test_a_dispute_is_recorded_until_it_is_won(self, paid, operator):
+        order_id, _ = paid
+        dispute = {"id": "dp_1", "object": "dispute", "reason": "fraudulent", "status": "needs_response"}
+        signed(notice(self.told(order_id, **dispute), "charge.dispute.created", id_="evt_1"))
+        assert payment(order_id) == "DISPUTED"
+        assert self.waits_for_a_person(order_id)
+        problem(operator.post(f"/api/commands/shipments/{order_id}/ship/"), 409, "ShipmentCalledOff")
+        signed(notice(self.told(order_id, **dispute | {"status": "won"}), "charge.dispute.closed", id_="evt_2"))
+        assert payment(order_id) == "COMPLETED"
+
+    @pytest.mark.parametrize(
+        "changes",
+        [{"status": "pending"}, {"status": "failed"}, {"object": "dispute", "status": "warning_under_review"}],
+    )
+    def test_what_has_not_moved_is_taken_note_of(self, paid, changes):
+        order_id, _ = paid
+        assert signed(notice(self.told(order_id, **changes), "refund.updated")).status_code == 200
+        assert payment(order_id) == "COMPLETED"
+
+    def test_while_stripe_does_not_say_whose_it_is_the_notice_is_to_be_sent_again(self, paid):
+        order_id, bank = paid
+        bank.close()
+        body = notice(self.told(order_id), "refund.created")
+        assert problem(signed(body), 503, "StripeSilent")
+        assert not Received.objects.exists()
 
 
 class TestWhoIsLetIn:

@@ -76,6 +76,9 @@ class Shop:
     def ship(self, order_id):
         return self.post("operator", f"shipments/{order_id}/ship/", {})
 
+    def deliver(self, order_id):
+        return self.post("operator", f"shipments/{order_id}/deliver/", {})
+
     def post(self, who, path, body):
         headers = {"Authorization": f"Bearer {self.people[who]}"}
         return self.client.post(

@@ -10,12 +10,29 @@ from eventstore.testing import react
 from inventory.commands import ReleaseInventory, ReserveInventory, StockLine
 from inventory.events import InventoryReleased, InventoryReservationFailed, InventoryReserved, Shortage
 from orders.commands import CancelOrder, ConfirmOrder
-from orders.events import Charge, OrderCancelled, OrderConfirmed, OrderLine, OrderPlaced
+from orders.events import Charge, OrderCancelled, OrderConfirmed, OrderLine, OrderPlaced, OrderRefundRequested
 from orders.fulfilment import FULFILMENT, PATIENCE
 from payments.commands import ProcessPayment, RefundPayment
-from payments.events import PaymentCompleted, PaymentFailed, PaymentRefunded, PaymentVoided
+from payments.events import (
+    DisputeClosed,
+    LatePaymentCompleted,
+    PaymentCompleted,
+    PaymentDisputed,
+    PaymentFailed,
+    PaymentRefunded,
+    PaymentRefundedOutside,
+    PaymentVoided,
+)
 from shipping.commands import Address, CancelShipment, CreateShipment
-from shipping.events import ShipmentCancelled, ShipmentCreated, ShipmentRefused
+from shipping.events import (
+    ShipmentCancelled,
+    ShipmentCreated,
+    ShipmentDelivered,
+    ShipmentLost,
+    ShipmentRefused,
+    ShipmentReturned,
+    ShipmentShipped,
+)
 
 TOTAL, ADDRESS = Money(300, "EUR"), Address("Ada")
 PLACED = OrderPlaced(
@@ -208,3 +225,77 @@ class TestPatience:
     def test_what_follows_the_payment_is_not_slow_for_it(self):
         slip = replace(PLACED, payment_method="tok_bank_slip")
         assert react(FULFILMENT, slip, PAID).deadline == PATIENCE
+
+
+class TestARefundOfAConfirmedOrder:
+    DONE = (*TO_CONFIRMING, CONFIRMED)
+    ASKED = OrderRefundRequested("o1", "goodwill", recalled=True)
+    LEFT_BEFORE = CommandRefused("o1", "shipping.cancel_shipment", "ShipmentAlreadyShipped", "")
+
+    def test_the_parcel_is_called_back_then_the_goods_then_the_money(self):
+        asked = (*self.DONE, self.ASKED)
+        assert after(*asked) == ("COMPENSATING", [CancelShipment("o1", "goodwill")])
+        assert after(*asked, CALLED_OFF) == ("COMPENSATING", [ReleaseInventory("o1", LINES)])
+        assert after(*asked, CALLED_OFF, RELEASED) == ("COMPENSATING", [RefundPayment("o1", "goodwill")])
+        assert after(*asked, CALLED_OFF, RELEASED, REFUNDED) == ("COMPENSATED", [])
+
+    def test_what_had_left_before_or_is_in_a_return_is_the_customers(self):
+        refund = ("COMPENSATING", [RefundPayment("o1", "goodwill")])
+        assert after(*self.DONE, self.ASKED, self.LEFT_BEFORE) == refund
+        assert after(*self.DONE, replace(self.ASKED, recalled=False)) == refund
+        kept = (*self.DONE, self.ASKED, self.LEFT_BEFORE, REFUNDED)
+        assert after(*kept, ShipmentDelivered("o1")) == ("COMPENSATED", [])
+
+    def test_one_that_leaves_while_it_is_called_back_calls_for_a_person(self):
+        left = (*self.DONE, self.ASKED, ShipmentShipped("o1"))
+        assert after(*left) == ("NEEDS_ATTENTION", [])
+        assert after(*left, self.LEFT_BEFORE) == ("NEEDS_ATTENTION", [])
+        assert after(*left, ShipmentReturned("o1")) == ("COMPENSATING", [ReleaseInventory("o1", LINES)])
+        assert after(*left, ShipmentLost("o1")) == ("COMPENSATING", [RefundPayment("o1", "goodwill")])
+
+
+class TestFactsThatDoNotFit:
+    UNDONE = (*TO_CONFIRMING, CANCELLED, CALLED_OFF, RELEASED, REFUNDED)
+    SKIP = Intervened("o1", "skip", "seen to", "grace")
+
+    def beneath(self, *events):
+        state = react(FULFILMENT, *events).state
+        assert state.status == "NEEDS_ATTENTION"
+        assert state.fact
+        return state.beneath
+
+    @pytest.mark.parametrize("fact", [ShipmentShipped("o1"), ShipmentDelivered("o1")])
+    def test_a_parcel_of_an_order_that_is_undone(self, fact):
+        assert self.beneath(*self.UNDONE, fact) == "COMPENSATED"
+        assert after(*self.UNDONE, fact, self.SKIP) == ("COMPENSATED", [])
+
+    def test_a_parcel_that_was_never_booked(self):
+        assert self.beneath(PLACED, ShipmentShipped("o1")) == "PAYMENT_PENDING"
+        assert self.beneath(PLACED, ShipmentShipped("o1"), PAID) == "INVENTORY_PENDING"
+
+    def test_one_whose_booking_has_no_answer_yet_is_no_such_fact(self):
+        booking = (PLACED, PAID, RESERVED, ShipmentShipped("o1"))
+        assert after(*booking)[0] == "SHIPPING_PENDING"
+        assert after(*booking, CREATED) == ("CONFIRMING", [ConfirmOrder("o1")])
+
+    @pytest.mark.parametrize("fact", [ShipmentLost("o1"), ShipmentReturned("o1")])
+    def test_a_parcel_of_a_confirmed_order_that_does_not_arrive(self, fact):
+        assert self.beneath(*TO_CONFIRMING, CONFIRMED, fact) == "COMPLETED"
+        refund = OrderRefundRequested("o1", "lost", recalled=True)
+        undo = RefundPayment("o1", "lost") if isinstance(fact, ShipmentLost) else ReleaseInventory("o1", LINES)
+        assert after(*TO_CONFIRMING, CONFIRMED, fact, refund)[1] == [undo]
+
+    def test_money_that_comes_after_the_payment_failed_goes_back_and_a_person_is_told(self):
+        late = (PLACED, DECLINED, CANCELLED, LatePaymentCompleted("o1", TOTAL, "ch_1"))
+        assert self.beneath(*late) == "COMPENSATING"
+        assert after(*late)[1] == [RefundPayment("o1", "payment failed: declined")]
+        assert self.beneath(*late, REFUNDED) == "COMPENSATED"
+
+    def test_money_that_moves_at_the_provider(self):
+        done = (*TO_CONFIRMING, CONFIRMED)
+        assert self.beneath(*done, PaymentRefundedOutside("o1", TOTAL, "re_9")) == "COMPLETED"
+        disputed = PaymentDisputed("o1", TOTAL, "dp_1", "fraudulent")
+        assert self.beneath(*done, disputed) == "COMPLETED"
+        won = DisputeClosed("o1", TOTAL, "dp_1", won=True)
+        assert after(*done, disputed, self.SKIP, won) == ("COMPLETED", [])
+        assert self.beneath(*self.UNDONE, won) == "COMPENSATED"

@@ -2,8 +2,18 @@ from datetime import UTC, datetime
 
 from eventstore.money import Money
 from eventstore.testing import given
-from orders.commands import CancelOrder, ConfirmOrder, ImportOrder
-from orders.events import Charge, OrderCancelled, OrderConfirmed, OrderLine, OrderPlaced
+from orders.commands import CancelOrder, ConfirmOrder, ImportOrder, RefundOrder
+from orders.events import (
+    Charge,
+    OrderCancelled,
+    OrderConfirmed,
+    OrderLine,
+    OrderPlaced,
+    OrderRefundRequested,
+    Portion,
+    ReturnForgone,
+    ReturnPromised,
+)
 from orders.order import ORDER, OrderAlreadyPlaced, OrderNotFound, OrderNotOpen
 from shipping.commands import Address
 
@@ -73,3 +83,31 @@ def test_what_was_never_placed_cannot_be_cancelled():
 
 def test_a_confirmed_order_cannot_be_cancelled():
     given(ORDER, PLACED, CONFIRMED).when(CancelOrder("o1", "too late")).refused(OrderNotOpen)
+
+
+class TestARefund:
+    ASKED = RefundOrder("o1", "goodwill")
+    PORTIONS = (Portion(1, 1),)
+
+    def test_of_an_order_under_way_cancels_it(self):
+        given(ORDER, PLACED).when(self.ASKED).then(OrderCancelled("o1", "goodwill"))
+
+    def test_of_a_confirmed_order_calls_its_parcel_back(self):
+        refunding = OrderRefundRequested("o1", "goodwill", recalled=True)
+        given(ORDER, PLACED, CONFIRMED).when(self.ASKED).then(refunding)
+        given(ORDER, PLACED, CONFIRMED, refunding).when(self.ASKED).then()
+        given(ORDER, PLACED, CONFIRMED, refunding).when(ConfirmOrder("o1")).then()
+        given(ORDER, PLACED, CONFIRMED, refunding).when(CancelOrder("o1", "no more")).refused(OrderNotOpen)
+
+    def test_of_goods_that_are_in_a_return_leaves_the_parcel_alone(self):
+        promised = ReturnPromised("o1", "r1", self.PORTIONS, ())
+        money_only = OrderRefundRequested("o1", "goodwill", recalled=False)
+        given(ORDER, PLACED, CONFIRMED, promised).when(self.ASKED).then(money_only)
+        forgone = ReturnForgone("o1", "r1", self.PORTIONS, ())
+        given(ORDER, PLACED, CONFIRMED, promised, forgone).when(self.ASKED).then(
+            OrderRefundRequested("o1", "goodwill", recalled=True)
+        )
+
+    def test_of_a_cancelled_order_is_its_processs_to_make(self):
+        given(ORDER, PLACED, CANCELLED).when(self.ASKED).refused(OrderNotOpen)
+        given(ORDER).when(self.ASKED).refused(OrderNotFound)
