@@ -119,6 +119,34 @@ READ_STREAMS = f"""
     ORDER BY position
     LIMIT %s
 """
+# The same, and of these as many as fit into so many bytes of JSON, at least one; how many there were says whether more
+# follow. First by what they take where they are stored, perhaps compressed, which is told without fetching them; so no
+# more is unpacked to be measured than several pages.
+READ_PAGE_OF_STREAMS = f"""
+    SELECT {COLUMNS}, found
+    FROM (
+        SELECT *, sum(octet_length(data::text)) OVER in_order - octet_length(data::text) AS before
+        FROM (
+            SELECT *, count(*) OVER () AS found, row_number() OVER in_order AS number,
+                   sum(pg_column_size(data)) OVER in_order - pg_column_size(data) AS stored_before
+            FROM (
+                SELECT event.*
+                FROM unnest(%s::text[]) AS wanted(name)
+                CROSS JOIN LATERAL (
+                    SELECT * FROM eventstore_event
+                    WHERE stream = name AND position > %s AND position <= %s AND type = ANY(%s)
+                ) AS event
+                ORDER BY position
+                LIMIT %s
+            ) AS event
+            WINDOW in_order AS (ORDER BY position ROWS UNBOUNDED PRECEDING)
+        ) AS stored
+        WHERE number <= %s AND stored_before < %s
+        WINDOW in_order AS (ORDER BY position ROWS UNBOUNDED PRECEDING)
+    ) AS page
+    WHERE before < %s
+    ORDER BY position
+"""
 READ_CORRELATED = f"""
     SELECT {COLUMNS}
     FROM eventstore_event
@@ -182,6 +210,15 @@ def read_streams(
 ) -> list[Message]:
     """The first events of the given stored types in any of these streams, in global order."""
     return list(recorded(rows_in_binary(READ_STREAMS, [list(streams), after, until, list(types), limit])))
+
+
+def read_page_of_streams(
+    streams: Sequence[str], *, types: Sequence[str], after: int, until: int, limit: int, bytes_: int
+) -> tuple[list[Message], bool]:
+    """As read_streams, but no more than fit into so many bytes of JSON, or one; and whether more follow."""
+    params = [list(streams), after, until, list(types), limit + 1, limit, bytes_, bytes_]
+    page = rows_in_binary(READ_PAGE_OF_STREAMS, params)
+    return list(recorded([row[:-1] for row in page])), bool(page) and page[0][-1] > len(page)
 
 
 def read_log(*, after: int = 0, until: int | None = None, types: Sequence[str] = ()) -> Iterator[Message]:

@@ -10,7 +10,7 @@ from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from eventstore import registry, store
+from eventstore import registry, settings, store
 from eventstore.api import freshness
 from eventstore.api.openapi import LISTS
 from eventstore.api.queries import ONLY_HIS, NoParameters, QueryView, link, parameters
@@ -86,8 +86,10 @@ class OrderHistoryView(_OfOneOrder):
         self.order(order_id)
         after, limit, until = asked["after"], asked["limit"], freshness.end_for_pages(freshness.wanted(request))
         streams = timeline.streams([order_id])
-        events = store.read_streams(streams, types=timeline.types(), after=after, until=until, limit=limit + 1)
-        page, has_more = [timeline.entry(event) for event in events[:limit]], len(events) > limit
+        events, has_more = store.read_page_of_streams(
+            streams, types=timeline.types(), after=after, until=until, limit=limit, bytes_=settings.page_bytes()
+        )
+        page = [timeline.entry(event) for event in events]
         following = f"{request.path}?after={page[-1].position}&limit={limit}" if has_more else None
         body = {"data": to_builtins(page), "has_more": has_more, "next": following}
         return Response(body, headers=ONLY_HIS | {"X-Answered-From": freshness.EVENT_LOG} | link(following))

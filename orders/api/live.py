@@ -15,6 +15,8 @@ from orders.models import OrderDetails
 from orders.timeline import Entry
 
 PAGE = 500
+# Each socket holds one while its client takes it.
+PAGE_BYTES = 1 << 18
 
 
 def order(user: Any, order_id: str, *, version: int, position: int) -> Followed:
@@ -44,11 +46,14 @@ def _pages(ids: Callable[[int], Iterable[str]], after: int, until: int) -> Itera
     """Each page is asked for by itself, so that nothing is held open while a slow client reads."""
     streams = timeline.streams(ids(until))
     while True:
-        page = store.read_streams(streams, types=timeline.types(), after=after, until=until, limit=PAGE)
-        if not page:
+        page, more = store.read_page_of_streams(
+            streams, types=timeline.types(), after=after, until=until, limit=PAGE, bytes_=PAGE_BYTES
+        )
+        if page:
+            after = page[-1].position
+            yield [_told(timeline.entry(message)) for message in page]
+        if not more:
             return
-        yield [_told(timeline.entry(message)) for message in page]
-        after = page[-1].position
 
 
 def _told(entry: Entry, *topics: str) -> Told:

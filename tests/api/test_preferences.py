@@ -42,7 +42,9 @@ class Counted(str):
             yield each
 
 
-@pytest.mark.parametrize("trap", ["a" * 333 + " " * 666 + '"', ";" * 1000, '"' * 999, '\\"' * 500, "a=" * 500, "a," * 500])
+@pytest.mark.parametrize(
+    "trap", ["a" * 333 + " " * 666 + '"', ";" * 1000, '"' * 999, '\\"' * 500, "a=" * 500, "a," * 500]
+)
 def test_each_character_is_looked_at_once_for_each_way_to_cut(trap):
     Counted.seen = 0
     list(preferences._split(Counted(trap), ","))

@@ -10,7 +10,12 @@ import pytest
 
 from config.local import ports, programs
 
-SETTINGS = {"WEB_SILENT_SECONDS": "1", "WEB_DRAIN_SECONDS": "0", "LOG_LEVEL": "WARNING", "SECRET_KEY": "only-for-this-test"}
+SETTINGS = {
+    "WEB_SILENT_SECONDS": "1",
+    "WEB_DRAIN_SECONDS": "0",
+    "LOG_LEVEL": "WARNING",
+    "SECRET_KEY": "only-for-this-test",
+}
 
 
 class Web(NamedTuple):

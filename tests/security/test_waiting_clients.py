@@ -1,4 +1,4 @@
-"""Connections that wait (idle, in the middle of a request, or of an answer) cost no thread: others are served meanwhile.
+"""Connections that wait (idle, in the middle of a request or an answer) cost no thread: others are served meanwhile.
 
 No clock decides: while the silent ones are all still connected, and will be for ten minutes, requests are answered.
 """
@@ -89,7 +89,7 @@ def test_requests_in_one_packet_are_answered_in_order(patient):
     with connected(patient.port, b"".join(asked % each for each in range(5)), 1) as [client]:
         client.settimeout(20)
         told = b""
-        while told.count(b"live\"}") < 5:
+        while told.count(b'live"}') < 5:
             told += client.recv(1 << 16)
     assert [line for line in told.decode().splitlines() if line.startswith("X-Request-ID")] == [
         f"X-Request-ID: {each}" for each in range(5)
