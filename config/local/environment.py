@@ -7,6 +7,8 @@ DATABASE = "DATABASE_URL"
 REDIS = "REDIS_URL"
 BROKER = "CELERY_BROKER_URL"
 SECRET = "SECRET_KEY"
+# No balancer has to notice that a run on this machine ends.
+DRAIN = "WEB_DRAIN_SECONDS"
 
 
 def given(name: str) -> str | None:
