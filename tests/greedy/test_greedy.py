@@ -1,7 +1,8 @@
 """One greedy client and one modest one: what the greedy one may make large or slow costs the modest one little.
 
 The modest client's times beside a greedy one are compared with its times alone, in turns within one run. `make greedy`
-takes many samples; here there are few, and the ratio may be larger, as a machine that runs tests has other work to do.
+takes many samples, on a quiet machine. Here there are few, beside other tests, and only another order of magnitude fails:
+a client that can hold up others does so for seconds.
 """
 
 import json
@@ -28,7 +29,7 @@ from .clients import Modest, again_and_again, connected
 LONG = os.environ.get("GREEDY") == "long"
 ROUNDS, EACH = (5, 200) if LONG else (3, 40)
 # Of 1,000 requests the ten slowest tell of the server; of 120, of the machine.
-PART, RATIO = (0.99, 2.0) if LONG else (0.9, 3.0)
+PART, RATIO = (0.99, 2.0) if LONG else (0.9, 10.0)
 
 SETTINGS = {"LOG_LEVEL": "ERROR", "SECRET_KEY": "only-for-this-test", "WEB_DRAIN_SECONDS": "0", "THROTTLE_LOGIN": ""}
 ORDERS = "/api/queries/orders/"
@@ -122,8 +123,10 @@ def test_the_modest_one_is_served_as_ever(shop, how, capsys):
     port, tokens = shop
     modest = Modest(port, "/api/queries/products/CUP/", tokens["modest"])
     drain()
-    for _ in range(EACH):
-        modest.ask()
+    # Each thread of the server opens its connection to the database first.
+    with GREEDY[how](port, tokens["greedy"]):
+        for _ in range(EACH):
+            modest.ask()
     alone, beside = [], []
     for _ in range(ROUNDS):
         alone += [modest.ask() for _ in range(EACH)]
