@@ -1,7 +1,8 @@
 """One greedy client and one modest one: what the greedy one may make large or slow costs the modest one little.
 
 The modest client's times beside a greedy one are compared with its times alone, in turns within one run. `make greedy`
-takes many samples, on a quiet machine. Here there are few, beside other tests, and only another order of magnitude fails:
+takes many samples, on a quiet machine. Here there are few, beside other tests, and only another order of magnitude
+fails:
 a client that can hold up others does so for seconds.
 """
 
