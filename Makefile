@@ -16,7 +16,7 @@ endif
 TWO_AT_A_TIME := $(if $(CELERY_BROKER_URL),,-n 2 --dist loadfile)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check audit fuzz simulate chaos faults drills test-pooler bench bench-short bench-store bench-http bench-console screens format clean-data clean doctor-selftest
+.PHONY: help run test check audit fuzz simulate chaos faults drills greedy test-pooler bench bench-short bench-store bench-http bench-console screens format clean-data clean doctor-selftest
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -74,6 +74,9 @@ doctor-selftest: $(INSTALLED) ## bring each fault about that the doctor knows, a
 
 fuzz: $(INSTALLED) ## five minutes of whatever the API's description allows and forbids, as five people; counts at the end
 	FUZZ_SECONDS=$${FUZZ_SECONDS:-60} .venv/bin/pytest tests/fuzz --timeout 900 -rP --show-capture=stdout
+
+greedy: $(INSTALLED) ## one greedy client beside a modest one, in each way that it may be greedy; ten minutes
+	GREEDY=long .venv/bin/pytest tests/greedy --timeout 900
 
 bench-http: $(INSTALLED) ## requests a second over HTTP beside bare DRF, and the lag of 500 sockets
 	@$(PYTHON) -m config.local exec -- $(PYTHON) -W ignore -m bench.http

@@ -5,7 +5,9 @@ from typing import Any, NamedTuple
 from . import children, servers
 
 # As in production, but for the log, of which only errors are wanted.
-OURS_READ = {"DJANGO_SETTINGS_MODULE": "config.settings", "SECRET_KEY": "only-for-benchmarks", "LOG_LEVEL": "ERROR"}
+OURS_READ = {"DJANGO_SETTINGS_MODULE": "config.settings", "SECRET_KEY": "only-for-benchmarks", "LOG_LEVEL": "ERROR"} | {
+    "WEB_DRAIN_SECONDS": "0"
+}
 OFFLINE = OURS_READ | {"EVENTSTORE_NUDGE": "0"}
 
 

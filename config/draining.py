@@ -1,4 +1,4 @@
-"""Whether this process is about to end: readiness says so before it stops to accept, so that a balancer goes elsewhere."""
+"""Whether this process is about to end: readiness says so first, so that a balancer goes elsewhere."""
 
 _draining = False
 

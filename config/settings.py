@@ -212,6 +212,10 @@ EVENTSTORE_LONGEST_WAIT = env.float("QUERY_LONGEST_WAIT", default=5.0)
 # Of one web process: requests that wait for a read model at once, each in a thread, in all and of one user.
 EVENTSTORE_MOST_WAITING = env.int("QUERY_MOST_WAITING", default=4, least=0)
 EVENTSTORE_MOST_WAITING_PER_USER = env.int("QUERY_MOST_WAITING_PER_USER", default=2, least=0)
+# Bytes that a page of a list, a history or an export is made of; a larger one ends early, with its "next".
+EVENTSTORE_PAGE_BYTES = env.int("PAGE_BYTES", default=1 << 20, least=1)
+# Bytes of states that a process remembers, as they would be packed; in memory they take several times as many.
+EVENTSTORE_REMEMBERED_BYTES = env.int("REMEMBERED_BYTES", default=16 << 20)
 EVENTSTORE_MAX_MESSAGE_BYTES = env.int("MAX_MESSAGE_BYTES", default=1 << 20, least=1)
 EVENTSTORE_IDEMPOTENCY_KEY_REQUIRED = env.bool("IDEMPOTENCY_KEY_REQUIRED", default=False)
 EVENTSTORE_ANSWERS_KEPT = env.float("ANSWERS_KEPT_DAYS", default=30.0)

@@ -8,12 +8,12 @@ from typing import Any
 
 import msgspec
 
-from . import codec, finding, personal, registry, store
+from . import bounded, codec, finding, personal, registry, settings, store
 from .finding import Wanted
 from .messages import Event as Happened
 from .models import Event
 
-# Held in memory at once, however many are exported.
+# Held in memory at once, however many are exported, and fewer where they are large.
 PAGE = 500
 
 # More is no beginning of a test.
@@ -49,12 +49,12 @@ def lines(wanted: Wanted, *, revealed: bool) -> Iterator[bytes]:
     """One event after another in the order of the log, up to where it is complete now."""
     fence, last = store.fence(), 0
     found = finding.events(wanted).filter(position__lte=fence).order_by("position")
-    while page := list(found.filter(position__gt=last)[:PAGE]):
+    more = True
+    while more:
+        page, more = bounded.page(found.filter(position__gt=last), PAGE, settings.page_bytes())
         for event in page:
             yield codec.encode_json(_told(event, revealed)) + b"\n"
-        if len(page) < PAGE:
-            return
-        last = page[-1].position
+            last = event.position
 
 
 def fixture(stream: str, version: int, *, revealed: bool) -> str:

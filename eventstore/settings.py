@@ -38,6 +38,16 @@ def longest_wait() -> float:
     return float(getattr(settings, "EVENTSTORE_LONGEST_WAIT", 5.0))
 
 
+def remembered_bytes() -> int:
+    """How much a process remembers of the states that it has decided on, as they would be packed."""
+    return int(getattr(settings, "EVENTSTORE_REMEMBERED_BYTES", 16 << 20))
+
+
+def page_bytes() -> int:
+    """How much of events or rows a page is made of, as JSON: one more ends it early. A single one may be larger."""
+    return int(getattr(settings, "EVENTSTORE_PAGE_BYTES", 1 << 20))
+
+
 def most_waiting() -> int:
     """How many requests of one process wait for a read model at once; each keeps a thread."""
     return int(getattr(settings, "EVENTSTORE_MOST_WAITING", 4))

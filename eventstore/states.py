@@ -4,18 +4,24 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from itertools import groupby
 from operator import itemgetter
+from threading import Lock
 
+import msgspec
 from django.db import transaction
 
-from . import outbox, postgres, registry, snapshots, store
+from . import outbox, postgres, registry, settings, snapshots, store
 from .aggregate import Aggregate, Folded
 from .postgres import atomic
 from .store import Past
 
 REMEMBERED = 20_000
 
-
+_encoder = msgspec.msgpack.Encoder(enc_hook=repr)
 _memory: OrderedDict[str, Folded] = OrderedDict()
+# How much of the bound each takes.
+_sizes: dict[str, int] = {}
+_taken = 0
+_lock = Lock()
 
 
 def load(streams: Iterable[str]) -> dict[str, Folded]:
@@ -54,8 +60,9 @@ def remember(folded: Mapping[str, Folded]) -> None:
 
 def forget(streams: Iterable[str] | None = None) -> None:
     """Drop what is remembered: after a conflict, and when a test empties the log."""
-    for stream in list(_memory) if streams is None else streams:
-        _memory.pop(stream, None)
+    with _lock:
+        for stream in list(_memory) if streams is None else streams:
+            _drop(stream)
 
 
 def take_snapshots() -> int:
@@ -78,8 +85,29 @@ def _folded(aggregate: Aggregate, known: Folded, past: Iterable[Past]) -> Folded
 
 
 def _keep(folded: Mapping[str, Folded]) -> None:
-    for stream, each in folded.items():
-        _memory.pop(stream, None)  # who was used last goes last
-        _memory[stream] = each
-    while len(_memory) > REMEMBERED:
-        _memory.popitem(last=False)
+    """As many as fit, by number and by bytes; one that is larger than a quarter of the room is not kept at all."""
+    global _taken
+    room = settings.remembered_bytes()
+    with _lock:
+        for stream, each in folded.items():
+            _drop(stream)  # who was used last goes last
+            size = _size(each)
+            if size <= room // 4:
+                _memory[stream], _sizes[stream] = each, size
+                _taken += size
+        while len(_memory) > REMEMBERED or _taken > room:
+            _drop(next(iter(_memory)))
+
+
+def _drop(stream: str) -> None:
+    global _taken
+    _memory.pop(stream, None)
+    _taken -= _sizes.pop(stream, 0)
+
+
+def _size(folded: Folded) -> int:
+    """As it would be packed; in memory it takes a multiple of that, and about the same one for all states."""
+    try:
+        return len(_encoder.encode(folded.state))
+    except (TypeError, ValueError, OverflowError):
+        return len(repr(folded.state))

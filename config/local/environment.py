@@ -9,6 +9,8 @@ BROKER = "CELERY_BROKER_URL"
 SECRET = "SECRET_KEY"
 # On a machine of one's own: what is bought here is neither paid nor sent, and the passwords are public.
 STAND_INS = {"PAYMENT_GATEWAY": "sandbox", "CARRIER": "sandbox", "ALLOW_DEMO": "1"}
+# No balancer has to notice that a run on this machine ends.
+DRAIN = "WEB_DRAIN_SECONDS"
 
 
 def given(name: str) -> str | None:

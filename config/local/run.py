@@ -8,7 +8,7 @@ from time import monotonic
 
 from . import account, folder, ports, programs, services
 from .console import say
-from .environment import SECRET, given, preferred_port, with_settings
+from .environment import DRAIN, SECRET, given, preferred_port, with_settings
 from .ports import HOST
 from .refusal import Refusal
 from .supervisor import Stopped, Supervisor
@@ -22,7 +22,8 @@ def run(data: Path) -> None:
         supervisor = Supervisor(folder.pids(path))
         with services.started(path) as found:
             supervisor.services = found.running
-            environment = with_settings({**found.settings, SECRET: _secret(path), "PYTHONUNBUFFERED": "1"})
+            ours = {SECRET: _secret(path), "PYTHONUNBUFFERED": "1", DRAIN: given(DRAIN) or "0"}
+            environment = with_settings({**found.settings, **ours})
             try:
                 _serve(supervisor, path, environment)
             except Stopped:

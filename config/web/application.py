@@ -6,8 +6,9 @@ So neither a slow upload nor a slow download keeps a thread, and a body that is 
 import asyncio
 import logging
 import sys
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from tempfile import SpooledTemporaryFile
+from threading import Lock
 from typing import IO, Any, NamedTuple
 from urllib.parse import unquote_to_bytes
 
@@ -39,7 +40,7 @@ class Answer(NamedTuple):
     status: int
     headers: Headers
     body: bytes
-    rest: Iterator[bytes] | None = None
+    rest: "Rest | None" = None
 
 
 class Refused(Exception):
@@ -81,10 +82,11 @@ class Application:
         await _hand(send, last, more=answer.rest is not None)
         if answer.rest is not None:
             try:
-                while piece := await self._turns.run(client, _piece, answer.rest):
+                while piece := await self._turns.run(client, answer.rest.take):
                     await _hand(send, piece, more=True)
             finally:
-                _close(answer.rest)
+                # Also where the client has gone, and a thread is still about to make the next piece.
+                self._turns.soon(answer.rest.close)
             await _hand(send, b"", more=False)
 
 
@@ -141,40 +143,32 @@ def _answer(wsgi: Callable[..., Any], environ: Environ, body: IO[bytes]) -> Answ
     [(status, headers)] = begun
     bodiless = environ["REQUEST_METHOD"] == "HEAD" or status in (204, 304)
     if getattr(response, "streaming", False) and not bodiless:
-        return Answer(status, headers, b"", iter(_Streamed(response)))
-    whole = b"" if bodiless else b"".join(response)
+        return Answer(status, headers, b"", Rest(response))
+    pieces: Iterable[bytes] = () if bodiless else response
+    whole = b"".join(pieces)
     response.close()
     return Answer(status, headers, whole)
 
 
-class _Streamed:
-    """The pieces of a streaming response, and its end."""
+class Rest:
+    """The pieces of a streaming response. Its methods run in threads, one after the other."""
 
     def __init__(self, response: Any) -> None:
-        self._response, self._pieces = response, iter(response)
+        self._response, self._pieces, self._lock = response, iter(response), Lock()
 
-    def __iter__(self) -> "_Streamed":
-        return self
-
-    def __next__(self) -> bytes:
-        return next(self._pieces)
+    def take(self) -> bytes:
+        """As much as fits one turn; nothing at the end."""
+        found = bytearray()
+        with self._lock:
+            for each in self._pieces:
+                found += each
+                if len(found) >= PIECE:
+                    break
+        return bytes(found)
 
     def close(self) -> None:
-        self._response.close()
-
-
-def _piece(rest: Iterator[bytes]) -> bytes:
-    """In a thread: as much as fits one turn; nothing at the end."""
-    found = bytearray()
-    for each in rest:
-        found += each
-        if len(found) >= PIECE:
-            break
-    return bytes(found)
-
-
-def _close(rest: Any) -> None:
-    rest.close()
+        with self._lock:
+            self._response.close()
 
 
 def _refusal(refusal: Refusal) -> Answer:

@@ -21,6 +21,8 @@ class ExpectationFailed(ParseError):
 class Protocol(ASGIProtocol):
     """gunicorn's, with answers in problem details, and with bounds on connections that wait."""
 
+    _closed: bool
+
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
         self._first = self.worker.loop.call_later(settings.WEB_SILENT_SECONDS, self._nothing_came)

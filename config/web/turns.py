@@ -43,6 +43,10 @@ class Turns:
         # A client that goes away cancels its wait, not the thread, which keeps its turn until it has ended.
         return await asyncio.shield(running)
 
+    def soon(self, function: Callable[[], object]) -> None:
+        """In a thread, without a turn and without its result."""
+        self._pool.submit(function)
+
     async def _wait(self, client: str) -> None:
         """Until a turn was given."""
         turn = asyncio.get_running_loop().create_future()

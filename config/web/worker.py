@@ -28,6 +28,10 @@ class Worker(ASGIWorker):
         self.idle: dict[Protocol, None] = {}
         self._told = asyncio.Event()
 
+    alive: bool
+    asgi: Any
+    worker_connections: int
+
     @classmethod
     def check_config(cls, cfg: Any, log: Any) -> None:
         """Threads are right here, unlike for gunicorn's own ASGI worker."""
@@ -61,7 +65,7 @@ class Worker(ASGIWorker):
         heart = asyncio.create_task(self._beat())
         ssl = self._get_ssl_context()
         for each in self.sockets:
-            # One connection at a time, so that a crowd is shared with the other processes; the kernel's queue is longer.
+            # It accepts one connection at a time, so that a crowd is shared with the other processes.
             server = await self.loop.create_server(lambda: Protocol(self), sock=each.sock, ssl=ssl, backlog=1)
             each.sock.listen(self.cfg.backlog)
             self.servers.append(server)

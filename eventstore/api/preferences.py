@@ -24,9 +24,9 @@ def parse(header: str) -> Mapping[str, str]:
         return found
     for part in _split(header, ","):
         name, _, value = next(_split(part, ";")).partition("=")
-        name, value = name.strip(" \t"), _plain(value.strip(" \t"))
-        if name and NAME.issuperset(name) and value is not None:
-            found.setdefault(name.lower(), value)
+        name, plain = name.strip(" \t"), _plain(value.strip(" \t"))
+        if name and NAME.issuperset(name) and plain is not None:
+            found.setdefault(name.lower(), plain)
     return found
 
 

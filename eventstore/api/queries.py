@@ -5,6 +5,7 @@ from functools import cache
 from typing import Any, ClassVar
 from urllib.parse import urlencode
 
+import msgspec
 from django.core.signing import BadSignature, Signer
 from django.core.validators import RegexValidator
 from django.db.models import QuerySet
@@ -14,7 +15,7 @@ from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from eventstore import codec
+from eventstore import bounded, codec, settings
 from eventstore.freshness import Standing
 
 from . import freshness, preconditions, reveal, shapes
@@ -127,13 +128,21 @@ class PagesView(QueryView):
         limit, cursor = asked.pop("limit"), asked.pop("cursor", None)
         rows, wanted = self._behind(cursor, self.rows(**asked)), freshness.wanted(request)
         database = freshness.database_for_list(rows.model, wanted, note=self.note)
-        found = list(rows.using(database)[: limit + 1])
-        page, has_more = found[:limit], len(found) > limit
+        page, rows_told, has_more = self._page(rows.using(database), limit)
         following = self._next(page[-1], asked | {"limit": limit}) if has_more else None
-        self._veil(rows.model, page)
-        rows_told = [shapes.told(self.serializer_class, row) for row in page]
         said = {"data": rows_told, "has_more": has_more, "next": following}
         return told(said, ONLY_HIS | {"X-Answered-From": freshness.READ_MODEL} | link(following))
+
+    def _page(self, rows: QuerySet[Any], limit: int) -> tuple[list[Any], list[msgspec.Raw], bool]:
+        """The rows, what is told of each, and whether more follow. It ends early where its bytes are enough."""
+        most = settings.page_bytes()
+        found, more = bounded.page(rows, limit, most)
+        self._veil(rows.model, found)
+        rows_told = list[msgspec.Raw]()
+        while len(rows_told) < len(found) and (not rows_told or sum(map(len, rows_told)) < most):
+            told = shapes.told(self.serializer_class, found[len(rows_told)])
+            rows_told.append(msgspec.Raw(codec.encode_json(told)))
+        return found[: len(rows_told)], rows_told, more or len(rows_told) < len(found)
 
     def _veil(self, model: type[Any], page: Sequence[Any]) -> None:
         if reveal.holds(model):

@@ -1,4 +1,4 @@
-"""How many requests of this process wait for a read model at once: each keeps a thread, and most threads are for others."""
+"""How many requests of this process wait for a read model at once, as each keeps a thread."""
 
 from collections import Counter
 from collections.abc import Iterator

@@ -10,6 +10,8 @@ from .feed import Refused, Told
 
 # Events that a client may be behind before it is given up; it comes back and goes on from the last one it has.
 MAILBOX = 500
+# And bytes; a single event may be larger.
+MAILBOX_BYTES = 4 << 20
 
 
 class Follower:
@@ -18,15 +20,23 @@ class Follower:
     def __init__(self, topic: str, *, after: int, held: str, who: str) -> None:
         self.topic, self.after, self.held, self.who = topic, after, held, who
         self.mailbox: asyncio.Queue[Told] = asyncio.Queue(MAILBOX)
+        self._bytes = 0
         self.ended: asyncio.Future[Refused] = asyncio.get_running_loop().create_future()
 
     def take(self, told: Told) -> None:
         if told.position <= self.after or self.ended.done():
             return
-        try:
-            self.mailbox.put_nowait(told)
-        except asyncio.QueueFull:
+        if self.mailbox.full() or (self._bytes and self._bytes + len(told.text) > MAILBOX_BYTES):
             self.end(Refused(4408, "too slow; come back with the position of the last event that you have"))
+            return
+        self._bytes += len(told.text)
+        self.mailbox.put_nowait(told)
+
+    async def next(self) -> Told:
+        """What is to be sent next, once there is something."""
+        told = await self.mailbox.get()
+        self._bytes -= len(told.text)
+        return told
 
     def end(self, why: Refused) -> None:
         if not self.ended.done():

@@ -98,7 +98,7 @@ class Sockets:
                 await _hand(connection, told.text)
         await _hand(connection, f'{{"caught_up":{max(followed.after, joined_at)}}}')
         while True:
-            await _hand(connection, (await follower.mailbox.get()).text)
+            await _hand(connection, (await follower.next()).text)
 
     async def _read(self) -> None:
         async def ask(function: Callable[..., Any], *arguments: Any) -> Any:

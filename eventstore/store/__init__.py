@@ -34,6 +34,7 @@ from .reading import read_log as read_log
 from .reading import read_merged as read_merged
 from .reading import read_log_backwards as read_log_backwards
 from .reading import read_newer as read_newer
+from .reading import read_page_of_streams as read_page_of_streams
 from .reading import read_stream as read_stream
 from .reading import read_streams as read_streams
 from .reading import recorded as recorded

@@ -165,6 +165,32 @@ READ_EVENT = f"""
     FROM eventstore_event
     WHERE id = %s
 """
+# The same, and of these as many as fit into so many bytes of JSON, at least one; how many there were says whether more
+# follow. First by what they take where they are stored, perhaps compressed, which is told without fetching them; so no
+# more is unpacked to be measured than several pages.
+READ_PAGE_OF_STREAMS = f"""
+    SELECT {COLUMNS}, found
+    FROM (
+        SELECT *, sum(octet_length(data::text)) OVER in_order - octet_length(data::text) AS before
+        FROM (
+            SELECT *, count(*) OVER () AS found, row_number() OVER in_order AS number,
+                   sum(pg_column_size(data)) OVER in_order - pg_column_size(data) AS stored_before
+            FROM (
+                SELECT event.*
+                {OF_A_STREAM}
+                    LIMIT %s
+                ) AS event
+                ORDER BY position
+                LIMIT %s
+            ) AS event
+            WINDOW in_order AS (ORDER BY position ROWS UNBOUNDED PRECEDING)
+        ) AS stored
+        WHERE number <= %s AND stored_before < %s
+        WINDOW in_order AS (ORDER BY position ROWS UNBOUNDED PRECEDING)
+    ) AS page
+    WHERE before < %s
+    ORDER BY position
+"""
 READ_CORRELATED = f"""
     SELECT {COLUMNS}
     FROM eventstore_event
@@ -248,9 +274,16 @@ def read_streams(
 
 
 def read_merged(
-    streams: Iterable[str], *, types: Sequence[str], after: int = 0, until: int = LAST_POSITION, size: int = PAGE
+    streams: Iterable[str],
+    *,
+    types: Sequence[str],
+    bytes_: int,
+    after: int = 0,
+    until: int = LAST_POSITION,
+    size: int = PAGE,
 ) -> Iterator[list[Message]]:
-    """All events of the given stored types in these streams, in global order, in pages of at most so many.
+    """All events of the given stored types in these streams, in global order, in pages of at most so many
+    events, and of no more than so many bytes of JSON or one event.
 
     However many streams there are, each page looks into no more of them than it is to hold events: those that come
     next. So all pages together read each event about twice. Nothing is held open from page to page.
@@ -261,12 +294,43 @@ def read_merged(
     while ahead:
         near = [heappop(ahead) for _ in range(min(size, len(ahead)))]
         before = ahead[0][0] - 1 if ahead else until
-        params = [[name for *_, name in near], [version - 1 for _, version, _ in near]]
-        page = list(recorded(rows_in_binary(READ_STREAMS, [*params, after, before, list(types), size])))
+        page, more = _page_of_streams(
+            [name for *_, name in near],
+            [version - 1 for _, version, _ in near],
+            types=types,
+            after=after,
+            until=before,
+            limit=size,
+            bytes_=bytes_,
+        )
         yield page
-        after = page[-1].position if len(page) == size else before
+        after = page[-1].position if more else before
         for each in _first_of(((version - 1, name) for _, version, name in near), after, until, types):
             heappush(ahead, each)
+
+
+def read_page_of_streams(
+    streams: Sequence[str], *, types: Sequence[str], after: int, until: int, limit: int, bytes_: int
+) -> tuple[list[Message], bool]:
+    """As read_streams, but no more than fit into so many bytes of JSON, or one; and whether more follow."""
+    seen = [0] * len(streams)
+    return _page_of_streams(streams, seen, types=types, after=after, until=until, limit=limit, bytes_=bytes_)
+
+
+def _page_of_streams(
+    streams: Sequence[str],
+    seen: Sequence[int],
+    *,
+    types: Sequence[str],
+    after: int,
+    until: int,
+    limit: int,
+    bytes_: int,
+) -> tuple[list[Message], bool]:
+    """seen: of each stream, a version up to which nothing needs to be looked at."""
+    params = [list(streams), list(seen), after, until, list(types), limit + 1, limit + 1, limit, bytes_, bytes_]
+    page = rows_in_binary(READ_PAGE_OF_STREAMS, params)
+    return list(recorded([row[:-1] for row in page])), bool(page) and page[0][-1] > len(page)
 
 
 def _first_of(

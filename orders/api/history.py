@@ -10,7 +10,7 @@ from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from eventstore import registry, store
+from eventstore import registry, settings, store
 from eventstore.api import freshness, reveal
 from eventstore.api.openapi import LISTS, REVEAL
 from eventstore.api.queries import ONLY_HIS, NoParameters, QueryView, link, parameters
@@ -90,9 +90,11 @@ class OrderHistoryView(_OfOneOrder):
         is_told_all = self.is_own(order) or reveal.is_revealed(request, f"order {order_id}")
         after, limit, until = asked["after"], asked["limit"], freshness.end_for_pages(freshness.wanted(request))
         streams = timeline.streams([order_id])
-        events = store.read_streams(streams, types=timeline.types(), after=after, until=until, limit=limit + 1)
+        events, has_more = store.read_page_of_streams(
+            streams, types=timeline.types(), after=after, until=until, limit=limit, bytes_=settings.page_bytes()
+        )
         tell = timeline.entry if is_told_all else timeline.veiled
-        page, has_more = [tell(event) for event in events[:limit]], len(events) > limit
+        page = [tell(event) for event in events]
         following = f"{request.path}?after={page[-1].position}&limit={limit}" if has_more else None
         body = {"data": to_builtins(page), "has_more": has_more, "next": following}
         kept = ONLY_HIS | (reveal.UNKEPT if reveal.HEADER in request.headers else {})

@@ -15,6 +15,8 @@ from orders.models import OrderDetails
 from orders.timeline import Entry
 
 PAGE = 500
+# Each socket holds one while its client takes it.
+PAGE_BYTES = 1 << 18
 
 
 def order(user: Any, order_id: str, *, version: int, position: int) -> Followed:
@@ -59,7 +61,8 @@ def _pages(
 ) -> Iterator[list[Told]]:
     """Each page is asked for by itself, so that nothing is held open while a slow client reads."""
     streams = timeline.streams(ids(until))
-    for page in store.read_merged(streams, types=timeline.types(), after=after, until=until, size=PAGE):
+    pages = store.read_merged(streams, types=timeline.types(), after=after, until=until, size=PAGE, bytes_=PAGE_BYTES)
+    for page in pages:
         yield [_told(tell(message)) for message in page]
 
 

@@ -44,7 +44,9 @@ class Web:
 
     def __init__(self):
         self.port = ports.free()
-        settings = {"DATABASE_URL": url_of_the_test(), "THROTTLE_LOGIN": "", "LOG_LEVEL": "ERROR"}
+        settings = {"DATABASE_URL": url_of_the_test(), "THROTTLE_LOGIN": "", "LOG_LEVEL": "ERROR"} | {
+            "WEB_DRAIN_SECONDS": "0"
+        }
         self.process = subprocess.Popen(programs.web(self.port, {}).command, env=os.environ | settings)
 
     def wait(self):

@@ -240,7 +240,8 @@ def test_so_does_that_of_each_address():
 
 
 TRAPS = {
-    "the preferences of old": r"""\s*([!#$%&'*+.^_`|~0-9A-Za-z-]+)\s*(?:=\s*("(?:[^"\\]|\\.)*"|[^\s",;]*))?\s*(?:;(?:[^",]|"(?:[^"\\]|\\.)*")*)?(?:,|$)""",
+    "the preferences of old": r"\s*([a-z-]+)\s*(?:=\s*(\"(?:[^\"\\]|\\.)*\"|[^\s\",;]*))?\s*"
+    r"(?:;(?:[^\",]|\"(?:[^\"\\]|\\.)*\")*)?(?:,|$)",
     "nested": r"(a+)+b",
     "two that overlap": r"\s*\s*x",
     "search of a run": r"\w+@",
