@@ -215,7 +215,8 @@ def _manage(stage: Stage, *words: str) -> str:
     settings |= stage.told
     command = [sys.executable, "-W", "ignore", "manage.py", *words]
     done = subprocess.run(command, env=os.environ | settings, capture_output=True, text=True, timeout=120)
-    return done.stdout
+    # What is logged as an error is the command's word, too.
+    return done.stdout + done.stderr
 
 
 def _ask(
