@@ -19,6 +19,7 @@ import psycopg
 
 from config.local import environment, folder, ports, processes, programs
 from config.local.processes import Program, Running
+from config.local.refusal import with_log
 from tests.pooler import bouncer
 
 from . import webhooks
@@ -27,7 +28,7 @@ from .proxy import Network, Proxy
 
 WEBS = ("web-1", "web-2")
 WORKERS = ("worker-1", "worker-2")
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 120.0
 
 
 class Keeper:
@@ -179,7 +180,7 @@ class Stage:
         until = monotonic() + PATIENCE_SECONDS
         while not all(self._answers(name) for name in WEBS):
             if monotonic() > until:
-                raise SystemExit(f"chaos: the web servers do not answer; see {self.path}")
+                raise SystemExit(str(with_log("chaos: the web servers do not answer", folder.log(self.path, WEBS[0]))))
             sleep(0.1)
 
     def wait_for_database(self) -> None:

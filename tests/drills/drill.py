@@ -1,5 +1,6 @@
 """One drill: orders flow, the database is lost and another takes its place, orders flow on; then everybody is asked."""
 
+import json
 import os
 import re
 import subprocess
@@ -37,7 +38,10 @@ SETTLE_SECONDS = 45.0
 
 UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 # What tells what a failover or a restore has taken, where this version has it.
-WORDS = (("after_restore",), ("reconcile_payments", "--json"))
+AFTERWARDS = (("after_restore", "--reason", "a drill"), ("reconcile_payments", "--json"))
+# The stretch of positions that is lost, as after_restore tells it.
+INTACT = re.compile(r"all up to\s+position (\d+) is there")
+ANEW = re.compile(r"New positions lie behind (\d+)")
 
 Strike = Callable[[Servers], None]
 
@@ -187,7 +191,7 @@ def _strike_under_load(
     try:
         sleep(form.strike_at)
         strike(servers)
-        said = _said(servers.stage)
+        said = _said(servers.stage, "after_restore", "reconcile_payments")
         if form.restart:
             servers.stage.restart()
     finally:
@@ -195,10 +199,10 @@ def _strike_under_load(
     return said
 
 
-def _said(stage: Stage) -> str:
-    """By the commands of the runbook, as an operator gives them when the other server is up."""
+def _said(stage: Stage, *names: str) -> str:
+    """By the commands of the runbook that there are, as an operator gives them when the other server is up."""
     there = _manage(stage, "help", "--commands").split()
-    return "\n".join(_manage(stage, *words) for words in WORDS if words[0] in there)
+    return "\n".join(_manage(stage, *words) for words in AFTERWARDS if words[0] in there and words[0] in names)
 
 
 def _manage(stage: Stage, *words: str) -> str:
@@ -211,7 +215,8 @@ def _manage(stage: Stage, *words: str) -> str:
     settings |= stage.told
     command = [sys.executable, "-W", "ignore", "manage.py", *words]
     done = subprocess.run(command, env=os.environ | settings, capture_output=True, text=True, timeout=120)
-    return done.stdout
+    # What is logged as an error is the command's word, too.
+    return done.stdout + done.stderr
 
 
 def _ask(
@@ -228,12 +233,14 @@ def _ask(
     settled = _checker(stage, shop, everything, []).settle(seconds=form.settle)
     book = provider.book()
     # Once more: who was in the middle of a call has come to its end.
-    said += _said(stage)
+    said += _said(stage, "reconcile_payments")
     lost = _checker(stage, shop, everything, book).lost()
     placed = _placed(stage.database)
     gone = {order_id for _, kind, order_id, moved in book if moved and order_id not in placed}
     named = set(UUID.findall(said))
-    unnamed = [key for key in sorted(lost) if everything[key].order_id not in named] + sorted(gone - named)
+    stretch = _lost_stretch(said)
+    known = {key for key in lost if everything[key].order_id in named or _position(everything[key]) in stretch}
+    unnamed = sorted(lost - known) + sorted(gone - named)
     surviving = {key: each for key, each in everything.items() if key not in lost and _survives(each, placed)}
     checker = _checker(stage, shop, surviving, [entry for entry in book if entry[2] in placed])
     # What moved in the time that is lost stays moved: that the log has it otherwise, a command has to say.
@@ -257,6 +264,17 @@ def _ask(
         seen=dict(customers.seen),
         said=said,
     )
+
+
+def _lost_stretch(said: str) -> range:
+    """Of positions: who has an answer with one of them knows that it is lost. Empty if no command has told it."""
+    intact, anew = INTACT.search(said), ANEW.search(said)
+    return range(int(intact[1]) + 1, int(anew[1]) + 1) if intact and anew else range(0)
+
+
+def _position(asked: Asked) -> int:
+    """Of the answer that its client has."""
+    return int(json.loads(asked.answers[0])["position"])
 
 
 def _checker(stage: Stage, shop: Any, log: Mapping[str, Asked], book: Sequence[Any]) -> Checker:
