@@ -16,7 +16,7 @@ endif
 TWO_AT_A_TIME := $(if $(CELERY_BROKER_URL),,-n 2 --dist loadfile)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check audit fuzz simulate chaos faults drills greedy test-pooler bench bench-short bench-store bench-http bench-console screens format clean-data clean doctor-selftest
+.PHONY: help run test check audit fuzz simulate chaos faults drills greedy test-pooler bench bench-short bench-store bench-http bench-console screens format plans clean-data clean doctor-selftest
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,6 +59,9 @@ chaos: $(INSTALLED) ## eight minutes of kill -9 and worse under load, and a chec
 faults: $(INSTALLED) ## three minutes of power loss, EIO and a full disk, and the same checker; then kill -9 at every seam
 	@SEAMS=all .venv/bin/pytest -q tests/eventstore/test_seams.py
 	@$(PYTHON) -W ignore -m tests.faults
+
+plans: $(INSTALLED) ## each statement over two million events, whatever the statistics say: what it reads is bounded; slow
+	PLANS_EVENTS=$${PLANS_EVENTS:-2000000} .venv/bin/pytest tests/plans -q
 
 bench: $(PEERS_INSTALLED) ## how fast it is, beside its peers; six minutes on two quiet cores, more on slow ones
 	@$(PYTHON) -m config.local exec -- $(PYTHON) -m bench

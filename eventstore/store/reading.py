@@ -127,6 +127,32 @@ READ_STREAMS = f"""
     ORDER BY position
     LIMIT %s
 """
+# The same, and of these as many as fit into so many bytes of JSON, at least one; how many there were says whether more
+# follow. First by what they take where they are stored, perhaps compressed, which is told without fetching them; so no
+# more is unpacked to be measured than several pages.
+READ_PAGE_OF_STREAMS = f"""
+    SELECT {COLUMNS}, found
+    FROM (
+        SELECT *, sum(octet_length(data::text)) OVER in_order - octet_length(data::text) AS before
+        FROM (
+            SELECT *, count(*) OVER () AS found, row_number() OVER in_order AS number,
+                   sum(pg_column_size(data)) OVER in_order - pg_column_size(data) AS stored_before
+            FROM (
+                SELECT event.*
+                {OF_A_STREAM}
+                    LIMIT %s
+                ) AS event
+                ORDER BY position
+                LIMIT %s
+            ) AS event
+            WINDOW in_order AS (ORDER BY position ROWS UNBOUNDED PRECEDING)
+        ) AS stored
+        WHERE number <= %s AND stored_before < %s
+        WINDOW in_order AS (ORDER BY position ROWS UNBOUNDED PRECEDING)
+    ) AS page
+    WHERE before < %s
+    ORDER BY position
+"""
 POSITIONS = """
     SELECT stream, position
     FROM unnest(%s::text[], %s::int[]) AS wanted(name, at)
@@ -164,32 +190,6 @@ READ_EVENT = f"""
     SELECT {COLUMNS}
     FROM eventstore_event
     WHERE id = %s
-"""
-# The same, and of these as many as fit into so many bytes of JSON, at least one; how many there were says whether more
-# follow. First by what they take where they are stored, perhaps compressed, which is told without fetching them; so no
-# more is unpacked to be measured than several pages.
-READ_PAGE_OF_STREAMS = f"""
-    SELECT {COLUMNS}, found
-    FROM (
-        SELECT *, sum(octet_length(data::text)) OVER in_order - octet_length(data::text) AS before
-        FROM (
-            SELECT *, count(*) OVER () AS found, row_number() OVER in_order AS number,
-                   sum(pg_column_size(data)) OVER in_order - pg_column_size(data) AS stored_before
-            FROM (
-                SELECT event.*
-                {OF_A_STREAM}
-                    LIMIT %s
-                ) AS event
-                ORDER BY position
-                LIMIT %s
-            ) AS event
-            WINDOW in_order AS (ORDER BY position ROWS UNBOUNDED PRECEDING)
-        ) AS stored
-        WHERE number <= %s AND stored_before < %s
-        WINDOW in_order AS (ORDER BY position ROWS UNBOUNDED PRECEDING)
-    ) AS page
-    WHERE before < %s
-    ORDER BY position
 """
 READ_CORRELATED = f"""
     SELECT {COLUMNS}

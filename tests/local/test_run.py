@@ -1,13 +1,15 @@
 """`make run`, from the first start to the last process gone."""
 
+import re
 import signal
-from time import monotonic
+from time import monotonic, sleep
 from urllib.request import urlopen
 
 import psutil
+import psycopg
 import pytest
 
-from config.local import ports
+from config.local import ports, postgres
 
 from .conftest import busy
 
@@ -19,6 +21,8 @@ def test_the_platform_runs_until_it_is_asked_to_stop(data, local, monkeypatch):
     url = spoken(shop, "answers").split()[2]
     assert urlopen(f"{url}/static/admin/css/base.css").status == 200
 
+    assert statements_a_second(data) < MOST_WHEN_IDLE
+
     second = local("run", "--data", data)
     assert second.communicate()[0] == f"orders: {data} is in use by process {shop.pid}: stop that one first\n"
     assert second.returncode == 1
@@ -29,6 +33,25 @@ def test_the_platform_runs_until_it_is_asked_to_stop(data, local, monkeypatch):
     assert shop.returncode == 0
     assert [process for process in family if process.is_running()] == []
     assert busy(data) == []
+
+
+# Of all processes together, while nobody asks for anything.
+MOST_WHEN_IDLE = 5.0
+SETTLED_SECONDS, COUNTED_SECONDS = 15, 20
+
+
+def statements_a_second(data) -> float:
+    """How many the server is sent, as it writes them down itself."""
+    port = (data / "postgres" / "postmaster.pid").read_text().splitlines()[3]
+    sleep(SETTLED_SECONDS)
+    with psycopg.connect(postgres.url(data, int(port)), autocommit=True) as server:
+        server.execute("ALTER SYSTEM SET log_statement = 'all'")
+        server.execute("SELECT pg_reload_conf()")
+        sleep(COUNTED_SECONDS)
+        server.execute("ALTER SYSTEM RESET log_statement")
+        server.execute("SELECT pg_reload_conf()")
+    told = (data / "postgres.log").read_text(errors="replace")
+    return len(re.findall(r"LOG:  (?:statement|execute \S+):", told)) / COUNTED_SECONDS
 
 
 def spoken(process, words: str) -> str:

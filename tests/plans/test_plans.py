@@ -16,7 +16,7 @@ from tests.journeys.conftest import url_of_the_test
 
 from . import bounds, journey, statements, watching, world
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow, pytest.mark.timeout(7200)]
 
 # `make plans` asks for two million; the bounds are the same.
 EVENTS = int(os.environ.get("PLANS_EVENTS", "35000"))

@@ -35,7 +35,8 @@ class Look(NamedTuple):
 class Watch:
     """met: each statement with its blanks made one, and how often. looks: what each read."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, most_of_one: int = MOST_OF_ONE) -> None:
+        self.most_of_one = most_of_one
         self.met: Counter[str] = Counter()
         self.looks: list[Look] = []
         self._lock = threading.Lock()
@@ -44,7 +45,7 @@ class Watch:
         text = " ".join(statement.split()) if isinstance(statement, str) else ""
         with self._lock:
             self.met[text] += 1
-            seldom = self.met[text] <= MOST_OF_ONE
+            seldom = self.met[text] <= self.most_of_one
         if seldom and not many and PLANNED.match(text) and not KEEPS_A_LOCK.search(text):
             self._look(context, statement, params or ())
         return execute(statement, params, many, context)
