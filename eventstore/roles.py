@@ -23,6 +23,7 @@ GRANTS = (
     "REVOKE UPDATE, DELETE, TRUNCATE ON eventstore_event FROM {role}",
     "REVOKE UPDATE, TRUNCATE ON eventstore_outbox FROM {role}",
     "REVOKE UPDATE, DELETE, TRUNCATE ON eventstore_operator_action FROM {role}",
+    "REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON eventstore_epoch, eventstore_epoch_mark FROM {role}",
     "REVOKE INSERT, UPDATE, DELETE ON django_migrations FROM {role}",
 )
 

@@ -7,7 +7,7 @@ from operator import itemgetter
 
 from django.db import transaction
 
-from . import outbox, registry, snapshots, store
+from . import epochs, outbox, registry, snapshots, store
 from .aggregate import Aggregate, Folded
 from .store import Past
 
@@ -18,10 +18,22 @@ _memory: OrderedDict[str, Folded] = OrderedDict()
 
 
 def load(streams: Iterable[str]) -> dict[str, Folded]:
-    """Each stream's version and state. Events never change, so what this process remembers is only ever too old."""
+    """Each stream's version and state. Events never change, so what this process remembers is only ever too old; unless
+    the log has lost some of them, and then it is dropped."""
+    wanted = tuple(streams)
+    try:
+        return _loaded(wanted)
+    except store.AheadOfTheLog as ahead:
+        forget()
+        epochs.went_back(ahead.stream, remembered=ahead.version)
+        return _loaded(wanted)
+
+
+def _loaded(streams: Iterable[str]) -> dict[str, Folded]:
+    epoch = epochs.mark() if _memory else None
     known = {stream: _memory.get(stream) or Folded(0, registry.aggregate_of(stream).initial) for stream in streams}
     known |= snapshots.load(stream for stream, folded in known.items() if folded.version == 0)
-    newer = store.read_newer({stream: folded.version for stream, folded in known.items()})
+    newer = store.read_newer({stream: folded.version for stream, folded in known.items()}, epoch=epoch)
     for stream, past in groupby(newer, itemgetter(0)):
         known[stream] = _folded(registry.aggregate_of(stream), known[stream], past)
     return known
@@ -45,9 +57,9 @@ def recall(streams: Iterable[str], *, opened: str) -> dict[str, Folded] | None:
     return recalled
 
 
-def remember(folded: Mapping[str, Folded]) -> None:
-    """Keep states for the next load, once they are committed."""
-    transaction.on_commit(lambda: _keep(folded))
+def remember(folded: Mapping[str, Folded], *, epoch: int) -> None:
+    """Keep states for the next load, once they are committed. epoch: in which they were decided on."""
+    transaction.on_commit(lambda: _keep(folded, epoch))
 
 
 def forget(streams: Iterable[str] | None = None) -> None:
@@ -75,9 +87,15 @@ def _folded(aggregate: Aggregate, known: Folded, past: Iterable[Past]) -> Folded
     return Folded(version, state)
 
 
-def _keep(folded: Mapping[str, Folded]) -> None:
+def _keep(folded: Mapping[str, Folded], epoch: int) -> None:
+    # It may have ended meanwhile, and been noticed by another thread.
+    if epoch != epochs.known_mark():
+        return
     for stream, each in folded.items():
         _memory.pop(stream, None)  # who was used last goes last
         _memory[stream] = each
     while len(_memory) > REMEMBERED:
         _memory.popitem(last=False)
+
+
+epochs.drop_when_over(forget)

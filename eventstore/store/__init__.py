@@ -11,6 +11,7 @@ from .appending import EventIdTaken as EventIdTaken
 from .appending import InvalidStreamName as InvalidStreamName
 from .appending import NewEvent as NewEvent
 from .appending import Owed as Owed
+from .appending import Premises as Premises
 from .appending import StreamFull as StreamFull
 from .appending import WrittenOnce as WrittenOnce
 from .appending import WrongExpectedVersion as WrongExpectedVersion
@@ -24,6 +25,7 @@ from .appending import write as write
 from .appending import write_once as write_once
 from .reading import LAST_POSITION as LAST_POSITION
 from .reading import PAGE as PAGE
+from .reading import AheadOfTheLog as AheadOfTheLog
 from .reading import Past as Past
 from .reading import fence as fence
 from .reading import read_about as read_about

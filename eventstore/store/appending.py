@@ -8,10 +8,10 @@ from uuid import UUID
 
 import msgspec
 import psycopg
-from django.db import DatabaseError, IntegrityError, InterfaceError, OperationalError
+from django.db import DatabaseError, IntegrityError, InterfaceError, OperationalError, transaction
 from uuid_utils.compat import uuid7
 
-from .. import bounds, codec, context, registry
+from .. import bounds, codec, context, epochs, registry
 from ..messages import Command, Event, Metadata, replace
 from ..postgres import forget_if_lost, rows
 
@@ -28,12 +28,12 @@ APPEND_ONCE = "SELECT running, earlier, positions, versions FROM eventstore_appe
 # The events go through the premises on their way, so that these are looked at first.
 APPEND_ON_PREMISES = """
     SELECT positions, versions
-    FROM eventstore_on_premises(%s::json, %s::json) AS given(events),
+    FROM eventstore_on_premises(%s, %s::json, %s::json) AS given(events),
          eventstore_append(given.events, %s::json)
 """
 APPEND_ONCE_ON_PREMISES = """
     SELECT running, earlier, positions, versions
-    FROM eventstore_on_premises(%s::json, %s::json) AS given(events),
+    FROM eventstore_on_premises(%s, %s::json, %s::json) AS given(events),
          eventstore_append_once(%s::jsonb, given.events, %s::json)
 """
 
@@ -104,6 +104,16 @@ class Appended(NamedTuple):
     """What an append did. position: of its last event in the log. versions: each stream's last."""
 
     position: int
+    versions: Mapping[str, int]
+
+
+class Premises(NamedTuple):
+    """What a decision was made on without a look at the log. epoch: the mark of the one in which it was remembered.
+
+    versions: of streams that are not written to, which must be their last ones.
+    """
+
+    epoch: int
     versions: Mapping[str, int]
 
 
@@ -196,16 +206,18 @@ def word(saga: str, key: str, event: Event, *, metadata: Metadata) -> Owed:
 
 
 def write(
-    events: Sequence[NewEvent], messages: Sequence[Owed] = (), premises: Mapping[str, int] | None = None
+    events: Sequence[NewEvent], messages: Sequence[Owed] = (), premises: Premises | None = None
 ) -> Appended:
     """One round trip, for any number of events, streams and outbox rows.
 
-    premises: versions of other streams that must be the last ones; then no event leaves its own version open.
+    premises: where it was decided without a look at the log; then no event leaves its own version open.
+    Raises epochs.EpochOver where they are of an epoch that is over.
     """
     if not events and not messages:
         return Appended(0, {})
     if premises:
-        statement, params = APPEND_ON_PREMISES, [_versions(premises), _json(events), _json(messages)]
+        remembered = [premises.epoch, _versions(premises.versions)]
+        statement, params = APPEND_ON_PREMISES, [*remembered, _json(events), _json(messages)]
     elif len(events) == 1 and not messages and (appended := _written_alone(*events)):
         return appended
     else:
@@ -219,14 +231,15 @@ def write_once(
     answer: str,
     events: Sequence[NewEvent],
     messages: Sequence[Owed] = (),
-    premises: Mapping[str, int] | None = None,
+    premises: Premises | None = None,
 ) -> WrittenOnce:
     """As write, unless there is an answer of the same scope; else this one is kept in the same commit.
 
     answer: a row of GivenAnswer as JSON. No event leaves its version open.
     """
     if premises:
-        statement, params = APPEND_ONCE_ON_PREMISES, [_versions(premises), _json(events), answer, _json(messages)]
+        remembered = [premises.epoch, _versions(premises.versions)]
+        statement, params = APPEND_ONCE_ON_PREMISES, [*remembered, _json(events), answer, _json(messages)]
     else:
         statement, params = APPEND_ONCE, [answer, _json(events), _json(messages)]
     running, earlier, positions, versions = _written(statement, params, repeatable=True)
@@ -290,6 +303,12 @@ def _asked(statement: str, params: Sequence[Any], *, repeatable: bool) -> tuple[
             raise
         logger.warning("the connection broke during an append, which is said again", exc_info=True)
         return _answer(statement, params)
+    except DatabaseError as error:
+        # Nothing is appended to a log that may have lost something before its next epoch has begun.
+        if not epochs.is_over(error) or transaction.get_connection().in_atomic_block:
+            raise
+        epochs.renew()
+        return _answer(statement, params)
 
 
 def _answer(statement: str, params: Sequence[Any]) -> tuple[Any, ...]:
@@ -318,6 +337,8 @@ def _versions(premises: Mapping[str, int]) -> str:
 def _named(error: DatabaseError) -> Exception | None:
     cause = error.__cause__
     state = cause.sqlstate if isinstance(cause, psycopg.Error) else None
+    if state == epochs.OVER:
+        return epochs.over()
     if isinstance(cause, psycopg.Error) and state == "ES001":
         return WrongExpectedVersion(**codec.decode_json(cause.diag.message_detail or "{}"))
     if state == NUMERIC_VALUE_OUT_OF_RANGE:
