@@ -29,7 +29,7 @@ FOR_AN_OPERATOR = (ELSEWHERE, LONG_SILENT)
 # state of the log was restored.
 SILENCE = timedelta(minutes=10)
 # How old what a process knows may be where no statement brings word of a new epoch.
-TRUSTED_SECONDS = 1.0
+TRUSTED_SECONDS = 5.0
 
 STANDING = """
     SELECT eventstore_mark(), place.system_identifier, place.database::bigint, place.timeline,
@@ -101,7 +101,6 @@ class _Known(msgspec.Struct, frozen=True):
 
 
 _known: _Known | None = None
-_is_sure = False
 _forget: list[Callable[[], None]] = []
 
 
@@ -111,16 +110,13 @@ def drop_when_over(forget: Callable[[], None]) -> None:
 
 
 def mark() -> int:
-    """Of the epoch that this process goes by; asked once in its life, and of each new connection.
-
-    Raises LogRestored.
-    """
-    return _known.mark if _known is not None and _is_sure else renew()
+    """Of the epoch that this process goes by; asked once in its life, and of each new connection. Raises LogRestored."""
+    return _known.mark if _known is not None else renew()
 
 
 def known_mark() -> int | None:
     """As mark, without asking; None when the next call of mark would ask."""
-    return _known.mark if _known is not None and _is_sure else None
+    return _known.mark if _known is not None else None
 
 
 def history() -> Sequence[Epoch]:
@@ -129,8 +125,8 @@ def history() -> Sequence[Epoch]:
 
 
 def recent() -> Sequence[Epoch]:
-    """As history, at most a second old. For who answers what does not go through an append, nor a worker's look."""
-    if _known is None or not _is_sure or time.monotonic() - _known.asked_at > TRUSTED_SECONDS:
+    """As history, at most five seconds old. For who answers what does not go through an append, nor a worker's look."""
+    if _known is None or time.monotonic() - _known.asked_at > TRUSTED_SECONDS:
         try:
             renew()
         except LogRestored:
@@ -280,11 +276,11 @@ def demand() -> None:
 
 
 def _adopt(mark: int, epochs: tuple[Epoch, ...]) -> int:
-    global _known, _is_sure
+    global _known
     if _known is not None and _known.mark != mark:
         logger.warning("the log has begun another epoch: what was remembered of it is dropped")
         forget()
-    _known, _is_sure = _Known(mark, epochs, time.monotonic()), True
+    _known = _Known(mark, epochs, time.monotonic())
     return mark
 
 
@@ -293,10 +289,9 @@ def _differ(one: int | None, other: int | None) -> bool:
 
 
 def _ask_again(connection: Any, **_: Any) -> None:
-    """A new connection may lead to another server."""
-    global _is_sure
-    if connection is connections[DEFAULT_DB_ALIAS]:
-        _is_sure = False
+    """A new connection may lead to another server: to the standby that has taken over, or to what was restored."""
+    if _known is not None and connection is connections[DEFAULT_DB_ALIAS]:
+        demand()
 
 
 connection_created.connect(_ask_again)

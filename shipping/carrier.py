@@ -106,4 +106,8 @@ CARRIER = Effect(
     find={
         ShipmentRequested: find_booking,
     },
+    key={
+        ShipmentRequested: lambda event: f"booking:{event.order_id}",
+        ShipmentCancellationRequested: lambda event: f"cancellation:{event.order_id}",
+    },
 )

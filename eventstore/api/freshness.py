@@ -10,13 +10,13 @@ from rest_framework import status
 from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 
-from eventstore import freshness, settings, store
+from eventstore import epochs, freshness, settings, store
 from eventstore.freshness import PRIMARY, Seen, Standing
 
 from . import preferences
 from .faults import Fault, Hidden, Malformed
 
-VERSION, POSITION = "X-Min-Version", "Min-Position"
+VERSION, POSITION, RESTARTED = "X-Min-Version", "Min-Position", "Restarted-After"
 READ_MODEL, EVENT_LOG = "read-model", "event-log"
 
 LOOK_AGAIN_SECONDS = 0.02
@@ -36,11 +36,16 @@ class ReadModelBehind(APIException):
 
 
 class Wanted(NamedTuple):
-    """version: of the row's stream. position: in the log. wait: seconds that the client would give the read model."""
+    """version: of the row's stream. position: in the log. wait: seconds that the client would give the read model.
+
+    restarted_after: where what the client has seen may have been lost, the position up to which nothing was; then
+    neither the version nor the position is waited for.
+    """
 
     version: int | None
     position: int | None
     wait: float | None
+    restarted_after: int | None = None
 
     @property
     def anything(self) -> bool:
@@ -75,7 +80,10 @@ Note = Callable[[Standing], None]
 def wanted(request: Request) -> Wanted:
     seconds = preferences.wait(request)
     wait = None if seconds is None else min(seconds, settings.longest_wait())
-    return Wanted(_number(request, VERSION, 9), _number(request, POSITION, 18), wait)
+    wanted = Wanted(_number(request, VERSION, 9), _number(request, POSITION, 18), wait)
+    if wanted.position and (lost := epochs.lost_behind(wanted.position, epochs.recent())):
+        return Wanted(None, lost.intact, wait, restarted_after=lost.intact)
+    return wanted
 
 
 def row(model: type[Any], key: str, wanted: Wanted, may_see: Callable[[Any], bool], *, note: Note) -> Found:

@@ -18,7 +18,7 @@ from eventstore import codec
 from eventstore.freshness import Standing
 
 from . import freshness, preconditions, shapes
-from .freshness import Found
+from .freshness import Found, Wanted
 from .shapes import Digits, Shape, Text
 
 LONGEST_PAGE = 100
@@ -52,15 +52,23 @@ class QueryView(APIView):
     """Says with every answer, also with a refusal, where the read model stood when it was asked."""
 
     standing: Standing | None = None
+    restarted_after: int | None = None
 
     def note(self, standing: Standing) -> None:
         self.standing = standing
+
+    def wanted(self) -> Wanted:
+        wanted = freshness.wanted(self.request)
+        self.restarted_after = wanted.restarted_after
+        return wanted
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         response = super().finalize_response(request, response, *args, **kwargs)
         if self.standing is not None:
             response["X-Projection-Position"] = str(self.standing.position or 0)
             response["X-Projection-Lag"] = f"{self.standing.lag:.3f}"
+        if self.restarted_after is not None:
+            response[freshness.RESTARTED] = str(self.restarted_after)
         return response
 
 
@@ -91,7 +99,7 @@ class RowView(QueryView):
     def _found(self, key: str, moment: dict[str, Any]) -> Found:
         if moment:
             return freshness.row_as_of(self.model, key, moment, self.may_see, note=self.note)
-        return freshness.row(self.model, key, freshness.wanted(self.request), self.may_see, note=self.note)
+        return freshness.row(self.model, key, self.wanted(), self.may_see, note=self.note)
 
 
 class PagesView(QueryView):
@@ -109,7 +117,7 @@ class PagesView(QueryView):
     def get(self, request: Request) -> HttpResponse:
         asked = parameters(self.parameters, request)
         limit, cursor = asked.pop("limit"), asked.pop("cursor", None)
-        rows, wanted = self._behind(cursor, self.rows(**asked)), freshness.wanted(request)
+        rows, wanted = self._behind(cursor, self.rows(**asked)), self.wanted()
         database = freshness.database_for_list(rows.model, wanted, note=self.note)
         found = list(rows.using(database)[: limit + 1])
         page, has_more = found[:limit], len(found) > limit

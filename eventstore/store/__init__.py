@@ -28,6 +28,7 @@ from .reading import PAGE as PAGE
 from .reading import AheadOfTheLog as AheadOfTheLog
 from .reading import Past as Past
 from .reading import fence as fence
+from .reading import fence_and_epoch as fence_and_epoch
 from .reading import read_about as read_about
 from .reading import read_backwards as read_backwards
 from .reading import read_category as read_category

@@ -26,6 +26,7 @@ Page = Sequence[tuple[Any, ...]]
 Past = tuple[str, int, Event]
 
 FENCE = "SELECT eventstore_fence()"
+FENCE_AND_EPOCH = "SELECT eventstore_fence(), eventstore_mark()"
 
 COLUMNS = """
     position, id, stream, version, type, schema_version, data,
@@ -247,6 +248,12 @@ def read_correlated(correlation_id: UUID, *, after: int = 0) -> Iterator[Message
 def fence() -> int:
     """The position up to which the log is complete: nothing will appear at or below it any more."""
     return int(rows(FENCE)[0][0])
+
+
+def fence_and_epoch() -> tuple[int, int | None]:
+    """As fence, and the mark of the log's epoch; None while another one has to begin."""
+    ((position, mark),) = rows(FENCE_AND_EPOCH)
+    return int(position), mark
 
 
 def _in_order(statement: str, after: int, params_after: Callable[[int], list[Any]]) -> Iterator[Message]:

@@ -5,7 +5,6 @@ from typing import Any
 from django.core.validators import RegexValidator
 from django.utils import timezone
 from rest_framework import serializers
-from uuid_utils import uuid7
 
 from eventstore.api.commands import CommandView, known
 from eventstore.api.faults import Hidden
@@ -67,7 +66,7 @@ class PlaceOrderView(CommandView):
 
     def command(self, items: list[Item], address: Address, payment_method: str) -> PlaceOrder:
         return PlaceOrder(
-            order_id=str(uuid7()),
+            order_id=self.new_id(),
             customer_id=self.request.user.get_username(),
             items=tuple(items),
             address=address,

@@ -84,7 +84,7 @@ class OrderHistoryView(_OfOneOrder):
     def get(self, request: Request, order_id: str) -> Response:
         asked = parameters(HistoryParameters, request)
         self.order(order_id)
-        after, limit, until = asked["after"], asked["limit"], freshness.end_for_pages(freshness.wanted(request))
+        after, limit, until = asked["after"], asked["limit"], freshness.end_for_pages(self.wanted())
         streams = timeline.streams([order_id])
         events = store.read_streams(streams, types=timeline.types(), after=after, until=until, limit=limit + 1)
         page, has_more = [timeline.entry(event) for event in events[:limit]], len(events) > limit

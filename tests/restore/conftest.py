@@ -2,7 +2,11 @@
 
 import pytest
 
-from eventstore import epochs
+from eventstore import bus
+from eventstore.money import Money
+from eventstore.testing import drain
+from inventory.commands import ReceiveStock
+from orders.commands import ListProduct
 
 from .losing import first_epoch
 
@@ -11,4 +15,11 @@ from .losing import first_epoch
 def whole(transactional_db):
     yield
     first_epoch()
-    epochs.forget()
+
+
+@pytest.fixture
+def cups(transactional_db):
+    """A hundred of them, at 10 euros."""
+    bus.dispatch(ListProduct("CUP", "A cup", Money(1000, "EUR")))
+    bus.dispatch(ReceiveStock("CUP", 100))
+    drain()

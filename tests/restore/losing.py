@@ -6,6 +6,7 @@ import sys
 
 from django.db import connection, transaction
 
+from eventstore import epochs
 from eventstore.postgres import execute, rows
 from tests.eventstore.concurrently import url_of_the_test
 
@@ -13,11 +14,12 @@ LAST = "SELECT coalesce(max(position), 0) FROM eventstore_event"
 # As a replica would, so that the guards of the log are not asked.
 AS_A_REPLICA = "SET LOCAL session_replication_role = replica"
 TABLES = ("eventstore_event", "eventstore_outbox", "eventstore_parked", "eventstore_saga")
-# A shop that has never had a failover.
+# A shop that has never had a failover, and positions from the first one on.
 FIRST_EPOCH = """
     DELETE FROM eventstore_epoch WHERE number > 1;
     DELETE FROM eventstore_epoch_mark;
     INSERT INTO eventstore_epoch_mark (mark) SELECT mark FROM eventstore_epoch;
+    ALTER SEQUENCE eventstore_position RESTART;
 """
 
 
@@ -45,6 +47,8 @@ def forget_the_mark() -> None:
 def first_epoch() -> None:
     with connection.cursor() as cursor:
         cursor.execute(FIRST_EPOCH)
+    epochs.forget()
+    epochs.mark()
 
 
 def another_process(command: str) -> None:

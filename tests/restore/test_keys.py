@@ -2,7 +2,7 @@
 
 import pytest
 
-from eventstore import bus, states
+from eventstore import bus, states, store
 from eventstore.money import Money
 from eventstore.testing import drain
 from payments.commands import ProcessPayment, RefundPart, RefundPayment
@@ -24,7 +24,7 @@ def test_a_charge_whose_record_was_lost_is_not_made_twice():
         drain()
         lose_behind(before)
         states.forget()  # as a process that has never seen it
-    assert [(each.kind, each.tries) for each in SandboxEntry.objects.all()] == [("charge", 1)]
+    assert [(each.kind, each.amount) for each in SandboxEntry.objects.all()] == [("charge", 1000)]
 
 
 def test_nor_is_a_refund():
@@ -36,6 +36,8 @@ def test_nor_is_a_refund():
         drain()
         bus.dispatch(RefundPayment("o-1", "cancelled"))
         drain()
+        events = [type(event.body).__name__ for event in store.read_stream("payment-o-1")]
+        assert events[-2:] == ["RefundRequested", "PaymentRefunded"]
         lose_behind(before)
         states.forget()  # as a process that has never seen it
     assert sorted(each.asked for each in SandboxEntry.objects.filter(kind="refund")) == [300, 700]
