@@ -17,8 +17,10 @@ def main() -> None:
     django.setup()
     # What follows needs the models.
     from config.api.live import FEED
+    from eventstore import durability
     from eventstore.live.server import Sockets
 
+    durability.demand()
     asyncio.run(Sockets(FEED).serve(arguments.host, arguments.port))
 
 

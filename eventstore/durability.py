@@ -1,4 +1,4 @@
-"""A server that may forget what it has acknowledged is refused: no promise of ours would hold on it."""
+"""A server that may forget what it has acknowledged, or has, is refused: no promise of ours would hold on it."""
 
 import logging
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import OperationalError
 from django.db.backends.signals import connection_created
 
-from . import postgres, settings
+from . import epochs, postgres, settings
 
 logger = logging.getLogger(__name__)
 
@@ -21,7 +21,8 @@ SETTINGS = """
 
 
 class UnsafeDatabase(ImproperlyConfigured):
-    """PostgreSQL runs with settings under which a crash loses what it has acknowledged."""
+    """PostgreSQL runs with settings under which a crash loses what it has acknowledged, or its log was restored, and
+    what it lacks was not seen to."""
 
 
 def demand() -> None:
@@ -47,6 +48,12 @@ def _ask(**_: Any) -> None:
         connection_created.connect(_ask)
         postgres.close()
         raise UnsafeDatabase(f"{_sentence(off)} To run all the same, set ALLOW_UNSAFE_DATABASE=1.")
+    try:
+        epochs.demand()
+    except epochs.LogRestored as restored:
+        connection_created.connect(_ask)
+        postgres.close()
+        raise UnsafeDatabase(str(restored)) from None
 
 
 @register(Tags.database)

@@ -110,7 +110,7 @@ def drop_when_over(forget: Callable[[], None]) -> None:
 
 
 def mark() -> int:
-    """Of the epoch that this process goes by; asked once in its life, and of each new connection. Raises LogRestored."""
+    """Of the epoch that this process goes by; asked once, and of each new connection. Raises LogRestored."""
     return _known.mark if _known is not None else renew()
 
 

@@ -143,8 +143,8 @@ CAUGHT_UP = Spoken(
 )
 RESTARTED = Spoken(
     "restarted_after",
-    "Comes first, or not at all: what you had seen behind this position, the log may have lost. Drop it; what of it there "
-    "is comes again.",
+    "Comes first, or not at all: what you had seen behind this position, the log may have lost. Drop it; what is left "
+    "of it comes again.",
     {
         "title": "restarted_after",
         "type": "object",

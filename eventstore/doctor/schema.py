@@ -18,7 +18,8 @@ FUNCTIONS = """
     SELECT name
     FROM unnest(ARRAY[
         'eventstore_fence', 'eventstore_append', 'eventstore_append_open', 'eventstore_append_once',
-        'eventstore_has_parked', 'eventstore_on_premises'
+        'eventstore_has_parked', 'eventstore_on_premises', 'eventstore_mark', 'eventstore_take_fence',
+        'eventstore_demand_epoch', 'eventstore_begin_epoch'
     ]) AS name
     WHERE NOT EXISTS (SELECT FROM pg_proc WHERE proname = name)
 """

@@ -54,7 +54,7 @@ async def follow(feed: Feed, followers: Followers, ask: Ask) -> None:
 
 def _next(feed: Feed, position: int, anybody: bool) -> Page:
     fence, epoch = store.fence_and_epoch()
-    if epoch != epochs.known_mark():
+    if epoch is None or epoch != epochs.known_mark():
         # Before the first is told of another epoch, and to begin it where nobody else has.
         return Page((), store.fence(), more=False, epoch=epochs.renew())
     # It may fall back behind what was told already (see outbox.CLAIM).

@@ -205,9 +205,7 @@ def word(saga: str, key: str, event: Event, *, metadata: Metadata) -> Owed:
     return Owed(saga, key, registry.name_of(event), uuid7(), codec.encode(event), metadata)
 
 
-def write(
-    events: Sequence[NewEvent], messages: Sequence[Owed] = (), premises: Premises | None = None
-) -> Appended:
+def write(events: Sequence[NewEvent], messages: Sequence[Owed] = (), premises: Premises | None = None) -> Appended:
     """One round trip, for any number of events, streams and outbox rows.
 
     premises: where it was decided without a look at the log; then no event leaves its own version open.

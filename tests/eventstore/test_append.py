@@ -409,7 +409,9 @@ class TestOneRoundTrip:
         assert (conflict.value.stream, conflict.value.expected, conflict.value.actual) == ("counter-b", seen, 2)
         assert stored("counter-a") == []
         assert not OutboxMessage.objects.filter(topic="toy").exists()
-        assert store.write(events, owed, store.Premises(epochs.mark(), {"counter-b": 2, "counter-c": 0})).versions == {"counter-a": 1}
+        assert store.write(events, owed, store.Premises(epochs.mark(), {"counter-b": 2, "counter-c": 0})).versions == {
+            "counter-a": 1
+        }
 
     def test_writing_nothing_asks_nothing(self):
         with CaptureQueriesContext(connection) as queries:

@@ -30,7 +30,9 @@ def place(api, key, body=ORDER):
     return answer.json()["order_id"]
 
 
-@pytest.mark.parametrize("key", ["8e03978e-40d5-43e8-bc93-6894a57f9324", "an opaque key".replace(" ", "-"), str(uuid7())])
+@pytest.mark.parametrize(
+    "key", ["8e03978e-40d5-43e8-bc93-6894a57f9324", "an opaque key".replace(" ", "-"), str(uuid7())]
+)
 def test_an_order_that_was_lost_and_is_repeated_is_the_same_and_charged_once(ada, key):
     before = last()
     placed = place(ada, key)
