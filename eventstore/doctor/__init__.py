@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from django.db import DatabaseError
 
+from ..epochs import LogRestored
 from . import delivering, schema, server
 from .findings import CRITICAL as CRITICAL
 from .findings import WARNING as WARNING
@@ -21,6 +22,8 @@ def examine(limits: Limits = DEFAULT) -> list[Finding]:
         if not found:
             checks = (*server.CHECKS, *schema.CHECKS[2:], *delivering.CHECKS)
             found = [each for check in checks for each in check(limits)]
+    except LogRestored:
+        found = list(server.log_epoch(limits))
     except DatabaseError as error:
         found = [_unanswered(error)]
     return sorted(found, key=lambda each: each.severity != CRITICAL)

@@ -6,14 +6,13 @@ import shutil
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from signal import SIGINT, SIGKILL
 
 import psycopg
 
 from config.local import account, postgres, processes
-from config.local.ports import HOST
 
 PATIENCE_SECONDS = 60.0
 
@@ -76,7 +75,7 @@ class Cluster:
 
     def copy(self, home: Path) -> "Cluster":
         """A base backup of a server that runs, or a cold copy of one that is stopped."""
-        with psycopg.connect(self.url, autocommit=True) if self.running else suppress() as connection:
+        with psycopg.connect(self.url, autocommit=True) if self.running else nullcontext() as connection:
             if connection:
                 connection.execute("SELECT pg_backup_start('copy', fast => true)")
             copied = Cluster(_copied(self.home, home, self.owner), self.port, **self.options)
@@ -137,7 +136,8 @@ class Shop:
             told = json.loads(self.process.stdout.readline())
             if "error" not in told:
                 return told["value"]
-            assert told["error"] == "OperationalError" and time.monotonic() < until, told
+            assert told["error"] == "OperationalError", told
+            assert time.monotonic() < until, told
             time.sleep(0.1)
 
     def close(self) -> None:

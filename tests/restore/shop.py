@@ -54,6 +54,6 @@ for line in sys.stdin:
     close_old_connections()
     try:
         told = {"value": eval(line, dict(FUNCTIONS))}
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  whoever asked is told
         told = {"error": type(error).__name__, "why": str(error)}
     print(json.dumps(told), flush=True)
