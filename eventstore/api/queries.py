@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 from django.core.signing import BadSignature, Signer
 from django.core.validators import RegexValidator
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpResponse
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound, ValidationError
@@ -105,6 +105,7 @@ class RowView(QueryView):
 class PagesView(QueryView):
     """rows: the parameters' values -> all rows that the user may see. key: a unique column of theirs.
 
+    moment: a time that is known of each row, where that, and not the key, says in which order they come.
     A page begins behind the last key of the one before, so that what is written meanwhile moves nothing.
     """
 
@@ -112,6 +113,7 @@ class PagesView(QueryView):
     parameters: type[PageParameters] = PageParameters
     key: ClassVar[str]
     descending: ClassVar[bool] = False
+    moment: ClassVar[str] = ""
     rows: Callable[..., QuerySet[Any]]
 
     def get(self, request: Request) -> HttpResponse:
@@ -127,22 +129,34 @@ class PagesView(QueryView):
         return told(said, ONLY_HIS | {"X-Answered-From": freshness.READ_MODEL} | link(following))
 
     def _behind(self, cursor: str | None, rows: QuerySet[Any]) -> QuerySet[Any]:
+        way, sign = ("lt", "-") if self.descending else ("gt", "")
         if cursor is not None:
-            rows = rows.filter(**{f"{self.key}__{'lt' if self.descending else 'gt'}": self._key(cursor)})
-        return rows.order_by(f"{'-' if self.descending else ''}{self.key}")
+            at, key = self._last(cursor)
+            behind = Q(**{f"{self.key}__{way}": key})
+            if self.moment:
+                # The first of the two alone is what an index can be asked for.
+                rows = rows.filter(**{f"{self.moment}__{way}e": at})
+                behind = Q(**{f"{self.moment}__{way}": at}) | Q(**{self.moment: at}) & behind
+            rows = rows.filter(behind)
+        return rows.order_by(*(f"{sign}{column}" for column in (self.moment, self.key) if column))
 
-    def _key(self, cursor: str) -> str:
+    def _last(self, cursor: str) -> tuple[str, str]:
+        """The moment, where one is told, and the key of the last row of the page before."""
         try:
-            return self._signer().unsign(cursor)
+            last = self._signer().unsign(cursor)
         except BadSignature:
             raise ValidationError({"cursor": ["This cursor is none of ours."]}, "forged") from None
+        at, _, key = last.partition("|") if self.moment else ("", "", last)
+        return at, key
 
     def _next(self, row: Any, asked: dict[str, Any]) -> str:
-        cursor = self._signer().sign(getattr(row, self.key))
+        at = f"{getattr(row, self.moment).isoformat()}|" if self.moment else ""
+        cursor = self._signer().sign(f"{at}{getattr(row, self.key)}")
         return f"{self.request.path}?{urlencode(asked | {'cursor': cursor})}"
 
     def _signer(self) -> Signer:
-        return Signer(salt=type(self).__qualname__)
+        # Of another form than those by the key alone.
+        return Signer(salt=f"{type(self).__qualname__}{self.moment}")
 
 
 def link(following: str | None) -> dict[str, str]:

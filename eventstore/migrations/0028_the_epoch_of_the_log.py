@@ -157,7 +157,7 @@ BEGIN
     LEFT JOIN LATERAL (
         SELECT event.version
         FROM eventstore_event AS event
-        WHERE event.stream = premise.key AND event.version >= premise.value::integer
+        WHERE event.stream = premise.key
         ORDER BY event.version DESC
         LIMIT 1
     ) AS last ON true
