@@ -46,14 +46,17 @@ def load_one(stream: str) -> Folded:
 def recall(streams: Iterable[str], *, opened: str) -> dict[str, Folded] | None:
     """What this process remembers of the streams, which may be too old; None if it does not know one of them.
 
-    opened: the one that is not there before.
+    opened: the one that is not there before. Where it is known all the same, the append finds out, and whether that is
+    a repeat.
     """
     recalled = {opened: Folded(0, registry.aggregate_of(opened).initial)}
     for stream in streams:
+        if stream == opened:
+            continue
         remembered = _memory.get(stream)
-        if (remembered is None) != (stream == opened):
+        if remembered is None:
             return None
-        recalled[stream] = remembered or recalled[stream]
+        recalled[stream] = remembered
     return recalled
 
 
