@@ -16,10 +16,12 @@ import payments.events
 import payments.limits
 import payments.personal
 import payments.policies
+import payments.reconciling
 import shipping.commands
 import shipping.events
 import shipping.personal
 import shipping.policies
+import shipping.reconciling
 from eventstore.subscriptions import Commands
 from inventory import reservation, restocking
 from inventory.projections import STOCK_LEVELS
@@ -120,4 +122,10 @@ SUBSCRIPTIONS = {
     "inventory.stock_levels": STOCK_LEVELS,
     "shipping.shipments": SHIPMENTS,
     "orders.published": PUBLICATION,
+}
+
+# Whose books are asked after a restore for what the log has lost.
+AFTER_RESTORE = {
+    "payments": payments.reconciling.told_lost,
+    "shipping": shipping.reconciling.told_lost,
 }

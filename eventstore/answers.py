@@ -1,6 +1,6 @@
 """Answers given under an idempotency key: what is asked twice is done once, and answered twice alike."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import NamedTuple
 
@@ -9,7 +9,7 @@ from django.db import transaction
 
 from . import codec, store
 from .postgres import execute, rows
-from .store import Appended, NewEvent, Owed
+from .store import Appended, NewEvent, Owed, Premises
 
 FIND = "SELECT row_to_json(given)::text FROM eventstore_given_answer AS given WHERE scope = %s"
 FORGET = """
@@ -78,7 +78,7 @@ def write(
     answer: Answer,
     events: Sequence[NewEvent],
     messages: Sequence[Owed],
-    premises: Mapping[str, int] | None = None,
+    premises: Premises | None = None,
 ) -> Appended:
     """Write, and keep the answer in the same commit. Raises AlreadyAnswered, StillRunning or KeyReused; then nothing
     was written."""

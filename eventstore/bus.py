@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeVar
 
 from django.db import OperationalError, transaction
 
-from . import context, nudge, postgres, registry, states, store
+from . import context, epochs, nudge, postgres, registry, states, store
 from .aggregate import Refusal
 from .deciding import Deciding, Request, Write
 from .messages import Command, Event, Metadata, replace
@@ -97,12 +97,17 @@ def _from_memory(
     if not decision.opens or seen is not None or postgres.in_transaction():
         return None
     own, *others = decision.streams(request.command)
+    epoch = epochs.mark()
     recalled = states.recall([own, *others], opened=own)
     if recalled is None:
         return None
     try:
-        return _decided(Deciding([request], recalled), own, writes)
-    except (Refusal, WrongExpectedVersion):
+        return _decided(Deciding([request], recalled, epoch=epoch), own, writes)
+    except WrongExpectedVersion as error:
+        if error.actual < error.expected:
+            epochs.went_back(error.stream, remembered=error.expected)
+        return None
+    except (Refusal, epochs.EpochOver):
         return None
 
 
@@ -150,7 +155,7 @@ def _again_on_conflict(attempt: Callable[[], Result]) -> Result:
 
 
 def _was_only_a_race(error: Exception) -> bool:
-    return isinstance(error, WrongExpectedVersion) or postgres.was_rolled_back(error)
+    return isinstance(error, WrongExpectedVersion | epochs.EpochOver) or postgres.was_rolled_back(error)
 
 
 def _commanded(command: Command, metadata: Metadata) -> Metadata:

@@ -7,17 +7,17 @@ from typing import NamedTuple
 
 from django.db import transaction
 
-from . import left, nudge, registry, states, store
+from . import epochs, left, nudge, registry, states, store
 from .aggregate import Folded, Refusal
 from .bounds import Unstorable
 from .messages import Command, CommandRefused, Event, InvalidMessage, Message, Metadata, replace
-from .store import Appended, NewEvent, Owed, WrongExpectedVersion
+from .store import Appended, NewEvent, Owed, Premises, WrongExpectedVersion
 
 logger = logging.getLogger(__name__)
 
 
 # What it writes, and on which premises.
-Write = Callable[[Sequence[NewEvent], Sequence[Owed], Mapping[str, int] | None], Appended]
+Write = Callable[[Sequence[NewEvent], Sequence[Owed], Premises | None], Appended]
 
 
 class Request(NamedTuple):
@@ -30,12 +30,17 @@ class Request(NamedTuple):
 class Deciding:
     """Decides commands one after another on states that it carries along, then writes everything at once.
 
-    recalled: states that were not looked for in the log; what is decided is written if they are still the last ones.
+    recalled: states that were not looked for in the log; what is decided is written if they are still the last ones, in
+    the epoch in which they were recalled.
     """
 
-    def __init__(self, requests: Sequence[Request], recalled: Mapping[str, Folded] | None = None) -> None:
+    def __init__(
+        self, requests: Sequence[Request], recalled: Mapping[str, Folded] | None = None, *, epoch: int | None = None
+    ) -> None:
         self.decisions = [registry.decision_for(request.command) for request in requests]
         self.requests = requests
+        # Known before anything is looked at: if it ends meanwhile, nothing of this is remembered.
+        self.epoch = epochs.mark() if epoch is None else epoch
         self.folded = dict(recalled) if recalled else self._loaded()
         self.premises = {stream: folded.version for stream, folded in (recalled or {}).items()}
         self.events: list[NewEvent] = []
@@ -69,15 +74,16 @@ class Deciding:
         except WrongExpectedVersion as error:
             states.forget([error.stream])
             raise
-        states.remember(self.folded)
+        states.remember(self.folded, epoch=self.epoch)
         transaction.on_commit(self._log)
         if self.events or self.owed:
             transaction.on_commit(nudge.send)
         return appended
 
-    def _of_others(self) -> Mapping[str, int]:
+    def _of_others(self) -> Premises | None:
         """The versions of what was only read: of a stream that is written, its expected version says as much."""
-        return {stream: version for stream, version in self.premises.items() if stream not in self.written}
+        others = {stream: version for stream, version in self.premises.items() if stream not in self.written}
+        return Premises(self.epoch, others) if others else None
 
     def _log(self) -> None:
         if logger.isEnabledFor(logging.DEBUG):

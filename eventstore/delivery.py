@@ -13,6 +13,7 @@ from typing import NamedTuple
 from django.db import InterfaceError, OperationalError, transaction
 
 from . import deaths, deciding, effects, outbox, parking, projections, publishing, registry, sagas
+from .epochs import EpochOver
 from .messages import Message
 from .outbox import Claim
 from .parking import Due, Place
@@ -64,7 +65,7 @@ def attempt(name: str, troubles: list[Exception]) -> int:
     """A step that keeps its trouble to itself: no lane, whatever is wrong with it, takes the others' turn from them."""
     try:
         return step(name)
-    except WrongExpectedVersion as error:
+    except (WrongExpectedVersion, EpochOver) as error:
         logger.info("%s begins again: %s", name, error)
     except Exception as error:
         logger.exception("%s could not take its step", name)

@@ -7,10 +7,10 @@ from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Future, ThreadPoo
 from functools import cache
 from typing import Any, NamedTuple
 
-from . import leases, outbox, parking, registry, store
+from . import epochs, leases, outbox, parking, registry, store
 from .circuit import NO_ANSWER, TRIAL_SECONDS, Circuit
 from .leases import Lease
-from .messages import Command, Event, Message, Metadata
+from .messages import Command, Message, Metadata
 from .parking import Due, Place
 from .postgres import atomic
 from .store import Owed
@@ -112,7 +112,8 @@ def _begin(name: str, effect: Effect, limit: int) -> int:
             parking.defer(name, circuit.wait())
     if due:
         held = [Lease(name, each.position, each.attempts + 1, taken_at=taken_at, longest=effect.lease) for each in due]
-        calls = [_call(effect, messages[lease.position], lease) for lease in held]
+        may_be_made = epochs.asks_first()
+        calls = [_call(effect, messages[lease.position], lease, may_be_made) for lease in held]
         _under_way.setdefault(name, []).extend(calls)
         _renewal.begin()
     return taken_in + len(due)
@@ -145,11 +146,13 @@ def _worth_a_try(name: str, due: Sequence[Due]) -> list[Due]:
     return [each for each in due if each not in spent]
 
 
-def _call(effect: Effect, message: Message, lease: Lease) -> Call:
-    return Call(message, lease, _threads(lease.name).submit(_perform, effect, message, lease))
+def _call(effect: Effect, message: Message, lease: Lease, may_be_made: bool) -> Call:
+    """may_be_made: whether the log may have lost that this call was made."""
+    again = may_be_made or lease.token > 1
+    return Call(message, lease, _threads(lease.name).submit(_perform, effect, message, lease, again))
 
 
-def _perform(effect: Effect, message: Message, lease: Lease) -> Owed | None:
+def _perform(effect: Effect, message: Message, lease: Lease, again: bool) -> Owed | None:
     """The answer, ready to be stored, so that one that cannot be is this call's failure and nobody else's."""
     name = lease.name
     if not lease.is_held or _circuit(name).is_resting:
@@ -158,12 +161,12 @@ def _perform(effect: Effect, message: Message, lease: Lease) -> Owed | None:
         raise message.body
     if type(message.body) not in effect.hears:
         return None  # of an event whose type was unknown when it was taken in
-    return _answer(name, message, _through(_circuit(name), effect, message, lease.token > 1))
+    return _answer(name, message, _through(_circuit(name), effect, message, again))
 
 
 def _through(circuit: Circuit, effect: Effect, message: Message, again: bool) -> Command:
     try:
-        command = _ask(effect, message.body, str(message.id), again)
+        command = _ask(effect, message, again)
     except NO_ANSWER:
         circuit.failed(message.position)
         raise
@@ -171,11 +174,14 @@ def _through(circuit: Circuit, effect: Effect, message: Message, again: bool) ->
     return command
 
 
-def _ask(effect: Effect, event: Event, key: str, again: bool) -> Command:
+def _ask(effect: Effect, message: Message, again: bool) -> Command:
     """What went wrong before may have gone right over there, and a provider forgets its keys in time: ask first."""
-    find = effect.find.get(type(event))
-    found = find(event, key) if find and again else None
-    return found or effect.perform[type(event)](event, key)
+    event, keys = message.body, effect.keys(message)
+    if again and (find := effect.find.get(type(event))):
+        found = next(filter(None, (find(event, key) for key in keys)), None)
+        if found:
+            return found
+    return effect.perform[type(event)](event, keys[0])
 
 
 def _answer(name: str, message: Message, command: Command) -> Owed:

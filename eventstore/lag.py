@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import NamedTuple
 
-from . import outbox, registry
+from . import epochs, outbox, registry
 from .postgres import rows
 
 # Between two cursors, so many messages are counted and no more: a lane that stands a million behind is looked at as
@@ -99,7 +99,7 @@ class Lag(NamedTuple):
 
     @property
     def positions(self) -> int:
-        return self.fence - self.position
+        return epochs.given(self.position, self.fence)
 
 
 def lags() -> list[Lag]:

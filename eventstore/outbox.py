@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from django.db import transaction
 
-from . import codec, registry
+from . import codec, epochs, registry
 from .messages import Message, Metadata
 from .postgres import atomic, execute, rows, rows_in_binary
 
@@ -36,7 +36,8 @@ STANDS = """
     FROM eventstore_subscription
     WHERE name = %s
 """
-CLAIM = STANDS + "AND NOT paused FOR UPDATE SKIP LOCKED"
+# Not while the log waits for its next epoch: where the lanes stood tells how much of it is whole.
+CLAIM = STANDS + "AND NOT paused AND eventstore_mark() IS NOT NULL FOR UPDATE SKIP LOCKED"
 HOLD = """
     SELECT
     FROM eventstore_subscription
@@ -121,6 +122,8 @@ WORK = """
         OR fence.position - lane.position > 2000
         OR lane.position < (SELECT position FROM eventstore_subscription WHERE name = 'eventstore.outbox')
     )
+    UNION ALL
+    SELECT NULL WHERE eventstore_mark() IS DISTINCT FROM %s
 """
 
 
@@ -205,8 +208,12 @@ def enlist() -> None:
 
 
 def work() -> set[str]:
-    """The lanes that have something to do; one query."""
-    return {name for (name,) in rows(WORK, _wiring())}
+    """The lanes that have something to do; one query, which tells too whether another epoch of the log has begun, or
+    has to. Raises epochs.LogRestored."""
+    found = {name for (name,) in rows(WORK, [*_wiring(), epochs.known_mark()])}
+    if None in found:
+        epochs.renew()
+    return found - {None}
 
 
 def claim(name: str) -> Claim | None:
@@ -217,7 +224,8 @@ def claim(name: str) -> Claim | None:
 
 def _claim(position: int, fence: int, parked: bool, cleared: int | None, moved_at: datetime, at: datetime) -> Claim:
     from_log = cleared is not None and position < cleared
-    until = min(fence, position + WINDOW, cleared if cleared is not None and from_log else fence)
+    until = min(fence, epochs.beyond_gap(min(position + WINDOW, fence)))
+    until = min(until, cleared) if cleared is not None and from_log else until
     return Claim(position, fence, until, parked, from_log, moved_at, at)
 
 

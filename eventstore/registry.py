@@ -1,6 +1,7 @@
 """Look things up in the wiring module that settings.EVENTSTORE_WIRING names."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime
 from functools import cache
 from importlib import import_module
 from typing import Any
@@ -27,6 +28,11 @@ def wiring() -> Any:
 @cache
 def subscriptions() -> Mapping[str, Subscription]:
     return dict(wiring().SUBSCRIPTIONS)
+
+
+def after_restore() -> Mapping[str, Callable[[datetime], Iterable[str]]]:
+    """Whom to ask after a restore: (since) -> a sentence for each thing done since then that is not in the log."""
+    return getattr(wiring(), "AFTER_RESTORE", {})
 
 
 def listeners(announced: Iterable[str]) -> set[str]:

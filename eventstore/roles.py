@@ -57,6 +57,7 @@ REVOKES = (
     "REVOKE INSERT, UPDATE, TRUNCATE ON eventstore_outbox FROM {role}",
     "REVOKE USAGE, UPDATE ON SEQUENCE eventstore_position FROM {role}",
     "REVOKE UPDATE, DELETE, TRUNCATE ON eventstore_operator_action FROM {role}",
+    "REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON eventstore_epoch, eventstore_epoch_mark FROM {role}",
     "REVOKE INSERT, UPDATE, DELETE ON django_migrations FROM {role}",
 )
 

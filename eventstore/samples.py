@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from typing import NamedTuple
 
-from . import lag
+from . import epochs, lag
 from .lag import Lag
 from .postgres import execute, rows
 
@@ -91,7 +91,7 @@ def _points(told: dict[int, list[Sample]], numbers: range, step: timedelta) -> I
 def rate(before: Sample, after: Sample) -> float | None:
     """A lane that was put back is not told as one that goes backwards."""
     seconds = (after.at - before.at).total_seconds()
-    return max(0, after.position - before.position) / seconds if seconds else None
+    return max(0, epochs.given(before.position, after.position)) / seconds if seconds else None
 
 
 def _step_of(at: datetime, step: timedelta) -> int:

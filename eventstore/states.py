@@ -9,7 +9,7 @@ from threading import Lock
 import msgspec
 from django.db import transaction
 
-from . import outbox, postgres, registry, settings, snapshots, store
+from . import epochs, outbox, postgres, registry, settings, snapshots, store
 from .aggregate import Aggregate, Folded
 from .postgres import atomic
 from .store import Past
@@ -25,10 +25,22 @@ _lock = Lock()
 
 
 def load(streams: Iterable[str]) -> dict[str, Folded]:
-    """Each stream's version and state. Events never change, so what this process remembers is only ever too old."""
+    """Each stream's version and state. Events never change, so what this process remembers is only ever too old; unless
+    the log has lost some of them, and then it is dropped."""
+    wanted = tuple(streams)
+    try:
+        return _loaded(wanted)
+    except store.AheadOfTheLog as ahead:
+        forget()
+        epochs.went_back(ahead.stream, remembered=ahead.version)
+        return _loaded(wanted)
+
+
+def _loaded(streams: Iterable[str]) -> dict[str, Folded]:
+    epoch = epochs.mark() if _memory else None
     known = {stream: _memory.get(stream) or Folded(0, registry.aggregate_of(stream).initial) for stream in streams}
     known |= snapshots.load(stream for stream, folded in known.items() if folded.version == 0)
-    newer = store.read_newer({stream: folded.version for stream, folded in known.items()})
+    newer = store.read_newer({stream: folded.version for stream, folded in known.items()}, epoch=epoch)
     for stream, past in groupby(newer, itemgetter(0)):
         known[stream] = _folded(registry.aggregate_of(stream), known[stream], past)
     return known
@@ -41,21 +53,25 @@ def load_one(stream: str) -> Folded:
 def recall(streams: Iterable[str], *, opened: str) -> dict[str, Folded] | None:
     """What this process remembers of the streams, which may be too old; None if it does not know one of them.
 
-    opened: the one that is not there before.
+    opened: the one that is not there before. Where it is known all the same, the append finds out, and whether that is
+    a repeat.
     """
     recalled = {opened: Folded(0, registry.aggregate_of(opened).initial)}
     for stream in streams:
+        if stream == opened:
+            continue
         remembered = _memory.get(stream)
-        if (remembered is None) != (stream == opened):
+        if remembered is None:
             return None
-        recalled[stream] = remembered or recalled[stream]
+        recalled[stream] = remembered
     return recalled
 
 
-def remember(folded: Mapping[str, Folded]) -> None:
-    """Keep states for the next load, once they are committed; none where Django would not know of the commit."""
+def remember(folded: Mapping[str, Folded], *, epoch: int) -> None:
+    """Keep states for the next load, once they are committed; none where Django would not know of the commit. epoch: in
+    which they were decided on."""
     if transaction.get_connection().in_atomic_block or not postgres.in_transaction():
-        transaction.on_commit(lambda: _keep(folded))
+        transaction.on_commit(lambda: _keep(folded, epoch))
 
 
 def forget(streams: Iterable[str] | None = None) -> None:
@@ -84,9 +100,12 @@ def _folded(aggregate: Aggregate, known: Folded, past: Iterable[Past]) -> Folded
     return Folded(version, state)
 
 
-def _keep(folded: Mapping[str, Folded]) -> None:
+def _keep(folded: Mapping[str, Folded], epoch: int) -> None:
     """As many as fit, by number and by bytes; one that is larger than a quarter of the room is not kept at all."""
     global _taken
+    # The epoch may have ended meanwhile, and been noticed by another thread.
+    if epoch != epochs.known_mark():
+        return
     room = settings.remembered_bytes()
     with _lock:
         for stream, each in folded.items():
@@ -111,3 +130,6 @@ def _size(folded: Folded) -> int:
         return len(_encoder.encode(folded.state))
     except (TypeError, ValueError, OverflowError):
         return len(repr(folded.state))
+
+
+epochs.drop_when_over(forget)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple
 
-from .messages import Announced, Command, Event, IntegrationEvent, State
+from .messages import Announced, Command, Event, IntegrationEvent, Message, State
 
 Row = dict[str, Any]
 
@@ -83,6 +83,8 @@ class Effect(NamedTuple):
     perform: event -> (event, idempotency key) -> the command that records the answer. What it raises is tried again.
     find: event -> the same, of a call that an earlier try may have made already; asked before it is made again. None
     where the provider knows nothing of it.
+    key: event -> the idempotency key, from what can neither be lost nor made twice: what the call is about, and which
+    step of it. An event that is lost and recorded again has another id, and would be called for a second time.
     concurrency: calls at once in one worker process. lease: after this long without an answer another worker tries,
     and soon after the death of the first one (leases.py).
     trips, rest: so many messages that fail in a row with TimeoutError or ConnectionError give the provider a rest.
@@ -91,6 +93,7 @@ class Effect(NamedTuple):
 
     perform: Mapping[type[Event], Callable[[Any, str], Command]]
     find: Mapping[type[Event], Callable[[Any, str], Command | None]] = {}
+    key: Mapping[type[Event], Callable[[Any], str]] = {}
     concurrency: int = 16
     lease: timedelta = timedelta(seconds=60)
     trips: int = 10
@@ -100,6 +103,12 @@ class Effect(NamedTuple):
     @property
     def hears(self) -> Sequence[type[Event]]:
         return tuple(self.perform)
+
+    def keys(self, message: Message) -> Sequence[str]:
+        """The key of the call, and then any under which it may have been made before it had one of its own."""
+        by_id = str(message.id)
+        named = self.key.get(type(message.body))
+        return (named(message.body), by_id) if named else (by_id,)
 
 
 class Publication(NamedTuple):

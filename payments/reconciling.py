@@ -26,6 +26,7 @@ from .events import (
     PaymentRequested,
     RefundRequested,
 )
+from .gateway.chosen import gateway
 from .gateway.port import Gateway, Moved
 
 CALLS = (PaymentRequested, RefundRequested, PartRefundRequested)
@@ -34,6 +35,7 @@ TOLD = (LatePaymentCompleted, PaymentRefundedOutside)
 
 GIVEN_BACK = (PaymentRefunded, PartRefunded, PaymentRefundedOutside)
 
+NOTHING = Moved(Decimal(0), Decimal(0))
 # Orders read from the log at once: the provider is asked about each by itself.
 BATCH = 200
 
@@ -68,6 +70,35 @@ def differences(gateway: Gateway, *, since: datetime) -> Iterator[Difference | N
             # It may have moved while we asked; then it is looked at the next time.
             if found is None or _by_the_log([order.order_id]) == [order]:
                 yield found
+
+
+def lost(gateway: Gateway, *, since: datetime) -> Iterator[Difference]:
+    """What the provider has taken since then, and not given back, for orders whose payment is not in the log at all: it
+    was lost with a part of it. Raises what the gateway raises when its book cannot be had."""
+    charged = iter(dict.fromkeys(gateway.charged(since=since)))
+    while batch := list(islice(charged, BATCH)):
+        known = {order.order_id for order in _by_the_log([order_id for order_id, _ in batch])}
+        for order_id, currency in batch:
+            if order_id not in known:
+                found = _difference(gateway, Order(order_id, currency, NOTHING, under_way=False))
+                if found is not None and (found.theirs is None or found.theirs.taken != found.theirs.given_back):
+                    yield found
+
+
+def sentence(each: Difference) -> str:
+    if each.theirs is None:
+        return (
+            f"{each.order_id}: lost, no payment of it is in the log, and the provider could not be asked: {each.error}"
+        )
+    return (
+        f"{each.order_id}: lost, no payment of it is in the log; the provider has {each.theirs.taken} taken and "
+        f"{each.theirs.given_back} given back {each.currency}"
+    )
+
+
+def told_lost(since: datetime) -> Iterator[str]:
+    """A sentence for each; for manage.py after_restore."""
+    yield from map(sentence, lost(gateway(), since=since))
 
 
 def _orders(since: datetime) -> Sequence[str]:

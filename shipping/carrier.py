@@ -12,6 +12,8 @@ The sandbox decides by the postcode alone, so that every course of a parcel can 
 It keeps a book of its own (shipping.models.SandboxParcel); tries are counted there, whatever becomes of a worker.
 """
 
+from collections.abc import Iterator
+from datetime import datetime
 from functools import cache
 from typing import NamedTuple, Protocol
 
@@ -47,6 +49,10 @@ class Carrier(Protocol):
 
     def cancel(self, *, key: str, order_id: str) -> None: ...
 
+    def booked(self, *, since: datetime) -> Iterator[tuple[str, str]]:
+        """The order and the tracking number of each parcel that was booked since then and is not cancelled."""
+        ...
+
 
 COURSES = {
     "REFUSED": Course(done_at=NEVER),
@@ -72,6 +78,12 @@ class SandboxCarrier:
     def find_booking(self, *, key: str) -> Booked | None:
         found = self.kept.in_turn(SandboxParcel.objects.filter(key=key, done=True).first)
         return Booked(found.tracking) if found else None
+
+    def booked(self, *, since: datetime) -> Iterator[tuple[str, str]]:
+        done = SandboxParcel.objects.filter(done=True, entered_at__gte=since)
+        cancelled = SandboxParcel.objects.filter(kind=SandboxParcel.Kind.CANCELLATION, done=True)
+        booked = done.filter(kind=SandboxParcel.Kind.BOOKING).exclude(order_id__in=cancelled.values("order_id"))
+        yield from self.kept.in_turn(lambda: list(booked.order_by("entered_at").values_list("order_id", "tracking")))
 
     def cancel(self, *, key: str, order_id: str) -> None:
         entry = {"key": key, "order_id": order_id, "kind": "cancellation", "tracking": ""}
@@ -110,5 +122,9 @@ CARRIER = Effect(
     },
     find={
         ShipmentRequested: find_booking,
+    },
+    key={
+        ShipmentRequested: lambda event: f"booking:{event.order_id}",
+        ShipmentCancellationRequested: lambda event: f"cancellation:{event.order_id}",
     },
 )

@@ -50,7 +50,7 @@ def _spoken() -> tuple[Sequence[Spoken], Sequence[Spoken], dict[str, Any]]:
     (entry, *data), components = schemas.components([timeline.Entry, *shapes, *published.values()])
     envelope = components.pop(_name_of(entry))
     return (
-        [*(_told(event, envelope, shape) for event, shape in zip(told, data, strict=False)), CAUGHT_UP],
+        [*(_told(event, envelope, shape) for event, shape in zip(told, data, strict=False)), RESTARTED, CAUGHT_UP],
         [_integration(*each, shape) for each, shape in zip(published.items(), data[len(told) :], strict=True)],
         components,
     )
@@ -139,6 +139,17 @@ CAUGHT_UP = Spoken(
         "type": "object",
         "properties": {"caught_up": {"type": "integer", "description": "The position up to which that is so."}},
         "required": ["caught_up"],
+    },
+)
+RESTARTED = Spoken(
+    "restarted_after",
+    "Comes first, or not at all: what you had seen behind this position, the log may have lost. Drop it; what is left "
+    "of it comes again.",
+    {
+        "title": "restarted_after",
+        "type": "object",
+        "properties": {"restarted_after": {"type": "integer", "description": "The position behind which it begins."}},
+        "required": ["restarted_after"],
     },
 )
 MAY = [{"$ref": "#/components/securitySchemes/bearer"}, {"$ref": "#/components/securitySchemes/offered"}]

@@ -16,7 +16,7 @@ from knox.models import AuthToken
 from rest_framework.exceptions import AuthenticationFailed
 
 from config import problems
-from eventstore import correlation, freshness
+from eventstore import correlation, epochs, freshness
 from eventstore.api.shapes import KEY
 from eventstore.live.feed import Admitted, Asked, Feed, Followed, Refused
 from orders import timeline
@@ -35,8 +35,13 @@ def admit(asked: Asked) -> Admitted:
     user, held = _user(asked)
     for address in ADDRESSES:
         if found := address.pattern.fullmatch(asked.path):
-            followed = address.follow(user, **found.groupdict(), **_numbers(asked.query, address.known))
-            return Admitted(held.digest, str(user.pk), followed)
+            numbers = _numbers(asked.query, address.known)
+            began = began_anew(numbers["position"])
+            if began is not None:
+                numbers |= dict.fromkeys(numbers, 0) | {"position": began}
+            followed = address.follow(user, **found.groupdict(), **numbers)
+            restarted = followed.restarted or began is not None
+            return Admitted(held.digest, str(user.pk), followed._replace(restarted=restarted))
     raise Refused(4404, "nothing has this address")
 
 
@@ -52,6 +57,16 @@ def no_socket(status: int, headers: Mapping[str, str]) -> tuple[dict[str, str], 
     request.META = HttpHeaders.to_wsgi_names(headers)
     answer = correlation.answered(request, lambda asked: problems.response(asked, status, "NoSocket", detail))
     return dict(answer.items()), answer.content
+
+
+def began_anew(position: int) -> int | None:
+    """Behind which position a client begins anew that has seen what the log may have lost; None for all others.
+
+    Positions are not given twice. So what lies beyond all that were ever given was seen in a log that is not this one.
+    """
+    if lost := epochs.lost_behind(position, epochs.recent()):
+        return lost.intact
+    return 0 if position > freshness.last_given() else None
 
 
 def _check_origin(headers: Mapping[str, str]) -> None:
@@ -83,10 +98,7 @@ def _numbers(query: str, known: Mapping[str, str]) -> dict[str, int]:
     given = parse_qsl(query, keep_blank_values=True)
     if len(dict(given)) < len(given) or any(name not in known or not NUMBER.fullmatch(n) for name, n in given):
         raise Refused(4400, f"{', '.join(known)}: a number from 0 on, given once; nothing else is known here")
-    numbers = dict.fromkeys(known.values(), 0) | {known[name]: int(number) for name, number in given}
-    if numbers["position"] > freshness.last_given():
-        raise Refused(4400, "the log has not come to this position")
-    return numbers
+    return dict.fromkeys(known.values(), 0) | {known[name]: int(number) for name, number in given}
 
 
 class Address(NamedTuple):

@@ -104,6 +104,7 @@ WORDS: Mapping[str, Any] = {
     "ETag": '"2.118"',
     "X-Answered-From": "read-model",
     "X-Projection-Position": "118",
+    "Restarted-After": "96",
     "X-Projection-Lag": "0.000",
     "Link": f'</api/queries/orders/?limit=50&cursor={ORDER}:LgJ0sXbVC3bu1vbYJbPhdFRDZFK3i2WSSAeyTLNEUzs>; rel="next"',
     "Retry-After": "1",

@@ -42,6 +42,7 @@ class CommandView(APIView):
     """
 
     serializer_class: type[Shape] = Nothing
+    key: answers.Key | None = None
     command: Callable[..., Command]
     subject: ClassVar[str]
     asked_at: ClassVar[str]
@@ -53,7 +54,7 @@ class CommandView(APIView):
 
     def post(self, request: Request, **named: str) -> HttpResponse:
         faults.demand_length(request)
-        key = idempotency.key(request)
+        key = self.key = idempotency.key(request)
         try:
             answer = self._answer(key, **named)
         except answers.AlreadyAnswered as already:
@@ -65,6 +66,10 @@ class CommandView(APIView):
                 raise
             answer = idempotency.replayed(earlier)
         return _response(answer, preferences.returned(request))
+
+    def new_id(self) -> str:
+        """Of what the request begins, such as an order; the same for each repeat under the same key."""
+        return idempotency.new_id(self.key)
 
     def _answer(self, key: answers.Key | None, **named: str) -> Answer:
         seen = preconditions.if_match(self.request)

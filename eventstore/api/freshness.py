@@ -9,13 +9,13 @@ from rest_framework import status
 from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 
-from eventstore import freshness, settings, store
+from eventstore import epochs, freshness, settings, store
 from eventstore.freshness import PRIMARY, Seen, Standing
 
 from . import preferences, waiting
 from .faults import Fault, Hidden, Malformed
 
-VERSION, POSITION = "X-Min-Version", "Min-Position"
+VERSION, POSITION, RESTARTED = "X-Min-Version", "Min-Position", "Restarted-After"
 READ_MODEL, EVENT_LOG = "read-model", "event-log"
 
 # Read models usually follow within 50 ms; who waits longer looks less often.
@@ -45,12 +45,15 @@ class Wanted(NamedTuple):
     """version: of the row's stream. position: in the log. wait: seconds that the client would give the read model.
 
     who: the user, whose waiting requests are counted together.
+    restarted_after: where what the client has seen may have been lost, the position up to which nothing was; then
+    neither the version nor the position is waited for.
     """
 
     version: int | None
     position: int | None
     wait: float | None
     who: str = ""
+    restarted_after: int | None = None
 
     @property
     def anything(self) -> bool:
@@ -85,7 +88,10 @@ Note = Callable[[Standing], None]
 def wanted(request: Request) -> Wanted:
     seconds = preferences.wait(request)
     wait = None if seconds is None else min(seconds, settings.longest_wait())
-    return Wanted(_number(request, VERSION, 9), _number(request, POSITION, 18), wait, str(request.user.pk))
+    wanted = Wanted(_number(request, VERSION, 9), _number(request, POSITION, 18), wait, str(request.user.pk))
+    if wanted.position and (lost := epochs.lost_behind(wanted.position, epochs.recent())):
+        return wanted._replace(version=None, position=lost.intact, restarted_after=lost.intact)
+    return wanted
 
 
 def row(model: type[Any], key: str, wanted: Wanted, may_see: Callable[[Any], bool], *, note: Note) -> Found:

@@ -6,9 +6,12 @@ After draft-ietf-httpapi-idempotency-key-header: the key may be a quoted string 
 import hashlib
 import json
 import re
+import time
 from typing import Any
+from uuid import UUID
 
 from rest_framework.request import Request
+from uuid_utils.compat import uuid7
 
 from eventstore import settings
 from eventstore.answers import Answer, Key
@@ -17,6 +20,8 @@ from eventstore.messages import replace
 from .faults import Fault, Malformed
 
 HEADER = "Idempotency-Key"
+
+A_DAY = 24 * 60 * 60.0
 
 VISIBLE = re.compile(r"[\x21-\x7e]{1,255}")
 QUOTED = re.compile(r'"((?:[^"\\]|\\["\\])*)"')
@@ -36,6 +41,34 @@ def key(request: Request) -> Key | None:
 def fingerprint(body: Any) -> str:
     """The same for bodies that differ in the order of members or in white space alone; 1 is not 1.0."""
     return hashlib.sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def new_id(key: Key | None) -> str:
+    """For what a request begins. Of a request with a key always the same: if it is repeated because the log has lost
+    it, nothing that was done outside on its account is done again.
+
+    A key that is a UUID of version 7 gives it its time, by which ids are in order; of others it has none.
+    """
+    if key is None:
+        return str(uuid7())
+    digest = hashlib.sha256(f"{key.scope} {key.fingerprint}".encode()).digest()
+    made = int.from_bytes(digest[:16], "big")
+    at = _time_of(key.scope.rpartition(" ")[2])
+    if at is not None:
+        made = at << 80 | made & ((1 << 80) - 1)
+    version = 8 if at is None else 7
+    return str(UUID(int=made & ~(0xF << 76) & ~(0x3 << 62) | version << 76 | 0b10 << 62))
+
+
+def _time_of(given: str) -> int | None:
+    """In milliseconds since 1970, of a UUID of version 7 that is no older than answers are kept, nor of tomorrow."""
+    try:
+        named = UUID(given)
+    except ValueError:
+        return None
+    at, now = named.int >> 80, time.time()
+    is_of_late = now - settings.answers_kept().total_seconds() < at / 1000 < now + A_DAY
+    return at if named.version == 7 and is_of_late else None
 
 
 def replayed(answer: Answer) -> Answer:

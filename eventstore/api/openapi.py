@@ -235,6 +235,7 @@ STANDS = (
 LISTS = (
     _header("Min-Position", "A position in the log that the answer must hold.", "^[0-9]{1,18}$"),
     _header("Prefer", "wait=SECONDS for the read model to come so far."),
+    _told("Restarted-After", "What was seen behind it may be lost.", 200, 304, pattern="^[0-9]+$", required=False),
 )
 ROWS = (
     *LISTS,

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 import msgspec
 from django.core.signing import BadSignature, Signer
 from django.core.validators import RegexValidator
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpResponse
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound, ValidationError
@@ -19,7 +19,7 @@ from eventstore import bounded, codec, settings
 from eventstore.freshness import Standing
 
 from . import freshness, preconditions, reveal, shapes
-from .freshness import Found
+from .freshness import Found, Wanted
 from .shapes import Digits, Shape, Text
 
 LONGEST_PAGE = 100
@@ -56,6 +56,7 @@ class QueryView(APIView):
     """
 
     standing: Standing | None = None
+    restarted_after: int | None = None
 
     def is_own(self, row: Any) -> bool:
         return False
@@ -63,11 +64,18 @@ class QueryView(APIView):
     def note(self, standing: Standing) -> None:
         self.standing = standing
 
+    def wanted(self) -> Wanted:
+        wanted = freshness.wanted(self.request)
+        self.restarted_after = wanted.restarted_after
+        return wanted
+
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         response = super().finalize_response(request, response, *args, **kwargs)
         if self.standing is not None:
             response["X-Projection-Position"] = str(self.standing.position or 0)
             response["X-Projection-Lag"] = f"{self.standing.lag:.3f}"
+        if self.restarted_after is not None:
+            response[freshness.RESTARTED] = str(self.restarted_after)
         return response
 
 
@@ -107,12 +115,13 @@ class RowView(QueryView):
     def _found(self, key: str, moment: dict[str, Any]) -> Found:
         if moment:
             return freshness.row_as_of(self.model, key, moment, self.may_see, note=self.note)
-        return freshness.row(self.model, key, freshness.wanted(self.request), self.may_see, note=self.note)
+        return freshness.row(self.model, key, self.wanted(), self.may_see, note=self.note)
 
 
 class PagesView(QueryView):
     """rows: the parameters' values -> all rows that the user may see. key: a unique column of theirs.
 
+    moment: a time that is known of each row, where that, and not the key, says in which order they come.
     A page begins behind the last key of the one before, so that what is written meanwhile moves nothing.
     """
 
@@ -120,13 +129,14 @@ class PagesView(QueryView):
     parameters: type[PageParameters] = PageParameters
     key: ClassVar[str]
     descending: ClassVar[bool] = False
+    moment: ClassVar[str] = ""
     rows: Callable[..., QuerySet[Any]]
 
     def get(self, request: Request) -> HttpResponse:
         reveal.refuse_for_lists(request)
         asked = parameters(self.parameters, request)
         limit, cursor = asked.pop("limit"), asked.pop("cursor", None)
-        rows, wanted = self._behind(cursor, self.rows(**asked)), freshness.wanted(request)
+        rows, wanted = self._behind(cursor, self.rows(**asked)), self.wanted()
         database = freshness.database_for_list(rows.model, wanted, note=self.note)
         page, rows_told, has_more = self._page(rows.using(database), limit)
         following = self._next(page[-1], asked | {"limit": limit}) if has_more else None
@@ -151,22 +161,34 @@ class PagesView(QueryView):
                     reveal.hide(row)
 
     def _behind(self, cursor: str | None, rows: QuerySet[Any]) -> QuerySet[Any]:
+        way, sign = ("lt", "-") if self.descending else ("gt", "")
         if cursor is not None:
-            rows = rows.filter(**{f"{self.key}__{'lt' if self.descending else 'gt'}": self._key(cursor)})
-        return rows.order_by(f"{'-' if self.descending else ''}{self.key}")
+            at, key = self._last(cursor)
+            behind = Q(**{f"{self.key}__{way}": key})
+            if self.moment:
+                # The first of the two alone is what an index can be asked for.
+                rows = rows.filter(**{f"{self.moment}__{way}e": at})
+                behind = Q(**{f"{self.moment}__{way}": at}) | Q(**{self.moment: at}) & behind
+            rows = rows.filter(behind)
+        return rows.order_by(*(f"{sign}{column}" for column in (self.moment, self.key) if column))
 
-    def _key(self, cursor: str) -> str:
+    def _last(self, cursor: str) -> tuple[str, str]:
+        """The moment, where one is told, and the key of the last row of the page before."""
         try:
-            return self._signer().unsign(cursor)
+            last = self._signer().unsign(cursor)
         except BadSignature:
             raise ValidationError({"cursor": ["This cursor is none of ours."]}, "forged") from None
+        at, _, key = last.partition("|") if self.moment else ("", "", last)
+        return at, key
 
     def _next(self, row: Any, asked: dict[str, Any]) -> str:
-        cursor = self._signer().sign(getattr(row, self.key))
+        at = f"{getattr(row, self.moment).isoformat()}|" if self.moment else ""
+        cursor = self._signer().sign(f"{at}{getattr(row, self.key)}")
         return f"{self.request.path}?{urlencode(asked | {'cursor': cursor})}"
 
     def _signer(self) -> Signer:
-        return Signer(salt=type(self).__qualname__)
+        # Of another form than those by the key alone.
+        return Signer(salt=f"{type(self).__qualname__}{self.moment}")
 
 
 def link(following: str | None) -> dict[str, str]:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from django.db import DatabaseError
 
 from .. import guarantees
+from ..epochs import LogRestored
 from . import delivering, schema, server
 from .findings import CRITICAL as CRITICAL
 from .findings import WARNING as WARNING
@@ -24,6 +25,8 @@ def examine(limits: Limits = DEFAULT) -> list[Finding]:
         if UNASKABLE.isdisjoint(each.check for each in found):
             checks = (*server.CHECKS, *schema.CHECKS, *delivering.CHECKS)
             found += [each for check in checks for each in check(limits)]
+    except LogRestored:
+        found = list(server.log_epoch(limits))
     except DatabaseError as error:
         found = [_unanswered(error)]
     return sorted(found, key=lambda each: each.severity != CRITICAL)

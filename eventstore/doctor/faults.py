@@ -70,6 +70,13 @@ UNMIGRATE = """
 """
 MIGRATE = "INSERT INTO django_migrations (app, name, applied) VALUES (%s, %s, now())"
 
+LOSE = "SELECT eventstore_begin_epoch((SELECT mark FROM eventstore_epoch_mark), 'went back', 'Boom')"
+FIND_AGAIN = """
+    WITH over AS (DELETE FROM eventstore_epoch WHERE reason = 'went back')
+    UPDATE eventstore_epoch_mark
+    SET mark = (SELECT mark FROM eventstore_epoch WHERE reason <> 'went back' ORDER BY number DESC LIMIT 1)
+"""
+
 LATER = timedelta(hours=1)
 EARLIER = -LATER
 
@@ -378,6 +385,7 @@ FAULTS: dict[str, tuple[Fault, Limits]] = {
         ),
         LIMITS,
     ),
+    "log-epoch": (partial(_said, LOSE, FIND_AGAIN), LIMITS),
     "connections": (
         partial(_said, LIMIT_CONNECTIONS.format(most=1), LIMIT_CONNECTIONS.format(most=-1)),
         LIMITS,

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from django.db import transaction
 
-from .. import watching
+from .. import epochs, watching
 from ..postgres import execute, rows
 from .findings import CRITICAL, WARNING, Finding, Limits
 
@@ -192,6 +192,32 @@ def disk(limits: Limits) -> Iterator[Finding]:
             )
 
 
+def log_epoch(limits: Limits) -> Iterator[Finding]:
+    standing = epochs.ask()
+    why = epochs.what_happened(standing)
+    if why:
+        yield Finding(
+            "log-epoch",
+            CRITICAL,
+            epochs.sentence(standing, why) if why in epochs.FOR_AN_OPERATOR else "The log waits for its next epoch.",
+            f"PostgreSQL, after a {why}" if why not in epochs.FOR_AN_OPERATOR else "whoever restored or copied it",
+            "Nothing is appended to a log that may have lost something before another epoch has begun.",
+            'manage.py after_restore --reason "…"; after a crash or a promotion, any worker or writer begins it',
+        )
+        return
+    for each in standing.epochs:
+        if each.may_have_lost and each.settled_at is None:
+            yield Finding(
+                "log-epoch",
+                WARNING,
+                f"Epoch {each.number} of the log began at {each.began_at:%Y-%m-%d %H:%M:%S} ({each.reason}): what lay "
+                f"behind position {each.intact} may be lost. {each.detail}".rstrip(),
+                f"{each.reason}, timeline {each.timeline}",
+                "Money may have been taken, or parcels booked, for orders that the log does not have.",
+                'manage.py after_restore --reason "…"',
+            )
+
+
 CHECKS = (
     unbounded_waits,
     connections,
@@ -201,4 +227,5 @@ CHECKS = (
     clock,
     pooler,
     disk,
+    log_epoch,
 )

@@ -14,7 +14,7 @@ from django.db import DEFAULT_DB_ALIAS, OperationalError
 from django.db.backends.signals import connection_created
 from django.utils.module_loading import import_string
 
-from .. import postgres, settings
+from .. import epochs, postgres, settings
 from . import server, tables
 from .guarantee import SERVER as SERVER
 from .guarantee import SETTINGS as SETTINGS
@@ -77,6 +77,11 @@ def _ask(connection: Any = None, **_: Any) -> None:
     connection_created.disconnect(_ask)
     try:
         _refuse(breaches(SERVER, TABLES))
+        epochs.demand()
+    except epochs.LogRestored as restored:
+        connection_created.connect(_ask)
+        postgres.close()
+        raise Broken(str(restored)) from None
     except Exception:
         connection_created.connect(_ask)
         postgres.close()

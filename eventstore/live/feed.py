@@ -26,12 +26,14 @@ class Asked(NamedTuple):
 class Followed(NamedTuple):
     """What a client follows. after: position of the last event that it has.
 
+    restarted: whether that lies before what it said that it had, as the log has lost what it had seen.
     history: (after, until) -> pages of all that there is to tell of it between these positions, in order.
     """
 
     topic: str
     after: int
     history: Callable[[int, int], Iterator[Sequence[Told]]]
+    restarted: bool = False
 
 
 class Admitted(NamedTuple):

@@ -73,6 +73,12 @@ class Followers:
                     follower.take(each)
         self.position = position
 
+    def begin_anew(self, position: int) -> None:
+        """Another epoch of the log: nobody goes on with what it may have lost. Who comes back begins where all is."""
+        for follower in self._all():
+            follower.end(Refused(1012, "the log has begun another epoch; come back with the last position"))
+        self.position = position
+
     def leave(self, follower: Follower) -> None:
         self._of -= Counter({follower.who: 1})
         self._by_topic[follower.topic].discard(follower)

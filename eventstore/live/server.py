@@ -92,6 +92,8 @@ class Sockets:
     async def _send(
         self, connection: ServerConnection, followed: Followed, follower: Follower, joined_at: int
     ) -> Refused:
+        if followed.restarted:
+            await _hand(connection, f'{{"restarted_after":{followed.after}}}')
         pages = followed.history(followed.after, joined_at)
         while page := await self._ask(next, pages, None):
             for told in page:

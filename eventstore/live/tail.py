@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from django.db import InterfaceError, OperationalError
 
-from eventstore import settings, store
+from eventstore import epochs, settings, store
 
 from .feed import Feed, Told
 from .followers import Followers
@@ -26,11 +26,12 @@ Ask = Callable[..., Awaitable[Any]]
 
 
 class Page(NamedTuple):
-    """until: where the reader stands now. more: whether it stopped before the fence."""
+    """until: where the reader stands now. more: whether it stopped before the fence. epoch: the mark of the log's."""
 
     told: Sequence[Told]
     until: int
     more: bool
+    epoch: int
 
 
 async def follow(feed: Feed, followers: Followers, ask: Ask) -> None:
@@ -39,7 +40,7 @@ async def follow(feed: Feed, followers: Followers, ask: Ask) -> None:
     As often as the settings say while anything is appended, to whatever stream; seldom where nobody follows, and
     somewhat later for the first event after a quiet time.
     """
-    quiet = 0
+    quiet = epoch = 0
     while True:
         anybody = len(followers) > 0
         try:
@@ -48,6 +49,11 @@ async def follow(feed: Feed, followers: Followers, ask: Ask) -> None:
             logger.warning("the log cannot be read just now: %s", error)
             await asyncio.sleep(DATABASE_GONE_SECONDS)
             continue
+        if epoch not in (0, page.epoch):
+            followers.begin_anew(page.until)
+            epoch = page.epoch
+            continue
+        epoch = page.epoch
         if len(followers) > 0 and not anybody:
             continue  # who has joined meanwhile is owed what was passed over
         quiet = 0 if page.until > followers.position else quiet + 1
@@ -69,10 +75,14 @@ async def _pause(followers: Followers, quiet: int) -> None:
 
 
 def _next(feed: Feed, position: int, anybody: bool) -> Page:
-    # The fence may fall back behind what was told already (see outbox.CLAIM).
-    fence = max(position, store.fence())
+    fence, epoch = store.fence_and_epoch()
+    if epoch is None or epoch != epochs.known_mark():
+        # Before the first is told of another epoch, and to begin it where nobody else has.
+        return Page((), store.fence(), more=False, epoch=epochs.renew())
+    # It may fall back behind what was told already (see outbox.CLAIM).
+    fence = max(position, fence)
     if fence == position or not anybody:
-        return Page((), fence, more=False)
+        return Page((), fence, more=False, epoch=epoch)
     messages = list(islice(store.read_log(after=position, until=fence, types=feed.types), store.PAGE))
     more = len(messages) == store.PAGE
-    return Page(feed.told(messages), messages[-1].position if more else fence, more)
+    return Page(feed.told(messages), messages[-1].position if more else fence, more, epoch)

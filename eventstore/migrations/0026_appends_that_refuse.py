@@ -21,7 +21,7 @@ REFUSALS = """
 CREATE FUNCTION eventstore_refuse_isolation() RETURNS bigint LANGUAGE plpgsql AS $$
 BEGIN
     RAISE EXCEPTION 'an append needs the isolation read committed, not %', current_setting('transaction_isolation')
-        USING ERRCODE = 'ES012';
+        USING ERRCODE = 'ES003', HINT = 'Begin the transaction as READ COMMITTED.';
 END $$;
 
 CREATE FUNCTION eventstore_refuse_position(given bigint) RETURNS void LANGUAGE plpgsql AS $$

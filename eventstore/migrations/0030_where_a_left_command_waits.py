@@ -30,7 +30,7 @@ WHERE kept.status = 'PENDING' AND outbox.id = kept.id
 
 
 class Migration(migrations.Migration):
-    dependencies = [("eventstore", "0027_the_owner_appends")]
+    dependencies = [("eventstore", "0028_the_epoch_of_the_log")]
     operations = [
         migrations.AddField("leftcommand", "lane", models.TextField(db_collation="C", db_default="")),
         migrations.AddField("leftcommand", "key", models.TextField(db_collation="C", db_default="")),

@@ -1,6 +1,7 @@
 """Append to streams, read a stream, read the log."""
 
 from .appending import Appended as Appended
+from .appending import Premises as Premises
 from .appending import WrittenOnce as WrittenOnce
 from .appending import append as append
 from .appending import append_all as append_all
@@ -19,9 +20,11 @@ from .envelopes import owed as owed
 from .envelopes import word as word
 from .reading import LAST_POSITION as LAST_POSITION
 from .reading import PAGE as PAGE
+from .reading import AheadOfTheLog as AheadOfTheLog
 from .reading import InvalidLimit as InvalidLimit
 from .reading import Past as Past
 from .reading import fence as fence
+from .reading import fence_and_epoch as fence_and_epoch
 from .reading import positions_at as positions_at
 from .reading import read_about as read_about
 from .reading import read_backwards as read_backwards
@@ -31,8 +34,8 @@ from .reading import read_correlated as read_correlated
 from .reading import read_event as read_event
 from .reading import read_last as read_last
 from .reading import read_log as read_log
-from .reading import read_merged as read_merged
 from .reading import read_log_backwards as read_log_backwards
+from .reading import read_merged as read_merged
 from .reading import read_newer as read_newer
 from .reading import read_page_of_streams as read_page_of_streams
 from .reading import read_stream as read_stream
@@ -45,6 +48,5 @@ from .refusing import InvalidStreamName as InvalidStreamName
 from .refusing import PositionPassed as PositionPassed
 from .refusing import StreamFull as StreamFull
 from .refusing import WrongExpectedVersion as WrongExpectedVersion
-from .refusing import WrongIsolation as WrongIsolation
 from .sequence import Sequence as Sequence
 from .sequence import restart_sequence as restart_sequence

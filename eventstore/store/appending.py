@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 from django.db import DatabaseError, InterfaceError, OperationalError
 
-from .. import bounds, codec, context, postgres
+from .. import bounds, codec, context, epochs, postgres
 from ..messages import Event, Metadata
 from ..postgres import rows
 from .envelopes import ANY, NewEvent, Owed, check_ids, check_versions, new_events
@@ -23,17 +23,17 @@ APPEND_ONCE = "SELECT running, earlier, positions, versions FROM eventstore_appe
 # The events go through the premises on their way, so that these are locked and looked at first.
 APPEND_ON_PREMISES = """
     SELECT positions, versions
-    FROM eventstore_on_premises(%s::json, %s::json) AS given(events),
+    FROM eventstore_on_premises(%s, %s::json, %s::json) AS given(events),
          eventstore_append(given.events, %s::json)
 """
 APPEND_OPEN_ON_PREMISES = """
     SELECT positions, versions
-    FROM eventstore_on_premises(%s::json, %s::json) AS given(events),
+    FROM eventstore_on_premises(%s, %s::json, %s::json) AS given(events),
          eventstore_append_open(given.events, %s::json)
 """
 APPEND_ONCE_ON_PREMISES = """
     SELECT running, earlier, positions, versions
-    FROM eventstore_on_premises(%s::json, %s::json) AS given(events),
+    FROM eventstore_on_premises(%s, %s::json, %s::json) AS given(events),
          eventstore_append_once(%s::jsonb, given.events, %s::json)
 """
 
@@ -49,6 +49,17 @@ class Appended(NamedTuple):
     position: int
     versions: Mapping[str, int]
     positions: Sequence[int] = ()
+
+
+class Premises(NamedTuple):
+    """What a decision was made on beside the streams that it writes. epoch: the mark of the one in which it was read or
+    remembered; None where nothing was.
+
+    versions: of streams that are not written, which must be their last ones until this is committed; or STREAM_EXISTS.
+    """
+
+    epoch: int | None
+    versions: Mapping[str, int]
 
 
 class WrittenOnce(NamedTuple):
@@ -72,7 +83,7 @@ def append(
     With the same ids and expectation again, nothing is written and the first answer comes back. Of no events, only the
     expectation is looked at.
     Raises WrongExpectedVersion, EventIdTaken, InvalidStreamName, InvalidAppend, StreamFull, PositionPassed,
-    WrongIsolation, bounds.Unstorable, registry.UnknownType.
+    postgres.NotReadCommitted, bounds.Unstorable, registry.UnknownType.
     """
     return append_all({stream: (expected, events)}, metadata=metadata, ids=ids)
 
@@ -96,23 +107,21 @@ def append_all(
             premises[stream] = expected
     if ids is not None:
         check_ids(ids, len(new))
-    return write(new, premises=premises)
+    return write(new, premises=Premises(None, premises) if premises else None)
 
 
-def write(
-    events: Sequence[NewEvent], messages: Sequence[Owed] = (), premises: Mapping[str, int] | None = None
-) -> Appended:
+def write(events: Sequence[NewEvent], messages: Sequence[Owed] = (), premises: Premises | None = None) -> Appended:
     """One round trip, for any number of events, streams and outbox rows.
 
-    premises: streams that are not written -> the version that must be their last one until this is committed, or
-    STREAM_EXISTS. Raises as append does.
+    premises: what was read and is not written. Raises as append does, and epochs.EpochOver where they are of an epoch
+    that is over.
     """
     if not events and not messages and not premises:
         return Appended(0, {})
     is_open = any(event.version is None for event in events)
     if premises:
         statement = APPEND_OPEN_ON_PREMISES if is_open else APPEND_ON_PREMISES
-        params = [_locked(events, premises), _json(events), _json(messages)]
+        params = [premises.epoch, _locked(events, premises.versions), _json(events), _json(messages)]
     elif len(events) == 1 and not messages and (appended := _written_alone(*events)):
         return appended
     else:
@@ -126,7 +135,7 @@ def write_once(
     answer: str,
     events: Sequence[NewEvent],
     messages: Sequence[Owed] = (),
-    premises: Mapping[str, int] | None = None,
+    premises: Premises | None = None,
 ) -> WrittenOnce:
     """As write, unless there is an answer of the same scope; else this one is kept in the same commit.
 
@@ -135,7 +144,7 @@ def write_once(
     check_versions(events)
     if premises:
         statement = APPEND_ONCE_ON_PREMISES
-        params = [_locked(events, premises), _json(events), answer, _json(messages)]
+        params = [premises.epoch, _locked(events, premises.versions), _json(events), answer, _json(messages)]
     else:
         statement, params = APPEND_ONCE, [answer, _json(events), _json(messages)]
     running, earlier, positions, versions = _written(statement, params, repeatable=True)
@@ -205,6 +214,12 @@ def _asked(statement: str, params: Sequence[Any], *, repeatable: bool) -> tuple[
         if not (repeatable and postgres.forget_if_lost()):
             raise
         logger.warning("the connection broke during an append, which is said again", exc_info=True)
+        return _answer(statement, params)
+    except DatabaseError as error:
+        # Nothing is appended to a log that may have lost something before its next epoch has begun.
+        if not epochs.is_over(error) or postgres.in_transaction():
+            raise
+        epochs.renew()
         return _answer(statement, params)
 
 

@@ -8,7 +8,9 @@ from itertools import chain, islice
 from typing import Any
 from uuid import UUID
 
-from .. import codec, registry
+from django.db import DatabaseError
+
+from .. import codec, epochs, registry
 from ..messages import Event, Message, Metadata
 from ..postgres import rows, rows_in_binary, rows_meanwhile
 from .refusing import LAST_VERSION
@@ -27,6 +29,7 @@ Page = Sequence[tuple[Any, ...]]
 Past = tuple[str, int, Event]
 
 FENCE = "SELECT eventstore_fence()"
+FENCE_AND_EPOCH = "SELECT eventstore_fence(), eventstore_mark()"
 
 COLUMNS = """
     position, id, stream, version, type, schema_version, data,
@@ -55,6 +58,15 @@ READ_NEWER = f"""
     CROSS JOIN LATERAL (
         SELECT * FROM eventstore_event WHERE stream = name AND version > seen ORDER BY version LIMIT {MOST_NEWER}
     ) AS newer
+"""
+# For who remembers the streams: the epoch is asked for, and whether the log has what is remembered, once.
+READ_NEWER_THAN_REMEMBERED = f"""
+    {READ_NEWER}
+    WHERE eventstore_demand_epoch(%s)
+    UNION ALL
+    SELECT name, seen, NULL, NULL, NULL
+    FROM unnest(%s::text[], %s::integer[]) AS known(name, seen)
+    WHERE seen > 0 AND NOT EXISTS (SELECT FROM eventstore_event WHERE stream = name AND version = seen)
 """
 # What concerns one row of a read model: its own streams, and events of other streams that name it.
 READ_ABOUT = f"""
@@ -207,6 +219,14 @@ class InvalidLimit(ValueError):
         super().__init__(f"{limit!r} is no limit: a whole number from 0 on, or None for all there are.")
 
 
+class AheadOfTheLog(Exception):
+    """What is remembered of a stream is of a version that the log does not have."""
+
+    def __init__(self, stream: str, version: int) -> None:
+        super().__init__(f"{stream} is remembered at version {version}, which the log does not have.")
+        self.stream, self.version = stream, version
+
+
 def read_stream(
     stream: str,
     *,
@@ -239,18 +259,36 @@ def read_event(id: UUID) -> Message | None:
     return next(iter(recorded(rows_in_binary(READ_EVENT, [id]))), None)
 
 
-def read_newer(streams: Mapping[str, int]) -> Iterator[Past]:
+def read_newer(streams: Mapping[str, int], *, epoch: int | None = None) -> Iterator[Past]:
     """What has come since the version known of each stream, in order of each; one query for all of them.
 
     Streams that fill a page are asked for again, so that memory stays flat however long they are.
+    epoch: the mark of the one in which the versions were remembered, where they were; then raises, before anything is
+    read, epochs.EpochOver or AheadOfTheLog.
     """
     reader = registry.reader
     while streams:
-        page = rows_in_binary(READ_NEWER, [list(streams), list(streams.values())])
+        page = _newer(streams, epoch)
         for stream, version, type_, schema_version, data in page:
+            if type_ is None:
+                raise AheadOfTheLog(stream, version)
             yield stream, version, reader(type_, schema_version)(data)
         counts = Counter(row[0] for row in page)
         streams = {row[0]: row[1] for row in page if counts[row[0]] == MOST_NEWER}
+
+
+def _newer(streams: Mapping[str, int], epoch: int | None) -> Page:
+    known = [list(streams), list(streams.values())]
+    if epoch is None:
+        return rows_in_binary(READ_NEWER, known)
+    try:
+        page = rows_in_binary(READ_NEWER_THAN_REMEMBERED, [*known, epoch, *known])
+    except DatabaseError as error:
+        if epochs.is_over(error):
+            raise epochs.over() from error
+        raise
+    # What is ahead comes last, and has to be known first.
+    return page[-1:] if page and page[-1][2] is None else page
 
 
 def read_about(streams: Mapping[str, int], *, strays: Sequence[str], naming: str, after: int) -> list[Message]:
@@ -397,6 +435,12 @@ def read_correlated(correlation_id: UUID, *, after: int = 0) -> Iterator[Message
 def fence() -> int:
     """The position up to which the log is complete: nothing will appear at or below it any more."""
     return int(rows(FENCE)[0][0])
+
+
+def fence_and_epoch() -> tuple[int, int | None]:
+    """As fence, and the mark of the log's epoch; None while another one has to begin."""
+    ((position, mark),) = rows(FENCE_AND_EPOCH)
+    return int(position), mark
 
 
 def _forwards(

@@ -58,10 +58,6 @@ class PositionPassed(Exception):
         self.position, self.reached = position, reached
 
 
-class WrongIsolation(Exception):
-    """An append in a transaction of another isolation than read committed: what it sees may be older than its locks."""
-
-
 def named(error: DatabaseError) -> Exception | None:
     """The store's own error for one of the database's; None for one that is the database's alone."""
     cause = error.__cause__
@@ -91,7 +87,6 @@ def _details(diagnosis: Diagnostic) -> dict[str, Any]:
 OF_STATE: Mapping[str, Callable[[Diagnostic], Exception]] = {
     "ES001": lambda diagnosis: WrongExpectedVersion(**_details(diagnosis)),
     "ES011": lambda diagnosis: PositionPassed(**_details(diagnosis)),
-    "ES012": lambda diagnosis: WrongIsolation(_sentence(diagnosis)),
     "ES013": lambda diagnosis: InvalidAppend(_sentence(diagnosis)),
     # numeric_value_out_of_range
     "22003": lambda diagnosis: StreamFull(f"A stream cannot have a version after {LAST_VERSION}."),

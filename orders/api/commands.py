@@ -5,7 +5,6 @@ from typing import Any
 from django.core.validators import RegexValidator
 from django.utils import timezone
 from rest_framework import serializers
-from uuid_utils import uuid7
 
 from eventstore import states
 from eventstore.aggregate import stream_name
@@ -81,7 +80,7 @@ class PlaceOrderView(CommandView):
 
     def command(self, items: list[Item], address: Address, payment_method: str) -> PlaceOrder:
         return PlaceOrder(
-            order_id=str(uuid7()),
+            order_id=self.new_id(),
             customer_id=customer_id_of(self.request.user),
             items=tuple(items),
             address=address,

@@ -88,7 +88,7 @@ class OrderHistoryView(_OfOneOrder):
         asked = parameters(HistoryParameters, request)
         order = self.order(order_id)
         is_told_all = self.is_own(order) or reveal.is_revealed(request, f"order {order_id}")
-        after, limit, until = asked["after"], asked["limit"], freshness.end_for_pages(freshness.wanted(request))
+        after, limit, until = asked["after"], asked["limit"], freshness.end_for_pages(self.wanted())
         streams = timeline.streams([order_id])
         events, has_more = store.read_page_of_streams(
             streams, types=timeline.types(), after=after, until=until, limit=limit, bytes_=settings.page_bytes()

@@ -24,10 +24,12 @@ def order(user: Any, order_id: str, *, version: int, position: int) -> Followed:
     owner = _owners([order_id]).get(order_id)
     if owner is None or not may_touch(user, owner):
         raise Refused(4404, "nothing has this address")
-    after = max(position, _position_of(order_id, version))
-    if owns(user, owner):
-        return Followed(_of_order(order_id), after, partial(_pages, timeline.entry, lambda until: [order_id]))
-    return Followed(_of_order_veiled(order_id), after, partial(_pages, timeline.veiled, lambda until: [order_id]))
+    told_to = _position_of(order_id, version)
+    # Of a version that the order does not have, the client was told by a log that is not this one: from the beginning.
+    after, restarted = 0 if told_to is None else max(position, told_to), told_to is None
+    own = owns(user, owner)
+    topic, tell = (_of_order(order_id), timeline.entry) if own else (_of_order_veiled(order_id), timeline.veiled)
+    return Followed(topic, after, partial(_pages, tell, lambda until: [order_id]), restarted=restarted)
 
 
 def orders(user: Any, *, position: int) -> Followed:
@@ -85,13 +87,14 @@ def _taken() -> int:
     return position if standing.waiting is None else min(position, standing.waiting - 1)
 
 
-def _position_of(order_id: str, version: int) -> int:
+def _position_of(order_id: str, version: int) -> int | None:
+    """None when the order has not come to that version."""
     if version == 0:
         return 0
     stream = stream_name("order", order_id)
     for message in store.read_stream(stream, from_version=version, to_version=version):
         return message.position
-    raise Refused(4400, f"after: the order has not come to version {version}")
+    return None
 
 
 def _owners(order_ids: Any) -> dict[str, str]:

@@ -102,18 +102,21 @@ class OrderView(RowView):
 
 
 class OrdersView(PagesView):
-    """The newest first, as their ids grow with time."""
+    """The newest first."""
 
     serializer_class = OrderAnswer
     parameters = OrdersParameters
-    key, descending = "order_id", True
+    key, moment, descending = "order_id", "placed_at", True
 
     def is_own(self, row: OrderDetails) -> bool:
         return owns(self.request.user, row.customer_id)
 
     def rows(self, customer: str | None = None, **wanted: Any) -> QuerySet[OrderDetails]:
         columns = {"status": "status", "placed_from": "placed_at__gte", "placed_before": "placed_at__lt"}
-        return self._of(customer).filter(**{columns[name]: value for name, value in wanted.items()})
+        # An order that is being told of before it was placed is in no list.
+        return self._of(customer).filter(
+            placed_at__isnull=False, **{columns[name]: value for name, value in wanted.items()}
+        )
 
     def _of(self, customer: str | None) -> QuerySet[OrderDetails]:
         if customer is not None and not may_touch(self.request.user, customer):

@@ -5,7 +5,6 @@ from typing import Any
 from django.utils import timezone
 from rest_framework import serializers
 from rest_framework.exceptions import PermissionDenied
-from uuid_utils import uuid7
 
 from eventstore.api.commands import CommandView, known
 from eventstore.api.faults import Hidden
@@ -68,7 +67,7 @@ class RequestReturnView(CommandView):
         if charges and not is_staff(self.request.user):
             raise PermissionDenied
         return RequestReturn(
-            return_id=str(uuid7()),
+            return_id=self.new_id(),
             order_id=order_id,
             lines=tuple(lines),
             charges=tuple(charges),

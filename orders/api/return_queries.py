@@ -104,7 +104,8 @@ class ReturnView(RowView):
 
 
 class ReturnsView(PagesView):
-    """The newest first, as their ids grow with time. Another customer's order has no returns that one may see."""
+    """The newest first, as their ids grow with time, where their keys have one. Another customer's order has no
+    returns that one may see."""
 
     serializer_class = ReturnAnswer
     parameters = ReturnsParameters

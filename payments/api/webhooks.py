@@ -11,7 +11,7 @@ from eventstore import store
 from eventstore.aggregate import stream_name
 from eventstore.api.faults import Fault, Malformed
 from eventstore.api.webhooks import Forged, WebhookView
-from eventstore.messages import Command, Event
+from eventstore.messages import Command, Event, Message
 from eventstore.subscriptions import NotYet
 from payments.gateway import effect
 from payments.gateway.port import RefundRefused
@@ -87,9 +87,13 @@ def _answer(told: Mapping[str, Any]) -> Command | None:
 
 
 def _asked(order_id: str, key: str) -> Event | None:
-    """The event whose call this is about: its id was the key."""
+    """The event whose call this is about, by its key."""
     stream = stream_name(PAYMENT.category, order_id)
     if not store.STREAM_NAME.fullmatch(stream):
         return None
-    found = (message.body for message in store.read_stream(stream) if str(message.id) == key)
-    return next((event for event in found if type(event) in effect.RECORD), None)
+    found = (message.body for message in store.read_stream(stream) if _is_call(message, key))
+    return next(found, None)
+
+
+def _is_call(message: Message, key: str) -> bool:
+    return type(message.body) in effect.RECORD and key in effect.GATEWAY.keys(message)

@@ -79,4 +79,10 @@ GATEWAY = Effect(
         RefundRequested: find_refund,
         PartRefundRequested: find_part_refund,
     },
+    # An order is charged once and given back whole once; parts are told apart by what they are for.
+    key={
+        PaymentRequested: lambda event: f"charge:{event.order_id}",
+        RefundRequested: lambda event: f"refund:{event.order_id}",
+        PartRefundRequested: lambda event: f"refund:{event.order_id}:{event.refund_id}",
+    },
 )

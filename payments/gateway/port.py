@@ -4,6 +4,8 @@ Every call carries a key, the same for all of its tries. Whoever has no answer r
 whether money moved is then unknown, and is found out by the key before anything is asked again.
 """
 
+from collections.abc import Iterator
+from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple, Protocol
 
@@ -48,3 +50,7 @@ class Gateway(Protocol):
     def find_refund(self, *, key: str, order_id: str, amount: Money) -> Refunded | None: ...
 
     def moved(self, *, order_id: str, currency: str) -> Moved: ...
+
+    def charged(self, *, since: datetime) -> Iterator[tuple[str, str]]:
+        """The order and the currency of each charge of ours that was taken since then, whatever we know of it."""
+        ...

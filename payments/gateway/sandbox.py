@@ -18,7 +18,8 @@ It decides by the payment method alone, so that every course of an order can be 
 Tries are counted in the book, so that they go on after a worker's death.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 from decimal import Decimal
 from functools import partial
 from zlib import crc32
@@ -92,6 +93,10 @@ class SandboxGateway:
         done = SandboxEntry.objects.filter(order_id=order_id, currency=currency, done=True)
         entries: list[SandboxEntry] = self.book.in_turn(lambda: list(done))
         return Moved(_sum(entries, SandboxEntry.Kind.CHARGE), _sum(entries, SandboxEntry.Kind.REFUND))
+
+    def charged(self, *, since: datetime) -> Iterator[tuple[str, str]]:
+        done = SandboxEntry.objects.filter(kind=SandboxEntry.Kind.CHARGE, done=True, entered_at__gte=since)
+        yield from self.book.in_turn(lambda: list(done.order_by("entered_at").values_list("order_id", "currency")))
 
     def _find(self, key: str) -> SandboxEntry | None:
         return self.book.in_turn(SandboxEntry.objects.filter(key=key, done=True).first)

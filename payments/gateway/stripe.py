@@ -4,7 +4,8 @@ Our key is the idempotency key, which Stripe forgets after a day, and stands in 
 The order is the transfer group, for charges are listed by that at once, where Stripe's search is a minute behind.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -113,6 +114,19 @@ class StripeGateway:
     def order_of(self, payment_intent: str) -> str:
         """Empty where it is none of ours. Refunds and disputes that we did not begin name their payment intent only."""
         return ours(_asked(self.api.payment_intents.retrieve, payment_intent))[1]
+
+    def charged(self, *, since: datetime) -> Iterator[tuple[str, str]]:
+        behind: dict[str, Any] = {}
+        while True:
+            page = _asked(self.api.charges.list, {"created": {"gte": int(since.timestamp())}, "limit": 100, **behind})
+            charges = _listed(page)
+            for charge in charges:
+                key, order_id = ours(charge)
+                if key and order_id and charge.get("status") == "succeeded":
+                    yield order_id, _text(charge, "currency").upper()
+            if not charges or not page.get("has_more"):
+                return
+            behind = {"starting_after": _text(charges[-1], "id")}
 
     def _refunds(self, charge: Mapping[str, Any]) -> list[Mapping[str, Any]]:
         of_this = {"payment_intent": _text(charge, "payment_intent"), "limit": 100}

@@ -8,16 +8,19 @@ import pytest
 from django.db import connection, connections
 from django.test.utils import CaptureQueriesContext
 from django.urls import get_resolver
+from django.utils import timezone
 
 from eventstore.api.queries import PagesView
 from eventstore.testing import drain
+from orders.models import OrderDetails
 
-from .conftest import pointers, problem
+from .conftest import ADDRESS, pointers, problem
 from .test_writable import views
 
 pytestmark = pytest.mark.usefixtures("shop")
 
 ORDERS = "/api/queries/orders/"
+BODY = {"items": [{"sku": "CUP", "quantity": 1}], "address": ADDRESS, "payment_method": "tok_visa"}
 
 
 def walk(api, path):
@@ -40,6 +43,24 @@ def test_the_pages_hold_each_order_once_the_newest_first(ada):
     drain()
     assert list(walk(ada, f"{ORDERS}?limit=2")) == [placed[:2:-1], placed[2:0:-1], placed[:1]]
     assert list(walk(ada, f"{ORDERS}?limit=5")) == [placed[::-1]]
+
+
+def test_the_newest_come_first_whatever_time_their_keys_have(ada):
+    """The id of an order follows from its key, and need not grow with time."""
+    placed = []
+    for key in ("a", "b", "c", "d", "e"):
+        answer = ada.post("/api/commands/orders/", BODY, **{"Idempotency-Key": key})
+        placed.append(answer.json()["order_id"])
+    drain()
+    assert placed != sorted(placed)
+    assert list(walk(ada, f"{ORDERS}?limit=2")) == [placed[:2:-1], placed[2:0:-1], placed[:1]]
+
+
+def test_orders_of_one_moment_are_told_once(ada):
+    placed = sorted(ada.placed() for _ in range(5))
+    drain()
+    OrderDetails.objects.update(placed_at=timezone.now())
+    assert list(walk(ada, f"{ORDERS}?limit=2")) == [placed[:2:-1], placed[2:0:-1], placed[:1]]
 
 
 def test_an_order_placed_meanwhile_moves_nothing(ada):

@@ -10,7 +10,7 @@ from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 from uuid_utils.compat import uuid7
 
-from eventstore import aggregate, bounds, bus, codec, context, messages, registry, store
+from eventstore import aggregate, bounds, bus, codec, context, epochs, messages, registry, store
 from eventstore.messages import Metadata
 from eventstore.models import Event, OutboxMessage
 from eventstore.store import (
@@ -243,10 +243,11 @@ class TestRepeats:
     def test_said_again_it_holds_whatever_has_come_to_its_premises_since(self):
         append("counter-b", counts(1, of="b"), expected=NO_STREAM)
         events = store.new_events("counter-a", counts(1), expected=NO_STREAM, metadata=context.current())
-        first = store.write(events, premises={"counter-b": 1})
+        premises = store.Premises(epochs.mark(), {"counter-b": 1})
+        first = store.write(events, premises=premises)
         append("counter-b", counts(2, of="b"), expected=1)
 
-        assert store.write(events, premises={"counter-b": 1}) == first
+        assert store.write(events, premises=premises) == first
         assert stored("counter-a") == [(1, 1)]
 
     def test_half_a_repeat_is_a_conflict(self):
@@ -396,19 +397,21 @@ class TestOneRoundTrip:
         assert len(queries) == 2
         assert (Event.objects.count(), OutboxMessage.objects.count()) == (1, 1)
 
-    @pytest.mark.parametrize("seen", [0, 1])
-    def test_a_premise_that_is_too_old_is_a_conflict_and_nothing_is_written(self, seen):
+    @pytest.mark.parametrize("seen", [0, 1, 3])
+    def test_a_premise_that_is_too_old_or_was_lost_is_a_conflict_and_nothing_is_written(self, seen):
         append("counter-b", counts(1, 2, of="b"), expected=NO_STREAM)
         events = store.new_events("counter-a", counts(1), expected=NO_STREAM, metadata=context.current())
         owed = [store.owed(Count("c"), metadata=context.current())]
 
         with pytest.raises(WrongExpectedVersion) as conflict:
-            store.write(events, owed, {"counter-b": seen, "counter-c": 0})
+            store.write(events, owed, store.Premises(epochs.mark(), {"counter-b": seen, "counter-c": 0}))
 
         assert (conflict.value.stream, conflict.value.expected, conflict.value.actual) == ("counter-b", seen, 2)
         assert stored("counter-a") == []
         assert not OutboxMessage.objects.filter(topic="toy").exists()
-        assert store.write(events, owed, {"counter-b": 2, "counter-c": 0}).versions == {"counter-a": 1}
+        assert store.write(events, owed, store.Premises(epochs.mark(), {"counter-b": 2, "counter-c": 0})).versions == {
+            "counter-a": 1
+        }
 
     def test_writing_nothing_asks_nothing(self):
         with CaptureQueriesContext(connection) as queries:

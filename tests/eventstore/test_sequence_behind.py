@@ -9,7 +9,8 @@ from uuid_utils.compat import uuid7
 
 from eventstore import bus, context, delivery, outbox, store
 from eventstore.models import Event, OutboxMessage, Subscription
-from eventstore.store import ANY, NO_STREAM, PositionPassed, WrongIsolation, append, append_all
+from eventstore.postgres import NotReadCommitted
+from eventstore.store import ANY, NO_STREAM, PositionPassed, append, append_all
 from eventstore.testing import drain
 
 from .toy import Count, Counted, Tally
@@ -131,7 +132,7 @@ def test_one_that_is_not_behind_stays_where_it_is(capsys):
 @ways
 def test_a_transaction_of_another_isolation_is_refused(way, isolation):
     append("counter-a", [Counted("a")], expected=ANY)
-    with pytest.raises(WrongIsolation, match=f"not {isolation.lower()}"), transaction.atomic():
+    with pytest.raises(NotReadCommitted, match=f"not {isolation.lower()}"), transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute(f"SET TRANSACTION ISOLATION LEVEL {isolation}")
         way()

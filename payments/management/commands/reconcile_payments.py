@@ -16,7 +16,7 @@ AS_A_RULE = timedelta(days=2)
 
 
 class Command(BaseCommand):
-    help = "Ask the payment provider what moved for each order of late, and list what the log has otherwise."
+    help = "Ask the payment provider what moved for each order of late, and list what the log has otherwise, or not."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--since", type=finding.time, metavar="TIME", help="two days ago if it is not said")
@@ -26,10 +26,19 @@ class Command(BaseCommand):
         since = options["since"] or timezone.now() - AS_A_RULE
         compared = list(reconciling.differences(gateway(), since=since))
         found = [each for each in compared if each is not None]
+        lost = list(reconciling.lost(gateway(), since=since))
+        for each in lost:
+            self.stdout.write(
+                codec.encode_json(_told(each) | {"lost": True}).decode()
+                if options["json"]
+                else reconciling.sentence(each)
+            )
         for each in found:
             self.stdout.write(codec.encode_json(_told(each)).decode() if options["json"] else _line(each))
         if found:
             raise CommandError(f"{len(found)} of {len(compared)} orders are not as the provider has them.")
+        if lost:
+            raise CommandError(f"{len(lost)} orders that the provider has charged are not in the log.")
         if not options["json"]:
             self.stdout.write(f"{len(compared)} orders are as the provider has them.")
 

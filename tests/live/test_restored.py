@@ -1,0 +1,103 @@
+"""The log loses its tail under the sockets: who had seen more begins again where all is whole, and is told so."""
+
+import json
+
+import pytest
+from websockets.exceptions import ConnectionClosed
+
+from eventstore import epochs, outbox
+from eventstore.testing import drain
+from tests.eventstore.concurrently import until
+from tests.restore.losing import first_epoch, forget_the_mark, last, lose_behind
+
+from .conftest import PATIENCE_SECONDS, happens, in_log, placed, received
+
+MINE = "/ws/customers/me/"
+
+
+@pytest.fixture(autouse=True)
+def whole(transactional_db):
+    outbox.enlist()
+    yield
+    first_epoch()
+
+
+def lost(position):
+    lose_behind(position)
+    forget_the_mark()
+    epochs.renew()
+
+
+def told(socket, count):
+    return [json.loads(socket.recv(timeout=PATIENCE_SECONDS)) for _ in range(count)]
+
+
+def test_who_follows_is_sent_away_and_told_when_it_comes_back_with_what_is_lost(ada):
+    order_id = placed(ada)
+    drain()
+    whole = last()
+    seen = happens(order_id, "lost", "lost too")
+    with ada.open(MINE) as socket:
+        received(socket, 3)
+        lost(whole)
+        with pytest.raises(ConnectionClosed) as closed:
+            while True:
+                socket.recv(timeout=PATIENCE_SECONDS)
+        assert closed.value.rcvd.code == 1012
+    happens(order_id, "told")
+    with ada.open(f"{MINE}?after={seen}") as socket:
+        assert told(socket, 1) == [{"restarted_after": epochs.history()[-1].intact}]
+        [event] = received(socket, 1)
+        assert (event["data"], event["version"]) == ({"reason": "told"}, 2)
+
+
+def test_no_event_of_the_new_epoch_is_left_out_however_many_there_are(ada):
+    """Were positions given twice, some of the new events would lie before what the client has seen."""
+    order_id = placed(ada)
+    drain()
+    whole = last()
+    seen = happens(order_id, *["lost"] * 50)
+    lost(whole)
+    for number in range(80):
+        happens(order_id, str(number))
+    with ada.open(f"/ws/orders/{order_id}/?position={seen}") as socket:
+        assert "restarted_after" in told(socket, 1)[0]
+        events = received(socket, 80)
+        assert [each["data"]["reason"] for each in events] == [str(number) for number in range(80)]
+
+
+def test_who_has_seen_nothing_that_may_be_lost_goes_on_as_ever(ada):
+    order_id = placed(ada)
+    drain()
+    whole = last()
+    happens(order_id, "lost")
+    lost(whole)
+    happens(order_id, "told")
+    with ada.open(f"{MINE}?after={whole}") as socket:
+        [first] = told(socket, 1)
+        assert "restarted_after" not in first
+        event = first if "data" in first else received(socket, 1)[0]
+        assert event["data"] == {"reason": "told"}
+
+
+def test_a_position_of_no_log_begins_at_the_first_event_and_says_so(ada):
+    placed(ada)
+    with ada.open(f"{MINE}?after={10**17}") as socket:
+        assert told(socket, 2)[0] == {"restarted_after": 0}
+
+
+def test_a_version_that_the_order_does_not_have_begins_at_its_first_event_and_says_so(ada):
+    order_id = placed(ada)
+    with ada.open(f"/ws/orders/{order_id}/?after=5") as socket:
+        assert told(socket, 1) == [{"restarted_after": 0}]
+        assert received(socket, 1)[0]["version"] == 1
+
+
+def test_as_long_as_no_epoch_has_begun_nobody_is_told_what_may_be_lost(ada):
+    """The socket server begins it, where no worker and no writer has."""
+    order_id = placed(ada)
+    with ada.open(MINE) as socket:
+        received(socket, 1)
+        forget_the_mark()
+        until(lambda: epochs.ask().mark is not None, seconds=PATIENCE_SECONDS)
+    assert in_log([order_id])

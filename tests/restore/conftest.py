@@ -1,0 +1,25 @@
+"""Each test begins in a log that has lost nothing."""
+
+import pytest
+
+from eventstore import bus
+from eventstore.money import Money
+from eventstore.testing import drain
+from inventory.commands import ReceiveStock
+from orders.commands import ListProduct
+
+from .losing import first_epoch
+
+
+@pytest.fixture(autouse=True)
+def whole(transactional_db):
+    yield
+    first_epoch()
+
+
+@pytest.fixture
+def cups(transactional_db):
+    """A hundred of them, at 10 euros."""
+    bus.dispatch(ListProduct("CUP", "A cup", Money(1000, "EUR")))
+    bus.dispatch(ReceiveStock("CUP", 100))
+    drain()

@@ -1,0 +1,62 @@
+"""What a restore or a failover does to a log, done to the test's own: the tail is gone, whatever has seen it."""
+
+import os
+import subprocess
+import sys
+
+from django.db import connection, transaction
+
+from eventstore import epochs
+from eventstore.postgres import execute, rows
+from tests.eventstore.concurrently import url_of_the_test
+
+LAST = "SELECT coalesce(max(position), 0) FROM eventstore_event"
+# As a replica would, so that the guards of the log are not asked.
+AS_A_REPLICA = "SET LOCAL session_replication_role = replica"
+TABLES = ("eventstore_event", "eventstore_outbox", "eventstore_parked", "eventstore_saga")
+# A shop that has never had a failover, and positions from the first one on.
+FIRST_EPOCH = """
+    DELETE FROM eventstore_epoch WHERE number > 1;
+    DELETE FROM eventstore_epoch_mark;
+    INSERT INTO eventstore_epoch_mark (mark) SELECT mark FROM eventstore_epoch;
+    ALTER SEQUENCE eventstore_position RESTART;
+"""
+
+
+def last() -> int:
+    return int(rows(LAST)[0][0])
+
+
+def lose_behind(position: int, *, answers: bool = True) -> None:
+    """Everything behind the position, and that it was given out, as on a standby that had not received it yet."""
+    with transaction.atomic():
+        execute(AS_A_REPLICA).close()
+        for table in TABLES:
+            execute(f"DELETE FROM {table} WHERE position > %s", [position]).close()
+        execute("UPDATE eventstore_subscription SET position = least(position, %s)", [position]).close()
+        if answers:
+            execute("DELETE FROM eventstore_given_answer WHERE body::json->>'position' > %s::text", [position]).close()
+        execute("SELECT setval('eventstore_position', %s)", [max(position, 1)]).close()
+
+
+def forget_the_mark() -> None:
+    """As PostgreSQL does with what is not logged, after a crash and on a standby that becomes the primary."""
+    execute("DELETE FROM eventstore_epoch_mark").close()
+
+
+def first_epoch() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(FIRST_EPOCH)
+    epochs.forget()
+    epochs.mark()
+
+
+def another_process(command: str) -> None:
+    """Dispatches a command as a process that remembers nothing."""
+    script = (
+        "import django; django.setup()\n"
+        "from eventstore import bus\nfrom eventstore.money import Money\nfrom orders.commands import *\n"
+        f"bus.dispatch({command})"
+    )
+    environment = os.environ | {"DATABASE_URL": url_of_the_test(), "DJANGO_SETTINGS_MODULE": "config.settings"}
+    subprocess.run([sys.executable, "-W", "ignore", "-c", script], env=environment, check=True, timeout=60)
