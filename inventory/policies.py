@@ -61,7 +61,8 @@ class ShipmentCancelled(Announced, frozen=True):
 
 
 class Reserving(Attentive, frozen=True):
-    """status: noted, asked for, cancelled; or COMPENSATING while a parcel is called back, NEEDS_ATTENTION if it is not.
+    """status: noted, asked for, cancelled, or kept by a customer whose money goes back; COMPENSATING while a parcel is
+    called back, NEEDS_ATTENTION if it is not.
 
     lines: of the order, kept until it is paid. parcel: none; packed, since shipping heard of the goods; left or lost.
     """
@@ -107,6 +108,8 @@ def shipment_lost(reserving: Reserving, event: ShipmentLost) -> Reaction:
 
 def shipment_undone(reserving: Reserving, event: ShipmentRefused | ShipmentCancelled | ShipmentReturned) -> Reaction:
     back = replace(reserving, parcel="none")
+    if reserving.status == "kept" and isinstance(event, ShipmentReturned):
+        return attention.call(Reaction(back), "the carrier brought the parcel of a refunded order back")
     return _release(event.order_id, back) if reserving.status in WAITING else Reaction(back)
 
 
@@ -125,7 +128,7 @@ def order_cancelled(reserving: Reserving, event: OrderCancelled) -> Reaction:
 def order_refund_requested(reserving: Reserving, event: OrderRefundRequested) -> Reaction:
     """As for a cancelled order; but what has left is the customer's to keep, and what came back was put back."""
     if not event.recalled or reserving.parcel in ("left", "lost"):
-        return Reaction(reserving)
+        return Reaction(replace(reserving, status="kept"))
     if reserving.parcel == "packed":
         return Reaction(replace(reserving, status="COMPENSATING"), deadline=PATIENCE)
     return _release(event.order_id, reserving)

@@ -243,6 +243,9 @@ def shipment_lost(saga: Fulfilment, event: ShipmentLost) -> Reaction:
 
 
 def shipment_returned(saga: Fulfilment, event: ShipmentReturned) -> Reaction:
+    """Goods that were the customer's to keep are here again, and still reserved."""
+    if saga.left:
+        return _beside(saga, "the carrier brought the parcel of a refunded order back")
     return _parcel_is_gone(saga, replace(saga, shipment=False), "the carrier brought the parcel back")
 
 

@@ -100,7 +100,8 @@ def check_goods(world: World, order_id: str) -> None:
     parcel = world.state(f"shipment-{order_id}").status
     if order == "confirmed":
         assert is_reserved, f"{order_id} is confirmed, and nothing is reserved"
-    if order in CALLED_OFF and is_reserved and parcel != "lost" and not _is_the_customers(world, order_id):
+    is_the_customers = _is_the_customers(world, order_id) and parcel != "returned"
+    if order in CALLED_OFF and is_reserved and parcel != "lost" and not is_the_customers:
         assert needs_a_person(world, order_id), f"{order_id} is {order}, and its goods are still reserved"
 
 
