@@ -13,6 +13,7 @@ import orders.policies
 import orders.published
 import payments.commands
 import payments.events
+import payments.limits
 import payments.personal
 import payments.policies
 import shipping.commands
@@ -37,7 +38,7 @@ from orders.return_projections import BOOKINGS, RETURNS
 from orders.returning import RETURNING
 from orders.returns import RETURN
 from payments.gateway import GATEWAY
-from payments.payment import PAYMENT
+from payments.payment import limited
 from payments.projections import PAYMENTS
 from shipping.carrier import CARRIER
 from shipping.projections import SHIPMENTS
@@ -61,10 +62,29 @@ PUBLISHED = [orders.published.PUBLISHED]
 # What is about a person, and hidden in the console and in exports until somebody says why it is to be seen.
 PERSONAL = [orders.personal.PERSONAL, payments.personal.PERSONAL, shipping.personal.PERSONAL]
 
-AGGREGATES = [ORDER, RETURN, BOOKING, PRODUCT, HISTORY_IMPORT, PAYMENT, STOCK, RESERVATION, RESTOCKING, SHIPMENT]
+# What the provider cannot move is refused before anything is written.
+LIMITS = payments.limits.OF.get(settings.PAYMENT_GATEWAY, payments.limits.OF["sandbox"])
+
+AGGREGATES = [
+    ORDER,
+    RETURN,
+    BOOKING,
+    PRODUCT,
+    HISTORY_IMPORT,
+    limited(LIMITS.refund),
+    STOCK,
+    RESERVATION,
+    RESTOCKING,
+    SHIPMENT,
+]
 
 # Decided over several streams at once.
-DECISIONS = [placing.DECISIONS, returns.DECISIONS, reservation.DECISIONS, restocking.DECISIONS]
+DECISIONS = [
+    placing.decisions(LIMITS.charge),
+    returns.decisions(LIMITS.refund),
+    reservation.DECISIONS,
+    restocking.DECISIONS,
+]
 
 # How an order goes through: one saga that conducts, or each context by what it hears of the others.
 PROCESSES = {

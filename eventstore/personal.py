@@ -56,9 +56,13 @@ def without(message: Any) -> Any:
     return msgspec.convert(of_struct(message), type(message), strict=False)
 
 
-@cache
 def holds(cls: type) -> bool:
     """Whether there may be anything personal in a message, or a part of one, of this class."""
+    return _holds(cls)
+
+
+@cache
+def _holds(cls: type) -> bool:
     named, kind = registry.personal().get(cls, frozenset()), _kind(cls)
     assert isinstance(kind, inspect.StructType)
     return bool(named) or any(_may_hold(field.type) for field in kind.fields)

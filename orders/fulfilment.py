@@ -12,7 +12,7 @@ from eventstore.money import Money
 from eventstore.subscriptions import Reaction, Saga
 from inventory.commands import ReleaseInventory, ReserveInventory, StockLine
 from inventory.events import InventoryReleased, InventoryReservationFailed, InventoryReserved
-from payments.commands import ProcessPayment, RefundPayment
+from payments.commands import ProcessPayment, RefundPayment, decides_within
 from payments.events import PaymentCompleted, PaymentFailed, PaymentRefunded, PaymentVoided
 from shipping.commands import Address, CancelShipment, CreateShipment
 from shipping.events import ShipmentCancelled, ShipmentCreated, ShipmentRefused
@@ -218,7 +218,7 @@ def _owed(saga: Fulfilment) -> Command | None:
 
 def _ask(saga: Fulfilment) -> Reaction:
     command = _owed(saga)
-    return Reaction(saga, [command] if command else [], deadline=PATIENCE)
+    return Reaction(saga, [command] if command else [], deadline=_patience(saga))
 
 
 def _ask_again(saga: Fulfilment) -> Reaction:
@@ -228,7 +228,14 @@ def _ask_again(saga: Fulfilment) -> Reaction:
 
 def _waiting(saga: Fulfilment) -> Reaction:
     """Nothing changes; while an answer is owed, there is a deadline for it."""
-    return Reaction(saga, deadline=PATIENCE if _is_waiting(saga) else None)
+    return Reaction(saga, deadline=_patience(saga) if _is_waiting(saga) else None)
+
+
+def _patience(saga: Fulfilment) -> timedelta:
+    """A payment takes as long as its method does; no goods are held meanwhile. Asked again, it should know by now."""
+    if saga.status == "PAYMENT_PENDING" and not saga.asked_again:
+        return max(PATIENCE, decides_within(saga.method))
+    return PATIENCE
 
 
 def _is_waiting(saga: Fulfilment) -> bool:

@@ -1,8 +1,9 @@
 """What orders knows of a person: what they pay by, and where they live; an address itself is shipping's to declare.
 
-A customer's id is not hidden: it is the name by which support finds their orders.
+A customer's id is not hidden: it is what leads support to their orders, and says nothing by itself.
 """
 
+from . import policies
 from .commands import ImportOrder, PlaceOrder
 from .events import OrderPlaced
 from .fulfilment import Fulfilment
@@ -13,5 +14,6 @@ PERSONAL = {
     ImportOrder: ("payment_method",),
     OrderPlaced: ("payment_method",),
     Fulfilment: ("method",),
+    policies.OrderPlaced: ("payment_method",),
     OrderDetails: ("address",),
 }

@@ -1,6 +1,6 @@
 """Placing an order: decided over the order and the catalogue's products, so that prices are the shop's own."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from eventstore.aggregate import Decided, Decision, Refusal, stream_name
@@ -18,7 +18,11 @@ class PriceChanged(Refusal):
 
 
 class MixedCurrencies(Refusal):
-    """The products are not all priced in one currency and unit; order them apart."""
+    """The products are not all priced in one currency; order them apart."""
+
+
+class NotPayable(Refusal):
+    """The payment provider cannot take this amount."""
 
 
 class EmptyOrder(Refusal):
@@ -29,14 +33,35 @@ def streams(command: PlaceOrder) -> Sequence[str]:
     return [_order(command), *dict.fromkeys(_product(item.sku) for item in command.items)]
 
 
+def anything(money: Money) -> str:
+    """Of a provider that can move every amount."""
+    return ""
+
+
+def decisions(payable: Callable[[Money], str]) -> Mapping[type[PlaceOrder], Decision]:
+    """payable: why the payment provider cannot take an amount; nothing, if it can."""
+
+    def place_payable(states: Mapping[str, Any], command: PlaceOrder) -> Decided:
+        decided = place(states, command)
+        for event in decided[_order(command)]:
+            if isinstance(event, OrderPlaced) and event.total.amount and (why := payable(event.total)):
+                raise NotPayable(why)
+        return decided
+
+    return {PlaceOrder: Decision(streams, place_payable, opens=True)}
+
+
 def place(states: Mapping[str, Any], command: PlaceOrder) -> Decided:
     if states[_order(command)].status != "new":
         raise OrderAlreadyPlaced(command.order_id)
     if not command.items:
         raise EmptyOrder(command.order_id)
     prices = [_price(states[_product(item.sku)], item) for item in command.items]
-    if len({(price.currency, price.exponent) for price in prices}) > 1:
+    if len({price.currency for price in prices}) > 1:
         raise MixedCurrencies(command.order_id)
+    # In the finest unit of them all, in which each price is what it was.
+    finest = max(price.exponent for price in prices)
+    prices = [price.at(finest) for price in prices]
     lines = tuple(
         OrderLine(item.sku, states[_product(item.sku)].name, item.quantity, price.amount)
         for item, price in zip(command.items, prices, strict=True)
@@ -73,6 +98,4 @@ def _product(sku: str) -> str:
     return stream_name(PRODUCT.category, sku)
 
 
-DECISIONS = {
-    PlaceOrder: Decision(streams, place, opens=True),
-}
+DECISIONS = decisions(anything)

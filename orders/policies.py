@@ -5,14 +5,24 @@ The classes are ours: of each announcement they name what we need of it, and pas
 
 from operator import attrgetter
 
-from eventstore.messages import Announced, CommandRefused, State, Value
+from eventstore.messages import Announced, CommandRefused, DeadlinePassed, State, Value
 from eventstore.subscriptions import Reaction, Saga
+from payments.commands import AT_ONCE, decides_within
 
 from .commands import CancelOrder, ConfirmOrder
 
 
 class Line(Value, frozen=True):
     sku: str
+
+
+class OrderPlaced(Announced, frozen=True):
+    order_id: str
+    payment_method: str
+
+
+class PaymentCompleted(Announced, frozen=True):
+    order_id: str
 
 
 class PaymentFailed(Announced, frozen=True):
@@ -40,7 +50,25 @@ class ShipmentRefused(Announced, frozen=True):
 
 
 class Ordering(State, frozen=True):
+    """status: open, until it is paid, or confirming or cancelling."""
+
     status: str = "open"
+
+
+def order_placed(ordering: Ordering, event: OrderPlaced) -> Reaction:
+    """As long as a conductor would wait: for the method's time, and once more."""
+    return Reaction(Ordering("unpaid"), deadline=decides_within(event.payment_method) + AT_ONCE)
+
+
+def payment_completed(ordering: Ordering, event: PaymentCompleted) -> Reaction:
+    return Reaction(Ordering("paid") if ordering.status == "unpaid" else ordering)
+
+
+def deadline_passed(ordering: Ordering, event: DeadlinePassed) -> Reaction:
+    """Not paid in time: cancelled, and what is paid all the same goes back, as payments hear of the cancellation."""
+    if ordering.status != "unpaid":
+        return Reaction(ordering)
+    return _cancel(event.key, "no answer: payment")
 
 
 def payment_failed(ordering: Ordering, event: PaymentFailed) -> Reaction:
@@ -77,6 +105,9 @@ POLICY = Saga(
     initial=Ordering(),
     key=attrgetter("order_id"),
     react={
+        OrderPlaced: order_placed,
+        PaymentCompleted: payment_completed,
+        DeadlinePassed: deadline_passed,
         PaymentFailed: payment_failed,
         InventoryReserved: inventory_reserved,
         InventoryReservationFailed: inventory_failed,
@@ -86,6 +117,8 @@ POLICY = Saga(
         CommandRefused: lambda ordering, event: Reaction(ordering),
     },
     contract={
+        "orders.order_placed": OrderPlaced,
+        "payments.payment_completed": PaymentCompleted,
         "payments.payment_failed": PaymentFailed,
         "inventory.inventory_reserved": InventoryReserved,
         "inventory.inventory_reservation_failed": InventoryReservationFailed,

@@ -1,11 +1,11 @@
 """A return: decided together with its order, so that no unit comes back twice and none that was not bought."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
 from eventstore.aggregate import Aggregate, Decided, Decision, Refusal, stream_name
-from eventstore.messages import Event, State, replace
+from eventstore.messages import Command, Event, State, replace
 from eventstore.money import Money
 
 from . import portions
@@ -23,6 +23,7 @@ from .events import (
     ReturnRequested,
 )
 from .order import ORDER, Order, OrderNotFound
+from .placing import anything
 
 
 class OrderNotConfirmed(Refusal):
@@ -31,6 +32,10 @@ class OrderNotConfirmed(Refusal):
 
 class EmptyReturn(Refusal):
     """A return has at least one line or charge."""
+
+
+class NotRefundable(Refusal):
+    """The payment provider cannot give back this amount; return other goods together with these."""
 
 
 class ReturnNotFound(Refusal):
@@ -277,9 +282,24 @@ RETURN = Aggregate(
     },
 )
 
-DECISIONS = {
-    RequestReturn: Decision(streams, request),
-    ImportReturn: Decision(streams, import_),
-    ReceiveReturn: Decision(streams_of_arrival, receive),
-    CloseReturn: Decision(streams, close),
-}
+
+def decisions(refundable: Callable[[Money], str]) -> Mapping[type[Command], Decision]:
+    """refundable: why the payment provider cannot give back an amount; nothing, if it can. Of goods that have come in
+    other numbers than announced, payments decide: they are in the house, whatever they are worth."""
+
+    def request_refundable(states: Mapping[str, Any], command: RequestReturn) -> Decided:
+        decided = request(states, command)
+        for event in decided.get(streams(command)[0], ()):
+            if isinstance(event, ReturnRequested) and event.refund.amount and (why := refundable(event.refund)):
+                raise NotRefundable(why)
+        return decided
+
+    return {
+        RequestReturn: Decision(streams, request_refundable),
+        ImportReturn: Decision(streams, import_),
+        ReceiveReturn: Decision(streams_of_arrival, receive),
+        CloseReturn: Decision(streams, close),
+    }
+
+
+DECISIONS = decisions(anything)

@@ -1,4 +1,7 @@
-"""What payments can be asked for."""
+"""What payments can be asked for, and how long each way to pay takes to decide."""
+
+from collections.abc import Mapping
+from datetime import timedelta
 
 from eventstore.messages import Command, InvalidMessage
 from eventstore.money import Money
@@ -63,6 +66,29 @@ class CompletePartRefund(Command, frozen=True):
     reference: str
 
 
+class FailPartRefund(Command, frozen=True):
+    """The gateway's answer: nothing of the part goes back, however often it is asked for."""
+
+    order_id: str
+    refund_id: str
+    reason: str
+
+
+# By the first word of the method's name, behind tok_. A card decides while the customer waits.
+AT_ONCE = timedelta(minutes=15)
+DECIDES_WITHIN: Mapping[str, timedelta] = {
+    "bank_slip": timedelta(days=5),
+    "bank_debit": timedelta(days=14),
+    "bank_transfer": timedelta(days=7),
+}
+
+
+def decides_within(method: str) -> timedelta:
+    """How long a payment by this method is waited for."""
+    name = method.removeprefix("tok_")
+    return next((within for kind, within in DECIDES_WITHIN.items() if name.startswith(kind)), AT_ONCE)
+
+
 COMMANDS = {
     "payments.process_payment": ProcessPayment,
     "payments.refund_payment": RefundPayment,
@@ -71,4 +97,5 @@ COMMANDS = {
     "payments.fail_payment": FailPayment,
     "payments.complete_refund": CompleteRefund,
     "payments.complete_part_refund": CompletePartRefund,
+    "payments.fail_part_refund": FailPartRefund,
 }

@@ -1,5 +1,7 @@
 """The payment of one order: requested once, then completed or failed; refunded in parts, or all that is left."""
 
+from collections.abc import Callable
+
 from eventstore.aggregate import Aggregate, Refusal
 from eventstore.messages import Event, State, replace
 from eventstore.money import Money
@@ -9,6 +11,7 @@ from .commands import (
     CompletePartRefund,
     CompletePayment,
     CompleteRefund,
+    FailPartRefund,
     FailPayment,
     ProcessPayment,
     RefundPart,
@@ -35,6 +38,10 @@ class NothingLeftToRefund(Refusal):
 
 class MoreThanWasPaid(Refusal):
     """The parts given back would come to more than was taken, or are of another currency."""
+
+
+class NotRefundable(Refusal):
+    """The payment provider cannot give back this amount."""
 
 
 class PaymentIsAnother(Refusal):
@@ -122,6 +129,26 @@ def complete_part(payment: Payment, command: CompletePartRefund) -> list[Event]:
     return []
 
 
+def fail_part(payment: Payment, command: FailPartRefund) -> list[Event]:
+    for part in payment.parts:
+        if part.refund_id == command.refund_id and part.status == "requested":
+            return [PartRefundLapsed(command.order_id, command.refund_id, command.reason)]
+    return []
+
+
+def limited(refundable: Callable[[Money], str]) -> Aggregate:
+    """refundable: why the provider cannot give back an amount; nothing, if it can. Then a part of it is not asked for,
+    and nothing waits behind it."""
+
+    def refund_part_if_possible(payment: Payment, command: RefundPart) -> list[Event]:
+        events = refund_part(payment, command)
+        if events and (why := refundable(command.amount)):
+            raise NotRefundable(why)
+        return events
+
+    return PAYMENT._replace(decide={**PAYMENT.decide, RefundPart: refund_part_if_possible})
+
+
 def _method(command: ProcessPayment) -> str:
     """Where there is nothing to pay, no method is noted."""
     return command.method if command.amount.amount else ""
@@ -163,6 +190,7 @@ PAYMENT = Aggregate(
         RefundPart: refund_part,
         CompleteRefund: complete_refund,
         CompletePartRefund: complete_part,
+        FailPartRefund: fail_part,
     },
     evolve={
         PaymentRequested: requested,

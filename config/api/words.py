@@ -8,6 +8,7 @@ UNSAID = "…"
 
 ORDER = "0198c0de-0000-7000-8000-000000000001"
 RETURN = "0198c0de-0000-7000-8000-000000000002"
+CUSTOMER = "5b3c1d6e-4f0a-4b58-9a51-2f6f3f0c7d11"
 TAG = "0198c0de-0000-7000-8000-000000000003"
 REQUEST = "checkout-7f3a"
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -26,8 +27,8 @@ WORDS: Mapping[str, Any] = {
     "username": "ada",
     "password": "demo-only",
     "token": "3f9c1e0b…",
-    "customer_id": "ada",
-    "customer": "ada",
+    "customer_id": CUSTOMER,
+    "customer": CUSTOMER,
     "name": "Ada Lovelace",
     "street": "12 St James's Square",
     "city": "London",

@@ -3,7 +3,6 @@
 As in the console: it takes the right to reveal, one thing at a time, and who asked and why is written down first.
 """
 
-
 from django.core.exceptions import PermissionDenied
 from django.db import models
 from rest_framework.request import Request

@@ -11,8 +11,9 @@ from django.urls import register_converter
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from eventstore import currencies
 from eventstore.messages import InvalidMessage
-from eventstore.money import Money
+from eventstore.money import FINEST, Money
 
 LARGEST_NUMBER = 2**31 - 1
 LARGEST_AMOUNT = 10**12
@@ -108,13 +109,32 @@ class Digits(Whole):
         return int(data)
 
 
-class MoneyShape(Shape):
-    """amount: an integer in units of which 10 ** exponent make one of the currency (ISO 4217)."""
+class PriceShape(Shape):
+    """amount: an integer in units of which 10 ** exponent make one of the currency (ISO 4217).
+
+    exponent: the currency's own, unless it is said otherwise, as it is where a price was told in a finer unit.
+    """
 
     makes = Money
     amount = Whole(min_value=0, max_value=LARGEST_AMOUNT)
-    currency = Text(max_length=3, validators=[RegexValidator(r"^[A-Z]{3}\Z", "Three capital letters (ISO 4217).")])
-    exponent = Whole(min_value=0, max_value=6, default=2)
+    currency = serializers.ChoiceField(currencies.PAYABLE)
+    exponent = Whole(min_value=0, max_value=FINEST, required=False)
+
+
+class MoneyShape(PriceShape):
+    """amount: an integer in the smallest unit of the currency (ISO 4217): 500 JPY are five hundred yen.
+
+    exponent: need not be said, and can be no other than the currency's.
+    """
+
+    def validate(self, money: Money) -> Money:
+        own = currencies.exponent_of(money.currency)
+        if money.exponent != own:
+            fault = serializers.ErrorDetail(
+                f"The exponent of {money.currency} is {own}; leave it out.", "contradiction"
+            )
+            raise serializers.ValidationError({"exponent": [fault]})
+        return money
 
 
 class Answer(serializers.Serializer):

@@ -13,7 +13,7 @@ from eventstore.admin import dossier, links, read_models, shown
 from eventstore.admin.acting import Act, ActingAdmin, Choice
 from eventstore.admin.read_models import ReadModelAdmin
 from eventstore.api.roles import may_act_for
-from orders import queries, support
+from orders import accounts, queries, support
 from orders.models import OrderDetails
 
 from . import quantities
@@ -38,7 +38,7 @@ class OrderDetailsAdmin(ActingAdmin, ReadModelAdmin):
     list_defer = ("lines", "charges", "address", "announced", "returned")
     ordering = ("-order_id",)
     search_fields = ("order_id", "customer_id")
-    search_help_text = "The whole id of an order or of a customer."
+    search_help_text = "The whole id of an order or of a customer, or the name of an account."
     page_template = "admin/orders/order.html"
     refusals = support.REFUSALS
     acts = {
@@ -50,7 +50,10 @@ class OrderDetailsAdmin(ActingAdmin, ReadModelAdmin):
     }
 
     def named(self, queryset: QuerySet[Any], term: str) -> QuerySet[Any]:
-        return queryset.filter(Q(order_id=term) | Q(customer_id=term))
+        found = Q(order_id=term) | Q(customer_id=term)
+        if called := accounts.customer_id_called(term):
+            found |= Q(customer_id=called)
+        return queryset.filter(found)
 
     def may_act(self, request: HttpRequest) -> bool:
         """As by the API: whoever helps customers."""
@@ -82,11 +85,13 @@ class OrderDetailsAdmin(ActingAdmin, ReadModelAdmin):
         )
 
     def _in_words(self, found: OrderDetails) -> str:
-        return f"order {found.order_id} of {found.customer_id}, {read_models.money(found.total, found)}"
+        called = accounts.names([found.customer_id]).get(found.customer_id, found.customer_id)
+        return f"order {found.order_id} of {called}, {read_models.money(found.total, found)}"
 
     def page(self, request: HttpRequest, found: OrderDetails) -> dict[str, Any]:
         return {
             "title": "Order",
+            "account": accounts.names([found.customer_id]).get(found.customer_id, ""),
             "total": self.sum(found),
             "refunded": read_models.money(found.refunded, found),
             "goods": priced("SKU", "sku", found.lines, found),

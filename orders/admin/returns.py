@@ -14,7 +14,7 @@ from eventstore.admin.acting import Act, ActingAdmin, Choice
 from eventstore.admin.read_models import ReadModelAdmin
 from eventstore.admin.read_only import one_of
 from eventstore.api.roles import is_operations
-from orders import support
+from orders import accounts, support
 from orders.models import OrderDetails, ReturnView
 
 from . import quantities
@@ -30,7 +30,7 @@ class ReturnAdmin(ActingAdmin, ReadModelAdmin):
     list_filter = (one_of("status", "status", lambda: RETURN_STATUSES),)
     ordering = ("-return_id",)
     search_fields = ("return_id", "order_id", "customer_id")
-    search_help_text = "The whole id of a return, of an order or of a customer."
+    search_help_text = "The whole id of a return, of an order or of a customer, or the name of an account."
     page_template = "admin/orders/return.html"
     refusals = support.REFUSALS
     acts = {
@@ -39,7 +39,10 @@ class ReturnAdmin(ActingAdmin, ReadModelAdmin):
     }
 
     def named(self, queryset: QuerySet[Any], term: str) -> QuerySet[Any]:
-        return queryset.filter(Q(return_id=term) | Q(order_id=term) | Q(customer_id=term))
+        found = Q(return_id=term) | Q(order_id=term) | Q(customer_id=term)
+        if called := accounts.customer_id_called(term):
+            found |= Q(customer_id=called)
+        return queryset.filter(found)
 
     @admin.display(description="refund")
     def due(self, wanted: ReturnView) -> str:
@@ -79,6 +82,7 @@ class ReturnAdmin(ActingAdmin, ReadModelAdmin):
     def page(self, request: HttpRequest, found: ReturnView) -> dict[str, Any]:
         return {
             "title": "Return",
+            "account": accounts.names([found.customer_id]).get(found.customer_id, ""),
             "order": links.of(OrderDetails, found.order_id),
             "due": self.due(found),
             "given_back": self.given_back(found),

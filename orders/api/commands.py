@@ -10,7 +10,7 @@ from uuid_utils import uuid7
 from eventstore.api.commands import CommandView, known
 from eventstore.api.faults import Hidden
 from eventstore.api.roles import Operations, customer_id_of, may_act_for
-from eventstore.api.shapes import Key, MoneyShape, Shape, Text, Whole
+from eventstore.api.shapes import Key, MoneyShape, PriceShape, Shape, Text, Whole
 from eventstore.money import Money
 from orders.catalogue import PRODUCT
 from orders.commands import CancelOrder, DelistProduct, Item, ListProduct, PlaceOrder, RepriceProduct
@@ -27,7 +27,7 @@ class ItemShape(Shape):
     makes = Item
     sku = Key()
     quantity = Whole(min_value=1)
-    seen = MoneyShape(required=False)
+    seen = PriceShape(required=False)
 
 
 class AddressShape(Shape):

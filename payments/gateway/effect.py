@@ -5,11 +5,11 @@ from typing import Any
 
 from eventstore.messages import Command, Event
 from eventstore.subscriptions import Effect
-from payments.commands import CompletePartRefund, CompletePayment, CompleteRefund, FailPayment
+from payments.commands import CompletePartRefund, CompletePayment, CompleteRefund, FailPartRefund, FailPayment
 from payments.events import PartRefundRequested, PaymentRequested, RefundRequested
 
 from .chosen import gateway
-from .port import Charged, Declined, Refunded
+from .port import Charged, Declined, Refunded, RefundRefused
 
 
 def charge(event: PaymentRequested, key: str) -> Command:
@@ -32,7 +32,12 @@ def find_refund(event: RefundRequested, key: str) -> Command | None:
 
 
 def refund_part(event: PartRefundRequested, key: str) -> Command:
-    return _part_given_back(event, gateway().refund(key=key, order_id=event.order_id, amount=event.amount))
+    try:
+        refunded = gateway().refund(key=key, order_id=event.order_id, amount=event.amount)
+    except RefundRefused as error:
+        # An answer, and a final one: asked again and again, it would hold back all else that concerns the payment.
+        return FailPartRefund(event.order_id, event.refund_id, str(error))
+    return _part_given_back(event, refunded)
 
 
 def find_part_refund(event: PartRefundRequested, key: str) -> Command | None:

@@ -11,7 +11,7 @@ from eventstore.money import Money
 
 
 class RefundRefused(Exception):
-    """More was to go back than is left of what was taken."""
+    """The provider gives nothing back, now or later: more than is left, or an amount or a charge that it cannot."""
 
 
 class Charged(NamedTuple):

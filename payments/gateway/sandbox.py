@@ -10,6 +10,8 @@ It decides by the payment method alone, so that every course of an order can be 
     tok_charged_but_timeout   taken at once, and yet every try times out: only who asks by key learns of it
     tok_flaky                 by its key: taken at the first, second or third try, and answered then or a try later
     tok_late                  taken, but the answer comes after two seconds
+    tok_bank_slip             undecided at the first two tries, then taken; each is half a minute after the one before
+    tok_bank_slip_unpaid      undecided for good
     tok_refund_timeout_once   taken; the first refund times out, the next one goes through
     tok_refunded_but_timeout  taken; the refund goes through, and yet every try of it times out
 
@@ -25,6 +27,7 @@ from django.db import transaction
 
 from eventstore.money import Money
 from eventstore.sandbox import NEVER, Book, Course, Entry
+from eventstore.subscriptions import NotYet
 from payments.models import SandboxEntry
 
 from .port import Charged, Declined, Moved, Refunded, RefundRefused
@@ -36,6 +39,11 @@ CHARGES = {
     "tok_timeout": Course(done_at=NEVER, answered_at=NEVER),
     "tok_charged_but_timeout": Course(answered_at=NEVER),
     "tok_late": Course(late=True),
+}
+# Whoever is paid by these hears of it later: no answer is none that was lost.
+SLOW = {
+    "tok_bank_slip": Course(done_at=3, answered_at=3),
+    "tok_bank_slip_unpaid": Course(done_at=NEVER, answered_at=NEVER),
 }
 REFUNDS = {
     "tok_refund_timeout_once": Course(done_at=2, answered_at=2),
@@ -52,8 +60,17 @@ class SandboxGateway:
 
     def charge(self, *, key: str, order_id: str, amount: Money, method: str) -> Charged | Declined:
         entry = _entry(key, "charge", f"ch_{key}", order_id, amount, method)
+        if method in SLOW:
+            return self._slowly(entry, SLOW[method])
         self.book.enter(entry, _course(CHARGES, method, key))
         return Declined(method.removeprefix("tok_")) if method in DECLINED else Charged(f"ch_{key}")
+
+    def _slowly(self, entry: Entry, course: Course) -> Charged:
+        try:
+            self.book.enter(entry, course)
+        except TimeoutError:
+            raise NotYet("The bank slip has not been paid yet.") from None
+        return Charged(entry["reference"])
 
     def find_charge(self, *, key: str, order_id: str, amount: Money) -> Charged | None:
         found = self._find(key)

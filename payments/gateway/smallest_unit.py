@@ -17,7 +17,7 @@ def smallest_unit(money: Money) -> int:
     """Raises NotChargeable."""
     amount, rest = divmod(money.amount * int(10 ** exponent(money.currency)), int(10**money.exponent))
     if rest or amount % _multiple(money.currency):
-        raise NotChargeable(f"{money} cannot be charged exactly: the provider counts {money.currency} more coarsely.")
+        raise NotChargeable(f"{money} cannot be moved exactly: the provider counts {money.currency} more coarsely.")
     return amount
 
 

@@ -19,7 +19,8 @@ from .smallest_unit import NotChargeable, exponent, smallest_unit
 
 # What is wrong with the card or the amount, and stays wrong. Whatever else Stripe refuses is for us to mend.
 FINAL = ("amount_too_large", "amount_too_small", "payment_method_unactivated", "resource_missing", "token_already_used")
-TOO_MUCH = ("charge_already_refunded", "amount_too_large")
+# Of what was taken too little is left, or it was taken too long ago or by a method that gives nothing back.
+TOO_MUCH = ("charge_already_refunded", "amount_too_large", "charge_not_refundable", "refund_disputed_payment")
 
 
 class Unclear(ConnectionError):
@@ -80,7 +81,10 @@ class StripeGateway:
             return Refunded(0, "nothing-taken")
         if charges[0].get("status") == "pending":
             raise NotYet("The charge is still pending, so nothing can go back.")
-        units = smallest_unit(amount)
+        try:
+            units = smallest_unit(amount)
+        except NotChargeable as error:
+            raise RefundRefused(str(error)) from None
         params: Any = {
             "payment_intent": _text(charges[0], "payment_intent"),
             "amount": units,

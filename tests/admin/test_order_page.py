@@ -1,12 +1,15 @@
 """One page with everything about an order, for whoever has its customer on the phone."""
 
 import pytest
+from django.contrib.auth.models import User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from eventstore import delivery
 from eventstore.models import Event, OperatorAction, Parked
 from eventstore.testing import drain
+from orders import accounts
+from orders.models import OrderDetails
 
 from .conftest import place, say_yes
 
@@ -90,3 +93,14 @@ def test_it_costs_a_dozen_queries_at_most(staff, order):
     with CaptureQueriesContext(connection) as queries:
         assert page_of(staff, order).status_code == 200
     assert len(queries) <= 12, [query["sql"][:100] for query in queries]
+
+
+def test_the_customers_name_stands_beside_the_id_and_finds_the_order(staff, order):
+    user = User.objects.create(username="ada")
+    OrderDetails.objects.filter(pk=order).update(customer_id=accounts.customer_id_of(user))
+    address = f"/admin/orders/orderdetails/{order}/change/"
+    assert f"{accounts.customer_id_of(user)}</a> (ada)" in staff.get(address).content.decode()
+    assert [each.pk for each in staff.get("/admin/orders/orderdetails/?q=ada").context["cl"].result_list] == [order]
+    user.delete()
+    assert "(no account)" in staff.get(address).content.decode()
+    assert not staff.get("/admin/orders/orderdetails/?q=ada").context["cl"].result_list

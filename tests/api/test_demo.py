@@ -12,6 +12,7 @@ from knox.models import AuthToken
 
 from eventstore.models import Event
 from eventstore.testing import drain
+from orders.accounts import names
 from orders.management.commands.demo import PASSWORD
 
 from .conftest import Api
@@ -48,7 +49,7 @@ def test_the_printed_lines_place_an_order_and_show_it():
     drain()
     assert pasted(ask)[:2] == ("http://shop.example:81$LOCATION", bearer)
     order = Api().get(answer["Location"], Authorization=bearer).json()
-    assert (order["customer_id"], order["status"]) == ("ada", "CONFIRMED")
+    assert (names([order["customer_id"]]), order["status"]) == ({order["customer_id"]: "ada"}, "CONFIRMED")
 
 
 def test_everybody_can_log_in_as_printed():

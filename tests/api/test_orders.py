@@ -46,7 +46,7 @@ def test_the_location_tells_all_about_the_order_once_it_is_fulfilled(ada):
     assert tracking
     assert order == {
         "order_id": answer.json()["order_id"],
-        "customer_id": "ada",
+        "customer_id": ada.customer_id,
         "reference": "",
         "status": "CONFIRMED",
         "reason": "",

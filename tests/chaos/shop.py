@@ -39,10 +39,13 @@ def _people(customers: int) -> dict[str, str]:
     from knox.models import AuthToken
 
     from eventstore.api.roles import OPERATIONS
+    from orders.models import Customer
 
     staff = User.objects.create(username=STAFF, is_staff=True)
     staff.groups.add(Group.objects.get_or_create(name=OPERATIONS)[0])
     users = [staff, *(User.objects.create(username=f"customer-{number}") for number in range(customers))]
+    # As accounts of old have them, so that what the clients remember names them as the log does.
+    Customer.objects.bulk_create(Customer(customer_id=user.username, user=user) for user in users)
     return {user.username: AuthToken.objects.create(user)[1] for user in users}
 
 

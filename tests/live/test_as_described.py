@@ -11,6 +11,7 @@ from eventstore.money import Money
 from eventstore.testing import drain
 from inventory.commands import ReceiveStock
 from orders import timeline
+from orders.accounts import customer_id_of
 from orders.commands import Item, ListProduct, PlaceOrder
 from orders.events import OrderPlaced
 from shipping.commands import Address
@@ -33,7 +34,7 @@ def test_a_life_as_it_is_lived_comes_as_described(ada):
     bus.dispatch(ListProduct("CUP", "A cup", Money(1999, "EUR")))
     bus.dispatch(ReceiveStock("CUP", 10))
     home = Address("Ada", "Square 1", "London", "SW1Y", "GB")
-    bus.dispatch(PlaceOrder("o-1", "ada", (Item("CUP", 2),), home, "tok_visa", ada.user.date_joined))
+    bus.dispatch(PlaceOrder("o-1", customer_id_of(ada.user), (Item("CUP", 2),), home, "tok_visa", ada.user.date_joined))
     drain()
     with ada.open("/ws/orders/o-1/") as socket:
         told = received(socket, 7)

@@ -20,6 +20,7 @@ from eventstore.money import Money
 from eventstore.testing import drain
 from inventory.commands import ReceiveStock
 from orders import timeline
+from orders.accounts import customer_id_of
 from orders.commands import Item, ListProduct, PlaceOrder
 from orders.events import Portion, ReturnPromised, ReturnRequested
 from shipping.commands import Address
@@ -34,7 +35,7 @@ def test_an_orders_whole_life_is_told_and_nothing_that_is_not_the_customers_busi
     bus.dispatch(ListProduct("CUP", "A cup", Money(1999, "EUR")))
     bus.dispatch(ReceiveStock("CUP", 10))
     home = Address("Ada", "Square 1", "London", "SW1Y", "GB")
-    placing = PlaceOrder("o-1", "ada", (Item("CUP", 2),), home, "tok_visa", ada.user.date_joined)
+    placing = PlaceOrder("o-1", customer_id_of(ada.user), (Item("CUP", 2),), home, "tok_visa", ada.user.date_joined)
     bus.dispatch(placing)
     with ada.open("/ws/orders/o-1/") as socket:
         (first,) = received(socket, 1)
@@ -84,7 +85,9 @@ def test_a_customer_is_told_of_all_orders_known_to_the_read_model_or_not(ada, pe
 def test_a_return_is_told_to_who_follows_its_order(ada):
     order_id = placed(ada)
     promise = ReturnPromised(order_id, "r-1", (Portion(1, 1),), ())
-    request = ReturnRequested("r-1", order_id, "ada", (), (), Money(1999, "EUR"), "broken", ada.user.date_joined)
+    request = ReturnRequested(
+        "r-1", order_id, customer_id_of(ada.user), (), (), Money(1999, "EUR"), "broken", ada.user.date_joined
+    )
     streams = {f"order-{order_id}": (1, [promise]), "return-r-1": (store.NO_STREAM, [request])}
     for append in (lambda: store.append_all(streams), lambda: None):
         with ada.open(f"/ws/orders/{order_id}/?after=1") as socket:

@@ -7,7 +7,7 @@ import pytest
 from eventstore.aggregate import Refusal
 from eventstore.money import Money
 from eventstore.testing import decided
-from orders.catalogue import ProductNotOffered
+from orders.catalogue import Product, ProductNotOffered
 from orders.commands import Item, PlaceOrder
 from orders.events import (
     OrderCancelled,
@@ -18,8 +18,8 @@ from orders.events import (
     ProductListed,
     ProductRepriced,
 )
-from orders.order import OrderAlreadyPlaced
-from orders.placing import EmptyOrder, MixedCurrencies, PriceChanged
+from orders.order import Order, OrderAlreadyPlaced
+from orders.placing import EmptyOrder, MixedCurrencies, NotPayable, PriceChanged, decisions
 from shipping.commands import Address
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -70,7 +70,7 @@ def test_the_price_that_the_customer_saw_is_honoured_if_it_still_is_one():
     assert decided(CATALOGUE, place(Item("A", 1, Money(100, "EUR"))))
 
 
-@pytest.mark.parametrize("seen", [Money(99, "EUR"), Money(100, "GBP"), Money(1000, "EUR", 3)])
+@pytest.mark.parametrize("seen", [Money(99, "EUR"), Money(100, "GBP"), Money(1001, "EUR", 3)])
 def test_another_price_than_the_customer_saw_is_told(seen):
     refused(CATALOGUE, place(Item("A", 1, seen)), PriceChanged)
 
@@ -85,9 +85,19 @@ def test_currencies_are_not_mixed():
     refused(CATALOGUE | pound, place(Item("A", 1), Item("B", 1)), MixedCurrencies)
 
 
-def test_nor_are_units():
-    mill = {"product-B": [ProductListed("B", "Pear", Money(2500, "EUR", 3))]}
-    refused(CATALOGUE | mill, place(Item("A", 1), Item("B", 1)), MixedCurrencies)
+def test_units_are_those_of_the_finest_price():
+    mill = {"product-B": [ProductListed("B", "Pear", Money(2505, "EUR", 3))]}
+    (event,) = decided(CATALOGUE | mill, place(Item("A", 1), Item("B", 1)))["order-o1"]
+    assert (event.total.exponent, event.total) == (3, Money(3505, "EUR", 3))
+    assert [line.unit_price for line in event.lines] == [1000, 2505]
+
+
+def test_what_the_provider_cannot_take_is_refused_before_anything_is_written():
+    decision = decisions(lambda money: f"{money} cannot be taken." if money.amount % 10 else "")[PlaceOrder]
+    states = {"order-o1": Order(), "product-A": Product(True, "Apple", Money(1235, "KWD"))}
+    with pytest.raises(NotPayable, match="1.235 KWD cannot be taken"):
+        decision.decide(states, place(Item("A", 1)))
+    assert decision.decide(states, place(Item("A", 2)))
 
 
 def test_an_order_of_nothing_is_refused():

@@ -1,0 +1,75 @@
+"""What a payment provider can move, as tables: an amount that it cannot is refused before anything is written.
+
+Each limit answers an amount with the sentence that says why it cannot be moved; with nothing, if it can. What a provider
+refuses beside this is its answer to the call, and no reason to ask again (gateway/effect.py).
+"""
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from eventstore.money import Money
+
+from .gateway.smallest_unit import NotChargeable, smallest_unit
+
+Limit = Callable[[Money], str]
+
+# https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts, in Stripe's smallest unit.
+STRIPES_SMALLEST = {
+    "AED": 200,
+    "AUD": 50,
+    "BRL": 50,
+    "CAD": 50,
+    "CHF": 50,
+    "CZK": 1500,
+    "DKK": 250,
+    "EUR": 50,
+    "GBP": 30,
+    "HKD": 400,
+    "HUF": 17500,
+    "INR": 50,
+    "JPY": 50,
+    "MXN": 1000,
+    "MYR": 200,
+    "NOK": 300,
+    "NZD": 50,
+    "PLN": 200,
+    "RON": 200,
+    "SEK": 300,
+    "SGD": 50,
+    "THB": 1000,
+    "USD": 50,
+}
+
+
+class Limits(NamedTuple):
+    """Of what is taken, and of what is given back; where nothing is to be moved, no provider is asked."""
+
+    charge: Limit
+    refund: Limit
+
+
+def anything(money: Money) -> str:
+    return ""
+
+
+def charged_by_stripe(money: Money) -> str:
+    if why := refunded_by_stripe(money):
+        return why
+    least = STRIPES_SMALLEST.get(money.currency, 0)
+    if 0 < smallest_unit(money) < least:
+        return f"{money} is too little to be charged: the provider takes {money.currency} from {least} units on."
+    return ""
+
+
+def refunded_by_stripe(money: Money) -> str:
+    try:
+        smallest_unit(money)
+    except NotChargeable as error:
+        return str(error)
+    return ""
+
+
+OF: Mapping[str, Limits] = {
+    "sandbox": Limits(anything, anything),
+    "stripe": Limits(charged_by_stripe, refunded_by_stripe),
+}
