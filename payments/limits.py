@@ -1,7 +1,7 @@
 """What a payment provider can move, as tables: an amount that it cannot is refused before anything is written.
 
-Each limit answers an amount with the sentence that says why it cannot be moved; with nothing, if it can. What a provider
-refuses beside this is its answer to the call, and no reason to ask again (gateway/effect.py).
+Each limit answers an amount with the sentence that says why it cannot be moved; with nothing, if it can. What a
+provider refuses beside this is its answer to the call, and no reason to ask again (gateway/effect.py).
 """
 
 from collections.abc import Callable, Mapping

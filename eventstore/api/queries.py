@@ -14,7 +14,7 @@ from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from eventstore import codec, registry
+from eventstore import codec
 from eventstore.freshness import Standing
 
 from . import freshness, preconditions, reveal, shapes
@@ -101,7 +101,7 @@ class RowView(QueryView):
         return told(shapes.told(self.serializer_class, row), headers)
 
     def _is_veiled(self, row: Any) -> bool:
-        return bool(registry.personal().get(self.model)) and not self.is_own(row)
+        return reveal.holds(self.model) and not self.is_own(row)
 
     def _found(self, key: str, moment: dict[str, Any]) -> Found:
         if moment:
@@ -136,7 +136,7 @@ class PagesView(QueryView):
         return told(said, ONLY_HIS | {"X-Answered-From": freshness.READ_MODEL} | link(following))
 
     def _veil(self, model: type[Any], page: Sequence[Any]) -> None:
-        if registry.personal().get(model):
+        if reveal.holds(model):
             for row in page:
                 if not self.is_own(row):
                     reveal.hide(row)

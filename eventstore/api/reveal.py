@@ -19,6 +19,11 @@ LONGEST_REASON = 255
 UNKEPT = {"Cache-Control": "private, no-store"}
 
 
+def holds(model: type[models.Model]) -> bool:
+    """Whether a row has anything personal."""
+    return bool(registry.personal().get(model))
+
+
 def is_revealed(request: Request, subject: str) -> bool:
     """Whether the user has said why, and may; then it is recorded. Raises PermissionDenied, Malformed."""
     reason = request.headers.get(HEADER)

@@ -1,17 +1,17 @@
 """The saga: forward one step at a time; back in reverse, one step at a time; what comes out of turn changes nothing."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from eventstore.messages import CommandRefused, Intervened, replace
+from eventstore.messages import CommandRefused, DeadlinePassed, Intervened, replace
 from eventstore.money import Money
 from eventstore.testing import react
 from inventory.commands import ReleaseInventory, ReserveInventory, StockLine
 from inventory.events import InventoryReleased, InventoryReservationFailed, InventoryReserved, Shortage
 from orders.commands import CancelOrder, ConfirmOrder
 from orders.events import Charge, OrderCancelled, OrderConfirmed, OrderLine, OrderPlaced
-from orders.fulfilment import FULFILMENT
+from orders.fulfilment import FULFILMENT, PATIENCE
 from payments.commands import ProcessPayment, RefundPayment
 from payments.events import PaymentCompleted, PaymentFailed, PaymentRefunded, PaymentVoided
 from shipping.commands import Address, CancelShipment, CreateShipment
@@ -29,6 +29,7 @@ NOT_SERVED, CANCELLED = ShipmentRefused("o1", "not served"), OrderCancelled("o1"
 CALLED_OFF, RELEASED = ShipmentCancelled("o1"), InventoryReleased("o1", LINES)
 REFUNDED, VOIDED = PaymentRefunded("o1", TOTAL, "re_1"), PaymentVoided("o1", "changed my mind")
 
+LATE = DeadlinePassed("o1", datetime(2026, 1, 1, tzinfo=UTC), 1)
 TO_CONFIRMING = (PLACED, PAID, RESERVED, CREATED)
 
 
@@ -178,3 +179,32 @@ class TestTurningBackLate:
     def test_nobody_can_say_for_the_order_which_of_the_two_it_was(self):
         skipped = Intervened("o1", "skip", "surely cancelled", "grace")
         assert after(*TO_CONFIRMING, self.TURN_BACK, skipped, CONFIRMED) == ("COMPLETED", [])
+
+
+class TestPatience:
+    """A payment is waited for as long as its method takes; every other step as long as ever."""
+
+    @pytest.mark.parametrize(
+        ("method", "days"),
+        [("tok_bank_slip", 5), ("bank_slip_4711", 5), ("tok_bank_debit", 14), ("tok_bank_transfer", 7)],
+    )
+    def test_a_slow_method_is_waited_for(self, method, days):
+        assert react(FULFILMENT, replace(PLACED, payment_method=method)).deadline == timedelta(days=days)
+
+    @pytest.mark.parametrize("method", ["tok_visa", "pm_1Nx", "tok_late"])
+    def test_a_card_decides_in_minutes(self, method):
+        assert react(FULFILMENT, replace(PLACED, payment_method=method)).deadline == PATIENCE
+
+    def test_once_more_it_is_asked_and_then_undone(self):
+        slip = replace(PLACED, payment_method="tok_bank_slip")
+        again = react(FULFILMENT, slip, LATE)
+        assert (again.state.status, again.deadline) == ("PAYMENT_PENDING", PATIENCE)
+        undone = react(FULFILMENT, slip, LATE, LATE)
+        assert (undone.state.status, list(undone.commands)) == (
+            "COMPENSATING",
+            [RefundPayment("o1", "no answer: PAYMENT_PENDING")],
+        )
+
+    def test_what_follows_the_payment_is_not_slow_for_it(self):
+        slip = replace(PLACED, payment_method="tok_bank_slip")
+        assert react(FULFILMENT, slip, PAID).deadline == PATIENCE

@@ -27,7 +27,7 @@ from orders.events import (
     ReturnPromised,
     ReturnRequested,
 )
-from orders.order import OrderNotFound
+from orders.order import ORDER, OrderNotFound
 from orders.returns import RETURN
 from shipping.commands import Address
 
@@ -232,3 +232,12 @@ class TestImport:
 def test_a_refusal_says_what_can_be_returned():
     with pytest.raises(Refusal, match=r"Of line 1, 1 can be returned, not 3\."):
         decided(after(wish((1, 2))), wish((1, 3), return_id="r2"))
+
+
+def test_what_the_provider_cannot_give_back_is_refused_at_the_door():
+    decision = returns.decisions(lambda money: f"{money} cannot go back." if money.amount % 100 else "")[RequestReturn]
+    order = ORDER.fold(CONFIRMED["order-o1"])
+    states = {"order-o1": order, "return-r1": returns.Return()}
+    with pytest.raises(returns.NotRefundable, match="2.50 EUR cannot go back"):
+        decision.decide(states, wish((2, 1)))
+    assert decision.decide(states, wish((2, 2)))

@@ -223,7 +223,7 @@ class TestStripe:
 
     def test_a_charge_that_it_does_not_count_so_finely_is_declined_with_a_sentence(self, bank):
         declined = bank.shop().charge(amount=Money(12345, "GBP", 3))
-        assert declined == Declined("12.345 GBP cannot be charged exactly: the provider counts GBP more coarsely.")
+        assert declined == Declined("12.345 GBP cannot be moved exactly: the provider counts GBP more coarsely.")
         assert bank.moved("charge") == 0
 
     def test_another_body_under_a_used_key_is_refused(self, bank):
@@ -270,3 +270,11 @@ def test_money_is_counted_in_the_providers_unit(money, units):
 def test_money_that_the_provider_cannot_count_is_refused(money):
     with pytest.raises(NotChargeable, match=money.currency):
         smallest_unit(money)
+
+
+def test_what_cannot_go_back_exactly_is_a_final_no(bank):
+    shop = bank.shop()
+    assert isinstance(shop.charge(amount=Money(2470, "KWD")), Charged)
+    with pytest.raises(RefundRefused, match="more coarsely"):
+        shop.refund(amount=Money(1235, "KWD"))
+    assert shop.refund(key="r2", amount=Money(2470, "KWD")).amount == 2470

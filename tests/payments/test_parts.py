@@ -2,13 +2,14 @@
 
 import pytest
 
-from eventstore.messages import InvalidMessage
+from eventstore.messages import InvalidMessage, replace
 from eventstore.money import Money
 from eventstore.testing import given
 from payments.commands import (
     CompletePartRefund,
     CompletePayment,
     CompleteRefund,
+    FailPartRefund,
     FailPayment,
     ProcessPayment,
     RefundPart,
@@ -26,7 +27,8 @@ from payments.events import (
     PaymentVoided,
     RefundRequested,
 )
-from payments.payment import PAYMENT, MoreThanWasPaid, NothingLeftToRefund, RefundIsAnother
+from payments.limits import OF
+from payments.payment import PAYMENT, MoreThanWasPaid, NothingLeftToRefund, NotRefundable, RefundIsAnother, limited
 
 EURO = Money(100, "EUR")
 REQUESTED, COMPLETED = PaymentRequested("o1", EURO, "tok_visa"), PaymentCompleted("o1", EURO, "ch_1")
@@ -161,3 +163,47 @@ def test_another_amount_under_the_same_name_is_no_repeat(before):
     given(PAYMENT, *before).when(part()).then()
     given(PAYMENT, *before).when(part(amount=31)).refused(RefundIsAnother)
     given(PAYMENT, *before).when(part(currency="USD")).refused(RefundIsAnother)
+
+
+class TestWhatTheProviderCannot:
+    KUWAIT = (PaymentRequested("o1", Money(2470, "KWD"), "pm_1"), PaymentCompleted("o1", Money(2470, "KWD"), "pi_1"))
+    HALF = RefundPart("o1", "r1", Money(1235, "KWD"), "return")
+
+    def test_is_refused_before_it_is_written_and_the_whole_goes_back(self):
+        payment = limited(OF["stripe"].refund)
+        given(payment, *self.KUWAIT).when(self.HALF).refused(NotRefundable)
+        given(payment, *self.KUWAIT).when(WHOLE).then(RefundRequested("o1", Money(2470, "KWD"), "cancelled"))
+        whole = replace(self.HALF, amount=Money(2470, "KWD"))
+        given(payment, *self.KUWAIT).when(whole).then(PartRefundRequested("o1", "r1", Money(2470, "KWD"), "return"))
+
+    def test_is_no_matter_to_another(self):
+        asked = PartRefundRequested("o1", "r1", Money(1235, "KWD"), "return")
+        given(limited(OF["sandbox"].refund), *self.KUWAIT).when(self.HALF).then(asked)
+
+    def test_is_an_answer_where_it_is_known_only_then_and_the_rest_is_free_again(self):
+        failed = FailPartRefund("o1", "r1", "too old")
+        given(PAYMENT, REQUESTED, COMPLETED, asked()).when(failed).then(lapsed("too old"))
+        given(PAYMENT, REQUESTED, COMPLETED, asked(), lapsed("too old")).when(failed).then()
+        given(PAYMENT, REQUESTED, COMPLETED, asked(), lapsed("too old")).when(WHOLE).then(
+            RefundRequested("o1", EURO, "cancelled")
+        )
+
+
+@pytest.mark.parametrize(
+    ("amount", "why"),
+    [
+        (Money(1235, "KWD"), "cannot be moved exactly"),
+        (Money(500, "ISK", 2), ""),
+        (Money(550, "ISK", 2), "cannot be moved exactly"),
+        (Money(1005, "GBP", 3), "cannot be moved exactly"),
+        (Money(49, "EUR"), "too little"),
+        (Money(49, "JPY"), "too little"),
+        (Money(50, "JPY"), ""),
+        (Money(0, "EUR"), ""),
+        (Money(1230, "KWD"), ""),
+    ],
+)
+def test_the_door_knows_what_stripe_takes(amount, why):
+    told = OF["stripe"].charge(amount)
+    assert why in told if why else told == ""
+    assert OF["sandbox"].charge(amount) == ""

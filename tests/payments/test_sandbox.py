@@ -4,6 +4,7 @@ import pytest
 from django.db.models import Sum
 
 from eventstore.money import Money
+from eventstore.subscriptions import NotYet
 from payments.gateway.port import Charged, Declined, Refunded, RefundRefused
 from payments.gateway.sandbox import FLAKY, SandboxGateway
 from payments.models import SandboxEntry
@@ -124,3 +125,21 @@ class TestARefund:
         with pytest.raises(TimeoutError):
             refund(sandbox)
         assert sandbox.find_refund(key="r1", order_id="o1", amount=TEN) == Refunded(1000, "re_r1")
+
+
+def test_a_bank_slip_is_paid_later_and_nothing_is_taken_before(db):
+    gateway = SandboxGateway(late=0.0)
+    ask = {"key": "slip", "order_id": "o-slip", "amount": Money(500, "EUR"), "method": "tok_bank_slip"}
+    for _ in range(2):
+        with pytest.raises(NotYet):
+            gateway.charge(**ask)
+        assert gateway.find_charge(key="slip", order_id="o-slip", amount=Money(500, "EUR")) is None
+    assert gateway.charge(**ask) == gateway.charge(**ask) == Charged("ch_slip")
+
+
+def test_one_that_is_never_paid_stays_undecided(db):
+    for _ in range(5):
+        with pytest.raises(NotYet):
+            SandboxGateway(late=0.0).charge(
+                key="never", order_id="o-never", amount=Money(500, "EUR"), method="tok_bank_slip_unpaid"
+            )
