@@ -246,7 +246,7 @@ ROWS = (
 REVEAL = _header(
     reveal.HEADER,
     "Why staff have to see what is personal of another's; without it, that is hidden. It is written down.",
-    rf"^[ -~]{{1,{reveal.LONGEST_REASON}}}$",
+    rf"^{reveal.REASON}$",
 )
 TOLD_OF_LISTS = (
     _told("X-Answered-From", "The side that has answered.", 200, pattern=SOURCES),

@@ -3,17 +3,20 @@
 As in the console: it takes the right to reveal, one thing at a time, and who asked and why is written down first.
 """
 
+import re
+
 from django.core.exceptions import PermissionDenied
 from django.db import models
 from rest_framework.request import Request
 
-from eventstore import operating, personal, registry
+from eventstore import personal, registry
 
 from .faults import Fault, Malformed
 
 HEADER = "X-Reveal-Reason"
 RIGHT = "eventstore.reveal"
-LONGEST_REASON = 255
+# As a header is sent everywhere; not blank.
+REASON = r"[!-~][ -~]{0,254}"
 
 # Kept nowhere on the way.
 UNKEPT = {"Cache-Control": "private, no-store"}
@@ -31,12 +34,9 @@ def is_revealed(request: Request, subject: str) -> bool:
         return False
     if not request.user.has_perm(RIGHT):
         raise PermissionDenied
-    if len(reason) > LONGEST_REASON:
-        raise Malformed(Fault(HEADER, f"A reason has at most {LONGEST_REASON} characters.", "max_length"))
-    try:
-        personal.reveal(request.user.get_username(), subject, reason=reason, details={"page": request.get_full_path()})
-    except operating.ReasonMissing as error:
-        raise Malformed(Fault(HEADER, str(error), "blank")) from None
+    if not re.fullmatch(REASON, reason):
+        raise Malformed(Fault(HEADER, "Say why, in 1 to 255 ASCII characters: the reason is kept.", "invalid"))
+    personal.reveal(request.user.get_username(), subject, reason=reason, details={"page": request.get_full_path()})
     return True
 
 

@@ -11,6 +11,7 @@ from schemathesis.specs.openapi.checks import (
 # Codes of what fits its schema in each part and is refused all the same: what no schema can say.
 BEYOND_SCHEMAS = {
     "forged": "a cursor is signed by us",
+    "contradiction": "an exponent, where it is said, is the currency's own",
     "both": "a version or a time, not both",
     "empty": "lines or charges, one of them at least",
     "not_whole": "1.0 is an integer to JSON Schema, and none to us",
