@@ -24,7 +24,7 @@ WRITABLE = {
     ],
     "api/commands/orders/<key:order_id>/cancel/": ["reason"],
     "api/commands/orders/<key:order_id>/returns/": [*PORTIONS, "charges[].number", "charges[].quantity", "reason"],
-    "api/commands/returns/<key:return_id>/receive/": PORTIONS,
+    "api/commands/returns/<key:return_id>/receive/": [*PORTIONS, "delivery"],
     "api/commands/returns/<key:return_id>/close/": ["reason"],
     "api/commands/products/": ["sku", "name", *(f"price.{name}" for name in PRICE)],
     "api/commands/products/<key:sku>/reprice/": [f"price.{name}" for name in PRICE],
