@@ -88,7 +88,8 @@ class Result:
             "charges_of_none": self.charges_of_none,
             **found,
             "stuck": counts[UNFINISHED],
-            **{name: counts[name] for name in (DOUBLED, OVERSOLD, MONEY, LOST, WRONG)},
+            **{name: counts[name] for name in (DOUBLED, OVERSOLD, MONEY, WRONG)},
+            "lost_besides": counts[LOST] - found["unnamed"],
             "settled": self.settled_after is not None,
         }
 
