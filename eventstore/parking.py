@@ -29,7 +29,7 @@ DUE = """
     SELECT position, key, attempts, status, due_at
     FROM eventstore_parked
     WHERE id = ANY(ARRAY(SELECT eventstore_parked_due(%s, %s))) AND (due_at <= now()) IS TRUE
-      AND NOT EXISTS (SELECT FROM eventstore_subscription WHERE name = subscription AND paused)
+      AND subscription <> ALL (ARRAY(SELECT name FROM eventstore_subscription WHERE paused))
     ORDER BY due_at
     FOR UPDATE SKIP LOCKED
 """

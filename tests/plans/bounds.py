@@ -22,6 +22,8 @@ MORE: dict[str, tuple[int, Sequence[str], str]] = {
     r"^SELECT c\.relname": (2_000, STATES, "Django asks the catalogue which tables there are"),
     r"FROM pg_(attribute|constraint|class|proc|trigger|depend)|conname": (2_000, STATES, "the catalogue alone"),
     r"^SELECT type, schema_version, count\(\*\)": (WHOLE, STATES, "schemas --store counts the whole log, by hand"),
+    r"^SELECT position, stream, data::text": (WHOLE, STATES, "schemas --store looks into each type, by hand"),
+    r"^WITH RECURSIVE lanes": (ALL_PARKED, STATES, "what is parked keeps its rows of the outbox, every ten seconds"),
     r"starts_with\(stream": (WHOLE, STATES, "a rebuild reads the log from its beginning, once"),
     r"^WITH hears AS": (ALL_PARKED, STATES, "how much is parked is counted, every half minute"),
     r"^SELECT subscription, count\(\*\)": (ALL_PARKED, STATES, "the doctor counts what is parked"),
