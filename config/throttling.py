@@ -93,9 +93,9 @@ class User(CountedTogether, UserRateThrottle):
     """Each user, or address without one."""
 
 
-def address(environ: Mapping[str, Any]) -> str:
+def address(meta: Mapping[str, Any]) -> str:
     """Where a request comes from, in front of as many proxies as NUM_PROXIES says."""
-    request = SimpleNamespace(META=environ, headers={"x-forwarded-for": environ.get("HTTP_X_FORWARDED_FOR")})
+    request = SimpleNamespace(META=meta, headers={"x-forwarded-for": meta.get("HTTP_X_FORWARDED_FOR")})
     return str(BaseThrottle().get_ident(request))  # type: ignore[arg-type]
 
 

@@ -23,7 +23,7 @@ from .turns import Overloaded, Turns
 
 logger = logging.getLogger(__name__)
 
-Environ = dict[str, Any]
+Meta = dict[str, Any]
 Headers = Sequence[tuple[bytes, bytes]]
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
@@ -60,12 +60,12 @@ class Application:
         self._wsgi, self._turns = wsgi, Turns(threads)
 
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
-        environ = _environ(scope)
-        client = _client(environ)
+        meta = _meta(scope)
+        client = _client(meta)
         with SpooledTemporaryFile(PIECE) as body:
             try:
-                await _collect(environ, receive, body)
-                answer = await self._turns.run(client, _answer, self._wsgi, environ, body)
+                await _collect(meta, receive, body)
+                answer = await self._turns.run(client, _answer, self._wsgi, meta, body)
             except Gone:
                 return
             except Refused as refused:
@@ -95,10 +95,10 @@ def _cut(body: bytes) -> list[bytes]:
     return [body[start : start + PIECE] for start in range(0, len(body), PIECE)] if len(body) > PIECE else [body]
 
 
-async def _collect(environ: Environ, receive: Receive, body: IO[bytes]) -> None:
+async def _collect(meta: Meta, receive: Receive, body: IO[bytes]) -> None:
     """A body whose length is not told is not read: a view that wants one answers 411. Raises Refused and Gone."""
     limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-    length = int(environ.get("CONTENT_LENGTH") or 0)
+    length = int(meta.get("CONTENT_LENGTH") or 0)
     if length > limit:
         raise Refused(Refusal(413, f"The body is larger than {limit} bytes."))
     if length == 0:
@@ -131,17 +131,17 @@ async def _hand(send: Send, piece: bytes, *, more: bool) -> None:
         raise asyncio.CancelledError from None
 
 
-def _answer(wsgi: Callable[..., Any], environ: Environ, body: IO[bytes]) -> Answer:
+def _answer(wsgi: Callable[..., Any], meta: Meta, body: IO[bytes]) -> Answer:
     """In a thread."""
     begun: list[tuple[int, Headers]] = []
 
     def start_response(status: str, headers: Sequence[tuple[str, str]], exc_info: Any = None) -> None:
         begun[:] = [(int(status[:3]), [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers])]
 
-    environ["wsgi.input"] = body
-    response = wsgi(environ, start_response)
+    meta["wsgi.input"] = body
+    response = wsgi(meta, start_response)
     [(status, headers)] = begun
-    bodiless = environ["REQUEST_METHOD"] == "HEAD" or status in (204, 304)
+    bodiless = meta["REQUEST_METHOD"] == "HEAD" or status in (204, 304)
     if getattr(response, "streaming", False) and not bodiless:
         return Answer(status, headers, b"", Rest(response))
     pieces: Iterable[bytes] = () if bodiless else response
@@ -178,15 +178,15 @@ def _refusal(refusal: Refusal) -> Answer:
     return Answer(response.status_code, headers, response.content)
 
 
-def _client(environ: Environ) -> str:
+def _client(meta: Meta) -> str:
     """Whose turn it is: a token's, or an address's."""
-    return environ.get("HTTP_AUTHORIZATION") or throttling.address(environ)
+    return meta.get("HTTP_AUTHORIZATION") or throttling.address(meta)
 
 
-def _environ(scope: Mapping[str, Any]) -> Environ:
+def _meta(scope: Mapping[str, Any]) -> Meta:
     """As PEP 3333 has it."""
     server, client = scope.get("server") or ("", ""), scope.get("client") or ("", "")
-    environ: Environ = {
+    meta: Meta = {
         "REQUEST_METHOD": scope["method"],
         "SCRIPT_NAME": "",
         "PATH_INFO": unquote_to_bytes(scope["raw_path"]).decode("latin-1"),
@@ -208,5 +208,5 @@ def _environ(scope: Mapping[str, Any]) -> Environ:
         if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
             key = f"HTTP_{key}"
         text = value.decode("latin-1")
-        environ[key] = f"{environ[key]},{text}" if key in environ else text
-    return environ
+        meta[key] = f"{meta[key]},{text}" if key in meta else text
+    return meta
