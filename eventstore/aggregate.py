@@ -58,11 +58,14 @@ class Decision(NamedTuple):
 
     streams: the streams it must know, the first one being its own. decide: (states by stream, command) -> events by
     stream; streams that it only read are left out. opens: its own stream is begun by it, and is not there before.
+    unchecked: why it does not matter that a stream which it only read has gone on when its events are recorded. Where
+    nothing is said here, it does matter: the decision is made again.
     """
 
     streams: Callable[[Any], Sequence[str]]
     decide: Callable[[Mapping[str, Any], Any], Decided]
     opens: bool = False
+    unchecked: str = ""
 
 
 def decisions(aggregate: Aggregate) -> dict[type[Command], Decision]:

@@ -89,7 +89,7 @@ def _from_memory(
     anything."""
     decision = registry.decision_for(request.command)
     # Within somebody's transaction, an append that fails would break it.
-    if not decision.opens or seen is not None or transaction.get_connection().in_atomic_block:
+    if not decision.opens or seen is not None or postgres.in_transaction():
         return None
     own, *others = decision.streams(request.command)
     recalled = states.recall([own, *others], opened=own)
@@ -130,7 +130,7 @@ def _again_on_conflict(attempt: Callable[[], Result]) -> Result:
             return attempt()
         except (WrongExpectedVersion, OperationalError) as error:
             # Inside somebody's transaction the error has broken it: only its owner can begin again.
-            if transaction.get_connection().in_atomic_block or not _was_only_a_race(error):
+            if postgres.in_transaction() or not _was_only_a_race(error):
                 raise
             logger.info("begin again: %s", error)
         time.sleep(random.uniform(0, PAUSE_SECONDS * 2**attempts))

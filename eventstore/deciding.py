@@ -37,7 +37,7 @@ class Deciding:
         self.decisions = [registry.decision_for(request.command) for request in requests]
         self.requests = requests
         self.folded = dict(recalled) if recalled else self._loaded()
-        self.premises = {stream: folded.version for stream, folded in recalled.items()} if recalled else {}
+        self.premises = {stream: folded.version for stream, folded in (recalled or {}).items()}
         self.events: list[NewEvent] = []
         self.written: set[str] = set()
         self.owed: list[Owed] = []
@@ -57,6 +57,8 @@ class Deciding:
         decided = decision.decide(known, command)
         # An event that cannot be stored is found before any of the command's is kept.
         made = {stream: self._made(stream, events, metadata) for stream, events in decided.items() if events}
+        if made and not decision.unchecked:
+            self.premises |= {stream: self.folded[stream].version for stream in known if stream not in self.written}
         for stream, new in made.items():
             self._keep(stream, decided[stream], new)
         return [event for events in decided.values() for event in events]
@@ -74,7 +76,7 @@ class Deciding:
         return appended
 
     def _of_others(self) -> Mapping[str, int]:
-        """The premises that no expected version of an event stands for."""
+        """The versions of what was only read: of a stream that is written, its expected version says as much."""
         return {stream: version for stream, version in self.premises.items() if stream not in self.written}
 
     def _log(self) -> None:

@@ -100,7 +100,7 @@ def _database(using: str) -> Any:
 def _ready(using: str) -> Any:
     # Kept in a variable: Django's `connection` looks for it with each attribute.
     database = _database(using)
-    if database.connection is not None and not database.health_check_done:
+    if database.connection is not None and not database.health_check_done and database.autocommit:
         _check_health(database)
     database.ensure_connection()
     return database
@@ -167,9 +167,19 @@ def is_lost() -> bool:
     return connection.connection is None or bool(connection.connection.closed)
 
 
+def in_transaction() -> bool:
+    """Whether something of a caller's is open on the connection, by whatever means: atomic(), set_autocommit(False), a
+    BEGIN of their own; or whether that cannot be said any more, for it is broken."""
+    database = _database(DEFAULT_DB_ALIAS)
+    if database.in_atomic_block or database.connection is None:
+        return bool(database.in_atomic_block)
+    return not database.autocommit or database.connection.pgconn.transaction_status != pq.TransactionStatus.IDLE
+
+
 def forget_if_lost() -> bool:
-    """Whether the connection broke outside of a transaction; then the next statement has a new one."""
-    lost = not connection.in_atomic_block and is_lost()
+    """Whether the connection broke; then the next statement has a new one. Not for who had a transaction on it: ask
+    in_transaction before the statement that may break."""
+    lost = not connection.in_atomic_block and connection.autocommit and is_lost()
     if lost:
         connection.close()
     return lost

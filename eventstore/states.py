@@ -7,7 +7,7 @@ from operator import itemgetter
 
 from django.db import transaction
 
-from . import outbox, registry, snapshots, store
+from . import outbox, postgres, registry, snapshots, store
 from .aggregate import Aggregate, Folded
 from .store import Past
 
@@ -46,8 +46,9 @@ def recall(streams: Iterable[str], *, opened: str) -> dict[str, Folded] | None:
 
 
 def remember(folded: Mapping[str, Folded]) -> None:
-    """Keep states for the next load, once they are committed."""
-    transaction.on_commit(lambda: _keep(folded))
+    """Keep states for the next load, once they are committed; none where Django would not know of the commit."""
+    if transaction.get_connection().in_atomic_block or not postgres.in_transaction():
+        transaction.on_commit(lambda: _keep(folded))
 
 
 def forget(streams: Iterable[str] | None = None) -> None:

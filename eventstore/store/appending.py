@@ -1,35 +1,35 @@
 """Append to streams: any number of events, streams and owed messages in one round trip."""
 
 import logging
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
-import psycopg
-from django.db import DatabaseError, IntegrityError, InterfaceError, OperationalError
-from uuid_utils.compat import uuid7
+from django.db import DatabaseError, InterfaceError, OperationalError
 
-from .. import bounds, codec, context, registry
-from ..messages import Command, Event, Metadata, replace
-from ..postgres import forget_if_lost, rows
+from .. import bounds, codec, context, postgres
+from ..messages import Event, Metadata
+from ..postgres import rows
+from .envelopes import ANY, NewEvent, Owed, check_ids, check_versions, new_events
+from .refusing import InvalidAppend, named
 
 logger = logging.getLogger(__name__)
-
-ANY = -1
-STREAM_EXISTS = -2
-NO_STREAM = 0
 
 APPEND_ONE = "SELECT eventstore_append_one(%s, %s, %s, %s, %s, %s, %s, %s, %s)"
 APPEND = "SELECT positions, versions FROM eventstore_append(%s::json, %s::json)"
 APPEND_OPEN = "SELECT positions, versions FROM eventstore_append_open(%s::json, %s::json)"
 APPEND_ONCE = "SELECT running, earlier, positions, versions FROM eventstore_append_once(%s::jsonb, %s::json, %s::json)"
-# The events go through the premises on their way, so that these are looked at first.
+# The events go through the premises on their way, so that these are locked and looked at first.
 APPEND_ON_PREMISES = """
     SELECT positions, versions
     FROM eventstore_on_premises(%s::json, %s::json) AS given(events),
          eventstore_append(given.events, %s::json)
+"""
+APPEND_OPEN_ON_PREMISES = """
+    SELECT positions, versions
+    FROM eventstore_on_premises(%s::json, %s::json) AS given(events),
+         eventstore_append_open(given.events, %s::json)
 """
 APPEND_ONCE_ON_PREMISES = """
     SELECT running, earlier, positions, versions
@@ -39,72 +39,16 @@ APPEND_ONCE_ON_PREMISES = """
 
 _announced: set[str] = set()
 
-# Well below what an index entry may hold, and nothing that a log line or a URL would trip over.
-CATEGORY = re.compile(r"[a-z][a-z0-9_]{0,62}")
-STREAM_NAME = re.compile(CATEGORY.pattern + r"-[^\x00-\x1f\x7f\ud800-\udfff]{1,200}")
-
-# What is stored beside the ids of a message's metadata, where there is any.
-NOTES = ("actor", "trace", "command")
-
-LAST_VERSION = 2**31 - 1
-NUMERIC_VALUE_OUT_OF_RANGE = "22003"
-
-
-class WrongExpectedVersion(Exception):
-    """Another writer was first (optimistic concurrency). expected and actual are stream versions; 0 is no stream."""
-
-    def __init__(self, stream: str, expected: int, actual: int) -> None:
-        super().__init__(f"{stream} was expected at version {expected} and is at {actual}.")
-        self.stream, self.expected, self.actual = stream, expected, actual
-
-
-class EventIdTaken(Exception):
-    """An event of this id is in the log already, in another place than this append would give it."""
-
-
-class InvalidStreamName(ValueError):
-    """A stream is called `category-identity`: a word of up to 63 letters in lower case, and up to 200 characters."""
-
-    def __init__(self, stream: str) -> None:
-        super().__init__(f"{stream[:300]!r} is no name for a stream: `category-identity`, with no control characters.")
-        self.stream = stream
-
-
-class StreamFull(Exception):
-    """A stream has no versions left: it ends at LAST_VERSION."""
-
-
-class NewEvent(msgspec.Struct, frozen=True):
-    """An event on its way into the log. expected is set on the first one of each stream only."""
-
-    stream: str
-    version: int | None
-    expected: int | None
-    id: UUID
-    type: str
-    schema_version: int
-    data: msgspec.Raw
-    correlation_id: UUID
-    causation_id: UUID | None
-    metadata: dict[str, str]
-
-
-class Owed(msgspec.Struct, frozen=True):
-    """A message on its way into the outbox: a command for a context, or word for one saga."""
-
-    topic: str
-    key: str
-    type: str
-    id: UUID
-    payload: msgspec.Raw
-    metadata: Metadata
-
 
 class Appended(NamedTuple):
-    """What an append did. position: of its last event in the log. versions: each stream's last."""
+    """What an append did. position: of its last event in the log, 0 if it had none. versions: each stream's last.
+
+    positions: of every event, in the order in which they were given.
+    """
 
     position: int
     versions: Mapping[str, int]
+    positions: Sequence[int] = ()
 
 
 class WrittenOnce(NamedTuple):
@@ -123,13 +67,14 @@ def append(
     metadata: Metadata | None = None,
     ids: Sequence[UUID] | None = None,
 ) -> Appended:
-    """Append to one stream. expected: an exact version, NO_STREAM, STREAM_EXISTS or ANY.
+    """Append to one stream. expected: an exact version, NO_STREAM, STREAM_EXISTS or ANY. ids: one for each event.
 
-    With the same ids and expectation again, nothing is written and the first answer comes back.
-    Raises WrongExpectedVersion, EventIdTaken, InvalidStreamName, StreamFull, bounds.Unstorable, registry.UnknownType.
+    With the same ids and expectation again, nothing is written and the first answer comes back. Of no events, only the
+    expectation is looked at.
+    Raises WrongExpectedVersion, EventIdTaken, InvalidStreamName, InvalidAppend, StreamFull, PositionPassed,
+    WrongIsolation, bounds.Unstorable, registry.UnknownType.
     """
-    given, metadata = iter(ids) if ids else None, metadata or context.current()
-    return write(new_events(stream, events, expected=expected, metadata=metadata, ids=given))
+    return append_all({stream: (expected, events)}, metadata=metadata, ids=ids)
 
 
 def append_all(
@@ -138,61 +83,20 @@ def append_all(
     metadata: Metadata | None = None,
     ids: Sequence[UUID] | None = None,
 ) -> Appended:
-    """Append to several streams, all or nothing. streams: name -> (expected version, events)."""
+    """Append to several streams, all or nothing. streams: name -> (expected version, events). ids: one for each event,
+    in the order of the streams and of their events. Raises as append does."""
     metadata = metadata or context.current()
-    given = iter(ids) if ids else None
-    new = [
-        each
-        for stream, (expected, events) in streams.items()
-        for each in new_events(stream, events, expected=expected, metadata=metadata, ids=given)
-    ]
-    return write(new)
-
-
-def new_events(
-    stream: str,
-    events: Sequence[Event],
-    *,
-    expected: int,
-    metadata: Metadata,
-    ids: Iterator[UUID] | None = None,
-    continues: bool = False,
-) -> list[NewEvent]:
-    """Envelopes for one stream. continues: an earlier part of the same write carries the expectation already."""
-    _check_name(stream)
-    if expected + len(events) > LAST_VERSION:
-        raise StreamFull(f"{stream} cannot have a version after {LAST_VERSION}.")
-    notes = {name: value for name in NOTES if (value := getattr(metadata, name))}
-    return [
-        NewEvent(
-            stream=stream,
-            version=expected + step if expected >= 0 else None,
-            expected=expected if expected < 0 or (step == 1 and not continues) else None,
-            id=(ids and next(ids, None)) or uuid7(),
-            type=(name := registry.name_of(event)),
-            schema_version=registry.schema_version_of(name),
-            data=codec.encode(event),
-            correlation_id=metadata.correlation_id,
-            causation_id=metadata.causation_id,
-            metadata=notes,
-        )
-        for step, event in enumerate(events, start=1)
-    ]
-
-
-def owed(command: Command, *, metadata: Metadata) -> Owed:
-    """A command on its way to its context's lane; the stream it is about keeps its order there."""
-    name = registry.name_of(command)
-    stream = registry.decision_for(command).streams(command)[0]
-    _check_name(stream)
-    return Owed(
-        registry.topic_of(command), stream, name, uuid7(), codec.encode(command), replace(metadata, command=name)
-    )
-
-
-def word(saga: str, key: str, event: Event, *, metadata: Metadata) -> Owed:
-    """A message for one saga alone, about the process of that key."""
-    return Owed(saga, key, registry.name_of(event), uuid7(), codec.encode(event), metadata)
+    given = iter(ids) if ids is not None else None
+    new: list[NewEvent] = []
+    premises: dict[str, int] = {}
+    for stream, each in streams.items():
+        expected, events = _parts(stream, each)
+        new += new_events(stream, events, expected=expected, metadata=metadata, ids=given)
+        if not events and expected != ANY:
+            premises[stream] = expected
+    if ids is not None:
+        check_ids(ids, len(new))
+    return write(new, premises=premises)
 
 
 def write(
@@ -200,18 +104,21 @@ def write(
 ) -> Appended:
     """One round trip, for any number of events, streams and outbox rows.
 
-    premises: versions of other streams that must be the last ones; then no event leaves its own version open.
+    premises: streams that are not written -> the version that must be their last one until this is committed, or
+    STREAM_EXISTS. Raises as append does.
     """
-    if not events and not messages:
+    if not events and not messages and not premises:
         return Appended(0, {})
+    is_open = any(event.version is None for event in events)
     if premises:
-        statement, params = APPEND_ON_PREMISES, [_versions(premises), _json(events), _json(messages)]
+        statement = APPEND_OPEN_ON_PREMISES if is_open else APPEND_ON_PREMISES
+        params = [_locked(events, premises), _json(events), _json(messages)]
     elif len(events) == 1 and not messages and (appended := _written_alone(*events)):
         return appended
     else:
-        statement = APPEND_OPEN if any(event.version is None for event in events) else APPEND
-        params = [_json(events), _json(messages)]
-    positions, versions = _written(statement, params, repeatable=bool(events))
+        statement, params = APPEND_OPEN if is_open else APPEND, [_json(events), _json(messages)]
+    check_versions(events)
+    positions, versions = _written(statement, params, repeatable=bool(events) or not messages)
     return _appended(events, messages, positions, versions)
 
 
@@ -225,8 +132,10 @@ def write_once(
 
     answer: a row of GivenAnswer as JSON. No event leaves its version open.
     """
+    check_versions(events)
     if premises:
-        statement, params = APPEND_ONCE_ON_PREMISES, [_versions(premises), _json(events), answer, _json(messages)]
+        statement = APPEND_ONCE_ON_PREMISES
+        params = [_locked(events, premises), _json(events), answer, _json(messages)]
     else:
         statement, params = APPEND_ONCE, [answer, _json(events), _json(messages)]
     running, earlier, positions, versions = _written(statement, params, repeatable=True)
@@ -242,9 +151,12 @@ def take_announced() -> set[str]:
     return announced
 
 
-def _check_name(stream: str) -> None:
-    if not STREAM_NAME.fullmatch(stream):
-        raise InvalidStreamName(stream)
+def _parts(stream: str, given: tuple[int, Sequence[Event]]) -> tuple[int, Sequence[Event]]:
+    try:
+        expected, events = given
+    except (TypeError, ValueError):
+        raise InvalidAppend(f"{stream} has {given!r}, not (expected version, events).") from None
+    return expected, events
 
 
 def _written_alone(event: NewEvent) -> Appended | None:
@@ -269,24 +181,28 @@ def _written_alone(event: NewEvent) -> Appended | None:
     if position is None:
         return None
     _announced.add(event.type)
-    return Appended(position, {event.stream: event.version})
+    return Appended(position, {event.stream: event.version}, [position])
 
 
 def _written(statement: str, params: Sequence[Any], *, repeatable: bool) -> tuple[Any, ...]:
     try:
         return _asked(statement, params, repeatable=repeatable)
     except DatabaseError as error:
-        if named := _named(error):
-            raise named from error
+        if ours := named(error):
+            raise ours from error
         raise
 
 
 def _asked(statement: str, params: Sequence[Any], *, repeatable: bool) -> tuple[Any, ...]:
-    """An answer that is lost with its connection may have been a yes: said again, the same ids have the same answer."""
+    """An answer that is lost with its connection may have been a yes: said again, the same ids have the same answer.
+
+    Not within a transaction, which was lost with it: only who began it can say all of it again.
+    """
+    repeatable = repeatable and not postgres.in_transaction()
     try:
         return _answer(statement, params)
     except (OperationalError, InterfaceError):
-        if not (repeatable and forget_if_lost()):
+        if not (repeatable and postgres.forget_if_lost()):
             raise
         logger.warning("the connection broke during an append, which is said again", exc_info=True)
         return _answer(statement, params)
@@ -304,24 +220,17 @@ def _appended(
     _announced.update(message.topic for message in messages)
     if not events:
         return Appended(0, {})
-    return Appended(positions[-1], dict(zip((event.stream for event in events), versions, strict=True)))
+    last: dict[str, int] = {}
+    for event, version in zip(events, versions, strict=True):
+        last[event.stream] = max(version, last.get(event.stream, 0))
+    return Appended(max(positions), last, positions)
 
 
 def _json(items: Sequence[msgspec.Struct]) -> str | None:
     return bounds.encode(items, "An append").decode() if items else None
 
 
-def _versions(premises: Mapping[str, int]) -> str:
-    return codec.encode_json(premises).decode()
-
-
-def _named(error: DatabaseError) -> Exception | None:
-    cause = error.__cause__
-    state = cause.sqlstate if isinstance(cause, psycopg.Error) else None
-    if isinstance(cause, psycopg.Error) and state == "ES001":
-        return WrongExpectedVersion(**codec.decode_json(cause.diag.message_detail or "{}"))
-    if state == NUMERIC_VALUE_OUT_OF_RANGE:
-        return StreamFull(f"A stream cannot have a version after {LAST_VERSION}.")
-    if isinstance(error, IntegrityError) and "eventstore_event_id" in str(error):
-        return EventIdTaken(str(error))
-    return None
+def _locked(events: Sequence[NewEvent], premises: Mapping[str, int]) -> str:
+    """What eventstore_on_premises locks: the streams that are written stand without a version."""
+    written: dict[str, int | None] = dict.fromkeys(event.stream for event in events)
+    return codec.encode_json(written | dict(premises)).decode()

@@ -10,7 +10,7 @@ from uuid import UUID
 from .. import codec, registry
 from ..messages import Event, Message, Metadata
 from ..postgres import rows, rows_in_binary, rows_meanwhile
-from .appending import LAST_VERSION
+from .refusing import LAST_VERSION
 
 LAST_POSITION = 2**63 - 1
 # What a socket holds of events of usual size: the server has sent a page before the one ahead of it is decoded.
