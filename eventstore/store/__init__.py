@@ -38,3 +38,5 @@ from .refusing import PositionPassed as PositionPassed
 from .refusing import StreamFull as StreamFull
 from .refusing import WrongExpectedVersion as WrongExpectedVersion
 from .refusing import WrongIsolation as WrongIsolation
+from .sequence import Sequence as Sequence
+from .sequence import restart_sequence as restart_sequence

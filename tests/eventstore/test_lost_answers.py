@@ -1,9 +1,10 @@
 """A command meets a deadlock, a lock that is held, or a broken connection: it is recorded once or not at all."""
 
 import time
+from contextlib import contextmanager, suppress
 
 import pytest
-from django.db import OperationalError, connection, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 
 from eventstore import bus, context, store
 from eventstore.models import Event, OutboxMessage
@@ -11,7 +12,7 @@ from eventstore.store import ANY, append, appending
 from tests.proxy import Proxy
 
 from .concurrently import in_thread, until_waiting
-from .toy import Count, Counted, Move
+from .toy import Close, Count, Counted, Move, Tally
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("toys")]
 
@@ -37,6 +38,41 @@ def impatient():
         cursor.execute("SET lock_timeout = '50ms'")
     yield
     connection.close()
+
+
+@contextmanager
+def in_a_block():
+    """The exception is caught inside of it, where a caller should not: what follows must not be repeated either."""
+    with suppress(OperationalError, InterfaceError), transaction.atomic(), transaction.atomic():
+        yield
+    connection.close()
+
+
+@contextmanager
+def in_manual_mode():
+    transaction.set_autocommit(False)
+    try:
+        yield
+    finally:
+        with suppress(OperationalError, InterfaceError):
+            transaction.rollback()
+        connection.close()
+
+
+@contextmanager
+def behind_a_begin_of_its_own():
+    with connection.cursor() as cursor:
+        cursor.execute("BEGIN")
+    try:
+        yield
+    finally:
+        connection.close()
+
+
+@pytest.fixture(params=[in_a_block, in_manual_mode, behind_a_begin_of_its_own])
+def opened(request):
+    """The ways in which a caller may have a transaction open."""
+    return request.param
 
 
 def stored(name="a"):
@@ -83,20 +119,43 @@ class TestALockThatIsNotToBeHad:
 
 class TestADeadlock:
     def test_the_victim_is_decided_again(self, another, caplog):
-        """We hold b and wait for a; the other holds a and waits for b; who waited first is broken off."""
+        """We hold a and wait for b; the other, in two appends, holds b and waits for a; who waited first is broken off."""
         other, observer = another(), another()
         other.execute("SET deadlock_timeout = '30s'")
         other.execute("BEGIN")
-        append_by(other, "a", 1, 100)
+        append_by(other, "b", 1, 100)
         with caplog.at_level("INFO"):
             ours = in_thread(bus.dispatch, Move("b", "a", 5))
             until_waiting(observer)
-            append_by(other, "b", 1, 100)
+            append_by(other, "a", 1, 100)
             other.execute("COMMIT")
             ours.result(10)
         assert "deadlock detected" in caplog.text
         assert stored("a") == [100, 5]
         assert stored("b") == [100, -5]
+
+
+class TestARawTransaction:
+    """One that Django knows nothing of."""
+
+    def test_a_lost_race_in_it_is_its_owners_to_begin_again(self, impatient, another, caplog):
+        other = another()
+        other.execute("BEGIN")
+        append_by(other, "a", 1, 100)
+        with connection.cursor() as cursor, caplog.at_level("INFO"):
+            cursor.execute("BEGIN")
+            with pytest.raises(OperationalError, match="lock timeout"):
+                bus.dispatch(Count("a", 1))
+            cursor.execute("ROLLBACK")
+        assert "begin again" not in caplog.text
+
+    def test_what_it_takes_back_is_not_remembered(self):
+        bus.dispatch(Count("a", 1))
+        with connection.cursor() as cursor:
+            cursor.execute("BEGIN")
+            bus.dispatch(Close("a"))
+            cursor.execute("ROLLBACK")
+        assert bus.dispatch(Count("a", 2)).version == 2
 
 
 class TestABrokenConnection:
@@ -137,6 +196,36 @@ class TestABrokenConnection:
         connection.close()
         assert stored() == [1]
         assert stored("b") == []
+
+    def test_nothing_is_repeated_outside_of_a_transaction_of_the_callers_own(self, proxy, opened):
+        """The append alone would be in the log, without what was written before it."""
+        append("counter-a", [Counted("a", 1)], expected=ANY)
+        with opened():
+            Tally.objects.create(counter_id="before")
+            proxy.cut()
+            with pytest.raises((OperationalError, InterfaceError)):
+                append("counter-a", [Counted("a", 2)], expected=1)
+        assert stored() == [1]
+        assert not Tally.objects.exists()
+
+    def test_nor_where_the_answer_is_lost(self, proxy, opened):
+        append("counter-a", [Counted("a", 1)], expected=ANY)
+        with opened():
+            Tally.objects.create(counter_id="before")
+            proxy.swallow = True
+            with pytest.raises((OperationalError, InterfaceError)):
+                append("counter-a", [Counted("a", 2)], expected=1)
+        assert stored() == [1]
+
+    def test_nor_by_who_finds_the_connection_broken_already(self, proxy, opened):
+        append("counter-a", [Counted("a", 1)], expected=ANY)
+        with opened():
+            Tally.objects.create(counter_id="before")
+            proxy.cut()
+            for _ in range(2):
+                with pytest.raises((OperationalError, InterfaceError)):
+                    append("counter-a", [Counted("a", 2)], expected=1)
+        assert stored() == [1]
 
     def test_while_the_database_is_away_the_error_is_told(self, proxy):
         append("counter-a", [Counted("a", 1)], expected=ANY)
