@@ -23,6 +23,7 @@ BEGIN
         EXECUTE format(
             'ALTER FUNCTION %s SECURITY DEFINER SET search_path = pg_catalog, %I, pg_temp', entry, current_schema()
         );
+        EXECUTE format('ALTER FUNCTION %s SET enable_seqscan = off', entry);
         EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', entry);
     END LOOP;
 END $$;
@@ -43,7 +44,7 @@ BEGIN
         'eventstore_on_premises(json, json)'
     ]::regprocedure[]
     LOOP
-        EXECUTE format('ALTER FUNCTION %s SECURITY INVOKER RESET search_path', entry);
+        EXECUTE format('ALTER FUNCTION %s SECURITY INVOKER RESET ALL', entry);
         EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO PUBLIC', entry);
     END LOOP;
 END $$;
