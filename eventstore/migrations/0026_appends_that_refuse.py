@@ -3,7 +3,7 @@
 What is new in them, each with its reason in docs/adr/0022-what-an-append-refuses.md:
 
 - a position at or before one that was read or used already is refused, as is any isolation but read committed;
-- one fence lock for each transaction, and no lock for an append at any version that meets no rival;
+- one fence lock for each transaction, and a bounded number of locks on streams;
 - the same append made twice at one moment has the first answer, however the two interleave;
 - streams are written in one order, and premises hold until the commit.
 """
@@ -266,8 +266,23 @@ BEGIN
 END $$;
 """
 
-# Without knowing the version: as the stream stands, and again when a rival was there first. Only who met one takes a
-# lock on the streams concerned, never a wider one, so that the rivals come one after another from then on.
+# A transaction of many streams would fill the server's table of locks, and then all others are refused. So what it has
+# locked is counted, by a setting that is rolled back with the locks.
+COUNT_LOCKS = """
+CREATE FUNCTION eventstore_count_locks(more bigint) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    locked bigint;
+BEGIN
+    locked := more + greatest(0, coalesce(nullif(current_setting('eventstore.locked', true), '')::bigint, 0));
+    IF now() <> statement_timestamp() OR pg_current_xact_id_if_assigned() IS NOT NULL THEN
+        PERFORM set_config('eventstore.locked', locked::text, true);
+    END IF;
+    RETURN locked;
+END $$;
+"""
+
+# Without knowing the version: a lock on the streams concerned, never a wider one, then the ordinary append. A
+# transaction that has locked 256 tries without, and takes a lock where it met a rival.
 APPEND_OPEN = """
 CREATE OR REPLACE FUNCTION eventstore_append_open(
     events json, messages json, OUT positions bigint[], OUT versions integer[]
@@ -275,9 +290,13 @@ CREATE OR REPLACE FUNCTION eventstore_append_open(
 DECLARE
     missing text;
     resolved json;
+    locked bigint;
 BEGIN
+    SELECT eventstore_count_locks(count(DISTINCT stream)) INTO locked
+    FROM json_to_recordset(events) AS sent(stream text, expected integer)
+    WHERE expected < 0;
     FOR attempt IN 1..10 LOOP
-        IF attempt > 1 THEN
+        IF attempt > 1 OR locked <= 256 THEN
             -- Sorted, so that two appends over the same streams cannot wait for one another.
             PERFORM pg_advisory_xact_lock((x'E6'::bigint << 48) | (hashtextextended(stream, 0) & ((1::bigint << 48) - 1)))
             FROM (
@@ -331,7 +350,7 @@ BEGIN
             FROM eventstore_append(resolved, messages) AS appended;
             RETURN;
         EXCEPTION WHEN SQLSTATE 'ES001' THEN
-            -- After the first attempt, only a writer that names its version, and so takes no lock, can come between.
+            -- Only a writer that takes no lock, for it names its version, can have come between.
             IF attempt = 10 THEN
                 RAISE;
             END IF;
@@ -397,20 +416,13 @@ END $$;
 # through. So each holds the streams that it writes against those that read them until its commit, and looks only then.
 # Who reads the same stream, such as a product of the catalogue, shares it; an append without premises takes no lock.
 #
-# A transaction of many streams would fill the server's table of locks: then whole categories are locked instead, which
-# others only share. What was locked so far is counted by a setting that is rolled back with the locks.
+# In a transaction that has locked many streams, whole categories are locked instead, which others only share.
 ON_PREMISES = """
 CREATE FUNCTION eventstore_lock_premises(premises json) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
-    locked bigint;
     by_category boolean;
 BEGIN
-    SELECT count(*) + coalesce(nullif(current_setting('eventstore.locked', true), '')::bigint, 0) INTO locked
-    FROM json_each_text(premises);
-    IF now() <> statement_timestamp() OR pg_current_xact_id_if_assigned() IS NOT NULL THEN
-        PERFORM set_config('eventstore.locked', locked::text, true);
-    END IF;
-    by_category := locked > 256;
+    SELECT eventstore_count_locks(count(*)) > 256 INTO by_category FROM json_each_text(premises);
 
     -- Sorted, so that two appends cannot wait for one another.
     PERFORM CASE WHEN alone THEN pg_advisory_xact_lock(key) ELSE pg_advisory_xact_lock_shared(key) END
@@ -468,6 +480,7 @@ DROP FUNCTION eventstore_append(json, json);
 {BEFORE_20.FORWARD}
 {BEFORE_23.APPEND_ONE}
 {BEFORE_23.TAKE_FENCE}
+DROP FUNCTION eventstore_count_locks(bigint);
 DROP FUNCTION eventstore_first_fence(bigint);
 DROP FUNCTION eventstore_refuse_events(json, bigint[], bigint);
 DROP FUNCTION eventstore_refuse_position(bigint);
@@ -485,6 +498,6 @@ class Migration(migrations.Migration):
         migrations.RunSQL(migrations.RunSQL.noop, BACKWARD),
         *(
             migrations.RunSQL(each, migrations.RunSQL.noop)
-            for each in (REFUSALS, TAKE_FENCE, APPEND_ONE, APPEND, APPEND_OPEN, APPEND_ONCE, ON_PREMISES)
+            for each in (REFUSALS, TAKE_FENCE, COUNT_LOCKS, APPEND_ONE, APPEND, APPEND_OPEN, APPEND_ONCE, ON_PREMISES)
         ),
     ]
