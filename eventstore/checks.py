@@ -12,7 +12,7 @@ from django.core.checks import CheckMessage, Error, register
 from django.db.models import Model
 
 from . import registry, settings, store
-from .subscriptions import Commands, Effect, Projection, Publication, Saga
+from .subscriptions import NOW, Commands, Effect, Projection, Publication, Saga
 
 TYPE_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}\.[a-z][a-z0-9_]{0,62}")
 LANE_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}(\.[a-z][a-z0-9_]{0,62})?")
@@ -31,6 +31,7 @@ def check_wiring(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
         *_sagas_without_a_status(),
         *_categories_given_twice_or_of_another_form(),
         *_lanes_of_another_form(),
+        *_lanes_that_begin_nowhere(),
         *_nudges_without_celery(),
         *_personal_fields_that_are_none(),
     ]
@@ -159,6 +160,16 @@ def _lanes_of_another_form() -> Iterator[Error]:
     for name in registry.subscriptions():
         if not LANE_NAME.fullmatch(name):
             yield Error(f"The lane {name!r} is not called `context` or `context.what_it_does`.", id="eventstore.E015")
+
+
+def _lanes_that_begin_nowhere() -> Iterator[Error]:
+    for name, each in registry.subscriptions().items():
+        after: object = getattr(each, "after", 0)
+        if not isinstance(after, int) or isinstance(after, bool) or after < NOW:
+            yield Error(
+                f"The lane {name!r} begins after {after!r}, which is no position: one from 0 on, or subscriptions.NOW.",
+                id="eventstore.E030",
+            )
 
 
 def _nudges_without_celery() -> Iterator[Error]:

@@ -19,9 +19,13 @@ CLEARED = "eventstore.outbox"
 # A step looks no further ahead than this.
 WINDOW = 10_000
 
+# Where a lane begins, a cut is made through the log as any reader makes one: nothing will appear at or before the fence
+# any more, and all that comes later is behind it. A cursor ahead of the log would pass by what is written next.
 ENLIST = """
-    INSERT INTO eventstore_subscription (name)
-    SELECT unnest(%s::text[])
+    INSERT INTO eventstore_subscription (name, position)
+    SELECT name, CASE WHEN after < 0 THEN fence ELSE least(after, fence) END
+    FROM unnest(%s::text[], %s::bigint[]) AS lane(name, after),
+         eventstore_fence() AS fence
     ON CONFLICT DO NOTHING
 """
 # The fence may fall back behind a cursor: an appender that was stopped between its look at the sequence and its lock
@@ -159,11 +163,13 @@ class Claim(NamedTuple):
 
 
 def enlist() -> None:
-    """Give every subscription of the wiring its cursor, at the beginning of the log."""
+    """Give every subscription of the wiring its cursor, at the beginning of the log or behind the position it names."""
+    begins = {name: getattr(each, "after", 0) for name, each in registry.subscriptions().items()}
+    begins |= {SNAPSHOTS: 0, CLEARED: 0}
     with transaction.atomic():
         # Not while the outbox is cleared: who clears could not know of the new lane, nor the lane of what is cleared.
         hold(CLEARED)
-        execute(ENLIST, [[*registry.subscriptions(), SNAPSHOTS, CLEARED]]).close()
+        execute(ENLIST, [list(begins), list(begins.values())]).close()
 
 
 def work() -> set[str]:

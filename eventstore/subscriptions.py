@@ -12,6 +12,9 @@ from .messages import Announced, Command, Event, IntegrationEvent, State
 
 Row = dict[str, Any]
 
+# For `after`: where the log ends when the lane is first enlisted, by `migrate` or by the first worker that knows it.
+NOW = -1
+
 
 class Projection(NamedTuple):
     """A read model as a fold: one row for each key.
@@ -19,6 +22,7 @@ class Projection(NamedTuple):
     model: a subclass of models.ReadModel. category: whose stream version a row carries.
     key: event -> primary key of its row. evolve: event -> (row, event) -> row; a new row comes as the model's
     defaults, a row that is no more is None. Values are JSON-native, or datetimes.
+    It begins where the log does, always: it is the fold of all of it, and is so when it is folded anew.
     """
 
     model: type[Any]
@@ -49,6 +53,8 @@ class Saga(NamedTuple):
     react: event -> (state, event) -> Reaction.
     contract: stored name -> our own class for what another context announces under it (consumer-driven contract).
     upcasters: schema version -> what makes a state of the next one from a state stored under it, as JSON.
+    after: the position behind which it begins to hear, or NOW. It is looked at once, when the lane is first enlisted;
+    from then on its cursor says where it stands. No further than the log goes.
     """
 
     initial: State
@@ -56,6 +62,7 @@ class Saga(NamedTuple):
     react: Mapping[type[Event], Callable[[Any, Any], Reaction]]
     contract: Mapping[str, type[Announced]] = {}
     upcasters: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+    after: int = 0
 
     @property
     def hears(self) -> Sequence[type[Event]]:
@@ -79,6 +86,7 @@ class Effect(NamedTuple):
     concurrency: calls at once in one worker process. lease: after this long without an answer another worker tries,
     and soon after the death of the first one (leases.py).
     trips, rest: so many messages that fail in a row with TimeoutError or ConnectionError give the provider a rest.
+    after: where it begins, as of a Saga.
     """
 
     perform: Mapping[type[Event], Callable[[Any, str], Command]]
@@ -87,6 +95,7 @@ class Effect(NamedTuple):
     lease: timedelta = timedelta(seconds=60)
     trips: int = 10
     rest: timedelta = timedelta(seconds=5)
+    after: int = 0
 
     @property
     def hears(self) -> Sequence[type[Event]]:
@@ -97,10 +106,11 @@ class Publication(NamedTuple):
     """What others are told of our domain events, put on the event bus.
 
     publish: event -> (event, history) -> integration events. history: the domain events of its stream up to this one,
-    so that a whole state can be told.
+    so that a whole state can be told. after: where it begins, as of a Saga.
     """
 
     publish: Mapping[type[Event], Callable[[Any, Sequence[Event]], Sequence[IntegrationEvent]]]
+    after: int = 0
 
     @property
     def hears(self) -> Sequence[type[Event]]:

@@ -492,9 +492,7 @@ class Migration(migrations.Migration):
     dependencies = [("eventstore", "0023_the_fence_in_an_expression")]
     operations = [
         # Asked by each append: is any cursor at its position, or behind it?
-        migrations.AddIndex(
-            "subscription", models.Index(fields=["position"], name="eventstore_cursor_position")
-        ),
+        migrations.AddIndex("subscription", models.Index(fields=["position"], name="eventstore_cursor_position")),
         migrations.RunSQL(migrations.RunSQL.noop, BACKWARD),
         *(
             migrations.RunSQL(each, migrations.RunSQL.noop)

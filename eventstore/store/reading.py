@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from itertools import chain
+from itertools import chain, islice
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +15,8 @@ from .refusing import LAST_VERSION
 LAST_POSITION = 2**63 - 1
 # What a socket holds of events of usual size: the server has sent a page before the one ahead of it is decoded.
 PAGE = 250
+# Who wants few events reads no whole page. Of these sizes only, so that few statements are prepared.
+SMALLER_PAGES = (1, 20)
 # Of one stream at a time, to be folded.
 MOST_NEWER = 1000
 NO_NOTES = "{}"
@@ -119,6 +121,30 @@ READ_STREAMS = f"""
     ORDER BY position
     LIMIT %s
 """
+READ_LOG_BACKWARDS = f"""
+    SELECT {COLUMNS}
+    FROM eventstore_event
+    WHERE position < %s
+    ORDER BY position DESC
+    LIMIT {PAGE}
+"""
+# With "<", the planner would reckon with other categories only.
+READ_CATEGORY_BACKWARDS = f"""
+    SELECT {COLUMNS}
+    FROM (
+        SELECT * FROM eventstore_event
+        WHERE (split_part(stream, '-', 1), position) <= (%s, %s)
+        ORDER BY split_part(stream, '-', 1) DESC, position DESC
+        LIMIT {PAGE}
+    ) AS page
+    WHERE split_part(stream, '-', 1) = %s
+    ORDER BY position DESC
+"""
+READ_EVENT = f"""
+    SELECT {COLUMNS}
+    FROM eventstore_event
+    WHERE id = %s
+"""
 READ_CORRELATED = f"""
     SELECT {COLUMNS}
     FROM eventstore_event
@@ -128,27 +154,43 @@ READ_CORRELATED = f"""
 """
 
 
+class InvalidLimit(ValueError):
+    """A number of events that none can be: it is a whole number from 0 on, or None for all."""
+
+    def __init__(self, limit: object) -> None:
+        super().__init__(f"{limit!r} is no limit: a whole number from 0 on, or None for all there are.")
+
+
 def read_stream(
-    stream: str, *, from_version: int = 1, to_version: int = LAST_VERSION, until: datetime | None = None
+    stream: str,
+    *,
+    from_version: int = 1,
+    to_version: int = LAST_VERSION,
+    until: datetime | None = None,
+    limit: int | None = None,
 ) -> Iterator[Message]:
-    """The stream's events in order, in pages, so that memory stays flat.
+    """The stream's events in order, in pages, so that memory stays flat. limit: no more than so many.
 
     until: up to the first event that was recorded later than that. Times follow the server's clock, which may be set
     back; what comes is the beginning of the stream all the same, with no hole in it, and so a state that it was in.
+    Raises InvalidLimit.
     """
-    while page := rows_in_binary(READ_FORWARDS, [stream, from_version, to_version]):
-        for message in recorded(page):
-            if until is not None and message.recorded_at > until:
-                return
-            yield message
-        from_version = page[-1][3] + 1
+    return _limited(_forwards(_sized(READ_FORWARDS, limit)[0], stream, from_version, to_version, until), limit)
 
 
-def read_backwards(stream: str, *, from_version: int = LAST_VERSION) -> Iterator[Message]:
-    """The stream's events, newest first."""
-    while page := rows_in_binary(READ_BACKWARDS, [stream, from_version]):
-        yield from _one_by_one(page)
-        from_version = page[-1][3] - 1
+def read_backwards(stream: str, *, from_version: int = LAST_VERSION, limit: int | None = None) -> Iterator[Message]:
+    """The stream's events, newest first, no more than so many. Raises InvalidLimit."""
+    return _limited(_backwards(_sized(READ_BACKWARDS, limit)[0], stream, from_version), limit)
+
+
+def read_last(stream: str) -> Message | None:
+    """The stream's newest event; None for a stream that is not there."""
+    return next(read_backwards(stream, limit=1), None)
+
+
+def read_event(id: UUID) -> Message | None:
+    """The event of that id; None if there is none."""
+    return next(iter(recorded(rows_in_binary(READ_EVENT, [id]))), None)
 
 
 def read_newer(streams: Mapping[str, int]) -> Iterator[Past]:
@@ -184,19 +226,43 @@ def read_streams(
     return list(recorded(rows_in_binary(READ_STREAMS, [list(streams), after, until, list(types), limit])))
 
 
-def read_log(*, after: int = 0, until: int | None = None, types: Sequence[str] = ()) -> Iterator[Message]:
-    """The whole log, or the given stored types, in global order up to the fence, in pages."""
+def read_log(
+    *, after: int = 0, until: int | None = None, types: Sequence[str] = (), limit: int | None = None
+) -> Iterator[Message]:
+    """The whole log, or the given stored types, in global order up to the fence, in pages. limit: no more than so many.
+
+    Raises InvalidLimit.
+    """
+    _check(limit)
     until = fence() if until is None else until
     if types:
         wanted = list(types)
-        return _in_order(READ_LOG_OF_TYPES, after, lambda last: [until, wanted, last])
-    return _in_order(READ_LOG, after, lambda last: [last, until])
+        return _in_order(READ_LOG_OF_TYPES, after, lambda last: [until, wanted, last], limit)
+    return _in_order(READ_LOG, after, lambda last: [last, until], limit)
 
 
-def read_category(category: str, *, after: int = 0, until: int | None = None) -> Iterator[Message]:
-    """All streams of one category, whatever the types of their events, in global order up to the fence, in pages."""
+def read_log_backwards(*, before: int | None = None, limit: int | None = None) -> Iterator[Message]:
+    """The log from the fence, or from before a position, to its beginning. Raises InvalidLimit."""
+    _check(limit)
+    return _in_order(READ_LOG_BACKWARDS, _before(before), lambda last: [last], limit)
+
+
+def read_category(
+    category: str, *, after: int = 0, until: int | None = None, limit: int | None = None
+) -> Iterator[Message]:
+    """All streams of one category, whatever the types of their events, in global order up to the fence, in pages.
+
+    limit: no more than so many. Raises InvalidLimit.
+    """
+    _check(limit)
     until = fence() if until is None else until
-    return _in_order(READ_CATEGORY, after, lambda last: [category, last, category, until])
+    return _in_order(READ_CATEGORY, after, lambda last: [category, last, category, until], limit)
+
+
+def read_category_backwards(category: str, *, before: int | None = None, limit: int | None = None) -> Iterator[Message]:
+    """As read_category, from the fence, or from before a position, to the beginning. Raises InvalidLimit."""
+    _check(limit)
+    return _in_order(READ_CATEGORY_BACKWARDS, _before(before), lambda last: [category, last - 1, category], limit)
 
 
 def read_correlated(correlation_id: UUID, *, after: int = 0) -> Iterator[Message]:
@@ -212,11 +278,61 @@ def fence() -> int:
     return int(rows(FENCE)[0][0])
 
 
-def _in_order(statement: str, after: int, params_after: Callable[[int], list[Any]]) -> Iterator[Message]:
-    return chain.from_iterable(_pages(statement, after, params_after))
+def _forwards(
+    statement: str, stream: str, from_version: int, to_version: int, until: datetime | None
+) -> Iterator[Message]:
+    while page := rows_in_binary(statement, [stream, from_version, to_version]):
+        for message in recorded(page):
+            if until is not None and message.recorded_at > until:
+                return
+            yield message
+        from_version = page[-1][3] + 1
 
 
-def _pages(statement: str, after: int, params_after: Callable[[int], list[Any]]) -> Iterator[Iterable[Message]]:
+def _backwards(statement: str, stream: str, from_version: int) -> Iterator[Message]:
+    while page := rows_in_binary(statement, [stream, from_version]):
+        yield from _one_by_one(page)
+        from_version = page[-1][3] - 1
+
+
+def _before(position: int | None) -> int:
+    """What lies beyond the fence is not told, wherever one begins."""
+    behind = fence() + 1
+    return behind if position is None else min(position, behind)
+
+
+def _check(limit: int | None) -> None:
+    if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 0):
+        raise InvalidLimit(limit)
+
+
+def _limited(messages: Iterator[Message], limit: int | None) -> Iterator[Message]:
+    return messages if limit is None else islice(messages, limit)
+
+
+def _sized(statement: str, limit: int | None) -> tuple[str, int]:
+    """The statement for pages of the size that is enough, and that size."""
+    _check(limit)
+    size = next((each for each in SMALLER_PAGES if limit is not None and limit <= each < PAGE), PAGE)
+    return (statement if size == PAGE else statement.replace(f"LIMIT {PAGE}", f"LIMIT {size}")), size
+
+
+def _in_order(
+    statement: str, after: int, params_after: Callable[[int], list[Any]], limit: int | None = None
+) -> Iterator[Message]:
+    statement, size = _sized(statement, limit)
+    if limit is not None and limit <= size:
+        return _limited(chain.from_iterable(_page(statement, params_after(after))), limit)
+    return _limited(chain.from_iterable(_pages(statement, after, params_after, size)), limit)
+
+
+def _page(statement: str, params: list[Any]) -> Iterator[Iterable[Message]]:
+    yield recorded(rows_in_binary(statement, params))
+
+
+def _pages(
+    statement: str, after: int, params_after: Callable[[int], list[Any]], size: int
+) -> Iterator[Iterable[Message]]:
     """Each looked for while the one before it is decoded. Both are here before anybody sees an event, for who does may
     need the connection."""
     page: Page = rows_in_binary(statement, params_after(after))
@@ -227,7 +343,7 @@ def _pages(statement: str, after: int, params_after: Callable[[int], list[Any]])
         messages = ()  # let go only now, that the server has something to do: it takes a fifth of what making them does
         return recorded(page)
 
-    while len(page) == PAGE:
+    while len(page) == size:
         following = params_after(page[-1][0])
         messages, found = rows_meanwhile(statement, following, decoded)
         yield messages

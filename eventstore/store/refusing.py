@@ -67,8 +67,8 @@ def named(error: DatabaseError) -> Exception | None:
     cause = error.__cause__
     if not isinstance(cause, psycopg.Error):
         return None
-    if cause.sqlstate in OF_STATE:
-        return OF_STATE[cause.sqlstate](cause.diag)
+    if ours := OF_STATE.get(cause.sqlstate or ""):
+        return ours(cause.diag)
     if isinstance(error, IntegrityError):
         if cause.diag.constraint_name in KEYS_OF_POSITIONS:
             return PositionPassed()

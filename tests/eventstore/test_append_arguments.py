@@ -109,13 +109,13 @@ def envelopes(expected, **options):
 
 
 class TestNoEvents:
-    @pytest.mark.parametrize("stream, expected", [("counter-z", 1), ("counter-z", STREAM_EXISTS), ("counter-a", 0)])
+    @pytest.mark.parametrize(("stream", "expected"), [("counter-z", 1), ("counter-z", STREAM_EXISTS), ("counter-a", 0)])
     def test_an_expectation_that_holds(self, stream, expected):
         assert append(stream, [], expected=expected).position == 0
         assert append_all({stream: (expected, ())}).positions == ()
 
     @pytest.mark.parametrize(
-        "stream, expected, actual",
+        ("stream", "expected", "actual"),
         [("counter-z", 0, 1), ("counter-z", 2, 1), ("counter-a", 1, 0), ("counter-a", STREAM_EXISTS, 0)],
     )
     @pytest.mark.parametrize("other", [None, NO_STREAM, ANY], ids=["alone", "beside exact", "beside any"])

@@ -49,7 +49,7 @@ PAIRS = [
 
 
 @pytest.mark.parametrize("count", [1, 3])
-@pytest.mark.parametrize("one, other, expected, also", PAIRS)
+@pytest.mark.parametrize(("one", "other", "expected", "also"), PAIRS)
 def test_at_one_moment_both_have_the_same_answer(one, other, expected, also, count):
     gate = Barrier(2)
 
@@ -116,5 +116,7 @@ def test_a_repeat_names_every_position(expected):
     append("counter-b", counts(1, of="b"), expected=NO_STREAM)
 
     assert append("counter-a", counts(1, 2, 3), expected=expected, ids=ids) == first
-    assert list(first.positions) == list(Event.objects.filter(stream="counter-a").order_by("version").values_list("position", flat=True))
+    assert list(first.positions) == list(
+        Event.objects.filter(stream="counter-a").order_by("version").values_list("position", flat=True)
+    )
     assert first.position == first.positions[-1]

@@ -119,7 +119,7 @@ class TestALockThatIsNotToBeHad:
 
 class TestADeadlock:
     def test_the_victim_is_decided_again(self, another, caplog):
-        """We hold a and wait for b; the other, in two appends, holds b and waits for a; who waited first is broken off."""
+        """We hold a and wait for b; the other, by two appends, holds b and waits for a; the first to wait loses."""
         other, observer = another(), another()
         other.execute("SET deadlock_timeout = '30s'")
         other.execute("BEGIN")

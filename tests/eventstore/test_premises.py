@@ -1,4 +1,4 @@
-"""What a decision only read is as it was when its events are recorded: in two that rest on one another, one gives way."""
+"""What a decision only read is as it was when its events are recorded; of two that rest on one another, one fails."""
 
 from contextlib import suppress
 from threading import Barrier
@@ -6,6 +6,7 @@ from threading import Barrier
 import pytest
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
+from uuid_utils.compat import uuid7
 
 from eventstore import bus, context, deciding, states, store
 from eventstore.aggregate import Decision, Refusal
@@ -13,7 +14,6 @@ from eventstore.messages import Command, Message, Metadata
 from eventstore.models import Event
 from eventstore.store import ANY, NO_STREAM, WrongExpectedVersion, append
 from eventstore.testing import drain
-from uuid_utils.compat import uuid7
 
 from . import toy
 from .concurrently import in_thread, until_waiting
@@ -89,9 +89,7 @@ def by_a_batch(own, other):
 
 
 def by_hand(own, other):
-    events = store.new_events(
-        toy.counter(own), [Counted(own)], expected=NO_STREAM, metadata=context.current()
-    )
+    events = store.new_events(toy.counter(own), [Counted(own)], expected=NO_STREAM, metadata=context.current())
     store.write(events, premises={toy.counter(other): 0})
 
 
@@ -101,9 +99,7 @@ def at_any_version(own, other):
 
 
 def under_a_key(own, other):
-    events = store.new_events(
-        toy.counter(own), [Counted(own)], expected=NO_STREAM, metadata=context.current()
-    )
+    events = store.new_events(toy.counter(own), [Counted(own)], expected=NO_STREAM, metadata=context.current())
     answer = f'{{"scope": "{uuid7()}", "fingerprint": "", "status": 202, "headers": {{}}, "body": "{{}}"}}'
     store.write_once(answer, events, premises={toy.counter(other): 0})
 

@@ -25,7 +25,8 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 
 @pytest.fixture
 def small_pages(monkeypatch):
-    for name in ("FORWARDS", "BACKWARDS", "LOG", "LOG_OF_TYPES", "CATEGORY", "CORRELATED"):
+    names = ("FORWARDS", "BACKWARDS", "LOG", "LOG_OF_TYPES", "CATEGORY", "CORRELATED")
+    for name in (*names, "LOG_BACKWARDS", "CATEGORY_BACKWARDS"):
         statement = getattr(reading, f"READ_{name}")
         monkeypatch.setattr(reading, f"READ_{name}", statement.replace(f"LIMIT {reading.PAGE}", "LIMIT 3"))
     monkeypatch.setattr(reading, "PAGE", 3)
@@ -291,6 +292,94 @@ class TestWhatCannotBeRead:
             transaction.set_rollback(True)
 
 
+class TestNoMoreThanSoMany:
+    @pytest.fixture
+    def two_streams(self):
+        for _ in range(4):
+            fill(2, "a")
+            fill(1, "b")
+        append("other-a", [Counted("c", 1)], expected=NO_STREAM)
+
+    READS = {
+        "stream": lambda **limit: store.read_stream("counter-a", **limit),
+        "stream backwards": lambda **limit: store.read_backwards("counter-a", **limit),
+        "log": store.read_log,
+        "log of types": lambda **limit: store.read_log(types=["toy.counted"], **limit),
+        "log backwards": store.read_log_backwards,
+        "category": lambda **limit: store.read_category("counter", **limit),
+        "category backwards": lambda **limit: store.read_category_backwards("counter", **limit),
+    }
+
+    @pytest.mark.parametrize("limit", [0, 1, 2, 3, 4, 7, 20, 21, 1000])
+    @pytest.mark.parametrize("read", READS.values(), ids=READS)
+    def test_it_is_the_beginning_of_all_there_is(self, two_streams, read, limit):
+        assert list(read(limit=limit)) == list(read())[:limit]
+
+    @pytest.mark.parametrize("limit", [0, 1, 2, 3, 4, 7, 20])
+    @pytest.mark.parametrize("read", READS.values(), ids=READS)
+    def test_also_over_several_pages(self, two_streams, small_pages, read, limit):
+        assert list(read(limit=limit)) == list(read())[:limit]
+
+    @pytest.mark.parametrize("read", READS.values(), ids=READS)
+    def test_one_page_is_asked_for_where_it_is_enough(self, two_streams, read):
+        with CaptureQueriesContext(connection) as queries:
+            list(read(limit=1))
+        asked = [query["sql"] for query in queries if "eventstore_fence" not in query["sql"]]
+        assert len(asked) == 1
+        assert "LIMIT 1" in asked[0]
+
+    @pytest.mark.parametrize("limit", [-1, 1.5, True, "1"])
+    @pytest.mark.parametrize("read", READS.values(), ids=READS)
+    def test_what_is_no_number_of_events_is_refused_at_once(self, read, limit):
+        with pytest.raises(store.InvalidLimit, match="is no limit"):
+            read(limit=limit)
+
+
+class TestBackwards:
+    def test_the_log_and_a_category_are_what_they_are_forwards(self, small_pages):
+        for name in "abab":
+            fill(3, name)
+        assert list(store.read_log_backwards()) == list(store.read_log())[::-1]
+        assert list(store.read_category_backwards("counter")) == list(store.read_category("counter"))[::-1]
+        assert list(store.read_category_backwards("other")) == []
+
+    def test_from_before_a_position(self):
+        fill(5)
+        positions = [message.position for message in store.read_log()]
+        for read in (store.read_log_backwards, lambda **before: store.read_category_backwards("counter", **before)):
+            assert [message.position for message in read(before=positions[2])] == positions[1::-1]
+
+    def test_and_no_later_than_the_fence(self, another):
+        fill(1)
+        slow = another()
+        slow.execute("BEGIN")
+        slow.execute(RAW_APPEND, {"stream": "counter-slow"})
+        fill(1, "b")
+        for before in (None, store.LAST_POSITION):
+            assert [message.stream for message in store.read_log_backwards(before=before)] == ["counter-a"]
+            assert len(list(store.read_category_backwards("counter", before=before))) == 1
+
+
+class TestOneEvent:
+    def test_by_its_id(self):
+        fill(3)
+        second = list(store.read_stream("counter-a"))[1]
+        assert store.read_event(second.id) == second
+        assert store.read_event(uuid7()) is None
+
+    def test_the_last_one_of_a_stream(self):
+        fill(3)
+        assert store.read_last("counter-a").version == 3
+        assert store.read_last("counter-x") is None
+
+    def test_where_each_event_of_an_append_stands(self):
+        fill(1)
+        appended = store.append_all({"counter-b": (ANY, [Counted("b")] * 2), "counter-c": (NO_STREAM, [Counted("c")])})
+        found = [(message.position, message.stream) for message in store.read_log(after=1)]
+        assert found == list(zip(appended.positions, ["counter-b", "counter-b", "counter-c"], strict=True))
+        assert appended.position == appended.positions[-1]
+
+
 class TestALargeLog:
     """However much there is, a page is found by an index, and what is not asked for is not read."""
 
@@ -322,6 +411,11 @@ class TestALargeLog:
             "rare type": (reading.READ_LOG_OF_TYPES, [last, ["toy.closed"], 0]),
             "common category": (reading.READ_CATEGORY, ["many", 0, "many", last]),
             "rare category": (reading.READ_CATEGORY, ["few", 0, "few", last]),
+            "log backwards": (reading.READ_LOG_BACKWARDS, [last + 1]),
+            "log backwards from the middle": (reading.READ_LOG_BACKWARDS, [self.EVENTS // 2]),
+            "common category backwards": (reading.READ_CATEGORY_BACKWARDS, ["many", last, "many"]),
+            "rare category backwards": (reading.READ_CATEGORY_BACKWARDS, ["few", last, "few"]),
+            "one event": (reading.READ_EVENT, [Event.objects.get(position=7).id]),
             "correlation": (reading.READ_CORRELATED, [somewhere, 0]),
         }
         with transaction.atomic(), connection.cursor() as cursor:

@@ -39,17 +39,13 @@ def owed():
 
 
 def under_a_key():
-    events = store.new_events(
-        f"counter-{uuid7()}", [Counted("b")], expected=NO_STREAM, metadata=context.current()
-    )
+    events = store.new_events(f"counter-{uuid7()}", [Counted("b")], expected=NO_STREAM, metadata=context.current())
     answer = f'{{"scope": "{uuid7()}", "fingerprint": "", "status": 202, "headers": {{}}, "body": "{{}}"}}'
     store.write_once(answer, events)
 
 
 def on_premises():
-    events = store.new_events(
-        f"counter-{uuid7()}", [Counted("b")], expected=NO_STREAM, metadata=context.current()
-    )
+    events = store.new_events(f"counter-{uuid7()}", [Counted("b")], expected=NO_STREAM, metadata=context.current())
     store.write(events, premises={"counter-x": 0})
 
 

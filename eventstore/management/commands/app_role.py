@@ -15,14 +15,26 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name")
         parser.add_argument("--password", action="store_true", help="ask for a password and set it")
+        parser.add_argument(
+            "--keep-advisory-locks",
+            action="store_true",
+            help="leave pg_advisory_lock(bigint) and the like to every role of the database",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        password = getpass.getpass("Password of the role: ") if options["password"] else None
+        name, password = options["name"], getpass.getpass("Password of the role: ") if options["password"] else None
         try:
             with transaction.atomic():
-                roles.create(options["name"], password=password)
+                roles.create(name, password=password)
+                if not options["keep_advisory_locks"]:
+                    roles.forbid_locking()
         except roles.AboveTheLog as error:
             raise CommandError(str(error)) from error
-        except ProgrammingError as error:
+        except (roles.NoSuchRole, ProgrammingError) as error:
             raise CommandError(f"The role could not be made: {str(error).splitlines()[0]}") from error
-        self.stdout.write(f"{options['name']} may append to the log, and not change or remove what is in it.")
+        self.stdout.write(f"{name} may append to the log, and not change or remove what is in it.")
+        if roles.may_lock(name):
+            self.stdout.write(
+                f"It may hold advisory locks, and so every reader of the log, as any role of this database may; "
+                f"manage.py doctor names who does. A superuser forbids it:\n  {';'.join(roles.locking_forbidden())};"
+            )
