@@ -67,6 +67,30 @@ def test_at_one_moment_both_have_the_same_answer(one, other, expected, also, cou
     assert Event.objects.count() == count * TIMES // 4
 
 
+@pytest.mark.parametrize(
+    "expectations", [[NO_STREAM] * 8, [NO_STREAM, ANY] * 4, [ANY] * 8], ids=["exact", "both", "any"]
+)
+def test_of_eight_at_one_moment_all_have_the_same_answer(expectations):
+    """Between the look at one unique index and the next there is little time; so many find it."""
+    gate = Barrier(len(expectations))
+
+    def run(expected):
+        answers = []
+        for number in range(2 * TIMES):
+            gate.wait(20)
+            try:
+                answers.append(append(f"counter-{number}", counts(1), expected=expected, ids=[ids[number]]))
+            except store.EventIdTaken as error:
+                answers.append(error)
+        return answers
+
+    ids = [uuid7() for _ in range(2 * TIMES)]
+    first, *others = [each.result(120) for each in [in_thread(run, expected) for expected in expectations]]
+    for other in others:
+        assert other == first
+    assert Event.objects.count() == 2 * TIMES
+
+
 @pytest.mark.parametrize("expected", [NO_STREAM, ANY])
 def test_within_transactions_as_well_where_an_error_would_break_them(expected):
     gate = Barrier(2)
