@@ -31,7 +31,9 @@ def place(api, key, body=ORDER):
 
 
 @pytest.mark.parametrize(
-    "key", ["8e03978e-40d5-43e8-bc93-6894a57f9324", "an opaque key".replace(" ", "-"), str(uuid7())]
+    "key",
+    ["8e03978e-40d5-43e8-bc93-6894a57f9324", "an-opaque-key", str(uuid7())],
+    ids=["of another kind", "opaque", "with a time"],
 )
 def test_an_order_that_was_lost_and_is_repeated_is_the_same_and_charged_once(ada, key):
     before = last()

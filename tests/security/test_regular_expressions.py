@@ -16,6 +16,7 @@ from typing import NamedTuple
 import pytest
 from django.urls import get_resolver
 
+from config.variables import DURATION, RATE
 from eventstore.api.shapes import KEY
 
 from .test_rules import FILES, ROOT, name_of
@@ -30,6 +31,7 @@ MADE = {
     'eventstore/personal.py: rf"(?<!\\w){re.escape(form)}(?!\\w)"': r"(?<!\w)aaaaaaaa(?!\w)",
     'config/api/live.py: re.sub(r"{(\\w+)}", rf"(?P<\\1>{KEY})", self.path)': rf"/ws/orders/(?P<order_id>{KEY})/",
     'eventstore/api/shapes.py: rf"^{KEY}\\Z"': rf"^{KEY}\Z",
+    "config/variables.py: pattern": f"{DURATION[0]}|{RATE[0]}",
 }
 
 LONGEST = 1 << 14
