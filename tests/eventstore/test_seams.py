@@ -21,18 +21,21 @@ from eventstore import (
     dead_letters,
     delivery,
     effects,
+    epochs,
     heartbeats,
     inbox,
     lanes,
     left,
     outbox,
     rebuilding,
+    restoring,
     snapshots,
     states,
     store,
 )
 from eventstore.models import (
     Event,
+    GivenAnswer,
     LeftCommand,
     OperatorAction,
     OutboxMessage,
@@ -365,8 +368,30 @@ class ARebuild(Story):
         assert Subscription.objects.get(name=TALLIES).position == store.fence()
 
 
+class ARestore(Story):
+    """Killed, it is run again; the epoch that had begun and was not seen to is the one that is then."""
+
+    stride = 3
+
+    def before(self):
+        append("counter-a", [Counted("a", 1)], expected=ANY)
+        epochs.begin(epochs.PROMOTION, over=epochs.mark())
+        lost = {"scope": "1 POST / k", "fingerprint": "f", "status": 202, "headers": {}}
+        answers_of = epochs.history()[-1].last + 1
+        GivenAnswer.objects.create(**lost, body=f'{{"position":{answers_of}}}')
+
+    def act(self):
+        restoring.restored(who="ada", reason="a drill")
+
+    def then(self):
+        assert not GivenAnswer.objects.exists()
+        assert epochs.ask().epochs[-1].settled_at is not None
+        assert OperatorAction.objects.filter(action="after restore").exists()
+
+
 STORIES = [AnAppend, ACommand, AnAnswer, AProjection, ASaga, ADeadline, ACommandLane, ALeftCommand, ACall, AFailedCall,
-           AFailure, ARetry, AHand, Housekeeping, ASnapshot, AClearing, AWordFromOutside, ARebuild]  # fmt: skip
+           AFailure, ARetry, AHand, Housekeeping, ASnapshot, AClearing, AWordFromOutside, ARebuild,
+           ARestore]  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", STORIES)
