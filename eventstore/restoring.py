@@ -71,7 +71,7 @@ def _epoch() -> Epoch:
     began_by_itself = latest.may_have_lost and latest.settled_at is None
     if epochs.what_happened(standing) or not began_by_itself:
         epochs.begin(epochs.RESTORE, over=standing.mark)
-    return epochs.history()[-1]
+    return epochs.ask().epochs[-1]
 
 
 def _recorded(position: int) -> datetime | None:
