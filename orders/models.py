@@ -37,9 +37,9 @@ class OrderDetails(ReadModel):
         db_table = "orders_order_details"
         verbose_name_plural = "order details"
         indexes = [
-            models.Index(fields=["customer_id", "order_id"], name="orders_of_customer"),
-            models.Index(fields=["status", "order_id"], name="orders_by_status"),
-            models.Index(fields=["placed_at"], name="orders_by_time"),
+            models.Index(fields=["customer_id", "placed_at", "order_id"], name="orders_of_customer_by_time"),
+            models.Index(fields=["status", "placed_at", "order_id"], name="orders_by_status_and_time"),
+            models.Index(fields=["placed_at", "order_id"], name="orders_by_placed_at"),
         ]
 
     def __str__(self) -> str:
