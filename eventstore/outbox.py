@@ -16,6 +16,9 @@ SNAPSHOTS = "eventstore.snapshots"
 # How far the outbox has been cleared; what lies before it is only in the log.
 CLEARED = "eventstore.outbox"
 
+# Beside the lanes that have work: that a deadline has passed. One question less for who asks every second.
+DEADLINES = "eventstore.deadlines"
+
 # A step looks no further ahead than this.
 WINDOW = 10_000
 
@@ -117,6 +120,9 @@ WORK = """
         OR fence.position - lane.position > 2000
         OR lane.position < (SELECT position FROM eventstore_subscription WHERE name = 'eventstore.outbox')
     )
+    UNION ALL
+    SELECT 'eventstore.deadlines'
+    WHERE (SELECT id FROM eventstore_saga WHERE deadline_at <= now() ORDER BY deadline_at LIMIT 1) IS NOT NULL
 """
 
 
@@ -200,6 +206,11 @@ def enlist() -> None:
 
 def work() -> set[str]:
     """The lanes that have something to do; one query."""
+    return look() - {DEADLINES}
+
+
+def look() -> set[str]:
+    """As work, and DEADLINES if a deadline has passed that was not told."""
     return {name for (name,) in rows(WORK, _wiring())}
 
 
