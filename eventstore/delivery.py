@@ -74,9 +74,6 @@ def attempt(name: str, troubles: list[Exception]) -> int:
 
 
 def tell_deadlines() -> int:
-    # Asked again and again where there is nothing to do, and then a question is less than a transaction.
-    if not sagas.is_any_due():
-        return 0
     with atomic():
         return sagas.tell_deadlines()
 

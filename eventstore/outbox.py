@@ -16,6 +16,9 @@ SNAPSHOTS = "eventstore.snapshots"
 # How far the outbox has been cleared; what lies before it is only in the log.
 CLEARED = "eventstore.outbox"
 
+# Beside the lanes that have work: that a deadline has passed. One question less for who asks every second.
+DEADLINES = "eventstore.deadlines"
+
 # A step looks no further ahead than this.
 WINDOW = 10_000
 
@@ -123,6 +126,9 @@ WORK = """
         OR lane.position < (SELECT position FROM eventstore_subscription WHERE name = 'eventstore.outbox')
     )
     UNION ALL
+    SELECT 'eventstore.deadlines'
+    WHERE (SELECT id FROM eventstore_saga WHERE deadline_at <= now() ORDER BY deadline_at LIMIT 1) IS NOT NULL
+    UNION ALL
     SELECT NULL WHERE eventstore_mark() IS DISTINCT FROM %s
 """
 
@@ -208,8 +214,13 @@ def enlist() -> None:
 
 
 def work() -> set[str]:
-    """The lanes that have something to do; one query, which tells too whether another epoch of the log has begun, or
-    has to. Raises epochs.LogRestored."""
+    """The lanes that have something to do; one query."""
+    return look() - {DEADLINES}
+
+
+def look() -> set[str]:
+    """As work, and DEADLINES if a deadline has passed that was not told. The one query tells too whether another epoch of
+    the log has begun, or has to. Raises epochs.LogRestored."""
     found = {name for (name,) in rows(WORK, [*_wiring(), epochs.known_mark()])}
     if None in found:
         epochs.renew()

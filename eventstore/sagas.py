@@ -32,9 +32,6 @@ SAVE = """
         schema_version = EXCLUDED.schema_version, correlation_id = EXCLUDED.correlation_id,
         deadline_at = EXCLUDED.deadline_at, updated_at = now()
 """
-IS_DUE = """
-    SELECT (SELECT id FROM eventstore_saga WHERE deadline_at <= now() ORDER BY deadline_at LIMIT 1) IS NOT NULL
-"""
 TAKE_DUE = """
     UPDATE eventstore_saga
     SET deadline_at = NULL
@@ -117,11 +114,6 @@ def react(name: str, saga: Saga, messages: Sequence[Message]) -> None:
 
 def key_of(saga: Saga, message: Message) -> str:
     return message.stream if type(message.body) in INTERNAL.values() else saga.key(message.body)
-
-
-def is_any_due() -> bool:
-    """Whether a deadline has passed that was not told."""
-    return bool(rows(IS_DUE)[0][0])
 
 
 def tell_deadlines(limit: int = 500) -> int:

@@ -86,11 +86,12 @@ def work(*, seconds: float = TURN_SECONDS, beside: Executor | None = None) -> in
     heartbeats.note(heartbeats.WORKER)
     with nudge.quiet():
         while time.monotonic() < until:
-            if lanes := outbox.work() | _answered():
+            found = outbox.look()
+            if lanes := found - {outbox.DEADLINES} | _answered():
                 delivered += _round(lanes, until, beside)
             elif effects.under_way():
                 effects.wait_for_any(CALL_WAIT_SECONDS)
-            elif not delivery.tell_deadlines():
+            elif outbox.DEADLINES not in found or not delivery.tell_deadlines():
                 return delivered
         # Who is never idle tells them all the same.
         delivery.tell_deadlines()

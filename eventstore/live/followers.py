@@ -48,10 +48,20 @@ class Followers:
 
     def __init__(self) -> None:
         self.position = 0
-        # Set when somebody joins, for who looks seldom because nobody was there.
-        self.joined = asyncio.Event()
+        # Set for the reader, which looks seldom while nobody follows, by who is about to join and by who has.
+        self.wanted = asyncio.Event()
+        self._about_to_join: list[asyncio.Future[None]] = []
         self._by_topic: defaultdict[str, set[Follower]] = defaultdict(set)
         self._of: Counter[str] = Counter()
+
+    async def come_up(self) -> None:
+        """Call it before joining: where nobody follows, the position may be old, and all since then would come into
+        the mailbox at once."""
+        if not self._by_topic:
+            looked = asyncio.get_running_loop().create_future()
+            self._about_to_join.append(looked)
+            self.wanted.set()
+            await looked
 
     def join(self, follower: Follower) -> int:
         """From the position that this returns on, the follower is told everything; what lies before is history.
@@ -63,7 +73,7 @@ class Followers:
             raise Refused(4429, "you have as many sockets open as one user may; close one first")
         self._of[follower.who] += 1
         self._by_topic[follower.topic].add(follower)
-        self.joined.set()
+        self.wanted.set()
         return self.position
 
     def tell(self, told: Sequence[Told], position: int) -> None:
@@ -72,6 +82,10 @@ class Followers:
                 for follower in tuple(self._by_topic.get(topic, ())):
                     follower.take(each)
         self.position = position
+        for each in self._about_to_join:
+            if not each.done():
+                each.set_result(None)
+        self._about_to_join.clear()
 
     def begin_anew(self, position: int) -> None:
         """Another epoch of the log: nobody goes on with what it may have lost. Who comes back begins where all is."""

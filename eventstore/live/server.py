@@ -80,6 +80,7 @@ class Sockets:
     async def _serve(self, connection: ServerConnection) -> Refused:
         token, who, followed = await self._ask(self.feed.admit, _asked(connection))
         follower = Follower(followed.topic, after=followed.after, held=token, who=who)
+        await self.followers.come_up()
         joined_at = self.followers.join(follower)
         logger.info("%s is followed after %s", followed.topic, followed.after)
         try:

@@ -16,7 +16,7 @@ from .followers import Followers
 logger = logging.getLogger(__name__)
 
 DATABASE_GONE_SECONDS = 1.0
-# Between two looks where nobody follows. Who joins ends the wait; the rest only keeps the place that he joins at young.
+# Between two looks where nobody follows. A socket that is about to join has one made for it.
 ALONE_SECONDS = 2.0
 # Between two looks where nothing has been appended for so many of them.
 QUIET_SECONDS = 0.25
@@ -66,12 +66,12 @@ async def _pause(followers: Followers, quiet: int) -> None:
     if len(followers) > 0:
         await asyncio.sleep(max(settings.live_poll(), QUIET_SECONDS if quiet > QUIET_LOOKS else 0.0))
         return
-    followers.joined.clear()
     try:
         async with asyncio.timeout(max(settings.live_poll(), ALONE_SECONDS)):
-            await followers.joined.wait()
+            await followers.wanted.wait()
     except TimeoutError:
         return
+    followers.wanted.clear()
 
 
 def _next(feed: Feed, position: int, anybody: bool) -> Page:

@@ -42,7 +42,7 @@ KEEP_TOKENS = """
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("orders", "0003_orders_by_status_and_time"),
+        ("orders", "0004_orders_by_when_they_were_placed"),
         ("eventstore", "0027_the_owner_appends"),
         ("knox", "0009_extend_authtoken_field"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),

@@ -233,7 +233,7 @@ class TestWork:
         with CaptureQueriesContext(connection) as queries:
             assert drain() == 0
         statements = [query["sql"] for query in queries if query["sql"] not in ("BEGIN", "COMMIT")]
-        assert len(statements) == 2, "an idle turn looks for work and for deadlines, and that is all"
+        assert len(statements) == 1, "an idle turn looks for work and for deadlines at once, and that is all"
 
     def test_what_lies_beyond_the_fence_is_no_work_yet(self, another):
         count()

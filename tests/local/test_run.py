@@ -2,6 +2,7 @@
 
 import re
 import signal
+from collections import Counter
 from time import monotonic, sleep
 from urllib.request import urlopen
 
@@ -51,7 +52,9 @@ def statements_a_second(data) -> float:
         server.execute("ALTER SYSTEM RESET log_statement")
         server.execute("SELECT pg_reload_conf()")
     told = (data / "postgres.log").read_text(errors="replace")
-    return len(re.findall(r"LOG:  (?:statement|execute \S+):", told)) / COUNTED_SECONDS
+    found = re.findall(r"LOG:  (?:statement|execute [^:]+): (.*(?:\n\t.*)?)", told)
+    print(*Counter(" ".join(each.split())[:100] for each in found).most_common(), sep="\n")
+    return len(found) / COUNTED_SECONDS
 
 
 def spoken(process, words: str) -> str:

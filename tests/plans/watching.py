@@ -85,7 +85,8 @@ def watched(watch: Watch) -> Any:
 
 def forget(watch: Watch) -> None:
     for each in gc.get_objects():
-        if isinstance(each, DatabaseWrapper) and watch in each.execute_wrappers:
+        # By its type: of a weak reference, isinstance would ask what it refers to.
+        if issubclass(type(each), DatabaseWrapper) and watch in each.execute_wrappers:
             each.execute_wrappers.remove(watch)
 
 

@@ -4,15 +4,14 @@ import os
 import subprocess
 import sys
 
-from django.db import connection, transaction
+from django.db import connection
 
 from eventstore import epochs
 from eventstore.postgres import execute, rows
+from eventstore.testing import unguarded
 from tests.eventstore.concurrently import url_of_the_test
 
 LAST = "SELECT coalesce(max(position), 0) FROM eventstore_event"
-# As a replica would, so that the guards of the log are not asked.
-AS_A_REPLICA = "SET LOCAL session_replication_role = replica"
 TABLES = ("eventstore_event", "eventstore_outbox", "eventstore_parked", "eventstore_saga")
 # A shop that has never had a failover, and positions from the first one on.
 FIRST_EPOCH = """
@@ -29,8 +28,7 @@ def last() -> int:
 
 def lose_behind(position: int, *, answers: bool = True) -> None:
     """Everything behind the position, and that it was given out, as on a standby that had not received it yet."""
-    with transaction.atomic():
-        execute(AS_A_REPLICA).close()
+    with unguarded():
         for table in TABLES:
             execute(f"DELETE FROM {table} WHERE position > %s", [position]).close()
         execute("UPDATE eventstore_subscription SET position = least(position, %s)", [position]).close()
