@@ -219,8 +219,8 @@ def work() -> set[str]:
 
 
 def look() -> set[str]:
-    """As work, and DEADLINES if a deadline has passed that was not told. The one query tells too whether another epoch of
-    the log has begun, or has to. Raises epochs.LogRestored."""
+    """As work, and DEADLINES if a deadline has passed that was not told. The one query tells too whether another epoch
+    of the log has begun, or has to. Raises epochs.LogRestored."""
     found = {name for (name,) in rows(WORK, [*_wiring(), epochs.known_mark()])}
     if None in found:
         epochs.renew()

@@ -14,9 +14,10 @@ class BookedOtherwise(Refusal):
 
 
 class Booking(State, frozen=True):
-    """booked: what is, once it is."""
+    """credit, adjustment: what is booked, once it is; never both."""
 
-    booked: CreditIssued | LedgerAdjusted | None = None
+    credit: CreditIssued | None = None
+    adjustment: LedgerAdjusted | None = None
 
 
 def issue_credit(booking: Booking, command: IssueCredit) -> list[Event]:
@@ -38,9 +39,10 @@ def adjust_ledger(booking: Booking, command: AdjustLedger) -> list[Event]:
 
 
 def _booked_once(booking: Booking, event: CreditIssued | LedgerAdjusted) -> list[Event]:
-    if booking.booked is None:
+    booked = booking.credit or booking.adjustment
+    if booked is None:
         return [event]
-    if booking.booked != event:
+    if booked != event:
         raise BookedOtherwise(f"{event.booking_id}, by the name {event.reference!r}.")
     return []
 
@@ -54,7 +56,7 @@ BOOKING = Aggregate(
         AdjustLedger: adjust_ledger,
     },
     evolve={
-        CreditIssued: lambda booking, event: Booking(event),
-        LedgerAdjusted: lambda booking, event: Booking(event),
+        CreditIssued: lambda booking, event: Booking(credit=event),
+        LedgerAdjusted: lambda booking, event: Booking(adjustment=event),
     },
 )

@@ -66,14 +66,14 @@ class Shipment(State, frozen=True):
 
     status: str = "new"
     cancelling: bool = False
-    address: Address | None = None
+    address: Address = Address()
     asked: bool = False
     booked: bool = False
 
 
 def create(shipment: Shipment, command: CreateShipment) -> list[Event]:
     """Where the carrier tells of a parcel that was never asked for, none is asked for until a person has seen to it."""
-    if shipment.address is not None and shipment.address != command.address:
+    if shipment.asked and shipment.address != command.address:
         raise ShipmentIsAnother(command.order_id)
     if shipment.status in LEFT and not shipment.asked:
         raise ShipmentAlreadyShipped(command.order_id)

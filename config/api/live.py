@@ -64,7 +64,7 @@ def began_anew(position: int) -> int | None:
 
     Positions are not given twice. So what lies beyond all that were ever given was seen in a log that is not this one.
     """
-    if lost := epochs.lost_behind(position, epochs.recent()):
+    if lost := epochs.lost_behind(position, epochs.present()):
         return lost.intact
     return 0 if position > freshness.last_given() else None
 

@@ -1,17 +1,22 @@
 """One connection: what a client may not send, and how long it may be silent."""
 
+import http.client
 import sys
 from typing import Any
 
 from django.conf import settings
 from gunicorn.asgi.parser import ParseError
-from gunicorn.asgi.protocol import ASGIProtocol
+from gunicorn.asgi.protocol import _REASON_PHRASES, ASGIProtocol
 
 from . import refusals
 from .refusals import Refusal
 
 # After the last answer, for what is still on its way: to close before it has come would take the answer back.
 LINGER_SECONDS = 0.2
+
+
+# Its own table lacks some that we answer with, such as 412.
+_REASON_PHRASES.update({status: phrase for status, phrase in http.client.responses.items() if phrase})
 
 
 class ExpectationFailed(ParseError):

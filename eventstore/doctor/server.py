@@ -8,9 +8,10 @@ from typing import Any
 from uuid import uuid4
 
 from django.db import transaction
+from psycopg import sql
 
 from .. import epochs, watching
-from ..postgres import execute, rows
+from ..postgres import compose, execute, rows
 from .findings import CRITICAL, WARNING, Finding, Limits
 
 UNBOUNDED = """
@@ -51,7 +52,7 @@ PREPARED = """
 XID_AGE = "SELECT age(datfrozenxid) FROM pg_database WHERE datname = current_database()"
 CLOCK = "SELECT extract(epoch FROM clock_timestamp())::double precision"
 BACKEND = "SELECT pg_backend_pid()"
-IS_PREPARED = "SELECT EXISTS (SELECT FROM pg_prepared_statements WHERE name = '{name}')"
+IS_PREPARED = "SELECT EXISTS (SELECT FROM pg_prepared_statements WHERE name = $1)"
 # Not everybody may ask where the data is.
 PLACE = """
     SELECT setting, coalesce(host(inet_server_addr()), '127.0.0.1') IN ('127.0.0.1', '::1'),
@@ -165,13 +166,13 @@ def _is_a_poolers(told: Callable[[], int] | None) -> bool:
 
 def _keeps_statements(raw: Any) -> bool:
     """A pooler that does gives them names of its own; by any other, the server knows it under ours."""
-    name = f"eventstore_look_{uuid4().hex}".encode()
+    name = f"eventstore_look_{uuid4().hex}"
     with transaction.atomic():
         rows(BACKEND)  # from here on, one and the same connection to the server
-        raw.pgconn.prepare(name, IS_PREPARED.format(name=name.decode()).encode())
-        is_ours = raw.pgconn.exec_prepared(name, []).get_value(0, 0) == b"t"
+        raw.pgconn.prepare(name.encode(), IS_PREPARED.encode())
+        is_ours = raw.pgconn.exec_prepared(name.encode(), [name.encode()]).get_value(0, 0) == b"t"
         if is_ours:
-            execute(f"DEALLOCATE {name.decode()}").close()
+            execute(compose("DEALLOCATE {name}", name=sql.Identifier(name))).close()
     return not is_ours
 
 

@@ -7,7 +7,7 @@ import psycopg
 from django.db import DatabaseError, IntegrityError
 from psycopg.errors import Diagnostic
 
-from .. import codec
+from .. import codec, epochs
 
 LAST_VERSION = 2**31 - 1
 
@@ -63,6 +63,8 @@ def named(error: DatabaseError) -> Exception | None:
     cause = error.__cause__
     if not isinstance(cause, psycopg.Error):
         return None
+    if epochs.is_over(error):
+        return epochs.over()
     if ours := OF_STATE.get(cause.sqlstate or ""):
         return ours(cause.diag)
     if isinstance(error, IntegrityError):

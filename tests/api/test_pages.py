@@ -172,7 +172,7 @@ def test_payments_and_parcels_are_found_by_status(ada, support, path, done, undo
     assert list(walk(support, f"/api/queries/{path}/?status={done}&limit=1")) == [[more], [good]]
     assert list(walk(support, f"/api/queries/{path}/")) == [paid if path == "payments" else every]
     assert list(walk(support, f"/api/queries/{path}/?status={undone}")) == [[declined] if path == "payments" else []]
-    assert pointers(support.get(f"/api/queries/{path}/?status=LOST")) == ["#/status"]
+    assert pointers(support.get(f"/api/queries/{path}/?status=MISLAID")) == ["#/status"]
     problem(ada.get(f"/api/queries/{path}/"), 403, "PermissionDenied")
 
 

@@ -65,6 +65,10 @@ def values(type_):
     return st.from_type(type_)
 
 
+# Fields of which the class takes few values.
+ONE_OF = {"outcome": "won"}
+
+
 @st.composite
 def made(draw, cls):
     """A message of the class; what the class itself refuses is not drawn again but set right where we know how."""
@@ -72,7 +76,7 @@ def made(draw, cls):
     try:
         return cls(**fields)
     except InvalidMessage:
-        return cls(**{name: more_than_nothing(value) for name, value in fields.items()})
+        return cls(**{name: ONE_OF.get(name) or more_than_nothing(value) for name, value in fields.items()})
 
 
 def more_than_nothing(value):

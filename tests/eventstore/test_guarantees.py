@@ -283,4 +283,4 @@ def test_it_costs_a_handful_of_queries_in_the_life_of_a_process():
         for _ in range(3):
             connection.close()
             connection.ensure_connection()
-    assert 0 < len([query for query in queries if "SELECT" in query["sql"]]) <= 12
+    assert 0 < len([query for query in queries if "SELECT" in query["sql"]]) <= 14

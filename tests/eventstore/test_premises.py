@@ -90,18 +90,18 @@ def by_a_batch(own, other):
 
 def by_hand(own, other):
     events = store.new_events(toy.counter(own), [Counted(own)], expected=NO_STREAM, metadata=context.current())
-    store.write(events, premises={toy.counter(other): 0})
+    store.write(events, premises=store.Premises(None, {toy.counter(other): 0}))
 
 
 def at_any_version(own, other):
     events = store.new_events(toy.counter(own), [Counted(own)], expected=ANY, metadata=context.current())
-    store.write(events, premises={toy.counter(other): 0})
+    store.write(events, premises=store.Premises(None, {toy.counter(other): 0}))
 
 
 def under_a_key(own, other):
     events = store.new_events(toy.counter(own), [Counted(own)], expected=NO_STREAM, metadata=context.current())
     answer = f'{{"scope": "{uuid7()}", "fingerprint": "", "status": 202, "headers": {{}}, "body": "{{}}"}}'
-    store.write_once(answer, events, premises={toy.counter(other): 0})
+    store.write_once(answer, events, premises=store.Premises(None, {toy.counter(other): 0}))
 
 
 def message(command):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from eventstore import states
+from eventstore import epochs, states
 from eventstore.aggregate import Folded
 
 
@@ -14,7 +14,7 @@ def empty():
 
 
 def keep(**states_):
-    states._keep({name: Folded(1, state) for name, state in states_.items()})
+    states._keep({name: Folded(1, state) for name, state in states_.items()}, epochs.mark())
 
 
 def test_what_is_remembered_is_bounded_by_bytes_and_who_was_used_last_stays(settings):

@@ -118,7 +118,7 @@ class TestWhatTheFunctionsTake:
         append_all({"counter-a": (ANY, [Counted("a", 3)]), "counter-b": (0, [Counted("b", 1), Counted("b", 2)])})
         bus.owe([Count("a", 4)])
         events = store.new_events("counter-c", [Counted("c", 1)], expected=0, metadata=context.current())
-        store.write(events, premises={"counter-a": 3})
+        store.write(events, premises=store.Premises(None, {"counter-a": 3}))
         answer = {"scope": "s", "fingerprint": "", "status": 202, "headers": {}, "body": "{}"}
         assert store.write_once(json.dumps(answer), (), ()).earlier is None
         drain()

@@ -47,7 +47,7 @@ def under_a_key():
 
 def on_premises():
     events = store.new_events(f"counter-{uuid7()}", [Counted("b")], expected=NO_STREAM, metadata=context.current())
-    store.write(events, premises={"counter-x": 0})
+    store.write(events, premises=store.Premises(None, {"counter-x": 0}))
 
 
 ways = pytest.mark.parametrize("way", [one, several, at_any_version, owed, under_a_key, on_premises])

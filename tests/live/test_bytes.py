@@ -9,6 +9,7 @@ from eventstore import store
 from eventstore.live import followers
 from eventstore.live.feed import Told
 from eventstore.live.followers import Follower
+from orders import timeline
 from orders.api import live
 
 from .conftest import happens, placed
@@ -27,7 +28,7 @@ def test_a_page_of_history_ends_early_and_nothing_is_left_out(monkeypatch, each,
     monkeypatch.setattr(live, "PAGE_BYTES", ROOM)
     order_id = placed(Customer(User.objects.create(username="ada")))
     until = happens(order_id, *(str(number).ljust(each, "x") for number in range(30)))
-    pages = list(live._pages(lambda _: [order_id], 0, until))
+    pages = list(live._pages(timeline.entry, lambda _: [order_id], 0, until))
     assert [told.position for page in pages for told in page] == [
         message.position for message in store.read_stream(f"order-{order_id}")
     ]

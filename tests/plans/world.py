@@ -153,7 +153,9 @@ def _as_a_replica(database: Any, statement: str, params: Any = None) -> None:
     """Neither foreign keys nor the log's own guard are asked."""
     with database.transaction():
         database.execute("SET LOCAL session_replication_role = replica")
+        database.execute("ALTER TABLE eventstore_event DISABLE TRIGGER eventstore_append_only")
         database.execute(statement, params)
+        database.execute("ALTER TABLE eventstore_event ENABLE ALWAYS TRIGGER eventstore_append_only")
 
 
 def _let_statistics_be(database: Any, tables: Sequence[str], what: str, value: str) -> None:

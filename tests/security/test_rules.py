@@ -143,7 +143,7 @@ RULES = {
         "settings are read in config/settings.py",
         mentions("environ", "getenv"),
         {
-            "config/settings.py": "here they are read",
+            "config/variables.py": "here they are read, each by its kind",
             "config/local/environment.py": "what children get",
             "config/celery.py": "names the settings",
             "config/wsgi.py": "names the settings",

@@ -4,8 +4,11 @@ import os
 import signal
 import subprocess
 import sys
+from urllib.parse import urlsplit
 
+import psutil
 import pytest
+from django.conf import settings
 
 from config.local.processes import ends_with_us
 from eventstore import heartbeats
@@ -46,11 +49,17 @@ def test_a_worker_without_celery_signs_off_as_worker_and_beat(transactional_db):
 def test_the_beat_signs_off(transactional_db, tmp_path):
     process = started("-m", "celery", "-q", "-A", "config", "beat", f"-s{tmp_path / 'beat'}", "--pidfile=")
     until(lambda: any(tmp_path.iterdir()), seconds=30)
+    until(lambda: speaks_to_its_broker(process), seconds=30)  # all that it does at its beginning is done
     heartbeats.forget_own()
     heartbeats.note(heartbeats.BEAT)  # as the worker that takes what it sends
     process.send_signal(signal.SIGTERM)
     process.wait(30)
     assert listed("beat") == []
+
+
+def speaks_to_its_broker(process):
+    port = urlsplit(settings.CELERY_BROKER_URL).port
+    return any(each.raddr and each.raddr.port == port for each in psutil.Process(process.pid).net_connections())
 
 
 def started(*command):
