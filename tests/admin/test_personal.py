@@ -187,7 +187,7 @@ SOUNDS_PERSONAL = re.compile(
 OF_GOODS = {
     *((cls, "name") for cls in ("OrderLine", "Charge", "ProductListed", "ListProduct", "Product", "ProductView")),
     *((cls, "address") for cls in ("PlaceOrder", "ImportOrder", "OrderPlaced", "CreateShipment", "ShipmentRequested")),
-    *((cls, "address") for cls in ("Fulfilment", "Shipping")),  # of a class that is declared itself
+    *((cls, "address") for cls in ("Fulfilment", "Shipment", "Shipping")),  # of a class that is declared itself
 }
 
 
