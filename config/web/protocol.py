@@ -59,6 +59,11 @@ class Protocol(ASGIProtocol):
         """Close a connection on which no request is under way."""
         self._keepalive_timeout()
 
+    def make_room(self) -> None:
+        """As let_go, at once: one that lingers would still count."""
+        self._closed = True
+        self.transport.abort()
+
     def _nothing_came(self) -> None:
         if self._http1_begun():
             self.refuse(Refusal(408, "The rest of the request did not come."))

@@ -24,7 +24,7 @@ class Turns:
 
     def __init__(self, threads: int) -> None:
         self._pool = ThreadPoolExecutor(threads, "request")
-        self._free, self._most = threads, max(1, (threads + 1) // 2)
+        self._free, self._most = threads, max(1, threads - 2)
         self._running: Counter[str] = Counter()
         self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
 

@@ -55,10 +55,12 @@ class Worker(ASGIWorker):
         self.idle[connection] = None
         if self.nr_conns > self.worker_connections:
             oldest = next(iter(self.idle))
+            self.idle.pop(oldest)
             if oldest is connection:
                 connection.refuse(Refusal(503, "Too many connections. Try again in a moment.", retry_after=1))
-            self.idle.pop(oldest)
-            oldest.let_go()
+                connection.let_go()
+            else:
+                oldest.make_room()
 
     async def _serve(self) -> None:
         self.worker_connections = min(self.worker_connections, _most_files() - OTHER_FILES)

@@ -95,11 +95,11 @@ END $$;
 # What every appender does first. A reader sees the lock until the appender's commit is visible.
 #
 # A lock of any number that is no higher than the sequence's last value is right, if it is taken before a position is.
-# So the second append of a transaction takes the lock of the first once more, which needs no memory, instead of one of
+# So the third append of a transaction takes the lock of the second once more, which needs no memory, instead of one of
 # its own. The number is remembered by a setting that lives as long as the lock does: a savepoint that is rolled back
 # takes back both. Nothing rests on the setting but the number of locks: what it says is bounded, and the lock is taken.
 #
-# An append that is a transaction by itself has nothing to remember: its statement is the first one, and wrote nothing.
+# The first append of a transaction, before which nothing was written, remembers nothing: mostly there is no second one.
 TAKE_FENCE = """
 CREATE FUNCTION eventstore_first_fence(last bigint) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
@@ -115,7 +115,7 @@ END $$;
 CREATE OR REPLACE FUNCTION eventstore_take_fence() RETURNS void LANGUAGE sql AS $$
     SELECT pg_advisory_xact_lock_shared((x'E5'::bigint << 48) | CASE
         WHEN current_setting('transaction_isolation') <> 'read committed' THEN eventstore_refuse_isolation()
-        WHEN now() = statement_timestamp() AND pg_current_xact_id_if_assigned() IS NULL
+        WHEN pg_current_xact_id_if_assigned() IS NULL
             THEN coalesce(pg_sequence_last_value('eventstore_position'), 0)
         ELSE eventstore_first_fence(coalesce(pg_sequence_last_value('eventstore_position'), 0))
     END)
@@ -416,25 +416,28 @@ END $$;
 # through. So each holds the streams that it writes against those that read them until its commit, and looks only then.
 # Who reads the same stream, such as a product of the catalogue, shares it; an append without premises takes no lock.
 #
-# In a transaction that has locked many streams, whole categories are locked instead, which others only share.
+# A transaction that has locked many streams locks all of them at once instead, by a number that others only share.
 ON_PREMISES = """
 CREATE FUNCTION eventstore_lock_premises(premises json) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
-    by_category boolean;
+    many bigint;
+    taken text;
 BEGIN
-    SELECT eventstore_count_locks(count(*)) > 256 INTO by_category FROM json_each_text(premises);
-
-    -- Sorted, so that two appends cannot wait for one another.
+    SELECT count(*) INTO many FROM json_object_keys(premises);
+    IF many > 16 OR pg_current_xact_id_if_assigned() IS NOT NULL THEN
+        many := eventstore_count_locks(many);
+    END IF;
+    IF many > 256 THEN
+        taken := pg_advisory_xact_lock(x'E8'::bigint << 48);
+        RETURN;
+    END IF;
+    taken := pg_advisory_xact_lock_shared(x'E8'::bigint << 48);
+    -- Sorted, so that two appends cannot wait for one another; and what is written first, where two streams have a number.
     PERFORM CASE WHEN alone THEN pg_advisory_xact_lock(key) ELSE pg_advisory_xact_lock_shared(key) END
     FROM (
-        SELECT (x'E8'::bigint << 48) | (hashtextextended(name, 0) & ((1::bigint << 48) - 1)) AS key, bool_or(alone) AS alone
-        FROM (
-            SELECT split_part(key, '-', 1) AS name, by_category AS alone FROM json_each_text(premises)
-            UNION ALL
-            SELECT key, value IS NULL FROM json_each_text(premises) WHERE NOT by_category
-        ) AS wanted
-        GROUP BY 1
-        ORDER BY 1
+        SELECT (x'E8'::bigint << 48) | (hashtextextended(key, 0) & ((1::bigint << 48) - 1)) AS key, value IS NULL AS alone
+        FROM json_each_text(premises)
+        ORDER BY 1, 2 DESC
     ) AS locks;
 END $$;
 

@@ -36,9 +36,11 @@ CREATE UNLOGGED TABLE eventstore_epoch_mark (mark bigint NOT NULL);
 """
 
 FUNCTIONS = """
-CREATE FUNCTION eventstore_mark() RETURNS bigint LANGUAGE sql STABLE AS $$
-    SELECT mark FROM eventstore_epoch_mark
-$$;
+-- In PL/pgSQL, which keeps its plan: in SQL it would be planned anew in each statement.
+CREATE FUNCTION eventstore_mark() RETURNS bigint LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN (SELECT mark FROM eventstore_epoch_mark);
+END $$;
 
 CREATE FUNCTION eventstore_epoch_is_over() RETURNS bigint LANGUAGE plpgsql AS $$
 BEGIN
@@ -142,7 +144,7 @@ CREATE OR REPLACE FUNCTION eventstore_take_fence() RETURNS void LANGUAGE sql AS 
         WHEN current_setting('transaction_isolation') NOT IN ('read committed', 'read uncommitted')
             THEN eventstore_refuse_isolation()
         WHEN eventstore_mark() IS NULL THEN eventstore_epoch_is_over()
-        WHEN now() = statement_timestamp() AND pg_current_xact_id_if_assigned() IS NULL
+        WHEN pg_current_xact_id_if_assigned() IS NULL
             THEN coalesce(pg_sequence_last_value('eventstore_position'), 0)
         ELSE eventstore_first_fence(coalesce(pg_sequence_last_value('eventstore_position'), 0))
     END)
@@ -152,7 +154,7 @@ TAKE_FENCE_BEFORE = """
 CREATE OR REPLACE FUNCTION eventstore_take_fence() RETURNS void LANGUAGE sql AS $$
     SELECT pg_advisory_xact_lock_shared((x'E5'::bigint << 48) | CASE
         WHEN current_setting('transaction_isolation') <> 'read committed' THEN eventstore_refuse_isolation()
-        WHEN now() = statement_timestamp() AND pg_current_xact_id_if_assigned() IS NULL
+        WHEN pg_current_xact_id_if_assigned() IS NULL
             THEN coalesce(pg_sequence_last_value('eventstore_position'), 0)
         ELSE eventstore_first_fence(coalesce(pg_sequence_last_value('eventstore_position'), 0))
     END)
@@ -165,8 +167,8 @@ CREATE FUNCTION eventstore_on_premises(epoch bigint, premises json, INOUT events
 DECLARE
     changed record;
 BEGIN
-    IF epoch IS NOT NULL THEN
-        PERFORM eventstore_demand_epoch(epoch);
+    IF epoch IS NOT NULL AND epoch IS DISTINCT FROM eventstore_mark() THEN
+        PERFORM eventstore_epoch_is_over();
     END IF;
     PERFORM eventstore_lock_premises(premises);
     -- A statement of its own, after the locks: it sees what was committed under them before. A premise is the last
