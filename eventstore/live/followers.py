@@ -72,9 +72,9 @@ class Followers:
                 for follower in tuple(self._by_topic.get(topic, ())):
                     follower.take(each)
         self.position = position
-        for each in self._about_to_join:
-            if not each.done():
-                each.set_result(None)
+        for looked in self._about_to_join:
+            if not looked.done():
+                looked.set_result(None)
         self._about_to_join.clear()
 
     def leave(self, follower: Follower) -> None:
