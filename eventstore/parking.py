@@ -39,7 +39,7 @@ LEASE = """
     WHERE id = ANY(ARRAY(SELECT eventstore_parked_at(%s, %s)))
 """
 # Whoever waits next in order behind a settled message becomes due. What this statement deletes it still sees, so the
-# first of each key is looked for that is not among it.
+# first of each key is looked for that is not among it; only of keys that have anything behind what was settled.
 SETTLE = """
     WITH settled AS MATERIALIZED (
         DELETE FROM eventstore_parked
@@ -51,9 +51,11 @@ SETTLE = """
         SET due_at = now()
         WHERE id = ANY(ARRAY(
             SELECT id
-            FROM eventstore_parked_heads(
-                %s, ARRAY(SELECT DISTINCT key FROM settled), ARRAY(SELECT position FROM settled)
-            )
+            FROM eventstore_parked_heads(%s, ARRAY(
+                SELECT DISTINCT * FROM eventstore_parked_behind(
+                    %s, ARRAY(SELECT key FROM settled), ARRAY(SELECT position FROM settled)
+                )
+            ), ARRAY(SELECT position FROM settled))
         ))
     )
     SELECT position FROM settled
@@ -122,7 +124,7 @@ def settle(name: str, tokens: Mapping[int, int]) -> set[int]:
     """Remove what is done. tokens: position -> attempts. Returns the positions that were still ours."""
     if not tokens:
         return set()
-    params = [list(tokens), list(tokens.values()), name, list(tokens), name]
+    params = [list(tokens), list(tokens.values()), name, list(tokens), name, name]
     return {position for (position,) in rows(SETTLE, params)}
 
 

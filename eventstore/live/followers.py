@@ -82,9 +82,9 @@ class Followers:
                 for follower in tuple(self._by_topic.get(topic, ())):
                     follower.take(each)
         self.position = position
-        for waiting in self._about_to_join:
-            if not waiting.done():
-                waiting.set_result(None)
+        for looked in self._about_to_join:
+            if not looked.done():
+                looked.set_result(None)
         self._about_to_join.clear()
 
     def begin_anew(self, position: int) -> None:

@@ -23,43 +23,66 @@ BEGIN
     SELECT found.id
     FROM unnest(positions) AS wanted(place)
     CROSS JOIN LATERAL (
-        SELECT parked.id, parked.subscription, parked.position
+        SELECT parked.id
         FROM eventstore_parked AS parked
         WHERE (parked.subscription, parked.position) >= (lane, place)
+          AND (parked.subscription, parked.position) <= (lane, place)
         ORDER BY parked.subscription, parked.position
         LIMIT 1
-    ) AS found
-    WHERE found.subscription = lane AND found.position = place;
+    ) AS found;
 END $$;
 """
-# The first that waits under each of these keys, those at some positions left out. From one to the next along the index:
-# a query with an upper bound could take the index of positions, and one without could run on through other keys.
+# The first that waits under each of these keys, those at some positions left out; from one to the next along the index.
 HEADS = f"""
 CREATE FUNCTION eventstore_parked_heads(lane text, keys text[], without bigint[] DEFAULT '{{}}')
 RETURNS TABLE (id bigint, key text, place bigint) LANGUAGE plpgsql ROWS 10 {PINNED} AS $$
-DECLARE
-    wanted text;
-    passed bigint;
-    head record;
 BEGIN
-    FOREACH wanted IN ARRAY keys LOOP
-        passed := -1;
-        LOOP
-            SELECT parked.id, parked.subscription, parked.key, parked.position INTO head
+    RETURN QUERY
+    WITH RECURSIVE walk AS (
+        SELECT found.id, found.key, found.position
+        FROM unnest(keys) AS wanted(key)
+        CROSS JOIN LATERAL (
+            SELECT parked.id, parked.key, parked.position
             FROM eventstore_parked AS parked
-            WHERE (parked.subscription, parked.key, parked.position) > (lane, wanted, passed)
+            WHERE (parked.subscription, parked.key) >= (lane, wanted.key)
+              AND (parked.subscription, parked.key) <= (lane, wanted.key)
             ORDER BY parked.subscription, parked.key, parked.position
-            LIMIT 1;
-            EXIT WHEN NOT FOUND OR head.subscription <> lane OR head.key <> wanted;
-            passed := head.position;
-            CONTINUE WHEN passed = ANY (without);
-            id := head.id;
-            key := head.key;
-            place := head.position;
-            RETURN NEXT;
-            EXIT;
-        END LOOP;
-    END LOOP;
+            LIMIT 1
+        ) AS found
+        UNION ALL
+        SELECT following.id, following.key, following.position
+        FROM walk
+        CROSS JOIN LATERAL (
+            SELECT parked.id, parked.key, parked.position
+            FROM eventstore_parked AS parked
+            WHERE (parked.subscription, parked.key, parked.position) > (lane, walk.key, walk.position)
+              AND (parked.subscription, parked.key) <= (lane, walk.key)
+            ORDER BY parked.subscription, parked.key, parked.position
+            LIMIT 1
+        ) AS following
+        WHERE walk.position IN (SELECT unnest(without))
+    )
+    SELECT walk.id, walk.key, walk.position
+    FROM walk
+    WHERE walk.position NOT IN (SELECT unnest(without));
+END $$;
+"""
+# Which of these keys have anything behind their position.
+BEHIND = f"""
+CREATE FUNCTION eventstore_parked_behind(lane text, keys text[], positions bigint[]) RETURNS SETOF text
+LANGUAGE plpgsql ROWS 10 {PINNED} AS $$
+BEGIN
+    RETURN QUERY
+    SELECT passed.key
+    FROM unnest(keys, positions) AS passed(key, place)
+    CROSS JOIN LATERAL (
+        SELECT
+        FROM eventstore_parked AS parked
+        WHERE (parked.subscription, parked.key, parked.position) > (lane, passed.key, passed.place)
+          AND (parked.subscription, parked.key) <= (lane, passed.key)
+        ORDER BY parked.subscription, parked.key, parked.position
+        LIMIT 1
+    ) AS following;
 END $$;
 """
 # What is due of a lane, the longest due first.
@@ -105,6 +128,7 @@ END $$;
 FUNCTIONS = {
     "eventstore_parked_at(text, bigint[])": AT,
     "eventstore_parked_heads(text, text[], bigint[])": HEADS,
+    "eventstore_parked_behind(text, text[], bigint[])": BEHIND,
     "eventstore_parked_due(text, bigint)": DUE,
     "eventstore_lanes_due(text[])": LANES_DUE,
     "eventstore_parked_first(text)": FIRST,

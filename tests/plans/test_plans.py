@@ -95,7 +95,9 @@ def emptied():
 def test_a_batch_of_calls_is_settled_by_a_look_for_each_however_empty_the_table_seemed(mode):
     with transaction.atomic():
         before = watching.look(connection.connection, SETTLE_AS_IT_WAS, [HELD, [1] * len(HELD), LANE, LANE, LANE], mode)
-        now = watching.look(connection.connection, parking.SETTLE, [HELD, [1] * len(HELD), LANE, HELD, LANE], mode)
+        now = watching.look(
+            connection.connection, parking.SETTLE, [HELD, [1] * len(HELD), LANE, HELD, LANE, LANE], mode
+        )
     assert bounds.too_much(before, world.EMPTIED), "this test would find it out"
     assert not bounds.too_much(now, world.EMPTIED)
     assert parking.settle(LANE, dict.fromkeys(HELD, 1)) == set(HELD)
