@@ -17,7 +17,7 @@ class Overloaded(Exception):
 
 
 class Turns:
-    """A pool of threads. A client uses at most half of them at once; those that wait are served round-robin.
+    """A pool of threads. A client uses all but two of them at most; those that wait are served round-robin.
 
     All methods run in the event loop.
     """
