@@ -43,8 +43,10 @@ TAKE_DUE = """
 """
 
 
-LIST = """
-    SELECT saga, key, status, state, position, correlation_id, deadline_at, started_at, updated_at
+COLUMNS = "saga, key, status, state, position, correlation_id, deadline_at, started_at, updated_at"
+FIND = f"SELECT {COLUMNS} FROM eventstore_saga WHERE saga = %s AND key = %s LIMIT 1"
+LIST = f"""
+    SELECT {COLUMNS}
     FROM eventstore_saga
     WHERE (%s::text IS NULL OR saga = %s)
       AND (%s::text IS NULL OR key = %s)
@@ -210,7 +212,7 @@ def intervene(name: str, key: str, action: str, *, seen_at: int, who: str, reaso
     and that is written down. Raises NoSuchSaga, MovedOn, operating.ReasonMissing.
     """
     reason = operating.demand(reason)
-    found = next(iter(running(name=name, key=key)), None)
+    found = next((Running(*row) for row in rows(FIND, [name, key])), None)
     if found is None:
         raise NoSuchSaga(f"{name} has no process {key!r}.")
     if found.position != seen_at:

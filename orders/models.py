@@ -99,7 +99,10 @@ class BookingView(ReadModel):
     class Meta:
         db_table = "orders_booking"
         verbose_name = "booking"
-        indexes = [models.Index(fields=["has_no_sale", "booking_id"], name="bookings_without_sale")]
+        indexes = [
+            models.Index(fields=["has_no_sale", "booking_id"], name="bookings_without_sale"),
+            models.Index(fields=["reference"], name="bookings_by_reference"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.booking_id}: {self.kind}"

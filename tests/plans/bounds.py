@@ -42,10 +42,19 @@ MORE: dict[str, tuple[int, Sequence[str], str]] = {
         (YOUNG, EMPTIED),
         "a search in the console, until autovacuum has analysed the table: it takes a minute",
     ),
-    r'FROM "(orders_order_details|payments_sandbox_entry|eventstore_saga)"': (
+    r'FROM "(payments_sandbox_entry|eventstore_saga)"': (WHOLE, (EMPTIED,), "nothing deletes from these"),
+    r"\b(orders|payments|inventory|shipping)_[a-z_]+\b": (
         WHOLE,
         (EMPTIED,),
-        "nothing deletes from these; a search of a person's if one does",
+        "a read model is emptied by `subscriptions reset` alone, by hand: slow until autovacuum has seen it full again",
+    ),
+    r"^SELECT saga, key, status, state": (WHOLE, STATES, "a person lists the processes, the longest untouched first"),
+    r"strpos\(data::text": (WHOLE, STATES, "events that name a row from other streams are looked through, by type"),
+    r"mod\(version, 100\)": (WHOLE, STATES, "an index entry for each hundred events of a stream since the last look"),
+    r'^SELECT .*FROM "eventstore_(event|outbox)" WHERE': (
+        LOOKED_THROUGH,
+        STATES,
+        "a page of the console looks back along the log for what fits its filter",
     ),
 }
 # Statements that no day in the shop says.
