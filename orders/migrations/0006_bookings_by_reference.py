@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("orders", "0003_orders_by_status_and_time")]
+    dependencies = [("orders", "0005_accounts")]
     operations = [
         migrations.AddIndex("bookingview", models.Index(fields=["reference"], name="bookings_by_reference")),
     ]
