@@ -197,13 +197,13 @@ def test_a_person_is_shown_once_to_who_may_and_says_why(open_as, revealer):
     (order_id,) = place_many(1)
     page = open_as(revealer)
     page.goto(f"/admin/orders/orderdetails/{order_id}/change/")
-    expect(page.get_by_role("row", name="Address")).not_to_contain_text("Ada")
+    expect(page.get_by_role("row", name="Address").first).not_to_contain_text("Ada")
     page.get_by_role("link", name="Reveal personal data").click()
     page.get_by_label("Why?").fill("she has asked what we know")
     page.get_by_role("button", name="Reveal").click()
-    expect(page.get_by_role("row", name="Address")).to_contain_text("Ada")
+    expect(page.get_by_role("row", name="Address").first).to_contain_text("Ada")
     page.goto(f"/admin/orders/orderdetails/{order_id}/change/")
-    expect(page.get_by_role("row", name="Address")).not_to_contain_text("Ada")
+    expect(page.get_by_role("row", name="Address").first).not_to_contain_text("Ada")
     assert OperatorAction.objects.get().reason == "she has asked what we know"
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import psycopg
 
-from config.local import folder, services
+from config.local import environment, folder, services
 from tests.chaos.checker import Checker, Violation
 from tests.chaos.checks import DOUBLED, LOST, MONEY, OVERSOLD, UNFINISHED, WRONG
 from tests.chaos.load import Asked, Customers, wishes
@@ -213,7 +213,7 @@ def _manage(stage: Stage, *words: str) -> str:
         "EVENTSTORE_NUDGE": "0",
         "LOG_LEVEL": "ERROR",
     }
-    settings |= stage.told
+    settings = environment.STAND_INS | settings | stage.told
     command = [sys.executable, "-W", "ignore", "manage.py", *words]
     done = subprocess.run(command, env=os.environ | settings, capture_output=True, text=True, timeout=120)
     # What is logged as an error is the command's word, too.

@@ -166,7 +166,7 @@ class TestWhatWeBegin:
 @pytest.mark.parametrize("begun_as", OLD_SNAPSHOTS)
 class TestInACallersTransaction:
     @pytest.fixture(autouse=True)
-    def _old(self, begun_as):
+    def _old(self, begun_as, toys):
         with transaction.atomic():
             connection.cursor().execute(f"SET TRANSACTION ISOLATION LEVEL {begun_as}")
             yield

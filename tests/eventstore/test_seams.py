@@ -456,7 +456,6 @@ TOLD_ELSEWHERE = {
     "rebuilding.records.AIM": "test_rebuilding.py; how far to fold, which the next try says anew",
     "rebuilding.records.WAIT": "test_rebuilding.py; who is in the way of a swap, for people",
     "heartbeats.SIGN_OFF": "workers/test_signing_off.py; one statement at an end in order",
-    "restoring.SETTLE": "restore/test_after_restore.py; one statement, the last one of an operator's command",
     "rebuilding.records.WANT_SWAP": "test_rebuilding.py; a person's wish, one statement",
     "rebuilding.swapping.PARK_AGAIN": "test_rebuilding.py; in the transaction of the swap",
 }

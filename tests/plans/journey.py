@@ -45,6 +45,7 @@ from eventstore.rebuilding import folding, records
 from eventstore.testing import drain
 from inventory.commands import ReceiveStock
 from inventory.events import StockReceived
+from orders import accounts
 from orders.api import live as following
 from orders.commands import IssueCredit, ListProduct
 from orders.events import OrderLine
@@ -65,6 +66,13 @@ class People:
 
 
 WHO = (("ada", None), ("otto", OPERATIONS), ("susi", SUPPORT))
+
+
+def _known(name):
+    """As whoever authenticates says whose the orders are."""
+    user = User.objects.get(username=name)
+    user.customer_id = accounts.customer_id_of(user)
+    return user
 
 
 def _user(name, role):
@@ -128,6 +136,8 @@ def _orders(people):
     people.operator.post(f"/api/commands/returns/{returned}/receive/", {})
     drain()
     store.append("stock-CUP", [StockReceived("CUP", 1)], expected=store.ANY)
+    open_, read = (store.ANY, [StockReceived("CUP", 1)]), (store.STREAM_EXISTS, [])
+    store.append_all({"stock-CUP": open_, "stock-LONG": read})
     for _ in range(2):
         ada.post(f"{ORDERS}{placed[1]}/cancel/", {"reason": "twice"}, **{"Idempotency-Key": "c"})
         inbox.receive("somebody", "2")
@@ -215,9 +225,14 @@ def _reading(people):
     list(islice(store.read_log(types=["orders.return_requested", "orders.order_placed"]), 600))
     list(islice(store.read_category("shipment"), 300))
     list(store.read_correlated(message.metadata.correlation_id))
-    followed = following.orders(User.objects.get(username="ada"), position=0)
+    list(islice(store.read_log_backwards(), 300))
+    list(islice(store.read_category_backwards("shipment"), 300))
+    store.read_event(message.id)
+    store.read_last(stream)
+    store.positions_at({stream: 1, "stock-LONG": 250})
+    followed = following.orders(_known("ada"), position=0)
     list(islice(followed.history(0, store.fence()), 3))
-    one = following.order(User.objects.get(username="ada"), order_id, version=0, position=0)
+    one = following.order(_known("ada"), order_id, version=0, position=0)
     list(islice(one.history(0, store.fence()), 3))
     tail._next(sockets.FEED, store.fence() - 5, True)
     sockets.still_held(["nobody's"])
