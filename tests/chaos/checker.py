@@ -1,6 +1,5 @@
 """Asks from outside whether all is well: SQL, the REST API, the provider's book, the clients' log; no code of ours."""
 
-import os
 import subprocess
 import sys
 from collections import Counter
@@ -11,6 +10,8 @@ from time import monotonic, sleep
 
 import httpx
 import psycopg
+
+from config.local import environment
 
 from .checks import BOOK_ELSEWHERE, CHECKS, DOUBLED, LOST, PREPARE, SANDBOXS_BOOK, WRONG
 from .load import Asked
@@ -176,7 +177,7 @@ class Checker:
         """The product's own word for all its read models: folded anew beside them, nothing differs."""
         command = [sys.executable, "-W", "ignore", "manage.py", "rebuild_projection", "--all", "--diff"]
         settings = {"DATABASE_URL": self.database, "SECRET_KEY": "only-for-chaos", "EVENTSTORE_NUDGE": "0"}
-        done = subprocess.run(command, env=os.environ | settings, capture_output=True, text=True)
+        done = subprocess.run(command, env=environment.with_settings(settings), capture_output=True, text=True)
         return (done.stdout + done.stderr).splitlines()[-MOST_SHOWN:] if done.returncode else []
 
     def _hidden_from_others(self, sample: Sequence[Asked]) -> list[str]:

@@ -237,7 +237,7 @@ def _ask(
     said += _said(stage, "reconcile_payments")
     lost = _checker(stage, shop, everything, book).lost()
     placed = _placed(stage.database)
-    gone = {order_id for _, kind, order_id, moved in book if moved and order_id not in placed}
+    gone = {order_id for order_id, kept in _kept(book).items() if kept and order_id not in placed}
     named = set(UUID.findall(said))
     stretch = _lost_stretch(said)
     known = {key for key in lost if everything[key].order_id in named or _position(everything[key]) in stretch}
@@ -290,6 +290,14 @@ def _placed(database: str) -> set[str]:
 
 def _survives(asked: Asked, placed: set[str]) -> bool:
     return not asked.order_id or asked.order_id in placed
+
+
+def _kept(book: Sequence[Any]) -> Counter[str]:
+    """What the provider has of each order. Of one whose money went back already, nobody has to be told."""
+    kept: Counter[str] = Counter()
+    for _, kind, order_id, moved in book:
+        kept[order_id] += moved if kind == "charge" else -moved
+    return kept
 
 
 def _charged_twice(book: Sequence[Any]) -> list[Violation]:

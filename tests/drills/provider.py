@@ -12,6 +12,7 @@ import httpx
 from config.local import account, folder, ports
 from config.local.processes import Program
 from config.local.programs import ROOT
+from tests.chaos import webhooks
 from tests.chaos.stage import Keeper
 
 HOLD_SECONDS, TIMEOUT_SECONDS = 1.0, 2.0
@@ -32,6 +33,7 @@ class Provider:
         return {
             "PAYMENT_GATEWAY": "stripe",
             "STRIPE_SECRET_KEY": "sk_test_only_for_drills",
+            "STRIPE_WEBHOOK_SECRETS": webhooks.SECRET,
             "STRIPE_BASE_URL": f"http://{ports.HOST}:{self.port}",
             "STRIPE_TIMEOUT_SECONDS": str(TIMEOUT_SECONDS),
         }
