@@ -49,6 +49,11 @@ MORE: dict[str, tuple[int, Sequence[str], str]] = {
         "a read model is emptied by `subscriptions reset` alone, by hand: slow until autovacuum has seen it full again",
     ),
     r"^SELECT saga, key, status, state": (WHOLE, STATES, "a person lists the processes, the longest untouched first"),
+    r"eventstore_on_premises\(": (
+        400,
+        STATES,
+        "a look for each premise, then an entry in each index of log and outbox",
+    ),
     r"strpos\(data::text": (WHOLE, STATES, "events that name a row from other streams are looked through, by type"),
     r"mod\(version, 100\)": (WHOLE, STATES, "an index entry for each hundred events of a stream since the last look"),
     r'^SELECT .*FROM "eventstore_(event|outbox)" WHERE': (
