@@ -52,7 +52,7 @@ MORE: dict[str, tuple[int, Sequence[str], str]] = {
     r"eventstore_on_premises\(": (
         400,
         STATES,
-        "a look for each premise, then an entry in each index of log and outbox",
+        "a look for each premise, an entry in each index of log and outbox",
     ),
     r"strpos\(data::text": (WHOLE, STATES, "events that name a row from other streams are looked through, by type"),
     r"mod\(version, 100\)": (WHOLE, STATES, "an index entry for each hundred events of a stream since the last look"),
