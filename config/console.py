@@ -12,7 +12,7 @@ from config import browsers, hashing, problems, throttling
 
 
 class BusyMiddleware:
-    """Tells whoever has to wait because others' passwords are being checked."""
+    """Answers 503 with a page when too many passwords are being checked."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response

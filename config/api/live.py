@@ -60,7 +60,7 @@ def no_socket(status: int, headers: Mapping[str, str]) -> tuple[dict[str, str], 
 
 
 def began_anew(position: int) -> int | None:
-    """Behind which position a client begins anew that has seen what the log may have lost; None for all others.
+    """The position from which a client restarts if it has seen events that the log may have lost; else None.
 
     Positions are not given twice. So what lies beyond all that were ever given was seen in a log that is not this one.
     """

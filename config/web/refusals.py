@@ -34,7 +34,7 @@ class Refusal(NamedTuple):
 
 
 def unreadable(status: int, error: BaseException | None) -> Refusal:
-    """For a parser's error, of which only the class is told."""
+    """The answer to a parse error. It names the error's class and never its text."""
     from config import problems  # needs Django set up, which it is not yet where gunicorn reads its settings
 
     what = problems.title(type(error).__name__)

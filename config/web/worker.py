@@ -14,7 +14,7 @@ from config import draining, settings
 from .protocol import Protocol
 from .refusals import Refusal
 
-# Files that are no connections: the log, the database, Redis, the loop's own.
+# File descriptors beside client connections: log, database, Redis, event loop.
 OTHER_FILES = 100
 HEARTBEAT_SECONDS = 1.0
 
