@@ -138,6 +138,7 @@ def test_a_stream_is_gone_through_by_the_keyboard(open_as, viewer):
     page.locator("#result_list a").first.focus()
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="State at version 2, the last")).to_be_visible()
+    page.wait_for_load_state()  # the script that follows the slider comes after the heading
     page.get_by_label("Slide to a version").focus()
     page.keyboard.press("ArrowLeft")
     expect(page.get_by_role("heading", name="State at version 1")).to_be_visible()

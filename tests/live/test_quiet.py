@@ -14,7 +14,7 @@ class Log:
 
     async def ask(self, next_, feed, position, anybody):
         self.looks.append((position, anybody))
-        return tail.Page((), max(position, self.fence), more=False)
+        return tail.Page((), max(position, self.fence), more=False, epoch=1)
 
 
 async def while_it_is_followed(log, followers, course):
