@@ -54,6 +54,11 @@ MORE: dict[str, tuple[int, Sequence[str], str]] = {
         STATES,
         "a look for each premise, an entry in each index of log and outbox",
     ),
+    r'^SELECT last, used, holder|^SELECT .*FROM "eventstore_outbox" ORDER BY': (
+        LOOKED_THROUGH,
+        STATES,
+        "the first look at the outbox's end after a trim goes back over the rows that it has just deleted",
+    ),
     r"strpos\(data::text": (WHOLE, STATES, "events that name a row from other streams are looked through, by type"),
     r"mod\(version, 100\)": (WHOLE, STATES, "an index entry for each hundred events of a stream since the last look"),
     r'^SELECT .*FROM "eventstore_(event|outbox)" WHERE': (
