@@ -17,14 +17,14 @@ class Overloaded(Exception):
 
 
 class Turns:
-    """A pool of threads. A client uses all but two of them at most; those that wait are served round-robin.
+    """A pool of threads. A client uses less than half of them at once; those that wait are served round-robin.
 
     All methods run in the event loop.
     """
 
     def __init__(self, threads: int) -> None:
         self._pool = ThreadPoolExecutor(threads, "request")
-        self._free, self._most = threads, max(1, threads - 2)
+        self._free, self._most = threads, max(1, threads // 2 - 1)
         self._running: Counter[str] = Counter()
         self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
 
