@@ -10,7 +10,8 @@ worker_class = "config.web.worker.Worker"
 worker_connections = settings.WEB_CONNECTIONS
 # An idle connection costs no thread. Longer than the usual 60 seconds of a proxy, which then closes first.
 keepalive = 75
-asgi_loop = "asyncio"
+# uvloop where it is installed.
+asgi_loop = "auto"
 asgi_lifespan = "off"
 # A client that has gone gets no thread any more.
 asgi_disconnect_grace_period = 0

@@ -7,9 +7,10 @@ import asyncio
 import logging
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from io import BytesIO
 from tempfile import SpooledTemporaryFile
 from threading import Lock
-from typing import IO, Any, NamedTuple
+from typing import IO, Any, NamedTuple, cast
 from urllib.parse import unquote_to_bytes
 
 from django.conf import settings
@@ -62,7 +63,7 @@ class Application:
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         meta = _meta(scope)
         client = _client(meta)
-        with SpooledTemporaryFile(PIECE) as body:
+        with _room(meta) as body:
             try:
                 await _collect(meta, receive, body)
                 answer = await self._turns.run(client, _answer, self._wsgi, meta, body)
@@ -90,6 +91,12 @@ class Application:
             await _hand(send, b"", more=False)
 
 
+def _room(meta: Meta) -> IO[bytes]:
+    """For a body: one that is small, or that a client says is, needs no file."""
+    length = int(meta.get("CONTENT_LENGTH") or 0)
+    return BytesIO() if length <= PIECE else cast(IO[bytes], SpooledTemporaryFile(PIECE))
+
+
 def _cut(body: bytes) -> list[bytes]:
     """In pieces, each of which has to be taken in time."""
     return [body[start : start + PIECE] for start in range(0, len(body), PIECE)] if len(body) > PIECE else [body]
@@ -103,21 +110,20 @@ async def _collect(meta: Meta, receive: Receive, body: IO[bytes]) -> None:
         raise Refused(Refusal(413, f"The body is larger than {limit} bytes."))
     if length == 0:
         return
+    end = asyncio.get_running_loop().time() + BODY_SECONDS
     try:
-        async with asyncio.timeout(BODY_SECONDS):
-            while length > 0:
-                length -= await _received(receive, body)
+        async with asyncio.timeout(settings.WEB_SILENT_SECONDS) as bound:
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise Gone
+                length -= body.write(message.get("body", b""))
+                if length <= 0:
+                    break
+                bound.reschedule(min(end, asyncio.get_running_loop().time() + settings.WEB_SILENT_SECONDS))
     except TimeoutError:
         raise Refused(Refusal(408, "The rest of the request did not come.")) from None
     body.seek(0)
-
-
-async def _received(receive: Receive, body: IO[bytes]) -> int:
-    async with asyncio.timeout(settings.WEB_SILENT_SECONDS):
-        message = await receive()
-    if message["type"] == "http.disconnect":
-        raise Gone
-    return body.write(message.get("body", b""))
 
 
 async def _hand(send: Send, piece: bytes, *, more: bool) -> None:

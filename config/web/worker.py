@@ -1,10 +1,10 @@
 """A process that serves requests: it accepts, drains and ends."""
 
 import asyncio
+import errno
 import os
 import resource
 import socket
-from contextlib import suppress
 from typing import Any
 
 from gunicorn.workers.gasgi import ASGIWorker
@@ -17,6 +17,9 @@ from .refusals import Refusal
 # File descriptors beside client connections: log, database, Redis, event loop.
 OTHER_FILES = 100
 HEARTBEAT_SECONDS = 1.0
+# Too many open files, or no memory for another.
+NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+NO_ROOM_SECONDS = 1.0
 
 
 class Worker(ASGIWorker):
@@ -27,6 +30,9 @@ class Worker(ASGIWorker):
         # Connections on which no request is under way; the first one has been idle for longest.
         self.idle: dict[Protocol, None] = {}
         self._told = asyncio.Event()
+        self._accepting: set[asyncio.Task[Any]] = set()
+        self._draining = False
+        self._ssl: Any = None
 
     alive: bool
     asgi: Any
@@ -65,12 +71,10 @@ class Worker(ASGIWorker):
     async def _serve(self) -> None:
         self.worker_connections = min(self.worker_connections, _most_files() - OTHER_FILES)
         heart = asyncio.create_task(self._beat())
-        ssl = self._get_ssl_context()
+        self._ssl = self._get_ssl_context()
         for each in self.sockets:
-            # It accepts one connection at a time, so that a crowd is shared with the other processes.
-            server = await self.loop.create_server(lambda: Protocol(self), sock=each.sock, ssl=ssl, backlog=1)
-            each.sock.listen(self.cfg.backlog)
-            self.servers.append(server)
+            each.sock.setblocking(False)
+            self._listen(each.sock)
         await self._told.wait()
         if not self._quick_shutdown:
             await self._drain()
@@ -93,20 +97,48 @@ class Worker(ASGIWorker):
         """
         draining.begin()
         await asyncio.sleep(settings.WEB_DRAIN_SECONDS)
+        self._draining = True
         for each in self.sockets:
-            await self._accept_what_has_come(each.sock)
-        for server in self.servers:
-            server.close()
+            self.loop.remove_reader(each.sock.fileno())
+            while self._accept(each.sock):
+                pass
+        if self._accepting:
+            await asyncio.wait(self._accepting)
         for connection in list(self.idle):
             connection.let_go()
 
-    async def _accept_what_has_come(self, listener: socket.socket) -> None:
-        self.loop.remove_reader(listener.fileno())
-        with suppress(BlockingIOError):
-            while True:
-                client, _ = listener.accept()
-                client.setblocking(False)
-                await self.loop.connect_accepted_socket(lambda: Protocol(self), client)
+    def _listen(self, listener: socket.socket) -> None:
+        if not self._draining:
+            self.loop.add_reader(listener.fileno(), self._accept, listener)
+
+    def _accept(self, listener: socket.socket) -> bool:
+        """Accept one connection, so that processes share a crowd. Whether there was one.
+
+        Where the system has no room for another, all that wait do so for a moment.
+        """
+        try:
+            client, _ = listener.accept()
+        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            return False
+        except OSError as error:
+            if error.errno not in NO_ROOM:
+                raise
+            self.log.error("No connection can be accepted: %s", error)
+            self.loop.remove_reader(listener.fileno())
+            self.loop.call_later(NO_ROOM_SECONDS, self._listen, listener)
+            return False
+        client.setblocking(False)
+        accepting = self.loop.create_task(
+            self.loop.connect_accepted_socket(lambda: Protocol(self), client, ssl=self._ssl)
+        )
+        self._accepting.add(accepting)
+        accepting.add_done_callback(self._accepted)
+        return True
+
+    def _accepted(self, accepting: "asyncio.Task[Any]") -> None:
+        self._accepting.discard(accepting)
+        if not accepting.cancelled() and (error := accepting.exception()):
+            self.log.debug("A connection failed before its first request: %s", error)
 
 
 def _most_files() -> int:
