@@ -55,7 +55,6 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
-    "pgtrigger",
     "rest_framework",
     "knox",
     "drf_spectacular",

@@ -1,6 +1,14 @@
+from typing import Any
+
 from django.apps import AppConfig
+from django.core.management import CommandError
+from django.db import connections
 from django.db.backends.signals import connection_created
-from django.db.models.signals import post_migrate
+from django.db.migrations.recorder import MigrationRecorder
+from django.db.models.signals import post_migrate, pre_migrate
+
+# Of the migrations before release 0.1.0, which are one since.
+EARLIER = ("eventstore", "0002_append_and_fence")
 
 
 class EventStoreConfig(AppConfig):
@@ -13,4 +21,13 @@ class EventStoreConfig(AppConfig):
 
         connection_created.connect(postgres.begin_read_committed)
         connection_created.connect(postgres.name_statements_by_text)
+        pre_migrate.connect(_refuse_earlier, sender=self)
         post_migrate.connect(lambda **_: outbox.enlist(), sender=self, weak=False)
+
+
+def _refuse_earlier(*, using: str, **_: Any) -> None:
+    if EARLIER in MigrationRecorder(connections[using]).applied_migrations():
+        raise CommandError(
+            "This database was made before release 0.1.0, whose migrations are one now. It was left as it is. "
+            "Use an empty database; `make clean-data` removes the one of `make run`."
+        )

@@ -36,7 +36,7 @@ class AsWritten(models.JSONField):
 class Event(models.Model):
     """The log. position: order of the whole log. version: order in the stream, from 1.
 
-    Never changed or removed: triggers see to it, which heed no setting of a session (migration 0025).
+    Never changed or removed: triggers see to it, which heed no setting of a session (sql/guards.sql).
     """
 
     position = models.BigIntegerField(primary_key=True)

@@ -1,32 +1,27 @@
-"""The functions that our migrations make, with the text of today: read from the migrations themselves."""
+"""The functions of our files in eventstore/sql/functions, held against those that the database has."""
 
 import re
 from collections.abc import Iterator
 from functools import cache
-from importlib import import_module
 from pkgutil import iter_modules
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from django.db.migrations import RunSQL
-
-from .. import migrations
+from .. import migrations, sql
 from ..postgres import rows
 
-MADE_OR_DROPPED = re.compile(
+MADE = re.compile(
     r"""
-    CREATE \s+ (?:OR \s+ REPLACE \s+)? FUNCTION \s+ (?P<made>\w+) \s* \( (?P<arguments>.*?) \)
-        \s* (?=RETURNS | LANGUAGE | SECURITY | SET | VOLATILE | STABLE | IMMUTABLE | STRICT | PARALLEL) .*?
-        AS \s+ \$(?P<quote>\w*)\$ (?P<text>.*?) \$(?P=quote)\$
-    | DROP \s+ FUNCTION \s+ (?:IF \s+ EXISTS \s+)? (?P<dropped>\w+) \s* (?: \( (?P<types>.*?) \) )?
+    ^CREATE \s OR \s REPLACE \s FUNCTION \s (?P<name>\w+) \( (?P<arguments>.*?) \) \s+
+        (?P<how>(?:RETURNS | LANGUAGE) \b .*?) AS \s \$\$ (?P<text>.*) \$\$;
     """,
-    re.VERBOSE | re.DOTALL | re.IGNORECASE,
+    re.VERBOSE | re.DOTALL | re.MULTILINE,
 )
 # Ours by their name, as whoever calls them would find them.
 FOUND = """
     SELECT proname, coalesce((
         SELECT array_agg(format_type(type, NULL) ORDER BY place)
         FROM unnest(proargtypes::oid[]) WITH ORDINALITY AS given(type, place)
-    ), '{}'), prosrc
+    ), '{}'), prosrc, prosecdef
     FROM pg_proc
     WHERE proname = ANY(%s) AND pg_function_is_visible(oid)
 """
@@ -40,32 +35,42 @@ class Signature(NamedTuple):
         return f"{self.name}({', '.join(self.types)})"
 
 
+class Function(NamedTuple):
+    """as_owner: whether it runs with the rights of whoever owns it."""
+
+    text: str
+    as_owner: bool
+
+
 def wrong() -> Iterator[tuple[str, str]]:
-    """Each function that is gone or has another text than today's: its signature, and which of the two."""
+    """Each function that is gone or is another than today's: its signature, and in what it differs."""
     made = of_today()
-    there = {Signature(name, tuple(types)): text for name, types, text in rows(FOUND, [[each.name for each in made]])}
-    for function, text in made.items():
-        if there.get(function) != text:
-            yield str(function), "has another text than its migration" if function in there else "is missing"
+    found = rows(FOUND, [[each.name for each in made]])
+    there = {Signature(name, tuple(types)): Function(text, as_owner) for name, types, text, as_owner in found}
+    for signature, function in made.items():
+        if signature not in there:
+            yield str(signature), "is missing"
+        elif there[signature].text != function.text:
+            yield str(signature), "has another text than its file"
+        elif there[signature] != function:
+            yield str(signature), f"is {'no longer' if function.as_owner else 'now'} SECURITY DEFINER"
 
 
 @cache
-def of_today() -> dict[Signature, str]:
-    """signature -> text, after all migrations that this code knows."""
-    made: dict[Signature, str] = {}
-    for statement in _statements():
-        for found in MADE_OR_DROPPED.finditer(statement):
-            if found["made"]:
-                made[Signature(found["made"], _types_of(found["arguments"]))] = found["text"]
-            else:
-                _drop(made, found["dropped"], found["types"])
-    return made
+def of_today() -> dict[Signature, Function]:
+    return dict(_read(name) for name in sql.names())
 
 
-def _drop(made: dict[Signature, str], name: str, types: str | None) -> None:
-    for each in [each for each in made if each.name == name]:
-        if types is None or each.types == tuple(part.strip() for part in types.split(",") if part.strip()):
-            del made[each]
+@cache
+def migrations_of_today() -> frozenset[str]:
+    return frozenset(each.name for each in iter_modules(migrations.__path__) if each.name[0].isdigit())
+
+
+def _read(name: str) -> tuple[Signature, Function]:
+    found = MADE.search(sql.function(name))
+    if found is None or found["name"] != name:
+        raise ValueError(f"eventstore/sql/functions/{name}.sql does not make {name}.")
+    return Signature(name, _types_of(found["arguments"])), Function(found["text"], "SECURITY DEFINER" in found["how"])
 
 
 def _types_of(arguments: str) -> tuple[str, ...]:
@@ -77,33 +82,3 @@ def _types_of(arguments: str) -> tuple[str, ...]:
 def _type(words: list[str]) -> list[str]:
     words = words[1:] if words[0] in ("IN", "INOUT", "VARIADIC") else words
     return words[1:] if len(words) > 1 else words
-
-
-def _statements() -> Iterator[str]:
-    for name in in_order():
-        for operation in _module(name).Migration.operations:
-            if isinstance(operation, RunSQL):
-                parts = [operation.sql] if isinstance(operation.sql, str) else operation.sql
-                yield from (part if isinstance(part, str) else part[0] for part in parts)
-
-
-@cache
-def in_order() -> tuple[str, ...]:
-    """The names of our migrations, each behind those that it depends on."""
-    names = sorted(each.name for each in iter_modules(migrations.__path__) if each.name[0].isdigit())
-    ordered: list[str] = []
-
-    def put(name: str) -> None:
-        if name not in ordered:
-            for app, before in _module(name).Migration.dependencies:
-                if app == "eventstore":
-                    put(before)
-            ordered.append(name)
-
-    for each in names:
-        put(each)
-    return tuple(ordered)
-
-
-def _module(name: str) -> Any:
-    return import_module(f"{migrations.__name__}.{name}")

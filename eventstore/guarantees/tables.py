@@ -41,7 +41,7 @@ GUARDS = {"eventstore_append_only": 27, "eventstore_never_truncated": 34}
 UNGUARDED = """
     SELECT name, CASE WHEN tgname IS NULL THEN 'gone' WHEN tgenabled = 'D' THEN 'switched off'
                       WHEN tgenabled <> 'A' THEN 'off where session_replication_role is replica'
-                      ELSE 'another than its migration made' END
+                      ELSE 'another than ours' END
     FROM unnest(%s::text[], %s::smallint[]) AS ours(name, kind)
     LEFT JOIN pg_trigger ON tgrelid = to_regclass('eventstore_event') AND tgname = name
     WHERE (tgenabled = 'A' AND tgtype = kind AND tgqual IS NULL AND tgfoid = to_regproc('eventstore_refuse_change'))
@@ -53,7 +53,7 @@ IS_MIGRATED = "SELECT to_regclass('django_migrations') IS NOT NULL"
 
 def are_of_today() -> bool:
     """Whether the tables are those that this code knows: of older or newer ones it cannot say what they should be."""
-    return rows(IS_MIGRATED) == [(True,)] and {name for (name,) in rows(APPLIED)} == set(functions.in_order())
+    return rows(IS_MIGRATED) == [(True,)] and {name for (name,) in rows(APPLIED)} == functions.migrations_of_today()
 
 
 def _unguarded() -> Iterable[Row]:
@@ -69,7 +69,7 @@ GUARANTEES = (
         what="The function {0} {1}.",
         culprit="{0}",
         why="Nothing can be appended, or nothing be read in order.",
-        mend="Restore it from the last migration in eventstore/migrations that makes it (manage.py sqlmigrate …).",
+        mend="Restore it from its file in eventstore/sql/functions (how: eventstore/sql/__init__.py).",
     ),
     Guarantee(
         finding="sequence",
@@ -102,6 +102,6 @@ GUARANTEES = (
         what="The log's guard {0} is {1}.",
         culprit="trigger {0} of eventstore_event",
         why="Events can be changed or removed, and nobody would know.",
-        mend="ALTER TABLE eventstore_event ENABLE ALWAYS TRIGGER {0}; (gone: as in eventstore/migrations/0025)",
+        mend="ALTER TABLE eventstore_event ENABLE ALWAYS TRIGGER {0}; (gone: as in eventstore/sql/guards.sql)",
     ),
 )

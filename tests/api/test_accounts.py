@@ -1,10 +1,7 @@
 """What is whose goes by an id that no two accounts ever have: not by a name, which changes and is given again."""
 
-from importlib import import_module
-
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection, transaction
 
 from eventstore.testing import drain
 from orders import accounts
@@ -13,8 +10,6 @@ from orders.models import Customer
 from .conftest import ADDRESS, Api, problem
 
 pytestmark = pytest.mark.usefixtures("shop")
-
-MIGRATION = import_module("orders.migrations.0005_accounts")
 
 
 @pytest.fixture
@@ -107,24 +102,6 @@ def test_the_id_is_told_at_the_login_and_asked_for_by_staff(ada, support, bought
     assert answer["customer_id"] == ada.customer_id
     assert listed(support, f"/api/queries/orders/?customer={ada.customer_id}") == [bought]
     assert listed(support, "/api/queries/orders/?customer=ada") == []
-
-
-def test_an_account_of_before_keeps_the_name_that_stands_in_its_events_and_no_other_is_given_it(db):
-    """As the migration finds accounts, and what then becomes of the name."""
-    user = User.objects.create(username="grace")
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(MIGRATION.KEEP_NAMES)
-    grace = Api(user)
-    assert grace.customer_id == "grace"
-    order_id = grace.placed()
-    drain()
-    User.objects.filter(pk=user.pk).update(username="grace-hopper")
-    heir = Api(User.objects.create(username="grace"))
-    assert heir.customer_id != "grace"
-    assert listed(grace) == [order_id]
-    assert listed(heir) == []
-    User.objects.filter(pk=user.pk).delete()
-    assert listed(Api(User.objects.create(username="grace-hopper"))) == []
 
 
 def test_an_account_has_one_id_however_often_it_is_asked_for(db):

@@ -444,7 +444,7 @@ WRITES = re.compile(
     r"\b(INSERT INTO|UPDATE \w+\s+(AS \w+\s+)?SET|DELETE FROM|eventstore_append|CREATE TABLE|DROP TABLE)\b"
 )
 # Migrations run alone; the doctor's faults and what is for tests break things on purpose.
-APART = ("eventstore.migrations", "eventstore.doctor", "eventstore.testing")
+APART = ("eventstore.migrations", "eventstore.sql", "eventstore.doctor", "eventstore.testing")
 TOLD_ELSEWHERE = {
     "leases.RENEW": "test_leases.py; it changes nothing but a time",
     "store.appending.APPEND_ON_PREMISES": "test_append.py; one statement, as AnAppend",

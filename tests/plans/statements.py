@@ -8,7 +8,7 @@ from importlib import import_module
 from eventstore.postgres import rows
 
 PACKAGES = ("eventstore", "orders", "payments", "inventory", "shipping", "config")
-APART = (".migrations", ".local", ".wsgi", ".celery", ".gunicorn", ".web")
+APART = (".migrations", ".sql", ".local", ".wsgi", ".celery", ".gunicorn", ".web")
 BEGINS = re.compile(r"\s*(SELECT|WITH|INSERT INTO|UPDATE|DELETE FROM|DECLARE)\b")
 FUNCTIONS = """
     SELECT proname, prosrc FROM pg_proc

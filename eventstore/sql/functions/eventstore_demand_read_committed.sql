@@ -1,0 +1,10 @@
+-- For readers of the fence.
+CREATE OR REPLACE FUNCTION eventstore_demand_read_committed() RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    -- PostgreSQL knows no "read uncommitted": it is another name for the same.
+    IF current_setting('transaction_isolation') NOT IN ('read committed', 'read uncommitted') THEN
+        RAISE EXCEPTION 'the event log is neither read nor written in a % transaction',
+            current_setting('transaction_isolation')
+            USING ERRCODE = 'ES003', HINT = 'Begin the transaction as READ COMMITTED.';
+    END IF;
+END $$;

@@ -1,0 +1,6 @@
+-- Errors of our own begin with ES; the log's refusing.py names them.
+CREATE OR REPLACE FUNCTION eventstore_refuse_isolation() RETURNS bigint LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'an append needs the isolation read committed, not %', current_setting('transaction_isolation')
+        USING ERRCODE = 'ES003', HINT = 'Begin the transaction as READ COMMITTED.';
+END $$;
