@@ -140,7 +140,7 @@ BROKEN = {
     ),
     "guard that never guards": (
         partial(of_a_guard, REPLACED),
-        "The log's guard eventstore_append_only is another than its migration made.",
+        "The log's guard eventstore_append_only is another than ours.",
         "eventstore.E037",
     ),
 }
