@@ -16,7 +16,7 @@ endif
 TWO_AT_A_TIME := $(if $(CELERY_BROKER_URL),,-n 2 --dist loadfile)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check audit fuzz simulate chaos faults drills greedy test-pooler bench bench-short bench-store bench-http bench-console screens format plans clean-data clean doctor-selftest
+.PHONY: help run test check audit fuzz simulate chaos faults drills greedy test-pooler bench bench-short bench-store bench-http bench-console screens format house plans clean-data clean doctor-selftest
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -89,6 +89,9 @@ bench-console: $(INSTALLED) ## first byte of each page of the console, with two 
 
 screens: $(INSTALLED) ## the pictures in docs/images anew; needs a Chromium
 	.venv/bin/pytest tests/console/screens.py
+
+house: $(INSTALLED) ## how the code is laid out, in figures: folders, circles, hops, lengths, where SQL stands
+	@DJANGO_SETTINGS_MODULE=config.settings LOG_LEVEL=ERROR $(PYTHON) -m config.local exec -- $(PYTHON) -W ignore -m tools.house
 
 format: $(INSTALLED) ## put the code into shape
 	.venv/bin/ruff format .

@@ -1,0 +1,216 @@
+"""make house: how the code is laid out, in figures; the last line is one JSON object.
+
+most_flat_modules   modules in the fullest folder
+import_circles      groups of modules that import one another, by imports of any kind
+post_files          files of ours that POST /api/commands/orders/ enters
+post_returns        how often it comes back to a file that it had left
+query_files         files of ours that GET /api/queries/orders/ID/ enters
+one_caller_share    of the private functions, those that are named once beside their definition
+core_files          files that the README lists to be read, in order
+core_lines          their lines
+function_median     lines of a function, from def to its end; function_p90 and function_max likewise
+sql_outside_owner   constants of SQL in another module than most of those that name the same table
+"""
+
+import ast
+import json
+import os
+import re
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median, quantiles
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("eventstore", "orders", "payments", "inventory", "shipping", "config")
+SQL = re.compile(r"\b(SELECT|INSERT INTO|UPDATE|DELETE FROM)\b")
+WRITTEN = re.compile(r"\b(?:INSERT INTO|UPDATE|DELETE FROM) ((?:eventstore|orders|payments|inventory|shipping)_\w+)")
+CORE = re.compile(r"^\d+\. `([\w/]+\.py)`", re.MULTILINE)
+
+Trees = dict[str, tuple[Path, ast.Module]]
+
+
+def main() -> None:
+    trees = _trees()
+    lengths = sorted(node.end_lineno - node.lineno + 1 for node in _functions(trees) if node.end_lineno)
+    core = [ROOT / name for name in CORE.findall((ROOT / "README.md").read_text())]
+    post, query = _entered()
+    figures = {
+        "most_flat_modules": max(Counter(path.parent for path, _ in trees.values()).values()),
+        "import_circles": len(_circles(_imports(trees))),
+        "post_files": len(set(post)),
+        "post_returns": len(post) - len(set(post)),
+        "query_files": len(set(query)),
+        "one_caller_share": round(_one_caller_share(trees), 2),
+        "core_files": len(core),
+        "core_lines": sum(len(path.read_text().splitlines()) for path in core),
+        "function_median": median(lengths),
+        "function_p90": quantiles(lengths, n=10)[-1],
+        "function_max": lengths[-1],
+        "sql_outside_owner": len(_outside_owner(trees)),
+    }
+    for circle in _circles(_imports(trees)):
+        print("circle:", " ".join(sorted(circle)))
+    for name in _outside_owner(trees):
+        print("sql outside its table's owner:", name)
+    for name, value in figures.items():
+        print(f"{name:20}{value}")
+    print(json.dumps(figures))
+
+
+def _trees() -> Trees:
+    """module -> its file and what is in it, without migrations."""
+    found = {}
+    for package in PACKAGES:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            if "migrations" not in path.parts:
+                name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+                found[name] = (path, ast.parse(path.read_text()))
+    return found
+
+
+def _functions(trees: Trees) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    for _, tree in trees.values():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                yield node
+
+
+def _one_caller_share(trees: Trees) -> float:
+    """By name within the module: a private function is called from nowhere else."""
+    private = once = 0
+    for _, tree in trees.values():
+        names = Counter(
+            node.id if isinstance(node, ast.Name) else node.attr
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Name | ast.Attribute)
+        )
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef) and re.match("_[^_]", node.name):
+                private += 1
+                once += names[node.name] == 1
+    return once / private
+
+
+def _imports(trees: Trees) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = defaultdict(set)
+    for name, (path, tree) in trees.items():
+        package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom):
+                up = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+                source = ".".join([*up, *([node.module] if node.module else [])])
+                for alias in node.names:
+                    whole = f"{source}.{alias.name}"
+                    target = whole if whole in trees else source
+                    if target in trees and target != name:
+                        found[name].add(target)
+    return found
+
+
+def _circles(imports: dict[str, set[str]]) -> list[set[str]]:
+    reach = {name: _reached(imports, name) for name in imports}
+    circles: list[set[str]] = []
+    for name in sorted(imports):
+        circle = {other for other in reach[name] if name in reach.get(other, ())}
+        if circle and not any(name in known for known in circles):
+            circles.append(circle | {name})
+    return circles
+
+
+def _reached(imports: dict[str, set[str]], name: str) -> set[str]:
+    seen, left = set[str](), [name]
+    while left:
+        for each in imports.get(left.pop(), ()):
+            if each not in seen:
+                seen.add(each)
+                left.append(each)
+    return seen
+
+
+def _outside_owner(trees: Trees) -> list[str]:
+    """Of each table, the constants that write to it, and stand in another module than most of them."""
+    writers: dict[str, Counter[str]] = defaultdict(Counter)
+    constants: list[tuple[str, str, str]] = []
+    for module, (_, tree) in trees.items():
+        for name, text in _constants(tree):
+            for table in set(WRITTEN.findall(text)):
+                writers[table][module] += 1
+                constants.append((table, module, name))
+    owner = {table: min(modules, key=lambda each: (-modules[each], each)) for table, modules in writers.items()}
+    return sorted(f"{module}.{name} ({table})" for table, module, name in constants if module != owner[table])
+
+
+def _constants(tree: ast.Module) -> Iterator[tuple[str, str]]:
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            text = " ".join(each.value for each in ast.walk(node.value) if _is_text(each))  # type: ignore[attr-defined]
+            if node.targets[0].id.isupper() and SQL.search(text):
+                yield node.targets[0].id, " ".join(text.split())
+
+
+def _is_text(node: ast.AST) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)
+
+
+def _entered() -> tuple[list[str], list[str]]:
+    """The files that placing an order goes through, each time it enters one from another; and asking for it."""
+    import django
+
+    django.setup()
+    from django.core.management import call_command
+    from django.test.utils import setup_test_environment
+
+    from eventstore.testing import drain
+
+    setup_test_environment()
+    call_command("migrate", verbosity=0)
+    client, body = _customer()
+    path = "/api/commands/orders/"
+    client.post(path, body, content_type="application/json")  # what is found out once is not counted
+    answers: list[Any] = []
+    post = _files(lambda: answers.append(client.post(path, body, content_type="application/json")))
+    found = answers[0]["Location"]
+    drain()
+    client.get(found)
+    return post, _files(lambda: answers.append(client.get(found)))
+
+
+def _customer() -> tuple[Any, dict[str, Any]]:
+    from django.contrib.auth.models import User
+    from django.test import Client
+    from knox.models import AuthToken
+
+    from eventstore import bus
+    from eventstore.money import Money
+    from orders.commands import ListProduct
+
+    bus.dispatch(ListProduct("CUP", "A cup", Money(450, "EUR")))
+    _, token = AuthToken.objects.create(User.objects.create_user("ada"))
+    address = {"name": "Ada", "street": "Square 1", "city": "London", "postcode": "SW1Y 4JH", "country": "GB"}
+    body = {"items": [{"sku": "CUP", "quantity": 1}], "address": address, "payment_method": "tok_visa"}
+    return Client(HTTP_AUTHORIZATION=f"Bearer {token}"), body
+
+
+def _files(act: Any) -> list[str]:
+    entered: list[str] = []
+
+    def note(frame: Any, event: str, _: Any) -> None:
+        name = frame.f_code.co_filename
+        if event == "call" and name.startswith(OURS) and (not entered or entered[-1] != name):
+            entered.append(name)
+
+    sys.setprofile(note)
+    try:
+        act()
+    finally:
+        sys.setprofile(None)
+    return entered
+
+
+OURS = tuple(f"{ROOT / package}{os.sep}" for package in PACKAGES)
+
+if __name__ == "__main__":
+    main()
