@@ -11,6 +11,9 @@ from . import settings
 
 logger = logging.getLogger(__name__)
 
+# The task that delivers, by its name; one that no worker took for so many seconds is not needed any more.
+DELIVER = "eventstore.deliver"
+DELIVER_EXPIRES = 30
 # One nudge serves all that was written until it is heard, and who heard it looks for more as long as this: more of them
 # would only keep the broker and both ends of it busy.
 GAP_SECONDS = 0.05
@@ -55,10 +58,11 @@ def _publish_for_ever() -> None:
 
 
 def _publish() -> bool:
-    from .tasks import deliver  # Celery is loaded only by who nudges
+    from celery import current_app  # loaded only where workers are nudged
 
     try:
-        deliver.apply_async(retry=False)
+        # By its name, as workers know it: what they do lies above this module.
+        current_app.send_task(DELIVER, retry=False, ignore_result=True, expires=DELIVER_EXPIRES)
     except Exception as error:  # noqa: BLE001  whatever the broker's client raises; the poll makes delivery certain
         logger.warning("could not nudge the workers, the poll will: %s", error)
         return False

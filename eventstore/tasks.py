@@ -13,10 +13,10 @@ from celery.signals import (
     worker_shutdown,
 )
 
-from . import chores, guarantees, heartbeats, polling, working
+from . import chores, guarantees, heartbeats, nudge, polling, working
 
 
-@shared_task(name="eventstore.deliver", ignore_result=True, acks_late=True, expires=30)  # type: ignore[untyped-decorator]
+@shared_task(name=nudge.DELIVER, ignore_result=True, acks_late=True, expires=nudge.DELIVER_EXPIRES)  # type: ignore[untyped-decorator]
 def deliver() -> None:
     working.take_turn()
 

@@ -48,3 +48,7 @@ def test_a_private_function_that_is_called_once_counts(trees):
 
 def test_who_writes_to_a_table_most_owns_it_and_who_only_reads_is_free_to(trees):
     assert house._outside_owner(trees) == ["shop.audit.CORRECT (orders_sale)"]
+
+
+def test_no_module_of_ours_imports_one_that_imports_it():
+    assert house._circles(house._imports(house._trees())) == []
