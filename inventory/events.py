@@ -46,9 +46,18 @@ class InventoryReservationFailed(Event, frozen=True):
 
 
 class InventoryReleased(Event, frozen=True):
-    """lines: what went back; none when nothing was reserved, and then a reservation that comes later is refused."""
+    """lines: what went back, without what a return had brought; none when nothing was reserved, and then a reservation
+    that comes later is refused."""
 
     order_id: str
+    lines: tuple[StockLine, ...]
+
+
+class InventoryReturned(Event, frozen=True):
+    """Of the order's goods these have come back by a return: nothing of them is left to release."""
+
+    order_id: str
+    return_id: str
     lines: tuple[StockLine, ...]
 
 
@@ -59,6 +68,8 @@ class StockReturned(Event, frozen=True):
 
 
 class GoodsRestocked(Event, frozen=True):
+    """lines: what came; it is on the shelf, also where it was released before and is not put there once more."""
+
     return_id: str
     lines: tuple[StockLine, ...]
 
@@ -71,6 +82,7 @@ EVENTS = {
     "inventory.inventory_reserved": InventoryReserved,
     "inventory.inventory_reservation_failed": InventoryReservationFailed,
     "inventory.inventory_released": InventoryReleased,
+    "inventory.inventory_returned": InventoryReturned,
     "inventory.stock_returned": StockReturned,
     "inventory.goods_restocked": GoodsRestocked,
 }

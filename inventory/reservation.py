@@ -5,13 +5,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from eventstore.aggregate import Aggregate, Decided, Decision, Refusal, stream_name
-from eventstore.messages import State
+from eventstore.messages import State, replace
 
 from .commands import ReleaseInventory, ReserveInventory, StockLine
 from .events import (
     InventoryReleased,
     InventoryReservationFailed,
     InventoryReserved,
+    InventoryReturned,
     Shortage,
     StockReleased,
     StockReserved,
@@ -24,16 +25,20 @@ class ReservationIsAnother(Refusal):
 
 
 class Reservation(State, frozen=True):
+    """status: new, reserved, failed or released. lines: as they were reserved. back: units by product that have come
+    back by a return."""
+
     status: str = "new"
     lines: tuple[StockLine, ...] = ()
+    back: dict[str, int] = {}
 
 
 def streams(command: ReserveInventory | ReleaseInventory) -> Sequence[str]:
-    return [_reservation(command.order_id), *(_stock(sku) for sku in wanted(command.lines))]
+    return [reservation_of(command.order_id), *(_stock(sku) for sku in wanted(command.lines))]
 
 
 def reserve(states: Mapping[str, Any], command: ReserveInventory) -> Decided:
-    own = _reservation(command.order_id)
+    own = reservation_of(command.order_id)
     if states[own].status == "reserved" and wanted(states[own].lines) != wanted(command.lines):
         raise ReservationIsAnother(command.order_id)
     if states[own].status != "new":
@@ -50,17 +55,25 @@ def reserve(states: Mapping[str, Any], command: ReserveInventory) -> Decided:
 
 
 def release(states: Mapping[str, Any], command: ReleaseInventory) -> Decided:
-    own = _reservation(command.order_id)
+    own = reservation_of(command.order_id)
     reservation = states[own]
     if reservation.status not in ("new", "reserved"):
         return {}
+    lines = remaining(reservation)
     return {
-        own: [InventoryReleased(command.order_id, reservation.lines)],
-        **{
-            _stock(sku): [StockReleased(sku, command.order_id, quantity)]
-            for sku, quantity in wanted(reservation.lines).items()
-        },
+        own: [InventoryReleased(command.order_id, lines)],
+        **{_stock(sku): [StockReleased(sku, command.order_id, quantity)] for sku, quantity in wanted(lines).items()},
     }
+
+
+def remaining(reservation: Reservation) -> tuple[StockLine, ...]:
+    """What was reserved and no return has brought back: held, or on the shelf again once it is released."""
+    return without(reservation.lines, reservation.back)
+
+
+def without(lines: Sequence[StockLine], gone: Mapping[str, int]) -> tuple[StockLine, ...]:
+    """What of the lines is left, by product; more than there is takes nothing else away."""
+    return tuple(StockLine(sku, quantity) for sku, quantity in (wanted(lines) - Counter(gone)).items())
 
 
 def wanted(lines: Sequence[StockLine]) -> Counter[str]:
@@ -79,12 +92,16 @@ def _shortages(states: Mapping[str, Any], lines: Sequence[StockLine]) -> tuple[S
     )
 
 
-def _reservation(order_id: str) -> str:
+def reservation_of(order_id: str) -> str:
     return stream_name("reservation", order_id)
 
 
 def _stock(sku: str) -> str:
     return stream_name(STOCK.category, sku)
+
+
+def returned(reservation: Reservation, event: InventoryReturned) -> Reservation:
+    return replace(reservation, back=dict(Counter(reservation.back) + wanted(event.lines)))
 
 
 RESERVATION = Aggregate(
@@ -93,9 +110,10 @@ RESERVATION = Aggregate(
     initial=Reservation(),
     decide={},
     evolve={
-        InventoryReserved: lambda reservation, event: Reservation("reserved", event.lines),
-        InventoryReservationFailed: lambda reservation, event: Reservation("failed"),
-        InventoryReleased: lambda reservation, event: Reservation("released"),
+        InventoryReserved: lambda reservation, event: replace(reservation, status="reserved", lines=event.lines),
+        InventoryReservationFailed: lambda reservation, event: replace(reservation, status="failed"),
+        InventoryReleased: lambda reservation, event: replace(reservation, status="released"),
+        InventoryReturned: returned,
     },
 )
 

@@ -7,8 +7,8 @@ from eventstore.aggregate import Aggregate, Decided, Decision, Refusal, stream_n
 from eventstore.messages import State
 
 from .commands import Restock, StockLine
-from .events import GoodsRestocked, StockReturned
-from .reservation import wanted
+from .events import GoodsRestocked, InventoryReturned, StockReturned
+from .reservation import remaining, reservation_of, wanted, without
 from .stock import STOCK
 
 
@@ -22,7 +22,8 @@ class Restocking(State, frozen=True):
 
 
 def streams(command: Restock) -> Sequence[str]:
-    return [_restocking(command.return_id), *(_stock(sku) for sku in wanted(command.lines))]
+    its_order = [reservation_of(command.order_id)] if command.order_id else []
+    return [_restocking(command.return_id), *its_order, *(_stock(sku) for sku in wanted(command.lines))]
 
 
 def restock(states: Mapping[str, Any], command: Restock) -> Decided:
@@ -33,11 +34,27 @@ def restock(states: Mapping[str, Any], command: Restock) -> Decided:
         return {}
     return {
         own: [GoodsRestocked(command.return_id, command.lines)],
+        **_told_to_its_order(command),
         **{
             _stock(sku): [StockReturned(sku, command.return_id, quantity)]
-            for sku, quantity in wanted(command.lines).items()
+            for sku, quantity in wanted(_not_here(states, command)).items()
         },
     }
+
+
+def _told_to_its_order(command: Restock) -> Decided:
+    if not command.order_id:
+        return {}
+    returned = InventoryReturned(command.order_id, command.return_id, command.lines)
+    return {reservation_of(command.order_id): [returned]}
+
+
+def _not_here(states: Mapping[str, Any], command: Restock) -> Sequence[StockLine]:
+    """Goods of a parcel that was called off went on the shelf when they were released; a return may name them too."""
+    reservation = states[reservation_of(command.order_id)] if command.order_id else None
+    if reservation is None or reservation.status != "released":
+        return command.lines
+    return without(command.lines, wanted(remaining(reservation)))
 
 
 def _restocking(return_id: str) -> str:

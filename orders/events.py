@@ -93,7 +93,7 @@ class OrderCancelled(Event, frozen=True):
 class OrderRefundRequested(Event, frozen=True):
     """All of the money of a confirmed order goes back.
 
-    recalled: whether its parcel is called back first, if that has not left; not if some of its goods are in a return.
+    recalled: whether its parcel is called back first, if that has not left; it always is today.
     """
 
     order_id: str

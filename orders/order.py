@@ -99,8 +99,7 @@ def refund(order: Order, command: RefundOrder) -> list[Event]:
         return []
     if order.status == "placed":
         return [OrderCancelled(command.order_id, command.reason)]
-    is_whole = not any(order.lines_back.values())
-    return [OrderRefundRequested(command.order_id, command.reason, recalled=is_whole)]
+    return [OrderRefundRequested(command.order_id, command.reason, recalled=True)]
 
 
 def placed(order: Order, event: OrderPlaced) -> Order:

@@ -89,9 +89,12 @@ def refund_lapsed(saga: Returning, event: PartRefundLapsed) -> Reaction:
 
 
 def command_refused(saga: Returning, event: CommandRefused) -> Reaction:
-    """Goods that arrived just before they were given up are heard of too, and go on from there."""
+    """Goods that arrived just before they were given up are heard of too, and go on from there. Where the whole payment
+    of the order goes back, the return has nothing left to pay."""
     if event.command == "orders.close_return":
         return _waiting(saga)
+    if event.command == "payments.refund_part" and event.code == "NothingLeftToRefund":
+        return _step(saga, "COMPLETING") if _at(saga) == "REFUNDING" else _waiting(saga)
     return _call_for_attention(saga, f"{event.command} was refused: {event.code}")
 
 
@@ -132,7 +135,7 @@ def _owed(saga: Returning) -> Command | None:
     """The command whose answer the saga waits for."""
     match _at(saga):
         case "RESTOCKING":
-            return Restock(saga.return_id, saga.lines)
+            return Restock(saga.return_id, saga.lines, saga.order_id)
         case "REFUNDING":
             return RefundPart(saga.order_id, saga.return_id, saga.refund, f"return: {saga.reason}")
         case "COMPLETING":

@@ -39,7 +39,11 @@ from .parts import Part
 
 
 class NothingLeftToRefund(Refusal):
-    """Nothing was taken, or all of it goes back already."""
+    """All that was taken goes back already, or has gone."""
+
+
+class NothingWasPaid(Refusal):
+    """The payment failed, or was never asked for."""
 
 
 class MoreThanWasPaid(Refusal):
@@ -121,8 +125,10 @@ def refund_part(payment: Payment, command: RefundPart) -> list[Event]:
             if part.amount != command.amount:
                 raise RefundIsAnother(f"{command.refund_id} gives back {part.amount}, not {command.amount}.")
             return []
-    if payment.refunding or payment.status in ("failed", "refunded", "voided"):
-        raise NothingLeftToRefund(f"The payment of {command.order_id} is {payment.status}.")
+    if payment.refunding or payment.status == "refunded":
+        raise NothingLeftToRefund(f"The whole payment of {command.order_id} goes back, or has gone.")
+    if payment.status in ("failed", "voided"):
+        raise NothingWasPaid(f"The payment of {command.order_id} is {payment.status}.")
     if payment.amount is not None and not _has_left(payment, command.amount, of=payment.amount):
         raise MoreThanWasPaid(f"{command.amount} is more than is left of {payment.amount} for {command.order_id}.")
     said = PartRefundRequested if payment.status == "completed" else PartRefundPromised

@@ -48,7 +48,7 @@ class Crediting:
         rest = _unmatched(note, matches)
         credit = translation.issue_credit(note, rest) if rest or note.charges else None
         restocks = [
-            translation.restock(each.return_id, taken)
+            translation.restock(each.return_id, taken, each.order_id)
             for each, taken in zip(returns, _by_order(matches).values(), strict=True)
         ]
         if credit and rest:

@@ -106,9 +106,9 @@ def issue_credit(note: CreditNote, rest: Iterable[Remainder]) -> IssueCredit:
     )
 
 
-def restock(key: str, parts: Sequence[Allocation | Remainder]) -> Restock:
-    """key: of the return or the booking that the goods came back by."""
-    return Restock(key, tuple(StockLine(each.sku, each.units) for each in parts))
+def restock(key: str, parts: Sequence[Allocation | Remainder], order_id: str = "") -> Restock:
+    """key: of the return or the booking that the goods came back by. order_id: of the sale, where it is known."""
+    return Restock(key, tuple(StockLine(each.sku, each.units) for each in parts), order_id)
 
 
 def adjust_ledger(document: LedgerAdjustment) -> AdjustLedger:

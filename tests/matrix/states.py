@@ -182,7 +182,27 @@ STATES: Mapping[str, Callable[[Stage], None]] = {
     "refund asked for, money going back": _then(CONFIRMED, facts.refund, hold=[GATEWAY]),
     "refunded": _then(CONFIRMED, facts.refund),
     "refunded, parcel had left": _then(SHIPPED, facts.refund),
+    "return announced, parcel booked": _then(CONFIRMED, _return),
+    "return announced, parcel shipped": _then(SHIPPED, _return),
     "return announced": _then(DELIVERED, _return),
+    "return announced, parcel lost": _then(SHIPPED, _return, facts.parcel_lost),
+    "return announced, parcel brought back": _then(SHIPPED, _return, facts.parcel_returned),
+    "return announced, refund asked for, parcel being called off": _then(
+        CONFIRMED, _return, facts.refund, hold=[CARRIER]
+    ),
+    "return announced, refunded, parcel called off": _then(CONFIRMED, _return, facts.refund),
+    "return announced, refunded, parcel shipped": _then(SHIPPED, _return, facts.refund),
+    "return announced, refunded": _then(DELIVERED, _return, facts.refund),
+    "return received, parcel booked, goods going on the shelf": _then(
+        CONFIRMED, _return, facts.receive_return, hold=["inventory"]
+    ),
+    "partly returned, parcel booked": _then(CONFIRMED, _return, facts.receive_return),
+    "partly returned, parcel booked, refund asked for": _then(
+        _then(CONFIRMED, _return, facts.receive_return), facts.refund, hold=[CARRIER]
+    ),
+    "partly returned, parcel booked, refunded": _then(CONFIRMED, _return, facts.receive_return, facts.refund),
+    "wholly returned, parcel booked": _then(CONFIRMED, _return_all, facts.receive_return),
+    "partly returned, parcel shipped": _then(SHIPPED, _return, facts.receive_return),
     "return received, money going back": _then(DELIVERED, _return, facts.receive_return, hold=[GATEWAY]),
     "partly returned": _then(DELIVERED, _return, facts.receive_return),
     "wholly returned": _then(DELIVERED, _return_all, facts.receive_return),

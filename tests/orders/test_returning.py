@@ -29,7 +29,10 @@ CAME = GoodsReturned("r1", "o1", (ReturnedLine(1, "A", 1, 100),), Money(100, "EU
 RESTOCKED = GoodsRestocked("r1", (StockLine("A", 1),))
 REFUNDED = PartRefunded("o1", "r1", Money(100, "EUR"), "re_1")
 COMPLETED, CLOSED = ReturnCompleted("r1", "o1"), ReturnClosed("r1", "o1", "never came")
-RESTOCK, REFUND = Restock("r1", (StockLine("A", 1),)), RefundPart("o1", "r1", Money(100, "EUR"), "return: too small")
+RESTOCK, REFUND = (
+    Restock("r1", (StockLine("A", 1),), "o1"),
+    RefundPart("o1", "r1", Money(100, "EUR"), "return: too small"),
+)
 COMPLETE = CompleteReturn("r1")
 LATE = DeadlinePassed("r1", AT, 1)
 LAPSED = PartRefundLapsed("o1", "r1", "the payment failed")
@@ -46,8 +49,8 @@ def person(action):
     return Intervened("r1", action, "seen to", "helen")
 
 
-def refused(command):
-    return CommandRefused("r1", command, "NothingLeftToRefund", "")
+def refused(command, code="MoreThanWasPaid"):
+    return CommandRefused("r1", command, code, "")
 
 
 def test_step_by_step_goods_come_are_restocked_and_paid_back():
@@ -102,6 +105,18 @@ def test_money_that_cannot_go_back_needs_attention(obstacle):
     assert after(*stuck, person("retry")) == ("REFUNDING", [REFUND])
     assert after(*stuck, person("skip")) == ("COMPLETING", [COMPLETE])
     assert after(*stuck, REFUNDED) == ("COMPLETING", [COMPLETE]), "late, but it came"
+
+
+def test_when_the_whole_payment_has_gone_back_meanwhile_nothing_is_left_to_pay():
+    gone = (*TO_THE_END[:3], refused("payments.refund_part", "NothingLeftToRefund"))
+    assert after(*gone) == ("COMPLETING", [COMPLETE])
+    assert after(*gone, COMPLETED) == ("COMPLETED", [])
+    assert after(*gone, gone[-1]) == ("COMPLETING", []), "heard twice it changes nothing"
+
+
+@pytest.mark.parametrize("code", ["MoreThanWasPaid", "NotRefundable", "NothingWasPaid"])
+def test_what_is_refused_for_another_reason_needs_attention(code):
+    assert after(*TO_THE_END[:3], refused("payments.refund_part", code)) == ("NEEDS_ATTENTION", [])
 
 
 def test_a_person_gives_up_goods_and_takes_steps_as_done():

@@ -28,7 +28,15 @@ from payments.events import (
     RefundRequested,
 )
 from payments.limits import OF
-from payments.payment import PAYMENT, MoreThanWasPaid, NothingLeftToRefund, NotRefundable, RefundIsAnother, limited
+from payments.payment import (
+    PAYMENT,
+    MoreThanWasPaid,
+    NothingLeftToRefund,
+    NothingWasPaid,
+    NotRefundable,
+    RefundIsAnother,
+    limited,
+)
 
 EURO = Money(100, "EUR")
 REQUESTED, COMPLETED = PaymentRequested("o1", EURO, "tok_visa"), PaymentCompleted("o1", EURO, "ch_1")
@@ -87,14 +95,17 @@ def test_nothing_and_less_is_no_part(amount):
 @pytest.mark.parametrize(
     "over",
     [
-        [REQUESTED, PaymentFailed("o1", "declined")],
-        [PaymentVoided("o1", "cancelled")],
         [REQUESTED, COMPLETED, RefundRequested("o1", EURO, "cancelled")],
         [REQUESTED, COMPLETED, RefundRequested("o1", EURO, "cancelled"), PaymentRefunded("o1", EURO, "re_1")],
     ],
 )
 def test_where_nothing_is_left_no_part_of_it_is(over):
     given(PAYMENT, *over).when(part()).refused(NothingLeftToRefund)
+
+
+@pytest.mark.parametrize("over", [[REQUESTED, PaymentFailed("o1", "declined")], [PaymentVoided("o1", "cancelled")]])
+def test_what_was_never_paid_is_told_from_what_has_gone_back(over):
+    given(PAYMENT, *over).when(part()).refused(NothingWasPaid)
 
 
 class TestBeforeTheMoneyIsIn:

@@ -38,6 +38,7 @@ def live(
         world.dispatch(ReceiveStock(sku, random.choice((3, 6, 20))))
     for order_id in ORDERS:
         _let_live(world, order_id)
+    _refund_what_is_sent_back(world, Random(f"sent back {seed}"))
     world.run(at_rest=lambda: check(world))
     return world
 
@@ -55,6 +56,18 @@ def _let_live(world: World, order_id: str) -> None:
     said, times = ([*FACTS.values()], (1, 2, 4, 6)) if random.random() < 0.5 else (ORDINARY, (0, 0, 1, 2))
     for fact in random.choices(said, k=random.choice(times)):
         world.after(random.choice(MOMENTS), lambda fact=fact: _say_if_placed(world, order_id, fact))
+
+
+def _refund_what_is_sent_back(world: World, random: Random) -> None:
+    """In some shops an order is refunded before, between or after the steps of its return, wherever its parcel is.
+
+    random: of its own, so that all other shops live as they did before there was this one.
+    """
+    if random.random() < 0.35:
+        order_id = random.choice(ORDERS)
+        ships = ((facts.ship, random.choice(MOMENTS)),) if random.random() < 0.5 else ()
+        for fact, longest in (*SENT_BACK, *ships, (facts.refund, random.choice(MOMENTS))):
+            world.at(random.random() * longest, lambda fact=fact: _say_if_placed(world, order_id, fact))
 
 
 def _say_if_placed(world: World, order_id: str, fact: facts.Fact) -> None:

@@ -78,6 +78,12 @@ class TestItWouldFind:
     def test_a_refund_by_staff_of_which_the_process_does_not_hear(self):
         assert _found(_with({OrderRefundRequested: lambda saga, event: Reaction(saga)}), "kept and 0 owed")
 
+    def test_a_parcel_that_is_not_called_back_because_some_of_its_goods_are_in_a_return(self):
+        def lets_it_be(saga, event):
+            return FULFILMENT.react[OrderRefundRequested](saga, replace(event, recalled=False))
+
+        assert _found(_with({OrderRefundRequested: lets_it_be}), "its parcel is away")
+
     def test_money_that_comes_late_and_stays(self):
         assert _found(_with({LatePaymentCompleted: lambda saga, event: Reaction(saga)}), "kept and 0 owed")
 
