@@ -25,7 +25,7 @@ ASKED_AGAIN = 3
 
 
 class Returning(State, frozen=True):
-    """reason: of the return. step: the one that needs attention. note: why, or why the goods are given up.
+    """reason: of the return. step: the one that needs attention. note: why, or why goods or money are given up.
 
     asked_again: how often the present step was.
     """
@@ -94,8 +94,12 @@ def command_refused(saga: Returning, event: CommandRefused) -> Reaction:
     if event.command == "orders.close_return":
         return _waiting(saga)
     if event.command == "payments.refund_part" and event.code == "NothingLeftToRefund":
-        return _step(saga, "COMPLETING") if _at(saga) == "REFUNDING" else _waiting(saga)
+        return _nothing_left_to_pay(saga) if _at(saga) == "REFUNDING" else _waiting(saga)
     return _call_for_attention(saga, f"{event.command} was refused: {event.code}")
+
+
+def _nothing_left_to_pay(saga: Returning) -> Reaction:
+    return _step(replace(saga, note="nothing left to pay: the whole payment goes back"), "COMPLETING")
 
 
 def _call_for_attention(saga: Returning, note: str) -> Reaction:

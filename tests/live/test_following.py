@@ -204,6 +204,7 @@ def test_fifty_sockets_each_hear_everything_in_order(ada):
 WITHHELD = {
     "inventory.stock_reserved": "the stock's own side of the reservation",
     "inventory.stock_released": "the stock's own side of the release",
+    "inventory.inventory_returned": "the reservation's own side of the goods that came back",
     "shipping.shipment_disowned": "between the carrier and us, until a person has seen to it",
 }
 

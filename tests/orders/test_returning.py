@@ -111,6 +111,7 @@ def test_when_the_whole_payment_has_gone_back_meanwhile_nothing_is_left_to_pay()
     gone = (*TO_THE_END[:3], refused("payments.refund_part", "NothingLeftToRefund"))
     assert after(*gone) == ("COMPLETING", [COMPLETE])
     assert after(*gone, COMPLETED) == ("COMPLETED", [])
+    assert react(RETURNING, *gone, COMPLETED).state.note.startswith("nothing left to pay")
     assert after(*gone, gone[-1]) == ("COMPLETING", []), "heard twice it changes nothing"
 
 
