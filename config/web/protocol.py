@@ -23,6 +23,10 @@ class ExpectationFailed(ParseError):
     """The client expects what is not 100-continue."""
 
 
+class UnreadableNumber(ParseError):
+    """A number of more digits than Python reads."""
+
+
 class Protocol(ASGIProtocol):
     """gunicorn's, with answers in problem details, and with bounds on connections that wait."""
 
@@ -41,6 +45,15 @@ class Protocol(ASGIProtocol):
     def data_received(self, data: bytes) -> None:
         if not self._closed:  # else it has its last answer
             super().data_received(data)
+
+    def _feed_callback_parser(self, data: bytes) -> bool:
+        try:
+            going_on: bool = super()._feed_callback_parser(data)
+            return going_on
+        except ValueError:  # of int(), which gunicorn does not expect
+            self.refuse(refusals.unreadable(400, UnreadableNumber()))
+            self._close_transport()
+            return False
 
     def _on_headers_complete(self) -> bool:
         self._first.cancel()

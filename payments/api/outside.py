@@ -33,8 +33,8 @@ class StripeSilent(APIException):
 
 def fact(told: Mapping[str, Any]) -> Command | None:
     """What a refund or dispute tells; None where nothing has moved, or it is not ours. Raises StripeSilent."""
-    intent, reference = told.get("payment_intent"), told.get("id")
-    is_final = told.get("status") == "succeeded" if told.get("object") == "refund" else told.get("status") in DISPUTES
+    intent, reference, status = told.get("payment_intent"), told.get("id"), str(told.get("status"))
+    is_final = status == "succeeded" if told.get("object") == "refund" else status in DISPUTES
     if not (is_final and isinstance(intent, str) and isinstance(reference, str)):
         return None
     order_id = _order_of(intent)
@@ -45,7 +45,7 @@ def fact(told: Mapping[str, Any]) -> Command | None:
     amount = _amount(told, paid)
     if told.get("object") == "refund":
         return RecordRefund(order_id, amount, reference, charge=intent)
-    outcome = DISPUTES[str(told["status"])]
+    outcome = DISPUTES[status]
     return RecordDispute(order_id, amount, reference, str(told.get("reason")), outcome, charge=intent)
 
 

@@ -2,14 +2,13 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from django.conf import settings
 
 from eventstore import store
 from eventstore.aggregate import stream_name
-from eventstore.api.faults import Fault, Malformed
 from eventstore.api.webhooks import Forged, WebhookView
 from eventstore.messages import Command, Event, Message
 from eventstore.subscriptions import NotYet
@@ -22,12 +21,18 @@ from . import outside
 logger = logging.getLogger(__name__)
 
 
+class Data(msgspec.Struct):
+    """object: what the event is about, as it stands now."""
+
+    object: Annotated[dict[str, Any], msgspec.Meta(min_length=1)]
+
+
 class Notice(msgspec.Struct):
-    """type: such as payment_intent.succeeded. data: with the object as it stands now."""
+    """type: such as payment_intent.succeeded."""
 
     id: str
     type: str
-    data: dict[str, Any]
+    data: Data
 
 
 class StripeWebhookView(WebhookView):
@@ -47,19 +52,14 @@ class StripeWebhookView(WebhookView):
             raise Forged from None
 
     def read(self, body: bytes, headers: Mapping[str, str]) -> tuple[str, Sequence[Command]]:
-        try:
-            notice = msgspec.json.decode(body, type=Notice)
-        except (msgspec.MsgspecError, ValueError) as error:
-            raise Malformed(Fault("#", str(error), "invalid")) from None
+        notice = self.decode(body)
         answers = [_answer(each) for each in _told_of(notice)]
         return notice.id, [answer for answer in answers if answer is not None]
 
 
 def _told_of(notice: Notice) -> list[Mapping[str, Any]]:
     """The payment intents, refunds and disputes in it; of a charge, its refunds where they are given."""
-    told = notice.data.get("object")
-    if not isinstance(told, dict):
-        return []
+    told = notice.data.object
     if told.get("object") == "charge":
         refunds = told.get("refunds")
         data = refunds.get("data") if isinstance(refunds, dict) else None

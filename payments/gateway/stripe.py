@@ -196,7 +196,8 @@ def _outcome(intent: Mapping[str, Any], key: str, order_id: str, units: int, cur
         case "processing":
             raise NotYet("The bank has not decided yet.")
         case "requires_payment_method" | "canceled":
-            error = intent.get("last_payment_error") or {}
+            error = intent.get("last_payment_error")
+            error = error if isinstance(error, Mapping) else {}
             return Declined(str(error.get("decline_code") or error.get("code") or intent["status"]))
     raise Unclear(f"A payment intent of the status {intent.get('status')!r}.")
 

@@ -7,10 +7,12 @@ import msgspec
 from django.conf import settings
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from eventstore.api.faults import Fault, Malformed
+from eventstore import store
+from eventstore.aggregate import stream_name
 from eventstore.api.webhooks import Forged, WebhookView
 from eventstore.messages import Command
 from shipping.commands import RecordDelivered, RecordLost, RecordReturned, RecordShipped
+from shipping.shipment import SHIPMENT
 
 logger = logging.getLogger(__name__)
 
@@ -51,16 +53,14 @@ class CarrierWebhookView(WebhookView):
             raise Forged from None
 
     def read(self, body: bytes, headers: Mapping[str, str]) -> tuple[str, Sequence[Command]]:
-        try:
-            notice = msgspec.json.decode(body, type=Notice)
-        except (msgspec.MsgspecError, ValueError) as error:
-            raise Malformed(Fault("#", str(error), "invalid")) from None
+        notice = self.decode(body)
         return headers["webhook-id"], self._follows(notice.type, notice.data.order_id)
 
     def _follows(self, type_: str, order_id: str) -> Sequence[Command]:
         assert self.customer_of is not None, "say as_view(customer_of=...)"
-        if type_ not in RECORD or self.customer_of(order_id) is None:
-            logger.warning("the carrier tells %s of %.100r, which is not for us", type_, order_id)
+        known = store.STREAM_NAME.fullmatch(stream_name(SHIPMENT.category, order_id)) and self.customer_of(order_id)
+        if type_ not in RECORD or not known:
+            logger.warning("the carrier tells %.100r of %.100r, which is not for us", type_, order_id)
             return []
         return [RECORD[type_](order_id)]
 

@@ -1,5 +1,6 @@
 """What providers tell us: signed or not heard, and once."""
 
+import hashlib
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +23,14 @@ from .conftest import Api, problem
 STRIPE = "/api/webhooks/payments/stripe/"
 CARRIER = "/api/webhooks/shipping/"
 SECRET, OTHER = "whsec_c2VjcmV0LW9mLXRoZS10ZXN0cw==", "whsec_YW5vdGhlci1vbmUtb2YtdGhlbQ=="
+
+
+# NUL and other controls, nothing, and more than an index takes.
+UNUSABLE = ["evt\0", "evt\n1", "", "é" * 256, "x" * 100_000]
+
+
+def repr_of_the_beginning(text):
+    return repr(text[:5])
 
 
 @pytest.fixture(autouse=True)
@@ -132,11 +141,53 @@ class TestStripe:
         assert signed(notice(intent(unanswered, metadata=metadata))).status_code == 200
         assert payment(unanswered) == "REQUESTED"
 
-    @pytest.mark.parametrize("body", [b"[]", b"{}", b'{"id": 7, "type": "x", "data": {}}', b"not json", b"\xff"])
+    @pytest.mark.parametrize(
+        "body",
+        [
+            b"[]",
+            b"{}",
+            b'{"id": 7, "type": "x", "data": {"object": {"id": "x"}}}',
+            b'{"id": "evt_1", "type": "x", "data": {"object": ' + b"[" * 2000 + b"]" * 2000 + b"}}",
+            b'{"id": "evt_1", "type": "\\ud800", "data": {"object": {"id": "x"}}}',
+            b"not json",
+            b"\xff",
+        ],
+        ids=range(7),
+    )
     def test_what_is_signed_and_makes_no_sense_is_refused_as_such(self, shop, body):
         header = stripe.WebhookSignature.generate_signature_header(body.decode("latin-1"), SECRET)
         answer = Api().post(STRIPE, body, **{"Stripe-Signature": header})
         problem(answer, 401 if body == b"\xff" else 400)
+
+    @pytest.mark.parametrize("id_", UNUSABLE, ids=repr_of_the_beginning)
+    def test_an_id_that_cannot_be_kept_is_refused_and_nothing_follows(self, unanswered, id_):
+        problem(signed(notice(intent(unanswered), id_=id_)), 400)
+        assert payment(unanswered) == "REQUESTED"
+        assert not Received.objects.exists()
+
+    @pytest.mark.parametrize("data", [{}, {"object": {}}, {"object": None}, {"previous_attributes": {}}])
+    def test_an_event_without_its_object_is_refused_and_does_not_use_up_its_id(self, unanswered, data):
+        body = json.dumps({"id": "evt_1", "type": "payment_intent.succeeded", "data": data}).encode()
+        problem(signed(body), 400, "Malformed")
+        assert signed(notice(intent(unanswered))).json() == {"received": "evt_1", "repeat": False}
+        assert payment(unanswered) == "COMPLETED"
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"status": ["succeeded"]},
+            {"status": "requires_payment_method", "last_payment_error": "no"},
+            {"status": "requires_payment_method", "last_payment_error": {"decline_code": {"a": "b\0"}}},
+            {"object": "dispute", "status": ["lost"], "payment_intent": "pi_1"},
+            {"object": "dispute", "status": {}, "payment_intent": "pi_1\0"},
+            {"object": "refund", "metadata": {}, "payment_intent": "pi_1\0", "id": "re\0"},
+            {"amount": 10**19},
+            {"metadata": {"key": "x" * 5000, "order_id": "\n" * 5000}},
+        ],
+        ids=str,
+    )
+    def test_parts_of_another_kind_than_stripes_are_no_fault_of_ours(self, unanswered, changes):
+        assert signed(notice(intent(unanswered) | changes)).status_code in (200, 400)
 
 
 class TestWhatMovesAtStripeItself:
@@ -261,6 +312,15 @@ class TestRepeats:
         assert OutboxMessage.objects.filter(type="payments.complete_payment").count() == 1
         assert payment(unanswered) == "COMPLETED"
 
+    def test_under_a_known_id_nothing_is_looked_at_and_the_log_tells_the_contents_apart(self, unanswered, caplog):
+        caplog.set_level("INFO", "eventstore.api.webhooks")
+        bodies = [notice(intent(unanswered, "processing")), notice(intent(unanswered)), notice(intent(unanswered))]
+        assert [signed(body).json()["repeat"] for body in bodies] == [False, True, True]
+        assert payment(unanswered) == "REQUESTED"
+        told = [record.getMessage().rpartition(" ")[2] for record in caplog.records if "evt_1" in record.getMessage()]
+        assert told == [hashlib.sha256(body).hexdigest()[:16] for body in bodies]
+        assert told[0] != told[1] == told[2]
+
     def test_what_is_forged_is_not_remembered(self, unanswered):
         signed(notice(intent(unanswered)), secret=OTHER)
         assert not Received.objects.exists()
@@ -275,6 +335,9 @@ class TestTheCarrier:
 
     def tell(self, type_, order_id, *, id_="msg_1", secret=SECRET, at=None, after=b""):
         body = json.dumps({"type": type_, "data": {"order_id": order_id, "tracking": "SB1"}}).encode()
+        return self.send(body, id_=id_, secret=secret, at=at, after=after)
+
+    def send(self, body, *, id_="msg_1", secret=SECRET, at=None, after=b""):
         at = at or datetime.now(UTC)
         headers = {
             "webhook-id": id_,
@@ -320,3 +383,29 @@ class TestTheCarrier:
         assert self.tell("parcel.weighed", created).status_code == 200
         assert self.tell("parcel.shipped", "nobody", id_="msg_2").status_code == 200
         assert self.shipment(created) == "CREATED"
+
+    @pytest.mark.parametrize("order_id", ["a\0", "\0", "", "a\n", "x" * 100_000], ids=repr_of_the_beginning)
+    def test_may_name_what_no_order_can_be_called_and_need_not_say_so_again(self, created, order_id, caplog):
+        assert self.tell("parcel.shipped", order_id).json() == {"received": "msg_1", "repeat": False}
+        assert "which is not for us" in caplog.text
+        assert "\0" not in caplog.text
+        assert self.shipment(created) == "CREATED"
+
+    @pytest.mark.parametrize("order_id", [r"\ud800", r"a\udfff", r"\ud800\ud800"])
+    def test_is_refused_where_half_a_character_is_no_text(self, created, order_id):
+        body = '{"type": "parcel.shipped", "data": {"order_id": "' + order_id + '"}}'
+        problem(self.send(body.encode()), 400, "Malformed")
+        assert not Received.objects.exists()
+
+    def test_is_refused_where_it_nests_without_end(self, created):
+        body = b'{"type": "parcel.shipped", "data": {"order_id": "a", "more": ' + b"[" * 2000 + b"]" * 2000 + b"}}"
+        problem(self.send(body), 400, "Malformed")
+
+    @pytest.mark.parametrize("id_", ["m" * 256, "m\x7f", ""], ids=repr_of_the_beginning)
+    def test_is_refused_under_an_id_that_cannot_be_kept(self, created, id_):
+        problem(self.tell("parcel.shipped", created, id_=id_), 401 if not id_ else 400)
+        assert self.shipment(created) == "CREATED"
+
+    def test_cannot_write_lines_of_its_own_into_the_log(self, created, caplog):
+        self.tell("parcel.lost\nERROR all is lost", created)
+        assert "\nERROR" not in caplog.text
