@@ -124,6 +124,21 @@ SUBSCRIPTIONS = {
     "orders.published": PUBLICATION,
 }
 
+# What a process may be at, for who asks for those of a status; a row may tell more, and is believed.
+STATUSES = {
+    "orders.fulfilment": (
+        *("STARTED", "PAYMENT_PENDING", "INVENTORY_PENDING", "SHIPPING_PENDING", "CONFIRMING", "COMPLETED"),
+        *("COMPENSATING", "COMPENSATED"),
+    ),
+    "orders.returning": (
+        *("STARTED", "GOODS_PENDING", "RESTOCKING", "REFUNDING", "COMPLETING", "COMPLETED", "CLOSING", "CLOSED"),
+    ),
+    "orders.policy": ("open", "unpaid", "paid", "confirming", "cancelling"),
+    "payments.policy": ("new", "asked", "cancelled", "COMPENSATING"),
+    "inventory.policy": ("new", "noted", "asked", "cancelled", "kept", "COMPENSATING"),
+    "shipping.policy": ("new", "noted", "asked", "cancelled", "void"),
+}
+
 # Whose books are asked after a restore for what the log has lost.
 AFTER_RESTORE = {
     "payments": payments.reconciling.told_lost,

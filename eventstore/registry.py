@@ -35,6 +35,12 @@ def after_restore() -> Mapping[str, Callable[[datetime], Iterable[str]]]:
     return getattr(wiring(), "AFTER_RESTORE", {})
 
 
+def saga_statuses() -> frozenset[str]:
+    """Those that the wiring names for the sagas that are wired."""
+    statuses = getattr(wiring(), "STATUSES", {})
+    return frozenset(each for name in subscriptions() for each in statuses.get(name, ()))
+
+
 def listeners(announced: Iterable[str]) -> set[str]:
     """The subscriptions that hear any of these event types, or are themselves the topic."""
     return {lane for each in announced for lane in _listening().get(each, ())}

@@ -190,6 +190,16 @@ def running(
     return [Running(*row) for row in rows(LIST, [name, name, key, key, status, status, limit])]
 
 
+def names() -> list[str]:
+    return sorted(name for name, each in registry.subscriptions().items() if isinstance(each, Saga))
+
+
+def statuses() -> list[str]:
+    """Those that the wiring names, and ours; empty where it names none, for then any may be one."""
+    named = registry.saga_statuses()
+    return sorted(named | {NEEDS_ATTENTION}) if named else []
+
+
 def allowed(name: str, key: str) -> list[str]:
     """The interventions that would change anything at present. Raises NewerState, codec.Undecodable."""
     saga = registry.subscriptions().get(name)

@@ -21,6 +21,11 @@ def with_settings(settings: Mapping[str, str]) -> dict[str, str]:
     return {**STAND_INS, **os.environ, **settings}
 
 
+def of_commands(environment: Mapping[str, str]) -> dict[str, str]:
+    """What a command needs to work on the same services."""
+    return {name: environment[name] for name in (DATABASE, REDIS, BROKER, SECRET, *STAND_INS) if name in environment}
+
+
 def export(settings: Mapping[str, str]) -> None:
     os.environ.update(settings)
 

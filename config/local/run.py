@@ -1,6 +1,7 @@
 """`make run`: everything that a shop needs, until Ctrl-C."""
 
 import secrets
+import shlex
 from collections.abc import Mapping
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -8,13 +9,14 @@ from time import monotonic
 
 from . import account, folder, ports, programs, services
 from .console import say
-from .environment import DRAIN, SECRET, given, preferred_port, with_settings
+from .environment import DRAIN, SECRET, given, of_commands, preferred_port, with_settings
 from .ports import HOST
 from .refusal import Refusal
 from .supervisor import Stopped, Supervisor
 
 DATA = programs.ROOT / ".local"
 BOUND = 60.0
+ENVIRONMENT = "environment"
 
 
 def run(data: Path) -> None:
@@ -29,6 +31,7 @@ def run(data: Path) -> None:
             except Stopped:
                 say("stopping; Ctrl-C once more kills")
             finally:
+                (path / ENVIRONMENT).unlink(missing_ok=True)
                 supervisor.stop()
 
 
@@ -52,8 +55,17 @@ def _serve(supervisor: Supervisor, path: Path, environment: Mapping[str, str]) -
     _wait_for(supervisor, live, "/health/live")
     if supervisor.run(programs.demo(url, f"ws://{HOST}:{live}", environment)):
         say("the examples could not be loaded, see above; the rest runs")
+    say(f"before manage.py in another terminal: . {shlex.quote(str(_exported(path, environment)))}")
     say(f"{url} answers; Ctrl-C stops everything")
     supervisor.watch()
+
+
+def _exported(path: Path, environment: Mapping[str, str]) -> Path:
+    """A file for a shell to read, as the ports are others at each run; it holds passwords."""
+    file = path / ENVIRONMENT
+    lines = (f"export {name}={shlex.quote(value)}\n" for name, value in of_commands(environment).items())
+    account.ours().write(file, "".join(lines))
+    return file
 
 
 def _port(wanted: int) -> int:

@@ -7,6 +7,8 @@ from datetime import timedelta
 import pytest
 from django.contrib.auth.forms import AdminUserCreationForm
 from django.contrib.auth.models import User
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
 from django.test import Client
 from django.utils import timezone
 from knox.models import AuthToken
@@ -86,6 +88,21 @@ def test_a_password_that_is_soon_guessed_is_not_taken(password):
     form = AdminUserCreationForm({"username": "ada-lovelace", "password1": password, "password2": password})
     assert not form.is_valid()
     assert set(form.errors) == {"password2"}
+
+
+@pytest.mark.parametrize(
+    "password", ["linuslinus12", "Linus-LINUS-12", "123linus45678", "linus@shop.example1", "torvalds1linus"]
+)
+def test_a_name_in_a_password_does_not_count(password):
+    user = User(username="linus", last_name="Torvalds", email="linus@shop.example")
+    with pytest.raises(ValidationError, match="Beside your name"):
+        validate_password(password, user)
+
+
+@pytest.mark.parametrize("password", ["linus and a dozen horses", "twelve o clock"])
+def test_beside_a_name_a_password_may_be_long_enough(password):
+    validate_password(password, User(username="linus"))
+    validate_password(password)
 
 
 def test_any_other_is_taken_however_it_is_made_up():

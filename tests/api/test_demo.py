@@ -86,3 +86,48 @@ def test_where_people_have_accounts_nobody_gets_a_public_password():
         demo()
     assert not User.objects.filter(username="admin").exists()
     assert re.search("20 products", demo(anyway=True))
+
+
+def test_an_account_with_a_password_of_its_own_is_left_alone_and_the_others_are_printed():
+    demo()
+    given("linus", "a-word-of-his-own")
+    before = User.objects.get(username="linus").password
+    said = demo()
+    assert "The account linus has a password of its own and stays as it is." in said
+    assert "Customers ada, grace;" in said
+    assert "Place an order as ada" in said
+    assert User.objects.get(username="linus").password == before
+
+
+def test_who_has_changed_a_password_takes_no_token_for_everybody_to_read():
+    demo()
+    given("ada", "a-word-of-her-own")
+    given("admin", "a-word-of-its-own")
+    AuthToken.objects.all().delete()
+    said = demo()
+    assert "Place an order as grace" in said
+    assert "superuser none" in said
+    assert [token.user.username for token in AuthToken.objects.all()] == ["grace"]
+    assert Api().post("/api/auth/login/", {"username": "ada", "password": PASSWORD}).status_code == 401
+
+
+def test_where_all_have_changed_theirs_there_is_nothing_to_paste():
+    demo()
+    for user in User.objects.all():
+        given(user.username, "a-word-of-ones-own")
+    said = demo()
+    assert "curl" not in said
+    assert "/api/commands/" in said
+
+
+def test_a_shop_that_is_none_of_the_demos_gets_no_public_password():
+    User.objects.create_superuser("admin", password="a-word-of-its-own")
+    with pytest.raises(CommandError, match="There is an account admin with a password of its own"):
+        demo(anyway=True)
+    assert User.objects.count() == 1
+
+
+def given(name, password):
+    user = User.objects.get(username=name)
+    user.set_password(password)
+    user.save()

@@ -1,7 +1,10 @@
 """`make run`, from the first start to the last process gone."""
 
+import os
 import re
 import signal
+import subprocess
+import sys
 from collections import Counter
 from time import monotonic, sleep
 from urllib.request import urlopen
@@ -12,15 +15,19 @@ import pytest
 
 from config.local import ports, postgres
 
-from .conftest import busy
+from .conftest import ROOT, busy
 
 
 @pytest.mark.slow
 def test_the_platform_runs_until_it_is_asked_to_stop(data, local, monkeypatch):
     monkeypatch.setenv("PORT", str(ports.free()))
     shop = local("run", "--data", data)
+    manage = spoken(shop, "in another terminal").partition("terminal: ")[2].strip()
     url = spoken(shop, "answers").split()[2]
     assert urlopen(f"{url}/static/admin/css/base.css").status == 200
+
+    assert (data / "environment").stat().st_mode & 0o777 == 0o600
+    assert "orders.details" in elsewhere(f"{manage} && {sys.executable} manage.py subscriptions")
 
     assert statements_a_second(data) < MOST_WHEN_IDLE
 
@@ -34,6 +41,13 @@ def test_the_platform_runs_until_it_is_asked_to_stop(data, local, monkeypatch):
     assert shop.returncode == 0
     assert [process for process in family if process.is_running()] == []
     assert busy(data) == []
+    assert not (data / "environment").exists()
+
+
+def elsewhere(command: str) -> str:
+    """What it prints in another terminal, to which nobody has said where the services are."""
+    bare = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    return subprocess.run(["sh", "-c", command], cwd=ROOT, env=bare, check=True, capture_output=True, text=True).stdout
 
 
 # Of all processes together, while nobody asks for anything.

@@ -1,15 +1,18 @@
 """Deadlines and people: a process that gets no answer asks again, turns back, and in the end calls for attention."""
 
+import inspect
+import re
 from datetime import UTC, datetime
 from uuid import uuid4
 
 import pytest
 from django.core.management import CommandError, call_command
 
-from eventstore import bus, sagas
+from eventstore import bus, registry, sagas
 from eventstore.models import OperatorAction, OutboxMessage, Parked, SagaState
 from eventstore.testing import drain
 from inventory.commands import ReceiveStock
+from orders import fulfilment, returning
 from orders.commands import ImportOrder
 from orders.events import OrderLine
 from orders.models import OrderDetails
@@ -17,6 +20,8 @@ from payments.models import SandboxEntry
 from shipping.commands import Address
 
 SAGA = "orders.fulfilment"
+# Of currencies.
+NO_STATUS = {"XXX"}
 
 pytestmark = [pytest.mark.django_db(transaction=True)]
 
@@ -170,6 +175,24 @@ class TestByHand:
         assert f"{SAGA} {order_id} PAYMENT_PENDING" in capsys.readouterr().out
         call_command("sagas", "show", SAGA, order_id)
         assert "payments.payment_requested" in capsys.readouterr().out
+
+    def test_a_status_that_is_none_is_refused_with_those_that_are(self):
+        with pytest.raises(CommandError, match=r"'NONSENSE' is no status .* COMPENSATING, .* NEEDS_ATTENTION, "):
+            call_command("sagas", "list", "--status", "NONSENSE")
+        with pytest.raises(CommandError, match=r"'orders.fulfillment' is no saga. There are: orders.fulfilment, "):
+            call_command("sagas", "list", "orders.fulfillment")
+
+    @pytest.mark.parametrize("status", [*registry.saga_statuses(), "NEEDS_ATTENTION"])
+    def test_a_status_that_no_process_has_at_present_is_none_the_less_one(self, status, capsys):
+        call_command("sagas", "list", "orders.returning", "--status", status)
+        assert "No process is like that." in capsys.readouterr().out
+
+    def test_the_statuses_named_are_those_in_the_code(self):
+        """Each literal that a process gives its state; what the wiring does not name would be refused."""
+        named = {*registry.saga_statuses(), "NEEDS_ATTENTION"}
+        for module in (fulfilment, returning):
+            source = inspect.getsource(module)
+            assert set(re.findall(r'"([A-Z]+(?:_[A-Z]+)*)"', source)) - NO_STATUS <= named, module.__name__
 
     @pytest.mark.parametrize("many", ["-1", "0", "99999999999999999999", "many"])
     def test_how_many_is_a_number_that_can_be_meant(self, many):

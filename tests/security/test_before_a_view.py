@@ -2,7 +2,8 @@
 
 import json
 import socket
-from http.client import parse_headers
+from contextlib import closing
+from http.client import HTTPConnection, parse_headers
 
 import pytest
 
@@ -69,6 +70,17 @@ def test_it_is_logged_without_what_was_sent(web):
     log = web.log.read_text()
     assert "a request cannot be read: Invalid header" in log
     assert "canary" not in log
+
+
+def test_a_host_that_is_none_of_ours_is_one_line_of_the_log(web):
+    before = len(web.log.read_text())
+    with closing(HTTPConnection(ports.HOST, web.port, timeout=30)) as client:
+        client.request("GET", "/api/queries/orders/", headers={"Host": "evil.example"})
+        answer = client.getresponse()
+        assert (answer.status, answer.headers["Content-Type"]) == (400, "application/problem+json")
+    [line] = [line for line in web.log.read_text()[before:].splitlines() if line.strip()]
+    assert " WARNING django.security.DisallowedHost " in line
+    assert "evil.example" in line
 
 
 def told(web, sent):

@@ -1,6 +1,7 @@
 """manage.py sagas list|show|retry|compensate|skip: running processes, and a hand for those that are stuck."""
 
 import getpass
+from collections.abc import Sequence
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -48,6 +49,9 @@ class Command(BaseCommand):
 
     def _list(self, options: dict[str, Any]) -> None:
         found = sagas.running(name=options["saga"], status=options["status"], limit=options["limit"])
+        if not found:
+            _demand_known("saga", options["saga"], sagas.names())
+            _demand_known("status of a process", options["status"], sagas.statuses())
         if options["json"]:
             self.stdout.write(codec.encode_json([_shown(each) for each in found]).decode())
             return
@@ -81,6 +85,12 @@ class Command(BaseCommand):
             self.stdout.write(codec.encode_json(_shown(_found(options))).decode())
             return
         self.stdout.write(f"{options['saga']} {options['key']} will {ACTIONS[what]}.")
+
+
+def _demand_known(kind: str, given: str | None, known: Sequence[str]) -> None:
+    """What no row has may be a slip of the pen. Raises CommandError."""
+    if given is not None and known and given not in known:
+        raise CommandError(f"{given!r} is no {kind}. There are: {', '.join(known)}.")
 
 
 def _found(options: dict[str, Any]) -> Running:

@@ -2,6 +2,7 @@
 
 import json
 from argparse import ArgumentParser
+from collections.abc import Collection
 from typing import Any
 
 from django.conf import settings
@@ -46,30 +47,41 @@ class Command(BaseCommand):
                 "The demo's accounts have a public password, one of them may do everything: they are for development. "
                 "To make them all the same, set ALLOW_DEMO=1."
             )
-        _refuse_to_take_over()
+        kept = _kept()
         if not anyway and User.objects.exclude(username__in=NAMES).exists():
             raise CommandError(
                 "This database has users of its own, and the demo's passwords are public. --anyway insists."
             )
-        _people()
+        _people(kept)
         loaded = _goods()
-        self.stdout.write(_said(url.rstrip("/"), live, _token(CUSTOMERS[0]), loaded))
+        for name in kept:
+            self.stdout.write(f"The account {name} has a password of its own and stays as it is.")
+        self.stdout.write(_about(url.rstrip("/"), live, kept, loaded))
+        buyer = next((name for name in CUSTOMERS if name not in kept), None)
+        if buyer:
+            self.stdout.write(_lines(url.rstrip("/"), live, buyer, _token(buyer)))
 
 
-def _refuse_to_take_over() -> None:
-    """Somebody's account is not given a public password, whatever is insisted on."""
-    for user in User.objects.filter(username__in=NAMES):
-        if not user.check_password(PASSWORD):
-            raise CommandError(f"There is an account {user.username} with a password of its own, which stays as it is.")
+def _kept() -> tuple[str, ...]:
+    """Those of the demo's accounts that somebody has given another password. Raises CommandError where none is ours.
+
+    Nobody's account is given a public password, whatever is insisted on.
+    """
+    found = list(User.objects.filter(username__in=NAMES).order_by("username"))
+    kept = tuple(user.username for user in found if not user.check_password(PASSWORD))
+    if kept and len(kept) == len(found) < len(NAMES):
+        raise CommandError(f"There is an account {kept[0]} with a password of its own, which stays as it is.")
+    return kept
 
 
-def _people() -> None:
-    for name in CUSTOMERS:
-        _user(name)
-    for name, role in STAFF.items():
-        rights.grant(role, MORE_RIGHTS[role])
-        _user(name, is_staff=True).groups.add(Group.objects.get(name=role))
-    _user(ADMIN, is_staff=True, is_superuser=True)
+def _people(kept: Collection[str]) -> None:
+    for name in NAMES:
+        if name in kept:
+            continue
+        user = _user(name, is_staff=name not in CUSTOMERS, is_superuser=name == ADMIN)
+        if role := STAFF.get(name):
+            rights.grant(role, MORE_RIGHTS[role])
+            user.groups.add(Group.objects.get(name=role))
 
 
 def _user(name: str, **rights: Any) -> User:
@@ -101,7 +113,22 @@ def _token(name: str) -> str:
     return str(token)
 
 
-def _said(url: str, live: str, token: str, loaded: int) -> str:
+def _about(url: str, live: str, kept: Collection[str], loaded: int) -> str:
+    customers, staff = (", ".join(name for name in names if name not in kept) or "none" for names in (CUSTOMERS, STAFF))
+    return f"""
+{len(PRODUCTS)} products, {UNITS_OF_EACH} of each in stock ({loaded} steps were new).
+
+  Admin     {url}/admin/{"" if ADMIN in kept else f"   {ADMIN}"}
+  Commands  {url}/api/commands/
+  Queries   {url}/api/queries/
+  Sockets   {live}/ws/
+
+  Customers {customers};  staff {staff};  superuser {"none" if ADMIN in kept else ADMIN}
+  Password  {PASSWORD}   (of all of them; for demonstrations only)
+"""
+
+
+def _lines(url: str, live: str, name: str, token: str) -> str:
     order = {
         "items": [{"sku": "TEA-EARL-GREY", "quantity": 2}, {"sku": "POT-CAST-IRON", "quantity": 1}],
         "address": {
@@ -114,18 +141,7 @@ def _said(url: str, live: str, token: str, loaded: int) -> str:
         "payment_method": "tok_visa",
     }
     bearer = f"-H 'Authorization: Bearer {token}'"
-    return f"""
-{len(PRODUCTS)} products, {UNITS_OF_EACH} of each in stock ({loaded} steps were new).
-
-  Admin     {url}/admin/   {ADMIN}
-  Commands  {url}/api/commands/
-  Queries   {url}/api/queries/
-  Sockets   {live}/ws/
-
-  Customers {", ".join(CUSTOMERS)};  staff {", ".join(STAFF)};  superuser {ADMIN}
-  Password  {PASSWORD}   (of all of them; for demonstrations only)
-
-Place an order as {CUSTOMERS[0]}; where to ask for it is kept in $LOCATION:
+    return f"""Place an order as {name}; where to ask for it is kept in $LOCATION:
 
 LOCATION=$(curl -sS -D - -o /dev/stderr {url}/api/commands/orders/ {bearer} -H 'Content-Type: application/json' \
 -d '{json.dumps(order)}' | tr -d '\\r' | sed -n 's/^[Ll]ocation: //p'); echo
@@ -134,7 +150,7 @@ Ask for it:
 
 curl -sS -w '\\n' "{url}$LOCATION" {bearer}
 
-Watch all of {CUSTOMERS[0]}'s orders as they happen, in another terminal:
+Watch all of {name}'s orders as they happen, in another terminal:
 
 .venv/bin/python manage.py follow --url {live} --token {token}
 """
