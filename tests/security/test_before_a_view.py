@@ -78,6 +78,7 @@ def test_a_host_that_is_none_of_ours_is_one_line_of_the_log(web):
         client.request("GET", "/api/queries/orders/", headers={"Host": "evil.example"})
         answer = client.getresponse()
         assert (answer.status, answer.headers["Content-Type"]) == (400, "application/problem+json")
+        answer.read()
     [line] = [line for line in web.log.read_text()[before:].splitlines() if line.strip()]
     assert " WARNING django.security.DisallowedHost " in line
     assert "evil.example" in line
