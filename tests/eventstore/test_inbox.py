@@ -7,6 +7,7 @@ import pytest
 from django.db import connections
 
 from eventstore import inbox, store
+from eventstore.bounds import Unstorable
 from eventstore.models import Event, OutboxMessage, Received
 from eventstore.subscriptions import Commands
 from eventstore.testing import drain
@@ -36,6 +37,20 @@ def test_a_repeat_owes_nothing():
     assert receive()
     assert not receive()
     assert owed() == 1
+
+
+@pytest.mark.parametrize("id_", ["", "a\0", "\ud800", "a\n", "\u2028", "x" * 256], ids=ascii)
+def test_an_id_that_cannot_be_kept_or_logged_is_refused_and_owes_nothing(id_):
+    with pytest.raises(Unstorable, match="is no id of a message"):
+        receive(id_)
+    assert owed() == 0
+
+
+def test_the_longest_id_fits_the_index():
+    """Of letters that do not shrink when they are packed, of four bytes each."""
+    longest = "".join(chr(0x20000 + 37 * n) for n in range(255))
+    assert receive(longest)
+    assert not receive(longest)
 
 
 def test_an_id_is_its_sources_own():
