@@ -11,6 +11,7 @@ from gunicorn.workers.gasgi import ASGIWorker
 
 from config import draining, settings
 
+from . import let_stop
 from .protocol import Protocol
 from .refusals import Refusal
 
@@ -70,6 +71,7 @@ class Worker(ASGIWorker):
 
     async def _serve(self) -> None:
         self.worker_connections = min(self.worker_connections, _most_files() - OTHER_FILES)
+        let_stop()
         heart = asyncio.create_task(self._beat())
         self._ssl = self._get_ssl_context()
         for each in self.sockets:

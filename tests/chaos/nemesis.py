@@ -159,7 +159,7 @@ class Nemesis:
         owed = {"topic": "payments", "key": key, "type": "chaos.poison", "id": id_, "payload": {}}
         message = owed | {"metadata": {"correlation_id": id_}}
         told = 0
-        with suppress(psycopg.OperationalError), self._connected() as connection:
+        with suppress(psycopg.Error), self._connected() as connection:
             connection.execute("SELECT eventstore_append(NULL, %s::json)", [json.dumps([message])])
             told = 1
         self.poisoned += [key] * told
@@ -178,7 +178,7 @@ class Nemesis:
     def hot_stream(self, fault: Fault) -> tuple[int, str]:
         """Many events of one stream at once, among all the others."""
         written = 0
-        with suppress(psycopg.OperationalError), self._connected() as connection:
+        with suppress(psycopg.Error), self._connected() as connection:
             for _ in range(HOT_BATCHES):
                 events = json.dumps(list(_deliveries(HOT_BATCH)))
                 connection.execute("SELECT eventstore_append_open(%s::json, NULL)", [events])
@@ -188,7 +188,7 @@ class Nemesis:
 
     def webhooks(self, fault: Fault) -> tuple[int, str]:
         """The provider tells what it has done: again, out of order, before its own answer; and somebody else lies."""
-        with suppress(psycopg.OperationalError), self._connected() as connection:
+        with suppress(psycopg.Error), self._connected() as connection:
             told = webhooks.tell(connection, self.stage.urls, self.random)
             self.hits["forgeries_believed"] += told["believed"]
             self.hits["webhooks_heard"] += told["heard"]

@@ -1,0 +1,30 @@
+"""A web server that is told to stop while its processes are still starting ends at once."""
+
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+
+from config.local import ports, programs
+
+from .conftest import SETTINGS
+
+# Far below the half minute after which gunicorn kills a process that has not ended by itself.
+SOON = 15
+
+
+@pytest.mark.parametrize("after", [0.6, 0.8, 1.0, 1.2, 1.4, 1.7, 2.0])
+def test_it_ends_whenever_it_is_told(tmp_path, after):
+    log = tmp_path / "log"
+    with log.open("w") as said:
+        server = subprocess.Popen(programs.web(ports.free(), {}).command, env=os.environ | SETTINGS, stderr=said)
+    try:
+        time.sleep(after)
+        server.send_signal(signal.SIGTERM)
+        server.wait(SOON)
+    finally:
+        server.kill()
+        server.wait()
+    assert "Traceback" not in log.read_text()
