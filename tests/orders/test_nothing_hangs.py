@@ -182,7 +182,7 @@ class TestByHand:
         with pytest.raises(CommandError, match=r"'orders.fulfillment' is no saga. There are: orders.fulfilment, "):
             call_command("sagas", "list", "orders.fulfillment")
 
-    @pytest.mark.parametrize("status", [*registry.saga_statuses(), "NEEDS_ATTENTION"])
+    @pytest.mark.parametrize("status", [*sorted(registry.saga_statuses()), "NEEDS_ATTENTION"])
     def test_a_status_that_no_process_has_at_present_is_none_the_less_one(self, status, capsys):
         call_command("sagas", "list", "orders.returning", "--status", status)
         assert "No process is like that." in capsys.readouterr().out
