@@ -25,7 +25,7 @@ from .stage import WEBS, WORKERS, Stage
 LURKING_SECONDS = 1.5
 COPIES = 30
 # How long a fault waits for the database to be back from the one before.
-PATIENCE_SECONDS = 10.0
+PATIENCE_SECONDS = 30.0
 # An hour would do as well; nobody waits for who is idle for this long.
 IDLE_SECONDS = 30.0
 LANES, PAUSED_SECONDS = ("orders.details", "shipping.shipments"), 2.0

@@ -99,6 +99,7 @@ class Result:
 
 
 CHARGED_TWICE = "nobody was charged twice"
+ASKED_FOR = "the provider was asked only under the keys of our own requests"
 UNNAMED = "what was acknowledged or charged and is gone is named by a command"
 
 
@@ -244,9 +245,10 @@ def _ask(
     unnamed = sorted(lost - known) + sorted(gone - named)
     surviving = {key: each for key, each in everything.items() if key not in lost and _survives(each, placed)}
     checker = _checker(stage, shop, surviving, [entry for entry in book if entry[2] in placed])
-    # What moved in the time that is lost stays moved: that the log has it otherwise, a command has to say.
+    # What moved in the time that is lost stays moved: that the log has it otherwise, or asked for none of it, a command
+    # has to say.
     found = [
-        (check, counts_as, [row for row in rows if counts_as != MONEY or row not in named])
+        (check, counts_as, [row for row in rows if not (counts_as == MONEY or check == ASKED_FOR) or row not in named])
         for check, counts_as, rows in checker.found()
     ]
     violations = [Violation(check, counts_as, len(rows), rows[:5]) for check, counts_as, rows in found if rows]
