@@ -22,7 +22,7 @@ from .conftest import ROOT, busy
 def test_the_platform_runs_until_it_is_asked_to_stop(data, local, monkeypatch):
     monkeypatch.setenv("PORT", str(ports.free()))
     shop = local("run", "--data", data)
-    manage = spoken(shop, "in another terminal").partition("terminal: ")[2].strip()
+    manage = spoken(shop, "before manage.py in another terminal").partition("terminal: ")[2].strip()
     url = spoken(shop, "answers").split()[2]
     assert urlopen(f"{url}/static/admin/css/base.css").status == 200
 
