@@ -1,19 +1,15 @@
 """What this shop's promises rest on: who takes the money and carries the parcels is said, and no password is public."""
 
 from collections.abc import Iterator
+from functools import partial
 
 from django.conf import settings
 
 from eventstore.guarantees import SETTINGS, TABLES, Guarantee
 
 
-def _nobody_takes_the_money() -> Iterator[tuple[()]]:
-    if not settings.PAYMENT_GATEWAY:
-        yield ()
-
-
-def _nobody_carries() -> Iterator[tuple[()]]:
-    if not settings.CARRIER:
+def _unset(name: str) -> Iterator[tuple[()]]:
+    if not getattr(settings, name):
         yield ()
 
 
@@ -40,21 +36,21 @@ GUARANTEES = (
         finding="payment-gateway",
         id="config.E001",
         needs=SETTINGS,
-        look=_nobody_takes_the_money,
-        what="PAYMENT_GATEWAY is not set: nobody is said to take the money.",
+        look=partial(_unset, "PAYMENT_GATEWAY"),
+        what="PAYMENT_GATEWAY is not set: no payment provider is configured.",
         culprit="PAYMENT_GATEWAY",
-        why="A stand-in serves where it is named, or in development: goods would go out for money that is not there.",
-        mend="Set PAYMENT_GATEWAY=stripe, or PAYMENT_GATEWAY=sandbox for a stand-in that takes none.",
+        why="The sandbox takes no money. If it were the default, goods would be shipped without payment.",
+        mend="Set PAYMENT_GATEWAY=stripe, or PAYMENT_GATEWAY=sandbox for tests and demonstrations.",
     ),
     Guarantee(
         finding="carrier",
         id="config.E002",
         needs=SETTINGS,
-        look=_nobody_carries,
-        what="CARRIER is not set: nobody is said to carry the parcels.",
+        look=partial(_unset, "CARRIER"),
+        what="CARRIER is not set: no carrier is configured.",
         culprit="CARRIER",
-        why="A stand-in serves where it is named, or in development: customers would wait for what nobody has sent.",
-        mend="Set CARRIER=sandbox for a stand-in that carries none; another has its place in shipping/carrier.py.",
+        why="The sandbox ships nothing. If it were the default, customers would wait for parcels that do not exist.",
+        mend="Set CARRIER=sandbox for tests and demonstrations; add a real carrier in shipping/carrier.py.",
     ),
     Guarantee(
         finding="stripe",
@@ -73,7 +69,7 @@ GUARANTEES = (
         look=_accounts_of_the_demo,
         what="The account {0} has the demo's password, which is public.",
         culprit="{0}",
-        why="Whoever has read the README may log in by it.",
+        why="The README shows this password, so any reader of it can log in.",
         mend="manage.py changepassword {0}, or take the account away.",
         waiver="ALLOW_DEMO",
         waived=lambda: bool(settings.ALLOW_DEMO),

@@ -124,7 +124,7 @@ SUBSCRIPTIONS = {
     "orders.published": PUBLICATION,
 }
 
-# What a process may be at, for who asks for those of a status; a row may tell more, and is believed.
+# Statuses that manage.py sagas list accepts, beside those that are stored.
 STATUSES = {
     "orders.fulfilment": (
         *("STARTED", "PAYMENT_PENDING", "INVENTORY_PENDING", "SHIPPING_PENDING", "CONFIRMING", "COMPLETED"),

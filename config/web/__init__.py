@@ -25,8 +25,8 @@ asgi_disconnect_grace_period = 0
 def on_starting(server: Any) -> None:
     """Called once in the master, before a worker is forked and before any request: a check that raises SystemExit here
     keeps the server from starting."""
-    # A worker has the master's handlers until it has its own, and uvloop hears of signals only while it runs. What a
-    # worker is told by then would be lost: it waits.
+    # A new worker still has the master's signal handlers, and uvloop handles signals only while its loop runs. So
+    # signals stay blocked until the loop runs; the kernel keeps them pending.
     os.register_at_fork(before=partial(signal.pthread_sigmask, signal.SIG_BLOCK, STOPPING), after_in_parent=let_stop)
 
 

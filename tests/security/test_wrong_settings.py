@@ -113,8 +113,8 @@ def test_a_typo_ends_each_process_by_a_sentence(process):
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"PAYMENT_GATEWAY": None}, "PAYMENT_GATEWAY is not set: nobody is said to take the money."),
-        ({"CARRIER": None}, "CARRIER is not set: nobody is said to carry the parcels."),
+        ({"PAYMENT_GATEWAY": None}, "PAYMENT_GATEWAY is not set: no payment provider is configured."),
+        ({"CARRIER": None}, "CARRIER is not set: no carrier is configured."),
         ({"STRIPE_SECRET_KEY": ""}, "PAYMENT_GATEWAY is stripe, and STRIPE_SECRET_KEY is not set."),
         ({"STRIPE_WEBHOOK_SECRETS": ""}, "PAYMENT_GATEWAY is stripe, and STRIPE_WEBHOOK_SECRETS is not set."),
     ],
