@@ -3,6 +3,7 @@
 import os
 import subprocess
 import time
+from contextlib import contextmanager
 from http.client import HTTPConnection
 from typing import NamedTuple
 
@@ -40,14 +41,20 @@ def wait_until_live(web):
         time.sleep(0.05)
 
 
-@pytest.fixture(scope="module")
-def web(tmp_path_factory):
-    web = Web(ports.free(), tmp_path_factory.mktemp("web") / "log")
+@contextmanager
+def started(folder, settings):
+    web = Web(ports.free(), folder / "log")
     with web.log.open("w") as log:
-        server = subprocess.Popen(programs.web(web.port, {}).command, env=os.environ | SETTINGS, stderr=log)
+        server = subprocess.Popen(programs.web(web.port, {}).command, env=os.environ | settings, stderr=log)
     try:
         wait_until_live(web)
         yield web
     finally:
         server.terminate()
         server.wait(30)
+
+
+@pytest.fixture(scope="module")
+def web(tmp_path_factory):
+    with started(tmp_path_factory.mktemp("web"), SETTINGS) as web:
+        yield web

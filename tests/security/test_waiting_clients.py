@@ -3,17 +3,15 @@
 No clock decides: while the silent ones are all still connected, and will be for ten minutes, requests are answered.
 """
 
-import os
 import socket
-import subprocess
 from contextlib import ExitStack, contextmanager
 from http.client import HTTPConnection
 
 import pytest
 
-from config.local import ports, programs
+from config.local import ports
 
-from .conftest import SETTINGS, Web, wait_until_live
+from .conftest import SETTINGS, started
 
 PATIENT = SETTINGS | {"WEB_SILENT_SECONDS": "600"}
 LIVE = b"GET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\n"
@@ -34,15 +32,8 @@ ASKED = 20
 
 @pytest.fixture(scope="module")
 def patient(tmp_path_factory):
-    web = Web(ports.free(), tmp_path_factory.mktemp("patient") / "log")
-    with web.log.open("w") as log:
-        server = subprocess.Popen(programs.web(web.port, {}).command, env=os.environ | PATIENT, stderr=log)
-    try:
-        wait_until_live(web)
+    with started(tmp_path_factory.mktemp("patient"), PATIENT) as web:
         yield web
-    finally:
-        server.terminate()
-        server.wait(30)
 
 
 @contextmanager
@@ -110,15 +101,9 @@ def test_a_connection_serves_many_requests(patient):
 
 @pytest.mark.timeout(120)
 def test_of_too_many_connections_the_longest_idle_one_makes_room(tmp_path):
-    web = Web(ports.free(), tmp_path / "log")
-    few = PATIENT | {"WEB_CONNECTIONS": "20"}
-    with web.log.open("w") as log:
-        server = subprocess.Popen(programs.web(web.port, {}).command, env=os.environ | few, stderr=log)
-    try:
-        wait_until_live(web)
-        with connected(web.port, b"", 100):
-            for _ in range(ASKED):
-                assert web.is_live(timeout=20)
-    finally:
-        server.terminate()
-        server.wait(30)
+    with (
+        started(tmp_path, PATIENT | {"WEB_CONNECTIONS": "20"}) as web,
+        connected(web.port, b"", 100),
+    ):
+        for _ in range(ASKED):
+            assert web.is_live(timeout=20)
