@@ -245,14 +245,7 @@ def _ask(
     unnamed = sorted(lost - known) + sorted(gone - named)
     surviving = {key: each for key, each in everything.items() if key not in lost and _survives(each, placed)}
     checker = _checker(stage, shop, surviving, [entry for entry in book if entry[2] in placed])
-    # What moved in the time that is lost stays moved: that the log has it otherwise, or asked for none of it, a command
-    # has to say.
-    found = [
-        (check, counts_as, [row for row in rows if not (counts_as == MONEY or check == ASKED_FOR) or row not in named])
-        for check, counts_as, rows in checker.found()
-    ]
-    violations = [Violation(check, counts_as, len(rows), rows[:5]) for check, counts_as, rows in found if rows]
-    violations += _charged_twice(book)
+    violations = [*_unexplained(checker, named), *_charged_twice(book)]
     if unnamed:
         violations.append(Violation(UNNAMED, LOST, len(unnamed), unnamed[:5]))
     return Result(
@@ -267,6 +260,16 @@ def _ask(
         seen=dict(customers.seen),
         said=said,
     )
+
+
+def _unexplained(checker: Checker, named: set[str]) -> Iterator[Violation]:
+    """What the checks find. A payment or refund of the lost period stays at the provider, although the log differs or
+    has no request for it; such a row counts only if no command names it."""
+    for check, counts_as, rows in checker.found():
+        may_be_named = counts_as == MONEY or check == ASKED_FOR
+        found = [row for row in rows if not (may_be_named and row in named)]
+        if found:
+            yield Violation(check, counts_as, len(found), found[:5])
 
 
 def _lost_stretch(said: str) -> range:
