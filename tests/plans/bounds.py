@@ -13,6 +13,8 @@ AT_LEAST = 150
 FOR_EACH = 40
 # What is parked is counted in a day of failures by the thousand, and each of these looks through it once.
 ALL_PARKED = 2 * PARKED
+# What a lane passes over without hearing it, on a day of the journey: fewer rows than the short form's log has pages.
+PASSED_OVER = 1_000
 # As far as the console looks back where there is no index.
 LOOKED_THROUGH = 10_000
 WHOLE = 10**9
@@ -58,6 +60,11 @@ MORE: dict[str, tuple[int, Sequence[str], str]] = {
         LOOKED_THROUGH,
         STATES,
         "the first look at the outbox's end after a trim goes back over the rows that it has just deleted",
+    ),
+    r"position <= %s AND (type|\(topic)": (
+        PASSED_OVER,
+        STATES,
+        "a lane passes over what it does not hear, between two positions",
     ),
     r"strpos\(data::text": (WHOLE, STATES, "events that name a row from other streams are looked through, by type"),
     r"mod\(version, 100\)": (WHOLE, STATES, "an index entry for each hundred events of a stream since the last look"),

@@ -31,7 +31,10 @@ def test_every_statement_reads_no_more_than_it_answers(state):
         never = [f"never met: {name}; say it in journey.py, or why not in bounds.NEVER_MET" for name in unmet(watch)]
         never += [f"never called: {name}" for name in uncalled(watch)]
     troubles = {each.statement: each for each in watch.looks if bounds.too_much(each, state)}
-    told = [f"{each.buffers} buffers for {each.items}, {each.mode}: {each.statement}" for each in troubles.values()]
+    told = [
+        f"{each.buffers} buffers for {each.items}, {each.mode}: {each.statement}\n{each.plan}"
+        for each in troubles.values()
+    ]
     assert not never + told, "\n".join(never + told)
 
 
