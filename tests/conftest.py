@@ -1,5 +1,7 @@
 """What every test stands on."""
 
+from pathlib import Path
+
 import pytest
 from django.db import OperationalError, connection
 from django.db.backends.postgresql.operations import DatabaseOperations
@@ -8,6 +10,17 @@ from psycopg.errors import DeadlockDetected
 from eventstore import epochs
 from eventstore.postgres import execute
 from eventstore.testing import GUARD, NEVER_TRUNCATED, UNGUARD, forget_everything
+
+TESTS = Path(__file__).parent
+# Tests of browsers, servers and processes wait for what the machine does beside them. One that fails runs once more,
+# and the summary names it (RERUN). The promises (chaos, faults, journeys, matrix, simulation) get no second run.
+RUN_ONCE_MORE = ("console", "doctor", "live", "local", "plans", "pooler", "security", "tutorial", "workers")
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.path.relative_to(TESTS).parts[0] in RUN_ONCE_MORE:
+            item.add_marker(pytest.mark.flaky(reruns=1))
 
 
 @pytest.fixture(autouse=True, scope="session")
