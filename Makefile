@@ -5,13 +5,6 @@ PYTHON := .venv/bin/python
 INSTALLED := .venv/.installed
 PEERS_INSTALLED := .venv/.installed-peers
 
-# Larger samples for tests and benchmarks, where they lie beside the repository.
-ifndef ORDERS_DATA
-ifneq ($(wildcard ../shared/data),)
-export ORDERS_DATA := $(abspath ../shared/data)
-endif
-endif
-
 # Most of what tests do is wait. They part a Redis between them; a broker of another kind cannot be parted.
 TWO_AT_A_TIME := $(if $(CELERY_BROKER_URL),,-n 2 --dist loadfile)
 
