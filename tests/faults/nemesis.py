@@ -1,5 +1,6 @@
 """Breaks what PostgreSQL stands on: the power goes, the disk cannot sync, the disk is full."""
 
+from contextlib import suppress
 from pathlib import Path
 from time import monotonic, sleep
 
@@ -12,6 +13,8 @@ from ..chaos.stage import WEBS, WORKERS, Stage
 from .disk import Disk
 
 NOTICED_SECONDS, AWAY_SECONDS = 8.0, 5.0
+# A recovery takes a tenth of a second here.
+STUCK_SECONDS = 10.0
 # Of one core, by all workers together, while there is no database: they wait, they do not spin.
 PATIENT = 0.5
 
@@ -39,7 +42,8 @@ class Powers(Nemesis):
         stopped = self._noticed("Input/output error", before)
         sleep(AWAY_SECONDS / 2)
         self.disk.work()
-        return stopped, f"{stopped} times the database said so"
+        again = " and was started again" if self._start_again_if_stuck() else ""
+        return stopped, f"{stopped} times the database said so{again}"
 
     def fill_disk(self, fault: Fault) -> tuple[int, str]:
         before = self._said("No space left on device")
@@ -55,6 +59,17 @@ class Powers(Nemesis):
     def make_peace(self) -> None:
         self.disk.work()
         super().make_peace()
+
+    def _start_again_if_stuck(self) -> bool:
+        """PostgreSQL 18 may stay "in recovery mode" for ever when its own recovery meets the error that it recovers
+        from: the startup process is gone, and the postmaster waits. Whoever watches a server kills it then."""
+        until = monotonic() + STUCK_SECONDS
+        while monotonic() < until:
+            with suppress(psycopg.OperationalError), psycopg.connect(self.stage.server, connect_timeout=2):
+                return False
+            sleep(0.2)
+        self.stage.keeper.kill("postgres")
+        return True
 
     def _look_on(self) -> float:
         """While it is away: whether web says that it is not ready, and how much the workers do about it."""
