@@ -14,7 +14,7 @@ from eventstore.testing import GUARD, NEVER_TRUNCATED, UNGUARD, forget_everythin
 TESTS = Path(__file__).parent
 # Tests of browsers, servers and processes wait for what the machine does beside them. One that fails runs once more,
 # and the summary names it (RERUN). The promises (chaos, faults, journeys, matrix, simulation) get no second run.
-RUN_ONCE_MORE = ("console", "doctor", "live", "local", "plans", "pooler", "security", "tutorial", "workers")
+RUN_ONCE_MORE = ("console", "doctor", "guide", "live", "local", "plans", "pooler", "security", "tutorial", "workers")
 
 
 def pytest_collection_modifyitems(items):
