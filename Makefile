@@ -28,7 +28,7 @@ check: $(INSTALLED) ## format, lint, types, imports, Django's checks, migrations
 	.venv/bin/ruff check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
-	.venv/bin/bandit -q -c pyproject.toml -ll -r config eventstore orders payments inventory shipping
+	.venv/bin/bandit -q -c pyproject.toml -ll -r config eventstore orders payments inventory shipping retail_import
 	$(PYTHON) -m tests.security.floors
 	$(PYTHON) manage.py check
 	$(PYTHON) -m config.local exec -- $(PYTHON) manage.py makemigrations --check --dry-run

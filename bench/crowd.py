@@ -15,10 +15,10 @@ import django
 from django.db import connection
 
 from config.celery import app
-from eventstore import bus
+from eventstore.commands import bus
+from eventstore.log import WrongExpectedVersion
 from eventstore.money import Money
 from eventstore.postgres import rows
-from eventstore.store import WrongExpectedVersion
 from inventory.commands import ReceiveStock
 from orders.commands import Item, ListProduct, PlaceOrder
 

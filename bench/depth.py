@@ -9,8 +9,9 @@ from statistics import median
 
 import django
 
-from eventstore import states, store
+from eventstore import log
 from eventstore.aggregate import stream_name
+from eventstore.commands import repository
 from inventory.events import StockReceived
 from inventory.stock import STOCK
 
@@ -23,7 +24,7 @@ BEHIND = 50
 def main(long: int) -> None:
     django.setup()
     streams = {count: _grow(f"STREAM-OF-{count}", count) for count in (SHORT, long)}
-    states.take_snapshots()
+    repository.take_snapshots()
     for stream in streams.values():
         _append(stream, BEHIND)
     times = {count: _load_ms(stream) for count, stream in streams.items()}
@@ -39,14 +40,14 @@ def _grow(sku: str, count: int) -> str:
 
 def _append(stream: str, count: int) -> None:
     received = StockReceived(stream.partition("-")[2], 1)
-    store.append(stream, [received] * count, expected=store.ANY)
+    log.append(stream, [received] * count, expected=log.ANY)
 
 
 def _load_ms(stream: str) -> float:
     times = []
     for _ in range(15):
-        states.forget()
+        repository.forget()
         start = time.perf_counter()
-        states.load([stream])
+        repository.load([stream])
         times.append(time.perf_counter() - start)
     return median(times) * 1e3

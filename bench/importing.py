@@ -22,8 +22,8 @@ from msgspec.structs import astuple
 
 from config.celery import app
 from eventstore.postgres import rows
-from orders.importing import survey
-from orders.retail import opening_stock
+from retail_import.importing import survey
+from retail_import.retail import opening_stock
 
 from .workers import worker
 

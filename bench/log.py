@@ -11,8 +11,9 @@ import django
 from django.db import connections
 from uuid_utils import uuid7
 
-from eventstore import states, store
+from eventstore import log
 from eventstore.aggregate import stream_name
+from eventstore.commands import repository
 from eventstore.money import Money
 from orders.events import OrderConfirmed, OrderLine, OrderPlaced
 from orders.order import ORDER
@@ -34,7 +35,7 @@ def main(events: int) -> None:
 def save(count: int) -> None:
     for _ in range(count):
         placed = _placed()
-        store.append(stream_name(ORDER.category, placed.order_id), [placed], expected=store.NO_STREAM)
+        log.append(stream_name(ORDER.category, placed.order_id), [placed], expected=log.NO_STREAM)
 
 
 def _placed() -> OrderPlaced:
@@ -63,12 +64,12 @@ def _load() -> float:
     placed = _placed()
     stream = stream_name(ORDER.category, placed.order_id)
     confirmed = OrderConfirmed(placed.order_id)
-    store.append(stream, [placed, *[confirmed] * LONG], expected=store.NO_STREAM)
+    log.append(stream, [placed, *[confirmed] * LONG], expected=log.NO_STREAM)
     loads = []
     for _ in range(9):
-        states.forget()
+        repository.forget()
         start = time.perf_counter()
-        states.load([stream])
+        repository.load([stream])
         loads.append(time.perf_counter() - start)
     return sorted(loads)[4] * 1e3
 
@@ -80,6 +81,6 @@ def _read() -> float:
 
 def _read_once() -> float:
     start, read = time.perf_counter(), 0
-    for _ in store.read_log():
+    for _ in log.read_log():
         read += 1
     return read / (time.perf_counter() - start)

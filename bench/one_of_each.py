@@ -9,7 +9,9 @@ from uuid import uuid4
 
 import django
 
-from eventstore import bus, operating, rebuilding
+from eventstore.commands import bus
+from eventstore.log import audit
+from eventstore.projections import rebuild
 from eventstore.testing import drain
 from orders.commands import IssueCredit, Item, PlaceOrder, RequestReturn
 from orders.events import OrderLine, Portion
@@ -27,6 +29,6 @@ def main() -> None:
     line = OrderLine(sku, f"Product {sku}", 1, 450)
     bus.dispatch(IssueCredit(str(uuid4()), "customer-1", (line,), (), "USD", 2, "C1", now))
     drain()
-    operating.note("grace", "retry", "payments.gateway", reason="it was time")
-    rebuilding.rebuild("orders.catalogue", who="grace")
+    audit.note("grace", "retry", "payments.gateway", reason="it was time")
+    rebuild.rebuild("orders.catalogue", who="grace")
     print(json.dumps({"order": order_id}))

@@ -13,7 +13,8 @@ from uuid import uuid4
 import django
 
 from config.celery import app
-from eventstore import bus, registry
+from eventstore import registry
+from eventstore.commands import bus
 from eventstore.postgres import rows
 from orders.commands import Item, PlaceOrder
 from shipping.commands import Address

@@ -47,9 +47,9 @@ def main(seconds: int, sockets: int) -> None:
 
 
 def _deliver() -> None:
-    from eventstore import working
+    from eventstore.delivery import worker
 
-    working.work(seconds=30)
+    worker.work(seconds=30)
 
 
 async def _lag(port: int, order_id: str, bearer: dict[str, str], sockets: int) -> float:
@@ -78,9 +78,9 @@ async def _listen(url: str, bearer: dict[str, str], ready: asyncio.Event, lags: 
 
 
 def _happen(order_id: str) -> None:
-    from eventstore import store
+    from eventstore import log
     from orders.events import OrderCancelled
 
     for number in range(EVENTS):
-        store.append(f"order-{order_id}", [OrderCancelled(order_id, str(number))], expected=store.ANY)
+        log.append(f"order-{order_id}", [OrderCancelled(order_id, str(number))], expected=log.ANY)
         time.sleep(0.05)

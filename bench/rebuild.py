@@ -9,8 +9,8 @@ from statistics import median
 
 import django
 
-from eventstore import rebuilding
 from eventstore.postgres import execute
+from eventstore.projections import rebuild
 
 NAME = "orders.details"
 TABLE = "orders_order_details"
@@ -35,7 +35,7 @@ def main(rounds: int) -> None:
 
 def _round() -> tuple[int, float, float]:
     start = time.perf_counter()
-    done = rebuilding.rebuild(NAME)
+    done = rebuild.rebuild(NAME)
     return done.events, time.perf_counter() - start, _copy_seconds()
 
 

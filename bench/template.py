@@ -5,7 +5,8 @@ import json
 import django
 from django.core.management import call_command
 
-from eventstore import bus, working
+from eventstore.commands import bus
+from eventstore.delivery import worker
 from eventstore.money import Money
 from inventory.commands import ReceiveStock
 from orders.commands import ListProduct
@@ -18,4 +19,4 @@ def main() -> None:
     call_command("migrate", verbosity=0)
     bus.dispatch_all(ListProduct(sku, f"Product {sku}", Money(basket.PRICES[sku], "USD", 2)) for sku in basket.PRODUCTS)
     bus.dispatch_all(ReceiveStock(sku, basket.PLENTY, "bench") for sku in basket.PRODUCTS)
-    print(json.dumps({"delivered": working.work(seconds=60)}))
+    print(json.dumps({"delivered": worker.work(seconds=60)}))

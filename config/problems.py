@@ -19,13 +19,14 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from config import browsers, hashing, throttling
-from eventstore import answers, context, correlation
+from eventstore import middleware
 from eventstore.aggregate import Refusal
-from eventstore.api.faults import Fault, Hidden, Malformed, inside
-from eventstore.bounds import Unstorable
-from eventstore.bus import Stale
+from eventstore.api.errors import Fault, Hidden, Malformed, inside
+from eventstore.commands import idempotency
+from eventstore.commands.bus import Stale
+from eventstore.limits import Unstorable
+from eventstore.log import InvalidStreamName, WrongExpectedVersion, context
 from eventstore.messages import InvalidMessage
-from eventstore.store import InvalidStreamName, WrongExpectedVersion
 
 logger = logging.getLogger(__name__)
 audit = logging.getLogger("audit")
@@ -138,9 +139,9 @@ def _problem(error: Exception) -> Problem | None:
             return Problem(
                 412, name, f"You decided on another version: {error}", more={"current_version": error.actual}
             )
-        case answers.StillRunning():
+        case idempotency.StillRunning():
             return Problem(409, name, f"{inspect.getdoc(error)}", headers={"Retry-After": "1"})
-        case answers.KeyReused():
+        case idempotency.KeyReused():
             return Problem(422, name, f"{inspect.getdoc(error)}")
         case hashing.Busy():
             retry = {"Retry-After": str(hashing.RETRY_SECONDS)}
@@ -195,7 +196,7 @@ def _body(request: HttpRequest | Request, problem: Problem) -> dict[str, Any]:
         "code": problem.code,
         "errors": [fault._asdict() for fault in islice(problem.errors, MOST_ERRORS)],
         "correlation_id": str(context.current().correlation_id),
-        "request_id": correlation.request_id(),
-        "trace_id": correlation.trace_id(),
+        "request_id": middleware.request_id(),
+        "trace_id": middleware.trace_id(),
         **problem.more,
     }

@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from config.variables import DURATION, RATE, Variables
-from eventstore import recommended
+from eventstore import defaults
 
 env = Variables()
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -49,6 +49,7 @@ SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
 INSTALLED_APPS = [
     # Before Django's admin, whose header and front page it adds to.
     "eventstore",
+    "eventstore.console",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -60,6 +61,7 @@ INSTALLED_APPS = [
     "knox",
     "drf_spectacular",
     "drf_spectacular_sidecar",
+    "retail_import",
     "orders",
     "payments",
     "inventory",
@@ -67,7 +69,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "eventstore.correlation.CorrelationMiddleware",
+    "eventstore.middleware.CorrelationMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "config.browsers.ContentSecurityPolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -116,13 +118,13 @@ TEMPLATES = [
 ]
 
 DATABASES = {"default": env.database("DATABASE_URL", default="postgresql://postgres@127.0.0.1:5432/orders")}
-told_to_both = recommended.connection(
+told_to_both = defaults.connection(
     # 0 for a transaction pooler that cannot keep them.
     prepare_threshold=env.int("DATABASE_PREPARE_THRESHOLD", default=2) or None,
     idle_in_transaction=env.form("DATABASE_IDLE_IN_TRANSACTION_TIMEOUT", DURATION, default="10s"),
     lock_timeout=env.form("DATABASE_LOCK_TIMEOUT", DURATION, default="10s"),
     jit=env.choice("DATABASE_JIT", ("off", "on"), default="off"),
-    name=recommended.process_name(sys.argv),
+    name=defaults.process_name(sys.argv),
 )
 DATABASES["default"] |= {
     # A new connection costs as much as several queries, so each process keeps its own.
@@ -132,13 +134,13 @@ DATABASES["default"] |= {
     # Such a cursor is a session's, and behind a transaction pooler its rest would be asked of another.
     "DISABLE_SERVER_SIDE_CURSORS": True,
     # What the address says for itself, such as sslmode, holds.
-    "OPTIONS": recommended.joined(told_to_both, DATABASES["default"].get("OPTIONS", {})),
+    "OPTIONS": defaults.joined(told_to_both, DATABASES["default"].get("OPTIONS", {})),
 }
 if env.str("QUERY_DATABASE_URL", default=""):
     replica = env.database("QUERY_DATABASE_URL", default="")
     # A replica that follows the log; nothing is ever written there.
     read_only = {"options": "-c default_transaction_read_only=on"}
-    options = recommended.joined(told_to_both, replica.get("OPTIONS", {}), read_only)
+    options = defaults.joined(told_to_both, replica.get("OPTIONS", {}), read_only)
     DATABASES["queries"] = DATABASES["default"] | replica | {"OPTIONS": options}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
@@ -221,7 +223,7 @@ EVENTSTORE_IDEMPOTENCY_KEY_REQUIRED = env.bool("IDEMPOTENCY_KEY_REQUIRED", defau
 EVENTSTORE_ANSWERS_KEPT = env.float("ANSWERS_KEPT_DAYS", default=30.0)
 # Days for which a message from outside is known again.
 EVENTSTORE_INBOX_KEPT = env.float("INBOX_KEPT_DAYS", default=30.0)
-EVENTSTORE_EVENT_BUS = "eventstore.eventbus.InProcessBus"
+EVENTSTORE_EVENT_BUS = "eventstore.messaging.event_bus.InProcessBus"
 EVENTSTORE_SCHEMAS = BASE_DIR / "schemas"
 # Seconds between two looks of a socket server: at the end of the log, and at whether tokens are still good.
 EVENTSTORE_LIVE_POLL = env.float("LIVE_POLL_SECONDS", default=0.05, least=0.001)
@@ -254,15 +256,15 @@ CELERY_DB_REUSE_MAX = 1000
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 # One that hangs is killed before the broker gives its task to another.
 CELERY_TASK_TIME_LIMIT = 50
-CELERY_BROKER_TRANSPORT_OPTIONS = recommended.transport(CELERY_BROKER_URL)
-CELERY_BEAT_SCHEDULE = recommended.beat_schedule(poll_seconds=env.float("POLL_SECONDS", default=1.0, least=0.01))
+CELERY_BROKER_TRANSPORT_OPTIONS = defaults.transport(CELERY_BROKER_URL)
+CELERY_BEAT_SCHEDULE = defaults.beat_schedule(poll_seconds=env.float("POLL_SECONDS", default=1.0, least=0.01))
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "filters": {
-        "correlation": {"()": "eventstore.correlation.CorrelationFilter"},
+        "correlation": {"()": "eventstore.middleware.CorrelationFilter"},
         "clients_fault": {"()": "config.logs.ClientsFault"},
     },
     "formatters": {

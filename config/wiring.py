@@ -17,6 +17,7 @@ import payments.limits
 import payments.personal
 import payments.policies
 import payments.reconciling
+import retail_import.import_progress
 import shipping.commands
 import shipping.events
 import shipping.personal
@@ -32,7 +33,6 @@ from orders import placing, returns
 from orders.bookkeeping import BOOKING
 from orders.catalogue import PRODUCT
 from orders.fulfilment import FULFILMENT
-from orders.history import HISTORY_IMPORT
 from orders.order import ORDER
 from orders.projections import CATALOGUE, ORDER_DETAILS
 from orders.published import PUBLICATION
@@ -42,17 +42,25 @@ from orders.returns import RETURN
 from payments.gateway import GATEWAY
 from payments.payment import limited
 from payments.projections import PAYMENTS
+from retail_import.import_progress import HISTORY_IMPORT
 from shipping.carrier import CARRIER
 from shipping.projections import SHIPMENTS
 from shipping.shipment import SHIPMENT
 
-EVENTS = [orders.events.EVENTS, payments.events.EVENTS, inventory.events.EVENTS, shipping.events.EVENTS]
+EVENTS = [
+    orders.events.EVENTS,
+    payments.events.EVENTS,
+    inventory.events.EVENTS,
+    shipping.events.EVENTS,
+    retail_import.import_progress.EVENTS,
+]
 
 COMMANDS = [
     orders.commands.COMMANDS,
     payments.commands.COMMANDS,
     inventory.commands.COMMANDS,
     shipping.commands.COMMANDS,
+    retail_import.import_progress.COMMANDS,
 ]
 
 # Events as they were written in the past, step by step to their class of today.

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import reduce
 from typing import Any, NamedTuple
 
-from .messages import Command, Event, State
+from eventstore.messages import Command, Event, State
 
 
 class Refusal(Exception):

@@ -17,12 +17,13 @@ class EventStoreConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from . import checks, guarantees, outbox, postgres  # noqa: F401  the first two register themselves
+        from eventstore import checks, guarantees, postgres  # noqa: F401  the first two register themselves
+        from eventstore.outbox import cursors
 
         connection_created.connect(postgres.begin_read_committed)
         connection_created.connect(postgres.name_statements_by_text)
         pre_migrate.connect(_refuse_earlier, sender=self)
-        post_migrate.connect(lambda **_: outbox.enlist(), sender=self, weak=False)
+        post_migrate.connect(lambda **_: cursors.enlist(), sender=self, weak=False)
 
 
 def _refuse_earlier(*, using: str, **_: Any) -> None:

@@ -11,8 +11,10 @@ import msgspec
 from django.core.checks import CheckMessage, Error, register
 from django.db.models import Model
 
-from . import registry, settings, store
-from .subscriptions import NOW, Commands, Effect, Projection, Publication, Saga
+from eventstore.subscriptions import NOW, Commands, Effect, Projection, Publication, Saga
+
+from . import log as store
+from . import registry, settings
 
 TYPE_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}\.[a-z][a-z0-9_]{0,62}")
 LANE_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}(\.[a-z][a-z0-9_]{0,62})?")

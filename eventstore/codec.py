@@ -7,8 +7,9 @@ from uuid import UUID
 
 import msgspec
 
-from . import bounds
-from .messages import Metadata
+from eventstore.messages import Metadata
+
+from . import limits as bounds
 
 encode_json = msgspec.json.Encoder().encode
 decode_json = msgspec.json.Decoder().decode

@@ -2,8 +2,9 @@
 
 from typing import Any
 
+from eventstore.messages import Checked, InvalidMessage, Value, replace
+
 from . import currencies
-from .messages import Checked, InvalidMessage, Value, replace
 
 # What the columns of read models hold.
 LARGEST = 2**63 - 1

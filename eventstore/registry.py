@@ -6,10 +6,11 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
+from eventstore.aggregate import Aggregate, Decision
+from eventstore.messages import INTERNAL, Command, Event, IntegrationEvent
+from eventstore.subscriptions import Subscription
+
 from . import aggregate, codec, settings
-from .aggregate import Aggregate, Decision
-from .messages import INTERNAL, Command, Event, IntegrationEvent
-from .subscriptions import Subscription
 
 
 class UnknownCommand(LookupError):

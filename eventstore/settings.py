@@ -20,7 +20,7 @@ def nudge() -> bool:
 
 def event_bus() -> str:
     """The class of the bus that integration events go out on."""
-    return str(getattr(settings, "EVENTSTORE_EVENT_BUS", "eventstore.eventbus.InProcessBus"))
+    return str(getattr(settings, "EVENTSTORE_EVENT_BUS", "eventstore.messaging.event_bus.InProcessBus"))
 
 
 def outbox_retention() -> timedelta:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple
 
-from .messages import Announced, Command, Event, IntegrationEvent, Message, State
+from eventstore.messages import Announced, Command, Event, IntegrationEvent, Message, State
 
 Row = dict[str, Any]
 

@@ -13,12 +13,15 @@ from celery.signals import (
     worker_shutdown,
 )
 
-from . import chores, guarantees, heartbeats, nudge, polling, working
+from eventstore.delivery import chores, heartbeats, poller, worker
+from eventstore.outbox import wakeup
+
+from . import guarantees
 
 
-@shared_task(name=nudge.DELIVER, ignore_result=True, acks_late=True, expires=nudge.DELIVER_EXPIRES)  # type: ignore[untyped-decorator]
+@shared_task(name=wakeup.DELIVER, ignore_result=True, acks_late=True, expires=wakeup.DELIVER_EXPIRES)  # type: ignore[untyped-decorator]
 def deliver() -> None:
-    working.take_turn()
+    worker.take_turn()
 
 
 def _task(chore: chores.Chore) -> Any:
@@ -60,5 +63,5 @@ def sign_off_the_beat_at_its_end(**_: Any) -> None:
 
 @worker_process_init.connect  # type: ignore[untyped-decorator]
 def begin_to_deliver(**_: Any) -> None:
-    working.settle_down()
-    polling.begin()
+    worker.settle_down()
+    poller.begin()

@@ -8,11 +8,15 @@ from typing import Any
 from django.db import transaction
 from django.test import TransactionTestCase
 
-from . import effects, registry, states, working
-from .aggregate import Aggregate, Refusal
-from .messages import Command, Event
-from .postgres import execute
-from .subscriptions import Projection, Reaction, Row, Saga
+from eventstore.aggregate import Aggregate, Refusal
+from eventstore.commands import repository
+from eventstore.delivery import worker
+from eventstore.effects import calls
+from eventstore.messages import Command, Event
+from eventstore.postgres import execute
+from eventstore.subscriptions import Projection, Reaction, Row, Saga
+
+from . import registry
 
 UNGUARD = "ALTER TABLE eventstore_event DISABLE TRIGGER {guard}"
 GUARD = "ALTER TABLE eventstore_event ENABLE ALWAYS TRIGGER {guard}"
@@ -75,13 +79,13 @@ def projected(projection: Projection, *events: Event, blank: Row) -> Any:
 
 def drain() -> int:
     """Deliver, as a worker would, until nothing is left that is due."""
-    return working.work(seconds=math.inf)
+    return worker.work(seconds=math.inf)
 
 
 def forget_everything() -> None:
     """Drop what this process remembers of a log that a test has emptied, and of who did not answer there."""
-    states.forget()
-    effects.forget()
+    repository.forget()
+    calls.forget()
 
 
 def let_django_truncate() -> None:

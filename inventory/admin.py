@@ -2,7 +2,7 @@
 
 from django.contrib import admin
 
-from eventstore.admin.read_models import WHERE_IT_STANDS, ReadModelAdmin
+from eventstore.console.read_models import WHERE_IT_STANDS, ReadModelAdmin
 
 from .models import StockLevel
 

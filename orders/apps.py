@@ -16,7 +16,7 @@ def _make_groups(**kwargs: Any) -> None:
     """The staff roles exist wherever the database does; who is in them, an admin says."""
     from django.contrib.auth.models import Group
 
-    from eventstore.api import roles
+    from eventstore.api import permissions
 
-    for name in roles.GROUPS:
+    for name in permissions.GROUPS:
         Group.objects.get_or_create(name=name)

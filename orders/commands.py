@@ -154,18 +154,6 @@ class AdjustLedger(Command, frozen=True):
     booked_at: datetime
 
 
-class AdvanceImport(Command, frozen=True):
-    """Note how much of a file of past invoices is in. import_id: the file's fingerprint.
-
-    after: the documents that were in before; documents, lines: those that are in now.
-    """
-
-    import_id: str
-    after: int
-    documents: int
-    lines: int
-
-
 COMMANDS = {
     "orders.list_product": ListProduct,
     "orders.reprice_product": RepriceProduct,
@@ -182,5 +170,4 @@ COMMANDS = {
     "orders.close_return": CloseReturn,
     "orders.issue_credit": IssueCredit,
     "orders.adjust_ledger": AdjustLedger,
-    "orders.advance_import": AdvanceImport,
 }

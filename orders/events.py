@@ -196,14 +196,6 @@ class LedgerAdjusted(Event, frozen=True):
     booked_at: datetime
 
 
-class ImportAdvanced(Event, frozen=True):
-    """documents, lines: how many of the file, from its beginning, are in."""
-
-    import_id: str
-    documents: int
-    lines: int
-
-
 EVENTS = {
     "orders.product_listed": ProductListed,
     "orders.product_repriced": ProductRepriced,
@@ -221,7 +213,6 @@ EVENTS = {
     "orders.return_closed": ReturnClosed,
     "orders.credit_issued": CreditIssued,
     "orders.ledger_adjusted": LedgerAdjusted,
-    "orders.import_advanced": ImportAdvanced,
 }
 
 UPCASTERS = {

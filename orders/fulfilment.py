@@ -8,10 +8,10 @@ docs/guide/matrix.md has what becomes of each command and fact in each state.
 from datetime import timedelta
 from operator import attrgetter
 
-from eventstore import attention
-from eventstore.attention import Attentive
 from eventstore.messages import Command, CommandRefused, DeadlinePassed, Event, Intervened, replace
 from eventstore.money import Money
+from eventstore.sagas import attention
+from eventstore.sagas.attention import Attentive
 from eventstore.subscriptions import Reaction, Saga
 from inventory.commands import ReleaseInventory, ReserveInventory, StockLine
 from inventory.events import InventoryReleased, InventoryReservationFailed, InventoryReserved

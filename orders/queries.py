@@ -2,7 +2,7 @@
 
 from django.db.models import QuerySet
 
-from eventstore import freshness
+from eventstore.projections import freshness
 
 from .models import BookingView, OrderDetails, ProductView, ReturnView
 

@@ -7,17 +7,17 @@ from django.db import transaction
 from django.utils import timezone
 from uuid_utils import uuid7
 
-from eventstore import bus, context, operating, states
 from eventstore.aggregate import Refusal, stream_name
+from eventstore.commands import bus, repository
+from eventstore.log import WrongExpectedVersion, audit, context
 from eventstore.messages import Command, replace
-from eventstore.store import WrongExpectedVersion
 
 from .commands import CancelOrder, CloseReturn, ReceiveReturn, RequestReturn
 from .events import Portion
 from .order import ORDER, Order
 from .returns import RETURN, Return, ReturnNotFound
 
-REFUSALS = (Refusal, WrongExpectedVersion, operating.ReasonMissing)
+REFUSALS = (Refusal, WrongExpectedVersion, audit.ReasonMissing)
 
 
 def order(order_id: str) -> Order:
@@ -31,7 +31,7 @@ def returned(return_id: str) -> Return:
 
 def cancel(order_id: str, *, who: str, reason: str) -> None:
     """Raises operating.ReasonMissing, and what the order refuses; so do all that follow."""
-    reason = operating.demand(reason)
+    reason = audit.demand(reason)
     _do(CancelOrder(order_id, reason), "cancel", f"order {order_id}", who=who, reason=reason)
 
 
@@ -39,7 +39,7 @@ def request_return(
     order_id: str, lines: Sequence[Portion], charges: Sequence[Portion], *, who: str, reason: str
 ) -> str:
     """Have goods sent back, and charges refunded, which need nothing sent. Returns the id of the return."""
-    reason, return_id = operating.demand(reason), str(uuid7())
+    reason, return_id = audit.demand(reason), str(uuid7())
     asked = RequestReturn(return_id, order_id, tuple(lines), tuple(charges), reason, timezone.now())
     _do(asked, "request return", f"order {order_id}", who=who, reason=reason)
     return return_id
@@ -48,14 +48,14 @@ def request_return(
 def receive_return(return_id: str, lines: Sequence[Portion] = (), *, who: str, reason: str, delivery: str = "") -> None:
     """The goods have come. lines: what came of them, when it is not all that is still awaited. delivery: the parcel's
     name; two without one that hold the same cannot be told apart."""
-    reason = operating.demand(reason)
+    reason = audit.demand(reason)
     came = ReceiveReturn(return_id, _order_of(return_id), tuple(lines), timezone.now(), delivery)
     _do(came, "receive return", f"return {return_id}", who=who, reason=reason)
 
 
 def close_return(return_id: str, *, who: str, reason: str) -> None:
     """Wait no longer for goods that do not come."""
-    reason = operating.demand(reason)
+    reason = audit.demand(reason)
     given_up = CloseReturn(return_id, _order_of(return_id), reason)
     _do(given_up, "close return", f"return {return_id}", who=who, reason=reason)
 
@@ -68,9 +68,9 @@ def _order_of(return_id: str) -> str:
 
 def _do(command: Command, action: str, subject: str, *, who: str, reason: str) -> None:
     with transaction.atomic():
-        operating.note(who, action, subject, reason=reason)
+        audit.note(who, action, subject, reason=reason)
         bus.dispatch(command, metadata=replace(context.current(), actor=who))
 
 
 def _state(category: str, key: str) -> Any:
-    return states.load_one(stream_name(category, key)).state
+    return repository.load_one(stream_name(category, key)).state

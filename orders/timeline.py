@@ -8,9 +8,10 @@ from typing import Annotated, Any
 
 import msgspec
 
-from eventstore import personal, registry, store
+from eventstore import log, registry
 from eventstore.aggregate import stream_name
 from eventstore.messages import Event, Message, replace
+from eventstore.privacy import personal_data
 from inventory.events import InventoryReleased, InventoryReservationFailed, InventoryReserved
 from payments.events import (
     DisputeClosed,
@@ -87,7 +88,9 @@ def entry(message: Message) -> Entry:
 def veiled(message: Message) -> Entry:
     """As entry, for whom it is not about: what is personal is hidden."""
     return entry(
-        replace(message, body=personal.without(message.body)) if personal.holds(type(message.body)) else message
+        replace(message, body=personal_data.without(message.body))
+        if personal_data.holds(type(message.body))
+        else message
     )
 
 
@@ -109,7 +112,7 @@ def types() -> Sequence[str]:
 def streams(order_ids: Iterable[str]) -> list[str]:
     """All that holds something about these orders. An order's promise of a return comes together with the return."""
     own = [stream_name(category, order_id) for order_id in order_ids for category in CATEGORIES]
-    promised = store.read_streams(own, types=[registry.name_of_class(ReturnPromised)], limit=None)
+    promised = log.read_streams(own, types=[registry.name_of_class(ReturnPromised)], limit=None)
     return [*own, *(stream_name("return", promise.body.return_id) for promise in promised)]
 
 

@@ -2,9 +2,9 @@
 
 from django.contrib import admin
 
-from eventstore.admin import read_models
-from eventstore.admin.read_models import WHERE_IT_STANDS, ReadModelAdmin
-from eventstore.admin.read_only import one_of
+from eventstore.console import read_models
+from eventstore.console.read_models import WHERE_IT_STANDS, ReadModelAdmin
+from eventstore.console.read_only import one_of
 
 from .models import PaymentView
 

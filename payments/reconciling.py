@@ -9,8 +9,9 @@ from decimal import Decimal
 from itertools import islice
 from typing import NamedTuple
 
-from eventstore import finding, registry, store
+from eventstore import log, registry
 from eventstore.aggregate import stream_name
+from eventstore.log import search
 from eventstore.messages import Event
 from eventstore.money import Money
 
@@ -103,7 +104,7 @@ def told_lost(since: datetime) -> Iterator[str]:
 
 def _orders(since: datetime) -> Sequence[str]:
     types = [registry.name_of_class(each) for each in (*CALLS, *ANSWERS, *TOLD)]
-    recorded = store.read_log(after=finding.position_at(since) - 1, types=types)
+    recorded = log.read_log(after=search.position_at(since) - 1, types=types)
     return list(dict.fromkeys(message.body.order_id for message in recorded))
 
 
@@ -118,7 +119,7 @@ def _difference(gateway: Gateway, order: Order) -> Difference | None:
 def _by_the_log(order_ids: Iterable[str]) -> list[Order]:
     """Without those that cost nothing: nobody was asked."""
     events: dict[str, list[Event]] = {stream_name("payment", order_id): [] for order_id in order_ids}
-    for stream, _, event in store.read_newer(dict.fromkeys(events, 0)):
+    for stream, _, event in log.read_newer(dict.fromkeys(events, 0)):
         events[stream].append(event)
     return [order for each in events.values() if (order := _order(each))]
 

@@ -20,8 +20,8 @@ from typing import NamedTuple, Protocol
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
+from eventstore.effects.sandbox import NEVER, Book, Course
 from eventstore.messages import Command
-from eventstore.sandbox import NEVER, Book, Course
 from eventstore.subscriptions import Effect
 
 from .commands import Address, BookShipment, CompleteCancellation, RefuseShipment

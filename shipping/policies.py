@@ -5,9 +5,9 @@ The classes are ours: of each announcement they name what we need of it, and pas
 
 from operator import attrgetter
 
-from eventstore import attention
-from eventstore.attention import Attentive
 from eventstore.messages import Announced, CommandRefused, Event, Intervened, Value, replace
+from eventstore.sagas import attention
+from eventstore.sagas.attention import Attentive
 from eventstore.subscriptions import Reaction, Saga
 
 from .commands import Address, CancelShipment, CreateShipment

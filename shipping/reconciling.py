@@ -5,7 +5,7 @@ from datetime import datetime
 from itertools import islice
 from typing import NamedTuple
 
-from eventstore import store
+from eventstore import log
 from eventstore.aggregate import stream_name
 
 from .carrier import Carrier
@@ -25,7 +25,7 @@ def lost(carrier: Carrier, *, since: datetime) -> Iterator[Lost]:
     booked = carrier.booked(since=since)
     while batch := list(islice(booked, BATCH)):
         streams = {stream_name("shipment", order_id): 0 for order_id, _ in batch}
-        known = {stream for stream, _, _ in store.read_newer(streams)}
+        known = {stream for stream, _, _ in log.read_newer(streams)}
         yield from (Lost(*each) for each in batch if stream_name("shipment", each[0]) not in known)
 
 

@@ -7,7 +7,7 @@ from django.db import OperationalError, connection
 from django.db.backends.postgresql.operations import DatabaseOperations
 from psycopg.errors import DeadlockDetected
 
-from eventstore import epochs
+from eventstore.log import epochs
 from eventstore.postgres import execute
 from eventstore.testing import GUARD, NEVER_TRUNCATED, UNGUARD, forget_everything
 

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
-from eventstore import registry, schemas
+from eventstore import registry
 from eventstore.messages import Event, IntegrationEvent
+from eventstore.schemas import generation
 from orders import timeline
 
 from . import examples
@@ -47,7 +48,7 @@ def _spoken() -> tuple[Sequence[Spoken], Sequence[Spoken], dict[str, Any]]:
     """What is told over sockets, what is published, and by name what both are made of."""
     told, published = list(timeline.TOLD), registry.published_types()
     shapes = [timeline.shape(event) for event in told]
-    (entry, *data), components = schemas.components([timeline.Entry, *shapes, *published.values()])
+    (entry, *data), components = generation.components([timeline.Entry, *shapes, *published.values()])
     envelope = components.pop(_name_of(entry))
     return (
         [*(_told(event, envelope, shape) for event, shape in zip(told, data, strict=False)), RESTARTED, CAUGHT_UP],

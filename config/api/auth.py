@@ -21,8 +21,9 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from config import throttling
-from eventstore.api import faults, shapes
-from eventstore.api.shapes import Shape, Text
+from eventstore.api import errors
+from eventstore.api import serializers as shapes
+from eventstore.api.serializers import Shape, Text
 from orders import accounts
 
 from .bearer import unexpired
@@ -53,7 +54,7 @@ class LoginView(APIView):
     throttle_classes = ()
 
     def post(self, request: Request) -> Response:
-        faults.demand_length(request)
+        errors.demand_length(request)
         given = shapes.read(LoginShape, request.data)
         if late := throttling.guess(request._request, given["username"]):
             raise Throttled(late.counted.left)

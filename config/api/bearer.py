@@ -19,7 +19,7 @@ from orders.models import Customer
 class BearerAuthentication(TokenAuthentication):
     """Knox's tokens, found by their digest: one query for each request, and no bytes of a header can break it.
 
-    The user has a customer_id, which says what belongs to the account (eventstore.api.roles).
+    The user has a customer_id, which says what belongs to the account (eventstore.api.permissions).
     """
 
     def authenticate_credentials(self, token: bytes) -> tuple[Any, AuthToken]:

@@ -16,9 +16,11 @@ from knox.models import AuthToken
 from rest_framework.exceptions import AuthenticationFailed
 
 from config import problems
-from eventstore import correlation, epochs, freshness
-from eventstore.api.shapes import KEY
+from eventstore import middleware
+from eventstore.api.serializers import KEY
 from eventstore.live.feed import Admitted, Asked, Feed, Followed, Refused
+from eventstore.log import epochs
+from eventstore.projections import freshness
 from orders import timeline
 from orders.api import live
 
@@ -55,7 +57,7 @@ def no_socket(status: int, headers: Mapping[str, str]) -> tuple[dict[str, str], 
     detail = "Sockets are served here; this request asks for none, or not as RFC 6455 says."
     request = HttpRequest()
     request.META = HttpHeaders.to_wsgi_names(headers)
-    answer = correlation.answered(request, lambda asked: problems.response(asked, status, "NoSocket", detail))
+    answer = middleware.answered(request, lambda asked: problems.response(asked, status, "NoSocket", detail))
     return dict(answer.items()), answer.content
 
 

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from eventstore.api.left import LeftCommandView
+from eventstore.api.deferred import LeftCommandView
 from inventory.api.queries import StockLevelsView, StockLevelView
 from orders.api.history import OrderHistoryView, OrderProgressView
 from orders.api.queries import OrdersView, OrderView, ProductDetailsView, ProductsView

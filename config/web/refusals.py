@@ -9,7 +9,7 @@ from typing import NamedTuple
 from django.http import HttpRequest, HttpResponse
 from django.utils.http import http_date
 
-from eventstore import correlation
+from eventstore import middleware
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ def unreadable(status: int, error: BaseException | None) -> Refusal:
 
 def answer(refusal: Refusal) -> HttpResponse:
     """To a request of which nothing is known; its address in the answer is empty, which means the one asked for."""
-    return correlation.answered(HttpRequest(), lambda unknown: _problem(unknown, refusal))
+    return middleware.answered(HttpRequest(), lambda unknown: _problem(unknown, refusal))
 
 
 def written(refusal: Refusal) -> bytes:

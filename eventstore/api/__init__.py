@@ -1,0 +1,1 @@
+"""Commands and queries over HTTP, for Django REST framework."""

@@ -11,14 +11,22 @@ from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from eventstore import answers, bus, codec, context, left, states, store
+from eventstore import codec, log
 from eventstore.aggregate import Refusal, stream_name
-from eventstore.answers import Answer
+from eventstore.commands import bus, deferred, repository
+from eventstore.commands import idempotency as answers
+from eventstore.commands.idempotency import Answer
+from eventstore.log import Appended, Owed, context
 from eventstore.messages import Command, Metadata, replace
-from eventstore.store import Appended, Owed
 
-from . import faults, freshness, idempotency, preconditions, preferences, roles, shapes
-from .shapes import Shape
+from . import conditional as preconditions
+from . import errors as faults
+from . import idempotency
+from . import permissions as roles
+from . import prefer as preferences
+from . import read_your_writes as freshness
+from . import serializers as shapes
+from .serializers import Shape
 
 # Writes what was decided, and keeps the answer with it.
 Keep = Callable[..., Appended]
@@ -119,9 +127,9 @@ class CommandView(APIView):
             if keep:
                 keep(answered[0], (), owed)
             else:
-                store.write((), owed)
+                log.write((), owed)
 
-        left.leave(
+        deferred.leave(
             command,
             metadata=_asked_by(self.request.user),
             principal=roles.principal(self.request.user),
@@ -133,7 +141,7 @@ class CommandView(APIView):
 
 def known(category: str, key: str) -> Any:
     """The state of what a command is about, from its own events; 404 when there are none."""
-    version, state = states.load_one(stream_name(category, key))
+    version, state = repository.load_one(stream_name(category, key))
     if version == 0:
         raise NotFound
     return state

@@ -14,10 +14,10 @@ from rest_framework.request import Request
 from uuid_utils.compat import uuid7
 
 from eventstore import settings
-from eventstore.answers import Answer, Key
+from eventstore.commands.idempotency import Answer, Key
 from eventstore.messages import replace
 
-from .faults import Fault, Malformed
+from .errors import Fault, Malformed
 
 HEADER = "Idempotency-Key"
 

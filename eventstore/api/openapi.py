@@ -8,9 +8,12 @@ from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse
 from rest_framework import serializers
 
-from eventstore import registry, schemas
+from eventstore import registry
+from eventstore.schemas import generation
 
-from . import freshness, preferences, reveal
+from . import prefer as preferences
+from . import read_your_writes as freshness
+from . import reveal
 from .commands import CommandView, Nothing
 from .queries import NoParameters, PagesView, QueryView, RowView
 from .webhooks import WebhookView
@@ -91,7 +94,7 @@ class Schema(AutoSchema):
 
     def get_request_serializer(self) -> Any:
         if isinstance(self.view, WebhookView):
-            return {"application/json": schemas.inlined(self.view.notice)}
+            return {"application/json": generation.inlined(self.view.notice)}
         shape = getattr(self.view, "serializer_class", None)
         return shape if self.method == "POST" and shape is not Nothing else None
 

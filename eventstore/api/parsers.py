@@ -9,7 +9,7 @@ from django.conf import settings
 from rest_framework.exceptions import UnsupportedMediaType
 from rest_framework.parsers import BaseParser
 
-from .faults import BodyTooLarge, Fault, Malformed, inside
+from .errors import BodyTooLarge, Fault, Malformed, inside
 
 DEEPEST = 32
 LARGEST = 2**63 - 1

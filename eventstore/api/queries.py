@@ -15,12 +15,16 @@ from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from eventstore import bounded, codec, settings
-from eventstore.freshness import Standing
+from eventstore import codec, settings
+from eventstore.log import pages
+from eventstore.projections.freshness import Standing
 
-from . import freshness, preconditions, reveal, shapes
-from .freshness import Found, Wanted
-from .shapes import Digits, Shape, Text
+from . import conditional as preconditions
+from . import read_your_writes as freshness
+from . import reveal
+from . import serializers as shapes
+from .read_your_writes import Found, Wanted
+from .serializers import Digits, Shape, Text
 
 LONGEST_PAGE = 100
 
@@ -146,7 +150,7 @@ class PagesView(QueryView):
     def _page(self, rows: QuerySet[Any], limit: int) -> tuple[list[Any], list[msgspec.Raw], bool]:
         """The rows, what is told of each, and whether more follow. It ends early where its bytes are enough."""
         most = settings.page_bytes()
-        found, more = bounded.page(rows, limit, most)
+        found, more = pages.page(rows, limit, most)
         self._veil(rows.model, found)
         rows_told = list[msgspec.Raw]()
         while len(rows_told) < len(found) and (not rows_told or sum(map(len, rows_told)) < most):

@@ -9,9 +9,10 @@ from django.core.exceptions import PermissionDenied
 from django.db import models
 from rest_framework.request import Request
 
-from eventstore import personal, registry
+from eventstore import registry
+from eventstore.privacy import personal_data
 
-from .faults import Fault, Malformed
+from .errors import Fault, Malformed
 
 HEADER = "X-Reveal-Reason"
 RIGHT = "eventstore.reveal"
@@ -36,7 +37,7 @@ def is_revealed(request: Request, subject: str) -> bool:
         raise PermissionDenied
     if not re.fullmatch(REASON, reason):
         raise Malformed(Fault(HEADER, "Say why, in 1 to 255 ASCII characters: the reason is kept.", "invalid"))
-    personal.reveal(request.user.get_username(), subject, reason=reason, details={"page": request.get_full_path()})
+    personal_data.reveal(request.user.get_username(), subject, reason=reason, details={"page": request.get_full_path()})
     return True
 
 
@@ -49,4 +50,4 @@ def refuse_for_lists(request: Request) -> None:
 def hide(row: models.Model) -> None:
     """What of the row is personal; nobody saves the row."""
     for name in registry.personal().get(type(row), ()):
-        setattr(row, name, personal.hide_within(getattr(row, name)))
+        setattr(row, name, personal_data.hide_within(getattr(row, name)))

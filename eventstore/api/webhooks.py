@@ -13,10 +13,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from eventstore import context, inbox
+from eventstore.commands import inbox
+from eventstore.log import context
 from eventstore.messages import Command, replace
 
-from . import faults
+from . import errors as faults
 
 logger = logging.getLogger(__name__)
 

@@ -14,7 +14,9 @@ from django.db import DEFAULT_DB_ALIAS, OperationalError
 from django.db.backends.signals import connection_created
 from django.utils.module_loading import import_string
 
-from .. import epochs, postgres, settings
+from eventstore import postgres, settings
+from eventstore.log import epochs
+
 from . import server, tables
 from .guarantee import SERVER as SERVER
 from .guarantee import SETTINGS as SETTINGS

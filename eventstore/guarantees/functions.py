@@ -6,8 +6,8 @@ from functools import cache
 from pkgutil import iter_modules
 from typing import NamedTuple
 
-from .. import migrations, sql
-from ..postgres import rows
+from eventstore import migrations, sql
+from eventstore.postgres import rows
 
 MADE = re.compile(
     r"""

@@ -2,8 +2,9 @@
 
 from functools import partial
 
-from .. import settings
-from ..postgres import rows
+from eventstore import settings
+from eventstore.postgres import rows
+
 from .guarantee import SERVER, Guarantee
 
 SWITCHED_OFF = """

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from functools import partial
 
-from ..postgres import rows
+from eventstore.postgres import rows
+
 from . import functions
 from .guarantee import TABLES, Guarantee, Row
 

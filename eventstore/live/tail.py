@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 from django.db import InterfaceError, OperationalError
 
-from eventstore import epochs, settings, store
+from eventstore import log, settings
+from eventstore.log import epochs
 
 from .feed import Feed, Told
 from .followers import Followers
@@ -75,14 +76,14 @@ async def _pause(followers: Followers, quiet: int) -> None:
 
 
 def _next(feed: Feed, position: int, anybody: bool) -> Page:
-    fence, epoch = store.fence_and_epoch()
+    fence, epoch = log.fence_and_epoch()
     if epoch is None or epoch != epochs.known_mark():
         # Before the first is told of another epoch, and to begin it where nobody else has.
-        return Page((), store.fence(), more=False, epoch=epochs.renew())
+        return Page((), log.fence(), more=False, epoch=epochs.renew())
     # It may fall back behind what was told already (see outbox.CLAIM).
     fence = max(position, fence)
     if fence == position or not anybody:
         return Page((), fence, more=False, epoch=epoch)
-    messages = list(islice(store.read_log(after=position, until=fence, types=feed.types), store.PAGE))
-    more = len(messages) == store.PAGE
+    messages = list(islice(log.read_log(after=position, until=fence, types=feed.types), log.PAGE))
+    more = len(messages) == log.PAGE
     return Page(feed.told(messages), messages[-1].position if more else fence, more, epoch)

@@ -1,8 +1,8 @@
 """Operations receives stock and sets the books right."""
 
 from eventstore.api.commands import CommandView, known
-from eventstore.api.roles import Operations
-from eventstore.api.shapes import LARGEST_NUMBER, Shape, Text, Whole
+from eventstore.api.permissions import Operations
+from eventstore.api.serializers import LARGEST_NUMBER, Shape, Text, Whole
 from inventory.commands import AdjustStock, ReceiveStock
 from inventory.stock import STOCK
 

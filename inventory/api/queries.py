@@ -3,9 +3,9 @@
 from django.db.models import QuerySet
 from rest_framework import serializers
 
+from eventstore.api.permissions import Staff
 from eventstore.api.queries import PagesView, RowView
-from eventstore.api.roles import Staff
-from eventstore.api.shapes import Answer
+from eventstore.api.serializers import Answer
 from inventory.models import StockLevel
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.utils.safestring import SafeString
 
-from eventstore.admin import read_models
+from eventstore.console import read_models
 from orders.models import BookingView, OrderDetails
 
 

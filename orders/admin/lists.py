@@ -6,9 +6,9 @@ from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.utils.safestring import SafeString
 
-from eventstore.admin import read_models
-from eventstore.admin.read_models import WHERE_IT_STANDS, ReadModelAdmin
-from eventstore.admin.read_only import one_of
+from eventstore.console import read_models
+from eventstore.console.read_models import WHERE_IT_STANDS, ReadModelAdmin
+from eventstore.console.read_only import one_of
 from orders.models import BookingView, ProductView
 
 from .lines import priced

@@ -9,10 +9,10 @@ from django.http import HttpRequest
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
-from eventstore.admin import dossier, links, read_models, shown
-from eventstore.admin.acting import Act, ActingAdmin, Choice
-from eventstore.admin.read_models import ReadModelAdmin
-from eventstore.api.roles import may_act_for
+from eventstore.api.permissions import may_act_for
+from eventstore.console import dossier, formatting, links, read_models
+from eventstore.console.actions import Act, ActingAdmin, Choice
+from eventstore.console.read_models import ReadModelAdmin
 from orders import accounts, queries, support
 from orders.models import OrderDetails
 
@@ -122,7 +122,7 @@ def _open_acts(order: OrderDetails) -> Sequence[str]:
 def _stock(order: OrderDetails) -> SafeString:
     """Where the units of its goods are counted."""
     skus = sorted({line["sku"] for line in order.lines})
-    return format_html_join("", "<li>{}</li>", ((links.stream(f"stock-{sku}"),) for sku in skus)) or shown.NOTHING
+    return format_html_join("", "<li>{}</li>", ((links.stream(f"stock-{sku}"),) for sku in skus)) or formatting.NOTHING
 
 
 def _cancelled(order_id: str, who: str, reason: str) -> str:

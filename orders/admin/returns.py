@@ -9,11 +9,11 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from uuid_utils import uuid7
 
-from eventstore.admin import dossier, links, read_models
-from eventstore.admin.acting import Act, ActingAdmin, Choice
-from eventstore.admin.read_models import ReadModelAdmin
-from eventstore.admin.read_only import one_of
-from eventstore.api.roles import is_operations
+from eventstore.api.permissions import is_operations
+from eventstore.console import dossier, links, read_models
+from eventstore.console.actions import Act, ActingAdmin, Choice
+from eventstore.console.read_models import ReadModelAdmin
+from eventstore.console.read_only import one_of
 from orders import accounts, support
 from orders.models import OrderDetails, ReturnView
 

@@ -6,12 +6,12 @@ from django.core.validators import RegexValidator
 from django.utils import timezone
 from rest_framework import serializers
 
-from eventstore import states
 from eventstore.aggregate import stream_name
 from eventstore.api.commands import CommandView, known
-from eventstore.api.faults import Hidden
-from eventstore.api.roles import Operations, Refunding, customer_id_of, may_act_for
-from eventstore.api.shapes import Key, MoneyShape, PriceShape, Shape, Text, Whole
+from eventstore.api.errors import Hidden
+from eventstore.api.permissions import Operations, Refunding, customer_id_of, may_act_for
+from eventstore.api.serializers import Key, MoneyShape, PriceShape, Shape, Text, Whole
+from eventstore.commands import repository
 from eventstore.money import Money
 from orders.catalogue import PRODUCT
 from orders.commands import (
@@ -114,7 +114,7 @@ class RefundOrderView(CommandView):
 
 def is_called_off(order_id: str) -> bool:
     """Whether the parcel of an order must stay here; asked by who is about to hand it over. From the log."""
-    return states.load_one(stream_name(ORDER.category, order_id)).state.status in CALLED_OFF
+    return repository.load_one(stream_name(ORDER.category, order_id)).state.status in CALLED_OFF
 
 
 class ListProductView(CommandView):

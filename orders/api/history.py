@@ -10,12 +10,12 @@ from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from eventstore import registry, settings, store
-from eventstore.api import freshness, reveal
+from eventstore import log, registry, settings
+from eventstore.api import read_your_writes, reveal
 from eventstore.api.openapi import LISTS, REVEAL
+from eventstore.api.permissions import may_touch, owns
 from eventstore.api.queries import ONLY_HIS, NoParameters, QueryView, link, parameters
-from eventstore.api.roles import may_touch, owns
-from eventstore.api.shapes import Digits, Shape
+from eventstore.api.serializers import Digits, Shape
 from eventstore.models import SagaState
 from eventstore.subscriptions import Saga
 from orders import timeline
@@ -65,7 +65,9 @@ class HistoryAnswer(serializers.Serializer):
 class _OfOneOrder(QueryView):
     def order(self, order_id: str) -> OrderDetails:
         """By the log, where the read model does not know of it yet."""
-        known = freshness.row(OrderDetails, order_id, freshness.FROM_THE_LOG, self._may_see, note=self.note)
+        known = read_your_writes.row(
+            OrderDetails, order_id, read_your_writes.FROM_THE_LOG, self._may_see, note=self.note
+        )
         if known.row is None:
             raise NotFound
         return known.row  # type: ignore[no-any-return]
@@ -88,9 +90,9 @@ class OrderHistoryView(_OfOneOrder):
         asked = parameters(HistoryParameters, request)
         order = self.order(order_id)
         is_told_all = self.is_own(order) or reveal.is_revealed(request, f"order {order_id}")
-        after, limit, until = asked["after"], asked["limit"], freshness.end_for_pages(self.wanted())
+        after, limit, until = asked["after"], asked["limit"], read_your_writes.end_for_pages(self.wanted())
         streams = timeline.streams([order_id])
-        events, has_more = store.read_page_of_streams(
+        events, has_more = log.read_page_of_streams(
             streams, types=timeline.types(), after=after, until=until, limit=limit, bytes_=settings.page_bytes()
         )
         tell = timeline.entry if is_told_all else timeline.veiled
@@ -98,7 +100,7 @@ class OrderHistoryView(_OfOneOrder):
         following = f"{request.path}?after={page[-1].position}&limit={limit}" if has_more else None
         body = {"data": to_builtins(page), "has_more": has_more, "next": following}
         kept = ONLY_HIS | (reveal.UNKEPT if reveal.HEADER in request.headers else {})
-        return Response(body, headers=kept | {"X-Answered-From": freshness.EVENT_LOG} | link(following))
+        return Response(body, headers=kept | {"X-Answered-From": read_your_writes.EVENT_LOG} | link(following))
 
 
 class OrderProgressView(_OfOneOrder):

@@ -4,11 +4,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
-from eventstore import codec, freshness, personal, store
+from eventstore import codec, log
 from eventstore.aggregate import stream_name
-from eventstore.api.roles import customer_id_of, may_touch, owns
+from eventstore.api.permissions import customer_id_of, may_touch, owns
 from eventstore.live.feed import Followed, Refused, Told
 from eventstore.messages import Message
+from eventstore.privacy import personal_data
+from eventstore.projections import freshness
 from orders import queries, timeline
 from orders.events import OrderPlaced
 from orders.models import OrderDetails
@@ -53,7 +55,7 @@ def told(messages: Sequence[Message]) -> list[Told]:
 
 def _told_to_all(message: Message, entry: Entry, customer: str) -> list[Told]:
     own, others = (_of_order(entry.order_id), customer), _of_order_veiled(entry.order_id)
-    if not personal.holds(type(message.body)):
+    if not personal_data.holds(type(message.body)):
         return [_told(entry, *own, others)]
     return [_told(entry, *own), _told(timeline.veiled(message), others)]
 
@@ -63,7 +65,7 @@ def _pages(
 ) -> Iterator[list[Told]]:
     """Each page is asked for by itself, so that nothing is held open while a slow client reads."""
     streams = timeline.streams(ids(until))
-    pages = store.read_merged(streams, types=timeline.types(), after=after, until=until, size=PAGE, bytes_=PAGE_BYTES)
+    pages = log.read_merged(streams, types=timeline.types(), after=after, until=until, size=PAGE, bytes_=PAGE_BYTES)
     for page in pages:
         yield [_told(tell(message)) for message in page]
 
@@ -76,7 +78,7 @@ def _ids(customer_id: str, until: int) -> set[str]:
     """Of all orders placed up to a position. The read model knows most; what it has not taken yet is in the log."""
     known_until = _taken()
     known = set(queries.list_customer_orders(customer_id).values_list("order_id", flat=True))
-    placed = store.read_log(after=known_until, until=until, types=["orders.order_placed"])
+    placed = log.read_log(after=known_until, until=until, types=["orders.order_placed"])
     return known | {message.body.order_id for message in placed if message.body.customer_id == customer_id}
 
 
@@ -92,7 +94,7 @@ def _position_of(order_id: str, version: int) -> int | None:
     if version == 0:
         return 0
     stream = stream_name("order", order_id)
-    for message in store.read_stream(stream, from_version=version, to_version=version):
+    for message in log.read_stream(stream, from_version=version, to_version=version):
         return message.position
     return None
 
@@ -100,7 +102,7 @@ def _position_of(order_id: str, version: int) -> int | None:
 def _owners(order_ids: Any) -> dict[str, str]:
     """Whose orders these are, of those that were placed."""
     streams = [stream_name("order", order_id) for order_id in order_ids]
-    found = store.read_streams(streams, types=["orders.order_placed"], limit=len(streams)) if streams else []
+    found = log.read_streams(streams, types=["orders.order_placed"], limit=len(streams)) if streams else []
     return {
         message.body.order_id: message.body.customer_id for message in found if isinstance(message.body, OrderPlaced)
     }

@@ -7,9 +7,9 @@ from rest_framework import serializers
 from rest_framework.exceptions import PermissionDenied
 
 from eventstore.api.commands import CommandView, known
-from eventstore.api.faults import Hidden
-from eventstore.api.roles import Operations, is_staff, may_touch
-from eventstore.api.shapes import Shape, Text, Whole
+from eventstore.api.errors import Hidden
+from eventstore.api.permissions import Operations, is_staff, may_touch
+from eventstore.api.serializers import Shape, Text, Whole
 from orders.commands import CloseReturn, ReceiveReturn, RequestReturn
 from orders.events import Portion
 from orders.order import ORDER

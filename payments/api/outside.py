@@ -7,7 +7,7 @@ from typing import Any
 
 from rest_framework.exceptions import APIException
 
-from eventstore import store
+from eventstore import log
 from eventstore.aggregate import stream_name
 from eventstore.messages import Command
 from eventstore.money import Money
@@ -63,9 +63,9 @@ def _order_of(intent: str) -> str:
 
 def _paid(order_id: str) -> Money | None:
     stream = stream_name(PAYMENT.category, order_id)
-    if not order_id or not store.STREAM_NAME.fullmatch(stream):
+    if not order_id or not log.STREAM_NAME.fullmatch(stream):
         return None
-    events = (message.body for message in store.read_stream(stream))
+    events = (message.body for message in log.read_stream(stream))
     return next((event.amount for event in events if isinstance(event, PaymentRequested)), None)
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import msgspec
 from django.conf import settings
 
-from eventstore import store
+from eventstore import log
 from eventstore.aggregate import stream_name
 from eventstore.api.webhooks import Forged, WebhookView
 from eventstore.messages import Command, Event, Message
@@ -89,9 +89,9 @@ def _answer(told: Mapping[str, Any]) -> Command | None:
 def _asked(order_id: str, key: str) -> Event | None:
     """The event whose call this is about, by its key."""
     stream = stream_name(PAYMENT.category, order_id)
-    if not store.STREAM_NAME.fullmatch(stream):
+    if not log.STREAM_NAME.fullmatch(stream):
         return None
-    found = (message.body for message in store.read_stream(stream) if _is_call(message, key))
+    found = (message.body for message in log.read_stream(stream) if _is_call(message, key))
     return next(found, None)
 
 

@@ -26,8 +26,8 @@ from zlib import crc32
 
 from django.db import transaction
 
+from eventstore.effects.sandbox import NEVER, Book, Course, Entry
 from eventstore.money import Money
-from eventstore.sandbox import NEVER, Book, Course, Entry
 from eventstore.subscriptions import NotYet
 from payments.models import SandboxEntry
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from eventstore.api.commands import CommandView, known
-from eventstore.api.roles import Operations
+from eventstore.api.permissions import Operations
 from shipping.commands import DeliverShipment, ShipShipment
 from shipping.shipment import LEFT, SHIPMENT, ShipmentCalledOff
 

@@ -7,7 +7,7 @@ import msgspec
 from django.conf import settings
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from eventstore import store
+from eventstore import log
 from eventstore.aggregate import stream_name
 from eventstore.api.webhooks import Forged, WebhookView
 from eventstore.messages import Command
@@ -58,7 +58,7 @@ class CarrierWebhookView(WebhookView):
 
     def _follows(self, type_: str, order_id: str) -> Sequence[Command]:
         assert self.customer_of is not None, "say as_view(customer_of=...)"
-        known = store.STREAM_NAME.fullmatch(stream_name(SHIPMENT.category, order_id)) and self.customer_of(order_id)
+        known = log.STREAM_NAME.fullmatch(stream_name(SHIPMENT.category, order_id)) and self.customer_of(order_id)
         if type_ not in RECORD or not known:
             logger.warning("the carrier tells %.100r of %.100r, which is not for us", type_, order_id)
             return []

@@ -9,7 +9,7 @@ from django.contrib.auth.models import Group, User
 from django.core.management import call_command
 from django.test import Client
 
-from eventstore import bus
+from eventstore.commands import bus
 from eventstore.money import Money
 from eventstore.testing import drain
 from inventory.commands import ReceiveStock

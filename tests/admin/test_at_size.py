@@ -6,9 +6,11 @@ import pytest
 from django.db import connection
 
 from bench import fill
-from eventstore import operating, rebuilding, store
-from eventstore.admin import outbox, sagas
+from eventstore import log
+from eventstore.console import outbox, sagas
+from eventstore.log import audit
 from eventstore.postgres import rows
+from eventstore.projections import rebuild
 from eventstore.testing import drain
 from tests.journeys.conftest import url_of_the_test
 
@@ -37,14 +39,14 @@ SLOW = (
 @pytest.fixture
 def long_log(books):
     """Of everything one at least, and of what grows with the shop as much as a test has time for."""
-    rebuilding.rebuild("orders.catalogue", who="grace")
-    operating.note("grace", "retry", "payments.gateway", reason="it was time")
+    rebuild.rebuild("orders.catalogue", who="grace")
+    audit.note("grace", "retry", "payments.gateway", reason="it was time")
     drain()
-    before = store.fence()
+    before = log.fence()
     fill.fill(url_of_the_test(), events=EVENTS)
     fill.fill_beside(url_of_the_test(), orders=EVENTS // 7, messages=EVENTS, troubles=3000)
     yield
-    rebuilding.forget("orders.catalogue", who="grace")
+    rebuild.forget("orders.catalogue", who="grace")
     # Emptying the tables does not put the sequence back, and the tests behind this one begin with young logs.
     rows("SELECT setval('eventstore_position', %s)", [before])
 

@@ -7,7 +7,8 @@ from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.test import Client
 
-from eventstore import delivery, operating
+from eventstore.delivery import step
+from eventstore.log import audit
 from eventstore.models import Event, OperatorAction, OutboxMessage, Parked, SagaState, Subscription
 from eventstore.testing import drain
 from orders.models import OrderDetails
@@ -109,7 +110,7 @@ def test_who_was_shown_another_number_is_asked_again(operator, letters):
 
 def test_a_saga_is_told_to_turn_back(operator, shop):
     order_id = place()
-    delivery.step("orders.fulfilment")
+    step.step("orders.fulfilment")
     saga = SagaState.objects.get(key=order_id)
     buttons = operator.get(f"/admin/eventstore/sagastate/{saga.pk}/change/").context["buttons"]
     assert [each.label for each in buttons] == ["Retry the step", "Turn back"], "what its step allows"
@@ -124,7 +125,7 @@ def test_a_saga_is_told_to_turn_back(operator, shop):
 
 def test_a_saga_that_has_moved_on_is_looked_at_again_first(operator, shop):
     order_id = place()
-    delivery.step("orders.fulfilment")
+    step.step("orders.fulfilment")
     saga = SagaState.objects.get(key=order_id)
     address = f"{SAGA}compensate/?id={saga.pk}"
     seal = seal_of(operator.get(address))
@@ -242,8 +243,8 @@ def test_a_lane_that_has_no_cursor_yet_is_not_found(operator, word):
 
 
 def test_what_was_done_is_listed_and_found_by_what_it_was_done_to(staff):
-    operating.note("grace", "discard", "payments.gateway", reason="paid by hand", details={"positions": [7]})
-    operating.note("ada", "retry", "shipping.carrier")
+    audit.note("grace", "discard", "payments.gateway", reason="paid by hand", details={"positions": [7]})
+    audit.note("ada", "retry", "shipping.carrier")
     found = staff.get("/admin/eventstore/operatoraction/?q=payments.gateway").context["cl"].result_list
     assert [each.who for each in found] == ["grace"]
     page = staff.get(f"/admin/eventstore/operatoraction/{found[0].pk}/change/").content.decode()

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command, get_commands, load_command_class
 
-from eventstore import delivery, heartbeats, samples
-from eventstore.admin import overview
+from eventstore.console import overview
+from eventstore.delivery import heartbeats, step
 from eventstore.models import Event, OperatorAction, Parked, SagaState, Sample
-from eventstore.personal import HIDDEN
+from eventstore.operations import metrics
+from eventstore.privacy.personal_data import HIDDEN
 from eventstore.testing import drain
 
 from .conftest import place
@@ -81,7 +82,7 @@ def test_states_and_processes_hide_what_is_personal(order):
 def test_all_about_an_order_is_told_as_its_page_shows_it(staff):
     order_id = place()
     for lane in ("orders.details", "orders.fulfilment"):
-        delivery.step(lane)
+        step.step(lane)
     Parked.objects.create(subscription="payments.gateway", position=1, key=f"payment-{order_id}", status="dead")
     page = staff.get(f"/admin/orders/orderdetails/{order_id}/change/").context["dossier"]
     told = said("dossier", order_id)
@@ -116,7 +117,7 @@ def test_the_overview_is_told_part_by_part_as_the_page_shows_it(staff):
     heartbeats.forget_own()
     heartbeats.note(heartbeats.WORKER)
     Parked.objects.create(subscription="payments.gateway", position=1, key="payment-1", status="dead")
-    samples.take()
+    metrics.take()
     # Seconds count on between the two, so they are left out.
     shown, told = staff.get("/admin/eventstore/subscription/overview/").context, said("overview")
     assert set(told) == set(overview.glance())
@@ -194,7 +195,7 @@ def test_a_dead_letter_is_told_without_the_person_and_settled():
 @pytest.mark.usefixtures("shop")
 def test_an_open_order_is_cancelled_with_a_reason():
     order_id = place()
-    delivery.step("orders.fulfilment")
+    step.step("orders.fulfilment")
     at = str(said("sagas", "show", "orders.fulfilment", order_id)["position"])
     retried = said("sagas", "retry", "orders.fulfilment", order_id, "--at", at, "--reason", "lost")
     assert retried["status"] == "PAYMENT_PENDING"

@@ -9,7 +9,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from eventstore import operating
+from eventstore.log import audit
 from eventstore.models import Event, Parked, SagaState, Subscription
 from eventstore.testing import drain
 
@@ -24,7 +24,7 @@ INLINE = re.compile(r"<style|<script(?![^>]*\bsrc=)|\sstyle=|\son[a-z]+=|https?:
 
 @pytest.fixture
 def parked(order, books):
-    operating.note("grace", "retry", "payments.gateway", reason="<script>alert(3)</script>")
+    audit.note("grace", "retry", "payments.gateway", reason="<script>alert(3)</script>")
     return Parked.objects.create(
         subscription="payments.gateway",
         position=Event.objects.filter(type="payments.payment_requested").get().position,

@@ -12,18 +12,19 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from eventstore import exporting, registry, store
-from eventstore.admin import links
-from eventstore.finding import Wanted
+from eventstore import log, registry
+from eventstore.console import links
+from eventstore.log.search import Wanted
 from eventstore.models import Event, OperatorAction
-from eventstore.personal import HIDDEN
+from eventstore.operations import export as exporting
+from eventstore.privacy.personal_data import HIDDEN
 
 from .conftest import member, place_many
 
 NDJSON = "/admin/eventstore/event/export/events.ndjson"
 
 A_TEST = """
-from eventstore.personal import HIDDEN
+from eventstore.privacy.personal_data import HIDDEN
 from orders.commands import CancelOrder
 from orders.events import OrderCancelled
 from orders.order import OrderNotOpen
@@ -150,7 +151,7 @@ def test_what_is_written_is_what_happened(order):
         scope = {}
         last = Event.objects.filter(stream=stream).count()
         exec(exporting.fixture(stream, last, revealed=True), scope)
-        assert scope["EVENTS"] == tuple(each.body for each in store.read_stream(stream)), stream
+        assert scope["EVENTS"] == tuple(each.body for each in log.read_stream(stream)), stream
 
 
 def test_a_stream_too_long_for_a_test_says_so(staff, order, monkeypatch):

@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
-from eventstore.admin import read_only
+from eventstore.console import read_only
 from eventstore.models import Event, SagaState, Stream
 
 from .conftest import place_many
@@ -134,7 +134,7 @@ def test_no_list_sorts_or_reads_a_whole_table():
 
 @pytest.mark.usefixtures("shop")
 def test_a_long_list_is_counted_so_far_and_no_further(staff, monkeypatch):
-    monkeypatch.setattr("eventstore.admin.read_only.LONGEST_LIST", 20)
+    monkeypatch.setattr("eventstore.console.read_only.LONGEST_LIST", 20)
     place_many(10)
     with CaptureQueriesContext(connection) as queries:
         answer = staff.get("/admin/eventstore/event/")

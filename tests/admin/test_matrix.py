@@ -5,8 +5,8 @@ from django.contrib.auth.models import Group, User
 from django.core.management import call_command
 from django.test import Client
 
-from eventstore import delivery
-from eventstore.admin import rights
+from eventstore.console import permissions
+from eventstore.delivery import step
 from eventstore.models import Event, Parked, SagaState
 from orders.models import ReturnView
 
@@ -94,7 +94,7 @@ def order_id(people):
     """One order still under way, one message of it that is dead, and a return."""
     order_id = place()
     for lane in ("orders.fulfilment", "orders.details", "payments"):
-        delivery.step(lane)
+        step.step(lane)
     Parked.objects.create(
         subscription="orders.catalogue", position=Event.objects.order_by("position")[0].position, key="x", status="dead"
     )
@@ -133,10 +133,10 @@ def test_the_three_rights_are_apart(people):
         "customer": set(),
         "clerk": set(),
         "viewer": set(),
-        "operator": {rights.OPERATE},
-        "revealer": {rights.REVEAL},
+        "operator": {permissions.OPERATE},
+        "revealer": {permissions.REVEAL},
         "support": set(),
-        "admin": {rights.OPERATE, rights.REVEAL},
+        "admin": {permissions.OPERATE, permissions.REVEAL},
     }
 
 

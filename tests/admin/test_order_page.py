@@ -5,7 +5,7 @@ from django.contrib.auth.models import User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from eventstore import delivery
+from eventstore.delivery import step
 from eventstore.models import Event, OperatorAction, Parked
 from eventstore.testing import drain
 from orders import accounts
@@ -43,8 +43,8 @@ def test_it_tells_what_comes_back(staff, order):
 @pytest.mark.usefixtures("shop")
 def test_it_tells_what_is_owed_and_what_is_parked(staff):
     order_id = place()
-    delivery.step("orders.details")
-    delivery.step("orders.fulfilment")
+    step.step("orders.details")
+    step.step("orders.fulfilment")
     Parked.objects.create(subscription="payments.gateway", position=1, key=f"payment-{order_id}", status="dead")
     dossier = page_of(staff, order_id).context["dossier"]
     assert [(each.topic, each.type) for each in dossier.owed] == [("payments", "payments.process_payment")]
@@ -55,7 +55,7 @@ def test_it_tells_what_is_owed_and_what_is_parked(staff):
 @pytest.mark.usefixtures("shop")
 def test_an_open_order_is_cancelled_and_an_ended_one_cannot_be(staff):
     order_id = place()
-    delivery.step("orders.details")
+    step.step("orders.details")
     (cancel,) = page_of(staff, order_id).context["buttons"]
     assert say_yes(staff, cancel.address, "wrong colour").status_code == 302
     drain()

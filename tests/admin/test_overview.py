@@ -8,7 +8,7 @@ from django.contrib.auth.models import User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from eventstore import heartbeats
+from eventstore.delivery import heartbeats
 from eventstore.models import OutboxMessage, Parked, Sample, Subscription
 
 from .conftest import place, place_many

@@ -10,9 +10,11 @@ from django.core.management import call_command
 from django.test import Client
 from msgspec import inspect
 
-from eventstore import delivery, personal, registry
-from eventstore.admin import links
+from eventstore import registry
+from eventstore.console import links
+from eventstore.delivery import step
 from eventstore.models import Event, OperatorAction, OutboxMessage, Parked, SagaState
+from eventstore.privacy import personal_data
 from eventstore.subscriptions import Projection, Saga
 from eventstore.testing import drain
 from orders.models import OrderDetails
@@ -32,8 +34,8 @@ def canary(shop):
     done = place(METHOD, **PERSON)
     drain()
     under_way = place(METHOD, **PERSON)
-    delivery.step("orders.fulfilment")
-    delivery.step("orders.details")
+    step.step("orders.fulfilment")
+    step.step("orders.details")
     _park(f"ValueError: no such place: {PERSON['name']!r}, {PERSON['street']}", under_way)
     return done
 
@@ -109,28 +111,33 @@ def test_nothing_is_revealed_without_a_reason_or_the_right(groups, canary):
 
 def test_an_error_is_told_without_the_person_it_quotes(canary):
     (parked,) = Parked.objects.all()
-    found = personal.Trouble(parked.position, parked.error, parked.traceback)
-    (told,) = personal.of_troubles([found])
-    assert told.error == f"ValueError: no such place: {personal.HIDDEN!r}, {personal.HIDDEN}".replace("'•••'", '"•••"')
+    found = personal_data.Trouble(parked.position, parked.error, parked.traceback)
+    (told,) = personal_data.of_troubles([found])
+    assert told.error == f"ValueError: no such place: {personal_data.HIDDEN!r}, {personal_data.HIDDEN}".replace(
+        "'•••'", '"•••"'
+    )
     assert "raise ValueError" in told.traceback
-    (gone,) = personal.of_troubles([found._replace(position=10**9)])
-    assert gone.error == f"ValueError: {personal.HIDDEN}", "nobody knows what it quotes"
+    (gone,) = personal_data.of_troubles([found._replace(position=10**9)])
+    assert gone.error == f"ValueError: {personal_data.HIDDEN}", "nobody knows what it quotes"
 
 
 def test_what_postgresql_quotes_of_a_row_is_not_told(canary):
     (parked,) = Parked.objects.all()
     error = "IntegrityError: null value in column\nDETAIL:  Failing row contains (1, Somebody Else, Elm 7).\nHINT: none"
-    (told,) = personal.of_troubles([personal.Trouble(parked.position, error)])
-    assert told.error == f"IntegrityError: null value in column\nDETAIL: {personal.HIDDEN}\nHINT: none"
+    (told,) = personal_data.of_troubles([personal_data.Trouble(parked.position, error)])
+    assert told.error == f"IntegrityError: null value in column\nDETAIL: {personal_data.HIDDEN}\nHINT: none"
 
 
 def test_the_error_of_a_rebuild_is_told_without_the_person(canary):
     at = Event.objects.get(stream=f"order-{canary}", version=1).position
-    told = personal.of_rebuild(f"orders.order_placed at position {at}: KeyError({PERSON['city']!r})")
-    assert told == f"orders.order_placed at position {at}: KeyError('{personal.HIDDEN}')"
-    gone = personal.of_rebuild("orders.order_placed at position 999999: KeyError('Canarytown')")
-    assert gone == f"orders.order_placed at position 999999: KeyError: {personal.HIDDEN}"
-    assert personal.of_rebuild("column is missing\nDETAIL:  (Ada)") == f"column is missing\nDETAIL: {personal.HIDDEN}"
+    told = personal_data.of_rebuild(f"orders.order_placed at position {at}: KeyError({PERSON['city']!r})")
+    assert told == f"orders.order_placed at position {at}: KeyError('{personal_data.HIDDEN}')"
+    gone = personal_data.of_rebuild("orders.order_placed at position 999999: KeyError('Canarytown')")
+    assert gone == f"orders.order_placed at position 999999: KeyError: {personal_data.HIDDEN}"
+    assert (
+        personal_data.of_rebuild("column is missing\nDETAIL:  (Ada)")
+        == f"column is missing\nDETAIL: {personal_data.HIDDEN}"
+    )
 
 
 def _park(error, order_id):

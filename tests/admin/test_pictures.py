@@ -6,8 +6,8 @@ from itertools import pairwise
 
 import pytest
 
-from eventstore import delivery
-from eventstore.admin import drawing
+from eventstore.console import causation_diagram
+from eventstore.delivery import step as delivery
 from eventstore.models import Event, SagaState
 from eventstore.testing import drain
 
@@ -30,7 +30,7 @@ def test_a_business_transaction_is_drawn_in_a_lane_for_each_context(staff, order
 
 
 def test_events_of_one_context_lie_in_one_lane_and_go_to_the_right(order):
-    picture = drawing.picture(list(Event.objects.filter(stream__endswith=order).order_by("position")))
+    picture = causation_diagram.picture(list(Event.objects.filter(stream__endswith=order).order_by("position")))
     assert [node.x for node in picture.nodes] == sorted({node.x for node in picture.nodes})
     for node in picture.nodes:
         (lane,) = [lane for lane in picture.lanes if lane.name == node.event.type.partition(".")[0]]
@@ -45,11 +45,11 @@ def test_the_wider_distance_is_always_the_longer_time(order):
     events = list(Event.objects.filter(correlation_id=_placed(order).correlation_id).order_by("position"))[: len(since)]
     for event, seconds in zip(events, since, strict=True):
         event.recorded_at = events[0].recorded_at.replace(microsecond=0) + timedelta(seconds=seconds)
-    nodes = drawing.picture(events).nodes
+    nodes = causation_diagram.picture(events).nodes
     at_once, nine_ms, a_tenth, minute, again, month, back = (after.x - before.x for before, after in pairwise(nodes))
-    assert drawing.COLUMN == at_once == back
-    assert nine_ms - at_once == drawing.TENFOLD
-    assert a_tenth - at_once == 2 * drawing.TENFOLD
+    assert causation_diagram.COLUMN == at_once == back
+    assert nine_ms - at_once == causation_diagram.TENFOLD
+    assert a_tenth - at_once == 2 * causation_diagram.TENFOLD
     assert a_tenth < minute == again < month
     assert [node.late for node in nodes] == [
         "+0 ms",
@@ -79,8 +79,8 @@ def test_the_picture_is_told_to_who_does_not_see_it(staff, order):
 
 def test_no_more_is_drawn_than_can_be_looked_at(order):
     (event,) = Event.objects.filter(stream=f"order-{order}", version=1)
-    picture = drawing.picture([event] * (drawing.MOST + 1))
-    assert (len(picture.nodes), picture.is_cut) == (drawing.MOST, True)
+    picture = causation_diagram.picture([event] * (causation_diagram.MOST + 1))
+    assert (len(picture.nodes), picture.is_cut) == (causation_diagram.MOST, True)
 
 
 def test_a_saga_that_went_through_shows_each_step_and_what_it_asked_for(staff, order):

@@ -2,10 +2,11 @@
 
 import pytest
 
-from eventstore import rebuilding, working
+from eventstore.delivery import worker
 from eventstore.models import OperatorAction, Rebuild
 from eventstore.postgres import execute
-from eventstore.rebuilding import folding
+from eventstore.projections import rebuild
+from eventstore.projections.rebuild import fold
 from orders.models import OrderDetails
 
 from .conftest import member, say_yes
@@ -29,7 +30,7 @@ def test_rebuilt_swapped_and_taken_back_each_for_a_reason(operator, order):
     _do(operator, "rebuild", "a new column")
     assert "Folding" in operator.get(PAGE).content.decode()
     assert _labels(operator) == ["Call it off"]
-    working.housekeep()
+    worker.housekeep()
     assert OrderDetails.objects.get().status == "CONFIRMED"
     assert _labels(operator) == ["Rebuild", "Fold and compare", "Roll back", "Drop the kept table"]
     _do(operator, "rollback", "the old one was right")
@@ -45,12 +46,12 @@ def test_rebuilt_swapped_and_taken_back_each_for_a_reason(operator, order):
 def test_folded_compared_and_swapped_on_a_word(operator):
     OrderDetails.objects.update(status="SPOILT")
     _do(operator, "fold", "is it right?")
-    working.housekeep()
+    worker.housekeep()
     (difference,) = operator.get(PAGE).context["differences"]
     assert (difference.column, difference.old, difference.new) == ("status", '"SPOILT"', '"CONFIRMED"')
     assert _labels(operator) == ["Swap", "Compare again", "Call it off"]
     _do(operator, "swap", "it was not")
-    working.housekeep()
+    worker.housekeep()
     assert OrderDetails.objects.get().status == "CONFIRMED"
 
 
@@ -58,7 +59,7 @@ def test_folded_compared_and_swapped_on_a_word(operator):
 def test_what_differs_is_told_without_the_person_until_somebody_says_why(operator):
     OrderDetails.objects.update(status="SPOILT", address={"name": "Zoë Canary"})
     _do(operator, "fold", "is it right?")
-    working.housekeep()
+    worker.housekeep()
     support = member("ada", "ada", "--view")
     page = support.get(PAGE)
     assert [(each.column, each.old, each.new) for each in page.context["differences"]] == [
@@ -75,14 +76,14 @@ def test_what_differs_is_told_without_the_person_until_somebody_says_why(operato
 
 @pytest.mark.usefixtures("order")
 def test_called_off_the_live_table_is_as_it_was(operator, monkeypatch):
-    monkeypatch.setattr(folding, "PAGE", 2)
+    monkeypatch.setattr(fold, "PAGE", 2)
     _do(operator, "rebuild", "why not")
     asked = operator.get(ACT.format("cancel"))
-    rebuilding.work(seconds=0)
-    assert 0 < rebuilding.latest(NAME)[0].percent < 100
+    rebuild.work(seconds=0)
+    assert 0 < rebuild.latest(NAME)[0].percent < 100
     assert say_yes(operator, ACT.format("cancel"), "too busy").status_code == 302
     assert asked.context["choice"].things, "though it had come further since"
-    assert rebuilding.latest(NAME)[0].state == "cancelled"
+    assert rebuild.latest(NAME)[0].state == "cancelled"
     assert OrderDetails.objects.get().status == "CONFIRMED"
 
 
@@ -91,10 +92,10 @@ def test_an_event_that_cannot_be_folded_is_told_with_its_position(operator, monk
     def refuse(row, event):
         raise ValueError("no such status")
 
-    event, _ = next(iter(rebuilding.projection(NAME).evolve.items()))
-    monkeypatch.setitem(rebuilding.projection(NAME).evolve, event, refuse)
+    event, _ = next(iter(rebuild.projection(NAME).evolve.items()))
+    monkeypatch.setitem(rebuild.projection(NAME).evolve, event, refuse)
     _do(operator, "rebuild", "new code")
-    working.housekeep()
+    worker.housekeep()
     page = operator.get(PAGE).content.decode()
     assert "no such status" in page
     assert "at position" in page

@@ -7,7 +7,7 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError, call_command
 
-from eventstore import bus
+from eventstore.commands import bus
 from eventstore.models import Event, OperatorAction
 from eventstore.testing import drain
 from inventory.models import StockLevel

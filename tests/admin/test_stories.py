@@ -5,8 +5,9 @@ import json
 
 import pytest
 
-from eventstore import delivery, operating
-from eventstore.admin import causation, shown
+from eventstore.console import causation, formatting
+from eventstore.delivery import step as delivery
+from eventstore.log import audit
 from eventstore.models import Event, OutboxMessage, Parked, SagaState, Subscription
 from eventstore.testing import drain
 
@@ -56,8 +57,8 @@ def test_a_timeline_tells_what_caused_each_event(staff, order):
 
 @pytest.mark.usefixtures("shop")
 def test_a_long_stream_is_shown_in_stretches(staff, monkeypatch):
-    monkeypatch.setattr("eventstore.admin.streams.STRETCH", 10)
-    monkeypatch.setattr("eventstore.admin.folded.TOLD_APART", 5)
+    monkeypatch.setattr("eventstore.console.streams.STRETCH", 10)
+    monkeypatch.setattr("eventstore.console.stream_state.TOLD_APART", 5)
     place_many(24)
     answer = staff.get("/admin/eventstore/stream/stock-CUP/change/?version=12")
     assert [each.event.version for each in answer.context["timeline"]] == list(range(11, 21))
@@ -236,7 +237,7 @@ def test_a_business_transaction_has_a_page_with_its_streams_and_processes(staff,
 
 
 def test_json_is_a_tree_whose_branches_can_be_shut():
-    told = shown.tree('{"lines": [{"sku": "<b>"}], "none": [], "sum": 1.50}')
+    told = formatting.tree('{"lines": [{"sku": "<b>"}], "none": [], "sum": 1.50}')
     assert "<summary><span" in told
     assert told.count("<details open>") == 2, "the list, and what is in it; an empty one has nothing to shut"
     assert '<span class="es-key">none</span>: <span class="es-leaf">[]</span>' in told
@@ -245,8 +246,8 @@ def test_json_is_a_tree_whose_branches_can_be_shut():
 
 
 def test_the_history_of_a_page_is_what_was_done_to_it_by_hand(staff, order):
-    operating.note("grace", "cancel", f"order {order}", reason="wrong colour")
-    operating.note("ada", "reveal", "events", reason="the court asks")
+    audit.note("grace", "cancel", f"order {order}", reason="wrong colour")
+    audit.note("ada", "reveal", "events", reason="the court asks")
     history = staff.get(f"/admin/orders/orderdetails/{order}/history/", follow=True)
     assert [each.who for each in history.context["cl"].result_list] == ["grace"]
     assert f'href="{history.redirect_chain[-1][0]}"' in text(staff.get(f"/admin/orders/orderdetails/{order}/change/"))
@@ -265,7 +266,7 @@ def test_the_history_of_a_page_is_what_was_done_to_it_by_hand(staff, order):
     ],
 )
 def test_what_was_done_by_hand_is_filtered(staff, query, who):
-    operating.note("grace", "cancel", "order 1", reason="wrong colour")
-    operating.note("ada", "reveal", "events", reason="the court asks")
+    audit.note("grace", "cancel", "order 1", reason="wrong colour")
+    audit.note("ada", "reveal", "events", reason="the court asks")
     found = staff.get(f"/admin/eventstore/operatoraction/?{query}").context["cl"].result_list
     assert [each.who for each in found] == who

@@ -9,8 +9,8 @@ from knox.models import AuthToken
 
 from config import throttling
 from config.problems import QUOTA_EXCEEDED
-from eventstore import bus
-from eventstore.api.roles import OPERATIONS, SUPPORT
+from eventstore.api.permissions import OPERATIONS, SUPPORT
+from eventstore.commands import bus
 from eventstore.money import Money
 from eventstore.testing import drain
 from inventory.commands import ReceiveStock

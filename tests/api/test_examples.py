@@ -8,7 +8,7 @@ from django.utils import timezone
 from jsonschema import Draft202012Validator
 
 from config.api import words
-from eventstore import bus
+from eventstore.commands import bus
 from eventstore.testing import drain
 from orders.commands import IssueCredit
 from orders.events import Charge, OrderLine

@@ -6,8 +6,10 @@ from types import SimpleNamespace
 import pytest
 from django.db import connection, connections
 
-from eventstore import bus, freshness, registry
+from eventstore import registry
+from eventstore.commands import bus
 from eventstore.models import Subscription
+from eventstore.projections import freshness
 from eventstore.subscriptions import Projection
 from eventstore.testing import drain
 from inventory.commands import ReceiveStock
@@ -25,7 +27,7 @@ ORDERS, PRODUCTS = "/api/queries/orders/", "/api/queries/products/"
 def instead_of_sleep(monkeypatch):
     """What a query does instead of waiting; everybody else, workers and sandboxes, waits as ever."""
     return lambda act: monkeypatch.setattr(
-        "eventstore.api.freshness.time", SimpleNamespace(monotonic=time.monotonic, sleep=act)
+        "eventstore.api.read_your_writes.time", SimpleNamespace(monotonic=time.monotonic, sleep=act)
     )
 
 

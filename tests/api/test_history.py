@@ -6,7 +6,7 @@ import threading
 import pytest
 from django.db import transaction
 
-from eventstore import store
+from eventstore import log
 from eventstore.testing import drain
 from orders.api import live
 from orders.events import OrderCancelled
@@ -60,7 +60,7 @@ def test_what_came_back_is_told_too_as_a_socket_tells_it(ada, operator):
         "payments.part_refunded",
         "orders.return_completed",
     ]
-    [(_, _, text), *_] = live.told(list(store.read_stream(f"return-{return_id}")))
+    [(_, _, text), *_] = live.told(list(log.read_stream(f"return-{return_id}")))
     assert json.loads(text) == events[7]
 
 
@@ -92,7 +92,7 @@ def test_who_walks_while_others_write_misses_nothing(ada):
     appended, go = threading.Event(), threading.Event()
     cancelling = in_thread(cancel_and_wait, order_id, appended, go)
     assert appended.wait(5)
-    behind = store.append(f"payment-{order_id}", [PaymentFailed(order_id, "declined")], expected=store.ANY).position
+    behind = log.append(f"payment-{order_id}", [PaymentFailed(order_id, "declined")], expected=log.ANY).position
     found = pages(ada, order_id)
     assert [event["type"] for event in found] == ["orders.order_placed"]
     problem(history(ada, order_id, **{"Min-Position": str(behind), "Prefer": "wait=0"}), 503, "ReadModelBehind")
@@ -109,7 +109,7 @@ def test_who_walks_while_others_write_misses_nothing(ada):
 
 def cancel_and_wait(order_id, appended, go):
     with transaction.atomic():
-        store.append(f"order-{order_id}", [OrderCancelled(order_id, "changed my mind")], expected=1)
+        log.append(f"order-{order_id}", [OrderCancelled(order_id, "changed my mind")], expected=1)
         appended.set()
         go.wait(5)
 

@@ -11,8 +11,9 @@ from django.db import connection, connections
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from eventstore import answers, store
+from eventstore import log
 from eventstore.api import commands
+from eventstore.commands import idempotency
 from eventstore.models import Event, GivenAnswer
 from eventstore.testing import drain
 from tests.eventstore.concurrently import parameters
@@ -46,7 +47,7 @@ def test_the_same_key_twice_is_one_order_and_one_answer_byte_for_byte(ada):
     assert (first.status_code, "Idempotent-Replayed" in first) == (202, False)
     assert is_replay(ask(ada, "k-1"), first)
     assert orders() == 1
-    [event] = store.read_stream(f"order-{first.json()['order_id']}")
+    [event] = log.read_stream(f"order-{first.json()['order_id']}")
     assert first.json()["position"] == event.position
 
 
@@ -152,7 +153,7 @@ def test_what_says_try_again_or_try_otherwise_is_not_kept(ada, anonymous, monkey
     for answer, status in asked:
         problem(answer, status)
     with monkeypatch.context() as broken:
-        broken.setattr(answers, "write", lambda *_: 1 / 0)
+        broken.setattr(idempotency, "write", lambda *_: 1 / 0)
         problem(ask(ada, "k-1"), 500)
     assert not GivenAnswer.objects.exists()
     assert ask(ada, "k-1").status_code == 202
@@ -208,12 +209,12 @@ def test_a_key_in_hand_elsewhere_is_told_at_once_and_free_when_that_process_has_
 
 
 def test_answers_are_kept_for_a_while_and_then_forgotten_batch_by_batch(ada, monkeypatch):
-    monkeypatch.setattr(answers, "BATCH", 2)
+    monkeypatch.setattr(idempotency, "BATCH", 2)
     for number in range(5):
         ask(ada, f"old-{number}")
     GivenAnswer.objects.update(given_at=timezone.now() - timedelta(days=30, seconds=1))
     young = ask(ada, "young")
-    assert answers.forget(older_than=timedelta(days=30)) == 5
+    assert idempotency.forget(older_than=timedelta(days=30)) == 5
     assert is_replay(ask(ada, "young"), young)
     assert "Idempotent-Replayed" not in ask(ada, "old-1")
 

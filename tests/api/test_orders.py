@@ -7,7 +7,8 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from eventstore import states, store
+from eventstore import log
+from eventstore.commands import repository
 from eventstore.models import Event
 from eventstore.money import Money
 from eventstore.testing import drain
@@ -70,7 +71,7 @@ def test_the_event_says_who_asked_and_for_which_transaction(ada):
     correlation_id = "0190b5c8-7a54-7cc0-8000-00000000abcd"
     body = {"items": [{"sku": "CUP", "quantity": 1}], "address": ADDRESS, "payment_method": "tok_visa"}
     answer = ada.post("/api/commands/orders/", body, **{"X-Correlation-ID": correlation_id})
-    [event] = store.read_stream(f"order-{answer.json()['order_id']}")
+    [event] = log.read_stream(f"order-{answer.json()['order_id']}")
     assert answer["X-Correlation-ID"] == correlation_id
     assert str(event.metadata.correlation_id) == correlation_id
     assert (event.metadata.actor, event.metadata.command) == ("ada", "orders.place_order")
@@ -95,7 +96,7 @@ TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 def test_the_clients_trace_is_kept_and_one_that_is_none_is_passed_over(ada, given, kept):
     body = {"items": [{"sku": "CUP", "quantity": 1}], "address": ADDRESS, "payment_method": "tok_visa"}
     answer = ada.post("/api/commands/orders/", body, traceparent=given)
-    [event] = store.read_stream(f"order-{answer.json()['order_id']}")
+    [event] = log.read_stream(f"order-{answer.json()['order_id']}")
     assert event.metadata.trace == kept
 
 
@@ -162,14 +163,14 @@ def test_whose_order_it_is_is_known_before_any_read_model_knows_it(ada, grace, s
 
 
 def test_a_race_lost_every_time_says_try_again(operator, monkeypatch):
-    load = states.load
+    load = repository.load
 
     def overtaken(streams):
         known = load(streams)
-        store.append("product-CUP", [ProductRepriced("CUP", Money(1, "EUR"))], expected=store.ANY)
+        log.append("product-CUP", [ProductRepriced("CUP", Money(1, "EUR"))], expected=log.ANY)
         return known
 
-    monkeypatch.setattr(states, "load", overtaken)
+    monkeypatch.setattr(repository, "load", overtaken)
     answer = operator.post("/api/commands/products/CUP/reprice/", {"price": _euros(2500)})
     problem(answer, 409, "WrongExpectedVersion")
     assert answer["Retry-After"] == "1"
@@ -188,13 +189,13 @@ class TestWhatAProcessRemembersOfTheCatalogue:
     @pytest.fixture(autouse=True)
     def _remembered(self, shop, ada):
         ada.placed()
-        assert states.recall(["order-x", "product-CUP"], opened="order-x")["product-CUP"].state.offered
+        assert repository.recall(["order-x", "product-CUP"], opened="order-x")["product-CUP"].state.offered
 
     def total_of(self, order_id):
-        return [message.body.total.amount for message in store.read_stream(f"order-{order_id}")]
+        return [message.body.total.amount for message in log.read_stream(f"order-{order_id}")]
 
     def elsewhere(self, event):
-        store.append("product-CUP", [event], expected=store.ANY)
+        log.append("product-CUP", [event], expected=log.ANY)
 
     def test_the_price_is_the_newest(self, ada):
         self.elsewhere(ProductRepriced("CUP", Money(2500, "EUR")))

@@ -6,7 +6,8 @@ from threading import Barrier
 import pytest
 from django.db import connections
 
-from eventstore import states, store
+from eventstore import log
+from eventstore.commands import repository
 from eventstore.testing import drain
 from orders.events import OrderCancelled
 
@@ -32,7 +33,7 @@ def test_another_version_or_a_weak_tag_is_not(ada, tags):
     answer = cancel(ada, order_id, tags)
     assert answer.status_code == 412
     assert (answer.json()["code"], answer.json()["current_version"]) == ("Stale", 1)
-    assert len(list(store.read_stream(f"order-{order_id}"))) == 1
+    assert len(list(log.read_stream(f"order-{order_id}"))) == 1
 
 
 @pytest.mark.parametrize("tags", ["", "1", '"1', "'1'", '"1" "2"', '"1",', "**", 'w/"1"', '*, "1"'])
@@ -52,17 +53,17 @@ def test_what_is_not_there_yet_has_no_version_to_match(operator):
 
 
 def test_who_is_overtaken_between_the_look_and_the_write_is_told_so(ada, monkeypatch):
-    order_id, load = ada.placed(), states.load
+    order_id, load = ada.placed(), repository.load
 
     def overtaken(streams):
         known = load(streams)
-        monkeypatch.setattr(states, "load", load)
-        store.append(f"order-{order_id}", [OrderCancelled(order_id, "by another")], expected=1)
+        monkeypatch.setattr(repository, "load", load)
+        log.append(f"order-{order_id}", [OrderCancelled(order_id, "by another")], expected=1)
         return known
 
     # Once for whose order it is, once to decide: the second is overtaken.
     monkeypatch.setattr(
-        states, "load", lambda streams: (monkeypatch.setattr(states, "load", overtaken), load(streams))[1]
+        repository, "load", lambda streams: (monkeypatch.setattr(repository, "load", overtaken), load(streams))[1]
     )
     answer = cancel(ada, order_id, '"1"')
     assert (answer.status_code, answer.json()["current_version"]) == (412, 2)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from eventstore.api import preferences
+from eventstore.api import prefer
 
 READ = {
     "": {},
@@ -28,7 +28,7 @@ READ = {
 
 @pytest.mark.parametrize("header", READ)
 def test_what_is_preferred(header):
-    assert preferences.parse(header) == READ[header]
+    assert prefer.parse(header) == READ[header]
 
 
 class Counted(str):
@@ -47,6 +47,6 @@ class Counted(str):
 )
 def test_each_character_is_looked_at_once_for_each_way_to_cut(trap):
     Counted.seen = 0
-    list(preferences._split(Counted(trap), ","))
+    list(prefer._split(Counted(trap), ","))
     assert Counted.seen <= len(trap)
-    preferences.parse(trap)
+    prefer.parse(trap)

@@ -4,7 +4,7 @@ import pytest
 from django.db import OperationalError
 from django.test import Client
 
-from eventstore import freshness
+from eventstore.projections import freshness
 
 from .conftest import Api, problem
 

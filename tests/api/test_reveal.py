@@ -5,8 +5,8 @@ import json
 import pytest
 from django.core.management import call_command
 
-from eventstore import store
-from eventstore.api.roles import ADMIN, FINANCE, OPERATIONS, SUPPORT
+from eventstore import log
+from eventstore.api.permissions import ADMIN, FINANCE, OPERATIONS, SUPPORT
 from eventstore.models import OperatorAction
 from eventstore.testing import drain
 from orders.api import live
@@ -114,7 +114,7 @@ def test_nothing_is_revealed_without_the_right_or_a_reason_or_by_the_hundred(pri
 
 
 def test_a_socket_tells_its_owner_all_and_others_what_is_not_personal(bought):
-    messages = list(store.read_stream(f"order-{bought}")) + list(store.read_stream(f"shipment-{bought}"))
+    messages = list(log.read_stream(f"order-{bought}")) + list(log.read_stream(f"shipment-{bought}"))
     by_topic = {}
     for each in live.told(messages):
         for topic in each.topics:

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from eventstore.correlation import CorrelationFilter
+from eventstore.middleware import CorrelationFilter
 
 from .conftest import ADDRESS, Api, problem
 

@@ -25,7 +25,9 @@ def while_waiting(monkeypatch):
             clock[0] += seconds
             act()
 
-        monkeypatch.setattr("eventstore.api.freshness.time", SimpleNamespace(monotonic=lambda: clock[0], sleep=sleep))
+        monkeypatch.setattr(
+            "eventstore.api.read_your_writes.time", SimpleNamespace(monotonic=lambda: clock[0], sleep=sleep)
+        )
 
     return make
 

@@ -7,7 +7,7 @@ from django.urls import URLPattern, get_resolver
 from rest_framework import serializers
 
 from eventstore.api.commands import CommandView
-from eventstore.api.shapes import Shape
+from eventstore.api.serializers import Shape
 from eventstore.models import Event
 
 from .conftest import pointers

@@ -23,21 +23,22 @@ LANES, DEATHS = ("orders.fulfilment", "inventory.stock_levels"), 0.1
 
 def naive_cursor() -> None:
     """The reader goes as far as the sequence has counted, past appends that have not committed."""
-    from eventstore import outbox
+    from eventstore.outbox import cursors
 
-    outbox.CLAIM = outbox.CLAIM.replace("eventstore_fence()", "(SELECT last_value FROM eventstore_position)")
+    cursors.CLAIM = cursors.CLAIM.replace("eventstore_fence()", "(SELECT last_value FROM eventstore_position)")
 
 
 def effect_before_cursor() -> None:
     """The effect is committed, then the cursor: who dies between them does it all again."""
-    from eventstore import delivery, outbox
+    from eventstore.delivery import step as delivery
+    from eventstore.outbox import cursors
 
     def step(name: str, subscription: Any, limit: int, *, deliver: Callable[..., None]) -> int:
         with transaction.atomic():
-            claimed = outbox.claim(name)
+            claimed = cursors.claim(name)
             if claimed is None:
                 return 0
-            messages = outbox.read(name, claimed, limit)
+            messages = cursors.read(name, claimed, limit)
             deliver(name, subscription, messages, set())
         _die_now_and_then(name, messages)
         _move(name, claimed, messages, limit)
@@ -48,14 +49,15 @@ def effect_before_cursor() -> None:
 
 def cursor_before_effect() -> None:
     """The cursor is committed, then the effect: who dies between them never does it."""
-    from eventstore import delivery, outbox
+    from eventstore.delivery import step as delivery
+    from eventstore.outbox import cursors
 
     def step(name: str, subscription: Any, limit: int, *, deliver: Callable[..., None]) -> int:
         with transaction.atomic():
-            claimed = outbox.claim(name)
+            claimed = cursors.claim(name)
             if claimed is None:
                 return 0
-            messages = outbox.read(name, claimed, limit)
+            messages = cursors.read(name, claimed, limit)
         _move(name, claimed, messages, limit)
         _die_now_and_then(name, messages)
         with transaction.atomic():
@@ -91,11 +93,11 @@ def _die_now_and_then(name: str, messages: Sequence[Any]) -> None:
 
 
 def _move(name: str, claimed: Any, messages: Sequence[Any], limit: int) -> None:
-    from eventstore import outbox
+    from eventstore.outbox import cursors
 
     if messages or claimed.until > claimed.position:
         with transaction.atomic():
-            outbox.move(name, messages[-1].position if len(messages) == limit else claimed.until)
+            cursors.move(name, messages[-1].position if len(messages) == limit else claimed.until)
 
 
 MISTAKES = {

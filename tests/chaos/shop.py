@@ -23,7 +23,7 @@ def main(customers: int) -> None:
 
 
 def _goods() -> dict[str, int]:
-    from eventstore import bus
+    from eventstore.commands import bus
     from eventstore.money import Money
     from inventory.commands import ReceiveStock
     from orders.commands import ListProduct
@@ -38,7 +38,7 @@ def _people(customers: int) -> dict[str, str]:
     from django.contrib.auth.models import Group, User
     from knox.models import AuthToken
 
-    from eventstore.api.roles import OPERATIONS
+    from eventstore.api.permissions import OPERATIONS
     from orders.models import Customer
 
     staff = User.objects.create(username=STAFF, is_staff=True)

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 from django.db import connection
 
-from eventstore import bus
+from eventstore.commands import bus
 from eventstore.money import Money
 from eventstore.testing import drain
 from inventory.commands import ReceiveStock

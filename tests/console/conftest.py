@@ -10,8 +10,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from eventstore import delivery, heartbeats, rebuilding, working
+from eventstore.delivery import heartbeats, step
+from eventstore.delivery import worker as working
 from eventstore.models import Event, Parked, SagaState, Sample, Subscription
+from eventstore.projections import rebuild
 from eventstore.testing import drain
 from orders.models import OrderDetails
 from tests.admin.conftest import books, member, order, place, place_many, shop, staff  # noqa: F401  fixtures
@@ -89,7 +91,7 @@ def stuck(shop):  # noqa: F811
     """An order whose payment was given up: the gateway did not answer."""
     order_id = place()
     for lane in ("orders.fulfilment", "payments"):
-        delivery.step(lane)
+        step.step(lane)
     asked = Event.objects.get(type="payments.payment_requested")
     Subscription.objects.filter(name="payments.gateway").update(position=asked.position)
     Parked.objects.create(
@@ -121,9 +123,9 @@ def settled(history, stuck, no_tables_left, settings):
     heartbeats.note(heartbeats.WORKER)
     heartbeats.note(heartbeats.BEAT)
     OrderDetails.objects.filter(pk__in=OrderDetails.objects.exclude(pk=stuck).values("pk")[:3]).update(status="PLACED")
-    rebuilding.request("orders.details", who="grace", reason="three orders look wrong", swap=False)
-    rebuilding.work(seconds=30)
-    rebuilding.request("inventory.stock_levels", who="grace", reason="a new column")
+    rebuild.request("orders.details", who="grace", reason="three orders look wrong", swap=False)
+    rebuild.work(seconds=30)
+    rebuild.request("inventory.stock_levels", who="grace", reason="a new column")
     drain()
     saga = SagaState.objects.filter(status="COMPLETED").latest("pk")
     confirmed = Event.objects.filter(stream=f"order-{saga.key}").latest("position")

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from config.local import ports
-from eventstore.doctor import Limits, delivering
+from eventstore.operations.doctor import Limits, delivery
 
 # Debian's wrapper insists on a user of its own; this is what it runs.
 SERVER, CONTROL = "/usr/lib/rabbitmq/bin/rabbitmq-server", "/usr/lib/rabbitmq/bin/rabbitmqctl"
@@ -87,7 +87,7 @@ def broker(rabbit, settings):
 
 
 def found():
-    return [each.check for check in (delivering.broker, delivering.broker_alarm) for each in check(Limits())]
+    return [each.check for check in (delivery.broker, delivery.broker_alarm) for each in check(Limits())]
 
 
 def test_it_is_found_while_the_alarm_lasts_and_not_after(broker):
@@ -102,4 +102,4 @@ def test_it_is_found_while_the_alarm_lasts_and_not_after(broker):
 
 def test_one_that_is_away_is_away_and_has_no_alarm(broker, settings):
     settings.CELERY_BROKER_URL = f"amqp://guest:guest@127.0.0.1:{ports.free()}//"
-    assert [each.check for each in delivering.broker(Limits())] == ["broker"]
+    assert [each.check for each in delivery.broker(Limits())] == ["broker"]

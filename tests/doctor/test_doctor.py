@@ -10,14 +10,16 @@ import pytest
 from django.core.management import call_command
 from django.db import connection
 
-from eventstore import doctor, heartbeats, lanes, outbox
-from eventstore.doctor import CRITICAL, WARNING, Finding, faults
+from eventstore.delivery import heartbeats
+from eventstore.operations import control, doctor
+from eventstore.operations.doctor import CRITICAL, WARNING, Finding, faults
+from eventstore.outbox import cursors
 
 
 @pytest.fixture
 def shop(transactional_db):
     """Healthy: a worker and the beat are heard of."""
-    outbox.enlist()
+    cursors.enlist()
     faults.be_at_work()
     yield
     heartbeats.forget_own()
@@ -52,7 +54,7 @@ def test_a_healthy_shop_has_no_findings(shop):
 
 
 def test_a_warning_is_one_and_names_the_command_that_mends_it(shop):
-    lanes.pause("orders.details", who="ada", reason="to look at it")
+    control.pause("orders.details", who="ada", reason="to look at it")
     words, code = said()
     assert code == 1
     assert "orders.details is paused at position 0" in words
@@ -61,7 +63,7 @@ def test_a_warning_is_one_and_names_the_command_that_mends_it(shop):
 
 
 def test_what_is_critical_is_two_and_comes_first(shop):
-    lanes.pause("orders.details", who="ada")
+    control.pause("orders.details", who="ada")
     with connection.cursor() as cursor:
         cursor.execute("DELETE FROM eventstore_heartbeat WHERE kind = 'worker'")
     found, code = said("--json")

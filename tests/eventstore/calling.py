@@ -15,7 +15,8 @@ def main(lane):
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     settings.EVENTSTORE_WIRING = "tests.eventstore.toy"
     django.setup()
-    from eventstore import delivery, leases
+    from eventstore.delivery import step
+    from eventstore.effects import leases
     from eventstore.subscriptions import Effect
 
     from . import toy
@@ -23,7 +24,7 @@ def main(lane):
     leases.SECONDS, leases.ENOUGH, leases.RENEWED_EVERY = 0.6, 0.5, 0.1
     never = threading.Event()
     toy.SUBSCRIPTIONS |= {lane: Effect(perform={toy.Counted: lambda event, key: never.wait()})}
-    delivery.step(lane)
+    step.step(lane)
     never.wait()
 
 

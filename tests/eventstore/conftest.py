@@ -9,7 +9,10 @@ from django.core.management import call_command
 from django.db import connection
 from django.test import TransactionTestCase
 
-from eventstore import effects, epochs, outbox, states
+from eventstore.commands import repository
+from eventstore.effects import calls
+from eventstore.log import epochs
+from eventstore.outbox import cursors
 from eventstore.testing import unguarded
 from tests.restore.losing import first_epoch
 
@@ -50,7 +53,7 @@ def empty():
         # A lane that begins at zero far behind the fence would need several steps to reach it.
         cursor.execute("ALTER SEQUENCE eventstore_position RESTART")
     # Nobody has lost this log: it is another one.
-    states.forget()
+    repository.forget()
     if len(epochs.history()) > 1:
         first_epoch()
 
@@ -76,7 +79,7 @@ def toys(wire, transactional_db):
 
     def subscribe(subscriptions=None, **parts):
         wire(**parts | ({} if subscriptions is None else {"SUBSCRIPTIONS": subscriptions}))
-        outbox.enlist()
+        cursors.enlist()
 
     subscribe()
     return subscribe
@@ -87,8 +90,8 @@ def forget_wiring():
         for each in list(vars(module).values()):
             if hasattr(each, "cache_clear"):
                 each.cache_clear()
-    effects._under_way.clear()
-    states.forget()
+    calls._under_way.clear()
+    repository.forget()
 
 
 @pytest.fixture

@@ -16,13 +16,13 @@ def main(lane, seam, name="SIGKILL"):
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     settings.EVENTSTORE_WIRING = "tests.eventstore.toy"
     django.setup()
-    from eventstore import delivery
+    from eventstore.delivery import step
 
     from . import toy
 
     toy.SUBSCRIPTIONS |= {"toy.round": toy.ROUND, "toy.effect": toy.EFFECT}
     _signal_after(*seam.rsplit(".", 1), signal.Signals[name])
-    while delivery.step(lane):
+    while step.step(lane):
         pass
 
 

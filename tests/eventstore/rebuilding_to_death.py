@@ -16,12 +16,12 @@ def main(name, checkpoints, processes=1):
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     settings.EVENTSTORE_WIRING = "tests.eventstore.toy"
     django.setup()
-    from eventstore import rebuilding
-    from eventstore.rebuilding import folding
+    from eventstore.projections import rebuild
+    from eventstore.projections.rebuild import fold
 
     left, victim = checkpoints, os.getpid()
-    folding.PAGE = folding.ROWS = 10
-    commit = folding._commit
+    fold.PAGE = fold.ROWS = 10
+    commit = fold._commit
 
     def deadly(*args):
         nonlocal left
@@ -32,8 +32,8 @@ def main(name, checkpoints, processes=1):
             while os.getppid() == victim:
                 time.sleep(0.001)
 
-    folding._commit = deadly
-    rebuilding.rebuild(name, processes=processes)
+    fold._commit = deadly
+    rebuild.rebuild(name, processes=processes)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,8 @@ import psycopg
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from eventstore import effects, postgres
+from eventstore import postgres
+from eventstore.effects import calls
 
 from .concurrently import until
 
@@ -58,7 +59,7 @@ def _act_and_exit(act, deadly):
         psycopg.Cursor.execute = counter.after(psycopg.Cursor.execute)
         BaseDatabaseWrapper._commit = counter.after(BaseDatabaseWrapper._commit)
         postgres.copy_into = counter.after(postgres.copy_into)
-        effects._ask = counter.after(effects._ask)
+        calls._ask = counter.after(calls._ask)
         act()
         os._exit(0)
     except BaseException:  # noqa: BLE001
@@ -71,5 +72,5 @@ def _as_a_process_of_its_own():
     for each in connections.all(initialized_only=True):
         each.connection = None
         each.settings_dict["OPTIONS"] = each.settings_dict["OPTIONS"] | {"application_name": "seam"}
-    effects._threads.cache_clear()
-    effects._under_way.clear()
+    calls._threads.cache_clear()
+    calls._under_way.clear()

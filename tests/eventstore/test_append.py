@@ -10,10 +10,9 @@ from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 from uuid_utils.compat import uuid7
 
-from eventstore import aggregate, bounds, bus, codec, context, epochs, messages, registry, store
-from eventstore.messages import Metadata
-from eventstore.models import Event, OutboxMessage
-from eventstore.store import (
+from eventstore import aggregate, codec, limits, log, messages, registry
+from eventstore.commands import bus
+from eventstore.log import (
     ANY,
     LAST_VERSION,
     NO_STREAM,
@@ -24,7 +23,11 @@ from eventstore.store import (
     WrongExpectedVersion,
     append,
     append_all,
+    context,
+    epochs,
 )
+from eventstore.messages import Metadata
+from eventstore.models import Event, OutboxMessage
 
 from .concurrently import in_thread, until_waiting
 from .toy import Count, Counted
@@ -37,7 +40,7 @@ def counts(*amounts, of="a"):
 
 
 def stored(stream):
-    return [(message.version, message.body.amount) for message in store.read_stream(stream)]
+    return [(message.version, message.body.amount) for message in log.read_stream(stream)]
 
 
 def ids(count):
@@ -138,7 +141,7 @@ class TestTheLastVersion:
     def test_a_stream_has_versions_up_to_the_last_one(self, long_stream):
         appended = append("counter-a", counts(1), expected=LAST_VERSION - 1)
         assert appended.versions == {"counter-a": LAST_VERSION}
-        assert [message.version for message in store.read_backwards("counter-a")][0] == LAST_VERSION
+        assert [message.version for message in log.read_backwards("counter-a")][0] == LAST_VERSION
 
     @pytest.mark.parametrize("expected", [LAST_VERSION - 1, ANY, STREAM_EXISTS])
     def test_and_none_after_it(self, long_stream, expected):
@@ -230,24 +233,22 @@ class TestRepeats:
 
     @pytest.mark.parametrize("expected", [NO_STREAM, ANY])
     def test_what_is_owed_with_the_events_is_not_owed_twice(self, expected):
-        events = store.new_events(
-            "counter-a", counts(1), expected=expected, metadata=context.current(), ids=iter(ids(1))
-        )
-        owed = [store.owed(Count("b"), metadata=context.current())]
+        events = log.new_events("counter-a", counts(1), expected=expected, metadata=context.current(), ids=iter(ids(1)))
+        owed = [log.owed(Count("b"), metadata=context.current())]
 
-        store.write(events, owed)
-        store.write(events, owed)
+        log.write(events, owed)
+        log.write(events, owed)
 
         assert OutboxMessage.objects.filter(topic="toy").count() == 1
 
     def test_said_again_it_holds_whatever_has_come_to_its_premises_since(self):
         append("counter-b", counts(1, of="b"), expected=NO_STREAM)
-        events = store.new_events("counter-a", counts(1), expected=NO_STREAM, metadata=context.current())
-        premises = store.Premises(epochs.mark(), {"counter-b": 1})
-        first = store.write(events, premises=premises)
+        events = log.new_events("counter-a", counts(1), expected=NO_STREAM, metadata=context.current())
+        premises = log.Premises(epochs.mark(), {"counter-b": 1})
+        first = log.write(events, premises=premises)
         append("counter-b", counts(2, of="b"), expected=1)
 
-        assert store.write(events, premises=premises) == first
+        assert log.write(events, premises=premises) == first
         assert stored("counter-a") == [(1, 1)]
 
     def test_half_a_repeat_is_a_conflict(self):
@@ -320,12 +321,10 @@ class TestRivals:
         for writer in writers:
             writer.result(30)
 
-        versions = [message.version for message in store.read_stream("counter-a")]
+        versions = [message.version for message in log.read_stream("counter-a")]
         assert versions == list(range(1, 401))
         for writer in range(8):
-            own = [
-                message.body.amount for message in store.read_stream("counter-a") if message.body.note == str(writer)
-            ]
+            own = [message.body.amount for message in log.read_stream("counter-a") if message.body.note == str(writer)]
             assert own == list(range(50))
 
     def test_any_writers_against_exact_ones_leave_no_hole(self):
@@ -339,7 +338,7 @@ class TestRivals:
         won = sum(writer.result(5) for writer in exact)
 
         assert won > 0
-        assert [message.version for message in store.read_stream("counter-a")] == list(range(1, 152 + won))
+        assert [message.version for message in log.read_stream("counter-a")] == list(range(1, 152 + won))
 
     def test_any_writers_of_several_streams_do_not_wait_for_one_another_in_a_ring(self):
         def write(streams):
@@ -363,14 +362,14 @@ class TestOneRoundTrip:
         events = [
             event
             for number in range(20)
-            for event in store.new_events(
+            for event in log.new_events(
                 f"counter-{number}", counts(*range(10), of=str(number)), expected=expected, metadata=metadata
             )
         ]
-        owed = [store.owed(Count(str(number)), metadata=metadata) for number in range(50)]
+        owed = [log.owed(Count(str(number)), metadata=metadata) for number in range(50)]
 
         with CaptureQueriesContext(connection) as queries:
-            store.write(events, owed)
+            log.write(events, owed)
 
         assert len(queries) == 1
         assert Event.objects.count() == 200
@@ -400,22 +399,22 @@ class TestOneRoundTrip:
     @pytest.mark.parametrize("seen", [0, 1, 3])
     def test_a_premise_that_is_too_old_or_was_lost_is_a_conflict_and_nothing_is_written(self, seen):
         append("counter-b", counts(1, 2, of="b"), expected=NO_STREAM)
-        events = store.new_events("counter-a", counts(1), expected=NO_STREAM, metadata=context.current())
-        owed = [store.owed(Count("c"), metadata=context.current())]
+        events = log.new_events("counter-a", counts(1), expected=NO_STREAM, metadata=context.current())
+        owed = [log.owed(Count("c"), metadata=context.current())]
 
         with pytest.raises(WrongExpectedVersion) as conflict:
-            store.write(events, owed, store.Premises(epochs.mark(), {"counter-b": seen, "counter-c": 0}))
+            log.write(events, owed, log.Premises(epochs.mark(), {"counter-b": seen, "counter-c": 0}))
 
         assert (conflict.value.stream, conflict.value.expected, conflict.value.actual) == ("counter-b", seen, 2)
         assert stored("counter-a") == []
         assert not OutboxMessage.objects.filter(topic="toy").exists()
-        assert store.write(events, owed, store.Premises(epochs.mark(), {"counter-b": 2, "counter-c": 0})).versions == {
+        assert log.write(events, owed, log.Premises(epochs.mark(), {"counter-b": 2, "counter-c": 0})).versions == {
             "counter-a": 1
         }
 
     def test_writing_nothing_asks_nothing(self):
         with CaptureQueriesContext(connection) as queries:
-            store.write([], [])
+            log.write([], [])
         assert len(queries) == 0
 
     def test_event_and_outbox_row_share_position_and_fate(self):
@@ -430,9 +429,9 @@ class TestOneRoundTrip:
 
     def test_owed_messages_are_numbered_after_the_events_in_the_order_given(self):
         metadata = context.current()
-        store.write(
-            store.new_events("counter-a", counts(1, 2), expected=0, metadata=metadata),
-            [store.owed(Count(name), metadata=metadata) for name in "xyz"],
+        log.write(
+            log.new_events("counter-a", counts(1, 2), expected=0, metadata=metadata),
+            [log.owed(Count(name), metadata=metadata) for name in "xyz"],
         )
         keys = OutboxMessage.objects.order_by("position").values_list("key", flat=True)
         assert list(keys) == ["counter-a", "counter-a", "counter-x", "counter-y", "counter-z"]
@@ -452,7 +451,7 @@ class TestTheEnvelope:
         metadata = Metadata(correlation_id, causation_id, actor="ada", trace="00-1", command="toy.count")
         append("counter-a", counts(1, 2), expected=NO_STREAM, metadata=metadata)
 
-        first, second = store.read_stream("counter-a")
+        first, second = log.read_stream("counter-a")
         assert isinstance(first.id, UUID)
         assert first.id != second.id
         assert first.recorded_at <= second.recorded_at
@@ -464,7 +463,7 @@ class TestTheEnvelope:
             append("counter-a", counts(1), expected=NO_STREAM)
             time.sleep(0.02)
             append("counter-a", counts(2), expected=1)
-        first, second = store.read_stream("counter-a")
+        first, second = log.read_stream("counter-a")
         assert (second.recorded_at - first.recorded_at).total_seconds() >= 0.02
 
 
@@ -477,7 +476,7 @@ def persist(stream, stop):
     """An exact writer that reads where the stream stands and tries its luck; how often it won."""
     won = 0
     while not stop.is_set():
-        version = next(store.read_backwards(stream)).version
+        version = next(log.read_backwards(stream)).version
         try:
             append(stream, counts(7), expected=version)
             won += 1
@@ -498,7 +497,7 @@ LONG = """
 
 
 def test_the_guide_names_every_exception_of_the_store():
-    modules = (aggregate, bounds, codec, messages, registry, store)
+    modules = (aggregate, limits, codec, messages, registry, log)
     raised = {
         f"{module.__name__.removeprefix('eventstore.')}.{name}"
         for module in modules

@@ -3,9 +3,8 @@
 import pytest
 from uuid_utils.compat import uuid7
 
-from eventstore import context, store
-from eventstore.models import Event, OutboxMessage
-from eventstore.store import (
+from eventstore import log
+from eventstore.log import (
     ANY,
     NO_STREAM,
     STREAM_EXISTS,
@@ -15,7 +14,9 @@ from eventstore.store import (
     WrongExpectedVersion,
     append,
     append_all,
+    context,
 )
+from eventstore.models import Event, OutboxMessage
 
 from .concurrently import in_thread
 from .toy import Count, Counted
@@ -95,17 +96,17 @@ class TestEnvelopes:
     def test_versions_of_a_stream_that_do_not_follow_one_another(self, versions, once):
         events = [event for version in versions for event in envelopes(version)]
         with pytest.raises(InvalidAppend, match="Version . of counter-a comes after version"):
-            store.write_once("{}", events) if once else store.write(events)
+            log.write_once("{}", events) if once else log.write(events)
 
     def test_a_first_one_whose_predecessor_nobody_has(self):
         """Which only the log can tell."""
         (event,) = envelopes(4, continues=True)
         with pytest.raises(InvalidAppend, match="version 5 of counter-a does not follow|Version 5 of counter-a"):
-            store.write([event])
+            log.write([event])
 
 
 def envelopes(expected, **options):
-    return store.new_events("counter-a", counts(1), expected=expected, metadata=context.current(), **options)
+    return log.new_events("counter-a", counts(1), expected=expected, metadata=context.current(), **options)
 
 
 class TestNoEvents:
@@ -152,5 +153,5 @@ class TestOppositeOrders:
 
     def test_positions_follow_the_order_that_was_given(self):
         appended = append_all({"counter-b": (ANY, counts(1, 2, of="b")), "counter-a": (0, counts(3))})
-        assert [message.stream for message in store.read_log()] == ["counter-b", "counter-b", "counter-a"]
-        assert list(appended.positions) == [message.position for message in store.read_log()]
+        assert [message.stream for message in log.read_log()] == ["counter-b", "counter-b", "counter-a"]
+        assert list(appended.positions) == [message.position for message in log.read_log()]

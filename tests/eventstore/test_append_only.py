@@ -3,9 +3,9 @@
 import pytest
 from django.db import DatabaseError, connection, transaction
 
-from eventstore import store
+from eventstore import log
+from eventstore.log import append
 from eventstore.models import Event
-from eventstore.store import append
 
 from .toy import Counted
 
@@ -56,9 +56,9 @@ def test_no_setting_of_a_session_switches_the_guards_off(setting, statement):
 def test_nor_can_the_models(write):
     with pytest.raises(DatabaseError), transaction.atomic():
         write()
-    assert len(list(store.read_stream("counter-a"))) == 2
+    assert len(list(log.read_stream("counter-a"))) == 2
 
 
 def test_appending_goes_on():
     append("counter-a", [Counted("a")], expected=2)
-    assert len(list(store.read_stream("counter-a"))) == 3
+    assert len(list(log.read_stream("counter-a"))) == 3

@@ -7,9 +7,9 @@ import pytest
 from django.db import connection, transaction
 from uuid_utils.compat import uuid7
 
-from eventstore import context, store
+from eventstore import log
+from eventstore.log import ANY, NO_STREAM, append, append_all, context
 from eventstore.models import Event
-from eventstore.store import ANY, NO_STREAM, append, append_all
 
 from .concurrently import in_thread, until_waiting
 from .toy import Counted
@@ -33,11 +33,11 @@ def by_append_all(stream, ids, expected):
 
 def by_write_once(stream, ids, expected):
     """Each under a key of its own, so that it is not the key by which they are known."""
-    events = store.new_events(
+    events = log.new_events(
         stream, counts(*range(len(ids))), expected=max(expected, 0), metadata=context.current(), ids=iter(ids)
     )
     answer = f'{{"scope": "{uuid7()}", "fingerprint": "", "status": 202, "headers": {{}}, "body": "{{}}"}}'
-    return store.write_once(answer, events).appended
+    return log.write_once(answer, events).appended
 
 
 WAYS = [by_append, by_append_all, by_write_once]
@@ -80,7 +80,7 @@ def test_of_eight_at_one_moment_all_have_the_same_answer(expectations):
             gate.wait(20)
             try:
                 answers.append(append(f"counter-{number}", counts(1), expected=expected, ids=[ids[number]]))
-            except store.EventIdTaken as error:
+            except log.EventIdTaken as error:
                 answers.append(error)
         return answers
 

@@ -2,9 +2,9 @@
 
 from datetime import UTC, datetime, timedelta
 
-from eventstore import attention
-from eventstore.attention import Attentive
 from eventstore.messages import Command, DeadlinePassed, Event, Intervened, replace
+from eventstore.sagas import attention
+from eventstore.sagas.attention import Attentive
 from eventstore.subscriptions import Reaction
 
 PATIENCE = timedelta(minutes=15)

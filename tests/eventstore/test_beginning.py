@@ -5,9 +5,11 @@ import threading
 import pytest
 from django.db import transaction
 
-from eventstore import checks, delivery, outbox, store
+from eventstore import checks, log
+from eventstore.delivery import step
+from eventstore.log import ANY, append
 from eventstore.models import Subscription
-from eventstore.store import ANY, append
+from eventstore.outbox import cursors
 from eventstore.subscriptions import NOW, Effect, Publication, Reaction, Saga
 from eventstore.testing import drain
 
@@ -44,7 +46,7 @@ def count(amount, name="a"):
 
 
 def deliver():
-    while delivery.step(LANE):
+    while step.step(LANE):
         pass
 
 
@@ -121,14 +123,14 @@ def test_begun_beside_many_writers_it_misses_nothing_and_hears_nothing_twice(beg
     for writer in writers:
         writer.result(30)
     deliver()
-    assert heard == [message.body.amount for message in store.read_log(after=began)]
+    assert heard == [message.body.amount for message in log.read_log(after=began)]
     assert heard
 
 
 def test_where_the_outbox_was_cleared_it_reads_the_log(begin, heard):
     positions = [count(amount) for amount in range(1, 6)]
     drain()
-    outbox.clear(retention=outbox.timedelta(0))
+    cursors.clear(retention=cursors.timedelta(0))
     begin(positions[2])
     count(6)
     deliver()

@@ -9,7 +9,9 @@ from celery import current_app
 from django.conf import settings
 from django.utils import timezone
 
-from eventstore import chores, recommended, working
+from eventstore import defaults
+from eventstore.delivery import chores
+from eventstore.delivery import worker as working
 from eventstore.management.commands import work
 from eventstore.models import LeftCommand
 
@@ -48,7 +50,7 @@ def test_celery_has_a_task_for_each_and_the_beat_sends_it_as_often_as_the_table_
     schedule = {each["task"]: each["schedule"] for each in settings.CELERY_BEAT_SCHEDULE.values()}
     assert schedule == {"eventstore.deliver": 1.0} | {each.task: each.seconds for each in chores.CHORES}
     assert set(schedule) <= set(current_app.tasks)
-    assert len(recommended.beat_schedule()) == len(chores.CHORES) + 1
+    assert len(defaults.beat_schedule()) == len(chores.CHORES) + 1
 
 
 def test_in_one_process_each_is_due_at_first_and_then_after_its_seconds():

@@ -5,9 +5,10 @@ from datetime import timedelta
 import pytest
 from django.db import connection
 
-from eventstore import outbox, states
+from eventstore.commands import repository
+from eventstore.log import ANY, append
 from eventstore.models import OutboxMessage, Parked, Subscription
-from eventstore.store import ANY, append
+from eventstore.outbox import cursors
 from eventstore.testing import drain
 
 from .toy import TALLIES, Counted, Tally
@@ -24,13 +25,13 @@ def _no_lane_but_the_tests_own(toys):
 
 
 def clear(retention=AT_ONCE):
-    return outbox.clear(retention=retention)
+    return cursors.clear(retention=retention)
 
 
 def delivered(*amounts):
     append("counter-a", [Counted("a", amount) for amount in amounts], expected=ANY)
     drain()
-    states.take_snapshots()
+    repository.take_snapshots()
 
 
 def test_what_every_lane_has_passed_is_cleared(toys):
@@ -102,7 +103,7 @@ def test_a_snapshot_that_somebody_holds_open_makes_reading_no_dearer(toys, anoth
         append("counter-a", [Counted("a")] * 500, expected=ANY)
         pages.append(pages_of_a_read())
         drain()
-        states.take_snapshots()
+        repository.take_snapshots()
         clear()
     assert max(pages[2:]) <= pages[1] * 1.5
     assert pages_of_a_read(after=0) > 2, "who reads from the beginning walks over the dead, or this test proves nothing"
@@ -111,7 +112,7 @@ def test_a_snapshot_that_somebody_holds_open_makes_reading_no_dearer(toys, anoth
 def pages_of_a_read(after=None):
     """How many pages the database looks at for one batch of the lane."""
     lane = Subscription.objects.get(pk="toy.tallies").position if after is None else after
-    plan = "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON)" + outbox.READ
+    plan = "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON)" + cursors.READ
     with connection.cursor() as cursor:
         cursor.execute("SELECT eventstore_fence()")
         cursor.execute(plan, [lane, cursor.fetchone()[0], "toy.tallies", [], 500])

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from uuid_utils.compat import uuid7
 
 from config import wiring
-from eventstore import codec, store
-from eventstore.bounds import MAX_DEPTH, Unstorable
+from eventstore import codec, log
 from eventstore.codec import Undecodable
+from eventstore.limits import MAX_DEPTH, Unstorable
 from eventstore.messages import INTERNAL, Event, InvalidMessage, Metadata, replace
 from eventstore.money import Money
 from inventory.commands import StockLine
@@ -277,22 +277,22 @@ class TestDecoding:
 class TestThroughTheDatabase:
     @pytest.mark.parametrize("note", ["\U0001f600 \u202e ß 中", r"\u0000", '"', "\\", "\x01", "é".encode().decode()])
     def test_any_text_comes_back(self, toys, note):
-        store.append("counter-a", [Counted("a", 2**53, note)], expected=0)
-        assert next(store.read_stream("counter-a")).body == Counted("a", 2**53, note)
+        log.append("counter-a", [Counted("a", 2**53, note)], expected=0)
+        assert next(log.read_stream("counter-a")).body == Counted("a", 2**53, note)
 
     def test_what_cannot_be_stored_stores_nothing(self, toys):
         with pytest.raises(Unstorable):
-            store.append("counter-a", [Counted("a"), Counted("a", note="\x00")], expected=0)
-        assert list(store.read_log()) == []
+            log.append("counter-a", [Counted("a"), Counted("a", note="\x00")], expected=0)
+        assert list(log.read_log()) == []
 
     @pytest.mark.parametrize("text", ["\x00", "\ud800"])
     @pytest.mark.parametrize("field", ["actor", "trace", "command"])
     def test_what_comes_with_an_event_is_bound_by_the_same_rules(self, toys, field, text):
         with pytest.raises(Unstorable):
-            store.append("counter-a", [Counted("a")], expected=0, metadata=Metadata(uuid7(), **{field: text}))
-        assert list(store.read_log()) == []
+            log.append("counter-a", [Counted("a")], expected=0, metadata=Metadata(uuid7(), **{field: text}))
+        assert list(log.read_log()) == []
 
     def test_metadata_comes_back(self, toys):
         metadata = Metadata(uuid7(), uuid7(), "ada", "00-trace", "toy.count")
-        store.append("counter-a", [Counted("a")], expected=0, metadata=metadata)
-        assert next(store.read_stream("counter-a")).metadata == metadata
+        log.append("counter-a", [Counted("a")], expected=0, metadata=metadata)
+        assert next(log.read_stream("counter-a")).metadata == metadata

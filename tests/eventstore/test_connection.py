@@ -19,9 +19,9 @@ from socket import (
 import pytest
 from django.db import connection, connections, transaction
 
-from eventstore import store, tasks
+from eventstore import log, tasks
+from eventstore.log import ANY, append
 from eventstore.postgres import rows
-from eventstore.store import ANY, append
 from eventstore.testing import drain
 
 from ..proxy import Proxy
@@ -50,12 +50,12 @@ def test_the_next_turn_connects_anew(another):
 
 def test_so_does_a_turn_after_one_that_broke_in_the_middle(another, monkeypatch):
     append("counter-a", [Counted("a")], expected=ANY)
-    real = store.write
+    real = log.write
     with monkeypatch.context() as patch:
         patch.setattr("eventstore.projections.project", lambda *args: break_the_connection(another))
         with pytest.raises(Exception, match="terminat|closed|lost"):
             tasks.deliver()
-    assert store.write is real
+    assert log.write is real
     tasks.deliver()
     assert Tally.objects.get().heard == [1]
 
@@ -65,7 +65,7 @@ def test_a_request_that_finds_its_connection_broken_connects_anew(another):
     append("counter-a", [Counted("a")], expected=ANY)
     break_the_connection(another)
     connection.close_if_unusable_or_obsolete()
-    assert len(list(store.read_stream("counter-a"))) == 1
+    assert len(list(log.read_stream("counter-a"))) == 1
 
 
 def test_a_connection_that_is_well_is_not_asked_how_it_is(monkeypatch):
@@ -74,7 +74,7 @@ def test_a_connection_that_is_well_is_not_asked_how_it_is(monkeypatch):
     asked = []
     monkeypatch.setattr(connection, "is_usable", lambda: asked.append(1) or True)
     connection.close_if_unusable_or_obsolete()
-    assert len(list(store.read_stream("counter-a"))) == 1
+    assert len(list(log.read_stream("counter-a"))) == 1
     assert asked == []
 
 

@@ -5,10 +5,11 @@ import json
 import pytest
 from django.core.management import CommandError, call_command
 
-from eventstore import dead_letters, parking
+from eventstore.log import ANY, append
+from eventstore.log.audit import ReasonMissing
 from eventstore.models import OperatorAction, Parked
-from eventstore.operating import ReasonMissing
-from eventstore.store import ANY, append
+from eventstore.operations import dead_letters
+from eventstore.outbox import parked
 from eventstore.testing import drain
 
 from .toy import TALLIES, Counted, Tally
@@ -21,7 +22,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 @pytest.fixture
 def dead(monkeypatch):
     """One message of the counter a that is dead, and two that wait behind it."""
-    monkeypatch.setattr(parking, "ATTEMPTS", 1)
+    monkeypatch.setattr(parked, "ATTEMPTS", 1)
     append("counter-a", [Counted("a", 1, "boom"), Counted("a", 2), Counted("a", 3)], expected=ANY)
     append("counter-b", [Counted("b", 5)], expected=ANY)
     drain()

@@ -7,9 +7,12 @@ import pytest
 from django.core.management import call_command
 from django.db import InterfaceError, InternalError, OperationalError, connection
 
-from eventstore import context, delivery, outbox, parking, projections, store, working
+from eventstore import log, projections
+from eventstore.delivery import step
+from eventstore.delivery import worker as working
+from eventstore.log import ANY, append, context
 from eventstore.models import Begun, Event, Parked, SagaState, Subscription
-from eventstore.store import ANY, append
+from eventstore.outbox import cursors, parked
 from eventstore.subscriptions import Commands
 from eventstore.testing import drain, unguarded
 
@@ -63,7 +66,7 @@ def count(name="a", amount=1, note=""):
 def deaths_until_all_is_done():
     """As a supervisor would: start a worker again until one comes to the end of its work."""
     deaths, until = 0, time.monotonic() + 30
-    while (died := worker()) or outbox.work():
+    while (died := worker()) or cursors.work():
         assert time.monotonic() < until
         deaths += died
         time.sleep(0.4)  # before it is back: three in a second, after which the next one takes notes
@@ -129,7 +132,7 @@ class TestAWorkerThatDies:
     def test_of_one_command_among_many(self, deadly):
         deadly("toy")
         commands = [Count(str(number), 1, "die" if number == 77 else "") for number in range(MANY)]
-        store.write([], [store.owed(command, metadata=context.current()) for command in commands])
+        log.write([], [log.owed(command, metadata=context.current()) for command in commands])
         assert deaths_until_all_is_done() <= FEW
 
         assert Event.objects.values("stream").distinct().count() == Event.objects.count() == MANY - 1
@@ -173,7 +176,7 @@ class TestAConnectionThatBreaks:
             count(str(number), 1, "die" if number == 7 else "")
         wire(SUBSCRIPTIONS={LANE: TALLIES._replace(evolve=TALLIES.evolve | {Counted: breaking})})
         breaks = 0
-        while outbox.work():
+        while cursors.work():
             try:
                 working.work()
             except (OperationalError, InterfaceError, InternalError):
@@ -188,14 +191,14 @@ class TestTheNote:
     def test_while_all_is_well_nothing_is_noted_or_asked(self, django_assert_num_queries):
         count()
         with django_assert_num_queries(_statements_of_a_step()):
-            delivery.step(LANE)
+            step.step(LANE)
         assert not Begun.objects.exists()
 
     def test_a_lane_that_nobody_came_to_for_long_is_taken_as_ever_and_the_note_is_gone(self):
         for number in range(5):
             count(str(number))
         long_ago()
-        assert delivery.step(LANE) == 5
+        assert step.step(LANE) == 5
         assert not Begun.objects.exists()
         assert len(heard()) == 5
 
@@ -208,7 +211,7 @@ class TestTheNote:
         long_ago()
         monkeypatch.setattr(projections, "project", dies)
         with pytest.raises(SystemExit):
-            delivery.step(LANE)
+            step.step(LANE)
         assert not Begun.objects.exists()  # it lived to take it back
 
     def test_a_handler_at_fault_is_not_taken_for_deadly(self, monkeypatch):
@@ -223,7 +226,7 @@ class TestTheNote:
     def test_a_death_of_another_message_does_not_count_for_it(self):
         first, second = count("a", 1), count("b", 2)
         died_a_while_ago(first, 1)
-        delivery.step(LANE)
+        step.step(LANE)
         assert heard() == {"a": [1], "b": [2]}
         assert second > first
 
@@ -232,7 +235,7 @@ class TestTheNote:
         position = count("a", 1)
         count("b", 2)
         died_a_while_ago(position, 2)
-        delivery.step(LANE)
+        step.step(LANE)
         assert Parked.objects.get().status == "dead"
         assert Subscription.objects.get(pk=LANE).position == position
         assert heard() == {}
@@ -253,7 +256,7 @@ class TestTheNote:
         died_a_while_ago(position, 2)
         drain()
         letter = Parked.objects.get(subscription=LANE)
-        assert (letter.status, letter.attempts, letter.due_at) == ("dead", parking.ATTEMPTS, None)
+        assert (letter.status, letter.attempts, letter.due_at) == ("dead", parked.ATTEMPTS, None)
         assert letter.error.startswith("KilledItsWorker")
 
 

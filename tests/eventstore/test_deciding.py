@@ -5,13 +5,15 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from uuid_utils.compat import uuid7
 
-from eventstore import bus, context, deciding, registry, states, store
+from eventstore import log, registry
 from eventstore.aggregate import Folded
-from eventstore.deciding import Deciding, Request
+from eventstore.commands import bus, repository
+from eventstore.commands import decide as deciding
+from eventstore.commands.decide import Deciding, Request
+from eventstore.log import ANY, WrongExpectedVersion, append, context
 from eventstore.messages import Command, Message, Metadata
 from eventstore.models import Event, OutboxMessage
 from eventstore.registry import UnknownCommand
-from eventstore.store import ANY, WrongExpectedVersion, append
 from eventstore.subscriptions import Commands
 from eventstore.testing import drain
 
@@ -22,19 +24,19 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 
 
 def stored(name="a"):
-    return [message.body for message in store.read_stream(f"counter-{name}")]
+    return [message.body for message in log.read_stream(f"counter-{name}")]
 
 
 def remembered(name="a"):
-    return states._memory.get(f"counter-{name}")
+    return repository._memory.get(f"counter-{name}")
 
 
 class Rival:
     """Appends to the stream behind the back of whoever has just loaded it, so many times."""
 
     def __init__(self, monkeypatch, times):
-        self.times, self.loads, self.real = times, 0, states.load
-        monkeypatch.setattr(states, "load", self.load)
+        self.times, self.loads, self.real = times, 0, repository.load
+        monkeypatch.setattr(repository, "load", self.load)
 
     def load(self, streams):
         loaded = self.real(streams)
@@ -95,14 +97,14 @@ class TestOneCommand:
     def test_what_it_says_is_stored_with_its_origin(self):
         metadata = Metadata(uuid7(), uuid7(), actor="ada")
         bus.dispatch(Count("a"), metadata=metadata)
-        kept = next(store.read_stream("counter-a")).metadata
+        kept = next(log.read_stream("counter-a")).metadata
         assert kept == Metadata(metadata.correlation_id, metadata.causation_id, actor="ada", command="toy.count")
 
     def test_what_is_bound_is_its_origin(self):
         with context.bound(Metadata(uuid7(), actor="ada")) as bound:
             bus.dispatch(Count("a"))
             bus.dispatch(Count("b"))
-        assert len(list(store.read_correlated(bound.correlation_id))) == 2
+        assert len(list(log.read_correlated(bound.correlation_id))) == 2
         assert context.current() != bound
 
     def test_commands_of_nobodys_are_business_transactions_of_their_own(self):
@@ -126,7 +128,7 @@ class TestConflicts:
 
     def test_the_newer_state_may_refuse_it(self, monkeypatch):
         bus.dispatch(Count("a"))
-        loads, real = [], states.load
+        loads, real = [], repository.load
 
         def closing(streams):
             loaded = real(streams)
@@ -135,7 +137,7 @@ class TestConflicts:
             loads.append(1)
             return loaded
 
-        monkeypatch.setattr(states, "load", closing)
+        monkeypatch.setattr(repository, "load", closing)
         with pytest.raises(CounterClosed):
             bus.dispatch(Count("a"))
         assert len(loads) == 2
@@ -160,7 +162,7 @@ class TestConflicts:
         won = sum(each.result(20) for each in [in_thread(some) for _ in range(4)])
         assert won > 10
         assert len(stored()) == won
-        assert states.load(["counter-a"])["counter-a"].state.total == won
+        assert repository.load(["counter-a"])["counter-a"].state.total == won
 
 
 class TestSeveralCommands:
@@ -213,7 +215,7 @@ class TestSeveralCommands:
         deciding.decide(2)
         deciding.write()
         assert stored("a") == [Counted("a", 1), Counted("a", 2)]
-        assert states.load(["counter-a"])["counter-a"].state.total == 3
+        assert repository.load(["counter-a"])["counter-a"].state.total == 3
 
 
 class TestOwedCommands:
@@ -290,14 +292,14 @@ class TestWhatIsRemembered:
 
     def test_a_memory_that_is_ahead_of_the_log_heals(self):
         """The database came back from an older backup, or a test emptied it."""
-        states._memory["counter-a"] = states._memory.get("counter-a") or Folded(7, COUNTER.initial)
+        repository._memory["counter-a"] = repository._memory.get("counter-a") or Folded(7, COUNTER.initial)
         assert bus.dispatch(Count("a", 1)).version == 1
 
     def test_it_is_bounded_and_who_was_used_last_stays(self, monkeypatch):
-        monkeypatch.setattr(states, "REMEMBERED", 3)
+        monkeypatch.setattr(repository, "REMEMBERED", 3)
         for name in ("a", "b", "a", "c", "a", "d"):
             bus.dispatch(Count(name))
-        assert len(states._memory) == 3
+        assert len(repository._memory) == 3
         assert remembered("a").version == 3
 
     def test_it_is_equal_to_the_fold_of_the_log(self):

@@ -9,10 +9,13 @@ from functools import partial
 import pytest
 from django.db import connection, transaction
 
-from eventstore import delivery, effects, outbox, parking, store
+from eventstore import log
+from eventstore.delivery import step
+from eventstore.effects import calls
+from eventstore.log import ANY, append
 from eventstore.messages import Event as Said
 from eventstore.models import Event, OutboxMessage, Parked, Subscription
-from eventstore.store import ANY, append
+from eventstore.outbox import cursors, parked
 from eventstore.subscriptions import Commands, Effect, NotYet
 from eventstore.testing import drain
 
@@ -116,7 +119,7 @@ class TestACall:
     def test_no_transaction_is_open_while_it_is_made(self, provider, another):
         provider.slow["a"]
         count()
-        delivery.step(LANE)
+        step.step(LANE)
         until(lambda: provider.at_once)
         open_ones = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in%'"
         assert another().execute(open_ones).fetchall() == []
@@ -139,7 +142,7 @@ class TestACall:
         assert answers() == ["counter-b", "counter-a"]
 
     def test_after_the_last_attempt_it_is_a_dead_letter(self, provider, monkeypatch):
-        monkeypatch.setattr(parking, "ATTEMPTS", 2)
+        monkeypatch.setattr(parked, "ATTEMPTS", 2)
         provider.failing = {"a"}
         count()
         for _ in range(4):
@@ -235,9 +238,9 @@ class TestAskedByKey:
         knowing.slow["a"]
         knowing.done = {"a"}
         count()
-        delivery.step(LANE)
+        step.step(LANE)
         until(lambda: knowing.at_once)
-        effects._under_way.clear()
+        calls._under_way.clear()
         leases_run_out()
         drain_in_another_process(knowing)
         assert knowing.amounts("a") == [1]
@@ -269,16 +272,16 @@ class TestTheOrder:
         """One worker takes in the second event and sees the first one unsettled; another settles the first."""
         provider.slow["a"]
         count("a", 1)
-        delivery.step(LANE)
+        step.step(LANE)
         until(lambda: provider.at_once)
         count("a", 2)
         provider.let_go()
-        until(lambda: effects.answered(LANE))
+        until(lambda: calls.answered(LANE))
 
         taken_in, go_on = threading.Event(), threading.Event()
         other = in_thread(take_in_and_wait, taken_in, go_on)
         assert taken_in.wait(5)
-        recorder = in_thread(effects._record, LANE)
+        recorder = in_thread(calls._record, LANE)
         threading.Timer(0.2, go_on.set).start()
         other.result(5)
         recorder.result(5)
@@ -292,10 +295,10 @@ class TestTheOrder:
     ):
         provider.slow["a"]
         count("a", 1)
-        slowly = outbox.CLAIM.replace("NOT paused", "NOT paused AND pg_sleep(0.3) IS NOT NULL")
+        slowly = cursors.CLAIM.replace("NOT paused", "NOT paused AND pg_sleep(0.3) IS NOT NULL")
         with transaction.atomic():
-            effects._take_in(LANE, 10)
-            monkeypatch.setattr(outbox, "CLAIM", slowly)
+            calls._take_in(LANE, 10)
+            monkeypatch.setattr(cursors, "CLAIM", slowly)
             second = in_thread(take_in)
             sleeping = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'"
             until(lambda: another().execute(sleeping).fetchall())
@@ -310,15 +313,15 @@ class TestTheLease:
     def test_one_that_ran_out_is_taken_over_and_the_late_answer_is_not_heard(self, provider):
         provider.slow["a"]
         count()
-        delivery.step(LANE)
+        step.step(LANE)
         until(lambda: provider.at_once)
-        ours = effects._under_way.pop(LANE)
+        ours = calls._under_way.pop(LANE)
 
         leases_run_out()
         drain_in_another_process(provider)
         assert answers() == ["counter-a"]
 
-        effects._under_way[LANE] = ours
+        calls._under_way[LANE] = ours
         drain()
         assert answers() == ["counter-a"]
         assert provider.amounts("a") == [1, 1]
@@ -328,7 +331,7 @@ class TestTheLease:
         """A process of its own, stopped by SIGSTOP with the answer in its hands."""
         toys({LANE: toy.EFFECT})
         count()
-        with stopped(LANE, "effects._through") as zombie:
+        with stopped(LANE, "effects.calls._through") as zombie:
             assert Parked.objects.get().status == "leased"
             leases_run_out()
             drain()
@@ -343,23 +346,23 @@ class TestTheLease:
         provider.slow["a"]
         provider.failing = {"a"}
         count()
-        delivery.step(LANE)
+        step.step(LANE)
         until(lambda: provider.at_once)
         leases_run_out()
         Parked.objects.update(attempts=2, due_at="2100-01-01T00:00Z")
         provider.let_go()
-        until(lambda: effects.answered(LANE))
-        delivery.step(LANE)
+        until(lambda: calls.answered(LANE))
+        step.step(LANE)
         note = Parked.objects.get()
         assert (note.attempts, note.status, note.error) == (2, "leased", "")
 
     def test_until_then_nobody_else_makes_the_call(self, provider):
         provider.slow["a"]
         count()
-        delivery.step(LANE)
-        effects._under_way.pop(LANE)
-        assert outbox.work() == set()
-        delivery.step(LANE)
+        step.step(LANE)
+        calls._under_way.pop(LANE)
+        assert cursors.work() == set()
+        step.step(LANE)
         assert provider.amounts("a") == [1]
 
     def test_a_call_whose_turn_comes_after_its_lease_is_not_made(self, toys, provider):
@@ -367,22 +370,22 @@ class TestTheLease:
         provider.slow["a"]
         count("a")
         count("b")
-        delivery.step(LANE)
+        step.step(LANE)
         until(lambda: provider.at_once)
         threading.Event().wait(0.6)
         provider.let_go()
-        until(lambda: len([call for call in effects._under_way[LANE] if call.future.done()]) == 2)
+        until(lambda: len([call for call in calls._under_way[LANE] if call.future.done()]) == 2)
         assert provider.calls["b"] == []
 
     def test_calls_that_never_come_back_do_not_go_on_for_ever(self, provider, monkeypatch):
         """A message that kills every worker that calls for it must come to rest as a dead letter."""
-        monkeypatch.setattr(parking, "ATTEMPTS", 3)
+        monkeypatch.setattr(parked, "ATTEMPTS", 3)
         provider.slow["a"]
         count()
         for _ in range(6):
-            delivery.step(LANE)
-            effects._under_way.clear()
-            effects._threads.cache_clear()
+            step.step(LANE)
+            calls._under_way.clear()
+            calls._threads.cache_clear()
             leases_run_out()
         assert len(provider.calls["a"]) <= 3
         assert Parked.objects.get().status == "dead"
@@ -400,21 +403,21 @@ class TestSideBySide:
         for name in "ab":
             provider.slow[name]
             count(name)
-        delivery.step(LANE)
+        step.step(LANE)
         until(lambda: provider.at_once == 2)
 
     def test_the_answers_of_more_than_that_are_not_waited_for(self, provider, monkeypatch):
         """The lane has its turn again soon, and the others have theirs first."""
         waited = []
-        monkeypatch.setattr(effects, "wait", lambda futures, *_: waited.append(len(futures)))
+        monkeypatch.setattr(calls, "wait", lambda futures, *_: waited.append(len(futures)))
         for name in "abc":
             count(name)
-        delivery.step(LANE)
+        step.step(LANE)
         assert waited == []
         until(lambda: len(provider.calls) == 3)
         drain()
         count("d")
-        delivery.step(LANE)
+        step.step(LANE)
         assert waited == [1]
 
     def test_a_slow_call_holds_up_neither_the_other_lanes_nor_the_other_calls(self, toys, provider):
@@ -440,7 +443,7 @@ class TestSideBySide:
         count("b")
         make_due()
         drain()
-        delivery.step(LANE)
+        step.step(LANE)
         assert provider.amounts("a") == [1]
         assert provider.amounts("b") == []
 
@@ -467,7 +470,7 @@ class TestSideBySide:
 
 class TestNotYet:
     def test_what_the_provider_is_still_at_is_asked_for_again_and_is_never_a_dead_letter(self, toys, monkeypatch):
-        monkeypatch.setattr(parking, "ATTEMPTS", 2)
+        monkeypatch.setattr(parked, "ATTEMPTS", 2)
         results = [None, None, None, Close("a")]
         performed = []
 
@@ -514,7 +517,7 @@ class TestTheCircuit:
 
     def rested(self):
         """The time of rest is over."""
-        effects._circuit(LANE).until = 0.0
+        calls._circuit(LANE).until = 0.0
         make_due()
 
     def called(self, provider):
@@ -531,7 +534,7 @@ class TestTheCircuit:
         assert set(Parked.objects.filter(key__in=["counter-d", "counter-h"]).values_list("attempts", "status")) == {
             (0, "waiting")
         }
-        assert outbox.work() == set()
+        assert cursors.work() == set()
 
     def test_what_had_its_lease_already_is_not_made_either_and_keeps_its_attempts(self, failing):
         for name in "abcdefgh":
@@ -575,7 +578,7 @@ class TestTheCircuit:
         self.rested()
         drain()
         assert self.called(failing) == before + 1
-        assert effects._circuit(LANE).is_resting
+        assert calls._circuit(LANE).is_resting
 
     def test_its_answer_lets_all_the_others_go_on(self, failing):
         for name in "abcdef":
@@ -602,21 +605,21 @@ def toys_aggregate_with(event):
 
 def take_in():
     with transaction.atomic():
-        effects._take_in(LANE, 10)
+        calls._take_in(LANE, 10)
 
 
 def take_in_and_wait(taken_in, go_on):
     with transaction.atomic():
-        effects._take_in(LANE, 10)
+        calls._take_in(LANE, 10)
         taken_in.set()
         go_on.wait(5)
 
 
 def drain_in_another_process(provider):
     """As another worker would: without our calls under way, in threads of its own; its provider answers at once."""
-    effects._threads.cache_clear()
+    calls._threads.cache_clear()
     slow, provider.slow = provider.slow, defaultdict(threading.Event)
     drain()
     provider.slow = slow
     provider.let_go()
-    assert store.fence()
+    assert log.fence()

@@ -9,9 +9,10 @@ import psycopg
 import pytest
 from django.db import InterfaceError, OperationalError, connection, transaction
 
-from eventstore import delivery, store
+from eventstore import log
+from eventstore.delivery import step
+from eventstore.log import ANY, append
 from eventstore.models import Event
-from eventstore.store import ANY, append
 
 from .concurrently import in_thread, parameters, until
 from .toy import Counted, Tally
@@ -30,16 +31,16 @@ def count(name="a", amount=1):
 class TestTheFence:
     def test_it_stands_at_the_last_position_when_nobody_writes(self):
         last = count().position
-        assert store.fence() == last
+        assert log.fence() == last
 
     def test_it_is_zero_while_the_sequence_is_unused(self):
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute("ALTER SEQUENCE eventstore_position RENAME TO used")
             cursor.execute("CREATE SEQUENCE eventstore_position CACHE 1")
-            assert store.fence() == 0
+            assert log.fence() == 0
             first = count()
             assert first.position == 1
-            assert store.fence() == 0  # for the one who writes stands before it itself
+            assert log.fence() == 0  # for the one who writes stands before it itself
             transaction.set_rollback(True)
 
     def test_a_writer_that_is_slow_to_commit_holds_it_before_its_own_first_position(self):
@@ -49,17 +50,17 @@ class TestTheFence:
         assert appended.wait(5)
         after = count("b").position
 
-        assert store.fence() == before
+        assert log.fence() == before
         go.set()
         own = slow.result(5)
         assert before < own < after
-        assert store.fence() == after
+        assert log.fence() == after
 
     def test_a_position_that_is_rolled_back_is_passed(self):
         with transaction.atomic():
             lost = count().position
             transaction.set_rollback(True)
-        assert store.fence() >= lost
+        assert log.fence() >= lost
 
     def test_a_savepoint_that_is_rolled_back_leaves_no_fence(self, another):
         with transaction.atomic():
@@ -76,13 +77,13 @@ class TestTheFence:
         foreign.execute("SELECT pg_advisory_xact_lock(1, 1)")
 
         last = count().position
-        assert store.fence() == last
+        assert log.fence() == last
 
     def test_a_lock_in_another_database_of_the_cluster_does_not_matter(self):
         with psycopg.connect(**parameters() | {"dbname": "postgres"}) as elsewhere:
             elsewhere.execute("SELECT pg_advisory_xact_lock_shared(x'E5'::bigint << 48)")
             last = count().position
-            assert store.fence() == last
+            assert log.fence() == last
 
     def test_waiting_for_a_stream_does_not_hold_the_fence(self, another):
         with transaction.atomic():
@@ -133,7 +134,7 @@ def test_of_two_readers_beside_many_writers_only_the_one_without_a_fence_loses_e
     assert race.heard == sorted(committed), "every committed event once, in order"
     assert Tally.objects.count() == WRITERS
     for tally in Tally.objects.all():
-        assert tally.heard == [message.body.amount for message in store.read_stream(f"counter-{tally.counter_id}")]
+        assert tally.heard == [message.body.amount for message in log.read_stream(f"counter-{tally.counter_id}")]
     assert race.longest_stall < 1.0
 
 
@@ -232,10 +233,10 @@ class Race:
             time.sleep(0.001)
 
     def deliver(self):
-        while not self.written.is_set() or delivery.step("toy.tallies"):
-            delivery.step("toy.tallies")
+        while not self.written.is_set() or step.step("toy.tallies"):
+            step.step("toy.tallies")
         until(lambda: not fence_held())
-        while delivery.step("toy.tallies"):
+        while step.step("toy.tallies"):
             pass
 
 

@@ -10,8 +10,9 @@ from django.db import connection
 from django.db.backends.signals import connection_created
 from django.test.utils import CaptureQueriesContext
 
-from eventstore import doctor, guarantees
-from eventstore.store import append
+from eventstore import guarantees
+from eventstore.log import append
+from eventstore.operations import doctor
 
 from .concurrently import url_of_the_test
 from .toy import Counted

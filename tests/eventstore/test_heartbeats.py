@@ -6,7 +6,9 @@ import socket
 import pytest
 from django.db import OperationalError
 
-from eventstore import heartbeats, housekeeping, postgres, working
+from eventstore import postgres
+from eventstore.delivery import heartbeats, worker
+from eventstore.operations import maintenance
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("toys")]
 
@@ -19,16 +21,16 @@ def _nothing_noted():
 
 
 def test_a_worker_says_so_with_its_turn_and_not_with_every_one():
-    working.work(seconds=0)
+    worker.work(seconds=0)
     (first,) = heartbeats.heartbeats()
-    working.work(seconds=0)
+    worker.work(seconds=0)
     (second,) = heartbeats.heartbeats()
     assert (first.kind, first.connected) == ("worker", True)
     assert second.at == first.at
 
 
 def test_the_beat_is_heard_by_what_it_sends():
-    housekeeping.watch()
+    maintenance.watch()
     assert [each.kind for each in heartbeats.heartbeats()] == ["beat"]
 
 
@@ -42,23 +44,23 @@ def test_who_has_gone_is_told_from_who_is_there():
 
 
 def test_those_long_gone_are_forgotten():
-    working.work(seconds=0)
+    worker.work(seconds=0)
     postgres.execute("UPDATE eventstore_heartbeat SET at = now() - interval '2 days'").close()
     heartbeats.forget()
     assert heartbeats.heartbeats() == []
 
 
 def test_who_has_signed_off_is_not_listed_and_is_not_noted_again():
-    working.work(seconds=0)
-    housekeeping.watch()
+    worker.work(seconds=0)
+    maintenance.watch()
     heartbeats.sign_off(heartbeats.WORKER)
-    working.work(seconds=0)
+    worker.work(seconds=0)
     assert [each.kind for each in heartbeats.heartbeats()] == ["beat"]
 
 
 def test_the_name_tells_the_program_its_host_and_its_process(monkeypatch):
     monkeypatch.setattr(heartbeats, "_program", "second")
-    working.work(seconds=0)
+    worker.work(seconds=0)
     assert heartbeats.heartbeats()[0].name == f"second@{socket.gethostname()}:{os.getpid()}"
 
 

@@ -6,8 +6,9 @@ from datetime import timedelta
 import pytest
 from django.db import connections
 
-from eventstore import inbox, store
-from eventstore.bounds import Unstorable
+from eventstore import log
+from eventstore.commands import inbox
+from eventstore.limits import Unstorable
 from eventstore.models import Event, OutboxMessage, Received
 from eventstore.subscriptions import Commands
 from eventstore.testing import drain
@@ -92,7 +93,7 @@ def test_who_comes_second_waits_for_the_first_and_takes_over_when_that_one_dies(
 
 def test_what_could_not_be_owed_was_not_received(monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(store, "write", fails)
+        patch.setattr(log, "write", fails)
         with pytest.raises(ConnectionError):
             receive()
     assert not Received.objects.exists()

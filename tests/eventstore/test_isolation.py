@@ -8,10 +8,11 @@ import pytest
 from django.db import OperationalError, connection, transaction
 from psycopg import IsolationLevel
 
-from eventstore import delivery, postgres, store
+from eventstore import log, postgres
+from eventstore.delivery import step
+from eventstore.log import ANY, append
 from eventstore.models import Event
 from eventstore.postgres import NotReadCommitted
-from eventstore.store import ANY, append
 
 from .concurrently import in_thread, parameters
 from .toy import Counted, Tally
@@ -91,7 +92,7 @@ class Race:
         self.over.set()
         for each in writers + readers:
             each.result(30)
-        while delivery.step("toy.tallies"):
+        while step.step("toy.tallies"):
             pass
 
     def write(self, name):
@@ -115,7 +116,7 @@ class Race:
 
     def deliver(self):
         while not self.over.is_set():
-            delivery.step("toy.tallies")
+            step.step("toy.tallies")
 
     def read_naively(self):
         with psycopg.connect(**parameters()) as reader:
@@ -149,7 +150,7 @@ class TestWhatWeBegin:
                 append("counter-a", [Counted("a")], expected=ANY)
             with transaction.atomic():
                 assert level() == begun_as
-            delivery.step("toy.tallies")
+            step.step("toy.tallies")
             assert Tally.objects.get().total == 1
         finally:
             connection.close()
@@ -174,15 +175,15 @@ class TestInACallersTransaction:
 
     def test_the_fence_is_not_read(self, begun_as):
         with pytest.raises(NotReadCommitted, match=begun_as):
-            store.fence()
+            log.fence()
 
     def test_nor_the_log(self, begun_as):
         with pytest.raises(NotReadCommitted, match=begun_as):
-            list(store.read_log())
+            list(log.read_log())
 
     def test_nor_does_a_subscription_take_its_step(self, begun_as):
         with pytest.raises(NotReadCommitted, match=begun_as):
-            delivery.step("toy.tallies")
+            step.step("toy.tallies")
 
 
 def test_outside_of_django_the_function_itself_refuses(another):

@@ -9,10 +9,14 @@ from django.core.management import call_command
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from eventstore import bus, delivery, lag, outbox, store
+from eventstore import log
+from eventstore.commands import bus
+from eventstore.delivery import step as delivery
+from eventstore.log import ANY, append
 from eventstore.models import OutboxMessage, Parked, Subscription
-from eventstore.outbox import Claim
-from eventstore.store import ANY, append
+from eventstore.operations import lag
+from eventstore.outbox import cursors
+from eventstore.outbox.cursors import Claim
 from eventstore.subscriptions import Commands
 from eventstore.testing import drain
 
@@ -41,14 +45,14 @@ def readable(name):
     """As many messages as the lane would be given, were it asked for all."""
     claimed = Claim(*_standing(name))
     if not claimed.from_log:
-        return len(outbox.read(name, claimed, 1000))
+        return len(cursors.read(name, claimed, 1000))
     later = claimed._replace(position=claimed.until, until=claimed.fence, from_log=False)
-    return len(outbox.read(name, claimed, 1000)) + len(outbox.read(name, later, 1000))
+    return len(cursors.read(name, claimed, 1000)) + len(cursors.read(name, later, 1000))
 
 
 def _standing(name):
     with transaction.atomic():
-        return outbox.claim(name)
+        return cursors.claim(name)
 
 
 def test_a_lane_is_behind_by_what_it_hears():
@@ -56,7 +60,7 @@ def test_a_lane_is_behind_by_what_it_hears():
         count(amount=amount)
     delivery.step("toy.tallies", limit=2)
     behind = by_name()["toy.tallies"]
-    last = store.fence()
+    last = log.fence()
     assert (behind.kind, behind.fence, behind.events, behind.positions) == ("projection", last, 1, 1)
     assert 0 < behind.seconds < 60
     drain()
@@ -85,12 +89,12 @@ def test_what_is_owed_is_behind_for_its_own_lane_only(toys):
 
 
 def test_a_younger_lane_is_behind_by_what_only_the_log_has():
-    before = store.fence()
+    before = log.fence()
     for amount in (1, 2, 3):
         count(amount=amount)
     drain()
-    Subscription.objects.exclude(name=outbox.CLEARED).update(position=store.fence())
-    assert outbox.clear(retention=timedelta()) == 3
+    Subscription.objects.exclude(name=cursors.CLEARED).update(position=log.fence())
+    assert cursors.clear(retention=timedelta()) == 3
     assert not OutboxMessage.objects.exists()
     assert by_name()["toy.tallies"].events == 0
     Subscription.objects.filter(name="toy.tallies").update(position=before + 1)
@@ -119,7 +123,7 @@ def test_what_was_retired_is_shown_and_makes_nobody_slower():
     count()
     drain()
     gone = by_name()["gone.away"]
-    assert (gone.kind, gone.events, gone.positions) == ("retired", 0, store.fence())
+    assert (gone.kind, gone.events, gone.positions) == ("retired", 0, log.fence())
 
 
 def test_parked_and_dead_messages_are_counted_apart():
@@ -130,7 +134,7 @@ def test_parked_and_dead_messages_are_counted_apart():
 
 
 def test_a_fence_that_fell_back_is_no_negative_lag():
-    Subscription.objects.filter(name="toy.tallies").update(position=store.fence() + 500)
+    Subscription.objects.filter(name="toy.tallies").update(position=log.fence() + 500)
     assert by_name()["toy.tallies"].positions == 0
 
 
@@ -144,7 +148,7 @@ def test_one_query_for_any_number_of_lanes(toys):
 def test_the_command_says_it_in_lines_and_in_json():
     count()
     lines = _said().splitlines()
-    assert f"toy.tallies projection 0 {store.fence()} 1 " in "\n".join(lines)
+    assert f"toy.tallies projection 0 {log.fence()} 1 " in "\n".join(lines)
     assert len(lines) == Subscription.objects.count()
     said = {each["name"]: each for each in json.loads(_said("--json"))}
     assert (said["toy.tallies"]["events"], said["toy.tallies"]["kind"]) == (1, "projection")

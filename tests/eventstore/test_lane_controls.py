@@ -5,10 +5,13 @@ import io
 import pytest
 from django.core.management import CommandError, call_command
 
-from eventstore import codec, delivery, lanes, outbox, store
+from eventstore import codec, log
+from eventstore.delivery import step
+from eventstore.log import ANY, append
+from eventstore.log.audit import ReasonMissing
 from eventstore.models import OperatorAction, Parked, Subscription
-from eventstore.operating import ReasonMissing
-from eventstore.store import ANY, append
+from eventstore.operations import control
+from eventstore.outbox import cursors
 from eventstore.testing import drain
 
 from . import toy
@@ -35,19 +38,19 @@ def said(*arguments):
 
 
 def test_a_paused_lane_takes_nothing_until_it_is_told_to_go_on():
-    lanes.pause(NAME, who="ada", reason="to look at it")
+    control.pause(NAME, who="ada", reason="to look at it")
     count("", "")
     drain()
     assert not Tally.objects.exists()
-    lanes.resume(NAME, who="ada")
+    control.resume(NAME, who="ada")
     drain()
     assert Tally.objects.get().total == 2
     assert noted() == [("ada", "pause", NAME, "to look at it"), ("ada", "resume", NAME, "")]
 
 
 def test_what_is_so_already_is_not_done_again():
-    with pytest.raises(lanes.NotToBeDone, match="running already"):
-        lanes.resume(NAME, who="ada")
+    with pytest.raises(control.NotToBeDone, match="running already"):
+        control.resume(NAME, who="ada")
     assert noted() == []
 
 
@@ -55,7 +58,7 @@ def test_a_read_model_begins_anew_with_an_empty_table():
     count("", "boom", "")
     drain()
     Tally.objects.update(total=100)
-    assert lanes.reset(NAME, who="ada", reason="wrong by hand") == 1
+    assert control.reset(NAME, who="ada", reason="wrong by hand") == 1
     assert not Tally.objects.exists()
     assert not Parked.objects.exists()
     drain()
@@ -68,9 +71,9 @@ def test_it_begins_anew_from_the_log_when_the_outbox_is_cleared():
 
     count("", "")
     drain()
-    while outbox.clear(retention=timedelta(0)):
+    while cursors.clear(retention=timedelta(0)):
         pass
-    lanes.reset(NAME, who="ada", reason="a try")
+    control.reset(NAME, who="ada", reason="a try")
     drain()
     assert Tally.objects.get().total == 2
 
@@ -78,26 +81,26 @@ def test_it_begins_anew_from_the_log_when_the_outbox_is_cleared():
 def test_a_read_model_goes_back_to_the_beginning_only():
     count("", "")
     drain()
-    with pytest.raises(lanes.NotToBeDone, match=f"rebuild_projection {NAME}"):
-        lanes.reset(NAME, 1, who="ada", reason="a try")
+    with pytest.raises(control.NotToBeDone, match=f"rebuild_projection {NAME}"):
+        control.reset(NAME, 1, who="ada", reason="a try")
     assert Tally.objects.get().total == 2
 
 
 @pytest.mark.parametrize("name", ["toy", "toy.round", "toy.effect"])
 def test_what_acts_on_the_world_does_not_go_back(toys, name):
     toys({**toy.SUBSCRIPTIONS, "toy.round": toy.ROUND, "toy.effect": toy.EFFECT})
-    with pytest.raises(lanes.NotToBeDone, match="a second time"):
-        lanes.reset(name, who="ada", reason="a try")
+    with pytest.raises(control.NotToBeDone, match="a second time"):
+        control.reset(name, who="ada", reason="a try")
 
 
 def test_the_next_message_is_left_out_and_those_behind_it_are_not():
     count("", "", "")
-    lanes.pause(NAME, who="ada")
-    first = store.fence() - 2
-    with pytest.raises(lanes.NotToBeDone, match=f"its next one is at {first}"):
-        lanes.skip(NAME, first + 1, who="ada", reason="it is wrong")
-    lanes.skip(NAME, first, who="ada", reason="it is wrong")
-    lanes.resume(NAME, who="ada")
+    control.pause(NAME, who="ada")
+    first = log.fence() - 2
+    with pytest.raises(control.NotToBeDone, match=f"its next one is at {first}"):
+        control.skip(NAME, first + 1, who="ada", reason="it is wrong")
+    control.skip(NAME, first, who="ada", reason="it is wrong")
+    control.resume(NAME, who="ada")
     drain()
     assert Tally.objects.get().total == 2
     assert OperatorAction.objects.get(action="skip").details == {
@@ -109,15 +112,15 @@ def test_the_next_message_is_left_out_and_those_behind_it_are_not():
 
 def test_a_parked_message_is_left_out_and_what_waits_behind_it_goes_on():
     count("boom", "")
-    position = store.fence() - 1
-    delivery.step(NAME)
-    lanes.skip(NAME, position, who="ada", reason="it is wrong")
+    position = log.fence() - 1
+    step.step(NAME)
+    control.skip(NAME, position, who="ada", reason="it is wrong")
     drain()
     assert Tally.objects.get().total == 1
     assert noted() == [("ada", "discard", NAME, "it is wrong")]
 
 
-@pytest.mark.parametrize("act", [lanes.reset, lambda name, **noted: lanes.skip(name, 1, **noted)])
+@pytest.mark.parametrize("act", [control.reset, lambda name, **noted: control.skip(name, 1, **noted)])
 def test_what_takes_something_away_needs_a_reason(act):
     with pytest.raises(ReasonMissing):
         act(NAME, who="ada", reason=" ")
@@ -131,7 +134,7 @@ def test_all_of_it_from_the_command_line():
         each["name"] for each in codec.decode_json(said("list", "--json"))
     ]
     assert codec.decode_json(said("pause", NAME, "--reason", "x", "--json"))["paused"] is True
-    assert "leaves" in said("skip", NAME, str(store.fence()), "--reason", "x")
+    assert "leaves" in said("skip", NAME, str(log.fence()), "--reason", "x")
     assert "goes on" in said("resume", NAME)
     assert "rows were taken away" in said("reset", NAME, "0", "--reason", "x")
     assert Subscription.objects.get(name=NAME).position == 0

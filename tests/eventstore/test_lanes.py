@@ -6,9 +6,11 @@ import pytest
 from django.db import OperationalError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from eventstore import context, delivery, outbox, projections, store
+from eventstore import log, projections
+from eventstore.delivery import step
+from eventstore.log import ANY, append, context
 from eventstore.models import Event, OutboxMessage, Parked, SagaState, Subscription
-from eventstore.store import ANY, append
+from eventstore.outbox import cursors
 from eventstore.subscriptions import Commands
 from eventstore.testing import drain
 
@@ -37,35 +39,35 @@ class TestTheCursor:
         count("a", 1)
         last = count("a", 2)
 
-        assert delivery.step(LANE) == 2
+        assert step.step(LANE) == 2
         assert heard() == [1, 2]
         assert cursor() == last
 
     def test_what_was_heard_is_not_heard_again(self):
         count()
-        delivery.step(LANE)
-        assert delivery.step(LANE) == 0
+        step.step(LANE)
+        assert step.step(LANE) == 0
         assert heard() == [1]
 
     def test_a_batch_is_no_larger_than_asked_and_nothing_is_left_between_two(self):
         for amount in range(1, 8):
             count("a", amount)
-        assert [delivery.step(LANE, limit=3) for _ in range(4)] == [3, 3, 1, 0]
+        assert [step.step(LANE, limit=3) for _ in range(4)] == [3, 3, 1, 0]
         assert heard() == [1, 2, 3, 4, 5, 6, 7]
 
     def test_it_moves_over_what_the_lane_does_not_hear(self, toys):
         toys({LANE: TALLIES, "toy": Commands()})
         last = count()
 
-        assert delivery.step("toy") == 0
+        assert step.step("toy") == 0
         assert cursor("toy") == last
 
     def test_what_is_owed_to_one_lane_is_not_heard_by_another(self, toys):
         toys({LANE: TALLIES, "toy": Commands(), "toy.round": ROUND})
-        store.write([], [store.owed(Count("a", 5), metadata=context.current())])
+        log.write([], [log.owed(Count("a", 5), metadata=context.current())])
 
-        assert delivery.step(LANE) == delivery.step("toy.round") == 0
-        assert delivery.step("toy") == 1
+        assert step.step(LANE) == step.step("toy.round") == 0
+        assert step.step("toy") == 1
         assert Event.objects.get().type == "toy.counted"
 
     def test_a_lane_that_is_added_later_hears_from_the_beginning(self, toys):
@@ -85,8 +87,8 @@ class TestTheCursor:
         count("a", 2)
         count("a", 3)
 
-        assert outbox.work() == set()
-        assert drain() == delivery.step(LANE) == 0
+        assert cursors.work() == set()
+        assert drain() == step.step(LANE) == 0
         assert heard() == [1]
         Subscription.objects.filter(pk=LANE).update(paused=False)
         drain()
@@ -94,7 +96,7 @@ class TestTheCursor:
 
     def test_it_does_not_move_outside_of_a_transaction(self):
         with pytest.raises(AssertionError, match="receipt"):
-            outbox.move(LANE, 1)
+            cursors.move(LANE, 1)
 
     @pytest.mark.parametrize("lane", ["toy", LANE, "toy.round", "toy.effect"])
     def test_a_fence_that_falls_back_does_not_take_it_back(self, toys, another, lane):
@@ -108,7 +110,7 @@ class TestTheCursor:
         slow = another()
         slow.execute("BEGIN")
         slow.execute("SELECT pg_advisory_xact_lock_shared((x'E5'::bigint << 48) | %s)", [old - 1])
-        delivery.step(lane)
+        step.step(lane)
         assert cursor(lane) == position
         slow.execute("COMMIT")
         drain()
@@ -118,7 +120,7 @@ class TestTheCursor:
 class TestReceipts:
     @pytest.mark.parametrize("seam", ["outbox.move", "projections.project"])
     def test_an_error_between_effect_and_receipt_undoes_the_effect(self, monkeypatch, seam):
-        owner = {"outbox": outbox, "projections": projections}[seam.partition(".")[0]]
+        owner = {"outbox": cursors, "projections": projections}[seam.partition(".")[0]]
         name = seam.partition(".")[2]
         real = getattr(owner, name)
 
@@ -130,7 +132,7 @@ class TestReceipts:
         with monkeypatch.context() as patch:
             patch.setattr(owner, name, stumbling)
             with pytest.raises(OperationalError):
-                delivery.step(LANE)
+                step.step(LANE)
         assert not Tally.objects.exists()
         assert cursor() == 0
 
@@ -143,9 +145,9 @@ class TestAStoppedWorker:
 
     def test_the_database_takes_the_lane_from_it_and_refuses_its_late_commit(self):
         count("a", 1)
-        with stopped(LANE, "outbox.move") as worker:
-            assert delivery.step(LANE) == 0
-            until(lambda: delivery.step(LANE), seconds=20)
+        with stopped(LANE, "outbox.cursors.move") as worker:
+            assert step.step(LANE) == 0
+            until(lambda: step.step(LANE), seconds=20)
             assert heard() == [1]
             worker.send_signal(signal.SIGCONT)
             worker.communicate(timeout=20)
@@ -161,9 +163,9 @@ class TestFairness:
             count(str(number))
         steps = 0
         while Tally.objects.count() < 201:
-            assert delivery.step(LANE)
+            assert step.step(LANE)
             steps += 1
-        assert steps <= 10_200 / delivery.READERS_BATCH + 1
+        assert steps <= 10_200 / step.READERS_BATCH + 1
 
     def test_a_large_stream_that_cannot_be_taken_holds_up_no_other(self, toys):
         append("counter-large", [Counted("large", 1, "boom")] + [Counted("large")] * 999, expected=ANY)
@@ -178,16 +180,16 @@ class TestSeveralWorkers:
     def test_while_one_worker_has_a_lane_another_passes_it_by(self):
         count()
         with transaction.atomic():
-            assert outbox.claim(LANE) is not None
-            assert in_thread(delivery.step, LANE).result(5) == 0
-        assert delivery.step(LANE) == 1
+            assert cursors.claim(LANE) is not None
+            assert in_thread(step.step, LANE).result(5) == 0
+        assert step.step(LANE) == 1
 
     def test_lanes_are_worked_on_side_by_side(self, toys):
         toys({LANE: TALLIES, "toy.round": ROUND})
         count()
         with transaction.atomic():
-            outbox.claim(LANE)
-            assert in_thread(delivery.step, "toy.round").result(5) == 1
+            cursors.claim(LANE)
+            assert in_thread(step.step, "toy.round").result(5) == 1
 
     def test_two_workers_on_one_lane_hear_every_event_once_and_in_order(self):
         writer = in_thread(lambda: [count(name, amount) for amount in range(60) for name in "ab"])
@@ -200,14 +202,14 @@ class TestSeveralWorkers:
     def test_what_a_worker_parked_a_moment_ago_holds_back_the_next_worker(self, monkeypatch, another):
         """The second one looks at the lane before the first one's commit, and gets the lock after it."""
         count("a", 1, note="boom")
-        slowly = outbox.CLAIM.replace("NOT paused", "NOT paused AND pg_sleep(0.3) IS NOT NULL")
+        slowly = cursors.CLAIM.replace("NOT paused", "NOT paused AND pg_sleep(0.3) IS NOT NULL")
         with transaction.atomic():
-            position = outbox.claim(LANE).position
+            position = cursors.claim(LANE).position
             connection.cursor().execute(
                 "UPDATE eventstore_subscription SET position = position WHERE name = %s", [LANE]
             )
-            monkeypatch.setattr(outbox, "CLAIM", slowly)
-            second = in_thread(delivery.step, LANE)
+            monkeypatch.setattr(cursors, "CLAIM", slowly)
+            second = in_thread(step.step, LANE)
             until(lambda: another().execute(SLEEPING).fetchall())
             assert position == 0
             park_the_first_and_write_another()
@@ -220,11 +222,11 @@ class TestWork:
     def test_it_names_the_lanes_that_have_something_to_do_in_one_query(self, toys):
         toys({"toy": Commands(), LANE: TALLIES, "toy.round": ROUND})
         for lane in ("toy", LANE, "toy.round"):
-            delivery.step(lane)
+            step.step(lane)
         with CaptureQueriesContext(connection) as queries:
-            assert outbox.work() == set()
+            assert cursors.work() == set()
             count()
-            assert outbox.work() == {LANE, "toy.round"}
+            assert cursors.work() == {LANE, "toy.round"}
         assert len([query for query in queries if "FROM eventstore_subscription" in query["sql"]]) == 2
 
     def test_a_lane_without_work_is_not_asked(self):
@@ -240,24 +242,24 @@ class TestWork:
         drain()
         slow = another()
         slow.execute("BEGIN")
-        slow.execute("SELECT pg_advisory_xact_lock_shared((x'E5'::bigint << 48) | %s)", [store.fence()])
+        slow.execute("SELECT pg_advisory_xact_lock_shared((x'E5'::bigint << 48) | %s)", [log.fence()])
         count()
-        assert outbox.work() == set()
+        assert cursors.work() == set()
         slow.execute("COMMIT")
-        assert outbox.work() == {LANE}
+        assert cursors.work() == {LANE}
 
     def test_one_message_or_a_hundred_cost_the_same_number_of_statements(self):
         def statements(events):
             append("counter-a", [Counted("a")] * events, expected=ANY)
             with CaptureQueriesContext(connection) as queries:
-                assert delivery.step(LANE) == events
+                assert step.step(LANE) == events
             return len(queries)
 
         statements(1)
         assert statements(1) == statements(100) <= 7
 
     def test_a_turn_ends_when_its_time_is_over(self):
-        from eventstore import working
+        from eventstore.delivery import worker as working
 
         count()
         assert working.work(seconds=0) == 0
@@ -269,7 +271,7 @@ class TestWork:
         count()
         monkeypatch.setattr("eventstore.sagas.react", cut_off)
 
-        from eventstore import working
+        from eventstore.delivery import worker as working
 
         with pytest.raises(OperationalError):
             working.work(seconds=1)
@@ -312,7 +314,7 @@ class TestTheReadModel:
 def work_until(writer):
     moved = 0
     while not writer.done():
-        moved += delivery.step(LANE, limit=7)
+        moved += step.step(LANE, limit=7)
     return moved
 
 
@@ -324,7 +326,7 @@ def park_the_first_and_write_another():
     """What a step does with the first message of the lane; and a second message comes."""
     first = Event.objects.get()
     Parked.objects.create(subscription=LANE, position=first.position, key="a", status="failed", due_at=None)
-    outbox.move(LANE, first.position)
+    cursors.move(LANE, first.position)
     in_thread(count, "a", 2).result(5)
 
 

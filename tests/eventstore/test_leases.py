@@ -12,10 +12,14 @@ import pytest
 from django.db import OperationalError, transaction
 from django.db.models.functions import Now
 
-from eventstore import delivery, effects, leases, outbox, parking, postgres
-from eventstore.leases import Lease
+from eventstore import postgres
+from eventstore.delivery import step
+from eventstore.effects import calls, leases
+from eventstore.effects.leases import Lease
+from eventstore.log import ANY, append
 from eventstore.models import Event, OutboxMessage, Parked
-from eventstore.store import ANY, append
+from eventstore.outbox import cursors
+from eventstore.outbox import parked as parking
 from eventstore.subscriptions import Effect
 from eventstore.testing import drain
 
@@ -34,7 +38,7 @@ def leased(toys):
     toys({LANE: Effect(perform={Counted: close})})
     append("counter-a", [Counted("a")], expected=ANY)
     with transaction.atomic():
-        effects._take_in(LANE, 10)
+        calls._take_in(LANE, 10)
         parking.lease(LANE, [Event.objects.get().position], timedelta(seconds=1))
     return Parked.objects.get()
 
@@ -64,7 +68,7 @@ class TestRenewing:
         assert not ours.is_held
         leases.renew([ours])
         assert ours.is_held
-        assert outbox.work() == set()
+        assert cursors.work() == set()
 
     @pytest.mark.parametrize("change", [{"attempts": 2}, {"status": "failed"}])
     def test_what_is_another_workers_by_now_is_left_to_it(self, leased, change):
@@ -134,11 +138,11 @@ class TestAWorker:
         with calling() as worker:
             begun = until(lambda: Parked.objects.filter(status="leased").first(), seconds=30)
             until(lambda: Parked.objects.get().due_at > begun.due_at + timedelta(seconds=1))
-            assert delivery.step(LANE) == 0
+            assert step.step(LANE) == 0
             assert Parked.objects.get().attempts == 1
 
             worker.kill()
-            until(lambda: outbox.work() == {LANE})
+            until(lambda: cursors.work() == {LANE})
             drain()
         assert asked == [str(Event.objects.get().id)]
         assert OutboxMessage.objects.filter(topic="toy").count() == 1
@@ -149,7 +153,7 @@ class TestAWorker:
         with calling() as worker:
             until(lambda: Parked.objects.filter(status="leased").exists(), seconds=30)
             worker.send_signal(signal.SIGSTOP)
-            until(lambda: outbox.work() == {LANE})
+            until(lambda: cursors.work() == {LANE})
             Parked.objects.update(attempts=2, due_at="2020-01-01T00:00Z")  # as who has taken it over, and is slow
             worker.send_signal(signal.SIGCONT)
             time.sleep(0.3)

@@ -6,9 +6,11 @@ from contextlib import contextmanager, suppress
 import pytest
 from django.db import InterfaceError, OperationalError, connection, transaction
 
-from eventstore import bus, context, store
+from eventstore import log
+from eventstore.commands import bus
+from eventstore.log import ANY, append, context
+from eventstore.log.append import _json
 from eventstore.models import Event, OutboxMessage
-from eventstore.store import ANY, append, appending
 from tests.proxy import Proxy
 
 from .concurrently import in_thread, until_waiting
@@ -76,15 +78,13 @@ def opened(request):
 
 
 def stored(name="a"):
-    return [message.body.amount for message in store.read_stream(f"counter-{name}")]
+    return [message.body.amount for message in log.read_stream(f"counter-{name}")]
 
 
 def append_by(other, name, version, amount):
     """As another process would, in a transaction that is left open."""
-    event = store.new_events(
-        f"counter-{name}", [Counted(name, amount)], expected=version - 1, metadata=context.current()
-    )
-    other.execute("SELECT eventstore_append(%s::json, NULL)", [appending._json(event)])
+    event = log.new_events(f"counter-{name}", [Counted(name, amount)], expected=version - 1, metadata=context.current())
+    other.execute("SELECT eventstore_append(%s::json, NULL)", [_json(event)])
 
 
 class TestALockThatIsNotToBeHad:

@@ -3,9 +3,9 @@
 import pytest
 from django.db import connection, transaction
 
-from eventstore import store
+from eventstore import log
+from eventstore.log import ANY, NO_STREAM, append, append_all
 from eventstore.models import Event
-from eventstore.store import ANY, NO_STREAM, append, append_all
 
 from .concurrently import in_thread
 from .toy import Counted
@@ -58,7 +58,7 @@ def test_of_many_appends_on_many_streams(way, another):
             way(number)
         assert locks() <= MOST[way]
         assert fence(another()) == before
-    assert store.fence() == Event.objects.latest("position").position
+    assert log.fence() == Event.objects.latest("position").position
 
 
 @pytest.mark.parametrize("way", [one, at_any_version])
@@ -70,7 +70,7 @@ def test_as_many_as_would_fill_the_servers_table_of_locks(way, another):
             way(number)
         assert locks() <= MOST[way]
         other.execute("SELECT pg_advisory_lock(1)")
-    assert store.fence() == Event.objects.latest("position").position
+    assert log.fence() == Event.objects.latest("position").position
 
 
 @pytest.mark.parametrize("depth", [1, 2])
@@ -156,7 +156,7 @@ def test_behind_many_streams_a_rival_is_waited_for_all_the_same(another):
             at_any_version("a")
     for rival in rivals:
         rival.result(30)
-    assert [message.version for message in store.read_stream("counter-a")] == list(range(1, 141))
+    assert [message.version for message in log.read_stream("counter-a")] == list(range(1, 141))
 
 
 def taken_back(way, depth):

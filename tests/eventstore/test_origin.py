@@ -5,10 +5,12 @@ from datetime import UTC, datetime
 import pytest
 from uuid_utils.compat import uuid7
 
-from eventstore import bus, codec, outbox, store
+from eventstore import codec, log
+from eventstore.commands import bus
 from eventstore.messages import Metadata
 from eventstore.models import OutboxMessage
 from eventstore.money import Money
+from eventstore.outbox import cursors
 from eventstore.testing import drain
 from inventory.commands import ReceiveStock
 from orders.commands import CancelOrder, Item, ListProduct, PlaceOrder
@@ -26,7 +28,7 @@ COURSES = {
 
 @pytest.fixture
 def shop(transactional_db):
-    outbox.enlist()
+    cursors.enlist()
     bus.dispatch(ListProduct("A", "Apple", Money(100, "EUR")))
     bus.dispatch(ReceiveStock("A", 5))
     drain()
@@ -45,7 +47,7 @@ def place(metadata, method="tok_visa", postcode="1", quantity=None):
 
 
 def events_of_the_order():
-    return [message for message in store.read_log() if b"o1" in codec.encode_json(message.body)]
+    return [message for message in log.read_log() if b"o1" in codec.encode_json(message.body)]
 
 
 @pytest.mark.parametrize("course", COURSES)
@@ -56,7 +58,7 @@ def test_every_event_of_an_order_is_of_its_business_transaction_and_names_an_ear
 
     events = events_of_the_order()
     assert len(events) >= 4
-    assert list(store.read_correlated(asked.correlation_id)) == events
+    assert list(log.read_correlated(asked.correlation_id)) == events
     first, *later = events
     assert first.metadata == Metadata(asked.correlation_id, None, "ada", "00-trace", "orders.place_order")
     seen = {first.id}
@@ -92,4 +94,4 @@ def test_a_second_wish_about_the_same_order_is_a_business_transaction_of_its_own
     cancel = Metadata(uuid7(), actor="ada")
     bus.dispatch(CancelOrder("o1", "changed my mind"), metadata=cancel)
     drain()
-    assert "orders.order_cancelled" in {event.type for event in store.read_correlated(cancel.correlation_id)}
+    assert "orders.order_cancelled" in {event.type for event in log.read_correlated(cancel.correlation_id)}

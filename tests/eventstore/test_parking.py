@@ -6,11 +6,13 @@ import pytest
 from django.db import OperationalError, connection
 from uuid_utils.compat import uuid7
 
-from eventstore import codec, context, delivery, parking, store
+from eventstore import codec, log
+from eventstore.delivery import step
+from eventstore.log import ANY, WrongExpectedVersion, append, context
 from eventstore.messages import Event
 from eventstore.models import Event as Stored
 from eventstore.models import Parked, Subscription
-from eventstore.store import ANY, WrongExpectedVersion, append
+from eventstore.outbox import parked as parking
 from eventstore.subscriptions import Commands
 from eventstore.testing import drain
 
@@ -53,7 +55,7 @@ class TestTheOthers:
     def test_only_the_key_of_a_failing_message_is_parked(self):
         for number in range(20):
             count(str(number), number, note="boom" if number == 7 else "")
-        delivery.step(LANE)
+        step.step(LANE)
 
         assert parked() == [("7", "failed")]
         assert heard() == {str(number): [number] for number in range(20) if number != 7}
@@ -62,7 +64,7 @@ class TestTheOthers:
     def test_several_culprits_in_one_batch_are_all_found(self, bad):
         for number in range(10):
             count(str(number), note="boom" if number in bad else "")
-        delivery.step(LANE)
+        step.step(LANE)
 
         assert {int(key) for key, _ in parked()} == bad
         assert {int(key) for key in heard()} == set(range(10)) - bad
@@ -82,7 +84,7 @@ class TestTheOthers:
     def test_the_lanes_cursor_goes_on_too(self):
         count("a", note="boom")
         last = count("b")
-        delivery.step(LANE)
+        step.step(LANE)
         assert Subscription.objects.get(pk=LANE).position == last
 
 
@@ -92,7 +94,7 @@ class TestTheOrder:
         count("a", 2, note="boom")
         count("a", 3)
         count("b", 1)
-        delivery.step(LANE)
+        step.step(LANE)
 
         assert heard() == {"a": [1], "b": [1]}
         assert parked() == [("a", "failed"), ("a", "waiting")]
@@ -143,7 +145,7 @@ class TestTheOrder:
         by_note = TALLIES._replace(key=lambda event: event.note, evolve={Counted: _unless_first})
         toys({LANE: by_note})
         append("counter-a", [Counted("a", 0, "x"), Counted("a", 1, "y"), Counted("a", 2, "x")], expected=0)
-        delivery.step(LANE)
+        step.step(LANE)
         count("a", 3, "y")
         drain()
         wire(SUBSCRIPTIONS={LANE: by_note._replace(evolve={Counted: _without_boom})})
@@ -252,7 +254,7 @@ class TestErrorsOfTheDatabase:
         count("b", 1)
         count("a", amount, note)
         count("c", 3)
-        assert delivery.step(LANE) == 3
+        assert step.step(LANE) == 3
 
         assert heard() == {"b": [1], "c": [3]}
         assert Parked.objects.get().error.startswith(error)
@@ -273,7 +275,7 @@ class TestErrorsOfTheDatabase:
         wire(SUBSCRIPTIONS={LANE: TALLIES._replace(evolve=TALLIES.evolve | {Counted: _raising(error)})})
 
         with pytest.raises(type(error)):
-            delivery.step(LANE)
+            step.step(LANE)
         assert parked() == []
         assert heard() == {}
         assert Subscription.objects.get(pk=LANE).position == 0
@@ -289,7 +291,7 @@ class TestErrorsOfTheDatabase:
         )
         before = Parked.objects.values().get()
         with pytest.raises(OperationalError):
-            delivery.step(LANE)
+            step.step(LANE)
         assert Parked.objects.values().get() == before
 
 
@@ -328,7 +330,7 @@ class TestUnreadable:
 
     def test_an_owed_command_of_an_unknown_type_is_parked_and_decided_once_its_class_is_deployed(self, toys):
         toys({"toy": Commands()})
-        store.write([], [store.owed(Close("a"), metadata=context.current())])
+        log.write([], [log.owed(Close("a"), metadata=context.current())])
         toys({"toy": Commands()}, COMMANDS=[{"toy.count": Count}])
         drain()
         assert parked() == [("counter-a", "failed")]
@@ -364,7 +366,7 @@ class TestUnreadable:
         append_raw('{"counter_id": "a"}', notes='{"actor": "ada", "signature": "new"}')
         drain()
         assert heard() == {"a": [1]}
-        assert next(store.read_stream("counter-a")).metadata.actor == "ada"
+        assert next(log.read_stream("counter-a")).metadata.actor == "ada"
 
     def test_what_comes_after_an_unreadable_event_in_its_stream_waits(self):
         append_raw('{"counter_id": 5}')
@@ -390,16 +392,16 @@ class TestCommands:
     def test_a_decider_at_fault_parks_its_command_and_those_of_its_stream(self, toys):
         toys({"toy": Commands()})
         owed = [Count("a", 1), Count("a", 2, "bug"), Count("a", 3), Count("b", 4)]
-        store.write([], [store.owed(command, metadata=context.current()) for command in owed])
+        log.write([], [log.owed(command, metadata=context.current()) for command in owed])
         drain()
 
-        assert [(each.stream, each.body.amount) for each in store.read_log()] == [("counter-a", 1), ("counter-b", 4)]
+        assert [(each.stream, each.body.amount) for each in log.read_log()] == [("counter-a", 1), ("counter-b", 4)]
         assert parked() == [("counter-a", "failed"), ("counter-a", "waiting")]
 
     def test_a_refused_command_is_settled_not_parked(self, toys):
         toys({"toy": Commands()})
         append("counter-a", [Closed("a")], expected=0)
-        store.write([], [store.owed(Count("a"), metadata=context.current())])
+        log.write([], [log.owed(Count("a"), metadata=context.current())])
         drain()
         assert parked() == []
 

@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from eventstore import personal
 from eventstore.messages import Event, State, Value
-from eventstore.personal import HIDDEN
+from eventstore.privacy import personal_data
+from eventstore.privacy.personal_data import HIDDEN
 
 
 class Home(Value, frozen=True):
@@ -42,7 +42,7 @@ def test_a_declared_class_is_hidden_wherever_it_stands():
     moved = MOVED.__class__(
         "p1", MOVED.home, MOVED.at, earlier=(Home("Oak 1"),), by_name={"first": Home("Ash 2")}, other=Home("Fir 3")
     )
-    assert personal.of_struct(moved) == {
+    assert personal_data.of_struct(moved) == {
         "person_id": "p1",
         "home": {"street": HIDDEN, "country": "AT"},
         "at": "2026-01-02T00:00:00Z",
@@ -55,7 +55,7 @@ def test_a_declared_class_is_hidden_wherever_it_stands():
 
 
 def test_what_is_hidden_is_a_message_still():
-    told = personal.without(MOVED)
+    told = personal_data.without(MOVED)
     assert told == Moved("p1", Home(HIDDEN, "AT"), MOVED.at, nick=HIDDEN, rooms=3)
 
 
@@ -85,15 +85,15 @@ def test_what_is_hidden_is_a_message_still():
     ],
 )
 def test_what_was_stored_by_other_code_fails_closed(stored, told):
-    assert personal.of_message("toy.moved", stored) == told
+    assert personal_data.of_message("toy.moved", stored) == told
 
 
 def test_what_has_no_class_is_hidden_whole():
-    assert personal.of_message("toy.gone", {"person_id": "p1"}) == HIDDEN
-    assert personal.of_saga("toy.gone", {"status": "DONE"}) == HIDDEN
-    assert personal.of_metadata({"actor": "ada", "address": "Elm 7"}) == {"actor": "ada", "address": HIDDEN}
+    assert personal_data.of_message("toy.gone", {"person_id": "p1"}) == HIDDEN
+    assert personal_data.of_saga("toy.gone", {"status": "DONE"}) == HIDDEN
+    assert personal_data.of_metadata({"actor": "ada", "address": "Elm 7"}) == {"actor": "ada", "address": HIDDEN}
 
 
 def test_what_may_be_anything_is_hidden():
-    told = personal.of_struct(Living(homes={1: Home("Elm 7")}, anything={"street": "Elm 7"}))
+    told = personal_data.of_struct(Living(homes={1: Home("Elm 7")}, anything={"street": "Elm 7"}))
     assert told == {"homes": {1: {"street": HIDDEN, "country": ""}}, "anything": HIDDEN}

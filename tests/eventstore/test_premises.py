@@ -8,11 +8,13 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from uuid_utils.compat import uuid7
 
-from eventstore import bus, context, deciding, states, store
+from eventstore import log
 from eventstore.aggregate import Decision, Refusal
+from eventstore.commands import bus, repository
+from eventstore.commands import decide as deciding
+from eventstore.log import ANY, NO_STREAM, WrongExpectedVersion, append, context
 from eventstore.messages import Command, Message, Metadata
 from eventstore.models import Event
-from eventstore.store import ANY, NO_STREAM, WrongExpectedVersion, append
 from eventstore.testing import drain
 
 from . import toy
@@ -89,19 +91,19 @@ def by_a_batch(own, other):
 
 
 def by_hand(own, other):
-    events = store.new_events(toy.counter(own), [Counted(own)], expected=NO_STREAM, metadata=context.current())
-    store.write(events, premises=store.Premises(None, {toy.counter(other): 0}))
+    events = log.new_events(toy.counter(own), [Counted(own)], expected=NO_STREAM, metadata=context.current())
+    log.write(events, premises=log.Premises(None, {toy.counter(other): 0}))
 
 
 def at_any_version(own, other):
-    events = store.new_events(toy.counter(own), [Counted(own)], expected=ANY, metadata=context.current())
-    store.write(events, premises=store.Premises(None, {toy.counter(other): 0}))
+    events = log.new_events(toy.counter(own), [Counted(own)], expected=ANY, metadata=context.current())
+    log.write(events, premises=log.Premises(None, {toy.counter(other): 0}))
 
 
 def under_a_key(own, other):
-    events = store.new_events(toy.counter(own), [Counted(own)], expected=NO_STREAM, metadata=context.current())
+    events = log.new_events(toy.counter(own), [Counted(own)], expected=NO_STREAM, metadata=context.current())
     answer = f'{{"scope": "{uuid7()}", "fingerprint": "", "status": 202, "headers": {{}}, "body": "{{}}"}}'
-    store.write_once(answer, events, premises=store.Premises(None, {toy.counter(other): 0}))
+    log.write_once(answer, events, premises=log.Premises(None, {toy.counter(other): 0}))
 
 
 def message(command):
@@ -162,7 +164,7 @@ def test_who_rests_on_nothing_else_waits_for_nobody(checked):
 def test_what_the_decision_wrote_itself_is_no_premise(checked):
     bus.dispatch(Move("a", "b", 1))
     bus.dispatch_all([CountUnless("c", "d"), Count("d"), Move("d", "c", 1)])
-    assert states.load_one("counter-d").version == 2
+    assert repository.load_one("counter-d").version == 2
 
 
 def test_many_in_one_transaction_do_not_fill_the_servers_table_of_locks(checked, another):
@@ -196,7 +198,7 @@ def test_a_savepoint_that_is_taken_back_gives_its_locks_back(checked):
             with transaction.atomic():
                 bus.dispatch(CountUnless(f"a{number}", f"b{number}"))
                 transaction.set_rollback(True)
-        states.forget()
+        repository.forget()
         bus.dispatch(CountUnless("a", "b"))
         assert locks() <= 4
 

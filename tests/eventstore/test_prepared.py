@@ -5,8 +5,7 @@ import pytest
 from django.db import DataError, NotSupportedError, OperationalError, connection, transaction
 from psycopg import pq
 
-from eventstore import prepared
-from eventstore.postgres import rows, rows_in_binary
+from eventstore.postgres import prepared, rows, rows_in_binary
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

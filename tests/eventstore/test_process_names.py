@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from config.local import ports
-from eventstore import recommended
+from eventstore import defaults
 
 from .concurrently import until, url_of_the_test
 
@@ -39,7 +39,7 @@ SEEN = "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s AND da
 
 @pytest.mark.parametrize(("arguments", "name"), CASES)
 def test_the_name_follows_from_the_command_line(arguments, name):
-    assert recommended.process_name(arguments) == name
+    assert defaults.process_name(arguments) == name
 
 
 @pytest.mark.django_db(transaction=True)

@@ -2,10 +2,10 @@
 
 import pytest
 
-from eventstore.eventbus import InProcessBus, event_bus
+from eventstore.log import ANY, append
 from eventstore.messages import EventNotification, IntegrationEvent, StateTransfer
+from eventstore.messaging.event_bus import InProcessBus, event_bus
 from eventstore.models import Parked, Subscription
-from eventstore.store import ANY, append
 from eventstore.subscriptions import Publication
 from eventstore.testing import drain
 
@@ -129,7 +129,7 @@ def _envelope(type_):
     from datetime import UTC, datetime
     from uuid import UUID
 
-    from eventstore.eventbus import Envelope
+    from eventstore.messaging.event_bus import Envelope
 
     nil = UUID(int=0)
     return Envelope(nil, type_, "toy-1", 1, datetime.now(UTC), nil, nil, None)

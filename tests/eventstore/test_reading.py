@@ -10,13 +10,14 @@ from django.test.utils import CaptureQueriesContext
 from psycopg import sql
 from uuid_utils.compat import uuid7
 
-from eventstore import prepared, store
+from eventstore import log
 from eventstore.codec import Undecodable
+from eventstore.log import ANY, NO_STREAM, append
+from eventstore.log import read as reading
 from eventstore.messages import Metadata
 from eventstore.models import Event
-from eventstore.postgres import rows
+from eventstore.postgres import prepared, rows
 from eventstore.registry import UnknownType
-from eventstore.store import ANY, NO_STREAM, append, reading
 from eventstore.testing import unguarded
 
 from .toy import COUNTER, Closed, Counted
@@ -44,18 +45,18 @@ def versions(messages):
 class TestAStream:
     def test_forwards_from_one_version_to_another(self):
         fill(5)
-        assert versions(store.read_stream("counter-a")) == [1, 2, 3, 4, 5]
-        assert versions(store.read_stream("counter-a", from_version=3)) == [3, 4, 5]
-        assert versions(store.read_stream("counter-a", to_version=2)) == [1, 2]
-        assert versions(store.read_stream("counter-a", from_version=2, to_version=4)) == [2, 3, 4]
-        assert versions(store.read_stream("counter-a", from_version=6)) == []
+        assert versions(log.read_stream("counter-a")) == [1, 2, 3, 4, 5]
+        assert versions(log.read_stream("counter-a", from_version=3)) == [3, 4, 5]
+        assert versions(log.read_stream("counter-a", to_version=2)) == [1, 2]
+        assert versions(log.read_stream("counter-a", from_version=2, to_version=4)) == [2, 3, 4]
+        assert versions(log.read_stream("counter-a", from_version=6)) == []
 
     def test_up_to_a_time_the_moment_itself_included(self):
         for _ in range(4):
             fill(1)
-        third = list(store.read_stream("counter-a"))[2]
-        assert versions(store.read_stream("counter-a", until=third.recorded_at)) == [1, 2, 3]
-        assert versions(store.read_stream("counter-a", from_version=2, until=third.recorded_at)) == [2, 3]
+        third = list(log.read_stream("counter-a"))[2]
+        assert versions(log.read_stream("counter-a", until=third.recorded_at)) == [1, 2, 3]
+        assert versions(log.read_stream("counter-a", from_version=2, until=third.recorded_at)) == [2, 3]
 
     def test_up_to_a_time_it_is_the_beginning_of_the_stream_also_where_the_clock_was_set_back(self):
         noon = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -63,41 +64,41 @@ class TestAStream:
             fill(1)
             set_clock(noon + timedelta(seconds=seconds))
         for until, expected in ((1, [1]), (2, [1, 2]), (5, [1, 2]), (10, [1, 2, 3, 4]), (12, [1, 2, 3, 4, 5])):
-            found = store.read_stream("counter-a", until=noon + timedelta(seconds=until))
+            found = log.read_stream("counter-a", until=noon + timedelta(seconds=until))
             assert versions(found) == expected
 
     def test_backwards_from_the_end_or_from_a_version(self):
         fill(5)
-        assert versions(store.read_backwards("counter-a")) == [5, 4, 3, 2, 1]
-        assert versions(store.read_backwards("counter-a", from_version=3)) == [3, 2, 1]
+        assert versions(log.read_backwards("counter-a")) == [5, 4, 3, 2, 1]
+        assert versions(log.read_backwards("counter-a", from_version=3)) == [3, 2, 1]
 
     @pytest.mark.parametrize("count", [2, 3, 4, 7, 9])
     def test_every_page_is_read_and_none_twice(self, small_pages, count):
         fill(count)
         fill(2, "b")
         forwards = list(range(1, count + 1))
-        assert versions(store.read_stream("counter-a")) == forwards
-        assert versions(store.read_stream("counter-a", to_version=count - 1)) == forwards[:-1]
-        assert versions(store.read_backwards("counter-a")) == forwards[::-1]
+        assert versions(log.read_stream("counter-a")) == forwards
+        assert versions(log.read_stream("counter-a", to_version=count - 1)) == forwards[:-1]
+        assert versions(log.read_backwards("counter-a")) == forwards[::-1]
 
     def test_more_than_a_page_of_the_real_size(self):
-        fill(store.PAGE + 1)
-        assert versions(store.read_stream("counter-a")) == list(range(1, store.PAGE + 2))
+        fill(log.PAGE + 1)
+        assert versions(log.read_stream("counter-a")) == list(range(1, log.PAGE + 2))
 
     def test_who_wants_the_last_event_only_reads_one_page(self, small_pages):
         fill(9)
         with CaptureQueriesContext(connection) as queries:
-            assert versions(islice(store.read_backwards("counter-a"), 1)) == [9]
+            assert versions(islice(log.read_backwards("counter-a"), 1)) == [9]
         assert len(queries) == 1
 
     def test_a_stream_that_is_not_there_is_empty(self):
-        assert list(store.read_stream("counter-x")) == list(store.read_backwards("counter-x")) == []
+        assert list(log.read_stream("counter-x")) == list(log.read_backwards("counter-x")) == []
 
     def test_only_what_is_newer_of_many_streams_in_one_query(self):
         for name in "abc":
             fill(3, name)
         with CaptureQueriesContext(connection) as queries:
-            newer = list(store.read_newer({"counter-a": 3, "counter-b": 1, "counter-c": 0, "counter-x": 0}))
+            newer = list(log.read_newer({"counter-a": 3, "counter-b": 1, "counter-c": 0, "counter-x": 0}))
         assert len(queries) == 1
         found = [(stream, version) for stream, version, _ in newer]
         assert [version for stream, version in found if stream == "counter-b"] == [2, 3]
@@ -110,16 +111,16 @@ class TestTheLog:
         fill(2, "a")
         fill(2, "b")
         fill(2, "a")
-        streams = [message.stream for message in store.read_log()]
+        streams = [message.stream for message in log.read_log()]
         assert streams == ["counter-a"] * 2 + ["counter-b"] * 2 + ["counter-a"] * 2
-        positions = [message.position for message in store.read_log()]
+        positions = [message.position for message in log.read_log()]
         assert positions == sorted(set(positions))
 
     def test_between_two_positions_the_first_excluded(self, small_pages):
         fill(10)
-        positions = [message.position for message in store.read_log()]
+        positions = [message.position for message in log.read_log()]
         assert len(positions) == 10
-        some = [message.position for message in store.read_log(after=positions[1], until=positions[8])]
+        some = [message.position for message in log.read_log(after=positions[1], until=positions[8])]
         assert some == positions[2:9]
 
     def test_of_given_types_only(self, small_pages):
@@ -127,10 +128,10 @@ class TestTheLog:
         append("counter-a", [Closed("a")], expected=4)
         fill(4, "b")
         append("counter-b", [Closed("b")], expected=4)
-        assert [type(message.body) for message in store.read_log(types=["toy.closed"])] == [Closed, Closed]
-        assert len(list(store.read_log(types=["toy.counted"]))) == 8
-        assert len(list(store.read_log(types=["toy.counted", "toy.closed"]))) == 10
-        assert list(store.read_log(types=["toy.other"])) == []
+        assert [type(message.body) for message in log.read_log(types=["toy.closed"])] == [Closed, Closed]
+        assert len(list(log.read_log(types=["toy.counted"]))) == 8
+        assert len(list(log.read_log(types=["toy.counted", "toy.closed"]))) == 10
+        assert list(log.read_log(types=["toy.other"])) == []
 
     def test_only_up_to_the_fence(self, another):
         fill(1)
@@ -139,9 +140,9 @@ class TestTheLog:
         slow.execute(RAW_APPEND, {"stream": "counter-slow"})
         fill(1, "b")
 
-        assert [message.stream for message in store.read_log()] == ["counter-a"]
+        assert [message.stream for message in log.read_log()] == ["counter-a"]
         slow.execute("COMMIT")
-        assert [message.stream for message in store.read_log()] == ["counter-a", "counter-slow", "counter-b"]
+        assert [message.stream for message in log.read_log()] == ["counter-a", "counter-slow", "counter-b"]
 
     def test_all_of_one_business_transaction(self):
         correlation_id = uuid7()
@@ -149,17 +150,17 @@ class TestTheLog:
         fill(1, "b")
         append("counter-a", [Closed("a")], expected=1, metadata=Metadata(correlation_id))
 
-        found = list(store.read_correlated(correlation_id))
+        found = list(log.read_correlated(correlation_id))
         assert [type(message.body) for message in found] == [Counted, Closed]
-        assert list(store.read_correlated(correlation_id, after=found[0].position)) == found[1:]
-        assert list(store.read_correlated(uuid7())) == []
+        assert list(log.read_correlated(correlation_id, after=found[0].position)) == found[1:]
+        assert list(log.read_correlated(uuid7())) == []
 
     def test_a_long_business_transaction_is_read_in_pages(self, small_pages):
         metadata = Metadata(uuid7())
         for name in "abc":
             append(f"counter-{name}", [Counted(name)] * 5, expected=ANY, metadata=metadata)
             fill(2, name)
-        found = store.read_correlated(metadata.correlation_id)
+        found = log.read_correlated(metadata.correlation_id)
         assert [message.stream[-1] for message in found] == ["a"] * 5 + ["b"] * 5 + ["c"] * 5
 
 
@@ -170,7 +171,7 @@ class TestReadingAhead:
     def _asked_often(self, toys, small_pages):
         fill(10)
         for _ in range(3):
-            assert len(list(store.read_log())) == 10
+            assert len(list(log.read_log())) == 10
 
     @pytest.fixture
     def sent(self, monkeypatch):
@@ -187,18 +188,18 @@ class TestReadingAhead:
         return asked
 
     def test_every_page_but_the_first_is_asked_for_ahead(self, sent):
-        assert [message.version for message in store.read_log()] == list(range(1, 11))
+        assert [message.version for message in log.read_log()] == list(range(1, 11))
         assert len(sent) == 3
 
     def test_who_is_given_an_event_may_use_the_connection_and_write(self, sent):
-        for message in store.read_log():
+        for message in log.read_log():
             fill(1, f"of-{message.version}")
         assert len(sent) == 3
-        assert len(list(store.read_log())) == 20
+        assert len(list(log.read_log())) == 20
 
     def test_in_a_transaction_there_is_nobody_to_wait(self, sent):
         with transaction.atomic():
-            assert versions(store.read_log()) == list(range(1, 11))
+            assert versions(log.read_log()) == list(range(1, 11))
         assert sent == []
 
     def test_the_events_before_one_that_cannot_be_read_are_given(self, sent, wire):
@@ -207,14 +208,14 @@ class TestReadingAhead:
         wire(EVENTS=[{"toy.counted": Counted}], SUBSCRIPTIONS={})
         given = []
         with pytest.raises(UnknownType, match="toy.closed"):
-            for message in store.read_log():
+            for message in log.read_log():
                 given.append(message.version)
         assert given == list(range(1, 11))
         assert len(sent) == 4
         assert rows("SELECT 1") == [(1,)]
 
     def test_a_statement_that_somebody_has_let_go_of_is_asked_again(self, sent):
-        reading_ = store.read_log()
+        reading_ = log.read_log()
         assert versions(islice(reading_, 3)) == [1, 2, 3]
         with connection.cursor() as cursor:
             cursor.execute("DEALLOCATE ALL")
@@ -229,7 +230,7 @@ class TestReadingAhead:
 
         monkeypatch.setattr(reading, "recorded", cut_off)
         with pytest.raises(OperationalError):
-            list(store.read_log(until=store.LAST_POSITION))
+            list(log.read_log(until=log.LAST_POSITION))
         connection.close()
 
 
@@ -239,22 +240,22 @@ class TestACategory:
             fill(2, name)
             append("other-a", [Counted("a")], expected=ANY)
             append("counter_x-a", [Counted("a")], expected=ANY)
-        found = list(store.read_category("counter"))
+        found = list(log.read_category("counter"))
         assert [message.stream for message in found] == [f"counter-{name}" for name in "aabbaabb"]
-        assert len(list(store.read_category("other"))) == 4
-        assert list(store.read_category("count")) == []
+        assert len(list(log.read_category("other"))) == 4
+        assert list(log.read_category("count")) == []
 
     def test_between_two_positions_the_first_excluded(self, small_pages):
         fill(10)
-        positions = [message.position for message in store.read_log()]
-        some = store.read_category("counter", after=positions[1], until=positions[8])
+        positions = [message.position for message in log.read_log()]
+        some = log.read_category("counter", after=positions[1], until=positions[8])
         assert [message.position for message in some] == positions[2:9]
 
     def test_an_event_that_its_aggregate_does_not_evolve_on_belongs_to_it_all_the_same(self, wire):
         fill(1)
         append("counter-a", [Closed("a")], expected=1)
         wire(AGGREGATES=[COUNTER._replace(evolve={Counted: COUNTER.evolve[Counted]})])
-        assert [type(message.body) for message in store.read_category("counter")] == [Counted, Closed]
+        assert [type(message.body) for message in log.read_category("counter")] == [Counted, Closed]
 
     def test_only_up_to_the_fence(self, another):
         fill(1)
@@ -263,14 +264,14 @@ class TestACategory:
         slow.execute(RAW_APPEND, {"stream": "counter-slow"})
         fill(1, "b")
 
-        assert [message.stream for message in store.read_category("counter")] == ["counter-a"]
+        assert [message.stream for message in log.read_category("counter")] == ["counter-a"]
         slow.execute("COMMIT")
-        assert len(list(store.read_category("counter"))) == 3
+        assert len(list(log.read_category("counter"))) == 3
 
     def test_who_wants_the_first_events_only_reads_one_page(self, small_pages):
         fill(9)
         with CaptureQueriesContext(connection) as queries:
-            assert versions(islice(store.read_category("counter", until=10**9), 3)) == [1, 2, 3]
+            assert versions(islice(log.read_category("counter", until=10**9), 3)) == [1, 2, 3]
         assert len(queries) == 1
 
 
@@ -280,7 +281,7 @@ class TestWhatCannotBeRead:
         append("counter-a", [Closed("a")], expected=1)
         wire(EVENTS=[{"toy.counted": Counted}], SUBSCRIPTIONS={})
         with pytest.raises(UnknownType, match="toy.closed"):
-            list(store.read_stream("counter-a"))
+            list(log.read_stream("counter-a"))
 
     def test_data_that_does_not_fit_is_an_error_that_names_the_class(self):
         with connection.cursor() as cursor, transaction.atomic():
@@ -289,7 +290,7 @@ class TestWhatCannotBeRead:
             cursor.execute("""UPDATE eventstore_event SET data = '{"counter_id": 5}'""")
             cursor.execute("ALTER TABLE eventstore_event ENABLE TRIGGER USER")
             with pytest.raises(Undecodable, match="Counted"):
-                list(store.read_stream("counter-a"))
+                list(log.read_stream("counter-a"))
             transaction.set_rollback(True)
 
 
@@ -302,13 +303,13 @@ class TestNoMoreThanSoMany:
         append("other-a", [Counted("c", 1)], expected=NO_STREAM)
 
     READS = {
-        "stream": lambda **limit: store.read_stream("counter-a", **limit),
-        "stream backwards": lambda **limit: store.read_backwards("counter-a", **limit),
-        "log": store.read_log,
-        "log of types": lambda **limit: store.read_log(types=["toy.counted"], **limit),
-        "log backwards": store.read_log_backwards,
-        "category": lambda **limit: store.read_category("counter", **limit),
-        "category backwards": lambda **limit: store.read_category_backwards("counter", **limit),
+        "stream": lambda **limit: log.read_stream("counter-a", **limit),
+        "stream backwards": lambda **limit: log.read_backwards("counter-a", **limit),
+        "log": log.read_log,
+        "log of types": lambda **limit: log.read_log(types=["toy.counted"], **limit),
+        "log backwards": log.read_log_backwards,
+        "category": lambda **limit: log.read_category("counter", **limit),
+        "category backwards": lambda **limit: log.read_category_backwards("counter", **limit),
     }
 
     @pytest.mark.parametrize("limit", [0, 1, 2, 3, 4, 7, 20, 21, 1000])
@@ -332,7 +333,7 @@ class TestNoMoreThanSoMany:
     @pytest.mark.parametrize("limit", [-1, 1.5, True, "1"])
     @pytest.mark.parametrize("read", READS.values(), ids=READS)
     def test_what_is_no_number_of_events_is_refused_at_once(self, read, limit):
-        with pytest.raises(store.InvalidLimit, match="is no limit"):
+        with pytest.raises(log.InvalidLimit, match="is no limit"):
             read(limit=limit)
 
 
@@ -340,14 +341,14 @@ class TestBackwards:
     def test_the_log_and_a_category_are_what_they_are_forwards(self, small_pages):
         for name in "abab":
             fill(3, name)
-        assert list(store.read_log_backwards()) == list(store.read_log())[::-1]
-        assert list(store.read_category_backwards("counter")) == list(store.read_category("counter"))[::-1]
-        assert list(store.read_category_backwards("other")) == []
+        assert list(log.read_log_backwards()) == list(log.read_log())[::-1]
+        assert list(log.read_category_backwards("counter")) == list(log.read_category("counter"))[::-1]
+        assert list(log.read_category_backwards("other")) == []
 
     def test_from_before_a_position(self):
         fill(5)
-        positions = [message.position for message in store.read_log()]
-        for read in (store.read_log_backwards, lambda **before: store.read_category_backwards("counter", **before)):
+        positions = [message.position for message in log.read_log()]
+        for read in (log.read_log_backwards, lambda **before: log.read_category_backwards("counter", **before)):
             assert [message.position for message in read(before=positions[2])] == positions[1::-1]
 
     def test_and_no_later_than_the_fence(self, another):
@@ -356,27 +357,27 @@ class TestBackwards:
         slow.execute("BEGIN")
         slow.execute(RAW_APPEND, {"stream": "counter-slow"})
         fill(1, "b")
-        for before in (None, store.LAST_POSITION):
-            assert [message.stream for message in store.read_log_backwards(before=before)] == ["counter-a"]
-            assert len(list(store.read_category_backwards("counter", before=before))) == 1
+        for before in (None, log.LAST_POSITION):
+            assert [message.stream for message in log.read_log_backwards(before=before)] == ["counter-a"]
+            assert len(list(log.read_category_backwards("counter", before=before))) == 1
 
 
 class TestOneEvent:
     def test_by_its_id(self):
         fill(3)
-        second = list(store.read_stream("counter-a"))[1]
-        assert store.read_event(second.id) == second
-        assert store.read_event(uuid7()) is None
+        second = list(log.read_stream("counter-a"))[1]
+        assert log.read_event(second.id) == second
+        assert log.read_event(uuid7()) is None
 
     def test_the_last_one_of_a_stream(self):
         fill(3)
-        assert store.read_last("counter-a").version == 3
-        assert store.read_last("counter-x") is None
+        assert log.read_last("counter-a").version == 3
+        assert log.read_last("counter-x") is None
 
     def test_where_each_event_of_an_append_stands(self):
         fill(1)
-        appended = store.append_all({"counter-b": (ANY, [Counted("b")] * 2), "counter-c": (NO_STREAM, [Counted("c")])})
-        found = [(message.position, message.stream) for message in store.read_log(after=1)]
+        appended = log.append_all({"counter-b": (ANY, [Counted("b")] * 2), "counter-c": (NO_STREAM, [Counted("c")])})
+        found = [(message.position, message.stream) for message in log.read_log(after=1)]
         assert found == list(zip(appended.positions, ["counter-b", "counter-b", "counter-c"], strict=True))
         assert appended.position == appended.positions[-1]
 
@@ -400,11 +401,11 @@ class TestALargeLog:
 
     @pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
     def test_every_read_is_backed_by_an_index(self, large, mode):
-        last, page = self.EVENTS, store.PAGE
+        last, page = self.EVENTS, log.PAGE
         somewhere = Event.objects.get(position=self.EVENTS // 2).correlation_id
         statements = {
-            "forwards": (reading.READ_FORWARDS, ["many-7", 1, store.LAST_VERSION]),
-            "backwards": (reading.READ_BACKWARDS, ["many-7", store.LAST_VERSION]),
+            "forwards": (reading.READ_FORWARDS, ["many-7", 1, log.LAST_VERSION]),
+            "backwards": (reading.READ_BACKWARDS, ["many-7", log.LAST_VERSION]),
             "newer": (reading.READ_NEWER, [["many-7", "few-3"], [0, 0]]),
             "log": (reading.READ_LOG, [0, last]),
             "log from the middle": (reading.READ_LOG, [self.EVENTS // 2, last]),

@@ -12,11 +12,14 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection, models, transaction
 
-from eventstore import codec, lag, rebuilding, registry, store
+from eventstore import codec, log, registry
+from eventstore.log import ANY, append
 from eventstore.models import Event, OperatorAction, OutboxMessage, Parked, Subscription
+from eventstore.operations import lag
 from eventstore.postgres import execute, rows
-from eventstore.rebuilding import folding, running, shadow, swapping
-from eventstore.store import ANY, append
+from eventstore.projections import rebuild
+from eventstore.projections.rebuild import fold, run, shadow_table
+from eventstore.projections.rebuild import swap as swapping
 from eventstore.subscriptions import Projection
 from eventstore.testing import drain
 
@@ -31,8 +34,8 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 
 @pytest.fixture
 def small_pages(monkeypatch):
-    monkeypatch.setattr(folding, "PAGE", 10)
-    monkeypatch.setattr(folding, "ROWS", 10)
+    monkeypatch.setattr(fold, "PAGE", 10)
+    monkeypatch.setattr(fold, "ROWS", 10)
 
 
 def count(events=60, counters=7):
@@ -42,7 +45,7 @@ def count(events=60, counters=7):
 
 def fold_of_the_log():
     totals, heard = defaultdict(int), defaultdict(list)
-    for message in store.read_log():
+    for message in log.read_log():
         if isinstance(message.body, Counted):
             totals[message.body.counter_id] += message.body.amount
             heard[message.body.counter_id].append(message.body.amount)
@@ -68,7 +71,7 @@ def test_the_rebuilt_rows_are_the_fold_of_the_log():
     drain()
     before = list(Tally.objects.order_by("pk").values())
     spoil()
-    done = rebuilding.rebuild(NAME, who="ada", reason="wrong totals")
+    done = rebuild.rebuild(NAME, who="ada", reason="wrong totals")
     assert (done.state, done.events, done.who) == ("swapped", 60, "ada")
     assert list(Tally.objects.order_by("pk").values()) == before
     assert OperatorAction.objects.get(action="rebuild").reason == "wrong totals"
@@ -76,7 +79,7 @@ def test_the_rebuilt_rows_are_the_fold_of_the_log():
 
 def test_the_lane_goes_on_behind_what_was_folded(small_pages):
     count()
-    rebuilding.rebuild(NAME)
+    rebuild.rebuild(NAME)
     assert live() == fold_of_the_log()
     assert {each.name: each.events for each in lag.lags()}[NAME] == 0
     count(5)
@@ -89,7 +92,7 @@ def test_rows_that_end_and_begin_again_are_written_over_checkpoints(small_pages)
         append(f"counter-{number % 3}", [Counted(str(number % 3), number)], expected=ANY)
         if number % 5 == 0:
             append(f"counter-{number % 3}", [Closed(str(number % 3))], expected=ANY)
-    rebuilding.rebuild(NAME)
+    rebuild.rebuild(NAME)
     assert live() == fold_of_the_log()
 
 
@@ -99,39 +102,39 @@ def test_what_is_hard_to_write_comes_through_as_a_lane_would_have_written_it():
         append(f"counter-{number}", [Counted(str(number), 1, note)], expected=ANY)
     drain()
     before = list(Tally.objects.order_by("pk").values())
-    rebuilding.rebuild(NAME)
+    rebuild.rebuild(NAME)
     assert list(Tally.objects.order_by("pk").values()) == before
     assert [each["note"] for each in before] == hard
 
 
 def test_an_empty_log_makes_an_empty_table_and_twice_is_no_harm():
     for _ in range(2):
-        assert rebuilding.rebuild(NAME).state == "swapped"
+        assert rebuild.rebuild(NAME).state == "swapped"
     assert live() == {}
     count(3)
     for _ in range(2):
-        rebuilding.rebuild(NAME)
+        rebuild.rebuild(NAME)
     assert live() == fold_of_the_log()
 
 
 def test_several_processes_fold_the_same_as_one(small_pages):
     count(100, counters=23)
-    assert rebuilding.rebuild(NAME, processes=3).events == 100
+    assert rebuild.rebuild(NAME, processes=3).events == 100
     assert live() == fold_of_the_log()
 
 
 def test_memory_holds_so_many_rows_and_no_more(small_pages, monkeypatch):
     count(400, counters=200)
-    held, write = [], folding.Rows.write
+    held, write = [], fold.Rows.write
 
     def watched(self):
         held.append(len(self.changed) + len(self.written))
         write(self)
 
-    monkeypatch.setattr(folding.Rows, "write", watched)
-    rebuilding.rebuild(NAME)
+    monkeypatch.setattr(fold.Rows, "write", watched)
+    rebuild.rebuild(NAME)
     assert live() == fold_of_the_log()
-    assert max(held) <= 2 * (folding.ROWS + folding.PAGE)
+    assert max(held) <= 2 * (fold.ROWS + fold.PAGE)
 
 
 def test_nothing_but_its_own_rows_is_written(monkeypatch, toys):
@@ -141,11 +144,11 @@ def test_nothing_but_its_own_rows_is_written(monkeypatch, toys):
     def armed(*args, **kwargs):
         raise AssertionError("a rebuild wrote into the log or the outbox")
 
-    monkeypatch.setattr(store, "write", armed)
+    monkeypatch.setattr(log, "write", armed)
     monkeypatch.setattr(toy, "no_call", armed)
     before = (Event.objects.count(), OutboxMessage.objects.count())
     places = dict(Subscription.objects.exclude(name=NAME).values_list("name", "position"))
-    rebuilding.rebuild(NAME)
+    rebuild.rebuild(NAME)
     assert (Event.objects.count(), OutboxMessage.objects.count()) == before
     assert dict(Subscription.objects.exclude(name=NAME).values_list("name", "position")) == places
 
@@ -153,8 +156,8 @@ def test_nothing_but_its_own_rows_is_written(monkeypatch, toys):
 @pytest.mark.parametrize("name", ["toy", "toy.round", "toy.nobody"])
 def test_only_a_projection_is_rebuilt(toys, name):
     toys({**toy.SUBSCRIPTIONS, "toy.round": toy.ROUND})
-    with pytest.raises(rebuilding.NotAProjection):
-        rebuilding.rebuild(name)
+    with pytest.raises(rebuild.NotAProjection):
+        rebuild.rebuild(name)
 
 
 # Errors stop it
@@ -163,29 +166,29 @@ def test_only_a_projection_is_rebuilt(toys, name):
 def test_an_event_that_cannot_be_folded_stops_it_and_is_named():
     count(5)
     append("counter-x", [Counted("x", 1, "boom")], expected=ANY)
-    position = store.fence()
+    position = log.fence()
     drain()
     before = live()
-    with pytest.raises(rebuilding.RebuildFailed, match=f"toy.counted at position {position}: Boom"):
-        rebuilding.rebuild(NAME)
-    (record,) = rebuilding.latest(NAME)
+    with pytest.raises(rebuild.RebuildFailed, match=f"toy.counted at position {position}: Boom"):
+        rebuild.rebuild(NAME)
+    (record,) = rebuild.latest(NAME)
     assert record.state == "failed"
     assert f"position {position}" in record.error
     assert live() == before
-    assert not shadow.exists("rebuild.toy_tally")
+    assert not shadow_table.exists("rebuild.toy_tally")
 
 
 def test_a_row_that_the_table_refuses_stops_it_and_is_named():
     append("counter-x", [Counted("x", -5)], expected=ANY)
-    with pytest.raises(rebuilding.RebuildFailed, match="row 'x' as of position .*toy_never_below_zero"):
-        rebuilding.rebuild(NAME)
+    with pytest.raises(rebuild.RebuildFailed, match="row 'x' as of position .*toy_never_below_zero"):
+        rebuild.rebuild(NAME)
 
 
 def test_an_event_that_nobody_knows_is_not_passed_over(toys):
     count(3)
     toys(RENAMED={"toy.counted": "toy.unheard_of"})
-    with pytest.raises(rebuilding.RebuildFailed, match="toy.unheard_of"):
-        rebuilding.rebuild(NAME)
+    with pytest.raises(rebuild.RebuildFailed, match="toy.unheard_of"):
+        rebuild.rebuild(NAME)
 
 
 def test_it_can_be_rebuilt_once_the_code_is_mended(toys):
@@ -194,7 +197,7 @@ def test_it_can_be_rebuilt_once_the_code_is_mended(toys):
     assert Parked.objects.count() == 1
     mended = {**toy.TALLIES.evolve, Counted: lambda row, event: row | {"total": row["total"] + event.amount}}
     toys({"toy": toy.SUBSCRIPTIONS["toy"], NAME: toy.TALLIES._replace(evolve=mended)})
-    rebuilding.rebuild(NAME)
+    rebuild.rebuild(NAME)
     assert Tally.objects.get().total == 7
     assert Parked.objects.count() == 0
 
@@ -219,7 +222,7 @@ def test_killed_with_minus_nine_it_goes_on_where_it_was(wire):
     count(60, counters=30)
     die_rebuilding(3)
     wire()
-    (cut_off,) = rebuilding.latest(NAME)
+    (cut_off,) = rebuild.latest(NAME)
     assert (cut_off.state, cut_off.events) == ("folding", 30)
     assert live() == {}
     registry.wiring.cache_clear()
@@ -232,7 +235,7 @@ def test_killed_while_others_fold_for_it_all_of_them_end_and_it_goes_on_where_ea
     count(300, counters=90)
     die_rebuilding(2, 3)  # and those that are left: its output is theirs, and is read to the end
     wire()
-    (cut_off,) = rebuilding.latest(NAME)
+    (cut_off,) = rebuild.latest(NAME)
     assert (cut_off.state, cut_off.shares) == ("folding", 3)
     assert 0 < cut_off.events < 300
     assert live() == {}
@@ -244,13 +247,13 @@ def test_killed_while_others_fold_for_it_all_of_them_end_and_it_goes_on_where_ea
 
 def test_a_share_whose_process_is_killed_is_gone_on_with(small_pages, monkeypatch):
     count(300, counters=90)
-    with monkeypatch.context() as patch, pytest.raises(rebuilding.ShareLost):
-        patch.setattr(folding, "_commit", then_killed(folding._commit))
-        rebuilding.rebuild(NAME, processes=3)
-    (cut_off,) = rebuilding.latest(NAME)
+    with monkeypatch.context() as patch, pytest.raises(rebuild.ShareLost):
+        patch.setattr(fold, "_commit", then_killed(fold._commit))
+        rebuild.rebuild(NAME, processes=3)
+    (cut_off,) = rebuild.latest(NAME)
     assert cut_off.state == "folding"
     assert 0 < cut_off.events < 300
-    done = rebuilding.rebuild(NAME)
+    done = rebuild.rebuild(NAME)
     assert (done.id, done.events) == (cut_off.id, 300)
     assert live() == fold_of_the_log()
 
@@ -269,43 +272,43 @@ def then_killed(commit):
 
 def rebuild_when_the_lock_is_gone():
     try:
-        return rebuilding.rebuild(NAME)
-    except rebuilding.AlreadyRebuilding:
+        return rebuild.rebuild(NAME)
+    except rebuild.AlreadyRebuilding:
         return None
 
 
 def test_what_other_code_has_folded_is_folded_anew(small_pages, monkeypatch):
     count(60, counters=30)
     leave_half_done()
-    monkeypatch.setattr(running, "_form", lambda subject: "another")
-    done = rebuilding.rebuild(NAME)
+    monkeypatch.setattr(run, "_form", lambda subject: "another")
+    done = rebuild.rebuild(NAME)
     assert done.events == 60
-    assert [each.state for each in rebuilding.latest(NAME)] == ["swapped", "cancelled"]
+    assert [each.state for each in rebuild.latest(NAME)] == ["swapped", "cancelled"]
     assert live() == fold_of_the_log()
 
 
 def leave_half_done():
-    rebuilding.request(NAME, who="ada")
-    rebuilding.work(seconds=0)
-    (half,) = rebuilding.latest(NAME)
+    rebuild.request(NAME, who="ada")
+    rebuild.work(seconds=0)
+    (half,) = rebuild.latest(NAME)
     assert 0 < half.events < 60
 
 
 def test_workers_fold_a_requested_one_turn_by_turn(small_pages):
     count(60, counters=30)
-    rebuilding.request(NAME, who="ada", reason="from the console")
+    rebuild.request(NAME, who="ada", reason="from the console")
     turns = 0
-    while rebuilding.work(seconds=0):
+    while rebuild.work(seconds=0):
         turns += 1
     assert turns > 3
     assert live() == fold_of_the_log()
-    assert rebuilding.latest(NAME)[0].state == "swapped"
+    assert rebuild.latest(NAME)[0].state == "swapped"
 
 
 def test_a_second_one_at_the_same_time_is_refused():
-    with running._alone(NAME):
-        for act in (rebuilding.rebuild, lambda name: rebuilding.request(name, who="ada")):
-            with pytest.raises(rebuilding.AlreadyRebuilding):
+    with run._alone(NAME):
+        for act in (rebuild.rebuild, lambda name: rebuild.request(name, who="ada")):
+            with pytest.raises(rebuild.AlreadyRebuilding):
                 in_thread(act, NAME).result(10)
 
 
@@ -317,13 +320,13 @@ def test_called_off_by_a_person_elsewhere_it_leaves_the_live_table_as_it_was(sma
     def call_off(now):
         told.append(now)
         if len(told) == 2:
-            in_thread(lambda: rebuilding.cancel(NAME, who="bob", reason="not now")).result(10)
+            in_thread(lambda: rebuild.cancel(NAME, who="bob", reason="not now")).result(10)
 
-    with pytest.raises(rebuilding.Stopped):
-        in_thread(lambda: rebuilding.rebuild(NAME, tell=call_off)).result(20)
-    assert rebuilding.latest(NAME)[0].state == "cancelled"
+    with pytest.raises(rebuild.Stopped):
+        in_thread(lambda: rebuild.rebuild(NAME, tell=call_off)).result(20)
+    assert rebuild.latest(NAME)[0].state == "cancelled"
     assert live() == before
-    assert not shadow.exists("rebuild.toy_tally")
+    assert not shadow_table.exists("rebuild.toy_tally")
 
 
 def test_ctrl_c_leaves_the_live_table_as_it_was(small_pages):
@@ -333,10 +336,10 @@ def test_ctrl_c_leaves_the_live_table_as_it_was(small_pages):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        rebuilding.rebuild(NAME, tell=interrupt)
-    assert rebuilding.latest(NAME)[0].state == "cancelled"
+        rebuild.rebuild(NAME, tell=interrupt)
+    assert rebuild.latest(NAME)[0].state == "cancelled"
     assert live() == {}
-    rebuilding.rebuild(NAME)
+    rebuild.rebuild(NAME)
     assert live() == fold_of_the_log()
 
 
@@ -358,7 +361,7 @@ def test_the_differences_are_listed_and_nothing_is_swapped(capsys):
     assert (total["old"], total["new"]) == (1000, sum(range(0, 14, 2)))
     assert said[-1] == {"differences": 3}
     assert "ghost" in live()
-    rebuilding.rebuild(NAME)
+    rebuild.rebuild(NAME)
     assert live() == fold_of_the_log()
 
 
@@ -366,38 +369,38 @@ def test_workers_compare_what_they_folded_and_wait_for_a_word():
     count(14, counters=2)
     drain()
     Tally.objects.filter(pk="0").update(total=1000)
-    found = rebuilding.request(NAME, who="ada", swap=False)
-    while rebuilding.work(seconds=5):
-        assert rebuilding.latest(NAME)[0].state == "ready", "and not swapped"
-    (told,) = rebuilding.told_differences(found.id).first
+    found = rebuild.request(NAME, who="ada", swap=False)
+    while rebuild.work(seconds=5):
+        assert rebuild.latest(NAME)[0].state == "ready", "and not swapped"
+    (told,) = rebuild.told_differences(found.id).first
     assert (told["key"], told["column"], told["old"]) == ("0", "total", 1000)
     assert live()["0"][0] == 1000
-    rebuilding.request_swap(NAME, who="ada")
-    rebuilding.work(seconds=5)
+    rebuild.request_swap(NAME, who="ada")
+    rebuild.work(seconds=5)
     assert live() == fold_of_the_log()
 
 
 def test_more_differences_than_anybody_reads_are_cut_off(monkeypatch):
-    monkeypatch.setattr(running, "MOST_TOLD", 3)
+    monkeypatch.setattr(run, "MOST_TOLD", 3)
     count(14)
     drain()
     Tally.objects.update(total=1000)
-    found = rebuilding.request(NAME, who="ada", swap=False)
-    rebuilding.work(seconds=5)
-    told = rebuilding.told_differences(found.id)
+    found = rebuild.request(NAME, who="ada", swap=False)
+    rebuild.work(seconds=5)
+    told = rebuild.told_differences(found.id)
     assert (len(told.first), told.is_cut) == (3, True)
 
 
 def test_a_comparison_that_killed_its_worker_is_not_begun_by_the_next(monkeypatch):
-    found = rebuilding.request(NAME, who="ada", swap=False)
+    found = rebuild.request(NAME, who="ada", swap=False)
     with monkeypatch.context() as patch, pytest.raises(SystemExit):
-        patch.setattr(running.difference, "differences", _killed)
-        rebuilding.work(seconds=5)
-    assert not rebuilding.work(seconds=5)
-    assert "--diff" in rebuilding.told_differences(found.id).trouble
-    rebuilding.request_comparison(NAME, who="ada", reason="at night")
-    assert rebuilding.work(seconds=5)
-    assert rebuilding.told_differences(found.id) == rebuilding.Told([])
+        patch.setattr(run.difference, "differences", _killed)
+        rebuild.work(seconds=5)
+    assert not rebuild.work(seconds=5)
+    assert "--diff" in rebuild.told_differences(found.id).trouble
+    rebuild.request_comparison(NAME, who="ada", reason="at night")
+    assert rebuild.work(seconds=5)
+    assert rebuild.told_differences(found.id) == rebuild.Told([])
 
 
 def _killed(*_):
@@ -407,30 +410,30 @@ def _killed(*_):
 def test_a_table_that_is_right_has_no_differences_while_its_lane_goes_on():
     count(20)
     drain()
-    rebuilding.rebuild(NAME, swap=False)
+    rebuild.rebuild(NAME, swap=False)
     count(20)
     drain()
     count(5)
-    assert list(rebuilding.differences(NAME)) == []
+    assert list(rebuild.differences(NAME)) == []
     count(5)
     drain()
-    assert list(rebuilding.differences(NAME)) == []
+    assert list(rebuild.differences(NAME)) == []
 
 
 def test_taken_back_the_earlier_table_is_folded_on_from_where_it_stood():
     count(10)
     drain()
     spoil()
-    rebuilding.rebuild(NAME)
+    rebuild.rebuild(NAME)
     count(10)
     drain()
-    rebuilding.roll_back(NAME, who="ada", reason="the old one was better")
-    assert rebuilding.latest(NAME)[0].state == "taken back"
+    rebuild.roll_back(NAME, who="ada", reason="the old one was better")
+    assert rebuild.latest(NAME)[0].state == "taken back"
     assert sum(total for total, _ in live().values()) == 7000 + sum(range(10))
     drain()
     assert {key: (total - 1000, heard) for key, (total, heard) in live().items()} == fold_of_the_log()
-    rebuilding.roll_back(NAME, who="ada", reason="it was not")
-    assert rebuilding.latest(NAME)[0].state == "swapped"
+    rebuild.roll_back(NAME, who="ada", reason="it was not")
+    assert rebuild.latest(NAME)[0].state == "swapped"
     drain()
     assert live() == fold_of_the_log()
 
@@ -442,9 +445,9 @@ def test_taken_back_a_lane_has_its_parked_messages_again(toys):
     parked = list(Parked.objects.order_by("position").values_list("position", "status", "attempts"))
     mended = {**toy.TALLIES.evolve, Counted: lambda row, event: row | {"total": row["total"] + event.amount}}
     toys({"toy": toy.SUBSCRIPTIONS["toy"], NAME: toy.TALLIES._replace(evolve=mended)})
-    rebuilding.rebuild(NAME)
+    rebuild.rebuild(NAME)
     assert Tally.objects.get().total == 8
-    rebuilding.roll_back(NAME, who="ada", reason="a try")
+    rebuild.roll_back(NAME, who="ada", reason="a try")
     assert list(Parked.objects.order_by("position").values_list("position", "status", "attempts")) == parked
     Parked.objects.filter(status="failed").update(due_at=Subscription.objects.get(name=NAME).moved_at)
     drain()
@@ -452,10 +455,10 @@ def test_taken_back_a_lane_has_its_parked_messages_again(toys):
 
 
 def test_a_forgotten_table_cannot_be_taken_back():
-    rebuilding.rebuild(NAME)
-    rebuilding.forget(NAME, who="ada")
-    with pytest.raises(rebuilding.NothingKept):
-        rebuilding.roll_back(NAME, who="ada", reason="too late")
+    rebuild.rebuild(NAME)
+    rebuild.forget(NAME, who="ada")
+    with pytest.raises(rebuild.NothingKept):
+        rebuild.roll_back(NAME, who="ada", reason="too late")
 
 
 # The table
@@ -475,10 +478,10 @@ def test_names_rights_and_rules_are_as_before():
     try:
         execute("GRANT SELECT ON toy_tally TO toy_reader").close()
         execute("CREATE UNIQUE INDEX toy_by_hand ON toy_tally (lower(counter_id)) WHERE total > 3").close()
-        before, form = names_of("toy_tally"), shadow.form("public.toy_tally")
-        rebuilding.rebuild(NAME)
+        before, form = names_of("toy_tally"), shadow_table.form("public.toy_tally")
+        rebuild.rebuild(NAME)
         assert names_of("toy_tally") == before
-        assert shadow.form("public.toy_tally") == form
+        assert shadow_table.form("public.toy_tally") == form
         assert "toy_by_hand" in form
         assert "toy_never_below_zero" in form
     finally:
@@ -490,7 +493,7 @@ def test_names_rights_and_rules_are_as_before():
 
 def test_a_rebuilt_table_can_be_migrated():
     count(4)
-    rebuilding.rebuild(NAME)
+    rebuild.rebuild(NAME)
     field = models.TextField(default="", db_index=True)
     field.set_attributes_from_name("place")
     field.model = Tally
@@ -508,16 +511,16 @@ def test_a_rebuilt_table_can_be_migrated():
         editor.alter_field(Tally, renamed, note)
         editor.remove_field(Tally, field)
         editor.add_index(Tally, Tally._meta.indexes[0])
-    with pytest.raises(rebuilding.NothingKept, match="migrated"):
+    with pytest.raises(rebuild.NothingKept, match="migrated"):
         call_kept_of_another_form()
-    rebuilding.rebuild(NAME)
+    rebuild.rebuild(NAME)
     assert live() == fold_of_the_log()
 
 
 def call_kept_of_another_form():
     execute("CREATE INDEX toy_later ON toy_tally (total)").close()
     try:
-        rebuilding.roll_back(NAME, who="ada", reason="a try")
+        rebuild.roll_back(NAME, who="ada", reason="a try")
     finally:
         execute("DROP INDEX toy_later").close()
 
@@ -532,8 +535,8 @@ def test_a_migration_in_the_middle_is_found_out(small_pages, monkeypatch):
 
     monkeypatch.setattr(swapping, "_swap", migrated_first)
     try:
-        with pytest.raises(rebuilding.RebuildFailed, match="migrated while it was rebuilt"):
-            rebuilding.rebuild(NAME)
+        with pytest.raises(rebuild.RebuildFailed, match="migrated while it was rebuilt"):
+            rebuild.rebuild(NAME)
     finally:
         execute("DROP INDEX toy_later").close()
 
@@ -541,8 +544,8 @@ def test_a_migration_in_the_middle_is_found_out(small_pages, monkeypatch):
 def test_a_table_that_a_view_reads_is_not_replaced():
     execute("CREATE VIEW toy_view AS SELECT * FROM toy_tally").close()
     try:
-        with pytest.raises(rebuilding.NotRebuildable, match="the view toy_view reads it"):
-            rebuilding.rebuild(NAME)
+        with pytest.raises(rebuild.NotRebuildable, match="the view toy_view reads it"):
+            rebuild.rebuild(NAME)
     finally:
         execute("DROP VIEW toy_view").close()
 
@@ -550,8 +553,8 @@ def test_a_table_that_a_view_reads_is_not_replaced():
 def test_a_table_that_does_not_fit_its_model_is_not_rebuilt():
     execute("ALTER TABLE toy_tally ADD COLUMN stray text").close()
     try:
-        with pytest.raises(rebuilding.NotRebuildable, match="stray"):
-            rebuilding.rebuild(NAME)
+        with pytest.raises(rebuild.NotRebuildable, match="stray"):
+            rebuild.rebuild(NAME)
     finally:
         execute("ALTER TABLE toy_tally DROP COLUMN stray").close()
 
@@ -567,8 +570,8 @@ def test_a_reader_who_does_not_end_is_named_and_lets_others_read(another, monkey
     reader, other = another(), another()
     reader.execute("BEGIN")
     reader.execute("SELECT * FROM toy_tally")
-    rebuilt = in_thread(rebuilding.rebuild, NAME)
-    until(lambda: any("SELECT * FROM toy_tally" in each.waits_for for each in rebuilding.latest()), seconds=10)
+    rebuilt = in_thread(rebuild.rebuild, NAME)
+    until(lambda: any("SELECT * FROM toy_tally" in each.waits_for for each in rebuild.latest()), seconds=10)
     other.execute("SET statement_timeout = '2s'")
     for _ in range(20):
         other.execute("SELECT count(*) FROM toy_tally").fetchone()
@@ -608,10 +611,10 @@ class Under:
             append(f"counter-{number % 50}", [Counted(str(number % 50), 1)] * 5, expected=ANY)
 
     def work(self):
-        from eventstore import delivery
+        from eventstore.delivery import step
 
         while not self.over.is_set():
-            delivery.step(NAME, limit=200)
+            step.step(NAME, limit=200)
 
     def read(self):
         """Whoever has seen a row at a position never sees it at an earlier one, nor with a total that it never had."""
@@ -636,7 +639,7 @@ def test_under_full_load_no_reader_sees_an_error_or_anything_stale(another):
     with Under(another).load() as under:
         until(lambda: under.reads or under.troubles, seconds=60)
         for _ in range(3):
-            assert rebuilding.rebuild(NAME).state == "swapped"
+            assert rebuild.rebuild(NAME).state == "swapped"
             seen = under.reads
             until(lambda seen=seen: under.reads > seen or under.troubles, seconds=60)
     assert under.troubles == []

@@ -8,9 +8,10 @@ from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connection, transaction
 from psycopg import sql
 
-from eventstore import bus, codec, context, store
+from eventstore import codec, log
+from eventstore.commands import bus
+from eventstore.log import ANY, NO_STREAM, append, append_all, context
 from eventstore.models import Event
-from eventstore.store import ANY, NO_STREAM, append, append_all
 from eventstore.testing import drain
 from tests import rights
 
@@ -117,17 +118,17 @@ class TestWhatTheFunctionsTake:
         append("counter-a", [Counted("a", 2)], expected=1)
         append_all({"counter-a": (ANY, [Counted("a", 3)]), "counter-b": (0, [Counted("b", 1), Counted("b", 2)])})
         bus.owe([Count("a", 4)])
-        events = store.new_events("counter-c", [Counted("c", 1)], expected=0, metadata=context.current())
-        store.write(events, premises=store.Premises(None, {"counter-a": 3}))
+        events = log.new_events("counter-c", [Counted("c", 1)], expected=0, metadata=context.current())
+        log.write(events, premises=log.Premises(None, {"counter-a": 3}))
         answer = {"scope": "s", "fingerprint": "", "status": 202, "headers": {}, "body": "{}"}
-        assert store.write_once(json.dumps(answer), (), ()).earlier is None
+        assert log.write_once(json.dumps(answer), (), ()).earlier is None
         drain()
         assert Tally.objects.get(counter_id="a").total == 10
 
     @pytest.mark.parametrize("field", ["position", "recorded_at"])
     def test_position_and_time_are_not_the_callers_to_say(self, as_role, field):
         given = {"position": 10**9, "recorded_at": "2001-01-01T00:00:00Z"}[field]
-        (event,) = store.new_events("counter-a", [Counted("a")], expected=0, metadata=context.current())
+        (event,) = log.new_events("counter-a", [Counted("a")], expected=0, metadata=context.current())
         row = json.loads(codec.encode_json(event)) | {field: given}
         with connection.cursor() as cursor:
             cursor.execute("SELECT eventstore_append(%s::json, NULL)", [json.dumps([row])])
@@ -136,7 +137,7 @@ class TestWhatTheFunctionsTake:
         assert recorded.recorded_at.year > 2020
 
     def test_nor_is_a_version_that_does_not_follow(self, as_role):
-        (event,) = store.new_events("counter-a", [Counted("a")], expected=6, metadata=context.current())
+        (event,) = log.new_events("counter-a", [Counted("a")], expected=6, metadata=context.current())
         row = json.loads(codec.encode_json(event)) | {"expected": None}
         with connection.cursor() as cursor, pytest.raises(DatabaseError, match="does not follow"):
             cursor.execute("SELECT eventstore_append(%s::json, NULL)", [json.dumps([row])])

@@ -3,10 +3,11 @@
 import pytest
 from django.db import connection
 
-from eventstore import context, delivery, sagas, store
+from eventstore import log, sagas
+from eventstore.delivery import step
+from eventstore.log import ANY, append, context
 from eventstore.messages import DeadlinePassed, Metadata, State, replace
 from eventstore.models import Event, OutboxMessage, Parked, SagaState, Subscription
-from eventstore.store import ANY, append
 from eventstore.subscriptions import Commands, Reaction
 from eventstore.testing import drain
 
@@ -63,14 +64,14 @@ class TestTheState:
 
     def test_state_command_and_cursor_are_of_one_commit(self, monkeypatch):
         last = count(amount=10)
-        monkeypatch.setattr(store, "write", _fail)
+        monkeypatch.setattr(log, "write", _fail)
         with pytest.raises(RuntimeError):
             sagas_step_without_parking()
         assert not SagaState.objects.exists()
         assert Subscription.objects.get(pk=LANE).position < last
 
         monkeypatch.undo()
-        delivery.step(LANE)
+        step.step(LANE)
         assert saga().status == "FULL"
         assert owed("toy.close").count() == 1
 
@@ -162,20 +163,20 @@ class TestItsCommands:
     def test_they_are_owed_and_decided_and_their_event_comes_back(self):
         count(amount=10)
         drain()
-        assert [type(message.body) for message in store.read_stream("counter-a")] == [Counted, Closed]
+        assert [type(message.body) for message in log.read_stream("counter-a")] == [Counted, Closed]
         assert saga().status == "CLOSED"
 
     def test_commands_of_several_processes_are_owed_in_the_order_of_their_events(self):
         for name in "xyz":
             count(name, 10)
-        delivery.step(LANE)
+        step.step(LANE)
         assert list(owed("toy.close").order_by("position").values_list("key", flat=True)) == [
             "counter-x", "counter-y", "counter-z",
         ]  # fmt: skip
 
     def test_they_say_what_led_to_them_and_who_waits_for_an_answer(self):
         count(amount=10)
-        delivery.step(LANE)
+        step.step(LANE)
         event, metadata = Event.objects.get(), owed("toy.close").get().metadata
         assert metadata["correlation_id"] == str(event.correlation_id)
         assert metadata["causation_id"] == str(event.id)
@@ -191,7 +192,7 @@ class TestItsCommands:
 
     def test_a_command_that_nobody_waits_for_is_refused_in_silence(self):
         append("counter-a", [Closed("a")], expected=0)
-        store.write([], [store.owed(_count("a"), metadata=context.current())])
+        log.write([], [log.owed(_count("a"), metadata=context.current())])
         drain()
         assert not owed("eventstore.command_refused").exists()
 
@@ -206,7 +207,7 @@ class TestDeadlines:
         count(note="wait")
         drain()
         assert 55 < (saga().deadline_at - saga().updated_at).total_seconds() < 65
-        assert delivery.tell_deadlines() == 0
+        assert step.tell_deadlines() == 0
         assert saga().status == "OPEN"
 
     def test_after_it_has_passed_it_is_told_once(self):
@@ -216,7 +217,7 @@ class TestDeadlines:
         drain()
 
         assert owed("eventstore.deadline_passed").count() == 1
-        assert [type(message.body) for message in store.read_stream("counter-a")] == [Counted, Closed]
+        assert [type(message.body) for message in log.read_stream("counter-a")] == [Counted, Closed]
         assert saga().deadline_at is None
 
     def test_it_is_of_the_same_business_transaction(self):
@@ -260,10 +261,10 @@ class TestDeadlines:
     def test_one_that_passed_while_the_answer_was_on_its_way_is_not_heard_by_the_next_step(self):
         """The deadline of the first step lies in the outbox already when the second step begins, with its own."""
         count(note="wait")
-        delivery.step(LANE)
+        step.step(LANE)
         the_deadline_passes()
         count(amount=2, note="wait")
-        assert delivery.tell_deadlines() == 1
+        assert step.tell_deadlines() == 1
         drain()
         assert saga().status == "OPEN"
         assert saga().deadline_at is not None
@@ -278,19 +279,19 @@ class TestDeadlines:
         the_deadline_passes()
         from .concurrently import in_thread
 
-        told = [in_thread(delivery.tell_deadlines) for _ in range(4)]
+        told = [in_thread(step.tell_deadlines) for _ in range(4)]
         assert sum(each.result(5) for each in told) == 1
 
     def test_a_worker_that_is_never_idle_tells_them_all_the_same(self, monkeypatch):
-        from eventstore import working
+        from eventstore.delivery import worker
 
         count(note="wait")
         drain()
         the_deadline_passes()
         busy = iter(range(10**9))
-        monkeypatch.setattr(working, "_round", lambda *_: next(busy))
-        monkeypatch.setattr(working.outbox, "work", lambda: {LANE})
-        working.work(seconds=0.02)
+        monkeypatch.setattr(worker, "_round", lambda *_: next(busy))
+        monkeypatch.setattr(worker.cursors, "work", lambda: {LANE})
+        worker.work(seconds=0.02)
         assert owed("eventstore.deadline_passed").count() == 1
 
 
@@ -368,20 +369,21 @@ def _count(name):
 def sagas_step_without_parking():
     from django.db import transaction
 
-    from eventstore import outbox, registry
+    from eventstore import registry
+    from eventstore.outbox import cursors
 
     with transaction.atomic():
-        claimed = outbox.claim(LANE)
-        messages = outbox.read(LANE, claimed, 10)
+        claimed = cursors.claim(LANE)
+        messages = cursors.read(LANE, claimed, 10)
         sagas.react(LANE, registry.subscriptions()[LANE], messages)
-        outbox.move(LANE, claimed.fence)
+        cursors.move(LANE, claimed.fence)
 
 
 def test_metadata_of_a_deadline_has_no_cause():
     count(note="wait")
     drain()
     the_deadline_passes()
-    delivery.tell_deadlines()
+    step.tell_deadlines()
     metadata = owed("eventstore.deadline_passed").get().metadata
     assert Metadata(saga().correlation_id, actor="deadline") == Metadata(saga().correlation_id, actor=metadata["actor"])
     assert "causation_id" not in metadata

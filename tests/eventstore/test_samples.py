@@ -4,10 +4,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from eventstore import housekeeping, samples, store
+from eventstore import log
+from eventstore.log import ANY, append
 from eventstore.models import Sample, Subscription
-from eventstore.samples import Point
-from eventstore.store import ANY, append
+from eventstore.operations import maintenance, metrics
+from eventstore.operations.metrics import Point
 from eventstore.testing import drain
 
 from .toy import Counted
@@ -17,11 +18,11 @@ MINUTE = timedelta(minutes=1)
 
 
 def sample(seconds_ago, position, events=0, seconds=0.0):
-    return samples.Sample(NOW - timedelta(seconds=seconds_ago), position, events, seconds)
+    return metrics.Sample(NOW - timedelta(seconds=seconds_ago), position, events, seconds)
 
 
 def trend(*told, count=3):
-    return samples.trend(told, until=NOW, step=MINUTE, count=count)
+    return metrics.trend(told, until=NOW, step=MINUTE, count=count)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -29,18 +30,18 @@ def trend(*told, count=3):
 class TestTaken:
     def test_the_beat_writes_one_of_each_lane_and_one_of_the_whole_however_often_it_beats(self):
         append("counter-a", [Counted("a", 1), Counted("a", 2)], expected=ANY)
-        housekeeping.watch()
-        housekeeping.watch()
+        maintenance.watch()
+        maintenance.watch()
         slots = len({each.slot for each in Sample.objects.all()})
         assert slots in (1, 2), "unless half a minute ended between the two"
         assert Sample.objects.filter(lane="toy.tallies").count() == slots
-        (whole, *_) = samples.since(MINUTE)
-        assert (whole.position, whole.events) == (store.fence(), 2), "one lane hears both"
+        (whole, *_) = metrics.since(MINUTE)
+        assert (whole.position, whole.events) == (log.fence(), 2), "one lane hears both"
         assert whole.seconds > 0
 
     def test_neither_cursors_of_our_own_nor_retired_ones_are_told(self):
         Subscription.objects.create(name="retired.one")
-        samples.take()
+        metrics.take()
         assert set(Sample.objects.values_list("lane", flat=True)) == {"", "toy", "toy.tallies"}
 
     def test_what_is_older_than_a_day_and_a_bit_goes(self):
@@ -50,10 +51,10 @@ class TestTaken:
                 lane="", slot=now - hours * 120, at=datetime.now(UTC), position=1, events=0, seconds=0
             )
         drain()
-        samples.take()
+        metrics.take()
         assert Sample.objects.filter(lane="").count() == 3
-        assert len(samples.since(timedelta(hours=25))) == 3
-        assert len(samples.since(timedelta(hours=2))) == 2
+        assert len(metrics.since(timedelta(hours=25))) == 3
+        assert len(metrics.since(timedelta(hours=2))) == 2
 
 
 def test_a_step_has_its_highest_lag_and_the_rate_since_the_one_before():

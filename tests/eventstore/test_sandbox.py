@@ -5,8 +5,8 @@ import threading
 import pytest
 from django.db import connection
 
-from eventstore import sandbox
-from eventstore.sandbox import NEVER, Book, Course
+from eventstore.effects import sandbox
+from eventstore.effects.sandbox import NEVER, Book, Course
 from shipping.models import SandboxParcel
 
 from .concurrently import in_thread, until, until_waiting

@@ -6,10 +6,12 @@ import pytest
 from avro.schema import parse
 from django.core.management import CommandError, call_command
 
-from eventstore import compatibility, published, registry, schemas, timetravel
+from eventstore import registry
+from eventstore.log import ANY, append
 from eventstore.messages import Event, Value, replace
+from eventstore.operations import time_travel
 from eventstore.postgres import rows
-from eventstore.store import ANY, append
+from eventstore.schemas import compatibility, files, generation
 from eventstore.testing import forget_everything
 
 from .conftest import forget_wiring
@@ -42,7 +44,7 @@ class MadeAlone(Event, frozen=True):
 
 
 def avro_of(cls):
-    return schemas.avro(cls, namespace="toy") | {"name": "Made"}
+    return generation.avro(cls, namespace="toy") | {"name": "Made"}
 
 
 @pytest.mark.parametrize(
@@ -74,19 +76,19 @@ def test_the_transitive_forms_look_at_every_version_there_was():
 
 
 def test_an_avro_schema_is_one_that_avro_takes_and_knows_defaults():
-    parsed = parse(json.dumps(schemas.avro(Made, namespace="toy")))
+    parsed = parse(json.dumps(generation.avro(Made, namespace="toy")))
     assert parsed.fullname == "toy.Made"
     assert {field.name: field.has_default for field in parsed.fields}["spare"]
 
 
 def test_an_example_is_read_by_its_class():
-    for name in published.event_types():
+    for name in files.event_types():
         cls = registry.published_types().get(name) or registry.types()[name]
-        assert registry.codec.reader(cls, 1, {})(json.dumps(schemas.example(cls)))
+        assert registry.codec.reader(cls, 1, {})(json.dumps(generation.example(cls)))
 
 
 def test_the_shops_schemas_are_as_its_classes_and_every_promise_is_kept():
-    assert list(published.problems()) == []
+    assert list(files.problems()) == []
 
 
 @pytest.fixture
@@ -94,15 +96,15 @@ def shelf(wire, settings, tmp_path):
     """The toy world with an empty folder for its schemas; shelf(...) rewires it."""
     settings.EVENTSTORE_SCHEMAS = tmp_path
     wire()
-    list(published.write())
+    list(files.write())
     yield wire
     forget_wiring()
     forget_everything()
 
 
 def test_what_is_released_is_never_written_again(shelf):
-    assert list(published.write()) == []
-    assert list(published.problems()) == []
+    assert list(files.write()) == []
+    assert list(files.problems()) == []
 
 
 def test_a_class_that_changed_without_a_new_version_is_found(shelf):
@@ -114,30 +116,30 @@ def test_a_class_that_changed_without_a_new_version_is_found(shelf):
 
     evolve = {Counted: lambda counter, event: counter, Closed: COUNTER.evolve[Closed]}
     shelf(EVENTS=[{"toy.counted": Counted, "toy.closed": Closed}], AGGREGATES=[COUNTER._replace(evolve=evolve)])
-    (problem,) = published.problems()
+    (problem,) = files.problems()
     assert problem.startswith("toy.counted: the class is no longer what v1.avsc says (the change is FULL)")
 
 
 def test_a_new_version_with_its_upcaster_is_released_beside_the_old_one(shelf, tmp_path):
     upcasters = [{"toy.counted": {1: lambda data: data | {"note": "from before"}}}]
     shelf(UPCASTERS=upcasters)
-    assert [path.name for path in published.write()] == ["v2.avsc", "v2.schema.json", "v2.example.json"]
-    assert list(published.problems()) == []
+    assert [path.name for path in files.write()] == ["v2.avsc", "v2.schema.json", "v2.example.json"]
+    assert list(files.problems()) == []
 
 
 def test_an_upcaster_that_cannot_take_what_was_released_is_found(shelf):
     shelf(UPCASTERS=[{"toy.counted": {1: lambda data: {"counter_id": data["not there"]}}}])
-    list(published.write())
-    (problem,) = published.problems()
+    list(files.write())
+    (problem,) = files.problems()
     assert "an event of version 1 cannot be read any more" in problem
 
 
 def test_a_type_that_nobody_stores_any_more_is_found_until_it_is_renamed(shelf, tmp_path):
     (tmp_path / "toy.gone").mkdir()
-    (problem,) = published.problems()
+    (problem,) = files.problems()
     assert problem.startswith("toy.gone: released, and no class")
     shelf(RENAMED={"toy.gone": "toy.counted"})
-    assert list(published.problems()) == []
+    assert list(files.problems()) == []
 
 
 def test_a_broken_promise_is_found(shelf, monkeypatch):
@@ -152,34 +154,34 @@ def test_a_broken_promise_is_found(shelf, monkeypatch):
         "UPCASTERS": [{"toy.counted": {1: lambda data: {"counter_id": data["counter_id"], "amount": 1}}}],
     }
     shelf(**rewired)
-    list(published.write())
-    assert [problem.split(",")[0] for problem in published.problems()] == []
+    list(files.write())
+    assert [problem.split(",")[0] for problem in files.problems()] == []
     shelf(**rewired, COMPATIBILITY=[{"toy.counted": "FULL"}])
-    assert list(published.problems()) == []
+    assert list(files.problems()) == []
 
 
 @pytest.mark.parametrize("kind", ["avsc", "schema.json", "example.json"])
 def test_a_file_of_an_older_version_that_is_gone_is_missed(shelf, tmp_path, kind):
     shelf(UPCASTERS=[{"toy.counted": {1: dict}}])
-    list(published.write())
+    list(files.write())
     (tmp_path / "toy.counted" / f"v1.{kind}").unlink()
-    (problem,) = published.problems()
+    (problem,) = files.problems()
     assert problem == f"toy.counted: v1.{kind} was released and is missing; take it back from the history."
 
 
 def test_what_was_released_under_a_name_of_the_past_is_read_as_well(shelf, tmp_path):
     released_as(tmp_path, "toy.gone", 1, Counted, {"counter_id": 5})
     shelf(RENAMED={"toy.gone": "toy.counted"})
-    (problem,) = published.problems()
+    (problem,) = files.problems()
     assert problem.startswith("toy.gone: an event of version 1 cannot be read any more")
 
 
 def test_every_event_that_the_shop_ever_released_is_folded_by_its_aggregate():
     evolving = {cls: each for each in registry.aggregates().values() for cls in each.evolve}
     folded = 0
-    for path in sorted(published.folder().glob("*/")):
+    for path in sorted(files.folder().glob("*/")):
         name = registry.renamed().get(path.name, path.name)
-        for release in published.released(path.name) if name in registry.types() else ():
+        for release in files.released(path.name) if name in registry.types() else ():
             event = registry.decode(path.name, release.version, json.dumps(release.example))
             aggregate = evolving[type(event)]
             assert isinstance(aggregate.fold([event]), type(aggregate.initial)), path.name
@@ -191,8 +193,8 @@ def released_as(folder, name, version, cls, example):
     """As if an older version of the code had released it."""
     place = folder / name
     place.mkdir(exist_ok=True)
-    (place / f"v{version}.avsc").write_text(json.dumps(schemas.avro(cls, namespace="toy")))
-    (place / f"v{version}.schema.json").write_text(json.dumps(schemas.json_schema(cls)))
+    (place / f"v{version}.avsc").write_text(json.dumps(generation.avro(cls, namespace="toy")))
+    (place / f"v{version}.schema.json").write_text(json.dumps(generation.json_schema(cls)))
     (place / f"v{version}.example.json").write_text(json.dumps(example))
 
 
@@ -210,7 +212,7 @@ class TestAnEventThatChangesItsForm:
         evolve = {Counted: lambda counter, event: replace(counter, total=counter.total + event.number)}
         only = {"EVENTS": [{"toy.counted": Counted}], "DECISIONS": [], "COMMANDS": []}
         toys({}, AGGREGATES=[COUNTER._replace(decide={}, evolve=evolve)], **only)
-        list(published.write())
+        list(files.write())
         append("counter-a", [Counted("a", 2), Counted("a", 3)], expected=0)
 
     @pytest.fixture
@@ -235,7 +237,7 @@ class TestAnEventThatChangesItsForm:
 
     def test_what_was_stored_in_its_first_form_is_folded_together_with_the_second(self, today):
         append("counter-a", [today()("a", 5)], expected=2)
-        assert timetravel.moment("counter-a").state.total == 10
+        assert time_travel.moment("counter-a").state.total == 10
         assert [row for (row,) in rows("SELECT schema_version FROM eventstore_event ORDER BY version")] == [1, 1, 2]
 
     def test_also_under_another_name(self, today):
@@ -246,7 +248,7 @@ class TestAnEventThatChangesItsForm:
             RENAMED={"toy.counted": "toy.tallied"},
         )
         append("counter-a", [counted("a", 5)], expected=2)
-        assert timetravel.moment("counter-a").state.total == 10
+        assert time_travel.moment("counter-a").state.total == 10
         assert [row for (row,) in rows("SELECT type FROM eventstore_event ORDER BY version")] == [
             "toy.counted",
             "toy.counted",
@@ -268,7 +270,7 @@ class TestAnEventThatChangesItsForm:
     def test_who_reads_it_by_its_schema_alone_is_promised_what_the_mode_says(self, today, mode, broken):
         """Our own code has the upcaster; a reader elsewhere has the published schemas only."""
         today(COMPATIBILITY=[{"toy.counted": mode}])
-        list(published.write())
+        list(files.write())
         if broken:
             with pytest.raises(CommandError, match=f"toy.counted: version 2 is declared {mode}, but"):
                 call_command("schemas", "--check")
@@ -291,7 +293,7 @@ class TestAnEventThatChangesItsForm:
 
     def test_nor_can_what_was_released(self, today):
         today(UPCASTERS=[])
-        problems = list(published.problems())
+        problems = list(files.problems())
         assert any("an event of version 1 cannot be read any more" in problem for problem in problems)
 
 

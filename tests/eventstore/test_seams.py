@@ -14,25 +14,11 @@ import pytest
 from django.db import connection, transaction
 
 import eventstore
-from eventstore import (
-    answers,
-    bus,
-    context,
-    dead_letters,
-    delivery,
-    effects,
-    epochs,
-    heartbeats,
-    inbox,
-    lanes,
-    left,
-    outbox,
-    rebuilding,
-    restoring,
-    snapshots,
-    states,
-    store,
-)
+from eventstore import log
+from eventstore.commands import bus, deferred, idempotency, inbox, repository, snapshots
+from eventstore.delivery import heartbeats, step
+from eventstore.effects import calls
+from eventstore.log import ANY, NO_STREAM, WrongExpectedVersion, append, context, epochs
 from eventstore.models import (
     Event,
     GivenAnswer,
@@ -45,7 +31,10 @@ from eventstore.models import (
     Snapshot,
     Subscription,
 )
-from eventstore.store import ANY, NO_STREAM, WrongExpectedVersion, append
+from eventstore.operations import control as lanes
+from eventstore.operations import dead_letters, restore
+from eventstore.outbox import cursors
+from eventstore.projections import rebuild
 from eventstore.subscriptions import Commands, Effect
 
 from . import seams, toy
@@ -63,7 +52,7 @@ def no_answer(event, key):
 
 
 def _owe(id_, owed):
-    return store.write([], owed)
+    return log.write([], owed)
 
 
 class Story:
@@ -79,7 +68,7 @@ class Story:
 
     def act(self):
         for name in self.lanes:
-            while delivery.step(name):
+            while step.step(name):
                 pass
 
     def then(self):
@@ -110,16 +99,16 @@ class ACommand(Story):
 class AnAnswer(Story):
     """A client that has heard nothing asks again under its key, and hears what was answered."""
 
-    key = answers.Key("ada POST /orders/ k1", "what was asked")
+    key = idempotency.Key("ada POST /orders/ k1", "what was asked")
 
     def act(self):
-        given = answers.Answer(202, {}, '{"position":null}')
-        with suppress(answers.AlreadyAnswered):
-            bus.dispatch(Count("a", 5), writes=lambda outcome: partial(answers.write, self.key, given))
+        given = idempotency.Answer(202, {}, '{"position":null}')
+        with suppress(idempotency.AlreadyAnswered):
+            bus.dispatch(Count("a", 5), writes=lambda outcome: partial(idempotency.write, self.key, given))
 
     def then(self):
         assert Event.objects.get().data["amount"] == 5
-        assert answers.find(self.key).body == f'{{"position":{Event.objects.get().position}}}'
+        assert idempotency.find(self.key).body == f'{{"position":{Event.objects.get().position}}}'
 
 
 class AProjection(Story):
@@ -154,7 +143,7 @@ class ADeadline(Story):
         SagaState.objects.update(deadline_at="2020-01-01T00:00Z")
 
     def act(self):
-        delivery.tell_deadlines()
+        step.tell_deadlines()
         super().act()
 
     def then(self):
@@ -166,7 +155,7 @@ class ACommandLane(Story):
     lanes = {"toy": Commands()}
 
     def before(self):
-        store.write([], [store.owed(Count("a", 5), metadata=context.current())])
+        log.write([], [log.owed(Count("a", 5), metadata=context.current())])
 
     def then(self):
         assert Event.objects.get().version == 1
@@ -179,7 +168,7 @@ class ALeftCommand(Story):
 
     def act(self):
         if not LeftCommand.objects.exists():
-            left.leave(Count("a", 5), metadata=context.current(), principal="ada", location="/", write=_owe)
+            deferred.leave(Count("a", 5), metadata=context.current(), principal="ada", location="/", write=_owe)
         super().act()
 
     def then(self):
@@ -197,7 +186,7 @@ class ACall(Story):
 
     def act(self):
         super().act()
-        effects.wait_for_any(1)
+        calls.wait_for_any(1)
         super().act()
 
     def again(self):
@@ -240,13 +229,13 @@ class ARetry(Story):
 
     def before(self):
         append("counter-a", [Counted("a", 1), Counted("a", 2)], expected=ANY)
-        outbox.enlist()
+        cursors.enlist()
         with transaction.atomic():
             positions = list(Event.objects.order_by("position").values_list("position", flat=True))
             Parked.objects.create(subscription=TALLIES, position=positions[0], key="a", status="failed", attempts=1,
                                   due_at="2020-01-01T00:00Z")  # fmt: skip
             Parked.objects.create(subscription=TALLIES, position=positions[1], key="a", status="waiting")
-            outbox.move(TALLIES, positions[1])
+            cursors.move(TALLIES, positions[1])
 
     def then(self):
         assert Tally.objects.get().heard == [1, 2]
@@ -260,7 +249,7 @@ class AHand(Story):
 
     def before(self):
         append("counter-a", [Counted("a", 1), Counted("a", 2)], expected=ANY)
-        outbox.enlist()
+        cursors.enlist()
         self.first, self.second = Event.objects.order_by("position").values_list("position", flat=True)
         for position, status in ((self.first, "dead"), (self.second, "waiting")):
             Parked.objects.create(subscription=TALLIES, position=position, key="a", status=status)
@@ -287,7 +276,7 @@ class Housekeeping(Story):
 
     def before(self):
         inbox.receive("stripe", "evt_1", [])
-        left.leave(Count("a", 5), metadata=context.current(), principal="ada", location="/", write=_owe)
+        deferred.leave(Count("a", 5), metadata=context.current(), principal="ada", location="/", write=_owe)
         LeftCommand.objects.update(status="REFUSED")
         AnAnswer().act()
 
@@ -295,13 +284,13 @@ class Housekeeping(Story):
         heartbeats.forget_own()
         heartbeats.note(heartbeats.WORKER)
         heartbeats.forget()
-        for forget in (inbox.forget, left.forget, answers.forget):
+        for forget in (inbox.forget, deferred.forget, idempotency.forget):
             forget(older_than=timedelta(0))
 
     def then(self):
         assert not Received.objects.exists()
         assert not LeftCommand.objects.exists()
-        assert answers.find(AnAnswer.key) is None
+        assert idempotency.find(AnAnswer.key) is None
 
 
 class ASnapshot(Story):
@@ -311,13 +300,13 @@ class ASnapshot(Story):
         append("counter-a", [Counted("a", 1)] * (snapshots.MILESTONE + 1), expected=ANY)
 
     def act(self):
-        states.take_snapshots()
+        repository.take_snapshots()
 
     def then(self):
         assert Snapshot.objects.get().stream == "counter-a"
-        assert Subscription.objects.get(name=outbox.SNAPSHOTS).position == store.fence()
-        states.forget()
-        assert states.load(["counter-a"])["counter-a"].version == snapshots.MILESTONE + 1
+        assert Subscription.objects.get(name=cursors.SNAPSHOTS).position == log.fence()
+        repository.forget()
+        assert repository.load(["counter-a"])["counter-a"].version == snapshots.MILESTONE + 1
 
 
 class AClearing(Story):
@@ -326,16 +315,16 @@ class AClearing(Story):
     def before(self):
         append("counter-a", [Counted("a", 1), Counted("a", 2)], expected=ANY)
         Story.act(self)
-        states.take_snapshots()
+        repository.take_snapshots()
 
     def act(self):
-        outbox.clear(retention=timedelta(0))
-        outbox.clear(retention=timedelta(0))
+        cursors.clear(retention=timedelta(0))
+        cursors.clear(retention=timedelta(0))
 
     def then(self):
         assert Event.objects.count() == 2
-        assert outbox.work() == set()
-        assert Subscription.objects.get(name=outbox.CLEARED).position == store.fence()
+        assert cursors.work() == set()
+        assert Subscription.objects.get(name=cursors.CLEARED).position == log.fence()
 
 
 class AWordFromOutside(Story):
@@ -360,12 +349,12 @@ class ARebuild(Story):
         Tally.objects.update(total=77)
 
     def act(self):
-        rebuilding.rebuild(TALLIES)
+        rebuild.rebuild(TALLIES)
 
     def then(self):
         tally = Tally.objects.get()
         assert (tally.total, tally.heard) == (3, [1, 2])
-        assert Subscription.objects.get(name=TALLIES).position == store.fence()
+        assert Subscription.objects.get(name=TALLIES).position == log.fence()
 
 
 class ARestore(Story):
@@ -381,7 +370,7 @@ class ARestore(Story):
         GivenAnswer.objects.create(**lost, body=f'{{"position":{answers_of}}}')
 
     def act(self):
-        restoring.restored(who="ada", reason="a drill")
+        restore.restored(who="ada", reason="a drill")
 
     def then(self):
         assert not GivenAnswer.objects.exists()
@@ -444,20 +433,20 @@ WRITES = re.compile(
     r"\b(INSERT INTO|UPDATE \w+\s+(AS \w+\s+)?SET|DELETE FROM|eventstore_append|CREATE TABLE|DROP TABLE)\b"
 )
 # Migrations run alone; the doctor's faults and what is for tests break things on purpose.
-APART = ("eventstore.migrations", "eventstore.sql", "eventstore.doctor", "eventstore.testing")
+APART = ("eventstore.migrations", "eventstore.sql", "eventstore.operations.doctor", "eventstore.testing")
 TOLD_ELSEWHERE = {
-    "leases.RENEW": "test_leases.py; it changes nothing but a time",
-    "store.appending.APPEND_ON_PREMISES": "test_append.py; one statement, as AnAppend",
-    "samples.TAKE": "test_samples.py; figures for people, one statement",
-    "samples.FORGET": "test_samples.py; as TAKE",
-    "rebuilding.records.TURN_BACK": "test_rebuilding.py; in the transaction of a roll back",
-    "rebuilding.records.TELL_DIFFERENCES": "test_rebuilding.py; what a comparison has found, for people",
-    "sandbox.ENTER": "payments/test_sandbox.py; it is the provider's",
-    "rebuilding.records.AIM": "test_rebuilding.py; how far to fold, which the next try says anew",
-    "rebuilding.records.WAIT": "test_rebuilding.py; who is in the way of a swap, for people",
-    "heartbeats.SIGN_OFF": "workers/test_signing_off.py; one statement at an end in order",
-    "rebuilding.records.WANT_SWAP": "test_rebuilding.py; a person's wish, one statement",
-    "rebuilding.swapping.PARK_AGAIN": "test_rebuilding.py; in the transaction of the swap",
+    "effects.leases.RENEW": "test_leases.py; it changes nothing but a time",
+    "log.append.APPEND_ON_PREMISES": "test_append.py; one statement, as AnAppend",
+    "operations.metrics.TAKE": "test_samples.py; figures for people, one statement",
+    "operations.metrics.FORGET": "test_samples.py; as TAKE",
+    "projections.rebuild.records.TURN_BACK": "test_rebuilding.py; in the transaction of a roll back",
+    "projections.rebuild.records.TELL_DIFFERENCES": "test_rebuilding.py; what a comparison has found, for people",
+    "effects.sandbox.ENTER": "payments/test_sandbox.py; it is the provider's",
+    "projections.rebuild.records.AIM": "test_rebuilding.py; how far to fold, which the next try says anew",
+    "projections.rebuild.records.WAIT": "test_rebuilding.py; who is in the way of a swap, for people",
+    "delivery.heartbeats.SIGN_OFF": "workers/test_signing_off.py; one statement at an end in order",
+    "projections.rebuild.records.WANT_SWAP": "test_rebuilding.py; a person's wish, one statement",
+    "projections.rebuild.swap.PARK_AGAIN": "test_rebuilding.py; in the transaction of the swap",
 }
 
 

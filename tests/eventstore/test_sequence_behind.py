@@ -7,10 +7,13 @@ from django.core.management import call_command
 from django.db import connection, transaction
 from uuid_utils.compat import uuid7
 
-from eventstore import bus, context, delivery, outbox, store
+from eventstore import log
+from eventstore.commands import bus
+from eventstore.delivery import step
+from eventstore.log import ANY, NO_STREAM, PositionPassed, append, append_all, context
 from eventstore.models import Event, OutboxMessage, Subscription
+from eventstore.outbox import cursors
 from eventstore.postgres import NotReadCommitted
-from eventstore.store import ANY, NO_STREAM, PositionPassed, append, append_all
 from eventstore.testing import drain
 
 from .toy import Count, Counted, Tally
@@ -40,14 +43,14 @@ def owed():
 
 
 def under_a_key():
-    events = store.new_events(f"counter-{uuid7()}", [Counted("b")], expected=NO_STREAM, metadata=context.current())
+    events = log.new_events(f"counter-{uuid7()}", [Counted("b")], expected=NO_STREAM, metadata=context.current())
     answer = f'{{"scope": "{uuid7()}", "fingerprint": "", "status": 202, "headers": {{}}, "body": "{{}}"}}'
-    store.write_once(answer, events)
+    log.write_once(answer, events)
 
 
 def on_premises():
-    events = store.new_events(f"counter-{uuid7()}", [Counted("b")], expected=NO_STREAM, metadata=context.current())
-    store.write(events, premises=store.Premises(None, {"counter-x": 0}))
+    events = log.new_events(f"counter-{uuid7()}", [Counted("b")], expected=NO_STREAM, metadata=context.current())
+    log.write(events, premises=log.Premises(None, {"counter-x": 0}))
 
 
 ways = pytest.mark.parametrize("way", [one, several, at_any_version, owed, under_a_key, on_premises])
@@ -72,7 +75,7 @@ class TestItIsRefused:
         for _ in range(3):
             bus.owe([Count("a", note="bug")])
         drain()
-        outbox.clear(retention=timedelta(0))
+        cursors.clear(retention=timedelta(0))
         set_sequence(last)
         refuses(way)
 
@@ -110,7 +113,7 @@ def test_restarted_it_goes_on_and_everything_is_delivered(back, capsys):
     for amount in range(1, 7):
         append("counter-a", [Counted("a", amount)], expected=ANY)
     drain()
-    set_sequence(store.fence() - back if store.fence() > back else 1)
+    set_sequence(log.fence() - back if log.fence() > back else 1)
 
     call_command("restart_sequence")
 
@@ -147,7 +150,7 @@ def test_beside_a_large_append_that_is_not_committed_an_append_reads_no_more_tha
     slow.execute(LARGE_APPEND)
     assert pages_read_by_an_append() < 60
     slow.execute("ROLLBACK")
-    assert delivery.step("toy.tallies")
+    assert step.step("toy.tallies")
 
 
 def pages_read_by_an_append():

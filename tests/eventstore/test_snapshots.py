@@ -9,9 +9,9 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from eventstore import snapshots, states
+from eventstore.commands import repository, snapshots
+from eventstore.log import ANY, append, read
 from eventstore.models import Snapshot
-from eventstore.store import ANY, append, reading
 
 from .toy import COUNTER, Closed, Counted, Counter
 
@@ -27,48 +27,48 @@ def long(toys):
 
 
 def load(stream):
-    states.forget()
-    return states.load([stream])[stream]
+    repository.forget()
+    return repository.load([stream])[stream]
 
 
 def fetched(stream):
     """How many events were read to load the stream anew."""
-    states.forget()
+    repository.forget()
     counted = []
-    asked = reading.rows_in_binary
+    asked = read.rows_in_binary
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reading, "rows_in_binary", lambda *asking: counted.append(len(page := asked(*asking))) or page)
-        states.load([stream])
+        patch.setattr(read, "rows_in_binary", lambda *asking: counted.append(len(page := asked(*asking))) or page)
+        repository.load([stream])
     return sum(counted)
 
 
 def test_the_events_behind_a_snapshot_are_not_read_again(long):
-    assert (states.take_snapshots(), fetched(long)) == (1, 0)
+    assert (repository.take_snapshots(), fetched(long)) == (1, 0)
     append(long, [Counted("a")] * 3, expected=ANY)
     assert fetched(long) == 3
     assert load(long) == (253, Counter(total=253))
 
 
 def test_a_stream_is_snapshot_again_only_after_its_next_milestone(long):
-    states.take_snapshots()
+    repository.take_snapshots()
     append(long, [Counted("a")] * 20, expected=ANY)
-    assert states.take_snapshots() == 0
+    assert repository.take_snapshots() == 0
     append(long, [Counted("a")] * 40, expected=ANY)
-    assert states.take_snapshots() == 1
+    assert repository.take_snapshots() == 1
     assert Snapshot.objects.get().version == 310
 
 
 def test_short_streams_and_aggregates_that_ask_for_none_have_no_snapshot(toys, long):
     append("counter-b", [Counted("b")] * 50, expected=ANY)
-    states.take_snapshots()
+    repository.take_snapshots()
     assert [each.stream for each in Snapshot.objects.all()] == [long]
     toys()
     append("counter-c", [Counted("c")] * 250, expected=ANY)
-    assert states.take_snapshots() == 0
+    assert repository.take_snapshots() == 0
 
 
 def test_a_snapshot_of_another_shape_is_ignored(long):
-    states.take_snapshots()
+    repository.take_snapshots()
     Snapshot.objects.update(shape="of-other-code", state={"total": -1, "closed": True})
     assert fetched(long) == 250
     assert load(long) == (250, Counter(total=250))
@@ -81,7 +81,7 @@ def test_code_that_folds_otherwise_has_another_shape(long, toys):
 
 
 def test_a_corrupt_snapshot_is_ignored_with_a_warning(long, caplog):
-    states.take_snapshots()
+    repository.take_snapshots()
     Snapshot.objects.update(state={"total": "many"})
     with caplog.at_level(logging.WARNING):
         assert load(long) == (250, Counter(total=250))
@@ -89,7 +89,7 @@ def test_a_corrupt_snapshot_is_ignored_with_a_warning(long, caplog):
 
 
 def test_a_snapshot_from_elsewhere_that_is_ahead_of_the_log_is_ignored_with_a_warning(long, caplog):
-    states.take_snapshots()
+    repository.take_snapshots()
     Snapshot.objects.update(version=400)
     with caplog.at_level(logging.WARNING):
         assert load(long) == (250, Counter(total=250))
@@ -100,7 +100,7 @@ FOLDS_BY_A_SET = """
 def folded(counter, event):
     return counter if event.note in {"one", "two", "three", "four", "five"} else None
 
-from eventstore.snapshots import _code_of
+from eventstore.commands.snapshots import _code_of
 print(_code_of(folded.__code__))
 """
 
@@ -121,17 +121,17 @@ def test_the_shape_is_the_same_in_every_process():
 
 
 def test_an_older_snapshot_never_replaces_a_newer_one(long):
-    states.take_snapshots()
+    repository.take_snapshots()
     newer = Snapshot.objects.get()
-    snapshots.save({long: states.Folded(10, Counter(total=10))})
+    snapshots.save({long: repository.Folded(10, Counter(total=10))})
     assert Snapshot.objects.get().version == newer.version
 
 
 def test_loading_many_streams_takes_two_queries_however_many(long):
-    states.take_snapshots()
-    states.forget()
+    repository.take_snapshots()
+    repository.forget()
     with CaptureQueriesContext(
         connection,
     ) as queries:
-        states.load([long, *(f"counter-{number}" for number in range(100))])
+        repository.load([long, *(f"counter-{number}" for number in range(100))])
     assert len(queries) == 2

@@ -3,9 +3,9 @@
 import pytest
 from django.db import connection
 
-from eventstore import freshness
+from eventstore.log import ANY, append
 from eventstore.models import OutboxMessage, Subscription
-from eventstore.store import ANY, append
+from eventstore.projections import freshness
 from eventstore.testing import drain
 
 from .toy import TALLIES, Counted, Tally

@@ -7,9 +7,9 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 
-from eventstore import timetravel
+from eventstore.log import ANY, append
 from eventstore.models import Event
-from eventstore.store import ANY, append
+from eventstore.operations import time_travel
 
 from .toy import Closed, Counted, Counter
 
@@ -29,34 +29,34 @@ def told(*arguments, **options):
 
 
 def test_the_state_at_a_version(stream):
-    assert timetravel.moment(stream, version=1).state == Counter(total=2)
-    assert timetravel.moment(stream, version=2).state == Counter(total=5)
-    assert timetravel.moment(stream).state == Counter(total=5, closed=True)
+    assert time_travel.moment(stream, version=1).state == Counter(total=2)
+    assert time_travel.moment(stream, version=2).state == Counter(total=5)
+    assert time_travel.moment(stream).state == Counter(total=5, closed=True)
 
 
 def test_the_state_as_it_was_recorded_at_a_time(stream):
     second = Event.objects.get(version=2).recorded_at
-    assert timetravel.moment(stream, at=second).version == 2
+    assert time_travel.moment(stream, at=second).version == 2
 
 
 def test_which_event_set_each_field_last(stream):
-    set_by = timetravel.moment(stream).set_by
+    set_by = time_travel.moment(stream).set_by
     assert {name: message.version for name, message in set_by.items()} == {"total": 2, "closed": 3}
 
 
 def test_what_each_event_changed(stream):
-    changed = [change.changed for change in timetravel.changes(stream)]
+    changed = [change.changed for change in time_travel.changes(stream)]
     assert changed == [{"total": (0, 2)}, {"total": (2, 5)}, {"closed": (False, True)}]
 
 
 def test_before_its_first_event_there_is_no_stream(stream):
-    with pytest.raises(timetravel.NoSuchStream):
-        timetravel.moment("counter-never")
+    with pytest.raises(time_travel.NoSuchStream):
+        time_travel.moment("counter-never")
     with connection.cursor() as cursor:
         cursor.execute("SELECT now() - interval '1 day'")
         (yesterday,) = cursor.fetchone()
-    with pytest.raises(timetravel.NoSuchStream):
-        timetravel.moment(stream, at=yesterday)
+    with pytest.raises(time_travel.NoSuchStream):
+        time_travel.moment(stream, at=yesterday)
 
 
 def test_the_command_says_it_in_words_and_in_json(stream):

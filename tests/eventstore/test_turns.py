@@ -7,8 +7,10 @@ import pytest
 from django.db import OperationalError, connection, connections
 from django.test.utils import CaptureQueriesContext
 
-from eventstore import bus, delivery, nudge, working
-from eventstore.store import ANY, append
+from eventstore.commands import bus
+from eventstore.delivery import step, worker
+from eventstore.log import ANY, append
+from eventstore.outbox import wakeup
 from eventstore.subscriptions import Commands
 
 from .concurrently import until
@@ -35,7 +37,7 @@ class TestTheEndOfATurn:
         class Rests(list):
             then = staticmethod(lambda: None)
 
-        rests, sleep = Rests(), working.time.sleep
+        rests, sleep = Rests(), worker.time.sleep
 
         def rest(seconds):
             rests.append(seconds)
@@ -43,23 +45,23 @@ class TestTheEndOfATurn:
                 rests.then()
             sleep(seconds)
 
-        monkeypatch.setattr("eventstore.working.time.sleep", rest)
+        monkeypatch.setattr("eventstore.delivery.worker.time.sleep", rest)
         return rests
 
     def test_what_is_written_just_after_it_needs_no_nudge(self, rests):
         rests.then = lambda: count("b")
         count("a")
-        assert working.take_turn() == 2
+        assert worker.take_turn() == 2
         assert totals() == {"a": 1, "b": 1}
 
     def test_one_that_found_nothing_does_not_look_again(self, rests):
-        assert working.take_turn() == 0
+        assert worker.take_turn() == 0
         assert rests == []
 
     def test_it_looks_for_no_longer_than_nudges_lie_apart(self, rests):
         count()
-        working.take_turn()
-        assert 1 <= len(rests) <= nudge.GAP_SECONDS / working.LOOK_SECONDS
+        worker.take_turn()
+        assert 1 <= len(rests) <= wakeup.GAP_SECONDS / worker.LOOK_SECONDS
 
 
 class TestNudges:
@@ -67,8 +69,8 @@ class TestNudges:
         """One at once, and one for all that came in the gap after it."""
         settings.EVENTSTORE_NUDGE = True
         sent, gap = [], threading.Event()
-        monkeypatch.setattr(nudge, "_publish", lambda: bool(sent.append(1)) or True)
-        monkeypatch.setattr("eventstore.nudge.time.sleep", lambda seconds: gap.wait(5))
+        monkeypatch.setattr(wakeup, "_publish", lambda: bool(sent.append(1)) or True)
+        monkeypatch.setattr("eventstore.outbox.wakeup.time.sleep", lambda seconds: gap.wait(5))
         for _ in range(20):
             bus.dispatch(Count("a"))
         until(lambda: sent)
@@ -94,19 +96,19 @@ class TestReadModelsUnderLoad:
             return TALLIES.evolve[Counted](row, event)
 
         toys({"toy": Commands(), LANE: TALLIES._replace(evolve={Counted: counted}), "toy.round": ROUND})
-        monkeypatch.setattr(delivery, "READERS_BATCH", 10)
+        monkeypatch.setattr(step, "READERS_BATCH", 10)
         return threads
 
     def test_they_take_a_batch_beside_the_processes(self, beside, told_in):
         for name in range(20):
             count(f"c{name}", note="echo")
-        assert working.work(seconds=5, beside=beside) >= 60
+        assert worker.work(seconds=5, beside=beside) >= 60
         assert set(totals().values()) == {2}
         assert "readers" in told_in
 
     def test_without_load_nobody_begins_a_thread_for_them(self, beside, told_in):
         count("a", note="echo")
-        working.work(seconds=5, beside=beside)
+        worker.work(seconds=5, beside=beside)
         assert totals() == {"a": 2}
         assert "readers" not in told_in
 
@@ -118,7 +120,7 @@ class TestReadModelsUnderLoad:
         for name in range(20):
             count(f"c{name}", note="echo")
         with pytest.raises(OperationalError, match="readers"):
-            working.work(seconds=5, beside=beside)
+            worker.work(seconds=5, beside=beside)
 
 
 class TestWhatABatchCosts:
@@ -131,7 +133,7 @@ class TestWhatABatchCosts:
                 count(f"c{number}", note="echo")
             bus.owe([Count(f"c{number}") for number in range(messages)])
             with CaptureQueriesContext(connection) as queries:
-                assert delivery.step(lane) == messages
+                assert step.step(lane) == messages
             return len(queries)
 
         assert statements(1) == statements(100) <= 8
@@ -139,7 +141,7 @@ class TestWhatABatchCosts:
     def test_two_thousand_events_of_one_row_are_one_write(self):
         count(times=1500)
         with CaptureQueriesContext(connection) as queries:
-            assert delivery.step(LANE) == 1500
+            assert step.step(LANE) == 1500
         assert (
             len([query for query in queries if "toy_tally" in query["sql"] and "SELECT" not in query["sql"][:20]]) == 1
         )
@@ -149,5 +151,5 @@ class TestWhatABatchCosts:
         for number in range(100):
             count(f"c{number}")
         with CaptureQueriesContext(connection) as queries:
-            delivery.step("toy.effect")
+            step.step("toy.effect")
         assert len([query for query in queries if query["sql"] == "COMMIT"]) == 2

@@ -9,8 +9,9 @@ from uuid import uuid4
 import pytest
 from django.db import DatabaseError, connection, transaction
 
-from eventstore import doctor, store, watching
-from eventstore.store import ANY, append
+from eventstore import log
+from eventstore.log import ANY, append, fence_monitor
+from eventstore.operations import doctor
 
 from .toy import Counted
 
@@ -43,27 +44,27 @@ def holder():
 
 
 def test_it_is_named_with_its_backend_and_query(holder, caplog):
-    (found,) = watching.fence_holders(longer_than=timedelta(0))
+    (found,) = fence_monitor.fence_holders(longer_than=timedelta(0))
     assert found.state == "idle in transaction"
     assert "eventstore_append" in found.query
     time.sleep(0.05)
     with caplog.at_level(logging.WARNING), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(watching, "PATIENCE", timedelta(0))
-        watching.warn()
+        patch.setattr(fence_monitor, "PATIENCE", timedelta(0))
+        fence_monitor.warn()
     assert f"backend {found.pid}" in caplog.text
 
 
 def test_who_commits_at_once_is_not_named():
     append("counter-quick", [Counted("quick")], expected=ANY)
-    assert watching.fence_holders(longer_than=timedelta(0)) == []
+    assert fence_monitor.fence_holders(longer_than=timedelta(0)) == []
 
 
 def test_the_fence_stays_below_it_and_goes_on_when_it_is_cut_off(holder, another):
     append("counter-b", [Counted("b")], expected=ANY)
-    behind = store.fence()
-    (found,) = watching.fence_holders(longer_than=timedelta(0))
+    behind = log.fence()
+    (found,) = fence_monitor.fence_holders(longer_than=timedelta(0))
     another().execute("SELECT pg_terminate_backend(%s, 5000)", [found.pid])
-    assert store.fence() > behind
+    assert log.fence() > behind
 
 
 @pytest.fixture
@@ -82,7 +83,7 @@ def prepared(another):
     yield prepare
     left = another()
     for (gid,) in left.execute("SELECT gid FROM pg_prepared_xacts WHERE database = current_database()").fetchall():
-        left.execute(watching.rollback(gid))
+        left.execute(fence_monitor.rollback(gid))
 
 
 APPEND = f"""
@@ -97,18 +98,18 @@ def test_a_prepared_transaction_that_holds_it_has_no_backend_and_is_named_by_its
     prepared("it's forgotten", APPEND)
     append("counter-c", [Counted("c")], expected=ANY)
 
-    (found,) = watching.fence_holders(longer_than=timedelta(0))
+    (found,) = fence_monitor.fence_holders(longer_than=timedelta(0))
     assert (found.pid, found.state, found.gid) == (None, "prepared", "it's forgotten")
     with caplog.at_level(logging.WARNING), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(watching, "PATIENCE", timedelta(0))
-        watching.warn()
+        patch.setattr(fence_monitor, "PATIENCE", timedelta(0))
+        fence_monitor.warn()
     assert """ROLLBACK PREPARED 'it''s forgotten';""" in caplog.text
 
-    behind = store.fence()
+    behind = log.fence()
     ended = another()
     ended.execute(found.end)
-    assert store.fence() > behind
-    assert watching.fence_holders(longer_than=timedelta(0)) == []
+    assert log.fence() > behind
+    assert fence_monitor.fence_holders(longer_than=timedelta(0)) == []
 
 
 class TestTheDoctor:

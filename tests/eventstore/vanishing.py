@@ -12,11 +12,11 @@ import threading
 
 import django
 
-from eventstore import recommended
+from eventstore import defaults
 
 # As everywhere, in a tenth of the time.
-recommended.SILENCE = {"keepalives_idle": 1, "keepalives_interval": 1, "keepalives_count": 1}
-recommended.UNANSWERED_MS = 2000
+defaults.SILENCE = {"keepalives_idle": 1, "keepalives_interval": 1, "keepalives_count": 1}
+defaults.UNANSWERED_MS = 2000
 
 
 def main(path):

@@ -22,8 +22,8 @@ from django.db import connection
 from knox.models import AuthToken
 
 from config.local import ports, programs
-from eventstore import bus
-from eventstore.api.roles import ADMIN, FINANCE, OPERATIONS, SUPPORT
+from eventstore.api.permissions import ADMIN, FINANCE, OPERATIONS, SUPPORT
+from eventstore.commands import bus
 from eventstore.money import Money
 from eventstore.testing import drain
 from inventory.commands import ReceiveStock

@@ -16,7 +16,7 @@ from django.contrib.auth.models import User
 from knox.models import AuthToken
 
 from config.local import ports, programs
-from eventstore import bus
+from eventstore.commands import bus
 from eventstore.money import Money
 from eventstore.testing import drain
 from inventory.commands import ReceiveStock

@@ -17,8 +17,8 @@ from knox.models import AuthToken
 
 from config import wiring
 from config.local.processes import ends_with_us
-from eventstore import bus
-from eventstore.api.roles import OPERATIONS
+from eventstore.api.permissions import OPERATIONS
+from eventstore.commands import bus
 from eventstore.models import Event
 from eventstore.money import Money
 from inventory.commands import ReceiveStock

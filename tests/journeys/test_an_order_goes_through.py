@@ -6,8 +6,10 @@ from contextlib import contextmanager
 import pytest
 from django.db.models import Sum
 
-from eventstore import bus, lanes, sagas
+from eventstore import sagas
+from eventstore.commands import bus
 from eventstore.models import SagaState
+from eventstore.operations import control
 from inventory.models import StockLevel
 from payments.models import SandboxEntry
 from shipping.commands import ShipShipment
@@ -22,11 +24,11 @@ def available(sku):
 
 @contextmanager
 def paused(lane):
-    lanes.pause(lane, who="ada")
+    control.pause(lane, who="ada")
     try:
         yield
     finally:
-        lanes.resume(lane, who="ada")
+        control.resume(lane, who="ada")
 
 
 def soon(question, answer):

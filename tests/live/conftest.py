@@ -18,7 +18,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from config.local import ports
-from eventstore import store
+from eventstore import log
 from eventstore.money import Money
 from orders import accounts
 from orders.events import OrderCancelled, OrderLine, OrderPlaced
@@ -132,14 +132,14 @@ def placed(customer, order_id=None):
         payment_method="tok_visa",
         placed_at=datetime.now(UTC),
     )
-    store.append(f"order-{order_id}", [event], expected=store.NO_STREAM)
+    log.append(f"order-{order_id}", [event], expected=log.NO_STREAM)
     return order_id
 
 
 def happens(order_id, *reasons):
     """So much more happens to an order; the log does not ask whether it makes sense."""
     events = [OrderCancelled(order_id, reason) for reason in reasons]
-    return store.append(f"order-{order_id}", events, expected=store.STREAM_EXISTS).position
+    return log.append(f"order-{order_id}", events, expected=log.STREAM_EXISTS).position
 
 
 def received(socket, count, *, caught_up=False):
@@ -164,4 +164,4 @@ def end_of(socket):
 def in_log(order_ids, after=0):
     """The positions of all that is to be told of these orders."""
     streams = [f"order-{order_id}" for order_id in order_ids]
-    return [each.position for each in store.read_log(after=after) if each.stream in streams]
+    return [each.position for each in log.read_log(after=after) if each.stream in streams]

@@ -9,7 +9,7 @@ from django.utils import timezone
 from websockets.sync.client import connect
 
 from config.local import ports
-from eventstore.api.roles import SUPPORT
+from eventstore.api.permissions import SUPPORT
 from tests.api.conftest import MEMBERS
 
 from .conftest import end_of, happens, placed, received

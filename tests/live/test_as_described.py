@@ -5,9 +5,11 @@ import pytest
 from jsonschema import Draft7Validator
 
 from config.api import asyncapi
-from eventstore import bus, registry, schemas, store
+from eventstore import log, registry
 from eventstore.aggregate import stream_name
+from eventstore.commands import bus
 from eventstore.money import Money
+from eventstore.schemas import generation
 from eventstore.testing import drain
 from inventory.commands import ReceiveStock
 from orders import timeline
@@ -23,7 +25,7 @@ def test_every_event_that_there_is_comes_as_described(ada):
     order_id = placed(ada)
     for event in timeline.TOLD:
         if event is not OrderPlaced:
-            store.append(stream_of(event, order_id), [made(event, order_id)], expected=store.ANY)
+            log.append(stream_of(event, order_id), [made(event, order_id)], expected=log.ANY)
     with ada.open(f"/ws/orders/{order_id}/") as socket:
         told = received(socket, len(timeline.TOLD) + 1, caught_up=True)
     assert {each.get("type", "caught_up") for each in told} == {*timeline.types(), "caught_up"}
@@ -59,7 +61,7 @@ def made(event, order_id):
     """With every field filled, and about that order and its return."""
     known = {"order_id": order_id, "return_id": "r-1"}
     fields = {name: value for name, value in known.items() if name in event.__struct_fields__}
-    return msgspec.convert(schemas.example(event) | fields, event)
+    return msgspec.convert(generation.example(event) | fields, event)
 
 
 def faults(told):

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from django.contrib.auth.models import User
 
-from eventstore import store
+from eventstore import log
 from eventstore.live import followers
 from eventstore.live.feed import Told
 from eventstore.live.followers import Follower
@@ -30,7 +30,7 @@ def test_a_page_of_history_ends_early_and_nothing_is_left_out(monkeypatch, each,
     until = happens(order_id, *(str(number).ljust(each, "x") for number in range(30)))
     pages = list(live._pages(timeline.entry, lambda _: [order_id], 0, until))
     assert [told.position for page in pages for told in page] == [
-        message.position for message in store.read_stream(f"order-{order_id}")
+        message.position for message in log.read_stream(f"order-{order_id}")
     ]
     assert len(pages) >= fewest
     assert all(sum(len(told.text) for told in page[:-1]) <= ROOM + 400 * len(page) for page in pages)

@@ -14,9 +14,12 @@ from websockets.exceptions import ConnectionClosed
 
 from config import wiring
 from config.local import ports
-from eventstore import bus, delivery, outbox, store
+from eventstore import log
+from eventstore.commands import bus
+from eventstore.delivery import step
 from eventstore.messages import Event
 from eventstore.money import Money
+from eventstore.outbox import cursors
 from eventstore.testing import drain
 from inventory.commands import ReceiveStock
 from orders import timeline
@@ -71,8 +74,8 @@ def test_it_begins_behind_the_version_or_the_position_that_the_client_has(ada):
 def test_a_customer_is_told_of_all_orders_known_to_the_read_model_or_not(ada, person):
     grace = person("grace")
     old = placed(ada)
-    outbox.enlist()
-    delivery.step("orders.details")
+    cursors.enlist()
+    step.step("orders.details")
     young = placed(ada)
     placed(grace)
     with ada.open(MINE) as socket:
@@ -88,8 +91,8 @@ def test_a_return_is_told_to_who_follows_its_order(ada):
     request = ReturnRequested(
         "r-1", order_id, customer_id_of(ada.user), (), (), Money(1999, "EUR"), "broken", ada.user.date_joined
     )
-    streams = {f"order-{order_id}": (1, [promise]), "return-r-1": (store.NO_STREAM, [request])}
-    for append in (lambda: store.append_all(streams), lambda: None):
+    streams = {f"order-{order_id}": (1, [promise]), "return-r-1": (log.NO_STREAM, [request])}
+    for append in (lambda: log.append_all(streams), lambda: None):
         with ada.open(f"/ws/orders/{order_id}/?after=1") as socket:
             append()
             types = [told["type"] for told in received(socket, 2)]

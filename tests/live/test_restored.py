@@ -6,7 +6,8 @@ import time
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from eventstore import epochs, outbox
+from eventstore.log import epochs
+from eventstore.outbox import cursors
 from eventstore.testing import drain
 from tests.eventstore.concurrently import until
 from tests.restore.losing import first_epoch, forget_the_mark, last, lose_behind
@@ -18,7 +19,7 @@ MINE = "/ws/customers/me/"
 
 @pytest.fixture(autouse=True)
 def whole(transactional_db):
-    outbox.enlist()
+    cursors.enlist()
     yield
     first_epoch()
     time.sleep(0.2)  # the server looks every 0.01 s, and shall not send away who comes with the next test

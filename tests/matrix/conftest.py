@@ -12,10 +12,11 @@ from knox.models import AuthToken
 from standardwebhooks import Webhook
 
 from config import wiring
-from eventstore import bus, outbox
-from eventstore.api.roles import OPERATIONS, SUPPORT
+from eventstore.api.permissions import OPERATIONS, SUPPORT
+from eventstore.commands import bus
 from eventstore.models import Subscription
 from eventstore.money import Money
+from eventstore.outbox import cursors
 from eventstore.testing import drain
 from inventory.commands import ReceiveStock
 from orders.commands import ListProduct
@@ -43,7 +44,7 @@ def process(request, monkeypatch):
 def shop(transactional_db, process, settings):
     settings.CARRIER_WEBHOOK_SECRETS = settings.STRIPE_WEBHOOK_SECRETS = [SECRET]
     Subscription.objects.filter(name__in=[name for each in wiring.PROCESSES.values() for name in each]).delete()
-    outbox.enlist()
+    cursors.enlist()
     return Shop()
 
 

@@ -161,7 +161,7 @@ class TestAStatusFollowsWhatIsOwed:
             order_id = shop.place()
             shop.cancel(order_id)
             drain()
-            from eventstore import bus
+            from eventstore.commands import bus
             from shipping.commands import BookShipment
 
             bus.dispatch(BookShipment(order_id, "SB1"))
@@ -172,7 +172,7 @@ class TestAStatusFollowsWhatIsOwed:
 
 def _answered(order_id, charge):
     """The provider's answer to the charge, by itself: the refund behind it is still to be made."""
-    from eventstore import bus
+    from eventstore.commands import bus
     from payments.commands import CompletePayment
 
     bus.dispatch(CompletePayment(order_id, f"ch_{charge.id}"))

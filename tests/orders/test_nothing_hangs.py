@@ -8,7 +8,8 @@ from uuid import uuid4
 import pytest
 from django.core.management import CommandError, call_command
 
-from eventstore import bus, registry, sagas
+from eventstore import registry, sagas
+from eventstore.commands import bus
 from eventstore.models import OperatorAction, OutboxMessage, Parked, SagaState
 from eventstore.testing import drain
 from inventory.commands import ReceiveStock

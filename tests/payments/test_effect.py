@@ -2,7 +2,8 @@
 
 import pytest
 
-from eventstore import bus, store
+from eventstore import log
+from eventstore.commands import bus
 from eventstore.money import Money
 from eventstore.testing import drain
 from payments.commands import RefundPayment
@@ -13,16 +14,16 @@ EURO = Money(100, "EUR")
 
 @pytest.mark.django_db(transaction=True)
 def test_a_part_that_the_provider_refuses_lapses_and_the_whole_goes_back():
-    store.append("payment-o1", [PaymentRequested("o1", EURO, "tok_visa")], expected=store.NO_STREAM)
+    log.append("payment-o1", [PaymentRequested("o1", EURO, "tok_visa")], expected=log.NO_STREAM)
     drain()
-    assert isinstance(list(store.read_stream("payment-o1"))[-1].body, PaymentCompleted)
+    assert isinstance(list(log.read_stream("payment-o1"))[-1].body, PaymentCompleted)
     # More than the provider has: as if somebody had given money back by hand.
     impossible = PartRefundRequested("o1", "r1", Money(150, "EUR"), "return")
-    store.append("payment-o1", [impossible], expected=store.STREAM_EXISTS)
+    log.append("payment-o1", [impossible], expected=log.STREAM_EXISTS)
     drain()
     bus.dispatch(RefundPayment("o1", "cancelled"))
     drain()
-    happened = [message.body for message in store.read_stream("payment-o1")]
+    happened = [message.body for message in log.read_stream("payment-o1")]
     assert isinstance(happened[-3], PartRefundLapsed)
     assert "100 is left" in happened[-3].reason
     assert happened[-1].amount == EURO

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.core.management import CommandError, call_command
 
-from eventstore import bus
+from eventstore.commands import bus
 from eventstore.money import Money
 from eventstore.testing import drain
 from payments import reconciling

@@ -76,18 +76,18 @@ MORE: dict[str, tuple[int, Sequence[str], str]] = {
 }
 # Statements that no day in the shop says.
 NEVER_MET: dict[str, str] = {
-    "eventstore.doctor.faults": "faults that the doctor's self-test brings about, on a database of its own",
-    "eventstore.doctor.server.IS_PREPARED": "asked of a pooler, of what one session has prepared",
-    "eventstore.epochs.BEGIN": "once for each epoch of the log; the ends of the log and the cursors",
-    "eventstore.epochs.STARTED": "asked of the server alone, when a log went back",
-    "eventstore.heartbeats.SIGN_OFF": "one row by its key, at the end of a process",
-    "eventstore.restoring": "an operator's command, once after a restore",
-    "eventstore.store.sequence": "an operator's command, once after a restore without sequences",
-    "eventstore.sagas.FIND": "one row by its key, when a person intervenes",
-    "eventstore.roles": "said once when a role is made, of the catalogue alone",
-    "eventstore.rebuilding.records.WAIT": "one row by its id, while somebody is in the way of a swap",
-    "eventstore.rebuilding.swapping.IN_THE_WAY": "asked of the locks alone",
-    "eventstore.rebuilding.records.AIM": "one row by its id, when a rebuild is begun anew",
+    "eventstore.operations.doctor.faults": "faults that the doctor's self-test brings about, on a database of its own",
+    "eventstore.operations.doctor.server.IS_PREPARED": "asked of a pooler, of what one session has prepared",
+    "eventstore.log.epochs.BEGIN": "once for each epoch of the log; the ends of the log and the cursors",
+    "eventstore.log.epochs.STARTED": "asked of the server alone, when a log went back",
+    "eventstore.delivery.heartbeats.SIGN_OFF": "one row by its key, at the end of a process",
+    "eventstore.operations.restore": "an operator's command, once after a restore",
+    "eventstore.log.sequence": "an operator's command, once after a restore without sequences",
+    "eventstore.sagas.interventions.FIND": "one row by its key, when a person intervenes",
+    "eventstore.postgres.app_role": "said once when a role is made, of the catalogue alone",
+    "eventstore.projections.rebuild.records.WAIT": "one row by its id, while somebody is in the way of a swap",
+    "eventstore.projections.rebuild.swap.IN_THE_WAY": "asked of the locks alone",
+    "eventstore.projections.rebuild.records.AIM": "one row by its id, when a rebuild is begun anew",
 }
 
 

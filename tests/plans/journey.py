@@ -13,35 +13,22 @@ from django.db import transaction
 from django.test import Client
 
 from config.api import live as sockets
-from eventstore import (
-    answers,
-    bus,
-    dead_letters,
-    deaths,
-    freshness,
-    heartbeats,
-    inbox,
-    lag,
-    lanes,
-    leases,
-    left,
-    outbox,
-    parking,
-    projections,
-    rebuilding,
-    sagas,
-    snapshots,
-    states,
-    store,
-    watching,
-    working,
-)
-from eventstore.api.roles import OPERATIONS, SUPPORT
+from eventstore import log as store
+from eventstore import sagas
+from eventstore.api.permissions import OPERATIONS, SUPPORT
+from eventstore.commands import bus, deferred, idempotency, inbox, repository, snapshots
+from eventstore.delivery import heartbeats, poison, worker
+from eventstore.effects import leases
 from eventstore.live import tail
+from eventstore.log import fence_monitor
 from eventstore.models import Parked, Rebuild, Sample, Subscription
 from eventstore.money import Money
+from eventstore.operations import control, dead_letters, lag
+from eventstore.outbox import cursors, parked
 from eventstore.postgres import execute
-from eventstore.rebuilding import folding, records
+from eventstore.projections import fold, freshness, rebuild
+from eventstore.projections.rebuild import fold as shadow_fold
+from eventstore.projections.rebuild import records
 from eventstore.testing import drain
 from inventory.commands import ReceiveStock
 from inventory.events import StockReceived
@@ -97,8 +84,8 @@ def story():
     people.ada.post(ORDERS, SOLD, Prefer="respond-async")
     drain()
     inbox.receive("somebody", "1")
-    rebuilding.rebuild("orders.catalogue", who="grace")
-    working.housekeep()
+    rebuild.rebuild("orders.catalogue", who="grace")
+    worker.housekeep()
     return people
 
 
@@ -167,20 +154,20 @@ def _failures(people):
     drain()
     waiting = list(Parked.objects.filter(subscription="payments.gateway").exclude(key__startswith="filled"))
     for each in waiting:
-        parking.held(each.subscription, [each.key])
-    parking.defer("payments.gateway", 0.0)
-    with deaths.noting("payments.gateway") as notes:
+        parked.held(each.subscription, [each.key])
+    parked.defer("payments.gateway", 0.0)
+    with poison.noting("payments.gateway") as notes:
         notes.begin(1)
     many = range(2_000_000_000, 2_000_000_256)
     with transaction.atomic():
-        parking.park("payments.gateway", [parking.Place(each, key=f"key-{each % 128}", delay=0.0) for each in many])
-        parking.lease("payments.gateway", list(many), timedelta(seconds=10))
+        parked.park("payments.gateway", [parked.Place(each, key=f"key-{each % 128}", delay=0.0) for each in many])
+        parked.lease("payments.gateway", list(many), timedelta(seconds=10))
         held = [leases.Lease("payments.gateway", each, 1, taken_at=0.0, longest=timedelta(days=9)) for each in many]
     for each in held:
         each.end = float("inf")
     leases.renew(held)
-    parking.postpone("payments.gateway", [parking.Place(each, token=1, delay=1.0) for each in many[:100]])
-    assert len(parking.settle("payments.gateway", dict.fromkeys(many, 1))) > 100
+    parked.postpone("payments.gateway", [parked.Place(each, token=1, delay=1.0) for each in many[:100]])
+    assert len(parked.settle("payments.gateway", dict.fromkeys(many, 1))) > 100
     Parked.objects.filter(position__gte=2_000_000_000).delete()
 
 
@@ -188,19 +175,19 @@ def _by_hand():
     name, key = "orders.details", "by hand"
     log = [each.position for each in islice(store.read_log(after=0), 3)]
     with transaction.atomic():
-        parking.park(name, [parking.Place(each, key=key, status="dead", attempts=12) for each in log[:1]])
-        parking.park(name, [parking.Place(each, key=key) for each in log[1:]])
+        parked.park(name, [parked.Place(each, key=key, status="dead", attempts=12) for each in log[:1]])
+        parked.park(name, [parked.Place(each, key=key) for each in log[1:]])
     letters = dead_letters.letters(subscription=name, key=key)
     dead_letters.message_of(letters[0])
     dead_letters.letters(limit=100)
     dead_letters.retry(name, log[:1], who="grace")
     with suppress(dead_letters.NotParked):
         dead_letters.discard(name, log[:2], who="grace", reason="because")
-    lanes.skip(name, log[2], who="grace", reason="because")
-    lanes.pause(name, who="grace")
-    lanes.resume(name, who="grace")
-    with suppress(lanes.NotToBeDone):
-        lanes.skip(name, 1, who="grace", reason="because")
+    control.skip(name, log[2], who="grace", reason="because")
+    control.pause(name, who="grace")
+    control.resume(name, who="grace")
+    with suppress(control.NotToBeDone):
+        control.skip(name, 1, who="grace", reason="because")
     _said("dead_letters", "list", name)
     _said("subscriptions", "list")
     drain()
@@ -239,59 +226,59 @@ def _reading(people):
     freshness.last_given()
     freshness.recorded(OrderDetails, order_id)
     freshness.as_of(OrderDetails, order_id, version=1)
-    Subscription.objects.filter(name=outbox.SNAPSHOTS).update(position=0)
+    Subscription.objects.filter(name=cursors.SNAPSHOTS).update(position=0)
     for number in range(5):
         bus.dispatch(ListProduct("CUP", "A cup", Money(451 + number, "EUR")))
-    states.take_snapshots()
-    Subscription.objects.filter(name=outbox.CLEARED).update(position=message.position)
+    repository.take_snapshots()
+    Subscription.objects.filter(name=cursors.CLEARED).update(position=message.position)
     Subscription.objects.filter(name="orders.details").update(position=message.position - 5)
     drain()
-    Subscription.objects.filter(name=outbox.CLEARED).update(position=0)
+    Subscription.objects.filter(name=cursors.CLEARED).update(position=0)
 
 
 def _by_themselves():
     """What no event of the shop brings about."""
-    answers.find(answers.Key("somebody who never asked", ""))
+    idempotency.find(idempotency.Key("somebody who never asked", ""))
     with transaction.atomic():
         sagas.tell_deadlines()
-        for module in (projections, folding):
+        for module in (fold, shadow_fold):
             execute(module.DELETE.format(table="orders_return", key="return_id"), [["nobody's"]]).close()
         stream = "product-CUP"
-        states.forget()
-        snapshots.save({stream: states.load_one(stream)})
+        repository.forget()
+        snapshots.save({stream: repository.load_one(stream)})
         snapshots.load([stream])
         snapshots.passed_milestones(after=0, until=store.fence())
         records.told_differences(Rebuild.objects.latest("id").id)
 
 
 def _rebuilding():
-    rebuilding.request("orders.returns", who="grace", swap=False)
-    rebuilding.work(seconds=60.0)
-    list(rebuilding.differences("orders.returns"))
-    rebuilding.request_comparison("orders.returns", who="grace")
-    rebuilding.work(seconds=60.0)
-    rebuilding.request_swap("orders.returns", who="grace")
-    rebuilding.work(seconds=60.0)
-    rebuilding.roll_back("orders.returns", who="grace", reason="because")
-    rebuilding.forget("orders.returns", who="grace")
-    rebuilding.request("orders.returns", who="grace")
-    rebuilding.cancel("orders.returns", who="grace")
+    rebuild.request("orders.returns", who="grace", swap=False)
+    rebuild.work(seconds=60.0)
+    list(rebuild.differences("orders.returns"))
+    rebuild.request_comparison("orders.returns", who="grace")
+    rebuild.work(seconds=60.0)
+    rebuild.request_swap("orders.returns", who="grace")
+    rebuild.work(seconds=60.0)
+    rebuild.roll_back("orders.returns", who="grace", reason="because")
+    rebuild.forget("orders.returns", who="grace")
+    rebuild.request("orders.returns", who="grace")
+    rebuild.cancel("orders.returns", who="grace")
 
 
 def _chores():
     Sample.objects.filter(slot__gte=time.time() // 30).delete()
-    working.housekeep()
+    worker.housekeep()
     heartbeats.forget_own()
-    outbox.clear(retention=PERIOD)
-    outbox.clear(retention=timedelta(0), limit=100)
-    answers.forget(older_than=PERIOD)
+    cursors.clear(retention=PERIOD)
+    cursors.clear(retention=timedelta(0), limit=100)
+    idempotency.forget(older_than=PERIOD)
     inbox.forget(older_than=PERIOD)
-    left.forget(older_than=PERIOD)
+    deferred.forget(older_than=PERIOD)
     lag.lags()
-    watching.warn()
-    lanes.pause("shipping", who="grace")
+    fence_monitor.warn()
+    control.pause("shipping", who="grace")
     _said("doctor")
-    lanes.resume("shipping", who="grace")
+    control.resume("shipping", who="grace")
     _said("schemas", "--store", "--sample", "10")
     _said("app_role", "somebody")
     _said("overview")

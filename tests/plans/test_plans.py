@@ -9,8 +9,8 @@ import os
 import pytest
 from django.db import connection, transaction
 
-from eventstore import parking
 from eventstore.models import Parked
+from eventstore.outbox import parked
 from eventstore.postgres import rows
 from tests.journeys.conftest import url_of_the_test
 
@@ -98,18 +98,16 @@ def emptied():
 def test_a_batch_of_calls_is_settled_by_a_look_for_each_however_empty_the_table_seemed(mode):
     with transaction.atomic():
         before = watching.look(connection.connection, SETTLE_AS_IT_WAS, [HELD, [1] * len(HELD), LANE, LANE, LANE], mode)
-        now = watching.look(
-            connection.connection, parking.SETTLE, [HELD, [1] * len(HELD), LANE, HELD, LANE, LANE], mode
-        )
+        now = watching.look(connection.connection, parked.SETTLE, [HELD, [1] * len(HELD), LANE, HELD, LANE, LANE], mode)
     assert bounds.too_much(before, world.EMPTIED), "this test would find it out"
     assert not bounds.too_much(now, world.EMPTIED)
-    assert parking.settle(LANE, dict.fromkeys(HELD, 1)) == set(HELD)
+    assert parked.settle(LANE, dict.fromkeys(HELD, 1)) == set(HELD)
 
 
 @pytest.mark.usefixtures("emptied")
 def test_who_waits_behind_a_settled_call_becomes_due_and_nobody_else():
     Parked.objects.filter(position__in=[2, 3, 300]).update(key="payment-1")
     Parked.objects.update(due_at=None)
-    parking.settle(LANE, {1: 1, 2: 1, 250: 1})
+    parked.settle(LANE, {1: 1, 2: 1, 250: 1})
     assert list(Parked.objects.filter(due_at__isnull=False).values_list("position", flat=True)) == [3]
-    assert rows(parking.HELD, [LANE, ["payment-1", "payment-2", "payment-200"]]) == [("payment-1",), ("payment-200",)]
+    assert rows(parked.HELD, [LANE, ["payment-1", "payment-2", "payment-200"]]) == [("payment-1",), ("payment-200",)]

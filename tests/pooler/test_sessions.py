@@ -13,12 +13,12 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import transaction
 
-from eventstore import deaths, heartbeats, lanes
-from eventstore.doctor import Limits, delivering
+from eventstore.delivery import heartbeats, poison
 from eventstore.models import Begun
+from eventstore.operations import control
+from eventstore.operations.doctor import Limits, delivery
 from eventstore.postgres import execute, rows
-from eventstore.rebuilding.running import AlreadyRebuilding
-from eventstore.rebuilding.running import _alone as alone
+from eventstore.projections.rebuild.run import AlreadyRebuilding, _alone
 from tests.journeys.conftest import Shop
 from tests.workers.worker import Worker
 
@@ -79,11 +79,11 @@ def left_behind(pooled):
 def test_after_journeys_a_late_lane_and_a_rebuild_nothing_of_ours_is_left(pooled, worker):
     shop = Shop().stocked(20)
     orders = [shop.place() for _ in range(5)]
-    lanes.pause("orders.details", who="ada")
+    control.pause("orders.details", who="ada")
     worker.start().until_it_is_ready()
     orders += [shop.place(method="tok_declined"), shop.place(postcode="REFUSED")]
     time.sleep(2.5)  # longer than a lane may stand still before its worker takes notes
-    lanes.resume("orders.details", who="ada")
+    control.resume("orders.details", who="ada")
     for order_id in orders:
         shop.comes_to_an_end(order_id)
     returned = orders[0]
@@ -97,20 +97,20 @@ def test_after_journeys_a_late_lane_and_a_rebuild_nothing_of_ours_is_left(pooled
 
 def test_who_rebuilds_alone_holds_no_lock_longer_whichever_connection_it_is_given(pooled):
     """A lock of the session would be taken on one server connection and given back on another, and stay for good."""
-    with ExitStack() as others, alone("orders.details"):
-        with pytest.raises(AlreadyRebuilding), alone("orders.details"):
+    with ExitStack() as others, _alone("orders.details"):
+        with pytest.raises(AlreadyRebuilding), _alone("orders.details"):
             pass
         # Whatever server connection is free now is taken by somebody else.
         for _ in range(3):
             others.enter_context(psycopg.connect(os.environ["DATABASE_URL"])).execute("SELECT 1")
     assert left_behind(pooled) == {}
-    with alone("orders.details"):
+    with _alone("orders.details"):
         pass
 
 
 def test_a_note_of_what_is_begun_does_not_wait_for_the_disk_and_nobody_else_inherits_that(pooled):
-    with deaths.noting("orders.details") as notes:
-        notes.begin(deaths.BATCH)
+    with poison.noting("orders.details") as notes:
+        notes.begin(poison.BATCH)
         assert Begun.objects.get().times == 1
     assert not Begun.objects.exists()
     assert left_behind(pooled) == {}
@@ -148,6 +148,6 @@ def test_a_worker_that_was_killed_is_not_taken_for_deaf_because_the_poolers_back
     heartbeats.note(heartbeats.WORKER)
     time.sleep(0.5)
     # Its backend is there still, for whoever comes next.
-    found = [each.check for each in delivering.workers(Limits(silent=timedelta(seconds=0.2)))]
+    found = [each.check for each in delivery.workers(Limits(silent=timedelta(seconds=0.2)))]
     heartbeats.forget_own()
     assert found == ["no-worker"]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from eventstore import bus
+from eventstore.commands import bus
 from eventstore.money import Money
 from eventstore.testing import drain
 from inventory.commands import ReceiveStock

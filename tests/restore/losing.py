@@ -6,7 +6,7 @@ import sys
 
 from django.db import connection
 
-from eventstore import epochs
+from eventstore.log import epochs
 from eventstore.postgres import execute, rows
 from eventstore.testing import unguarded
 from tests.eventstore.concurrently import url_of_the_test
@@ -53,7 +53,7 @@ def another_process(command: str) -> None:
     """Dispatches a command as a process that remembers nothing."""
     script = (
         "import django; django.setup()\n"
-        "from eventstore import bus\nfrom eventstore.money import Money\nfrom orders.commands import *\n"
+        "from eventstore.commands import bus\nfrom eventstore.money import Money\nfrom orders.commands import *\n"
         f"bus.dispatch({command})"
     )
     environment = os.environ | {"DATABASE_URL": url_of_the_test(), "DJANGO_SETTINGS_MODULE": "config.settings"}

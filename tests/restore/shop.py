@@ -12,7 +12,9 @@ django.setup()
 
 from django.db import close_old_connections  # noqa: E402
 
-from eventstore import bus, epochs, states, store  # noqa: E402
+from eventstore import log  # noqa: E402
+from eventstore.commands import bus, repository  # noqa: E402
+from eventstore.log import epochs  # noqa: E402
 from eventstore.money import Money  # noqa: E402
 from eventstore.testing import drain  # noqa: E402
 from orders.commands import Item, ListProduct, PlaceOrder, RepriceProduct  # noqa: E402
@@ -39,12 +41,12 @@ def epoch():
 
 
 def last():
-    return max((message.position for message in store.read_log()), default=0)
+    return max((message.position for message in log.read_log()), default=0)
 
 
 def version(stream):
-    states.forget()
-    return states.load_one(stream).version
+    repository.forget()
+    return repository.load_one(stream).version
 
 
 FUNCTIONS = {each.__name__: each for each in (list_, reprice, place, epoch, last, version, drain)}

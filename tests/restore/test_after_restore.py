@@ -3,10 +3,12 @@
 import pytest
 from django.core.management import CommandError, call_command
 
-from eventstore import bus, epochs, outbox, states
-from eventstore.doctor import examine
+from eventstore.commands import bus, repository
+from eventstore.log import epochs
 from eventstore.models import GivenAnswer, OperatorAction
 from eventstore.money import Money
+from eventstore.operations.doctor import examine
+from eventstore.outbox import cursors
 from eventstore.postgres import execute, rows
 from eventstore.testing import drain
 from orders.models import OrderDetails
@@ -37,7 +39,7 @@ def lost_orders(cups):
     drain()
     lose_behind(whole)
     forget_the_mark()
-    states.forget()
+    repository.forget()
 
 
 def restored(capsys):
@@ -103,7 +105,7 @@ def test_a_read_model_that_was_not_restored_with_the_log_is_named(cups, capsys):
 
 def test_a_lane_that_was_not_is_named_and_misses_nothing_new(cups, capsys):
     execute(
-        "UPDATE eventstore_subscription SET position = %s WHERE name = 'payments'", [last() + 10 * outbox.WINDOW]
+        "UPDATE eventstore_subscription SET position = %s WHERE name = 'payments'", [last() + 10 * cursors.WINDOW]
     ).close()
     told, _ = restored(capsys)
     assert any(each.startswith("The lane payments stands at") for each in told)

@@ -7,8 +7,10 @@ import psycopg
 import pytest
 from django.db import transaction
 
-from eventstore import delivery, epochs, store
-from eventstore.epochs import CRASH, ELSEWHERE, LONG_SILENT, PROMOTION, Epoch, EpochOver, Standing
+from eventstore import log
+from eventstore.delivery import step
+from eventstore.log import epochs
+from eventstore.log.epochs import CRASH, ELSEWHERE, LONG_SILENT, PROMOTION, Epoch, EpochOver, Standing
 from eventstore.money import Money
 from eventstore.testing import drain
 from payments.events import PaymentRequested
@@ -83,12 +85,12 @@ class TestTheGate:
         before = last()
         forget_the_mark()
         with pytest.raises(EpochOver), transaction.atomic():
-            store.append("payment-o", [PaymentRequested("o", Money(1000, "EUR"), "tok_visa")], expected=store.ANY)
-        assert (last(), delivery.step("payments")) == (before, 0)
+            log.append("payment-o", [PaymentRequested("o", Money(1000, "EUR"), "tok_visa")], expected=log.ANY)
+        assert (last(), step.step("payments")) == (before, 0)
 
     def test_outside_of_a_transaction_who_appends_begins_it(self, cups):
         forget_the_mark()
-        store.append("payment-o", [PaymentRequested("o", Money(1000, "EUR"), "tok_visa")], expected=store.ANY)
+        log.append("payment-o", [PaymentRequested("o", Money(1000, "EUR"), "tok_visa")], expected=log.ANY)
         assert [each.reason for each in epochs.history()] == ["first", "crash"]
         assert last() > epochs.history()[-1].first
 
@@ -114,7 +116,7 @@ class TestTheGate:
                 cursor.execute("RESET ROLE")
                 forget_the_mark()
                 cursor.execute("SET ROLE restore_test_app")
-            store.append("payment-o", [PaymentRequested("o", Money(1000, "EUR"), "tok_visa")], expected=store.ANY)
+            log.append("payment-o", [PaymentRequested("o", Money(1000, "EUR"), "tok_visa")], expected=log.ANY)
             assert len(epochs.history()) == 2
         finally:
             with connection.cursor() as cursor:
@@ -124,7 +126,7 @@ class TestTheGate:
 @pytest.mark.django_db(transaction=True)
 class TestCalls:
     def request(self):
-        store.append("payment-o", [PaymentRequested("o", Money(1000, "EUR"), "tok_visa")], expected=store.ANY)
+        log.append("payment-o", [PaymentRequested("o", Money(1000, "EUR"), "tok_visa")], expected=log.ANY)
         drain()
 
     def test_after_a_restore_a_provider_that_has_forgotten_its_keys_is_asked_first(self, cups):
@@ -134,7 +136,7 @@ class TestCalls:
         epochs.begin(epochs.PROMOTION)
         self.request()
         assert [(each.key, each.tries) for each in SandboxEntry.objects.all()] == [("charge:o", 1)]
-        assert [type(each.body).__name__ for each in store.read_stream("payment-o")][-1] == "PaymentCompleted"
+        assert [type(each.body).__name__ for each in log.read_stream("payment-o")][-1] == "PaymentCompleted"
 
     def test_as_long_as_nothing_was_lost_it_is_not(self, cups):
         assert not epochs.asks_first()
@@ -148,6 +150,6 @@ class TestCalls:
 
     def test_what_was_called_for_under_the_events_id_is_found_under_it(self, cups):
         """As code before this one called."""
-        store.append("payment-o", [PaymentRequested("o", Money(1000, "EUR"), "tok_visa")], expected=store.ANY)
-        [message] = store.read_stream("payment-o")
+        log.append("payment-o", [PaymentRequested("o", Money(1000, "EUR"), "tok_visa")], expected=log.ANY)
+        [message] = log.read_stream("payment-o")
         assert GATEWAY.keys(message) == ("charge:o", str(message.id))

@@ -2,7 +2,8 @@
 
 import pytest
 
-from eventstore import bus, states, store
+from eventstore import log
+from eventstore.commands import bus, repository
 from eventstore.money import Money
 from eventstore.testing import drain
 from payments.commands import ProcessPayment, RefundPart, RefundPayment
@@ -23,7 +24,7 @@ def test_a_charge_whose_record_was_lost_is_not_made_twice():
         bus.dispatch(ProcessPayment("o-1", TEN, "tok_visa"))
         drain()
         lose_behind(before)
-        states.forget()  # as a process that has never seen it
+        repository.forget()  # as a process that has never seen it
     assert [(each.kind, each.amount) for each in SandboxEntry.objects.all()] == [("charge", 1000)]
 
 
@@ -36,10 +37,10 @@ def test_nor_is_a_refund():
         drain()
         bus.dispatch(RefundPayment("o-1", "cancelled"))
         drain()
-        events = [type(event.body).__name__ for event in store.read_stream("payment-o-1")]
+        events = [type(event.body).__name__ for event in log.read_stream("payment-o-1")]
         assert events[-2:] == ["RefundRequested", "PaymentRefunded"]
         lose_behind(before)
-        states.forget()  # as a process that has never seen it
+        repository.forget()  # as a process that has never seen it
     assert sorted(each.asked for each in SandboxEntry.objects.filter(kind="refund")) == [300, 700]
 
 
@@ -49,5 +50,5 @@ def test_nor_is_a_parcel_booked_twice():
         bus.dispatch(CreateShipment("o-1", Address("Ada")))
         drain()
         lose_behind(before)
-        states.forget()  # as a process that has never seen it
+        repository.forget()  # as a process that has never seen it
     assert SandboxParcel.objects.count() == 1

@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from eventstore import bus, store
+from eventstore import log
+from eventstore.commands import bus
 from eventstore.money import Money
 from orders.commands import CancelOrder, Item, ListProduct, PlaceOrder, RepriceProduct
 from shipping.commands import Address
@@ -21,7 +22,7 @@ def place(order_id, sku="CUP"):
 
 
 def price_of(order_id):
-    [placed] = store.read_stream(f"order-{order_id}")
+    [placed] = log.read_stream(f"order-{order_id}")
     return placed.body.total
 
 

@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 from uuid_utils.compat import uuid7
 
-from eventstore import states
+from eventstore.commands import repository
 from eventstore.testing import drain
 from payments.models import SandboxEntry
 from tests.api.conftest import ADDRESS, Api, User  # noqa: F401
@@ -40,7 +40,7 @@ def test_an_order_that_was_lost_and_is_repeated_is_the_same_and_charged_once(ada
     placed = place(ada, key)
     drain()
     lose_behind(before)
-    states.forget()
+    repository.forget()
     assert place(ada, key) == placed
     drain()
     charges = SandboxEntry.objects.filter(kind="charge")
@@ -63,7 +63,7 @@ def test_another_wish_has_another_id(ada):
     for key, body in (("k-1", ORDER), ("k-2", ORDER), ("k-1", other)):
         ids.add(place(ada, key, body))
         lose_behind(before)  # or the third would be refused: its key is used
-        states.forget()
+        repository.forget()
     assert len(ids) == 3
 
 

@@ -3,7 +3,7 @@
 import pytest
 from django.contrib.auth.models import User
 
-from eventstore import epochs
+from eventstore.log import epochs
 from eventstore.testing import drain
 from tests.api.conftest import Api, problem
 

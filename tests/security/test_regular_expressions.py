@@ -17,7 +17,7 @@ import pytest
 from django.urls import get_resolver
 
 from config.variables import DURATION, RATE
-from eventstore.api.shapes import KEY
+from eventstore.api.serializers import KEY
 
 from .test_rules import FILES, ROOT, name_of
 
@@ -27,10 +27,10 @@ VALIDATORS = {"RegexValidator": "search", "RegexField": "search", "re_path": "se
 
 # Patterns that are known only when the program runs: where they stand, and of what form they are.
 MADE = {
-    'eventstore/api/freshness.py: rf"[0-9]{{1,{digits}}}"': "[0-9]{1,18}",
-    'eventstore/personal.py: rf"(?<!\\w){re.escape(form)}(?!\\w)"': r"(?<!\w)aaaaaaaa(?!\w)",
+    'eventstore/api/read_your_writes.py: rf"[0-9]{{1,{digits}}}"': "[0-9]{1,18}",
+    'eventstore/privacy/personal_data.py: rf"(?<!\\w){re.escape(form)}(?!\\w)"': r"(?<!\w)aaaaaaaa(?!\w)",
     'config/api/live.py: re.sub(r"{(\\w+)}", rf"(?P<\\1>{KEY})", self.path)': rf"/ws/orders/(?P<order_id>{KEY})/",
-    'eventstore/api/shapes.py: rf"^{KEY}\\Z"': rf"^{KEY}\Z",
+    'eventstore/api/serializers.py: rf"^{KEY}\\Z"': rf"^{KEY}\Z",
     "config/variables.py: pattern": f"{DURATION[0]}|{RATE[0]}",
 }
 

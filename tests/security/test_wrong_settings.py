@@ -13,7 +13,8 @@ from django.core.checks import run_checks
 from django.core.management import CommandError, call_command
 
 from config import guarantees as ours
-from eventstore import doctor, guarantees
+from eventstore import guarantees
+from eventstore.operations import doctor
 from orders.management.commands import demo
 
 from .test_deployed import in_production

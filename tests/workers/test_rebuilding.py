@@ -4,8 +4,9 @@ import psutil
 import pytest
 from django.db.models import F
 
-from eventstore import bus, rebuilding
+from eventstore.commands import bus
 from eventstore.models import Event
+from eventstore.projections import rebuild
 from eventstore.testing import drain
 from inventory.commands import ReceiveStock
 from inventory.models import StockLevel
@@ -48,21 +49,21 @@ def test_killed_in_the_middle_of_a_step_it_is_gone_on_with_and_nothing_is_folded
     told, before = tmp_path / "folded", rows()
     options = {"app": "tests.workers.told_rebuild", "environment": {"FOLDED": str(told)}}
     worker = workers(**options)
-    asked = rebuilding.request(NAME, who="grace", reason="it looks wrong")
+    asked = rebuild.request(NAME, who="grace", reason="it looks wrong")
     folder = until(lambda: standing_still(worker), seconds=60)
     assert (state(), rows()) == (("folding", COMMITTED), before)
 
     kill(worker, folder)
     if kill is the_machine:
         workers(**options)
-    until(lambda: not rebuilding.latest(NAME)[0].is_open, seconds=60)
+    until(lambda: not rebuild.latest(NAME)[0].is_open, seconds=60)
 
     assert state() == ("swapped", len(log))
-    assert [each.id for each in rebuilding.latest(NAME)] == [asked.id], "it was gone on with, and not begun anew"
+    assert [each.id for each in rebuild.latest(NAME)] == [asked.id], "it was gone on with, and not begun anew"
     assert positions(told)[:STOP_AT] == log[:STOP_AT]
     assert positions(told)[STOP_AT:] == log[COMMITTED:], "what was committed with its rows was not folded again"
     rebuilt = rows()
-    rebuilding.rebuild(NAME, who="grace")
+    rebuild.rebuild(NAME, who="grace")
     assert rebuilt == rows() != before
 
 
@@ -71,7 +72,7 @@ def standing_still(worker):
 
 
 def state():
-    now = rebuilding.latest(NAME)[0]
+    now = rebuild.latest(NAME)[0]
     return now.state, now.events
 
 

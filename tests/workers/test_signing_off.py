@@ -11,7 +11,7 @@ import pytest
 from django.conf import settings
 
 from config.local.processes import ends_with_us
-from eventstore import heartbeats
+from eventstore.delivery import heartbeats
 from tests.eventstore.concurrently import until, url_of_the_test
 
 pytestmark = [pytest.mark.worker, pytest.mark.slow]

@@ -9,9 +9,12 @@ from django.db import connection
 from kombu import Connection
 
 from config.celery import app
-from eventstore import bus, heartbeats, outbox, tasks
+from eventstore import tasks
+from eventstore.commands import bus
+from eventstore.delivery import heartbeats
 from eventstore.models import Parked
 from eventstore.money import Money
+from eventstore.outbox import cursors
 from orders.commands import ListProduct
 from orders.models import ProductView
 from tests.eventstore.concurrently import until
@@ -38,7 +41,7 @@ def test_two_machines_with_a_beat_each_do_nothing_twice_and_keep_the_order_of_ea
     machines = [workers().until_it_is_ready() for _ in range(2)]
     shop.stocked(100)
     all_are_confirmed_once(shop, [shop.place() for _ in range(40)])
-    until(lambda: not outbox.work())
+    until(lambda: not cursors.work())
     until(lambda: all(map(has_taken_part, machines)), seconds=30)
     assert all(is_beating(machine) for machine in machines)
 

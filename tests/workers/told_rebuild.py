@@ -18,7 +18,7 @@ STEP, STOP_AT = 10, 35
 
 @worker_init.connect
 def tell_and_stop(**_):
-    from eventstore.rebuilding import folding
+    from eventstore.projections.rebuild import fold as folding
 
     folding.PAGE = folding.ROWS = STEP
     fold, told = folding.Rows.fold, Path(os.environ["FOLDED"])

@@ -5,7 +5,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from eventstore import codec, finding, operating, restoring
+from eventstore import codec
+from eventstore.log import audit, search
+from eventstore.operations import restore
 
 
 class Command(BaseCommand):
@@ -15,7 +17,7 @@ class Command(BaseCommand):
         parser.add_argument("--reason", required=True, help="kept with what is done")
         parser.add_argument(
             "--since",
-            type=finding.time,
+            type=search.time,
             metavar="TIME",
             help="of what the providers did; by itself, from where it is whole",
         )
@@ -23,8 +25,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            report = restoring.restored(who=getpass.getuser(), reason=options["reason"], since=options["since"])
-        except operating.ReasonMissing as error:
+            report = restore.restored(who=getpass.getuser(), reason=options["reason"], since=options["since"])
+        except audit.ReasonMissing as error:
             raise CommandError(str(error)) from None
         if options["json"]:
             self.stdout.write(

@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import ProgrammingError, transaction
 
-from eventstore import roles
+from eventstore.postgres import app_role
 
 
 class Command(BaseCommand):
@@ -25,16 +25,16 @@ class Command(BaseCommand):
         name, password = options["name"], getpass.getpass("Password of the role: ") if options["password"] else None
         try:
             with transaction.atomic():
-                roles.create(name, password=password)
+                app_role.create(name, password=password)
                 if not options["keep_advisory_locks"]:
-                    roles.forbid_locking()
-        except roles.AboveTheLog as error:
+                    app_role.forbid_locking()
+        except app_role.AboveTheLog as error:
             raise CommandError(str(error)) from error
-        except (roles.NoSuchRole, ProgrammingError) as error:
+        except (app_role.NoSuchRole, ProgrammingError) as error:
             raise CommandError(f"The role could not be made: {str(error).splitlines()[0]}") from error
         self.stdout.write(f"{name} may append to the log, and not change or remove what is in it.")
-        if roles.may_lock(name):
+        if app_role.may_lock(name):
             self.stdout.write(
                 f"It may hold advisory locks, and so every reader of the log, as any role of this database may; "
-                f"manage.py doctor names who does. A superuser forbids it:\n  {';'.join(roles.locking_forbidden())};"
+                f"manage.py doctor names who does. A superuser forbids it:\n  {';'.join(app_role.locking_forbidden())};"
             )

@@ -5,10 +5,13 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from eventstore import codec, dead_letters, lanes, operating, personal
-from eventstore.dead_letters import Letter
-from eventstore.management import revealing
-from eventstore.personal import Trouble
+from eventstore import codec
+from eventstore.log import audit
+from eventstore.management import reveal
+from eventstore.operations import control, dead_letters
+from eventstore.operations.dead_letters import Letter
+from eventstore.privacy import personal_data
+from eventstore.privacy.personal_data import Trouble
 
 
 class Command(BaseCommand):
@@ -30,14 +33,14 @@ class Command(BaseCommand):
             action.add_argument("--status", choices=dead_letters.SHOWN, action="append")
             action.add_argument("--json", action="store_true")
             if what == "show":
-                revealing.add_argument(action)
+                reveal.add_argument(action)
             if what in ("retry", "discard"):
                 action.add_argument("--reason", default="", required=what == "discard")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             getattr(self, f"_{options['what']}")(options)
-        except (lanes.NoSuchLane, dead_letters.NotParked, operating.ReasonMissing) as error:
+        except (control.NoSuchLane, dead_letters.NotParked, audit.ReasonMissing) as error:
             raise CommandError(str(error)) from error
 
     def _list(self, options: dict[str, Any]) -> None:
@@ -55,7 +58,7 @@ class Command(BaseCommand):
 
     def _show(self, options: dict[str, Any]) -> None:
         found = _some(options)
-        revealed = revealing.is_revealed(options, "dead_letters show", options["subscription"])
+        revealed = reveal.is_revealed(options, "dead_letters show", options["subscription"])
         for letter in found if revealed else _veiled(found):
             message = dead_letters.message_of(letter)
             body = _body(message.body, revealed=revealed)
@@ -97,13 +100,13 @@ def _matching(options: dict[str, Any]) -> list[Letter]:
         limit=1000 if options["what"] == "list" else None,
     )
     if not found and options["subscription"]:
-        lanes.find(options["subscription"])  # a name that is none is no lane where nothing is parked
+        control.find(options["subscription"])  # a name that is none is no lane where nothing is parked
     wanted = options.get("positions")
     return [letter for letter in found if not wanted or letter.position in wanted]
 
 
 def _veiled(found: list[Letter]) -> list[Letter]:
-    troubles = personal.of_troubles([Trouble(each.position, each.error, each.traceback) for each in found])
+    troubles = personal_data.of_troubles([Trouble(each.position, each.error, each.traceback) for each in found])
     return [
         letter._replace(error=trouble.error, traceback=trouble.traceback)
         for letter, trouble in zip(found, troubles, strict=True)
@@ -112,5 +115,5 @@ def _veiled(found: list[Letter]) -> list[Letter]:
 
 def _body(body: Any, *, revealed: bool) -> Any:
     if isinstance(body, Exception):
-        return f"{type(body).__name__}: {body if revealed else personal.HIDDEN}"
-    return codec.decode_json(codec.encode_json(body)) if revealed else personal.of_struct(body)
+        return f"{type(body).__name__}: {body if revealed else personal_data.HIDDEN}"
+    return codec.decode_json(codec.encode_json(body)) if revealed else personal_data.of_struct(body)

@@ -5,8 +5,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from eventstore import codec, doctor
-from eventstore.doctor import Finding, selftest
+from eventstore import codec
+from eventstore.operations import doctor
+from eventstore.operations.doctor import Finding, selftest
 
 
 class Command(BaseCommand):

@@ -6,9 +6,10 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from eventstore import exporting, finding
-from eventstore.finding import Wanted
-from eventstore.management import revealing
+from eventstore.log import search
+from eventstore.log.search import Wanted
+from eventstore.management import reveal
+from eventstore.operations import export
 
 
 class Command(BaseCommand):
@@ -19,16 +20,16 @@ class Command(BaseCommand):
             "--term", default="", help="an event's, a correlation's or an order's id, or a stream's name"
         )
         parser.add_argument("--type", default="", help="a stored name such as orders.order_placed")
-        parser.add_argument("--since", type=finding.time, metavar="TIME", help="recorded then or later")
-        parser.add_argument("--until", type=finding.time, metavar="TIME", help="recorded before")
+        parser.add_argument("--since", type=search.time, metavar="TIME", help="recorded then or later")
+        parser.add_argument("--until", type=search.time, metavar="TIME", help="recorded before")
         parser.add_argument("--output", type=Path, metavar="FILE", help="instead of the standard output")
-        revealing.add_argument(parser)
+        reveal.add_argument(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         wanted = Wanted(options["term"], options["type"], options["since"], options["until"])
         told = ", ".join(f"{name} {value}" for name, value in wanted._asdict().items() if value)
-        revealed = revealing.is_revealed(options, f"export_events {told}".strip(), "events")
-        lines = exporting.lines(wanted, revealed=revealed)
+        revealed = reveal.is_revealed(options, f"export_events {told}".strip(), "events")
+        lines = export.lines(wanted, revealed=revealed)
         if options["output"] is None:
             for line in lines:
                 self.stdout.write(line.decode(), ending="")

@@ -5,8 +5,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from eventstore import codec, exporting, registry, store
-from eventstore.management import revealing
+from eventstore import codec, log, registry
+from eventstore.management import reveal
+from eventstore.operations import export
 
 
 class Command(BaseCommand):
@@ -16,7 +17,7 @@ class Command(BaseCommand):
         parser.add_argument("stream", help="for example order-0198…")
         parser.add_argument("--version", dest="at_version", type=int, help="up to here; else all of it")
         parser.add_argument("--output", type=Path, metavar="FILE", help="instead of the standard output")
-        revealing.add_argument(parser)
+        reveal.add_argument(parser)
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         # Django's own --version would take ours.
@@ -25,17 +26,17 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         stream = options["stream"]
         version = options["at_version"] or _last(stream)
-        revealed = revealing.is_revealed(options, f"export_fixture at version {version}", stream)
+        revealed = reveal.is_revealed(options, f"export_fixture at version {version}", stream)
         try:
-            source = exporting.fixture(stream, version, revealed=revealed)
-        except (exporting.NotExportable, registry.UnknownType, codec.Undecodable) as error:
+            source = export.fixture(stream, version, revealed=revealed)
+        except (export.NotExportable, registry.UnknownType, codec.Undecodable) as error:
             raise CommandError(str(error)) from error
         if options["output"] is None:
             self.stdout.write(source, ending="")
             return
         options["output"].write_text(source)
-        self.stdout.write(f"{exporting.name(stream)} in {options['output']}.")
+        self.stdout.write(f"{export.name(stream)} in {options['output']}.")
 
 
 def _last(stream: str) -> int:
-    return next((each.version for each in store.read_backwards(stream)), 0)
+    return next((each.version for each in log.read_backwards(stream)), 0)

@@ -4,8 +4,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from eventstore import codec, finding, operating
-from eventstore.management import counting
+from eventstore import codec
+from eventstore.log import audit, search
+from eventstore.management import arguments
 from eventstore.models import OperatorAction
 
 SHOWN = ("at", "who", "action", "subject", "reason", "details")
@@ -17,14 +18,14 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         for name in ("who", "action", "subject"):
             parser.add_argument(f"--{name}", help="the whole of it")
-        parser.add_argument("--since", type=finding.time, metavar="TIME")
-        parser.add_argument("--until", type=finding.time, metavar="TIME", help="before")
-        parser.add_argument("--limit", type=counting.count, default=100)
+        parser.add_argument("--since", type=search.time, metavar="TIME")
+        parser.add_argument("--until", type=search.time, metavar="TIME", help="before")
+        parser.add_argument("--limit", type=arguments.count, default=100)
         parser.add_argument("--json", action="store_true")
 
     def handle(self, *args: Any, **options: Any) -> None:
         asked = {name: options[name] for name in ("who", "action", "subject") if options[name]}
-        found = operating.done_between(OperatorAction.objects.filter(**asked), options["since"], options["until"])
+        found = audit.done_between(OperatorAction.objects.filter(**asked), options["since"], options["until"])
         done = list(found.order_by("-id").values(*SHOWN)[: options["limit"]])
         if options["json"]:
             self.stdout.write(codec.encode_json(done).decode())

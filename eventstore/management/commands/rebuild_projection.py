@@ -11,22 +11,25 @@ from django.db import OperationalError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from eventstore import codec, operating, personal, rebuilding
-from eventstore.management import counting, revealing
-from eventstore.rebuilding import Difference, Rebuilding
+from eventstore import codec
+from eventstore.log import audit
+from eventstore.management import arguments, reveal
+from eventstore.privacy import personal_data
+from eventstore.projections import rebuild
+from eventstore.projections.rebuild import Difference, Rebuilding
 
 SAY_SECONDS = 5.0
 TROUBLES = (
-    rebuilding.NotAProjection,
-    rebuilding.NotRebuildable,
-    rebuilding.AlreadyRebuilding,
-    rebuilding.NotRebuilding,
-    rebuilding.RebuildFailed,
-    rebuilding.ShareLost,
-    rebuilding.Stopped,
-    rebuilding.NothingKept,
-    rebuilding.LaneBehind,
-    operating.ReasonMissing,
+    rebuild.NotAProjection,
+    rebuild.NotRebuildable,
+    rebuild.AlreadyRebuilding,
+    rebuild.NotRebuilding,
+    rebuild.RebuildFailed,
+    rebuild.ShareLost,
+    rebuild.Stopped,
+    rebuild.NothingKept,
+    rebuild.LaneBehind,
+    audit.ReasonMissing,
     OperationalError,
 )
 
@@ -38,7 +41,7 @@ class Command(BaseCommand):
         parser.add_argument("names", nargs="*", metavar="NAME", help="a projection, as in the wiring")
         parser.add_argument("--all", action="store_true", help="every projection there is, one after another")
         parser.add_argument(
-            "--processes", type=counting.count, default=1, help="fold with so many at once (%(default)s)"
+            "--processes", type=arguments.count, default=1, help="fold with so many at once (%(default)s)"
         )
         parser.add_argument("--anew", action="store_true", help="from the beginning, not where one was cut off")
         parser.add_argument("--background", action="store_true", help="leave it to the workers")
@@ -50,21 +53,21 @@ class Command(BaseCommand):
         parser.add_argument("--status", action="store_true", help="what was rebuilt last, and how far it is")
         parser.add_argument("--reason", default="")
         parser.add_argument("--json", action="store_true")
-        revealing.add_argument(parser)
+        reveal.add_argument(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["status"]:
             self._status(options)
             return
-        names = options["names"] or (rebuilding.projections() if options["all"] else [])
+        names = options["names"] or (rebuild.projections() if options["all"] else [])
         if not names:
-            raise CommandError(f"Name projections, or say --all. There are: {', '.join(rebuilding.projections())}.")
+            raise CommandError(f"Name projections, or say --all. There are: {', '.join(rebuild.projections())}.")
         act = self._action(options)
         troubles = []
         try:
             for name in names:
-                rebuilding.projection(name)
-        except rebuilding.NotAProjection as error:
+                rebuild.projection(name)
+        except rebuild.NotAProjection as error:
             raise CommandError(str(error)) from error
         for name in names:
             try:
@@ -85,7 +88,7 @@ class Command(BaseCommand):
     def _rebuild(self, name: str, options: dict[str, Any], *, swap: bool = True) -> None:
         started, folded_before = time.monotonic(), _folded(name, options)
         with _bar(name) if self.stdout.isatty() and not options["json"] else self._lines(name, options) as tell:
-            done = rebuilding.rebuild(
+            done = rebuild.rebuild(
                 name,
                 who=getpass.getuser(),
                 reason=options["reason"],
@@ -102,14 +105,14 @@ class Command(BaseCommand):
             self.stdout.write(f"{name}: {what}; {done.state}.")
 
     def _background(self, name: str, options: dict[str, Any]) -> None:
-        found = rebuilding.request(name, who=getpass.getuser(), reason=options["reason"])
+        found = rebuild.request(name, who=getpass.getuser(), reason=options["reason"])
         self._say(_shown(found)) if options["json"] else self.stdout.write(f"{name}: the workers will rebuild it.")
 
     def _diff(self, name: str, options: dict[str, Any]) -> None:
         self._rebuild(name, options, swap=False)
         count = 0
-        revealed = revealing.is_revealed(options, "rebuild_projection --diff", name)
-        for found in rebuilding.differences(name):
+        revealed = reveal.is_revealed(options, "rebuild_projection --diff", name)
+        for found in rebuild.differences(name):
             count += 1
             each = found if revealed else _veiled(name, found)
             if options["json"]:
@@ -123,24 +126,24 @@ class Command(BaseCommand):
             raise SystemExit(1)
 
     def _cancel(self, name: str, options: dict[str, Any]) -> None:
-        rebuilding.cancel(name, who=getpass.getuser(), reason=options["reason"])
+        rebuild.cancel(name, who=getpass.getuser(), reason=options["reason"])
         self._done(name, options, f"{name}: cancelled; the live table is as it was.")
 
     def _rollback(self, name: str, options: dict[str, Any]) -> None:
-        position = rebuilding.roll_back(name, who=getpass.getuser(), reason=options["reason"])
+        position = rebuild.roll_back(name, who=getpass.getuser(), reason=options["reason"])
         said = f"{name}: the table before the last rebuild is live; it is folded on from {position}."
         self._done(name, options, said)
 
     def _forget(self, name: str, options: dict[str, Any]) -> None:
-        rebuilding.forget(name, who=getpass.getuser(), reason=options["reason"])
+        rebuild.forget(name, who=getpass.getuser(), reason=options["reason"])
         self._done(name, options, f"{name}: the table before the last rebuild is dropped.")
 
     def _done(self, name: str, options: dict[str, Any], said: str) -> None:
         self._say({"projection": name, "said": said}) if options["json"] else self.stdout.write(said)
 
     def _status(self, options: dict[str, Any]) -> None:
-        for found in rebuilding.latest():
-            each = found._replace(error=personal.of_rebuild(found.error)) if found.error else found
+        for found in rebuild.latest():
+            each = found._replace(error=personal_data.of_rebuild(found.error)) if found.error else found
             if options["names"] and each.subscription not in options["names"]:
                 continue
             if options["json"]:
@@ -179,7 +182,7 @@ def _bar(name: str) -> Iterator[Callable[[Rebuilding], None]]:
 
 def _folded(name: str, options: dict[str, Any]) -> int:
     """What an earlier run did is not this one's."""
-    latest = rebuilding.latest(name, limit=1)
+    latest = rebuild.latest(name, limit=1)
     return latest[0].events if latest and latest[0].is_open and not options["anew"] else 0
 
 
@@ -203,6 +206,6 @@ def _json(shown: Any) -> str:
 
 
 def _veiled(name: str, found: Difference) -> Difference:
-    model = rebuilding.projection(name).model
-    old, new = (personal.of_column(model, found.column, value) for value in (found.old, found.new))
+    model = rebuild.projection(name).model
+    old, new = (personal_data.of_column(model, found.column, value) for value in (found.old, found.new))
     return found._replace(old=old, new=new)

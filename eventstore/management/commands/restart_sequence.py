@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import ProgrammingError
 
-from eventstore.store import restart_sequence
+from eventstore.log import restart_sequence
 
 
 class Command(BaseCommand):

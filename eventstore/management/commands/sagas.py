@@ -6,8 +6,10 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from eventstore import codec, operating, personal, sagas, store
-from eventstore.management import counting, revealing
+from eventstore import codec, log, sagas
+from eventstore.log import audit
+from eventstore.management import arguments, reveal
+from eventstore.privacy import personal_data
 from eventstore.sagas import Running
 
 ACTIONS = {
@@ -25,7 +27,7 @@ class Command(BaseCommand):
         listing = actions.add_parser("list", help="processes, the longest untouched first")
         listing.add_argument("saga", nargs="?")
         listing.add_argument("--status")
-        listing.add_argument("--limit", type=counting.count, default=100)
+        listing.add_argument("--limit", type=arguments.count, default=100)
         listing.add_argument("--json", action="store_true")
         for what, words in {"show": "one with its state and events", **ACTIONS}.items():
             action = actions.add_parser(what, help=words)
@@ -33,7 +35,7 @@ class Command(BaseCommand):
             action.add_argument("key")
             action.add_argument("--json", action="store_true")
             if what == "show":
-                revealing.add_argument(action)
+                reveal.add_argument(action)
             else:
                 action.add_argument("--at", type=int, required=True, help="its position, as show tells it")
                 action.add_argument("--reason", required=True)
@@ -62,8 +64,8 @@ class Command(BaseCommand):
             self.stdout.write("No process is like that.")
 
     def _show(self, running: Running, options: dict[str, Any]) -> None:
-        revealed = revealing.is_revealed(options, "sagas show", f"{running.saga} {running.key}")
-        events = store.read_correlated(running.correlation_id)
+        revealed = reveal.is_revealed(options, "sagas show", f"{running.saga} {running.key}")
+        events = log.read_correlated(running.correlation_id)
         if options["json"]:
             told = [{"position": each.position, "stream": each.stream, "type": each.type} for each in events]
             self.stdout.write(codec.encode_json(_shown(running, revealed=revealed) | {"events": told}).decode())
@@ -79,7 +81,7 @@ class Command(BaseCommand):
         said = {"seen_at": options["at"], "who": getpass.getuser(), "reason": options["reason"]}
         try:
             sagas.intervene(options["saga"], options["key"], what, **said)
-        except (sagas.NoSuchSaga, sagas.MovedOn, operating.ReasonMissing) as error:
+        except (sagas.NoSuchSaga, sagas.MovedOn, audit.ReasonMissing) as error:
             raise CommandError(str(error)) from error
         if options["json"]:
             self.stdout.write(codec.encode_json(_shown(_found(options))).decode())
@@ -102,4 +104,4 @@ def _found(options: dict[str, Any]) -> Running:
 
 def _shown(running: Running, *, revealed: bool = False) -> dict[str, Any]:
     state = codec.decode_json(running.state)
-    return running._asdict() | {"state": state if revealed else personal.of_saga(running.saga, state)}
+    return running._asdict() | {"state": state if revealed else personal_data.of_saga(running.saga, state)}

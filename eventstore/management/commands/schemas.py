@@ -6,8 +6,10 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from eventstore import codec, postgres, published, registry, timetravel
-from eventstore.management import counting
+from eventstore import codec, postgres, registry
+from eventstore.management import arguments
+from eventstore.operations import time_travel
+from eventstore.schemas import files
 
 FOLDED = 20
 
@@ -36,14 +38,14 @@ class Command(BaseCommand):
         what.add_argument("--check", action="store_true", help="compare classes, released schemas and declared modes")
         what.add_argument("--store", action="store_true", help="read what the store really holds with today's code")
         parser.add_argument(
-            "--sample", type=counting.count, default=1000, help="with --store: events of each type and version"
+            "--sample", type=arguments.count, default=1000, help="with --store: events of each type and version"
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["write"]:
-            for path in published.write():
+            for path in files.write():
                 self.stdout.write(f"wrote {path}")
-        problems = list(self._in_store(options["sample"]) if options["store"] else published.problems())
+        problems = list(self._in_store(options["sample"]) if options["store"] else files.problems())
         if problems:
             raise CommandError("\n".join(problems))
         self.stdout.write("Every schema is as its class, and every promise is kept.")
@@ -73,7 +75,7 @@ def _unfoldable(streams: Iterable[str]) -> Iterator[str]:
     for stream in streams:
         version = position = 0
         try:
-            for change in timetravel.changes(stream):
+            for change in time_travel.changes(stream):
                 version, position = change.message.version, change.message.position
         except Exception as error:  # noqa: BLE001  whatever today's code makes of what is stored is what is asked
             yield f"{stream} cannot be folded beyond version {version} at position {position}: {error!r}"

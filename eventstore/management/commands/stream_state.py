@@ -5,8 +5,11 @@ from typing import Any
 import msgspec
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from eventstore import codec, finding, personal, registry, store, timetravel
-from eventstore.management import revealing
+from eventstore import codec, log, registry
+from eventstore.log import search
+from eventstore.management import reveal as revealing
+from eventstore.operations import time_travel
+from eventstore.privacy import personal_data
 
 
 class Command(BaseCommand):
@@ -14,8 +17,8 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("stream", help="for example order-0198…")
-        parser.add_argument("--version", dest="at_version", type=int, default=store.LAST_VERSION)
-        parser.add_argument("--at", type=finding.time, help="as it was recorded then, for example 2026-11-24T08:00:00Z")
+        parser.add_argument("--version", dest="at_version", type=int, default=log.LAST_VERSION)
+        parser.add_argument("--at", type=search.time, help="as it was recorded then, for example 2026-11-24T08:00:00Z")
         parser.add_argument(
             "--since", type=int, metavar="VERSION", help="what has changed since then, before and after"
         )
@@ -32,30 +35,30 @@ class Command(BaseCommand):
             known = ", ".join(sorted(registry.aggregates()))
             raise CommandError(f"{stream!r} is no stream of an aggregate; its name begins with one of: {known}.")
         try:
-            moment = timetravel.moment(stream, version=options["at_version"], at=options["at"])
-        except timetravel.NoSuchStream as error:
+            moment = time_travel.moment(stream, version=options["at_version"], at=options["at"])
+        except time_travel.NoSuchStream as error:
             raise CommandError(str(error)) from error
         revealed = revealing.is_revealed(options, f"stream_state at version {moment.version}", stream)
         told = _told(moment, _before(moment, options["since"]), reveal=revealed)
         self.stdout.write(codec.encode_json(told).decode() if options["json"] else _as_text(told))
 
 
-def _before(moment: timetravel.Moment, since: int | None) -> Any:
+def _before(moment: time_travel.Moment, since: int | None) -> Any:
     """The state that it is compared with; None where nothing is to be compared."""
     if since is None:
         return None
     aggregate = registry.aggregate_of(moment.stream)
-    earlier = store.read_stream(moment.stream, to_version=min(since, moment.version))
+    earlier = log.read_stream(moment.stream, to_version=min(since, moment.version))
     return aggregate.fold(message.body for message in earlier)
 
 
-def _told(moment: timetravel.Moment, before: Any, *, reveal: bool) -> dict[str, Any]:
-    tell = msgspec.to_builtins if reveal else personal.of_struct
+def _told(moment: time_travel.Moment, before: Any, *, reveal: bool) -> dict[str, Any]:
+    tell = msgspec.to_builtins if reveal else personal_data.of_struct
     set_by = {name: {"version": m.version, "type": m.type, "id": m.id} for name, m in moment.set_by.items()}
     told = {"stream": moment.stream, "version": moment.version, "state": tell(moment.state), "set_by": set_by}
     if before is not None:
         old = tell(before)
-        changed = timetravel.difference(before, moment.state)
+        changed = time_travel.difference(before, moment.state)
         told["changed"] = {name: {"before": old[name], "after": told["state"][name]} for name in changed}
     return told
 

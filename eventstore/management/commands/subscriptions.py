@@ -7,14 +7,16 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rich.console import Console
 from rich.table import Table
 
-from eventstore import codec, dead_letters, lag, lanes, operating
-from eventstore.lag import Lag
+from eventstore import codec
+from eventstore.log import audit
+from eventstore.operations import control, dead_letters, lag
+from eventstore.operations.lag import Lag
 
 COLUMNS = ("subscription", "kind", "position", "fence", "events", "seconds", "parked", "dead", "state")
 NUMBERS = COLUMNS[2:-1]
 
 
-TROUBLES = (lanes.NoSuchLane, lanes.NotToBeDone, dead_letters.NotParked, operating.ReasonMissing)
+TROUBLES = (control.NoSuchLane, control.NotToBeDone, dead_letters.NotParked, audit.ReasonMissing)
 
 
 class Command(BaseCommand):
@@ -67,16 +69,16 @@ def _act(options: dict[str, Any]) -> str:
     name, noted = options["name"], {"who": getpass.getuser(), "reason": options["reason"]}
     match options["what"]:
         case "pause":
-            lanes.pause(name, **noted)
+            control.pause(name, **noted)
             return f"{name} is paused."
         case "resume":
-            lanes.resume(name, **noted)
+            control.resume(name, **noted)
             return f"{name} goes on."
         case "reset":
-            gone = lanes.reset(name, options["position"], **noted)
+            gone = control.reset(name, options["position"], **noted)
             return f"{name} begins again behind {options['position']}; {gone} rows were taken away."
         case _:
-            lanes.skip(name, options["position"], **noted)
+            control.skip(name, options["position"], **noted)
             return f"{name} leaves {options['position']} out."
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from eventstore import chores, guarantees, heartbeats, working
+from eventstore import guarantees
+from eventstore.delivery import chores, heartbeats, worker
 
 logger = logging.getLogger(__name__)
 
@@ -26,9 +27,9 @@ class Command(BaseCommand):
         except guarantees.Broken as error:
             raise CommandError(str(error)) from None
         if options["once"]:
-            self.stdout.write(f"{working.work(seconds=math.inf)} messages delivered.")
+            self.stdout.write(f"{worker.work(seconds=math.inf)} messages delivered.")
         else:
-            working.settle_down()
+            worker.settle_down()
             _until(_told_to_stop(), poll=options["poll"])
             heartbeats.sign_off(heartbeats.WORKER, heartbeats.BEAT)
 
@@ -43,7 +44,7 @@ def _told_to_stop() -> threading.Event:
 def _until(stop: threading.Event, *, poll: float) -> None:
     rota = chores.Rota()
     while not stop.is_set():
-        _attempt(working.work)
+        _attempt(worker.work)
         for chore in rota.due():
             _attempt(chore)
         stop.wait(poll)

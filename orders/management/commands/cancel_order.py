@@ -5,8 +5,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from eventstore import codec, operating
+from eventstore import codec
 from eventstore.aggregate import Refusal
+from eventstore.log import audit
 from orders import support
 
 
@@ -22,7 +23,7 @@ class Command(BaseCommand):
         order = options["order"]
         try:
             support.cancel(order, who=getpass.getuser(), reason=options["reason"])
-        except (Refusal, operating.ReasonMissing) as error:
+        except (Refusal, audit.ReasonMissing) as error:
             raise CommandError(f"{type(error).__name__}: {error}") from error
         told = {"order_id": order, "cancelled": True}
         self.stdout.write(codec.encode_json(told).decode() if options["json"] else f"{order} is cancelled.")

@@ -10,10 +10,10 @@ from django.contrib.auth.models import Group, User
 from django.core.management.base import BaseCommand, CommandError
 from knox.models import AuthToken
 
-from eventstore import bus, states
-from eventstore.admin import rights
 from eventstore.aggregate import stream_name
-from eventstore.api.roles import OPERATIONS, SUPPORT
+from eventstore.api.permissions import OPERATIONS, SUPPORT
+from eventstore.commands import bus, repository
+from eventstore.console import permissions as rights
 from eventstore.messages import Command as Wish
 from eventstore.money import Money
 from inventory.commands import ReceiveStock
@@ -101,7 +101,7 @@ def _missing(sku: str, name: str, cents: int) -> list[Wish]:
         stream_name("product", sku): ListProduct(sku, name, Money(cents, "EUR")),
         stream_name("stock", sku): ReceiveStock(sku, UNITS_OF_EACH, "demo"),
     }
-    known = states.load(wishes)
+    known = repository.load(wishes)
     return [wish for stream, wish in wishes.items() if known[stream].version == 0]
 
 

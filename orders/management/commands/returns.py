@@ -8,10 +8,10 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from eventstore import codec, operating
+from eventstore import codec
 from eventstore.aggregate import Refusal
+from eventstore.log import InvalidStreamName, audit
 from eventstore.messages import InvalidMessage
-from eventstore.store import InvalidStreamName
 from orders import support
 from orders.events import Portion
 
@@ -44,7 +44,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             told, sentence = getattr(self, f"_{options['what']}")(options)
-        except (Refusal, InvalidMessage, InvalidStreamName, operating.ReasonMissing) as error:
+        except (Refusal, InvalidMessage, InvalidStreamName, audit.ReasonMissing) as error:
             raise CommandError(f"{type(error).__name__}: {error}") from error
         self.stdout.write(codec.encode_json(told).decode() if options["json"] else sentence)
 

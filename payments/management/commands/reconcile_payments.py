@@ -6,7 +6,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
-from eventstore import codec, finding
+from eventstore import codec
+from eventstore.log import search
 from payments import reconciling
 from payments.gateway.chosen import gateway
 from payments.reconciling import Difference
@@ -19,7 +20,7 @@ class Command(BaseCommand):
     help = "Ask the payment provider what moved for each order of late, and list what the log has otherwise, or not."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--since", type=finding.time, metavar="TIME", help="two days ago if it is not said")
+        parser.add_argument("--since", type=search.time, metavar="TIME", help="two days ago if it is not said")
         parser.add_argument("--json", action="store_true")
 
     def handle(self, *args: Any, **options: Any) -> None:

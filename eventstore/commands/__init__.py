@@ -1,0 +1,1 @@
+"""Decide a command from events, and append what it decides."""

@@ -1,0 +1,203 @@
+"""Events: the log, newest first; and each with its cause, its effects and all that belongs to it."""
+
+from collections.abc import Iterable
+from typing import Any
+from uuid import UUID
+
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBadRequest,
+    HttpResponseBase,
+    StreamingHttpResponse,
+)
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.decorators import method_decorator
+from django.utils.safestring import SafeString
+from django.views.decorators.http import require_http_methods, require_safe
+
+from eventstore import codec, registry
+from eventstore.log import search
+from eventstore.models import Event, SagaState
+from eventstore.operations import export as exporting
+from eventstore.subscriptions import Saga
+
+from . import causation, exports, links
+from . import formatting as shown
+from . import masking as veil
+from .actions import Button
+from .detail import PageAdmin
+from .exports import Export
+from .read_only import LONGEST_LIST, between, one_of
+
+EFFECTS = 100
+
+# The filters of the list, which are those of an export, for people.
+LABELS = {"q": "About", "type": "Type", "since": "From", "until": "To before"}
+
+
+def _types() -> Iterable[str]:
+    return sorted({name for table in registry.wiring().EVENTS for name in table} | set(registry.renamed()))
+
+
+@admin.register(Event)
+class EventAdmin(PageAdmin):
+    list_display = ("place", "recorded", "type", "in_stream", "version", "business_transaction")
+    list_display_links = ("place",)
+    list_filter = (one_of("type", "type", _types), between("time", search.recorded_between))
+    list_defer = ("data", "metadata")
+    ordering = ("-position",)
+    search_fields = ("stream",)
+    search_help_text = "The id of an event, of a correlation, of what a stream is about, or the whole name of a stream."
+    nothing = "No event matches. The search takes whole ids and names; nothing is looked for inside of payloads."
+    page_template = "admin/eventstore/event.html"
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Event], search_term: str
+    ) -> tuple[QuerySet[Event], bool]:
+        term = search_term.strip()
+        return (queryset.filter(search.about(term)) if term else queryset), False
+
+    def find(self, request: HttpRequest, key: str) -> Event | None:
+        """By position, or by id."""
+        by_id = search.uuid(key)
+        return Event.objects.filter(id=by_id).first() if by_id else super().find(request, key)
+
+    def subject_of(self, row: Event) -> str:
+        return f"event {row.position}"
+
+    def address_of(self, row: Event) -> str:
+        return links.page("event", row.position)
+
+    def page(self, request: HttpRequest, found: Event) -> dict[str, Any]:
+        effects = Event.objects.filter(correlation_id=found.correlation_id, causation_id=found.id)
+        return {
+            "cause": Event.objects.filter(id=found.causation_id).first() if found.causation_id else None,
+            "effects": effects.order_by("position")[:EFFECTS],
+            "correlation": causation.correlation(found.correlation_id),
+            "data": shown.pretty(found.data),
+            "metadata": shown.pretty(found.metadata),
+            "today": _as_read_today(request, found.position),
+        }
+
+    def get_urls(self) -> list[URLPattern]:
+        guarded = self.admin_site.admin_view
+        return [
+            path("export/", guarded(self.export_view), name="eventstore_event_export"),
+            path("export/events.ndjson", guarded(self.ndjson_view), name="eventstore_event_ndjson"),
+            path(
+                "correlation/<uuid:correlation_id>/",
+                guarded(self.correlation_view),
+                name="eventstore_event_correlation",
+            ),
+            *super().get_urls(),
+        ]
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        export = Button("Export", links.with_query(reverse("admin:eventstore_event_export"), _filters(request)))
+        return super().changelist_view(request, {"buttons": [export]} | (extra_context or {}))
+
+    @method_decorator(require_safe)
+    def correlation_view(self, request: HttpRequest, correlation_id: UUID) -> HttpResponse:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        found = causation.correlation(correlation_id)
+        if not found.steps:
+            raise Http404
+        ours = {"title": "Business transaction", "subtitle": str(correlation_id), "opts": self.opts}
+        context = self.admin_site.each_context(request) | ours | _transaction(found)
+        return TemplateResponse(request, "admin/eventstore/transaction.html", context)
+
+    @method_decorator(require_safe)
+    def export_view(self, request: HttpRequest) -> HttpResponse:
+        return exports.page(request, *self._export(request))
+
+    @method_decorator(require_http_methods(["GET", "HEAD", "POST"]))
+    def ndjson_view(self, request: HttpRequest) -> HttpResponseBase:
+        context, export = self._export(request)
+        if export.trouble:
+            return HttpResponseBadRequest(export.trouble, content_type="text/plain")
+        return exports.file(request, context, export, lambda revealed: _ndjson(request, revealed))
+
+    def _export(self, request: HttpRequest) -> tuple[dict[str, Any], Export]:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        filters = _filters(request)
+        export = Export(
+            title="Export of events",
+            subject="events",
+            what=[(LABELS[name], value) for name, value in filters.items()] or [("All", "the whole log")],
+            address=links.with_query(reverse("admin:eventstore_event_ndjson"), filters),
+            back=links.listing("event", **filters),
+        )
+        context = self.admin_site.each_context(request) | {"opts": self.opts}
+        try:
+            # In the order of the list, so that it is counted along the index that the list is read by.
+            found = search.events(search.wanted(filters)).order_by("-position")
+            count = found[: LONGEST_LIST + 1].count()
+        except search.NotATime as error:
+            return context, export._replace(trouble=str(error))
+        many = f"more than {LONGEST_LIST}" if count > LONGEST_LIST else count
+        return context, export._replace(what=[*export.what, ("Events", many)])
+
+    @admin.display(description="position")
+    def place(self, event: Event) -> int:
+        return event.position
+
+    @admin.display(description="recorded")
+    def recorded(self, event: Event) -> SafeString:
+        return shown.time(event.recorded_at)
+
+    @admin.display(description="stream")
+    def in_stream(self, event: Event) -> SafeString:
+        return links.stream(event.stream, shown.short(event.stream), version=event.version)
+
+    @admin.display(description="correlation")
+    def business_transaction(self, event: Event) -> SafeString:
+        return links.correlation(event.correlation_id, shown.short(event.correlation_id))
+
+
+def _transaction(found: causation.Correlation) -> dict[str, Any]:
+    events = [step.event for step in found.steps]
+    took = events[-1].recorded_at - events[0].recorded_at
+    return {
+        "correlation": found,
+        "lanes": [lane.name for lane in found.picture.lanes],
+        "begun": events[0].recorded_at,
+        "took": shown.age(max(0.0, took.total_seconds())),
+        "streams": list(dict.fromkeys(each.stream for each in events)),
+        "sagas": SagaState.objects.filter(saga__in=_sagas(), key__in=_identities(events)).order_by("saga", "key"),
+    }
+
+
+def _sagas() -> list[str]:
+    return [name for name, each in registry.subscriptions().items() if isinstance(each, Saga)]
+
+
+def _identities(events: Iterable[Event]) -> set[str]:
+    return {each.stream.partition("-")[2] for each in events}
+
+
+def _filters(request: HttpRequest) -> dict[str, str]:
+    return {name: request.GET[name] for name in LABELS if request.GET.get(name, "").strip()}
+
+
+def _ndjson(request: HttpRequest, revealed: bool) -> StreamingHttpResponse:
+    lines = exporting.lines(search.wanted(request.GET), revealed=revealed)
+    headers = {"Content-Disposition": 'attachment; filename="events.ndjson"'}
+    return StreamingHttpResponse(lines, content_type="application/x-ndjson", headers=headers)
+
+
+def _as_read_today(request: HttpRequest, position: int) -> dict[str, str]:
+    """From what is really stored, whatever is shown of it."""
+    event = Event.objects.get(position=position)
+    try:
+        message = registry.decode(event.type, event.schema_version, codec.encode_json(event.data).decode())
+    except (registry.UnknownType, codec.Undecodable) as error:
+        return {"error": veil.trouble(request, error)}
+    return {"by": type(message).__name__, "message": shown.pretty(veil.struct(request, message))}

@@ -1,0 +1,24 @@
+"""--reveal REASON of commands: personal data is told, and who asked for it and why is written down first."""
+
+import getpass
+from typing import Any
+
+from django.core.management.base import CommandError, CommandParser
+
+from eventstore.log import audit
+from eventstore.privacy import personal_data
+
+
+def add_argument(parser: CommandParser) -> None:
+    parser.add_argument("--reveal", metavar="REASON", help="tell personal data as well; it is written down, and why")
+
+
+def is_revealed(options: dict[str, Any], command: str, subject: str) -> bool:
+    """Whether to tell it. Raises CommandError for an empty reason."""
+    if options["reveal"] is None:
+        return False
+    try:
+        personal_data.reveal(getpass.getuser(), subject, reason=options["reveal"], details={"command": command})
+    except audit.ReasonMissing as error:
+        raise CommandError(str(error)) from error
+    return True

@@ -1,0 +1,1 @@
+"""Integration events: what others are told."""

@@ -1,0 +1,42 @@
+"""The chores themselves; when each is due stands in chores.CHORES."""
+
+from eventstore import settings
+from eventstore.commands import deferred, idempotency, inbox, repository
+from eventstore.delivery import heartbeats
+from eventstore.log import fence_monitor
+from eventstore.outbox import cursors
+from eventstore.projections import rebuild as rebuilding
+
+from . import metrics as samples
+
+CLEARED_AT_ONCE = 100_000
+REBUILD_SECONDS = 5.0
+
+
+def clear_outbox() -> None:
+    cursors.clear(retention=settings.outbox_retention(), limit=CLEARED_AT_ONCE)
+
+
+def rebuild() -> None:
+    rebuilding.work(seconds=REBUILD_SECONDS)
+
+
+def watch() -> None:
+    fence_monitor.warn()
+    heartbeats.note(heartbeats.BEAT)
+    heartbeats.forget()
+    samples.take()
+
+
+def forget_answers() -> None:
+    """And what became of commands that clients have left here."""
+    idempotency.forget(older_than=settings.answers_kept())
+    deferred.forget(older_than=settings.answers_kept())
+
+
+def forget_received() -> None:
+    inbox.forget(older_than=settings.inbox_kept())
+
+
+def take_snapshots() -> None:
+    repository.take_snapshots()

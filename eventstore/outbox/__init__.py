@@ -1,0 +1,1 @@
+"""Cursors over the outbox, parked messages, and waking the workers."""

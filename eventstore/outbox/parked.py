@@ -1,0 +1,163 @@
+"""What a lane has moved past without settling it: failed messages, those in order behind them, calls in flight."""
+
+import random
+import traceback
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+import msgspec
+
+from eventstore.codec import encode_json
+from eventstore.postgres import execute, rows
+
+ATTEMPTS = 12
+LONGEST_DELAY = 300.0
+
+# This table is empty most of the time, and its statistics may say so while thousands of rows are in it. So rows are
+# found by functions (migration 0031), each along the one index that it means, and all else is said of their ids. What
+# is asked of a row besides is written so that no index seems to serve for it: (…) IS TRUE, position + 0.
+HELD = "SELECT key FROM eventstore_parked_heads(%s, %s)"
+PARK = """
+    INSERT INTO eventstore_parked (subscription, position, key, status, attempts, due_at, error, traceback)
+    SELECT %s, position, key, status, attempts, now() + make_interval(secs => delay), error, traceback
+    FROM jsonb_to_recordset(%s::jsonb) AS parked(
+        position bigint, key text, status text, attempts integer, delay double precision, error text, traceback text
+    )
+"""
+DUE = """
+    SELECT position, key, attempts, status, due_at
+    FROM eventstore_parked
+    WHERE id = ANY(ARRAY(SELECT eventstore_parked_due(%s, %s))) AND (due_at <= now()) IS TRUE
+      AND subscription <> ALL (ARRAY(SELECT name FROM eventstore_subscription WHERE paused))
+    ORDER BY due_at
+    FOR UPDATE SKIP LOCKED
+"""
+LEASE = """
+    UPDATE eventstore_parked
+    SET status = 'leased', attempts = attempts + 1, due_at = now() + %s
+    WHERE id = ANY(ARRAY(SELECT eventstore_parked_at(%s, %s)))
+"""
+# Whoever waits next in order behind a settled message becomes due. What this statement deletes it still sees, so the
+# first of each key is looked for that is not among it; only of keys that have anything behind what was settled.
+SETTLE = """
+    WITH settled AS MATERIALIZED (
+        DELETE FROM eventstore_parked
+        USING unnest(%s::bigint[], %s::integer[]) AS held(place, token)
+        WHERE id = ANY(ARRAY(SELECT eventstore_parked_at(%s, %s))) AND position + 0 = place AND attempts = token
+        RETURNING position, key
+    ), woken AS (
+        UPDATE eventstore_parked
+        SET due_at = now()
+        WHERE id = ANY(ARRAY(
+            SELECT id
+            FROM eventstore_parked_heads(%s, ARRAY(
+                SELECT DISTINCT * FROM eventstore_parked_behind(
+                    %s, ARRAY(SELECT key FROM settled), ARRAY(SELECT position FROM settled)
+                )
+            ), ARRAY(SELECT position FROM settled))
+        ))
+    )
+    SELECT position FROM settled
+"""
+DEFER = """
+    UPDATE eventstore_parked
+    SET due_at = now() + make_interval(secs => %s)
+    WHERE id = ANY(ARRAY(SELECT eventstore_parked_due(%s, NULL)))
+"""
+POSTPONE = """
+    UPDATE eventstore_parked
+    SET status = failed.status, due_at = now() + make_interval(secs => failed.delay), attempts = failed.attempts,
+        error = failed.error, traceback = failed.traceback
+    FROM jsonb_to_recordset(%s::jsonb) AS failed(
+        position bigint, token integer, status text, attempts integer, delay double precision, error text,
+        traceback text
+    )
+    WHERE id = ANY(ARRAY(SELECT eventstore_parked_at(%s, %s))) AND eventstore_parked.position + 0 = failed.position
+      AND eventstore_parked.attempts = failed.token
+"""
+
+
+class Due(NamedTuple):
+    """attempts is the fencing token: whoever settles must still hold the attempt that it began."""
+
+    position: int
+    key: str
+    attempts: int
+    status: str
+    due_at: datetime
+
+
+class Place(msgspec.Struct, frozen=True):
+    """A row to be parked, or to be put off again. delay: seconds until it is due; None waits for another, or for us."""
+
+    position: int
+    key: str = ""
+    status: str = "waiting"
+    attempts: int = 0
+    token: int = 0
+    delay: float | None = None
+    error: str = ""
+    traceback: str = ""
+
+
+def held(name: str, keys: Iterable[str]) -> set[str]:
+    """Those of the keys behind which a message must wait."""
+    return {key for (key,) in rows(HELD, [name, list(keys)])}
+
+
+def park(name: str, places: Sequence[Place]) -> None:
+    if places:
+        execute(PARK, [name, encode_json(places).decode()]).close()
+
+
+def due(name: str, limit: int) -> list[Due]:
+    """Parked messages whose time has come, locked for this transaction; at most one of each key."""
+    return [Due(*row) for row in rows(DUE, [name, limit])]
+
+
+def lease(name: str, positions: Sequence[int], duration: object) -> None:
+    execute(LEASE, [duration, name, list(positions)]).close()
+
+
+def settle(name: str, tokens: Mapping[int, int]) -> set[int]:
+    """Remove what is done. tokens: position -> attempts. Returns the positions that were still ours."""
+    if not tokens:
+        return set()
+    params = [list(tokens), list(tokens.values()), name, list(tokens), name, name]
+    return {position for (position,) in rows(SETTLE, params)}
+
+
+def postpone(name: str, places: Sequence[Place]) -> None:
+    if places:
+        params = [encode_json(places).decode(), name, [each.position for each in places]]
+        execute(POSTPONE, params).close()
+
+
+def defer(name: str, seconds: float) -> None:
+    """Let all that is due wait, without counting it as an attempt."""
+    execute(DEFER, [seconds, name]).close()
+
+
+def failed(position: int, error: BaseException, *, attempts: int, key: str = "", token: int = 0) -> Place:
+    """The place of a message whose handler raised for the attempts-th time: tried again later, or a dead letter."""
+    dead = attempts >= ATTEMPTS
+    return Place(
+        position=position,
+        key=key,
+        status="dead" if dead else "failed",
+        attempts=attempts,
+        token=token,
+        delay=None if dead else delay(attempts),
+        error=_storable(f"{type(error).__name__}: {error}"),
+        traceback=_storable("".join(traceback.format_exception(error))),
+    )
+
+
+def delay(attempts: int) -> float:
+    """Seconds until the next try: doubled each time, with jitter so that what failed together comes back apart."""
+    return float(min(2.0 ** (attempts - 1), LONGEST_DELAY) * random.uniform(0.5, 1.0))
+
+
+def _storable(text: str) -> str:
+    return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()

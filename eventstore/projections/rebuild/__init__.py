@@ -1,0 +1,34 @@
+"""Rebuild a read model beside the live one: fold the log into a table of its own, then swap the two at once.
+
+Readers and the lane go on with the live table until the swap, which is one short commit. Nothing but rows of the new
+table is written meanwhile: a projection has no other effect. An event that cannot be folded stops the rebuild, and the
+live table stays as it is. How far it has come is committed with the rows, so it can be gone on with after any death.
+"""
+
+from .diff import Difference as Difference
+from .diff import LaneBehind as LaneBehind
+from .fold import RebuildFailed as RebuildFailed
+from .parallel import ShareLost as ShareLost
+from .records import Rebuilding as Rebuilding
+from .records import Told as Told
+from .records import latest as latest
+from .records import latest_of_each as latest_of_each
+from .records import told_differences as told_differences
+from .records import with_replaced as with_replaced
+from .run import AlreadyRebuilding as AlreadyRebuilding
+from .run import NotAProjection as NotAProjection
+from .run import NotRebuilding as NotRebuilding
+from .run import cancel as cancel
+from .run import differences as differences
+from .run import forget as forget
+from .run import projection as projection
+from .run import projections as projections
+from .run import rebuild as rebuild
+from .run import request as request
+from .run import request_comparison as request_comparison
+from .run import request_swap as request_swap
+from .run import roll_back as roll_back
+from .run import work as work
+from .shadow_table import NotRebuildable as NotRebuildable
+from .swap import NothingKept as NothingKept
+from .swap import Stopped as Stopped

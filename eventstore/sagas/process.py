@@ -1,0 +1,144 @@
+"""Run a batch of messages through a saga: load its states, react, write states and owed commands back together."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from eventstore import codec, log
+from eventstore.log import Owed, audit
+from eventstore.messages import INTERNAL, DeadlinePassed, Intervened, Message, Metadata
+from eventstore.postgres import execute, rows
+from eventstore.subscriptions import Reaction, Saga
+
+LOAD = """
+    SELECT found.key, found.state, found.position, found.schema_version
+    FROM unnest(%s::text[]) AS wanted(key)
+    CROSS JOIN LATERAL (
+        SELECT * FROM eventstore_saga WHERE saga = %s AND eventstore_saga.key = wanted.key LIMIT 1
+    ) AS found
+"""
+SAVE = """
+    INSERT INTO eventstore_saga (saga, schema_version, key, status, state, position, correlation_id, deadline_at)
+    SELECT %s, %s, key, status, state, position, correlation_id, now() + make_interval(secs => deadline)
+    FROM jsonb_to_recordset(%s::jsonb) AS changed(
+        key text, status text, state jsonb, position bigint, correlation_id uuid, deadline double precision
+    )
+    ON CONFLICT (saga, key) DO UPDATE
+    SET status = EXCLUDED.status, state = EXCLUDED.state, position = EXCLUDED.position,
+        schema_version = EXCLUDED.schema_version, correlation_id = EXCLUDED.correlation_id,
+        deadline_at = EXCLUDED.deadline_at, updated_at = now()
+"""
+TAKE_DUE = """
+    UPDATE eventstore_saga
+    SET deadline_at = NULL
+    WHERE id = ANY(ARRAY(
+        SELECT id FROM eventstore_saga WHERE deadline_at <= now() ORDER BY deadline_at LIMIT %s
+        FOR UPDATE SKIP LOCKED
+    ))
+    RETURNING saga, key, correlation_id, now(), position
+"""
+
+
+class NewerState(LookupError):
+    """A process was last taken on by newer code than this; it waits for that code."""
+
+
+class Changed(msgspec.Struct, frozen=True):
+    key: str
+    status: str
+    state: Any
+    position: int
+    correlation_id: UUID
+    deadline: float | None
+
+
+def react(name: str, saga: Saga, messages: Sequence[Message]) -> None:
+    known = load(name, saga, {key_of(saga, message) for message in messages})
+    changed: dict[str, Changed] = {}
+    owed: list[Owed] = []
+    for message in messages:
+        key = key_of(saga, message)
+        state, position = known.get(key, (saga.initial, 0))
+        if _is_of_an_earlier_step(name, message, position):
+            continue
+        reaction = saga.react[type(message.body)](state, message.body)
+        if reaction.state == state and not reaction.commands and reaction.deadline is None:
+            continue  # an answer out of its turn changes nothing, and leaves the deadline as it is
+        known[key] = reaction.state, message.position
+        changed[key] = _changed(key, message, reaction)
+        owed += [log.owed(command, metadata=_answering(name, key, message)) for command in reaction.commands]
+    if changed:
+        execute(SAVE, [name, _schema_version(saga), codec.encode_json(list(changed.values())).decode()]).close()
+    log.write([], owed)
+
+
+def key_of(saga: Saga, message: Message) -> str:
+    return message.stream if type(message.body) in INTERNAL.values() else saga.key(message.body)
+
+
+def tell_deadlines(limit: int = 500) -> int:
+    """Move deadlines that have passed into the outbox, for their sagas to hear. Call it inside a transaction."""
+    due = rows(TAKE_DUE, [limit])
+    log.write([], [_passed(*row) for row in due])
+    return len(due)
+
+
+def load(name: str, saga: Saga, keys: set[str]) -> dict[str, tuple[Any, int]]:
+    found = rows(LOAD, [list(keys), name])
+    return {key: (_state(saga, state, version), position) for key, state, position, version in found}
+
+
+def _state(saga: Saga, stored: str, version: int) -> Any:
+    """Raises NewerState, codec.Undecodable."""
+    if version > _schema_version(saga):
+        raise NewerState(f"The state is of schema version {version}, newer than this code.")
+    return codec.reader(type(saga.initial), version, saga.upcasters)(stored)
+
+
+def _schema_version(saga: Saga) -> int:
+    return max(saga.upcasters, default=0) + 1
+
+
+def _is_of_an_earlier_step(name: str, message: Message, position: int) -> bool:
+    """What was meant for a step that had its answer before the saga could hear of this: a deadline, a person's word."""
+    match message.body:
+        case DeadlinePassed(set_at=step):
+            return step != position
+        case Intervened(key=key, action=action, who=who, reason=reason, seen_at=step) if step not in (0, position):
+            details = {"seen_at": step, "position": position}
+            audit.note(who, f"{action} came too late", f"{name} {key}", reason=reason, details=details)
+            return True
+    return False
+
+
+def _changed(key: str, message: Message, reaction: Reaction) -> Changed:
+    state: Any = reaction.state  # manage.py check sees to it that it has a status
+    deadline: timedelta | None = reaction.deadline
+    return Changed(
+        key=key,
+        status=state.status,
+        state=state,
+        position=message.position,
+        correlation_id=message.metadata.correlation_id,
+        deadline=deadline.total_seconds() if deadline else None,
+    )
+
+
+def _answering(name: str, key: str, message: Message) -> Metadata:
+    cause = message.id if message.version else message.metadata.causation_id
+    return Metadata(
+        correlation_id=message.metadata.correlation_id,
+        causation_id=cause,
+        actor=name,
+        trace=message.metadata.trace,
+        reply_to=name,
+        reply_key=key,
+    )
+
+
+def _passed(saga: str, key: str, correlation_id: UUID, at: datetime, set_at: int) -> Owed:
+    metadata = Metadata(correlation_id=correlation_id, actor="deadline")
+    return log.word(saga, key, DeadlinePassed(key=key, due_at=at, set_at=set_at), metadata=metadata)

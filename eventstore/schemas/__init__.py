@@ -1,0 +1,1 @@
+"""Schemas of events: generated, published, compared."""

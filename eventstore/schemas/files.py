@@ -1,0 +1,135 @@
+"""The schemas that the repo holds: one folder for each stored type, one set of files for each version ever released."""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from eventstore import codec, registry, settings
+
+from . import compatibility
+from . import generation as schemas
+from .generation import Schema
+
+
+class Release(NamedTuple):
+    """A version of a stored type as the repo has it."""
+
+    name: str
+    version: int
+    avro: Schema
+    example: Schema
+
+
+def folder() -> Path:
+    return settings.schemas()
+
+
+def write() -> Iterator[Path]:
+    """Write what is missing; a released version is never written again. Yields the new files."""
+    for name in event_types():
+        for path, content in _files(name).items():
+            if not path.exists():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(content)
+                yield path
+
+
+def problems() -> Iterator[str]:
+    """Every way in which classes, released schemas and declared modes do not agree, in sentences."""
+    for name in event_types():
+        yield from _stale(name)
+        yield from _broken_promises(name)
+    for path in sorted(folder().glob("*/")):
+        yield from _missing(path.name)
+        yield from _unreadable(path.name)
+
+
+def released(name: str) -> Sequence[Release]:
+    """All versions of a type that have their schema and their example, oldest first."""
+    paths = sorted(folder().joinpath(name).glob("v*.avsc"), key=_version_of)
+    return [
+        Release(name, _version_of(path), json.loads(path.read_text()), json.loads(_example_of(path).read_text()))
+        for path in paths
+        if _example_of(path).exists()
+    ]
+
+
+def event_types() -> Sequence[str]:
+    return sorted([*(name for table in registry.wiring().EVENTS for name in table), *registry.published_types()])
+
+
+def mode_of(name: str) -> str:
+    return next((table[name] for table in registry.compatibilities() if name in table), compatibility.DEFAULT)
+
+
+def _files(name: str) -> dict[Path, str]:
+    cls, version, place = _class_of(name), registry.schema_version_of(name), folder() / name
+    return {
+        place / f"v{version}.avsc": _pretty(_avro(name)),
+        place / f"v{version}.schema.json": _pretty(schemas.json_schema(cls)),
+        place / f"v{version}.example.json": _pretty(schemas.example(cls)),
+    }
+
+
+def _stale(name: str) -> Iterator[str]:
+    for path, content in _files(name).items():
+        if not path.exists():
+            yield f"{name}: {path.name} is missing; run manage.py schemas --write."
+        elif path.read_text() != content and path.suffix == ".avsc":
+            change = compatibility.classify(json.loads(path.read_text()), _avro(name))
+            yield (
+                f"{name}: the class is no longer what {path.name} says (the change is {change}); raise its schema "
+                "version by an upcaster, or remove the files if that version was never released."
+            )
+
+
+def _broken_promises(name: str) -> Iterator[str]:
+    version = registry.schema_version_of(name)
+    before = [release.avro for release in released(name) if release.version < version]
+    for why in compatibility.violations(mode_of(name), before, _avro(name)):
+        yield f"{name}: version {version} is declared {mode_of(name)}, but {why}."
+
+
+def _missing(name: str) -> Iterator[str]:
+    """What was released stays: the log may hold events of it for ever."""
+    there = {path.name for path in folder().joinpath(name).iterdir()}
+    last = max((_version_of(folder() / file) for file in there), default=0)
+    for version in range(1, last):
+        for file in (f"v{version}.avsc", f"v{version}.schema.json", f"v{version}.example.json"):
+            if file not in there:
+                yield f"{name}: {file} was released and is missing; take it back from the history."
+
+
+def _unreadable(folder_name: str) -> Iterator[str]:
+    """Of every version ever released, also under a name of the past, its example is read with today's code."""
+    name = registry.renamed().get(folder_name, folder_name)
+    if name not in event_types():
+        yield f"{folder_name}: released, and no class is stored under it any more; list it in RENAMED."
+        return
+    for release in released(folder_name):
+        try:
+            read = codec.reader(_class_of(name), release.version, registry.upcasters(name))
+            read(json.dumps(release.example))
+        except ValueError as error:
+            yield f"{folder_name}: an event of version {release.version} cannot be read any more: {error}"
+
+
+def _avro(name: str) -> Schema:
+    return schemas.avro(_class_of(name), namespace=name.partition(".")[0])
+
+
+def _class_of(name: str) -> type:
+    return registry.published_types().get(name) or registry.types()[name]
+
+
+def _version_of(path: Path) -> int:
+    return int(path.name.split(".")[0].removeprefix("v"))
+
+
+def _example_of(path: Path) -> Path:
+    return path.with_name(f"v{_version_of(path)}.example.json")
+
+
+def _pretty(content: Any) -> str:
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"

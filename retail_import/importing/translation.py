@@ -1,0 +1,129 @@
+"""What each document of the file asks for, as commands."""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+from uuid import UUID, uuid5
+
+from eventstore.money import Money
+from inventory.commands import AdjustStock, ReceiveStock, Restock, StockLine
+from orders.commands import AdjustLedger, ImportOrder, ImportReturn, IssueCredit, ListProduct
+from orders.events import Charge, OrderLine, Portion
+from shipping.commands import Address
+
+from ..retail.credit_matching import Allocation
+from ..retail.documents import CreditNote, Document, LedgerAdjustment, Order, StockAdjustment
+from ..retail.line import Line
+from ..retail.opening_stock import OpeningStock
+from ..retail.stock import Movement, movements
+
+# An invoice is the same order in whatever file it comes.
+INVOICES = UUID("3b0d1a5e-6f57-4c58-9d0a-0f4c2b7f9e11")
+
+CURRENCY, EXPONENT = "GBP", 3
+PAYMENT_METHOD = "tok_visa"
+CANCELLED = "cancelled on the day of sale"
+CREDITED = "credit note"
+
+
+class Remainder(NamedTuple):
+    """Units of a credit note's line for which there is no order."""
+
+    line: Line
+    units: int
+
+    @property
+    def sku(self) -> str:
+        return self.line.sku
+
+
+def order_id(invoice: str) -> str:
+    return str(uuid5(INVOICES, invoice))
+
+
+def return_id(note: str, order: str) -> str:
+    """Of what one credit note takes back of one order."""
+    return str(uuid5(INVOICES, f"{note} of {order}"))
+
+
+def booking_id(invoice: str) -> str:
+    return str(uuid5(INVOICES, invoice))
+
+
+def import_order(order: Order) -> ImportOrder:
+    return ImportOrder(
+        order_id=order_id(order.invoice),
+        customer_id=order.customer or "",
+        lines=tuple(OrderLine(line.sku, line.description, line.quantity, line.price) for line in order.goods),
+        charges=tuple(Charge(line.code, line.description, line.quantity, line.price) for line in order.charges),
+        currency=CURRENCY,
+        exponent=EXPONENT,
+        address=Address(country=order.country),
+        payment_method=PAYMENT_METHOD,
+        placed_at=order.at,
+        reference=order.invoice,
+    )
+
+
+def adjust_stock(document: Document) -> list[AdjustStock]:
+    """What a document moves beside an order's reservation; one for each line, as the shop's books have it."""
+    match document:
+        case StockAdjustment():
+            return [_adjust(movement, _reason(movement.line)) for movement in movements(document)]
+        case CreditNote() | Order() | LedgerAdjustment() | Document():
+            return []
+
+
+def list_product(line: Line) -> ListProduct:
+    return ListProduct(line.sku, line.description, Money(line.price, CURRENCY, EXPONENT))
+
+
+def receive_stock(opening: OpeningStock) -> ReceiveStock:
+    return ReceiveStock(opening.sku, opening.units, "opening stock")
+
+
+def import_return(note: CreditNote, invoice: str, taken: Iterable[Allocation], *, cancels: bool) -> ImportReturn:
+    """cancels: with this, all priced goods of the order are back on the day of sale."""
+    return ImportReturn(
+        return_id=return_id(note.invoice, invoice),
+        order_id=order_id(invoice),
+        lines=tuple(Portion(each.number, each.units) for each in taken),
+        reason=CANCELLED if cancels else CREDITED,
+        returned_at=note.at,
+        reference=note.invoice,
+    )
+
+
+def issue_credit(note: CreditNote, rest: Iterable[Remainder]) -> IssueCredit:
+    return IssueCredit(
+        booking_id=booking_id(note.invoice),
+        customer_id=note.customer or "",
+        lines=tuple(OrderLine(each.sku, each.line.description, each.units, each.line.price) for each in rest),
+        charges=tuple(Charge(line.code, line.description, -line.quantity, line.price) for line in note.charges),
+        currency=CURRENCY,
+        exponent=EXPONENT,
+        reference=note.invoice,
+        issued_at=note.at,
+    )
+
+
+def restock(key: str, parts: Sequence[Allocation | Remainder], order_id: str = "") -> Restock:
+    """key: of the return or the booking that the goods came back by. order_id: of the sale, where it is known."""
+    return Restock(key, tuple(StockLine(each.sku, each.units) for each in parts), order_id)
+
+
+def adjust_ledger(document: LedgerAdjustment) -> AdjustLedger:
+    return AdjustLedger(
+        booking_id=booking_id(document.invoice),
+        amount=Money(document.value, CURRENCY, EXPONENT),
+        reason=document.lines[0].description,
+        reference=document.invoice,
+        booked_at=document.at,
+    )
+
+
+def _adjust(movement: Movement, reason: str) -> AdjustStock:
+    return AdjustStock(movement.sku, movement.units, reason)
+
+
+def _reason(line: Line) -> str:
+    return f"invoice {line.invoice}: {line.description}" if line.description else f"invoice {line.invoice}"

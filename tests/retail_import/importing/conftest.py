@@ -1,0 +1,49 @@
+"""A shop with an empty log, and the importer as a person would call it."""
+
+import shutil
+from io import StringIO
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from eventstore.outbox import cursors
+
+SMALL = Path(__file__).parents[2] / "data" / "online_retail"
+ORDERS = 13
+
+
+class Run(NamedTuple):
+    code: int
+    out: str
+    error: str
+
+
+@pytest.fixture
+def shop(transactional_db):
+    cursors.enlist()
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """The small file, with its opening stock and its totals beside it."""
+    return Path(shutil.copytree(SMALL, tmp_path / "small"))
+
+
+@pytest.fixture
+def dataset(folder):
+    return folder / "online-retail-dataset.csv"
+
+
+@pytest.fixture
+def import_orders(shop):
+    def run(*arguments) -> Run:
+        out = StringIO()
+        try:
+            call_command("import_orders", *map(str, arguments), stdout=out)
+        except CommandError as error:
+            return Run(error.returncode, out.getvalue(), str(error))
+        return Run(0, out.getvalue(), "")
+
+    return run

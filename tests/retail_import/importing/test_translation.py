@@ -1,0 +1,36 @@
+"""What a document asks for, and how far an import is."""
+
+from eventstore.testing import given
+from inventory.commands import AdjustStock
+from retail_import.import_progress import HISTORY_IMPORT, AdvanceImport, ImportAdvanced, ImportMovedOn
+from retail_import.importing import translation
+
+from ..retail.given import documents_of, line
+
+
+def test_an_invoice_is_the_same_order_whenever_it_comes():
+    assert translation.order_id("536365") == translation.order_id("536365") != translation.order_id("536366")
+
+
+def test_an_adjustment_tells_its_invoice_and_what_was_noted(tmp_path):
+    [lost] = documents_of(tmp_path, line("700001", quantity=-2, price="0", customer="", description="damaged"))
+    assert translation.adjust_stock(lost) == [AdjustStock("10001A", -2, "invoice 700001: damaged")]
+
+
+def test_an_order_a_credit_note_and_the_ledger_adjust_no_stock(tmp_path):
+    lines = line("700001"), line("C700003", quantity=-2), line("A700002", code="B", quantity=1)
+    for document in documents_of(tmp_path, *lines):
+        assert translation.adjust_stock(document) == []
+
+
+def test_codes_that_differ_in_case_are_one_product(tmp_path):
+    [order] = documents_of(tmp_path, line("700001", code="10001a"), line("700001", code="10001A"))
+    assert {each.sku for each in translation.import_order(order).lines} == {"10001A"}
+
+
+def test_an_import_advances():
+    given(HISTORY_IMPORT, ImportAdvanced("f", 4, 9)).when(AdvanceImport("f", 4, 8, 20)).then(ImportAdvanced("f", 8, 20))
+
+
+def test_an_import_that_another_has_moved_on_is_refused():
+    given(HISTORY_IMPORT, ImportAdvanced("f", 8, 20)).when(AdvanceImport("f", 4, 8, 20)).refused(ImportMovedOn)
