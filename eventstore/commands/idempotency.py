@@ -5,11 +5,10 @@ from datetime import timedelta
 from typing import NamedTuple
 
 import msgspec
-from django.db import transaction
 
 from eventstore import codec, log
 from eventstore.log import Appended, NewEvent, Owed, Premises
-from eventstore.postgres import execute, rows
+from eventstore.postgres import delete_older, rows
 
 FIND = "SELECT row_to_json(given)::text FROM eventstore_given_answer AS given WHERE scope = %s"
 FORGET = """
@@ -92,14 +91,8 @@ def write(
 
 
 def forget(*, older_than: timedelta) -> int:
-    """Remove what is older, in batches that each commit; returns how many."""
-    forgotten = 0
-    while True:
-        with transaction.atomic(), execute(FORGET, [older_than, BATCH]) as cursor:
-            count = int(cursor.rowcount)
-        forgotten += count
-        if count < BATCH:
-            return forgotten
+    """Delete what is older, in batches; returns how many rows were deleted."""
+    return delete_older(FORGET, older_than, batch=BATCH)
 
 
 def _earlier(key: Key, given: str) -> Answer:

@@ -4,11 +4,9 @@ import re
 from collections.abc import Iterable
 from datetime import timedelta
 
-from django.db import transaction
-
 from eventstore.limits import Unstorable
 from eventstore.messages import Command, Metadata
-from eventstore.postgres import atomic, execute, rows
+from eventstore.postgres import atomic, delete_older, rows
 
 from . import bus
 
@@ -54,11 +52,5 @@ def receive(
 
 
 def forget(*, older_than: timedelta) -> int:
-    """Remove what is older, in batches that each commit; returns how many."""
-    forgotten = 0
-    while True:
-        with transaction.atomic(), execute(FORGET, [older_than, BATCH]) as cursor:
-            count = int(cursor.rowcount)
-        forgotten += count
-        if count < BATCH:
-            return forgotten
+    """Delete what is older, in batches; returns how many rows were deleted."""
+    return delete_older(FORGET, older_than, batch=BATCH)

@@ -13,6 +13,7 @@ from .connection import close as close
 from .connection import compose as compose
 from .connection import connect as connect
 from .connection import copy_into as copy_into
+from .connection import delete_older as delete_older
 from .connection import execute as execute
 from .connection import forget_if_lost as forget_if_lost
 from .connection import in_transaction as in_transaction

@@ -5,6 +5,7 @@ import select
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import psycopg
@@ -122,6 +123,20 @@ def rows_meanwhile(
         with database.wrap_database_errors:
             found = take()
     return done, found
+
+
+def delete_older(statement: str, older_than: timedelta, *, batch: int) -> int:
+    """Delete in batches, each in a transaction of its own; returns how many rows were deleted.
+
+    statement: takes the age and the size of a batch.
+    """
+    deleted = 0
+    while True:
+        with transaction.atomic(), execute(statement, [older_than, batch]) as cursor:
+            count = int(cursor.rowcount)
+        deleted += count
+        if count < batch:
+            return deleted
 
 
 def copy_into(table: str, lines: bytes) -> None:
