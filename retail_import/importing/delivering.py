@@ -2,9 +2,9 @@
 
 import time
 from collections.abc import Callable, Collection
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from django.db.models import Min
+from django.db.models import Min, QuerySet
 
 from eventstore import log, registry
 from eventstore.delivery import worker
@@ -34,24 +34,14 @@ def until_lanes_are_near(told: Callable[[], None]) -> None:
 
 def until_orders_are_final(order_ids: Collection[str], told: Callable[[int], None]) -> None:
     """told: hears how many are open."""
-    open_ = set(order_ids)
-
-    def are_final() -> bool:
-        open_.difference_update(_final_among(open_))
-        return not open_
-
-    _until(are_final, lambda: told(len(open_)))
+    final = OrderDetails.objects.filter(status__in=FINAL)
+    _until_all_are_among(final, order_ids, told)
 
 
 def until_returns_are_completed(return_ids: Collection[str], told: Callable[[int], None]) -> None:
     """told: hears how many are open."""
-    open_ = set(return_ids)
-
-    def are_completed() -> bool:
-        open_.difference_update(_completed_among(open_))
-        return not open_
-
-    _until(are_completed, lambda: told(len(open_)))
+    completed = ReturnView.objects.filter(status="COMPLETED")
+    _until_all_are_among(completed, return_ids, told)
 
 
 def until_read_models_are_level() -> None:
@@ -112,23 +102,14 @@ def _distance() -> int:
     return log.fence() - int(slowest or 0)
 
 
-def _final_among(order_ids: Collection[str]) -> set[str]:
-    ids = list(order_ids)
-    return {
-        order_id
-        for start in range(0, len(ids), SLICE)
-        for order_id in OrderDetails.objects.filter(
-            order_id__in=ids[start : start + SLICE], status__in=FINAL
-        ).values_list("order_id", flat=True)
-    }
+def _until_all_are_among(done: QuerySet[Any], keys: Collection[str], told: Callable[[int], None]) -> None:
+    """keys: primary keys of the rows that are waited for."""
+    open_ = set(keys)
 
+    def are_done() -> bool:
+        asked = list(open_)
+        for start in range(0, len(asked), SLICE):
+            open_.difference_update(done.filter(pk__in=asked[start : start + SLICE]).values_list("pk", flat=True))
+        return not open_
 
-def _completed_among(return_ids: Collection[str]) -> set[str]:
-    ids = list(return_ids)
-    return {
-        return_id
-        for start in range(0, len(ids), SLICE)
-        for return_id in ReturnView.objects.filter(
-            return_id__in=ids[start : start + SLICE], status="COMPLETED"
-        ).values_list("return_id", flat=True)
-    }
+    _until(are_done, lambda: told(len(open_)))
