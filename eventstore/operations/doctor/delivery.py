@@ -340,7 +340,7 @@ def _alarm() -> str:
         asking.ensure_connection(max_retries=1, timeout=2)
         channel = asking.default_channel
         message = channel.prepare_message(b"", properties={})
-        channel.basic_publish(message, routing_key="eventstore.operations.doctor", timeout=ALARM_SECONDS)
+        channel.basic_publish(message, routing_key="eventstore.doctor", timeout=ALARM_SECONDS)
     except TimeoutError:
         return "no answer"
     except Exception:  # noqa: BLE001  whatever the broker's client raises: one that is away is told of by broker()
