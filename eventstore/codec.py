@@ -24,7 +24,7 @@ class Undecodable(ValueError):
 
 
 def encode(message: msgspec.Struct) -> msgspec.Raw:
-    """The message as JSON. Raises bounds.Unstorable for what the log could not hold or give back."""
+    """The message as JSON. Raises limits.Unstorable for what the log could not hold or give back."""
     raw = bounds.encode(message, type(message).__name__)
     bounds.check(message, raw)
     return msgspec.Raw(raw)

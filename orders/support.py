@@ -30,7 +30,7 @@ def returned(return_id: str) -> Return:
 
 
 def cancel(order_id: str, *, who: str, reason: str) -> None:
-    """Raises operating.ReasonMissing, and what the order refuses; so do all that follow."""
+    """Raises audit.ReasonMissing, and what the order refuses; so do all that follow."""
     reason = audit.demand(reason)
     _do(CancelOrder(order_id, reason), "cancel", f"order {order_id}", who=who, reason=reason)
 

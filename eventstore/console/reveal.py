@@ -100,7 +100,7 @@ class RevealingAdmin(ReadOnlyAdmin):
 
 
 def record(request: HttpRequest, subject: str) -> None:
-    """Before anything is seen. Raises operating.ReasonMissing."""
+    """Before anything is seen. Raises audit.ReasonMissing."""
     reason = request.POST.get("reason", "").replace("\x00", "")
     personal_data.reveal(request.user.get_username(), subject, reason=reason, details={"page": request.get_full_path()})
     veil.lift(request)

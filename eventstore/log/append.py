@@ -85,7 +85,7 @@ def append(
     With the same ids and expectation again, nothing is written and the first answer comes back. Of no events, only the
     expectation is looked at.
     Raises WrongExpectedVersion, EventIdTaken, InvalidStreamName, InvalidAppend, StreamFull, PositionPassed,
-    postgres.NotReadCommitted, bounds.Unstorable, registry.UnknownType.
+    postgres.NotReadCommitted, limits.Unstorable, registry.UnknownType.
     """
     return append_all({stream: (expected, events)}, metadata=metadata, ids=ids)
 

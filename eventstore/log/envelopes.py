@@ -61,7 +61,7 @@ def new_events(
 ) -> list[NewEvent]:
     """Envelopes for one stream. continues: an earlier part of the same write carries the expectation already.
 
-    Raises InvalidStreamName, InvalidAppend, StreamFull, registry.UnknownType, bounds.Unstorable.
+    Raises InvalidStreamName, InvalidAppend, StreamFull, registry.UnknownType, limits.Unstorable.
     """
     check_expectation(stream, expected)
     _check_events(stream, events)

@@ -60,7 +60,7 @@ def reset(name: str, position: int = 0, *, who: str, reason: str) -> int:
     """Put a lane back to an earlier position, from where it goes on; returns how many rows of a read model went.
 
     A read model is emptied and fills anew before its readers' eyes; a publication tells again what it told.
-    Raises NoSuchLane, NotToBeDone, operating.ReasonMissing.
+    Raises NoSuchLane, NotToBeDone, audit.ReasonMissing.
     """
     reason, lane = audit.demand(reason), find(name)
     if not goes_back(name):
@@ -92,7 +92,7 @@ def goes_back(name: str) -> bool:
 def skip(name: str, position: int, *, who: str, reason: str) -> None:
     """Leave one message out: one that is parked, or the next one ahead of the cursor.
 
-    Raises NoSuchLane, NotToBeDone, dead_letters.NotParked, operating.ReasonMissing.
+    Raises NoSuchLane, NotToBeDone, dead_letters.NotParked, audit.ReasonMissing.
     """
     reason = audit.demand(reason)
     find(name)

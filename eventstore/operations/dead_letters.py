@@ -99,7 +99,7 @@ def retry(subscription: str, positions: Sequence[int], *, who: str, reason: str 
 
 
 def discard(subscription: str, positions: Sequence[int], *, who: str, reason: str) -> int:
-    """Take them away for good; what waits behind them is delivered. Raises NotParked, operating.ReasonMissing."""
+    """Take them away for good; what waits behind them is delivered. Raises NotParked, audit.ReasonMissing."""
     reason = audit.demand(reason)
     with transaction.atomic():
         # Nobody parks behind them meanwhile: it would wait for what is gone.

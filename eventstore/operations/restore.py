@@ -45,7 +45,7 @@ def restored(*, who: str, reason: str, since: datetime | None = None) -> Report:
     """Begin another epoch, unless the present one has begun by itself and nobody has seen to it; look at what is beside
     the log, and ask the providers. since: what they did from then on is asked for, instead of from what is intact on.
 
-    Raises operating.ReasonMissing.
+    Raises audit.ReasonMissing.
     """
     reason = audit.demand(reason)
     epoch = _epoch()

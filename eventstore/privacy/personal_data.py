@@ -99,7 +99,7 @@ def hide(value: Any) -> Any:
 
 
 def reveal(who: str, subject: str, *, reason: str, details: Mapping[str, Any]) -> None:
-    """Write down who is about to see it, and why. Raises operating.ReasonMissing."""
+    """Write down who is about to see it, and why. Raises audit.ReasonMissing."""
     audit.note(who, "reveal", subject, reason=audit.demand(reason), details=details)
 
 

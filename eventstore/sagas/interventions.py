@@ -87,7 +87,7 @@ def intervene(name: str, key: str, action: str, *, seen_at: int, who: str, reaso
     """Tell a saga to retry, compensate or skip its present step: a message like any other, in its order.
 
     seen_at: its position when the person saw it. If it moves on before the word reaches it, the word changes nothing,
-    and that is written down. Raises NoSuchSaga, MovedOn, operating.ReasonMissing.
+    and that is written down. Raises NoSuchSaga, MovedOn, audit.ReasonMissing.
     """
     reason = audit.demand(reason)
     found = next((Running(*row) for row in rows(FIND, [name, key])), None)

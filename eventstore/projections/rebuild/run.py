@@ -152,7 +152,7 @@ def cancel(name: str, *, who: str, reason: str = "") -> None:
 def roll_back(name: str, *, who: str, reason: str) -> int:
     """Take the table back that was live before the last rebuild; its lane folds it on from where it stood.
 
-    Returns that position. Raises NotAProjection, NothingKept, AlreadyRebuilding, operating.ReasonMissing.
+    Returns that position. Raises NotAProjection, NothingKept, AlreadyRebuilding, audit.ReasonMissing.
     """
     reason, subject = audit.demand(reason), projection(name)
     with _alone(name):
