@@ -16,7 +16,7 @@ from eventstore.aggregate import stream_name
 from eventstore.commands import repository
 from eventstore.money import Money
 from orders.events import OrderConfirmed, OrderLine, OrderPlaced
-from orders.order import ORDER
+from orders.order.aggregate import ORDER
 
 from . import basket, writers
 from .orders import ADDRESS

@@ -8,9 +8,9 @@ import inventory.events
 import inventory.policies
 import orders.commands
 import orders.events
+import orders.integration_events
+import orders.order.policies
 import orders.personal
-import orders.policies
-import orders.published
 import payments.commands
 import payments.events
 import payments.limits
@@ -29,16 +29,17 @@ from inventory.projections import STOCK_LEVELS
 from inventory.reservation import RESERVATION
 from inventory.restocking import RESTOCKING
 from inventory.stock import STOCK
-from orders import placing, returns
-from orders.bookkeeping import BOOKING
-from orders.catalogue import PRODUCT
-from orders.fulfilment import FULFILMENT
-from orders.order import ORDER
+from orders.bookkeeping.aggregate import BOOKING
+from orders.catalogue.aggregate import PRODUCT
+from orders.integration_events import PUBLICATION
+from orders.order import placing
+from orders.order.aggregate import ORDER
+from orders.order.saga import FULFILMENT
 from orders.projections import CATALOGUE, ORDER_DETAILS
-from orders.published import PUBLICATION
-from orders.return_projections import BOOKINGS, RETURNS
-from orders.returning import RETURNING
-from orders.returns import RETURN
+from orders.returns import aggregate as returns
+from orders.returns.aggregate import RETURN
+from orders.returns.projections import BOOKINGS, RETURNS
+from orders.returns.saga import RETURNING
 from payments.gateway import GATEWAY
 from payments.payment import limited
 from payments.projections import PAYMENTS

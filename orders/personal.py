@@ -3,10 +3,11 @@
 A customer's id is not hidden: it is what leads support to their orders, and says nothing by itself.
 """
 
-from . import policies
+from orders.order import policies
+from orders.order.saga import Fulfilment
+
 from .commands import ImportOrder, PlaceOrder
 from .events import OrderPlaced
-from .fulfilment import Fulfilment
 from .models import OrderDetails
 
 PERSONAL = {

@@ -21,7 +21,7 @@ from eventstore.api.serializers import KEY
 from eventstore.live.feed import Admitted, Asked, Feed, Followed, Refused
 from eventstore.log import epochs
 from eventstore.projections import freshness
-from orders import timeline
+from orders import public_events as timeline
 from orders.api import live
 
 from .bearer import BearerAuthentication, unexpired

@@ -13,7 +13,8 @@ from eventstore.api.permissions import may_act_for
 from eventstore.console import dossier, formatting, links, read_models
 from eventstore.console.actions import Act, ActingAdmin, Choice
 from eventstore.console.read_models import ReadModelAdmin
-from orders import accounts, queries, support
+from orders import accounts, queries
+from orders import customer_service as support
 from orders.models import OrderDetails
 
 from . import quantities

@@ -5,9 +5,9 @@ from typing import Any
 
 from django import forms
 
-from orders import portions
 from orders.events import Portion, ReturnedLine
-from orders.order import Order
+from orders.order.aggregate import Order
+from orders.returns import quantities as portions
 
 LINE, CHARGE = "line", "charge"
 

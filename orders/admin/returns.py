@@ -14,7 +14,8 @@ from eventstore.console import dossier, links, read_models
 from eventstore.console.actions import Act, ActingAdmin, Choice
 from eventstore.console.read_models import ReadModelAdmin
 from eventstore.console.read_only import one_of
-from orders import accounts, support
+from orders import accounts
+from orders import customer_service as support
 from orders.models import OrderDetails, ReturnView
 
 from . import quantities

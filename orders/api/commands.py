@@ -13,7 +13,7 @@ from eventstore.api.permissions import Operations, Refunding, customer_id_of, ma
 from eventstore.api.serializers import Key, MoneyShape, PriceShape, Shape, Text, Whole
 from eventstore.commands import repository
 from eventstore.money import Money
-from orders.catalogue import PRODUCT
+from orders.catalogue.aggregate import PRODUCT
 from orders.commands import (
     CancelOrder,
     DelistProduct,
@@ -23,7 +23,7 @@ from orders.commands import (
     RefundOrder,
     RepriceProduct,
 )
-from orders.order import CALLED_OFF, ORDER
+from orders.order.aggregate import CALLED_OFF, ORDER
 from shipping.commands import Address
 
 MOST_ITEMS = 10_000

@@ -1,6 +1,6 @@
 """What has happened to an order, as its customer may see it, and how far the process is that fulfils it.
 
-What is told of each event, orders/timeline.py says.
+What is told of each event, orders/public_events.py says.
 """
 
 from drf_spectacular.utils import extend_schema
@@ -18,7 +18,7 @@ from eventstore.api.queries import ONLY_HIS, NoParameters, QueryView, link, para
 from eventstore.api.serializers import Digits, Shape
 from eventstore.models import SagaState
 from eventstore.subscriptions import Saga
-from orders import timeline
+from orders import public_events as timeline
 from orders.models import OrderDetails
 
 

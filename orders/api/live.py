@@ -11,10 +11,11 @@ from eventstore.live.feed import Followed, Refused, Told
 from eventstore.messages import Message
 from eventstore.privacy import personal_data
 from eventstore.projections import freshness
-from orders import queries, timeline
+from orders import public_events as timeline
+from orders import queries
 from orders.events import OrderPlaced
 from orders.models import OrderDetails
-from orders.timeline import Entry
+from orders.public_events import Entry
 
 PAGE = 500
 # Each socket holds one while its client takes it.

@@ -12,8 +12,8 @@ from eventstore.api.permissions import Operations, is_staff, may_touch
 from eventstore.api.serializers import Shape, Text, Whole
 from orders.commands import CloseReturn, ReceiveReturn, RequestReturn
 from orders.events import Portion
-from orders.order import ORDER
-from orders.returns import RETURN
+from orders.order.aggregate import ORDER
+from orders.returns.aggregate import RETURN
 
 MOST_PORTIONS = 10_000
 

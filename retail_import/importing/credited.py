@@ -10,7 +10,7 @@ from django.db.models.functions import Cast
 
 from eventstore.aggregate import stream_name
 from eventstore.models import Event
-from orders.bookkeeping import BOOKING
+from orders.bookkeeping.aggregate import BOOKING
 from orders.models import BookingView, OrderDetails, ReturnView
 
 from . import translation

@@ -30,7 +30,7 @@ from eventstore.commands import bus, repository
 from eventstore.commands.decide import Request
 from eventstore.limits import Unstorable
 from eventstore.messages import Command, Metadata
-from orders.order import OrderAlreadyPlaced
+from orders.order.aggregate import OrderAlreadyPlaced
 
 from ..import_progress import HISTORY_IMPORT, AdvanceImport, HistoryImport, ImportMovedOn
 from ..retail import documents

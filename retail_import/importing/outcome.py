@@ -12,7 +12,7 @@ from eventstore.models import Event
 from inventory.commands import AdjustStock
 from inventory.models import StockLevel
 from orders.models import OrderDetails, ProductView
-from orders.order import ORDER
+from orders.order.aggregate import ORDER
 from payments.models import PaymentView
 from shipping.models import ShipmentView
 

@@ -11,7 +11,7 @@ from eventstore.testing import drain
 from orders.api import live
 from orders.events import OrderCancelled
 from orders.projections import ORDER_DETAILS
-from orders.timeline import TOLD
+from orders.public_events import TOLD
 from payments.events import PaymentFailed
 from tests.eventstore.concurrently import in_thread
 

@@ -9,7 +9,7 @@ from eventstore.models import Event, LeftCommand, Parked
 from eventstore.money import Money
 from eventstore.testing import drain
 from orders.commands import PlaceOrder
-from orders.placing import DECISIONS
+from orders.order.placing import DECISIONS
 
 from .conftest import ADDRESS, problem
 

@@ -6,7 +6,7 @@ from iso4217 import Currency
 from eventstore import codec, currencies
 from eventstore.messages import InvalidMessage, replace
 from eventstore.money import LARGEST, Money
-from orders.catalogue import Product
+from orders.catalogue.aggregate import Product
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from eventstore.money import Money
 from eventstore.schemas import generation
 from eventstore.testing import drain
 from inventory.commands import ReceiveStock
-from orders import timeline
+from orders import public_events as timeline
 from orders.accounts import customer_id_of
 from orders.commands import Item, ListProduct, PlaceOrder
 from orders.events import OrderPlaced

@@ -9,7 +9,7 @@ from eventstore import log
 from eventstore.live import followers
 from eventstore.live.feed import Told
 from eventstore.live.followers import Follower
-from orders import timeline
+from orders import public_events as timeline
 from orders.api import live
 
 from .conftest import happens, placed

@@ -22,7 +22,7 @@ from eventstore.money import Money
 from eventstore.outbox import cursors
 from eventstore.testing import drain
 from inventory.commands import ReceiveStock
-from orders import timeline
+from orders import public_events as timeline
 from orders.accounts import customer_id_of
 from orders.commands import Item, ListProduct, PlaceOrder
 from orders.events import Portion, ReturnPromised, ReturnRequested
@@ -219,7 +219,7 @@ def test_of_every_event_that_names_an_order_it_is_decided_whether_it_is_told():
         for name, event in table.items()
         if issubclass(event, Event) and "order_id" in event.__struct_fields__
     }
-    assert about - set(timeline.types()) == set(WITHHELD), "list it in TOLD of orders/timeline.py, or here"
+    assert about - set(timeline.types()) == set(WITHHELD), "list it in TOLD of orders/public_events.py, or here"
 
 
 @pytest.mark.parametrize("event", timeline.TOLD)

@@ -9,7 +9,8 @@ from django.db import connection
 from eventstore import log
 from eventstore.money import Money
 from eventstore.outbox import cursors
-from orders import queries, timeline
+from orders import public_events as timeline
+from orders import queries
 from orders.api import live
 from orders.events import OrderCancelled, OrderLine, OrderPlaced
 from shipping.commands import Address

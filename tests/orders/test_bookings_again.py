@@ -7,7 +7,7 @@ import pytest
 from eventstore.messages import replace
 from eventstore.money import Money
 from eventstore.testing import given
-from orders.bookkeeping import BOOKING, BookedOtherwise
+from orders.bookkeeping.aggregate import BOOKING, BookedOtherwise
 from orders.commands import AdjustLedger, IssueCredit
 from orders.events import Charge, CreditIssued, LedgerAdjusted, OrderLine
 

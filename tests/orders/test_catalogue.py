@@ -2,7 +2,7 @@ import pytest
 
 from eventstore.money import Money
 from eventstore.testing import given
-from orders.catalogue import PRODUCT, ProductNotOffered
+from orders.catalogue.aggregate import PRODUCT, ProductNotOffered
 from orders.commands import DelistProduct, ListProduct, RepriceProduct
 from orders.events import ProductDelisted, ProductListed, ProductRepriced
 

@@ -11,7 +11,7 @@ from inventory.commands import ReleaseInventory, ReserveInventory, StockLine
 from inventory.events import InventoryReleased, InventoryReservationFailed, InventoryReserved, Shortage
 from orders.commands import CancelOrder, ConfirmOrder
 from orders.events import Charge, OrderCancelled, OrderConfirmed, OrderLine, OrderPlaced, OrderRefundRequested
-from orders.fulfilment import FULFILMENT, PATIENCE
+from orders.order.saga import FULFILMENT, PATIENCE
 from payments.commands import ProcessPayment, RefundPayment
 from payments.events import (
     DisputeClosed,

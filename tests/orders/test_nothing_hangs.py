@@ -13,10 +13,11 @@ from eventstore.commands import bus
 from eventstore.models import OperatorAction, OutboxMessage, Parked, SagaState
 from eventstore.testing import drain
 from inventory.commands import ReceiveStock
-from orders import fulfilment, returning
 from orders.commands import ImportOrder
 from orders.events import OrderLine
 from orders.models import OrderDetails
+from orders.order import saga as fulfilment
+from orders.returns import saga as returning
 from payments.models import SandboxEntry
 from shipping.commands import Address
 

@@ -13,7 +13,7 @@ from orders.events import (
     Portion,
     ReturnPromised,
 )
-from orders.order import ORDER, OrderAlreadyPlaced, OrderNotFound, OrderNotOpen
+from orders.order.aggregate import ORDER, OrderAlreadyPlaced, OrderNotFound, OrderNotOpen
 from shipping.commands import Address
 
 AT = datetime(2010, 12, 1, 8, 26, tzinfo=UTC)

@@ -7,7 +7,7 @@ import pytest
 from eventstore.aggregate import Refusal
 from eventstore.money import Money
 from eventstore.testing import decided
-from orders.catalogue import Product, ProductNotOffered
+from orders.catalogue.aggregate import Product, ProductNotOffered
 from orders.commands import Item, PlaceOrder
 from orders.events import (
     OrderCancelled,
@@ -18,8 +18,8 @@ from orders.events import (
     ProductListed,
     ProductRepriced,
 )
-from orders.order import Order, OrderAlreadyPlaced
-from orders.placing import EmptyOrder, MixedCurrencies, NotPayable, PriceChanged, decisions
+from orders.order.aggregate import Order, OrderAlreadyPlaced
+from orders.order.placing import EmptyOrder, MixedCurrencies, NotPayable, PriceChanged, decisions
 from shipping.commands import Address
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)

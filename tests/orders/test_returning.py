@@ -18,7 +18,7 @@ from orders.events import (
     ReturnedLine,
     ReturnRequested,
 )
-from orders.returning import ASKED_AGAIN, GOODS_PATIENCE, PATIENCE, RETURNING
+from orders.returns.saga import ASKED_AGAIN, GOODS_PATIENCE, PATIENCE, RETURNING
 from payments.commands import RefundPart
 from payments.events import PartRefunded, PartRefundLapsed
 

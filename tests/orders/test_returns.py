@@ -8,7 +8,6 @@ from eventstore.aggregate import Refusal
 from eventstore.messages import replace
 from eventstore.money import Money
 from eventstore.testing import decided, given
-from orders import portions, returns
 from orders.commands import CloseReturn, CompleteReturn, ImportReturn, ReceiveReturn, RequestReturn
 from orders.events import (
     Charge,
@@ -27,8 +26,10 @@ from orders.events import (
     ReturnPromised,
     ReturnRequested,
 )
-from orders.order import ORDER, OrderNotFound
-from orders.returns import RETURN
+from orders.order.aggregate import ORDER, OrderNotFound
+from orders.returns import aggregate as returns
+from orders.returns import quantities as portions
+from orders.returns.aggregate import RETURN
 from shipping.commands import Address
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)

@@ -16,7 +16,7 @@ from inventory.events import (
     StockReturned,
 )
 from orders.events import ReturnRequested
-from orders.order import CALLED_OFF
+from orders.order.aggregate import CALLED_OFF
 from payments.events import (
     LatePaymentCompleted,
     PartRefunded,

@@ -19,7 +19,7 @@ from orders.commands import (
     RequestReturn,
 )
 from orders.events import Portion
-from orders.order import CALLED_OFF
+from orders.order.aggregate import CALLED_OFF
 from payments.commands import CompletePayment, FailPayment, RecordDispute, RecordRefund
 from payments.events import PaymentRequested
 from payments.payment import is_given_back

@@ -9,7 +9,7 @@ from eventstore.subscriptions import Saga
 from inventory.commands import ReceiveStock
 from orders.commands import ImportOrder, Item, ListProduct, PlaceOrder, RequestReturn
 from orders.events import Charge, OrderLine, Portion
-from orders.returning import RETURNING
+from orders.returns.saga import RETURNING
 from shipping.commands import Address
 
 from . import conservation, facts

@@ -22,8 +22,8 @@ from orders.commands import (
     RequestReturn,
 )
 from orders.events import GoodsReturned, Portion, ReturnPromised, ReturnRequested
-from orders.order import ORDER
-from orders.returning import RETURNING
+from orders.order.aggregate import ORDER
+from orders.returns.saga import RETURNING
 from payments.events import PartRefunded, PaymentRefunded
 from shipping.commands import Address
 

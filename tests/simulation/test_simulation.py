@@ -14,7 +14,7 @@ from config.wiring import PROCESSES
 from eventstore.messages import CommandRefused, replace
 from eventstore.subscriptions import Reaction
 from orders.events import OrderCancelled, OrderRefundRequested
-from orders.fulfilment import FULFILMENT
+from orders.order.saga import FULFILMENT
 from payments.events import LatePaymentCompleted, PaymentRefundedOutside, RefundRequested
 from shipping.events import ShipmentCreated, ShipmentShipped
 

@@ -19,7 +19,7 @@ from eventstore.aggregate import Refusal
 from eventstore.messages import Command, CommandRefused, DeadlinePassed, Event, Intervened
 from eventstore.subscriptions import Commands, Saga
 from orders.events import OrderPlaced
-from orders.fulfilment import Fulfilment
+from orders.order.saga import Fulfilment
 
 from .outside import EFFECTS, Call, Outside
 

@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from eventstore import codec
 from eventstore.aggregate import Refusal
 from eventstore.log import audit
-from orders import support
+from orders import customer_service as support
 
 
 class Command(BaseCommand):

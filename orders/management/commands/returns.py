@@ -12,7 +12,7 @@ from eventstore import codec
 from eventstore.aggregate import Refusal
 from eventstore.log import InvalidStreamName, audit
 from eventstore.messages import InvalidMessage
-from orders import support
+from orders import customer_service as support
 from orders.events import Portion
 
 FORM = re.compile(r"(?P<number>[1-9][0-9]{0,8}):(?P<quantity>[1-9][0-9]{0,8})", re.ASCII)

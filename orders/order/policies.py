@@ -7,9 +7,8 @@ from operator import attrgetter
 
 from eventstore.messages import Announced, CommandRefused, DeadlinePassed, State, Value
 from eventstore.subscriptions import Reaction, Saga
+from orders.commands import CancelOrder, ConfirmOrder
 from payments.commands import AT_ONCE, decides_within
-
-from .commands import CancelOrder, ConfirmOrder
 
 
 class Line(Value, frozen=True):

@@ -3,9 +3,7 @@
 from operator import attrgetter
 
 from eventstore.subscriptions import Projection, Row
-from payments.events import PartRefunded
-
-from .events import (
+from orders.events import (
     CreditIssued,
     GoodsReturned,
     LedgerAdjusted,
@@ -14,8 +12,9 @@ from .events import (
     ReturnContinued,
     ReturnRequested,
 )
-from .models import BookingView, ReturnView
-from .returning import return_of
+from orders.models import BookingView, ReturnView
+from orders.returns.saga import return_of
+from payments.events import PartRefunded
 
 
 def return_requested(row: Row, event: ReturnRequested) -> Row:

@@ -11,11 +11,10 @@ from eventstore.money import Money
 from eventstore.subscriptions import Reaction, Saga
 from inventory.commands import Restock, StockLine
 from inventory.events import GoodsRestocked
+from orders.commands import CloseReturn, CompleteReturn
+from orders.events import GoodsReturned, ReturnClosed, ReturnCompleted, ReturnRequested
 from payments.commands import RefundPart
 from payments.events import PartRefunded, PartRefundLapsed
-
-from .commands import CloseReturn, CompleteReturn
-from .events import GoodsReturned, ReturnClosed, ReturnCompleted, ReturnRequested
 
 # How long a customer has to send the goods.
 GOODS_PATIENCE = timedelta(days=30)

@@ -5,8 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from eventstore.aggregate import Refusal
 from eventstore.messages import replace
-
-from .events import Charge, OrderLine, Portion, ReturnedCharge, ReturnedLine
+from orders.events import Charge, OrderLine, Portion, ReturnedCharge, ReturnedLine
 
 
 class NotOnTheOrder(Refusal):

@@ -5,12 +5,11 @@ from typing import Any
 
 from eventstore.aggregate import Decided, Decision, Refusal, stream_name
 from eventstore.money import Money
-
-from . import portions
-from .catalogue import PRODUCT, Product, ProductNotOffered
-from .commands import Item, PlaceOrder
-from .events import OrderLine, OrderPlaced
-from .order import ORDER, OrderAlreadyPlaced
+from orders.catalogue.aggregate import PRODUCT, Product, ProductNotOffered
+from orders.commands import Item, PlaceOrder
+from orders.events import OrderLine, OrderPlaced
+from orders.order.aggregate import ORDER, OrderAlreadyPlaced
+from orders.returns import quantities as portions
 
 
 class PriceChanged(Refusal):

@@ -3,10 +3,9 @@
 from eventstore.aggregate import Aggregate, Refusal
 from eventstore.messages import Event, State
 from eventstore.money import Money
-
-from . import portions
-from .commands import AdjustLedger, IssueCredit
-from .events import CreditIssued, LedgerAdjusted
+from orders.commands import AdjustLedger, IssueCredit
+from orders.events import CreditIssued, LedgerAdjusted
+from orders.returns import quantities as portions
 
 
 class BookedOtherwise(Refusal):

@@ -6,10 +6,8 @@ from collections.abc import Iterable
 from eventstore.aggregate import Aggregate, Refusal
 from eventstore.messages import Event, State, replace
 from eventstore.money import Money
-
-from . import portions
-from .commands import CancelOrder, ConfirmOrder, ImportOrder, RefundOrder
-from .events import (
+from orders.commands import CancelOrder, ConfirmOrder, ImportOrder, RefundOrder
+from orders.events import (
     Charge,
     OrderCancelled,
     OrderConfirmed,
@@ -20,6 +18,7 @@ from .events import (
     ReturnForgone,
     ReturnPromised,
 )
+from orders.returns import quantities as portions
 
 
 class OrderNotFound(Refusal):

@@ -11,11 +11,10 @@ from eventstore.aggregate import Refusal, stream_name
 from eventstore.commands import bus, repository
 from eventstore.log import WrongExpectedVersion, audit, context
 from eventstore.messages import Command, replace
-
-from .commands import CancelOrder, CloseReturn, ReceiveReturn, RequestReturn
-from .events import Portion
-from .order import ORDER, Order
-from .returns import RETURN, Return, ReturnNotFound
+from orders.commands import CancelOrder, CloseReturn, ReceiveReturn, RequestReturn
+from orders.events import Portion
+from orders.order.aggregate import ORDER, Order
+from orders.returns.aggregate import RETURN, Return, ReturnNotFound
 
 REFUSALS = (Refusal, WrongExpectedVersion, audit.ReasonMissing)
 

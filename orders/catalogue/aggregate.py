@@ -3,9 +3,8 @@
 from eventstore.aggregate import Aggregate, Refusal
 from eventstore.messages import Event, State, replace
 from eventstore.money import Money
-
-from .commands import DelistProduct, ListProduct, RepriceProduct
-from .events import ProductDelisted, ProductListed, ProductRepriced
+from orders.commands import DelistProduct, ListProduct, RepriceProduct
+from orders.events import ProductDelisted, ProductListed, ProductRepriced
 
 
 class ProductNotOffered(Refusal):

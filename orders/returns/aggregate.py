@@ -7,10 +7,8 @@ from typing import Any
 from eventstore.aggregate import Aggregate, Decided, Decision, Refusal, stream_name
 from eventstore.messages import Command, Event, State, replace
 from eventstore.money import Money
-
-from . import portions
-from .commands import CloseReturn, CompleteReturn, ImportReturn, ReceiveReturn, RequestReturn
-from .events import (
+from orders.commands import CloseReturn, CompleteReturn, ImportReturn, ReceiveReturn, RequestReturn
+from orders.events import (
     GoodsReturned,
     Portion,
     ReturnClosed,
@@ -22,8 +20,9 @@ from .events import (
     ReturnPromised,
     ReturnRequested,
 )
-from .order import ORDER, Order, OrderNotFound
-from .placing import anything
+from orders.order.aggregate import ORDER, Order, OrderNotFound
+from orders.order.placing import anything
+from orders.returns import quantities as portions
 
 
 class OrderNotConfirmed(Refusal):

@@ -10,9 +10,8 @@ from collections.abc import Sequence
 from eventstore.messages import Event, EventNotification, IntegrationEvent, StateTransfer
 from eventstore.money import Money
 from eventstore.subscriptions import Publication
+from orders.events import Charge, OrderCancelled, OrderConfirmed, OrderLine, OrderPlaced, OrderRefundRequested
 from shipping.commands import Address
-
-from .events import Charge, OrderCancelled, OrderConfirmed, OrderLine, OrderPlaced, OrderRefundRequested
 
 
 class OrderConfirmedIntegrationEvent(IntegrationEvent, frozen=True):

@@ -13,6 +13,19 @@ from eventstore.aggregate import stream_name
 from eventstore.messages import Event, Message, replace
 from eventstore.privacy import personal_data
 from inventory.events import InventoryReleased, InventoryReservationFailed, InventoryReserved
+from orders.events import (
+    GoodsReturned,
+    OrderCancelled,
+    OrderConfirmed,
+    OrderPlaced,
+    OrderRefundRequested,
+    ReturnClosed,
+    ReturnCompleted,
+    ReturnContinued,
+    ReturnForgone,
+    ReturnPromised,
+    ReturnRequested,
+)
 from payments.events import (
     DisputeClosed,
     LatePaymentCompleted,
@@ -39,20 +52,6 @@ from shipping.events import (
     ShipmentRequested,
     ShipmentReturned,
     ShipmentShipped,
-)
-
-from .events import (
-    GoodsReturned,
-    OrderCancelled,
-    OrderConfirmed,
-    OrderPlaced,
-    OrderRefundRequested,
-    ReturnClosed,
-    ReturnCompleted,
-    ReturnContinued,
-    ReturnForgone,
-    ReturnPromised,
-    ReturnRequested,
 )
 
 # Each context keeps what concerns an order in a stream of its own, under the order's id; a return has one of its own,

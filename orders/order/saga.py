@@ -15,6 +15,8 @@ from eventstore.sagas.attention import Attentive
 from eventstore.subscriptions import Reaction, Saga
 from inventory.commands import ReleaseInventory, ReserveInventory, StockLine
 from inventory.events import InventoryReleased, InventoryReservationFailed, InventoryReserved
+from orders.commands import CancelOrder, ConfirmOrder
+from orders.events import OrderCancelled, OrderConfirmed, OrderPlaced, OrderRefundRequested
 from payments.commands import ProcessPayment, RefundPayment, decides_within
 from payments.events import (
     DisputeClosed,
@@ -37,9 +39,6 @@ from shipping.events import (
     ShipmentReturned,
     ShipmentShipped,
 )
-
-from .commands import CancelOrder, ConfirmOrder
-from .events import OrderCancelled, OrderConfirmed, OrderPlaced, OrderRefundRequested
 
 # Longer than the gateways' own tries take, so that a deadline says that something is wrong, not slow.
 PATIENCE = timedelta(minutes=15)
