@@ -15,7 +15,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(INSTALLED) ## the whole platform on this machine, until Ctrl-C
-	@$(PYTHON) -m config.local run
+	@$(PYTHON) -m tools.devserver run
 
 test: $(PEERS_INSTALLED) ## all tests, on a PostgreSQL and a Redis of their own
 	.venv/bin/pytest $(TWO_AT_A_TIME)
@@ -28,45 +28,45 @@ check: $(INSTALLED) ## format, lint, types, imports, Django's checks, migrations
 	.venv/bin/ruff check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
-	.venv/bin/bandit -q -c pyproject.toml -ll -r config eventstore orders payments inventory shipping retail_import
+	.venv/bin/bandit -q -c pyproject.toml -ll -r config eventstore orders payments inventory shipping retail_import access
 	$(PYTHON) -m tests.security.floors
 	$(PYTHON) manage.py check
-	$(PYTHON) -m config.local exec -- $(PYTHON) manage.py makemigrations --check --dry-run
+	$(PYTHON) -m tools.devserver exec -- $(PYTHON) manage.py makemigrations --check --dry-run
 
 audit: $(INSTALLED) ## known holes in what is installed: advisories from the network, and security-floors.txt; what was not looked at fails
 	@$(PYTHON) -m tests.security.audit
 
 simulate: $(INSTALLED) ## ten thousand shops in memory, each from a seed: any order of answers, twice, late, never
-	@$(PYTHON) -m tests.simulation
+	@$(PYTHON) -m tools.verification.simulation
 
 test-pooler: $(PEERS_INSTALLED) ## journeys and workers behind a PgBouncer (POOLER=new: one that keeps prepared statements; PGBOUNCER=…), then its own tests
 	POOLER=$${POOLER:-old} .venv/bin/pytest tests/journeys tests/workers
 	.venv/bin/pytest tests/pooler
 
 drills: $(INSTALLED) ## four minutes of failover and restore under the running shop, the provider's book outside of it; SEED=… again
-	@$(PYTHON) -W ignore -m tests.drills
+	@$(PYTHON) -W ignore -m tools.verification.drills
 
 chaos: $(INSTALLED) ## eight minutes of kill -9 and worse under load, and a checker from outside; SEED=… again, POOLER=1 behind a PgBouncer
-	@$(PYTHON) -W ignore -m tests.chaos
+	@$(PYTHON) -W ignore -m tools.verification.chaos
 
 faults: $(INSTALLED) ## three minutes of power loss, EIO and a full disk, and the same checker; then kill -9 at every seam
 	@SEAMS=all .venv/bin/pytest -q tests/eventstore/test_seams.py
-	@$(PYTHON) -W ignore -m tests.faults
+	@$(PYTHON) -W ignore -m tools.verification.faults
 
 plans: $(INSTALLED) ## each statement over two million events, whatever the statistics say: what it reads is bounded; slow
 	PLANS_EVENTS=$${PLANS_EVENTS:-2000000} .venv/bin/pytest tests/plans -q
 
 bench: $(PEERS_INSTALLED) ## how fast it is, beside its peers; six minutes on two quiet cores, more on slow ones
-	@$(PYTHON) -m config.local exec -- $(PYTHON) -m bench
+	@$(PYTHON) -m tools.devserver exec -- $(PYTHON) -m bench
 
 bench-short: $(PEERS_INSTALLED) ## the same in half a minute, to see that it runs
-	@$(PYTHON) -m config.local exec -- $(PYTHON) -m bench --orders 200 --rounds 1 --lone 5 --crowd 200 --crowd-rounds 1 --import-lines 1000 --large 20000
+	@$(PYTHON) -m tools.devserver exec -- $(PYTHON) -m bench --orders 200 --rounds 1 --lone 5 --crowd 200 --crowd-rounds 1 --import-lines 1000 --large 20000
 
 bench-store: $(PEERS_INSTALLED) ## the event store alone, beside a peer and a bare INSERT, up to two million events
-	@$(PYTHON) -m config.local exec -- $(PYTHON) -W ignore -m bench.store
+	@$(PYTHON) -m tools.devserver exec -- $(PYTHON) -W ignore -m bench.store
 
 doctor-selftest: $(INSTALLED) ## bring each fault about that the doctor knows, and see that it finds it and nothing else
-	@$(PYTHON) -m config.local exec -- $(PYTHON) manage.py doctor --selftest
+	@$(PYTHON) -m tools.devserver exec -- $(PYTHON) manage.py doctor --selftest
 
 fuzz: $(INSTALLED) ## five minutes of whatever the API's description allows and forbids, as five people; counts at the end
 	FUZZ_SECONDS=$${FUZZ_SECONDS:-60} .venv/bin/pytest tests/fuzz --timeout 900 -rP --show-capture=stdout
@@ -75,23 +75,23 @@ greedy: $(INSTALLED) ## one greedy client beside a modest one, in each way that 
 	GREEDY=long .venv/bin/pytest tests/greedy --timeout 900
 
 bench-http: $(INSTALLED) ## requests a second over HTTP beside bare DRF, and the lag of 500 sockets
-	@$(PYTHON) -m config.local exec -- $(PYTHON) -W ignore -m bench.http
+	@$(PYTHON) -m tools.devserver exec -- $(PYTHON) -W ignore -m bench.http
 
 bench-console: $(INSTALLED) ## first byte of each page of the console, with two million events behind it
-	@$(PYTHON) -m config.local exec -- $(PYTHON) -W ignore -m bench.console
+	@$(PYTHON) -m tools.devserver exec -- $(PYTHON) -W ignore -m bench.console
 
 screens: $(INSTALLED) ## the pictures in docs/images anew; needs a Chromium
 	.venv/bin/pytest tests/console/screens.py
 
 house: $(INSTALLED) ## how the code is laid out, in figures: folders, circles, hops, lengths, where SQL stands
-	@DJANGO_SETTINGS_MODULE=config.settings LOG_LEVEL=ERROR $(PYTHON) -m config.local exec -- $(PYTHON) -W ignore -m tools.house
+	@DJANGO_SETTINGS_MODULE=config.settings LOG_LEVEL=ERROR $(PYTHON) -m tools.devserver exec -- $(PYTHON) -W ignore -m tools.house
 
 format: $(INSTALLED) ## put the code into shape
 	.venv/bin/ruff format .
 	.venv/bin/ruff check --fix .
 
 clean-data: $(INSTALLED) ## forget the orders, stock and payments of `make run`
-	@$(PYTHON) -m config.local clean
+	@$(PYTHON) -m tools.devserver clean
 
 clean: ## that, and all that was installed or made
 	@test ! -d .local || $(MAKE) --silent clean-data

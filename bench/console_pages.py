@@ -9,7 +9,7 @@ import time
 
 import django
 
-from config.local import ports, programs
+from tools.devserver import ports, programs
 
 from . import children
 from .load import wait_for

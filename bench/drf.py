@@ -6,7 +6,7 @@ usage: python -m bench.one bench.drf SECONDS   (DATABASE_URL: empty)
 import json
 import sys
 
-from config.local import ports
+from tools.devserver import ports
 
 from . import basket, children
 from .load import WEB, asked, body, measured, order_id_of, wait_for

@@ -9,7 +9,7 @@ from itertools import count
 from typing import Any
 from uuid import uuid4
 
-from config.local import ports
+from tools.devserver import ports
 
 from . import basket, children
 

@@ -13,7 +13,7 @@ from typing import Any
 import django
 
 from config.celery import app
-from config.local import ports, programs
+from tools.devserver import ports, programs
 
 from . import basket, children
 from .workers import worker

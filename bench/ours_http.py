@@ -12,7 +12,7 @@ from typing import Any
 import django
 from websockets.asyncio.client import connect
 
-from config.local import ports, programs
+from tools.devserver import ports, programs
 
 from . import basket, children
 from .load import asked, body, measured, order_id_of, wait_for

@@ -8,7 +8,9 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import path
 
-from config import browsers, hashing, problems, throttling
+from access import hashing, throttling
+from config import middleware as browsers
+from config import problems
 
 
 class BusyMiddleware:

@@ -18,7 +18,8 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from config import browsers, hashing, throttling
+from access import hashing, throttling
+from config import middleware as browsers
 from eventstore import middleware
 from eventstore.aggregate import Refusal
 from eventstore.api.errors import Fault, Hidden, Malformed, inside

@@ -1,4 +1,4 @@
-"""Every setting, read once from the environment; but for the launcher in config/local, nothing else reads it.
+"""Every setting, read once from the environment; but for the launcher in tools/devserver, nothing else reads it.
 
 What is not of its kind ends the process by a sentence, whichever it is: see the last line.
 """
@@ -38,7 +38,7 @@ AUTH_PASSWORD_VALIDATORS = [
         "django.contrib.auth.password_validation.UserAttributeSimilarityValidator": {},
         # NIST SP 800-63B: length counts, not a mixture of characters.
         "django.contrib.auth.password_validation.MinimumLengthValidator": {"min_length": 12},
-        "config.passwords.LongWithoutTheName": {"min_length": 12},
+        "access.passwords.LongWithoutTheName": {"min_length": 12},
         "django.contrib.auth.password_validation.CommonPasswordValidator": {},
         "django.contrib.auth.password_validation.NumericPasswordValidator": {},
     }.items()
@@ -62,6 +62,7 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "retail_import",
+    "access",
     "orders",
     "payments",
     "inventory",
@@ -71,20 +72,20 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "eventstore.middleware.CorrelationMiddleware",
     "django.middleware.security.SecurityMiddleware",
-    "config.browsers.ContentSecurityPolicyMiddleware",
+    "config.middleware.ContentSecurityPolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "config.browsers.Sessions",
+    "config.middleware.Sessions",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
-    "config.browsers.Users",
-    "config.browsers.Messages",
+    "config.middleware.Users",
+    "config.middleware.Messages",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "config.throttling.RateLimitMiddleware",
+    "access.throttling.RateLimitMiddleware",
     "config.console.BusyMiddleware",
 ]
 
 PASSWORD_HASHERS = [
-    "config.hashing.OneAtATime",
+    "access.hashing.OneAtATime",
     "django.contrib.auth.hashers.PBKDF2SHA1PasswordHasher",
     "django.contrib.auth.hashers.Argon2PasswordHasher",
     "django.contrib.auth.hashers.BCryptSHA256PasswordHasher",
@@ -153,13 +154,13 @@ STATICFILES_DIRS = [BASE_DIR / "config" / "static"]
 
 REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "eventstore.api.openapi.Schema",
-    "DEFAULT_AUTHENTICATION_CLASSES": ["config.api.bearer.BearerAuthentication"],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["access.bearer.BearerAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "eventstore.api.negotiation.Negotiation",
     "DEFAULT_PARSER_CLASSES": ["eventstore.api.parsers.StrictJSONParser"],
     "EXCEPTION_HANDLER": "config.problems.exception_handler",
-    "DEFAULT_THROTTLE_CLASSES": ["config.throttling.User"],
+    "DEFAULT_THROTTLE_CLASSES": ["access.throttling.User"],
     # No rate is no limit.
     "DEFAULT_THROTTLE_RATES": {
         "user": env.form("THROTTLE_USER", RATE, default="") or None,

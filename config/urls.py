@@ -8,9 +8,9 @@ admin.site.site_header = admin.site.site_title = "Orders"
 
 urlpatterns = [
     path("health/", include("config.api.health")),
-    path("api/auth/", include("config.api.auth")),
-    *(path(f"api/{side}/", include(f"config.api.{side}")) for side in settings.API_SIDES),
-    path("api/webhooks/", include("config.api.webhooks")),
+    path("api/auth/", include("access.auth")),
+    *(path(f"api/{side}/", include(f"config.api.urls_{side}")) for side in settings.API_SIDES),
+    path("api/webhooks/", include("config.api.urls_webhooks")),
     path("api/", include("config.api.docs")),
     path("admin/", include("config.console")),
     path("admin/", admin.site.urls),

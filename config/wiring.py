@@ -16,13 +16,13 @@ import payments.events
 import payments.limits
 import payments.personal
 import payments.policies
-import payments.reconciling
+import payments.reconciliation
 import retail_import.import_progress
 import shipping.commands
 import shipping.events
 import shipping.personal
 import shipping.policies
-import shipping.reconciling
+import shipping.reconciliation
 from eventstore.subscriptions import Commands
 from inventory import reservation, restocking
 from inventory.projections import STOCK_LEVELS

@@ -1,6 +1,5 @@
-"""Read models, rebuilt from events at will and written by projections alone; and whose account a customer is."""
+"""Read models, rebuilt from events at will and written by projections alone."""
 
-from django.conf import settings
 from django.db import models
 
 from eventstore.models import ReadModel
@@ -124,16 +123,3 @@ class ProductView(ReadModel):
 
     def __str__(self) -> str:
         return f"{self.sku}: {self.name}"
-
-
-class Customer(models.Model):
-    """The id under which an account's orders are kept. Written once for each account (orders/accounts.py)."""
-
-    customer_id = models.TextField(primary_key=True)
-    user = models.OneToOneField(settings.AUTH_USER_MODEL, models.CASCADE, related_name="customer")
-
-    class Meta:
-        db_table = "orders_customer"
-
-    def __str__(self) -> str:
-        return self.customer_id

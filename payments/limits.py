@@ -8,8 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from eventstore.money import Money
-
-from .gateway.smallest_unit import NotChargeable, smallest_unit
+from payments.gateway.minor_units import NotChargeable, smallest_unit
 
 Limit = Callable[[Money], str]
 

@@ -5,8 +5,9 @@ from collections.abc import Callable
 from eventstore.aggregate import Aggregate, Refusal
 from eventstore.messages import Event, State, replace
 from eventstore.money import Money
+from payments import partial_refunds as parts
+from payments.partial_refunds import Part
 
-from . import parts
 from .commands import (
     CompletePartRefund,
     CompletePayment,
@@ -35,7 +36,6 @@ from .events import (
     PaymentVoided,
     RefundRequested,
 )
-from .parts import Part
 
 
 class NothingLeftToRefund(Refusal):

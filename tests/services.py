@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from config.local import environment, folder, services
-from config.local.refusal import Refusal
+from tools.devserver import environment, folder, services
+from tools.devserver.refusal import Refusal
 
 
 def _start() -> None:
@@ -30,7 +30,7 @@ def _start() -> None:
 
 def _behind_a_pooler(path: Path, server: str, form: str, stack: ExitStack) -> dict[str, str]:
     """form: "new" for a PgBouncer that keeps prepared statements, else "old"."""
-    from tests.pooler import bouncer
+    from tools.verification import bouncer
 
     bouncer.bound_waits(server)
     form = bouncer.NEW if form == bouncer.NEW else bouncer.OLD

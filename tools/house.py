@@ -24,7 +24,7 @@ from statistics import median, quantiles
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("eventstore", "orders", "payments", "inventory", "shipping", "retail_import", "config")
+PACKAGES = ("eventstore", "orders", "payments", "inventory", "shipping", "retail_import", "access", "config")
 SQL = re.compile(r"\b(SELECT|INSERT INTO|UPDATE|DELETE FROM)\b")
 WRITTEN = re.compile(r"\b(?:INSERT INTO|UPDATE|DELETE FROM) ((?:eventstore|orders|payments|inventory|shipping)_\w+)")
 CORE = re.compile(r"^\d+\. `([\w/]+\.py)`", re.MULTILINE)

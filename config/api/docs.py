@@ -9,9 +9,10 @@ from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSpli
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from config import browsers, problems
-
-from . import asyncapi, reading
+from config import middleware as browsers
+from config import problems
+from config.api import asyncapi
+from config.api import asyncapi_page as reading
 
 
 class PageView(SpectacularSwaggerSplitView):

@@ -6,8 +6,7 @@ from typing import Any
 from urllib.parse import quote
 
 from config import problems
-
-from .words import FORMATS, PROBLEMS, PROBLEMS_AT, UNSAID, WORDS, WORDS_OF
+from config.api.example_values import FORMATS, PROBLEMS, PROBLEMS_AT, UNSAID, WORDS, WORDS_OF
 
 Schema = Mapping[str, Any]
 

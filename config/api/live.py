@@ -15,6 +15,7 @@ from django.http.request import HttpHeaders, validate_host
 from knox.models import AuthToken
 from rest_framework.exceptions import AuthenticationFailed
 
+from access.bearer import BearerAuthentication, unexpired
 from config import problems
 from eventstore import middleware
 from eventstore.api.serializers import KEY
@@ -23,8 +24,6 @@ from eventstore.log import epochs
 from eventstore.projections import freshness
 from orders import public_events as timeline
 from orders.api import live
-
-from .bearer import BearerAuthentication, unexpired
 
 PROTOCOL = "orders.v1"
 OFFERED_TOKEN = "bearer."

@@ -16,7 +16,7 @@ from urllib.parse import unquote_to_bytes
 from django.conf import settings
 from django.http import HttpResponse
 
-from config import throttling
+from access import throttling
 
 from . import refusals
 from .refusals import Refusal

@@ -22,10 +22,10 @@ from eventstore.messages import Command, Metadata, replace
 from . import conditional as preconditions
 from . import errors as faults
 from . import idempotency
-from . import permissions as roles
 from . import prefer as preferences
 from . import read_your_writes as freshness
 from . import serializers as shapes
+from .principal import principal
 from .serializers import Shape
 
 # Writes what was decided, and keeps the answer with it.
@@ -132,7 +132,7 @@ class CommandView(APIView):
         deferred.leave(
             command,
             metadata=_asked_by(self.request.user),
-            principal=roles.principal(self.request.user),
+            principal=principal(self.request.user),
             location=f"{self.asked_at}{subject}/",
             write=write,
         )

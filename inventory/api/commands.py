@@ -1,7 +1,7 @@
 """Operations receives stock and sets the books right."""
 
+from access.permissions import Operations
 from eventstore.api.commands import CommandView, known
-from eventstore.api.permissions import Operations
 from eventstore.api.serializers import LARGEST_NUMBER, Shape, Text, Whole
 from inventory.commands import AdjustStock, ReceiveStock
 from inventory.stock import STOCK

@@ -9,12 +9,13 @@ from django.http import HttpRequest
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
-from eventstore.api.permissions import may_act_for
+from access import accounts
+from access.permissions import may_act_for
 from eventstore.console import dossier, formatting, links, read_models
 from eventstore.console.actions import Act, ActingAdmin, Choice
 from eventstore.console.read_models import ReadModelAdmin
-from orders import accounts, queries
 from orders import customer_service as support
+from orders import queries
 from orders.models import OrderDetails
 
 from . import quantities

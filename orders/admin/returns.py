@@ -9,12 +9,12 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from uuid_utils import uuid7
 
-from eventstore.api.permissions import is_operations
+from access import accounts
+from access.permissions import is_operations
 from eventstore.console import dossier, links, read_models
 from eventstore.console.actions import Act, ActingAdmin, Choice
 from eventstore.console.read_models import ReadModelAdmin
 from eventstore.console.read_only import one_of
-from orders import accounts
 from orders import customer_service as support
 from orders.models import OrderDetails, ReturnView
 

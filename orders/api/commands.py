@@ -6,10 +6,10 @@ from django.core.validators import RegexValidator
 from django.utils import timezone
 from rest_framework import serializers
 
+from access.permissions import Operations, Refunding, customer_id_of, may_act_for
 from eventstore.aggregate import stream_name
 from eventstore.api.commands import CommandView, known
 from eventstore.api.errors import Hidden
-from eventstore.api.permissions import Operations, Refunding, customer_id_of, may_act_for
 from eventstore.api.serializers import Key, MoneyShape, PriceShape, Shape, Text, Whole
 from eventstore.commands import repository
 from eventstore.money import Money

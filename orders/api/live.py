@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
+from access.permissions import customer_id_of, may_touch, owns
 from eventstore import codec, log
 from eventstore.aggregate import stream_name
-from eventstore.api.permissions import customer_id_of, may_touch, owns
 from eventstore.live.feed import Followed, Refused, Told
 from eventstore.messages import Message
 from eventstore.privacy import personal_data

@@ -8,7 +8,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.exceptions import PermissionDenied
 
-from eventstore.api.permissions import customer_id_of, is_staff, may_touch, owns
+from access.permissions import customer_id_of, is_staff, may_touch, owns
 from eventstore.api.queries import MomentParameters, PageParameters, PagesView, RowView
 from eventstore.api.serializers import Answer, MoneyAnswer, MoneyOf, Text
 from orders import queries

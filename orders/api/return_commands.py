@@ -6,9 +6,9 @@ from django.utils import timezone
 from rest_framework import serializers
 from rest_framework.exceptions import PermissionDenied
 
+from access.permissions import Operations, is_staff, may_touch
 from eventstore.api.commands import CommandView, known
 from eventstore.api.errors import Hidden
-from eventstore.api.permissions import Operations, is_staff, may_touch
 from eventstore.api.serializers import Shape, Text, Whole
 from orders.commands import CloseReturn, ReceiveReturn, RequestReturn
 from orders.events import Portion

@@ -1,27 +1,13 @@
-"""The tables of the models; and a token ends with the password, or the account, that it was got by."""
+"""The tables of the models."""
 
-from pathlib import Path
-
-import django.db.models.deletion
-from django.conf import settings
 from django.db import migrations, models
-
-
-END_TOKENS = Path(__file__).parent.parent / "sql" / "orders_end_tokens.sql"
-KEEP_TOKENS = """
-    DROP TRIGGER orders_end_tokens ON auth_user;
-    DROP FUNCTION orders_end_tokens();
-"""
 
 
 class Migration(migrations.Migration):
 
     initial = True
 
-    dependencies = [
-        ("knox", "0009_extend_authtoken_field"),
-        migrations.swappable_dependency(settings.AUTH_USER_MODEL),
-    ]
+    dependencies: list[tuple[str, str]] = []
 
     operations = [
         migrations.CreateModel(
@@ -65,16 +51,6 @@ class Migration(migrations.Migration):
                 'verbose_name': 'booking',
                 'db_table': 'orders_booking',
                 'indexes': [models.Index(fields=['has_no_sale', 'booking_id'], name='bookings_without_sale'), models.Index(fields=['reference'], name='bookings_by_reference')],
-            },
-        ),
-        migrations.CreateModel(
-            name='Customer',
-            fields=[
-                ('customer_id', models.TextField(primary_key=True, serialize=False)),
-                ('user', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='customer', to=settings.AUTH_USER_MODEL)),
-            ],
-            options={
-                'db_table': 'orders_customer',
             },
         ),
         migrations.CreateModel(
@@ -137,5 +113,4 @@ class Migration(migrations.Migration):
                 'indexes': [models.Index(fields=['order_id', 'return_id'], name='returns_of_order'), models.Index(fields=['customer_id', 'return_id'], name='returns_of_customer'), models.Index(fields=['status', 'return_id'], name='returns_by_status')],
             },
         ),
-        migrations.RunSQL(END_TOKENS.read_text(), KEEP_TOKENS),
     ]

@@ -14,7 +14,7 @@ from eventstore.money import Money
 from payments.commands import RecordDispute, RecordRefund
 from payments.events import PaymentRequested
 from payments.gateway import gateway
-from payments.gateway.smallest_unit import exponent
+from payments.gateway.minor_units import exponent
 from payments.payment import PAYMENT
 
 logger = logging.getLogger(__name__)

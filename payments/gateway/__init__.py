@@ -1,4 +1,5 @@
 """The payment gateway: a port, the effect that asks it, and who stands behind it (PAYMENT_GATEWAY)."""
 
-from .chosen import gateway as gateway
+from payments.gateway.factory import gateway as gateway
+
 from .effect import GATEWAY as GATEWAY

@@ -7,8 +7,8 @@ from eventstore.messages import Command, Event
 from eventstore.subscriptions import Effect
 from payments.commands import CompletePartRefund, CompletePayment, CompleteRefund, FailPartRefund, FailPayment
 from payments.events import PartRefundRequested, PaymentRequested, RefundRequested
+from payments.gateway.factory import gateway
 
-from .chosen import gateway
 from .port import Charged, Declined, Refunded, RefundRefused
 
 

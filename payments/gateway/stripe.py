@@ -13,10 +13,10 @@ import stripe
 
 from eventstore.money import Money
 from eventstore.subscriptions import NotYet
+from payments.gateway.http_client import BoundedClient
+from payments.gateway.minor_units import NotChargeable, exponent, smallest_unit
 
-from .bounded import BoundedClient
 from .port import Charged, Declined, Moved, Refunded, RefundRefused
-from .smallest_unit import NotChargeable, exponent, smallest_unit
 
 # What is wrong with the card or the amount, and stays wrong. Whatever else Stripe refuses is for us to mend.
 FINAL = ("amount_too_large", "amount_too_small", "payment_method_unactivated", "resource_missing", "token_already_used")

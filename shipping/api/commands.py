@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
+from access.permissions import Operations
 from eventstore.api.commands import CommandView, known
-from eventstore.api.permissions import Operations
 from shipping.commands import DeliverShipment, ShipShipment
 from shipping.shipment import LEFT, SHIPMENT, ShipmentCalledOff
 

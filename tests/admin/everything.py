@@ -11,7 +11,7 @@ from django.urls import reverse
 # What Django gives every list, and we beside it.
 COMMON = {"", "add/", *(f"KEY/{view}" for view in ("", "change/", "reveal/", "history/", "delete/"))}
 
-OURS = ("eventstore", "orders", "payments", "inventory", "shipping")
+OURS = ("eventstore", "orders", "payments", "inventory", "shipping", "access")
 
 
 def lists():

@@ -5,10 +5,10 @@ from django.contrib.auth.models import User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from access import accounts
 from eventstore.delivery import step
 from eventstore.models import Event, OperatorAction, Parked
 from eventstore.testing import drain
-from orders import accounts
 from orders.models import OrderDetails
 
 from .conftest import place, say_yes

@@ -7,14 +7,13 @@ from django.contrib.auth.models import Group, User
 from django.test import Client
 from knox.models import AuthToken
 
-from config import throttling
+from access import accounts, throttling
+from access.permissions import OPERATIONS, SUPPORT
 from config.problems import QUOTA_EXCEEDED
-from eventstore.api.permissions import OPERATIONS, SUPPORT
 from eventstore.commands import bus
 from eventstore.money import Money
 from eventstore.testing import drain
 from inventory.commands import ReceiveStock
-from orders import accounts
 from orders.commands import ListProduct
 
 ADDRESS = {"name": "Ada", "street": "Square 1", "city": "London", "postcode": "SW1Y", "country": "GB"}

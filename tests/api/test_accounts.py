@@ -3,8 +3,8 @@
 import pytest
 from django.contrib.auth.models import User
 
+from access import accounts
 from eventstore.testing import drain
-from orders import accounts
 from orders.models import Customer
 
 from .conftest import ADDRESS, Api, problem

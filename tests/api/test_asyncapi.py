@@ -10,7 +10,7 @@ from jsonschema import Draft7Validator
 
 from config import wiring
 from config.api import live
-from config.api.words import UNSAID
+from config.api.example_values import UNSAID
 from orders import public_events as timeline
 
 OFFICIAL = json.loads((Path(__file__).parent / "asyncapi" / "3.0.0.json").read_text())
@@ -61,7 +61,7 @@ def test_every_message_has_an_example_that_fits_its_schema(described):
         for example in message["examples"]:
             Draft7Validator(payload).validate(example["payload"])
             assert UNSAID not in json.dumps(example, ensure_ascii=False), (
-                f"say in config/api/words.py how a text of {name} looks"
+                f"say in config/api/example_values.py how a text of {name} looks"
             )
 
 

@@ -157,7 +157,7 @@ def test_a_session_of_the_console_ends_too(db):
 @pytest.mark.django_db(transaction=True)
 def test_a_password_that_changes_during_the_login_leaves_no_token(account, anonymous, monkeypatch):
     """Between the look at the password and the token, which is when it would be missed."""
-    from config.api import auth
+    from access import auth
 
     looked, token = threading.Event(), auth._token
 

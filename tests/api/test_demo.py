@@ -10,9 +10,9 @@ from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from knox.models import AuthToken
 
+from access.accounts import names
 from eventstore.models import Event
 from eventstore.testing import drain
-from orders.accounts import names
 from orders.management.commands.demo import PASSWORD
 
 from .conftest import Api

@@ -7,7 +7,7 @@ import pytest
 from django.utils import timezone
 from jsonschema import Draft202012Validator
 
-from config.api import words
+from config.api import example_values as words
 from eventstore.commands import bus
 from eventstore.testing import drain
 from orders.commands import IssueCredit

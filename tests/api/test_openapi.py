@@ -8,7 +8,7 @@ from django.core.management import call_command
 from django.urls import get_resolver
 from jsonschema import Draft202012Validator
 
-from config.api.words import UNSAID
+from config.api.example_values import UNSAID
 
 from .test_permissions import routes
 
@@ -85,7 +85,7 @@ def test_no_example_is_left_to_be_said(described):
         for name, operation in operations(described).items()
         for each in re.findall(rf'"\w+": \[?"{UNSAID}"', json.dumps(operation, ensure_ascii=False))
     ]
-    assert left == [], "say in WORDS of config/api/words.py how these look"
+    assert left == [], "say in WORDS of config/api/example_values.py how these look"
 
 
 def test_every_command_says_its_headers_and_how_it_may_be_refused(described):

@@ -5,8 +5,8 @@ import json
 import pytest
 from django.core.management import call_command
 
+from access.permissions import ADMIN, FINANCE, OPERATIONS, SUPPORT
 from eventstore import log
-from eventstore.api.permissions import ADMIN, FINANCE, OPERATIONS, SUPPORT
 from eventstore.models import OperatorAction
 from eventstore.testing import drain
 from orders.api import live

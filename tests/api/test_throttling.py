@@ -9,7 +9,7 @@ import redis
 from django.db import connections
 from rest_framework.throttling import SimpleRateThrottle
 
-from config import throttling
+from access import throttling
 
 from .conftest import problem
 

@@ -13,7 +13,7 @@ from standardwebhooks import Webhook
 
 from eventstore.models import Event, OutboxMessage, Received, SagaState
 from eventstore.testing import drain
-from payments.gateway import chosen
+from payments.gateway import factory as chosen
 from payments.models import PaymentView
 from shipping.models import ShipmentView
 

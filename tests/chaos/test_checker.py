@@ -14,11 +14,10 @@ from inventory.commands import ReceiveStock
 from orders.commands import Item, ListProduct, PlaceOrder, ReceiveReturn, RequestReturn
 from orders.events import Portion
 from shipping.commands import Address
-
-from ..simulation.outside import Outside
-from .checker import Checker
-from .checks import CHECKS
-from .load import Asked
+from tools.verification.chaos.checker import Checker
+from tools.verification.chaos.checks import CHECKS
+from tools.verification.chaos.load import Asked
+from tools.verification.simulation.outside import Outside
 
 CONFIRMED, CANCELLED, RETURN = str(uuid4()), str(uuid4()), str(uuid4())
 UNITS = 10

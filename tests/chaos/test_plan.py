@@ -1,7 +1,7 @@
 """What is broken and what is wished for hang on the seed alone."""
 
-from .load import wishes
-from .plan import DECK, plan
+from tools.verification.chaos.load import wishes
+from tools.verification.chaos.plan import DECK, plan
 
 LONG = {"begin": 5.0, "end": 300.0, "gap": (2.5, 4.5)}
 

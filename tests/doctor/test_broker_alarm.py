@@ -10,8 +10,8 @@ from contextlib import suppress
 import psutil
 import pytest
 
-from config.local import ports
 from eventstore.operations.doctor import Limits, delivery
+from tools.devserver import ports
 
 # Debian's wrapper insists on a user of its own; this is what it runs.
 SERVER, CONTROL = "/usr/lib/rabbitmq/bin/rabbitmq-server", "/usr/lib/rabbitmq/bin/rabbitmqctl"

@@ -1,1 +1,0 @@
-"""Failover and restore under the running shop, and what has become of each order: python -m tests.drills."""

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def figures(tmp_path_factory):
     reports = tmp_path_factory.mktemp("reports")
-    command = [sys.executable, "-W", "ignore", "-m", "tests.drills", f"--reports={reports}", *SHORT]
+    command = [sys.executable, "-W", "ignore", "-m", "tools.verification.drills", f"--reports={reports}", *SHORT]
     drill = subprocess.run(command, capture_output=True, text=True, timeout=280)
     assert drill.stdout, drill.stderr
     print(drill.stdout)

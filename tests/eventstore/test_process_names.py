@@ -8,8 +8,8 @@ import sys
 import psycopg
 import pytest
 
-from config.local import ports
 from eventstore import defaults
+from tools.devserver import ports
 
 from .concurrently import until, url_of_the_test
 

@@ -36,7 +36,7 @@ CONSTRAINTS = """
     JOIN pg_class ON pg_class.oid = conrelid
     WHERE connamespace = current_schema()::regnamespace AND relname = ANY(%s) AND contype <> 'n'
 """
-OURS = ("eventstore", "orders", "payments", "inventory", "shipping")
+OURS = ("eventstore", "orders", "payments", "inventory", "shipping", "access")
 
 
 @pytest.fixture

@@ -11,9 +11,8 @@ import psutil
 import psycopg
 import pytest
 
-from config.local import account, families, folder, ports, postgres, processes
-
-from .disk import Disk, compiler
+from tools.devserver import account, families, folder, ports, postgres, processes
+from tools.verification.faults.disk import Disk, compiler
 
 pytestmark = pytest.mark.skipif(compiler() is None, reason="gcc makes the disk that forgets, and is not there")
 

@@ -21,13 +21,13 @@ from django.contrib.auth.models import Group, User
 from django.db import connection
 from knox.models import AuthToken
 
-from config.local import ports, programs
-from eventstore.api.permissions import ADMIN, FINANCE, OPERATIONS, SUPPORT
+from access.permissions import ADMIN, FINANCE, OPERATIONS, SUPPORT
 from eventstore.commands import bus
 from eventstore.money import Money
 from eventstore.testing import drain
 from inventory.commands import ReceiveStock
 from orders.commands import ListProduct
+from tools.devserver import ports, programs
 
 from .report import PHASES, missing, told
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from http.client import HTTPConnection, HTTPException
 
-from config.local import ports
+from tools.devserver import ports
 
 PATIENCE_SECONDS = 60.0
 

@@ -15,7 +15,6 @@ import pytest
 from django.contrib.auth.models import User
 from knox.models import AuthToken
 
-from config.local import ports, programs
 from eventstore.commands import bus
 from eventstore.money import Money
 from eventstore.testing import drain
@@ -24,6 +23,7 @@ from orders.commands import ListProduct
 from tests.api.conftest import ADDRESS
 from tests.journeys.conftest import url_of_the_test
 from tests.security.conftest import Web, wait_until_live
+from tools.devserver import ports, programs
 
 from .clients import Modest, again_and_again, connected
 

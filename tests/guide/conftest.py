@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from django.core.management import call_command
 
-from config.local import ports, programs
 from eventstore.testing import drain
 from tests.journeys.conftest import Worker, url_of_the_test
 from tests.live.conftest import Live
+from tools.devserver import ports, programs
 
 PATIENCE_SECONDS = 60.0
 

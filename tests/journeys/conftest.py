@@ -15,14 +15,14 @@ from django.db import connection
 from django.test import Client, TransactionTestCase
 from knox.models import AuthToken
 
+from access.permissions import OPERATIONS
 from config import wiring
-from config.local.processes import ends_with_us
-from eventstore.api.permissions import OPERATIONS
 from eventstore.commands import bus
 from eventstore.models import Event
 from eventstore.money import Money
 from inventory.commands import ReceiveStock
 from orders.commands import ListProduct
+from tools.devserver.processes import ends_with_us
 
 # Several leases: the calls of a worker that was killed are taken over when theirs have run out.
 PATIENCE_SECONDS = 40.0

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from config.local import ports
 from tests.eventstore.concurrently import until
+from tools.devserver import ports
 
 from .conftest import HERE, url_of_the_test
 

@@ -17,12 +17,12 @@ from uuid_utils.compat import uuid7
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from config.local import ports
+from access import accounts
 from eventstore import log
 from eventstore.money import Money
-from orders import accounts
 from orders.events import OrderCancelled, OrderLine, OrderPlaced
 from shipping.commands import Address
+from tools.devserver import ports
 
 PATIENCE_SECONDS = 60.0
 

@@ -8,9 +8,9 @@ from django.contrib.auth.models import Group
 from django.utils import timezone
 from websockets.sync.client import connect
 
-from config.local import ports
-from eventstore.api.permissions import SUPPORT
+from access.permissions import SUPPORT
 from tests.api.conftest import MEMBERS
+from tools.devserver import ports
 
 from .conftest import end_of, happens, placed, received
 

@@ -4,6 +4,7 @@ import msgspec
 import pytest
 from jsonschema import Draft7Validator
 
+from access.accounts import customer_id_of
 from config.api import asyncapi
 from eventstore import log, registry
 from eventstore.aggregate import stream_name
@@ -13,7 +14,6 @@ from eventstore.schemas import generation
 from eventstore.testing import drain
 from inventory.commands import ReceiveStock
 from orders import public_events as timeline
-from orders.accounts import customer_id_of
 from orders.commands import Item, ListProduct, PlaceOrder
 from orders.events import OrderPlaced
 from shipping.commands import Address

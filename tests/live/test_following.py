@@ -12,8 +12,8 @@ import pytest
 from django.db import connection, transaction
 from websockets.exceptions import ConnectionClosed
 
+from access.accounts import customer_id_of
 from config import wiring
-from config.local import ports
 from eventstore import log
 from eventstore.commands import bus
 from eventstore.delivery import step
@@ -23,11 +23,11 @@ from eventstore.outbox import cursors
 from eventstore.testing import drain
 from inventory.commands import ReceiveStock
 from orders import public_events as timeline
-from orders.accounts import customer_id_of
 from orders.commands import Item, ListProduct, PlaceOrder
 from orders.events import Portion, ReturnPromised, ReturnRequested
 from shipping.commands import Address
 from tests.eventstore.concurrently import in_thread, until
+from tools.devserver import ports
 
 from .conftest import happens, in_log, placed, received
 

@@ -6,8 +6,8 @@ from threading import Barrier
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from config.local import ports
 from tests.eventstore.concurrently import in_thread, until
+from tools.devserver import ports
 
 from .conftest import Client, Live, received
 

@@ -8,12 +8,12 @@ from tempfile import TemporaryDirectory
 import psutil
 import pytest
 
-from config.local.environment import BROKER, DATABASE, REDIS
+from tools.devserver.environment import BROKER, DATABASE, REDIS
 
 ROOT = Path(__file__).resolve().parents[2]
 MAIN = """
 import os, sys
-from config.local import __main__, execute, processes
+from tools.devserver import __main__, execute, processes
 {after}
 sys.exit(__main__.main())
 """
@@ -42,7 +42,7 @@ def data(passable):
 
 @pytest.fixture
 def local():
-    """python -m config.local in the background, after a statement that sets the scene; killed if forgotten."""
+    """python -m tools.devserver in the background, after a statement that sets the scene; killed if forgotten."""
     started = []
 
     def start(*arguments, after="pass"):

@@ -7,8 +7,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from config.local import account, folder, services
-from config.local.environment import DATABASE
+from tools.devserver import account, folder, services
+from tools.devserver.environment import DATABASE
 
 from .conftest import ROOT
 

@@ -10,9 +10,9 @@ from time import monotonic, sleep
 import psutil
 import pytest
 
-from config.local import folder, processes
-from config.local.environment import DATABASE, REDIS
-from config.local.refusal import Refusal
+from tools.devserver import folder, processes
+from tools.devserver.environment import DATABASE, REDIS
+from tools.devserver.refusal import Refusal
 
 from .conftest import busy
 

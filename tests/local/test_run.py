@@ -13,7 +13,7 @@ import psutil
 import psycopg
 import pytest
 
-from config.local import ports, postgres
+from tools.devserver import ports, postgres
 
 from .conftest import ROOT, busy
 

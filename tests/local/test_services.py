@@ -9,10 +9,10 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from config.local import folder, ports, postgres, services
-from config.local.environment import BROKER, DATABASE, REDIS
-from config.local.refusal import Refusal
-from config.local.services import Services
+from tools.devserver import folder, ports, postgres, services
+from tools.devserver.environment import BROKER, DATABASE, REDIS
+from tools.devserver.refusal import Refusal
+from tools.devserver.services import Services
 
 from .conftest import busy
 

@@ -8,9 +8,9 @@ from time import sleep
 
 import pytest
 
-from config.local import account, environment, families
-from config.local.processes import Program
-from config.local.supervisor import REQUESTS, Stopped, Supervisor
+from tools.devserver import account, environment, families
+from tools.devserver.processes import Program
+from tools.devserver.supervisor import REQUESTS, Stopped, Supervisor
 
 from .conftest import busy
 

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from config.wiring import PROCESSES
+from tools.verification.simulation import conservation
+from tools.verification.simulation.facts import CANNOT_BE, FACTS
+from tools.verification.simulation.world import HOUR
 
-from ..simulation import conservation
-from ..simulation.facts import CANNOT_BE, FACTS
-from ..simulation.world import HOUR
 from .states import ORDER, SKU, STATES, Stage
 
 # What a person does by hand, and vouches for.

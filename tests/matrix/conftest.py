@@ -11,8 +11,8 @@ from django.test import Client
 from knox.models import AuthToken
 from standardwebhooks import Webhook
 
+from access.permissions import OPERATIONS, SUPPORT
 from config import wiring
-from eventstore.api.permissions import OPERATIONS, SUPPORT
 from eventstore.commands import bus
 from eventstore.models import Subscription
 from eventstore.money import Money

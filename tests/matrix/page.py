@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from config.wiring import PROCESSES
+from tools.verification.simulation.facts import FACTS
 
-from ..simulation.facts import FACTS
 from .cells import CANNOT_BE, End, left_alone, lived
 from .states import STATES
 

@@ -14,10 +14,9 @@ from orders.returns.saga import RETURNING
 from payments.events import PaymentCompleted, PaymentRequested
 from shipping.commands import Address
 from shipping.events import ShipmentRequested
-
-from ..simulation import facts
-from ..simulation.outside import Outside
-from ..simulation.world import EVENT, HOUR, MINUTE, World
+from tools.verification.simulation import facts
+from tools.verification.simulation.outside import Outside
+from tools.verification.simulation.world import EVENT, HOUR, MINUTE, World
 
 ORDER, SKU, STOCK = "o1", "A", 10
 PRICE = Money(100, "EUR")

@@ -7,8 +7,8 @@ and parcel are where the order's state says, or a person is called, and nothing 
 import pytest
 
 from config.wiring import PROCESSES
+from tools.verification.simulation.facts import FACTS
 
-from ..simulation.facts import FACTS
 from . import page
 from .cells import BY_HAND, cells, lived
 from .states import STATES
@@ -70,8 +70,7 @@ class TestItWouldFind:
 
     def test_a_notice_of_the_carrier_that_is_refused(self, monkeypatch):
         from shipping.commands import ShipShipment
-
-        from ..simulation import facts
+        from tools.verification.simulation import facts
 
         def refused(world, order_id):
             return facts._carried(world, order_id, ShipShipment(order_id), left=True)

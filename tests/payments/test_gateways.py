@@ -9,9 +9,9 @@ import pytest
 
 from eventstore.money import Money
 from eventstore.subscriptions import NotYet
+from payments.gateway.minor_units import NotChargeable, smallest_unit
 from payments.gateway.port import Charged, Declined, Moved, Refunded, RefundRefused
 from payments.gateway.sandbox import SandboxGateway
-from payments.gateway.smallest_unit import NotChargeable, smallest_unit
 from payments.gateway.stripe import CallRefused, StripeGateway
 from payments.models import SandboxEntry
 

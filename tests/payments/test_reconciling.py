@@ -9,7 +9,7 @@ from django.core.management import CommandError, call_command
 from eventstore.commands import bus
 from eventstore.money import Money
 from eventstore.testing import drain
-from payments import reconciling
+from payments import reconciliation as reconciling
 from payments.commands import ProcessPayment, RefundPart, RefundPayment
 from payments.gateway.port import Moved
 from payments.gateway.sandbox import SandboxGateway

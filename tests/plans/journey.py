@@ -12,10 +12,11 @@ from django.core.management import CommandError, call_command
 from django.db import transaction
 from django.test import Client
 
+from access import accounts
+from access.permissions import OPERATIONS, SUPPORT
 from config.api import live as sockets
 from eventstore import log as store
 from eventstore import sagas
-from eventstore.api.permissions import OPERATIONS, SUPPORT
 from eventstore.commands import bus, deferred, idempotency, inbox, repository, snapshots
 from eventstore.delivery import heartbeats, poison, worker
 from eventstore.effects import leases
@@ -32,7 +33,6 @@ from eventstore.projections.rebuild import records
 from eventstore.testing import drain
 from inventory.commands import ReceiveStock
 from inventory.events import StockReceived
-from orders import accounts
 from orders.api import live as following
 from orders.commands import IssueCredit, ListProduct
 from orders.events import OrderLine

@@ -7,7 +7,7 @@ from importlib import import_module
 
 from eventstore.postgres import rows
 
-PACKAGES = ("eventstore", "orders", "payments", "inventory", "shipping", "retail_import", "config")
+PACKAGES = ("eventstore", "orders", "payments", "inventory", "shipping", "retail_import", "access", "config")
 APART = (".migrations", ".sql", ".local", ".wsgi", ".celery", ".gunicorn", ".web")
 BEGINS = re.compile(r"\s*(SELECT|WITH|INSERT INTO|UPDATE|DELETE FROM|DECLARE)\b")
 FUNCTIONS = """

@@ -3,11 +3,10 @@
 import pytest
 from django.db import connection
 
-from config.local import folder
 from tests.eventstore.concurrently import url_of_the_test
-
-from . import bouncer
-from .bouncer import NEW, OLD
+from tools.devserver import folder
+from tools.verification import bouncer
+from tools.verification.bouncer import NEW, OLD
 
 
 @pytest.fixture(params=[OLD, NEW])

@@ -8,13 +8,12 @@ import sys
 import psycopg
 import pytest
 
-from config.local import folder, processes
-from config.local.programs import ROOT
 from tests.eventstore.concurrently import until, url_of_the_test
 from tests.workers.worker import Worker
-
-from . import bouncer
-from .bouncer import NEW, OLD
+from tools.devserver import folder, processes
+from tools.devserver.programs import ROOT
+from tools.verification import bouncer
+from tools.verification.bouncer import NEW, OLD
 
 pytestmark = [pytest.mark.slow]
 NAMES = "SELECT DISTINCT application_name FROM pg_stat_activity WHERE datname = current_database()"
@@ -26,7 +25,16 @@ SHORT = ("--seed=7", "--seconds=14", "--rate=20", "--gap=2", "--controls", "--on
 def test_no_acknowledged_order_is_lost_when_postgresql_is_killed_behind_it(form, tmp_path):
     if why := bouncer.missing(form):
         pytest.skip(why)
-    command = [sys.executable, "-W", "ignore", "-m", "tests.chaos", f"--reports={tmp_path}", f"--pooler={form}", *SHORT]
+    command = [
+        sys.executable,
+        "-W",
+        "ignore",
+        "-m",
+        "tools.verification.chaos",
+        f"--reports={tmp_path}",
+        f"--pooler={form}",
+        *SHORT,
+    ]
     chaos = subprocess.run(command, capture_output=True, text=True, timeout=280)
     assert chaos.returncode == 0, chaos.stdout + chaos.stderr
     figures = json.loads(chaos.stdout.splitlines()[-1])
@@ -52,7 +60,7 @@ def test_one_whose_run_was_killed_is_reaped_by_the_next(transactional_db, tmp_pa
 import sys
 from pathlib import Path
 from time import sleep
-from config.local import folder
+from tools.devserver import folder
 from tests.pooler import bouncer
 with folder.claimed(Path({str(tmp_path / "held")!r})) as path:
     print(bouncer.start(path, {url_of_the_test()!r}).running.process.pid, flush=True)

@@ -21,8 +21,7 @@ from eventstore.postgres import execute, rows
 from eventstore.projections.rebuild.run import AlreadyRebuilding, _alone
 from tests.journeys.conftest import Shop
 from tests.workers.worker import Worker
-
-from .bouncer import OLD
+from tools.verification.bouncer import OLD
 
 pytestmark = [pytest.mark.worker, pytest.mark.slow]
 

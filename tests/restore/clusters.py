@@ -12,7 +12,7 @@ from signal import SIGINT, SIGKILL
 
 import psycopg
 
-from config.local import account, postgres, processes
+from tools.devserver import account, postgres, processes
 
 PATIENCE_SECONDS = 60.0
 

@@ -15,7 +15,7 @@ from orders.models import OrderDetails
 from payments.commands import ProcessPayment
 from payments.gateway.sandbox import SandboxGateway
 from payments.models import SandboxEntry
-from payments.reconciling import lost
+from payments.reconciliation import lost
 from shipping.commands import Address, CreateShipment
 
 from .losing import forget_the_mark, last, lose_behind

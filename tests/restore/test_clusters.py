@@ -7,8 +7,8 @@ from itertools import count
 
 import pytest
 
-from config.local import account, folder, ports, postgres
 from tests.eventstore.concurrently import until
+from tools.devserver import account, folder, ports, postgres
 
 from .clusters import Cluster, Shop, manage
 

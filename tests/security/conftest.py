@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import pytest
 
-from config.local import ports, programs
+from tools.devserver import ports, programs
 
 SETTINGS = {
     "WEB_SILENT_SECONDS": "1",

@@ -7,8 +7,8 @@ from http.client import HTTPConnection, parse_headers
 
 import pytest
 
-from config.local import ports
 from tests.api.conftest import MEMBERS
+from tools.devserver import ports
 
 CANARY = "canary<script>"
 HOST = b"Host: 127.0.0.1\r\n"

@@ -10,7 +10,7 @@ from http.client import HTTPConnection
 
 import pytest
 
-from config.local import ports, programs
+from tools.devserver import ports, programs
 
 from .conftest import SETTINGS, Web, wait_until_live
 

@@ -13,7 +13,7 @@ from django.test import Client
 from rest_framework.settings import api_settings
 from rest_framework.throttling import SimpleRateThrottle
 
-from config import hashing
+from access import hashing
 
 pytestmark = pytest.mark.django_db
 
@@ -101,7 +101,7 @@ def test_the_old_password_is_not_guessed_by_who_found_an_open_session(rates, nam
 @pytest.fixture
 def hashes(monkeypatch, settings):
     """How many are under way at once, and how many there were; each takes until it is let go."""
-    settings.PASSWORD_HASHERS = ["config.hashing.OneAtATime"]
+    settings.PASSWORD_HASHERS = ["access.hashing.OneAtATime"]
     seen, go = {"now": 0, "most": 0, "all": 0}, Event()
     go.set()
 
@@ -155,7 +155,7 @@ def test_of_many_at_once_one_is_hashed_two_wait_and_the_others_are_told_to_come_
 
 
 def test_hashing_gives_way_to_requests(settings):
-    settings.PASSWORD_HASHERS = ["config.hashing.OneAtATime"]
+    settings.PASSWORD_HASHERS = ["access.hashing.OneAtATime"]
     found = []
     hashing._thread().submit(lambda: found.append(os.getpriority(os.PRIO_PROCESS, 0))).result()
     other = Thread(target=lambda: found.append(os.getpriority(os.PRIO_PROCESS, 0)))

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("config", "eventstore", "orders", "payments", "inventory", "shipping", "retail_import")
+PACKAGES = ("config", "eventstore", "orders", "payments", "inventory", "shipping", "retail_import", "access")
 FILES = sorted(
     file for package in PACKAGES for file in (ROOT / package).rglob("*.py") if "migrations" not in file.parts
 )
@@ -130,7 +130,7 @@ RULES = {
     "no login": Rule(
         "everybody could ask",
         mentions("AllowAny"),
-        {"config/api/auth.py": "who logs in has no token yet", "eventstore/api/webhooks.py": "providers sign"},
+        {"access/auth.py": "who logs in has no token yet", "eventstore/api/webhooks.py": "providers sign"},
     ),
     "open fields": Rule("a new column would be shown or written unasked", leaves_the_fields_open),
     "unverified TLS": Rule("anybody could answer", passes("verify", False)),
@@ -144,7 +144,7 @@ RULES = {
         mentions("environ", "getenv"),
         {
             "config/variables.py": "here they are read, each by its kind",
-            "config/local/environment.py": "what children get",
+            "tools/devserver/environment.py": "what children get",
             "config/celery.py": "names the settings",
             "config/wsgi.py": "names the settings",
             "config/live.py": "names the settings",

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from config.local import ports, programs
+from tools.devserver import ports, programs
 
 from .conftest import SETTINGS
 

@@ -9,7 +9,7 @@ from http.client import HTTPConnection
 
 import pytest
 
-from config.local import ports
+from tools.devserver import ports
 
 from .conftest import SETTINGS, started
 

@@ -26,10 +26,9 @@ from orders.order.aggregate import ORDER
 from orders.returns.saga import RETURNING
 from payments.events import PartRefunded, PaymentRefunded
 from shipping.commands import Address
-
-from . import facts
-from .outside import Outside
-from .world import HOUR, MINUTE, World
+from tools.verification.simulation import facts
+from tools.verification.simulation.outside import Outside
+from tools.verification.simulation.world import HOUR, MINUTE, World
 
 STOCK, QUANTITY, PRICE = 5, 3, Money(100, "EUR")
 RETURNS = ("r1", "r2", "r3")

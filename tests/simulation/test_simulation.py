@@ -17,10 +17,9 @@ from orders.events import OrderCancelled, OrderRefundRequested
 from orders.order.saga import FULFILMENT
 from payments.events import LatePaymentCompleted, PaymentRefundedOutside, RefundRequested
 from shipping.events import ShipmentCreated, ShipmentShipped
-
-from .facts import FACTS
-from .lives import ORDERS, live
-from .outside import Outside
+from tools.verification.simulation.facts import FACTS
+from tools.verification.simulation.lives import ORDERS, live
+from tools.verification.simulation.outside import Outside
 
 ONCE_FAILED = [line.split() for line in Path(__file__).with_name("seeds.txt").read_text().splitlines()]
 

@@ -18,7 +18,18 @@ from .following import File, Run, as_shown, follow, steps
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs/guide/tutorial.md"
 # What the page says is optional, and what is ours alone: nothing of the tutorial may need it.
-ABSENT = ("celery", "redis", "rest_framework", "avro", "orders", "payments", "inventory", "shipping", "config")
+ABSENT = (
+    "celery",
+    "redis",
+    "rest_framework",
+    "avro",
+    "orders",
+    "payments",
+    "inventory",
+    "shipping",
+    "access",
+    "config",
+)
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ import psutil
 import pytest
 from django.conf import settings
 
-from config.local.processes import ends_with_us
 from eventstore.delivery import heartbeats
 from tests.eventstore.concurrently import until, url_of_the_test
+from tools.devserver.processes import ends_with_us
 
 pytestmark = [pytest.mark.worker, pytest.mark.slow]
 

@@ -8,8 +8,8 @@ from contextlib import suppress
 
 import psutil
 
-from config.local.processes import ends_with_us
 from tests.eventstore.concurrently import until, url_of_the_test
+from tools.devserver.processes import ends_with_us
 
 PROCESSES = 2
 

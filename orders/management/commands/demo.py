@@ -10,8 +10,8 @@ from django.contrib.auth.models import Group, User
 from django.core.management.base import BaseCommand, CommandError
 from knox.models import AuthToken
 
+from access.permissions import OPERATIONS, SUPPORT
 from eventstore.aggregate import stream_name
-from eventstore.api.permissions import OPERATIONS, SUPPORT
 from eventstore.commands import bus, repository
 from eventstore.console import permissions as rights
 from eventstore.messages import Command as Wish

@@ -8,9 +8,9 @@ from django.utils import timezone
 
 from eventstore import codec
 from eventstore.log import search
-from payments import reconciling
-from payments.gateway.chosen import gateway
-from payments.reconciling import Difference
+from payments import reconciliation as reconciling
+from payments.gateway.factory import gateway
+from payments.reconciliation import Difference
 
 # A night that was missed is made up for by the next one.
 AS_A_RULE = timedelta(days=2)

@@ -1,0 +1,32 @@
+"""The query side: every address that tells something."""
+
+from django.urls import path
+
+from access.permissions import is_staff
+from eventstore.api.deferred import LeftCommandView
+from inventory.api.queries import StockLevelsView, StockLevelView
+from orders.api.history import OrderHistoryView, OrderProgressView
+from orders.api.queries import OrdersView, OrderView, ProductDetailsView, ProductsView
+from orders.api.return_queries import BookingsView, ReturnsView, ReturnView
+from orders.queries import get_customer_of
+from payments.api.queries import PaymentDetailsView, PaymentsView
+from shipping.api.queries import ShipmentDetailsView, ShipmentsView
+
+urlpatterns = [
+    path("commands/<uuid:id_>/", LeftCommandView.as_view(sees_all=is_staff)),
+    path("orders/", OrdersView.as_view()),
+    path("orders/<key:order_id>/", OrderView.as_view()),
+    path("orders/<key:order_id>/history/", OrderHistoryView.as_view()),
+    path("orders/<key:order_id>/progress/", OrderProgressView.as_view()),
+    path("returns/", ReturnsView.as_view()),
+    path("returns/<key:return_id>/", ReturnView.as_view()),
+    path("bookings/", BookingsView.as_view()),
+    path("products/", ProductsView.as_view()),
+    path("products/<key:sku>/", ProductDetailsView.as_view()),
+    path("stock/", StockLevelsView.as_view()),
+    path("stock/<key:sku>/", StockLevelView.as_view()),
+    path("payments/", PaymentsView.as_view()),
+    path("payments/<key:order_id>/", PaymentDetailsView.as_view(customer_of=get_customer_of)),
+    path("shipments/", ShipmentsView.as_view()),
+    path("shipments/<key:order_id>/", ShipmentDetailsView.as_view(customer_of=get_customer_of)),
+]

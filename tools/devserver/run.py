@@ -1,0 +1,103 @@
+"""`make run`: everything that a shop needs, until Ctrl-C."""
+
+import secrets
+import shlex
+from collections.abc import Mapping
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from time import monotonic
+
+from tools.devserver import account, folder, ports, programs, services
+from tools.devserver.console import say
+from tools.devserver.environment import DRAIN, SECRET, given, of_commands, preferred_port, with_settings
+from tools.devserver.ports import HOST
+from tools.devserver.refusal import Refusal
+from tools.devserver.supervisor import Stopped, Supervisor
+
+DATA = programs.ROOT / ".local"
+BOUND = 60.0
+ENVIRONMENT = "environment"
+
+
+def run(data: Path) -> None:
+    with folder.claimed(data) as path:
+        supervisor = Supervisor(folder.pids(path))
+        with services.started(path) as found:
+            supervisor.services = found.running
+            ours = {SECRET: _secret(path), "PYTHONUNBUFFERED": "1", DRAIN: given(DRAIN) or "0"}
+            environment = with_settings({**found.settings, **ours})
+            try:
+                _serve(supervisor, path, environment)
+            except Stopped:
+                say("stopping; Ctrl-C once more kills")
+            finally:
+                (path / ENVIRONMENT).unlink(missing_ok=True)
+                supervisor.stop()
+
+
+def clean(data: Path) -> None:
+    with folder.claimed(data):
+        account.remove(data)
+
+
+def _serve(supervisor: Supervisor, path: Path, environment: Mapping[str, str]) -> None:
+    for name, *arguments in (("migrate", "migrate", "-v0"), ("static", "collectstatic", "--noinput", "-v0")):
+        if supervisor.run(programs.manage(name, *arguments, environment=environment)):
+            raise Refusal(f"manage.py {arguments[0]} has failed, see above")
+    port = _port(preferred_port())
+    live = _port(port + 1)
+    supervisor.keep(programs.web(port, environment))
+    supervisor.keep(programs.live(live, environment))
+    supervisor.keep(programs.worker(environment))
+    supervisor.keep(programs.beat(path, environment))
+    url = f"http://{HOST}:{port}"
+    _wait_for(supervisor, port, "/admin/login/")
+    _wait_for(supervisor, live, "/health/live")
+    if supervisor.run(programs.demo(url, f"ws://{HOST}:{live}", environment)):
+        say("the examples could not be loaded, see above; the rest runs")
+    say(f"before manage.py in another terminal: . {shlex.quote(str(_exported(path, environment)))}")
+    say(f"{url} answers; Ctrl-C stops everything")
+    supervisor.watch()
+
+
+def _exported(path: Path, environment: Mapping[str, str]) -> Path:
+    """A file for a shell to read, as the ports are others at each run; it holds passwords."""
+    file = path / ENVIRONMENT
+    lines = (f"export {name}={shlex.quote(value)}\n" for name, value in of_commands(environment).items())
+    account.ours().write(file, "".join(lines))
+    return file
+
+
+def _port(wanted: int) -> int:
+    port = ports.preferred_or_free(wanted)
+    if port != wanted:
+        say(f"port {wanted} is taken; using {port}")
+    return port
+
+
+def _wait_for(supervisor: Supervisor, port: int, path: str) -> None:
+    end = monotonic() + BOUND
+    while not _answers(port, path):
+        if monotonic() > end:
+            raise Refusal(f"nobody answered on port {port} within {BOUND:.0f} s, see above")
+        supervisor.restart_the_dead()
+        supervisor.pause(0.1)
+
+
+def _answers(port: int, path: str) -> bool:
+    try:
+        connection = HTTPConnection(HOST, port, timeout=5)
+        connection.request("GET", path)
+        return connection.getresponse().status > 0
+    except (OSError, HTTPException):
+        return False
+
+
+def _secret(path: Path) -> str:
+    """Kept, so that whoever has logged in stays logged in."""
+    if secret := given(SECRET):
+        return secret
+    kept = path / "secret-key"
+    if not kept.exists():
+        account.ours().write(kept, secrets.token_urlsafe(50))
+    return kept.read_text()

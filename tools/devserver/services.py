@@ -1,0 +1,79 @@
+"""PostgreSQL and Redis for those who name none: started in a data folder, and the settings that lead to them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Protocol
+
+from tools.devserver import account, folder, ports, postgres, processes, redis
+from tools.devserver.account import Account
+from tools.devserver.environment import BROKER, DATABASE, REDIS, given
+from tools.devserver.processes import Program, Running
+from tools.devserver.refusal import with_log
+
+BOUND = 60.0  # a large database may have to recover first
+ATTEMPTS = 3
+PORT_TAKEN = "Address already in use"
+
+
+class Kind(Protocol):
+    """What the modules postgres and redis have in common."""
+
+    @property
+    def NAME(self) -> str: ...
+    def program(self, home: Path, *, port: int, log: Path, owner: Account) -> Program: ...
+    def answers(self, home: Path, port: int) -> bool: ...
+
+
+@dataclass(frozen=True)
+class Services:
+    running: list[Running] = field(default_factory=list)
+    settings: dict[str, str] = field(default_factory=dict)
+
+
+@contextmanager
+def started(path: Path) -> Iterator[Services]:
+    """In a folder that we hold; what the environment names is left alone."""
+    services = Services()
+    owner = account.of_services()
+    home = account.home(path, owner)
+    try:
+        if not given(DATABASE):
+            port = _start(postgres, path, home, owner, services.running)
+            services.settings[DATABASE] = postgres.url(home, port)
+        if not given(REDIS):
+            port = _start(redis, path, home, owner, services.running)
+            services.settings[REDIS] = redis.url(home, port)
+            if not given(BROKER):
+                services.settings[BROKER] = redis.url(home, port, database=1)
+        yield services
+    finally:
+        processes.stop(services.running, folder.pids(path))
+
+
+def _start(kind: Kind, path: Path, home: Path, owner: Account, running: list[Running]) -> int:
+    log = folder.log(path, kind.NAME)
+    for _ in range(ATTEMPTS):
+        log.write_text("")
+        port = ports.free()
+        started = processes.start(kind.program(home, port=port, log=log, owner=owner), folder.pids(path))
+        running.append(started)
+        if _answers(kind, home, port, started):
+            return port
+        running.remove(started)
+        processes.stop([started], folder.pids(path))
+        # Somebody may have taken the port after we had found it free.
+        if PORT_TAKEN not in log.read_text():
+            break
+    raise with_log(f"{kind.NAME} did not start", log)
+
+
+def _answers(kind: Kind, home: Path, port: int, started: Running) -> bool:
+    end = monotonic() + BOUND
+    while started.process.poll() is None and monotonic() < end:
+        if kind.answers(home, port):
+            return True
+        sleep(0.02)
+    return False

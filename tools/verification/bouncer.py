@@ -1,0 +1,150 @@
+"""A PgBouncer of our own in front of a PostgreSQL: the project's file, on a free port, gone when its owner is."""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from configparser import ConfigParser
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from signal import SIGINT
+from time import monotonic, sleep
+from urllib.parse import unquote, urlsplit
+
+import psycopg
+
+from tools.devserver import account, folder, ports, processes
+from tools.devserver.processes import Program, Running
+from tools.devserver.programs import ROOT
+from tools.devserver.refusal import Refusal, with_log
+
+NAME = "pgbouncer"
+FILE = ROOT / "deploy/pgbouncer/pgbouncer.ini"
+# Debian has it where an ordinary user's PATH does not lead.
+PLACES = ("/usr/sbin/pgbouncer", "/usr/local/sbin/pgbouncer")
+KEEPS_STATEMENTS = (1, 21)
+BOUND_SECONDS = 10.0
+OLD, NEW = "old", "new"
+# What our processes are told, as docs/guide/operate.md says.
+BOUNDS = {"idle_in_transaction_session_timeout": "10s", "lock_timeout": "10s", "jit": "off"}
+SETTINGS = {OLD: {"DATABASE_PREPARE_THRESHOLD": "0"}, NEW: {}}
+
+
+@dataclass(frozen=True)
+class Bouncer:
+    """server, port: the URL of PostgreSQL, and where PgBouncer listens. running: its process."""
+
+    server: str
+    port: int
+    form: str
+    running: Running
+
+    def url(self, database: str | None = None) -> str:
+        """To reach the server, or another of its databases, through the pooler."""
+        parts = urlsplit(self.server)
+        login = parts.netloc.rpartition("@")[0]
+        path = f"/{database}" if database else parts.path
+        return parts._replace(netloc=f"{login}@{ports.HOST}:{self.port}", path=path).geturl()
+
+    @property
+    def settings(self) -> dict[str, str]:
+        return {"DATABASE_URL": self.url(), **SETTINGS[self.form]}
+
+
+def binary() -> str | None:
+    """The one that PGBOUNCER names, or that is installed."""
+    return os.environ.get("PGBOUNCER") or shutil.which(NAME) or next(filter(os.path.exists, PLACES), None)
+
+
+def missing(form: str) -> str:
+    """Why it cannot be run in this form; empty if it can."""
+    found = binary()
+    if found is None:
+        return "PgBouncer is not installed (apt-get install pgbouncer)"
+    if form == NEW and _version(found) < KEEPS_STATEMENTS:
+        number = ".".join(map(str, _version(found)))
+        return f"PgBouncer {number} keeps no prepared statements; 1.21 does (PGBOUNCER=/path/to/it)"
+    return ""
+
+
+def start(path: Path, server: str, form: str = OLD) -> Bouncer:
+    """In a folder that we hold (tools.devserver.folder), until it is stopped or we end.
+
+    form: whether it keeps prepared statements ("new") or not. Raises Refusal.
+    """
+    if why := missing(form):
+        raise Refusal(why)
+    program, port = _program(path, server, form)
+    bouncer = Bouncer(server, port, form, processes.start(program, folder.pids(path)))
+    _wait(bouncer, folder.log(path, NAME))
+    return bouncer
+
+
+@contextmanager
+def started(path: Path, server: str, form: str = OLD) -> Iterator[Bouncer]:
+    bouncer = start(path, server, form)
+    try:
+        yield bouncer
+    finally:
+        processes.stop([bouncer.running], folder.pids(path))
+
+
+def bound_waits(server: str) -> None:
+    """What our connections bring along does not arrive behind a pooler, so it stands with the role."""
+    with psycopg.connect(server, autocommit=True) as connection:
+        for name, value in BOUNDS.items():
+            connection.execute(f"ALTER ROLE CURRENT_USER SET {name} = '{value}'".encode())
+
+
+def _program(path: Path, server: str, form: str) -> tuple[Program, int]:
+    owner, found, port = account.of_services(), binary(), ports.free()
+    assert found
+    home = account.home(path, owner) / NAME
+    if not home.exists():
+        owner.make_folder(home)
+    parts = urlsplit(server)
+    owner.write(home / "userlist.txt", f'"{parts.username}" "{unquote(parts.password or "")}"\n')
+    owner.write(home / "pgbouncer.ini", _ini(home, server, port, form, _version(found)))
+    return Program(
+        name=NAME,
+        command=(found, str(home / "pgbouncer.ini")),
+        environment=dict(os.environ),
+        folder=home,
+        account=owner,
+        stop_signal=SIGINT,
+        log=folder.log(path, NAME),
+    ), port
+
+
+def _ini(home: Path, server: str, port: int, form: str, version: tuple[int, ...]) -> str:
+    """The project's file with our own place, server and users in it."""
+    project = ConfigParser(delimiters=["="], interpolation=None)
+    project.read(FILE)
+    parts = urlsplit(server)
+    project["databases"] = {"*": f"host={parts.hostname} port={parts.port}"}
+    ours = {"listen_port": str(port), "auth_file": str(home / "userlist.txt"), "admin_users": str(parts.username)}
+    project["pgbouncer"].update(ours | dict.fromkeys(("unix_socket_dir", "logfile", "pidfile"), ""))
+    if version >= KEEPS_STATEMENTS:
+        project["pgbouncer"]["max_prepared_statements"] = "500" if form == NEW else "0"
+    text = StringIO()
+    project.write(text)
+    return text.getvalue()
+
+
+def _version(found: str) -> tuple[int, ...]:
+    said = subprocess.run([found, "--version"], capture_output=True, text=True).stdout
+    number = re.search(r"(\d+)\.(\d+)", said)
+    assert number, said
+    return tuple(map(int, number.groups()))
+
+
+def _wait(bouncer: Bouncer, log: Path) -> None:
+    until = monotonic() + BOUND_SECONDS
+    while monotonic() < until and bouncer.running.process.poll() is None:
+        with suppress(psycopg.OperationalError), psycopg.connect(bouncer.url("postgres"), connect_timeout=2):
+            return
+        sleep(0.05)
+    raise with_log("PgBouncer did not start", log)

@@ -1,0 +1,1 @@
+"""Random faults under load, and a checker that asks from outside."""

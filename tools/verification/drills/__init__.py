@@ -1,0 +1,1 @@
+"""Failover and restore under the running shop, and what has become of each order."""
