@@ -1,4 +1,5 @@
-"""Log in for a token, log out to end it; a changed password ends all of an account's (sql/access_end_tokens.sql)."""
+"""Log in for a token, log out to end it; a changed password ends all of an account's
+(sql/access_end_tokens.sql)."""
 
 import logging
 from collections.abc import Mapping
@@ -22,7 +23,7 @@ from rest_framework.views import APIView
 
 from eventstore.api import errors
 from eventstore.api import serializers as shapes
-from eventstore.api.serializers import Shape, Text
+from eventstore.api.serializers import StrictSerializer, Text
 
 from . import accounts, throttling
 from .bearer import unexpired
@@ -32,13 +33,14 @@ audit = logging.getLogger("audit")
 NO_ACCOUNT = "No active account has this username and password."
 
 
-class LoginShape(Shape):
+class LoginShape(StrictSerializer):
     username = Text(max_length=150)
     password = Text(max_length=4096, trim_whitespace=False)
 
 
 class LoginAnswer(serializers.Serializer):
-    """token: to be sent as a bearer. expiry: until when. customer_id: under which the account's orders are kept."""
+    """token: to be sent as a bearer. expiry: until when. customer_id: under which the account's
+    orders are kept."""
 
     token = serializers.CharField()
     expiry = serializers.DateTimeField(allow_null=True)
@@ -83,15 +85,19 @@ class LogoutView(APIView):
 
 @transaction.atomic
 def _token(user: Any) -> tuple[AuthToken, str]:
-    """A new one. The account is held meanwhile: a password that changes just now ends this token too, or is found."""
-    held = User.objects.select_for_update(no_key=True).filter(pk=user.pk, is_active=True, password=user.password)
+    """A new one. The account is held meanwhile: a password that changes just now ends this token
+    too, or is found."""
+    held = User.objects.select_for_update(no_key=True).filter(
+        pk=user.pk, is_active=True, password=user.password
+    )
     if held.first() is None:
         raise AuthenticationFailed(NO_ACCOUNT)
     AuthToken.objects.filter(~unexpired(), user=user).delete()
     return cast(tuple[AuthToken, str], AuthToken.objects.create(user))
 
 
-# At the API's door and the console's alike. What was typed for a name that is no account's may be a password.
+# At the API's door and the console's alike. What was typed for a name that is no account's may be a
+# password.
 
 
 @receiver(user_logged_in)
@@ -101,7 +107,10 @@ def note_login(sender: Any, request: HttpRequest | Request, user: Any, **_: Any)
 
 @receiver(user_login_failed)
 def note_failed_login(
-    sender: Any, credentials: Mapping[str, Any], request: HttpRequest | Request | None = None, **_: Any
+    sender: Any,
+    credentials: Mapping[str, Any],
+    request: HttpRequest | Request | None = None,
+    **_: Any,
 ) -> None:
     name = str(credentials.get("username") or "")
     known = User.objects.filter(username=name).exists()

@@ -18,7 +18,8 @@ from .models import Customer
 
 
 class BearerAuthentication(TokenAuthentication):
-    """Knox's tokens, found by their digest: one query for each request, and no bytes of a header can break it.
+    """Knox's tokens, found by their digest: one query for each request, and no bytes of a header
+    can break it.
 
     The user has a customer_id, which says what belongs to the account (eventstore.api.permissions).
     """
@@ -50,7 +51,8 @@ def _held(digest: str) -> AuthToken | None:
 
 @cache
 def _statement() -> str:
-    """As Django writes it, but written once and planned once: that was half of the time that a query takes."""
+    """As Django writes it, but written once and planned once: that was half of the time that a
+    query takes."""
     query = AuthToken.objects.select_related("user__customer").filter(digest="").query
     return str(query.sql_with_params()[0])
 

@@ -1,4 +1,5 @@
-"""Passwords are hashed one at a time in each process, so that guessing in crowds takes no time from others."""
+"""Passwords are hashed one at a time in each process, so that guessing in crowds takes no time from
+others."""
 
 import os
 import sys
@@ -11,7 +12,8 @@ from django.contrib.auth.hashers import PBKDF2PasswordHasher
 
 # Each that waits keeps a thread of the web process.
 MOST_WAITING = 2
-# Lower than requests', and not so low that the thread could be kept from giving back the interpreter's lock.
+# Lower than requests', and not so low that the thread could be kept from giving back the
+# interpreter's lock.
 NICE = 5
 RETRY_SECONDS = 2
 
@@ -23,13 +25,16 @@ class Busy(Exception):
 
 
 class OneAtATime(PBKDF2PasswordHasher):
-    """Django's own, stored alike. Every check and every new password comes through here; encode raises Busy."""
+    """Django's own, stored alike. Every check and every new password comes through here; encode
+    raises Busy."""
 
     def encode(self, password: str, salt: str, iterations: int | None = None) -> str:
         if not _room.acquire(blocking=False):
             raise Busy
         try:
-            hashed: str = _thread().submit(partial(super().encode, password, salt, iterations)).result()
+            hashed: str = (
+                _thread().submit(partial(super().encode, password, salt, iterations)).result()
+            )
         finally:
             _room.release()
         return hashed

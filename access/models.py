@@ -5,7 +5,8 @@ from django.db import models
 
 
 class Customer(models.Model):
-    """The id under which an account's orders are kept. Written once for each account (access/accounts.py)."""
+    """The id under which an account's orders are kept. Written once for each account
+    (access/accounts.py)."""
 
     customer_id = models.TextField(primary_key=True)
     user = models.OneToOneField(settings.AUTH_USER_MODEL, models.CASCADE, related_name="customer")

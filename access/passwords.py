@@ -11,8 +11,8 @@ SHORTEST_NAME = 3
 class LongWithoutTheName:
     """The user's names count for nothing: without them, the password has to be as long as any.
 
-    Django's UserAttributeSimilarityValidator compares the whole password with a name, and finds "ada" and "ada12345678"
-    unlike.
+    Django's UserAttributeSimilarityValidator compares the whole password with a name, and finds
+    "ada" and "ada12345678" unlike.
     """
 
     def __init__(self, min_length: int) -> None:
@@ -31,4 +31,9 @@ class LongWithoutTheName:
 
 def _names(user: AbstractBaseUser | None) -> set[str]:
     values = [str(getattr(user, attribute, "") or "").casefold() for attribute in ATTRIBUTES]
-    return {name for value in values for name in (value, value.partition("@")[0]) if len(name) >= SHORTEST_NAME}
+    return {
+        name
+        for value in values
+        for name in (value, value.partition("@")[0])
+        if len(name) >= SHORTEST_NAME
+    }

@@ -1,4 +1,5 @@
-"""Who may do what: customers their own; each kind of staff sees everything and does its own work; admins may all."""
+"""Who may do what: customers their own; each kind of staff sees everything and does its own work;
+admins may all."""
 
 from typing import Any
 
@@ -43,8 +44,9 @@ def is_operations(user: Any) -> bool:
 
 
 def customer_id_of(user: Any) -> str:
-    """Under which what belongs to the user is kept: an id that nobody else is ever given, as no name is. Who lets the
-    user in says it (as the user's customer_id); empty for whom nothing can belong to."""
+    """Under which what belongs to the user is kept: an id that nobody else is ever given, as no
+    name is. Who lets the user in says it (as the user's customer_id); empty for whom nothing can
+    belong to."""
     return getattr(user, "customer_id", "")
 
 

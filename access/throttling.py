@@ -1,6 +1,8 @@
-"""How often somebody may ask: counted for all processes together in Redis, so that a limit of ten is ten.
+"""How often somebody may ask: counted for all processes together in Redis, so that a limit of ten
+is ten.
 
-What is left is told in every answer by draft-ietf-httpapi-ratelimit-headers, so that nobody has to run into the limit.
+What is left is told in every answer by draft-ietf-httpapi-ratelimit-headers, so that nobody has to
+run into the limit.
 """
 
 import hashlib
@@ -31,7 +33,7 @@ _own: dict[str, tuple[int, float]] = {}
 _silent_until = 0.0
 
 
-class Counted(NamedTuple):
+class RequestCount(NamedTuple):
     """asked: how often, this time included. left: seconds until that is forgotten."""
 
     asked: int
@@ -44,7 +46,7 @@ class Quota(NamedTuple):
     policy: str
     most: int
     seconds: int
-    counted: Counted
+    counted: RequestCount
 
     @property
     def exceeded(self) -> bool:
@@ -52,7 +54,8 @@ class Quota(NamedTuple):
 
 
 class RateLimitMiddleware:
-    """Tells with each answer that was counted how many are left (r), and in how many seconds it begins anew (t)."""
+    """Tells with each answer that was counted how many are left (r), and in how many seconds it
+    begins anew (t)."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -60,15 +63,18 @@ class RateLimitMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
         if used := _used(request):
-            response["RateLimit-Policy"] = ", ".join(f'"{each.policy}";q={each.most};w={each.seconds}' for each in used)
+            response["RateLimit-Policy"] = ", ".join(
+                f'"{each.policy}";q={each.most};w={each.seconds}' for each in used
+            )
             response["RateLimit"] = ", ".join(
-                f'"{each.policy}";r={max(0, each.most - each.counted.asked)};t={math.ceil(each.counted.left)}'
+                f'"{each.policy}";r={max(0, each.most - each.counted.asked)}'
+                f";t={math.ceil(each.counted.left)}"
                 for each in used
             )
         return response
 
 
-class CountedTogether(SimpleRateThrottle):
+class SharedThrottle(SimpleRateThrottle):
     """So many requests from the first one on, until the rate's duration has passed."""
 
     scope: str
@@ -89,23 +95,31 @@ class CountedTogether(SimpleRateThrottle):
         return self.left
 
 
-class User(CountedTogether, UserRateThrottle):
+class User(SharedThrottle, UserRateThrottle):
     """Each user, or address without one."""
 
 
 def address(meta: Mapping[str, Any]) -> str:
     """Where a request comes from, in front of as many proxies as NUM_PROXIES says."""
-    request = SimpleNamespace(META=meta, headers={"x-forwarded-for": meta.get("HTTP_X_FORWARDED_FOR")})
+    request = SimpleNamespace(
+        META=meta, headers={"x-forwarded-for": meta.get("HTTP_X_FORWARDED_FOR")}
+    )
     return str(BaseThrottle().get_ident(request))  # type: ignore[arg-type]
 
 
 def guess(request: HttpRequest, username: str) -> Quota | None:
-    """Count an attempt to log in, for the address and for the account, whether it exists or not, wherever it is made.
+    """Count an attempt to log in, for the address and for the account, whether it exists or not,
+    wherever it is made.
 
     Returns the limit that is exceeded, of two the one that lasts longer.
     """
-    account = hashlib.sha256(unicodedata.normalize("NFKC", username).casefold().encode(errors="replace")).hexdigest()
-    counted = [_counted(request, "login", address(request.META)), _counted(request, "account", account)]
+    account = hashlib.sha256(
+        unicodedata.normalize("NFKC", username).casefold().encode(errors="replace")
+    ).hexdigest()
+    counted = [
+        _counted(request, "login", address(request.META)),
+        _counted(request, "account", account),
+    ]
     exceeded = [each for each in counted if each is not None and each.exceeded]
     return max(exceeded, key=lambda each: each.counted.left, default=None)
 
@@ -127,15 +141,16 @@ def violated(request: Request) -> Sequence[str]:
     return [quota.policy for quota in _used(request._request) if quota.exceeded]
 
 
-def count(key: str, seconds: int) -> Counted:
-    """Count one more. No two requests are ever told the same number, whichever processes they reach."""
+def count(key: str, seconds: int) -> RequestCount:
+    """Count one more. No two requests are ever told the same number, whichever processes they
+    reach."""
     global _silent_until
     if time.monotonic() >= _silent_until:
         try:
             with _redis().pipeline(transaction=True) as pipeline:
                 pipeline.set(key, 0, ex=seconds, nx=True).incr(key).pttl(key)
                 _, asked, left = pipeline.execute()
-            return Counted(int(asked), max(left, 1) / 1000)
+            return RequestCount(int(asked), max(left, 1) / 1000)
         except redis.RedisError as error:
             _silent_until = time.monotonic() + SILENT_SECONDS
             logger.warning("throttles are counted by each process for itself: %s", error)
@@ -147,7 +162,7 @@ def _used(request: HttpRequest) -> list[Quota]:
     return found
 
 
-def _count_here(key: str, seconds: int) -> Counted:
+def _count_here(key: str, seconds: int) -> RequestCount:
     now = time.monotonic()
     with _lock:
         if len(_own) > MOST_KEYS:
@@ -156,7 +171,7 @@ def _count_here(key: str, seconds: int) -> Counted:
         if until <= now:
             asked, until = 0, now + seconds
         _own[key] = (asked + 1, until)
-    return Counted(asked + 1, until - now)
+    return RequestCount(asked + 1, until - now)
 
 
 @cache

@@ -19,7 +19,9 @@ def main() -> None:
 def _bench(arguments: Namespace) -> None:
     print(report.machine(), end="\n\n", flush=True)
     with servers.database() as template:
-        children.result_of("bench.template", environment=contenders.OFFLINE | {"DATABASE_URL": template})
+        children.result_of(
+            "bench.template", environment=contenders.OFFLINE | {"DATABASE_URL": template}
+        )
         summary = measures.orders(arguments, template)
         if not arguments.contenders:
             for measure in (measures.lone, measures.crowd, measures.importing, measures.size):
@@ -33,15 +35,31 @@ def _arguments() -> Namespace:
         "contenders",
         nargs="*",
         metavar="CONTENDER",
-        help=f"orders/s alone, of {', '.join(contenders.ORDERS)}; without any, all and everything else",
+        help=(
+            f"orders/s alone, of {', '.join(contenders.ORDERS)}; without any, all and everything"
+            " else"
+        ),
     )
-    parser.add_argument("--orders", type=int, default=1500, help="of each contender in each round (%(default)s)")
+    parser.add_argument(
+        "--orders", type=int, default=1500, help="of each contender in each round (%(default)s)"
+    )
     parser.add_argument("--rounds", type=int, default=3, help="(%(default)s)")
-    parser.add_argument("--lone", type=int, default=30, help="orders one after another (%(default)s)")
-    parser.add_argument("--crowd", type=int, default=2000, help="buyers at once, for half as many units (%(default)s)")
+    parser.add_argument(
+        "--lone", type=int, default=30, help="orders one after another (%(default)s)"
+    )
+    parser.add_argument(
+        "--crowd",
+        type=int,
+        default=2000,
+        help="buyers at once, for half as many units (%(default)s)",
+    )
     parser.add_argument("--crowd-rounds", type=int, default=2, help="(%(default)s)")
-    parser.add_argument("--import-lines", type=int, default=0, help="of a shop's history; 0: all (%(default)s)")
-    parser.add_argument("--large", type=int, default=2_000_000, help="events of a large log (%(default)s)")
+    parser.add_argument(
+        "--import-lines", type=int, default=0, help="of a shop's history; 0: all (%(default)s)"
+    )
+    parser.add_argument(
+        "--large", type=int, default=2_000_000, help="events of a large log (%(default)s)"
+    )
     arguments = parser.parse_args()
     if unknown := set(arguments.contenders) - set(contenders.ORDERS):
         parser.error(f"no such contender: {', '.join(sorted(unknown))}")

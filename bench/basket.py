@@ -6,7 +6,8 @@ QUANTITIES = (2, 1)
 TOTAL = 4498
 PLENTY = 10**9
 
-# Placed and confirmed before the clock starts: connections, imports and plans are nobody's throughput.
+# Placed and confirmed before the clock starts: connections, imports and plans are nobody's
+# throughput.
 WARM_UP = 20
 
 

@@ -16,7 +16,9 @@ GRACE_SECONDS = 5.0
 
 def result_of(module: str, *arguments: str, environment: Mapping[str, str]) -> dict[str, Any]:
     """Run one of our programs to its end; the JSON of its last line."""
-    with _family([sys.executable, "-W", "ignore", "-m", "bench.one", module, *arguments], environment) as child:
+    with _family(
+        [sys.executable, "-W", "ignore", "-m", "bench.one", module, *arguments], environment
+    ) as child:
         output, _ = child.communicate(timeout=TIMEOUT_SECONDS)
     if child.returncode:
         raise SystemExit(f"bench: {module} ended with {child.returncode}")
@@ -25,8 +27,11 @@ def result_of(module: str, *arguments: str, environment: Mapping[str, str]) -> d
 
 @contextmanager
 def member(*command: str, errors: int | None = None) -> Iterator[int]:
-    """A program beside this one, for a while, by its process id; it belongs to our family, which has one end."""
-    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors)
+    """A program beside this one, for a while, by its process id; it belongs to our family, which
+    has one end."""
+    child = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors
+    )
     try:
         yield child.pid
     finally:
@@ -41,10 +46,13 @@ def member(*command: str, errors: int | None = None) -> Iterator[int]:
 def cpu_seconds(pid: int) -> float:
     """What a program and all that it has started have used so far, of the system too; on Linux."""
     process = Path(f"/proc/{pid}")
-    # The name stands in brackets and may hold anything; behind it, user and system are the twelfth and the thirteenth.
+    # The name stands in brackets and may hold anything; behind it, user and system are the twelfth
+    # and the thirteenth.
     user, system = (process / "stat").read_text().rpartition(")")[2].split()[11:13]
     started = (process / f"task/{pid}/children").read_text().split()
-    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK") + sum(cpu_seconds(int(each)) for each in started)
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK") + sum(
+        cpu_seconds(int(each)) for each in started
+    )
 
 
 def raise_on_termination() -> None:
@@ -70,7 +78,8 @@ def _family(command: list[str], environment: Mapping[str, str]) -> Iterator[subp
 
 
 def _end(child: subprocess.Popen[str]) -> None:
-    # At once and without asking: whatever it started is in its session too, also when it has itself ended.
+    # At once and without asking: whatever it started is in its session too, also when it has itself
+    # ended.
     with suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)
     child.wait()

@@ -1,4 +1,5 @@
-"""python -m bench.console: each page of the console with millions of events behind it; the last line is JSON."""
+"""python -m bench.console: each page of the console with millions of events behind it; the last
+line is JSON."""
 
 import json
 from argparse import ArgumentParser
@@ -12,7 +13,9 @@ ASKED_MS = 300
 def main() -> None:
     parser = ArgumentParser(prog="python -m bench.console", description=__doc__)
     parser.add_argument("--events", type=int, default=2_000_000, help="(%(default)s)")
-    parser.add_argument("--times", type=int, default=5, help="that each page is asked for (%(default)s)")
+    parser.add_argument(
+        "--times", type=int, default=5, help="that each page is asked for (%(default)s)"
+    )
     given = parser.parse_args()
     children.raise_on_termination()
     print(report.machine(), end="\n\n", flush=True)
@@ -22,14 +25,24 @@ def main() -> None:
         children.result_of("bench.one_of_each", environment=environment)
         there = fill.fill(url, events=given.events)
         orders = given.events // fill.EVENTS_OF_AN_ORDER
-        fill.fill_beside(url, orders=orders, messages=min(given.events, 200_000), troubles=min(orders, 5_000))
-        print(f"{there:,} events, {orders:,} orders; first byte in ms, the median and the slowest of {given.times}\n")
+        fill.fill_beside(
+            url, orders=orders, messages=min(given.events, 200_000), troubles=min(orders, 5_000)
+        )
+        print(
+            f"{there:,} events, {orders:,} orders; first byte in ms, the median and the slowest of"
+            f" {given.times}\n"
+        )
         found = children.result_of("bench.console_pages", str(given.times), environment=environment)
     medians = {name: median(each) for name, each in found.items()}
     for name in sorted(medians, key=lambda each: -medians[each]):
         print(f"{name:58}{medians[name]:>9.0f}{max(found[name]):>9.0f}")
     slow = sum(each >= ASKED_MS for each in medians.values())
-    summary = {"events": there, "pages": len(medians), "slowest_ms": max(medians.values()), "over_300_ms": slow}
+    summary = {
+        "events": there,
+        "pages": len(medians),
+        "slowest_ms": max(medians.values()),
+        "over_300_ms": slow,
+    }
     print(json.dumps({name: round(value, 1) for name, value in summary.items()}))
 
 

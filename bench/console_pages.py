@@ -1,6 +1,8 @@
-"""Ours: how long each page of the console takes to its first byte, asked of gunicorn as a browser would.
+"""Ours: how long each page of the console takes to its first byte, asked of gunicorn as a browser
+would.
 
-usage: python -m bench.one bench.console_pages TIMES   (DATABASE_URL: a database that bench.console has filled)
+usage: python -m bench.one bench.console_pages TIMES (DATABASE_URL: a database that bench.console
+has filled)
 """
 
 import http.client
@@ -24,7 +26,10 @@ def main(times: int) -> None:
         # Each thread's first request makes its connection and compiles templates.
         for _ in range(20):
             _first_byte_ms(port, "/admin/", cookie)
-        found = {name: [_first_byte_ms(port, address, cookie) for _ in range(times)] for name, address in pages.items()}
+        found = {
+            name: [_first_byte_ms(port, address, cookie) for _ in range(times)]
+            for name, address in pages.items()
+        }
     print(json.dumps(found))
 
 

@@ -1,18 +1,22 @@
-"""Who runs, in this order, each a program of its own that is given a number of orders and prints one line of JSON."""
+"""Who runs, in this order, each a program of its own that is given a number of orders and prints
+one line of JSON."""
 
 from typing import Any, NamedTuple
 
 from . import children, servers
 
 # As in production, but for the log, of which only errors are wanted.
-OURS_READ = {"DJANGO_SETTINGS_MODULE": "config.settings", "SECRET_KEY": "only-for-benchmarks", "LOG_LEVEL": "ERROR"} | {
-    "WEB_DRAIN_SECONDS": "0"
-}
-OFFLINE = OURS_READ | {"EVENTSTORE_NUDGE": "0"}
+OURS_READ = {
+    "DJANGO_SETTINGS_MODULE": "config.settings",
+    "SECRET_KEY": "only-for-benchmarks",
+    "LOG_LEVEL": "ERROR",
+} | {"WEB_DRAIN_SECONDS": "0"}
+OFFLINE = OURS_READ | {"EVENTSTORE_WAKE_WORKERS": "0"}
 
 
 class Contender(NamedTuple):
-    """says: what it is, for the table. prepared: whether its database is a copy of ours with the schema and stock.
+    """says: what it is, for the table. prepared: whether its database is a copy of ours with the
+    schema and stock.
 
     given: arguments beside the number of orders.
     """
@@ -27,10 +31,16 @@ OURS, OURS_BY_TWO = "ours", "ours_2"
 
 ORDERS = {
     OURS: Contender("bench.orders", "this platform", prepared=True),
-    OURS_BY_TWO: Contender("bench.orders", "this platform, two worker processes", prepared=True, given=("2",)),
+    OURS_BY_TWO: Contender(
+        "bench.orders", "this platform, two worker processes", prepared=True, given=("2",)
+    ),
     "celery_crud": Contender("bench.peers.celery_crud", "Django rows, a Celery task per step"),
-    "eventsourcing": Contender("bench.peers.eventsourcing_orders", "the library eventsourcing, a thread per step"),
-    "prototype": Contender("bench.peers.limit_lanes", "our lanes without what a product needs"),
+    "eventsourcing": Contender(
+        "bench.peers.eventsourcing_orders", "the library eventsourcing, a thread per step"
+    ),
+    "prototype": Contender(
+        "bench.peers.limit_subscriptions", "our subscriptions without what a product needs"
+    ),
 }
 
 LOG = {
@@ -47,7 +57,11 @@ def run(contender: Contender, *given: str, template: str) -> dict[str, Any]:
 
 def run_on(database_url: str, contender: Contender, *given: str) -> dict[str, Any]:
     with servers.broker() as redis_url:
-        urls = {"DATABASE_URL": database_url, "REDIS_URL": redis_url, "CELERY_BROKER_URL": redis_url}
+        urls = {
+            "DATABASE_URL": database_url,
+            "REDIS_URL": redis_url,
+            "CELERY_BROKER_URL": redis_url,
+        }
         return children.result_of(
             contender.module, *given, environment=urls | (OURS_READ if contender.prepared else {})
         )

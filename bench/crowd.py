@@ -1,4 +1,5 @@
-"""Ours: many buyers at once for fewer units, of one product or of many; how fast all of them know where they stand.
+"""Ours: many buyers at once for fewer units, of one product or of many; how fast all of them know
+where they stand.
 
 usage: python -m bench.one bench.crowd BUYERS PRODUCTS UNITS_OF_EACH [WORKER_PROCESSES]
 (DATABASE_URL: a copy of bench.template's)
@@ -54,7 +55,8 @@ def _offer(skus: Sequence[str], units: int) -> None:
 
 
 def _buy(skus: Sequence[str], buyers: int) -> int:
-    """How many of them were told that somebody else was quicker, which the server should have settled."""
+    """How many of them were told that somebody else was quicker, which the server should have
+    settled."""
     with ThreadPoolExecutor(AT_ONCE, initializer=connection.ensure_connection) as crowd:
         return sum(crowd.map(lambda number: _is_sent_away(skus[number % len(skus)]), range(buyers)))
 
@@ -71,7 +73,9 @@ def _is_sent_away(sku: str) -> bool:
 def _check(sold: int, conflicts: int) -> None:
     confirmed, left = _count(orders.CONFIRMED) - basket.WARM_UP, _count(LEFT)
     if (confirmed, left, conflicts) != (sold, 0, 0) or _count(orders.PARKED):
-        raise SystemExit(f"bench: {confirmed} of {sold} confirmed, {left} units left, {conflicts} conflicts seen")
+        raise SystemExit(
+            f"bench: {confirmed} of {sold} confirmed, {left} units left, {conflicts} conflicts seen"
+        )
 
 
 def _count(statement: str) -> int:

@@ -1,6 +1,8 @@
-"""Ours: how long it takes to load a stream of a thousand and of a hundred thousand events, each with a snapshot.
+"""Ours: how long it takes to load a stream of a thousand and of a hundred thousand events, each
+with a snapshot.
 
-usage: python -m bench.one bench.depth EVENTS_IN_THE_LONG_STREAM   (DATABASE_URL: a copy of bench.template's)
+usage: python -m bench.one bench.depth EVENTS_IN_THE_LONG_STREAM (DATABASE_URL: a copy of
+bench.template's)
 """
 
 import json

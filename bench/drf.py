@@ -17,7 +17,12 @@ def main(seconds: int) -> None:
     drf.create_tables()
     port = ports.free()
     with children.member(
-        sys.executable, "-m", "gunicorn", "bench.peers.drf:application", *WEB, f"--bind={ports.HOST}:{port}"
+        sys.executable,
+        "-m",
+        "gunicorn",
+        "bench.peers.drf:application",
+        *WEB,
+        f"--bind={ports.HOST}:{port}",
     ) as server:
         wait_for(port)
         for _ in range(basket.WARM_UP):
@@ -27,4 +32,12 @@ def main(seconds: int) -> None:
             "crud": measured(server, port, "POST", "/crud/", seconds),
             "retrieve": measured(server, port, "GET", f"/orders/{order_id}/", seconds),
         }
-    print(json.dumps({f"{name}_{what}": value for name, found in figures.items() for what, value in found.items()}))
+    print(
+        json.dumps(
+            {
+                f"{name}_{what}": value
+                for name, found in figures.items()
+                for what, value in found.items()
+            }
+        )
+    )

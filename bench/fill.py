@@ -1,10 +1,11 @@
-"""A log of any size, put there in bulk: orders that went through, seven events each; and all that is known of them."""
+"""A log of any size, put there in bulk: orders that went through, seven events each; and all that
+is known of them."""
 
 import psycopg
 
 EVENTS_OF_AN_ORDER = 7
 
-# Ids that grow, as ours do; the outbox stays empty, for every lane has passed what is old.
+# Ids that grow, as ours do; the outbox stays empty, for every subscription has passed what is old.
 FILL = """
     WITH orders AS (
         SELECT lpad(to_hex(number), 32, '0')::uuid::text AS id, number
@@ -14,16 +15,20 @@ FILL = """
         position, id, stream, version, type, data, correlation_id, causation_id, metadata
     )
     SELECT nextval('eventstore_position'), ('f' || lpad(to_hex(number * 16 + step), 31, '0'))::uuid,
-           category || '-' || orders.id, version, type, (jsonb_build_object('order_id', orders.id) || data)::json,
+           category || '-' || orders.id, version, type, (jsonb_build_object('order_id',
+               orders.id) || data)::json,
            orders.id::uuid, NULL, '{"actor": "bench"}'
     FROM orders
     CROSS JOIN (VALUES
         (1, 'order', 1, 'orders.order_placed', '{
-            "customer_id": "CUS-1", "total": {"amount": 4498, "currency": "USD", "exponent": 2}, "charges": [],
+            "customer_id": "CUS-1", "total": {"amount": 4498, "currency": "USD", "exponent": 2},
+                "charges": [],
             "lines": [{"sku": "P1", "name": "Product P1", "quantity": 2, "unit_price": 1999},
                       {"sku": "P51", "name": "Product P51", "quantity": 1, "unit_price": 500}],
-            "address": {"name": "Ada", "street": "1 Main Street", "city": "London", "postcode": "N1", "country": "GB"},
-            "payment_method": "tok_visa", "placed_at": "2026-01-01T12:00:00Z", "reference": ""}'::jsonb),
+            "address": {"name": "Ada", "street": "1 Main Street", "city": "London",
+                "postcode": "N1", "country": "GB"},
+            "payment_method": "tok_visa", "placed_at": "2026-01-01T12:00:00Z",
+                "reference": ""}'::jsonb),
         (2, 'payment', 1, 'payments.payment_requested',
             '{"amount": {"amount": 4498, "currency": "USD", "exponent": 2}, "method": "tok_visa"}'),
         (3, 'payment', 2, 'payments.payment_completed',
@@ -31,7 +36,8 @@ FILL = """
         (4, 'reservation', 1, 'inventory.inventory_reserved',
             '{"lines": [{"sku": "P1", "quantity": 2}, {"sku": "P51", "quantity": 1}]}'),
         (5, 'shipment', 1, 'shipping.shipment_requested', '{"address": {
-            "name": "Ada", "street": "1 Main Street", "city": "London", "postcode": "N1", "country": "GB"}}'),
+            "name": "Ada", "street": "1 Main Street", "city": "London", "postcode": "N1",
+                "country": "GB"}}'),
         (6, 'shipment', 2, 'shipping.shipment_created', '{"tracking": "SB1"}'),
         (7, 'order', 2, 'orders.order_confirmed', '{}')
     ) AS steps(step, category, version, type, data)
@@ -46,7 +52,9 @@ MULTIPLY = """
          LATERAL (SELECT lpad(to_hex(number), 32, '0')::uuid::text AS id) AS named
 """
 OF_AN_ORDER = {
-    "orders_order_details": "jsonb_build_object('order_id', id, 'customer_id', 'CUS-' || number %% 1000)",
+    "orders_order_details": (
+        "jsonb_build_object('order_id', id, 'customer_id', 'CUS-' || number %% 1000)"
+    ),
     "payments_payment": "jsonb_build_object('order_id', id)",
     "shipping_shipment": "jsonb_build_object('order_id', id)",
     "eventstore_saga": "jsonb_build_object('id', 1000 + number, 'key', id, 'correlation_id', id)",
@@ -57,8 +65,10 @@ OUTBOX = """
     ON CONFLICT DO NOTHING
 """
 PARKED = """
-    INSERT INTO eventstore_parked (subscription, position, key, status, attempts, due_at, error, traceback)
-    SELECT 'orders.details', position, key, CASE WHEN position %% 3 = 0 THEN 'dead' ELSE 'failed' END, 12, NULL,
+    INSERT INTO eventstore_parked (subscription, position, key, status, attempts, due_at, error,
+        traceback)
+    SELECT 'orders.details', position, key, CASE WHEN position %% 3 = 0 THEN 'dead'
+        ELSE 'failed' END, 12, NULL,
            'TimeoutError: once more', repeat('Traceback ', 100)
     FROM eventstore_outbox ORDER BY position DESC LIMIT %s
 """
@@ -69,9 +79,9 @@ ACTIONS = """
 # One that was deployed today.
 BEHIND = "UPDATE eventstore_subscription SET position = 0 WHERE name = 'orders.returns'"
 SAMPLES = """
-    INSERT INTO eventstore_sample (lane, slot, at, position, events, seconds)
-    SELECT lane, slot, to_timestamp(slot * 30), slot, 0, 0
-    FROM (SELECT name FROM eventstore_subscription UNION SELECT '') AS lanes(lane),
+    INSERT INTO eventstore_sample (subscription, slot, at, position, events, seconds)
+    SELECT subscription, slot, to_timestamp(slot * 30), slot, 0, 0
+    FROM (SELECT name FROM eventstore_subscription UNION SELECT '') AS subscriptions(subscription),
          generate_series((extract(epoch FROM now()) / 30)::integer - 2900,
                          (extract(epoch FROM now()) / 30)::integer) AS slot
     ON CONFLICT DO NOTHING
@@ -93,8 +103,9 @@ def fill(url: str, *, events: int) -> int:
 
 
 def fill_beside(url: str, *, orders: int, messages: int, troubles: int) -> None:
-    """What a log of so many orders has beside it: read models and sagas like the one that is there, a day's samples, a
-    lane that has all of it ahead; and so many messages in the outbox, so many parked ones and acts by hand."""
+    """What a log of so many orders has beside it: read models and sagas like the one that is there,
+    a day's samples, a subscription that has all of it ahead; and so many messages in the outbox, so
+    many parked ones and acts by hand."""
     with psycopg.connect(url, autocommit=True) as connection:
         for table, others in OF_AN_ORDER.items():
             connection.execute(MULTIPLY.format(table=table, others=others), (orders,))

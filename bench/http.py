@@ -1,4 +1,5 @@
-"""python -m bench.http: orders placed and asked for over HTTP, beside bare DRF in turns; the last line is JSON."""
+"""python -m bench.http: orders placed and asked for over HTTP, beside bare DRF in turns; the last
+line is JSON."""
 
 import json
 from argparse import ArgumentParser
@@ -10,13 +11,17 @@ from .contenders import Contender
 
 Figures = Mapping[str, float]
 
-OURS = Contender("bench.ours_http", "ours: token, idempotency key, outbox, price check", prepared=True)
+OURS = Contender(
+    "bench.ours_http", "ours: token, idempotency key, outbox, price check", prepared=True
+)
 BARE = Contender("bench.drf", "bare DRF: no token, no key, no events")
 
 
 def main() -> None:
     parser = ArgumentParser(prog="python -m bench.http", description=__doc__)
-    parser.add_argument("--seconds", type=int, default=3, help="of each view in each round (%(default)s)")
+    parser.add_argument(
+        "--seconds", type=int, default=3, help="of each view in each round (%(default)s)"
+    )
     parser.add_argument("--rounds", type=int, default=7, help="(%(default)s)")
     parser.add_argument("--sockets", type=int, default=500, help="(%(default)s)")
     given = parser.parse_args()
@@ -24,11 +29,17 @@ def main() -> None:
     print(report.machine(), end="\n\n", flush=True)
     ours, bare = list[Figures](), list[Figures]()
     with servers.database() as template:
-        children.result_of("bench.template", environment=contenders.OFFLINE | {"DATABASE_URL": template})
+        children.result_of(
+            "bench.template", environment=contenders.OFFLINE | {"DATABASE_URL": template}
+        )
         for _ in range(given.rounds):
-            ours.append(contenders.run(OURS, str(given.seconds), str(given.sockets), template=template))
+            ours.append(
+                contenders.run(OURS, str(given.seconds), str(given.sockets), template=template)
+            )
             bare.append(contenders.run(BARE, str(given.seconds), template=template))
-    _print_figures([(ours, "place"), (bare, "insert"), (bare, "crud"), (ours, "query"), (bare, "retrieve")])
+    _print_figures(
+        [(ours, "place"), (bare, "insert"), (bare, "crud"), (ours, "query"), (bare, "retrieve")]
+    )
     _print_ratios(ours, bare, [("place", "insert"), ("place", "crud"), ("query", "retrieve")])
     summary = {
         "place_per_s": median(each["place_per_s"] for each in ours),
@@ -45,11 +56,18 @@ def _print_figures(rows: Sequence[tuple[Sequence[Figures], str]]) -> None:
     print(f"{'':10}{'per s':>8}{'p99 ms':>9}{'CPU us':>8}  rounds")
     for found, name in rows:
         rates = [each[f"{name}_per_s"] for each in found]
-        p99, cpu = (median(each[f"{name}_{what}"] for each in found) for what in ("p99_ms", "cpu_us"))
-        print(f"{name:10}{median(rates):>8.0f}{p99:>9.1f}{cpu:>8.0f}  {' '.join(f'{rate:.0f}' for rate in rates)}")
+        p99, cpu = (
+            median(each[f"{name}_{what}"] for each in found) for what in ("p99_ms", "cpu_us")
+        )
+        print(
+            f"{name:10}{median(rates):>8.0f}{p99:>9.1f}{cpu:>8.0f} "
+            f" {' '.join(f'{rate:.0f}' for rate in rates)}"
+        )
 
 
-def _print_ratios(ours: Sequence[Figures], bare: Sequence[Figures], pairs: Sequence[tuple[str, str]]) -> None:
+def _print_ratios(
+    ours: Sequence[Figures], bare: Sequence[Figures], pairs: Sequence[tuple[str, str]]
+) -> None:
     """CPU: what they need in parts of what we need, so that more is better in both columns."""
     print(f"\n{'':18}{'per s':>8}{'CPU':>8}  rounds")
     for mine, theirs in pairs:
@@ -60,7 +78,9 @@ def _print_ratios(ours: Sequence[Figures], bare: Sequence[Figures], pairs: Seque
     print()
 
 
-def _ratios(some: Sequence[Figures], mine: str, others: Sequence[Figures], theirs: str) -> list[float]:
+def _ratios(
+    some: Sequence[Figures], mine: str, others: Sequence[Figures], theirs: str
+) -> list[float]:
     """Within each round: a machine that drifts does so for both."""
     return [one[mine] / other[theirs] for one, other in zip(some, others, strict=True)]
 

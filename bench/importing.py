@@ -1,9 +1,11 @@
-"""Ours: a shop's past invoices, imported through the real path until the last of its orders is confirmed.
+"""Ours: a shop's past invoices, imported through the real path until the last of its orders is
+confirmed.
 
-usage: python -m bench.one bench.importing LINES [WORKER_PROCESSES]   (DATABASE_URL: a copy of bench.template's)
+usage: python -m bench.one bench.importing LINES [WORKER_PROCESSES] (DATABASE_URL: a copy of
+bench.template's)
 
-LINES: of the file, so many from its beginning; 0: all. The file is the year that ORDERS_DATA leads to, else the small
-one of the tests.
+LINES: of the file, so many from its beginning; 0: all. The file is the year that ORDERS_DATA leads
+to, else the small one of the tests.
 """
 
 import csv
@@ -39,14 +41,22 @@ def main(lines: int, processes: int = 1) -> None:
         call_command("import_orders", str(file), stdout=StringIO())
         seconds = time.perf_counter() - start
     orders = int(rows(CONFIRMED)[0][0])
-    print(json.dumps({"import_orders_per_s": orders / seconds, "orders": orders, "seconds": seconds}))
+    print(
+        json.dumps({"import_orders_per_s": orders / seconds, "orders": orders, "seconds": seconds})
+    )
 
 
 def _part(lines: int, folder: Path) -> Path:
-    """The file's beginning, with the opening stock that it needs beside it, and without the totals of the whole."""
-    given = Path(os.environ["ORDERS_DATA"], "online_retail") if os.environ.get("ORDERS_DATA") else SMALL
+    """The file's beginning, with the opening stock that it needs beside it, and without the totals
+    of the whole."""
+    given = (
+        Path(os.environ["ORDERS_DATA"], "online_retail") if os.environ.get("ORDERS_DATA") else SMALL
+    )
     source, part = next(given.glob("online-retail-dataset.csv*")), folder / "part.csv"
-    with gzip.open(source, "rb") if source.suffix == ".gz" else source.open("rb") as whole, part.open("wb") as file:
+    with (
+        gzip.open(source, "rb") if source.suffix == ".gz" else source.open("rb") as whole,
+        part.open("wb") as file,
+    ):
         file.writelines(islice(whole, lines + 1 if lines else None))
     with (folder / "minimal_opening_stock.csv").open("w", newline="") as file:
         needed = survey.of_file(part).stock.values()

@@ -14,15 +14,27 @@ from tools.devserver import ports
 from . import basket, children
 
 CLIENTS = 8
-WEB = ("--worker-class=gthread", "--workers=2", "--threads=8", "--no-control-socket", "--log-level=warning")
+WEB = (
+    "--worker-class=gthread",
+    "--workers=2",
+    "--threads=8",
+    "--no-control-socket",
+    "--log-level=warning",
+)
 PATIENCE_SECONDS = 30.0
 
 
 def measured(
-    server: int, port: int, method: str, path: str, seconds: float, headers: Mapping[str, str] | None = None
+    server: int,
+    port: int,
+    method: str,
+    path: str,
+    seconds: float,
+    headers: Mapping[str, str] | None = None,
 ) -> dict[str, float]:
-    """per_s: answers a second of all clients; p99_ms of one. cpu_us: that the server's processes used for each, which
-    no other work on the machine makes more of. An Idempotency-Key of its own goes with each POST.
+    """per_s: answers a second of all clients; p99_ms of one. cpu_us: that the server's processes
+    used for each, which no other work on the machine makes more of. An Idempotency-Key of its own
+    goes with each POST.
     """
     taken: list[float] = []
     end = time.perf_counter() + seconds
@@ -43,20 +55,40 @@ def measured(
     }
 
 
-def _client(port: int, method: str, path: str, headers: dict[str, str], end: float, taken: list[float]) -> None:
+def _client(
+    port: int, method: str, path: str, headers: dict[str, str], end: float, taken: list[float]
+) -> None:
     connection = HTTPConnection(ports.HOST, port, timeout=PATIENCE_SECONDS)
     for number in count():
         begun = time.perf_counter()
         if begun > end:
             break
         sent = body(number) if method == "POST" else None
-        _asked(connection, method, path, sent, headers | ({"Idempotency-Key": uuid4().hex} if sent else {}))
+        _asked(
+            connection,
+            method,
+            path,
+            sent,
+            headers | ({"Idempotency-Key": uuid4().hex} if sent else {}),
+        )
         taken.append(time.perf_counter() - begun)
     connection.close()
 
 
-def asked(port: int, method: str, path: str, sent: str | None = None, headers: Mapping[str, str] | None = None) -> Any:
-    return _asked(HTTPConnection(ports.HOST, port, timeout=PATIENCE_SECONDS), method, path, sent, headers or {})
+def asked(
+    port: int,
+    method: str,
+    path: str,
+    sent: str | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Any:
+    return _asked(
+        HTTPConnection(ports.HOST, port, timeout=PATIENCE_SECONDS),
+        method,
+        path,
+        sent,
+        headers or {},
+    )
 
 
 def order_id_of(answer: bytes, name: str) -> str:
@@ -65,9 +97,16 @@ def order_id_of(answer: bytes, name: str) -> str:
 
 def body(number: int) -> str:
     items = [
-        {"sku": sku, "quantity": quantity} for sku, quantity in zip(basket.skus(number), basket.QUANTITIES, strict=True)
+        {"sku": sku, "quantity": quantity}
+        for sku, quantity in zip(basket.skus(number), basket.QUANTITIES, strict=True)
     ]
-    address = {"name": "Ada Lovelace", "street": "Square 1", "city": "London", "postcode": "SW1Y 4JH", "country": "GB"}
+    address = {
+        "name": "Ada Lovelace",
+        "street": "Square 1",
+        "city": "London",
+        "postcode": "SW1Y 4JH",
+        "country": "GB",
+    }
     return json.dumps({"items": items, "address": address, "payment_method": "tok_visa"})
 
 
@@ -82,10 +121,14 @@ def wait_for(port: int) -> None:
             time.sleep(0.05)
 
 
-def _asked(connection: HTTPConnection, method: str, path: str, sent: str | None, headers: Mapping[str, str]) -> bytes:
+def _asked(
+    connection: HTTPConnection, method: str, path: str, sent: str | None, headers: Mapping[str, str]
+) -> bytes:
     connection.request(method, path, sent, {"Content-Type": "application/json", **headers})
     response = connection.getresponse()
     answer = response.read()
     if response.status >= 300:
-        raise SystemExit(f"bench: {method} {path} was answered with {response.status}: {answer[:300]!r}")
+        raise SystemExit(
+            f"bench: {method} {path} was answered with {response.status}: {answer[:300]!r}"
+        )
     return answer

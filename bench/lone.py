@@ -1,6 +1,8 @@
-"""Ours: how long one order takes on an idle platform, over HTTP, from the POST to the query that says CONFIRMED.
+"""Ours: how long one order takes on an idle platform, over HTTP, from the POST to the query that
+says CONFIRMED.
 
-usage: python -m bench.one bench.lone ORDERS [WORKER_PROCESSES]   (DATABASE_URL: a copy of bench.template's)
+usage: python -m bench.one bench.lone ORDERS [WORKER_PROCESSES] (DATABASE_URL: a copy of
+bench.template's)
 """
 
 import json
@@ -54,7 +56,11 @@ def main(orders: int, processes: int = 1) -> None:
         for number in range(basket.WARM_UP):
             _seconds(shop, number)
         taken = sorted(_after_a_pause(shop, number) * 1e3 for number in range(orders))
-    print(json.dumps({"lone_p50_ms": taken[len(taken) // 2], "lone_p99_ms": taken[int(len(taken) * 0.99)]}))
+    print(
+        json.dumps(
+            {"lone_p50_ms": taken[len(taken) // 2], "lone_p99_ms": taken[int(len(taken) * 0.99)]}
+        )
+    )
 
 
 def _after_a_pause(shop: Shop, number: int) -> float:

@@ -1,4 +1,5 @@
-"""What `make bench` measures one after another: each prints what it found and returns its part of the summary."""
+"""What `make bench` measures one after another: each prints what it found and returns its part of
+the summary."""
 
 import sys
 from argparse import Namespace
@@ -16,22 +17,34 @@ def orders(arguments: Namespace, template: str) -> dict[str, float]:
     rates: dict[str, list[float]] = {name: [] for name in table}
     for _ in range(arguments.rounds):
         for name, contender in table.items():
-            figures = contenders.run(contender, str(arguments.orders), *contender.given, template=template)
+            figures = contenders.run(
+                contender, str(arguments.orders), *contender.given, template=template
+            )
             rates[name].append(figures["orders_per_s"])
             _progress(name, figures)
-    print(f"{arguments.orders} orders, placed one by one, until the last one is confirmed", flush=True)
+    print(
+        f"{arguments.orders} orders, placed one by one, until the last one is confirmed", flush=True
+    )
     print(report.orders(rates, table), end="\n\n", flush=True)
     if OURS not in rates:
         return {}
-    others = {f"vs_{name}": report.ratio_of(rates, name) for name in rates if not contenders.ORDERS[name].prepared}
+    others = {
+        f"vs_{name}": report.ratio_of(rates, name)
+        for name in rates
+        if not contenders.ORDERS[name].prepared
+    }
     with_two = (
-        {"orders_per_s_2_workers": median(rates[contenders.OURS_BY_TWO])} if contenders.OURS_BY_TWO in rates else {}
+        {"orders_per_s_2_workers": median(rates[contenders.OURS_BY_TWO])}
+        if contenders.OURS_BY_TWO in rates
+        else {}
     )
     return {"orders_per_s": median(rates[OURS]), **with_two, **others}
 
 
 def lone(arguments: Namespace, template: str) -> dict[str, float]:
-    figures = contenders.run(Contender("bench.lone", "", prepared=True), str(arguments.lone), template=template)
+    figures = contenders.run(
+        Contender("bench.lone", "", prepared=True), str(arguments.lone), template=template
+    )
     _say(
         f"{arguments.lone} lone orders, from POST to the query that says CONFIRMED:"
         f" p50 {figures['lone_p50_ms']:.1f} ms, p99 {figures['lone_p99_ms']:.1f} ms"
@@ -47,12 +60,15 @@ def crowd(arguments: Namespace, template: str) -> dict[str, float]:
     ratios, hot_rates = [], []
     for _ in range(arguments.crowd_rounds):
         hot = contenders.run(contender, str(buyers), "1", str(units), template=template)
-        spread = contenders.run(contender, str(buyers), str(products), str(units // products), template=template)
+        spread = contenders.run(
+            contender, str(buyers), str(products), str(units // products), template=template
+        )
         ratios.append(hot["orders_per_s"] / spread["orders_per_s"])
         hot_rates.append(hot["orders_per_s"])
     _say(
-        f"{buyers} buyers at once for {units} units: exactly so many confirmed, no conflict seen; of one product"
-        f" {median(hot_rates):.0f} orders/s, {median(ratios):.2f} of what they are over {products} products"
+        f"{buyers} buyers at once for {units} units: exactly so many confirmed, no conflict seen;"
+        f" of one product {median(hot_rates):.0f} orders/s, {median(ratios):.2f} of what they are"
+        f" over {products} products"
     )
     return {"hot_product_vs_spread": median(ratios)}
 
@@ -68,14 +84,20 @@ def importing(arguments: Namespace, template: str) -> dict[str, float]:
 
 
 def size(arguments: Namespace, template: str) -> dict[str, float]:
-    """In turns on a small log and on a large one, so that a machine that drifts does so for both."""
+    """In turns on a small log and on a large one, so that a machine that drifts does so for
+    both."""
     contender, costs = contenders.ORDERS[OURS], []
     with servers.database(like=template) as small, servers.database(like=template) as large:
         few, many = fill.fill(small, events=SMALL), fill.fill(large, events=arguments.large)
         for _ in range(arguments.rounds):
-            rates = [contenders.run_on(url, contender, str(arguments.orders)) for url in (small, large)]
+            rates = [
+                contenders.run_on(url, contender, str(arguments.orders)) for url in (small, large)
+            ]
             costs.append(rates[0]["orders_per_s"] / rates[1]["orders_per_s"])
-    _say(f"an order costs, with {many:,} events in the log, {median(costs):.2f} of what it costs with {few:,}")
+    _say(
+        f"an order costs, with {many:,} events in the log, {median(costs):.2f} of what it costs"
+        f" with {few:,}"
+    )
     return {"full_vs_empty": median(costs)}
 
 

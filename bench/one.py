@@ -1,4 +1,5 @@
-"""python -m bench.one MODULE NUMBER…: one contender alone, on DATABASE_URL and REDIS_URL as they are."""
+"""python -m bench.one MODULE NUMBER…: one contender alone, on DATABASE_URL and REDIS_URL as they
+are."""
 
 import sys
 from importlib import import_module

@@ -29,6 +29,6 @@ def main() -> None:
     line = OrderLine(sku, f"Product {sku}", 1, 450)
     bus.dispatch(IssueCredit(str(uuid4()), "customer-1", (line,), (), "USD", 2, "C1", now))
     drain()
-    audit.note("grace", "retry", "payments.gateway", reason="it was time")
+    audit.record("grace", "retry", "payments.gateway", reason="it was time")
     rebuild.rebuild("orders.catalogue", who="grace")
     print(json.dumps({"order": order_id}))

@@ -1,6 +1,8 @@
-"""Ours: orders dispatched one by one until each is confirmed and no lane has anything left of what it hears.
+"""Ours: orders dispatched one by one until each is confirmed and no subscription has anything left
+of what it hears.
 
-usage: python -m bench.one bench.orders ORDERS [WORKER_PROCESSES]   (DATABASE_URL: a copy of bench.template's)
+usage: python -m bench.one bench.orders ORDERS [WORKER_PROCESSES] (DATABASE_URL: a copy of
+bench.template's)
 """
 
 import json
@@ -25,17 +27,20 @@ from .workers import worker
 ADDRESS = Address("Ada Lovelace", "12 St James's Square", "London", "SW1Y 4JH", "GB")
 
 CONFIRMED = "SELECT count(*) FROM orders_order_details WHERE status = 'CONFIRMED'"
-# Asked of the log itself: is there, for any lane, an event it hears that its cursor has not passed?
+# Asked of the log itself: is there, for any subscription, an event it hears that its cursor has not
+# passed?
 BEHIND = """
     SELECT EXISTS (
-        SELECT FROM eventstore_subscription AS lane
-        JOIN unnest(%s::text[], %s::text[]) AS hears(name, type) ON hears.name = lane.name
+        SELECT FROM eventstore_subscription AS subscription
+        JOIN unnest(%s::text[], %s::text[]) AS hears(name, type) ON hears.name = subscription.name
         WHERE EXISTS (
-            SELECT FROM eventstore_event AS event WHERE event.type = hears.type AND event.position > lane.position
+            SELECT FROM eventstore_event AS event WHERE event.type = hears.type
+                AND event.position > subscription.position
         )
     )
 """
-# What must be true of a run that is to count: nothing failed, and the goods of every order are reserved once.
+# What must be true of a run that is to count: nothing failed, and the goods of every order are
+# reserved once.
 PARKED = "SELECT count(*) FROM eventstore_parked"
 RESERVED = "SELECT sum(reserved) FROM inventory_stock_level"
 
@@ -51,7 +56,11 @@ def main(orders: int, processes: int = 1) -> None:
         _wait_until_current(before.confirmed + basket.WARM_UP + orders)
         seconds = time.perf_counter() - start
     _check(before, basket.WARM_UP + orders)
-    print(json.dumps({"orders_per_s": orders / seconds, "seconds": seconds, "placed_per_s": orders / placed}))
+    print(
+        json.dumps(
+            {"orders_per_s": orders / seconds, "seconds": seconds, "placed_per_s": orders / placed}
+        )
+    )
 
 
 class Standing(NamedTuple):
@@ -75,7 +84,10 @@ def order(number: int) -> PlaceOrder:
     return PlaceOrder(
         order_id=str(uuid4()),
         customer_id="CUS-1",
-        items=tuple(Item(sku, quantity) for sku, quantity in zip(basket.skus(number), basket.QUANTITIES, strict=True)),
+        items=tuple(
+            Item(sku, quantity)
+            for sku, quantity in zip(basket.skus(number), basket.QUANTITIES, strict=True)
+        ),
         address=ADDRESS,
         payment_method="tok_visa",
         placed_at=datetime.now(UTC),
@@ -100,7 +112,7 @@ def _hears() -> tuple[list[str], list[str]]:
     pairs = [
         (name, registry.name_of_class(event))
         for name, subscription in registry.subscriptions().items()
-        for event in subscription.hears
+        for event in subscription.handles
     ]
     return [name for name, _ in pairs], [stored for _, stored in pairs]
 
@@ -110,7 +122,9 @@ def _check(before: Standing, orders: int) -> None:
         raise SystemExit(f"bench: {parked} messages are parked; this run says nothing")
     reserved = _count(RESERVED) - before.reserved
     if reserved != orders * sum(basket.QUANTITIES):
-        raise SystemExit(f"bench: {reserved} units are reserved for {orders} orders; this run says nothing")
+        raise SystemExit(
+            f"bench: {reserved} units are reserved for {orders} orders; this run says nothing"
+        )
 
 
 def _count(statement: str) -> int:

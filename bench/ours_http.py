@@ -1,6 +1,8 @@
-"""Ours over HTTP: orders placed and asked for a second, with a token and an Idempotency-Key, and the lag of sockets.
+"""Ours over HTTP: orders placed and asked for a second, with a token and an Idempotency-Key, and
+the lag of sockets.
 
-usage: python -m bench.one bench.ours_http SECONDS SOCKETS   (DATABASE_URL: a copy of bench.template's)
+usage: python -m bench.one bench.ours_http SECONDS SOCKETS (DATABASE_URL: a copy of
+bench.template's)
 """
 
 import asyncio
@@ -35,14 +37,20 @@ def main(seconds: int, sockets: int) -> None:
         wait_for(port)
         wait_for(live)
         for number in range(basket.WARM_UP):
-            order_id = order_id_of(asked(port, "POST", "/api/commands/orders/", body(number), bearer), "order_id")
+            order_id = order_id_of(
+                asked(port, "POST", "/api/commands/orders/", body(number), bearer), "order_id"
+            )
         _deliver()
         figures = {
             "place": measured(server, port, "POST", "/api/commands/orders/", seconds, bearer),
-            "query": measured(server, port, "GET", f"/api/queries/orders/{order_id}/", seconds, bearer),
+            "query": measured(
+                server, port, "GET", f"/api/queries/orders/{order_id}/", seconds, bearer
+            ),
         }
         lag = asyncio.run(_lag(live, order_id, bearer, sockets))
-    flat = {f"{name}_{what}": value for name, found in figures.items() for what, value in found.items()}
+    flat = {
+        f"{name}_{what}": value for name, found in figures.items() for what, value in found.items()
+    }
     print(json.dumps(flat | {"ws_lag_p99_ms": lag}))
 
 
@@ -53,7 +61,8 @@ def _deliver() -> None:
 
 
 async def _lag(port: int, order_id: str, bearer: dict[str, str], sockets: int) -> float:
-    """From when an event was recorded until a client has it, in ms; every event goes to every socket."""
+    """From when an event was recorded until a client has it, in ms; every event goes to every
+    socket."""
     url, lags = f"ws://{ports.HOST}:{port}/ws/orders/{order_id}/?after=1", list[float]()
     async with asyncio.TaskGroup() as tasks:
         ready = [asyncio.Event() for _ in range(sockets)]
@@ -65,15 +74,21 @@ async def _lag(port: int, order_id: str, bearer: dict[str, str], sockets: int) -
     return sorted(lags)[int(len(lags) * 0.99)]
 
 
-async def _listen(url: str, bearer: dict[str, str], ready: asyncio.Event, lags: list[float]) -> None:
-    async with connect(url, additional_headers=bearer, compression=None, open_timeout=60, ping_interval=None) as socket:
+async def _listen(
+    url: str, bearer: dict[str, str], ready: asyncio.Event, lags: list[float]
+) -> None:
+    async with connect(
+        url, additional_headers=bearer, compression=None, open_timeout=60, ping_interval=None
+    ) as socket:
         heard = 0
         while heard < EVENTS:
             told: dict[str, Any] = json.loads(await socket.recv())
             if "caught_up" in told:
                 ready.set()
             elif ready.is_set():
-                lags.append((time.time() - datetime.fromisoformat(told["recorded_at"]).timestamp()) * 1e3)
+                lags.append(
+                    (time.time() - datetime.fromisoformat(told["recorded_at"]).timestamp()) * 1e3
+                )
                 heard += 1
 
 

@@ -21,7 +21,10 @@ LOG_ROWS = {
 def machine() -> str:
     facts = " ".join(f"{name}={value}" for name, value in servers.facts().items())
     cores, load = len(os.sched_getaffinity(0)), os.getloadavg()[0]
-    return f"{cores} cores, load {load:.1f} before we began, Python {platform.python_version()}\nPostgreSQL {facts}"
+    return (
+        f"{cores} cores, load {load:.1f} before we began, Python"
+        f" {platform.python_version()}\nPostgreSQL {facts}"
+    )
 
 
 def orders(rates: Rates, contenders: Mapping[str, Contender]) -> str:
@@ -39,9 +42,13 @@ def log(figures: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
     for key, says in LOG_ROWS.items():
         medians = (median(one[key] for one in each) for each in figures.values())
         lines.append(f"{says:28}" + "".join(f"{value:>15,.1f}" for value in medians))
-    floors = [one["floor_insert"] for each in figures.values() for one in each if "floor_insert" in one]
+    floors = [
+        one["floor_insert"] for each in figures.values() for one in each if "floor_insert" in one
+    ]
     if floors:
-        lines.append(f"the floor: {median(floors):,.0f} single INSERTs/s of one writer, one commit each")
+        lines.append(
+            f"the floor: {median(floors):,.0f} single INSERTs/s of one writer, one commit each"
+        )
     return "\n".join(lines)
 
 

@@ -1,4 +1,5 @@
-"""The servers that all contenders share: a fresh database and an empty broker for each, gone afterwards."""
+"""The servers that all contenders share: a fresh database and an empty broker for each, gone
+afterwards."""
 
 import os
 from collections.abc import Iterator
@@ -40,7 +41,8 @@ def database(*, like: str = "template0") -> Iterator[str]:
 
 
 def _begin_log(url: str) -> None:
-    """A copy of a log is not served before an operator says so; here it is another log, and knows no earlier epoch."""
+    """A copy of a log is not served before an operator says so; here it is another log, and knows
+    no earlier epoch."""
     with psycopg.connect(url, autocommit=True) as copy:
         if copy.execute("SELECT to_regclass('eventstore_epoch') IS NOT NULL").fetchone() == (True,):
             copy.execute(BEGIN_LOG)

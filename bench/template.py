@@ -1,4 +1,5 @@
-"""The database that ours are copied from: our schema, a catalogue, and more stock than anybody will order."""
+"""The database that ours are copied from: our schema, a catalogue, and more stock than anybody will
+order."""
 
 import json
 
@@ -17,6 +18,9 @@ from . import basket
 def main() -> None:
     django.setup()
     call_command("migrate", verbosity=0)
-    bus.dispatch_all(ListProduct(sku, f"Product {sku}", Money(basket.PRICES[sku], "USD", 2)) for sku in basket.PRODUCTS)
+    bus.dispatch_all(
+        ListProduct(sku, f"Product {sku}", Money(basket.PRICES[sku], "USD", 2))
+        for sku in basket.PRODUCTS
+    )
     bus.dispatch_all(ReceiveStock(sku, basket.PLENTY, "bench") for sku in basket.PRODUCTS)
     print(json.dumps({"delivered": worker.work(seconds=60)}))

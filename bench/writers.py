@@ -11,8 +11,15 @@ from . import basket
 PATIENCE = 60
 
 
-def rate(save: Callable[[int], None], writers: int, count: int, *, leave: Callable[[], None] = lambda: None) -> float:
-    """Appends a second. save: make so many, in the caller's thread. leave: what a thread does at its end.
+def rate(
+    save: Callable[[int], None],
+    writers: int,
+    count: int,
+    *,
+    leave: Callable[[], None] = lambda: None,
+) -> float:
+    """Appends a second. save: make so many, in the caller's thread. leave: what a thread does at
+    its end.
 
     Each writer has its connection and plans before the clock starts.
     """

@@ -1,4 +1,5 @@
-"""Where the console asks for a password: the guesses are counted together with those at the API, and told on a page."""
+"""Where the console asks for a password: the guesses are counted together with those at the API,
+and told on a page."""
 
 from collections.abc import Callable
 from math import ceil
@@ -31,14 +32,18 @@ class BusyMiddleware:
 
 
 def login(request: HttpRequest) -> HttpResponse:
-    if request.method == "POST" and (late := throttling.guess(request, request.POST.get("username", ""))):
+    if request.method == "POST" and (
+        late := throttling.guess(request, request.POST.get("username", ""))
+    ):
         return _too_many_guesses(request, late)
     return admin.site.login(request)
 
 
 def password_change(request: HttpRequest) -> HttpResponse:
     """It asks for the old password, which could be guessed here as well."""
-    if request.method == "POST" and (late := throttling.guess(request, request.user.get_username())):
+    if request.method == "POST" and (
+        late := throttling.guess(request, request.user.get_username())
+    ):
         return _too_many_guesses(request, late)
     return admin.site.password_change(request)
 
@@ -50,7 +55,11 @@ def _too_many_guesses(request: HttpRequest, late: throttling.Quota) -> HttpRespo
 def _later(request: HttpRequest, status: int, seconds: int, what: str) -> HttpResponse:
     said = {**admin.site.each_context(request), "title": what, "seconds": seconds}
     return TemplateResponse(
-        request, "later.html", said, status=status, headers={"Retry-After": str(seconds), "Cache-Control": "no-store"}
+        request,
+        "later.html",
+        said,
+        status=status,
+        headers={"Retry-After": str(seconds), "Cache-Control": "no-store"},
     ).render()
 
 

@@ -1,4 +1,5 @@
-"""Whether this process is about to end: readiness says so first, so that a balancer goes elsewhere."""
+"""Whether this process is about to end: readiness says so first, so that a balancer goes
+elsewhere."""
 
 _draining = False
 

@@ -1,4 +1,5 @@
-"""What this shop's promises rest on: who takes the money and carries the parcels is said, and no password is public."""
+"""What this shop's promises rest on: who takes the money and carries the parcels is said, and no
+password is public."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -39,7 +40,10 @@ GUARANTEES = (
         look=partial(_unset, "PAYMENT_GATEWAY"),
         what="PAYMENT_GATEWAY is not set: no payment provider is configured.",
         culprit="PAYMENT_GATEWAY",
-        why="The sandbox takes no money. If it were the default, goods would be shipped without payment.",
+        why=(
+            "The sandbox takes no money. If it were the default, goods would be shipped without"
+            " payment."
+        ),
         mend="Set PAYMENT_GATEWAY=stripe, or PAYMENT_GATEWAY=sandbox for tests and demonstrations.",
     ),
     Guarantee(
@@ -49,8 +53,14 @@ GUARANTEES = (
         look=partial(_unset, "CARRIER"),
         what="CARRIER is not set: no carrier is configured.",
         culprit="CARRIER",
-        why="The sandbox ships nothing. If it were the default, customers would wait for parcels that do not exist.",
-        mend="Set CARRIER=sandbox for tests and demonstrations; add a real carrier in shipping/carrier.py.",
+        why=(
+            "The sandbox ships nothing. If it were the default, customers would wait for parcels"
+            " that do not exist."
+        ),
+        mend=(
+            "Set CARRIER=sandbox for tests and demonstrations; add a real carrier in"
+            " shipping/carrier.py."
+        ),
     ),
     Guarantee(
         finding="stripe",
@@ -59,7 +69,10 @@ GUARANTEES = (
         look=_what_stripe_lacks,
         what="PAYMENT_GATEWAY is stripe, and {0} is not set.",
         culprit="{0}",
-        why="Each charge would become a dead letter, or what Stripe tells by itself would be turned away.",
+        why=(
+            "Each charge would become a dead letter, or what Stripe tells by itself would be turned"
+            " away."
+        ),
         mend="Set {0}, from Stripe's dashboard.",
     ),
     Guarantee(

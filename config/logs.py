@@ -4,9 +4,11 @@ import logging
 
 
 class ClientsFault(logging.Filter):
-    """Django logs a suspicious request as an error of ours, with a traceback; it is one line, at WARNING.
+    """Django logs a suspicious request as an error of ours, with a traceback; it is one line, at
+    WARNING.
 
-    Anybody can send one, as often as they like: a wrong Host, too many fields, an address out of a folder.
+    Anybody can send one, as often as they like: a wrong Host, too many fields, an address out of a
+    folder.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:

@@ -1,5 +1,5 @@
-"""What browsers are told about every page, which runs only scripts of ours and stands in no frame; and what only pages
-for people need."""
+"""What browsers are told about every page, which runs only scripts of ours and stands in no frame;
+and what only pages for people need."""
 
 from collections.abc import Callable
 from typing import Any
@@ -30,7 +30,9 @@ class ContentSecurityPolicyMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
         response.headers.setdefault(HEADER, POLICY)
-        response.headers.setdefault("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
+        response.headers.setdefault(
+            "Permissions-Policy", "camera=(), geolocation=(), microphone=()"
+        )
         return response
 
 

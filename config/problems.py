@@ -21,7 +21,7 @@ from rest_framework.response import Response
 from access import hashing, throttling
 from config import middleware as browsers
 from eventstore import middleware
-from eventstore.aggregate import Refusal
+from eventstore.aggregate import CommandRejected
 from eventstore.api.errors import Fault, Hidden, Malformed, inside
 from eventstore.commands import idempotency
 from eventstore.commands.bus import Stale
@@ -54,7 +54,8 @@ class Problem(NamedTuple):
 
 
 def exception_handler(error: Exception, about: Mapping[str, Any]) -> Response | None:
-    """What the API answers to an error; None for one that nobody has foreseen, which Django logs and passes on."""
+    """What the API answers to an error; None for one that nobody has foreseen, which Django logs
+    and passes on."""
     problem = _problem(error)
     if problem is None:
         return None
@@ -63,10 +64,15 @@ def exception_handler(error: Exception, about: Mapping[str, Any]) -> Response | 
     if problem.status in (401, 403) or isinstance(error, Hidden):
         _note_denied(about["request"], problem, type(error).__name__)
     if isinstance(error, exceptions.Throttled):
-        exceeded = {"type": QUOTA_EXCEEDED, "violated-policies": throttling.violated(about["request"])}
+        exceeded = {
+            "type": QUOTA_EXCEEDED,
+            "violated-policies": throttling.violated(about["request"]),
+        }
         problem = problem._replace(more=exceeded)
     body = _body(about["request"], problem)
-    return Response(body, status=problem.status, headers=dict(problem.headers), content_type=MEDIA_TYPE)
+    return Response(
+        body, status=problem.status, headers=dict(problem.headers), content_type=MEDIA_TYPE
+    )
 
 
 def response(request: HttpRequest, status: int, code: str, detail: str) -> HttpResponse:
@@ -74,7 +80,8 @@ def response(request: HttpRequest, status: int, code: str, detail: str) -> HttpR
 
 
 def read_only(view: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
-    """For a view that is none of DRF's: another method is told so, and not asked for the token of a form."""
+    """For a view that is none of DRF's: another method is told so, and not asked for the token of a
+    form."""
 
     @csrf_exempt
     @wraps(view)
@@ -120,25 +127,45 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 def server_error(request: HttpRequest) -> HttpResponse:
     if browsers.is_for_people(request):
         return defaults.server_error(request)
-    return response(request, 500, "InternalServerError", "This is our fault. The correlation id says where to look.")
+    return response(
+        request,
+        500,
+        "InternalServerError",
+        "This is our fault. The correlation id says where to look.",
+    )
 
 
 def _note_denied(request: Request, problem: Problem, why: str) -> None:
     """One line for each; what a client sends is written so that it cannot break out of it."""
     who = getattr(request.user, "username", "") or "anonymous"
-    audit.warning("denied %s %r to %r: %s, answered %s", request.method, request.path, who, why, problem.status)
+    audit.warning(
+        "denied %s %r to %r: %s, answered %s",
+        request.method,
+        request.path,
+        who,
+        why,
+        problem.status,
+    )
 
 
 def _problem(error: Exception) -> Problem | None:
     name = type(error).__name__
     match error:
-        case Refusal():
+        case CommandRejected():
             return Problem(409, error.code, f"{inspect.getdoc(type(error))} {error}")
         case WrongExpectedVersion():
-            return Problem(409, name, "Others were first, several times over. Try again.", headers={"Retry-After": "1"})
+            return Problem(
+                409,
+                name,
+                "Others were first, several times over. Try again.",
+                headers={"Retry-After": "1"},
+            )
         case Stale():
             return Problem(
-                412, name, f"You decided on another version: {error}", more={"current_version": error.actual}
+                412,
+                name,
+                f"You decided on another version: {error}",
+                more={"current_version": error.actual},
             )
         case idempotency.StillRunning():
             return Problem(409, name, f"{inspect.getdoc(error)}", headers={"Retry-After": "1"})
@@ -155,9 +182,16 @@ def _problem(error: Exception) -> Problem | None:
             return _problem(exceptions.PermissionDenied())
         case OperationalError() | InterfaceError():
             logger.exception("the database failed")
-            return Problem(503, "DatabaseUnavailable", "Try again in a moment.", headers={"Retry-After": "1"})
+            return Problem(
+                503, "DatabaseUnavailable", "Try again in a moment.", headers={"Retry-After": "1"}
+            )
         case exceptions.ValidationError():
-            return Problem(400, name, "Some parts of the request are not valid.", tuple(_faults(error.detail, "#")))
+            return Problem(
+                400,
+                name,
+                "Some parts of the request are not valid.",
+                tuple(_faults(error.detail, "#")),
+            )
         case Malformed():
             return Problem(400, name, str(error.detail), error.faults)
         case exceptions.APIException():
@@ -166,7 +200,10 @@ def _problem(error: Exception) -> Problem | None:
 
 
 def _headers(error: exceptions.APIException) -> dict[str, str]:
-    given = {"WWW-Authenticate": getattr(error, "auth_header", None), "Retry-After": getattr(error, "wait", None)}
+    given = {
+        "WWW-Authenticate": getattr(error, "auth_header", None),
+        "Retry-After": getattr(error, "wait", None),
+    }
     return {name: str(value) for name, value in given.items() if value is not None}
 
 
@@ -174,17 +211,24 @@ def _faults(detail: Any, pointer: str) -> Iterator[Fault]:
     """One for each of DRF's nested errors, which follow the form of the request."""
     if isinstance(detail, dict):
         for name, each in detail.items():
-            yield from _faults(each, pointer if name == "non_field_errors" else inside(pointer, name))
+            yield from _faults(
+                each, pointer if name == "non_field_errors" else inside(pointer, name)
+            )
     elif isinstance(detail, list):
         for index, each in enumerate(detail):
-            yield from _faults(each, pointer if isinstance(each, exceptions.ErrorDetail) else inside(pointer, index))
+            yield from _faults(
+                each,
+                pointer if isinstance(each, exceptions.ErrorDetail) else inside(pointer, index),
+            )
     else:
         yield Fault(pointer, str(detail), detail.code)
 
 
 def _response(request: HttpRequest, problem: Problem) -> HttpResponse:
     headers = dict(problem.headers)
-    return JsonResponse(_body(request, problem), status=problem.status, content_type=MEDIA_TYPE, headers=headers)
+    return JsonResponse(
+        _body(request, problem), status=problem.status, content_type=MEDIA_TYPE, headers=headers
+    )
 
 
 def _body(request: HttpRequest | Request, problem: Problem) -> dict[str, Any]:

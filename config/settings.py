@@ -1,4 +1,5 @@
-"""Every setting, read once from the environment; but for the launcher in tools/devserver, nothing else reads it.
+"""Every setting, read once from the environment; but for the launcher in tools/devserver, nothing
+else reads it.
 
 What is not of its kind ends the process by a sentence, whichever it is: see the last line.
 """
@@ -28,7 +29,9 @@ SECURE_REDIRECT_EXEMPT = [r"^health/"]
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 # The prefix makes the browser refuse such a cookie from a subdomain, or over plain HTTP.
-SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = ("__Host-session", "__Host-csrf") if HTTPS else ("session", "csrf")
+SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = (
+    ("__Host-session", "__Host-csrf") if HTTPS else ("session", "csrf")
+)
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_AGE = 12 * 3600
@@ -118,7 +121,9 @@ TEMPLATES = [
     },
 ]
 
-DATABASES = {"default": env.database("DATABASE_URL", default="postgresql://postgres@127.0.0.1:5432/orders")}
+DATABASES = {
+    "default": env.database("DATABASE_URL", default="postgresql://postgres@127.0.0.1:5432/orders")
+}
 told_to_both = defaults.connection(
     # 0 for a transaction pooler that cannot keep them.
     prepare_threshold=env.int("DATABASE_PREPARE_THRESHOLD", default=2) or None,
@@ -132,7 +137,8 @@ DATABASES["default"] |= {
     "CONN_MAX_AGE": None,
     "CONN_HEALTH_CHECKS": True,
     "ATOMIC_REQUESTS": False,
-    # Such a cursor is a session's, and behind a transaction pooler its rest would be asked of another.
+    # Such a cursor is a session's, and behind a transaction pooler its rest would be asked of
+    # another.
     "DISABLE_SERVER_SIDE_CURSORS": True,
     # What the address says for itself, such as sslmode, holds.
     "OPTIONS": defaults.joined(told_to_both, DATABASES["default"].get("OPTIONS", {})),
@@ -166,15 +172,20 @@ REST_FRAMEWORK = {
         "user": env.form("THROTTLE_USER", RATE, default="") or None,
         # Attempts to log in, at the API and the console together: of an address, and at an account.
         "login": env.form("THROTTLE_LOGIN", RATE, default="20/min") or None,
-        "account": env.form("THROTTLE_ACCOUNT", RATE, default=env.str("THROTTLE_LOGIN", default="20/min")) or None,
+        "account": (
+            env.form("THROTTLE_ACCOUNT", RATE, default=env.str("THROTTLE_LOGIN", default="20/min"))
+            or None
+        ),
     },
     # How many proxies of our own stand in front; with none, nobody's X-Forwarded-For is believed.
     "NUM_PROXIES": env.int("NUM_PROXIES", default=0),
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Orders",
-    "DESCRIPTION": "Commands change something, queries tell something; "
-    "[what is told over WebSockets](/api/docs/events/) has a page of its own.",
+    "DESCRIPTION": (
+        "Commands change something, queries tell something; "
+        "[what is told over WebSockets](/api/docs/events/) has a page of its own."
+    ),
     "VERSION": "1",
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
@@ -188,9 +199,12 @@ TOKEN_DAYS = env.int("TOKEN_DAYS", default=30, least=1, most=36500)
 REST_KNOX = {"AUTH_HEADER_PREFIX": "Bearer", "TOKEN_TTL": timedelta(days=TOKEN_DAYS)}
 
 # "orchestration" or "choreography": see PROCESSES in config/wiring.py.
-ORDER_PROCESS = env.choice("ORDER_PROCESS", ("orchestration", "choreography"), default="orchestration")
+ORDER_PROCESS = env.choice(
+    "ORDER_PROCESS", ("orchestration", "choreography"), default="orchestration"
+)
 
-# What config/guarantees.py looks at. Outside of development a stand-in serves only where it is named.
+# What config/guarantees.py looks at. Outside of development a stand-in serves only where it is
+# named.
 EVENTSTORE_GUARANTEES = "config.guarantees.GUARANTEES"
 STAND_IN = "sandbox" if DEBUG else ""
 # Who takes the money, and who carries the parcels.
@@ -199,41 +213,48 @@ CARRIER = env.choice("CARRIER", ("sandbox",), default=STAND_IN)
 # Whether the demo's accounts, whose password is public, may be here.
 ALLOW_DEMO = env.bool("ALLOW_DEMO", default=DEBUG)
 STRIPE_SECRET_KEY = env.str("STRIPE_SECRET_KEY", default="")
-STRIPE_BASE_URL = env.address("STRIPE_BASE_URL", ("https", "http"), default="https://api.stripe.com")
+STRIPE_BASE_URL = env.address(
+    "STRIPE_BASE_URL", ("https", "http"), default="https://api.stripe.com"
+)
 STRIPE_TIMEOUT_SECONDS = env.float("STRIPE_TIMEOUT_SECONDS", default=20.0, least=0.1, most=60)
-# Of whoever may call us; several while one is exchanged for another. Without any, that door is shut.
+# Of whoever may call us; several while one is exchanged for another. Without any, that door is
+# shut.
 STRIPE_WEBHOOK_SECRETS = env.list("STRIPE_WEBHOOK_SECRETS", default=[])
 CARRIER_WEBHOOK_SECRETS = env.list("CARRIER_WEBHOOK_SECRETS", default=[])
 
 EVENTSTORE_WIRING = "config.wiring"
 # What the console says on top of each page, so that nobody takes one shop for another.
 EVENTSTORE_ENVIRONMENT = env.str("ENVIRONMENT", default="development" if DEBUG else "")
-# Seconds for which rows stay in the outbox after every lane has passed them.
+# Seconds for which rows stay in the outbox after every subscription has passed them.
 EVENTSTORE_OUTBOX_RETENTION = env.float("OUTBOX_RETENTION", default=0.0)
 EVENTSTORE_QUERY_DATABASE = "queries" if "queries" in DATABASES else "default"
 EVENTSTORE_LONGEST_WAIT = env.float("QUERY_LONGEST_WAIT", default=5.0)
-# Of one web process: requests that wait for a read model at once, each in a thread, in all and of one user.
+# Of one web process: requests that wait for a read model at once, each in a thread, in all and of
+# one user.
 EVENTSTORE_MOST_WAITING = env.int("QUERY_MOST_WAITING", default=4, least=0)
 EVENTSTORE_MOST_WAITING_PER_USER = env.int("QUERY_MOST_WAITING_PER_USER", default=2, least=0)
-# Bytes that a page of a list, a history or an export is made of; a larger one ends early, with its "next".
+# Bytes that a page of a list, a history or an export is made of; a larger one ends early, with its
+# "next".
 EVENTSTORE_PAGE_BYTES = env.int("PAGE_BYTES", default=1 << 20, least=1)
-# Bytes of states that a process remembers, as they would be packed; in memory they take several times as many.
+# Bytes of states that a process remembers, as they would be packed; in memory they take several
+# times as many.
 EVENTSTORE_REMEMBERED_BYTES = env.int("REMEMBERED_BYTES", default=16 << 20)
 EVENTSTORE_MAX_MESSAGE_BYTES = env.int("MAX_MESSAGE_BYTES", default=1 << 20, least=1)
 EVENTSTORE_IDEMPOTENCY_KEY_REQUIRED = env.bool("IDEMPOTENCY_KEY_REQUIRED", default=False)
-EVENTSTORE_ANSWERS_KEPT = env.float("ANSWERS_KEPT_DAYS", default=30.0)
+EVENTSTORE_RESPONSE_RETENTION = env.float("ANSWERS_KEPT_DAYS", default=30.0)
 # Days for which a message from outside is known again.
-EVENTSTORE_INBOX_KEPT = env.float("INBOX_KEPT_DAYS", default=30.0)
+EVENTSTORE_INBOX_RETENTION = env.float("INBOX_KEPT_DAYS", default=30.0)
 EVENTSTORE_EVENT_BUS = "eventstore.messaging.event_bus.InProcessBus"
 EVENTSTORE_SCHEMAS = BASE_DIR / "schemas"
-# Seconds between two looks of a socket server: at the end of the log, and at whether tokens are still good.
+# Seconds between two looks of a socket server: at the end of the log, and at whether tokens are
+# still good.
 EVENTSTORE_LIVE_POLL = env.float("LIVE_POLL_SECONDS", default=0.05, least=0.001)
 EVENTSTORE_LIVE_RECHECK = env.float("LIVE_RECHECK_SECONDS", default=5.0, least=0.01)
 # Of one process: in all, and of one user.
 EVENTSTORE_LIVE_SOCKETS = env.int("LIVE_SOCKETS", default=1000)
 EVENTSTORE_LIVE_SOCKETS_PER_USER = env.int("LIVE_SOCKETS_PER_USER", default=20)
 # Off only for processes that run where no broker is: the poll delivers all the same.
-EVENTSTORE_NUDGE = env.bool("EVENTSTORE_NUDGE", default=True)
+EVENTSTORE_WAKE_WORKERS = env.bool("EVENTSTORE_WAKE_WORKERS", default=True)
 
 # Set for measurements only: a server without fsync loses what it has acknowledged.
 EVENTSTORE_ALLOW_UNSAFE_DATABASE = env.bool("ALLOW_UNSAFE_DATABASE", default=False)
@@ -241,7 +262,9 @@ EVENTSTORE_ALLOW_UNSAFE_DATABASE = env.bool("ALLOW_UNSAFE_DATABASE", default=Fal
 REDIS = ("redis", "rediss", "unix")
 REDIS_URL = env.address("REDIS_URL", REDIS, default="redis://127.0.0.1:6379/0")
 CELERY_BROKER_URL = env.address(
-    "CELERY_BROKER_URL", (*REDIS, "redis+socket", "sentinel", "amqp", "amqps", "pyamqp", "memory"), default=REDIS_URL
+    "CELERY_BROKER_URL",
+    (*REDIS, "redis+socket", "sentinel", "amqp", "amqps", "pyamqp", "memory"),
+    default=REDIS_URL,
 )
 # A name of one's own, where several platforms share a broker.
 CELERY_TASK_DEFAULT_QUEUE = env.str("CELERY_QUEUE", default="celery")
@@ -258,7 +281,9 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 # One that hangs is killed before the broker gives its task to another.
 CELERY_TASK_TIME_LIMIT = 50
 CELERY_BROKER_TRANSPORT_OPTIONS = defaults.transport(CELERY_BROKER_URL)
-CELERY_BEAT_SCHEDULE = defaults.beat_schedule(poll_seconds=env.float("POLL_SECONDS", default=1.0, least=0.01))
+CELERY_BEAT_SCHEDULE = defaults.beat_schedule(
+    poll_seconds=env.float("POLL_SECONDS", default=1.0, least=0.01)
+)
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 LOGGING = {
@@ -269,16 +294,29 @@ LOGGING = {
         "clients_fault": {"()": "config.logs.ClientsFault"},
     },
     "formatters": {
-        "line": {"format": "%(asctime)s %(levelname)s %(name)s [%(correlation_id)s %(request_id)s] %(message)s"}
+        "line": {
+            "format": (
+                "%(asctime)s %(levelname)s %(name)s [%(correlation_id)s %(request_id)s] %(message)s"
+            )
+        }
     },
     "handlers": {
-        "stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["correlation", "clients_fault"]}
+        "stderr": {
+            "class": "logging.StreamHandler",
+            "formatter": "line",
+            "filters": ["correlation", "clients_fault"],
+        }
     },
     "root": {"handlers": ["stderr"], "level": env.choice("LOG_LEVEL", LEVELS, default="INFO")},
     # A task is a nudge, and one a second is no news.
     "loggers": {
         name: {"level": "WARNING"}
-        for name in ("celery.worker.strategy", "celery.worker.request", "celery.app.trace", "celery.beat")
+        for name in (
+            "celery.worker.strategy",
+            "celery.worker.request",
+            "celery.app.trace",
+            "celery.beat",
+        )
     },
 }
 

@@ -1,4 +1,5 @@
-"""Variables of the environment, each of its kind: what is of another is noted, and all of it told at once."""
+"""Variables of the environment, each of its kind: what is of another is noted, and all of it told
+at once."""
 
 import builtins
 import math
@@ -19,7 +20,8 @@ RATE = (r"(\d+/(s|m|h|d|sec|min|hour|day)\w*)?", "a rate such as 20/min, or noth
 
 
 class Variables(environ.Env):
-    """wrong: a sentence for each that is not of its kind. Of those, the default is taken until refuse() is called."""
+    """wrong: a sentence for each that is not of its kind. Of those, the default is taken until
+    refuse() is called."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -37,13 +39,17 @@ class Variables(environ.Env):
         return self._read(var, default, lambda text: _number(float(text), least, most), words)
 
     def choice(self, var: str, choices: Sequence[str], default: str) -> Any:
-        return self._read(var, default, lambda text: choices[choices.index(text)], f"none of {', '.join(choices)}")
+        return self._read(
+            var, default, lambda text: choices[choices.index(text)], f"none of {', '.join(choices)}"
+        )
 
     def choices(self, var: str, choices: Sequence[str], default: Sequence[str]) -> Any:
         def read(text: str) -> list[str]:
             return [choices[choices.index(part.strip())] for part in text.split(",") if part]
 
-        return self._read(var, list(default), read, f"not of {', '.join(choices)}, with a comma between")
+        return self._read(
+            var, list(default), read, f"not of {', '.join(choices)}, with a comma between"
+        )
 
     def form(self, var: str, form: tuple[str, str], default: str) -> Any:
         pattern, words = form
@@ -51,7 +57,9 @@ class Variables(environ.Env):
 
     def address(self, var: str, schemes: Sequence[str], default: str) -> Any:
         """Of what may hold a password: it is not repeated."""
-        return self._read(var, default, lambda text: _addressed(text, schemes), _no_address(schemes), shown=False)
+        return self._read(
+            var, default, lambda text: _addressed(text, schemes), _no_address(schemes), shown=False
+        )
 
     def database(self, var: str, default: str) -> Any:
         address = self.address(var, ("postgresql", "postgres", "pgsql"), default)
@@ -63,7 +71,9 @@ class Variables(environ.Env):
             sys.stderr.write("".join(f"{each}\n" for each in self.wrong))
             sys.exit(EXIT_CODE)
 
-    def _read(self, var: str, default: Any, read: Any, words: str, *, shown: builtins.bool = True) -> Any:
+    def _read(
+        self, var: str, default: Any, read: Any, words: str, *, shown: builtins.bool = True
+    ) -> Any:
         text = self.str(var, default=None)
         if text is None:
             return default

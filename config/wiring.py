@@ -1,4 +1,5 @@
-"""Who decides a command, who hears an event: what config/urls.py is to requests, this is to messages."""
+"""Who decides a command, who hears an event: what config/urls.py is to requests, this is to
+messages."""
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
@@ -68,9 +69,10 @@ COMMANDS = [
 UPCASTERS = [orders.events.UPCASTERS]
 
 # What others are told, apart from our own events.
-PUBLISHED = [orders.published.PUBLISHED]
+PUBLISHED = [orders.integration_events.PUBLISHED]
 
-# What is about a person, and hidden in the console and in exports until somebody says why it is to be seen.
+# What is about a person, and hidden in the console and in exports until somebody says why it is to
+# be seen.
 PERSONAL = [orders.personal.PERSONAL, payments.personal.PERSONAL, shipping.personal.PERSONAL]
 
 # What the provider cannot move is refused before anything is written.
@@ -103,7 +105,7 @@ PROCESSES = {
         "orders.fulfilment": FULFILMENT,
     },
     "choreography": {
-        "orders.policy": orders.policies.POLICY,
+        "orders.policy": orders.order.policies.POLICY,
         "payments.policy": payments.policies.POLICY,
         "inventory.policy": inventory.policies.POLICY,
         "shipping.policy": shipping.policies.POLICY,
@@ -136,11 +138,27 @@ SUBSCRIPTIONS = {
 # Statuses that manage.py sagas list accepts, beside those that are stored.
 STATUSES = {
     "orders.fulfilment": (
-        *("STARTED", "PAYMENT_PENDING", "INVENTORY_PENDING", "SHIPPING_PENDING", "CONFIRMING", "COMPLETED"),
+        *(
+            "STARTED",
+            "PAYMENT_PENDING",
+            "INVENTORY_PENDING",
+            "SHIPPING_PENDING",
+            "CONFIRMING",
+            "COMPLETED",
+        ),
         *("COMPENSATING", "COMPENSATED"),
     ),
     "orders.returning": (
-        *("STARTED", "GOODS_PENDING", "RESTOCKING", "REFUNDING", "COMPLETING", "COMPLETED", "CLOSING", "CLOSED"),
+        *(
+            "STARTED",
+            "GOODS_PENDING",
+            "RESTOCKING",
+            "REFUNDING",
+            "COMPLETING",
+            "COMPLETED",
+            "CLOSING",
+            "CLOSED",
+        ),
     ),
     "orders.policy": ("open", "unpaid", "paid", "confirming", "cancelling"),
     "payments.policy": ("new", "asked", "cancelled", "COMPENSATING"),
@@ -150,6 +168,6 @@ STATUSES = {
 
 # Whose books are asked after a restore for what the log has lost.
 AFTER_RESTORE = {
-    "payments": payments.reconciling.told_lost,
-    "shipping": shipping.reconciling.told_lost,
+    "payments": payments.reconciliation.report_lost,
+    "shipping": shipping.reconciliation.report_lost,
 }

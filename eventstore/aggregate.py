@@ -1,4 +1,5 @@
-"""What an aggregate is: a category, an empty state, and two tables; and how several decide together."""
+"""What an aggregate is: a category, an empty state, and two tables; and how several decide
+together."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import reduce
@@ -7,7 +8,7 @@ from typing import Any, NamedTuple
 from eventstore.messages import Command, Event, State
 
 
-class Refusal(Exception):
+class CommandRejected(Exception):
     """A command was understood and turned down; clients get 409, sagas get CommandRefused.
 
     The class name is the stable code; the message is for people.
@@ -21,9 +22,10 @@ class Refusal(Exception):
 class Aggregate(NamedTuple):
     """A consistency boundary (Evans, Domain-Driven Design): one stream, one writer at a time.
 
-    category: first part of its stream names. identity: the field of its commands that names the stream.
-    decide: command -> (state, command) -> events. evolve: event -> (state, event) -> state.
-    snapshot_every: for streams that grow long, about how many events may pass until the next snapshot; 0 for none.
+    category: first part of its stream names. identity: the field of its commands that names the
+    stream. decide: command -> (state, command) -> events. evolve: event -> (state, event) -> state.
+    snapshot_every: for streams that grow long, about how many events may pass until the next
+    snapshot; 0 for none.
     """
 
     category: str
@@ -43,28 +45,29 @@ class Aggregate(NamedTuple):
         return self.evolve[type(event)](state, event)
 
 
-class Folded(NamedTuple):
+class VersionedState(NamedTuple):
     """A stream's state as it is at a version."""
 
     version: int
     state: Any
 
 
-Decided = Mapping[str, Sequence[Event]]
+EventsByStream = Mapping[str, Sequence[Event]]
 
 
 class Decision(NamedTuple):
     """A decision over several streams, recorded in all of them or in none.
 
-    streams: the streams it must know, the first one being its own. decide: (states by stream, command) -> events by
-    stream; streams that it only read are left out. opens: its own stream is begun by it, and is not there before.
-    unchecked: why it does not matter that a stream which it only read has gone on when its events are recorded. Where
-    nothing is said here, it does matter: the decision is made again.
+    streams: the streams it must know, the first one being its own. decide: (states by stream,
+    command) -> events by stream; streams that it only read are left out. opens: its own stream is
+    begun by it, and is not there before. unchecked: why it does not matter that a stream which it
+    only read has gone on when its events are recorded. Where nothing is said here, it does matter:
+    the decision is made again.
     """
 
     streams: Callable[[Any], Sequence[str]]
-    decide: Callable[[Mapping[str, Any], Any], Decided]
-    opens: bool = False
+    decide: Callable[[Mapping[str, Any], Any], EventsByStream]
+    creates_stream: bool = False
     unchecked: str = ""
 
 
@@ -78,7 +81,7 @@ def stream_name(category: str, identity: object) -> str:
 
 
 def _decision(aggregate: Aggregate, decide: Callable[[Any, Any], Sequence[Event]]) -> Decision:
-    def decide_one(states: Mapping[str, Any], command: Command) -> Decided:
+    def decide_one(states: Mapping[str, Any], command: Command) -> EventsByStream:
         stream = aggregate.stream(command)
         return {stream: decide(states[stream], command)}
 

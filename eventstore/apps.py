@@ -17,18 +17,19 @@ class EventStoreConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from eventstore import checks, guarantees, postgres  # noqa: F401  the first two register themselves
+        from eventstore import checks, guarantees  # noqa: F401  both register themselves
         from eventstore.outbox import cursors
+        from eventstore.postgres import begin_read_committed, name_statements_by_text
 
-        connection_created.connect(postgres.begin_read_committed)
-        connection_created.connect(postgres.name_statements_by_text)
+        connection_created.connect(begin_read_committed)
+        connection_created.connect(name_statements_by_text)
         pre_migrate.connect(_refuse_earlier, sender=self)
-        post_migrate.connect(lambda **_: cursors.enlist(), sender=self, weak=False)
+        post_migrate.connect(lambda **_: cursors.ensure_cursors(), sender=self, weak=False)
 
 
 def _refuse_earlier(*, using: str, **_: Any) -> None:
     if EARLIER in MigrationRecorder(connections[using]).applied_migrations():
         raise CommandError(
-            "This database was made before release 0.1.0, whose migrations are one now. It was left as it is. "
-            "Use an empty database; `make clean-data` removes the one of `make run`."
+            "This database was made before release 0.1.0, whose migrations are one now. It was left"
+            " as it is. Use an empty database; `make clean-data` removes the one of `make run`."
         )

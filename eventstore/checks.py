@@ -17,7 +17,7 @@ from . import log as store
 from . import registry, settings
 
 TYPE_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}\.[a-z][a-z0-9_]{0,62}")
-LANE_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}(\.[a-z][a-z0-9_]{0,62})?")
+SUBSCRIPTION_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}(\.[a-z][a-z0-9_]{0,62})?")
 
 
 @register()
@@ -27,14 +27,14 @@ def check_wiring(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
         *_names_of_another_form(),
         *_commands_decided_twice_or_never(),
         *_events_without_a_name(),
-        *_lanes_without_commands(),
+        *_subscriptions_without_commands(),
         *_functions_filed_under_another_message(),
         *_chains_with_a_hole(),
         *_sagas_without_a_status(),
         *_categories_given_twice_or_of_another_form(),
-        *_lanes_of_another_form(),
-        *_lanes_that_begin_nowhere(),
-        *_nudges_without_celery(),
+        *_subscriptions_of_another_form(),
+        *_subscriptions_that_begin_nowhere(),
+        *_wake_ups_without_celery(),
         *_personal_fields_that_are_none(),
     ]
 
@@ -50,7 +50,10 @@ def _names_given_twice() -> Iterator[Error]:
 def _names_of_another_form() -> Iterator[Error]:
     for name in (*registry.types(), *registry.published_types()):
         if not TYPE_NAME.fullmatch(name):
-            yield Error(f"The stored name {name!r} is not of the form `context.what_happened`.", id="eventstore.E011")
+            yield Error(
+                f"The stored name {name!r} is not of the form `context.what_happened`.",
+                id="eventstore.E011",
+            )
 
 
 def _commands_decided_twice_or_never() -> Iterator[Error]:
@@ -69,7 +72,9 @@ def _commands_decided_twice_or_never() -> Iterator[Error]:
 def _events_without_a_name() -> Iterator[Error]:
     wiring = registry.wiring()
     evolved = {event for aggregate in wiring.AGGREGATES for event in aggregate.evolve}
-    heard = {event for each in registry.subscriptions().values() for event in each.hears} - _announced()
+    heard = {
+        event for each in registry.subscriptions().values() for event in each.handles
+    } - _announced()
     for event in (evolved | heard) - set(registry.names()):
         yield Error(f"{event.__name__} has no stored name in EVENTS.", id="eventstore.E004")
     for table in wiring.EVENTS:
@@ -79,23 +84,33 @@ def _events_without_a_name() -> Iterator[Error]:
 
 
 def _announced() -> set[type]:
-    """Classes of a lane's own contract are named there; a name that nobody stores would be waited for in vain."""
-    contracts = [each.contract for each in registry.subscriptions().values() if isinstance(each, Saga)]
-    return {cls for contract in contracts for name, cls in contract.items() if name in registry.types()}
+    """Classes of a subscription's own contract are named there; a name that nobody stores would be
+    waited for in vain."""
+    contracts = [
+        each.contract for each in registry.subscriptions().values() if isinstance(each, Saga)
+    ]
+    return {
+        cls for contract in contracts for name, cls in contract.items() if name in registry.types()
+    }
 
 
-def _lanes_without_commands() -> Iterator[Error]:
-    lanes = {name for name, each in registry.subscriptions().items() if isinstance(each, Commands)}
+def _subscriptions_without_commands() -> Iterator[Error]:
+    subscriptions = {
+        name for name, each in registry.subscriptions().items() if isinstance(each, Commands)
+    }
     topics = {name.partition(".")[0] for table in registry.wiring().COMMANDS for name in table}
-    for topic in topics - lanes:
+    for topic in topics - subscriptions:
         yield Error(
-            f"No Commands() lane named {topic!r}: what is owed to it would wait for ever.", id="eventstore.E006"
+            f"No Commands() subscription named {topic!r}: what is owed to it would wait for ever.",
+            id="eventstore.E006",
         )
 
 
 def _functions_filed_under_another_message() -> Iterator[Error]:
     wiring = registry.wiring()
-    tables: list[Any] = [table for aggregate in wiring.AGGREGATES for table in (aggregate.decide, aggregate.evolve)]
+    tables: list[Any] = [
+        table for aggregate in wiring.AGGREGATES for table in (aggregate.decide, aggregate.evolve)
+    ]
     for each in registry.subscriptions().values():
         match each:
             case Projection(evolve=table) | Saga(react=table) | Publication(publish=table):
@@ -106,8 +121,8 @@ def _functions_filed_under_another_message() -> Iterator[Error]:
         for message, function in table.items():
             if message not in _takes(function):
                 yield Error(
-                    f"{getattr(function, '__qualname__', function)} is filed under {message.__name__}, "
-                    "which is none of its annotated arguments.",
+                    f"{getattr(function, '__qualname__', function)} is filed under"
+                    f" {message.__name__}, which is none of its annotated arguments.",
                     id="eventstore.E007",
                 )
 
@@ -118,7 +133,7 @@ def _takes(function: Any) -> set[Any]:
     if inner.__name__ == "<lambda>":
         return _Anything()
     hints = [hint for name, hint in get_type_hints(inner).items() if name != "return"]
-    return {part for hint in hints for part in (getattr(hint, "__args__", None) or (hint,))}
+    return {part for hint in hints for part in getattr(hint, "__args__", None) or (hint,)}
 
 
 class _Anything(set[Any]):
@@ -132,13 +147,21 @@ def _chains_with_a_hole() -> Iterator[Error]:
     for table in getattr(registry.wiring(), "UPCASTERS", ()):
         for name, steps in table.items():
             for missing in set(range(1, max(steps) + 1)) - set(steps):
-                yield Error(f"{name!r} has no upcaster from schema version {missing}.", id="eventstore.E008")
+                yield Error(
+                    f"{name!r} has no upcaster from schema version {missing}.", id="eventstore.E008"
+                )
             if name not in registry.types():
-                yield Error(f"There are upcasters for {name!r}, which is no stored name.", id="eventstore.E009")
+                yield Error(
+                    f"There are upcasters for {name!r}, which is no stored name.",
+                    id="eventstore.E009",
+                )
     for name, each in registry.subscriptions().items():
         steps = set(each.upcasters) if isinstance(each, Saga) else set()
         for missing in set(range(1, max(steps, default=0) + 1)) - steps:
-            yield Error(f"The saga {name!r} has no upcaster from schema version {missing}.", id="eventstore.E012")
+            yield Error(
+                f"The saga {name!r} has no upcaster from schema version {missing}.",
+                id="eventstore.E012",
+            )
 
 
 def _sagas_without_a_status() -> Iterator[Error]:
@@ -146,38 +169,49 @@ def _sagas_without_a_status() -> Iterator[Error]:
         if isinstance(each, Saga) and not any(
             field.name == "status" for field in msgspec.structs.fields(type(each.initial))
         ):
-            yield Error(f"The state of the saga {name!r} has no field `status`.", id="eventstore.E010")
+            yield Error(
+                f"The state of the saga {name!r} has no field `status`.", id="eventstore.E010"
+            )
 
 
 def _categories_given_twice_or_of_another_form() -> Iterator[Error]:
     categories = Counter(aggregate.category for aggregate in registry.wiring().AGGREGATES)
     for category, count in categories.items():
         if count > 1:
-            yield Error(f"The category {category!r} is that of {count} aggregates.", id="eventstore.E013")
+            yield Error(
+                f"The category {category!r} is that of {count} aggregates.", id="eventstore.E013"
+            )
         if not store.CATEGORY.fullmatch(category):
-            yield Error(f"The category {category!r} is no word in lower case.", id="eventstore.E014")
+            yield Error(
+                f"The category {category!r} is no word in lower case.", id="eventstore.E014"
+            )
 
 
-def _lanes_of_another_form() -> Iterator[Error]:
+def _subscriptions_of_another_form() -> Iterator[Error]:
     for name in registry.subscriptions():
-        if not LANE_NAME.fullmatch(name):
-            yield Error(f"The lane {name!r} is not called `context` or `context.what_it_does`.", id="eventstore.E015")
+        if not SUBSCRIPTION_NAME.fullmatch(name):
+            yield Error(
+                f"The subscription {name!r} is not called `context` or `context.what_it_does`.",
+                id="eventstore.E015",
+            )
 
 
-def _lanes_that_begin_nowhere() -> Iterator[Error]:
+def _subscriptions_that_begin_nowhere() -> Iterator[Error]:
     for name, each in registry.subscriptions().items():
         after: object = getattr(each, "after", 0)
         if not isinstance(after, int) or isinstance(after, bool) or after < NOW:
             yield Error(
-                f"The lane {name!r} begins after {after!r}, which is no position: one from 0 on, or subscriptions.NOW.",
+                f"The subscription {name!r} begins after {after!r}, which is no position: one from"
+                " 0 on, or subscriptions.NOW.",
                 id="eventstore.E030",
             )
 
 
-def _nudges_without_celery() -> Iterator[Error]:
-    if settings.nudge() and find_spec("celery") is None:
+def _wake_ups_without_celery() -> Iterator[Error]:
+    if settings.wake_workers() and find_spec("celery") is None:
         yield Error(
-            "Workers are to be nudged through Celery, which is not installed: set EVENTSTORE_NUDGE = False.",
+            "Workers are to be nudged through Celery, which is not installed: set"
+            " EVENTSTORE_WAKE_WORKERS = False.",
             id="eventstore.E016",
         )
 
@@ -188,11 +222,14 @@ def _personal_fields_that_are_none() -> Iterator[Error]:
             known = _fields_of(cls)
             for name in names:
                 if name not in known:
-                    yield Error(f"PERSONAL names {cls.__name__}.{name}, which is no field.", id="eventstore.E017")
+                    yield Error(
+                        f"PERSONAL names {cls.__name__}.{name}, which is no field.",
+                        id="eventstore.E017",
+                    )
                 elif known[name] not in (str, str | None):
                     yield Error(
-                        f"PERSONAL names {cls.__name__}.{name}, which is no text: name the texts of the class inside, "
-                        "so that a message without them is still one.",
+                        f"PERSONAL names {cls.__name__}.{name}, which is no text: name the texts of"
+                        " the class inside, so that a message without them is still one.",
                         id="eventstore.E018",
                     )
 

@@ -24,7 +24,8 @@ class Undecodable(ValueError):
 
 
 def encode(message: msgspec.Struct) -> msgspec.Raw:
-    """The message as JSON. Raises limits.Unstorable for what the log could not hold or give back."""
+    """The message as JSON. Raises limits.Unstorable for what the log could not hold or give
+    back."""
     raw = bounds.encode(message, type(message).__name__)
     bounds.check(message, raw)
     return msgspec.Raw(raw)
@@ -34,8 +35,11 @@ Upcasters = Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]]
 
 
 def maker(cls: type, schema_version: int, upcasters: Upcasters) -> Callable[[str], Any]:
-    """What makes a message of today's class from data stored under that schema version. Raises Unfit, Undecodable."""
-    return _upcasting(cls, schema_version, upcasters) if schema_version in upcasters else decoder(cls)
+    """What makes a message of today's class from data stored under that schema version. Raises
+    Unfit, Undecodable."""
+    return (
+        _upcasting(cls, schema_version, upcasters) if schema_version in upcasters else decoder(cls)
+    )
 
 
 def reader(cls: type, schema_version: int, upcasters: Upcasters) -> Callable[[str], Any]:
@@ -46,7 +50,9 @@ def reader(cls: type, schema_version: int, upcasters: Upcasters) -> Callable[[st
         try:
             return make(data)
         except Unfit as error:
-            raise Undecodable(f"{cls.__name__} cannot be made from what is stored: {error}") from None
+            raise Undecodable(
+                f"{cls.__name__} cannot be made from what is stored: {error}"
+            ) from None
 
     return read
 
@@ -55,7 +61,11 @@ def metadata(correlation_id: UUID, causation_id: UUID | None, notes: str) -> Met
     """What is stored beside an event; notes that only newer code takes are passed over."""
     known = decode_json(notes)
     return Metadata(
-        correlation_id, causation_id, known.get("actor", ""), known.get("trace", ""), known.get("command", "")
+        correlation_id,
+        causation_id,
+        known.get("actor", ""),
+        known.get("trace", ""),
+        known.get("command", ""),
     )
 
 
@@ -75,8 +85,12 @@ def _upcasting(cls: type, schema_version: int, upcasters: Upcasters) -> Callable
     return make
 
 
-def _step(cls: type, upcast: Callable[[dict[str, Any]], dict[str, Any]], data: dict[str, Any]) -> dict[str, Any]:
+def _step(
+    cls: type, upcast: Callable[[dict[str, Any]], dict[str, Any]], data: dict[str, Any]
+) -> dict[str, Any]:
     try:
         return upcast(data)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        raise Undecodable(f"an upcaster of {cls.__name__} cannot take what is stored: {error!r}") from error
+        raise Undecodable(
+            f"an upcaster of {cls.__name__} cannot take what is stored: {error!r}"
+        ) from error

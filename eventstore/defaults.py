@@ -1,4 +1,5 @@
-"""What a project's settings may take over from us as it is; they import this, so it imports nothing of Django."""
+"""What a project's settings may take over from us as it is; they import this, so it imports nothing
+of Django."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import PurePath
@@ -6,7 +7,8 @@ from typing import Any
 
 from eventstore.delivery.chores import CHORES
 
-# Seconds, and how many questions: 10 + 3 × 3 from the last word that came until the other end is taken for gone.
+# Seconds, and how many questions: 10 + 3 × 3 from the last word that came until the other end is
+# taken for gone.
 SILENCE = {"keepalives_idle": 10, "keepalives_interval": 3, "keepalives_count": 3}
 UNANSWERED_MS = 20_000
 
@@ -24,18 +26,21 @@ def connection(
 ) -> dict[str, Any]:
     """OPTIONS of the database.
 
-    prepare_threshold: the engine's statements are planned once; None for a pooler that cannot keep them.
-    idle_in_transaction: who appended holds the fence until it commits; one that stops in the middle is cut off.
-    jit: the engine's statements are short and run thousands of times; compiling one costs more than it ever saves.
-    name: of the process, as pg_stat_activity shows it (see process_name); PGAPPNAME and the address of the database
-    come before it. It is part of the connection, so a pooler passes it on.
+    prepare_threshold: the engine's statements are planned once; None for a pooler that cannot keep
+    them. idle_in_transaction: who appended holds the fence until it commits; one that stops in the
+    middle is cut off. jit: the engine's statements are short and run thousands of times; compiling
+    one costs more than it ever saves. name: of the process, as pg_stat_activity shows it (see
+    process_name); PGAPPNAME and the address of the database come before it. It is part of the
+    connection, so a pooler passes it on.
 
-    A machine or network that vanishes without a word would keep who waits for it as long as the kernel asks again, a
-    quarter of an hour or two; so both ends give up after 20 seconds: we a statement or a new connection, the server
-    the locks of who cannot be told its answer any more. Neither concerns a socket in the file system.
+    A machine or network that vanishes without a word would keep who waits for it as long as the
+    kernel asks again, a quarter of an hour or two; so both ends give up after 20 seconds: we a
+    statement or a new connection, the server the locks of who cannot be told its answer any more.
+    Neither concerns a socket in the file system.
     """
     server = {
-        # For a statement by itself, whatever the database or the role says; a transaction says so when it begins.
+        # For a statement by itself, whatever the database or the role says; a transaction says so
+        # when it begins.
         "default_transaction_isolation": "read\\ committed",
         "idle_in_transaction_session_timeout": idle_in_transaction,
         "lock_timeout": lock_timeout,
@@ -70,13 +75,17 @@ def process_name(arguments: Sequence[str]) -> str:
 
 
 def joined(*options: Mapping[str, Any]) -> dict[str, Any]:
-    """OPTIONS of several origins as one: the last has the say, and what each tells the server is told."""
+    """OPTIONS of several origins as one: the last has the say, and what each tells the server is
+    told."""
     told = [each["options"] for each in options if each.get("options")]
-    return {name: value for each in options for name, value in each.items()} | {"options": " ".join(told)}
+    return {name: value for each in options for name, value in each.items()} | {
+        "options": " ".join(told)
+    }
 
 
 def beat_schedule(*, poll_seconds: float = 1.0) -> dict[str, Any]:
-    """CELERY_BEAT_SCHEDULE: the poll that makes delivery certain, and what is to be done every few seconds."""
+    """CELERY_BEAT_SCHEDULE: the poll that makes delivery certain, and what is to be done every few
+    seconds."""
     return {
         "poll": _every(poll_seconds, "eventstore.deliver"),
         **{chore.task: _every(chore.seconds, chore.task) for chore in CHORES},
@@ -86,7 +95,8 @@ def beat_schedule(*, poll_seconds: float = 1.0) -> dict[str, Any]:
 def transport(broker_url: str) -> dict[str, Any]:
     """CELERY_BROKER_TRANSPORT_OPTIONS.
 
-    A worker that was killed gives its task back soon; tasks are nudges of a few seconds, so this may be short.
+    A worker that was killed gives its task back soon; tasks are nudges of a few seconds, so this
+    may be short.
     """
     if not broker_url.startswith("redis"):
         return {"confirm_publish": True}

@@ -11,17 +11,20 @@ from msgspec import inspect as shapes
 
 from . import settings
 
-# Far below where Python or PostgreSQL would give up, and far above what anybody reads with pleasure.
+# Far below where Python or PostgreSQL would give up, and far above what anybody reads with
+# pleasure.
 MAX_DEPTH = 32
 
-# PostgreSQL's jsonb cannot hold the character NUL; an escaped backslash before "u0000" is another thing.
+# PostgreSQL's jsonb cannot hold the character NUL; an escaped backslash before "u0000" is another
+# thing.
 NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 _encode = msgspec.json.Encoder().encode
 
 
 class Unstorable(ValueError):
-    """What the log cannot hold: too large, nested too deep, not a number, or a character that PostgreSQL refuses."""
+    """What the log cannot hold: too large, nested too deep, not a number, or a character that
+    PostgreSQL refuses."""
 
 
 def encode(value: Any, called: str) -> bytes:
@@ -41,7 +44,10 @@ def check(message: msgspec.Struct, raw: bytes) -> None:
     """Raises Unstorable for a message beyond its bounds. raw: the same as JSON."""
     name, limit = type(message).__name__, settings.max_message_bytes()
     if len(raw) > limit:
-        raise Unstorable(f"{name} takes {len(raw)} bytes; the limit is {limit}, see EVENTSTORE_MAX_MESSAGE_BYTES.")
+        raise Unstorable(
+            f"{name} takes {len(raw)} bytes; the limit is {limit}, see"
+            " EVENTSTORE_MAX_MESSAGE_BYTES."
+        )
     if _is_open(type(message)):
         for value, depth in _parts(msgspec.to_builtins(message), 1):
             if depth > MAX_DEPTH:
@@ -56,13 +62,20 @@ def _parts(value: Any, depth: int) -> Iterator[tuple[Any, int]]:
     while waiting:
         value, depth = waiting.pop()
         yield value, depth
-        inner = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+        inner = (
+            value.values()
+            if isinstance(value, dict)
+            else value
+            if isinstance(value, list | tuple)
+            else ()
+        )
         waiting += [(each, depth + 1) for each in inner]
 
 
 @cache
 def _is_open(cls: type) -> bool:
-    """Whether the class leaves room for a float that is no number, or for nesting without end: most do not."""
+    """Whether the class leaves room for a float that is no number, or for nesting without end: most
+    do not."""
     return _leaves_room(shapes.type_info(cls), ())
 
 
@@ -70,8 +83,14 @@ def _leaves_room(info: shapes.Type, within: tuple[type, ...]) -> bool:
     match info:
         case shapes.AnyType() | shapes.FloatType() | shapes.RawType() | shapes.CustomType():
             return True
-        case shapes.StructType(cls=cls) | shapes.DataclassType(cls=cls) | shapes.TypedDictType(cls=cls):
-            return cls in within or any(_leaves_room(field.type, (*within, cls)) for field in info.fields)
+        case (
+            shapes.StructType(cls=cls)
+            | shapes.DataclassType(cls=cls)
+            | shapes.TypedDictType(cls=cls)
+        ):
+            return cls in within or any(
+                _leaves_room(field.type, (*within, cls)) for field in info.fields
+            )
         case shapes.UnionType(types=types):
             return any(_leaves_room(each, within) for each in types)
         case shapes.TupleType(item_types=types):

@@ -1,4 +1,5 @@
-"""What is said: events (facts, past tense), commands (wishes, imperative), and the envelope each travels in."""
+"""What is said: events (facts, past tense), commands (wishes, imperative), and the envelope each
+travels in."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -10,8 +11,9 @@ import msgspec
 from msgspec.structs import astuple
 from msgspec.structs import replace as replace  # the one way to change a frozen message or state
 
-# Frozen and made of JSON's values, none of these can be part of a cycle: gc=False spares the collector from looking at
-# them, and a page of the log from being looked at again and again while it is read.
+# Frozen and made of JSON's values, none of these can be part of a cycle: gc=False spares the
+# collector from looking at them, and a page of the log from being looked at again and again while
+# it is read.
 
 
 class InvalidMessage(ValueError):
@@ -20,7 +22,8 @@ class InvalidMessage(ValueError):
 
 @dataclass_transform(frozen_default=True, field_specifiers=(msgspec.field,))
 class Checked(msgspec.StructMeta):
-    """A message made by hand is checked: its types, which decoding a stored one checks anyway, and then its values."""
+    """A message made by hand is checked: its types, which decoding a stored one checks anyway, and
+    then its values."""
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         made = super().__call__(*args, **kwargs)
@@ -32,7 +35,8 @@ class Checked(msgspec.StructMeta):
 
 
 class Shape(NamedTuple):
-    """classes: of each field, the class that all its values have; None where a type says more than a class.
+    """classes: of each field, the class that all its values have; None where a type says more than
+    a class.
 
     rows: of a field that is any number of one class, its place and that class.
     """
@@ -44,17 +48,27 @@ class Shape(NamedTuple):
 @cache
 def _shape(cls: type) -> Shape:
     types = [field.type for field in msgspec.structs.fields(cls)]
-    rows = {place: frozenset(get_args(each)[:1]) for place, each in enumerate(types) if _is_row(each)}
-    classes = [tuple if n in rows else each if isinstance(each, type) else None for n, each in enumerate(types)]
+    rows = {
+        place: frozenset(get_args(each)[:1]) for place, each in enumerate(types) if _is_row(each)
+    }
+    classes = [
+        tuple if n in rows else each if isinstance(each, type) else None
+        for n, each in enumerate(types)
+    ]
     return Shape(tuple(classes), tuple(rows.items()))
 
 
 def _is_row(type_: Any) -> bool:
-    return get_origin(type_) is tuple and get_args(type_)[1:] == (...,) and isinstance(get_args(type_)[0], type)
+    return (
+        get_origin(type_) is tuple
+        and get_args(type_)[1:] == (...,)
+        and isinstance(get_args(type_)[0], type)
+    )
 
 
 def _is_plain(shape: Shape, values: tuple[Any, ...]) -> bool:
-    """Whether each value has exactly its class: so nearly all messages have, and it is soon seen."""
+    """Whether each value has exactly its class: so nearly all messages have, and it is soon
+    seen."""
     classes, rows = shape
     if tuple(map(type, values)) != classes:
         return False
@@ -67,12 +81,18 @@ def _is_plain(shape: Shape, values: tuple[Any, ...]) -> bool:
 def _check_types(cls: Checked, values: tuple[Any, ...]) -> None:
     """Look closely at the others, but for the fields that have exactly their class."""
     fields = zip(cls.__struct_fields__, _shape(cls).classes, values, strict=True)
-    given = {name: value for name, its_class, value in fields if type(value) is not its_class or its_class is tuple}
+    given = {
+        name: value
+        for name, its_class, value in fields
+        if type(value) is not its_class or its_class is tuple
+    }
     try:
         meant = msgspec.convert(given, _fields_of(cls))
     except msgspec.ValidationError as error:
         raise InvalidMessage(f"{cls.__name__}: {error}") from None
-    if meant != given:  # a list for a tuple, a text for a time: as JSON has it, and as a message must not keep it
+    if (
+        meant != given
+    ):  # a list for a tuple, a text for a time: as JSON has it, and as a message must not keep it
         names = ", ".join(name for name in given if meant[name] != given[name])
         raise InvalidMessage(f"{cls.__name__}: {names} would have to be converted first.")
 
@@ -89,12 +109,14 @@ class Value(msgspec.Struct, frozen=True, gc=False, metaclass=Checked):
     def validate(self) -> None:
         """Raise InvalidMessage for values that make no sense.
 
-        Not asked of what is stored: a rule that is new today must not make yesterday's events unreadable.
+        Not asked of what is stored: a rule that is new today must not make yesterday's events
+        unreadable.
         """
 
 
 class State(msgspec.Struct, frozen=True, gc=False):
-    """What an aggregate or a saga folds its events to. Made by our own functions only, so unchecked."""
+    """What an aggregate or a saga folds its events to. Made by our own functions only, so
+    unchecked."""
 
 
 class Command(Value, frozen=True):
@@ -106,23 +128,28 @@ class Event(Value, frozen=True):
 
 
 class IntegrationEvent(Value, frozen=True):
-    """What others are told: a contract of its own, apart from the domain events that we decide and fold by."""
+    """What others are told: a contract of its own, apart from the domain events that we decide and
+    fold by."""
 
 
 class EventNotification(IntegrationEvent, frozen=True):
-    """Says that something changed, by its id alone; who cares asks for the rest (Fowler, Event Notification)."""
+    """Says that something changed, by its id alone; who cares asks for the rest (Fowler, Event
+    Notification)."""
 
 
 class StateTransfer(IntegrationEvent, frozen=True):
-    """Carries the whole state, so that nobody has to ask back (Fowler, Event-Carried State Transfer)."""
+    """Carries the whole state, so that nobody has to ask back (Fowler, Event-Carried State
+    Transfer)."""
 
 
 class Announced(Event, frozen=True):
-    """Another context's event as we read it: a class of our own that names what we need of it, and no more."""
+    """Another context's event as we read it: a class of our own that names what we need of it, and
+    no more."""
 
 
 class CommandRefused(Event, frozen=True):
-    """Told to the saga that owed the command: a decider turned it down. Lives in the outbox, not in the log."""
+    """Told to the saga that owed the command: a decider turned it down. Lives in the outbox, not in
+    the log."""
 
     key: str
     command: str
@@ -133,7 +160,8 @@ class CommandRefused(Event, frozen=True):
 class DeadlinePassed(Event, frozen=True):
     """Told to a saga whose step did not answer in time. Lives in the outbox, not in the log.
 
-    set_at: position of the message that the saga answered with this deadline; a later answer takes it back.
+    set_at: position of the message that the saga answered with this deadline; a later answer takes
+    it back.
     """
 
     key: str
@@ -142,9 +170,11 @@ class DeadlinePassed(Event, frozen=True):
 
 
 class Intervened(Event, frozen=True):
-    """Told to a saga by a person. action: retry, compensate or skip the present step. Lives in the outbox.
+    """Told to a saga by a person. action: retry, compensate or skip the present step. Lives in the
+    outbox.
 
-    seen_at: position of the message that brought the saga to the step which the person saw; of another it is not meant.
+    seen_at: position of the message that brought the saga to the step which the person saw; of
+    another it is not meant.
     """
 
     key: str
@@ -173,9 +203,9 @@ class Metadata(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 class Message(msgspec.Struct, frozen=True, gc=False):
     """A recorded event, or a message owed to one subscription, as it is read back.
 
-    position: place in the global order. stream: the stream of an event, or the key of an owed message.
-    version: the event's version in its stream, from 1; 0 for what is owed. body: the message itself, made by today's
-    class; in the outbox, the error that kept it from being read.
+    position: place in the global order. stream: the stream of an event, or the key of an owed
+    message. version: the event's version in its stream, from 1; 0 for what is owed. body: the
+    message itself, made by today's class; in the outbox, the error that kept it from being read.
     """
 
     position: int

@@ -1,8 +1,9 @@
-"""Every request is a business transaction of its own, or goes on with the one that the client names.
+"""Every request is a business transaction of its own, or goes on with the one that the client
+names.
 
-Its own id tells it apart from others of the same transaction. It belongs to the client's trace, too, which goes with
-all that it causes; where the client has begun none, to one of the same id as the transaction, so that nothing more is
-kept.
+Its own id tells it apart from others of the same transaction. It belongs to the client's trace,
+too, which goes with all that it causes; where the client has begun none, to one of the same id as
+the transaction, so that nothing more is kept.
 """
 
 import logging
@@ -36,10 +37,13 @@ class CorrelationMiddleware:
         return answered(request, self._logged)
 
     def _logged(self, request: HttpRequest) -> HttpResponse:
-        """Django does so too, once for each response, but after the last middleware: its line would name no request."""
+        """Django does so too, once for each response, but after the last middleware: its line would
+        name no request."""
         response = self.get_response(request)
         if response.status_code >= 400:
-            log_response("%s: %s", response.reason_phrase, request.path, response=response, request=request)
+            log_response(
+                "%s: %s", response.reason_phrase, request.path, response=response, request=request
+            )
         return response
 
 
@@ -53,7 +57,9 @@ class CorrelationFilter(logging.Filter):
         return True
 
 
-def answered(request: HttpRequest, get_response: Callable[[HttpRequest], HttpResponse]) -> HttpResponse:
+def answered(
+    request: HttpRequest, get_response: Callable[[HttpRequest], HttpResponse]
+) -> HttpResponse:
     correlation_id, name = _given(request) or uuid7(), _name(request) or str(uuid7())
     with _named(name), context.bound(Metadata(correlation_id, trace=_trace(request))):
         response = get_response(request)

@@ -1,4 +1,5 @@
-"""The tables, for migrations and for the admin. Code writes to them through store, outbox, parking and fold."""
+"""The tables, for migrations and for the admin. Code writes to them through store, outbox, parking
+and fold."""
 
 from typing import Any
 
@@ -15,7 +16,8 @@ class ClockTimestamp(models.Func):
 
 
 class Category(models.Func):
-    """The first part of a stream's name, before the hyphen; what an aggregate calls its category."""
+    """The first part of a stream's name, before the hyphen; what an aggregate calls its
+    category."""
 
     function = "split_part"
     template = "%(function)s(%(expressions)s, '-', 1)"
@@ -23,7 +25,8 @@ class Category(models.Func):
 
 
 class AsWritten(models.JSONField):
-    """JSON kept as the text that it was written as: giving that back costs a third of what jsonb costs."""
+    """JSON kept as the text that it was written as: giving that back costs a third of what jsonb
+    costs."""
 
     def db_type(self, connection: Any) -> str:
         return "json"
@@ -36,7 +39,8 @@ class AsWritten(models.JSONField):
 class Event(models.Model):
     """The log. position: order of the whole log. version: order in the stream, from 1.
 
-    Never changed or removed: triggers see to it, which heed no setting of a session (sql/guards.sql).
+    Never changed or removed: triggers see to it, which heed no setting of a session
+    (sql/guards.sql).
     """
 
     position = models.BigIntegerField(primary_key=True)
@@ -53,14 +57,21 @@ class Event(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["stream", "version"], name="eventstore_one_event_per_version"),
-            models.CheckConstraint(condition=models.Q(version__gte=1), name="eventstore_versions_begin_at_one"),
+            models.UniqueConstraint(
+                fields=["stream", "version"], name="eventstore_one_event_per_version"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(version__gte=1), name="eventstore_versions_begin_at_one"
+            ),
         ]
         indexes = [
-            models.Index(fields=["correlation_id", "position"], name="eventstore_event_correlation"),
+            models.Index(
+                fields=["correlation_id", "position"], name="eventstore_event_correlation"
+            ),
             models.Index(fields=["type", "position"], name="eventstore_event_type"),
             models.Index(Category("stream"), "position", name="eventstore_event_category"),
-            # Which streams have grown long enough for a snapshot; nearly free, for nearly no event is in it.
+            # Which streams have grown long enough for a snapshot; nearly free, for nearly no event
+            # is in it.
             models.Index(
                 fields=["position"],
                 name="eventstore_event_milestones",
@@ -103,9 +114,11 @@ class Snapshot(models.Model):
 
 
 class OutboxMessage(models.Model):
-    """One narrow row for each message: an event by its position, or what is owed to one subscription, with payload.
+    """One narrow row for each message: an event by its position, or what is owed to one
+    subscription, with payload.
 
-    topic: "event", or the name of the subscription it is owed to. key: the stream, or what the message is about.
+    topic: "event", or the name of the subscription it is owed to. key: the stream, or what the
+    message is about.
     """
 
     position = models.BigIntegerField(primary_key=True)
@@ -125,7 +138,8 @@ class OutboxMessage(models.Model):
 
 
 class Subscription(models.Model):
-    """Who listens, and how far it has come: the cursor is the receipt of all that lies before it."""
+    """Who listens, and how far it has come: the cursor is the receipt of all that lies before
+    it."""
 
     name = models.TextField(primary_key=True, db_collation="C")
     position = models.BigIntegerField(db_default=0)
@@ -140,7 +154,7 @@ class Subscription(models.Model):
         return self.name
 
 
-class ReadModelLane(Subscription):
+class ProjectionSubscription(Subscription):
     """A subscription that folds a read model, and so one that can be rebuilt."""
 
     class Meta:
@@ -152,10 +166,11 @@ class ReadModelLane(Subscription):
 
 
 class Parked(models.Model):
-    """A message its subscription has moved past without settling it: failed, waiting behind one, or in flight.
+    """A message its subscription has moved past without settling it: failed, waiting behind one, or
+    in flight.
 
-    key: what must stay in order. attempts: fencing token of who works on it. due_at: next try, or end of the lease;
-    null for those that wait behind another of the same key, and for dead letters.
+    key: what must stay in order. attempts: fencing token of who works on it. due_at: next try, or
+    end of the lease; null for those that wait behind another of the same key, and for dead letters.
     """
 
     class Status(models.TextChoices):
@@ -176,10 +191,14 @@ class Parked(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["subscription", "position"], name="eventstore_parked_once"),
+            models.UniqueConstraint(
+                fields=["subscription", "position"], name="eventstore_parked_once"
+            ),
         ]
         indexes = [
-            models.Index(fields=["subscription", "key", "position"], name="eventstore_parked_in_order"),
+            models.Index(
+                fields=["subscription", "key", "position"], name="eventstore_parked_in_order"
+            ),
             models.Index(fields=["subscription", "due_at"], name="eventstore_parked_due"),
         ]
         verbose_name_plural = "parked messages"
@@ -188,8 +207,9 @@ class Parked(models.Model):
         return f"{self.subscription} at {self.position} ({self.status})"
 
 
-class Begun(models.Model):
-    """What a worker began on a lane where the one before it may have died. Gone, unless it died as well.
+class DeliveryMarker(models.Model):
+    """What a worker began on a subscription where the one before it may have died. Gone, unless it
+    died as well.
 
     position: of the message, or 0 for a whole batch. times: how often the same was begun.
     """
@@ -243,8 +263,9 @@ class SagaState(models.Model):
         return f"{self.saga} {self.key}: {self.status}"
 
 
-class GivenAnswer(models.Model):
-    """What a client was answered under an idempotency key, written in the commit of what it tells of.
+class StoredResponse(models.Model):
+    """What a client was answered under an idempotency key, written in the commit of what it tells
+    of.
 
     scope: who asked, method, address and key, with blanks between. fingerprint: of what was asked.
     """
@@ -254,18 +275,19 @@ class GivenAnswer(models.Model):
     status = models.SmallIntegerField()
     headers = models.JSONField()
     body = models.TextField()
-    given_at = models.DateTimeField(db_default=Now())
+    stored_at = models.DateTimeField(db_default=Now())
 
     class Meta:
-        db_table = "eventstore_given_answer"
-        indexes = [models.Index(fields=["given_at"], name="eventstore_answer_given")]
+        db_table = "eventstore_stored_response"
+        indexes = [models.Index(fields=["stored_at"], name="eventstore_response_stored")]
 
     def __str__(self) -> str:
         return f"{self.scope}: {self.status}"
 
 
 class Received(models.Model):
-    """What came from outside, remembered in the transaction of its effect. message_id: as its source names it."""
+    """What came from outside, remembered in the transaction of its effect. message_id: as its
+    source names it."""
 
     source = models.TextField(db_collation="C")
     message_id = models.TextField(db_collation="C")
@@ -274,7 +296,9 @@ class Received(models.Model):
     class Meta:
         db_table = "eventstore_inbox"
         constraints = [
-            models.UniqueConstraint(fields=["source", "message_id"], name="eventstore_received_once"),
+            models.UniqueConstraint(
+                fields=["source", "message_id"], name="eventstore_received_once"
+            ),
         ]
         indexes = [models.Index(fields=["received_at"], name="eventstore_inbox_received")]
         verbose_name_plural = "received messages"
@@ -283,28 +307,29 @@ class Received(models.Model):
         return f"{self.message_id} from {self.source}"
 
 
-class LeftCommand(models.Model):
+class DeferredCommand(models.Model):
     """A command that a client left to be decided by a worker, and what became of it.
 
-    lane, key: whom it is owed to, and in which order; under these it lies parked if it cannot be decided.
+    subscription, key: whom it is owed to, and in which order; under these it lies parked if it
+    cannot be decided.
     """
 
     id = models.UUIDField(primary_key=True)
     principal = models.TextField(db_collation="C")
     location = models.TextField()
-    lane = models.TextField(db_collation="C", db_default="")
+    subscription = models.TextField(db_collation="C", db_default="")
     key = models.TextField(db_collation="C", db_default="")
     status = models.TextField(db_default="PENDING")
     version = models.IntegerField(db_default=0)
     position = models.BigIntegerField(db_default=0)
     code = models.TextField(db_default="")
     detail = models.TextField(db_default="")
-    left_at = models.DateTimeField(db_default=Now())
+    deferred_at = models.DateTimeField(db_default=Now())
     settled_at = models.DateTimeField(null=True)
 
     class Meta:
-        db_table = "eventstore_left_command"
-        indexes = [models.Index(fields=["left_at"], name="eventstore_left_at")]
+        db_table = "eventstore_deferred_command"
+        indexes = [models.Index(fields=["deferred_at"], name="eventstore_deferred_at")]
 
     def __str__(self) -> str:
         return f"{self.id}: {self.status}"
@@ -335,10 +360,11 @@ class OperatorAction(models.Model):
 class Rebuild(models.Model):
     """A read model that is folded anew beside the live one, by whom and why, and what became of it.
 
-    background: the workers fold it, a turn at a time; else whoever began it. swap: put it in its place when it is
-    folded. form: of the live table, and of the code that folds, when it began. head: how far the log went then.
-    seconds: spent on folding. differences: from the live table, as the workers found them. replaced: the place of the
-    table that it took the place of, as long as that is kept.
+    background: the workers fold it, a turn at a time; else whoever began it. swap: put it in its
+    place when it is folded. form: of the live table, and of the code that folds, when it began.
+    head: how far the log went then. seconds: spent on folding. differences: from the live table, as
+    the workers found them. replaced: the place of the table that it took the place of, as long as
+    that is kept.
     """
 
     class State(models.TextChoices):
@@ -408,20 +434,23 @@ class Heartbeat(models.Model):
 
     class Meta:
         db_table = "eventstore_heartbeat"
-        constraints = [models.UniqueConstraint(fields=["kind", "name"], name="eventstore_one_heartbeat_each")]
+        constraints = [
+            models.UniqueConstraint(fields=["kind", "name"], name="eventstore_one_heartbeat_each")
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.name}"
 
 
 class Sample(models.Model):
-    """Where a lane stood at some time, or with no name all of them together; kept for a day and a bit.
+    """Where a subscription stood at some time, or with no name all of them together; kept for a day
+    and a bit.
 
     slot: of half a minute, counted from 1970. events, seconds: how far it was behind.
     """
 
-    pk = models.CompositePrimaryKey("lane", "slot")
-    lane = models.TextField(db_collation="C")
+    pk = models.CompositePrimaryKey("subscription", "slot")
+    subscription = models.TextField(db_collation="C")
     slot = models.IntegerField()
     at = models.DateTimeField()
     position = models.BigIntegerField()
@@ -433,7 +462,7 @@ class Sample(models.Model):
         indexes = [models.Index(fields=["slot"], name="eventstore_sample_slot")]
 
     def __str__(self) -> str:
-        return f"{self.lane or 'all'} at {self.at}"
+        return f"{self.subscription or 'all'} at {self.at}"
 
 
 class ReadModel(models.Model):

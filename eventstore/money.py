@@ -12,8 +12,8 @@ FINEST = 6
 
 
 class InItsUnit(Checked):
-    """Where no exponent is given, the currency's own holds: 500 JPY are five hundred yen. What is stored has one,
-    or means the 2 of old."""
+    """Where no exponent is given, the currency's own holds: 500 JPY are five hundred yen. What is
+    stored has one, or means the 2 of old."""
 
     def __call__(cls, amount: int, currency: str, exponent: int | None = None) -> Any:
         if exponent is None:
@@ -22,7 +22,8 @@ class InItsUnit(Checked):
 
 
 class Money(Value, frozen=True, metaclass=InItsUnit):
-    """amount: an integer in the smallest unit used, of which 10 ** exponent make one of the currency (ISO 4217).
+    """amount: an integer in the smallest unit used, of which 10 ** exponent make one of the
+    currency (ISO 4217).
 
     Equal amounts are equal in whatever unit: 8.900 EUR is 8.90 EUR.
     """
@@ -35,7 +36,9 @@ class Money(Value, frozen=True, metaclass=InItsUnit):
         if self.currency not in currencies.EXPONENTS:
             raise InvalidMessage(f"Money: {self.currency!r} is not an ISO 4217 code.")
         if not 0 <= self.exponent <= FINEST:
-            raise InvalidMessage(f"Money: an exponent of {self.exponent} is not from 0 to {FINEST}.")
+            raise InvalidMessage(
+                f"Money: an exponent of {self.exponent} is not from 0 to {FINEST}."
+            )
         self._check_amount()
 
     def __eq__(self, other: object) -> bool:
@@ -54,12 +57,15 @@ class Money(Value, frozen=True, metaclass=InItsUnit):
         return f"{sign}{whole}{'.' if part else ''}{part} {self.currency}"
 
     def of(self, amount: int) -> "Money":
-        """Another amount in the same unit, also of a currency that is none any more: what was paid in it goes back."""
+        """Another amount in the same unit, also of a currency that is none any more: what was paid
+        in it goes back."""
         return replace(self, amount=amount)._check_amount()
 
     def at(self, exponent: int) -> "Money":
         """The same amount in a unit as fine or finer."""
-        return replace(self, amount=self.amount * 10 ** (exponent - self.exponent), exponent=exponent)._check_amount()
+        return replace(
+            self, amount=self.amount * 10 ** (exponent - self.exponent), exponent=exponent
+        )._check_amount()
 
     def _check_amount(self) -> "Money":
         if abs(self.amount) > LARGEST:

@@ -18,7 +18,8 @@ class UnknownCommand(LookupError):
 
 
 class UnknownType(LookupError):
-    """A stored name that the wiring does not know: newer than this code, or taken out of it. Never skipped."""
+    """A stored name that the wiring does not know: newer than this code, or taken out of it. Never
+    skipped."""
 
 
 @cache
@@ -32,7 +33,8 @@ def subscriptions() -> Mapping[str, Subscription]:
 
 
 def after_restore() -> Mapping[str, Callable[[datetime], Iterable[str]]]:
-    """Whom to ask after a restore: (since) -> a sentence for each thing done since then that is not in the log."""
+    """Whom to ask after a restore: (since) -> a sentence for each thing done since then that is not
+    in the log."""
     return getattr(wiring(), "AFTER_RESTORE", {})
 
 
@@ -44,27 +46,28 @@ def saga_statuses() -> frozenset[str]:
 
 def listeners(announced: Iterable[str]) -> set[str]:
     """The subscriptions that hear any of these event types, or are themselves the topic."""
-    return {lane for each in announced for lane in _listening().get(each, ())}
+    return {subscription for each in announced for subscription in _listening().get(each, ())}
 
 
 @cache
 def _listening() -> Mapping[str, set[str]]:
-    lanes: dict[str, set[str]] = {name: {name} for name in subscriptions()}
+    found: dict[str, set[str]] = {name: {name} for name in subscriptions()}
     for name, subscription in subscriptions().items():
-        for event in subscription.hears:
-            lanes.setdefault(name_heard(name, event), set()).add(name)
-    return lanes
+        for event in subscription.handles:
+            found.setdefault(name_heard(name, event), set()).add(name)
+    return found
 
 
-def name_heard(lane: str, cls: type[Event]) -> str:
-    """The stored name of an event that a lane hears: by the wiring, or by the lane's own contract."""
-    announced = {ours: name for name, ours in _contract(lane).items()}
+def name_heard(subscription: str, cls: type[Event]) -> str:
+    """The stored name of an event that a subscription hears: by the wiring, or by the
+    subscription's own contract."""
+    announced = {ours: name for name, ours in _contract(subscription).items()}
     return announced.get(cls) or name_of_class(cls)
 
 
 @cache
-def _contract(lane: str) -> Mapping[str, type[Event]]:
-    return getattr(subscriptions().get(lane), "contract", {})
+def _contract(subscription: str) -> Mapping[str, type[Event]]:
+    return getattr(subscriptions().get(subscription), "contract", {})
 
 
 @cache
@@ -85,7 +88,8 @@ def decision_for(command: Command) -> Decision:
 
 
 def topic_of(command: Command) -> str:
-    """The lane that a command is owed to: its context, the first part of its stored name."""
+    """The subscription that a command is owed to: its context, the first part of its stored
+    name."""
     return name_of(command).partition(".")[0]
 
 
@@ -109,13 +113,17 @@ def published_name_of(event: IntegrationEvent) -> str:
     try:
         return _published_names()[type(event)]
     except KeyError:
-        raise UnknownType(f"{type(event).__name__} has no name in PUBLISHED of the wiring.") from None
+        raise UnknownType(
+            f"{type(event).__name__} has no name in PUBLISHED of the wiring."
+        ) from None
 
 
 @cache
 def published_types() -> Mapping[str, type[IntegrationEvent]]:
     """What others are told, by its stored name."""
-    return {name: cls for table in getattr(wiring(), "PUBLISHED", ()) for name, cls in table.items()}
+    return {
+        name: cls for table in getattr(wiring(), "PUBLISHED", ()) for name, cls in table.items()
+    }
 
 
 @cache
@@ -146,8 +154,13 @@ def compatibilities() -> Iterable[Mapping[str, str]]:
 
 @cache
 def personal() -> Mapping[type, frozenset[str]]:
-    """Which fields are about a person, by the class of a message, a part of one, a state or a read model."""
-    return {cls: frozenset(names) for table in getattr(wiring(), "PERSONAL", ()) for cls, names in table.items()}
+    """Which fields are about a person, by the class of a message, a part of one, a state or a read
+    model."""
+    return {
+        cls: frozenset(names)
+        for table in getattr(wiring(), "PERSONAL", ())
+        for cls, names in table.items()
+    }
 
 
 @cache
@@ -163,37 +176,43 @@ def decode(name: str, schema_version: int, data: str) -> Any:
     return reader(name, schema_version)(data)
 
 
-def decode_for(lane: str, name: str, schema_version: int, data: str) -> Any:
-    """As decode, but into the lane's own class where it has a contract for the name."""
-    return _reader_for(lane, name, schema_version)(data)
+def decode_for(subscription: str, name: str, schema_version: int, data: str) -> Any:
+    """As decode, but into the subscription's own class where it has a contract for the name."""
+    return _reader_for(subscription, name, schema_version)(data)
 
 
 @cache
-def _reader_for(lane: str, name: str, schema_version: int) -> Callable[[str], Any]:
-    ours = _contract(lane).get(renamed().get(name, name))
+def _reader_for(subscription: str, name: str, schema_version: int) -> Callable[[str], Any]:
+    ours = _contract(subscription).get(renamed().get(name, name))
     return reader(name, schema_version, ours)
 
 
 @cache
 def reader(name: str, schema_version: int, ours: type[Event] | None = None) -> Callable[[str], Any]:
-    """What decodes, for those who do so thousands of times. ours: into this class. Raises as decode."""
+    """What decodes, for those who do so thousands of times. ours: into this class. Raises as
+    decode."""
     return codec.reader(*_meant(name, schema_version, ours))
 
 
 @cache
 def maker(name: str, schema_version: int) -> Callable[[str], Any]:
-    """As reader, but it may raise codec.Unfit: for those who ask again, by reader, what is amiss."""
+    """As reader, but it may raise codec.Unfit: for those who ask again, by reader, what is
+    amiss."""
     return codec.maker(*_meant(name, schema_version, None))
 
 
-def _meant(name: str, schema_version: int, ours: type[Event] | None) -> tuple[type, int, codec.Upcasters]:
+def _meant(
+    name: str, schema_version: int, ours: type[Event] | None
+) -> tuple[type, int, codec.Upcasters]:
     name = renamed().get(name, name)
     try:
         cls = ours or types()[name]
     except KeyError:
         raise UnknownType(f"No class in the wiring is stored as {name!r}.") from None
     if schema_version > schema_version_of(name):
-        raise UnknownType(f"{name!r} is stored under schema version {schema_version}, newer than this code.")
+        raise UnknownType(
+            f"{name!r} is stored under schema version {schema_version}, newer than this code."
+        )
     return cls, schema_version, upcasters(name)
 
 

@@ -9,22 +9,26 @@ from django.core.exceptions import ImproperlyConfigured
 
 
 def wiring() -> str:
-    """The module that lists who decides a command and who hears an event, such as "config.wiring"."""
+    """The module that lists who decides a command and who hears an event, such as
+    "config.wiring"."""
     return str(_required("EVENTSTORE_WIRING"))
 
 
-def nudge() -> bool:
-    """Whether writers tell the workers through Celery's broker; without it they come to know by their poll."""
-    return bool(getattr(settings, "EVENTSTORE_NUDGE", True))
+def wake_workers() -> bool:
+    """Whether writers tell the workers through Celery's broker; without it they come to know by
+    their poll."""
+    return bool(getattr(settings, "EVENTSTORE_WAKE_WORKERS", True))
 
 
 def event_bus() -> str:
     """The class of the bus that integration events go out on."""
-    return str(getattr(settings, "EVENTSTORE_EVENT_BUS", "eventstore.messaging.event_bus.InProcessBus"))
+    return str(
+        getattr(settings, "EVENTSTORE_EVENT_BUS", "eventstore.messaging.event_bus.InProcessBus")
+    )
 
 
 def outbox_retention() -> timedelta:
-    """How long the outbox keeps what every lane has passed; the setting is in seconds."""
+    """How long the outbox keeps what every subscription has passed; the setting is in seconds."""
     return timedelta(seconds=getattr(settings, "EVENTSTORE_OUTBOX_RETENTION", 0))
 
 
@@ -34,17 +38,20 @@ def query_database() -> str:
 
 
 def longest_wait() -> float:
-    """Seconds for which a query waits at most for a read model, whatever the client would prefer."""
+    """Seconds for which a query waits at most for a read model, whatever the client would
+    prefer."""
     return float(getattr(settings, "EVENTSTORE_LONGEST_WAIT", 5.0))
 
 
 def remembered_bytes() -> int:
-    """How much a process remembers of the states that it has decided on, as they would be packed."""
+    """How much a process remembers of the states that it has decided on, as they would be
+    packed."""
     return int(getattr(settings, "EVENTSTORE_REMEMBERED_BYTES", 16 << 20))
 
 
 def page_bytes() -> int:
-    """How much of events or rows a page is made of, as JSON: one more ends it early. A single one may be larger."""
+    """How much of events or rows a page is made of, as JSON: one more ends it early. A single one
+    may be larger."""
     return int(getattr(settings, "EVENTSTORE_PAGE_BYTES", 1 << 20))
 
 
@@ -63,19 +70,21 @@ def idempotency_key_required() -> bool:
     return bool(getattr(settings, "EVENTSTORE_IDEMPOTENCY_KEY_REQUIRED", False))
 
 
-def answers_kept() -> timedelta:
+def response_retention() -> timedelta:
     """How long an answer under an idempotency key can be had again; the setting is in days."""
-    return timedelta(days=getattr(settings, "EVENTSTORE_ANSWERS_KEPT", 30))
+    return timedelta(days=getattr(settings, "EVENTSTORE_RESPONSE_RETENTION", 30))
 
 
 def max_message_bytes() -> int:
-    """How large a message may be as JSON. What is larger belongs into a file, and its name into the message."""
+    """How large a message may be as JSON. What is larger belongs into a file, and its name into the
+    message."""
     return int(getattr(settings, "EVENTSTORE_MAX_MESSAGE_BYTES", 1 << 20))
 
 
-def inbox_kept() -> timedelta:
-    """For how long a message from outside is known again; longer than anybody repeats it. The setting is in days."""
-    return timedelta(days=getattr(settings, "EVENTSTORE_INBOX_KEPT", 30))
+def inbox_retention() -> timedelta:
+    """For how long a message from outside is known again; longer than anybody repeats it. The
+    setting is in days."""
+    return timedelta(days=getattr(settings, "EVENTSTORE_INBOX_RETENTION", 30))
 
 
 def allow_unsafe_database() -> bool:
@@ -84,7 +93,8 @@ def allow_unsafe_database() -> bool:
 
 
 def guarantees() -> str:
-    """What the project's own promises rest on: the name of a table of eventstore.guarantees.Guarantee, or none."""
+    """What the project's own promises rest on: the name of a table of
+    eventstore.guarantees.Guarantee, or none."""
     return str(getattr(settings, "EVENTSTORE_GUARANTEES", ""))
 
 

@@ -19,9 +19,11 @@ from eventstore.outbox import wakeup
 from . import guarantees
 
 
-@shared_task(name=wakeup.DELIVER, ignore_result=True, acks_late=True, expires=wakeup.DELIVER_EXPIRES)  # type: ignore[untyped-decorator]
+@shared_task(
+    name=wakeup.DELIVER, ignore_result=True, acks_late=True, expires=wakeup.DELIVER_EXPIRES
+)  # type: ignore[untyped-decorator]
 def deliver() -> None:
-    worker.take_turn()
+    worker.run_turn()
 
 
 def _task(chore: chores.Chore) -> Any:
@@ -30,7 +32,9 @@ def _task(chore: chores.Chore) -> Any:
     def do() -> None:
         chore()
 
-    return shared_task(do, name=chore.task, ignore_result=True, acks_late=True, expires=max(30.0, chore.seconds))
+    return shared_task(
+        do, name=chore.task, ignore_result=True, acks_late=True, expires=max(30.0, chore.seconds)
+    )
 
 
 CHORES = {chore.task: _task(chore) for chore in chores.CHORES}
@@ -63,5 +67,5 @@ def sign_off_the_beat_at_its_end(**_: Any) -> None:
 
 @worker_process_init.connect  # type: ignore[untyped-decorator]
 def begin_to_deliver(**_: Any) -> None:
-    worker.settle_down()
+    worker.freeze_imports()
     poller.begin()

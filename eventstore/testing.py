@@ -1,4 +1,5 @@
-"""given(...).when(...).then(...) for aggregates; react(...) for sagas; drain() for the workers' part of a journey."""
+"""given(...).when(...).then(...) for aggregates; react(...) for sagas; drain() for the workers'
+part of a journey."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,7 +9,7 @@ from typing import Any
 from django.db import transaction
 from django.test import TransactionTestCase
 
-from eventstore.aggregate import Aggregate, Refusal
+from eventstore.aggregate import Aggregate, CommandRejected
 from eventstore.commands import repository
 from eventstore.delivery import worker
 from eventstore.effects import calls
@@ -36,7 +37,7 @@ class Scenario:
         decided = list(self._decide())
         assert decided == list(expected), f"\n  decided  {decided}\n  expected {list(expected)}"
 
-    def refused(self, refusal: type[Refusal]) -> None:
+    def refused(self, refusal: type[CommandRejected]) -> None:
         try:
             decided = self._decide()
         except refusal:
@@ -56,9 +57,12 @@ def decided(histories: Mapping[str, Sequence[Event]], command: Command) -> dict[
     """What a decision over several streams says; streams without events are left out."""
     decision = registry.decision_for(command)
     known = {
-        stream: registry.aggregate_of(stream).fold(histories.get(stream, ())) for stream in decision.streams(command)
+        stream: registry.aggregate_of(stream).fold(histories.get(stream, ()))
+        for stream in decision.streams(command)
     }
-    return {stream: list(events) for stream, events in decision.decide(known, command).items() if events}
+    return {
+        stream: list(events) for stream, events in decision.decide(known, command).items() if events
+    }
 
 
 def react(saga: Saga, *events: Event) -> Reaction:
@@ -83,19 +87,22 @@ def drain() -> int:
 
 
 def forget_everything() -> None:
-    """Drop what this process remembers of a log that a test has emptied, and of who did not answer there."""
+    """Drop what this process remembers of a log that a test has emptied, and of who did not answer
+    there."""
     repository.forget()
     calls.forget()
 
 
 def let_django_truncate() -> None:
-    """Between tests Django truncates every table, and the log's guard must let it. Only ever in a test's database."""
+    """Between tests Django truncates every table, and the log's guard must let it. Only ever in a
+    test's database."""
     execute(UNGUARD.format(guard=NEVER_TRUNCATED)).close()
 
 
 @contextmanager
 def unguarded() -> Iterator[None]:
-    """For a test that changes or removes events, as a vandal or a broken disk would. Only ever in a test's database."""
+    """For a test that changes or removes events, as a vandal or a broken disk would. Only ever in a
+    test's database."""
     with transaction.atomic():
         execute(UNGUARD.format(guard=APPEND_ONLY)).close()
         yield
@@ -103,7 +110,8 @@ def unguarded() -> Iterator[None]:
 
 
 class JourneyTestCase(TransactionTestCase):
-    """Commits what it writes, so that drain() finds it; a test that is rolled back would deliver nothing."""
+    """Commits what it writes, so that drain() finds it; a test that is rolled back would deliver
+    nothing."""
 
     @classmethod
     def setUpClass(cls) -> None:

@@ -38,8 +38,8 @@ class ReserveInventory(Command, frozen=True):
 
 
 class ReleaseInventory(Command, frozen=True):
-    """Give back what is reserved and has not come back by a return. lines: as they were reserved; they name the stock
-    that is concerned."""
+    """Give back what is reserved and has not come back by a return. lines: as they were reserved;
+    they name the stock that is concerned."""
 
     order_id: str
     lines: tuple[StockLine, ...]
@@ -48,7 +48,8 @@ class ReleaseInventory(Command, frozen=True):
 class Restock(Command, frozen=True):
     """Put back what came back. return_id: what it came back by; asked for twice it is done once.
 
-    order_id: for which the goods were reserved, if that is known; what was released of them is on the shelf already.
+    order_id: for which the goods were reserved, if that is known; what was released of them is on
+    the shelf already.
     """
 
     return_id: str

@@ -46,8 +46,8 @@ class InventoryReservationFailed(Event, frozen=True):
 
 
 class InventoryReleased(Event, frozen=True):
-    """lines: what went back, without what a return had brought; none when nothing was reserved, and then a reservation
-    that comes later is refused."""
+    """lines: what went back, without what a return had brought; none when nothing was reserved, and
+    then a reservation that comes later is refused."""
 
     order_id: str
     lines: tuple[StockLine, ...]
@@ -68,7 +68,8 @@ class StockReturned(Event, frozen=True):
 
 
 class GoodsRestocked(Event, frozen=True):
-    """lines: what came; it is on the shelf, also where it was released before and is not put there once more."""
+    """lines: what came; it is on the shelf, also where it was released before and is not put there
+    once more."""
 
     return_id: str
     lines: tuple[StockLine, ...]

@@ -6,7 +6,8 @@ from eventstore.models import ReadModel
 
 
 class StockLevel(ReadModel):
-    """Units of one product: what was received, returned and adjusted by, less what is reserved, is available."""
+    """Units of one product: what was received, returned and adjusted by, less what is reserved, is
+    available."""
 
     sku = models.TextField(primary_key=True)
     received = models.BigIntegerField(default=0)
@@ -18,7 +19,9 @@ class StockLevel(ReadModel):
     class Meta:
         db_table = "inventory_stock_level"
         constraints = [
-            models.CheckConstraint(condition=models.Q(available__gte=0), name="inventory_stock_never_negative"),
+            models.CheckConstraint(
+                condition=models.Q(available__gte=0), name="inventory_stock_never_negative"
+            ),
         ]
 
     def __str__(self) -> str:

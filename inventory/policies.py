@@ -1,12 +1,21 @@
-"""The inventory's part of the process without a conductor: what others announce, and what we do about it.
+"""The inventory's part of the process without a conductor: what others announce, and what we do
+about it.
 
-The classes are ours: of each announcement they name what we need of it, and pass over the rest (a tolerant reader).
+The classes are ours: of each announcement they name what we need of it, and pass over the rest (a
+tolerant reader).
 """
 
 from datetime import timedelta
 from operator import attrgetter
 
-from eventstore.messages import Announced, CommandRefused, DeadlinePassed, Event, Intervened, replace
+from eventstore.messages import (
+    Announced,
+    CommandRefused,
+    DeadlinePassed,
+    Event,
+    Intervened,
+    replace,
+)
 from eventstore.sagas import attention
 from eventstore.sagas.attention import Attentive
 from eventstore.subscriptions import Reaction, Saga
@@ -61,10 +70,11 @@ class ShipmentCancelled(Announced, frozen=True):
 
 
 class Reserving(Attentive, frozen=True):
-    """status: noted, asked for, cancelled, or kept by a customer whose money goes back; COMPENSATING while a parcel is
-    called back, NEEDS_ATTENTION if it is not.
+    """status: noted, asked for, cancelled, or kept by a customer whose money goes back;
+    COMPENSATING while a parcel is called back, NEEDS_ATTENTION if it is not.
 
-    lines: of the order, kept until it is paid. parcel: none; packed, since shipping heard of the goods; left or lost.
+    lines: of the order, kept until it is paid. parcel: none; packed, since shipping heard of the
+    goods; left or lost.
     """
 
     lines: tuple[StockLine, ...] = ()
@@ -78,11 +88,14 @@ def order_placed(reserving: Reserving, event: OrderPlaced) -> Reaction:
 def payment_completed(reserving: Reserving, event: PaymentCompleted) -> Reaction:
     if reserving.status != "noted":
         return Reaction(reserving)
-    return Reaction(replace(reserving, status="asked"), [ReserveInventory(event.order_id, reserving.lines)])
+    return Reaction(
+        replace(reserving, status="asked"), [ReserveInventory(event.order_id, reserving.lines)]
+    )
 
 
 def inventory_reserved(reserving: Reserving, event: InventoryReserved) -> Reaction:
-    """Shipping hears of it too, and in the same order as we: if before a cancellation, there will be a parcel."""
+    """Shipping hears of it too, and in the same order as we: if before a cancellation, there will
+    be a parcel."""
     if reserving.status != "asked" or not event.lines:
         return Reaction(reserving)
     return Reaction(replace(reserving, parcel="packed"))
@@ -106,15 +119,20 @@ def shipment_lost(reserving: Reserving, event: ShipmentLost) -> Reaction:
     return Reaction(replace(reserving, status=status, parcel="lost"))
 
 
-def shipment_undone(reserving: Reserving, event: ShipmentRefused | ShipmentCancelled | ShipmentReturned) -> Reaction:
+def shipment_undone(
+    reserving: Reserving, event: ShipmentRefused | ShipmentCancelled | ShipmentReturned
+) -> Reaction:
     back = replace(reserving, parcel="none")
     if reserving.status == "kept" and isinstance(event, ShipmentReturned):
-        return attention.call(Reaction(back), "the carrier brought the parcel of a refunded order back")
+        return attention.call(
+            Reaction(back), "the carrier brought the parcel of a refunded order back"
+        )
     return _release(event.order_id, back) if reserving.status in WAITING else Reaction(back)
 
 
 def order_cancelled(reserving: Reserving, event: OrderCancelled) -> Reaction:
-    """What is in a parcel is not on the shelf before it is called back; what has left is not there at all."""
+    """What is in a parcel is not on the shelf before it is called back; what has left is not there
+    at all."""
     if reserving.status != "asked":
         return Reaction(replace(reserving, status="cancelled"))
     match reserving.parcel:
@@ -126,7 +144,8 @@ def order_cancelled(reserving: Reserving, event: OrderCancelled) -> Reaction:
 
 
 def order_refund_requested(reserving: Reserving, event: OrderRefundRequested) -> Reaction:
-    """As for a cancelled order; but what has left is the customer's to keep, and what came back was put back."""
+    """As for a cancelled order; but what has left is the customer's to keep, and what came back was
+    put back."""
     if not event.recalled or reserving.parcel in ("left", "lost"):
         return Reaction(replace(reserving, status="kept"))
     if reserving.parcel == "packed":
@@ -135,7 +154,9 @@ def order_refund_requested(reserving: Reserving, event: OrderRefundRequested) ->
 
 
 def deadline_passed(reserving: Reserving, event: DeadlinePassed) -> Reaction:
-    return Reaction(_needing_attention(reserving) if reserving.status == "COMPENSATING" else reserving)
+    return Reaction(
+        _needing_attention(reserving) if reserving.status == "COMPENSATING" else reserving
+    )
 
 
 def intervened(reserving: Reserving, event: Intervened) -> Reaction:
@@ -154,7 +175,9 @@ def _needing_attention(reserving: Reserving) -> Reserving:
 
 
 def _release(order_id: str, reserving: Reserving) -> Reaction:
-    return Reaction(replace(reserving, status="cancelled"), [ReleaseInventory(order_id, reserving.lines)])
+    return Reaction(
+        replace(reserving, status="cancelled"), [ReleaseInventory(order_id, reserving.lines)]
+    )
 
 
 WAITING = ("COMPENSATING", "NEEDS_ATTENTION")

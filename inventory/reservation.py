@@ -1,10 +1,11 @@
-"""The reservation of one order: decided over the stock of all its products at once, all lines or none."""
+"""The reservation of one order: decided over the stock of all its products at once, all lines or
+none."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from eventstore.aggregate import Aggregate, Decided, Decision, Refusal, stream_name
+from eventstore.aggregate import Aggregate, CommandRejected, Decision, EventsByStream, stream_name
 from eventstore.messages import State, replace
 
 from .commands import ReleaseInventory, ReserveInventory, StockLine
@@ -20,13 +21,13 @@ from .events import (
 from .stock import STOCK
 
 
-class ReservationIsAnother(Refusal):
+class ReservationIsAnother(CommandRejected):
     """Other goods are reserved for this order."""
 
 
 class Reservation(State, frozen=True):
-    """status: new, reserved, failed or released. lines: as they were reserved. back: units by product that have come
-    back by a return."""
+    """status: new, reserved, failed or released. lines: as they were reserved. back: units by
+    product that have come back by a return."""
 
     status: str = "new"
     lines: tuple[StockLine, ...] = ()
@@ -37,7 +38,7 @@ def streams(command: ReserveInventory | ReleaseInventory) -> Sequence[str]:
     return [reservation_of(command.order_id), *(_stock(sku) for sku in wanted(command.lines))]
 
 
-def reserve(states: Mapping[str, Any], command: ReserveInventory) -> Decided:
+def reserve(states: Mapping[str, Any], command: ReserveInventory) -> EventsByStream:
     own = reservation_of(command.order_id)
     if states[own].status == "reserved" and wanted(states[own].lines) != wanted(command.lines):
         raise ReservationIsAnother(command.order_id)
@@ -54,7 +55,7 @@ def reserve(states: Mapping[str, Any], command: ReserveInventory) -> Decided:
     }
 
 
-def release(states: Mapping[str, Any], command: ReleaseInventory) -> Decided:
+def release(states: Mapping[str, Any], command: ReleaseInventory) -> EventsByStream:
     own = reservation_of(command.order_id)
     reservation = states[own]
     if reservation.status not in ("new", "reserved"):
@@ -62,18 +63,24 @@ def release(states: Mapping[str, Any], command: ReleaseInventory) -> Decided:
     lines = remaining(reservation)
     return {
         own: [InventoryReleased(command.order_id, lines)],
-        **{_stock(sku): [StockReleased(sku, command.order_id, quantity)] for sku, quantity in wanted(lines).items()},
+        **{
+            _stock(sku): [StockReleased(sku, command.order_id, quantity)]
+            for sku, quantity in wanted(lines).items()
+        },
     }
 
 
 def remaining(reservation: Reservation) -> tuple[StockLine, ...]:
-    """What was reserved and no return has brought back: held, or on the shelf again once it is released."""
+    """What was reserved and no return has brought back: held, or on the shelf again once it is
+    released."""
     return without(reservation.lines, reservation.back)
 
 
 def without(lines: Sequence[StockLine], gone: Mapping[str, int]) -> tuple[StockLine, ...]:
     """What of the lines is left, by product; more than there is takes nothing else away."""
-    return tuple(StockLine(sku, quantity) for sku, quantity in (wanted(lines) - Counter(gone)).items())
+    return tuple(
+        StockLine(sku, quantity) for sku, quantity in (wanted(lines) - Counter(gone)).items()
+    )
 
 
 def wanted(lines: Sequence[StockLine]) -> Counter[str]:
@@ -110,8 +117,12 @@ RESERVATION = Aggregate(
     initial=Reservation(),
     decide={},
     evolve={
-        InventoryReserved: lambda reservation, event: replace(reservation, status="reserved", lines=event.lines),
-        InventoryReservationFailed: lambda reservation, event: replace(reservation, status="failed"),
+        InventoryReserved: lambda reservation, event: replace(
+            reservation, status="reserved", lines=event.lines
+        ),
+        InventoryReservationFailed: lambda reservation, event: replace(
+            reservation, status="failed"
+        ),
         InventoryReleased: lambda reservation, event: replace(reservation, status="released"),
         InventoryReturned: returned,
     },

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from eventstore.aggregate import Aggregate, Decided, Decision, Refusal, stream_name
+from eventstore.aggregate import Aggregate, CommandRejected, Decision, EventsByStream, stream_name
 from eventstore.messages import State
 
 from .commands import Restock, StockLine
@@ -12,7 +12,7 @@ from .reservation import remaining, reservation_of, wanted, without
 from .stock import STOCK
 
 
-class RestockingIsAnother(Refusal):
+class RestockingIsAnother(CommandRejected):
     """Other goods of this return are on the shelf already."""
 
 
@@ -23,10 +23,14 @@ class Restocking(State, frozen=True):
 
 def streams(command: Restock) -> Sequence[str]:
     its_order = [reservation_of(command.order_id)] if command.order_id else []
-    return [_restocking(command.return_id), *its_order, *(_stock(sku) for sku in wanted(command.lines))]
+    return [
+        _restocking(command.return_id),
+        *its_order,
+        *(_stock(sku) for sku in wanted(command.lines)),
+    ]
 
 
-def restock(states: Mapping[str, Any], command: Restock) -> Decided:
+def restock(states: Mapping[str, Any], command: Restock) -> EventsByStream:
     own = _restocking(command.return_id)
     if states[own].status == "restocked":
         if wanted(states[own].lines) != wanted(command.lines):
@@ -42,7 +46,7 @@ def restock(states: Mapping[str, Any], command: Restock) -> Decided:
     }
 
 
-def _told_to_its_order(command: Restock) -> Decided:
+def _told_to_its_order(command: Restock) -> EventsByStream:
     if not command.order_id:
         return {}
     returned = InventoryReturned(command.order_id, command.return_id, command.lines)
@@ -50,7 +54,8 @@ def _told_to_its_order(command: Restock) -> Decided:
 
 
 def _not_here(states: Mapping[str, Any], command: Restock) -> Sequence[StockLine]:
-    """Goods of a parcel that was called off went on the shelf when they were released; a return may name them too."""
+    """Goods of a parcel that was called off went on the shelf when they were released; a return may
+    name them too."""
     reservation = states[reservation_of(command.order_id)] if command.order_id else None
     if reservation is None or reservation.status != "released":
         return command.lines

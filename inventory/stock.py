@@ -1,13 +1,13 @@
 """The stock of one product: how much of it can still be promised."""
 
-from eventstore.aggregate import Aggregate, Refusal
+from eventstore.aggregate import Aggregate, CommandRejected
 from eventstore.messages import Event, State
 
 from .commands import AdjustStock, ReceiveStock
 from .events import StockAdjusted, StockReceived, StockReleased, StockReserved, StockReturned
 
 
-class NotEnoughStock(Refusal):
+class NotEnoughStock(CommandRejected):
     """More was to be taken away than is there unpromised."""
 
 
@@ -21,7 +21,9 @@ def receive(stock: Stock, command: ReceiveStock) -> list[Event]:
 
 def adjust(stock: Stock, command: AdjustStock) -> list[Event]:
     if stock.available + command.quantity < 0:
-        raise NotEnoughStock(f"{command.sku} has {stock.available}, {-command.quantity} cannot be taken away.")
+        raise NotEnoughStock(
+            f"{command.sku} has {stock.available}, {-command.quantity} cannot be taken away."
+        )
     return [StockAdjusted(command.sku, command.quantity, command.reason)]
 
 

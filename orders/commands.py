@@ -10,7 +10,8 @@ from .events import Charge, OrderLine, Portion
 
 
 class Item(Value, frozen=True):
-    """What a customer puts into the basket. seen: the unit price that the customer saw, if it is told."""
+    """What a customer puts into the basket. seen: the unit price that the customer saw, if it is
+    told."""
 
     sku: str
     quantity: int
@@ -39,7 +40,8 @@ class DelistProduct(Command, frozen=True):
 
 
 class PlaceOrder(Command, frozen=True):
-    """At the catalogue's prices. placed_at: told by whoever stands at the door, for nothing below it has a clock."""
+    """At the catalogue's prices. placed_at: told by whoever stands at the door, for nothing below
+    it has a clock."""
 
     order_id: str
     customer_id: str
@@ -50,7 +52,8 @@ class PlaceOrder(Command, frozen=True):
 
 
 class ImportOrder(Command, frozen=True):
-    """An order whose prices were agreed elsewhere: a shop's history, another channel. customer_id: empty for a guest.
+    """An order whose prices were agreed elsewhere: a shop's history, another channel. customer_id:
+    empty for a guest.
 
     currency, exponent: of all prices in it. reference: its name where it comes from.
     """
@@ -77,14 +80,16 @@ class CancelOrder(Command, frozen=True):
 
 
 class RefundOrder(Command, frozen=True):
-    """Give all of its money back: an order under way is cancelled; of a confirmed one the parcel is called back."""
+    """Give all of its money back: an order under way is cancelled; of a confirmed one the parcel is
+    called back."""
 
     order_id: str
     reason: str
 
 
 class RequestReturn(Command, frozen=True):
-    """Send goods back, or have charges refunded. return_id: given by whoever asks, so that asking twice is one return.
+    """Send goods back, or have charges refunded. return_id: given by whoever asks, so that asking
+    twice is one return.
 
     requested_at: told by whoever stands at the door.
     """
@@ -98,7 +103,8 @@ class RequestReturn(Command, frozen=True):
 
 
 class ImportReturn(Command, frozen=True):
-    """A return that was settled elsewhere: a shop's history. Its goods have come, whatever has become of the order."""
+    """A return that was settled elsewhere: a shop's history. Its goods have come, whatever has
+    become of the order."""
 
     return_id: str
     order_id: str
@@ -111,7 +117,8 @@ class ImportReturn(Command, frozen=True):
 class ReceiveReturn(Command, frozen=True):
     """Goods have arrived. lines: what came of them, when it is not all that is still awaited.
 
-    delivery: the name of the parcel. Told again without a name, or with the same one, equal lines are a repeat.
+    delivery: the name of the parcel. Told again without a name, or with the same one, equal lines
+    are a repeat.
     """
 
     return_id: str

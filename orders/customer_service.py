@@ -1,4 +1,5 @@
-"""What people do for a customer by hand: decided as ever, and written down with who and why in the same commit."""
+"""What people do for a customer by hand: decided as ever, and written down with who and why in the
+same commit."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,7 +8,7 @@ from django.db import transaction
 from django.utils import timezone
 from uuid_utils import uuid7
 
-from eventstore.aggregate import Refusal, stream_name
+from eventstore.aggregate import CommandRejected, stream_name
 from eventstore.commands import bus, repository
 from eventstore.log import WrongExpectedVersion, audit, context
 from eventstore.messages import Command, replace
@@ -16,11 +17,12 @@ from orders.events import Portion
 from orders.order.aggregate import ORDER, Order
 from orders.returns.aggregate import RETURN, Return, ReturnNotFound
 
-REFUSALS = (Refusal, WrongExpectedVersion, audit.ReasonMissing)
+REFUSALS = (CommandRejected, WrongExpectedVersion, audit.ReasonMissing)
 
 
 def order(order_id: str) -> Order:
-    """As it stands in the log, which knows of each unit whether it is on its way back. A new one when there is none."""
+    """As it stands in the log, which knows of each unit whether it is on its way back. A new one
+    when there is none."""
     return _state(ORDER.category, order_id)  # type: ignore[no-any-return]
 
 
@@ -30,31 +32,34 @@ def returned(return_id: str) -> Return:
 
 def cancel(order_id: str, *, who: str, reason: str) -> None:
     """Raises audit.ReasonMissing, and what the order refuses; so do all that follow."""
-    reason = audit.demand(reason)
+    reason = audit.require_reason(reason)
     _do(CancelOrder(order_id, reason), "cancel", f"order {order_id}", who=who, reason=reason)
 
 
 def request_return(
     order_id: str, lines: Sequence[Portion], charges: Sequence[Portion], *, who: str, reason: str
 ) -> str:
-    """Have goods sent back, and charges refunded, which need nothing sent. Returns the id of the return."""
-    reason, return_id = audit.demand(reason), str(uuid7())
+    """Have goods sent back, and charges refunded, which need nothing sent. Returns the id of the
+    return."""
+    reason, return_id = audit.require_reason(reason), str(uuid7())
     asked = RequestReturn(return_id, order_id, tuple(lines), tuple(charges), reason, timezone.now())
     _do(asked, "request return", f"order {order_id}", who=who, reason=reason)
     return return_id
 
 
-def receive_return(return_id: str, lines: Sequence[Portion] = (), *, who: str, reason: str, delivery: str = "") -> None:
-    """The goods have come. lines: what came of them, when it is not all that is still awaited. delivery: the parcel's
-    name; two without one that hold the same cannot be told apart."""
-    reason = audit.demand(reason)
+def receive_return(
+    return_id: str, lines: Sequence[Portion] = (), *, who: str, reason: str, delivery: str = ""
+) -> None:
+    """The goods have come. lines: what came of them, when it is not all that is still awaited.
+    delivery: the parcel's name; two without one that hold the same cannot be told apart."""
+    reason = audit.require_reason(reason)
     came = ReceiveReturn(return_id, _order_of(return_id), tuple(lines), timezone.now(), delivery)
     _do(came, "receive return", f"return {return_id}", who=who, reason=reason)
 
 
 def close_return(return_id: str, *, who: str, reason: str) -> None:
     """Wait no longer for goods that do not come."""
-    reason = audit.demand(reason)
+    reason = audit.require_reason(reason)
     given_up = CloseReturn(return_id, _order_of(return_id), reason)
     _do(given_up, "close return", f"return {return_id}", who=who, reason=reason)
 
@@ -67,7 +72,7 @@ def _order_of(return_id: str) -> str:
 
 def _do(command: Command, action: str, subject: str, *, who: str, reason: str) -> None:
     with transaction.atomic():
-        audit.note(who, action, subject, reason=reason)
+        audit.record(who, action, subject, reason=reason)
         bus.dispatch(command, metadata=replace(context.current(), actor=who))
 
 

@@ -1,4 +1,5 @@
-"""What has happened to orders, to what came back of them, to the catalogue, and in the books beside orders."""
+"""What has happened to orders, to what came back of them, to the catalogue, and in the books beside
+orders."""
 
 from datetime import datetime
 
@@ -17,7 +18,8 @@ class OrderLine(Value, frozen=True):
 
 
 class Charge(Value, frozen=True):
-    """What is paid beside goods: postage, a discount, a fee. unit_price: in the unit of the order's total."""
+    """What is paid beside goods: postage, a discount, a fee. unit_price: in the unit of the order's
+    total."""
 
     code: str
     name: str
@@ -33,7 +35,9 @@ class Portion(Value, frozen=True):
 
     def validate(self) -> None:
         if self.number < 1 or self.quantity < 1:
-            raise InvalidMessage(f"Portion: {self.quantity} of number {self.number}; both are at least 1.")
+            raise InvalidMessage(
+                f"Portion: {self.quantity} of number {self.number}; both are at least 1."
+            )
 
 
 class ReturnedLine(Value, frozen=True):
@@ -111,7 +115,8 @@ class ReturnPromised(Event, frozen=True):
 
 
 class ReturnForgone(Event, frozen=True):
-    """The order's word that these units do not come back after all; another return may have them."""
+    """The order's word that these units do not come back after all; another return may have
+    them."""
 
     order_id: str
     return_id: str
@@ -120,7 +125,8 @@ class ReturnForgone(Event, frozen=True):
 
 
 class ReturnRequested(Event, frozen=True):
-    """refund: what is to be given back if all of it comes. reference: its name where it comes from."""
+    """refund: what is to be given back if all of it comes. reference: its name where it comes
+    from."""
 
     return_id: str
     order_id: str
@@ -134,7 +140,8 @@ class ReturnRequested(Event, frozen=True):
 
 
 class GoodsReturned(Event, frozen=True):
-    """The warehouse's word: lines are what really came. refund: of these and of the charges, and no more.
+    """The warehouse's word: lines are what really came. refund: of these and of the charges, and no
+    more.
 
     delivery: the name of the parcel they came in, if it was told.
     """
@@ -148,7 +155,8 @@ class GoodsReturned(Event, frozen=True):
 
 
 class ReturnContinued(Event, frozen=True):
-    """More of what was announced came later than the rest. continued_by: the return that these units are now."""
+    """More of what was announced came later than the rest. continued_by: the return that these
+    units are now."""
 
     return_id: str
     order_id: str
@@ -172,7 +180,8 @@ class ReturnClosed(Event, frozen=True):
 
 
 class CreditIssued(Event, frozen=True):
-    """Money given back of which no order knows: to a guest, for a charge, for goods whose sale was not found.
+    """Money given back of which no order knows: to a guest, for a charge, for goods whose sale was
+    not found.
 
     customer_id: empty for a guest. lines: goods that came back. total: what is given back, above 0.
     """

@@ -1,7 +1,7 @@
 """What others are told of orders: three kinds of word, each a contract apart from our own events.
 
-orders.order_confirmed_integration   an integration event: what a partner needs to act on a confirmed order
-orders.order_status_changed          a notification: the id alone
+orders.order_confirmed_integration an integration event: what a partner needs to act on a confirmed
+order orders.order_status_changed a notification: the id alone
 orders.order_details                 a state transfer: the whole order as it stands
 """
 
@@ -10,7 +10,14 @@ from collections.abc import Sequence
 from eventstore.messages import Event, EventNotification, IntegrationEvent, StateTransfer
 from eventstore.money import Money
 from eventstore.subscriptions import Publication
-from orders.events import Charge, OrderCancelled, OrderConfirmed, OrderLine, OrderPlaced, OrderRefundRequested
+from orders.events import (
+    Charge,
+    OrderCancelled,
+    OrderConfirmed,
+    OrderLine,
+    OrderPlaced,
+    OrderRefundRequested,
+)
 from shipping.commands import Address
 
 
@@ -59,7 +66,9 @@ def order_cancelled(event: OrderCancelled, history: Sequence[Event]) -> list[Int
     return [OrderStatusChanged(event.order_id), _details("CANCELLED", history)]
 
 
-def order_refund_requested(event: OrderRefundRequested, history: Sequence[Event]) -> list[IntegrationEvent]:
+def order_refund_requested(
+    event: OrderRefundRequested, history: Sequence[Event]
+) -> list[IntegrationEvent]:
     return [OrderStatusChanged(event.order_id), _details("REFUNDING", history)]
 
 

@@ -36,8 +36,12 @@ class OrderDetails(ReadModel):
         db_table = "orders_order_details"
         verbose_name_plural = "order details"
         indexes = [
-            models.Index(fields=["customer_id", "placed_at", "order_id"], name="orders_of_customer_by_time"),
-            models.Index(fields=["status", "placed_at", "order_id"], name="orders_by_status_and_time"),
+            models.Index(
+                fields=["customer_id", "placed_at", "order_id"], name="orders_of_customer_by_time"
+            ),
+            models.Index(
+                fields=["status", "placed_at", "order_id"], name="orders_by_status_and_time"
+            ),
             models.Index(fields=["placed_at", "order_id"], name="orders_by_placed_at"),
         ]
 
@@ -46,7 +50,8 @@ class OrderDetails(ReadModel):
 
 
 class ReturnView(ReadModel):
-    """What comes back of an order. lines: as announced, then as they came. refund: what is due for it, in that unit."""
+    """What comes back of an order. lines: as announced, then as they came. refund: what is due for
+    it, in that unit."""
 
     return_id = models.TextField(primary_key=True)
     order_id = models.TextField(default="")
@@ -79,7 +84,8 @@ class ReturnView(ReadModel):
 class BookingView(ReadModel):
     """What is booked beside orders. amount: what it adds to the books, below 0 for a credit.
 
-    kind: CREDIT or ADJUSTMENT. has_no_sale: a credit of goods to a known customer, to whom no such sale was found.
+    kind: CREDIT or ADJUSTMENT. has_no_sale: a credit of goods to a known customer, to whom no such
+    sale was found.
     """
 
     booking_id = models.TextField(primary_key=True)

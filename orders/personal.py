@@ -1,4 +1,5 @@
-"""What orders knows of a person: what they pay by, and where they live; an address itself is shipping's to declare.
+"""What orders knows of a person: what they pay by, and where they live; an address itself is
+shipping's to declare.
 
 A customer's id is not hidden: it is what leads support to their orders, and says nothing by itself.
 """

@@ -83,7 +83,9 @@ def payment_requested(row: Row, event: PaymentRequested) -> Row:
 
 def payment_completed(row: Row, event: PaymentCompleted | LatePaymentCompleted) -> Row:
     """What somebody wants back already is owed back as soon as it is here."""
-    return row | {"payment_status": "REFUNDING" if row["payment_status"] == "REFUNDING" else "COMPLETED"}
+    return row | {
+        "payment_status": "REFUNDING" if row["payment_status"] == "REFUNDING" else "COMPLETED"
+    }
 
 
 def payment_failed(row: Row, event: PaymentFailed) -> Row:
@@ -116,7 +118,9 @@ def payment_disputed(row: Row, event: PaymentDisputed) -> Row:
 
 def dispute_closed(row: Row, event: DisputeClosed) -> Row:
     """Won, it is as it was before."""
-    return row | {"payment_status": _after_a_part(row, row["refunded"]) if event.won else "CHARGED_BACK"}
+    return row | {
+        "payment_status": _after_a_part(row, row["refunded"]) if event.won else "CHARGED_BACK"
+    }
 
 
 def _after_a_part(row: Row, refunded: int) -> str:
@@ -148,7 +152,10 @@ def shipment_requested(row: Row, event: ShipmentRequested) -> Row:
 def shipment_created(row: Row, event: ShipmentCreated) -> Row:
     """It may be called off already, or have left."""
     status = row["shipment_status"]
-    return row | {"shipment_status": "CREATED" if status == "REQUESTED" else status, "tracking": event.tracking}
+    return row | {
+        "shipment_status": "CREATED" if status == "REQUESTED" else status,
+        "tracking": event.tracking,
+    }
 
 
 def shipment_refused(row: Row, event: ShipmentRefused) -> Row:
@@ -192,11 +199,15 @@ def goods_returned(row: Row, event: GoodsReturned) -> Row:
     return row | {
         "announced": _moved(row["announced"], event.lines, -1),
         "returned": returned,
-        "return_status": "RETURNED" if _all_is_back(to_builtins(row["lines"]), returned) else "PARTLY_RETURNED",
+        "return_status": "RETURNED"
+        if _all_is_back(to_builtins(row["lines"]), returned)
+        else "PARTLY_RETURNED",
     }
 
 
-def _moved(units: dict[str, int], portions: Iterable[Portion | ReturnedLine], sign: int) -> dict[str, int]:
+def _moved(
+    units: dict[str, int], portions: Iterable[Portion | ReturnedLine], sign: int
+) -> dict[str, int]:
     moved = dict(units)
     for portion in portions:
         number = str(portion.number)

@@ -54,13 +54,14 @@ from shipping.events import (
     ShipmentShipped,
 )
 
-# Each context keeps what concerns an order in a stream of its own, under the order's id; a return has one of its own,
-# and an id that the order names.
+# Each context keeps what concerns an order in a stream of its own, under the order's id; a return
+# has one of its own, and an id that the order names.
 CATEGORIES = ("order", "payment", "reservation", "shipment")
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """position: in the log; what a client goes on behind. version: in the event's own stream, named by its category."""
+    """position: in the log; what a client goes on behind. version: in the event's own stream, named
+    by its category."""
 
     position: int
     order_id: str
@@ -80,11 +81,11 @@ def entry(message: Message) -> Entry:
         version=message.version,
         type=registry.name_of(message.body),
         recorded_at=message.recorded_at.isoformat().replace("+00:00", "Z"),
-        data={field: getattr(message.body, field) for field in TOLD[type(message.body)]},
+        data={field: getattr(message.body, field) for field in PUBLIC_FIELDS[type(message.body)]},
     )
 
 
-def veiled(message: Message) -> Entry:
+def masked(message: Message) -> Entry:
     """As entry, for whom it is not about: what is personal is hidden."""
     return entry(
         replace(message, body=personal_data.without(message.body))
@@ -96,20 +97,24 @@ def veiled(message: Message) -> Entry:
 @cache
 def shape(event: type[Event]) -> type[msgspec.Struct]:
     """What is told of an event as a class of its own, with what is said there of its fields."""
-    fields = [(field.name, ALWAYS_UTC.get(field.type, field.type)) for field in msgspec.structs.fields(event)]
-    told = [field for field in fields if field[0] in TOLD[event]]
+    fields = [
+        (field.name, ALWAYS_UTC.get(field.type, field.type))
+        for field in msgspec.structs.fields(event)
+    ]
+    told = [field for field in fields if field[0] in PUBLIC_FIELDS[event]]
     return msgspec.defstruct(event.__name__, told, namespace={"__doc__": _said_of(event)})
 
 
 @cache
 def types() -> Sequence[str]:
     """The stored names of all that is told, those of the past included."""
-    today = [registry.name_of_class(event) for event in TOLD]
+    today = [registry.name_of_class(event) for event in PUBLIC_FIELDS]
     return [*today, *(past for past, now in registry.renamed().items() if now in today)]
 
 
 def streams(order_ids: Iterable[str]) -> list[str]:
-    """All that holds something about these orders. An order's promise of a return comes together with the return."""
+    """All that holds something about these orders. An order's promise of a return comes together
+    with the return."""
     own = [stream_name(category, order_id) for order_id in order_ids for category in CATEGORIES]
     promised = log.read_streams(own, types=[registry.name_of_class(ReturnPromised)], limit=None)
     return [*own, *(stream_name("return", promise.body.return_id) for promise in promised)]
@@ -118,21 +123,32 @@ def streams(order_ids: Iterable[str]) -> list[str]:
 def _said_of(event: type[Event]) -> str | None:
     """Its docstring, without the sentences that begin with a field which is not told."""
     sentences = re.split(r"(?<=\.) (?=[a-z_]+: )", event.__doc__ or "")
-    untold = tuple(f"{field}: " for field in event.__struct_fields__ if field not in TOLD[event])
+    untold = tuple(
+        f"{field}: " for field in event.__struct_fields__ if field not in PUBLIC_FIELDS[event]
+    )
     return " ".join(each for each in sentences if not each.startswith(untold)) or None
 
 
 ALWAYS_UTC: Mapping[Any, Any] = {datetime: Annotated[datetime, msgspec.Meta(tz=True)]}
 
-# Left out: by what the customer pays, what the gateway calls it, and how much of a product is in stock.
-TOLD: Mapping[type[Event], Sequence[str]] = {
+# Left out: by what the customer pays, what the gateway calls it, and how much of a product is in
+# stock.
+PUBLIC_FIELDS: Mapping[type[Event], Sequence[str]] = {
     OrderPlaced: ("customer_id", "lines", "charges", "total", "address", "placed_at", "reference"),
     OrderConfirmed: (),
     OrderCancelled: ("reason",),
     OrderRefundRequested: ("reason",),
     ReturnPromised: ("return_id", "lines", "charges"),
     ReturnForgone: ("return_id", "lines", "charges"),
-    ReturnRequested: ("return_id", "lines", "charges", "refund", "reason", "requested_at", "reference"),
+    ReturnRequested: (
+        "return_id",
+        "lines",
+        "charges",
+        "refund",
+        "reason",
+        "requested_at",
+        "reference",
+    ),
     GoodsReturned: ("return_id", "lines", "refund", "received_at", "delivery"),
     ReturnContinued: ("return_id", "continued_by", "lines"),
     ReturnCompleted: ("return_id",),

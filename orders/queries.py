@@ -17,7 +17,9 @@ def list_customer_orders(customer_id: str) -> QuerySet[OrderDetails]:
 
 def get_customer_of(order_id: str) -> str | None:
     """Whose order it is; by the log, where the read model does not know yet."""
-    known = OrderDetails.objects.filter(order_id=order_id).values_list("customer_id", flat=True).first()
+    known = (
+        OrderDetails.objects.filter(order_id=order_id).values_list("customer_id", flat=True).first()
+    )
     if known is not None:
         return known
     recorded = freshness.recorded(OrderDetails, order_id)

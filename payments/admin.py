@@ -20,7 +20,16 @@ class PaymentAdmin(ReadModelAdmin):
     list_filter = (one_of("status", "status", lambda: STATUSES),)
     ordering = ("-order_id",)
     search_help_text = "The whole id of an order."
-    fields = ("order_id", "status", "asked", "given_back", "method", "reference", "reason", *WHERE_IT_STANDS)
+    fields = (
+        "order_id",
+        "status",
+        "asked",
+        "given_back",
+        "method",
+        "reference",
+        "reason",
+        *WHERE_IT_STANDS,
+    )
 
     @admin.display(description="amount")
     def asked(self, payment: PaymentView) -> str:

@@ -23,7 +23,8 @@ class RefundPayment(Command, frozen=True):
 
 
 class RefundPart(Command, frozen=True):
-    """Give back some of it. refund_id: what the part is for, such as a return; asked for twice it is given once."""
+    """Give back some of it. refund_id: what the part is for, such as a return; asked for twice it
+    is given once."""
 
     order_id: str
     refund_id: str
@@ -75,7 +76,8 @@ class FailPartRefund(Command, frozen=True):
 
 
 class RecordRefund(Command, frozen=True):
-    """The gateway tells of a refund that we did not ask for. reference, charge: its own names for it and the charge."""
+    """The gateway tells of a refund that we did not ask for. reference, charge: its own names for
+    it and the charge."""
 
     order_id: str
     amount: int
@@ -84,7 +86,8 @@ class RecordRefund(Command, frozen=True):
 
 
 class RecordDispute(Command, frozen=True):
-    """The gateway tells of a dispute. amount: what the bank holds back for it. outcome: "", won or lost.
+    """The gateway tells of a dispute. amount: what the bank holds back for it. outcome: "", won or
+    lost.
 
     reference, charge: the gateway's own names for it and the charge.
     """
@@ -113,7 +116,9 @@ DECIDES_WITHIN: Mapping[str, timedelta] = {
 def decides_within(method: str) -> timedelta:
     """How long a payment by this method is waited for."""
     name = method.removeprefix("tok_")
-    return next((within for kind, within in DECIDES_WITHIN.items() if name.startswith(kind)), AT_ONCE)
+    return next(
+        (within for kind, within in DECIDES_WITHIN.items() if name.startswith(kind)), AT_ONCE
+    )
 
 
 COMMANDS = {

@@ -19,7 +19,8 @@ class PaymentCompleted(Event, frozen=True):
 
 
 class LatePaymentCompleted(Event, frozen=True):
-    """The money was taken after all, although the payment had failed: nobody waits for it any more."""
+    """The money was taken after all, although the payment had failed: nobody waits for it any
+    more."""
 
     order_id: str
     amount: Money
@@ -44,7 +45,8 @@ class PaymentRefunded(Event, frozen=True):
 
 
 class PaymentVoided(Event, frozen=True):
-    """Taken back before anything was asked of the gateway: a payment that comes later is not processed."""
+    """Taken back before anything was asked of the gateway: a payment that comes later is not
+    processed."""
 
     order_id: str
     reason: str
@@ -74,7 +76,8 @@ class PartRefunded(Event, frozen=True):
 
 
 class PartRefundLapsed(Event, frozen=True):
-    """What was promised cannot be kept: the money never came in, or all of it goes back another way."""
+    """What was promised cannot be kept: the money never came in, or all of it goes back another
+    way."""
 
     order_id: str
     refund_id: str
@@ -90,7 +93,8 @@ class PaymentRefundedOutside(Event, frozen=True):
 
 
 class PaymentDisputed(Event, frozen=True):
-    """The customer's bank takes it back until the dispute is closed. reference: the gateway's own name for it."""
+    """The customer's bank takes it back until the dispute is closed. reference: the gateway's own
+    name for it."""
 
     order_id: str
     amount: Money

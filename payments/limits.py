@@ -1,7 +1,9 @@
-"""What a payment provider can move, as tables: an amount that it cannot is refused before anything is written.
+"""What a payment provider can move, as tables: an amount that it cannot is refused before anything
+is written.
 
-Each limit answers an amount with the sentence that says why it cannot be moved; with nothing, if it can. What a
-provider refuses beside this is its answer to the call, and no reason to ask again (gateway/effect.py).
+Each limit answers an amount with the sentence that says why it cannot be moved; with nothing, if it
+can. What a provider refuses beside this is its answer to the call, and no reason to ask again
+(gateway/effect.py).
 """
 
 from collections.abc import Callable, Mapping
@@ -41,7 +43,8 @@ STRIPES_SMALLEST = {
 
 
 class Limits(NamedTuple):
-    """Of what is taken, and of what is given back; where nothing is to be moved, no provider is asked."""
+    """Of what is taken, and of what is given back; where nothing is to be moved, no provider is
+    asked."""
 
     charge: Limit
     refund: Limit
@@ -56,7 +59,10 @@ def charged_by_stripe(money: Money) -> str:
         return why
     least = STRIPES_SMALLEST.get(money.currency, 0)
     if 0 < smallest_unit(money) < least:
-        return f"{money} is too little to be charged: the provider takes {money.currency} from {least} units on."
+        return (
+            f"{money} is too little to be charged: the provider takes {money.currency} from {least}"
+            " units on."
+        )
     return ""
 
 

@@ -1,4 +1,5 @@
-"""Read models, rebuilt from events at will and never written outside of projections; and the sandbox gateway's book."""
+"""Read models, rebuilt from events at will and never written outside of projections; and the
+sandbox gateway's book."""
 
 from django.db import models
 
@@ -6,7 +7,8 @@ from eventstore.models import ReadModel, SandboxCall
 
 
 class PaymentView(ReadModel):
-    """The payment of an order as it stands. amount, refunded: in units of 10 ** -exponent of the currency."""
+    """The payment of an order as it stands. amount, refunded: in units of 10 ** -exponent of the
+    currency."""
 
     order_id = models.TextField(primary_key=True)
     status = models.TextField(default="NEW")
@@ -30,8 +32,8 @@ class PaymentView(ReadModel):
 class SandboxEntry(SandboxCall):
     """A call as the sandbox gateway remembers it, for others to compare our events with.
 
-    asked: in units of 10 ** -exponent of the currency. amount: what has moved of it, all or nothing.
-    method: of a charge; it decides how that goes, and the refunds of its order.
+    asked: in units of 10 ** -exponent of the currency. amount: what has moved of it, all or
+    nothing. method: of a charge; it decides how that goes, and the refunds of its order.
     """
 
     class Kind(models.TextChoices):
@@ -43,7 +45,8 @@ class SandboxEntry(SandboxCall):
     asked = models.BigIntegerField()
     amount = models.GeneratedField(
         expression=models.Case(
-            models.When(tries__gte=models.F("done_at"), then=models.F("asked")), default=models.Value(0)
+            models.When(tries__gte=models.F("done_at"), then=models.F("asked")),
+            default=models.Value(0),
         ),
         output_field=models.BigIntegerField(),
         db_persist=True,

@@ -1,4 +1,5 @@
-"""Parts of a payment that go back one by one: what is left to give, and what becomes of a promise."""
+"""Parts of a payment that go back one by one: what is left to give, and what becomes of a
+promise."""
 
 from collections.abc import Iterable, Sequence
 
@@ -31,10 +32,16 @@ def fall_due(parts: Iterable[Part], paid: PaymentCompleted) -> Sequence[Event]:
     left = paid.amount.amount
     for part in _promised(parts):
         if is_within(part.amount, left, paid.amount):
-            events.append(PartRefundRequested(paid.order_id, part.refund_id, part.amount, part.reason))
+            events.append(
+                PartRefundRequested(paid.order_id, part.refund_id, part.amount, part.reason)
+            )
             left -= part.amount.amount
         else:
-            events.append(PartRefundLapsed(paid.order_id, part.refund_id, f"no more than {paid.amount} was paid"))
+            events.append(
+                PartRefundLapsed(
+                    paid.order_id, part.refund_id, f"no more than {paid.amount} was paid"
+                )
+            )
     return events
 
 

@@ -1,8 +1,9 @@
-"""The payment of one order: requested once, then completed or failed; refunded in parts, or all that is left."""
+"""The payment of one order: requested once, then completed or failed; refunded in parts, or all
+that is left."""
 
 from collections.abc import Callable
 
-from eventstore.aggregate import Aggregate, Refusal
+from eventstore.aggregate import Aggregate, CommandRejected
 from eventstore.messages import Event, State, replace
 from eventstore.money import Money
 from payments import partial_refunds as parts
@@ -38,34 +39,35 @@ from .events import (
 )
 
 
-class NothingLeftToRefund(Refusal):
+class NothingLeftToRefund(CommandRejected):
     """All that was taken goes back already, or has gone."""
 
 
-class NothingWasPaid(Refusal):
+class NothingWasPaid(CommandRejected):
     """The payment failed, or was never asked for."""
 
 
-class MoreThanWasPaid(Refusal):
+class MoreThanWasPaid(CommandRejected):
     """The parts given back would come to more than was taken, or are of another currency."""
 
 
-class NotRefundable(Refusal):
+class NotRefundable(CommandRejected):
     """The payment provider cannot give back this amount."""
 
 
-class PaymentIsAnother(Refusal):
+class PaymentIsAnother(CommandRejected):
     """A payment of this order is there, of another amount or by another method."""
 
 
-class RefundIsAnother(Refusal):
+class RefundIsAnother(CommandRejected):
     """A part under this name goes back already, of another amount."""
 
 
 class Payment(State, frozen=True):
     """refunding: somebody wants the money back, whether or not it has been taken yet.
 
-    outside: what went back, or is held back, without our asking, by the gateway's names. closed: disputes among these.
+    outside: what went back, or is held back, without our asking, by the gateway's names. closed:
+    disputes among these.
     """
 
     status: str = "new"
@@ -78,8 +80,13 @@ class Payment(State, frozen=True):
 
 
 def process(payment: Payment, command: ProcessPayment) -> list[Event]:
-    if payment.amount is not None and (payment.amount, payment.method) != (command.amount, _method(command)):
-        raise PaymentIsAnother(f"{command.order_id} is paid by {payment.amount}, not {command.amount}.")
+    if payment.amount is not None and (payment.amount, payment.method) != (
+        command.amount,
+        _method(command),
+    ):
+        raise PaymentIsAnother(
+            f"{command.order_id} is paid by {payment.amount}, not {command.amount}."
+        )
     if payment.status != "new":
         return []
     if command.amount.amount == 0:
@@ -109,11 +116,18 @@ def refund(payment: Payment, command: RefundPayment) -> list[Event]:
     lapsed = parts.lapse(payment.parts, command.order_id, "the whole payment goes back")
     if payment.status == "new":
         return [PaymentVoided(command.order_id, command.reason), *lapsed]
-    if payment.status not in ("requested", "completed") or payment.refunding or payment.amount is None:
+    if (
+        payment.status not in ("requested", "completed")
+        or payment.refunding
+        or payment.amount is None
+    ):
         return []
-    # Before the charge is answered nothing has gone back: parts are promised at most, and lapse here.
+    # Before the charge is answered nothing has gone back: parts are promised at most, and lapse
+    # here.
     gone = payment.parts if payment.status == "completed" else ()
-    left = payment.amount.of(max(0, parts.left(payment.amount, gone) - sum(payment.outside.values())))
+    left = payment.amount.of(
+        max(0, parts.left(payment.amount, gone) - sum(payment.outside.values()))
+    )
     if left.amount == 0:
         return [PaymentRefunded(command.order_id, left, reference="nothing-to-refund")]
     return [RefundRequested(command.order_id, left, command.reason), *lapsed]
@@ -123,14 +137,20 @@ def refund_part(payment: Payment, command: RefundPart) -> list[Event]:
     for part in payment.parts:
         if part.refund_id == command.refund_id:
             if part.amount != command.amount:
-                raise RefundIsAnother(f"{command.refund_id} gives back {part.amount}, not {command.amount}.")
+                raise RefundIsAnother(
+                    f"{command.refund_id} gives back {part.amount}, not {command.amount}."
+                )
             return []
     if payment.refunding or payment.status == "refunded":
-        raise NothingLeftToRefund(f"The whole payment of {command.order_id} goes back, or has gone.")
+        raise NothingLeftToRefund(
+            f"The whole payment of {command.order_id} goes back, or has gone."
+        )
     if payment.status in ("failed", "voided"):
         raise NothingWasPaid(f"The payment of {command.order_id} is {payment.status}.")
     if payment.amount is not None and not _has_left(payment, command.amount, of=payment.amount):
-        raise MoreThanWasPaid(f"{command.amount} is more than is left of {payment.amount} for {command.order_id}.")
+        raise MoreThanWasPaid(
+            f"{command.amount} is more than is left of {payment.amount} for {command.order_id}."
+        )
     said = PartRefundRequested if payment.status == "completed" else PartRefundPromised
     return [said(command.order_id, command.refund_id, command.amount, command.reason)]
 
@@ -157,8 +177,8 @@ def fail_part(payment: Payment, command: FailPartRefund) -> list[Event]:
 
 
 def limited(refundable: Callable[[Money], str]) -> Aggregate:
-    """refundable: why the provider cannot give back an amount; nothing, if it can. Then a part of it is not asked for,
-    and nothing waits behind it."""
+    """refundable: why the provider cannot give back an amount; nothing, if it can. Then a part of
+    it is not asked for, and nothing waits behind it."""
 
     def refund_part_if_possible(payment: Payment, command: RefundPart) -> list[Event]:
         events = refund_part(payment, command)
@@ -179,9 +199,14 @@ def record_refund(payment: Payment, command: RecordRefund) -> list[Event]:
     if payment.amount is None or command.reference in payment.outside:
         return []
     amount = payment.amount.of(command.amount)
-    recorded = [*_proved(payment, command), PaymentRefundedOutside(command.order_id, amount, command.reference)]
+    recorded = [
+        *_proved(payment, command),
+        PaymentRefundedOutside(command.order_id, amount, command.reference),
+    ]
     if payment.refunding and _left(payment) <= command.amount:
-        recorded.append(PaymentRefunded(command.order_id, amount.of(0), reference="refunded-outside"))
+        recorded.append(
+            PaymentRefunded(command.order_id, amount.of(0), reference="refunded-outside")
+        )
     return recorded
 
 
@@ -189,7 +214,11 @@ def record_dispute(payment: Payment, command: RecordDispute) -> list[Event]:
     """Word of its beginning may come after word of its end, or never."""
     if payment.amount is None or command.reference in payment.closed:
         return []
-    order_id, amount, reference = command.order_id, payment.amount.of(command.amount), command.reference
+    order_id, amount, reference = (
+        command.order_id,
+        payment.amount.of(command.amount),
+        command.reference,
+    )
     recorded = list[Event]()
     if reference not in payment.outside:
         recorded += _proved(payment, command)
@@ -209,7 +238,9 @@ def is_given_back(payment: Payment) -> bool:
     return (
         payment.amount is not None
         and payment.amount.amount > 0
-        and (payment.status == "refunded" or (payment.status == "completed" and _left(payment) <= 0))
+        and (
+            payment.status == "refunded" or (payment.status == "completed" and _left(payment) <= 0)
+        )
     )
 
 
@@ -242,12 +273,17 @@ def dispute_closed(payment: Payment, event: DisputeClosed) -> Payment:
 def part_noted(payment: Payment, event: PartRefundPromised | PartRefundRequested) -> Payment:
     status = "promised" if isinstance(event, PartRefundPromised) else "requested"
     others = tuple(part for part in payment.parts if part.refund_id != event.refund_id)
-    return replace(payment, parts=(*others, Part(event.refund_id, event.amount, event.reason, status)))
+    return replace(
+        payment, parts=(*others, Part(event.refund_id, event.amount, event.reason, status))
+    )
 
 
 def part_ended(payment: Payment, event: PartRefunded | PartRefundLapsed) -> Payment:
     status = "refunded" if isinstance(event, PartRefunded) else "lapsed"
-    ended = (replace(part, status=status) if part.refund_id == event.refund_id else part for part in payment.parts)
+    ended = (
+        replace(part, status=status) if part.refund_id == event.refund_id else part
+        for part in payment.parts
+    )
     return replace(payment, parts=tuple(ended))
 
 
@@ -274,7 +310,9 @@ PAYMENT = Aggregate(
         PaymentFailed: lambda payment, event: replace(payment, status="failed", refunding=False),
         LatePaymentCompleted: completed,
         RefundRequested: lambda payment, event: replace(payment, refunding=True),
-        PaymentRefunded: lambda payment, event: replace(payment, status="refunded", refunding=False),
+        PaymentRefunded: lambda payment, event: replace(
+            payment, status="refunded", refunding=False
+        ),
         PaymentVoided: lambda payment, event: replace(payment, status="voided"),
         PartRefundPromised: part_noted,
         PartRefundRequested: part_noted,

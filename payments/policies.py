@@ -1,19 +1,34 @@
-"""The payments' part of the process without a conductor: what orders announce, and what we do about it.
+"""The payments' part of the process without a conductor: what orders announce, and what we do about
+it.
 
-The classes are ours: of each announcement they name what we need of it, and pass over the rest (a tolerant reader).
+The classes are ours: of each announcement they name what we need of it, and pass over the rest (a
+tolerant reader).
 """
 
 from datetime import timedelta
 from operator import attrgetter
 
-from eventstore.messages import Announced, CommandRefused, DeadlinePassed, Event, Intervened, replace
+from eventstore.messages import (
+    Announced,
+    CommandRefused,
+    DeadlinePassed,
+    Event,
+    Intervened,
+    replace,
+)
 from eventstore.money import Money
 from eventstore.sagas import attention
 from eventstore.sagas.attention import Attentive
 from eventstore.subscriptions import Reaction, Saga
 
 from .commands import ProcessPayment, RefundPayment
-from .events import DisputeClosed, LatePaymentCompleted, PaymentCompleted, PaymentDisputed, PaymentRefundedOutside
+from .events import (
+    DisputeClosed,
+    LatePaymentCompleted,
+    PaymentCompleted,
+    PaymentDisputed,
+    PaymentRefundedOutside,
+)
 
 # For the goods to be back; then a person is called.
 PATIENCE = timedelta(hours=1)
@@ -53,10 +68,11 @@ class InventoryReleased(Announced, frozen=True):
 
 
 class Paying(Attentive, frozen=True):
-    """status: asked for, cancelled; or COMPENSATING while the goods are not back, NEEDS_ATTENTION if they do not come.
+    """status: asked for, cancelled; or COMPENSATING while the goods are not back, NEEDS_ATTENTION
+    if they do not come.
 
-    goods: whether they are being reserved, as they are for whoever has paid. reason: of the cancellation. left: whether
-    they have left in a parcel.
+    goods: whether they are being reserved, as they are for whoever has paid. reason: of the
+    cancellation. left: whether they have left in a parcel.
     """
 
     goods: bool = False
@@ -65,11 +81,14 @@ class Paying(Attentive, frozen=True):
 
 
 def order_placed(paying: Paying, event: OrderPlaced) -> Reaction:
-    return Reaction(Paying(status="asked"), [ProcessPayment(event.order_id, event.total, event.payment_method)])
+    return Reaction(
+        Paying(status="asked"), [ProcessPayment(event.order_id, event.total, event.payment_method)]
+    )
 
 
 def payment_completed(paying: Paying, event: PaymentCompleted) -> Reaction:
-    """The inventory hears of it too, and in the same order as we: if before a cancellation, it reserves."""
+    """The inventory hears of it too, and in the same order as we: if before a cancellation, it
+    reserves."""
     return Reaction(replace(paying, goods=True) if paying.status == "asked" else paying)
 
 
@@ -107,27 +126,36 @@ def late_payment_completed(paying: Paying, event: LatePaymentCompleted) -> React
     """It goes back, and a person is told that it came."""
     reason = paying.reason or "the payment had failed"
     return attention.call(
-        _refund(event.order_id, replace(paying, reason=reason)), "the payment came after it had failed"
+        _refund(event.order_id, replace(paying, reason=reason)),
+        "the payment came after it had failed",
     )
 
 
 def payment_refunded_outside(paying: Paying, event: PaymentRefundedOutside) -> Reaction:
-    return attention.call(_waiting(paying), f"{event.amount} was given back at the provider: {event.reference}")
+    return attention.call(
+        _waiting(paying), f"{event.amount} was given back at the provider: {event.reference}"
+    )
 
 
 def payment_disputed(paying: Paying, event: PaymentDisputed) -> Reaction:
-    return attention.call(_waiting(paying), f"{event.amount} is disputed: {event.reference}, {event.reason}")
+    return attention.call(
+        _waiting(paying), f"{event.amount} is disputed: {event.reference}, {event.reason}"
+    )
 
 
 def dispute_closed(paying: Paying, event: DisputeClosed) -> Reaction:
     """Won, the money is here again; of an order that is undone it is owed back."""
     if event.won and paying.status != "asked":
-        return attention.call(_waiting(paying), f"{event.amount} came back when a dispute was won: {event.reference}")
+        return attention.call(
+            _waiting(paying), f"{event.amount} came back when a dispute was won: {event.reference}"
+        )
     return _waiting(paying)
 
 
 def deadline_passed(paying: Paying, event: DeadlinePassed) -> Reaction:
-    return Reaction(replace(paying, status="NEEDS_ATTENTION") if paying.status == "COMPENSATING" else paying)
+    return Reaction(
+        replace(paying, status="NEEDS_ATTENTION") if paying.status == "COMPENSATING" else paying
+    )
 
 
 def intervened(paying: Paying, event: Intervened) -> Reaction:

@@ -1,6 +1,8 @@
-"""Our word beside the provider's: what the log says has moved for an order, and what the provider's own book says.
+"""Our word beside the provider's: what the log says has moved for an order, and what the provider's
+own book says.
 
-What is under way is left for the next time: the provider may have done what we have not heard of yet.
+What is under way is left for the next time: the provider may have done what we have not heard of
+yet.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -27,7 +29,7 @@ from payments.events import (
     RefundRequested,
 )
 from payments.gateway.factory import gateway
-from payments.gateway.port import Gateway, Moved
+from payments.gateway.port import Gateway, MoneyMoved
 
 CALLS = (PaymentRequested, RefundRequested, PartRefundRequested)
 ANSWERS = (PaymentCompleted, PaymentFailed, PaymentRefunded, PartRefunded)
@@ -35,17 +37,18 @@ TOLD = (LatePaymentCompleted, PaymentRefundedOutside)
 
 GIVEN_BACK = (PaymentRefunded, PartRefunded, PaymentRefundedOutside)
 
-NOTHING = Moved(Decimal(0), Decimal(0))
+NOTHING = MoneyMoved(Decimal(0), Decimal(0))
 # Orders read from the log at once: the provider is asked about each by itself.
 BATCH = 200
 
 
 class Order(NamedTuple):
-    """By the log. under_way: whether the provider has been asked for something and has not answered."""
+    """By the log. under_way: whether the provider has been asked for something and has not
+    answered."""
 
     order_id: str
     currency: str
-    moved: Moved
+    moved: MoneyMoved
     under_way: bool
 
 
@@ -54,13 +57,14 @@ class Difference(NamedTuple):
 
     order_id: str
     currency: str
-    ours: Moved
-    theirs: Moved | None
+    ours: MoneyMoved
+    theirs: MoneyMoved | None
     error: str = ""
 
 
 def differences(gateway: Gateway, *, since: datetime) -> Iterator[Difference | None]:
-    """For each order about whose payment something was recorded since then: None where both say the same."""
+    """For each order about whose payment something was recorded since then: None where both say the
+    same."""
     order_ids = iter(_orders(since))
     while batch := list(islice(order_ids, BATCH)):
         for order in _by_the_log(batch):
@@ -73,30 +77,34 @@ def differences(gateway: Gateway, *, since: datetime) -> Iterator[Difference | N
 
 
 def lost(gateway: Gateway, *, since: datetime) -> Iterator[Difference]:
-    """What the provider has taken since then, and not given back, for orders whose payment is not in the log at all: it
-    was lost with a part of it. Raises what the gateway raises when its book cannot be had."""
+    """What the provider has taken since then, and not given back, for orders whose payment is not
+    in the log at all: it was lost with a part of it. Raises what the gateway raises when its book
+    cannot be had."""
     charged = iter(dict.fromkeys(gateway.charged(since=since)))
     while batch := list(islice(charged, BATCH)):
         known = {order.order_id for order in _by_the_log([order_id for order_id, _ in batch])}
         for order_id, currency in batch:
             if order_id not in known:
                 found = _difference(gateway, Order(order_id, currency, NOTHING, under_way=False))
-                if found is not None and (found.theirs is None or found.theirs.taken != found.theirs.given_back):
+                if found is not None and (
+                    found.theirs is None or found.theirs.taken != found.theirs.given_back
+                ):
                     yield found
 
 
 def sentence(each: Difference) -> str:
     if each.theirs is None:
         return (
-            f"{each.order_id}: lost, no payment of it is in the log, and the provider could not be asked: {each.error}"
+            f"{each.order_id}: lost, no payment of it is in the log, and the provider could not be"
+            f" asked: {each.error}"
         )
     return (
-        f"{each.order_id}: lost, no payment of it is in the log; the provider has {each.theirs.taken} taken and "
-        f"{each.theirs.given_back} given back {each.currency}"
+        f"{each.order_id}: lost, no payment of it is in the log; the provider has"
+        f" {each.theirs.taken} taken and {each.theirs.given_back} given back {each.currency}"
     )
 
 
-def told_lost(since: datetime) -> Iterator[str]:
+def report_lost(since: datetime) -> Iterator[str]:
     """A sentence for each; for manage.py after_restore."""
     yield from map(sentence, lost(gateway(), since=since))
 
@@ -111,13 +119,21 @@ def _difference(gateway: Gateway, order: Order) -> Difference | None:
     try:
         theirs = gateway.moved(order_id=order.order_id, currency=order.currency)
     except Exception as error:  # noqa: BLE001  whatever it is, this order could not be compared, and the others can
-        return Difference(order.order_id, order.currency, order.moved, None, f"{type(error).__name__}: {error}")
-    return None if theirs == order.moved else Difference(order.order_id, order.currency, order.moved, theirs)
+        return Difference(
+            order.order_id, order.currency, order.moved, None, f"{type(error).__name__}: {error}"
+        )
+    return (
+        None
+        if theirs == order.moved
+        else Difference(order.order_id, order.currency, order.moved, theirs)
+    )
 
 
 def _by_the_log(order_ids: Iterable[str]) -> list[Order]:
     """Without those that cost nothing: nobody was asked."""
-    events: dict[str, list[Event]] = {stream_name("payment", order_id): [] for order_id in order_ids}
+    events: dict[str, list[Event]] = {
+        stream_name("payment", order_id): [] for order_id in order_ids
+    }
     for stream, _, event in log.read_newer(dict.fromkeys(events, 0)):
         events[stream].append(event)
     return [order for each in events.values() if (order := _order(each))]
@@ -127,9 +143,11 @@ def _order(events: Sequence[Event]) -> Order | None:
     requested = next((each for each in events if isinstance(each, PaymentRequested)), None)
     if requested is None:
         return None
-    taken = [each.amount for each in events if isinstance(each, PaymentCompleted | LatePaymentCompleted)]
+    taken = [
+        each.amount for each in events if isinstance(each, PaymentCompleted | LatePaymentCompleted)
+    ]
     given_back = [each.amount for each in events if isinstance(each, GIVEN_BACK)]
-    moved = Moved(_sum(taken), _sum(given_back))
+    moved = MoneyMoved(_sum(taken), _sum(given_back))
     return Order(requested.order_id, requested.amount.currency, moved, _is_under_way(events))
 
 

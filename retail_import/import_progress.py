@@ -1,6 +1,7 @@
-"""The import of a shop's history: how much of one file is in. The mark goes into the log with what it counts."""
+"""The import of a shop's history: how much of one file is in. The mark goes into the log with what
+it counts."""
 
-from eventstore.aggregate import Aggregate, Refusal
+from eventstore.aggregate import Aggregate, CommandRejected
 from eventstore.messages import Command, Event, State
 
 
@@ -24,7 +25,7 @@ class ImportAdvanced(Event, frozen=True):
     lines: int
 
 
-class ImportMovedOn(Refusal):
+class ImportMovedOn(CommandRejected):
     """Another importer of the same file was first."""
 
 
@@ -36,7 +37,9 @@ class HistoryImport(State, frozen=True):
 def advance(history: HistoryImport, command: AdvanceImport) -> list[Event]:
     """A repeat is refused, not ignored: what comes with it would be taken in twice."""
     if command.after != history.documents:
-        raise ImportMovedOn(f"{history.documents} documents of the file are in, not {command.after}.")
+        raise ImportMovedOn(
+            f"{history.documents} documents of the file are in, not {command.after}."
+        )
     return [ImportAdvanced(command.import_id, command.documents, command.lines)]
 
 

@@ -9,7 +9,17 @@ from eventstore.console.read_only import one_of
 
 from .models import ShipmentView
 
-STATUSES = ("REQUESTED", "CREATED", "REFUSED", "CANCELLING", "CANCELLED", "SHIPPED", "DELIVERED", "LOST", "RETURNED")
+STATUSES = (
+    "REQUESTED",
+    "CREATED",
+    "REFUSED",
+    "CANCELLING",
+    "CANCELLED",
+    "SHIPPED",
+    "DELIVERED",
+    "LOST",
+    "RETURNED",
+)
 
 
 @admin.register(ShipmentView)

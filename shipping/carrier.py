@@ -5,11 +5,12 @@ The sandbox decides by the postcode alone, so that every course of a parcel can 
     REFUSED              the carrier does not go there
     TIMEOUT-ONCE         the first try times out, the next one is booked
     TIMEOUT              every try times out, and nothing is booked
-    BOOKED-BUT-TIMEOUT   booked at once, and yet every try times out: only who asks by key learns of it
+    BOOKED-BUT-TIMEOUT   booked at once, yet every try times out: only a lookup by key finds it
     LATE                 booked, but the answer comes after two seconds
     any other            booked
 
-It keeps a book of its own (shipping.models.SandboxParcel); tries are counted there, whatever becomes of a worker.
+It keeps a book of its own (shipping.models.SandboxParcel); tries are counted there, whatever
+becomes of a worker.
 """
 
 from collections.abc import Iterator
@@ -29,7 +30,7 @@ from .events import ShipmentCancellationRequested, ShipmentRequested
 from .models import SandboxParcel
 
 
-class Booked(NamedTuple):
+class Booking(NamedTuple):
     tracking: str
 
 
@@ -40,17 +41,19 @@ class NotServed(NamedTuple):
 class Carrier(Protocol):
     """key: the same for every try of one call; the carrier answers a repeat without doing it again.
 
-    Without an answer it raises TimeoutError or ConnectionError: whether the parcel is booked is then found out by key.
+    Without an answer it raises TimeoutError or ConnectionError: whether the parcel is booked is
+    then found out by key.
     """
 
-    def book(self, *, key: str, order_id: str, address: Address) -> Booked | NotServed: ...
+    def book(self, *, key: str, order_id: str, address: Address) -> Booking | NotServed: ...
 
-    def find_booking(self, *, key: str) -> Booked | None: ...
+    def find_booking(self, *, key: str) -> Booking | None: ...
 
     def cancel(self, *, key: str, order_id: str) -> None: ...
 
     def booked(self, *, since: datetime) -> Iterator[tuple[str, str]]:
-        """The order and the tracking number of each parcel that was booked since then and is not cancelled."""
+        """The order and the tracking number of each parcel that was booked since then and is not
+        cancelled."""
         ...
 
 
@@ -69,21 +72,27 @@ class SandboxCarrier:
     def __init__(self, *, late: float = 2.0) -> None:
         self.kept = Book(SandboxParcel, late=late)
 
-    def book(self, *, key: str, order_id: str, address: Address) -> Booked | NotServed:
+    def book(self, *, key: str, order_id: str, address: Address) -> Booking | NotServed:
         tracking = f"SB{key.replace('-', '')[-12:].upper()}"
         entry = {"key": key, "order_id": order_id, "kind": "booking", "tracking": tracking}
         self.kept.enter(entry, COURSES.get(address.postcode, Course()))
-        return NotServed("address not served") if address.postcode == "REFUSED" else Booked(tracking)
+        return (
+            NotServed("address not served") if address.postcode == "REFUSED" else Booking(tracking)
+        )
 
-    def find_booking(self, *, key: str) -> Booked | None:
+    def find_booking(self, *, key: str) -> Booking | None:
         found = self.kept.in_turn(SandboxParcel.objects.filter(key=key, done=True).first)
-        return Booked(found.tracking) if found else None
+        return Booking(found.tracking) if found else None
 
     def booked(self, *, since: datetime) -> Iterator[tuple[str, str]]:
         done = SandboxParcel.objects.filter(done=True, entered_at__gte=since)
         cancelled = SandboxParcel.objects.filter(kind=SandboxParcel.Kind.CANCELLATION, done=True)
-        booked = done.filter(kind=SandboxParcel.Kind.BOOKING).exclude(order_id__in=cancelled.values("order_id"))
-        yield from self.kept.in_turn(lambda: list(booked.order_by("entered_at").values_list("order_id", "tracking")))
+        booked = done.filter(kind=SandboxParcel.Kind.BOOKING).exclude(
+            order_id__in=cancelled.values("order_id")
+        )
+        yield from self.kept.in_turn(
+            lambda: list(booked.order_by("entered_at").values_list("order_id", "tracking"))
+        )
 
     def cancel(self, *, key: str, order_id: str) -> None:
         entry = {"key": key, "order_id": order_id, "kind": "cancellation", "tracking": ""}
@@ -99,7 +108,7 @@ def carrier() -> Carrier:
 
 def book(event: ShipmentRequested, key: str) -> Command:
     match carrier().book(key=key, order_id=event.order_id, address=event.address):
-        case Booked(tracking):
+        case Booking(tracking):
             return BookShipment(event.order_id, tracking)
         case NotServed(reason):
             return RefuseShipment(event.order_id, reason)

@@ -26,7 +26,8 @@ class ShipmentCancellationRequested(Event, frozen=True):
 
 
 class ShipmentCancelled(Event, frozen=True):
-    """Also said when nothing had been asked of the carrier: a shipment that comes later is not created."""
+    """Also said when nothing had been asked of the carrier: a shipment that comes later is not
+    created."""
 
     order_id: str
 
@@ -40,7 +41,8 @@ class ShipmentDelivered(Event, frozen=True):
 
 
 class ShipmentDisowned(Event, frozen=True):
-    """The carrier's answer to the booking: it does not go there; and yet it has told that it took the parcel."""
+    """The carrier's answer to the booking: it does not go there; and yet it has told that it took
+    the parcel."""
 
     order_id: str
     reason: str

@@ -1,4 +1,5 @@
-"""Read models, rebuilt from events at will and never written outside of projections; and the sandbox carrier's book."""
+"""Read models, rebuilt from events at will and never written outside of projections; and the
+sandbox carrier's book."""
 
 from django.db import models
 

@@ -1,6 +1,8 @@
-"""The shipping's part of the process without a conductor: what others announce, and what we do about it.
+"""The shipping's part of the process without a conductor: what others announce, and what we do
+about it.
 
-The classes are ours: of each announcement they name what we need of it, and pass over the rest (a tolerant reader).
+The classes are ours: of each announcement they name what we need of it, and pass over the rest (a
+tolerant reader).
 """
 
 from operator import attrgetter
@@ -48,7 +50,8 @@ class OrderRefundRequested(Announced, frozen=True):
 
 
 class Shipping(Attentive, frozen=True):
-    """status: noted, asked for, void when the carrier has none or none any more; or cancelled until then.
+    """status: noted, asked for, void when the carrier has none or none any more; or cancelled until
+    then.
 
     address: of the order, kept until there is something to ship.
     """
@@ -63,19 +66,25 @@ def order_placed(shipping: Shipping, event: OrderPlaced) -> Reaction:
 def inventory_reserved(shipping: Shipping, event: InventoryReserved) -> Reaction:
     if shipping.status != "noted" or not event.lines:
         return Reaction(shipping)
-    return Reaction(replace(shipping, status="asked"), [CreateShipment(event.order_id, shipping.address)])
+    return Reaction(
+        replace(shipping, status="asked"), [CreateShipment(event.order_id, shipping.address)]
+    )
 
 
 def order_cancelled(shipping: Shipping, event: OrderCancelled) -> Reaction:
     if shipping.status != "asked":
         return Reaction(replace(shipping, status="void"))
-    return Reaction(replace(shipping, status="cancelled"), [CancelShipment(event.order_id, event.reason)])
+    return Reaction(
+        replace(shipping, status="cancelled"), [CancelShipment(event.order_id, event.reason)]
+    )
 
 
 def order_refund_requested(shipping: Shipping, event: OrderRefundRequested) -> Reaction:
     if not event.recalled or shipping.status != "asked":
         return Reaction(shipping)
-    return Reaction(replace(shipping, status="cancelled"), [CancelShipment(event.order_id, event.reason)])
+    return Reaction(
+        replace(shipping, status="cancelled"), [CancelShipment(event.order_id, event.reason)]
+    )
 
 
 def shipment_undone(shipping: Shipping, event: ShipmentRefused | ShipmentCancelled) -> Reaction:
@@ -83,7 +92,8 @@ def shipment_undone(shipping: Shipping, event: ShipmentRefused | ShipmentCancell
 
 
 def parcel_left(shipping: Shipping, event: ShipmentShipped | ShipmentDelivered) -> Reaction:
-    """One that leaves while it is called off is the inventory's to see to, which waits for its goods."""
+    """One that leaves while it is called off is the inventory's to see to, which waits for its
+    goods."""
     if shipping.status in ("asked", "cancelled"):
         return Reaction(shipping)
     return attention.call(Reaction(shipping), "a parcel left that is not booked")
@@ -93,7 +103,11 @@ def parcel_is_gone(shipping: Shipping, event: ShipmentLost | ShipmentReturned) -
     """Whoever waits for a parcel that is called off hears of it too."""
     if shipping.status != "asked":
         return Reaction(shipping)
-    fact = "the parcel is lost" if isinstance(event, ShipmentLost) else "the carrier brought the parcel back"
+    fact = (
+        "the parcel is lost"
+        if isinstance(event, ShipmentLost)
+        else "the carrier brought the parcel back"
+    )
     return attention.call(Reaction(shipping), fact)
 
 
@@ -101,7 +115,9 @@ def shipment_disowned(shipping: Shipping, event: ShipmentDisowned) -> Reaction:
     """While it is called off, the inventory calls a person."""
     if shipping.status == "cancelled":
         return Reaction(shipping)
-    return attention.call(Reaction(shipping), f"the carrier took a parcel that it refuses: {event.reason}")
+    return attention.call(
+        Reaction(shipping), f"the carrier took a parcel that it refuses: {event.reason}"
+    )
 
 
 def command_refused(shipping: Shipping, event: CommandRefused) -> Reaction:

@@ -24,7 +24,10 @@ def shipment_requested(row: Row, event: ShipmentRequested) -> Row:
 
 def shipment_created(row: Row, event: ShipmentCreated) -> Row:
     """It may be called off already, or have left."""
-    return row | {"status": "CREATED" if row["status"] == "REQUESTED" else row["status"], "tracking": event.tracking}
+    return row | {
+        "status": "CREATED" if row["status"] == "REQUESTED" else row["status"],
+        "tracking": event.tracking,
+    }
 
 
 def shipment_refused(row: Row, event: ShipmentRefused) -> Row:

@@ -1,4 +1,5 @@
-"""The carrier's book beside the log: parcels that are booked for orders which the log does not have."""
+"""The carrier's book beside the log: parcels that are booked for orders which the log does not
+have."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -20,7 +21,8 @@ class Lost(NamedTuple):
 
 
 def lost(carrier: Carrier, *, since: datetime) -> Iterator[Lost]:
-    """Booked since then, not cancelled, and not in the log. Raises what the carrier raises without an answer."""
+    """Booked since then, not cancelled, and not in the log. Raises what the carrier raises without
+    an answer."""
     booked = carrier.booked(since=since)
     while batch := list(islice(booked, BATCH)):
         streams = {stream_name("shipment", order_id): 0 for order_id, _ in batch}
@@ -28,9 +30,12 @@ def lost(carrier: Carrier, *, since: datetime) -> Iterator[Lost]:
         yield from (Lost(*each) for each in batch if stream_name("shipment", each[0]) not in known)
 
 
-def told_lost(since: datetime) -> Iterator[str]:
+def report_lost(since: datetime) -> Iterator[str]:
     """A sentence for each; for manage.py after_restore."""
     from shipping.carrier import carrier
 
     for each in lost(carrier(), since=since):
-        yield f"{each.order_id}: lost, no shipment of it is in the log; the carrier has booked {each.tracking}"
+        yield (
+            f"{each.order_id}: lost, no shipment of it is in the log; the carrier has booked"
+            f" {each.tracking}"
+        )

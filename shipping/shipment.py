@@ -1,9 +1,11 @@
-"""The parcel of one order: requested, created or refused by the carrier; shipped, delivered; or cancelled before.
+"""The parcel of one order: requested, created or refused by the carrier; shipped, delivered; or
+cancelled before.
 
-The warehouse asks whether a parcel may leave, and is refused where it may not. What the carrier tells is recorded.
+The warehouse asks whether a parcel may leave, and is refused where it may not. What the carrier
+tells is recorded.
 """
 
-from eventstore.aggregate import Aggregate, Refusal
+from eventstore.aggregate import Aggregate, CommandRejected
 from eventstore.messages import Event, State, replace
 
 from .commands import (
@@ -34,23 +36,23 @@ from .events import (
 )
 
 
-class ShipmentNotCreated(Refusal):
+class ShipmentNotCreated(CommandRejected):
     """There is no parcel for the carrier to take."""
 
 
-class ShipmentNotShipped(Refusal):
+class ShipmentNotShipped(CommandRejected):
     """A parcel that has not left cannot arrive."""
 
 
-class ShipmentAlreadyShipped(Refusal):
+class ShipmentAlreadyShipped(CommandRejected):
     """The parcel has left; it can only be returned."""
 
 
-class ShipmentIsAnother(Refusal):
+class ShipmentIsAnother(CommandRejected):
     """A parcel of this order is there, to another address."""
 
 
-class ShipmentCalledOff(Refusal):
+class ShipmentCalledOff(CommandRejected):
     """The order is cancelled, or its money goes back or has gone; its parcel stays here."""
 
 
@@ -72,7 +74,8 @@ class Shipment(State, frozen=True):
 
 
 def create(shipment: Shipment, command: CreateShipment) -> list[Event]:
-    """Where the carrier tells of a parcel that was never asked for, none is asked for until a person has seen to it."""
+    """Where the carrier tells of a parcel that was never asked for, none is asked for until a
+    person has seen to it."""
     if shipment.asked and shipment.address != command.address:
         raise ShipmentIsAnother(command.order_id)
     if shipment.status in LEFT and not shipment.asked:
@@ -83,7 +86,8 @@ def create(shipment: Shipment, command: CreateShipment) -> list[Event]:
 
 
 def book(shipment: Shipment, command: BookShipment) -> list[Event]:
-    """A parcel may leave before the carrier's answer to its booking is recorded; the tracking number is in that."""
+    """A parcel may leave before the carrier's answer to its booking is recorded; the tracking
+    number is in that."""
     if shipment.booked or shipment.status not in ("requested", *LEFT):
         return []
     return [ShipmentCreated(command.order_id, command.tracking)]
@@ -157,7 +161,11 @@ def _left_before(shipment: Shipment, order_id: str) -> list[Event]:
 
 
 def created(shipment: Shipment, event: ShipmentCreated) -> Shipment:
-    return replace(shipment, booked=True, status="created" if shipment.status == "requested" else shipment.status)
+    return replace(
+        shipment,
+        booked=True,
+        status="created" if shipment.status == "requested" else shipment.status,
+    )
 
 
 SHIPMENT = Aggregate(
@@ -184,7 +192,9 @@ SHIPMENT = Aggregate(
         ShipmentCreated: created,
         ShipmentRefused: lambda shipment, event: replace(shipment, status="refused"),
         ShipmentCancellationRequested: lambda shipment, event: replace(shipment, cancelling=True),
-        ShipmentCancelled: lambda shipment, event: replace(shipment, status="cancelled", cancelling=False),
+        ShipmentCancelled: lambda shipment, event: replace(
+            shipment, status="cancelled", cancelling=False
+        ),
         ShipmentShipped: lambda shipment, event: replace(shipment, status="shipped"),
         ShipmentDelivered: lambda shipment, event: replace(shipment, status="delivered"),
         ShipmentDisowned: lambda shipment, event: replace(shipment, booked=True),

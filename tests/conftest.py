@@ -12,9 +12,21 @@ from eventstore.postgres import execute
 from eventstore.testing import GUARD, NEVER_TRUNCATED, UNGUARD, forget_everything
 
 TESTS = Path(__file__).parent
-# Tests of browsers, servers and processes wait for what the machine does beside them. One that fails runs once more,
-# and the summary names it (RERUN). The promises (chaos, faults, journeys, matrix, simulation) get no second run.
-RUN_ONCE_MORE = ("console", "doctor", "guide", "live", "local", "plans", "pooler", "security", "tutorial", "workers")
+# Tests of browsers, servers and processes wait for what the machine does beside them. One that
+# fails runs once more, and the summary names it (RERUN). The promises (chaos, faults, journeys,
+# matrix, simulation) get no second run.
+RUN_ONCE_MORE = (
+    "console",
+    "doctor",
+    "guide",
+    "live",
+    "local",
+    "plans",
+    "pooler",
+    "security",
+    "tutorial",
+    "workers",
+)
 
 
 def pytest_collection_modifyitems(items):
@@ -25,8 +37,8 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(autouse=True, scope="session")
 def _guarded_but_for_a_flush():
-    """Between tests Django truncates every table; the log's guard is off for that moment only, as processes that find
-    it off do not start."""
+    """Between tests Django truncates every table; the log's guard is off for that moment only, as
+    processes that find it off do not start."""
     flush = DatabaseOperations.execute_sql_flush
 
     def flush_unguarded(self, statements, tries=5):
@@ -49,7 +61,8 @@ def django_db_setup(django_db_setup, django_db_blocker):
     with django_db_blocker.unblock():
         epochs.mark()  # so that no test pays for it that counts statements
     yield
-    # The sandboxes' clerks keep their connections as long as the process lives, and the database is to be dropped.
+    # The sandboxes' clerks keep their connections as long as the process lives, and the database is
+    # to be dropped.
     with django_db_blocker.unblock(), connection.cursor() as cursor:
         cursor.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
@@ -73,4 +86,4 @@ def _nothing_remembered():
 @pytest.fixture(autouse=True)
 def _no_broker(request, settings):
     """Only a test with a worker has somebody to nudge; in all others drain() is the worker."""
-    settings.EVENTSTORE_NUDGE = "worker" in request.keywords
+    settings.EVENTSTORE_WAKE_WORKERS = "worker" in request.keywords

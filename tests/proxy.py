@@ -6,7 +6,8 @@ import threading
 
 
 class Proxy:
-    """swallow: the next answer of the server is lost, and its connection with it. closed: nobody is let in.
+    """swallow: the next answer of the server is lost, and its connection with it. closed: nobody is
+    let in.
 
     path: of a socket in the file system to be reached by, instead of by TCP.
     """
@@ -40,7 +41,9 @@ class Proxy:
                 pair = client, socket.create_connection(self.target)
                 self.pairs.append(pair)
                 threading.Thread(target=self._pump, args=(*pair, False), daemon=True).start()
-                threading.Thread(target=self._pump, args=(*reversed(pair), True), daemon=True).start()
+                threading.Thread(
+                    target=self._pump, args=(*reversed(pair), True), daemon=True
+                ).start()
 
     def _pump(self, source, sink, is_answer):
         with contextlib.suppress(OSError):

@@ -9,7 +9,8 @@ ALLOW_LOCKING = """
     BEGIN
         FOR each IN
             SELECT oid FROM pg_proc
-            WHERE pronamespace = 'pg_catalog'::regnamespace AND pronargs = 1 AND proname LIKE '%advisory%lock%'
+            WHERE pronamespace = 'pg_catalog'::regnamespace AND pronargs = 1
+                AND proname LIKE '%advisory%lock%'
         LOOP
             EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO PUBLIC', each);
         END LOOP;

@@ -24,9 +24,20 @@ from statistics import median, quantiles
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("eventstore", "orders", "payments", "inventory", "shipping", "retail_import", "access", "config")
+PACKAGES = (
+    "eventstore",
+    "orders",
+    "payments",
+    "inventory",
+    "shipping",
+    "retail_import",
+    "access",
+    "config",
+)
 SQL = re.compile(r"\b(SELECT|INSERT INTO|UPDATE|DELETE FROM)\b")
-WRITTEN = re.compile(r"\b(?:INSERT INTO|UPDATE|DELETE FROM) ((?:eventstore|orders|payments|inventory|shipping)_\w+)")
+WRITTEN = re.compile(
+    r"\b(?:INSERT INTO|UPDATE|DELETE FROM) ((?:eventstore|orders|payments|inventory|shipping)_\w+)"
+)
 CORE = re.compile(r"^\d+\. `([\w/]+\.py)`", re.MULTILINE)
 
 Trees = dict[str, tuple[Path, ast.Module]]
@@ -34,7 +45,9 @@ Trees = dict[str, tuple[Path, ast.Module]]
 
 def main() -> None:
     trees = _trees()
-    lengths = sorted(node.end_lineno - node.lineno + 1 for node in _functions(trees) if node.end_lineno)
+    lengths = sorted(
+        node.end_lineno - node.lineno + 1 for node in _functions(trees) if node.end_lineno
+    )
     core = [ROOT / name for name in CORE.findall((ROOT / "README.md").read_text())]
     post, query = _entered()
     figures = {
@@ -66,7 +79,9 @@ def _trees() -> Trees:
     for package in PACKAGES:
         for path in sorted((ROOT / package).rglob("*.py")):
             if "migrations" not in path.parts:
-                name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+                name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(
+                    ".__init__"
+                )
                 found[name] = (path, ast.parse(path.read_text()))
     return found
 
@@ -100,7 +115,11 @@ def _imports(trees: Trees) -> dict[str, set[str]]:
         package = name if path.name == "__init__.py" else name.rpartition(".")[0]
         for node in ast.walk(tree):
             if isinstance(node, ast.ImportFrom):
-                up = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+                up = (
+                    package.split(".")[: len(package.split(".")) - node.level + 1]
+                    if node.level
+                    else []
+                )
                 source = ".".join([*up, *([node.module] if node.module else [])])
                 for alias in node.names:
                     whole = f"{source}.{alias.name}"
@@ -131,7 +150,8 @@ def _reached(imports: dict[str, set[str]], name: str) -> set[str]:
 
 
 def _outside_owner(trees: Trees) -> list[str]:
-    """Of each table, the constants that write to it, and stand in another module than most of them."""
+    """Of each table, the constants that write to it, and stand in another module than most of
+    them."""
     writers: dict[str, Counter[str]] = defaultdict(Counter)
     constants: list[tuple[str, str, str]] = []
     for module, (_, tree) in trees.items():
@@ -139,8 +159,13 @@ def _outside_owner(trees: Trees) -> list[str]:
             for table in set(WRITTEN.findall(text)):
                 writers[table][module] += 1
                 constants.append((table, module, name))
-    owner = {table: min(modules, key=lambda each: (-modules[each], each)) for table, modules in writers.items()}
-    return sorted(f"{module}.{name} ({table})" for table, module, name in constants if module != owner[table])
+    owner = {
+        table: min(modules, key=lambda each: (-modules[each], each))
+        for table, modules in writers.items()
+    }
+    return sorted(
+        f"{module}.{name} ({table})" for table, module, name in constants if module != owner[table]
+    )
 
 
 def _constants(tree: ast.Module) -> Iterator[tuple[str, str]]:
@@ -156,7 +181,8 @@ def _is_text(node: ast.AST) -> bool:
 
 
 def _entered() -> tuple[list[str], list[str]]:
-    """The files that placing an order goes through, each time it enters one from another; and asking for it."""
+    """The files that placing an order goes through, each time it enters one from another; and
+    asking for it."""
     import django
 
     django.setup()
@@ -169,7 +195,9 @@ def _entered() -> tuple[list[str], list[str]]:
     call_command("migrate", verbosity=0)
     client, body = _customer()
     path = "/api/commands/orders/"
-    client.post(path, body, content_type="application/json")  # what is found out once is not counted
+    client.post(
+        path, body, content_type="application/json"
+    )  # what is found out once is not counted
     answers: list[Any] = []
     post = _files(lambda: answers.append(client.post(path, body, content_type="application/json")))
     found = answers[0]["Location"]
@@ -189,8 +217,18 @@ def _customer() -> tuple[Any, dict[str, Any]]:
 
     bus.dispatch(ListProduct("CUP", "A cup", Money(450, "EUR")))
     _, token = AuthToken.objects.create(User.objects.create_user("ada"))
-    address = {"name": "Ada", "street": "Square 1", "city": "London", "postcode": "SW1Y 4JH", "country": "GB"}
-    body = {"items": [{"sku": "CUP", "quantity": 1}], "address": address, "payment_method": "tok_visa"}
+    address = {
+        "name": "Ada",
+        "street": "Square 1",
+        "city": "London",
+        "postcode": "SW1Y 4JH",
+        "country": "GB",
+    }
+    body = {
+        "items": [{"sku": "CUP", "quantity": 1}],
+        "address": address,
+        "payment_method": "tok_visa",
+    }
     return Client(HTTP_AUTHORIZATION=f"Bearer {token}"), body
 
 

@@ -1,1 +1,2 @@
-"""The same orders on what a team might have used instead, and on the least that this design can cost."""
+"""The same orders on what a team might have used instead, and on the least that this design can
+cost."""

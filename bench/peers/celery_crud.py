@@ -1,7 +1,8 @@
 """Peer: what most Django teams would write instead: plain CRUD models and one Celery task per step.
 
-place -> pay -> reserve -> ship -> confirm; each step is a transaction that updates rows and, on commit, queues the
-next task. No event log, no outbox: a crash between commit and queue loses the order.
+place -> pay -> reserve -> ship -> confirm; each step is a transaction that updates rows and, on
+commit, queues the next task. No event log, no outbox: a crash between commit and queue loses the
+order.
 
 usage: python -m bench.one bench.peers.celery_crud ORDERS   (DATABASE_URL, REDIS_URL: empty)
 """
@@ -129,7 +130,11 @@ def main(orders: int) -> None:
         placed = time.perf_counter() - start
         _wait_until_confirmed(basket.WARM_UP + orders)
         seconds = time.perf_counter() - start
-    print(json.dumps({"orders_per_s": orders / seconds, "seconds": seconds, "placed_per_s": orders / placed}))
+    print(
+        json.dumps(
+            {"orders_per_s": orders / seconds, "seconds": seconds, "placed_per_s": orders / placed}
+        )
+    )
 
 
 def _create_tables() -> None:
@@ -142,7 +147,9 @@ def _create_tables() -> None:
 def _place(orders: int) -> None:
     for number in range(orders):
         with transaction.atomic():
-            order = Order.objects.create(customer="CUS-1", total=basket.TOTAL, items=basket.items(number))
+            order = Order.objects.create(
+                customer="CUS-1", total=basket.TOTAL, items=basket.items(number)
+            )
             transaction.on_commit(lambda id_=str(order.pk): pay.delay(id_))
 
 

@@ -1,6 +1,8 @@
-"""Peer: Django and DRF with nothing else: a view that inserts one row, one that does what a CRUD shop does, a retrieve.
+"""Peer: Django and DRF with nothing else: a view that inserts one row, one that does what a CRUD
+shop does, a retrieve.
 
-No authentication, no idempotency, no events; served by gunicorn as bench.peers.drf:application   (DATABASE_URL: empty)
+No authentication, no idempotency, no events; served by gunicorn as bench.peers.drf:application
+(DATABASE_URL: empty)
 """
 
 import uuid

@@ -1,7 +1,7 @@
 """Peer: appends, loads and log reads of the Python library `eventsourcing` (9.5) on PostgreSQL.
 
-floor_insert: beside it, the least that any of it can cost: one prepared single-row INSERT of the same payload per
-commit over psycopg.
+floor_insert: beside it, the least that any of it can cost: one prepared single-row INSERT of the
+same payload per commit over psycopg.
 
 usage: python -m bench.one bench.peers.eventsourcing_append EVENTS   (DATABASE_URL: empty)
 """
@@ -60,7 +60,11 @@ def main(events: int) -> None:
     save(min(200, events))
     measured = {"append_1_writer": writers.rate(save, 1, events)}
     measured |= {"append_8_writers": writers.rate(save, WRITERS, events)}
-    measured |= {"load_1001_events_ms": _load(app), "log_read_events": _read(app), "floor_insert": _floor(events)}
+    measured |= {
+        "load_1001_events_ms": _load(app),
+        "log_read_events": _read(app),
+        "floor_insert": _floor(events),
+    }
     print(json.dumps(measured))
 
 
@@ -98,11 +102,19 @@ def _read_once(app):
 
 def _floor(count):
     data = json.dumps(
-        {"order_id": "O", "customer_id": "CUS-1", "items": basket.items(0), "total": basket.TOTAL, "currency": "USD"}
+        {
+            "order_id": "O",
+            "customer_id": "CUS-1",
+            "items": basket.items(0),
+            "total": basket.TOTAL,
+            "currency": "USD",
+        }
     )
     with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as connection:
         connection.execute(FLOOR_TABLE)
         start = time.perf_counter()
         for _ in range(count):
-            connection.execute(FLOOR_INSERT, (f"order-{uuid.uuid4()}", data, uuid.uuid4()), prepare=True)
+            connection.execute(
+                FLOOR_INSERT, (f"order-{uuid.uuid4()}", data, uuid.uuid4()), prepare=True
+            )
         return count / (time.perf_counter() - start)

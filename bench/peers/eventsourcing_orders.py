@@ -1,7 +1,7 @@
 """Peer: the order process on the Python library `eventsourcing` (9.5) with PostgreSQL.
 
-Same work as the platform's own: place -> pay -> reserve -> ship -> confirm, one process application per step, the
-library's own runner, its own recorders. It keeps no read models and counts no stock.
+Same work as the platform's own: place -> pay -> reserve -> ship -> confirm, one process application
+per step, the library's own runner, its own recorders. It keeps no read models and counts no stock.
 
 usage: python -m bench.one bench.peers.eventsourcing_orders ORDERS   (DATABASE_URL: empty)
 """
@@ -112,7 +112,9 @@ class Shipping(ProcessApplication):
 
 
 def main(orders: int) -> None:
-    runner = MultiThreadedRunner(System(pipes=[[Orders, Payments, Inventory, Shipping, Orders]]), env=libpq.told())
+    runner = MultiThreadedRunner(
+        System(pipes=[[Orders, Payments, Inventory, Shipping, Orders]]), env=libpq.told()
+    )
     runner.start()
     shop = runner.get(Orders)
     _wait_until_confirmed(shop, _place(shop, basket.WARM_UP))
@@ -122,7 +124,11 @@ def main(orders: int) -> None:
     _wait_until_confirmed(shop, ids)
     seconds = time.perf_counter() - start
     runner.stop()
-    print(json.dumps({"orders_per_s": orders / seconds, "seconds": seconds, "placed_per_s": orders / placed}))
+    print(
+        json.dumps(
+            {"orders_per_s": orders / seconds, "seconds": seconds, "placed_per_s": orders / placed}
+        )
+    )
 
 
 def _place(shop: Orders, orders: int) -> list[UUID]:

@@ -1,7 +1,8 @@
 """Prototype, not product: lanes with cursors over an insert-only outbox, in plain psycopg.
 
-Shows what this design can reach on a machine. It leaves out what a product needs: retries, parking, idempotency,
-checked messages, upcasting, snapshots, real metadata, an outside gateway, stock that can run out, a broker.
+Shows what this design can reach on a machine. It leaves out what a product needs: retries, parking,
+idempotency, checked messages, upcasting, snapshots, real metadata, an outside gateway, stock that
+can run out, a broker.
 
 usage: python -m bench.one bench.peers.limit_lanes ORDERS [WORKERS]   (DATABASE_URL: empty)
 """
@@ -62,10 +63,12 @@ SCHEMA = """
             FROM unnest(streams, versions, types, data, metas, ids) AS sent(s, v, t, d, m, i)
             RETURNING position, stream, type
         )
-        INSERT INTO outbox (id, lane, key, type) SELECT position, 'event', stream, type FROM written;
+        INSERT INTO outbox (id, lane, key, type) SELECT position, 'event', stream, type
+            FROM written;
         IF cardinality(clanes) > 0 THEN
             INSERT INTO outbox (id, lane, key, type, payload)
-            SELECT nextval('pos'), l, k, t, p FROM unnest(clanes, ckeys, ctypes, cpay) AS owed(l, k, t, p);
+            SELECT nextval('pos'), l, k, t, p
+                FROM unnest(clanes, ckeys, ctypes, cpay) AS owed(l, k, t, p);
         END IF;
         RETURN lv;
     END $$;
@@ -79,9 +82,15 @@ SAVE_ROWS = """
     INSERT INTO {} (key, state) SELECT * FROM unnest(%s::text[], %s::jsonb[])
     ON CONFLICT (key) DO UPDATE SET state = EXCLUDED.state
 """
-LOAD_STREAMS = "SELECT stream, type, data::text FROM event WHERE stream = ANY(%s) ORDER BY stream, version"
-LAST_VERSIONS = "SELECT s, (SELECT max(version) FROM event e WHERE e.stream = s) FROM unnest(%s::text[]) AS s"
-EVENTS = "SELECT stream, type, data::text, version FROM event WHERE position = ANY(%s) ORDER BY position"
+LOAD_STREAMS = (
+    "SELECT stream, type, data::text FROM event WHERE stream = ANY(%s) ORDER BY stream, version"
+)
+LAST_VERSIONS = (
+    "SELECT s, (SELECT max(version) FROM event e WHERE e.stream = s) FROM unnest(%s::text[]) AS s"
+)
+EVENTS = (
+    "SELECT stream, type, data::text, version FROM event WHERE position = ANY(%s) ORDER BY position"
+)
 
 CLAIM = "SELECT pos FROM lane WHERE name = %s FOR UPDATE SKIP LOCKED"
 SEQUENCE = "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM pos"
@@ -104,7 +113,8 @@ COMPLETED = "SELECT count(*) FROM saga WHERE state->>'state' = 'COMPLETED'"
 CONFIRMED = "SELECT count(*) FROM p_order WHERE state->>'status' = 'OrderConfirmed'"
 BEHIND = """
     SELECT EXISTS (
-        SELECT FROM lane JOIN unnest(%s::text[], %s::text[]) AS hears(name, type) ON hears.name = lane.name
+        SELECT FROM lane JOIN unnest(%s::text[], %s::text[]) AS hears(name, type)
+            ON hears.name = lane.name
         WHERE EXISTS (SELECT FROM event WHERE event.type = hears.type AND event.position > lane.pos)
     )
 """
@@ -118,7 +128,9 @@ def main(orders: int, workers: int = 1) -> None:
         for name in LANES:
             connection.execute("INSERT INTO lane (name) VALUES (%s)", (name,))
         stop = multiprocessing.Event()
-        processes = [multiprocessing.Process(target=_work, args=(stop,), daemon=True) for _ in range(workers)]
+        processes = [
+            multiprocessing.Process(target=_work, args=(stop,), daemon=True) for _ in range(workers)
+        ]
         for process in processes:
             process.start()
         time.sleep(0.5)
@@ -143,7 +155,9 @@ def _many(connection, orders):
     start = time.perf_counter()
     _place(connection, orders)
     placed = time.perf_counter() - start
-    while connection.execute(CONFIRMED).fetchone()[0] < orders + basket.WARM_UP or _behind(connection):
+    while connection.execute(CONFIRMED).fetchone()[0] < orders + basket.WARM_UP or _behind(
+        connection
+    ):
         time.sleep(0.05)
     seconds = time.perf_counter() - start
     return {"orders_per_s": orders / seconds, "seconds": seconds, "placed_per_s": orders / placed}
@@ -189,7 +203,10 @@ def _step(connection, name):
             cursor.execute(READ_COMMANDS, (claimed[0], fence, name, BATCH))
         else:
             cursor.execute(READ_EVENTS, (claimed[0], fence, types, BATCH))
-        rows = [(id_, key, decode(payload) if payload else None) for id_, key, payload in cursor.fetchall()]
+        rows = [
+            (id_, key, decode(payload) if payload else None)
+            for id_, key, payload in cursor.fetchall()
+        ]
         if rows:
             handle(cursor, rows)
         cursor.execute(MOVE, (rows[-1][0] if len(rows) == BATCH else fence, name))
@@ -231,7 +248,9 @@ def _encode(value):
 
 def _events(cursor, rows):
     cursor.execute(EVENTS, ([id_ for id_, _, _ in rows],))
-    return [(stream, type_, decode(data), version) for stream, type_, data, version in cursor.fetchall()]
+    return [
+        (stream, type_, decode(data), version) for stream, type_, data, version in cursor.fetchall()
+    ]
 
 
 def _load_rows(cursor, table, keys):
@@ -282,7 +301,9 @@ def _saga(cursor, rows):
             commands.append(("inventory", order, "ReserveInventory", payload))
         elif type_ == "InventoryReserved":
             state["state"] = "SHIPPING_PENDING"
-            commands.append(("shipping", "shipment-" + order, "CreateShipment", {"order_id": order}))
+            commands.append(
+                ("shipping", "shipment-" + order, "CreateShipment", {"order_id": order})
+            )
         elif type_ == "ShipmentCreated":
             state["state"] = "CONFIRMING"
             commands.append(("orders", "order-" + order, "ConfirmOrder", {"order_id": order}))
@@ -319,7 +340,9 @@ def _payments(cursor, rows):
 
 
 def _inventory(cursor, rows):
-    streams = list({"stock-" + item["product_id"] for _, _, payload in rows for item in payload["items"]})
+    streams = list(
+        {"stock-" + item["product_id"] for _, _, payload in rows for item in payload["items"]}
+    )
     versions = _last_versions(cursor, streams)
     _load_rows(cursor, "p_stock", streams)
     events = []
@@ -338,7 +361,13 @@ def _inventory(cursor, rows):
 # Lane: (the events that it hears, or None for the commands owed to it; its handler).
 LANES = {
     "saga": (
-        ["OrderPlaced", "PaymentCompleted", "InventoryReserved", "ShipmentCreated", "OrderConfirmed"],
+        [
+            "OrderPlaced",
+            "PaymentCompleted",
+            "InventoryReserved",
+            "ShipmentCreated",
+            "OrderConfirmed",
+        ],
         _saga,
     ),
     "payments": (None, _payments),
@@ -351,6 +380,8 @@ LANES = {
         ["OrderPlaced", "OrderConfirmed", "PaymentCompleted", "ShipmentCreated"],
     ),
     "p_stock": _projection("p_stock", lambda event: event[0], ["StockReserved"]),
-    "p_payment": _projection("p_payment", lambda event: event[0], ["PaymentRequested", "PaymentCompleted"]),
+    "p_payment": _projection(
+        "p_payment", lambda event: event[0], ["PaymentRequested", "PaymentCompleted"]
+    ),
     "p_shipment": _projection("p_shipment", lambda event: event[0], ["ShipmentCreated"]),
 }

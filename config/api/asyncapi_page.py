@@ -1,4 +1,5 @@
-"""An AsyncAPI document as a person reads it: channels, what comes through each, and what that is made of."""
+"""An AsyncAPI document as a person reads it: channels, what comes through each, and what that is
+made of."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -51,14 +52,17 @@ def page(document: Described) -> dict[str, Any]:
         "around": _around(next(each["payload"] for each in messages.values() if _data(each))),
         "messages": [_message(message, parts) for message in messages.values()],
         "parts": [
-            Part(name, parts[name].get("description", ""), _members(parts[name])) for name in _shared(messages, parts)
+            Part(name, parts[name].get("description", ""), _members(parts[name]))
+            for name in _shared(messages, parts)
         ],
     }
 
 
 def _channel(name: str, channel: Described) -> Channel:
     query = channel.get("bindings", {}).get("ws", {}).get("query", {})
-    return Channel(name, channel["address"], channel["description"], _members(query), list(channel["messages"]))
+    return Channel(
+        name, channel["address"], channel["description"], _members(query), list(channel["messages"])
+    )
 
 
 def _message(message: Described, parts: Described) -> Message:
@@ -66,7 +70,9 @@ def _message(message: Described, parts: Described) -> Message:
     told = _data(message) or message["payload"]
     example = json.dumps(message["examples"][0]["payload"], indent=2, ensure_ascii=False)
     members = _members(parts[_part(told)] if _part(told) else told)
-    return Message(message["name"], message["title"], message.get("description", ""), members, example)
+    return Message(
+        message["name"], message["title"], message.get("description", ""), members, example
+    )
 
 
 def _around(payload: Described) -> list[Member]:
@@ -86,7 +92,12 @@ def _members(schema: Described) -> list[Member]:
 def _member(name: str, schema: Described) -> Member:
     one = schema.get("items", schema)
     kind = _part(one) or one.get("format") or one.get("type", "string")
-    return Member(name, kind if one is schema else f"{kind}, any number of", _part(one), schema.get("description", ""))
+    return Member(
+        name,
+        kind if one is schema else f"{kind}, any number of",
+        _part(one),
+        schema.get("description", ""),
+    )
 
 
 def _part(schema: Described) -> str:
@@ -95,4 +106,6 @@ def _part(schema: Described) -> str:
 
 def _shared(messages: Described, parts: Described) -> Iterable[str]:
     """What is a member of others; a message's own data is shown with the message."""
-    return sorted({member.part for part in parts.values() for member in _members(part) if member.part})
+    return sorted(
+        {member.part for part in parts.values() for member in _members(part) if member.part}
+    )

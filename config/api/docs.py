@@ -1,4 +1,5 @@
-"""The API's own description, of requests and of events, and a page to read each; all of it from here."""
+"""The API's own description, of requests and of events, and a page to read each; all of it from
+here."""
 
 from typing import Any
 
@@ -16,7 +17,8 @@ from config.api import asyncapi_page as reading
 
 
 class PageView(SpectacularSwaggerSplitView):
-    """The script that it brings writes styles into the page; other scripts than ours still do not run."""
+    """The script that it brings writes styles into the page; other scripts than ours still do not
+    run."""
 
     url_name = "openapi"
     schema = None

@@ -1,4 +1,5 @@
-"""What the examples of the API are made of: the life of one order of tea, and the problems that one may be told of."""
+"""What the examples of the API are made of: the life of one order of tea, and the problems that one
+may be told of."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -93,7 +94,9 @@ WORDS: Mapping[str, Any] = {
     "traceparent": f"00-{TRACE}-00f067aa0ba902b7-01",
     "Prefer": "wait=2",
     "X-Reveal-Reason": "The parcel came back; asking for the house number",
-    "Stripe-Signature": "t=1769860800,v1=5257a869e7ecebeda32affa62cdca3fa51cad7e77a0e56ff536d0ce8e108d8bd",
+    "Stripe-Signature": (
+        "t=1769860800,v1=5257a869e7ecebeda32affa62cdca3fa51cad7e77a0e56ff536d0ce8e108d8bd"
+    ),
     "webhook-id": "msg_2KWPBgLlAfxdpx2AI54pPJ85f4W",
     "webhook-timestamp": "1769860800",
     "webhook-signature": "v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=",
@@ -106,7 +109,10 @@ WORDS: Mapping[str, Any] = {
     "X-Projection-Position": "118",
     "Restarted-After": "96",
     "X-Projection-Lag": "0.000",
-    "Link": f'</api/queries/orders/?limit=50&cursor={ORDER}:LgJ0sXbVC3bu1vbYJbPhdFRDZFK3i2WSSAeyTLNEUzs>; rel="next"',
+    "Link": (
+        f"</api/queries/orders/?limit=50&cursor={ORDER}:LgJ0sXbVC3bu1vbYJbPhdFRDZFK3i2WSSAeyTLNEUzs>;"
+        ' rel="next"'
+    ),
     "Retry-After": "1",
     "WWW-Authenticate": "Bearer",
     "RateLimit": '"default";r=50;t=30',
@@ -114,7 +120,8 @@ WORDS: Mapping[str, Any] = {
     "cursor": f"{ORDER}:LgJ0sXbVC3bu1vbYJbPhdFRDZFK3i2WSSAeyTLNEUzs",
 }
 
-# By the name of the schema, the operation, or the side of the API: where one is called as another that looks otherwise.
+# By the name of the schema, the operation, or the side of the API: where one is called as another
+# that looks otherwise.
 WORDS_OF: Mapping[str, Mapping[str, Any]] = {
     "commands": {"Prefer": "respond-async"},
     "OrderLine": {"name": TEA, "unit_price": 890},
@@ -124,14 +131,25 @@ WORDS_OF: Mapping[str, Mapping[str, Any]] = {
     "Money": PAID,
     "MoneyAnswer": PAID,
     "OrderDetails": {"status": "CONFIRMED"},
-    "OrderAnswer": {"status": "CONFIRMED", "reason": "", "reference": "", "return_status": "NONE", "refunded": NOTHING},
+    "OrderAnswer": {
+        "status": "CONFIRMED",
+        "reason": "",
+        "reference": "",
+        "return_status": "NONE",
+        "refunded": NOTHING,
+    },
     "LineAnswer": {"name": TEA, "announced": 0, "returned": 0},
     "ChargeAnswer": {"name": "Postage", "quantity": 1, "unit_price": POSTAGE},
     "ReturnedChargeAnswer": {"quantity": 1, "unit_price": POSTAGE},
     "CreditedLineAnswer": {"name": TEA},
     "ReturnAnswer": {"status": "RECEIVED", "reference": "", "refunded": NOTHING},
     "BookingAnswer": {"reason": "", "amount": PAID | {"amount": -2130}},
-    "PaymentAnswer": {"status": "COMPLETED", "reason": "", "refunded": NOTHING, "reference": "ch_0198c0de"},
+    "PaymentAnswer": {
+        "status": "COMPLETED",
+        "reason": "",
+        "refunded": NOTHING,
+        "reference": "ch_0198c0de",
+    },
     "ShipmentAnswer": {"status": "CREATED", "reason": ""},
     "StockLevelAnswer": {"received": 102, "adjusted": 0, "reserved": 2, "returned": 0},
     "ProductAnswer": {"name": TEA},
@@ -141,7 +159,7 @@ WORDS_OF: Mapping[str, Mapping[str, Any]] = {
     "ProcessAnswer": {"status": "COMPLETED"},
     "EventAnswer": {"data": {"amount": PAID}},
     "HistoryAnswer": {"next": f"/api/queries/orders/{ORDER}/history/?after=118&limit=100"},
-    "LeftCommandAnswer": {"status": "SUCCEEDED", "code": "", "detail": ""},
+    "DeferredCommandAnswer": {"status": "SUCCEEDED", "code": "", "detail": ""},
     "StripeWebhook": {
         "id": "evt_1",
         "type": "payment_intent.succeeded",
@@ -158,29 +176,52 @@ PROBLEMS: Mapping[int, Said] = {
     400: (
         "ValidationError",
         "Some parts of the request are not valid.",
-        {"errors": [{"pointer": "#/reason", "detail": "This field is required.", "code": "required"}]},
+        {
+            "errors": [
+                {"pointer": "#/reason", "detail": "This field is required.", "code": "required"}
+            ]
+        },
     ),
     401: ("NotAuthenticated", "Authentication credentials were not provided.", {}),
     403: ("PermissionDenied", "You do not have permission to perform this action.", {}),
     404: ("NotFound", "Not found.", {}),
     406: ("NotAcceptable", "Could not satisfy the request Accept header.", {}),
     409: ("WrongExpectedVersion", "Others were first, several times over. Try again.", {}),
-    411: ("LengthRequired", "Say the body's length (Content-Length); a chunked body is not read.", {}),
-    412: ("Stale", f"You decided on another version: order-{ORDER} is at version 3.", {"current_version": 3}),
+    411: (
+        "LengthRequired",
+        "Say the body's length (Content-Length); a chunked body is not read.",
+        {},
+    ),
+    412: (
+        "Stale",
+        f"You decided on another version: order-{ORDER} is at version 3.",
+        {"current_version": 3},
+    ),
     413: ("BodyTooLarge", "The body is larger than 2621440 bytes.", {}),
     414: ("AddressTooLong", "The request cannot be read. Limit request line.", {}),
     415: ("UnsupportedMediaType", 'Unsupported media type "text/plain" in request.', {}),
-    422: ("KeyReused", "This idempotency key was used for another request. Use a new key for each wish.", {}),
+    422: (
+        "KeyReused",
+        "This idempotency key was used for another request. Use a new key for each wish.",
+        {},
+    ),
     429: ("Throttled", "Request was throttled. Expected available in 20 seconds.", {}),
     431: ("HeadersTooLarge", "The request cannot be read. Limit request headers.", {}),
     503: ("DatabaseUnavailable", "Try again in a moment.", {}),
 }
 # Where it is another problem than elsewhere.
 PROBLEMS_AT: Mapping[tuple[str, int], Said] = {
-    ("/api/auth/login/", 401): ("AuthenticationFailed", "No active account has this username and password.", {}),
+    ("/api/auth/login/", 401): (
+        "AuthenticationFailed",
+        "No active account has this username and password.",
+        {},
+    ),
     ("/api/commands/orders/", 409): (
         "PriceChanged",
-        "The customer saw another price than the catalogue's. TEA-EARL-GREY costs 8.90 EUR, not 7.90 EUR.",
+        (
+            "The customer saw another price than the catalogue's. TEA-EARL-GREY costs 8.90 EUR, not"
+            " 7.90 EUR."
+        ),
         {},
     ),
     ("/api/commands/orders/{order_id}/cancel/", 409): (

@@ -1,4 +1,5 @@
-"""An example of all that the API describes, made from its schema and a few words: the life of one order of tea."""
+"""An example of all that the API describes, made from its schema and a few words: the life of one
+order of tea."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -20,12 +21,15 @@ def add(result: dict[str, Any], **_: Any) -> dict[str, Any]:
                 said["example"] = of(said["schema"], schemas, name, side)
             for status, content in _contents(operation):
                 body = of(content["schema"], schemas, "", operation["operationId"])
-                content["example"] = _problem(status, path) if status else _with_its_next(body, path)
+                content["example"] = (
+                    _problem(status, path) if status else _with_its_next(body, path)
+                )
     return result
 
 
 def of(schema: Schema, schemas: Schema, name: str = "", owner: str = "") -> Any:
-    """name: of the member that it is. owner: of the schema whose member it is, by its name among the schemas."""
+    """name: of the member that it is. owner: of the schema whose member it is, by its name among
+    the schemas."""
     if "const" in schema:
         return schema["const"]
     word = WORDS_OF.get(owner, {}).get(name, WORDS.get(name))
@@ -40,7 +44,10 @@ def of(schema: Schema, schemas: Schema, name: str = "", owner: str = "") -> Any:
         return schema["enum"][0]
     kind = schema.get("type")
     if kind == "object" or "properties" in schema:
-        return {each: of(inner, schemas, each, owner) for each, inner in schema.get("properties", {}).items()}
+        return {
+            each: of(inner, schemas, each, owner)
+            for each, inner in schema.get("properties", {}).items()
+        }
     if kind == "array":
         return [of(schema["items"], schemas, "", owner)]
     return _simple(schema)
@@ -55,7 +62,8 @@ def _simple(schema: Schema) -> Any:
 
 
 def _named(operation: Schema) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Each parameter and each header of an answer by its name, with the side of the API it belongs to."""
+    """Each parameter and each header of an answer by its name, with the side of the API it belongs
+    to."""
     side = operation["tags"][0]
     for parameter in operation.get("parameters", ()):
         if "examples" not in parameter:

@@ -15,16 +15,23 @@ def live(request: HttpRequest) -> HttpResponse:
 
 @problems.read_only
 def ready(request: HttpRequest) -> HttpResponse:
-    """Whether the database answers and is migrated to what this code needs, and the process goes on serving."""
+    """Whether the database answers and is migrated to what this code needs, and the process goes on
+    serving."""
     if draining.begun():
-        return problems.response(request, 503, "Draining", "This process is about to end; ask another one.")
+        return problems.response(
+            request, 503, "Draining", "This process is about to end; ask another one."
+        )
     try:
         executor = MigrationExecutor(connections["default"])
         missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
     except DatabaseError:
-        return problems.response(request, 503, "DatabaseUnavailable", "The database does not answer.")
+        return problems.response(
+            request, 503, "DatabaseUnavailable", "The database does not answer."
+        )
     if missing:
-        return problems.response(request, 503, "MigrationsMissing", f"{len(missing)} migrations are not applied.")
+        return problems.response(
+            request, 503, "MigrationsMissing", f"{len(missing)} migrations are not applied."
+        )
     return JsonResponse({"status": "ready"})
 
 

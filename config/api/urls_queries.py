@@ -3,7 +3,7 @@
 from django.urls import path
 
 from access.permissions import is_staff
-from eventstore.api.deferred import LeftCommandView
+from eventstore.api.deferred import DeferredCommandView
 from inventory.api.queries import StockLevelsView, StockLevelView
 from orders.api.history import OrderHistoryView, OrderProgressView
 from orders.api.queries import OrdersView, OrderView, ProductDetailsView, ProductsView
@@ -13,7 +13,7 @@ from payments.api.queries import PaymentDetailsView, PaymentsView
 from shipping.api.queries import ShipmentDetailsView, ShipmentsView
 
 urlpatterns = [
-    path("commands/<uuid:id_>/", LeftCommandView.as_view(sees_all=is_staff)),
+    path("commands/<uuid:id_>/", DeferredCommandView.as_view(sees_all=is_staff)),
     path("orders/", OrdersView.as_view()),
     path("orders/<key:order_id>/", OrderView.as_view()),
     path("orders/<key:order_id>/history/", OrderHistoryView.as_view()),

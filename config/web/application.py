@@ -1,6 +1,8 @@
-"""Django behind gunicorn's event loop: the body is collected first, a thread makes the answer, the loop sends it.
+"""Django behind gunicorn's event loop: the body is collected first, a thread makes the answer, the
+loop sends it.
 
-So neither a slow upload nor a slow download keeps a thread, and a body that is too large is refused unread.
+So neither a slow upload nor a slow download keeps a thread, and a body that is too large is refused
+unread.
 """
 
 import asyncio
@@ -29,7 +31,8 @@ Headers = Sequence[tuple[bytes, bytes]]
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 
-# Of a request's body in memory, what is larger lies in a file; of an answer on its way to a client at once.
+# Of a request's body in memory, what is larger lies in a file; of an answer on its way to a client
+# at once.
 PIECE = 1 << 16
 # For a whole body, however steadily it drips.
 BODY_SECONDS = 120.0
@@ -72,11 +75,15 @@ class Application:
             except Refused as refused:
                 answer = _refusal(refused.refusal)
             except Overloaded:
-                answer = _refusal(Refusal(503, "Too many requests at once. Try again in a moment.", retry_after=1))
+                answer = _refusal(
+                    Refusal(503, "Too many requests at once. Try again in a moment.", retry_after=1)
+                )
         await self._send(client, answer, send)
 
     async def _send(self, client: str, answer: Answer, send: Send) -> None:
-        await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
+        await send(
+            {"type": "http.response.start", "status": answer.status, "headers": answer.headers}
+        )
         *pieces, last = _cut(answer.body)
         for piece in pieces:
             await _hand(send, piece, more=True)
@@ -86,7 +93,8 @@ class Application:
                 while piece := await self._turns.run(client, answer.rest.take):
                     await _hand(send, piece, more=True)
             finally:
-                # Also where the client has gone, and a thread is still about to make the next piece.
+                # Also where the client has gone, and a thread is still about to make the next
+                # piece.
                 self._turns.soon(answer.rest.close)
             await _hand(send, b"", more=False)
 
@@ -99,11 +107,16 @@ def _room(meta: Meta) -> IO[bytes]:
 
 def _cut(body: bytes) -> list[bytes]:
     """In pieces, each of which has to be taken in time."""
-    return [body[start : start + PIECE] for start in range(0, len(body), PIECE)] if len(body) > PIECE else [body]
+    return (
+        [body[start : start + PIECE] for start in range(0, len(body), PIECE)]
+        if len(body) > PIECE
+        else [body]
+    )
 
 
 async def _collect(meta: Meta, receive: Receive, body: IO[bytes]) -> None:
-    """A body whose length is not told is not read: a view that wants one answers 411. Raises Refused and Gone."""
+    """A body whose length is not told is not read: a view that wants one answers 411. Raises
+    Refused and Gone."""
     limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
     length = int(meta.get("CONTENT_LENGTH") or 0)
     if length > limit:
@@ -120,7 +133,9 @@ async def _collect(meta: Meta, receive: Receive, body: IO[bytes]) -> None:
                 length -= body.write(message.get("body", b""))
                 if length <= 0:
                     break
-                bound.reschedule(min(end, asyncio.get_running_loop().time() + settings.WEB_SILENT_SECONDS))
+                bound.reschedule(
+                    min(end, asyncio.get_running_loop().time() + settings.WEB_SILENT_SECONDS)
+                )
     except TimeoutError:
         raise Refused(Refusal(408, "The rest of the request did not come.")) from None
     body.seek(0)
@@ -132,7 +147,10 @@ async def _hand(send: Send, piece: bytes, *, more: bool) -> None:
         async with asyncio.timeout(settings.WEB_SILENT_SECONDS):
             await send({"type": "http.response.body", "body": piece, "more_body": more})
     except TimeoutError:
-        logger.warning("an answer was not taken for %s seconds; the connection is closed", settings.WEB_SILENT_SECONDS)
+        logger.warning(
+            "an answer was not taken for %s seconds; the connection is closed",
+            settings.WEB_SILENT_SECONDS,
+        )
         # As for a client that has gone.
         raise asyncio.CancelledError from None
 
@@ -141,8 +159,15 @@ def _answer(wsgi: Callable[..., Any], meta: Meta, body: IO[bytes]) -> Answer:
     """In a thread."""
     begun: list[tuple[int, Headers]] = []
 
-    def start_response(status: str, headers: Sequence[tuple[str, str]], exc_info: Any = None) -> None:
-        begun[:] = [(int(status[:3]), [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers])]
+    def start_response(
+        status: str, headers: Sequence[tuple[str, str]], exc_info: Any = None
+    ) -> None:
+        begun[:] = [
+            (
+                int(status[:3]),
+                [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers],
+            )
+        ]
 
     meta["wsgi.input"] = body
     response = wsgi(meta, start_response)
@@ -180,7 +205,9 @@ class Rest:
 def _refusal(refusal: Refusal) -> Answer:
     response: HttpResponse = refusals.answer(refusal)
     response["Content-Length"], response["Connection"] = str(len(response.content)), "close"
-    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.items()]
+    headers = [
+        (name.encode("latin-1"), value.encode("latin-1")) for name, value in response.items()
+    ]
     return Answer(response.status_code, headers, response.content)
 
 

@@ -11,12 +11,15 @@ from gunicorn.asgi.protocol import _REASON_PHRASES, ASGIProtocol
 from . import refusals
 from .refusals import Refusal
 
-# After the last answer, for what is still on its way: to close before it has come would take the answer back.
+# After the last answer, for what is still on its way: to close before it has come would take the
+# answer back.
 LINGER_SECONDS = 0.2
 
 
 # Its own table lacks some that we answer with, such as 412.
-_REASON_PHRASES.update({status: phrase for status, phrase in http.client.responses.items() if phrase})
+_REASON_PHRASES.update(
+    {status: phrase for status, phrase in http.client.responses.items() if phrase}
+)
 
 
 class ExpectationFailed(ParseError):
@@ -112,7 +115,8 @@ class Protocol(ASGIProtocol):
         self.worker.loop.call_later(LINGER_SECONDS, self._hang_up)
 
     def _hang_up(self) -> None:
-        """Abort drops what was not taken, so a slow client has as long for it as it may be silent."""
+        """Abort drops what was not taken, so a slow client has as long for it as it may be
+        silent."""
         left = self.transport.get_write_buffer_size()
         if left:
             self.worker.loop.call_later(settings.WEB_SILENT_SECONDS, self.transport.abort)

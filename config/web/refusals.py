@@ -1,4 +1,5 @@
-"""Problem details for requests that never reach Django: what cannot be read, what is too large, what comes too late.
+"""Problem details for requests that never reach Django: what cannot be read, what is too large,
+what comes too late.
 
 Nothing of what was sent is repeated, to the client or in the log: there may be a token in it.
 """
@@ -35,7 +36,9 @@ class Refusal(NamedTuple):
 
 def unreadable(status: int, error: BaseException | None) -> Refusal:
     """The answer to a parse error. It names the error's class and never its text."""
-    from config import problems  # needs Django set up, which it is not yet where gunicorn reads its settings
+    from config import (
+        problems,  # needs Django set up, which it is not yet where gunicorn reads its settings
+    )
 
     what = problems.title(type(error).__name__)
     logger.warning("a request cannot be read: %s", what)
@@ -43,7 +46,8 @@ def unreadable(status: int, error: BaseException | None) -> Refusal:
 
 
 def answer(refusal: Refusal) -> HttpResponse:
-    """To a request of which nothing is known; its address in the answer is empty, which means the one asked for."""
+    """To a request of which nothing is known; its address in the answer is empty, which means the
+    one asked for."""
     return middleware.answered(HttpRequest(), lambda unknown: _problem(unknown, refusal))
 
 
@@ -61,7 +65,9 @@ def _problem(request: HttpRequest, refusal: Refusal) -> HttpResponse:
 
     if refusal.status == 500:
         return problems.server_error(request)
-    response = problems.response(request, refusal.status, CODES.get(refusal.status, "BadRequest"), refusal.detail)
+    response = problems.response(
+        request, refusal.status, CODES.get(refusal.status, "BadRequest"), refusal.detail
+    )
     if refusal.retry_after:
         response["Retry-After"] = str(refusal.retry_after)
     return response

@@ -1,4 +1,5 @@
-"""Threads for requests, given to clients in turn: one client with many requests delays its own only."""
+"""Threads for requests, given to clients in turn: one client with many requests delays its own
+only."""
 
 import asyncio
 from collections import Counter, OrderedDict, deque
@@ -17,7 +18,8 @@ class Overloaded(Exception):
 
 
 class Turns:
-    """A pool of threads. A client uses less than half of them at once; those that wait are served round-robin.
+    """A pool of threads. A client uses less than half of them at once; those that wait are served
+    round-robin.
 
     All methods run in the event loop.
     """
@@ -40,7 +42,8 @@ class Turns:
             self._end(client)
             raise
         running.add_done_callback(lambda _: self._end(client))
-        # A client that goes away cancels its wait, not the thread, which keeps its turn until it has ended.
+        # A client that goes away cancels its wait, not the thread, which keeps its turn until it
+        # has ended.
         return await asyncio.shield(running)
 
     def soon(self, function: Callable[[], object]) -> None:
@@ -82,7 +85,8 @@ class Turns:
         self._give()
 
     def _give(self) -> None:
-        """A free thread to the client that has waited for longest and may have one more; it is the last one next."""
+        """A free thread to the client that has waited for longest and may have one more; it is the
+        last one next."""
         client = next((each for each in self._waiting if self._running[each] < self._most), None)
         if client is None or not self._free:
             return

@@ -64,7 +64,9 @@ class Worker(ASGIWorker):
             oldest = next(iter(self.idle))
             self.idle.pop(oldest)
             if oldest is connection:
-                connection.refuse(Refusal(503, "Too many connections. Try again in a moment.", retry_after=1))
+                connection.refuse(
+                    Refusal(503, "Too many connections. Try again in a moment.", retry_after=1)
+                )
                 connection.let_go()
             else:
                 oldest.make_room()
@@ -84,7 +86,8 @@ class Worker(ASGIWorker):
         heart.cancel()
 
     async def _beat(self) -> None:
-        """gunicorn kills a process that is silent for its time-out; one whose master has died ends by itself."""
+        """gunicorn kills a process that is silent for its time-out; one whose master has died ends
+        by itself."""
         while True:
             self.notify()
             if self.ppid != os.getppid() or not self.alive:
@@ -93,7 +96,8 @@ class Worker(ASGIWorker):
             await asyncio.sleep(HEARTBEAT_SECONDS)
 
     async def _drain(self) -> None:
-        """Readiness says so first, and every answer closes its connection; new connections are served meanwhile.
+        """Readiness says so first, and every answer closes its connection; new connections are
+        served meanwhile.
 
         Then what is on its way to being accepted is accepted, and nothing after it.
         """

@@ -1,4 +1,5 @@
-"""A command endpoint: read the body, dispatch, answer 202 with where its subject stands and where to ask for it."""
+"""A command endpoint: read the body, dispatch, answer 202 with where its subject stands and where
+to ask for it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -12,11 +13,11 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from eventstore import codec, log
-from eventstore.aggregate import Refusal, stream_name
+from eventstore.aggregate import CommandRejected, stream_name
 from eventstore.commands import bus, deferred, repository
 from eventstore.commands import idempotency as answers
-from eventstore.commands.idempotency import Answer
-from eventstore.log import Appended, Owed, context
+from eventstore.commands.idempotency import StoredResponse
+from eventstore.log import Appended, OutgoingMessage, context
 from eventstore.messages import Command, Metadata, replace
 
 from . import conditional as preconditions
@@ -26,34 +27,35 @@ from . import prefer as preferences
 from . import read_your_writes as freshness
 from . import serializers as shapes
 from .principal import principal
-from .serializers import Shape
+from .serializers import StrictSerializer
 
 # Writes what was decided, and keeps the answer with it.
 Keep = Callable[..., Appended]
 
 
 # Where to ask what became of a command that was left with us.
-LEFT_AT = "/api/queries/commands/"
+STATUS_URL = "/api/queries/commands/"
 
 APPLIED = "Preference-Applied"
 
 
-class Nothing(Shape):
+class Nothing(StrictSerializer):
     """No members at all."""
 
 
 class CommandView(APIView):
-    """command: the URL's and the body's parts -> the command. subject: the command's field that names what it is about.
+    """command: the URL's and the body's parts -> the command. subject: the command's field that
+    names what it is about.
 
-    asked_at: the query that tells about the subject. The query side may be deployed elsewhere, so that its address is
-    written down here and not looked up.
+    query_url: the query that tells about the subject. The query side may be deployed elsewhere, so
+    that its address is written down here and not looked up.
     """
 
-    serializer_class: type[Shape] = Nothing
-    key: answers.Key | None = None
+    serializer_class: type[StrictSerializer] = Nothing
+    key: answers.IdempotencyKey | None = None
     command: Callable[..., Command]
-    subject: ClassVar[str]
-    asked_at: ClassVar[str]
+    id_field: ClassVar[str]
+    query_url: ClassVar[str]
 
     @classmethod
     def as_view(cls, **initkwargs: Any) -> Any:
@@ -68,7 +70,8 @@ class CommandView(APIView):
         except answers.AlreadyAnswered as already:
             answer = idempotency.replayed(already.answer)
         except Exception:
-            # Asked again, it may be refused what it was granted the first time; then that is what is said again.
+            # Asked again, it may be refused what it was granted the first time; then that is what
+            # is said again.
             earlier = answers.find(key) if key else None
             if earlier is None:
                 raise
@@ -76,64 +79,78 @@ class CommandView(APIView):
         return _response(answer, preferences.returned(request))
 
     def new_id(self) -> str:
-        """Of what the request begins, such as an order; the same for each repeat under the same key."""
+        """Of what the request begins, such as an order; the same for each repeat under the same
+        key."""
         return idempotency.new_id(self.key)
 
-    def _answer(self, key: answers.Key | None, **named: str) -> Answer:
+    def _answer(self, key: answers.IdempotencyKey | None, **named: str) -> StoredResponse:
         seen = preconditions.if_match(self.request)
         command = self.command(**named, **shapes.read(self.serializer_class, self.request.data))
         keep = partial(answers.write, key) if key else None
-        # What was decided on a certain version is decided while the client waits, who may have to decide anew.
+        # What was decided on a certain version is decided while the client waits, who may have to
+        # decide anew.
         if seen is None and "respond-async" in preferences.preferred(self.request):
             return self._left(command, keep)
         try:
             return self._decided(command, seen, keep)
-        except Refusal as refusal:
+        except CommandRejected as refusal:
             if key is None:
                 raise
             return self._refused(key, refusal)
 
-    def _decided(self, command: Command, seen: preconditions.Versions | None, keep: Keep | None) -> Answer:
+    def _decided(
+        self, command: Command, seen: preconditions.Versions | None, keep: Keep | None
+    ) -> StoredResponse:
         outcome = bus.dispatch(
             command,
             metadata=_asked_by(self.request.user),
             seen=seen,
-            writes=(lambda outcome: partial(keep, self._accepted(command, outcome))) if keep else None,
+            writes=(lambda outcome: partial(keep, self._accepted(command, outcome)))
+            if keep
+            else None,
         )
         return self._accepted(command, outcome).at(outcome.position)
 
-    def _accepted(self, command: Command, outcome: bus.Outcome) -> Answer:
-        key = getattr(command, self.subject)
+    def _accepted(self, command: Command, outcome: bus.Outcome) -> StoredResponse:
+        key = getattr(command, self.id_field)
         # Where nothing is recorded, it is known what the answer rests on before the answer is kept.
         position = None if outcome.events else outcome.position
-        said = {self.subject: key, "version": outcome.version, "position": position, "status": "PROCESSING"}
-        return _answer(202, said, {"Location": f"{self.asked_at}{key}/"})
+        said = {
+            self.id_field: key,
+            "version": outcome.version,
+            "position": position,
+            "status": "PROCESSING",
+        }
+        return _answer(202, said, {"Location": f"{self.query_url}{key}/"})
 
-    def _refused(self, key: answers.Key, refusal: Refusal) -> Answer:
-        """A refusal is an answer too: who asks again under the key is told the same, whatever has changed since."""
+    def _refused(self, key: answers.IdempotencyKey, refusal: CommandRejected) -> StoredResponse:
+        """A refusal is an answer too: who asks again under the key is told the same, whatever has
+        changed since."""
         problem = self.handle_exception(refusal)
-        answer = _answer(problem.status_code, problem.data, {"Content-Type": str(problem.content_type)})
+        answer = _answer(
+            problem.status_code, problem.data, {"Content-Type": str(problem.content_type)}
+        )
         answers.keep(key, answer)
         return answer
 
-    def _left(self, command: Command, keep: Keep | None) -> Answer:
+    def _left(self, command: Command, keep: Keep | None) -> StoredResponse:
         """Owed to the workers, and decided by them; the client asks what became of it."""
-        subject, answered = getattr(command, self.subject), list[Answer]()
+        subject, answered = getattr(command, self.id_field), list[StoredResponse]()
 
-        def write(id_: UUID, owed: Sequence[Owed]) -> None:
-            said = {"command_id": str(id_), self.subject: subject, "status": "PENDING"}
-            headers = {"Location": f"{LEFT_AT}{id_}/", APPLIED: "respond-async"}
+        def write(id_: UUID, outgoing: Sequence[OutgoingMessage]) -> None:
+            said = {"command_id": str(id_), self.id_field: subject, "status": "PENDING"}
+            headers = {"Location": f"{STATUS_URL}{id_}/", APPLIED: "respond-async"}
             answered.append(_answer(202, said, headers))
             if keep:
-                keep(answered[0], (), owed)
+                keep(answered[0], (), outgoing)
             else:
-                log.write((), owed)
+                log.write((), outgoing)
 
-        deferred.leave(
+        deferred.defer(
             command,
             metadata=_asked_by(self.request.user),
             principal=principal(self.request.user),
-            location=f"{self.asked_at}{subject}/",
+            location=f"{self.query_url}{subject}/",
             write=write,
         )
         return answered[0]
@@ -151,13 +168,16 @@ def _asked_by(user: Any) -> Metadata:
     return replace(context.current(), actor=user.get_username())
 
 
-def _answer(status: int, said: Mapping[str, Any], headers: Mapping[str, str]) -> Answer:
+def _answer(status: int, said: Mapping[str, Any], headers: Mapping[str, str]) -> StoredResponse:
     body = codec.encode_json(said).decode()
-    return Answer(status, {"Content-Type": "application/json", "Vary": "Prefer"} | dict(headers), body)
+    return StoredResponse(
+        status, {"Content-Type": "application/json", "Vary": "Prefer"} | dict(headers), body
+    )
 
 
-def _response(answer: Answer, returned: str) -> HttpResponse:
-    """An answer is kept whole, and each request says whether it would be sent the body. An error always has one."""
+def _response(answer: StoredResponse, returned: str) -> HttpResponse:
+    """An answer is kept whole, and each request says whether it would be sent the body. An error
+    always has one."""
     if answer.status != 202:
         return HttpResponse(answer.body, status=answer.status, headers=answer.headers)
     headers = answer.headers | _to_have_seen(answer.body) | _applied(answer, returned)
@@ -175,6 +195,8 @@ def _to_have_seen(body: str) -> dict[str, str]:
     return {header: str(said[member]) for header, member in named.items() if member in said}
 
 
-def _applied(answer: Answer, returned: str) -> dict[str, str]:
-    applied = [each for each in (answer.headers.get(APPLIED), returned and f"return={returned}") if each]
+def _applied(answer: StoredResponse, returned: str) -> dict[str, str]:
+    applied = [
+        each for each in (answer.headers.get(APPLIED), returned and f"return={returned}") if each
+    ]
     return {APPLIED: ", ".join(applied)} if applied else {}

@@ -17,8 +17,9 @@ from .errors import Hidden
 from .principal import principal
 
 
-class LeftCommandAnswer(serializers.Serializer):
-    """location: where to ask about its subject. version, position: what to have seen there, once it has succeeded."""
+class DeferredCommandAnswer(serializers.Serializer):
+    """location: where to ask about its subject. version, position: what to have seen there, once it
+    has succeeded."""
 
     command_id = serializers.UUIDField()
     status = serializers.ChoiceField(["PENDING", "SUCCEEDED", "REFUSED", "FAILED"])
@@ -29,13 +30,13 @@ class LeftCommandAnswer(serializers.Serializer):
     detail = serializers.CharField()
 
 
-class LeftCommandView(APIView):
+class DeferredCommandView(APIView):
     """Asked of the primary, never of a replica: whoever left a command can ask for it at once.
 
     sees_all: whether a user may see the commands of others.
     """
 
-    serializer_class = LeftCommandAnswer
+    serializer_class = DeferredCommandAnswer
     sees_all: Callable[[Any], bool] = staticmethod(lambda user: False)
 
     def get(self, request: Request, id_: UUID) -> Response:
@@ -44,9 +45,11 @@ class LeftCommandView(APIView):
             raise NotFound
         if not self._may_see(found):
             raise Hidden
-        headers = {"Cache-Control": "private, no-store"} | ({"Retry-After": "1"} if found.status == "PENDING" else {})
-        said = shapes.told(self.serializer_class, {"command_id": id_} | found._asdict())
+        headers = {"Cache-Control": "private, no-store"} | (
+            {"Retry-After": "1"} if found.status == "PENDING" else {}
+        )
+        said = shapes.serialize(self.serializer_class, {"command_id": id_} | found._asdict())
         return Response(said, headers=headers)
 
-    def _may_see(self, found: deferred.Left) -> bool:
+    def _may_see(self, found: deferred.DeferredCommand) -> bool:
         return found.principal == principal(self.request.user) or self.sees_all(self.request.user)

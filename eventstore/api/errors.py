@@ -7,8 +7,8 @@ from rest_framework.request import Request
 
 
 class Fault(NamedTuple):
-    """pointer: which part of the body, as a JSON Pointer in a fragment (RFC 6901), which query parameter, or the name
-    of a header."""
+    """pointer: which part of the body, as a JSON Pointer in a fragment (RFC 6901), which query
+    parameter, or the name of a header."""
 
     pointer: str
     detail: str
@@ -34,7 +34,8 @@ class Hidden(NotFound):
 
 
 class LengthRequired(APIException):
-    """Django takes a body whose length is not said for an empty one, and a command would be obeyed without it."""
+    """Django takes a body whose length is not said for an empty one, and a command would be obeyed
+    without it."""
 
     status_code = 411
     default_detail = "Say the body's length (Content-Length); a chunked body is not read."
@@ -47,6 +48,7 @@ def demand_length(request: Request) -> None:
 
 
 def inside(pointer: str, part: str | int) -> str:
-    """The pointer one step deeper; a lone surrogate in a name is written out, for it could not be sent back."""
+    """The pointer one step deeper; a lone surrogate in a name is written out, for it could not be
+    sent back."""
     name = str(part).replace("~", "~0").replace("/", "~1")
     return f"{pointer}/{name.encode('utf-8', 'backslashreplace').decode()}"

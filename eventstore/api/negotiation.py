@@ -8,9 +8,12 @@ from rest_framework.request import Request
 
 
 class Negotiation(DefaultContentNegotiation):
-    """Where there is one form alone, most clients say that they take it, or nothing; and then all is said."""
+    """Where there is one form alone, most clients say that they take it, or nothing; and then all
+    is said."""
 
-    def select_renderer(self, request: Request, renderers: Iterable[Any], format_suffix: str | None = None) -> Any:
+    def select_renderer(
+        self, request: Request, renderers: Iterable[Any], format_suffix: str | None = None
+    ) -> Any:
         renderers = list(renderers)
         [first, *others] = renderers
         if not others and request.headers.get("Accept", "*/*") in ("*/*", first.media_type):

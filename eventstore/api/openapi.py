@@ -1,4 +1,5 @@
-"""What the API says of itself in OpenAPI 3.1: made from the views' own shapes, so that it cannot say anything else."""
+"""What the API says of itself in OpenAPI 3.1: made from the views' own shapes, so that it cannot
+say anything else."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -51,18 +52,22 @@ class Problem(serializers.Serializer):
 
 
 class Closed(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]
-    """What is not said is refused in a body and not told in an answer, and the description says so."""
+    """What is not said is refused in a body and not told in an answer, and the description says
+    so."""
 
     target_class = serializers.Serializer
     match_subclasses = True
 
     def map_serializer(self, auto_schema: Any, direction: Any) -> Any:
         schema = auto_schema._map_serializer(self.target, direction, bypass_extensions=True)
-        return schema | {"additionalProperties": False} if schema.get("type") == "object" else schema
+        return (
+            schema | {"additionalProperties": False} if schema.get("type") == "object" else schema
+        )
 
 
 class Schema(AutoSchema):
-    """For CommandView, QueryView and what else there is; a view of another kind says it by extend_schema."""
+    """For CommandView, QueryView and what else there is; a view of another kind says it by
+    extend_schema."""
 
     def get_operation_id(self) -> str:
         return type(self.view).__name__.removesuffix("View")
@@ -103,7 +108,8 @@ class Schema(AutoSchema):
         match self.view:
             case CommandView():
                 answers[202] = OpenApiResponse(
-                    _accepted(self.view.subject), "Decided, and recorded. No body, where return=minimal is preferred."
+                    _accepted(self.view.id_field),
+                    "Decided, and recorded. No body, where return=minimal is preferred.",
                 )
                 told = {400, 401, 403, 404, 409, 411, 412, 413, 415, 422, 429, 503}
             case PagesView() as pages:
@@ -118,10 +124,13 @@ class Schema(AutoSchema):
                 told = {400, 401, 403, 404, 406, 412, 429, 503}
             case _:
                 answer = getattr(self.view, "answer", getattr(self.view, "serializer_class", None))
-                answers[200 if answer else 204] = OpenApiResponse(answer, "As it stands." if answer else "Done.")
+                answers[200 if answer else 204] = OpenApiResponse(
+                    answer, "As it stands." if answer else "Done."
+                )
                 told = {400, 401, 403, 404, 406, 411, 412, 413, 415, 429, 503}
         return answers | {
-            (status, PROBLEM): OpenApiResponse(Problem, WHY[status]) for status in sorted(told | UNREADABLE)
+            (status, PROBLEM): OpenApiResponse(Problem, WHY[status])
+            for status in sorted(told | UNREADABLE)
         }
 
     def _page(self, pages: PagesView) -> Mapping[str, Any]:
@@ -140,7 +149,8 @@ class Schema(AutoSchema):
 
 
 def _accepted(subject: str) -> Mapping[str, Any]:
-    """version and position are there once it is decided; command_id when it was left to the workers."""
+    """version and position are there once it is decided; command_id when it was left to the
+    workers."""
     properties = {
         subject: {"type": "string"},
         "status": {"type": "string", "enum": ["PROCESSING", "PENDING"]},
@@ -157,7 +167,9 @@ def _accepted(subject: str) -> Mapping[str, Any]:
 
 
 def _header(name: str, description: str, pattern: str | None = None) -> OpenApiParameter:
-    return OpenApiParameter(name, str, OpenApiParameter.HEADER, description=description, pattern=pattern)
+    return OpenApiParameter(
+        name, str, OpenApiParameter.HEADER, description=description, pattern=pattern
+    )
 
 
 def _told(
@@ -187,12 +199,23 @@ EVERYWHERE = (
     _header("X-Correlation-ID", "A business transaction to go on with; every answer carries one."),
     _told("X-Correlation-ID", "The business transaction.", pattern=UUID),
     _header(
-        "X-Request-ID", "The client's own id of this request: 1 to 128 visible ASCII characters. Others are replaced."
+        "X-Request-ID",
+        "The client's own id of this request: 1 to 128 visible ASCII characters. Others are"
+        " replaced.",
     ),
     _told("X-Request-ID", "The request.", pattern="^[!-~]{1,128}$"),
-    _header("traceparent", "The client's trace (W3C Trace Context), which goes with all that the request causes."),
+    _header(
+        "traceparent",
+        "The client's trace (W3C Trace Context), which goes with all that the request causes.",
+    ),
     _told("WWW-Authenticate", "How to say who is asking.", 401),
-    _told("Retry-After", "Seconds until it may be asked again.", 409, pattern="^[0-9]+$", required=False),
+    _told(
+        "Retry-After",
+        "Seconds until it may be asked again.",
+        409,
+        pattern="^[0-9]+$",
+        required=False,
+    ),
     _told("Retry-After", "Seconds until it may be asked again.", 429, 503, pattern="^[0-9]+$"),
     _told(
         "RateLimit",
@@ -200,12 +223,18 @@ EVERYWHERE = (
         pattern=LIMIT,
         required=False,
     ),
-    _told("RateLimit-Policy", "Each limit: how many (q) in how many seconds (w).", pattern=POLICY, required=False),
+    _told(
+        "RateLimit-Policy",
+        "Each limit: how many (q) in how many seconds (w).",
+        pattern=POLICY,
+        required=False,
+    ),
 )
 COMMANDS = (
     _header(
         "Idempotency-Key",
-        "1 to 255 visible ASCII characters, quoted or bare. A repeat is answered as the first time.",
+        "1 to 255 visible ASCII characters, quoted or bare. A repeat is answered as the first"
+        " time.",
         r'^([!#-~][!-~]{0,254}|"[!#-[\]-~]{1,255}")$',
     ),
     _header(
@@ -217,44 +246,89 @@ COMMANDS = (
         "Prefer",
         str,
         OpenApiParameter.HEADER,
-        description="respond-async leaves the command to the workers, and tells where to ask what became of it. "
-        "return=minimal leaves out the body of a 202; return=representation does not, which is the rule.",
+        description=(
+            "respond-async leaves the command to the workers, and tells where to ask what became of"
+            " it. return=minimal leaves out the body of a 202; return=representation does not,"
+            " which is the rule."
+        ),
         examples=[
             OpenApiExample("Left to the workers", "respond-async"),
             OpenApiExample("Without a body", "return=minimal"),
             OpenApiExample("Both", "respond-async, return=minimal"),
         ],
     ),
-    _told("Location", "Where to ask about its subject, or what became of the command.", 202, pattern="^/api/queries/"),
-    _told("X-Min-Version", "Its version, once it is decided.", 202, pattern="^[0-9]+$", required=False),
-    _told("Min-Position", "Its position, once it is decided.", 202, pattern="^[0-9]+$", required=False),
-    _told("Preference-Applied", "What was preferred and done.", 202, pattern=APPLIED, required=False),
-    _told("Idempotent-Replayed", "This was answered before.", 202, 409, pattern="^true$", required=False),
+    _told(
+        "Location",
+        "Where to ask about its subject, or what became of the command.",
+        202,
+        pattern="^/api/queries/",
+    ),
+    _told(
+        "X-Min-Version", "Its version, once it is decided.", 202, pattern="^[0-9]+$", required=False
+    ),
+    _told(
+        "Min-Position", "Its position, once it is decided.", 202, pattern="^[0-9]+$", required=False
+    ),
+    _told(
+        "Preference-Applied", "What was preferred and done.", 202, pattern=APPLIED, required=False
+    ),
+    _told(
+        "Idempotent-Replayed",
+        "This was answered before.",
+        202,
+        409,
+        pattern="^true$",
+        required=False,
+    ),
 )
 STANDS = (
-    _told("X-Projection-Position", "Where in the log the read model stands.", 200, 304, pattern="^[0-9]+$"),
-    _told("X-Projection-Lag", "Seconds by which it is behind.", 200, 304, pattern=r"^[0-9]+\.[0-9]+$"),
+    _told(
+        "X-Projection-Position",
+        "Where in the log the read model stands.",
+        200,
+        304,
+        pattern="^[0-9]+$",
+    ),
+    _told(
+        "X-Projection-Lag", "Seconds by which it is behind.", 200, 304, pattern=r"^[0-9]+\.[0-9]+$"
+    ),
 )
 LISTS = (
     _header("Min-Position", "A position in the log that the answer must hold.", "^[0-9]{1,18}$"),
     _header("Prefer", "wait=SECONDS for the read model to come so far."),
-    _told("Restarted-After", "What was seen behind it may be lost.", 200, 304, pattern="^[0-9]+$", required=False),
+    _told(
+        "Restarted-After",
+        "What was seen behind it may be lost.",
+        200,
+        304,
+        pattern="^[0-9]+$",
+        required=False,
+    ),
 )
 ROWS = (
     *LISTS,
-    _header("X-Min-Version", "A version of the row's stream that the answer must hold.", "^[0-9]{1,9}$"),
+    _header(
+        "X-Min-Version", "A version of the row's stream that the answer must hold.", "^[0-9]{1,9}$"
+    ),
     _header("If-None-Match", "The entity tag of what the client has.", rf"^(\*|{TAG}(, ?{TAG})*)$"),
     _told("ETag", "The row's version and position.", 200, 304, pattern=r'^"[0-9]+\.[0-9]+"$'),
     _told("X-Answered-From", "The side that has answered.", 200, 304, pattern=SOURCES),
 )
 REVEAL = _header(
     reveal.HEADER,
-    "Why staff have to see what is personal of another's; without it, that is hidden. It is written down.",
+    "Why staff have to see what is personal of another's; without it, that is hidden. It is written"
+    " down.",
     rf"^{reveal.REASON}$",
 )
 TOLD_OF_LISTS = (
     _told("X-Answered-From", "The side that has answered.", 200, pattern=SOURCES),
-    _told("Link", "The next page, where there is one.", 200, pattern='^<[^>]+>; rel="next"$', required=False),
+    _told(
+        "Link",
+        "The next page, where there is one.",
+        200,
+        pattern='^<[^>]+>; rel="next"$',
+        required=False,
+    ),
 )
 RECEIVED = {
     "type": "object",

@@ -1,4 +1,5 @@
-"""JSON to the letter (RFC 8259, I-JSON of RFC 7493): what Python's reader forgives is refused, and its place named."""
+"""JSON to the letter (RFC 8259, I-JSON of RFC 7493): what Python's reader forgives is refused, and
+its place named."""
 
 import json
 from collections import Counter
@@ -19,7 +20,10 @@ class StrictJSONParser(BaseParser):
     media_type = "application/json"
 
     def parse(
-        self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
+        self,
+        stream: IO[Any],
+        media_type: str | None = None,
+        parser_context: Mapping[str, Any] | None = None,
     ) -> Any:
         _demand_plain(parser_context["request"].headers if parser_context else {})
         tree = _read(_body(stream))
@@ -30,7 +34,9 @@ class StrictJSONParser(BaseParser):
 
 def _demand_plain(headers: Mapping[str, str]) -> None:
     if headers.get("Content-Encoding", "identity").lower() != "identity":
-        raise UnsupportedMediaType("", detail="A body is read as it is: leave Content-Encoding out.")
+        raise UnsupportedMediaType(
+            "", detail="A body is read as it is: leave Content-Encoding out."
+        )
 
 
 def _body(stream: IO[Any]) -> bytes:
@@ -71,7 +77,8 @@ def _not_json(constant: str) -> NoReturn:
 
 
 def _fault(value: Any, depth: int) -> Fault | None:
-    """The first one within, its pointer as seen from the value: most bodies have none, and need no pointers."""
+    """The first one within, its pointer as seen from the value: most bodies have none, and need no
+    pointers."""
     parts: Iterable[tuple[str | int, Any]]
     match value:
         case str():

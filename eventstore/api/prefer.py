@@ -1,4 +1,5 @@
-"""What a client would prefer (RFC 7240): never an error, and what is not known here is passed over."""
+"""What a client would prefer (RFC 7240): never an error, and what is not known here is passed
+over."""
 
 import string
 from collections.abc import Iterator, Mapping
@@ -18,7 +19,8 @@ def preferred(request: Request) -> Mapping[str, str]:
 
 
 def parse(header: str) -> Mapping[str, str]:
-    """Preference -> value, "" where it has none. A part that breaks the grammar is passed over, parameters always."""
+    """Preference -> value, "" where it has none. A part that breaks the grammar is passed over,
+    parameters always."""
     found: dict[str, str] = {}
     if len(header) > LONGEST_HEADER:
         return found

@@ -17,26 +17,26 @@ from rest_framework.views import APIView
 
 from eventstore import codec, settings
 from eventstore.log import pages
-from eventstore.projections.freshness import Standing
+from eventstore.projections.freshness import Progress
 
 from . import conditional as preconditions
 from . import read_your_writes as freshness
 from . import reveal
 from . import serializers as shapes
-from .read_your_writes import Found, Wanted
-from .serializers import Digits, Shape, Text
+from .read_your_writes import Found, MinimumVersion
+from .serializers import Digits, StrictSerializer, Text
 
 LONGEST_PAGE = 100
 
 # An answer is for who asked, and may be kept if it is asked for again each time.
-ONLY_HIS = {"Cache-Control": "private, no-cache", "Vary": "Accept, Authorization"}
+PRIVATE_HEADERS = {"Cache-Control": "private, no-cache", "Vary": "Accept, Authorization"}
 
 
-class NoParameters(Shape):
+class NoParameters(StrictSerializer):
     """No query parameters at all."""
 
 
-class MomentParameters(Shape):
+class MomentParameters(StrictSerializer):
     """The row as it was when its stream came to a version, or at a time."""
 
     version = Digits(min_value=1, required=False)
@@ -48,9 +48,11 @@ class MomentParameters(Shape):
         return attrs
 
 
-class PageParameters(Shape):
+class PageParameters(StrictSerializer):
     limit = Digits(min_value=1, max_value=LONGEST_PAGE, default=50)
-    cursor = Text(required=False, validators=[RegexValidator(r"^[!-~]+\Z", "A cursor is visible ASCII.")])
+    cursor = Text(
+        required=False, validators=[RegexValidator(r"^[!-~]+\Z", "A cursor is visible ASCII.")]
+    )
 
 
 class QueryView(APIView):
@@ -59,16 +61,16 @@ class QueryView(APIView):
     is_own: whether a row is about the user, who then sees what is personal in it.
     """
 
-    standing: Standing | None = None
+    standing: Progress | None = None
     restarted_after: int | None = None
 
     def is_own(self, row: Any) -> bool:
         return False
 
-    def note(self, standing: Standing) -> None:
+    def note(self, standing: Progress) -> None:
         self.standing = standing
 
-    def wanted(self) -> Wanted:
+    def wanted(self) -> MinimumVersion:
         wanted = freshness.wanted(self.request)
         self.restarted_after = wanted.restarted_after
         return wanted
@@ -84,8 +86,9 @@ class QueryView(APIView):
 
 
 class RowView(QueryView):
-    """model: the read model, whose key is the one part of the URL. may_see: whether the row is the user's business.
-    called: what acts on such a thing are written down under, when it is not the model's own name.
+    """model: the read model, whose key is the one part of the URL. may_see: whether the row is the
+    user's business. called: what acts on such a thing are written down under, when it is not the
+    model's own name.
 
     parameters: MomentParameters where the row can be had as it once was; then its events are few.
     """
@@ -93,7 +96,7 @@ class RowView(QueryView):
     model: ClassVar[type[Any]]
     called: ClassVar[str] = ""
     serializer_class: type[serializers.Serializer]
-    parameters: type[Shape] = NoParameters
+    parameters: type[StrictSerializer] = NoParameters
 
     def may_see(self, row: Any) -> bool:
         return True
@@ -104,16 +107,16 @@ class RowView(QueryView):
         row, source = self._found(key, asked)
         if row is None:
             raise NotFound
-        headers = ONLY_HIS | {"ETag": preconditions.etag(row), "X-Answered-From": source}
-        if self._is_veiled(row):
+        headers = PRIVATE_HEADERS | {"ETag": preconditions.etag(row), "X-Answered-From": source}
+        if self._is_masked(row):
             if reveal.is_revealed(request, f"{self.called or self.model._meta.verbose_name} {key}"):
-                return told(shapes.told(self.serializer_class, row), headers | reveal.UNKEPT)
+                return told(shapes.serialize(self.serializer_class, row), headers | reveal.UNKEPT)
             reveal.hide(row)
         if headers["ETag"] in held:
             return HttpResponse(status=304, headers=headers)
-        return told(shapes.told(self.serializer_class, row), headers)
+        return told(shapes.serialize(self.serializer_class, row), headers)
 
-    def _is_veiled(self, row: Any) -> bool:
+    def _is_masked(self, row: Any) -> bool:
         return reveal.holds(self.model) and not self.is_own(row)
 
     def _found(self, key: str, moment: dict[str, Any]) -> Found:
@@ -123,10 +126,12 @@ class RowView(QueryView):
 
 
 class PagesView(QueryView):
-    """rows: the parameters' values -> all rows that the user may see. key: a unique column of theirs.
+    """rows: the parameters' values -> all rows that the user may see. key: a unique column of
+    theirs.
 
-    moment: a time that is known of each row, where that, and not the key, says in which order they come.
-    A page begins behind the last key of the one before, so that what is written meanwhile moves nothing.
+    moment: a time that is known of each row, where that, and not the key, says in which order they
+    come. A page begins behind the last key of the one before, so that what is written meanwhile
+    moves nothing.
     """
 
     serializer_class: type[serializers.Serializer]
@@ -145,20 +150,23 @@ class PagesView(QueryView):
         page, rows_told, has_more = self._page(rows.using(database), limit)
         following = self._next(page[-1], asked | {"limit": limit}) if has_more else None
         said = {"data": rows_told, "has_more": has_more, "next": following}
-        return told(said, ONLY_HIS | {"X-Answered-From": freshness.READ_MODEL} | link(following))
+        return told(
+            said, PRIVATE_HEADERS | {"X-Answered-From": freshness.READ_MODEL} | link(following)
+        )
 
     def _page(self, rows: QuerySet[Any], limit: int) -> tuple[list[Any], list[msgspec.Raw], bool]:
-        """The rows, what is told of each, and whether more follow. It ends early where its bytes are enough."""
+        """The rows, what is told of each, and whether more follow. It ends early where its bytes
+        are enough."""
         most = settings.page_bytes()
         found, more = pages.page(rows, limit, most)
-        self._veil(rows.model, found)
+        self._mask(rows.model, found)
         rows_told = list[msgspec.Raw]()
         while len(rows_told) < len(found) and (not rows_told or sum(map(len, rows_told)) < most):
-            told = shapes.told(self.serializer_class, found[len(rows_told)])
+            told = shapes.serialize(self.serializer_class, found[len(rows_told)])
             rows_told.append(msgspec.Raw(codec.encode_json(told)))
         return found[: len(rows_told)], rows_told, more or len(rows_told) < len(found)
 
-    def _veil(self, model: type[Any], page: Sequence[Any]) -> None:
+    def _mask(self, model: type[Any], page: Sequence[Any]) -> None:
         if reveal.holds(model):
             for row in page:
                 if not self.is_own(row):
@@ -204,8 +212,9 @@ def told(said: Mapping[str, Any], headers: Mapping[str, str]) -> HttpResponse:
     return HttpResponse(codec.encode_json(said), content_type="application/json", headers=headers)
 
 
-def parameters(shape: type[Shape], request: Request) -> dict[str, Any]:
-    """The query parameters by their shape; one that is not known, or given twice, is refused by its name."""
+def parameters(shape: type[StrictSerializer], request: Request) -> dict[str, Any]:
+    """The query parameters by their shape; one that is not known, or given twice, is refused by its
+    name."""
     given = request.query_params
     if not given:
         return dict(_of_who_asks_for_nothing(shape))
@@ -215,5 +224,5 @@ def parameters(shape: type[Shape], request: Request) -> dict[str, Any]:
 
 
 @cache
-def _of_who_asks_for_nothing(shape: type[Shape]) -> Mapping[str, Any]:
+def _of_who_asks_for_nothing(shape: type[StrictSerializer]) -> Mapping[str, Any]:
     return shapes.read(shape, {})  # type: ignore[no-any-return]

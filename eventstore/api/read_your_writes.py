@@ -1,4 +1,5 @@
-"""Read your own write: a client says what it has seen happen, and is never told of an earlier time."""
+"""Read your own write: a client says what it has seen happen, and is never told of an earlier
+time."""
 
 import re
 import time
@@ -12,7 +13,7 @@ from rest_framework.request import Request
 from eventstore import log, settings
 from eventstore.log import epochs
 from eventstore.projections import freshness
-from eventstore.projections.freshness import PRIMARY, Seen, Standing
+from eventstore.projections.freshness import PRIMARY, Progress, RowAndProgress
 
 from . import prefer as preferences
 from . import waiting
@@ -44,12 +45,13 @@ class TooManyWait(APIException):
     wait = 1
 
 
-class Wanted(NamedTuple):
-    """version: of the row's stream. position: in the log. wait: seconds that the client would give the read model.
+class MinimumVersion(NamedTuple):
+    """version: of the row's stream. position: in the log. wait: seconds that the client would give
+    the read model.
 
     who: the user, whose waiting requests are counted together.
-    restarted_after: where what the client has seen may have been lost, the position up to which nothing was; then
-    neither the version nor the position is waited for.
+    restarted_after: where what the client has seen may have been lost, the position up to which
+    nothing was; then neither the version nor the position is waited for.
     """
 
     version: int | None
@@ -62,10 +64,10 @@ class Wanted(NamedTuple):
     def anything(self) -> bool:
         return self.version is not None or self.position is not None
 
-    def in_read_model(self, seen: Seen) -> bool:
-        return (self.version is None or (seen.row is not None and seen.row.version >= self.version)) and (
-            self.position is None or seen.standing.holds(self.position)
-        )
+    def in_read_model(self, seen: RowAndProgress) -> bool:
+        return (
+            self.version is None or (seen.row is not None and seen.row.version >= self.version)
+        ) and (self.position is None or seen.standing.holds(self.position))
 
     def in_log(self, row: Any) -> bool:
         return (self.version is None or row.version >= self.version) and (
@@ -74,7 +76,7 @@ class Wanted(NamedTuple):
 
 
 # For who tells of a row by its events, and needs no more of the row than that it is there.
-FROM_THE_LOG = Wanted(version=1, position=None, wait=None)
+FROM_THE_LOG = MinimumVersion(version=1, position=None, wait=None)
 
 
 class Found(NamedTuple):
@@ -84,26 +86,37 @@ class Found(NamedTuple):
     source: str
 
 
-# Told where the read model stands each time it is asked, so that it is known however the asking ends.
-Note = Callable[[Standing], None]
+# Told where the read model stands each time it is asked, so that it is known however the asking
+# ends.
+Note = Callable[[Progress], None]
 
 
-def wanted(request: Request) -> Wanted:
+def wanted(request: Request) -> MinimumVersion:
     seconds = preferences.wait(request)
     wait = None if seconds is None else min(seconds, settings.longest_wait())
-    wanted = Wanted(_number(request, VERSION, 9), _number(request, POSITION, 18), wait, str(request.user.pk))
+    wanted = MinimumVersion(
+        _number(request, VERSION, 9), _number(request, POSITION, 18), wait, str(request.user.pk)
+    )
     if wanted.position and (lost := epochs.lost_behind(wanted.position, epochs.recent())):
         return wanted._replace(version=None, position=lost.intact, restarted_after=lost.intact)
     return wanted
 
 
-def row(model: type[Any], key: str, wanted: Wanted, may_see: Callable[[Any], bool], *, note: Note) -> Found:
-    """Raises NotThereYet for what has not happened at all, TooManyWait where it was not waited for, and Hidden for what
-    the user may not see."""
+def row(
+    model: type[Any],
+    key: str,
+    wanted: MinimumVersion,
+    may_see: Callable[[Any], bool],
+    *,
+    note: Note,
+) -> Found:
+    """Raises NotThereYet for what has not happened at all, TooManyWait where it was not waited for,
+    and Hidden for what the user may not see."""
     seen = _look(model, key, note)
     if not wanted.anything or wanted.in_read_model(seen):
         return Found(_shown(seen.row, may_see), READ_MODEL)
-    # First of all whether there is such a thing: nobody is kept waiting for what is not there, or not theirs.
+    # First of all whether there is such a thing: nobody is kept waiting for what is not there, or
+    # not theirs.
     recorded = _shown(freshness.recorded(model, key), may_see)
     if recorded is None:
         return Found(None, EVENT_LOG)
@@ -119,15 +132,21 @@ def row(model: type[Any], key: str, wanted: Wanted, may_see: Callable[[Any], boo
 
 
 def row_as_of(
-    model: type[Any], key: str, moment: Mapping[str, Any], may_see: Callable[[Any], bool], *, note: Note
+    model: type[Any],
+    key: str,
+    moment: Mapping[str, Any],
+    may_see: Callable[[Any], bool],
+    *,
+    note: Note,
 ) -> Found:
     """Raises Hidden for what the user may not see."""
     note(freshness.standing(model, using=settings.query_database()))
     return Found(_shown(freshness.as_of(model, key, **moment), may_see), EVENT_LOG)
 
 
-def database_for_list(model: type[Any], wanted: Wanted, *, note: Note) -> str:
-    """Which database has a list as fresh as is wanted. Raises ReadModelBehind when none has, within the wait."""
+def database_for_list(model: type[Any], wanted: MinimumVersion, *, note: Note) -> str:
+    """Which database has a list as fresh as is wanted. Raises ReadModelBehind when none has, within
+    the wait."""
     for _ in _turns(wanted):
         for database in dict.fromkeys((settings.query_database(), PRIMARY)):
             standing = freshness.standing(model, using=database)
@@ -137,10 +156,12 @@ def database_for_list(model: type[Any], wanted: Wanted, *, note: Note) -> str:
     raise _not_yet(wanted)
 
 
-def end_for_pages(wanted: Wanted) -> int:
-    """Up to where the log may be told in pages: whoever goes on behind a position misses nothing before it.
+def end_for_pages(wanted: MinimumVersion) -> int:
+    """Up to where the log may be told in pages: whoever goes on behind a position misses nothing
+    before it.
 
-    Raises ReadModelBehind while a transaction that is still open holds it back before what is wanted.
+    Raises ReadModelBehind while a transaction that is still open holds it back before what is
+    wanted.
     """
     for _ in _turns(wanted):
         fence = log.fence()
@@ -149,22 +170,24 @@ def end_for_pages(wanted: Wanted) -> int:
     raise _not_yet(wanted)
 
 
-def _look(model: type[Any], key: str, note: Note) -> Seen:
+def _look(model: type[Any], key: str, note: Note) -> RowAndProgress:
     seen = freshness.look(model, key)
     note(seen.standing)
     return seen
 
 
-def _turns(wanted: Wanted) -> Iterator[None]:
+def _turns(wanted: MinimumVersion) -> Iterator[None]:
     """One, and more while the client waits."""
     if wanted.version is not None:
         raise Malformed(Fault(VERSION, f"A list is of many streams; say {POSITION}.", "invalid"))
     yield None
-    with waiting.room(wanted.who, LISTS_WAIT_SECONDS if wanted.wait is None else wanted.wait) as seconds:
+    with waiting.room(
+        wanted.who, LISTS_WAIT_SECONDS if wanted.wait is None else wanted.wait
+    ) as seconds:
         yield from _while_waiting(seconds)
 
 
-def _not_yet(wanted: Wanted) -> APIException:
+def _not_yet(wanted: MinimumVersion) -> APIException:
     assert wanted.position is not None, "whoever wants nothing has been answered"
     return NotThereYet() if wanted.position > freshness.last_given() else ReadModelBehind()
 

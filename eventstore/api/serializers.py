@@ -1,4 +1,5 @@
-"""What bodies and answers are made of. A number is a number, a text a text, and what is not known is refused."""
+"""What bodies and answers are made of. A number is a number, a text a text, and what is not known
+is refused."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -25,42 +26,49 @@ KEY_LENGTH = 64
 KEY = rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{KEY_LENGTH - 1}}}"
 
 
-def read(shape: "type[Shape]", data: Any) -> Any:
+def read(shape: "type[StrictSerializer]", data: Any) -> Any:
     """What is built of the data. Raises ValidationError."""
     return _made(shape).run_validation(data)
 
 
-def told(answer: type[serializers.Serializer], row: Any) -> dict[str, Any]:
+def serialize(answer: type[serializers.Serializer], row: Any) -> dict[str, Any]:
     """The row as its readers are told of it."""
     return _made(answer).to_representation(row)
 
 
 @cache
 def _made(cls: type[serializers.Serializer]) -> serializers.Serializer:
-    """Made once: DRF copies all fields for each object, which takes longer than what they do, and they keep nothing."""
+    """Made once: DRF copies all fields for each object, which takes longer than what they do, and
+    they keep nothing."""
     return cls()
 
 
-class Shape(serializers.Serializer):
+class StrictSerializer(serializers.Serializer):
     """The members of an object, and no others. makes: what is built of them."""
 
     makes: ClassVar[type] = dict
 
     def to_internal_value(self, data: Any) -> Any:
-        if isinstance(data, Mapping) and (unknown := list(islice(self._unknown(data), MOST_UNKNOWN))):
-            raise serializers.ValidationError({name: ["This is not known here."] for name in unknown}, "unknown")
+        if isinstance(data, Mapping) and (
+            unknown := list(islice(self._unknown(data), MOST_UNKNOWN))
+        ):
+            raise serializers.ValidationError(
+                {name: ["This is not known here."] for name in unknown}, "unknown"
+            )
         values = super().to_internal_value(data)
         try:
             return self.makes(**values)
         except InvalidMessage as error:
-            raise serializers.ValidationError({"non_field_errors": [str(error)]}, "invalid") from None
+            raise serializers.ValidationError(
+                {"non_field_errors": [str(error)]}, "invalid"
+            ) from None
 
     def _unknown(self, data: Mapping[str, Any]) -> Iterator[str]:
         return (name for name in data if name not in self.fields)
 
 
-# Refused already where blanks are trimmed; a validator makes it a part of the API's description. Python takes some
-# characters for white space that others do not.
+# Refused already where blanks are trimmed; a validator makes it a part of the API's description.
+# Python takes some characters for white space that others do not.
 NOT_BLANK = RegexValidator(r"[^\s\x1c-\x1f\x85]", "This is blank.", "blank")
 
 
@@ -81,7 +89,9 @@ class Key(Text):
 
     def __init__(self, **options: Any) -> None:
         known = RegexValidator(
-            rf"^{KEY}\Z", f"At most {KEY_LENGTH} of letters, digits, '.', '_' and '-', not beginning with a sign."
+            rf"^{KEY}\Z",
+            f"At most {KEY_LENGTH} of letters, digits, '.', '_' and '-', not beginning with a"
+            " sign.",
         )
         super().__init__(validators=[known], **options)
 
@@ -89,7 +99,9 @@ class Key(Text):
 class Whole(serializers.IntegerField):
     """A whole number, said as one: not true, not 1e2, not "12"."""
 
-    default_error_messages = {"not_whole": "Say a whole number as one: not true, not 1.0, not text."}
+    default_error_messages = {
+        "not_whole": "Say a whole number as one: not true, not 1.0, not text."
+    }
 
     def __init__(self, *, min_value: int, max_value: int = LARGEST_NUMBER, **options: Any) -> None:
         super().__init__(min_value=min_value, max_value=max_value, **options)
@@ -109,10 +121,11 @@ class Digits(Whole):
         return int(data)
 
 
-class PriceShape(Shape):
+class PriceShape(StrictSerializer):
     """amount: an integer in units of which 10 ** exponent make one of the currency (ISO 4217).
 
-    exponent: the currency's own, unless it is said otherwise, as it is where a price was told in a finer unit.
+    exponent: the currency's own, unless it is said otherwise, as it is where a price was told in a
+    finer unit.
     """
 
     makes = Money
@@ -122,7 +135,8 @@ class PriceShape(Shape):
 
 
 class MoneyShape(PriceShape):
-    """amount: an integer in the smallest unit of the currency (ISO 4217): 500 JPY are five hundred yen.
+    """amount: an integer in the smallest unit of the currency (ISO 4217): 500 JPY are five hundred
+    yen.
 
     exponent: need not be said, and can be no other than the currency's.
     """
@@ -161,7 +175,11 @@ class MoneyOf(serializers.Field):
         self.column = column
 
     def to_representation(self, value: Any) -> dict[str, Any]:
-        return {"amount": getattr(value, self.column), "currency": value.currency, "exponent": value.exponent}
+        return {
+            "amount": getattr(value, self.column),
+            "currency": value.currency,
+            "exponent": value.exponent,
+        }
 
 
 class KeyConverter:

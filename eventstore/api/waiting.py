@@ -13,7 +13,8 @@ _waiting: Counter[str] = Counter()
 
 @contextmanager
 def room(who: str, seconds: float) -> Iterator[float]:
-    """The seconds for which a client may wait; 0 where it, or all together, wait as often as they may."""
+    """The seconds for which a client may wait; 0 where it, or all together, wait as often as they
+    may."""
     if seconds <= 0 or not _enter(who):
         yield 0.0
         return
@@ -25,7 +26,10 @@ def room(who: str, seconds: float) -> Iterator[float]:
 
 def _enter(who: str) -> bool:
     with _lock:
-        if _waiting.total() >= settings.most_waiting() or _waiting[who] >= settings.most_waiting_per_user():
+        if (
+            _waiting.total() >= settings.most_waiting()
+            or _waiting[who] >= settings.most_waiting_per_user()
+        ):
             return False
         _waiting[who] += 1
         return True

@@ -1,4 +1,5 @@
-"""A webhook's endpoint: the signature over the raw body first, then once for each id what follows from it."""
+"""A webhook's endpoint: the signature over the raw body first, then once for each id what follows
+from it."""
 
 import hashlib
 import logging
@@ -36,9 +37,11 @@ class WebhooksShut(APIException):
 
 
 class WebhookView(APIView):
-    """source: who calls, as the inbox has it. Whoever knows one of its secrets is let in, and nobody else.
+    """source: who calls, as the inbox has it. Whoever knows one of its secrets is let in, and
+    nobody else.
 
-    notice: what is read of the body. signed_by: the headers in which the signature comes, and what each says.
+    notice: what is read of the body. signed_by: the headers in which the signature comes, and what
+    each says.
     """
 
     authentication_classes = ()
@@ -76,10 +79,21 @@ class WebhookView(APIView):
         body: bytes = request._request.body
         self._let_in(body, request.headers)
         message_id, commands = self.read(body, request.headers)
-        new = inbox.receive(self.source, message_id, commands, metadata=replace(context.current(), actor=self.source))
+        new = inbox.receive(
+            self.source,
+            message_id,
+            commands,
+            metadata=replace(context.current(), actor=self.source),
+        )
         what = f"{len(commands)} commands" if new else "a repeat"
         # The inbox keeps no contents: two lines of one id show whether they differed.
-        logger.info("%s said %s: %s, SHA-256 %s", self.source, message_id, what, hashlib.sha256(body).hexdigest()[:16])
+        logger.info(
+            "%s said %s: %s, SHA-256 %s",
+            self.source,
+            message_id,
+            what,
+            hashlib.sha256(body).hexdigest()[:16],
+        )
         return Response({"received": message_id, "repeat": not new})
 
     def _let_in(self, body: bytes, headers: Mapping[str, str]) -> None:

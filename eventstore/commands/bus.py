@@ -1,4 +1,5 @@
-"""Commands in: find the one decider, load, decide, append; begin again when another writer was first."""
+"""Commands in: find the one decider, load, decide, append; begin again when another writer was
+first."""
 
 import logging
 import random
@@ -9,28 +10,30 @@ from typing import NamedTuple, TypeVar
 from django.db import OperationalError, transaction
 
 from eventstore import log, postgres, registry
-from eventstore.aggregate import Refusal
-from eventstore.log import Appended, Owed, WrongExpectedVersion, context, epochs
+from eventstore.aggregate import CommandRejected
+from eventstore.log import Appended, OutgoingMessage, WrongExpectedVersion, context, epochs
 from eventstore.messages import Command, Event, Metadata, replace
 from eventstore.outbox import wakeup
 
 from . import repository as states
-from .decide import Deciding, Request, Write
+from .decide import DecisionBatch, Request, Write
 
 logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
 ATTEMPTS = 5
-# At most this long before the second attempt, doubled for each later one; those who met once come back apart.
+# At most this long before the second attempt, doubled for each later one; those who met once come
+# back apart.
 PAUSE_SECONDS = 0.005
 
 
 class Outcome(NamedTuple):
     """stream: the command's own. version: where it stands now. events: what was recorded.
 
-    position: of the last of them in the log; of the stream's last event, where the command is a repeat and nothing was
-    recorded: that is what the answer rests on. 0 for a stream without events.
+    position: of the last of them in the log; of the stream's last event, where the command is a
+    repeat and nothing was recorded: that is what the answer rests on. 0 for a stream without
+    events.
     """
 
     stream: str
@@ -40,8 +43,8 @@ class Outcome(NamedTuple):
 
 
 class Stale(Exception):
-    """The caller decided on a version of the command's own stream that is not the present one. actual: which is; 0 for
-    no stream."""
+    """The caller decided on a version of the command's own stream that is not the present one.
+    actual: which is; 0 for no stream."""
 
     def __init__(self, stream: str, actual: int) -> None:
         super().__init__(f"{stream} is at version {actual}.")
@@ -57,15 +60,17 @@ def dispatch(
 ) -> Outcome:
     """Decide one command.
 
-    seen: the versions of the command's own stream on which the caller decided; the version that is appended to is one
-    of them. writes: what is to come of it, its position not known yet unless it is a repeat -> how to write that, such
-    as with an answer.
-    Raises the decider's Refusal, Stale, registry.UnknownCommand, and after ATTEMPTS lost races WrongExpectedVersion,
-    or the database's own error for a deadlock or a lock that was not to be had. Any other error leaves it open whether
-    the command was recorded.
+    seen: the versions of the command's own stream on which the caller decided; the version that is
+    appended to is one of them. writes: what is to come of it, its position not known yet unless it
+    is a repeat -> how to write that, such as with an answer.
+    Raises the decider's Refusal, Stale, registry.UnknownCommand, and after ATTEMPTS lost races
+    WrongExpectedVersion, or the database's own error for a deadlock or a lock that was not to be
+    had. Any other error leaves it open whether the command was recorded.
     """
     request = Request(command, _commanded(command, metadata or context.current()))
-    outcome = _again_on_conflict(lambda: _from_memory(request, seen, writes) or _decide_one(request, seen, writes))
+    outcome = _again_on_conflict(
+        lambda: _from_memory(request, seen, writes) or _decide_one(request, seen, writes)
+    )
     logger.info("%s made %s version %s", request.metadata.command, outcome.stream, outcome.version)
     return outcome
 
@@ -77,52 +82,57 @@ def dispatch_all(commands: Iterable[Command], *, metadata: Metadata | None = Non
 
 
 def dispatch_requests(requests: Iterable[Request], *, owing: Iterable[Request] = ()) -> Appended:
-    """As dispatch_all, for commands of several business transactions. owing: put into the outbox by the same append."""
+    """As dispatch_all, for commands of several business transactions. owing: put into the outbox by
+    the same append."""
     decided = [Request(command, _commanded(command, metadata)) for command, metadata in requests]
-    owed = [log.owed(command, metadata=metadata) for command, metadata in owing]
-    return _again_on_conflict(lambda: _decide_all(decided, owed))
+    outgoing = [log.outgoing(command, metadata=metadata) for command, metadata in owing]
+    return _again_on_conflict(lambda: _decide_all(decided, outgoing))
 
 
-def owe(commands: Iterable[Command], *, metadata: Metadata | None = None) -> None:
-    """Put commands into the outbox; a worker decides them in their context's lane."""
+def enqueue(commands: Iterable[Command], *, metadata: Metadata | None = None) -> None:
+    """Put commands into the outbox; a worker decides them in their context's subscription."""
     metadata = metadata or context.current()
-    log.write([], [log.owed(command, metadata=metadata) for command in commands])
-    transaction.on_commit(wakeup.send)
+    log.write([], [log.outgoing(command, metadata=metadata) for command in commands])
+    transaction.on_commit(wakeup.wake_workers)
 
 
 def _from_memory(
     request: Request, seen: Container[int] | None, writes: Callable[[Outcome], Write] | None
 ) -> Outcome | None:
-    """Decide without a look into the log, which the append has. None where memory does not do, or is too old to refuse
-    anything."""
+    """Decide without a look into the log, which the append has. None where memory does not do, or
+    is too old to refuse anything."""
     decision = registry.decision_for(request.command)
     # Within somebody's transaction, an append that fails would break it.
-    if not decision.opens or seen is not None or postgres.in_transaction():
+    if not decision.creates_stream or seen is not None or postgres.in_transaction():
         return None
     own, *others = decision.streams(request.command)
     epoch = epochs.mark()
-    recalled = states.recall([own, *others], opened=own)
-    if recalled is None:
+    from_cache = states.recall([own, *others], opened=own)
+    if from_cache is None:
         return None
     try:
-        return _decided(Deciding([request], recalled, epoch=epoch), own, writes)
+        return _decided(DecisionBatch([request], from_cache, epoch=epoch), own, writes)
     except WrongExpectedVersion as error:
         if error.actual < error.expected:
             epochs.went_back(error.stream, remembered=error.expected)
         return None
-    except (Refusal, epochs.EpochOver):
+    except (CommandRejected, epochs.EpochOver):
         return None
 
 
-def _decide_one(request: Request, seen: Container[int] | None, writes: Callable[[Outcome], Write] | None) -> Outcome:
-    deciding = Deciding([request])
+def _decide_one(
+    request: Request, seen: Container[int] | None, writes: Callable[[Outcome], Write] | None
+) -> Outcome:
+    deciding = DecisionBatch([request])
     stream = deciding.decisions[0].streams(request.command)[0]
     if seen is not None and deciding.folded[stream].version not in seen:
         raise Stale(stream, deciding.folded[stream].version)
     return _decided(deciding, stream, writes)
 
 
-def _decided(deciding: Deciding, stream: str, writes: Callable[[Outcome], Write] | None) -> Outcome:
+def _decided(
+    deciding: DecisionBatch, stream: str, writes: Callable[[Outcome], Write] | None
+) -> Outcome:
     events = deciding.decide(0)
     outcome = Outcome(stream, deciding.folded[stream].version, 0, events)
     if not events:
@@ -136,9 +146,9 @@ def _stands_at(outcome: Outcome) -> int:
     return log.positions_at({outcome.stream: outcome.version}).get(outcome.stream, 0)
 
 
-def _decide_all(requests: Sequence[Request], owed: Sequence[Owed]) -> Appended:
-    deciding = Deciding(requests)
-    deciding.owed += owed
+def _decide_all(requests: Sequence[Request], outgoing: Sequence[OutgoingMessage]) -> Appended:
+    deciding = DecisionBatch(requests)
+    deciding.outgoing += outgoing
     for index in range(len(requests)):
         deciding.decide(index)
     return deciding.write()
@@ -158,7 +168,9 @@ def _again_on_conflict(attempt: Callable[[], Result]) -> Result:
 
 
 def _was_only_a_race(error: Exception) -> bool:
-    return isinstance(error, WrongExpectedVersion | epochs.EpochOver) or postgres.was_rolled_back(error)
+    return isinstance(error, WrongExpectedVersion | epochs.EpochOver) or postgres.was_rolled_back(
+        error
+    )
 
 
 def _commanded(command: Command, metadata: Metadata) -> Metadata:

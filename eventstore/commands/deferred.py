@@ -1,4 +1,5 @@
-"""Commands that clients left with us: owed to their context's lane, and what became of each."""
+"""Commands that clients left with us: owed to their context's subscription, and what became of
+each."""
 
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -9,16 +10,16 @@ import msgspec
 from django.db import transaction
 
 from eventstore import codec, log
-from eventstore.log import Owed
+from eventstore.log import OutgoingMessage
 from eventstore.messages import Command, Metadata, replace
 from eventstore.outbox import wakeup
 from eventstore.postgres import atomic, execute, rows
 
-# Whom the lane answers instead of a saga.
+# Whom the subscription answers instead of a saga.
 CLIENT = "eventstore.client"
 
 NOTE = """
-    INSERT INTO eventstore_left_command (id, principal, location, lane, key)
+    INSERT INTO eventstore_deferred_command (id, principal, location, subscription, key)
     VALUES (%s, %s, %s, %s, %s)
 """
 SETTLE = """
@@ -28,41 +29,46 @@ SETTLE = """
             id uuid, status text, version integer, position bigint, code text, detail text
         )
     )
-    UPDATE eventstore_left_command AS kept
+    UPDATE eventstore_deferred_command AS kept
     SET status = settled.status, version = settled.version, position = settled.position,
         code = settled.code, detail = settled.detail, settled_at = now()
     FROM settled
     WHERE kept.id = ANY(ARRAY(SELECT id FROM settled)) AND kept.id = settled.id
 """
-# What no worker could decide, however often, lies parked as a dead letter of its lane, the first under its key.
+# What no worker could decide, however often, lies parked as a dead letter of its subscription, the
+# first under its key.
 FIND = """
     SELECT principal, location,
            CASE WHEN status = 'PENDING' AND EXISTS (
                SELECT
-               FROM eventstore_parked_heads(kept.lane, ARRAY[kept.key]) AS head
-               CROSS JOIN LATERAL (SELECT status FROM eventstore_parked WHERE id = head.id LIMIT 1) AS parked
-               CROSS JOIN LATERAL (SELECT id FROM eventstore_outbox WHERE position = head.place LIMIT 1) AS owed
+               FROM eventstore_parked_heads(kept.subscription, ARRAY[kept.key]) AS head
+               CROSS JOIN LATERAL (SELECT status FROM eventstore_parked WHERE id = head.id
+                   LIMIT 1) AS parked
+               CROSS JOIN LATERAL (SELECT id FROM eventstore_outbox WHERE position = head.place
+                   LIMIT 1) AS owed
                WHERE parked.status = 'dead' AND owed.id = kept.id
            ) THEN 'FAILED' ELSE status END,
            version, position, code, detail
-    FROM eventstore_left_command AS kept
+    FROM eventstore_deferred_command AS kept
     WHERE id = %s
 """
 FORGET = """
-    DELETE FROM eventstore_left_command
+    DELETE FROM eventstore_deferred_command
     WHERE id = ANY(ARRAY(
         SELECT id
-        FROM eventstore_left_command
-        WHERE left_at < now() - %s
-        ORDER BY left_at
+        FROM eventstore_deferred_command
+        WHERE deferred_at < now() - %s
+        ORDER BY deferred_at
     )) AND status <> 'PENDING'
 """
 
 
-class Left(NamedTuple):
-    """principal: who left it. location: where to ask about its subject. status: PENDING, SUCCEEDED, REFUSED or FAILED.
+class DeferredCommand(NamedTuple):
+    """principal: who left it. location: where to ask about its subject. status: PENDING, SUCCEEDED,
+    REFUSED or FAILED.
 
-    version, position: what the client has to have seen when it succeeded. code, detail: of the refusal.
+    version, position: what the client has to have seen when it succeeded. code, detail: of the
+    refusal.
     """
 
     principal: str
@@ -74,7 +80,7 @@ class Left(NamedTuple):
     detail: str
 
 
-class Settled(msgspec.Struct, frozen=True):
+class CommandResult(msgspec.Struct, frozen=True):
     """What became of one; see Left."""
 
     id: str
@@ -91,29 +97,31 @@ def leave(
     metadata: Metadata,
     principal: str,
     location: str,
-    write: Callable[[UUID, Sequence[Owed]], Any],
+    write: Callable[[UUID, Sequence[OutgoingMessage]], Any],
 ) -> UUID:
-    """Owe the command to its context, in one commit with the note of who left it. write: its id and what is owed -> how
-    that gets into the outbox."""
-    owed = log.owed(command, metadata=metadata)
-    owed = msgspec.structs.replace(owed, metadata=replace(owed.metadata, reply_to=CLIENT, reply_key=str(owed.id)))
+    """Owe the command to its context, in one commit with the note of who left it. write: its id and
+    what is owed -> how that gets into the outbox."""
+    outgoing = log.outgoing(command, metadata=metadata)
+    outgoing = msgspec.structs.replace(
+        outgoing, metadata=replace(outgoing.metadata, reply_to=CLIENT, reply_key=str(outgoing.id))
+    )
     with atomic():
-        execute(NOTE, [owed.id, principal, location, owed.topic, owed.key]).close()
+        execute(NOTE, [outgoing.id, principal, location, outgoing.topic, outgoing.key]).close()
         # Last, as whoever has appended holds everybody's view of the log back until the commit.
-        write(owed.id, [owed])
-    transaction.on_commit(wakeup.send)
-    return owed.id
+        write(outgoing.id, [outgoing])
+    transaction.on_commit(wakeup.wake_workers)
+    return outgoing.id
 
 
-def settle(settled: Sequence[Settled]) -> None:
+def settle(settled: Sequence[CommandResult]) -> None:
     """Note what became of them, in the transaction that recorded it."""
     if settled:
         execute(SETTLE, [codec.encode_json(settled).decode()]).close()
 
 
-def find(id_: UUID) -> Left | None:
+def find(id_: UUID) -> DeferredCommand | None:
     found = rows(FIND, [id_])
-    return Left(*found[0]) if found else None
+    return DeferredCommand(*found[0]) if found else None
 
 
 def forget(*, older_than: timedelta) -> None:

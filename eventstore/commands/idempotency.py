@@ -1,4 +1,5 @@
-"""Answers given under an idempotency key: what is asked twice is done once, and answered twice alike."""
+"""Answers given under an idempotency key: what is asked twice is done once, and answered twice
+alike."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -7,17 +8,17 @@ from typing import NamedTuple
 import msgspec
 
 from eventstore import codec, log
-from eventstore.log import Appended, NewEvent, Owed, Premises
+from eventstore.log import AppendCondition, Appended, NewEvent, OutgoingMessage
 from eventstore.postgres import delete_older, rows
 
-FIND = "SELECT row_to_json(given)::text FROM eventstore_given_answer AS given WHERE scope = %s"
+FIND = "SELECT row_to_json(given)::text FROM eventstore_stored_response AS given WHERE scope = %s"
 FORGET = """
-    DELETE FROM eventstore_given_answer
+    DELETE FROM eventstore_stored_response
     WHERE scope = ANY(ARRAY(
         SELECT scope
-        FROM eventstore_given_answer
-        WHERE given_at < now() - %s
-        ORDER BY given_at
+        FROM eventstore_stored_response
+        WHERE stored_at < now() - %s
+        ORDER BY stored_at
         LIMIT %s
     ))
 """
@@ -27,19 +28,22 @@ BATCH = 10_000
 OPEN_POSITION = '"position":null'
 
 
-class Answer(msgspec.Struct, frozen=True):
+class StoredResponse(msgspec.Struct, frozen=True):
     """What goes back to the client, to the letter."""
 
     status: int
     headers: dict[str, str]
     body: str
 
-    def at(self, position: int) -> "Answer":
-        return msgspec.structs.replace(self, body=self.body.replace(OPEN_POSITION, f'"position":{position}'))
+    def at(self, position: int) -> "StoredResponse":
+        return msgspec.structs.replace(
+            self, body=self.body.replace(OPEN_POSITION, f'"position":{position}')
+        )
 
 
-class Key(NamedTuple):
-    """scope: who asked, method, address and the client's key, with blanks between. fingerprint: of what was asked."""
+class IdempotencyKey(NamedTuple):
+    """scope: who asked, method, address and the client's key, with blanks between. fingerprint: of
+    what was asked."""
 
     scope: str
     fingerprint: str
@@ -48,7 +52,7 @@ class Key(NamedTuple):
 class AlreadyAnswered(Exception):
     """Somebody asked the same a moment ago, and has this answer."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: StoredResponse) -> None:
         super().__init__("This was asked and answered before.")
         self.answer = answer
 
@@ -61,28 +65,28 @@ class KeyReused(Exception):
     """This idempotency key was used for another request. Use a new key for each wish."""
 
 
-def find(key: Key) -> Answer | None:
+def find(key: IdempotencyKey) -> StoredResponse | None:
     """What was answered under the key. Raises KeyReused when something else was asked."""
     found = rows(FIND, [key.scope])
     return _earlier(key, found[0][0]) if found else None
 
 
-def keep(key: Key, answer: Answer) -> None:
+def keep(key: IdempotencyKey, answer: StoredResponse) -> None:
     """Keep an answer to which nothing was written, such as a refusal. Raises as write does."""
     write(key, answer, (), ())
 
 
 def write(
-    key: Key,
-    answer: Answer,
+    key: IdempotencyKey,
+    answer: StoredResponse,
     events: Sequence[NewEvent],
-    messages: Sequence[Owed],
-    premises: Premises | None = None,
+    messages: Sequence[OutgoingMessage],
+    condition: AppendCondition | None = None,
 ) -> Appended:
-    """Write, and keep the answer in the same commit. Raises AlreadyAnswered, StillRunning or KeyReused; then nothing
-    was written."""
+    """Write, and keep the answer in the same commit. Raises AlreadyAnswered, StillRunning or
+    KeyReused; then nothing was written."""
     row = {"scope": key.scope, "fingerprint": key.fingerprint} | msgspec.structs.asdict(answer)
-    written = log.write_once(codec.encode_json(row).decode(), events, messages, premises)
+    written = log.write_once(codec.encode_json(row).decode(), events, messages, condition)
     if written.running:
         raise StillRunning
     if written.earlier is not None:
@@ -95,8 +99,8 @@ def forget(*, older_than: timedelta) -> int:
     return delete_older(FORGET, older_than, batch=BATCH)
 
 
-def _earlier(key: Key, given: str) -> Answer:
+def _earlier(key: IdempotencyKey, given: str) -> StoredResponse:
     row = codec.decode_json(given)
     if row["fingerprint"] != key.fingerprint:
         raise KeyReused
-    return Answer(row["status"], row["headers"], row["body"])
+    return StoredResponse(row["status"], row["headers"], row["body"])

@@ -1,4 +1,5 @@
-"""What has come from outside, by source and id, remembered in the transaction of its effect: a repeat has none."""
+"""What has come from outside, by source and id, remembered in the transaction of its effect: a
+repeat has none."""
 
 import re
 from collections.abc import Iterable
@@ -34,20 +35,28 @@ MESSAGE_ID = re.compile(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]{1,255}"
 
 
 def receive(
-    source: str, message_id: str, commands: Iterable[Command] = (), *, metadata: Metadata | None = None
+    source: str,
+    message_id: str,
+    commands: Iterable[Command] = (),
+    *,
+    metadata: Metadata | None = None,
 ) -> bool:
-    """Owe the commands that follow from a message, unless it was received before. Returns whether it is new.
+    """Owe the commands that follow from a message, unless it was received before. Returns whether
+    it is new.
 
-    A message is known by its id alone: what a known one says is not looked at. Raises Unstorable for an id that is
-    empty, has more than 255 characters, or holds a control character or half of one.
+    A message is known by its id alone: what a known one says is not looked at. Raises Unstorable
+    for an id that is empty, has more than 255 characters, or holds a control character or half of
+    one.
     """
     if not MESSAGE_ID.fullmatch(message_id):
-        raise Unstorable(f"{message_id[:50]!a} is no id of a message: 1 to 255 characters, none that controls.")
+        raise Unstorable(
+            f"{message_id[:50]!a} is no id of a message: 1 to 255 characters, none that controls."
+        )
     with atomic():
         if not rows(REMEMBER, [source, message_id]):
             return False
         # Last, for who appends holds the fence until the commit.
-        bus.owe(commands, metadata=metadata)
+        bus.enqueue(commands, metadata=metadata)
     return True
 
 

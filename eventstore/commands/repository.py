@@ -1,4 +1,5 @@
-"""The folded state of streams: what is remembered, brought up to date by what is newer; one query for any number."""
+"""The folded state of streams: what is remembered, brought up to date by what is newer; one query
+for any number."""
 
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
@@ -10,7 +11,7 @@ import msgspec
 from django.db import transaction
 
 from eventstore import log, postgres, registry, settings
-from eventstore.aggregate import Aggregate, Folded
+from eventstore.aggregate import Aggregate, VersionedState
 from eventstore.log import Past, epochs
 from eventstore.outbox import cursors
 from eventstore.postgres import atomic
@@ -20,16 +21,16 @@ from . import snapshots
 REMEMBERED = 20_000
 
 _encoder = msgspec.msgpack.Encoder(enc_hook=repr)
-_memory: OrderedDict[str, Folded] = OrderedDict()
+_memory: OrderedDict[str, VersionedState] = OrderedDict()
 # How much of the bound each takes.
 _sizes: dict[str, int] = {}
 _taken = 0
 _lock = Lock()
 
 
-def load(streams: Iterable[str]) -> dict[str, Folded]:
-    """Each stream's version and state. Events never change, so what this process remembers is only ever too old; unless
-    the log has lost some of them, and then it is dropped."""
+def load(streams: Iterable[str]) -> dict[str, VersionedState]:
+    """Each stream's version and state. Events never change, so what this process remembers is only
+    ever too old; unless the log has lost some of them, and then it is dropped."""
     wanted = tuple(streams)
     try:
         return _loaded(wanted)
@@ -39,40 +40,46 @@ def load(streams: Iterable[str]) -> dict[str, Folded]:
         return _loaded(wanted)
 
 
-def _loaded(streams: Iterable[str]) -> dict[str, Folded]:
+def _loaded(streams: Iterable[str]) -> dict[str, VersionedState]:
     epoch = epochs.mark() if _memory else None
-    known = {stream: _memory.get(stream) or Folded(0, registry.aggregate_of(stream).initial) for stream in streams}
+    known = {
+        stream: _memory.get(stream) or VersionedState(0, registry.aggregate_of(stream).initial)
+        for stream in streams
+    }
     known |= snapshots.load(stream for stream, folded in known.items() if folded.version == 0)
-    newer = log.read_newer({stream: folded.version for stream, folded in known.items()}, epoch=epoch)
+    newer = log.read_newer(
+        {stream: folded.version for stream, folded in known.items()}, epoch=epoch
+    )
     for stream, past in groupby(newer, itemgetter(0)):
         known[stream] = _folded(registry.aggregate_of(stream), known[stream], past)
     return known
 
 
-def load_one(stream: str) -> Folded:
+def load_one(stream: str) -> VersionedState:
     return load([stream])[stream]
 
 
-def recall(streams: Iterable[str], *, opened: str) -> dict[str, Folded] | None:
-    """What this process remembers of the streams, which may be too old; None if it does not know one of them.
+def recall(streams: Iterable[str], *, opened: str) -> dict[str, VersionedState] | None:
+    """What this process remembers of the streams, which may be too old; None if it does not know
+    one of them.
 
-    opened: the one that is not there before. Where it is known all the same, the append finds out, and whether that is
-    a repeat.
+    opened: the one that is not there before. Where it is known all the same, the append finds out,
+    and whether that is a repeat.
     """
-    recalled = {opened: Folded(0, registry.aggregate_of(opened).initial)}
+    from_cache = {opened: VersionedState(0, registry.aggregate_of(opened).initial)}
     for stream in streams:
         if stream == opened:
             continue
         remembered = _memory.get(stream)
         if remembered is None:
             return None
-        recalled[stream] = remembered
-    return recalled
+        from_cache[stream] = remembered
+    return from_cache
 
 
-def remember(folded: Mapping[str, Folded], *, epoch: int) -> None:
-    """Keep states for the next load, once they are committed; none where Django would not know of the commit. epoch: in
-    which they were decided on."""
+def remember(folded: Mapping[str, VersionedState], *, epoch: int) -> None:
+    """Keep states for the next load, once they are committed; none where Django would not know of
+    the commit. epoch: in which they were decided on."""
     if transaction.get_connection().in_atomic_block or not postgres.in_transaction():
         transaction.on_commit(lambda: _keep(folded, epoch))
 
@@ -85,7 +92,8 @@ def forget(streams: Iterable[str] | None = None) -> None:
 
 
 def take_snapshots() -> int:
-    """Snapshot the streams that have passed a milestone since the last call; returns how many. The workers do it."""
+    """Snapshot the streams that have passed a milestone since the last call; returns how many. The
+    workers do it."""
     with atomic():
         claimed = cursors.claim(cursors.SNAPSHOTS)
         if claimed is None or claimed.position == claimed.fence:
@@ -96,15 +104,16 @@ def take_snapshots() -> int:
     return len(due)
 
 
-def _folded(aggregate: Aggregate, known: Folded, past: Iterable[Past]) -> Folded:
+def _folded(aggregate: Aggregate, known: VersionedState, past: Iterable[Past]) -> VersionedState:
     version, state = known
     for _, at, event in past:
         version, state = at, aggregate.apply(state, event)
-    return Folded(version, state)
+    return VersionedState(version, state)
 
 
-def _keep(folded: Mapping[str, Folded], epoch: int) -> None:
-    """As many as fit, by number and by bytes; one that is larger than a quarter of the room is not kept at all."""
+def _keep(folded: Mapping[str, VersionedState], epoch: int) -> None:
+    """As many as fit, by number and by bytes; one that is larger than a quarter of the room is not
+    kept at all."""
     global _taken
     # The epoch may have ended meanwhile, and been noticed by another thread.
     if epoch != epochs.known_mark():
@@ -127,8 +136,9 @@ def _drop(stream: str) -> None:
     _taken -= _sizes.pop(stream, 0)
 
 
-def _size(folded: Folded) -> int:
-    """As it would be packed; in memory it takes a multiple of that, and about the same one for all states."""
+def _size(folded: VersionedState) -> int:
+    """As it would be packed; in memory it takes a multiple of that, and about the same one for all
+    states."""
     try:
         return len(_encoder.encode(folded.state))
     except (TypeError, ValueError, OverflowError):

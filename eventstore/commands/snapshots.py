@@ -1,7 +1,8 @@
 """Folded states kept beside the log, so that a long stream need not be read from its beginning.
 
-A snapshot is a shortcut, never a truth: it is keyed to the shape of the code that folded it, and one of another shape,
-one that cannot be read, or one that is ahead of its stream, is ignored. Taken by the workers, off every request's path.
+A snapshot is a shortcut, never a truth: it is keyed to the shape of the code that folded it, and
+one of another shape, one that cannot be read, or one that is ahead of its stream, is ignored. Taken
+by the workers, off every request's path.
 """
 
 import hashlib
@@ -13,7 +14,7 @@ from types import CodeType
 import msgspec
 
 from eventstore import codec, registry
-from eventstore.aggregate import Aggregate, Folded
+from eventstore.aggregate import Aggregate, VersionedState
 from eventstore.postgres import execute, rows
 
 logger = logging.getLogger(__name__)
@@ -23,7 +24,8 @@ MILESTONE = 100
 
 LOAD = """
     SELECT stream, version, shape, state, EXISTS (
-        SELECT FROM eventstore_event AS last WHERE last.stream = taken.stream AND last.version = taken.version
+        SELECT FROM eventstore_event AS last WHERE last.stream = taken.stream
+            AND last.version = taken.version
     )
     FROM eventstore_snapshot AS taken
     WHERE stream = ANY(%s)
@@ -37,14 +39,16 @@ PASSED_MILESTONES = """
 SAVE = """
     INSERT INTO eventstore_snapshot (stream, version, shape, state)
     SELECT stream, version, shape, state
-    FROM jsonb_to_recordset(%s::jsonb) AS taken(stream text, version integer, shape text, state jsonb)
+    FROM jsonb_to_recordset(%s::jsonb) AS taken(stream text, version integer, shape text,
+        state jsonb)
     ON CONFLICT (stream) DO UPDATE
     SET version = EXCLUDED.version, shape = EXCLUDED.shape, state = EXCLUDED.state, taken_at = now()
-    WHERE eventstore_snapshot.version < EXCLUDED.version OR eventstore_snapshot.shape <> EXCLUDED.shape
+    WHERE eventstore_snapshot.version < EXCLUDED.version
+        OR eventstore_snapshot.shape <> EXCLUDED.shape
 """
 
 
-def load(streams: Iterable[str]) -> dict[str, Folded]:
+def load(streams: Iterable[str]) -> dict[str, VersionedState]:
     """The usable snapshots among these streams."""
     wanted = [stream for stream in streams if registry.aggregate_of(stream).snapshot_every]
     found = rows(LOAD, [wanted]) if wanted else []
@@ -52,9 +56,14 @@ def load(streams: Iterable[str]) -> dict[str, Folded]:
     return {stream: folded for stream, folded in usable.items() if folded is not None}
 
 
-def save(folded: Mapping[str, Folded]) -> None:
+def save(folded: Mapping[str, VersionedState]) -> None:
     taken = [
-        {"stream": stream, "version": version, "shape": shape(registry.aggregate_of(stream)), "state": state}
+        {
+            "stream": stream,
+            "version": version,
+            "shape": shape(registry.aggregate_of(stream)),
+            "state": state,
+        }
         for stream, (version, state) in folded.items()
     ]
     if taken:
@@ -68,9 +77,11 @@ def passed_milestones(*, after: int, until: int) -> list[str]:
 
 
 def shape(aggregate: Aggregate) -> str:
-    """A name for the form of the state and for the functions that fold it; any change of either makes another.
+    """A name for the form of the state and for the functions that fold it; any change of either
+    makes another.
 
-    What these call is not looked into: who changes only that gives the state another field, or empties the table.
+    What these call is not looked into: who changes only that gives the state another field, or
+    empties the table.
     """
     return _shape(aggregate.category)
 
@@ -85,7 +96,9 @@ def _shape(category: str) -> str:
 
 
 def _code_of(code: CodeType) -> list[bytes]:
-    inner = [part for each in code.co_consts if isinstance(each, CodeType) for part in _code_of(each)]
+    inner = [
+        part for each in code.co_consts if isinstance(each, CodeType) for part in _code_of(each)
+    ]
     constants = [_spelled(each) for each in code.co_consts if not isinstance(each, CodeType)]
     return [code.co_code, repr(constants).encode(), repr(code.co_names).encode(), *inner]
 
@@ -100,15 +113,24 @@ def _is_due(stream: str, version: int) -> bool:
     return bool(every) and version % every < MILESTONE
 
 
-def _folded(stream: str, version: int, kept: str, state: str, is_in_log: bool) -> Folded | None:
+def _folded(
+    stream: str, version: int, kept: str, state: str, is_in_log: bool
+) -> VersionedState | None:
     aggregate = registry.aggregate_of(stream)
     if kept != shape(aggregate):
         return None
     if not is_in_log:
-        logger.warning("the snapshot of %s is of version %s, which the log does not have", stream, version)
+        logger.warning(
+            "the snapshot of %s is of version %s, which the log does not have", stream, version
+        )
         return None
     try:
-        return Folded(version, codec.decoder(type(aggregate.initial))(state))
+        return VersionedState(version, codec.decoder(type(aggregate.initial))(state))
     except msgspec.MsgspecError as error:
-        logger.warning("the snapshot of %s at version %s cannot be read, its events are: %s", stream, version, error)
+        logger.warning(
+            "the snapshot of %s at version %s cannot be read, its events are: %s",
+            stream,
+            version,
+            error,
+        )
         return None

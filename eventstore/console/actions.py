@@ -1,4 +1,5 @@
-"""Acting by hand: a page says what will be done to how many, asks why, and on a yes does it and writes it down."""
+"""Acting by hand: a page says what will be done to how many, asks why, and on a yes does it and
+writes it down."""
 
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
@@ -34,9 +35,10 @@ class Act(NamedTuple):
 class Choice(NamedTuple):
     """What an act is about to be done to.
 
-    things: each of them, so that it is noticed when they have become others while somebody thought about it.
-    shown: the first SHOWN of them at least, for people. perform: (who, reason) -> what was done, in a sentence.
-    back: where to then. form: what else has to be said, bound to what was sent; perform reads what it has cleaned.
+    things: each of them, so that it is noticed when they have become others while somebody thought
+    about it. shown: the first SHOWN of them at least, for people. perform: (who, reason) -> what
+    was done, in a sentence. back: where to then. form: what else has to be said, bound to what was
+    sent; perform reads what it has cleaned.
     """
 
     subject: str
@@ -62,7 +64,8 @@ def may_operate(request: HttpRequest) -> bool:
 
 @method_decorator(require_http_methods(["GET", "HEAD", "POST"]), name="act_view")
 class ActingAdmin(PageAdmin):
-    """acts: what there is to do, by the word in the address. refusals: the errors whose sentence the person is told."""
+    """acts: what there is to do, by the word in the address. refusals: the errors whose sentence
+    the person is told."""
 
     acts: Mapping[str, Act]
     refusals: tuple[type[Exception], ...] = (audit.ReasonMissing,)
@@ -81,17 +84,24 @@ class ActingAdmin(PageAdmin):
     def may_act(self, request: HttpRequest) -> bool:
         return may_operate(request) and self.has_view_permission(request)
 
-    def buttons(self, request: HttpRequest, words: Sequence[str], about: str = "", **chosen: object) -> list[Button]:
+    def buttons(
+        self, request: HttpRequest, words: Sequence[str], about: str = "", **chosen: object
+    ) -> list[Button]:
         """Empty for whom it is not."""
         if not self.may_act(request):
             return []
-        return [Button(f"{self.acts[word].label}{about}", self.address(word, **chosen)) for word in words]
+        return [
+            Button(f"{self.acts[word].label}{about}", self.address(word, **chosen))
+            for word in words
+        ]
 
     def address(self, word: str, **chosen: object) -> str:
         return f"{reverse(f'admin:{self._act_name}', args=[word])}?{urlencode(chosen)}"
 
     def get_urls(self) -> list[URLPattern]:
-        act = path("act/<slug:word>/", self.admin_site.admin_view(self.act_view), name=self._act_name)
+        act = path(
+            "act/<slug:word>/", self.admin_site.admin_view(self.act_view), name=self._act_name
+        )
         return [act, *super().get_urls()]
 
     def act_view(self, request: HttpRequest, word: str) -> HttpResponse:
@@ -112,11 +122,14 @@ class ActingAdmin(PageAdmin):
     def _attempt(self, request: HttpRequest, choice: Choice) -> str:
         """Why it was not done; nothing when it was."""
         if not choice.things or request.POST.get("seal") != choice.seal:
-            return "What this is about has changed since you looked. Look again, and say again that you want it."
+            return (
+                "What this is about has changed since you looked. Look again, and say again that"
+                " you want it."
+            )
         if choice.form is not None and not choice.form.is_valid():
             return "It cannot be done as you have filled it in; what is wrong stands beside it."
         try:
-            reason = audit.demand(request.POST.get("reason", "").replace("\x00", ""))
+            reason = audit.require_reason(request.POST.get("reason", "").replace("\x00", ""))
             done = choice.perform(request.user.get_username(), reason)
         except self.refusals as error:
             return str(error)
@@ -136,4 +149,6 @@ class ActingAdmin(PageAdmin):
             "trouble": trouble,
             "reason": request.POST.get("reason", ""),
         }
-        return TemplateResponse(request, "admin/eventstore/act.html", context, status=409 if trouble else 200)
+        return TemplateResponse(
+            request, "admin/eventstore/act.html", context, status=409 if trouble else 200
+        )

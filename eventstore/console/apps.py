@@ -9,4 +9,6 @@ class ConsoleConfig(AppConfig):
 
     def ready(self) -> None:
         if not apps.is_installed("django.contrib.admin"):
-            raise ImproperlyConfigured("eventstore.console needs django.contrib.admin in INSTALLED_APPS.")
+            raise ImproperlyConfigured(
+                "eventstore.console needs django.contrib.admin in INSTALLED_APPS."
+            )

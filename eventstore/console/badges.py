@@ -1,15 +1,15 @@
-"""How a lane is, in a word."""
+"""How a subscription is, in a word."""
 
 from django.utils.safestring import SafeString
 
 from eventstore.operations import lag
 from eventstore.operations.lag import Lag
 
-from . import formatting as shown
+from . import formatting
 
 
 def badge(where: Lag) -> SafeString:
-    return shown.badge(*state(where))
+    return formatting.badge(*state(where))
 
 
 def state(where: Lag) -> tuple[str, str]:

@@ -1,4 +1,5 @@
-"""A business transaction as a list in order, each event set in under what led to it; and as a picture."""
+"""A business transaction as a list in order, each event set in under what led to it; and as a
+picture."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -40,7 +41,8 @@ def correlation(correlation_id: UUID) -> Correlation:
 
 
 def steps(events: Sequence[Event]) -> list[Step]:
-    """A cause always comes before its effects in the log; one that is not among the events begins anew at the left."""
+    """A cause always comes before its effects in the log; one that is not among the events begins
+    anew at the left."""
     depths: dict[UUID, int] = {}
     for event in events:
         cause = event.causation_id

@@ -1,7 +1,9 @@
-"""A business transaction as a picture: a lane for each context, events from left to right, a line to each effect.
+"""A business transaction as a picture: a lane for each context, events from left to right, a line
+to each effect.
 
-An axis above says when. Milliseconds and days have to fit into one picture, so a distance does not grow with the time
-between two neighbours but with its logarithm: of two distances the wider one is always the longer time.
+An axis above says when. Milliseconds and days have to fit into one picture, so a distance does not
+grow with the time between two neighbours but with its logarithm: of two distances the wider one is
+always the longer time.
 """
 
 from collections.abc import Sequence
@@ -13,8 +15,7 @@ from uuid import UUID
 
 from eventstore.models import Event
 
-from . import formatting as shown
-from . import links
+from . import formatting, links
 
 # More would be no picture any more; the list has them all.
 MOST = 60
@@ -28,7 +29,8 @@ MILLISECOND = timedelta(milliseconds=1)
 
 
 class Node(NamedTuple):
-    """x, y: its middle. words: its name, one under the other. late: since the first of all, for people.
+    """x, y: its middle. words: its name, one under the other. late: since the first of all, for
+    people.
 
     after: since its neighbour, for who is told and not shown; empty for the first.
     """
@@ -58,7 +60,8 @@ class Lane(NamedTuple):
 
 
 class Picture(NamedTuple):
-    """lines: from a cause to its effect, as the path of an SVG. is_cut: there are more events than are drawn."""
+    """lines: from a cause to its effect, as the path of an SVG. is_cut: there are more events than
+    are drawn."""
 
     width: int
     height: int
@@ -84,7 +87,11 @@ def picture(events: Sequence[Event]) -> Picture:
 
 
 def _places(times: Sequence[datetime]) -> list[int]:
-    return list(accumulate((_distance(before, at) for before, at in pairwise(times)), initial=MARGIN + COLUMN // 2))
+    return list(
+        accumulate(
+            (_distance(before, at) for before, at in pairwise(times)), initial=MARGIN + COLUMN // 2
+        )
+    )
 
 
 def _distance(before: datetime, at: datetime) -> int:
@@ -112,14 +119,19 @@ def _node(number: int, events: Sequence[Event], x: int, lanes: dict[str, Lane]) 
 
 def _lines(nodes: Sequence[Node]) -> list[str]:
     by_id: dict[UUID, Node] = {node.event.id: node for node in nodes}
-    causes = ((by_id.get(node.event.causation_id), node) for node in nodes if node.event.causation_id)
+    causes = (
+        (by_id.get(node.event.causation_id), node) for node in nodes if node.event.causation_id
+    )
     return [_line(cause, effect) for cause, effect in causes if cause]
 
 
 def _line(cause: Node, effect: Node) -> str:
     """Level at both ends, so that it is seen where it comes from."""
     middle = (cause.x + effect.x) // 2
-    return f"M{cause.x + 9},{cause.y} C{middle},{cause.y} {middle},{effect.y} {effect.x - 12},{effect.y}"
+    return (
+        f"M{cause.x + 9},{cause.y} C{middle},{cause.y} {middle},{effect.y}"
+        f" {effect.x - 12},{effect.y}"
+    )
 
 
 def _context(event: Event) -> str:
@@ -133,4 +145,4 @@ def _between(before: datetime, at: datetime) -> timedelta:
 
 def _time(between: timedelta) -> str:
     seconds = between.total_seconds()
-    return f"{seconds * 1000:.0f} ms" if seconds < 1 else shown.age(seconds)
+    return f"{seconds * 1000:.0f} ms" if seconds < 1 else formatting.age(seconds)

@@ -1,4 +1,5 @@
-"""How fast it went and how far it was behind, over the last hour and the last day: a table, drawn by the browser."""
+"""How fast it went and how far it was behind, over the last hour and the last day: a table, drawn
+by the browser."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -9,7 +10,7 @@ from django.utils import timezone
 from eventstore.operations import metrics
 from eventstore.operations.metrics import Point
 
-from . import formatting as shown
+from . import formatting
 
 DAY = timedelta(days=1)
 # title, length of a step, how many of them
@@ -44,10 +45,13 @@ class Trends(NamedTuple):
     rate: float | None
 
 
-def told(lane: str = metrics.WHOLE) -> Trends:
-    """Of all lanes together, or of one; one query."""
-    found, now = metrics.since(DAY, lane), timezone.now()
-    charts = [_chart(title, metrics.trend(found, until=now, step=step, count=count)) for title, step, count in SPANS]
+def told(subscription: str = metrics.WHOLE) -> Trends:
+    """Of all subscriptions together, or of one; one query."""
+    found, now = metrics.since(DAY, subscription), timezone.now()
+    charts = [
+        _chart(title, metrics.trend(found, until=now, step=step, count=count))
+        for title, step, count in SPANS
+    ]
     late = [each for each in found if each.at > now - OF_LATE]
     return Trends(charts, metrics.rate(late[0], late[-1]) if late else None)
 
@@ -57,5 +61,8 @@ def _chart(title: str, points: Sequence[Point]) -> Chart:
     lags = [each.seconds for each in points if each.seconds is not None]
     if not lags:
         return Chart(title, points, "nobody took samples")
-    summary = f"at most {max(rates, default=0.0):.1f} messages a second, and {shown.age(max(lags))} behind"
+    summary = (
+        f"at most {max(rates, default=0.0):.1f} messages a second, and {formatting.age(max(lags))}"
+        " behind"
+    )
     return Chart(title, points, summary)

@@ -9,7 +9,7 @@ from django.template.response import TemplateResponse
 from django.utils.decorators import method_decorator
 from django.views.decorators.http import require_safe
 
-from . import masking as veil
+from . import masking
 from .reveal import RevealingAdmin
 
 
@@ -24,7 +24,11 @@ class PageAdmin(RevealingAdmin):
 
     @method_decorator(require_safe)
     def changeform_view(
-        self, request: HttpRequest, object_id: Any = None, form_url: str = "", extra_context: Any = None
+        self,
+        request: HttpRequest,
+        object_id: Any = None,
+        form_url: str = "",
+        extra_context: Any = None,
     ) -> HttpResponse:
         if object_id is None or not self.has_view_permission(request):
             raise PermissionDenied
@@ -32,7 +36,7 @@ class PageAdmin(RevealingAdmin):
         found = None if "\x00" in key else self.find(request, key)
         if found is None:
             return self._get_obj_does_not_exist_redirect(request, self.opts, key)  # type: ignore[attr-defined,no-any-return]
-        (original,) = veil.rows(request, [found])
+        (original,) = masking.rows(request, [found])
         context = self.admin_site.each_context(request) | {
             "title": str(self.opts.verbose_name).capitalize(),
             "subtitle": str(found),

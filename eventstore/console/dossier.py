@@ -1,4 +1,5 @@
-"""All that the log and the machinery know about one thing: its streams, processes, and what is still under way."""
+"""All that the log and the machinery know about one thing: its streams, processes, and what is
+still under way."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -15,13 +16,13 @@ from eventstore.models import Event, Parked, SagaState
 from eventstore.postgres import rows
 from eventstore.subscriptions import Commands, Saga
 
-from . import formatting as shown
-from . import masking as veil
+from . import formatting, masking
 from .actions import Button
 
 LONGEST = 500
 
-# The outbox has no index by key: what lies ahead of the hindmost lane is looked through, and no more than so much.
+# The outbox has no index by key: what lies ahead of the hindmost subscription is looked through,
+# and no more than so much.
 OWED = """
     SELECT waiting.position, waiting.topic, waiting.type, waiting.created_at
     FROM (
@@ -31,7 +32,8 @@ OWED = """
         ORDER BY position
         LIMIT 10000
     ) AS waiting
-    JOIN eventstore_subscription AS lane ON lane.name = waiting.topic AND waiting.position > lane.position
+    JOIN eventstore_subscription AS subscription ON subscription.name = waiting.topic
+        AND waiting.position > subscription.position
     WHERE waiting.key = ANY(%s)
     ORDER BY waiting.position
 """
@@ -44,7 +46,8 @@ class Moment(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """A stream as it stands now. fields: of its state, for people; none when today's code cannot read it."""
+    """A stream as it stands now. fields: of its state, for people; none when today's code cannot
+    read it."""
 
     stream: str
     version: int
@@ -66,7 +69,8 @@ class Process(NamedTuple):
 
 
 class Dossier(NamedTuple):
-    """timeline: the first LONGEST events, of all streams. owed: on their way to a context or a saga."""
+    """timeline: the first LONGEST events, of all streams. owed: on their way to a context or a
+    saga."""
 
     timeline: Sequence[Moment]
     is_cut: bool
@@ -84,14 +88,19 @@ class Dossier(NamedTuple):
 def about(request: HttpRequest, identity: str) -> Dossier:
     """A number of queries that does not grow with it."""
     names = search.streams_named(identity)
-    events = veil.rows(request, list(Event.objects.filter(stream__in=names).order_by("position")[: LONGEST + 1]))
+    events = masking.rows(
+        request, list(Event.objects.filter(stream__in=names).order_by("position")[: LONGEST + 1])
+    )
     return Dossier(
-        timeline=[Moment(each, shown.summary(each.data), shown.pretty(each.data)) for each in events[:LONGEST]],
+        timeline=[
+            Moment(each, formatting.summary(each.data), formatting.pretty(each.data))
+            for each in events[:LONGEST]
+        ],
         is_cut=len(events) > LONGEST,
         standings=_standings(request, list(dict.fromkeys(each.stream for each in events))),
         processes=_processes(request, identity),
         owed=_owed([*names, identity]),
-        parked=veil.rows(request, list(_parked([*names, identity]))),
+        parked=masking.rows(request, list(_parked([*names, identity]))),
     )
 
 
@@ -100,7 +109,10 @@ def _standings(request: HttpRequest, names: Sequence[str]) -> list[Standing]:
         folded = repository.load(names)
     except (registry.UnknownType, codec.Undecodable):
         return [Standing(name, 0, ()) for name in names]
-    return [Standing(name, each.version, _fields(veil.struct(request, each.state))) for name, each in folded.items()]
+    return [
+        Standing(name, each.version, _fields(masking.struct(request, each.state)))
+        for name, each in folded.items()
+    ]
 
 
 def _fields(state: dict[str, Any]) -> list[tuple[str, str]]:
@@ -108,7 +120,7 @@ def _fields(state: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _in_a_line(value: Any) -> str:
-    return value if isinstance(value, str) else shown.in_a_line(value)
+    return value if isinstance(value, str) else formatting.in_a_line(value)
 
 
 def _processes(request: HttpRequest, key: str) -> list[Process]:
@@ -119,8 +131,10 @@ def _processes(request: HttpRequest, key: str) -> list[Process]:
 
 
 def _owed(keys: Sequence[str]) -> list[Owed]:
-    lanes = [name for name, each in registry.subscriptions().items() if isinstance(each, Commands | Saga)]
-    return [Owed(*row) for row in rows(OWED, [lanes, list(keys)])]
+    subscriptions = [
+        name for name, each in registry.subscriptions().items() if isinstance(each, Commands | Saga)
+    ]
+    return [Owed(*row) for row in rows(OWED, [subscriptions, list(keys)])]
 
 
 def _parked(keys: Sequence[str]) -> Any:

@@ -1,4 +1,5 @@
-"""Events: the log, newest first; and each with its cause, its effects and all that belongs to it."""
+"""Events: the log, newest first; and each with its cause, its effects and all that belongs to
+it."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -27,9 +28,7 @@ from eventstore.models import Event, SagaState
 from eventstore.operations import export as exporting
 from eventstore.subscriptions import Saga
 
-from . import causation, exports, links
-from . import formatting as shown
-from . import masking as veil
+from . import causation, exports, formatting, links, masking
 from .actions import Button
 from .detail import PageAdmin
 from .exports import Export
@@ -42,7 +41,9 @@ LABELS = {"q": "About", "type": "Type", "since": "From", "until": "To before"}
 
 
 def _types() -> Iterable[str]:
-    return sorted({name for table in registry.wiring().EVENTS for name in table} | set(registry.renamed()))
+    return sorted(
+        {name for table in registry.wiring().EVENTS for name in table} | set(registry.renamed())
+    )
 
 
 @admin.register(Event)
@@ -53,8 +54,14 @@ class EventAdmin(PageAdmin):
     list_defer = ("data", "metadata")
     ordering = ("-position",)
     search_fields = ("stream",)
-    search_help_text = "The id of an event, of a correlation, of what a stream is about, or the whole name of a stream."
-    nothing = "No event matches. The search takes whole ids and names; nothing is looked for inside of payloads."
+    search_help_text = (
+        "The id of an event, of a correlation, of what a stream is about, or the whole name of a"
+        " stream."
+    )
+    nothing = (
+        "No event matches. The search takes whole ids and names; nothing is looked for inside of"
+        " payloads."
+    )
     page_template = "admin/eventstore/event.html"
 
     def get_search_results(
@@ -77,11 +84,13 @@ class EventAdmin(PageAdmin):
     def page(self, request: HttpRequest, found: Event) -> dict[str, Any]:
         effects = Event.objects.filter(correlation_id=found.correlation_id, causation_id=found.id)
         return {
-            "cause": Event.objects.filter(id=found.causation_id).first() if found.causation_id else None,
+            "cause": (
+                Event.objects.filter(id=found.causation_id).first() if found.causation_id else None
+            ),
             "effects": effects.order_by("position")[:EFFECTS],
             "correlation": causation.correlation(found.correlation_id),
-            "data": shown.pretty(found.data),
-            "metadata": shown.pretty(found.metadata),
+            "data": formatting.pretty(found.data),
+            "metadata": formatting.pretty(found.metadata),
             "today": _as_read_today(request, found.position),
         }
 
@@ -99,7 +108,9 @@ class EventAdmin(PageAdmin):
         ]
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        export = Button("Export", links.with_query(reverse("admin:eventstore_event_export"), _filters(request)))
+        export = Button(
+            "Export", links.with_query(reverse("admin:eventstore_event_export"), _filters(request))
+        )
         return super().changelist_view(request, {"buttons": [export]} | (extra_context or {}))
 
     @method_decorator(require_safe)
@@ -131,13 +142,15 @@ class EventAdmin(PageAdmin):
         export = Export(
             title="Export of events",
             subject="events",
-            what=[(LABELS[name], value) for name, value in filters.items()] or [("All", "the whole log")],
+            what=[(LABELS[name], value) for name, value in filters.items()]
+            or [("All", "the whole log")],
             address=links.with_query(reverse("admin:eventstore_event_ndjson"), filters),
             back=links.listing("event", **filters),
         )
         context = self.admin_site.each_context(request) | {"opts": self.opts}
         try:
-            # In the order of the list, so that it is counted along the index that the list is read by.
+            # In the order of the list, so that it is counted along the index that the list is read
+            # by.
             found = search.events(search.wanted(filters)).order_by("-position")
             count = found[: LONGEST_LIST + 1].count()
         except search.NotATime as error:
@@ -151,15 +164,15 @@ class EventAdmin(PageAdmin):
 
     @admin.display(description="recorded")
     def recorded(self, event: Event) -> SafeString:
-        return shown.time(event.recorded_at)
+        return formatting.time(event.recorded_at)
 
     @admin.display(description="stream")
     def in_stream(self, event: Event) -> SafeString:
-        return links.stream(event.stream, shown.short(event.stream), version=event.version)
+        return links.stream(event.stream, formatting.short(event.stream), version=event.version)
 
     @admin.display(description="correlation")
     def business_transaction(self, event: Event) -> SafeString:
-        return links.correlation(event.correlation_id, shown.short(event.correlation_id))
+        return links.correlation(event.correlation_id, formatting.short(event.correlation_id))
 
 
 def _transaction(found: causation.Correlation) -> dict[str, Any]:
@@ -167,11 +180,15 @@ def _transaction(found: causation.Correlation) -> dict[str, Any]:
     took = events[-1].recorded_at - events[0].recorded_at
     return {
         "correlation": found,
-        "lanes": [lane.name for lane in found.picture.lanes],
+        "subscriptions": [subscription.name for subscription in found.picture.subscriptions],
         "begun": events[0].recorded_at,
-        "took": shown.age(max(0.0, took.total_seconds())),
+        "took": formatting.age(max(0.0, took.total_seconds())),
         "streams": list(dict.fromkeys(each.stream for each in events)),
-        "sagas": SagaState.objects.filter(saga__in=_sagas(), key__in=_identities(events)).order_by("saga", "key"),
+        "sagas": (
+            SagaState.objects.filter(saga__in=_sagas(), key__in=_identities(events)).order_by(
+                "saga", "key"
+            )
+        ),
     }
 
 
@@ -197,7 +214,12 @@ def _as_read_today(request: HttpRequest, position: int) -> dict[str, str]:
     """From what is really stored, whatever is shown of it."""
     event = Event.objects.get(position=position)
     try:
-        message = registry.decode(event.type, event.schema_version, codec.encode_json(event.data).decode())
+        message = registry.decode(
+            event.type, event.schema_version, codec.encode_json(event.data).decode()
+        )
     except (registry.UnknownType, codec.Undecodable) as error:
-        return {"error": veil.trouble(request, error)}
-    return {"by": type(message).__name__, "message": shown.pretty(veil.struct(request, message))}
+        return {"error": masking.trouble(request, error)}
+    return {
+        "by": type(message).__name__,
+        "message": formatting.pretty(masking.struct(request, message)),
+    }

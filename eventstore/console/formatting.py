@@ -26,15 +26,20 @@ def tree(json: str) -> SafeString:
 def _branch(value: Any) -> SafeString:
     match value:
         case dict() if value:
-            twigs = ((format_html('<span class="es-key">{}</span>', name), each) for name, each in value.items())
+            twigs = (
+                (format_html('<span class="es-key">{}</span>', name), each)
+                for name, each in value.items()
+            )
         case list() if value:
             twigs = (
-                (format_html('<span class="es-quiet">{}</span>', number), each) for number, each in enumerate(value)
+                (format_html('<span class="es-quiet">{}</span>', number), each)
+                for number, each in enumerate(value)
             )
         case _:
             return format_html('<span class="es-leaf">{}</span>', codec.encode_json(value).decode())
     return format_html(
-        '<ul class="es-tree">{}</ul>', format_html_join("", "<li>{}</li>", ((_twig(*each),) for each in twigs))
+        '<ul class="es-tree">{}</ul>',
+        format_html_join("", "<li>{}</li>", ((_twig(*each),) for each in twigs)),
     )
 
 
@@ -43,7 +48,10 @@ def _twig(name: SafeString, value: Any) -> SafeString:
         return format_html("{}: {}", name, _branch(value))
     many = f"{{{len(value)}}}" if isinstance(value, dict) else f"[{len(value)}]"
     return format_html(
-        '<details open><summary>{} <span class="es-quiet">{}</span></summary>{}</details>', name, many, _branch(value)
+        '<details open><summary>{} <span class="es-quiet">{}</span></summary>{}</details>',
+        name,
+        many,
+        _branch(value),
     )
 
 
@@ -56,7 +64,10 @@ def summary(data: Any) -> str:
     """The fields of a message in a line, without the punctuation of JSON."""
     if not isinstance(data, dict):
         return in_a_line(data)
-    line = ", ".join(f"{name}: {value if isinstance(value, str) else in_a_line(value)}" for name, value in data.items())
+    line = ", ".join(
+        f"{name}: {value if isinstance(value, str) else in_a_line(value)}"
+        for name, value in data.items()
+    )
     return shortened(line)
 
 
@@ -92,9 +103,12 @@ def short(name: object) -> SafeString:
     category, hyphen, identity = text.partition("-") if len(text) > 36 else ("", "", text)
     if len(identity) <= 20:
         return format_html("{}", text)
-    return format_html('<span class="es-short" title="{}">{}{}…{}</span>', text, category, hyphen, identity[-8:])
+    return format_html(
+        '<span class="es-short" title="{}">{}{}…{}</span>', text, category, hyphen, identity[-8:]
+    )
 
 
 def badge(word: str, mood: str = "") -> SafeString:
-    """A state as a word in a frame. mood: good, bad, waiting, or none; the word says it without the colour."""
+    """A state as a word in a frame. mood: good, bad, waiting, or none; the word says it without the
+    colour."""
     return format_html('<span class="es-badge {}">{}</span>', f"es-{mood}" if mood else "", word)

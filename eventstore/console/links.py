@@ -12,7 +12,7 @@ from django.utils.safestring import SafeString
 
 from eventstore import registry
 
-from . import formatting as shown
+from . import formatting
 
 
 def link(address: str, text: object) -> SafeString:
@@ -26,7 +26,9 @@ def page(model: str, key: str | int | UUID, **query: object) -> str:
 
 def of(model: type[Model], key: str | int) -> str:
     """The page of a row of any app."""
-    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_change", args=[quote(key)])
+    return reverse(
+        f"admin:{model._meta.app_label}_{model._meta.model_name}_change", args=[quote(key)]
+    )
 
 
 def with_query(address: str, query: Mapping[str, object]) -> str:
@@ -57,12 +59,18 @@ def saga(process: int, text: object) -> SafeString:
 
 def correlation(correlation_id: UUID, text: object = None) -> SafeString:
     """All of a business transaction on one page."""
-    return link(reverse("admin:eventstore_event_correlation", args=[correlation_id]), text or correlation_id)
+    return link(
+        reverse("admin:eventstore_event_correlation", args=[correlation_id]), text or correlation_id
+    )
 
 
 def known_stream(key: str) -> SafeString:
     """A link when the key is a stream's name, else the key as it is; in short, for lists."""
-    return stream(key, shown.short(key)) if key.partition("-")[0] in registry.aggregates() else shown.short(key)
+    return (
+        stream(key, formatting.short(key))
+        if key.partition("-")[0] in registry.aggregates()
+        else formatting.short(key)
+    )
 
 
 def side_by_side(links: Sequence[SafeString]) -> SafeString:

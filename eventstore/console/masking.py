@@ -17,54 +17,58 @@ REVEAL = "eventstore.reveal"
 Row = TypeVar("Row", bound=Model)
 
 
-def may_lift(request: HttpRequest) -> bool:
+def may_unmask(request: HttpRequest) -> bool:
     return bool(request.user.has_perm(REVEAL))
 
 
-def lift(request: HttpRequest) -> None:
+def unmask(request: HttpRequest) -> None:
     """For this answer; the next one is veiled again."""
     request.is_revealed = True  # type: ignore[attr-defined]
 
 
-def is_lifted(request: HttpRequest) -> bool:
+def is_unmasked(request: HttpRequest) -> bool:
     return getattr(request, "is_revealed", False)
 
 
 def rows(request: HttpRequest, found: Sequence[Row]) -> Sequence[Row]:
     """The same rows, which nobody saves; at most one query for all of them."""
-    if not is_lifted(request):
+    if not is_unmasked(request):
         for each in found:
-            _veil(each)
-        _veil_troubles([each for each in found if isinstance(each, Parked)])
+            _mask(each)
+        _mask_troubles([each for each in found if isinstance(each, Parked)])
     return found
 
 
 def struct(request: HttpRequest, struct: msgspec.Struct) -> Any:
     """A message or a state as JSON has it."""
-    return msgspec.to_builtins(struct) if is_lifted(request) else personal_data.of_struct(struct)
+    return msgspec.to_builtins(struct) if is_unmasked(request) else personal_data.of_struct(struct)
 
 
 def column(request: HttpRequest, model: type[Model], name: str, value: Any) -> Any:
     """A value of a read model; of all columns where none is named."""
-    return value if is_lifted(request) else personal_data.of_column(model, name, value)
+    return value if is_unmasked(request) else personal_data.of_column(model, name, value)
 
 
 def rebuilds(request: HttpRequest, found: Sequence[Rebuilding]) -> list[Rebuilding]:
-    if is_lifted(request):
+    if is_unmasked(request):
         return list(found)
-    return [each._replace(error=personal_data.of_rebuild(each.error)) if each.error else each for each in found]
+    return [
+        each._replace(error=personal_data.of_rebuild(each.error)) if each.error else each
+        for each in found
+    ]
 
 
 def trouble(request: HttpRequest, error: Exception) -> str:
     """What could not be decoded may be quoted in the error."""
-    if isinstance(error, codec.Undecodable) and not is_lifted(request):
+    if isinstance(error, codec.Undecodable) and not is_unmasked(request):
         return (
-            "What is stored does not fit today's class. Its values may be personal: the reason is told to whom reveals."
+            "What is stored does not fit today's class. Its values may be personal: the reason is"
+            " told to whom reveals."
         )
     return str(error)
 
 
-def _veil(row: Model) -> None:
+def _mask(row: Model) -> None:
     # What was deferred is not there to be shown.
     there = row.__dict__
     match row:
@@ -86,9 +90,14 @@ def _set(row: Model, name: str, value: Any) -> None:
         setattr(row, name, value)
 
 
-def _veil_troubles(parked: Sequence[Parked]) -> None:
+def _mask_troubles(parked: Sequence[Parked]) -> None:
     told = [each for each in parked if "error" in each.__dict__]
-    troubles = [personal_data.Trouble(each.position, each.error, each.__dict__.get("traceback", "")) for each in told]
-    for each, trouble in zip(told, personal_data.of_troubles(troubles) if troubles else (), strict=True):
+    troubles = [
+        personal_data.Trouble(each.position, each.error, each.__dict__.get("traceback", ""))
+        for each in told
+    ]
+    for each, trouble in zip(
+        told, personal_data.of_troubles(troubles) if troubles else (), strict=True
+    ):
         _set(each, "error", trouble.error)
         _set(each, "traceback", trouble.traceback)

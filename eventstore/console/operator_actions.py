@@ -11,8 +11,7 @@ from django.utils.safestring import SafeString
 from eventstore.log import audit
 from eventstore.models import OperatorAction
 
-from . import formatting as shown
-from . import links
+from . import formatting, links
 from .detail import PageAdmin
 from .read_only import between, one_of
 
@@ -33,7 +32,8 @@ class OperatorActionAdmin(PageAdmin):
     ordering = ("-id",)
     search_fields = ("subject",)
     search_help_text = (
-        "The whole name of what it was done to: a stream, a subscription, order and its id, a saga and its key."
+        "The whole name of what it was done to: a stream, a subscription, order and its id, a saga"
+        " and its key."
     )
     nothing = "Nobody has had to do anything by hand."
     hides = False
@@ -48,7 +48,7 @@ class OperatorActionAdmin(PageAdmin):
     def page(self, request: HttpRequest, found: OperatorAction) -> dict[str, Any]:
         return {
             "title": "Done by hand",
-            "details": shown.pretty(found.details),
+            "details": formatting.pretty(found.details),
             "same": links.listing("operatoraction", q=found.subject),
             "theirs": links.listing("operatoraction", who=found.who),
         }
@@ -59,8 +59,8 @@ class OperatorActionAdmin(PageAdmin):
 
     @admin.display(description="when")
     def when(self, action: OperatorAction) -> SafeString:
-        return shown.time(action.at)
+        return formatting.time(action.at)
 
     @admin.display(description="reason")
     def why(self, action: OperatorAction) -> str:
-        return shown.shortened(action.reason)
+        return formatting.shortened(action.reason)

@@ -1,4 +1,5 @@
-"""Parked messages: what a subscription has moved past without settling it, and why; tried again or discarded here."""
+"""Parked messages: what a subscription has moved past without settling it, and why; tried again or
+discarded here."""
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
@@ -18,9 +19,7 @@ from eventstore.models import Event, OutboxMessage, Parked
 from eventstore.operations import dead_letters
 from eventstore.outbox import wakeup
 
-from . import formatting as shown
-from . import links
-from . import masking as veil
+from . import formatting, links, masking
 from .actions import SHOWN, Act, ActingAdmin, Choice
 from .read_only import one_of
 
@@ -44,7 +43,10 @@ def _statuses() -> Iterable[str]:
 @admin.register(Parked)
 class ParkedAdmin(ActingAdmin):
     list_display = ("place", "subscriber", "about", "state", "attempts", "due", "error_in_short")
-    list_filter = (one_of("status", "status", _statuses), one_of("subscription", "subscription", _subscriptions))
+    list_filter = (
+        one_of("status", "status", _statuses),
+        one_of("subscription", "subscription", _subscriptions),
+    )
     list_defer = ("traceback",)
     ordering = ("-id",)
     nothing = "Nothing is parked: every subscription has taken all that it was given."
@@ -53,11 +55,13 @@ class ParkedAdmin(ActingAdmin):
     acts = {
         "retry": Act(
             "Try again now",
-            "The first message of each key is handed to today's code at once; what waits behind it follows in order.",
+            "The first message of each key is handed to today's code at once; what waits behind it"
+            " follows in order.",
         ),
         "discard": Act(
             "Discard for good",
-            "Its subscription never takes it: what should come of it does not. What waits behind is delivered.",
+            "Its subscription never takes it: what should come of it does not. What waits behind is"
+            " delivered.",
         ),
     }
 
@@ -65,19 +69,27 @@ class ParkedAdmin(ActingAdmin):
         chosen = {name: request.GET[name] for name in NAMED_BY if name in request.GET}
         found = list(_matching(chosen, CAN_BE[word])[:MOST])
         return Choice(
-            subject=", ".join(f"{name} {value}" for name, value in chosen.items()) or "all that is parked",
+            subject=", ".join(f"{name} {value}" for name, value in chosen.items())
+            or "all that is parked",
             things=[each.pk for each in found],
-            shown=[_named(each) for each in veil.rows(request, found[:SHOWN])],
+            shown=[_named(each) for each in masking.rows(request, found[:SHOWN])],
             perform=lambda who, reason: _done(DO[word], found, who, reason),
             back=links.listing(
-                "parked", **{name: chosen[name] for name in ("subscription", "status") if name in chosen}
+                "parked",
+                **{name: chosen[name] for name in ("subscription", "status") if name in chosen},
             ),
         )
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        filters = {name: request.GET[name] for name in ("subscription", "status") if name in request.GET}
+        filters = {
+            name: request.GET[name] for name in ("subscription", "status") if name in request.GET
+        }
         about = ": all that match" if filters else ": all"
-        buttons = self.buttons(request, ("retry", "discard"), about, **filters) if Parked.objects.exists() else []
+        buttons = (
+            self.buttons(request, ("retry", "discard"), about, **filters)
+            if Parked.objects.exists()
+            else []
+        )
         return super().changelist_view(request, {"buttons": buttons} | (extra_context or {}))
 
     def page(self, request: HttpRequest, found: Parked) -> dict[str, Any]:
@@ -91,7 +103,11 @@ class ParkedAdmin(ActingAdmin):
             "buttons": [
                 *self.buttons(request, ("retry", "discard"), id=found.pk),
                 *self.buttons(
-                    request, ("discard",), ": all of its key", subscription=found.subscription, key=found.key
+                    request,
+                    ("discard",),
+                    ": all of its key",
+                    subscription=found.subscription,
+                    key=found.key,
                 ),
             ],
         }
@@ -113,20 +129,22 @@ class ParkedAdmin(ActingAdmin):
 
     @admin.display(description="status")
     def state(self, parked: Parked) -> SafeString:
-        return shown.badge(parked.status, MOODS.get(Parked.Status(parked.status), ""))
+        return formatting.badge(parked.status, MOODS.get(Parked.Status(parked.status), ""))
 
     @admin.display(description="due")
     def due(self, parked: Parked) -> SafeString:
-        return shown.time(parked.due_at)
+        return formatting.time(parked.due_at)
 
     @admin.display(description="error")
     def error_in_short(self, parked: Parked) -> str:
-        return shown.shortened(parked.error)
+        return formatting.shortened(parked.error)
 
 
 def _is_first_of_its_key() -> Any:
     earlier = Parked.objects.filter(
-        subscription=OuterRef("subscription"), key=OuterRef("key"), position__lt=OuterRef("position")
+        subscription=OuterRef("subscription"),
+        key=OuterRef("key"),
+        position__lt=OuterRef("position"),
     )
     return ~Exists(earlier)
 
@@ -139,8 +157,10 @@ def _matching(chosen: dict[str, str], can_be: QuerySet[Parked]) -> QuerySet[Park
 
 
 def _named(parked: Parked) -> SafeString:
-    where = links.link(links.page("parked", parked.pk), f"{parked.subscription} at {parked.position}")
-    return format_html("{} ({}) {}", where, parked.status, shown.shortened(parked.error))
+    where = links.link(
+        links.page("parked", parked.pk), f"{parked.subscription} at {parked.position}"
+    )
+    return format_html("{} ({}) {}", where, parked.status, formatting.shortened(parked.error))
 
 
 def _done(do: Callable[..., int], found: Sequence[Parked], who: str, reason: str) -> str:
@@ -150,7 +170,7 @@ def _done(do: Callable[..., int], found: Sequence[Parked], who: str, reason: str
             do(subscription, [each.position for each in of_it], who=who, reason=reason)
             for subscription, of_it in groupby(found, attrgetter("subscription"))
         ]
-    wakeup.send()
+    wakeup.wake_workers()
     return f"Done, and written down: {sum(counts)}."
 
 

@@ -1,4 +1,5 @@
-"""Projections: each read model with its table, rebuilt beside the live one by the workers, swapped and taken back."""
+"""Projections: each read model with its table, rebuilt beside the live one by the workers, swapped
+and taken back."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -10,17 +11,15 @@ from django.http import Http404, HttpRequest
 from django.utils.safestring import SafeString
 
 from eventstore.log import audit
-from eventstore.models import ReadModelLane
+from eventstore.models import ProjectionSubscription
 from eventstore.operations import lag
 from eventstore.postgres import rows
 from eventstore.privacy import personal_data
 from eventstore.projections import rebuild
-from eventstore.projections.rebuild import Rebuilding, Told
+from eventstore.projections.rebuild import DiffReport, Rebuilding
 
-from . import badges as lane_states
-from . import formatting as shown
-from . import links
-from . import masking as veil
+from . import badges as badges
+from . import formatting, links, masking
 from .actions import Act, ActingAdmin, Choice
 from .read_only import ESTIMATE
 
@@ -47,7 +46,7 @@ class Difference(NamedTuple):
     new: str
 
 
-@admin.register(ReadModelLane)
+@admin.register(ProjectionSubscription)
 class ProjectionAdmin(ActingAdmin):
     list_display = ("name", "state", "behind", "rebuilt", "far", "began", "why")
     ordering = ("name",)
@@ -64,34 +63,37 @@ class ProjectionAdmin(ActingAdmin):
     acts = {
         "rebuild": Act(
             "Rebuild",
-            "The workers fold the whole log into a table beside the live one and swap the two at once when it is done. "
-            "Until then every reader sees the live table; nothing else is done, and nothing is sent to anybody.",
+            "The workers fold the whole log into a table beside the live one and swap the two at"
+            " once when it is done. Until then every reader sees the live table; nothing else is"
+            " done, and nothing is sent to anybody.",
         ),
         "fold": Act(
             "Fold and compare",
-            "The workers fold the whole log into a table beside the live one, and stop there: this page then tells "
-            "what differs, and you say whether to swap.",
+            "The workers fold the whole log into a table beside the live one, and stop there: this"
+            " page then tells what differs, and you say whether to swap.",
         ),
         "swap": Act(
             "Swap",
-            "The workers fold what has come since, and put the new table in the place of the live one in one commit. "
-            "The live one is kept, so that you can roll back.",
+            "The workers fold what has come since, and put the new table in the place of the live"
+            " one in one commit. The live one is kept, so that you can roll back.",
         ),
-        "compare": Act("Compare again", "The workers look once more at what differs from the live table."),
+        "compare": Act(
+            "Compare again", "The workers look once more at what differs from the live table."
+        ),
         "cancel": Act("Call it off", "The new table is dropped. The live one stays as it is."),
         "rollback": Act(
             "Roll back",
-            "The table that is kept is live again, and its lane folds it on from where it stood then. "
-            "The present one is kept in turn, so that this can be taken back.",
+            "The table that is kept is live again, and its subscription folds it on from where it"
+            " stood then. The present one is kept in turn, so that this can be taken back.",
         ),
         "forget": Act("Drop the kept table", "There is no going back to it then."),
     }
 
-    def subject_of(self, row: ReadModelLane) -> str:
+    def subject_of(self, row: ProjectionSubscription) -> str:
         return row.name
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[ReadModelLane]:
-        return ReadModelLane.objects.filter(name__in=rebuild.projections())
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ProjectionSubscription]:
+        return ProjectionSubscription.objects.filter(name__in=rebuild.projections())
 
     def choose(self, request: HttpRequest, word: str) -> Choice:
         name = request.GET.get("name", "")
@@ -103,26 +105,26 @@ class ProjectionAdmin(ActingAdmin):
             things=[_thing(name, last, word)] if word in _allowed(name, last) else [],
             shown=[_told(name)],
             perform=lambda who, reason: DO[word](name, who, reason),
-            back=links.page("readmodellane", name),
+            back=links.page("projectionsubscription", name),
         )
 
-    def adorn(self, page: Sequence[Any]) -> None:
+    def annotate(self, page: Sequence[Any]) -> None:
         lags = {each.name: each for each in lag.lags()}
         last = rebuild.latest_of_each()
         for each in page:
             each.lag, each.last = lags[each.name], last.get(each.name)
 
     def page(self, request: HttpRequest, found: Any) -> dict[str, Any]:
-        rebuilds = veil.rebuilds(request, rebuild.latest(found.name, limit=SHOWN_REBUILDS))
+        rebuilds = masking.rebuilds(request, rebuild.latest(found.name, limit=SHOWN_REBUILDS))
         last = rebuilds[0] if rebuilds else None
-        told = rebuild.told_differences(last.id) if last and last.state == "ready" else None
+        told = rebuild.found_differences(last.id) if last and last.state == "ready" else None
         return {
             "title": "Projection",
             "table": _table(found.name),
             "lag": next(each for each in lag.lags() if each.name == found.name),
             "last": last,
             "is_alone": last is not None and last.is_open and last.silent > SILENT,
-            "badge": shown.badge(last.state, MOODS[last.state]) if last else "",
+            "badge": formatting.badge(last.state, MOODS[last.state]) if last else "",
             "compared": last if last and last.state == "ready" and not last.swap else None,
             "told": told,
             "differences": _differences(request, found.name, told),
@@ -130,30 +132,48 @@ class ProjectionAdmin(ActingAdmin):
             "hands": self.buttons(request, _allowed(found.name, last), name=found.name),
         }
 
-    @admin.display(description="lane")
-    def state(self, lane: Any) -> SafeString:
-        return lane_states.badge(lane.lag)
+    @admin.display(description="subscription")
+    def state(self, subscription: Any) -> SafeString:
+        return badges.badge(subscription.lag)
 
     @admin.display(description="behind")
-    def behind(self, lane: Any) -> str:
-        return f"{lane.lag.amount}, {shown.age(lane.lag.seconds)}" if lane.lag.is_behind else "–"
+    def behind(self, subscription: Any) -> str:
+        return (
+            f"{subscription.lag.amount}, {formatting.age(subscription.lag.seconds)}"
+            if subscription.lag.is_behind
+            else "–"
+        )
 
     @admin.display(description="last rebuild")
-    def rebuilt(self, lane: Any) -> SafeString:
-        return shown.badge(lane.last.state, MOODS[lane.last.state]) if lane.last else shown.NOTHING
+    def rebuilt(self, subscription: Any) -> SafeString:
+        return (
+            formatting.badge(subscription.last.state, MOODS[subscription.last.state])
+            if subscription.last
+            else formatting.NOTHING
+        )
 
     @admin.display(description="how far")
-    def far(self, lane: Any) -> str:
-        return f"{lane.last.percent} %" if lane.last else "–"
+    def far(self, subscription: Any) -> str:
+        return f"{subscription.last.percent} %" if subscription.last else "–"
 
     @admin.display(description="begun")
-    def began(self, lane: Any) -> SafeString:
-        return shown.time(lane.last.began_at) if lane.last else shown.NOTHING
+    def began(self, subscription: Any) -> SafeString:
+        return (
+            formatting.time(subscription.last.began_at) if subscription.last else formatting.NOTHING
+        )
 
     @admin.display(description="trouble or reason")
-    def why(self, lane: Any) -> str:
-        trouble = personal_data.of_rebuild(lane.last.error) if lane.last and lane.last.error else ""
-        return shown.shortened(trouble or lane.last.waits_for or lane.last.reason) if lane.last else ""
+    def why(self, subscription: Any) -> str:
+        trouble = (
+            personal_data.of_rebuild(subscription.last.error)
+            if subscription.last and subscription.last.error
+            else ""
+        )
+        return (
+            formatting.shortened(trouble or subscription.last.waits_for or subscription.last.reason)
+            if subscription.last
+            else ""
+        )
 
 
 def _last(name: str) -> Rebuilding | None:
@@ -162,12 +182,17 @@ def _last(name: str) -> Rebuilding | None:
 
 def _allowed(name: str, last: Rebuilding | None) -> Sequence[str]:
     if last is None or not last.is_open:
-        return ("rebuild", "fold", "rollback", "forget") if rebuild.with_replaced(name) else ("rebuild", "fold")
+        return (
+            ("rebuild", "fold", "rollback", "forget")
+            if rebuild.with_replaced(name)
+            else ("rebuild", "fold")
+        )
     return ("swap", "compare", "cancel") if last.state == "ready" and not last.swap else ("cancel",)
 
 
 def _thing(name: str, last: Rebuilding | None, word: str) -> tuple[object, ...]:
-    """What a person decided about; that a rebuild has come further since is no reason not to call it off."""
+    """What a person decided about; that a rebuild has come further since is no reason not to call
+    it off."""
     if last is None or word == "cancel":
         return (name, last and last.id)
     return (name, last.id, last.state)
@@ -183,14 +208,18 @@ def _table(name: str) -> str:
     return str(rebuild.projection(name).model._meta.db_table)
 
 
-def _differences(request: HttpRequest, name: str, told: Told | None) -> Sequence[Difference]:
+def _differences(request: HttpRequest, name: str, told: DiffReport | None) -> Sequence[Difference]:
     model = rebuild.projection(name).model
     return [_difference(request, model, each) for each in told.first] if told else []
 
 
 def _difference(request: HttpRequest, model: type[Any], found: dict[str, Any]) -> Difference:
-    old, new = (veil.column(request, model, found["column"], found[side]) for side in ("old", "new"))
-    return Difference(found["key"], found["column"], shown.in_a_line(old), shown.in_a_line(new))
+    old, new = (
+        masking.column(request, model, found["column"], found[side]) for side in ("old", "new")
+    )
+    return Difference(
+        found["key"], found["column"], formatting.in_a_line(old), formatting.in_a_line(new)
+    )
 
 
 def _rebuild(name: str, who: str, reason: str) -> str:
@@ -200,7 +229,10 @@ def _rebuild(name: str, who: str, reason: str) -> str:
 
 def _fold(name: str, who: str, reason: str) -> str:
     rebuild.request(name, who=who, reason=reason, swap=False)
-    return "The workers fold it anew and compare; this page shows how far they are, and then what differs."
+    return (
+        "The workers fold it anew and compare; this page shows how far they are, and then what"
+        " differs."
+    )
 
 
 def _swap(name: str, who: str, reason: str) -> str:

@@ -15,9 +15,7 @@ from eventstore.models import SagaState, Stream
 from eventstore.money import Money
 from eventstore.subscriptions import Saga
 
-from . import formatting as shown
-from . import links
-from . import masking as veil
+from . import formatting, links, masking
 from .reveal import RevealingAdmin
 
 WHERE_IT_STANDS = ("streams", "version", "position", "updated")
@@ -38,50 +36,66 @@ class ReadModelAdmin(RevealingAdmin):
     def find(self, request: HttpRequest, key: str) -> Any:
         return self.get_object(request, key)
 
-    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+    def get_object(
+        self, request: HttpRequest, object_id: str, from_field: str | None = None
+    ) -> Any:
         found = super().get_object(request, object_id, from_field)
-        return found and veil.rows(request, [found])[0]
+        return found and masking.rows(request, [found])[0]
 
     def named(self, queryset: QuerySet[Any], term: str) -> QuerySet[Any]:
         return queryset.filter(pk=term)
 
     def streams(self, row: Model) -> SafeString:
-        return links.side_by_side([links.stream(each.stream) for each in _streams(row)]) or shown.NOTHING
+        return (
+            links.side_by_side([links.stream(each.stream) for each in _streams(row)])
+            or formatting.NOTHING
+        )
 
     def saga(self, row: Model) -> SafeString:
         names = [name for name, each in registry.subscriptions().items() if isinstance(each, Saga)]
         found = SagaState.objects.filter(saga__in=names, key=row.pk).order_by("saga")
         return (
-            links.side_by_side([links.saga(each.pk, f"{each.saga}: {each.status}") for each in found]) or shown.NOTHING
+            links.side_by_side(
+                [links.saga(each.pk, f"{each.saga}: {each.status}") for each in found]
+            )
+            or formatting.NOTHING
         )
 
     def correlation(self, row: Model) -> SafeString:
         """Of what its streams began with, the oldest first."""
         begun: Iterable[UUID] = dict.fromkeys(each.correlation_id for each in _streams(row))
-        return links.side_by_side([links.correlation(each) for each in begun]) or shown.NOTHING
+        return links.side_by_side([links.correlation(each) for each in begun]) or formatting.NOTHING
 
     def updated(self, row: Any) -> SafeString:
-        return shown.time(row.updated_at)
+        return formatting.time(row.updated_at)
 
 
 def _streams(row: Model) -> QuerySet[Stream]:
     names = search.streams_named(str(row.pk))
-    return Stream.objects.filter(stream__in=names, version=1).order_by("position").defer("data", "metadata")
+    return (
+        Stream.objects.filter(stream__in=names, version=1)
+        .order_by("position")
+        .defer("data", "metadata")
+    )
 
 
 def money(amount: int, row: Any) -> str:
     """row: with a currency and an exponent."""
-    return str(Money(amount, row.currency, row.exponent)) if row.currency else shown.NOTHING
+    return str(Money(amount, row.currency, row.exponent)) if row.currency else formatting.NOTHING
 
 
 def table(headings: Sequence[str], lines: Iterable[Sequence[object]]) -> SafeString:
     head = format_html_join("", '<th scope="col">{}</th>', ((each,) for each in headings))
     body = format_html_join(
-        "", "<tr>{}</tr>", ((format_html_join("", "<td>{}</td>", ((each,) for each in line)),) for line in lines)
+        "",
+        "<tr>{}</tr>",
+        ((format_html_join("", "<td>{}</td>", ((each,) for each in line)),) for line in lines),
     )
     if not body:
-        return shown.NOTHING
-    return format_html('<table class="es-table"><thead><tr>{}</tr></thead><tbody>{}</tbody></table>', head, body)
+        return formatting.NOTHING
+    return format_html(
+        '<table class="es-table"><thead><tr>{}</tr></thead><tbody>{}</tbody></table>', head, body
+    )
 
 
 def address(parts: Mapping[str, str] | str) -> SafeString:
@@ -89,4 +103,6 @@ def address(parts: Mapping[str, str] | str) -> SafeString:
     if isinstance(parts, str):
         return format_html("{}", parts)
     order = ("name", "street", "postcode", "city", "country")
-    return format_html_join("", "<div>{}</div>", ((parts[each],) for each in order if parts.get(each)))
+    return format_html_join(
+        "", "<div>{}</div>", ((parts[each],) for each in order if parts.get(each))
+    )

@@ -1,6 +1,8 @@
-"""What every page of the admin has in common: nothing can be changed, and no list costs more than its page.
+"""What every page of the admin has in common: nothing can be changed, and no list costs more than
+its page.
 
-A long list is read in stretches: pages are turned within one, and the next begins behind the key of its last row.
+A long list is read in stretches: pages are turned within one, and the next begins behind the key of
+its last row.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -22,7 +24,7 @@ from eventstore import postgres
 from eventstore.log import search
 from eventstore.postgres import rows
 
-from . import masking as veil
+from . import masking
 
 # As far as pages are turned within a stretch: each costs all that lies before it there.
 LONGEST_LIST = 1_000
@@ -32,7 +34,8 @@ ESTIMATE = "SELECT reltuples::bigint FROM pg_class WHERE oid = %s::regclass"
 
 
 class BoundedPaginator(Paginator):
-    """Counts to LONGEST_LIST and no further; beyond that, PostgreSQL's own estimate of the table is told."""
+    """Counts to LONGEST_LIST and no further; beyond that, PostgreSQL's own estimate of the table is
+    told."""
 
     @cached_property
     def counted(self) -> int:
@@ -62,13 +65,16 @@ class BoundedPaginator(Paginator):
 
 
 class BoundedChangeList(ChangeList):
-    """further: the address of the next stretch. from_the_beginning: of the first. Each is empty where this is it."""
+    """further: the address of the next stretch. from_the_beginning: of the first. Each is empty
+    where this is it."""
 
     model_admin: "ReadOnlyAdmin"
 
     def __init__(self, request: HttpRequest, *args: Any) -> None:
         super().__init__(request, *args)
-        self.from_the_beginning = self.get_query_string(remove=[BEYOND]) if BEYOND in self.params else ""
+        self.from_the_beginning = (
+            self.get_query_string(remove=[BEYOND]) if BEYOND in self.params else ""
+        )
         # Who searches anew does so from the beginning.
         self.params.pop(BEYOND, None)
 
@@ -78,8 +84,14 @@ class BoundedChangeList(ChangeList):
         return found
 
     def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Any]:
-        found = super().get_queryset(request, exclude_parameters).defer(*self.model_admin.list_defer)
-        return _behind(found, self._place(request), request.GET[BEYOND]) if BEYOND in request.GET else found
+        found = (
+            super().get_queryset(request, exclude_parameters).defer(*self.model_admin.list_defer)
+        )
+        return (
+            _behind(found, self._place(request), request.GET[BEYOND])
+            if BEYOND in request.GET
+            else found
+        )
 
     def get_results(self, request: HttpRequest) -> None:
         # What is searched for is found by several indexes at once, and then sorted: it is little.
@@ -88,8 +100,8 @@ class BoundedChangeList(ChangeList):
             super().get_results(request)
             self.result_list: list[Any] = list(self.result_list)
             self.further = self._further(request)
-        veil.rows(request, self.result_list)
-        self.model_admin.adorn(self.result_list)
+        masking.rows(request, self.result_list)
+        self.model_admin.annotate(self.result_list)
 
     def _further(self, request: HttpRequest) -> str:
         paginator: Any = self.paginator
@@ -107,7 +119,8 @@ class BoundedChangeList(ChangeList):
 
 
 def _behind(found: QuerySet[Any], place: str, said: str) -> QuerySet[Any]:
-    """What comes after that key, along the index that the list is read by. Raises IncorrectLookupParameters."""
+    """What comes after that key, along the index that the list is read by. Raises
+    IncorrectLookupParameters."""
     field = place.removeprefix("-")
     try:
         key = found.model._meta.get_field(field).to_python(said.replace("\x00", ""))
@@ -119,7 +132,8 @@ def _behind(found: QuerySet[Any], place: str, said: str) -> QuerySet[Any]:
 @method_decorator(require_safe, name="changelist_view")
 @method_decorator(require_safe, name="changeform_view")
 class ReadOnlyAdmin(admin.ModelAdmin):
-    """Subclasses name an ordering that an index gives, by what no two rows share. nothing: what an empty list says."""
+    """Subclasses name an ordering that an index gives, by what no two rows share. nothing: what an
+    empty list says."""
 
     actions = None
     paginator = BoundedPaginator
@@ -144,11 +158,14 @@ class ReadOnlyAdmin(admin.ModelAdmin):
         return False
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
-        """Only the filters that are offered; Django would search any column by any pattern that an address asks for."""
+        """Only the filters that are offered; Django would search any column by any pattern that an
+        address asks for."""
         offered: Sequence[Any] = self.list_filter
         return lookup in {name for each in offered for name in each.parameters}
 
-    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+    def get_object(
+        self, request: HttpRequest, object_id: str, from_field: str | None = None
+    ) -> Any:
         # PostgreSQL takes no NUL, so nothing is named by one.
         return None if "\x00" in object_id else super().get_object(request, object_id, from_field)
 
@@ -160,11 +177,15 @@ class ReadOnlyAdmin(admin.ModelAdmin):
         return super().changelist_view(request, ours | (extra_context or {}))
 
     def changeform_view(
-        self, request: HttpRequest, object_id: Any = None, form_url: str = "", extra_context: Any = None
+        self,
+        request: HttpRequest,
+        object_id: Any = None,
+        form_url: str = "",
+        extra_context: Any = None,
     ) -> HttpResponse:
         return super().changeform_view(request, object_id, form_url, extra_context)
 
-    def adorn(self, page: Sequence[Any]) -> None:
+    def annotate(self, page: Sequence[Any]) -> None:
         """Give the rows of one page what the list shows beside them; one query for all of them."""
 
     def url_of(self, row: Any) -> str:
@@ -207,7 +228,9 @@ def between(
         parameters = ("since", "until")
         template = "admin/eventstore/between.html"
 
-        def __init__(self, request: HttpRequest, params: dict[str, Any], model: Any, model_admin: Any) -> None:
+        def __init__(
+            self, request: HttpRequest, params: dict[str, Any], model: Any, model_admin: Any
+        ) -> None:
             super().__init__(request, params, model, model_admin)
             self.said = {name: str(params.pop(name, [""])[-1]) for name in self.parameters}
             self.used_parameters |= {name: value for name, value in self.said.items() if value}

@@ -1,4 +1,5 @@
-"""Pages whose personal data is hidden until somebody who may see it says why; who did is written down first."""
+"""Pages whose personal data is hidden until somebody who may see it says why; who did is written
+down first."""
 
 from typing import Any
 
@@ -13,8 +14,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from eventstore.log import audit
 from eventstore.privacy import personal_data
 
-from . import links
-from . import masking as veil
+from . import links, masking
 from .read_only import ReadOnlyAdmin
 
 
@@ -41,13 +41,18 @@ class RevealingAdmin(ReadOnlyAdmin):
         return {
             "page_address": address,
             "acts_address": links.listing("operatoraction", q=self.subject_of(row)),
-            "reveal_address": self._reveal_address(request, address) if self._may_reveal(request) else "",
-            "is_revealed": veil.is_lifted(request),
+            "reveal_address": self._reveal_address(request, address)
+            if self._may_reveal(request)
+            else "",
+            "is_revealed": masking.is_unmasked(request),
         }
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.reveal_view)
-        return [path("<path:object_id>/reveal/", view, name=self._name("reveal")), *super().get_urls()]
+        return [
+            path("<path:object_id>/reveal/", view, name=self._name("reveal")),
+            *super().get_urls(),
+        ]
 
     def reveal_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         if not self._may_reveal(request) or not self.has_view_permission(request):
@@ -66,8 +71,11 @@ class RevealingAdmin(ReadOnlyAdmin):
         return self.changeform_view(request, object_id)
 
     @method_decorator(require_safe)
-    def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
-        """Nothing is changed here, so Django's own would be empty for ever; what was done by hand is the history."""
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: Any = None
+    ) -> HttpResponse:
+        """Nothing is changed here, so Django's own would be empty for ever; what was done by hand
+        is the history."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         found = self._named(request, object_id)
@@ -75,16 +83,20 @@ class RevealingAdmin(ReadOnlyAdmin):
             raise Http404
         return HttpResponseRedirect(links.listing("operatoraction", q=self.subject_of(found)))
 
-    def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> HttpResponse:
+    def render_change_form(
+        self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any
+    ) -> HttpResponse:
         """Of those that Django lays out itself."""
-        return super().render_change_form(request, context | self.beside(request, context["original"]), *args, **kwargs)
+        return super().render_change_form(
+            request, context | self.beside(request, context["original"]), *args, **kwargs
+        )
 
     def _named(self, request: HttpRequest, object_id: str) -> Any:
         key = unquote(object_id)
         return None if "\x00" in key else self.find(request, key)
 
     def _may_reveal(self, request: HttpRequest) -> bool:
-        return self.hides and veil.may_lift(request)
+        return self.hides and masking.may_unmask(request)
 
     def _name(self, view: str) -> str:
         return f"{self.opts.app_label}_{self.opts.model_name}_{view}"
@@ -95,17 +107,29 @@ class RevealingAdmin(ReadOnlyAdmin):
         return f"{reveal}?{request.GET.urlencode()}" if request.GET else reveal
 
     def _asked_why(self, request: HttpRequest, found: Any, trouble: str = "") -> HttpResponse:
-        context = self.admin_site.each_context(request) | {"opts": self.opts, "subtitle": self.subject_of(found)}
+        context = self.admin_site.each_context(request) | {
+            "opts": self.opts,
+            "subtitle": self.subject_of(found),
+        }
         return asked_why(request, context, back=self.address_of(found), trouble=trouble)
 
 
 def record(request: HttpRequest, subject: str) -> None:
     """Before anything is seen. Raises audit.ReasonMissing."""
     reason = request.POST.get("reason", "").replace("\x00", "")
-    personal_data.reveal(request.user.get_username(), subject, reason=reason, details={"page": request.get_full_path()})
-    veil.lift(request)
+    personal_data.reveal(
+        request.user.get_username(),
+        subject,
+        reason=reason,
+        details={"page": request.get_full_path()},
+    )
+    masking.unmask(request)
 
 
-def asked_why(request: HttpRequest, context: dict[str, Any], *, back: str, trouble: str) -> HttpResponse:
+def asked_why(
+    request: HttpRequest, context: dict[str, Any], *, back: str, trouble: str
+) -> HttpResponse:
     ours = {"title": "Reveal personal data", "back": back, "trouble": trouble}
-    return TemplateResponse(request, "admin/eventstore/reveal.html", context | ours, status=409 if trouble else 200)
+    return TemplateResponse(
+        request, "admin/eventstore/reveal.html", context | ours, status=409 if trouble else 200
+    )

@@ -1,7 +1,9 @@
-"""A saga as a picture: the states that it came through, what led to each, and what it asked for then.
+"""A saga as a picture: the states that it came through, what led to each, and what it asked for
+then.
 
-Told from the log: its reactions are pure, so playing its events to it again does nothing. What is not in the log (a
-deadline, a refusal, a person's word) is missing there; where it stands now is always the last.
+Told from the log: its reactions are pure, so playing its events to it again does nothing. What is
+not in the log (a deadline, a refusal, a person's word) is missing there; where it stands now is
+always the last.
 """
 
 from collections.abc import Iterable, Sequence
@@ -22,9 +24,11 @@ WIDTH, HEIGHT, GAP, IN_A_ROW = 180, 92, 40, 4
 
 
 class Step(NamedTuple):
-    """cause: the stored name of what led to it. asked: the stored names of the commands that it then owed.
+    """cause: the stored name of what led to it. asked: the stored names of the commands that it
+    then owed.
 
-    x, y: its upper left corner. arrow: from the one before, as the path of an SVG; empty for the first.
+    x, y: its upper left corner. arrow: from the one before, as the path of an SVG; empty for the
+    first.
     """
 
     status: str
@@ -60,7 +64,10 @@ def picture(found: SagaState) -> Picture:
     return Picture(
         width=min(len(steps), IN_A_ROW) * (WIDTH + GAP),
         height=rows * (HEIGHT + GAP) - GAP + 4,
-        steps=[_placed(step, number, is_now=number == len(steps) - 1) for number, step in enumerate(steps)],
+        steps=[
+            _placed(step, number, is_now=number == len(steps) - 1)
+            for number, step in enumerate(steps)
+        ],
     )
 
 
@@ -79,7 +86,10 @@ def _arrow(number: int) -> str:
     (before_x, before_y), (x, y) = _corner(number - 1), _corner(number)
     if y == before_y:
         return f"M{x - GAP},{y + HEIGHT // 2} h{GAP - 4}"
-    return f"M{before_x + WIDTH // 2},{before_y + HEIGHT} v{GAP // 2} H{x + WIDTH // 2} v{GAP // 2 - 4}"
+    return (
+        f"M{before_x + WIDTH // 2},{before_y + HEIGHT} v{GAP // 2} H{x + WIDTH // 2}"
+        f" v{GAP // 2 - 4}"
+    )
 
 
 def _told(found: SagaState) -> Iterable[Step]:

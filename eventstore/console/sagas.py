@@ -1,4 +1,5 @@
-"""Sagas: every running or finished process, its state and events; and a hand for one that is stuck."""
+"""Sagas: every running or finished process, its state and events; and a hand for one that is
+stuck."""
 
 from collections.abc import Iterable
 from datetime import timedelta
@@ -16,8 +17,7 @@ from eventstore.models import SagaState, Stream
 from eventstore.postgres import rows
 from eventstore.subscriptions import Saga
 
-from . import causation, links
-from . import formatting as shown
+from . import causation, formatting, links
 from . import saga_diagram as steps
 from .actions import Act, ActingAdmin, Button, Choice
 from .read_only import one_of
@@ -77,8 +77,14 @@ class SagaAdmin(ActingAdmin):
     refusals = (audit.ReasonMissing, sagas.NoSuchSaga, sagas.MovedOn)
     acts = {
         "retry": Act("Retry the step", "The process asks once more for what it waits for."),
-        "compensate": Act("Turn back", "The process goes no further, and undoes what was done, the last step first."),
-        "skip": Act("Skip the step", "The step back that it waits for is taken as done: you saw to it by other means."),
+        "compensate": Act(
+            "Turn back",
+            "The process goes no further, and undoes what was done, the last step first.",
+        ),
+        "skip": Act(
+            "Skip the step",
+            "The step back that it waits for is taken as done: you saw to it by other means.",
+        ),
     }
 
     def choose(self, request: HttpRequest, word: str) -> Choice:
@@ -103,7 +109,7 @@ class SagaAdmin(ActingAdmin):
         return {
             "title": "Saga",
             "age": self.age(found),
-            "state": shown.pretty(found.state),
+            "state": formatting.pretty(found.state),
             "streams": streams.order_by("position").values_list("stream", flat=True),
             "correlation": causation.correlation(found.correlation_id),
             "buttons": self.hands(request, found),
@@ -119,23 +125,23 @@ class SagaAdmin(ActingAdmin):
 
     @admin.display(description="key")
     def about(self, saga: SagaState) -> SafeString:
-        return shown.short(saga.key)
+        return formatting.short(saga.key)
 
     @admin.display(description="started")
     def started(self, saga: SagaState) -> SafeString:
-        return shown.time(saga.started_at)
+        return formatting.time(saga.started_at)
 
     @admin.display(description="age")
     def age(self, saga: SagaState) -> str:
-        return shown.since(saga.started_at, timezone.now())
+        return formatting.since(saga.started_at, timezone.now())
 
     @admin.display(description="last step")
     def moved(self, saga: SagaState) -> SafeString:
-        return shown.time(saga.updated_at)
+        return formatting.time(saga.updated_at)
 
     @admin.display(description="deadline")
     def deadline(self, saga: SagaState) -> SafeString:
-        return shown.time(saga.deadline_at)
+        return formatting.time(saga.deadline_at)
 
 
 def _steps(found: SagaState) -> steps.Picture | None:
@@ -154,4 +160,7 @@ def _allowed(found: SagaState) -> list[str]:
 
 def _told(found: SagaState, word: str, who: str, reason: str) -> str:
     sagas.intervene(found.saga, found.key, word, seen_at=found.position, who=who, reason=reason)
-    return "The process is told, and it is written down; it answers when its turn comes, which this page then shows."
+    return (
+        "The process is told, and it is written down; it answers when its turn comes, which this"
+        " page then shows."
+    )

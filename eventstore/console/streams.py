@@ -20,9 +20,7 @@ from eventstore.models import Category, Event, Stream
 from eventstore.operations import export as exporting
 from eventstore.postgres import rows
 
-from . import exports, links
-from . import formatting as shown
-from . import masking as veil
+from . import exports, formatting, links, masking
 from . import stream_state as folded
 from .actions import Button
 from .detail import PageAdmin
@@ -60,7 +58,9 @@ class StreamAdmin(PageAdmin):
     list_filter = (one_of("category", "category", _categories, _of_category),)
     list_defer = ("data", "metadata")
     search_fields = ("stream",)
-    search_help_text = "The beginning of a stream's name, such as order-0198; or the whole id of what it is about."
+    search_help_text = (
+        "The beginning of a stream's name, such as order-0198; or the whole id of what it is about."
+    )
     nothing = "No stream matches. The search takes the beginning of a name, or a whole id."
     page_template = "admin/eventstore/stream.html"
 
@@ -68,7 +68,8 @@ class StreamAdmin(PageAdmin):
         return Stream.objects.filter(version=1)
 
     def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
-        """Along the index that finds them: by name when a name is searched for, else the newest first."""
+        """Along the index that finds them: by name when a name is searched for, else the newest
+        first."""
         return ("stream", "version") if request.GET.get("q", "").strip() else ("-position",)
 
     def get_search_results(
@@ -77,7 +78,7 @@ class StreamAdmin(PageAdmin):
         term = search_term.strip()
         return (queryset.filter(_named(term)) if term else queryset), False
 
-    def adorn(self, page: Sequence[Any]) -> None:
+    def annotate(self, page: Sequence[Any]) -> None:
         last = {stream: rest for stream, *rest in rows(LAST, [[each.stream for each in page]])}
         for each in page:
             each.last_version, each.last_recorded_at = last[each.stream]
@@ -107,18 +108,30 @@ class StreamAdmin(PageAdmin):
             "versions": _versions(version, last),
             "state": folded.state(request, found.stream, version),
             "since": _asked_since(request, version),
-            "changes": folded.changes(request, found.stream, _asked_since(request, version), version),
+            "changes": folded.changes(
+                request, found.stream, _asked_since(request, version), version
+            ),
             "timeline": timeline[::-1] if newest_first else timeline,
             "newest_first": newest_first,
             "earlier": timeline[0].event.version - 1 if timeline else 0,
-            "later": timeline[-1].event.version + 1 if timeline and timeline[-1].event.version < last else 0,
+            "later": timeline[-1].event.version + 1
+            if timeline and timeline[-1].event.version < last
+            else 0,
         }
 
     def get_urls(self) -> list[URLPattern]:
         guarded = self.admin_site.admin_view
         return [
-            path("<path:object_id>/fixture/", guarded(self.fixture_view), name="eventstore_stream_fixture"),
-            path("<path:object_id>/fixture/given.py", guarded(self.given_view), name="eventstore_stream_given"),
+            path(
+                "<path:object_id>/fixture/",
+                guarded(self.fixture_view),
+                name="eventstore_stream_fixture",
+            ),
+            path(
+                "<path:object_id>/fixture/given.py",
+                guarded(self.given_view),
+                name="eventstore_stream_given",
+            ),
             *super().get_urls(),
         ]
 
@@ -128,14 +141,19 @@ class StreamAdmin(PageAdmin):
         try:
             preview = exporting.fixture(export.subject, version, revealed=False)
         except UNREADABLE as error:
-            return exports.page(request, context, export._replace(trouble=veil.trouble(request, error)))
+            return exports.page(
+                request, context, export._replace(trouble=masking.trouble(request, error))
+            )
         return exports.page(request, context, export._replace(preview=preview))
 
     @method_decorator(require_http_methods(["GET", "HEAD", "POST"]))
     def given_view(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
         context, export, version = self._fixture(request, object_id)
         return exports.file(
-            request, context, export, lambda revealed: _given(request, export.subject, version, revealed)
+            request,
+            context,
+            export,
+            lambda revealed: _given(request, export.subject, version, revealed),
         )
 
     def _fixture(self, request: HttpRequest, object_id: str) -> tuple[dict[str, Any], Export, int]:
@@ -151,7 +169,11 @@ class StreamAdmin(PageAdmin):
         export = Export(
             title="Export as a test's fixture",
             subject=stream,
-            what=[("Stream", stream), ("Up to version", version), ("Fixture", exporting.name(stream))],
+            what=[
+                ("Stream", stream),
+                ("Up to version", version),
+                ("Fixture", exporting.name(stream)),
+            ],
             address=links.with_query(address, {"version": version}),
             back=links.page("stream", stream, version=version),
         )
@@ -159,7 +181,7 @@ class StreamAdmin(PageAdmin):
 
     @admin.display(description="stream")
     def name(self, stream: Stream) -> SafeString:
-        return shown.short(stream.stream)
+        return formatting.short(stream.stream)
 
     def category(self, stream: Stream) -> str:
         return _category_of(stream.stream)
@@ -170,11 +192,11 @@ class StreamAdmin(PageAdmin):
 
     @admin.display(description="begun")
     def begun(self, stream: Stream) -> SafeString:
-        return shown.time(stream.recorded_at)
+        return formatting.time(stream.recorded_at)
 
     @admin.display(description="last event")
     def changed(self, stream: Any) -> SafeString:
-        return shown.time(stream.last_recorded_at)
+        return formatting.time(stream.last_recorded_at)
 
 
 class Moment(NamedTuple):
@@ -191,20 +213,23 @@ def _given(request: HttpRequest, stream: str, version: int, revealed: bool) -> H
     try:
         source = exporting.fixture(stream, version, revealed=revealed)
     except UNREADABLE as error:
-        return HttpResponse(veil.trouble(request, error), status=409, content_type="text/plain")
+        return HttpResponse(masking.trouble(request, error), status=409, content_type="text/plain")
     headers = {"Content-Disposition": f'attachment; filename="{exporting.name(stream)}.py"'}
     return HttpResponse(source, content_type="text/x-python; charset=utf-8", headers=headers)
 
 
 def _named(term: str) -> Q:
-    """A whole id stands for the streams of every category about it; anything else is the beginning of a name."""
+    """A whole id stands for the streams of every category about it; anything else is the beginning
+    of a name."""
     if any(category.startswith(term.partition("-")[0]) for category in registry.aggregates()):
         return Q(stream__startswith=term)
     return Q(stream__in=search.streams_named(term))
 
 
 def _fixture_of(stream: str, version: int) -> str:
-    return links.with_query(reverse("admin:eventstore_stream_fixture", args=[quote(stream)]), {"version": version})
+    return links.with_query(
+        reverse("admin:eventstore_stream_fixture", args=[quote(stream)]), {"version": version}
+    )
 
 
 def _category_of(stream: str) -> str:
@@ -213,13 +238,22 @@ def _category_of(stream: str) -> str:
 
 def _asked_version(request: HttpRequest, last: int) -> int:
     asked = request.GET.get("version", "")
-    return min(max(int(asked), 1), last) if asked.isascii() and asked.isdigit() and len(asked) < 10 else last
+    return (
+        min(max(int(asked), 1), last)
+        if asked.isascii() and asked.isdigit() and len(asked) < 10
+        else last
+    )
 
 
 def _asked_since(request: HttpRequest, version: int) -> int:
-    """An earlier version to compare with: the one before, unless another is asked for. 0: before the first event."""
+    """An earlier version to compare with: the one before, unless another is asked for. 0: before
+    the first event."""
     asked = request.GET.get("since", "")
-    return min(int(asked), version) if asked.isascii() and asked.isdigit() and len(asked) < 10 else max(0, version - 1)
+    return (
+        min(int(asked), version)
+        if asked.isascii() and asked.isdigit() and len(asked) < 10
+        else max(0, version - 1)
+    )
 
 
 def _versions(version: int, last: int) -> Sequence[int]:
@@ -232,14 +266,14 @@ def _timeline(request: HttpRequest, stream: str, version: int) -> list[Moment]:
     """The stretch of the stream that the version lies in."""
     begin = (version - 1) // STRETCH * STRETCH + 1
     stretch = Event.objects.filter(stream=stream, version__gte=begin, version__lt=begin + STRETCH)
-    events = veil.rows(request, list(stretch.order_by("version")))
+    events = masking.rows(request, list(stretch.order_by("version")))
     causes = _causes(each.causation_id for each in events)
     changed = folded.changed_by(stream, begin, events[-1].version) if events else {}
     return [
         Moment(
             each,
-            shown.summary(each.data),
-            shown.pretty(each.data),
+            formatting.summary(each.data),
+            formatting.pretty(each.data),
             changed.get(each.version, ()),
             causes.get(each.causation_id),
         )

@@ -1,4 +1,5 @@
-"""Subscriptions: who listens, how far each has come, how far it is behind, what it could not take; paused from here."""
+"""Subscriptions: who listens, how far each has come, how far it is behind, what it could not take;
+paused from here."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -21,11 +22,8 @@ from eventstore.operations import control, dead_letters, doctor, lag
 from eventstore.outbox import cursors
 from eventstore.subscriptions import Projection, Publication
 
-from . import badges as lane_states
-from . import charts as trends
-from . import formatting as shown
-from . import links, overview
-from . import masking as veil
+from . import badges as badges
+from . import charts, formatting, links, masking, overview
 from .actions import Act, ActingAdmin, Button, Choice
 from .read_only import LONGEST_LIST
 
@@ -34,56 +32,83 @@ SHOWN_PARKED = 50
 
 @admin.register(Subscription)
 class SubscriptionAdmin(ActingAdmin):
-    list_display = ("name", "kind", "state", "place", "fence", "events", "seconds", "positions", "parked", "dead")
+    list_display = (
+        "name",
+        "kind",
+        "state",
+        "place",
+        "fence",
+        "events",
+        "seconds",
+        "positions",
+        "parked",
+        "dead",
+    )
     ordering = ("name",)
     nothing = "No subscription has a cursor yet: manage.py migrate gives them theirs."
     page_template = "admin/eventstore/subscription.html"
     refusals = (
-        control.NoSuchLane,
-        control.NotToBeDone,
+        control.NoSuchSubscription,
+        control.OperationRefused,
         dead_letters.NotParked,
         audit.ReasonMissing,
         OperationalError,
     )
     acts = {
-        "pause": Act("Pause", "The step under way is finished; then nothing is delivered until it goes on."),
+        "pause": Act(
+            "Pause", "The step under way is finished; then nothing is delivered until it goes on."
+        ),
         "resume": Act("Go on", "It goes on where it stopped: nothing was lost meanwhile."),
-        "skip": Act("Leave the next message out", "The one message is never taken; all behind it are."),
+        "skip": Act(
+            "Leave the next message out", "The one message is never taken; all behind it are."
+        ),
         "reset": Act(
             "Put back",
-            "A read model is emptied, and fills anew before its readers' eyes; a rebuild shows no empty table. "
-            "A publication tells again what it told, under the same ids.",
+            "A read model is emptied, and fills anew before its readers' eyes; a rebuild shows no"
+            " empty table. A publication tells again what it told, under the same ids.",
         ),
     }
 
     def choose(self, request: HttpRequest, word: str) -> Choice:
         name = request.GET.get("name", "")
-        stands = Subscription.objects.filter(name=name).first() if name in registry.subscriptions() else None
+        stands = (
+            Subscription.objects.filter(name=name).first()
+            if name in registry.subscriptions()
+            else None
+        )
         if stands is None:
             raise Http404
         if word == "reset":
             return _reset(name, stands.position, request.GET.get("position", "0"))
         return _skip(name) if word == "skip" else _pause(name, word)
 
-    def adorn(self, page: Sequence[Any]) -> None:
+    def annotate(self, page: Sequence[Any]) -> None:
         lags = {each.name: each for each in lag.lags()}
         for each in page:
             each.lag = lags[each.name]
 
     def page(self, request: HttpRequest, found: Any) -> dict[str, Any]:
-        self.adorn([found])
-        told = trends.told(found.name)
+        self.annotate([found])
+        told = charts.told(found.name)
         return {
             "title": "Subscription",
             "lag": found.lag,
             "charts": told.charts,
             "rate": told.rate,
-            "last_error": next(iter(veil.rows(request, _last_error(found.name))), None),
+            "last_error": next(iter(masking.rows(request, _last_error(found.name))), None),
             "buttons": self._buttons(request, found.lag),
-            "put_back": self.address("reset") if self.may_act(request) and _has_to_be_asked_where(found.name) else "",
-            "age": shown.age(found.lag.seconds),
-            "hears": sorted(cursors.hears(found.name)) if found.name in registry.subscriptions() else [],
-            "parked": veil.rows(request, _parked_of(found.name)),
+            "put_back": (
+                self.address("reset")
+                if self.may_act(request) and _has_to_be_asked_where(found.name)
+                else ""
+            ),
+            "age": formatting.age(found.lag.seconds),
+            "hears": (
+                sorted(cursors.event_types_of(found.name))
+                if found.name in registry.subscriptions()
+                else []
+            ),
+            "parked": masking.rows(request, _parked_of(found.name)),
         }
 
     def subject_of(self, row: Subscription) -> str:
@@ -100,7 +125,7 @@ class SubscriptionAdmin(ActingAdmin):
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         buttons = [
             Button("Overview", reverse("admin:eventstore_overview")),
-            Button("Projections", links.listing("readmodellane")),
+            Button("Projections", links.listing("projectionsubscription")),
             Button("Doctor", reverse("admin:eventstore_doctor")),
         ]
         return super().changelist_view(request, {"buttons": buttons} | (extra_context or {}))
@@ -113,10 +138,16 @@ class SubscriptionAdmin(ActingAdmin):
     def doctor_view(self, request: HttpRequest) -> HttpResponse:
         return self._glance(request, "doctor", lambda: {"findings": doctor.examine()})
 
-    def _glance(self, request: HttpRequest, name: str, shown: Callable[[], dict[str, Any]]) -> HttpResponse:
+    def _glance(
+        self, request: HttpRequest, name: str, shown: Callable[[], dict[str, Any]]
+    ) -> HttpResponse:
         if not self.has_view_permission(request):
             raise PermissionDenied
-        ours = {"title": self.opts.app_config.verbose_name, "subtitle": name.capitalize(), "opts": self.opts}
+        ours = {
+            "title": self.opts.app_config.verbose_name,
+            "subtitle": name.capitalize(),
+            "opts": self.opts,
+        }
         context = self.admin_site.each_context(request) | ours | shown()
         return TemplateResponse(request, f"admin/eventstore/{name}.html", context)
 
@@ -134,7 +165,7 @@ class SubscriptionAdmin(ActingAdmin):
 
     @admin.display(description="state")
     def state(self, subscription: Any) -> SafeString:
-        return lane_states.badge(subscription.lag)
+        return badges.badge(subscription.lag)
 
     @admin.display(description="position")
     def place(self, subscription: Subscription) -> int:
@@ -150,7 +181,7 @@ class SubscriptionAdmin(ActingAdmin):
 
     @admin.display(description="in time")
     def seconds(self, subscription: Any) -> str:
-        return shown.age(subscription.lag.seconds) if subscription.lag.events else "–"
+        return formatting.age(subscription.lag.seconds) if subscription.lag.events else "–"
 
     @admin.display(description="in positions")
     def positions(self, subscription: Any) -> int:
@@ -166,7 +197,12 @@ class SubscriptionAdmin(ActingAdmin):
 
 
 def _last_error(name: str) -> list[Parked]:
-    return list(Parked.objects.filter(subscription=name).exclude(error="").order_by("-id").defer("traceback")[:1])
+    return list(
+        Parked.objects.filter(subscription=name)
+        .exclude(error="")
+        .order_by("-id")
+        .defer("traceback")[:1]
+    )
 
 
 def _parked_of(name: str) -> list[Parked]:
@@ -198,8 +234,14 @@ def _skip(name: str) -> Choice:
     return Choice(
         subject=name,
         things=[following.position] if following else [],
-        shown=[f"{following.type} of {following.stream}, at {following.position}"] if following else [],
-        perform=lambda who, reason: _done(lambda: control.skip(name, _position(following), who=who, reason=reason)),
+        shown=(
+            [f"{following.type} of {following.stream}, at {following.position}"]
+            if following
+            else []
+        ),
+        perform=lambda who, reason: _done(
+            lambda: control.skip(name, _position(following), who=who, reason=reason)
+        ),
         back=links.page("subscription", name),
     )
 
@@ -210,7 +252,8 @@ def _has_to_be_asked_where(name: str) -> bool:
 
 
 def _reset(name: str, stands: int, asked: str) -> Choice:
-    """Where the lane stands by then is no part of it: it may go on while somebody thinks about it."""
+    """Where the subscription stands by then is no part of it: it may go on while somebody thinks
+    about it."""
     if not control.goes_back(name) or not (asked.isascii() and asked.isdigit() and len(asked) < 19):
         raise Http404
     position = int(asked)
@@ -239,7 +282,7 @@ def _put_back(name: str, position: int, who: str, reason: str) -> str:
 
 def _position(following: Message | None) -> int:
     if following is None:
-        raise control.NotToBeDone("Nothing lies ahead of it.")
+        raise control.OperationRefused("Nothing lies ahead of it.")
     return following.position
 
 

@@ -1,6 +1,8 @@
-"""What is to be done every so often, whether or not there is anything to deliver: by Celery's beat or manage.py work.
+"""What is to be done every so often, whether or not there is anything to deliver: by Celery's beat
+or manage.py work.
 
-A project's settings read it, before there are models; so the functions are named, and looked up when it is time.
+A project's settings read it, before there are models; so the functions are named, and looked up
+when it is time.
 """
 
 import time
@@ -10,7 +12,8 @@ from typing import NamedTuple
 
 
 class Chore(NamedTuple):
-    """task: its name for Celery. seconds: between two times. function: the dotted name of what does it."""
+    """task: its name for Celery. seconds: between two times. function: the dotted name of what does
+    it."""
 
     task: str
     seconds: float

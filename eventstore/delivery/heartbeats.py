@@ -1,6 +1,8 @@
-"""Who is at work: each worker process says so every few seconds, and the beat by what it sends; both sign off.
+"""Who is at work: each worker process says so every few seconds, and the beat by what it sends;
+both sign off.
 
-Behind a pooler a backend is the pooler's and outlives its client, so that it proves nothing: then none is noted.
+Behind a pooler a backend is the pooler's and outlives its client, so that it proves nothing: then
+none is noted.
 """
 
 import logging
@@ -23,17 +25,20 @@ BEAT = "beat"
 
 NOTE = """
     INSERT INTO eventstore_heartbeat (kind, name, backend, at)
-    VALUES (%s, %s, CASE WHEN pg_backend_pid() = %s THEN pg_backend_pid() ELSE 0 END, clock_timestamp())
+    VALUES (%s, %s, CASE WHEN pg_backend_pid() = %s THEN pg_backend_pid()
+        ELSE 0 END, clock_timestamp())
     ON CONFLICT (kind, name) DO UPDATE
     SET backend = EXCLUDED.backend, at = EXCLUDED.at
 """
 SIGN_OFF = "DELETE FROM eventstore_heartbeat WHERE kind = %s AND name = %s"
 FORGET = "DELETE FROM eventstore_heartbeat WHERE at < now() - interval '1 day'"
 LIST = """
-    SELECT kind, heartbeat.name, heartbeat.at, extract(epoch FROM clock_timestamp() - heartbeat.at)::double precision,
+    SELECT kind, heartbeat.name, heartbeat.at, extract(epoch
+        FROM clock_timestamp() - heartbeat.at)::double precision,
            EXISTS (
                SELECT FROM pg_stat_activity
-               WHERE pid = backend AND datname = current_database() AND backend_start <= heartbeat.at
+               WHERE pid = backend AND datname = current_database()
+                   AND backend_start <= heartbeat.at
            )
     FROM eventstore_heartbeat AS heartbeat
     ORDER BY kind, heartbeat.name
@@ -59,24 +64,27 @@ class Heartbeat(NamedTuple):
 
 
 def call(program: str) -> None:
-    """What this process and those that it forks are called in their heartbeats, beside host and pid."""
+    """What this process and those that it forks are called in their heartbeats, beside host and
+    pid."""
     global _program
     _program = program
 
 
 def note(kind: str) -> None:
-    """At most once in a while, so that it costs a busy worker nothing; and not after it has signed off."""
+    """At most once in a while, so that it costs a busy worker nothing; and not after it has signed
+    off."""
     pid, now = os.getpid(), time.monotonic()
     if pid in _signed_off or now - _noted.get((kind, pid), -EVERY_SECONDS) < EVERY_SECONDS:
         return
-    execute(NOTE, [kind, _name(kind), postgres.told_backend()]).close()
+    execute(NOTE, [kind, _name(kind), postgres.reported_backend()]).close()
     _noted[kind, pid] = now
 
 
 def sign_off(*kinds: str) -> None:
     """For a process that ends in good order: it is not listed any more as one that was lost.
 
-    A database that is away is not waited for: then the row stays for a day, as that of a process that was killed.
+    A database that is away is not waited for: then the row stays for a day, as that of a process
+    that was killed.
     """
     _signed_off.add(os.getpid())
     try:

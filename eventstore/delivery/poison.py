@@ -1,8 +1,10 @@
-"""A message that ends the worker which takes it (a crash of the interpreter, all of the memory) leaves no word of it.
+"""A message that ends the worker which takes it (a crash of the interpreter, all of the memory)
+leaves no word of it.
 
-What it leaves is a lane that has work, that nobody holds, and that has not moved for a while. Then, and only then, the
-next worker notes what it begins, on a connection of its own, so that the note outlives it: at first the batch as a
-whole; who finds such a note takes each message alone. One that was noted alone so often is parked.
+What it leaves is a subscription that has work, that nobody holds, and that has not moved for a
+while. Then, and only then, the next worker notes what it begins, on a connection of its own, so
+that the note outlives it: at first the batch as a whole; who finds such a note takes each message
+alone. One that was noted alone so often is parked.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,41 +16,45 @@ from eventstore.messages import Message
 from eventstore.outbox.cursors import Claim
 from eventstore.outbox.parked import Due
 
-# Nobody waits that long for a free worker, but on a bad day; then a note that was not needed costs some milliseconds.
+# Nobody waits that long for a free worker, but on a bad day; then a note that was not needed costs
+# some milliseconds.
 OVERDUE = timedelta(seconds=1)
-DEADLY = 2
+POISON = 2
 
 # The place of a whole batch.
 BATCH = 0
 
 FOUND = """
     SELECT position, times
-    FROM eventstore_begun
+    FROM eventstore_delivery_marker
     WHERE subscription = %s
 """
-# It must outlive the worker, not the server, so nobody waits for the disk. Set for this one transaction: behind a
-# transaction pooler a setting of the session is everybody's, and a crash would lose acknowledged orders.
+# It must outlive the worker, not the server, so nobody waits for the disk. Set for this one
+# transaction: behind a transaction pooler a setting of the session is everybody's, and a crash
+# would lose acknowledged orders.
 HASTE = "WITH hasty AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))"
 NOTE = f"""
     {HASTE}
-    INSERT INTO eventstore_begun (subscription, position, times)
+    INSERT INTO eventstore_delivery_marker (subscription, position, times)
     SELECT %s, %s::bigint, %s::integer FROM hasty
     ON CONFLICT (subscription) DO UPDATE
     SET position = EXCLUDED.position, times = EXCLUDED.times, begun_at = now()
 """
 FORGET = f"""
     {HASTE}
-    DELETE FROM eventstore_begun USING hasty
+    DELETE FROM eventstore_delivery_marker USING hasty
     WHERE subscription = %s
 """
 
 
-class KilledItsWorker(Exception):
-    """Every worker that took this message ended in the middle of it, without an error that could be caught."""
+class PoisonMessage(Exception):
+    """Every worker that took this message ended in the middle of it, without an error that could be
+    caught."""
 
 
-class Notes:
-    """What is begun on one lane. found, times: what was noted last by who did not live to take the note back."""
+class DeliveryMarkers:
+    """What is begun on one subscription. found, times: what was noted last by who did not live to
+    take the note back."""
 
     def __init__(self, name: str, beside: postgres.Beside) -> None:
         self.name, self.beside = name, beside
@@ -57,14 +63,16 @@ class Notes:
         self.found, self.times = next(iter(beside.rows(FOUND, [name])), (None, 0))
 
     def begin(self, position: int) -> None:
-        """Raises KilledItsWorker for a message that was begun too often."""
+        """Raises PoisonMessage for a message that was begun too often."""
         times = self.times if position == self.found else 0
-        if position != BATCH and times >= DEADLY:
-            raise KilledItsWorker(f"{times} workers, one after another, took it alone and did not come back.")
+        if position != BATCH and times >= POISON:
+            raise PoisonMessage(
+                f"{times} workers, one after another, took it alone and did not come back."
+            )
         self.beside.execute(NOTE, [self.name, position, times + 1])
 
-    def is_deadly(self, one: Message | Due) -> bool:
-        return one.position == self.found != BATCH and self.times >= DEADLY
+    def is_poison(self, one: Message | Due) -> bool:
+        return one.position == self.found != BATCH and self.times >= POISON
 
 
 def suspected(claimed: Claim, due: Sequence[Due], messages: Sequence[Message]) -> bool:
@@ -76,14 +84,16 @@ def suspected(claimed: Claim, due: Sequence[Due], messages: Sequence[Message]) -
 
 
 @contextmanager
-def noting(name: str) -> Iterator[Notes]:
-    """For who holds the lane. Whoever comes out of it alive, with an error or without, takes the note back.
+def marking(name: str) -> Iterator[DeliveryMarkers]:
+    """For who holds the subscription. Whoever comes out of it alive, with an error or without,
+    takes the note back.
 
-    But not who has lost its connection: that is a message's doing as well, when it breaks one after another.
+    But not who has lost its connection: that is a message's doing as well, when it breaks one after
+    another.
     """
     with postgres.beside() as beside:
         try:
-            yield Notes(name, beside)
+            yield DeliveryMarkers(name, beside)
         finally:
             if not postgres.is_lost():
                 beside.execute(FORGET, [name])

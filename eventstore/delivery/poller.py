@@ -1,4 +1,5 @@
-"""A worker delivers also when it hears nothing: its broker gone, its connection to it broken, no beat alive.
+"""A worker delivers also when it hears nothing: its broker gone, its connection to it broken, no
+beat alive.
 
 Nudges and the beat's poll make delivery quick. That it comes to pass depends on the database alone.
 """
@@ -31,8 +32,10 @@ def _poll_for_ever() -> None:
 
 def _poll() -> None:
     try:
-        working.take_turn()
+        working.run_turn()
     except Exception:  # noqa: BLE001  whatever it is, a thread that ended would never ask again
-        logger.exception("a turn that nobody asked for has failed; the next one is in %.0f s", SILENCE_SECONDS)
+        logger.exception(
+            "a turn that nobody asked for has failed; the next one is in %.0f s", SILENCE_SECONDS
+        )
     finally:
         postgres.close()

@@ -1,8 +1,9 @@
-"""Messages out: a lane takes a batch, its effects and its moved cursor commit together.
+"""Messages out: a subscription takes a batch, its effects and its moved cursor commit together.
 
-A handler that raises does not stop its lane. The batch is halved until the culprit is found; that message, and from
-then on everything that must stay in order behind it, is parked beside the lane and tried again later. So is one that
-ends its workers without raising anything; see deaths.py.
+A handler that raises does not stop its subscription. The batch is halved until the culprit is
+found; that message, and from then on everything that must stay in order behind it, is parked beside
+the subscription and tried again later. So is one that ends its workers without raising anything;
+see deaths.py.
 """
 
 import logging
@@ -21,7 +22,7 @@ from eventstore.messages import Message
 from eventstore.messaging import publisher
 from eventstore.outbox import cursors, parked
 from eventstore.outbox.cursors import Claim
-from eventstore.outbox.parked import Due, Place
+from eventstore.outbox.parked import Due, ParkedMessage
 from eventstore.postgres import atomic
 from eventstore.subscriptions import Commands, Effect, Projection, Publication, Saga, Subscription
 
@@ -30,7 +31,8 @@ from . import poison as deaths
 logger = logging.getLogger(__name__)
 
 BATCH = 500
-# What comes to one row is folded there and written once, so the more is read at once the fewer rows are written.
+# What comes to one row is folded there and written once, so the more is read at once the fewer rows
+# are written.
 READERS_BATCH = 2000
 
 Deliver = Callable[[str, Subscription, Sequence[Message], set[str]], None]
@@ -38,7 +40,8 @@ Begin = Callable[[int], None]
 
 
 class Load(NamedTuple):
-    """What a step takes: parked messages that are due, and the next ones. until: where the cursor stands then."""
+    """What a step takes: parked messages that are due, and the next ones. until: where the cursor
+    stands then."""
 
     claimed: Claim
     due: Sequence[Due]
@@ -53,7 +56,8 @@ PROGRAM_LIMIT_EXCEEDED = "54"
 
 
 def step(name: str, *, limit: int | None = None) -> int:
-    """One batch of one lane. Returns how many messages it moved; 0 when another worker has the lane."""
+    """One batch of one subscription. Returns how many messages it moved; 0 when another worker has
+    the subscription."""
     subscription = registry.subscriptions()[name]
     limit = limit or (READERS_BATCH if isinstance(subscription, Projection) else BATCH)
     if isinstance(subscription, Effect):
@@ -63,12 +67,14 @@ def step(name: str, *, limit: int | None = None) -> int:
     except Exception as error:
         if _passes(error):
             raise
-        # Nothing of it is kept. Once more, with a savepoint around every part, to find whose fault it was.
+        # Nothing of it is kept. Once more, with a savepoint around every part, to find whose fault
+        # it was.
         return _step(name, subscription, limit, deliver=_deliver)
 
 
 def attempt(name: str, troubles: list[Exception]) -> int:
-    """A step that keeps its trouble to itself: no lane, whatever is wrong with it, takes the others' turn from them."""
+    """A step that keeps its trouble to itself: no subscription, whatever is wrong with it, takes
+    the others' turn from them."""
     try:
         return step(name)
     except (WrongExpectedVersion, EpochOver) as error:
@@ -85,8 +91,13 @@ def tell_deadlines() -> int:
 
 
 def concerns(subscription: Subscription, message: Message) -> bool:
-    """Whether a parked message is for this subscription; of an event whose type was unknown, that could not be said."""
-    return message.version == 0 or isinstance(message.body, Exception) or type(message.body) in subscription.hears
+    """Whether a parked message is for this subscription; of an event whose type was unknown, that
+    could not be said."""
+    return (
+        message.version == 0
+        or isinstance(message.body, Exception)
+        or type(message.body) in subscription.handles
+    )
 
 
 def _step(name: str, subscription: Subscription, limit: int, *, deliver: Deliver) -> int:
@@ -96,32 +107,55 @@ def _step(name: str, subscription: Subscription, limit: int, *, deliver: Deliver
             return 0
         due = parked.due(name, limit) if claimed.parked else []
         messages = cursors.read(name, claimed, limit)
-        load = Load(claimed, due, messages, messages[-1].position if len(messages) == limit else claimed.until)
+        load = Load(
+            claimed,
+            due,
+            messages,
+            messages[-1].position if len(messages) == limit else claimed.until,
+        )
         if not deaths.suspected(claimed, due, messages):
             return _take(name, subscription, load, deliver)
-        with deaths.noting(name) as notes:
+        with deaths.marking(name) as notes:
             if notes.found is None:
                 notes.begin(deaths.BATCH)
                 return _take(name, subscription, load, deliver)
-            return _take(name, subscription, _safe(load, notes), partial(_deliver_alone, notes.begin), notes.begin)
+            return _take(
+                name,
+                subscription,
+                _safe(load, notes),
+                partial(_deliver_alone, notes.begin),
+                notes.begin,
+            )
 
 
-def _take(name: str, subscription: Subscription, load: Load, deliver: Deliver, begin: Begin = lambda _: None) -> int:
+def _take(
+    name: str,
+    subscription: Subscription,
+    load: Load,
+    deliver: Deliver,
+    begin: Begin = lambda _: None,
+) -> int:
     claimed, due, messages, until = load
     _retry(name, subscription, due, begin)
-    deliver(name, subscription, messages, _held(name, subscription, messages) if claimed.parked else set())
+    deliver(
+        name,
+        subscription,
+        messages,
+        _held(name, subscription, messages) if claimed.parked else set(),
+    )
     if until > claimed.position:
         cursors.move(name, until)
     return len(due) + len(messages)
 
 
-def _safe(load: Load, notes: deaths.Notes) -> Load:
-    """Nothing comes behind a message that is to be parked as deadly: one more death would take the parking back."""
+def _safe(load: Load, notes: deaths.DeliveryMarkers) -> Load:
+    """Nothing comes behind a message that is to be parked as deadly: one more death would take the
+    parking back."""
     claimed, due, messages, until = load
-    if any(map(notes.is_deadly, due)):
-        return Load(claimed, [each for each in due if notes.is_deadly(each)], [], claimed.position)
+    if any(map(notes.is_poison, due)):
+        return Load(claimed, [each for each in due if notes.is_poison(each)], [], claimed.position)
     for index, message in enumerate(messages):
-        if notes.is_deadly(message):
+        if notes.is_poison(message):
             return Load(claimed, [], messages[: index + 1], message.position)
     return load
 
@@ -132,10 +166,14 @@ def _passes(error: Exception) -> bool:
 
 
 def _held(name: str, subscription: Subscription, messages: Sequence[Message]) -> set[str]:
-    return parked.held(name, {key for message in messages for key in _orders(subscription, message)})
+    return parked.held(
+        name, {key for message in messages for key in _orders(subscription, message)}
+    )
 
 
-def _deliver_trusting(name: str, subscription: Subscription, messages: Sequence[Message], held: set[str]) -> None:
+def _deliver_trusting(
+    name: str, subscription: Subscription, messages: Sequence[Message], held: set[str]
+) -> None:
     """The ordinary course: nothing is parked and nothing fails, so no savepoint is paid for."""
     if held:
         _deliver(name, subscription, messages, held)
@@ -149,17 +187,24 @@ def _deliver_alone(
     for message in messages:
         try:
             begin(message.position)
-        except deaths.KilledItsWorker as error:
+        except deaths.PoisonMessage as error:
             held.add(_park(name, subscription, message, error, attempts=parked.ATTEMPTS))
         else:
             _deliver(name, subscription, [message], held)
 
 
-def _deliver(name: str, subscription: Subscription, messages: Sequence[Message], held: set[str]) -> None:
+def _deliver(
+    name: str, subscription: Subscription, messages: Sequence[Message], held: set[str]
+) -> None:
     """Deliver what may be delivered; `held` grows by the keys of what had to be parked."""
     free = [message for message in messages if held.isdisjoint(_orders(subscription, message))]
-    behind = [message for message in messages if not held.isdisjoint(_orders(subscription, message))]
-    parked.park(name, [Place(message.position, _key(subscription, message, held)) for message in behind])
+    behind = [
+        message for message in messages if not held.isdisjoint(_orders(subscription, message))
+    ]
+    parked.park(
+        name,
+        [ParkedMessage(message.position, _key(subscription, message, held)) for message in behind],
+    )
     if not free:
         return
     try:
@@ -192,7 +237,10 @@ def _handle(name: str, subscription: Subscription, messages: Sequence[Message]) 
 
 
 def _retry(name: str, subscription: Subscription, due: Sequence[Due], begin: Begin) -> None:
-    messages = {message.position: message for message in cursors.read_at(name, [each.position for each in due])}
+    messages = {
+        message.position: message
+        for message in cursors.read_at(name, [each.position for each in due])
+    }
     done: dict[int, int] = {}
     for each in due:
         try:
@@ -203,31 +251,43 @@ def _retry(name: str, subscription: Subscription, due: Sequence[Due], begin: Beg
         except Exception as error:
             if _passes(error):
                 raise
-            attempts = parked.ATTEMPTS if isinstance(error, deaths.KilledItsWorker) else each.attempts + 1
+            attempts = (
+                parked.ATTEMPTS if isinstance(error, deaths.PoisonMessage) else each.attempts + 1
+            )
             place = parked.failed(each.position, error, attempts=attempts, token=each.attempts)
             parked.postpone(name, [place])
-            logger.warning("%s cannot take %s, attempt %s: %r", name, each.position, attempts, error)
+            logger.warning(
+                "%s cannot take %s, attempt %s: %r", name, each.position, attempts, error
+            )
         else:
             done[each.position] = each.attempts
     parked.settle(name, done)
 
 
-def _park(name: str, subscription: Subscription, message: Message, error: Exception, *, attempts: int = 1) -> str:
-    """Returns the key behind which others must wait now; they are woken by it, so they must wait for no other."""
-    logger.exception("%s cannot take %s of %s; it is parked", name, message.type, message.stream, exc_info=error)
+def _park(
+    name: str, subscription: Subscription, message: Message, error: Exception, *, attempts: int = 1
+) -> str:
+    """Returns the key behind which others must wait now; they are woken by it, so they must wait
+    for no other."""
+    logger.exception(
+        "%s cannot take %s of %s; it is parked", name, message.type, message.stream, exc_info=error
+    )
     key = _key(subscription, message, set())
     parked.park(name, [parked.failed(message.position, error, attempts=attempts, key=key)])
     return key
 
 
 def _orders(subscription: Subscription, message: Message) -> tuple[str, ...]:
-    """What a message must stay in order with: its stream, and the row or process that it goes into."""
+    """What a message must stay in order with: its stream, and the row or process that it goes
+    into."""
     try:
         if isinstance(subscription, Projection):
             return subscription.key(message.body), message.stream
         if isinstance(subscription, Saga):
             return sagas.key_of(subscription, message), message.stream
-    except Exception:  # an unreadable message, or a key function at fault: its stream is all that is known of it
+    except (
+        Exception
+    ):  # an unreadable message, or a key function at fault: its stream is all that is known of it
         logger.debug("no key for %s", message.position, exc_info=True)
     return (message.stream,)
 

@@ -1,4 +1,5 @@
-"""A circuit breaker for one lane's provider, in this process: whoever fails and fails is left alone for a while."""
+"""A circuit breaker for one subscription's provider, in this process: whoever fails and fails is
+left alone for a while."""
 
 import logging
 import threading
@@ -14,9 +15,11 @@ TRIAL_SECONDS = 1.0
 
 
 class Circuit:
-    """trips: how many different messages must fail in a row, none answered between, for it to open. rest: for how long.
+    """trips: how many different messages must fail in a row, none answered between, for it to open.
+    rest: for how long.
 
-    A message that fails for ever does not open it alone. After the rest one call goes on trial: its answer closes it.
+    A message that fails for ever does not open it alone. After the rest one call goes on trial: its
+    answer closes it.
     """
 
     def __init__(self, name: str, *, trips: int, rest: timedelta) -> None:
@@ -48,7 +51,11 @@ class Circuit:
         with self.lock:
             self.unanswered.add(position)
             if not self.is_resting and (self.is_open or len(self.unanswered) >= self.trips):
-                logger.warning("%s: its provider answers nobody; it is not asked for %s s", self.name, self.rest)
+                logger.warning(
+                    "%s: its provider answers nobody; it is not asked for %s s",
+                    self.name,
+                    self.rest,
+                )
                 self.until = time.monotonic() + self.rest
 
     def answered(self) -> None:

@@ -1,4 +1,5 @@
-"""The book of a provider that we stand in for: by key, in a table of its own, whatever becomes of the processes."""
+"""The book of a provider that we stand in for: by key, in a table of its own, whatever becomes of
+the processes."""
 
 import threading
 import time
@@ -17,10 +18,12 @@ Answer = TypeVar("Answer")
 Entry = dict[str, Any]
 
 NEVER = 2**31 - 1
-# How long a page is held open for who else calls just now: far shorter than what one commit for each call would take.
+# How long a page is held open for who else calls just now: far shorter than what one commit for
+# each call would take.
 GATHER_SECONDS = 0.001
 
-# In the order of the keys, so that two processes that ask for the same ones never wait for each other crosswise.
+# In the order of the keys, so that two processes that ask for the same ones never wait for each
+# other crosswise.
 ENTER = """
     INSERT INTO {table} (tries, {columns})
     SELECT 1, {columns}
@@ -32,7 +35,8 @@ ENTER = """
 
 
 class Course(NamedTuple):
-    """How a call goes. done_at, answered_at: at which try of its key. late: whether the answer takes its time."""
+    """How a call goes. done_at, answered_at: at which try of its key. late: whether the answer
+    takes its time."""
 
     done_at: int = 1
     answered_at: int = 1
@@ -53,12 +57,14 @@ class Book:
         self.written: Future[dict[str, int]] = Future()
 
     def enter(self, entry: Entry, course: Course) -> None:
-        """Note one more try of entry["key"], and do it if this is the one. Raises TimeoutError for no answer."""
+        """Note one more try of entry["key"], and do it if this is the one. Raises TimeoutError for
+        no answer."""
         written = self._put_down(entry | {"done_at": course.done_at})
         self.answer(course, written.result()[entry["key"]])
 
     def in_turn(self, work: Callable[[], Answer]) -> Answer:
-        """What asks more of the database than that, done in the clerk's thread, on the clerk's connection."""
+        """What asks more of the database than that, done in the clerk's thread, on the clerk's
+        connection."""
         return self.clerk.submit(_mending, work).result()
 
     def write(self, entries: Sequence[Entry]) -> dict[str, int]:
@@ -73,7 +79,8 @@ class Book:
             raise TimeoutError(f"No answer in time (try {tries}).")
 
     def _put_down(self, entry: Entry) -> "Future[dict[str, int]]":
-        """Onto the page that is written next; a key that is on it already is another try, and begins a new one."""
+        """Onto the page that is written next; a key that is on it already is another try, and
+        begins a new one."""
         with self.lock:
             if not self.page or entry["key"] in self.page:
                 self.page = {}

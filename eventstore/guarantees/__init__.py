@@ -1,6 +1,8 @@
-"""What the promises rest on and no code of ours can keep: looked at when a process starts, by the check, by the doctor.
+"""What the promises rest on and no code of ours can keep: looked at when a process starts, by the
+check, by the doctor.
 
-A process that is to serve refuses to where one of them is broken: no promise of ours would hold on it.
+A process that is to serve refuses to where one of them is broken: no promise of ours would hold on
+it.
 """
 
 import logging
@@ -38,7 +40,8 @@ def table() -> tuple[Guarantee, ...]:
 
 
 def breaches(*needs: str) -> Iterator[Breach]:
-    """What is broken, of the guarantees with these needs; of the tables only where this code knows them as they are."""
+    """What is broken, of the guarantees with these needs; of the tables only where this code knows
+    them as they are."""
     looked_at = set(needs)
     if TABLES in looked_at and not tables.are_of_today():
         looked_at.remove(TABLES)
@@ -48,8 +51,8 @@ def breaches(*needs: str) -> Iterator[Breach]:
 
 
 def demand() -> None:
-    """For a process that is to serve: settings are looked at now, the database with its first connection, now or when
-    it is back.
+    """For a process that is to serve: settings are looked at now, the database with its first
+    connection, now or when it is back.
 
     Raises Broken. Costs a handful of queries in the life of a process.
     """
@@ -58,7 +61,9 @@ def demand() -> None:
     try:
         postgres.connect()
     except OperationalError as error:
-        logger.warning("the database is away, its settings are looked at when it is back: %s", error)
+        logger.warning(
+            "the database is away, its settings are looked at when it is back: %s", error
+        )
     finally:
         postgres.close()  # who forks now must not take it along
 
@@ -107,7 +112,11 @@ def check_settings(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 
 @register(Tags.database)
 def check_database(app_configs: Any, databases: Any = None, **kwargs: Any) -> list[CheckMessage]:
-    return list(_messages(breaches(SERVER, TABLES))) if databases and DEFAULT_DB_ALIAS in databases else []
+    return (
+        list(_messages(breaches(SERVER, TABLES)))
+        if databases and DEFAULT_DB_ALIAS in databases
+        else []
+    )
 
 
 def _messages(found: Iterable[Breach]) -> Iterator[CheckMessage]:

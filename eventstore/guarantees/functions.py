@@ -1,4 +1,5 @@
-"""The functions of our files in eventstore/sql/functions, held against those that the database has."""
+"""The functions of our files in eventstore/sql/functions, held against those that the database
+has."""
 
 import re
 from collections.abc import Iterator
@@ -43,17 +44,24 @@ class Function(NamedTuple):
 
 
 def wrong() -> Iterator[tuple[str, str]]:
-    """Each function that is gone or is another than today's: its signature, and in what it differs."""
+    """Each function that is gone or is another than today's: its signature, and in what it
+    differs."""
     made = of_today()
     found = rows(FOUND, [[each.name for each in made]])
-    there = {Signature(name, tuple(types)): Function(text, as_owner) for name, types, text, as_owner in found}
+    there = {
+        Signature(name, tuple(types)): Function(text, as_owner)
+        for name, types, text, as_owner in found
+    }
     for signature, function in made.items():
         if signature not in there:
             yield str(signature), "is missing"
         elif there[signature].text != function.text:
             yield str(signature), "has another text than its file"
         elif there[signature] != function:
-            yield str(signature), f"is {'no longer' if function.as_owner else 'now'} SECURITY DEFINER"
+            yield (
+                str(signature),
+                f"is {'no longer' if function.as_owner else 'now'} SECURITY DEFINER",
+            )
 
 
 @cache
@@ -63,14 +71,18 @@ def of_today() -> dict[Signature, Function]:
 
 @cache
 def migrations_of_today() -> frozenset[str]:
-    return frozenset(each.name for each in iter_modules(migrations.__path__) if each.name[0].isdigit())
+    return frozenset(
+        each.name for each in iter_modules(migrations.__path__) if each.name[0].isdigit()
+    )
 
 
 def _read(name: str) -> tuple[Signature, Function]:
     found = MADE.search(sql.function(name))
     if found is None or found["name"] != name:
         raise ValueError(f"eventstore/sql/functions/{name}.sql does not make {name}.")
-    return Signature(name, _types_of(found["arguments"])), Function(found["text"], "SECURITY DEFINER" in found["how"])
+    return Signature(name, _types_of(found["arguments"])), Function(
+        found["text"], "SECURITY DEFINER" in found["how"]
+    )
 
 
 def _types_of(arguments: str) -> tuple[str, ...]:

@@ -1,4 +1,5 @@
-"""What the server, the database or the role can say against us: durability, isolation, triggers that are off."""
+"""What the server, the database or the role can say against us: durability, isolation, triggers
+that are off."""
 
 from functools import partial
 
@@ -30,9 +31,12 @@ ISOLATION_OF_OTHERS = """
     LEFT JOIN pg_roles ON pg_roles.oid = setrole
     WHERE starts_with(setting, 'default_transaction_isolation=')
       AND split_part(setting, '=', 2) NOT IN ('read committed', 'read uncommitted')
-      AND (setdatabase = 0 OR datname = current_database()) AND (setrole = 0 OR rolname = current_user)
+      AND (setdatabase = 0 OR datname = current_database()) AND (setrole = 0
+          OR rolname = current_user)
 """
-REPLICA = "SELECT role FROM current_setting('session_replication_role') AS role WHERE role = 'replica'"
+REPLICA = (
+    "SELECT role FROM current_setting('session_replication_role') AS role WHERE role = 'replica'"
+)
 
 GUARANTEES = (
     Guarantee(
@@ -54,8 +58,14 @@ GUARANTEES = (
         look=partial(rows, ISOLATION),
         what="Statements by themselves are {0} here, and not read committed.",
         culprit="default_transaction_isolation of the server, the database or the role",
-        why="The log is read and written in read committed only: each is refused, and said again in a transaction.",
-        mend="ALTER DATABASE … RESET default_transaction_isolation; ALTER ROLE … RESET default_transaction_isolation;",
+        why=(
+            "The log is read and written in read committed only: each is refused, and said again in"
+            " a transaction."
+        ),
+        mend=(
+            "ALTER DATABASE … RESET default_transaction_isolation; ALTER ROLE … RESET"
+            " default_transaction_isolation;"
+        ),
     ),
     Guarantee(
         finding="isolation-of-others",
@@ -64,7 +74,10 @@ GUARANTEES = (
         look=partial(rows, ISOLATION_OF_OTHERS),
         what="Whoever connects otherwise than we do begins as {0}.",
         culprit="default_transaction_isolation of {1}",
-        why="We say for ourselves what we begin; others who append, or read up to the fence, are refused.",
+        why=(
+            "We say for ourselves what we begin; others who append, or read up to the fence, are"
+            " refused."
+        ),
         mend="ALTER {1} RESET default_transaction_isolation;",
         stops=False,
     ),
@@ -76,6 +89,9 @@ GUARANTEES = (
         what="Our connections run as a replica: triggers and foreign keys are off.",
         culprit="session_replication_role = {0}",
         why="Rules of the tables are not kept, and nobody is told.",
-        mend="ALTER DATABASE … RESET session_replication_role; ALTER ROLE … RESET session_replication_role;",
+        mend=(
+            "ALTER DATABASE … RESET session_replication_role; ALTER ROLE … RESET"
+            " session_replication_role;"
+        ),
     ),
 )

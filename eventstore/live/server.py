@@ -1,4 +1,5 @@
-"""The process that serves sockets: admits each, sends it the history that it lacks, then what comes."""
+"""The process that serves sockets: admits each, sends it the history that it lacks, then what
+comes."""
 
 import asyncio
 import logging
@@ -18,14 +19,15 @@ from websockets.typing import Subprotocol
 from eventstore import settings
 
 from . import tail
-from .feed import Asked, Feed, Followed, Refused
+from .feed import CloseSocket, Feed, Follow, SocketRequest
 from .followers import Follower, Followers
 
 logger = logging.getLogger(__name__)
 
 LIVE = "/health/live"
 
-# Who admits sockets and reads their history; the reader of the log has a thread, and a connection, of its own.
+# Who admits sockets and reads their history; the reader of the log has a thread, and a connection,
+# of its own.
 THREADS = 4
 # For one message to be taken, and for the close to be answered.
 SEND_SECONDS = 20.0
@@ -44,7 +46,8 @@ class Sockets:
         self._reader = ThreadPoolExecutor(1, "reader")
 
     async def serve(self, host: str, port: int) -> None:
-        """Until SIGTERM or SIGINT, or until the log holds what this code cannot read; then the exception is raised."""
+        """Until SIGTERM or SIGINT, or until the log holds what this code cannot read; then the
+        exception is raised."""
         async with _listening(self, host, port) as server:
             stopping, reading = asyncio.create_task(_signal()), asyncio.create_task(self._read())
             await asyncio.wait({stopping, reading}, return_when=asyncio.FIRST_COMPLETED)
@@ -57,27 +60,30 @@ class Sockets:
         try:
             with self._room():
                 ending = await self._serve(connection)
-        except Refused as refused:
+        except CloseSocket as refused:
             ending = refused
         except ConnectionClosed:
             return
         except DatabaseError as error:
             logger.warning("a socket cannot be served just now: %s", error)
-            ending = Refused(1013, "try again in a moment")
+            ending = CloseSocket(1013, "try again in a moment")
         await _close(connection, ending)
 
     @contextmanager
     def _room(self) -> Iterator[None]:
-        """Taken before anybody is asked who it is: strangers who come in crowds shall not keep the askers busy."""
+        """Taken before anybody is asked who it is: strangers who come in crowds shall not keep the
+        askers busy."""
         if self._served >= settings.live_sockets():
-            raise Refused(1013, "this process serves as many sockets as it may; try again in a moment")
+            raise CloseSocket(
+                1013, "this process serves as many sockets as it may; try again in a moment"
+            )
         self._served += 1
         try:
             yield
         finally:
             self._served -= 1
 
-    async def _serve(self, connection: ServerConnection) -> Refused:
+    async def _serve(self, connection: ServerConnection) -> CloseSocket:
         token, who, followed = await self._ask(self.feed.admit, _asked(connection))
         follower = Follower(followed.topic, after=followed.after, held=token, who=who)
         await self.followers.come_up()
@@ -85,14 +91,16 @@ class Sockets:
         logger.info("%s is followed after %s", followed.topic, followed.after)
         try:
             return await _first_of(
-                self._send(connection, followed, follower, joined_at), _hear(connection), _end_of(follower)
+                self._send(connection, followed, follower, joined_at),
+                _hear(connection),
+                _end_of(follower),
             )
         finally:
             self.followers.leave(follower)
 
     async def _send(
-        self, connection: ServerConnection, followed: Followed, follower: Follower, joined_at: int
-    ) -> Refused:
+        self, connection: ServerConnection, followed: Follow, follower: Follower, joined_at: int
+    ) -> CloseSocket:
         if followed.restarted:
             await _hand(connection, f'{{"restarted_after":{followed.after}}}')
         pages = followed.history(followed.after, joined_at)
@@ -143,9 +151,12 @@ def _listening(sockets: Sockets, host: str, port: int) -> AbstractAsyncContextMa
         host,
         port,
         process_request=_health,
-        process_response=lambda connection, request, response: _tell_why(sockets.feed, request, response),
+        process_response=lambda connection, request, response: _tell_why(
+            sockets.feed, request, response
+        ),
         select_subprotocol=lambda connection, offered: _spoken(sockets.feed, offered),
-        # Its memory would be ten times that of all else in a socket, for messages of a few hundred bytes.
+        # Its memory would be ten times that of all else in a socket, for messages of a few hundred
+        # bytes.
         compression=None,
         max_size=LARGEST_MESSAGE_FROM_A_CLIENT,
         max_queue=1,
@@ -161,7 +172,9 @@ def _health(connection: ServerConnection, request: Request) -> Response | None:
 def _tell_why(feed: Feed, request: Request, response: Response) -> None:
     """In place of what websockets says, which repeats what was sent."""
     if response.status_code >= HTTPStatus.BAD_REQUEST:
-        headers, response.body = feed.no_socket(response.status_code, dict(request.headers.raw_items()))
+        headers, response.body = feed.no_socket(
+            response.status_code, dict(request.headers.raw_items())
+        )
         for name, value in {**headers, "Content-Length": str(len(response.body))}.items():
             response.headers.pop(name, None)
             response.headers[name] = value
@@ -172,13 +185,13 @@ def _spoken(feed: Feed, offered: Any) -> Subprotocol | None:
     return Subprotocol(feed.protocol) if feed.protocol in offered else None
 
 
-def _asked(connection: ServerConnection) -> Asked:
+def _asked(connection: ServerConnection) -> SocketRequest:
     request = connection.request
     assert request is not None
     path, _, query = request.path.partition("?")
     headers = {name.lower(): value for name, value in request.headers.raw_items()}
     protocols = tuple(each.strip() for each in headers.get("sec-websocket-protocol", "").split(","))
-    return Asked(path, query, headers, protocols)
+    return SocketRequest(path, query, headers, protocols)
 
 
 async def _hand(connection: ServerConnection, text: str) -> None:
@@ -187,19 +200,21 @@ async def _hand(connection: ServerConnection, text: str) -> None:
         async with asyncio.timeout(SEND_SECONDS):
             await connection.send(text)
     except TimeoutError:
-        raise Refused(4408, "too slow; come back with the position of the last event that you have") from None
+        raise CloseSocket(
+            4408, "too slow; come back with the position of the last event that you have"
+        ) from None
 
 
-async def _hear(connection: ServerConnection) -> Refused:
+async def _hear(connection: ServerConnection) -> CloseSocket:
     await connection.recv()
-    return Refused(1003, "nothing is expected from you")
+    return CloseSocket(1003, "nothing is expected from you")
 
 
-async def _end_of(follower: Follower) -> Refused:
+async def _end_of(follower: Follower) -> CloseSocket:
     return await follower.ended
 
 
-async def _first_of(*ways: Coroutine[Any, Any, Refused]) -> Refused:
+async def _first_of(*ways: Coroutine[Any, Any, CloseSocket]) -> CloseSocket:
     """What ends first; the others are gone when this returns."""
     tasks = [asyncio.create_task(way) for way in ways]
     try:
@@ -211,7 +226,7 @@ async def _first_of(*ways: Coroutine[Any, Any, Refused]) -> Refused:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _close(connection: ServerConnection, why: Refused) -> None:
+async def _close(connection: ServerConnection, why: CloseSocket) -> None:
     logger.info("a socket is closed: %s %s", why.code, why.reason)
     try:
         async with asyncio.timeout(CLOSE_SECONDS):

@@ -1,4 +1,5 @@
-"""The one reader of the log in this process: what lies between where it stands and the fence, again and again."""
+"""The one reader of the log in this process: what lies between where it stands and the fence, again
+and again."""
 
 import asyncio
 import logging
@@ -11,7 +12,7 @@ from django.db import InterfaceError, OperationalError
 from eventstore import log, settings
 from eventstore.log import epochs
 
-from .feed import Feed, Told
+from .feed import Feed, FeedItem
 from .followers import Followers
 
 logger = logging.getLogger(__name__)
@@ -27,9 +28,10 @@ Ask = Callable[..., Awaitable[Any]]
 
 
 class Page(NamedTuple):
-    """until: where the reader stands now. more: whether it stopped before the fence. epoch: the mark of the log's."""
+    """until: where the reader stands now. more: whether it stopped before the fence. epoch: the
+    mark of the log's."""
 
-    told: Sequence[Told]
+    told: Sequence[FeedItem]
     until: int
     more: bool
     epoch: int
@@ -38,8 +40,8 @@ class Page(NamedTuple):
 async def follow(feed: Feed, followers: Followers, ask: Ask) -> None:
     """For ever. ask: runs a function that needs the database in a thread.
 
-    As often as the settings say while anything is appended, to whatever stream; seldom where nobody follows, and
-    somewhat later for the first event after a quiet time.
+    As often as the settings say while anything is appended, to whatever stream; seldom where nobody
+    follows, and somewhat later for the first event after a quiet time.
     """
     quiet = epoch = 0
     while True:
@@ -65,7 +67,9 @@ async def follow(feed: Feed, followers: Followers, ask: Ask) -> None:
 
 async def _pause(followers: Followers, quiet: int) -> None:
     if len(followers) > 0:
-        await asyncio.sleep(max(settings.live_poll(), QUIET_SECONDS if quiet > QUIET_LOOKS else 0.0))
+        await asyncio.sleep(
+            max(settings.live_poll(), QUIET_SECONDS if quiet > QUIET_LOOKS else 0.0)
+        )
         return
     try:
         async with asyncio.timeout(max(settings.live_poll(), ALONE_SECONDS)):

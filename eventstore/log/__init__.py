@@ -1,7 +1,7 @@
 """Append to streams, read a stream, read the log."""
 
+from .append import AppendCondition as AppendCondition
 from .append import Appended as Appended
-from .append import Premises as Premises
 from .append import WrittenOnce as WrittenOnce
 from .append import append as append
 from .append import append_all as append_all
@@ -14,10 +14,10 @@ from .envelopes import NO_STREAM as NO_STREAM
 from .envelopes import STREAM_EXISTS as STREAM_EXISTS
 from .envelopes import STREAM_NAME as STREAM_NAME
 from .envelopes import NewEvent as NewEvent
-from .envelopes import Owed as Owed
+from .envelopes import OutgoingMessage as OutgoingMessage
 from .envelopes import new_events as new_events
-from .envelopes import owed as owed
-from .envelopes import word as word
+from .envelopes import outgoing as outgoing
+from .envelopes import saga_message as saga_message
 from .errors import LAST_VERSION as LAST_VERSION
 from .errors import EventIdTaken as EventIdTaken
 from .errors import InvalidAppend as InvalidAppend

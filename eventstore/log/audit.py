@@ -1,4 +1,5 @@
-"""What people do by hand, written down with who, when and why, in the transaction in which it is done."""
+"""What people do by hand, written down with who, when and why, in the transaction in which it is
+done."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -18,7 +19,8 @@ NOTE = """
 KNOWN = {
     column: f"""
         SELECT DISTINCT {column}
-        FROM (SELECT {column} FROM eventstore_operator_action ORDER BY id DESC LIMIT 10000) AS newest
+        FROM (SELECT {column} FROM eventstore_operator_action ORDER BY id DESC
+            LIMIT 10000) AS newest
         ORDER BY {column}
     """
     for column in ("who", "action")
@@ -29,11 +31,18 @@ class ReasonMissing(ValueError):
     """What takes something away for good needs a reason."""
 
 
-def note(who: str, action: str, subject: str, *, reason: str = "", details: Mapping[str, Any] | None = None) -> None:
+def record(
+    who: str,
+    action: str,
+    subject: str,
+    *,
+    reason: str = "",
+    details: Mapping[str, Any] | None = None,
+) -> None:
     execute(NOTE, [who, action, subject, reason, encode_json(details or {}).decode()]).close()
 
 
-def demand(reason: str) -> str:
+def require_reason(reason: str) -> str:
     """The reason, without blanks around it. Raises ReasonMissing."""
     if not reason.strip():
         raise ReasonMissing("Say why: the reason is kept with what you do.")
@@ -45,7 +54,9 @@ def known(column: str) -> list[str]:
     return [value for (value,) in rows(KNOWN[column])]
 
 
-def done_between(found: QuerySet[Any], since: datetime | None, until: datetime | None) -> QuerySet[Any]:
+def done_between(
+    found: QuerySet[Any], since: datetime | None, until: datetime | None
+) -> QuerySet[Any]:
     if since is not None:
         found = found.filter(at__gte=since)
     return found if until is None else found.filter(at__lt=until)

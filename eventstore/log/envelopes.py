@@ -39,7 +39,7 @@ class NewEvent(msgspec.Struct, frozen=True):
     metadata: dict[str, str]
 
 
-class Owed(msgspec.Struct, frozen=True):
+class OutgoingMessage(msgspec.Struct, frozen=True):
     """A message on its way into the outbox: a command for a context, or word for one saga."""
 
     topic: str
@@ -59,7 +59,8 @@ def new_events(
     ids: Iterator[UUID] | None = None,
     continues: bool = False,
 ) -> list[NewEvent]:
-    """Envelopes for one stream. continues: an earlier part of the same write carries the expectation already.
+    """Envelopes for one stream. continues: an earlier part of the same write carries the
+    expectation already.
 
     Raises InvalidStreamName, InvalidAppend, StreamFull, registry.UnknownType, limits.Unstorable.
     """
@@ -68,7 +69,9 @@ def new_events(
     if expected + len(events) > LAST_VERSION:
         raise StreamFull(f"{stream} cannot have a version after {LAST_VERSION}.")
     if not isinstance(metadata, Metadata):
-        raise InvalidAppend(f"The metadata of an append to {stream} is {metadata!r}, not messages.Metadata.")
+        raise InvalidAppend(
+            f"The metadata of an append to {stream} is {metadata!r}, not messages.Metadata."
+        )
     notes = {name: value for name in NOTES if (value := getattr(metadata, name))}
     return [
         NewEvent(
@@ -87,19 +90,27 @@ def new_events(
     ]
 
 
-def owed(command: Command, *, metadata: Metadata) -> Owed:
-    """A command on its way to its context's lane; the stream it is about keeps its order there."""
+def outgoing(command: Command, *, metadata: Metadata) -> OutgoingMessage:
+    """A command on its way to its context's subscription; the stream it is about keeps its order
+    there."""
     name = registry.name_of(command)
     stream = registry.decision_for(command).streams(command)[0]
     check_name(stream)
-    return Owed(
-        registry.topic_of(command), stream, name, uuid7(), codec.encode(command), replace(metadata, command=name)
+    return OutgoingMessage(
+        registry.topic_of(command),
+        stream,
+        name,
+        uuid7(),
+        codec.encode(command),
+        replace(metadata, command=name),
     )
 
 
-def word(saga: str, key: str, event: Event, *, metadata: Metadata) -> Owed:
+def saga_message(saga: str, key: str, event: Event, *, metadata: Metadata) -> OutgoingMessage:
     """A message for one saga alone, about the process of that key."""
-    return Owed(saga, key, registry.name_of(event), uuid7(), codec.encode(event), metadata)
+    return OutgoingMessage(
+        saga, key, registry.name_of(event), uuid7(), codec.encode(event), metadata
+    )
 
 
 def check_name(stream: str) -> None:
@@ -113,19 +124,23 @@ def check_expectation(stream: str, expected: int) -> None:
     check_name(stream)
     if not isinstance(expected, int) or isinstance(expected, bool) or expected < STREAM_EXISTS:
         raise InvalidAppend(
-            f"{stream} cannot be expected at version {expected!r}: an exact version, NO_STREAM (0), ANY (-1) or "
-            "STREAM_EXISTS (-2)."
+            f"{stream} cannot be expected at version {expected!r}: an exact version, NO_STREAM (0),"
+            " ANY (-1) or STREAM_EXISTS (-2)."
         )
 
 
 def check_ids(ids: Sequence[UUID], count: int) -> None:
     """Raises InvalidAppend, EventIdTaken."""
     if len(ids) != count:
-        raise InvalidAppend(f"There are {len(ids)} ids for {count} events: one for each, in their order.")
-    if strays := [each for each in ids if not isinstance(each, UUID)]:
-        raise InvalidAppend(f"{strays[0]!r} is no id of an event, which is a UUID.")
+        raise InvalidAppend(
+            f"There are {len(ids)} ids for {count} events: one for each, in their order."
+        )
+    if foreign_types := [each for each in ids if not isinstance(each, UUID)]:
+        raise InvalidAppend(f"{foreign_types[0]!r} is no id of an event, which is a UUID.")
     if len(set(ids)) < len(ids):
-        raise EventIdTaken(f"The same id stands for two events of one append: {sorted(map(str, ids))}.")
+        raise EventIdTaken(
+            f"The same id stands for two events of one append: {sorted(map(str, ids))}."
+        )
 
 
 def check_versions(events: Iterable[NewEvent]) -> None:
@@ -135,13 +150,17 @@ def check_versions(events: Iterable[NewEvent]) -> None:
         if event.version is not None:
             before = last.get(event.stream)
             if before is not None and event.version != before + 1:
-                raise InvalidAppend(f"Version {event.version} of {event.stream} comes after version {before}.")
+                raise InvalidAppend(
+                    f"Version {event.version} of {event.stream} comes after version {before}."
+                )
             last[event.stream] = event.version
 
 
 def _check_events(stream: str, events: Sequence[Event]) -> None:
     if not isinstance(events, Sequence):
-        raise InvalidAppend(f"What is appended to {stream} is {events!r}, not a sequence of events.")
+        raise InvalidAppend(
+            f"What is appended to {stream} is {events!r}, not a sequence of events."
+        )
     for event in events:
         if not isinstance(event, Event):
             raise InvalidAppend(f"What is appended to {stream} is {event!r}, which is no event.")

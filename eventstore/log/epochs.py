@@ -1,5 +1,5 @@
-"""The epochs of the log: another one begins when the log may have lost something, and with it everything that was
-remembered, promised or told of what may be lost is looked at anew.
+"""The epochs of the log: another one begins when the log may have lost something, and with it
+everything that was remembered, promised or told of what may be lost is looked at anew.
 
 See docs/adr/0023-the-log-has-epochs.md.
 """
@@ -12,7 +12,14 @@ from typing import Any
 
 import msgspec
 import psycopg
-from django.db import DEFAULT_DB_ALIAS, DatabaseError, OperationalError, ProgrammingError, connections, transaction
+from django.db import (
+    DEFAULT_DB_ALIAS,
+    DatabaseError,
+    OperationalError,
+    ProgrammingError,
+    connections,
+    transaction,
+)
 from django.db.backends.signals import connection_created
 from django.utils import timezone
 
@@ -25,20 +32,22 @@ FIRST, CRASH, PROMOTION, RESTORE, WENT_BACK = "first", "crash", "promotion", "re
 ELSEWHERE, LONG_SILENT = "elsewhere", "long silent"
 FOR_AN_OPERATOR = (ELSEWHERE, LONG_SILENT)
 
-# A standby takes over within minutes. Where nothing was written for longer and there is a new timeline, an earlier
-# state of the log was restored.
+# A standby takes over within minutes. Where nothing was written for longer and there is a new
+# timeline, an earlier state of the log was restored.
 SILENCE = timedelta(minutes=10)
 # How old what a process knows may be where no statement brings word of a new epoch.
 TRUSTED_SECONDS = 5.0
 
-STANDING = """
+LOG_STATE = """
     SELECT eventstore_mark(), place.system_identifier, place.database::bigint, place.timeline,
            extract(epoch FROM clock_timestamp() - greatest(
-               (SELECT max(at) FROM eventstore_heartbeat), (SELECT max(moved_at) FROM eventstore_subscription),
+               (SELECT max(at) FROM eventstore_heartbeat), (SELECT max(moved_at)
+                   FROM eventstore_subscription),
                (SELECT recorded_at FROM eventstore_event ORDER BY position DESC LIMIT 1)
            ))::float8,
            (SELECT json_agg(epoch ORDER BY number)::text FROM (
-               SELECT number, mark, reason, detail, began_at, extract(epoch FROM silent)::float8 AS silent,
+               SELECT number, mark, reason, detail, began_at, extract(epoch
+                   FROM silent)::float8 AS silent,
                       intact, last, first, system_identifier, database::bigint, timeline, settled_at
                FROM eventstore_epoch
            ) AS epoch)
@@ -49,18 +58,22 @@ STARTED = "SELECT pg_postmaster_start_time()"
 
 
 class EpochOver(OperationalError):
-    """The log has begun another epoch: what was decided on what this process remembered is decided anew."""
+    """The log has begun another epoch: what was decided on what this process remembered is decided
+    anew."""
 
 
 class LogRestored(OperationalError):
-    """The database is not the one it was, and what it lacks is for an operator to see to: manage.py after_restore."""
+    """The database is not the one it was, and what it lacks is for an operator to see to: manage.py
+    after_restore."""
 
 
 class Epoch(msgspec.Struct, frozen=True):
-    """reason: first, crash, promotion, restore or went back. detail: in a sentence, where there is more to say.
+    """reason: first, crash, promotion, restore or went back. detail: in a sentence, where there is
+    more to say.
 
-    intact: all events up to there were there when it began. last: position of the last event then. first: the positions
-    of its own lie above. silent: seconds since the last sign of life before it. settled_at: when after_restore was run.
+    intact: all events up to there were there when it began. last: position of the last event then.
+    first: the positions of its own lie above. silent: seconds since the last sign of life before
+    it. settled_at: when after_restore was run.
     """
 
     number: int
@@ -79,12 +92,16 @@ class Epoch(msgspec.Struct, frozen=True):
 
     @property
     def may_have_lost(self) -> bool:
-        """After a crash nothing is lost that was acknowledged; but what looks like one may be an old copy's start."""
-        return self.reason != FIRST and (self.reason != CRASH or self.silent > SILENCE.total_seconds())
+        """After a crash nothing is lost that was acknowledged; but what looks like one may be an
+        old copy's start."""
+        return self.reason != FIRST and (
+            self.reason != CRASH or self.silent > SILENCE.total_seconds()
+        )
 
 
-class Standing(msgspec.Struct, frozen=True):
-    """What the server says of itself. mark: of the present epoch, None when one has to begin. silent: in seconds."""
+class LogState(msgspec.Struct, frozen=True):
+    """What the server says of itself. mark: of the present epoch, None when one has to begin.
+    silent: in seconds."""
 
     mark: int | None
     system_identifier: int | None
@@ -110,7 +127,8 @@ def drop_when_over(forget: Callable[[], None]) -> None:
 
 
 def mark() -> int:
-    """Of the epoch that this process goes by; asked once, and of each new connection. Raises LogRestored."""
+    """Of the epoch that this process goes by; asked once, and of each new connection. Raises
+    LogRestored."""
     return _known.mark if _known is not None else renew()
 
 
@@ -125,7 +143,8 @@ def history() -> Sequence[Epoch]:
 
 
 def recent() -> Sequence[Epoch]:
-    """As history, at most five seconds old. For who answers what does not go through an append, nor a worker's look."""
+    """As history, at most five seconds old. For who answers what does not go through an append, nor
+    a worker's look."""
     if _known is None or time.monotonic() - _known.asked_at > TRUSTED_SECONDS:
         return present()
     return history()
@@ -136,7 +155,9 @@ def present() -> Sequence[Epoch]:
     try:
         renew()
     except LogRestored:
-        logger.warning("answered from a log that was restored and waits for manage.py after_restore")
+        logger.warning(
+            "answered from a log that was restored and waits for manage.py after_restore"
+        )
     return history()
 
 
@@ -160,7 +181,8 @@ def forget() -> None:
 
 
 def renew() -> int:
-    """Ask how the log stands; begin its next epoch where that is ours to do. Returns the mark. Raises LogRestored."""
+    """Ask how the log stands; begin its next epoch where that is ours to do. Returns the mark.
+    Raises LogRestored."""
     standing = ask()
     why = what_happened(standing)
     if why in FOR_AN_OPERATOR:
@@ -171,13 +193,15 @@ def renew() -> int:
     return _adopt(standing.mark, standing.epochs)
 
 
-def what_happened(standing: Standing) -> str:
-    """CRASH or PROMOTION, after which anybody begins the next epoch; ELSEWHERE or LONG_SILENT, after which an operator
-    does; or nothing."""
+def what_happened(standing: LogState) -> str:
+    """CRASH or PROMOTION, after which anybody begins the next epoch; ELSEWHERE or LONG_SILENT,
+    after which an operator does; or nothing."""
     if not standing.epochs:
         return CRASH if standing.mark is None else ""
     latest = standing.epochs[-1]
-    if latest.database != standing.database or _differ(latest.system_identifier, standing.system_identifier):
+    if latest.database != standing.database or _differ(
+        latest.system_identifier, standing.system_identifier
+    ):
         return ELSEWHERE
     if standing.mark is not None:
         return ""
@@ -186,23 +210,28 @@ def what_happened(standing: Standing) -> str:
     return LONG_SILENT if standing.silent > SILENCE.total_seconds() else PROMOTION
 
 
-def sentence(standing: Standing, why: str) -> str:
+def sentence(standing: LogState, why: str) -> str:
     latest = standing.epochs[-1]
     if why == LONG_SILENT:
         what = (
-            f"PostgreSQL is on timeline {standing.timeline}, the log was on {latest.timeline}, and nothing was written "
-            f"for {standing.silent / 60:.0f} minutes: an earlier state of it was restored."
+            f"PostgreSQL is on timeline {standing.timeline}, the log was on {latest.timeline}, and"
+            f" nothing was written for {standing.silent / 60:.0f} minutes: an earlier state of it"
+            " was restored."
         )
     else:
         what = (
-            f"The log is not where it was: system {standing.system_identifier}, database {standing.database}; it was "
-            f"written in system {latest.system_identifier}, database {latest.database}. It was restored or copied."
+            f"The log is not where it was: system {standing.system_identifier}, database"
+            f" {standing.database}; it was written in system {latest.system_identifier}, database"
+            f" {latest.database}. It was restored or copied."
         )
     return f"{what} What it lacks has to be seen to first: manage.py after_restore"
 
 
-def begin(reason: str, detail: str = "", *, whole: int | None = None, over: int | None = None) -> int:
-    """Begin the next epoch, unless there is one already that is not `over`. Returns the mark of the present one.
+def begin(
+    reason: str, detail: str = "", *, whole: int | None = None, over: int | None = None
+) -> int:
+    """Begin the next epoch, unless there is one already that is not `over`. Returns the mark of the
+    present one.
 
     whole: nothing behind this position is known to be whole.
     """
@@ -216,17 +245,22 @@ def begin(reason: str, detail: str = "", *, whole: int | None = None, over: int 
     latest = standing.epochs[-1]
     if latest.mark == begun:
         logger.warning(
-            "epoch %s of the log begins (%s): whole up to %s, its last event is at %s, new ones lie behind %s",
+            "epoch %s of the log begins (%s): intact up to %s, last event %s, new events after %s",
             latest.number, latest.reason, latest.intact, latest.last, latest.first,
         )  # fmt: skip
     return _adopt(int(begun), standing.epochs)
 
 
 def went_back(stream: str, *, remembered: int) -> None:
-    """Somebody remembers more of a stream than the log has: it has lost something, and the server does not know."""
+    """Somebody remembers more of a stream than the log has: it has lost something, and the server
+    does not know."""
     from . import search as finding
 
-    logger.warning("%s is remembered at version %s, which the log does not have: it went back", stream, remembered)
+    logger.warning(
+        "%s is remembered at version %s, which the log does not have: it went back",
+        stream,
+        remembered,
+    )
     ((started,),) = postgres.rows(STARTED)
     # A copy from before its server started holds nothing of that epoch that was recorded later.
     whole = finding.position_at(started) - 1
@@ -238,15 +272,16 @@ def went_back(stream: str, *, remembered: int) -> None:
     )
 
 
-def ask() -> Standing:
+def ask() -> LogState:
     """One query."""
-    ((mark, system, database, timeline, silent, epochs),) = postgres.rows(STANDING)
+    ((mark, system, database, timeline, silent, epochs),) = postgres.rows(LOG_STATE)
     told = msgspec.json.decode(epochs or "[]", type=tuple[Epoch, ...])
-    return Standing(mark, system, database, timeline, silent or 0.0, told)
+    return LogState(mark, system, database, timeline, silent or 0.0, told)
 
 
 def lost_behind(position: int, epochs: Sequence[Epoch]) -> Epoch | None:
-    """The epoch in whose beginning a position may have been lost; None where nothing was lost up to it.
+    """The epoch in whose beginning a position may have been lost; None where nothing was lost up to
+    it.
 
     Positions are never given twice: each epoch has its own, far above those of the one before.
     """
@@ -255,8 +290,11 @@ def lost_behind(position: int, epochs: Sequence[Epoch]) -> Epoch | None:
 
 
 def beyond_gap(position: int) -> int:
-    """Where a cursor may stand that would stand where no position was ever given, and far from any that will be."""
-    gaps = [each.first for each in history() if each.number > 1 and each.last < position <= each.first]
+    """Where a cursor may stand that would stand where no position was ever given, and far from any
+    that will be."""
+    gaps = [
+        each.first for each in history() if each.number > 1 and each.last < position <= each.first
+    ]
     return max(gaps, default=position)
 
 
@@ -267,14 +305,16 @@ def given(after: int, until: int) -> int:
 
 
 def asks_first() -> bool:
-    """Whether a call that this log has not made may have been made all the same: then its provider is asked for it by
-    its key first. For as long as a client may come back with the wish that it followed from."""
-    since = timezone.now() - settings.answers_kept()
+    """Whether a call that this log has not made may have been made all the same: then its provider
+    is asked for it by its key first. For as long as a client may come back with the wish that it
+    followed from."""
+    since = timezone.now() - settings.response_retention()
     return any(each.may_have_lost and each.began_at > since for each in history())
 
 
 def demand() -> None:
-    """For a process that is to serve. Raises LogRestored; where the tables are not there yet, nothing is asked."""
+    """For a process that is to serve. Raises LogRestored; where the tables are not there yet,
+    nothing is asked."""
     try:
         renew()
     except ProgrammingError as error:
@@ -295,7 +335,8 @@ def _differ(one: int | None, other: int | None) -> bool:
 
 
 def _ask_again(connection: Any, **_: Any) -> None:
-    """A new connection may lead to another server: to the standby that has taken over, or to what was restored."""
+    """A new connection may lead to another server: to the standby that has taken over, or to what
+    was restored."""
     if _known is not None and connection is connections[DEFAULT_DB_ALIAS]:
         demand()
 

@@ -13,12 +13,14 @@ from . import epochs
 
 LAST_VERSION = 2**31 - 1
 
-# A position that a row has already; by its table's key, where the append itself did not come to see it.
+# A position that a row has already; by its table's key, where the append itself did not come to see
+# it.
 KEYS_OF_POSITIONS = ("eventstore_event_pkey", "eventstore_outbox_pkey")
 
 
 class WrongExpectedVersion(Exception):
-    """Another writer was first (optimistic concurrency). expected and actual are stream versions; 0 is no stream."""
+    """Another writer was first (optimistic concurrency). expected and actual are stream versions; 0
+    is no stream."""
 
     def __init__(self, stream: str, expected: int, actual: int) -> None:
         super().__init__(f"{stream} was expected at version {expected} and is at {actual}.")
@@ -26,21 +28,25 @@ class WrongExpectedVersion(Exception):
 
 
 class EventIdTaken(Exception):
-    """An event of this id is in the log already, in another place than this append would give it, or is in it twice."""
+    """An event of this id is in the log already, in another place than this append would give it,
+    or is in it twice."""
 
 
 class InvalidStreamName(ValueError):
-    """A stream is called `category-identity`: a word of up to 63 letters in lower case, and up to 200 characters."""
+    """A stream is called `category-identity`: a word of up to 63 letters in lower case, and up to
+    200 characters."""
 
     def __init__(self, stream: object) -> None:
         named = repr(stream[:300] if isinstance(stream, str) else stream)
-        super().__init__(f"{named} is no name for a stream: `category-identity`, with no control characters.")
+        super().__init__(
+            f"{named} is no name for a stream: `category-identity`, with no control characters."
+        )
         self.stream = stream
 
 
 class InvalidAppend(ValueError):
-    """Wrong whatever is in the log: an expectation that is none, ids that do not match, something that is no event,
-    versions of a stream that do not follow one another."""
+    """Wrong whatever is in the log: an expectation that is none, ids that do not match, something
+    that is no event, versions of a stream that do not follow one another."""
 
 
 class StreamFull(Exception):
@@ -48,20 +54,23 @@ class StreamFull(Exception):
 
 
 class PositionPassed(Exception):
-    """The sequence of positions is behind what was read or used, as after a restore without sequences: what is written
-    there would never be delivered. Nothing was written. `manage.py restart_sequence` mends it."""
+    """The sequence of positions is behind what was read or used, as after a restore without
+    sequences: what is written there would never be delivered. Nothing was written. `manage.py
+    restart_sequence` mends it."""
 
     def __init__(self, position: int | None = None, reached: int | None = None) -> None:
         where = f"position {position} and {reached} is" if position else "a position that is"
         super().__init__(
-            f"The sequence eventstore_position gave out {where} read or used already: an event there would never be "
-            "delivered. Nothing was written. Put the sequence ahead of the log: manage.py restart_sequence."
+            f"The sequence eventstore_position gave out {where} read or used already: an event"
+            " there would never be delivered. Nothing was written. Put the sequence ahead of the"
+            " log: manage.py restart_sequence."
         )
         self.position, self.reached = position, reached
 
 
 def named(error: DatabaseError) -> Exception | None:
-    """The store's own error for one of the database's; None for one that is the database's alone."""
+    """The store's own error for one of the database's; None for one that is the database's
+    alone."""
     cause = error.__cause__
     if not isinstance(cause, psycopg.Error):
         return None

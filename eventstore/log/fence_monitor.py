@@ -1,4 +1,5 @@
-"""Who holds everybody's view back: appenders that have taken the fence and do not commit, prepared ones among them."""
+"""Who holds everybody's view back: appenders that have taken the fence and do not commit, prepared
+ones among them."""
 
 import logging
 from datetime import timedelta
@@ -10,22 +11,26 @@ logger = logging.getLogger(__name__)
 
 PATIENCE = timedelta(seconds=2)
 
-# A transaction that was prepared for a commit in two phases has locks and no backend, however often everybody restarts.
-# It is known by the one lock that names it. Behind `FROM pg_locks AS held`.
+# A transaction that was prepared for a commit in two phases has locks and no backend, however often
+# everybody restarts. It is known by the one lock that names it. Behind `FROM pg_locks AS held`.
 HELD_BY = """
     LEFT JOIN pg_stat_activity AS activity USING (pid)
     LEFT JOIN pg_locks AS own
-           ON held.pid IS NULL AND own.pid IS NULL AND own.virtualtransaction = held.virtualtransaction
+           ON held.pid IS NULL AND own.pid IS NULL
+          AND own.virtualtransaction = held.virtualtransaction
           AND own.locktype = 'transactionid'
     LEFT JOIN pg_prepared_xacts AS prepared ON prepared.transaction = own.transactionid
 """
 HOLDERS = f"""
-    SELECT held.pid, coalesce(activity.usename, prepared.owner), coalesce(activity.application_name, ''),
+    SELECT held.pid, coalesce(activity.usename, prepared.owner), coalesce(activity.application_name,
+        ''),
            coalesce(activity.state, 'prepared'), coalesce(activity.query, ''),
-           extract(epoch FROM clock_timestamp() - began)::double precision, coalesce(prepared.gid, '')
+           extract(epoch FROM clock_timestamp() - began)::double precision, coalesce(prepared.gid,
+               '')
     FROM pg_locks AS held
     {HELD_BY}
-    CROSS JOIN LATERAL (SELECT coalesce(activity.xact_start, prepared.prepared) AS began) AS transaction
+    CROSS JOIN LATERAL (SELECT coalesce(activity.xact_start,
+        prepared.prepared) AS began) AS transaction
     WHERE held.locktype = 'advisory' AND held.objsubid = 1 AND held.granted
       AND held.classid::bigint >> 16 = x'E5'::bigint
       AND held.database = (SELECT oid FROM pg_database WHERE datname = current_database())
@@ -34,7 +39,7 @@ HOLDERS = f"""
 """
 
 
-class Holder(NamedTuple):
+class FenceHolder(NamedTuple):
     """seconds: since its transaction began, or was prepared. query: the last one it ran.
 
     gid: of a prepared transaction, which has no backend, and so no pid; else "".
@@ -64,19 +69,22 @@ class Holder(NamedTuple):
 
 
 def rollback(gid: str) -> str:
-    """The statement that ends a prepared transaction; to be said in its database, by its owner or a superuser."""
+    """The statement that ends a prepared transaction; to be said in its database, by its owner or a
+    superuser."""
     return "ROLLBACK PREPARED '{}';".format(gid.replace("'", "''"))
 
 
-def fence_holders(*, longer_than: timedelta = PATIENCE) -> list[Holder]:
-    return [Holder(*row) for row in rows(HOLDERS, [longer_than])]
+def fence_holders(*, longer_than: timedelta = PATIENCE) -> list[FenceHolder]:
+    return [FenceHolder(*row) for row in rows(HOLDERS, [longer_than])]
 
 
-def warn() -> None:
-    """Name each of them in the log. What is prepared stays; idle_in_transaction_session_timeout cuts off the others."""
+def warn_about_blockers() -> None:
+    """Name each of them in the log. What is prepared stays; idle_in_transaction_session_timeout
+    cuts off the others."""
     for holder in fence_holders(longer_than=PATIENCE):
         logger.warning(
-            "an append that began %.1f s ago has not committed (%s), and no lane sees what is newer: %s; %s ends it",
+            "an append that began %.1f s ago has not committed (%s), and no subscription sees what"
+            " is newer: %s; %s ends it",
             holder.seconds,
             holder.state,
             holder.who,

@@ -1,4 +1,5 @@
-"""Pages of a table that are bounded by bytes, not by rows alone: one order may have ten lines, or ten thousand."""
+"""Pages of a table that are bounded by bytes, not by rows alone: one order may have ten lines, or
+ten thousand."""
 
 from collections.abc import Sequence
 from functools import reduce
@@ -17,11 +18,17 @@ def page(rows: QuerySet[Any], most: int, bytes_: int) -> tuple[list[Any], bool]:
 
     most: rows. bytes_: of their JSON columns, estimated by what they take where they are stored.
     """
-    columns = [field.name for field in rows.model._meta.concrete_fields if isinstance(field, JSONField)]
+    columns = [
+        field.name for field in rows.model._meta.concrete_fields if isinstance(field, JSONField)
+    ]
     if not columns:
         found = list(rows[: most + 1])
         return found[:most], len(found) > most
-    sizes = list(rows.annotate(stored_bytes=_stored(columns)).values_list("stored_bytes", flat=True)[: most + 1])
+    sizes = list(
+        rows.annotate(stored_bytes=_stored(columns)).values_list("stored_bytes", flat=True)[
+            : most + 1
+        ]
+    )
     fitting = min(most, how_many_fit(sizes, bytes_ // UNPACKED))
     return list(rows[:fitting]) if fitting else [], len(sizes) > fitting
 
@@ -34,5 +41,8 @@ def how_many_fit(sizes: Sequence[int], room: int) -> int:
 
 def _stored(columns: list[str]) -> Any:
     """Told without fetching what is large."""
-    sizes = [Func(F(column), function="pg_column_size", output_field=IntegerField()) for column in columns]
+    sizes = [
+        Func(F(column), function="pg_column_size", output_field=IntegerField())
+        for column in columns
+    ]
     return reduce(add, sizes)

@@ -1,4 +1,5 @@
-"""Which events are looked for: by what they are about, their type, when they were recorded; always along an index."""
+"""Which events are looked for: by what they are about, their type, when they were recorded; always
+along an index."""
 
 import argparse
 from collections.abc import Mapping, Sequence
@@ -15,11 +16,13 @@ from eventstore.aggregate import stream_name
 from eventstore.models import Event
 from eventstore.postgres import rows
 
-# The log has no index by time: it is nearly in the order of time, so it is cut in halves along its primary key.
+# The log has no index by time: it is nearly in the order of time, so it is cut in halves along its
+# primary key.
 POSITION_AT = """
     WITH RECURSIVE narrowed(low, high) AS (
         SELECT coalesce((SELECT position FROM eventstore_event ORDER BY position LIMIT 1), 0),
-               coalesce((SELECT position FROM eventstore_event ORDER BY position DESC LIMIT 1) + 1, 0)
+               coalesce((SELECT position FROM eventstore_event ORDER BY position DESC
+                   LIMIT 1) + 1, 0)
         UNION ALL
         SELECT CASE WHEN probe.recorded_at < %s THEN probe.position + 1 ELSE low END,
                CASE WHEN probe.recorded_at < %s THEN high ELSE (low + high) / 2 END
@@ -39,8 +42,9 @@ POSITION_AT = """
 SLACK = timedelta(seconds=5)
 
 
-class Wanted(NamedTuple):
-    """term: the id of an event, of a correlation, of what streams are about, or the whole name of a stream.
+class EventFilter(NamedTuple):
+    """term: the id of an event, of a correlation, of what streams are about, or the whole name of a
+    stream.
 
     since: the first moment that is wanted. until: the first that is not.
     """
@@ -55,10 +59,10 @@ class NotATime(argparse.ArgumentTypeError):
     """A text that is no time; a command line tells the sentence as it is."""
 
 
-def wanted(query: Mapping[str, str]) -> Wanted:
+def wanted(query: Mapping[str, str]) -> EventFilter:
     """As an address says it. Raises NotATime."""
     since, until = (query.get(name, "").strip() for name in ("since", "until"))
-    return Wanted(
+    return EventFilter(
         query.get("q", "").strip(),
         query.get("type", ""),
         time(since) if since else None,
@@ -66,7 +70,7 @@ def wanted(query: Mapping[str, str]) -> Wanted:
     )
 
 
-def events(wanted: Wanted) -> QuerySet[Event]:
+def events(wanted: EventFilter) -> QuerySet[Event]:
     found = Event.objects.all()
     if wanted.term:
         found = found.filter(about(wanted.term))
@@ -76,7 +80,8 @@ def events(wanted: Wanted) -> QuerySet[Event]:
 
 
 def about(term: str) -> Q:
-    """Every part of it has an index of its own. PostgreSQL takes no NUL, so nothing is named by one."""
+    """Every part of it has an index of its own. PostgreSQL takes no NUL, so nothing is named by
+    one."""
     if "\x00" in term:
         return Q(position=None)
     streams = Q(stream__in=[term, *streams_named(term)])
@@ -84,7 +89,9 @@ def about(term: str) -> Q:
     return streams | Q(id=by_id) | Q(correlation_id=by_id) if by_id else streams
 
 
-def recorded_between(found: QuerySet[Any], since: datetime | None, until: datetime | None) -> QuerySet[Any]:
+def recorded_between(
+    found: QuerySet[Any], since: datetime | None, until: datetime | None
+) -> QuerySet[Any]:
     if since is not None:
         found = found.filter(position__gte=position_at(since - SLACK), recorded_at__gte=since)
     if until is not None:

@@ -20,7 +20,8 @@ SET = "SELECT setval('eventstore_position', %s)"
 
 
 class Sequence(NamedTuple):
-    """last: the position that was given out last. reached: the highest one that is in the log, owed, or passed."""
+    """last: the position that was given out last. reached: the highest one that is in the log,
+    owed, or passed."""
 
     last: int
     reached: int

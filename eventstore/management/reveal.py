@@ -1,4 +1,4 @@
-"""--reveal REASON of commands: personal data is told, and who asked for it and why is written down first."""
+"""`--reveal REASON` of commands: shows personal data, after recording who asked for it and why."""
 
 import getpass
 from typing import Any
@@ -10,7 +10,9 @@ from eventstore.privacy import personal_data
 
 
 def add_argument(parser: CommandParser) -> None:
-    parser.add_argument("--reveal", metavar="REASON", help="tell personal data as well; it is written down, and why")
+    parser.add_argument(
+        "--reveal", metavar="REASON", help="tell personal data as well; it is written down, and why"
+    )
 
 
 def is_revealed(options: dict[str, Any], command: str, subject: str) -> bool:
@@ -18,7 +20,9 @@ def is_revealed(options: dict[str, Any], command: str, subject: str) -> bool:
     if options["reveal"] is None:
         return False
     try:
-        personal_data.reveal(getpass.getuser(), subject, reason=options["reveal"], details={"command": command})
+        personal_data.reveal(
+            getpass.getuser(), subject, reason=options["reveal"], details={"command": command}
+        )
     except audit.ReasonMissing as error:
         raise CommandError(str(error)) from error
     return True

@@ -1,4 +1,5 @@
-"""Where integration events go out: publish, subscribe, unsubscribe; here in one process, with a broker the same."""
+"""Where integration events go out: publish, subscribe, unsubscribe; here in one process, with a
+broker the same."""
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
@@ -13,9 +14,11 @@ from eventstore import settings
 
 
 class Envelope(NamedTuple):
-    """An integration event on its way. id: the same for every time it is published, so that who hears can tell repeats.
+    """An integration event on its way. id: the same for every time it is published, so that who
+    hears can tell repeats.
 
-    type: its stored name. subject: the stream it is about. position: of the domain event behind it in the log.
+    type: its stored name. subject: the stream it is about. position: of the domain event behind it
+    in the log.
     """
 
     id: UUID
@@ -32,7 +35,8 @@ Handler = Callable[[Envelope], None]
 
 
 class EventBus(Protocol):
-    """At least once, in order for each subject. What publish raises, the lane tries again."""
+    """At least once, in order for each subject. What publish raises, the subscription tries
+    again."""
 
     def publish(self, envelopes: Iterable[Envelope]) -> None: ...
 
@@ -43,9 +47,11 @@ class EventBus(Protocol):
 
 
 class InProcessBus:
-    """Calls its subscribers at once, in the order in which they came, within the lane's transaction.
+    """Calls its subscribers at once, in the order in which they came, within the subscription's
+    transaction.
 
-    A subscriber's own writes to the database so commit together with the lane's cursor: exactly once.
+    A subscriber's own writes to the database so commit together with the subscription's cursor:
+    exactly once.
     """
 
     def __init__(self) -> None:

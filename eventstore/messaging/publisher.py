@@ -11,7 +11,8 @@ from .event_bus import Envelope, event_bus
 
 
 def publish(publication: Publication, messages: Sequence[Message]) -> None:
-    """Lazily: a bus that nobody listens to never asks for the envelopes, and then they are not made."""
+    """Lazily: a bus that nobody listens to never asks for the envelopes, and then they are not
+    made."""
     event_bus().publish(_all_envelopes(publication, messages))
 
 
@@ -28,7 +29,9 @@ def _histories(messages: Sequence[Message]) -> Mapping[str, list[Event]]:
     return histories
 
 
-def _envelopes(publication: Publication, message: Message, history: Sequence[Event]) -> Iterator[Envelope]:
+def _envelopes(
+    publication: Publication, message: Message, history: Sequence[Event]
+) -> Iterator[Envelope]:
     for index, event in enumerate(publication.publish[type(message.body)](message.body, history)):
         yield Envelope(
             id=uuid5(message.id, str(index)),

@@ -19,7 +19,7 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
-            name='Begun',
+            name='DeliveryMarker',
             fields=[
                 ('subscription', models.TextField(db_collation='C', primary_key=True, serialize=False)),
                 ('position', models.BigIntegerField()),
@@ -85,18 +85,18 @@ class Migration(migrations.Migration):
             bases=('eventstore.event',),
         ),
         migrations.CreateModel(
-            name='GivenAnswer',
+            name='StoredResponse',
             fields=[
                 ('scope', models.TextField(db_collation='C', primary_key=True, serialize=False)),
                 ('fingerprint', models.TextField(db_collation='C')),
                 ('status', models.SmallIntegerField()),
                 ('headers', models.JSONField()),
                 ('body', models.TextField()),
-                ('given_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ('stored_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
             ],
             options={
-                'db_table': 'eventstore_given_answer',
-                'indexes': [models.Index(fields=['given_at'], name='eventstore_answer_given')],
+                'db_table': 'eventstore_stored_response',
+                'indexes': [models.Index(fields=['stored_at'], name='eventstore_response_stored')],
             },
         ),
         migrations.CreateModel(
@@ -114,24 +114,24 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
-            name='LeftCommand',
+            name='DeferredCommand',
             fields=[
                 ('id', models.UUIDField(primary_key=True, serialize=False)),
                 ('principal', models.TextField(db_collation='C')),
                 ('location', models.TextField()),
-                ('lane', models.TextField(db_collation='C', db_default='')),
+                ('subscription', models.TextField(db_collation='C', db_default='')),
                 ('key', models.TextField(db_collation='C', db_default='')),
                 ('status', models.TextField(db_default='PENDING')),
                 ('version', models.IntegerField(db_default=0)),
                 ('position', models.BigIntegerField(db_default=0)),
                 ('code', models.TextField(db_default='')),
                 ('detail', models.TextField(db_default='')),
-                ('left_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ('deferred_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
                 ('settled_at', models.DateTimeField(null=True)),
             ],
             options={
-                'db_table': 'eventstore_left_command',
-                'indexes': [models.Index(fields=['left_at'], name='eventstore_left_at')],
+                'db_table': 'eventstore_deferred_command',
+                'indexes': [models.Index(fields=['deferred_at'], name='eventstore_deferred_at')],
             },
         ),
         migrations.CreateModel(
@@ -236,8 +236,8 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name='Sample',
             fields=[
-                ('pk', models.CompositePrimaryKey('lane', 'slot', blank=True, editable=False, primary_key=True, serialize=False)),
-                ('lane', models.TextField(db_collation='C')),
+                ('pk', models.CompositePrimaryKey('subscription', 'slot', blank=True, editable=False, primary_key=True, serialize=False)),
+                ('subscription', models.TextField(db_collation='C')),
                 ('slot', models.IntegerField()),
                 ('at', models.DateTimeField()),
                 ('position', models.BigIntegerField()),
@@ -262,7 +262,7 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
-            name='ReadModelLane',
+            name='ProjectionSubscription',
             fields=[
             ],
             options={

@@ -1,7 +1,8 @@
-"""Parked messages in a person's hands: look into them, try them again now, or discard them with a reason.
+"""Parked messages in a person's hands: look into them, try them again now, or discard them with a
+reason.
 
-A parked row points to its message, it holds no copy: a retry runs today's code and upcasters. What waits behind a
-message of its key goes on waiting in order until that one is settled or discarded.
+A parked row points to its message, it holds no copy: a retry runs today's code and upcasters. What
+waits behind a message of its key goes on waiting in order until that one is settled or discarded.
 """
 
 from collections.abc import Sequence
@@ -26,7 +27,8 @@ LIST = """
 # Only the first of a key.
 RETRY = """
     WITH chosen AS MATERIALIZED (
-        SELECT id, key FROM eventstore_parked WHERE id = ANY(ARRAY(SELECT eventstore_parked_at(%s, %s)))
+        SELECT id, key FROM eventstore_parked
+            WHERE id = ANY(ARRAY(SELECT eventstore_parked_at(%s, %s)))
     )
     UPDATE eventstore_parked
     SET status = 'failed', due_at = now()
@@ -53,7 +55,8 @@ SHOWN = ("failed", "dead", "waiting")
 
 
 class Letter(NamedTuple):
-    """A parked message. status: failed (tried again at due_at), dead (no more), waiting (behind one of its key)."""
+    """A parked message. status: failed (tried again at due_at), dead (no more), waiting (behind one
+    of its key)."""
 
     subscription: str
     position: int
@@ -66,7 +69,8 @@ class Letter(NamedTuple):
 
 
 class NotParked(LookupError):
-    """There is no such parked message, or it is not the first of its key, or a call for it is under way."""
+    """There is no such parked message, or it is not the first of its key, or a call for it is under
+    way."""
 
 
 def letters(
@@ -88,30 +92,38 @@ def message_of(letter: Letter) -> Message:
 
 
 def retry(subscription: str, positions: Sequence[int], *, who: str, reason: str = "") -> int:
-    """Make them due now; returns how many were the first of their key, and so will be tried. Raises NotParked."""
+    """Make them due now; returns how many were the first of their key, and so will be tried. Raises
+    NotParked."""
     with transaction.atomic():
-        tried = [position for (position,) in rows(RETRY, [subscription, list(positions), subscription])]
+        tried = [
+            position for (position,) in rows(RETRY, [subscription, list(positions), subscription])
+        ]
         if not tried:
-            raise NotParked(f"{subscription} has none of {_listed(positions)} that can be tried again.")
-        audit.note(who, "retry", subscription, reason=reason, details={"positions": tried})
-    wakeup.send()
+            raise NotParked(
+                f"{subscription} has none of {_listed(positions)} that can be tried again."
+            )
+        audit.record(who, "retry", subscription, reason=reason, details={"positions": tried})
+    wakeup.wake_workers()
     return len(tried)
 
 
 def discard(subscription: str, positions: Sequence[int], *, who: str, reason: str) -> int:
-    """Take them away for good; what waits behind them is delivered. Raises NotParked, audit.ReasonMissing."""
-    reason = audit.demand(reason)
+    """Take them away for good; what waits behind them is delivered. Raises NotParked,
+    audit.ReasonMissing."""
+    reason = audit.require_reason(reason)
     with transaction.atomic():
         # Nobody parks behind them meanwhile: it would wait for what is gone.
         cursors.hold(subscription)
         gone = rows(DISCARD, [subscription, list(positions)])
         if not gone:
-            raise NotParked(f"{subscription} has none of {_listed(positions)} that can be discarded.")
+            raise NotParked(
+                f"{subscription} has none of {_listed(positions)} that can be discarded."
+            )
         rows_of_keys = sorted({key for _, key in gone})
         _wake(subscription, rows_of_keys)
         details = {"positions": [position for position, _ in gone], "keys": rows_of_keys}
-        audit.note(who, "discard", subscription, reason=reason, details=details)
-    wakeup.send()
+        audit.record(who, "discard", subscription, reason=reason, details=details)
+    wakeup.wake_workers()
     return len(gone)
 
 

@@ -10,7 +10,7 @@ import msgspec
 
 from eventstore import codec, log, registry, settings
 from eventstore.log import pages, search
-from eventstore.log.search import Wanted
+from eventstore.log.search import EventFilter
 from eventstore.messages import Event as Happened
 from eventstore.models import Event
 from eventstore.privacy import personal_data
@@ -47,7 +47,7 @@ class NotExportable(ValueError):
     """A stream that makes no beginning of a test; the sentence says why."""
 
 
-def lines(wanted: Wanted, *, revealed: bool) -> Iterator[bytes]:
+def lines(wanted: EventFilter, *, revealed: bool) -> Iterator[bytes]:
     """One event after another in the order of the log, up to where it is complete now."""
     fence, last = log.fence(), 0
     found = search.events(wanted).filter(position__lte=fence).order_by("position")
@@ -60,10 +60,12 @@ def lines(wanted: Wanted, *, revealed: bool) -> Iterator[bytes]:
 
 
 def fixture(stream: str, version: int, *, revealed: bool) -> str:
-    """A Python file with a fixture: the stream's aggregate, given its events. Raises NotExportable."""
+    """A Python file with a fixture: the stream's aggregate, given its events. Raises
+    NotExportable."""
     if version > MOST_GIVEN:
         raise NotExportable(
-            f"{version} events are no beginning of a test; {MOST_GIVEN} are the most. Take an earlier one."
+            f"{version} events are no beginning of a test; {MOST_GIVEN} are the most. Take an"
+            " earlier one."
         )
     happened = [each.body for each in log.read_stream(stream, to_version=version)]
     if not happened:
@@ -91,7 +93,9 @@ def _without(happened: Happened) -> Any:
     try:
         return personal_data.without(happened)
     except msgspec.ValidationError as error:
-        raise NotExportable(f"{type(happened).__name__} is none without its personal texts: reveal it.") from error
+        raise NotExportable(
+            f"{type(happened).__name__} is none without its personal texts: reveal it."
+        ) from error
 
 
 def _told(event: Event, revealed: bool) -> dict[str, Any]:
@@ -117,14 +121,19 @@ def _imports(given: Sequence[Happened]) -> Iterator[str]:
         yield ""
     yield "import pytest"
     yield ""
-    named: dict[str, set[str]] = {"eventstore": {"registry"}, "eventstore.testing": {"Scenario", "given"}}
+    named: dict[str, set[str]] = {
+        "eventstore": {"registry"},
+        "eventstore.testing": {"Scenario", "given"},
+    }
     for each in used:
         if each.__module__ not in ("builtins", "datetime"):
             named.setdefault(each.__module__, set()).add(each.__name__)
     names = [each for module in named.values() for each in module]
     if len(names) != len(set(names)):
         raise NotExportable("Two of its classes have the same name, and so no place in one file.")
-    yield from (f"from {module} import {', '.join(sorted(named[module]))}" for module in sorted(named))
+    yield from (
+        f"from {module} import {', '.join(sorted(named[module]))}" for module in sorted(named)
+    )
 
 
 def _classes(value: Any) -> Iterator[type]:

@@ -22,7 +22,7 @@ def rebuild() -> None:
 
 
 def watch() -> None:
-    fence_monitor.warn()
+    fence_monitor.warn_about_blockers()
     heartbeats.note(heartbeats.BEAT)
     heartbeats.forget()
     samples.take()
@@ -30,12 +30,12 @@ def watch() -> None:
 
 def forget_answers() -> None:
     """And what became of commands that clients have left here."""
-    idempotency.forget(older_than=settings.answers_kept())
-    deferred.forget(older_than=settings.answers_kept())
+    idempotency.forget(older_than=settings.response_retention())
+    deferred.forget(older_than=settings.response_retention())
 
 
 def forget_received() -> None:
-    inbox.forget(older_than=settings.inbox_kept())
+    inbox.forget(older_than=settings.inbox_retention())
 
 
 def take_snapshots() -> None:

@@ -11,7 +11,8 @@ from eventstore.messages import Message
 
 
 class Moment(NamedTuple):
-    """version: of the stream then. state: folded up to it. set_by: field -> the event that gave it its value."""
+    """version: of the stream then. state: folded up to it. set_by: field -> the event that gave it
+    its value."""
 
     stream: str
     version: int
@@ -42,7 +43,9 @@ def moment(stream: str, *, version: int = log.LAST_VERSION, at: datetime | None 
     return Moment(stream, last.message.version, last.state, set_by)
 
 
-def changes(stream: str, *, version: int = log.LAST_VERSION, at: datetime | None = None) -> Iterator[Change]:
+def changes(
+    stream: str, *, version: int = log.LAST_VERSION, at: datetime | None = None
+) -> Iterator[Change]:
     """Each event of the stream in order, with the state after it and the fields that it changed."""
     aggregate = registry.aggregate_of(stream)
     state = aggregate.initial

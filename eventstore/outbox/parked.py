@@ -1,4 +1,5 @@
-"""What a lane has moved past without settling it: failed messages, those in order behind them, calls in flight."""
+"""What a subscription has moved past without settling it: failed messages, those in order behind
+them, calls in flight."""
 
 import random
 import traceback
@@ -14,15 +15,19 @@ from eventstore.postgres import execute, rows
 ATTEMPTS = 12
 LONGEST_DELAY = 300.0
 
-# This table is empty most of the time, and its statistics may say so while thousands of rows are in it. So rows are
-# found by functions (migration 0031), each along the one index that it means, and all else is said of their ids. What
-# is asked of a row besides is written so that no index seems to serve for it: (…) IS TRUE, position + 0.
+# This table is empty most of the time, and its statistics may say so while thousands of rows are in
+# it. So rows are found by functions (migration 0031), each along the one index that it means, and
+# all else is said of their ids. What is asked of a row besides is written so that no index seems to
+# serve for it: (…) IS TRUE, position + 0.
 HELD = "SELECT key FROM eventstore_parked_heads(%s, %s)"
 PARK = """
-    INSERT INTO eventstore_parked (subscription, position, key, status, attempts, due_at, error, traceback)
-    SELECT %s, position, key, status, attempts, now() + make_interval(secs => delay), error, traceback
+    INSERT INTO eventstore_parked (subscription, position, key, status, attempts, due_at, error,
+        traceback)
+    SELECT %s, position, key, status, attempts, now() + make_interval(secs => delay), error,
+        traceback
     FROM jsonb_to_recordset(%s::jsonb) AS parked(
-        position bigint, key text, status text, attempts integer, delay double precision, error text, traceback text
+        position bigint, key text, status text, attempts integer, delay double precision,
+            error text, traceback text
     )
 """
 DUE = """
@@ -38,13 +43,15 @@ LEASE = """
     SET status = 'leased', attempts = attempts + 1, due_at = now() + %s
     WHERE id = ANY(ARRAY(SELECT eventstore_parked_at(%s, %s)))
 """
-# Whoever waits next in order behind a settled message becomes due. What this statement deletes it still sees, so the
-# first of each key is looked for that is not among it; only of keys that have anything behind what was settled.
+# Whoever waits next in order behind a settled message becomes due. What this statement deletes it
+# still sees, so the first of each key is looked for that is not among it; only of keys that have
+# anything behind what was settled.
 SETTLE = """
     WITH settled AS MATERIALIZED (
         DELETE FROM eventstore_parked
         USING unnest(%s::bigint[], %s::integer[]) AS held(place, token)
-        WHERE id = ANY(ARRAY(SELECT eventstore_parked_at(%s, %s))) AND position + 0 = place AND attempts = token
+        WHERE id = ANY(ARRAY(SELECT eventstore_parked_at(%s, %s))) AND position + 0 = place
+            AND attempts = token
         RETURNING position, key
     ), woken AS (
         UPDATE eventstore_parked
@@ -67,13 +74,16 @@ DEFER = """
 """
 POSTPONE = """
     UPDATE eventstore_parked
-    SET status = failed.status, due_at = now() + make_interval(secs => failed.delay), attempts = failed.attempts,
+    SET status = failed.status, due_at = now() + make_interval(secs => failed.delay),
+        attempts = failed.attempts,
         error = failed.error, traceback = failed.traceback
     FROM jsonb_to_recordset(%s::jsonb) AS failed(
-        position bigint, token integer, status text, attempts integer, delay double precision, error text,
+        position bigint, token integer, status text, attempts integer, delay double precision,
+            error text,
         traceback text
     )
-    WHERE id = ANY(ARRAY(SELECT eventstore_parked_at(%s, %s))) AND eventstore_parked.position + 0 = failed.position
+    WHERE id = ANY(ARRAY(SELECT eventstore_parked_at(%s, %s)))
+        AND eventstore_parked.position + 0 = failed.position
       AND eventstore_parked.attempts = failed.token
 """
 
@@ -88,8 +98,9 @@ class Due(NamedTuple):
     due_at: datetime
 
 
-class Place(msgspec.Struct, frozen=True):
-    """A row to be parked, or to be put off again. delay: seconds until it is due; None waits for another, or for us."""
+class ParkedMessage(msgspec.Struct, frozen=True):
+    """A row to be parked, or to be put off again. delay: seconds until it is due; None waits for
+    another, or for us."""
 
     position: int
     key: str = ""
@@ -106,7 +117,7 @@ def held(name: str, keys: Iterable[str]) -> set[str]:
     return {key for (key,) in rows(HELD, [name, list(keys)])}
 
 
-def park(name: str, places: Sequence[Place]) -> None:
+def park(name: str, places: Sequence[ParkedMessage]) -> None:
     if places:
         execute(PARK, [name, encode_json(places).decode()]).close()
 
@@ -121,14 +132,15 @@ def lease(name: str, positions: Sequence[int], duration: object) -> None:
 
 
 def settle(name: str, tokens: Mapping[int, int]) -> set[int]:
-    """Remove what is done. tokens: position -> attempts. Returns the positions that were still ours."""
+    """Remove what is done. tokens: position -> attempts. Returns the positions that were still
+    ours."""
     if not tokens:
         return set()
     params = [list(tokens), list(tokens.values()), name, list(tokens), name, name]
     return {position for (position,) in rows(SETTLE, params)}
 
 
-def postpone(name: str, places: Sequence[Place]) -> None:
+def postpone(name: str, places: Sequence[ParkedMessage]) -> None:
     if places:
         params = [encode_json(places).decode(), name, [each.position for each in places]]
         execute(POSTPONE, params).close()
@@ -139,10 +151,13 @@ def defer(name: str, seconds: float) -> None:
     execute(DEFER, [seconds, name]).close()
 
 
-def failed(position: int, error: BaseException, *, attempts: int, key: str = "", token: int = 0) -> Place:
-    """The place of a message whose handler raised for the attempts-th time: tried again later, or a dead letter."""
+def failed(
+    position: int, error: BaseException, *, attempts: int, key: str = "", token: int = 0
+) -> ParkedMessage:
+    """The place of a message whose handler raised for the attempts-th time: tried again later, or a
+    dead letter."""
     dead = attempts >= ATTEMPTS
-    return Place(
+    return ParkedMessage(
         position=position,
         key=key,
         status="dead" if dead else "failed",
@@ -155,7 +170,8 @@ def failed(position: int, error: BaseException, *, attempts: int, key: str = "",
 
 
 def delay(attempts: int) -> float:
-    """Seconds until the next try: doubled each time, with jitter so that what failed together comes back apart."""
+    """Seconds until the next try: doubled each time, with jitter so that what failed together comes
+    back apart."""
     return float(min(2.0 ** (attempts - 1), LONGEST_DELAY) * random.uniform(0.5, 1.0))
 
 

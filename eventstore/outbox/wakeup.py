@@ -1,4 +1,5 @@
-"""Word to the workers that there is something to do. It carries nothing, and losing it costs a second."""
+"""Word to the workers that there is something to do. It carries nothing, and losing it costs a
+second."""
 
 import logging
 import os
@@ -11,11 +12,12 @@ from eventstore import settings
 
 logger = logging.getLogger(__name__)
 
-# The task that delivers, by its name; one that no worker took for so many seconds is not needed any more.
+# The task that delivers, by its name; one that no worker took for so many seconds is not needed any
+# more.
 DELIVER = "eventstore.deliver"
 DELIVER_EXPIRES = 30
-# One nudge serves all that was written until it is heard, and who heard it looks for more as long as this: more of them
-# would only keep the broker and both ends of it busy.
+# One nudge serves all that was written until it is heard, and who heard it looks for more as long
+# as this: more of them would only keep the broker and both ends of it busy.
 GAP_SECONDS = 0.05
 # A broker that is down is left alone for a while.
 SILENT_SECONDS = 1.0
@@ -26,8 +28,9 @@ _thread_of_process = 0
 
 
 def send() -> None:
-    """Ask for a nudge. It is published by a thread of its own: no request waits for the broker, up or down."""
-    if settings.nudge() and not getattr(_quiet, "now", False):
+    """Ask for a nudge. It is published by a thread of its own: no request waits for the broker, up
+    or down."""
+    if settings.wake_workers() and not getattr(_quiet, "now", False):
         _ensure_thread()
         _wanted.set()
 

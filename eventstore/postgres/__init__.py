@@ -1,10 +1,11 @@
-"""The connection to PostgreSQL: statements, transactions, a session beside, what a lost connection means."""
+"""The connection to PostgreSQL: statements, transactions, a session beside, what a lost connection
+means."""
 
 from .connection import ROLLED_BACK as ROLLED_BACK
-from .connection import Beside as Beside
 from .connection import NotReadCommitted as NotReadCommitted
 from .connection import OfThread as OfThread
 from .connection import OnStandby as OnStandby
+from .connection import SideConnection as SideConnection
 from .connection import along_indexes as along_indexes
 from .connection import atomic as atomic
 from .connection import begin_read_committed as begin_read_committed
@@ -19,8 +20,8 @@ from .connection import forget_if_lost as forget_if_lost
 from .connection import in_transaction as in_transaction
 from .connection import is_lost as is_lost
 from .connection import name_statements_by_text as name_statements_by_text
+from .connection import reported_backend as reported_backend
 from .connection import rows as rows
 from .connection import rows_in_binary as rows_in_binary
 from .connection import rows_meanwhile as rows_meanwhile
-from .connection import told_backend as told_backend
 from .connection import was_rolled_back as was_rolled_back

@@ -1,8 +1,9 @@
 """A statement by itself in one call of libpq, for those that are asked thousands of times.
 
-psycopg's cursors can be interrupted, watched from a loop, and begin a transaction on their way. A prepared statement
-outside of any transaction needs none of it: without, it takes a third less of the processor, and Python's lock is free
-for other threads from the moment it is sent until its answer has come.
+psycopg's cursors can be interrupted, watched from a loop, and begin a transaction on their way. A
+prepared statement outside of any transaction needs none of it: without, it takes a third less of
+the processor, and Python's lock is free for other threads from the moment it is sent until its
+answer has come.
 """
 
 import re
@@ -21,20 +22,22 @@ Row = tuple[Any, ...]
 # A statement, and its parameters' types as PostgreSQL numbers them.
 Key = tuple[str, tuple[int, ...] | None]
 
-# No more than this are kept by name on one connection; what is made up anew each time would fill the server.
+# No more than this are kept by name on one connection; what is made up anew each time would fill
+# the server.
 MOST = 100
-# invalid_sql_statement_name: somebody let go of all that was prepared. feature_not_supported: the table has other
-# columns now.
+# invalid_sql_statement_name: somebody let go of all that was prepared. feature_not_supported: the
+# table has other columns now.
 OUTDATED = (b"26000", b"0A000")
-# duplicate_prepared_statement: through a pooler that keeps none, somebody else has prepared it there. It is the same.
+# duplicate_prepared_statement: through a pooler that keeps none, somebody else has prepared it
+# there. It is the same.
 THERE_ALREADY = b"42P05"
 
 
-class Known:
+class StatementCache:
     """What one connection was asked: how often, until it is prepared, and then under which name.
 
-    adapting: knows by now how the parameters' classes are written. For one statement at a time. loading: how values are
-    read.
+    adapting: knows by now how the parameters' classes are written. For one statement at a time.
+    loading: how values are read.
     """
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
@@ -45,9 +48,11 @@ class Known:
         self._hear_of_deallocation(connection)
 
     def _hear_of_deallocation(self, connection: Any) -> None:
-        """After DROP, ALTER and ROLLBACK, to a savepoint too, psycopg lets go of all that is prepared, ours with it.
+        """After DROP, ALTER and ROLLBACK, to a savepoint too, psycopg lets go of all that is
+        prepared, ours with it.
 
-        PostgreSQL says so when one of them is asked for; PgBouncer, which keeps them itself, hangs up instead.
+        PostgreSQL says so when one of them is asked for; PgBouncer, which keeps them itself, hangs
+        up instead.
         """
         psycopgs = connection._prepared
         clear = psycopgs.clear
@@ -64,7 +69,8 @@ class Known:
 class NamedByText(PrepareManager):
     """What psycopg's own cursors prepare, under names that tell the text.
 
-    A mere number is another client's statement where a pooler gives us its connection: that would be run instead.
+    A mere number is another client's statement where a pooler gives us its connection: that would
+    be run instead.
     """
 
     def get(self, query: Any, prepare: bool | None = None) -> tuple[Prepare, bytes]:
@@ -73,9 +79,10 @@ class NamedByText(PrepareManager):
 
 
 class Answer(Sequence[Row]):
-    """Rows as they came from the server. Each is loaded when it is asked for; all of them, at once, by who iterates."""
+    """Rows as they came from the server. Each is loaded when it is asked for; all of them, at once,
+    by who iterates."""
 
-    def __init__(self, known: Known, result: Any) -> None:
+    def __init__(self, known: StatementCache, result: Any) -> None:
         self.adapting, self.result = Transformer(known.loading), result
         self.adapting.set_pgresult(result)
 
@@ -101,17 +108,20 @@ def name_by_text(connection: Any) -> None:
 
 
 def cursor(connection: psycopg.Connection[Any]) -> psycopg.Cursor[Any]:
-    """In binary, it gives JSON as its text, which psycopg would decode: the messages' own decoder is quicker."""
+    """In binary, it gives JSON as its text, which psycopg would decode: the messages' own decoder
+    is quicker."""
     asking = psycopg.Cursor(connection)
     asking.adapters.register_loader("json", TextBinaryLoader)
     return asking
 
 
-def ask(connection: psycopg.Connection[Any], statement: str, params: Sequence[Any], format: pq.Format) -> Answer | None:
+def ask(
+    connection: psycopg.Connection[Any], statement: str, params: Sequence[Any], format: pq.Format
+) -> Answer | None:
     """None: a cursor has to ask, and nothing was sent.
 
-    So it is within a transaction, behind a pooler that keeps no statements, and for what is rarely asked.
-    Raises what the cursor would.
+    So it is within a transaction, behind a pooler that keeps no statements, and for what is rarely
+    asked. Raises what the cursor would.
     """
     if not is_idle(connection):
         return None
@@ -130,8 +140,8 @@ def ask(connection: psycopg.Connection[Any], statement: str, params: Sequence[An
 def send(
     connection: psycopg.Connection[Any], statement: str, params: Sequence[Any], format: pq.Format
 ) -> Callable[[], Answer | None] | None:
-    """Ask for what `ask` has prepared already, and do not wait: what takes the answer. Nothing else can be asked until
-    then. None, for either: to be asked by `ask`."""
+    """Ask for what `ask` has prepared already, and do not wait: what takes the answer. Nothing else
+    can be asked until then. None, for either: to be asked by `ask`."""
     if not is_idle(connection):
         return None
     known = _of(connection)
@@ -152,22 +162,24 @@ def send(
 
 def is_idle(connection: psycopg.Connection[Any]) -> bool:
     """Whether a statement would be committed by itself."""
-    return connection.autocommit and connection.pgconn.transaction_status == pq.TransactionStatus.IDLE
+    return (
+        connection.autocommit and connection.pgconn.transaction_status == pq.TransactionStatus.IDLE
+    )
 
 
-def _adapted(known: Known, params: Sequence[Any]) -> Any:
+def _adapted(known: StatementCache, params: Sequence[Any]) -> Any:
     return known.adapting.dump_sequence(params, [PyFormat.AUTO] * len(params))
 
 
-def _of(connection: Any) -> Known:
+def _of(connection: Any) -> StatementCache:
     """Kept on the connection itself, and gone with it."""
-    known: Known | None = getattr(connection, "eventstore_known", None)
+    known: StatementCache | None = getattr(connection, "eventstore_known", None)
     if known is None:
-        known = connection.eventstore_known = Known(connection)
+        known = connection.eventstore_known = StatementCache(connection)
     return known
 
 
-def _is_asked_often(known: Known, key: Key, threshold: int | None) -> bool:
+def _is_asked_often(known: StatementCache, key: Key, threshold: int | None) -> bool:
     if threshold is None or len(known.names) >= MOST:
         return False
     if len(known.asked) > MOST:
@@ -176,7 +188,9 @@ def _is_asked_often(known: Known, key: Key, threshold: int | None) -> bool:
     return known.asked[key] > threshold
 
 
-def _answer(pgconn: Any, known: Known, key: Key, values: Any, formats: Any, format: pq.Format) -> Any:
+def _answer(
+    pgconn: Any, known: StatementCache, key: Key, values: Any, formats: Any, format: pq.Format
+) -> Any:
     result = _asked(pgconn, known, key, values, formats, format)
     if result.error_field(pq.DiagnosticField.SQLSTATE) not in OUTDATED:
         return result
@@ -185,7 +199,9 @@ def _answer(pgconn: Any, known: Known, key: Key, values: Any, formats: Any, form
     return _asked(pgconn, known, key, values, formats, format)
 
 
-def _asked(pgconn: Any, known: Known, key: Key, values: Any, formats: Any, format: pq.Format) -> Any:
+def _asked(
+    pgconn: Any, known: StatementCache, key: Key, values: Any, formats: Any, format: pq.Format
+) -> Any:
     """The answer, or why it could not be prepared."""
     if key not in known.names:
         statement, types = key
@@ -204,7 +220,9 @@ def _asked(pgconn: Any, known: Known, key: Key, values: Any, formats: Any, forma
 def _numbered(statement: str) -> bytes:
     """With $1, $2 … where psycopg has %s, and % where it has %%."""
     numbers = count(1)
-    return re.sub("%[s%]", lambda found: f"${next(numbers)}" if found[0] == "%s" else "%", statement).encode()
+    return re.sub(
+        "%[s%]", lambda found: f"${next(numbers)}" if found[0] == "%s" else "%", statement
+    ).encode()
 
 
 def _named(number: bytes, text: bytes, types: Any) -> bytes:

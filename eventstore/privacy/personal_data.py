@@ -1,4 +1,5 @@
-"""What of messages, states and rows is about a person, and how it is hidden from whom it is not for.
+"""What of messages, states and rows is about a person, and how it is hidden from whom it is not
+for.
 
 The wiring's PERSONAL says which fields; what no class of today explains is hidden whole.
 """
@@ -22,7 +23,8 @@ HIDDEN = "•••"
 MESSAGES = """
     SELECT position, type, data FROM eventstore_event WHERE position = ANY(%s)
     UNION ALL
-    SELECT position, type, payload FROM eventstore_outbox WHERE position = ANY(%s) AND payload IS NOT NULL
+    SELECT position, type, payload FROM eventstore_outbox WHERE position = ANY(%s)
+        AND payload IS NOT NULL
 """
 
 # Looked for at the beginning of a word alone, and without going back: a long word takes one pass.
@@ -34,7 +36,8 @@ CLASS_OF_ERROR = re.compile(r"[A-Za-z_][\w.]*(?=[:(]|$)")
 
 
 def of_message(name: str, data: Any) -> Any:
-    """What is stored under a name, under whatever schema version: a field that today's class has not is hidden."""
+    """What is stored under a name, under whatever schema version: a field that today's class has
+    not is hidden."""
     return _hidden(_class_of(name), data)
 
 
@@ -54,7 +57,8 @@ def of_struct(struct: msgspec.Struct) -> Any:
 
 
 def without(message: Any) -> Any:
-    """The same message with its personal fields hidden; they are texts, and so stay what their class wants."""
+    """The same message with its personal fields hidden; they are texts, and so stay what their
+    class wants."""
     return msgspec.convert(of_struct(message), type(message), strict=False)
 
 
@@ -100,7 +104,7 @@ def hide(value: Any) -> Any:
 
 def reveal(who: str, subject: str, *, reason: str, details: Mapping[str, Any]) -> None:
     """Write down who is about to see it, and why. Raises audit.ReasonMissing."""
-    audit.note(who, "reveal", subject, reason=audit.demand(reason), details=details)
+    audit.record(who, "reveal", subject, reason=audit.require_reason(reason), details=details)
 
 
 class Trouble(NamedTuple):
@@ -112,7 +116,8 @@ class Trouble(NamedTuple):
 
 
 def of_troubles(troubles: Sequence[Trouble]) -> list[Trouble]:
-    """What the message says of a person, its error may repeat; without the message, only the error's class is told."""
+    """What the message says of a person, its error may repeat; without the message, only the
+    error's class is told."""
     secrets = _secrets([each.position for each in troubles])
     return [
         each._replace(
@@ -154,27 +159,51 @@ def _kind(cls: type) -> inspect.Type:
 
 
 def _walked(kind: inspect.Type, data: Any, hide: Callable[[Any], Any]) -> Any:
-    """The data with what is personal handed to `hide`, and so is whatever is not of the kind that it should be."""
+    """The data with what is personal handed to `hide`, and so is whatever is not of the kind that
+    it should be."""
     match kind, data:
         case inspect.UnionType(types=kinds), _:
             fitting = [each for each in kinds if _fits(each, data)]
-            return _walked(fitting[0], data, hide) if len(fitting) == 1 or _is_plain(data) and fitting else hide(data)
+            return (
+                _walked(fitting[0], data, hide)
+                if len(fitting) == 1 or _is_plain(data) and fitting
+                else hide(data)
+            )
         case inspect.StructType(cls=cls, fields=fields), dict():
             return _fields_walked(cls, fields, data, hide)
         case inspect.DictType(value_type=each), dict():
             return {name: _walked(each, value, hide) for name, value in data.items()}
-        case inspect.ListType(item_type=each) | inspect.VarTupleType(item_type=each), list() | tuple():
+        case inspect.ListType(item_type=each) | inspect.VarTupleType(
+            item_type=each
+        ), list() | tuple():
             return [_walked(each, value, hide) for value in data]
-        case ((inspect.StructType() | inspect.CollectionType() | inspect.DictType() | inspect.AnyType()), _):
+        case (
+            (
+                inspect.StructType()
+                | inspect.CollectionType()
+                | inspect.DictType()
+                | inspect.AnyType()
+            ),
+            _,
+        ):
             return hide(data)
         case _ if _is_plain(data):
             return data
     return hide(data)
 
 
-def _fields_walked(cls: type, fields: Iterable[inspect.Field], data: Mapping[str, Any], hide: Any) -> dict[str, Any]:
-    kinds = {field.encode_name: field.type for field in fields if field.name not in registry.personal().get(cls, ())}
-    return {name: _walked(kinds[name], value, hide) if name in kinds else hide(value) for name, value in data.items()}
+def _fields_walked(
+    cls: type, fields: Iterable[inspect.Field], data: Mapping[str, Any], hide: Any
+) -> dict[str, Any]:
+    kinds = {
+        field.encode_name: field.type
+        for field in fields
+        if field.name not in registry.personal().get(cls, ())
+    }
+    return {
+        name: _walked(kinds[name], value, hide) if name in kinds else hide(value)
+        for name, value in data.items()
+    }
 
 
 def _fits(kind: inspect.Type, data: Any) -> bool:
@@ -185,7 +214,9 @@ def _fits(kind: inspect.Type, data: Any) -> bool:
             return isinstance(kind, inspect.StructType | inspect.DictType)
         case list() | tuple():
             return isinstance(kind, inspect.CollectionType)
-    return not isinstance(kind, inspect.StructType | inspect.DictType | inspect.CollectionType | inspect.NoneType)
+    return not isinstance(
+        kind, inspect.StructType | inspect.DictType | inspect.CollectionType | inspect.NoneType
+    )
 
 
 def _is_plain(data: Any) -> bool:
@@ -193,12 +224,15 @@ def _is_plain(data: Any) -> bool:
 
 
 def _secrets(positions: Sequence[int]) -> dict[int, list[str]]:
-    """The personal texts of the messages at these positions; none for what is there no more, or has no class."""
+    """The personal texts of the messages at these positions; none for what is there no more, or has
+    no class."""
     found: dict[int, list[str]] = {}
     for position, name, data in rows(MESSAGES, [list(positions), list(positions)]):
         cls = _class_of(name)
         if cls is not None:
-            found[position] = _personal_texts(cls, msgspec.json.decode(data) if isinstance(data, str) else data)
+            found[position] = _personal_texts(
+                cls, msgspec.json.decode(data) if isinstance(data, str) else data
+            )
     return found
 
 
@@ -221,8 +255,13 @@ def _without(text: str, secrets: Sequence[str] | None) -> str:
     if secrets is None:
         told = CLASS_OF_ERROR.match(text)
         return f"{told.group()}: {HIDDEN}" if told else str(hide(text))
-    # As a text stands in a sentence, and as it stands in the form that Python and JSON give it; the longest first.
-    forms = {form for each in secrets for form in (each, repr(each)[1:-1], msgspec.json.encode(each).decode()[1:-1])}
+    # As a text stands in a sentence, and as it stands in the form that Python and JSON give it; the
+    # longest first.
+    forms = {
+        form
+        for each in secrets
+        for form in (each, repr(each)[1:-1], msgspec.json.encode(each).decode()[1:-1])
+    }
     for form in sorted(forms, key=len, reverse=True):
         text = re.sub(rf"(?<!\w){re.escape(form)}(?!\w)", HIDDEN, text, flags=re.IGNORECASE)
     return E_MAIL.sub(HIDDEN, QUOTED.sub(rf"\1: {HIDDEN}", text))

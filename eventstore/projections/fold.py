@@ -1,4 +1,5 @@
-"""Fold a batch of events into the rows of a read model: one query to load them, one or two to write them back."""
+"""Fold a batch of events into the rows of a read model: one query to load them, one or two to write
+them back."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
@@ -17,8 +18,8 @@ LOAD = """
     CROSS JOIN LATERAL (SELECT * FROM {table} AS row WHERE row.{key} = wanted.key LIMIT 1) AS kept
 """
 INSERT = "INSERT INTO {table} SELECT * FROM jsonb_populate_recordset(NULL::{table}, %s::jsonb)"
-# The rows are named by their keys, too: how many the JSON holds is not known to the planner, which would rather read a
-# table of some hundred pages than look for each of them.
+# The rows are named by their keys, too: how many the JSON holds is not known to the planner, which
+# would rather read a table of some hundred pages than look for each of them.
 UPDATE = """
     WITH changed AS MATERIALIZED (
         SELECT * FROM jsonb_populate_recordset(NULL::{table}, %s::jsonb)
@@ -42,19 +43,33 @@ def project(projection: Projection, messages: Sequence[Message]) -> None:
     _save(table, key, before, after)
 
 
-def fold_one(projection: Projection, key: str, row: Row | None, messages: Iterable[Message]) -> Row | None:
-    """One row after these messages, which are all its own. Values are as the functions left them."""
+def fold_one(
+    projection: Projection, key: str, row: Row | None, messages: Iterable[Message]
+) -> Row | None:
+    """One row after these messages, which are all its own. Values are as the functions left
+    them."""
     for message in messages:
         version = message.version if message.category == projection.category else None
-        row = step(projection, key, row, message.body, message.position, version, message.recorded_at)
+        row = step(
+            projection, key, row, message.body, message.position, version, message.recorded_at
+        )
     return row
 
 
 def step(
-    projection: Projection, key: str, row: Row | None, event: Any, position: int, version: int | None, at: datetime
+    projection: Projection,
+    key: str,
+    row: Row | None,
+    event: Any,
+    position: int,
+    version: int | None,
+    at: datetime,
 ) -> Row | None:
-    """The row after one more event. version: of the row's own stream, None when the event is of another."""
-    changed = projection.evolve[type(event)](blank(projection.model, key) if row is None else row, event)
+    """The row after one more event. version: of the row's own stream, None when the event is of
+    another."""
+    changed = projection.evolve[type(event)](
+        blank(projection.model, key) if row is None else row, event
+    )
     if changed is None:
         return None
     if version is None:
@@ -81,8 +96,11 @@ def _save(table: str, key: str, before: Mapping[str, Row], after: Mapping[str, R
 
 
 def _update(table: str, key: str, before: Mapping[str, Row], changed: Sequence[Row]) -> None:
-    """Write only the columns that some row changed, so that large ones that never do are not written again."""
-    columns = sorted({name for row in changed for name in row if row[name] != before[row[key]].get(name)})
+    """Write only the columns that some row changed, so that large ones that never do are not
+    written again."""
+    columns = sorted(
+        {name for row in changed for name in row if row[name] != before[row[key]].get(name)}
+    )
     statement = UPDATE.format(
         table=table,
         key=key,
@@ -101,7 +119,12 @@ def blank(model: Any, key: str) -> Row:
 
 @cache
 def _defaults(model: Any) -> tuple[Row, Sequence[tuple[str, Callable[[], Any]]]]:
-    """The values that are the same for each row, and what makes those that no two rows may share."""
+    """The values that are the same for each row, and what makes those that no two rows may
+    share."""
     fields: Iterable[Any] = model._meta.concrete_fields
-    made = [(field.column, field.default) for field in fields if callable(field.default) and not field.null]
+    made = [
+        (field.column, field.default)
+        for field in fields
+        if callable(field.default) and not field.null
+    ]
     return {field.column: None if field.null else field.get_default() for field in fields}, made

@@ -1,4 +1,5 @@
-"""A fact that does not fit a process: a person is called, and the process goes on beneath until it ends."""
+"""A fact that does not fit a process: a person is called, and the process goes on beneath until it
+ends."""
 
 from collections.abc import Callable, Mapping
 from functools import wraps
@@ -13,7 +14,8 @@ React = Callable[[Any, Any], Reaction]
 
 
 class Attentive(State, frozen=True):
-    """A saga's state. beneath: the status of the process itself while a person is called; empty when nobody is.
+    """A saga's state. beneath: the status of the process itself while a person is called; empty
+    when nobody is.
 
     fact: what the person is called for.
     """
@@ -24,13 +26,19 @@ class Attentive(State, frozen=True):
 
 
 def call(waiting: Reaction, fact: str) -> Reaction:
-    """Call a person for the fact. waiting: the reaction that leaves the process where it is, with its deadline."""
+    """Call a person for the fact. waiting: the reaction that leaves the process where it is, with
+    its deadline."""
     state: Any = waiting.state
-    return waiting._replace(state=replace(state, status=NEEDS_ATTENTION, beneath=state.status, fact=fact))
+    return waiting._replace(
+        state=replace(state, status=NEEDS_ATTENTION, beneath=state.status, fact=fact)
+    )
 
 
-def watched(react: Mapping[type[Event], React], waiting: Callable[[Any], Reaction]) -> dict[type[Event], React]:
-    """The reactions of a process, to be taken also while a person is called; `skip` says that the person has come.
+def watched(
+    react: Mapping[type[Event], React], waiting: Callable[[Any], Reaction]
+) -> dict[type[Event], React]:
+    """The reactions of a process, to be taken also while a person is called; `skip` says that the
+    person has come.
 
     waiting: the reaction that leaves a state as it is, with its deadline.
     """
@@ -52,6 +60,12 @@ def _beneath(react: React, waiting: Callable[[Any], Reaction]) -> React:
 
 def _still_called(called: Any, reaction: Reaction) -> Reaction:
     state: Any = reaction.state
-    fact = f"{called.fact}; {state.fact}" if state.beneath and state.fact not in called.fact else called.fact
+    fact = (
+        f"{called.fact}; {state.fact}"
+        if state.beneath and state.fact not in called.fact
+        else called.fact
+    )
     status = state.beneath or state.status
-    return reaction._replace(state=replace(state, status=NEEDS_ATTENTION, beneath=status, fact=fact))
+    return reaction._replace(
+        state=replace(state, status=NEEDS_ATTENTION, beneath=status, fact=fact)
+    )

@@ -1,4 +1,5 @@
-"""Look at the processes that are under way, and tell one of them to retry, compensate or skip its step."""
+"""Look at the processes that are under way, and tell one of them to retry, compensate or skip its
+step."""
 
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -69,12 +70,17 @@ def statuses() -> list[str]:
 
 
 def allowed(name: str, key: str) -> list[str]:
-    """The interventions that would change anything at present. Raises NewerState, codec.Undecodable."""
+    """The interventions that would change anything at present. Raises NewerState,
+    codec.Undecodable."""
     saga = registry.subscriptions().get(name)
     if not isinstance(saga, Saga) or Intervened not in saga.react:
         return []
     known = load(name, saga, {key})
-    return [action for action in INTERVENTIONS if key in known and _would_change(saga, known[key][0], key, action)]
+    return [
+        action
+        for action in INTERVENTIONS
+        if key in known and _would_change(saga, known[key][0], key, action)
+    ]
 
 
 def _would_change(saga: Saga, state: Any, key: str, action: str) -> bool:
@@ -84,22 +90,24 @@ def _would_change(saga: Saga, state: Any, key: str, action: str) -> bool:
 
 
 def intervene(name: str, key: str, action: str, *, seen_at: int, who: str, reason: str) -> None:
-    """Tell a saga to retry, compensate or skip its present step: a message like any other, in its order.
+    """Tell a saga to retry, compensate or skip its present step: a message like any other, in its
+    order.
 
-    seen_at: its position when the person saw it. If it moves on before the word reaches it, the word changes nothing,
-    and that is written down. Raises NoSuchSaga, MovedOn, audit.ReasonMissing.
+    seen_at: its position when the person saw it. If it moves on before the word reaches it, the
+    word changes nothing, and that is written down. Raises NoSuchSaga, MovedOn, audit.ReasonMissing.
     """
-    reason = audit.demand(reason)
+    reason = audit.require_reason(reason)
     found = next((Running(*row) for row in rows(FIND, [name, key])), None)
     if found is None:
         raise NoSuchSaga(f"{name} has no process {key!r}.")
     if found.position != seen_at:
         raise MovedOn(
-            f"{name} {key} is not where you saw it, at {seen_at}: it is {found.status} at {found.position}. Look again."
+            f"{name} {key} is not where you saw it, at {seen_at}: it is {found.status} at"
+            f" {found.position}. Look again."
         )
     word = Intervened(key=key, action=action, reason=reason, who=who, seen_at=seen_at)
     metadata = Metadata(correlation_id=found.correlation_id, actor=who)
     with atomic():
-        audit.note(who, action, f"{name} {key}", reason=reason, details={"seen_at": seen_at})
-        log.write([], [log.word(name, key, word, metadata=metadata)])
-    wakeup.send()
+        audit.record(who, action, f"{name} {key}", reason=reason, details={"seen_at": seen_at})
+        log.write([], [log.saga_message(name, key, word, metadata=metadata)])
+    wakeup.wake_workers()

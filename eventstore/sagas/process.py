@@ -1,4 +1,5 @@
-"""Run a batch of messages through a saga: load its states, react, write states and owed commands back together."""
+"""Run a batch of messages through a saga: load its states, react, write states and owed commands
+back together."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -8,7 +9,7 @@ from uuid import UUID
 import msgspec
 
 from eventstore import codec, log
-from eventstore.log import Owed, audit
+from eventstore.log import OutgoingMessage, audit
 from eventstore.messages import INTERNAL, DeadlinePassed, Intervened, Message, Metadata
 from eventstore.postgres import execute, rows
 from eventstore.subscriptions import Reaction, Saga
@@ -21,10 +22,13 @@ LOAD = """
     ) AS found
 """
 SAVE = """
-    INSERT INTO eventstore_saga (saga, schema_version, key, status, state, position, correlation_id, deadline_at)
-    SELECT %s, %s, key, status, state, position, correlation_id, now() + make_interval(secs => deadline)
+    INSERT INTO eventstore_saga (saga, schema_version, key, status, state, position, correlation_id,
+        deadline_at)
+    SELECT %s, %s, key, status, state, position, correlation_id,
+        now() + make_interval(secs => deadline)
     FROM jsonb_to_recordset(%s::jsonb) AS changed(
-        key text, status text, state jsonb, position bigint, correlation_id uuid, deadline double precision
+        key text, status text, state jsonb, position bigint, correlation_id uuid,
+            deadline double precision
     )
     ON CONFLICT (saga, key) DO UPDATE
     SET status = EXCLUDED.status, state = EXCLUDED.state, position = EXCLUDED.position,
@@ -46,7 +50,7 @@ class NewerState(LookupError):
     """A process was last taken on by newer code than this; it waits for that code."""
 
 
-class Changed(msgspec.Struct, frozen=True):
+class SagaChange(msgspec.Struct, frozen=True):
     key: str
     status: str
     state: Any
@@ -57,8 +61,8 @@ class Changed(msgspec.Struct, frozen=True):
 
 def react(name: str, saga: Saga, messages: Sequence[Message]) -> None:
     known = load(name, saga, {key_of(saga, message) for message in messages})
-    changed: dict[str, Changed] = {}
-    owed: list[Owed] = []
+    changed: dict[str, SagaChange] = {}
+    outgoing: list[OutgoingMessage] = []
     for message in messages:
         key = key_of(saga, message)
         state, position = known.get(key, (saga.initial, 0))
@@ -69,10 +73,15 @@ def react(name: str, saga: Saga, messages: Sequence[Message]) -> None:
             continue  # an answer out of its turn changes nothing, and leaves the deadline as it is
         known[key] = reaction.state, message.position
         changed[key] = _changed(key, message, reaction)
-        owed += [log.owed(command, metadata=_answering(name, key, message)) for command in reaction.commands]
+        outgoing += [
+            log.outgoing(command, metadata=_answering(name, key, message))
+            for command in reaction.commands
+        ]
     if changed:
-        execute(SAVE, [name, _schema_version(saga), codec.encode_json(list(changed.values())).decode()]).close()
-    log.write([], owed)
+        execute(
+            SAVE, [name, _schema_version(saga), codec.encode_json(list(changed.values())).decode()]
+        ).close()
+    log.write([], outgoing)
 
 
 def key_of(saga: Saga, message: Message) -> str:
@@ -80,7 +89,8 @@ def key_of(saga: Saga, message: Message) -> str:
 
 
 def tell_deadlines(limit: int = 500) -> int:
-    """Move deadlines that have passed into the outbox, for their sagas to hear. Call it inside a transaction."""
+    """Move deadlines that have passed into the outbox, for their sagas to hear. Call it inside a
+    transaction."""
     due = rows(TAKE_DUE, [limit])
     log.write([], [_passed(*row) for row in due])
     return len(due)
@@ -88,7 +98,9 @@ def tell_deadlines(limit: int = 500) -> int:
 
 def load(name: str, saga: Saga, keys: set[str]) -> dict[str, tuple[Any, int]]:
     found = rows(LOAD, [list(keys), name])
-    return {key: (_state(saga, state, version), position) for key, state, position, version in found}
+    return {
+        key: (_state(saga, state, version), position) for key, state, position, version in found
+    }
 
 
 def _state(saga: Saga, stored: str, version: int) -> Any:
@@ -103,21 +115,26 @@ def _schema_version(saga: Saga) -> int:
 
 
 def _is_of_an_earlier_step(name: str, message: Message, position: int) -> bool:
-    """What was meant for a step that had its answer before the saga could hear of this: a deadline, a person's word."""
+    """What was meant for a step that had its answer before the saga could hear of this: a deadline,
+    a person's word."""
     match message.body:
         case DeadlinePassed(set_at=step):
             return step != position
-        case Intervened(key=key, action=action, who=who, reason=reason, seen_at=step) if step not in (0, position):
+        case Intervened(key=key, action=action, who=who, reason=reason, seen_at=step) if (
+            step not in (0, position)
+        ):
             details = {"seen_at": step, "position": position}
-            audit.note(who, f"{action} came too late", f"{name} {key}", reason=reason, details=details)
+            audit.record(
+                who, f"{action} came too late", f"{name} {key}", reason=reason, details=details
+            )
             return True
     return False
 
 
-def _changed(key: str, message: Message, reaction: Reaction) -> Changed:
+def _changed(key: str, message: Message, reaction: Reaction) -> SagaChange:
     state: Any = reaction.state  # manage.py check sees to it that it has a status
     deadline: timedelta | None = reaction.deadline
-    return Changed(
+    return SagaChange(
         key=key,
         status=state.status,
         state=state,
@@ -139,6 +156,10 @@ def _answering(name: str, key: str, message: Message) -> Metadata:
     )
 
 
-def _passed(saga: str, key: str, correlation_id: UUID, at: datetime, set_at: int) -> Owed:
+def _passed(
+    saga: str, key: str, correlation_id: UUID, at: datetime, set_at: int
+) -> OutgoingMessage:
     metadata = Metadata(correlation_id=correlation_id, actor="deadline")
-    return log.word(saga, key, DeadlinePassed(key=key, due_at=at, set_at=set_at), metadata=metadata)
+    return log.saga_message(
+        saga, key, DeadlinePassed(key=key, due_at=at, set_at=set_at), metadata=metadata
+    )

@@ -1,7 +1,9 @@
-"""Whether two versions of a schema understand one another, and whether a type keeps the promise it declares.
+"""Whether two versions of a schema understand one another, and whether a type keeps the promise it
+declares.
 
-The words are those of the Confluent Schema Registry: BACKWARD, the new schema reads old data; FORWARD, the old schema
-reads new data; FULL, both; the transitive forms hold against every version there was, not only the last.
+The words are those of the Confluent Schema Registry: BACKWARD, the new schema reads old data;
+FORWARD, the old schema reads new data; FULL, both; the transitive forms hold against every version
+there was, not only the last.
 """
 
 import json
@@ -13,7 +15,15 @@ from avro.schema import parse
 
 from .generation import Schema
 
-MODES = ("NONE", "BACKWARD", "FORWARD", "FULL", "BACKWARD_TRANSITIVE", "FORWARD_TRANSITIVE", "FULL_TRANSITIVE")
+MODES = (
+    "NONE",
+    "BACKWARD",
+    "FORWARD",
+    "FULL",
+    "BACKWARD_TRANSITIVE",
+    "FORWARD_TRANSITIVE",
+    "FULL_TRANSITIVE",
+)
 DEFAULT = "BACKWARD"
 
 
@@ -30,9 +40,15 @@ def violations(mode: str, released: Sequence[Schema], new: Schema) -> Iterator[s
     direction, _, transitive = mode.partition("_")
     for age, old in enumerate(reversed(released if transitive else released[-1:]), start=1):
         if direction in ("BACKWARD", "FULL"):
-            yield from (f"cannot read what the version {age} before wrote: {why}" for why in _broken(new, old))
+            yield from (
+                f"cannot read what the version {age} before wrote: {why}"
+                for why in _broken(new, old)
+            )
         if direction in ("FORWARD", "FULL"):
-            yield from (f"the version {age} before cannot read what it writes: {why}" for why in _broken(old, new))
+            yield from (
+                f"the version {age} before cannot read what it writes: {why}"
+                for why in _broken(old, new)
+            )
 
 
 def _broken(reader: Schema, writer: Schema) -> list[str]:

@@ -1,4 +1,5 @@
-"""The schemas that the repo holds: one folder for each stored type, one set of files for each version ever released."""
+"""The schemas that the repo holds: one folder for each stored type, one set of files for each
+version ever released."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -36,7 +37,8 @@ def write() -> Iterator[Path]:
 
 
 def problems() -> Iterator[str]:
-    """Every way in which classes, released schemas and declared modes do not agree, in sentences."""
+    """Every way in which classes, released schemas and declared modes do not agree, in
+    sentences."""
     for name in event_types():
         yield from _stale(name)
         yield from _broken_promises(name)
@@ -49,18 +51,31 @@ def released(name: str) -> Sequence[Release]:
     """All versions of a type that have their schema and their example, oldest first."""
     paths = sorted(folder().joinpath(name).glob("v*.avsc"), key=_version_of)
     return [
-        Release(name, _version_of(path), json.loads(path.read_text()), json.loads(_example_of(path).read_text()))
+        Release(
+            name,
+            _version_of(path),
+            json.loads(path.read_text()),
+            json.loads(_example_of(path).read_text()),
+        )
         for path in paths
         if _example_of(path).exists()
     ]
 
 
 def event_types() -> Sequence[str]:
-    return sorted([*(name for table in registry.wiring().EVENTS for name in table), *registry.published_types()])
+    return sorted(
+        [
+            *(name for table in registry.wiring().EVENTS for name in table),
+            *registry.published_types(),
+        ]
+    )
 
 
 def mode_of(name: str) -> str:
-    return next((table[name] for table in registry.compatibilities() if name in table), compatibility.DEFAULT)
+    return next(
+        (table[name] for table in registry.compatibilities() if name in table),
+        compatibility.DEFAULT,
+    )
 
 
 def _files(name: str) -> dict[Path, str]:
@@ -79,8 +94,9 @@ def _stale(name: str) -> Iterator[str]:
         elif path.read_text() != content and path.suffix == ".avsc":
             change = compatibility.classify(json.loads(path.read_text()), _avro(name))
             yield (
-                f"{name}: the class is no longer what {path.name} says (the change is {change}); raise its schema "
-                "version by an upcaster, or remove the files if that version was never released."
+                f"{name}: the class is no longer what {path.name} says (the change is {change});"
+                " raise its schema version by an upcaster, or remove the files if that version was"
+                " never released."
             )
 
 
@@ -102,17 +118,24 @@ def _missing(name: str) -> Iterator[str]:
 
 
 def _unreadable(folder_name: str) -> Iterator[str]:
-    """Of every version ever released, also under a name of the past, its example is read with today's code."""
+    """Of every version ever released, also under a name of the past, its example is read with
+    today's code."""
     name = registry.renamed().get(folder_name, folder_name)
     if name not in event_types():
-        yield f"{folder_name}: released, and no class is stored under it any more; list it in RENAMED."
+        yield (
+            f"{folder_name}: released, and no class is stored under it any more; list it in"
+            " RENAMED."
+        )
         return
     for release in released(folder_name):
         try:
             read = codec.reader(_class_of(name), release.version, registry.upcasters(name))
             read(json.dumps(release.example))
         except ValueError as error:
-            yield f"{folder_name}: an event of version {release.version} cannot be read any more: {error}"
+            yield (
+                f"{folder_name}: an event of version {release.version} cannot be read any more:"
+                f" {error}"
+            )
 
 
 def _avro(name: str) -> Schema:

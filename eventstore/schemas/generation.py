@@ -1,4 +1,5 @@
-"""The published schema of a message, made from its class: Avro, JSON Schema, and an example of its stored form."""
+"""The published schema of a message, made from its class: Avro, JSON Schema, and an example of its
+stored form."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -17,7 +18,8 @@ class NoSchema(TypeError):
 
 
 def avro(cls: type, *, namespace: str) -> Schema:
-    """An Avro record (Avro 1.12 specification). Times are microseconds since the epoch, ids are uuid strings.
+    """An Avro record (Avro 1.12 specification). Times are microseconds since the epoch, ids are
+    uuid strings.
 
     Raises NoSchema.
     """
@@ -30,7 +32,8 @@ def json_schema(cls: type) -> Schema:
 
 
 def components(classes: Sequence[type]) -> tuple[Sequence[Schema], dict[str, Schema]]:
-    """References to the classes, in their order, and by name the JSON Schemas of all that they are made of.
+    """References to the classes, in their order, and by name the JSON Schemas of all that they are
+    made of.
 
     As documents of OpenAPI and AsyncAPI keep them: each once, under #/components/schemas.
     """

@@ -9,8 +9,8 @@ ALTER TABLE eventstore_event ENABLE ALWAYS TRIGGER eventstore_never_truncated;
 -- The append functions run with the rights of who owns the log, so that the application's role needs none on it. Who may
 -- call them is said by `manage.py app_role`. See docs/adr/0022-what-an-append-refuses.md.
 REVOKE EXECUTE ON FUNCTION
-    eventstore_append_one, eventstore_append, eventstore_append_open, eventstore_append_once, eventstore_on_premises,
-    eventstore_take_fence, eventstore_lock_premises
+    eventstore_append_one, eventstore_append, eventstore_append_open, eventstore_append_once, eventstore_check_condition,
+    eventstore_take_fence, eventstore_lock_condition
 FROM PUBLIC;
 
 -- The first epoch: the log is whole, and there is nothing to leap over.

@@ -27,5 +27,5 @@ CREATE TABLE eventstore_epoch (
 
 -- The mark of the present epoch. PostgreSQL does not log this table, so it empties it whenever the server may have
 -- forgotten something else, too: after a crash, on a standby that becomes the primary, and in what was restored from a
--- base backup. As long as no mark stands here, no append is taken and no lane takes a step.
+-- base backup. As long as no mark stands here, no append is taken and no subscription takes a step.
 CREATE UNLOGGED TABLE eventstore_epoch_mark (mark bigint NOT NULL);

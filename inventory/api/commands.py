@@ -2,17 +2,17 @@
 
 from access.permissions import Operations
 from eventstore.api.commands import CommandView, known
-from eventstore.api.serializers import LARGEST_NUMBER, Shape, Text, Whole
+from eventstore.api.serializers import LARGEST_NUMBER, StrictSerializer, Text, Whole
 from inventory.commands import AdjustStock, ReceiveStock
 from inventory.stock import STOCK
 
 
-class ReceiveStockShape(Shape):
+class ReceiveStockShape(StrictSerializer):
     quantity = Whole(min_value=1)
     reference = Text(allow_blank=True, default="")
 
 
-class AdjustStockShape(Shape):
+class AdjustStockShape(StrictSerializer):
     """quantity: what is added, or taken away when negative."""
 
     quantity = Whole(min_value=-LARGEST_NUMBER)
@@ -22,7 +22,7 @@ class AdjustStockShape(Shape):
 class ReceiveStockView(CommandView):
     permission_classes = [Operations]
     serializer_class = ReceiveStockShape
-    subject, asked_at = "sku", "/api/queries/stock/"
+    id_field, asked_at = "sku", "/api/queries/stock/"
 
     def command(self, sku: str, quantity: int, reference: str) -> ReceiveStock:
         return ReceiveStock(sku, quantity, reference)
@@ -31,7 +31,7 @@ class ReceiveStockView(CommandView):
 class AdjustStockView(CommandView):
     permission_classes = [Operations]
     serializer_class = AdjustStockShape
-    subject, asked_at = "sku", "/api/queries/stock/"
+    id_field, asked_at = "sku", "/api/queries/stock/"
 
     def command(self, sku: str, quantity: int, reason: str) -> AdjustStock:
         known(STOCK.category, sku)

@@ -8,7 +8,9 @@ from eventstore.console import read_models
 from orders.models import BookingView, OrderDetails
 
 
-def priced(heading: str, key: str, lines: list[dict[str, Any]], row: OrderDetails | BookingView) -> SafeString:
+def priced(
+    heading: str, key: str, lines: list[dict[str, Any]], row: OrderDetails | BookingView
+) -> SafeString:
     return read_models.table(
         (heading, "Name", "Quantity", "Price", "Sum"),
         (

@@ -20,14 +20,32 @@ def _without_sale(bookings: QuerySet[Any], chosen: str) -> QuerySet[Any]:
 
 @admin.register(BookingView)
 class BookingAdmin(ReadModelAdmin):
-    list_display = ("booking_id", "kind", "reference", "customer_id", "has_no_sale", "sum", "booked_at")
+    list_display = (
+        "booking_id",
+        "kind",
+        "reference",
+        "customer_id",
+        "has_no_sale",
+        "sum",
+        "booked_at",
+    )
     list_defer = ("lines", "charges")
     list_filter = (one_of("exceptions", "exceptions", lambda: ("yes",), _without_sale),)
     ordering = ("-booking_id",)
     search_fields = ("booking_id", "reference")
     search_help_text = "The whole id of a booking, or its reference."
     fields = (
-        *("booking_id", "kind", "customer_id", "reference", "reason", "goods", "charged", "has_no_sale", "sum"),
+        *(
+            "booking_id",
+            "kind",
+            "customer_id",
+            "reference",
+            "reason",
+            "goods",
+            "charged",
+            "has_no_sale",
+            "sum",
+        ),
         *("booked_at", *WHERE_IT_STANDS),
     )
 

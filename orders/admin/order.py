@@ -1,4 +1,5 @@
-"""Orders; and each with everything about it on one page, and what its state allows support to do."""
+"""Orders; and each with everything about it on one page, and what its state allows support to
+do."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -44,10 +45,13 @@ class OrderDetailsAdmin(ActingAdmin, ReadModelAdmin):
     page_template = "admin/orders/order.html"
     refusals = support.REFUSALS
     acts = {
-        "cancel": Act("Cancel the order", "Its saga undoes what was done of it: parcel, stock and payment."),
+        "cancel": Act(
+            "Cancel the order", "Its saga undoes what was done of it: parcel, stock and payment."
+        ),
         "return": Act(
             "Take something back",
-            "Goods are waited for, put back into stock and paid back; a charge is paid back at once.",
+            "Goods are waited for, put back into stock and paid back; a charge is paid back at"
+            " once.",
         ),
     }
 
@@ -79,7 +83,11 @@ class OrderDetailsAdmin(ActingAdmin, ReadModelAdmin):
         form = quantities.to_return(order, request.POST or None)
         return Choice(
             subject=self.subject_of(found),
-            things=[(found.order_id, sorted(form.fields))] if order.status == "confirmed" and form.fields else [],
+            things=(
+                [(found.order_id, sorted(form.fields))]
+                if order.status == "confirmed" and form.fields
+                else []
+            ),
             shown=[self._in_words(found)],
             perform=lambda who, reason: _taken_back(found.order_id, form, who, reason),
             back=self.page_of(found.order_id),
@@ -117,14 +125,18 @@ class OrderDetailsAdmin(ActingAdmin, ReadModelAdmin):
 
 
 def _open_acts(order: OrderDetails) -> Sequence[str]:
-    """What its state allows: an order under way is cancelled, and of one that is confirmed something comes back."""
+    """What its state allows: an order under way is cancelled, and of one that is confirmed
+    something comes back."""
     return {"PLACED": ("cancel",), "CONFIRMED": ("return",)}.get(order.status, ())
 
 
 def _stock(order: OrderDetails) -> SafeString:
     """Where the units of its goods are counted."""
     skus = sorted({line["sku"] for line in order.lines})
-    return format_html_join("", "<li>{}</li>", ((links.stream(f"stock-{sku}"),) for sku in skus)) or formatting.NOTHING
+    return (
+        format_html_join("", "<li>{}</li>", ((links.stream(f"stock-{sku}"),) for sku in skus))
+        or formatting.NOTHING
+    )
 
 
 def _cancelled(order_id: str, who: str, reason: str) -> str:

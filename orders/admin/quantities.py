@@ -31,14 +31,21 @@ class QuantitiesForm(forms.Form):
 
     def ask(self, kind: str, number: int, name: str, most: int, *, initial: int) -> None:
         self.fields[f"{kind}-{number}"] = forms.IntegerField(
-            label=f"{name}, at most {most}", min_value=0, max_value=most, initial=initial, required=False
+            label=f"{name}, at most {most}",
+            min_value=0,
+            max_value=most,
+            initial=initial,
+            required=False,
         )
 
 
 def to_return(order: Order, sent: Any = None) -> QuantitiesForm:
     """What is left of an order that may come back; nobody has said yet that anything does."""
     form = QuantitiesForm(sent)
-    for kind, parts, back in ((LINE, order.lines, order.lines_back), (CHARGE, order.charges, order.charges_back)):
+    for kind, parts, back in (
+        (LINE, order.lines, order.lines_back),
+        (CHARGE, order.charges, order.charges_back),
+    ):
         for number, units in portions.left(parts, back).items():
             if units:
                 form.ask(kind, number, parts[number - 1].name, units, initial=0)

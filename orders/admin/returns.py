@@ -1,4 +1,5 @@
-"""Returns, and what operations says of them: the goods have come, or nobody waits for them any more."""
+"""Returns, and what operations says of them: the goods have come, or nobody waits for them any
+more."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -26,17 +27,32 @@ RETURN_STATUSES = ("REQUESTED", "RECEIVED", "COMPLETED", "CLOSED")
 
 @admin.register(ReturnView)
 class ReturnAdmin(ActingAdmin, ReadModelAdmin):
-    list_display = ("return_id", "order_id", "customer_id", "status", "due", "given_back", "requested_at")
+    list_display = (
+        "return_id",
+        "order_id",
+        "customer_id",
+        "status",
+        "due",
+        "given_back",
+        "requested_at",
+    )
     list_defer = ("lines", "charges")
     list_filter = (one_of("status", "status", lambda: RETURN_STATUSES),)
     ordering = ("-return_id",)
     search_fields = ("return_id", "order_id", "customer_id")
-    search_help_text = "The whole id of a return, of an order or of a customer, or the name of an account."
+    search_help_text = (
+        "The whole id of a return, of an order or of a customer, or the name of an account."
+    )
     page_template = "admin/orders/return.html"
     refusals = support.REFUSALS
     acts = {
-        "receive": Act("The goods have come", "They are put back into stock, and what they cost is paid back."),
-        "close": Act("Wait no longer", "Nothing is paid back, and what was announced may be returned another time."),
+        "receive": Act(
+            "The goods have come", "They are put back into stock, and what they cost is paid back."
+        ),
+        "close": Act(
+            "Wait no longer",
+            "Nothing is paid back, and what was announced may be returned another time.",
+        ),
     }
 
     def named(self, queryset: QuerySet[Any], term: str) -> QuerySet[Any]:
@@ -64,8 +80,14 @@ class ReturnAdmin(ActingAdmin, ReadModelAdmin):
     def _to_receive(self, request: HttpRequest, found: ReturnView) -> Choice:
         awaited = support.returned(found.return_id).awaited
         form = quantities.to_receive(awaited, request.POST or None)
-        choice = self._choice(found, lambda who, reason: _received(found.return_id, form, who, reason))
-        still = [(found.return_id, [(line.number, line.quantity) for line in awaited])] if awaited else []
+        choice = self._choice(
+            found, lambda who, reason: _received(found.return_id, form, who, reason)
+        )
+        still = (
+            [(found.return_id, [(line.number, line.quantity) for line in awaited])]
+            if awaited
+            else []
+        )
         return choice._replace(things=still, form=form)
 
     def _to_close(self, request: HttpRequest, found: ReturnView) -> Choice:
@@ -107,16 +129,26 @@ def _closed(return_id: str, who: str, reason: str) -> str:
 
 
 def _received(return_id: str, form: QuantitiesForm, who: str, reason: str) -> str:
-    # Its page is asked for anew once anything has come, so that each answer to it is another parcel.
-    support.receive_return(return_id, form.portions(quantities.LINE), who=who, reason=reason, delivery=str(uuid7()))
+    # Its page is asked for anew once anything has come, so that each answer to it is another
+    # parcel.
+    support.receive_return(
+        return_id, form.portions(quantities.LINE), who=who, reason=reason, delivery=str(uuid7())
+    )
     return "They have come; stock and money follow."
 
 
-def _returned(heading: str, key: str, lines: list[dict[str, Any]], wanted: ReturnView) -> SafeString:
+def _returned(
+    heading: str, key: str, lines: list[dict[str, Any]], wanted: ReturnView
+) -> SafeString:
     return read_models.table(
         ("Number", heading, "Quantity", "Price"),
         (
-            (line["number"], line[key], line["quantity"], read_models.money(line["unit_price"], wanted))
+            (
+                line["number"],
+                line[key],
+                line["quantity"],
+                read_models.money(line["unit_price"], wanted),
+            )
             for line in lines
         ),
     )

@@ -1,4 +1,5 @@
-"""Customers place and cancel their orders; support and finance give money back; operations keeps the catalogue."""
+"""Customers place and cancel their orders; support and finance give money back; operations keeps
+the catalogue."""
 
 from typing import Any
 
@@ -10,7 +11,7 @@ from access.permissions import Operations, Refunding, customer_id_of, may_act_fo
 from eventstore.aggregate import stream_name
 from eventstore.api.commands import CommandView, known
 from eventstore.api.errors import Hidden
-from eventstore.api.serializers import Key, MoneyShape, PriceShape, Shape, Text, Whole
+from eventstore.api.serializers import Key, MoneyShape, PriceShape, StrictSerializer, Text, Whole
 from eventstore.commands import repository
 from eventstore.money import Money
 from orders.catalogue.aggregate import PRODUCT
@@ -27,10 +28,13 @@ from orders.order.aggregate import CALLED_OFF, ORDER
 from shipping.commands import Address
 
 MOST_ITEMS = 10_000
-NO_CARDS = "This looks like a card's number. Give it to the gateway, and us the name that the gateway gives it."
+NO_CARDS = (
+    "This looks like a card's number. Give it to the gateway, and us the name that the gateway"
+    " gives it."
+)
 
 
-class ItemShape(Shape):
+class ItemShape(StrictSerializer):
     """seen: the unit price that the customer saw; the order is refused when it has changed."""
 
     makes = Item
@@ -39,44 +43,48 @@ class ItemShape(Shape):
     seen = PriceShape(required=False)
 
 
-class AddressShape(Shape):
+class AddressShape(StrictSerializer):
     makes = Address
     name = Text()
     street = Text()
     city = Text()
     postcode = Text(max_length=32, allow_blank=True, default="")
-    country = Text(max_length=2, validators=[RegexValidator(r"^[A-Z]{2}\Z", "Two capital letters (ISO 3166).")])
+    country = Text(
+        max_length=2, validators=[RegexValidator(r"^[A-Z]{2}\Z", "Two capital letters (ISO 3166).")]
+    )
 
 
-class PlaceOrderShape(Shape):
+class PlaceOrderShape(StrictSerializer):
     """payment_method: what the payment gateway knows the card by, never the card itself."""
 
     items = serializers.ListField(child=ItemShape(), min_length=1, max_length=MOST_ITEMS)
     address = AddressShape()
-    payment_method = Text(validators=[RegexValidator(r"^(?![\d -]{12,}\Z)\s*[^\s\x1c-\x1f\x85]", NO_CARDS)])
+    payment_method = Text(
+        validators=[RegexValidator(r"^(?![\d -]{12,}\Z)\s*[^\s\x1c-\x1f\x85]", NO_CARDS)]
+    )
 
 
-class CancelOrderShape(Shape):
+class CancelOrderShape(StrictSerializer):
     reason = Text(default="cancelled by the customer")
 
 
-class RefundOrderShape(Shape):
+class RefundOrderShape(StrictSerializer):
     reason = Text()
 
 
-class ListProductShape(Shape):
+class ListProductShape(StrictSerializer):
     sku = Key()
     name = Text()
     price = MoneyShape()
 
 
-class RepriceProductShape(Shape):
+class RepriceProductShape(StrictSerializer):
     price = MoneyShape()
 
 
 class PlaceOrderView(CommandView):
     serializer_class = PlaceOrderShape
-    subject, asked_at = "order_id", "/api/queries/orders/"
+    id_field, asked_at = "order_id", "/api/queries/orders/"
 
     def command(self, items: list[Item], address: Address, payment_method: str) -> PlaceOrder:
         return PlaceOrder(
@@ -91,7 +99,7 @@ class PlaceOrderView(CommandView):
 
 class CancelOrderView(CommandView):
     serializer_class = CancelOrderShape
-    subject, asked_at = "order_id", "/api/queries/orders/"
+    id_field, asked_at = "order_id", "/api/queries/orders/"
 
     def command(self, order_id: str, reason: str) -> CancelOrder:
         order: Any = known(ORDER.category, order_id)
@@ -101,11 +109,12 @@ class CancelOrderView(CommandView):
 
 
 class RefundOrderView(CommandView):
-    """All of an order's money goes back. One under way is cancelled; a parcel that has not left is called back."""
+    """All of an order's money goes back. One under way is cancelled; a parcel that has not left is
+    called back."""
 
     permission_classes = [Refunding]
     serializer_class = RefundOrderShape
-    subject, asked_at = "order_id", "/api/queries/orders/"
+    id_field, asked_at = "order_id", "/api/queries/orders/"
 
     def command(self, order_id: str, reason: str) -> RefundOrder:
         known(ORDER.category, order_id)
@@ -113,14 +122,15 @@ class RefundOrderView(CommandView):
 
 
 def is_called_off(order_id: str) -> bool:
-    """Whether the parcel of an order must stay here; asked by who is about to hand it over. From the log."""
+    """Whether the parcel of an order must stay here; asked by who is about to hand it over. From
+    the log."""
     return repository.load_one(stream_name(ORDER.category, order_id)).state.status in CALLED_OFF
 
 
 class ListProductView(CommandView):
     permission_classes = [Operations]
     serializer_class = ListProductShape
-    subject, asked_at = "sku", "/api/queries/products/"
+    id_field, asked_at = "sku", "/api/queries/products/"
 
     def command(self, sku: str, name: str, price: Money) -> ListProduct:
         return ListProduct(sku, name, price)
@@ -129,7 +139,7 @@ class ListProductView(CommandView):
 class RepriceProductView(CommandView):
     permission_classes = [Operations]
     serializer_class = RepriceProductShape
-    subject, asked_at = "sku", "/api/queries/products/"
+    id_field, asked_at = "sku", "/api/queries/products/"
 
     def command(self, sku: str, price: Money) -> RepriceProduct:
         known(PRODUCT.category, sku)
@@ -138,7 +148,7 @@ class RepriceProductView(CommandView):
 
 class DelistProductView(CommandView):
     permission_classes = [Operations]
-    subject, asked_at = "sku", "/api/queries/products/"
+    id_field, asked_at = "sku", "/api/queries/products/"
 
     def command(self, sku: str) -> DelistProduct:
         known(PRODUCT.category, sku)

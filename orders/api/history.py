@@ -1,4 +1,5 @@
-"""What has happened to an order, as its customer may see it, and how far the process is that fulfils it.
+"""What has happened to an order, as its customer may see it, and how far the process is that
+fulfils it.
 
 What is told of each event, orders/public_events.py says.
 """
@@ -14,15 +15,15 @@ from access.permissions import may_touch, owns
 from eventstore import log, registry, settings
 from eventstore.api import read_your_writes, reveal
 from eventstore.api.openapi import LISTS, REVEAL
-from eventstore.api.queries import ONLY_HIS, NoParameters, QueryView, link, parameters
-from eventstore.api.serializers import Digits, Shape
+from eventstore.api.queries import PRIVATE_HEADERS, NoParameters, QueryView, link, parameters
+from eventstore.api.serializers import Digits, StrictSerializer
 from eventstore.models import SagaState
 from eventstore.subscriptions import Saga
 from orders import public_events as timeline
 from orders.models import OrderDetails
 
 
-class HistoryParameters(Shape):
+class HistoryParameters(StrictSerializer):
     """after: position of the last event that was seen."""
 
     after = Digits(min_value=0, max_value=10**18 - 1, default=0)
@@ -80,8 +81,9 @@ class _OfOneOrder(QueryView):
 
 
 class OrderHistoryView(_OfOneOrder):
-    """From the log itself. What is being written just now is told once all that began before it is over, so that it
-    cannot come to stand before what has been told. `Min-Position` waits for that."""
+    """From the log itself. What is being written just now is told once all that began before it is
+    over, so that it cannot come to stand before what has been told. `Min-Position` waits for
+    that."""
 
     parameters, answer = HistoryParameters, HistoryAnswer
 
@@ -90,21 +92,33 @@ class OrderHistoryView(_OfOneOrder):
         asked = parameters(HistoryParameters, request)
         order = self.order(order_id)
         is_told_all = self.is_own(order) or reveal.is_revealed(request, f"order {order_id}")
-        after, limit, until = asked["after"], asked["limit"], read_your_writes.end_for_pages(self.wanted())
+        after, limit, until = (
+            asked["after"],
+            asked["limit"],
+            read_your_writes.end_for_pages(self.wanted()),
+        )
         streams = timeline.streams([order_id])
         events, has_more = log.read_page_of_streams(
-            streams, types=timeline.types(), after=after, until=until, limit=limit, bytes_=settings.page_bytes()
+            streams,
+            types=timeline.types(),
+            after=after,
+            until=until,
+            limit=limit,
+            bytes_=settings.page_bytes(),
         )
-        tell = timeline.entry if is_told_all else timeline.veiled
+        tell = timeline.entry if is_told_all else timeline.masked
         page = [tell(event) for event in events]
         following = f"{request.path}?after={page[-1].position}&limit={limit}" if has_more else None
         body = {"data": to_builtins(page), "has_more": has_more, "next": following}
-        kept = ONLY_HIS | (reveal.UNKEPT if reveal.HEADER in request.headers else {})
-        return Response(body, headers=kept | {"X-Answered-From": read_your_writes.EVENT_LOG} | link(following))
+        kept = PRIVATE_HEADERS | (reveal.UNKEPT if reveal.HEADER in request.headers else {})
+        return Response(
+            body, headers=kept | {"X-Answered-From": read_your_writes.EVENT_LOG} | link(following)
+        )
 
 
 class OrderProgressView(_OfOneOrder):
-    """Conducted, an order is in the hands of one process; by choreography, of one in each context."""
+    """Conducted, an order is in the hands of one process; by choreography, of one in each
+    context."""
 
     answer = ProgressAnswer
 
@@ -114,4 +128,4 @@ class OrderProgressView(_OfOneOrder):
         sagas = [name for name, each in registry.subscriptions().items() if isinstance(each, Saga)]
         found = SagaState.objects.filter(saga__in=sagas, key=order_id).order_by("saga")
         body = {"order_id": order_id, "processes": ProcessAnswer(found, many=True).data}
-        return Response(body, headers=ONLY_HIS)
+        return Response(body, headers=PRIVATE_HEADERS)

@@ -1,5 +1,5 @@
-"""Customers see their own orders, staff everybody's, with addresses hidden until they say why they have to see one
-(eventstore.api.reveal); whoever is logged in sees the catalogue."""
+"""Customers see their own orders, staff everybody's, with addresses hidden until they say why they
+have to see one (eventstore.api.reveal); whoever is logged in sees the catalogue."""
 
 from typing import Any
 
@@ -66,7 +66,10 @@ class OrderAnswer(Answer):
 
     @extend_schema_field(LineAnswer(many=True))
     def get_lines(self, order: OrderDetails) -> list[dict[str, Any]]:
-        return [_with_returns(str(number), line, order) for number, line in enumerate(order.lines, start=1)]
+        return [
+            _with_returns(str(number), line, order)
+            for number, line in enumerate(order.lines, start=1)
+        ]
 
     @extend_schema_field(ChargeAnswer(many=True))
     def get_charges(self, order: OrderDetails) -> list[dict[str, Any]]:
@@ -84,7 +87,9 @@ class OrdersParameters(PageParameters):
     """placed_from, placed_before: that moment on, and up to that one without it."""
 
     customer = Text(max_length=150, required=False)
-    status = serializers.ChoiceField(["PLACED", "CONFIRMED", "CANCELLED", "REFUNDING", "REFUNDED"], required=False)
+    status = serializers.ChoiceField(
+        ["PLACED", "CONFIRMED", "CANCELLED", "REFUNDING", "REFUNDED"], required=False
+    )
     placed_from = serializers.DateTimeField(required=False)
     placed_before = serializers.DateTimeField(required=False)
 
@@ -112,7 +117,11 @@ class OrdersView(PagesView):
         return owns(self.request.user, row.customer_id)
 
     def rows(self, customer: str | None = None, **wanted: Any) -> QuerySet[OrderDetails]:
-        columns = {"status": "status", "placed_from": "placed_at__gte", "placed_before": "placed_at__lt"}
+        columns = {
+            "status": "status",
+            "placed_from": "placed_at__gte",
+            "placed_before": "placed_at__lt",
+        }
         # An order that is being told of before it was placed is in no list.
         return self._of(customer).filter(
             placed_at__isnull=False, **{columns[name]: value for name, value in wanted.items()}

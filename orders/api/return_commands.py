@@ -1,4 +1,5 @@
-"""Customers send goods back; staff may refund charges too; operations receives what comes, or gives it up."""
+"""Customers send goods back; staff may refund charges too; operations receives what comes, or gives
+it up."""
 
 from typing import Any
 
@@ -9,7 +10,7 @@ from rest_framework.exceptions import PermissionDenied
 from access.permissions import Operations, is_staff, may_touch
 from eventstore.api.commands import CommandView, known
 from eventstore.api.errors import Hidden
-from eventstore.api.serializers import Shape, Text, Whole
+from eventstore.api.serializers import StrictSerializer, Text, Whole
 from orders.commands import CloseReturn, ReceiveReturn, RequestReturn
 from orders.events import Portion
 from orders.order.aggregate import ORDER
@@ -18,7 +19,7 @@ from orders.returns.aggregate import RETURN
 MOST_PORTIONS = 10_000
 
 
-class PortionShape(Shape):
+class PortionShape(StrictSerializer):
     """number: of the order's line, or charge, counted from 1."""
 
     makes = Portion
@@ -31,7 +32,7 @@ class Portions(serializers.ListField):
         super().__init__(child=PortionShape(), max_length=MOST_PORTIONS, **options)
 
 
-class RequestReturnShape(Shape):
+class RequestReturnShape(StrictSerializer):
     """charges: such as postage; refunded without goods, at the word of staff."""
 
     lines = Portions(default=list)
@@ -40,27 +41,31 @@ class RequestReturnShape(Shape):
 
     def validate(self, values: dict[str, Any]) -> dict[str, Any]:
         if not values["lines"] and not values["charges"]:
-            raise serializers.ValidationError({"lines": ["Say which lines come back, or which charges."]}, "empty")
+            raise serializers.ValidationError(
+                {"lines": ["Say which lines come back, or which charges."]}, "empty"
+            )
         return values
 
 
-class ReceiveReturnShape(Shape):
-    """lines: what came, when it is not all that is still awaited. delivery: the parcel's name, which tells two parcels
-    of equal contents apart."""
+class ReceiveReturnShape(StrictSerializer):
+    """lines: what came, when it is not all that is still awaited. delivery: the parcel's name,
+    which tells two parcels of equal contents apart."""
 
     lines = Portions(required=False, min_length=1)
     delivery = Text(allow_blank=True, default="", max_length=100)
 
 
-class CloseReturnShape(Shape):
+class CloseReturnShape(StrictSerializer):
     reason = Text()
 
 
 class RequestReturnView(CommandView):
     serializer_class = RequestReturnShape
-    subject, asked_at = "return_id", "/api/queries/returns/"
+    id_field, asked_at = "return_id", "/api/queries/returns/"
 
-    def command(self, order_id: str, lines: list[Portion], charges: list[Portion], reason: str) -> RequestReturn:
+    def command(
+        self, order_id: str, lines: list[Portion], charges: list[Portion], reason: str
+    ) -> RequestReturn:
         order: Any = known(ORDER.category, order_id)
         if not may_touch(self.request.user, order.customer_id):
             raise Hidden
@@ -79,17 +84,21 @@ class RequestReturnView(CommandView):
 class ReceiveReturnView(CommandView):
     permission_classes = [Operations]
     serializer_class = ReceiveReturnShape
-    subject, asked_at = "return_id", "/api/queries/returns/"
+    id_field, asked_at = "return_id", "/api/queries/returns/"
 
-    def command(self, return_id: str, delivery: str, lines: list[Portion] | None = None) -> ReceiveReturn:
+    def command(
+        self, return_id: str, delivery: str, lines: list[Portion] | None = None
+    ) -> ReceiveReturn:
         waiting: Any = known(RETURN.category, return_id)
-        return ReceiveReturn(return_id, waiting.order_id, tuple(lines or ()), timezone.now(), delivery)
+        return ReceiveReturn(
+            return_id, waiting.order_id, tuple(lines or ()), timezone.now(), delivery
+        )
 
 
 class CloseReturnView(CommandView):
     permission_classes = [Operations]
     serializer_class = CloseReturnShape
-    subject, asked_at = "return_id", "/api/queries/returns/"
+    id_field, asked_at = "return_id", "/api/queries/returns/"
 
     def command(self, return_id: str, reason: str) -> CloseReturn:
         waiting: Any = known(RETURN.category, return_id)

@@ -104,14 +104,16 @@ class ReturnView(RowView):
 
 
 class ReturnsView(PagesView):
-    """The newest first, as their ids grow with time, where their keys have one. Another customer's order has no
-    returns that one may see."""
+    """The newest first, as their ids grow with time, where their keys have one. Another customer's
+    order has no returns that one may see."""
 
     serializer_class = ReturnAnswer
     parameters = ReturnsParameters
     key, descending = "return_id", True
 
-    def rows(self, customer: str | None = None, order: str | None = None) -> QuerySet[models.ReturnView]:
+    def rows(
+        self, customer: str | None = None, order: str | None = None
+    ) -> QuerySet[models.ReturnView]:
         if customer is not None and not may_touch(self.request.user, customer):
             raise PermissionDenied
         rows = self._of_customer(customer)
@@ -130,9 +132,17 @@ class BookingsView(PagesView):
     key = "booking_id"
 
     def rows(self, exceptions: str) -> QuerySet[models.BookingView]:
-        return queries.list_credits_without_sale() if exceptions == "yes" else queries.list_bookings()
+        return (
+            queries.list_credits_without_sale() if exceptions == "yes" else queries.list_bookings()
+        )
 
 
 def _priced(line: dict[str, Any], row: models.ReturnView | models.BookingView) -> dict[str, Any]:
     """A line as it is kept, its price said in full."""
-    return line | {"unit_price": {"amount": line["unit_price"], "currency": row.currency, "exponent": row.exponent}}
+    return line | {
+        "unit_price": {
+            "amount": line["unit_price"],
+            "currency": row.currency,
+            "exponent": row.exponent,
+        }
+    }

@@ -1,6 +1,7 @@
-"""What is booked beside orders: credits that no order knows of, and adjustments of the ledger; each once."""
+"""What is booked beside orders: credits that no order knows of, and adjustments of the ledger; each
+once."""
 
-from eventstore.aggregate import Aggregate, Refusal
+from eventstore.aggregate import Aggregate, CommandRejected
 from eventstore.messages import Event, State
 from eventstore.money import Money
 from orders.commands import AdjustLedger, IssueCredit
@@ -8,7 +9,7 @@ from orders.events import CreditIssued, LedgerAdjusted
 from orders.returns import quantities as portions
 
 
-class BookedOtherwise(Refusal):
+class BookedOtherwise(CommandRejected):
     """Something else is booked under this id."""
 
 
@@ -25,7 +26,9 @@ def issue_credit(booking: Booking, command: IssueCredit) -> list[Event]:
         customer_id=command.customer_id,
         lines=command.lines,
         charges=command.charges,
-        total=Money(portions.value((*command.lines, *command.charges)), command.currency, command.exponent),
+        total=Money(
+            portions.value((*command.lines, *command.charges)), command.currency, command.exponent
+        ),
         reference=command.reference,
         issued_at=command.issued_at,
     )
@@ -33,7 +36,9 @@ def issue_credit(booking: Booking, command: IssueCredit) -> list[Event]:
 
 
 def adjust_ledger(booking: Booking, command: AdjustLedger) -> list[Event]:
-    adjusted = LedgerAdjusted(command.booking_id, command.amount, command.reason, command.reference, command.booked_at)
+    adjusted = LedgerAdjusted(
+        command.booking_id, command.amount, command.reason, command.reference, command.booked_at
+    )
     return _booked_once(booking, adjusted)
 
 

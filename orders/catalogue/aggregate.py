@@ -1,13 +1,13 @@
 """A product in the catalogue: its name and its price, and whether it is offered."""
 
-from eventstore.aggregate import Aggregate, Refusal
+from eventstore.aggregate import Aggregate, CommandRejected
 from eventstore.messages import Event, State, replace
 from eventstore.money import Money
 from orders.commands import DelistProduct, ListProduct, RepriceProduct
 from orders.events import ProductDelisted, ProductListed, ProductRepriced
 
 
-class ProductNotOffered(Refusal):
+class ProductNotOffered(CommandRejected):
     """The catalogue does not offer it, or not any more."""
 
 

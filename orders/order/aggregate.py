@@ -1,9 +1,9 @@
-"""The order: placed once, then confirmed or cancelled, and a confirmed one may be refunded; it knows which of its units
-some return has."""
+"""The order: placed once, then confirmed or cancelled, and a confirmed one may be refunded; it
+knows which of its units some return has."""
 
 from collections.abc import Iterable
 
-from eventstore.aggregate import Aggregate, Refusal
+from eventstore.aggregate import Aggregate, CommandRejected
 from eventstore.messages import Event, State, replace
 from eventstore.money import Money
 from orders.commands import CancelOrder, ConfirmOrder, ImportOrder, RefundOrder
@@ -21,15 +21,15 @@ from orders.events import (
 from orders.returns import quantities as portions
 
 
-class OrderNotFound(Refusal):
+class OrderNotFound(CommandRejected):
     """No order of this id has been placed."""
 
 
-class OrderAlreadyPlaced(Refusal):
+class OrderAlreadyPlaced(CommandRejected):
     """An order of this id exists."""
 
 
-class OrderNotOpen(Refusal):
+class OrderNotOpen(CommandRejected):
     """The order is confirmed, cancelled or refunded already."""
 
 
@@ -61,7 +61,11 @@ def import_(order: Order, command: ImportOrder) -> list[Event]:
             customer_id=command.customer_id,
             lines=command.lines,
             charges=command.charges,
-            total=Money(portions.value((*command.lines, *command.charges)), command.currency, command.exponent),
+            total=Money(
+                portions.value((*command.lines, *command.charges)),
+                command.currency,
+                command.exponent,
+            ),
             address=command.address,
             payment_method=command.payment_method,
             placed_at=command.placed_at,
@@ -89,11 +93,14 @@ def cancel(order: Order, command: CancelOrder) -> list[Event]:
 
 
 def refund(order: Order, command: RefundOrder) -> list[Event]:
-    """What is under way is undone by its process, the last step first, and its money goes back with it."""
+    """What is under way is undone by its process, the last step first, and its money goes back with
+    it."""
     if order.status == "new":
         raise OrderNotFound(command.order_id)
     if order.status == "cancelled":
-        raise OrderNotOpen(f"{command.order_id} is cancelled, and its process gives back what was paid.")
+        raise OrderNotOpen(
+            f"{command.order_id} is cancelled, and its process gives back what was paid."
+        )
     if order.status == "refunding":
         return []
     if order.status == "placed":

@@ -1,9 +1,10 @@
-"""Placing an order: decided over the order and the catalogue's products, so that prices are the shop's own."""
+"""Placing an order: decided over the order and the catalogue's products, so that prices are the
+shop's own."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from eventstore.aggregate import Decided, Decision, Refusal, stream_name
+from eventstore.aggregate import CommandRejected, Decision, EventsByStream, stream_name
 from eventstore.money import Money
 from orders.catalogue.aggregate import PRODUCT, Product, ProductNotOffered
 from orders.commands import Item, PlaceOrder
@@ -12,19 +13,19 @@ from orders.order.aggregate import ORDER, OrderAlreadyPlaced
 from orders.returns import quantities as portions
 
 
-class PriceChanged(Refusal):
+class PriceChanged(CommandRejected):
     """The customer saw another price than the catalogue's."""
 
 
-class MixedCurrencies(Refusal):
+class MixedCurrencies(CommandRejected):
     """The products are not all priced in one currency; order them apart."""
 
 
-class NotPayable(Refusal):
+class NotPayable(CommandRejected):
     """The payment provider cannot take this amount."""
 
 
-class EmptyOrder(Refusal):
+class EmptyOrder(CommandRejected):
     """An order has at least one item."""
 
 
@@ -40,17 +41,21 @@ def anything(money: Money) -> str:
 def decisions(payable: Callable[[Money], str]) -> Mapping[type[PlaceOrder], Decision]:
     """payable: why the payment provider cannot take an amount; nothing, if it can."""
 
-    def place_payable(states: Mapping[str, Any], command: PlaceOrder) -> Decided:
+    def place_payable(states: Mapping[str, Any], command: PlaceOrder) -> EventsByStream:
         decided = place(states, command)
         for event in decided[_order(command)]:
-            if isinstance(event, OrderPlaced) and event.total.amount and (why := payable(event.total)):
+            if (
+                isinstance(event, OrderPlaced)
+                and event.total.amount
+                and (why := payable(event.total))
+            ):
                 raise NotPayable(why)
         return decided
 
-    return {PlaceOrder: Decision(streams, place_payable, opens=True)}
+    return {PlaceOrder: Decision(streams, place_payable, creates_stream=True)}
 
 
-def place(states: Mapping[str, Any], command: PlaceOrder) -> Decided:
+def place(states: Mapping[str, Any], command: PlaceOrder) -> EventsByStream:
     if states[_order(command)].status != "new":
         raise OrderAlreadyPlaced(command.order_id)
     if not command.items:

@@ -1,6 +1,8 @@
-"""The orders' part of the process without a conductor: what others announce confirms or cancels an order.
+"""The orders' part of the process without a conductor: what others announce confirms or cancels an
+order.
 
-The classes are ours: of each announcement they name what we need of it, and pass over the rest (a tolerant reader).
+The classes are ours: of each announcement they name what we need of it, and pass over the rest (a
+tolerant reader).
 """
 
 from operator import attrgetter
@@ -64,7 +66,8 @@ def payment_completed(ordering: Ordering, event: PaymentCompleted) -> Reaction:
 
 
 def deadline_passed(ordering: Ordering, event: DeadlinePassed) -> Reaction:
-    """Not paid in time: cancelled, and what is paid all the same goes back, as payments hear of the cancellation."""
+    """Not paid in time: cancelled, and what is paid all the same goes back, as payments hear of the
+    cancellation."""
     if ordering.status != "unpaid":
         return Reaction(ordering)
     return _cancel(event.key, "no answer: payment")
@@ -112,7 +115,8 @@ POLICY = Saga(
         InventoryReservationFailed: inventory_failed,
         ShipmentCreated: shipment_created,
         ShipmentRefused: shipment_refused,
-        # An order that its customer cancelled first cannot be confirmed; the others hear of that too.
+        # An order that its customer cancelled first cannot be confirmed; the others hear of that
+        # too.
         CommandRefused: lambda ordering, event: Reaction(ordering),
     },
     contract={

@@ -1,8 +1,10 @@
-"""The saga: an order is paid, reserved, shipped, confirmed; what goes wrong undoes what went before, in reverse.
+"""The saga: an order is paid, reserved, shipped, confirmed; what goes wrong undoes what went
+before, in reverse.
 
-A step that does not answer in time is asked once more, then undone; a step back is asked again, and in the end for a
-person's attention. What is owed is never called done. Facts from outside that do not fit call for attention too.
-docs/guide/matrix.md has what becomes of each command and fact in each state.
+A step that does not answer in time is asked once more, then undone; a step back is asked again, and
+in the end for a person's attention. What is owed is never called done. Facts from outside that do
+not fit call for attention too. docs/guide/matrix.md has what becomes of each command and fact in
+each state.
 """
 
 from datetime import timedelta
@@ -40,7 +42,8 @@ from shipping.events import (
     ShipmentShipped,
 )
 
-# Longer than the gateways' own tries take, so that a deadline says that something is wrong, not slow.
+# Longer than the gateways' own tries take, so that a deadline says that something is wrong, not
+# slow.
 PATIENCE = timedelta(minutes=15)
 ASKED_AGAIN_FORWARD, ASKED_AGAIN_BACK = 1, 3
 
@@ -48,9 +51,9 @@ ASKED_AGAIN_FORWARD, ASKED_AGAIN_BACK = 1, 3
 class Fulfilment(Attentive, frozen=True):
     """payment, inventory, shipment: whether there is something of it to undo.
 
-    order: open; confirming, as soon as it may be confirmed any moment; confirmed, cancelled or refunding. asked_again:
-    how often the present step was. left: the parcel of a refunded order had left before, so its goods are not undone.
-    strayed: it left while it was being called off.
+    order: open; confirming, as soon as it may be confirmed any moment; confirmed, cancelled or
+    refunding. asked_again: how often the present step was. left: the parcel of a refunded order had
+    left before, so its goods are not undone. strayed: it left while it was being called off.
     """
 
     status: str = "STARTED"
@@ -69,7 +72,8 @@ class Fulfilment(Attentive, frozen=True):
     strayed: bool = False
 
 
-# The way forward: each step begins when the one before has answered, and an answer out of its turn changes nothing.
+# The way forward: each step begins when the one before has answered, and an answer out of its turn
+# changes nothing.
 
 
 def order_placed(saga: Fulfilment, event: OrderPlaced) -> Reaction:
@@ -158,7 +162,8 @@ def payment_voided(saga: Fulfilment, event: PaymentVoided) -> Reaction:
 
 
 def command_refused(saga: Fulfilment, event: CommandRefused) -> Reaction:
-    """Of its confirmation and its cancellation the order takes one; that one is heard, and decides how it goes on."""
+    """Of its confirmation and its cancellation the order takes one; that one is heard, and decides
+    how it goes on."""
     if event.command in ("orders.confirm_order", "orders.cancel_order"):
         return _waiting(saga)
     if event.command == "shipping.create_shipment":
@@ -169,12 +174,15 @@ def command_refused(saga: Fulfilment, event: CommandRefused) -> Reaction:
 
 
 def _shipment_stands(saga: Fulfilment, refused: CommandRefused) -> Reaction:
-    """Who refunds a parcel that has left, means the customer to keep it; one that leaves meanwhile was to stay here."""
+    """Who refunds a parcel that has left, means the customer to keep it; one that leaves meanwhile
+    was to stay here."""
     if not saga.shipment:
         return _waiting(saga)
     if saga.order == "refunding" and not saga.strayed:
         return _undo(_goods_are_out(saga))
-    return _call_for_attention(replace(saga, reason=f"{refused.command} was refused: {refused.code}"))
+    return _call_for_attention(
+        replace(saga, reason=f"{refused.command} was refused: {refused.code}")
+    )
 
 
 def _goods_are_out(saga: Fulfilment) -> Fulfilment:
@@ -184,7 +192,8 @@ def _goods_are_out(saga: Fulfilment) -> Fulfilment:
 def _undone(saga: Fulfilment, step: str, reason: str = "") -> Reaction:
     """Note that there is nothing (more) to undo of a step, and go on with the one before it.
 
-    Money that goes back after the end, out of goodwill or for what was returned, undoes nothing of the order.
+    Money that goes back after the end, out of goodwill or for what was returned, undoes nothing of
+    the order.
     """
     if saga.status == "COMPLETED" or not getattr(saga, step):
         return _waiting(saga)
@@ -211,7 +220,8 @@ def _next_undo(saga: Fulfilment) -> Command | None:
 
 
 def _last_done(saga: Fulfilment) -> str | None:
-    """Of what is left to undo. An order that may be confirmed any moment comes first: nothing of it may be undone."""
+    """Of what is left to undo. An order that may be confirmed any moment comes first: nothing of it
+    may be undone."""
     if saga.order == "confirming":
         return "order"
     steps = {"shipment": saga.shipment, "inventory": saga.inventory, "payment": saga.payment}
@@ -223,7 +233,8 @@ def _last_done(saga: Fulfilment) -> str | None:
 
 
 def parcel_left(saga: Fulfilment, event: ShipmentShipped | ShipmentDelivered) -> Reaction:
-    """The answer to its booking may still be on its way. While it is being called off, goods and money stay."""
+    """The answer to its booking may still be on its way. While it is being called off, goods and
+    money stay."""
     if saga.left or saga.status == "SHIPPING_PENDING" or saga.order in ("confirming", "confirmed"):
         return _waiting(saga)
     if saga.shipment:
@@ -234,22 +245,29 @@ def parcel_left(saga: Fulfilment, event: ShipmentShipped | ShipmentDelivered) ->
 def shipment_disowned(saga: Fulfilment, event: ShipmentDisowned) -> Reaction:
     if saga.status != "SHIPPING_PENDING":
         return _waiting(saga)
-    return _call_for_attention(replace(saga, fact=f"the carrier took a parcel that it refuses: {event.reason}"))
+    return _call_for_attention(
+        replace(saga, fact=f"the carrier took a parcel that it refuses: {event.reason}")
+    )
 
 
 def shipment_lost(saga: Fulfilment, event: ShipmentLost) -> Reaction:
-    return _parcel_is_gone(saga, replace(saga, shipment=False, inventory=False), "the parcel is lost")
+    return _parcel_is_gone(
+        saga, replace(saga, shipment=False, inventory=False), "the parcel is lost"
+    )
 
 
 def shipment_returned(saga: Fulfilment, event: ShipmentReturned) -> Reaction:
     """Goods that were the customer's to keep are here again, and still reserved."""
     if saga.left:
         return _beside(saga, "the carrier brought the parcel of a refunded order back")
-    return _parcel_is_gone(saga, replace(saga, shipment=False), "the carrier brought the parcel back")
+    return _parcel_is_gone(
+        saga, replace(saga, shipment=False), "the carrier brought the parcel back"
+    )
 
 
 def _parcel_is_gone(saga: Fulfilment, gone: Fulfilment, fact: str) -> Reaction:
-    """An order that is being undone no longer waits for it; of any other it is for a person to say what now."""
+    """An order that is being undone no longer waits for it; of any other it is for a person to say
+    what now."""
     if saga.left or saga.status == "COMPENSATED":
         return _waiting(saga)
     if saga.status in BACK and saga.order != "confirming":
@@ -289,26 +307,31 @@ def deadline_passed(saga: Fulfilment, event: DeadlinePassed) -> Reaction:
     if not _is_waiting(saga):
         return Reaction(saga)
     if saga.status == "COMPENSATING":
-        return _ask_again(saga) if saga.asked_again < ASKED_AGAIN_BACK else _call_for_attention(saga)
+        return (
+            _ask_again(saga) if saga.asked_again < ASKED_AGAIN_BACK else _call_for_attention(saga)
+        )
     if saga.asked_again < ASKED_AGAIN_FORWARD:
         return _ask_again(saga)
     return _undo(replace(saga, reason=f"no answer: {saga.status}"))
 
 
 def intervened(saga: Fulfilment, event: Intervened) -> Reaction:
-    """A person asks again, turns back, or takes the present step back as done, having seen to it by other means."""
-    if event.action == "retry" and _owed(saga):
+    """A person asks again, turns back, or takes the present step back as done, having seen to it by
+    other means."""
+    if event.action == "retry" and _outgoing(saga):
         return _ask_again(saga)
     if event.action == "compensate" and saga.status in FORWARD:
         return _undo(replace(saga, reason=f"by {event.who}: {event.reason}"))
     # What the order will say of itself, nobody can say for it.
     if event.action == "skip" and saga.status in BACK and saga.order != "confirming":
         done = _last_done(saga)
-        return _undo(replace(saga, **{done: "cancelled" if done == "order" else False}) if done else saga)
+        return _undo(
+            replace(saga, **{done: "cancelled" if done == "order" else False}) if done else saga
+        )
     return _waiting(saga)
 
 
-def _owed(saga: Fulfilment) -> Command | None:
+def _outgoing(saga: Fulfilment) -> Command | None:
     """The command whose answer the saga waits for."""
     match saga.status:
         case "PAYMENT_PENDING":
@@ -325,7 +348,7 @@ def _owed(saga: Fulfilment) -> Command | None:
 
 
 def _ask(saga: Fulfilment) -> Reaction:
-    command = _owed(saga)
+    command = _outgoing(saga)
     return Reaction(saga, [command] if command else [], deadline=_patience(saga))
 
 
@@ -340,7 +363,8 @@ def _waiting(saga: Fulfilment) -> Reaction:
 
 
 def _patience(saga: Fulfilment) -> timedelta:
-    """A payment takes as long as its method does; no goods are held meanwhile. Asked again, it should know by now."""
+    """A payment takes as long as its method does; no goods are held meanwhile. Asked again, it
+    should know by now."""
     if saga.status == "PAYMENT_PENDING" and not saga.asked_again:
         return max(PATIENCE, decides_within(saga.method))
     return PATIENCE

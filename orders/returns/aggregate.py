@@ -1,10 +1,11 @@
-"""A return: decided together with its order, so that no unit comes back twice and none that was not bought."""
+"""A return: decided together with its order, so that no unit comes back twice and none that was not
+bought."""
 
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
-from eventstore.aggregate import Aggregate, Decided, Decision, Refusal, stream_name
+from eventstore.aggregate import Aggregate, CommandRejected, Decision, EventsByStream, stream_name
 from eventstore.messages import Command, Event, State, replace
 from eventstore.money import Money
 from orders.commands import CloseReturn, CompleteReturn, ImportReturn, ReceiveReturn, RequestReturn
@@ -25,39 +26,40 @@ from orders.order.placing import anything
 from orders.returns import quantities as portions
 
 
-class OrderNotConfirmed(Refusal):
+class OrderNotConfirmed(CommandRejected):
     """Only what is paid and on its way can come back; before that, an order is cancelled."""
 
 
-class EmptyReturn(Refusal):
+class EmptyReturn(CommandRejected):
     """A return has at least one line or charge."""
 
 
-class NotRefundable(Refusal):
+class NotRefundable(CommandRejected):
     """The payment provider cannot give back this amount; return other goods together with these."""
 
 
-class ReturnNotFound(Refusal):
+class ReturnNotFound(CommandRejected):
     """No return of this id has been requested for the order."""
 
 
-class ReturnNotOpen(Refusal):
+class ReturnNotOpen(CommandRejected):
     """Its goods have come already, or are not waited for."""
 
 
-class PerhapsTheSameParcel(Refusal):
-    """Goods like these have come for this return before; if this is another parcel, give it a name (delivery)."""
+class PerhapsTheSameParcel(CommandRejected):
+    """Goods like these have come for this return before; if this is another parcel, give it a name
+    (delivery)."""
 
 
-class ReturnIsAnother(Refusal):
+class ReturnIsAnother(CommandRejected):
     """A return of this id is there, of other goods or of another order."""
 
 
 class Return(State, frozen=True):
     """status: new, requested, received, completed or closed. refund: tells the unit of all prices.
 
-    announced: as it was requested. lines: the same, then what came first, by the parcel called delivery. awaited: what
-    has not come yet.
+    announced: as it was requested. lines: the same, then what came first, by the parcel called
+    delivery. awaited: what has not come yet.
     """
 
     status: str = "new"
@@ -73,7 +75,10 @@ class Return(State, frozen=True):
 
 
 def streams(command: RequestReturn | ImportReturn | ReceiveReturn | CloseReturn) -> Sequence[str]:
-    return [stream_name(RETURN.category, command.return_id), stream_name(ORDER.category, command.order_id)]
+    return [
+        stream_name(RETURN.category, command.return_id),
+        stream_name(ORDER.category, command.order_id),
+    ]
 
 
 def streams_of_arrival(command: ReceiveReturn) -> Sequence[str]:
@@ -81,13 +86,15 @@ def streams_of_arrival(command: ReceiveReturn) -> Sequence[str]:
 
 
 def late_id(command: ReceiveReturn) -> str:
-    """What the return is called that these goods are, when others of the return have come before: the same for the
-    same parcel."""
+    """What the return is called that these goods are, when others of the return have come before:
+    the same for the same parcel."""
     counted = sorted(portions.units(command.lines).items())
-    return f"{command.return_id}.{sha256(repr((command.delivery, counted)).encode()).hexdigest()[:12]}"
+    return (
+        f"{command.return_id}.{sha256(repr((command.delivery, counted)).encode()).hexdigest()[:12]}"
+    )
 
 
-def request(states: Mapping[str, Any], command: RequestReturn) -> Decided:
+def request(states: Mapping[str, Any], command: RequestReturn) -> EventsByStream:
     own, its_order = streams(command)
     order = _placed(states[its_order], command.order_id)
     if order.status != "confirmed":
@@ -112,7 +119,7 @@ def request(states: Mapping[str, Any], command: RequestReturn) -> Decided:
     return {own: [requested], its_order: [promised]}
 
 
-def import_(states: Mapping[str, Any], command: ImportReturn) -> Decided:
+def import_(states: Mapping[str, Any], command: ImportReturn) -> EventsByStream:
     own, its_order = streams(command)
     order = _placed(states[its_order], command.order_id)
     if _is_repeat(states[own], command, ()):
@@ -129,14 +136,16 @@ def import_(states: Mapping[str, Any], command: ImportReturn) -> Decided:
         requested_at=command.returned_at,
         reference=command.reference,
     )
-    returned = GoodsReturned(command.return_id, command.order_id, lines, requested.refund, command.returned_at)
+    returned = GoodsReturned(
+        command.return_id, command.order_id, lines, requested.refund, command.returned_at
+    )
     return {
         own: [requested, returned],
         its_order: [ReturnPromised(command.order_id, command.return_id, command.lines, ())],
     }
 
 
-def receive(states: Mapping[str, Any], command: ReceiveReturn) -> Decided:
+def receive(states: Mapping[str, Any], command: ReceiveReturn) -> EventsByStream:
     own, its_order, late = streams_of_arrival(command)
     waiting = _requested(states[own], command)
     if waiting.status == "closed" or not waiting.lines:
@@ -146,15 +155,20 @@ def receive(states: Mapping[str, Any], command: ReceiveReturn) -> Decided:
             _refuse_if_more_may_have_come(waiting, command)
             return {}
         return _later(waiting, _placed(states[its_order], command.order_id), command)
-    came, missing = portions.sort_out(waiting.awaited, command.lines or portions.of(waiting.awaited))
+    came, missing = portions.sort_out(
+        waiting.awaited, command.lines or portions.of(waiting.awaited)
+    )
     refund = waiting.refund.of(portions.value(came) + portions.value(waiting.charges))
-    returned = GoodsReturned(command.return_id, command.order_id, came, refund, command.received_at, command.delivery)
+    returned = GoodsReturned(
+        command.return_id, command.order_id, came, refund, command.received_at, command.delivery
+    )
     forgone = [ReturnForgone(command.order_id, command.return_id, missing, ())] if missing else []
     return {own: [returned], its_order: forgone}
 
 
 def _has_come(waiting: Return, command: ReceiveReturn) -> bool:
-    """Whether these are the goods that came first, told once more, or the rest where there is none."""
+    """Whether these are the goods that came first, told once more, or the rest where there is
+    none."""
     if not command.lines:
         return not waiting.awaited
     first = waiting.delivery, portions.units(portions.of(waiting.lines))
@@ -162,14 +176,16 @@ def _has_come(waiting: Return, command: ReceiveReturn) -> bool:
 
 
 def _refuse_if_more_may_have_come(waiting: Return, command: ReceiveReturn) -> None:
-    """Without a name, one parcel told twice is as two of equal contents, where as much is still awaited."""
+    """Without a name, one parcel told twice is as two of equal contents, where as much is still
+    awaited."""
     awaited = portions.units(portions.of(waiting.awaited))
     if command.lines and not command.delivery and portions.units(command.lines) <= awaited:
         raise PerhapsTheSameParcel(command.return_id)
 
 
-def _later(waiting: Return, order: Order, command: ReceiveReturn) -> Decided:
-    """Part of the return has been paid back, or is being: what comes now is a return of its own, received at once."""
+def _later(waiting: Return, order: Order, command: ReceiveReturn) -> EventsByStream:
+    """Part of the return has been paid back, or is being: what comes now is a return of its own,
+    received at once."""
     came, _ = portions.sort_out(waiting.awaited, command.lines or portions.of(waiting.awaited))
     units, late = portions.of(came), late_id(command)
     lines = portions.lines(order.lines, order.lines_back, units)
@@ -184,7 +200,9 @@ def _later(waiting: Return, order: Order, command: ReceiveReturn) -> Decided:
         requested_at=command.received_at,
         reference=command.return_id,
     )
-    returned = GoodsReturned(late, command.order_id, lines, requested.refund, command.received_at, command.delivery)
+    returned = GoodsReturned(
+        late, command.order_id, lines, requested.refund, command.received_at, command.delivery
+    )
     own, its_order, its_own = streams_of_arrival(command)
     return {
         own: [ReturnContinued(command.return_id, command.order_id, late, units)],
@@ -193,7 +211,7 @@ def _later(waiting: Return, order: Order, command: ReceiveReturn) -> Decided:
     }
 
 
-def close(states: Mapping[str, Any], command: CloseReturn) -> Decided:
+def close(states: Mapping[str, Any], command: CloseReturn) -> EventsByStream:
     own, its_order = streams(command)
     waiting = _requested(states[own], command)
     if waiting.status == "closed":
@@ -229,10 +247,16 @@ def _requested(waiting: Return, command: ReceiveReturn | CloseReturn) -> Return:
     return waiting
 
 
-def _is_repeat(known: Return, command: RequestReturn | ImportReturn, charges: Sequence[Portion]) -> bool:
+def _is_repeat(
+    known: Return, command: RequestReturn | ImportReturn, charges: Sequence[Portion]
+) -> bool:
     if known.status == "new":
         return False
-    there = known.order_id, portions.units(known.announced), portions.units(portions.of(known.charges))
+    there = (
+        known.order_id,
+        portions.units(known.announced),
+        portions.units(portions.of(known.charges)),
+    )
     if there != (command.order_id, portions.units(command.lines), portions.units(charges)):
         raise ReturnIsAnother(command.return_id)
     return True
@@ -258,7 +282,9 @@ def requested(waiting: Return, event: ReturnRequested) -> Return:
 
 def returned(waiting: Return, event: GoodsReturned) -> Return:
     awaited = portions.without(waiting.awaited, portions.of(event.lines))
-    return replace(waiting, status="received", lines=event.lines, awaited=awaited, delivery=event.delivery)
+    return replace(
+        waiting, status="received", lines=event.lines, awaited=awaited, delivery=event.delivery
+    )
 
 
 def continued(waiting: Return, event: ReturnContinued) -> Return:
@@ -283,13 +309,18 @@ RETURN = Aggregate(
 
 
 def decisions(refundable: Callable[[Money], str]) -> Mapping[type[Command], Decision]:
-    """refundable: why the payment provider cannot give back an amount; nothing, if it can. Of goods that have come in
-    other numbers than announced, payments decide: they are in the house, whatever they are worth."""
+    """refundable: why the payment provider cannot give back an amount; nothing, if it can. Of goods
+    that have come in other numbers than announced, payments decide: they are in the house, whatever
+    they are worth."""
 
-    def request_refundable(states: Mapping[str, Any], command: RequestReturn) -> Decided:
+    def request_refundable(states: Mapping[str, Any], command: RequestReturn) -> EventsByStream:
         decided = request(states, command)
         for event in decided.get(streams(command)[0], ()):
-            if isinstance(event, ReturnRequested) and event.refund.amount and (why := refundable(event.refund)):
+            if (
+                isinstance(event, ReturnRequested)
+                and event.refund.amount
+                and (why := refundable(event.refund))
+            ):
                 raise NotRefundable(why)
         return decided
 

@@ -1,27 +1,31 @@
-"""Which units of an order: how many are left to return, what of the announced has come, and what they are worth."""
+"""Which units of an order: how many are left to return, what of the announced has come, and what
+they are worth."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from eventstore.aggregate import Refusal
+from eventstore.aggregate import CommandRejected
 from eventstore.messages import replace
 from orders.events import Charge, OrderLine, Portion, ReturnedCharge, ReturnedLine
 
 
-class NotOnTheOrder(Refusal):
+class NotOnTheOrder(CommandRejected):
     """The order has no line or charge of this number."""
 
 
-class MoreThanWasBought(Refusal):
+class MoreThanWasBought(CommandRejected):
     """More units than were bought and have not been returned yet."""
 
 
-class MoreThanWasAnnounced(Refusal):
+class MoreThanWasAnnounced(CommandRejected):
     """More came than the return is about; it needs a return of its own."""
 
 
-def lines(bought: Sequence[OrderLine], back: Mapping[int, int], wanted: Sequence[Portion]) -> tuple[ReturnedLine, ...]:
-    """The units wanted, at the prices at which they were bought. back: units by number that some return has."""
+def lines(
+    bought: Sequence[OrderLine], back: Mapping[int, int], wanted: Sequence[Portion]
+) -> tuple[ReturnedLine, ...]:
+    """The units wanted, at the prices at which they were bought. back: units by number that some
+    return has."""
     _refuse_more_than_is_left(bought, back, wanted, kind="line")
     return tuple(_line(bought[portion.number - 1], portion) for portion in wanted)
 
@@ -47,7 +51,9 @@ def sort_out(
         if quantity < line.quantity:
             missing.append(Portion(line.number, line.quantity - quantity))
     if extra := +counted:
-        raise MoreThanWasAnnounced(f"{extra[min(extra)]} more of line {min(extra)} than are awaited.")
+        raise MoreThanWasAnnounced(
+            f"{extra[min(extra)]} more of line {min(extra)} than are awaited."
+        )
     return tuple(here), tuple(missing)
 
 
@@ -73,7 +79,9 @@ def without(announced: Sequence[ReturnedLine], gone: Iterable[Portion]) -> tuple
 
 def left(bought: Sequence[OrderLine | Charge], back: Mapping[int, int]) -> dict[int, int]:
     """Units by number, of all that was bought, that no return has yet."""
-    return {number: part.quantity - back.get(number, 0) for number, part in enumerate(bought, start=1)}
+    return {
+        number: part.quantity - back.get(number, 0) for number, part in enumerate(bought, start=1)
+    }
 
 
 def of(parts: Iterable[ReturnedLine | ReturnedCharge]) -> tuple[Portion, ...]:
@@ -86,14 +94,20 @@ def value(parts: Iterable[OrderLine | Charge | ReturnedLine | ReturnedCharge]) -
 
 
 def _refuse_more_than_is_left(
-    bought: Sequence[OrderLine | Charge], back: Mapping[int, int], wanted: Iterable[Portion], *, kind: str
+    bought: Sequence[OrderLine | Charge],
+    back: Mapping[int, int],
+    wanted: Iterable[Portion],
+    *,
+    kind: str,
 ) -> None:
     available = left(bought, back)
     for number, quantity in units(wanted).items():
         if number not in available:
             raise NotOnTheOrder(f"There is no {kind} {number} on the order.")
         if quantity > available[number]:
-            raise MoreThanWasBought(f"Of {kind} {number}, {available[number]} can be returned, not {quantity}.")
+            raise MoreThanWasBought(
+                f"Of {kind} {number}, {available[number]} can be returned, not {quantity}."
+            )
 
 
 def _line(bought: OrderLine, portion: Portion) -> ReturnedLine:

@@ -1,12 +1,21 @@
-"""The saga of a return: its goods arrive, go on the shelf, are paid back; what never comes is closed in the end.
+"""The saga of a return: its goods arrive, go on the shelf, are paid back; what never comes is
+closed in the end.
 
-One conductor in either form of the order's process: a return begins when that is over, and what cannot be paid back
-needs a person's eyes, for which there must be one place to look.
+One conductor in either form of the order's process: a return begins when that is over, and what
+cannot be paid back needs a person's eyes, for which there must be one place to look.
 """
 
 from datetime import timedelta
 
-from eventstore.messages import Command, CommandRefused, DeadlinePassed, Event, Intervened, State, replace
+from eventstore.messages import (
+    Command,
+    CommandRefused,
+    DeadlinePassed,
+    Event,
+    Intervened,
+    State,
+    replace,
+)
 from eventstore.money import Money
 from eventstore.subscriptions import Reaction, Saga
 from inventory.commands import Restock, StockLine
@@ -18,13 +27,15 @@ from payments.events import PartRefunded, PartRefundLapsed
 
 # How long a customer has to send the goods.
 GOODS_PATIENCE = timedelta(days=30)
-# Longer than the gateway's own tries take, so that a deadline says that something is wrong, not slow.
+# Longer than the gateway's own tries take, so that a deadline says that something is wrong, not
+# slow.
 PATIENCE = timedelta(minutes=15)
 ASKED_AGAIN = 3
 
 
 class Returning(State, frozen=True):
-    """reason: of the return. step: the one that needs attention. note: why, or why goods or money are given up.
+    """reason: of the return. step: the one that needs attention. note: why, or why goods or money
+    are given up.
 
     asked_again: how often the present step was.
     """
@@ -40,11 +51,18 @@ class Returning(State, frozen=True):
     asked_again: int = 0
 
 
-# Forward: each step begins when the one before has answered, and an answer out of its turn changes nothing.
+# Forward: each step begins when the one before has answered, and an answer out of its turn changes
+# nothing.
 
 
 def return_requested(saga: Returning, event: ReturnRequested) -> Reaction:
-    begun = replace(saga, return_id=event.return_id, order_id=event.order_id, refund=event.refund, reason=event.reason)
+    begun = replace(
+        saga,
+        return_id=event.return_id,
+        order_id=event.order_id,
+        refund=event.refund,
+        reason=event.reason,
+    )
     if event.lines:
         return Reaction(replace(begun, status="GOODS_PENDING"), deadline=GOODS_PATIENCE)
     return _refund(begun)
@@ -88,8 +106,8 @@ def refund_lapsed(saga: Returning, event: PartRefundLapsed) -> Reaction:
 
 
 def command_refused(saga: Returning, event: CommandRefused) -> Reaction:
-    """Goods that arrived just before they were given up are heard of too, and go on from there. Where the whole payment
-    of the order goes back, the return has nothing left to pay."""
+    """Goods that arrived just before they were given up are heard of too, and go on from there.
+    Where the whole payment of the order goes back, the return has nothing left to pay."""
     if event.command == "orders.close_return":
         return _waiting(saga)
     if event.command == "payments.refund_part" and event.code == "NothingLeftToRefund":
@@ -98,7 +116,9 @@ def command_refused(saga: Returning, event: CommandRefused) -> Reaction:
 
 
 def _nothing_left_to_pay(saga: Returning) -> Reaction:
-    return _step(replace(saga, note="nothing left to pay: the whole payment goes back"), "COMPLETING")
+    return _step(
+        replace(saga, note="nothing left to pay: the whole payment goes back"), "COMPLETING"
+    )
 
 
 def _call_for_attention(saga: Returning, note: str) -> Reaction:
@@ -111,7 +131,7 @@ def _call_for_attention(saga: Returning, note: str) -> Reaction:
 def deadline_passed(saga: Returning, event: DeadlinePassed) -> Reaction:
     if saga.status == "GOODS_PENDING":
         return _step(replace(saga, note="the goods did not come"), "CLOSING")
-    if _owed(saga) is None:
+    if _outgoing(saga) is None:
         return Reaction(saga)
     if saga.asked_again < ASKED_AGAIN:
         return _ask(replace(saga, asked_again=saga.asked_again + 1))
@@ -119,9 +139,10 @@ def deadline_passed(saga: Returning, event: DeadlinePassed) -> Reaction:
 
 
 def intervened(saga: Returning, event: Intervened) -> Reaction:
-    """A person asks again, gives up goods that do not come, or takes the present step as done by other means."""
+    """A person asks again, gives up goods that do not come, or takes the present step as done by
+    other means."""
     note = f"by {event.who}: {event.reason}"
-    if event.action == "retry" and _owed(saga):
+    if event.action == "retry" and _outgoing(saga):
         return _ask(replace(saga, status=_at(saga), step="", asked_again=saga.asked_again + 1))
     if event.action == "compensate" and saga.status == "GOODS_PENDING":
         return _step(replace(saga, note=note), "CLOSING")
@@ -134,7 +155,7 @@ def intervened(saga: Returning, event: Intervened) -> Reaction:
     return _waiting(saga)
 
 
-def _owed(saga: Returning) -> Command | None:
+def _outgoing(saga: Returning) -> Command | None:
     """The command whose answer the saga waits for."""
     match _at(saga):
         case "RESTOCKING":
@@ -153,7 +174,7 @@ def _at(saga: Returning) -> str:
 
 
 def _ask(saga: Returning) -> Reaction:
-    command = _owed(saga)
+    command = _outgoing(saga)
     return Reaction(saga, [command] if command else [], deadline=PATIENCE)
 
 

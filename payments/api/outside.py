@@ -32,7 +32,8 @@ class StripeSilent(APIException):
 
 
 def fact(told: Mapping[str, Any]) -> Command | None:
-    """What a refund or dispute tells; None where nothing has moved, or it is not ours. Raises StripeSilent."""
+    """What a refund or dispute tells; None where nothing has moved, or it is not ours. Raises
+    StripeSilent."""
     intent, reference, status = told.get("payment_intent"), told.get("id"), str(told.get("status"))
     is_final = status == "succeeded" if told.get("object") == "refund" else status in DISPUTES
     if not (is_final and isinstance(intent, str) and isinstance(reference, str)):
@@ -40,13 +41,17 @@ def fact(told: Mapping[str, Any]) -> Command | None:
     order_id = _order_of(intent)
     paid = _paid(order_id)
     if paid is None:
-        logger.warning("Stripe tells of %.100r on %.100r, which is no order of ours", reference, intent)
+        logger.warning(
+            "Stripe tells of %.100r on %.100r, which is no order of ours", reference, intent
+        )
         return None
     amount = _amount(told, paid)
     if told.get("object") == "refund":
         return RecordRefund(order_id, amount, reference, charge=intent)
     outcome = DISPUTES[status]
-    return RecordDispute(order_id, amount, reference, str(told.get("reason")), outcome, charge=intent)
+    return RecordDispute(
+        order_id, amount, reference, str(told.get("reason")), outcome, charge=intent
+    )
 
 
 def _order_of(intent: str) -> str:
@@ -70,7 +75,8 @@ def _paid(order_id: str) -> Money | None:
 
 
 def _amount(told: Mapping[str, Any], paid: Money) -> int:
-    """In our unit. What is told in another currency, or makes no sense, counts as all of it: a person will look."""
+    """In our unit. What is told in another currency, or makes no sense, counts as all of it: a
+    person will look."""
     amount, currency = told.get("amount"), str(told.get("currency")).upper()
     if type(amount) is not int or currency != paid.currency:
         return paid.amount

@@ -24,7 +24,15 @@ class PaymentAnswer(Answer):
 class PaymentsParameters(PageParameters):
     status = serializers.ChoiceField(
         [
-            *("REQUESTED", "COMPLETED", "FAILED", "REFUNDING", "PARTLY_REFUNDED", "REFUNDED", "VOIDED"),
+            *(
+                "REQUESTED",
+                "COMPLETED",
+                "FAILED",
+                "REFUNDING",
+                "PARTLY_REFUNDED",
+                "REFUNDED",
+                "VOIDED",
+            ),
             *("DISPUTED", "CHARGED_BACK"),
         ],
         required=False,
@@ -32,7 +40,8 @@ class PaymentsParameters(PageParameters):
 
 
 class PaymentDetailsView(RowView):
-    """customer_of: whose order it is, which payments do not know; given where the URLs are put together."""
+    """customer_of: whose order it is, which payments do not know; given where the URLs are put
+    together."""
 
     serializer_class = PaymentAnswer
     model, parameters = PaymentView, MomentParameters

@@ -1,4 +1,5 @@
-"""What Stripe tells without being asked: answers to our calls under their keys, and what moved there without us."""
+"""What Stripe tells without being asked: answers to our calls under their keys, and what moved
+there without us."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -47,7 +48,9 @@ class StripeWebhookView(WebhookView):
         import stripe
 
         try:
-            stripe.WebhookSignature.verify_header(body, headers.get("Stripe-Signature"), secret, tolerance=300)
+            stripe.WebhookSignature.verify_header(
+                body, headers.get("Stripe-Signature"), secret, tolerance=300
+            )
         except (stripe.SignatureVerificationError, ValueError, TypeError):
             raise Forged from None
 
@@ -58,7 +61,8 @@ class StripeWebhookView(WebhookView):
 
 
 def _told_of(notice: Notice) -> list[Mapping[str, Any]]:
-    """The payment intents, refunds and disputes in it; of a charge, its refunds where they are given."""
+    """The payment intents, refunds and disputes in it; of a charge, its refunds where they are
+    given."""
     told = notice.data.object
     if told.get("object") == "charge":
         refunds = told.get("refunds")
@@ -68,7 +72,8 @@ def _told_of(notice: Notice) -> list[Mapping[str, Any]]:
 
 
 def _answer(told: Mapping[str, Any]) -> Command | None:
-    """None for what is not ours, is not final yet, or does not fit what was asked: then the call itself finds out."""
+    """None for what is not ours, is not final yet, or does not fit what was asked: then the call
+    itself finds out."""
     from payments.gateway import stripe
 
     key, order_id = stripe.ours(told)
@@ -82,7 +87,9 @@ def _answer(told: Mapping[str, Any]) -> Command | None:
     except NotYet:
         return None
     except (stripe.Unclear, RefundRefused) as error:
-        logger.warning("Stripe told of order %s what is not taken as an answer: %s", order_id, error)
+        logger.warning(
+            "Stripe told of order %s what is not taken as an answer: %s", order_id, error
+        )
         return None
 
 

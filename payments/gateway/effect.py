@@ -1,11 +1,18 @@
-"""The effect that asks the gateway: what is requested goes out, what it answers comes back as a command."""
+"""The effect that asks the gateway: what is requested goes out, what it answers comes back as a
+command."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from eventstore.messages import Command, Event
 from eventstore.subscriptions import Effect
-from payments.commands import CompletePartRefund, CompletePayment, CompleteRefund, FailPartRefund, FailPayment
+from payments.commands import (
+    CompletePartRefund,
+    CompletePayment,
+    CompleteRefund,
+    FailPartRefund,
+    FailPayment,
+)
 from payments.events import PartRefundRequested, PaymentRequested, RefundRequested
 from payments.gateway.factory import gateway
 
@@ -13,7 +20,9 @@ from .port import Charged, Declined, Refunded, RefundRefused
 
 
 def charge(event: PaymentRequested, key: str) -> Command:
-    charged = gateway().charge(key=key, order_id=event.order_id, amount=event.amount, method=event.method)
+    charged = gateway().charge(
+        key=key, order_id=event.order_id, amount=event.amount, method=event.method
+    )
     return _paid(event, charged)
 
 
@@ -23,7 +32,9 @@ def find_charge(event: PaymentRequested, key: str) -> Command | None:
 
 
 def refund(event: RefundRequested, key: str) -> Command:
-    return _given_back(event, gateway().refund(key=key, order_id=event.order_id, amount=event.amount))
+    return _given_back(
+        event, gateway().refund(key=key, order_id=event.order_id, amount=event.amount)
+    )
 
 
 def find_refund(event: RefundRequested, key: str) -> Command | None:
@@ -35,7 +46,8 @@ def refund_part(event: PartRefundRequested, key: str) -> Command:
     try:
         refunded = gateway().refund(key=key, order_id=event.order_id, amount=event.amount)
     except RefundRefused as error:
-        # An answer, and a final one: asked again and again, it would hold back all else that concerns the payment.
+        # An answer, and a final one: asked again and again, it would hold back all else that
+        # concerns the payment.
         return FailPartRefund(event.order_id, event.refund_id, str(error))
     return _part_given_back(event, refunded)
 

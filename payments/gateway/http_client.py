@@ -11,7 +11,8 @@ MOST_BYTES = 1 << 20
 
 
 class BoundedClient(stripe.HTTPClient):
-    """Their own clients bound each read but not the whole, take an answer of any size, and follow redirects.
+    """Their own clients bound each read but not the whole, take an answer of any size, and follow
+    redirects.
 
     seconds: for the whole of a call.
     """
@@ -24,11 +25,22 @@ class BoundedClient(stripe.HTTPClient):
         self.http = httpx.Client(timeout=seconds, follow_redirects=False)
 
     def request(
-        self, method: str, url: str, headers: Mapping[str, str] | None, post_data: Any = None, **ignored: Any
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str] | None,
+        post_data: Any = None,
+        **ignored: Any,
     ) -> tuple[str, int, Mapping[str, str]]:
         try:
-            with self.http.stream(method.upper(), url, headers=dict(headers or {}), content=post_data) as response:
-                return self._read(response).decode("utf-8", "replace"), response.status_code, response.headers
+            with self.http.stream(
+                method.upper(), url, headers=dict(headers or {}), content=post_data
+            ) as response:
+                return (
+                    self._read(response).decode("utf-8", "replace"),
+                    response.status_code,
+                    response.headers,
+                )
         except httpx.HTTPError as error:
             name = type(error).__name__
             raise stripe.APIConnectionError(f"{name} at {httpx.URL(url).host}") from None  # type: ignore[no-untyped-call]

@@ -2,8 +2,25 @@
 
 from eventstore.money import Money
 
-# https://docs.stripe.com/currencies: those without decimals, and those with three, of which the last must be zero.
-WITHOUT = {"BIF", "CLP", "DJF", "GNF", "JPY", "KMF", "KRW", "MGA", "PYG", "RWF", "VND", "VUV", "XAF", "XOF", "XPF"}
+# https://docs.stripe.com/currencies: those without decimals, and those with three, of which the
+# last must be zero.
+WITHOUT = {
+    "BIF",
+    "CLP",
+    "DJF",
+    "GNF",
+    "JPY",
+    "KMF",
+    "KRW",
+    "MGA",
+    "PYG",
+    "RWF",
+    "VND",
+    "VUV",
+    "XAF",
+    "XOF",
+    "XPF",
+}
 WITH_THREE = {"BHD", "JOD", "KWD", "OMR", "TND"}
 # Counted with two for the sake of old times, which must be zero.
 WITH_TWO_ZEROS = {"ISK", "UGX"}
@@ -15,9 +32,13 @@ class NotChargeable(ValueError):
 
 def smallest_unit(money: Money) -> int:
     """Raises NotChargeable."""
-    amount, rest = divmod(money.amount * int(10 ** exponent(money.currency)), int(10**money.exponent))
+    amount, rest = divmod(
+        money.amount * int(10 ** exponent(money.currency)), int(10**money.exponent)
+    )
     if rest or amount % _multiple(money.currency):
-        raise NotChargeable(f"{money} cannot be moved exactly: the provider counts {money.currency} more coarsely.")
+        raise NotChargeable(
+            f"{money} cannot be moved exactly: the provider counts {money.currency} more coarsely."
+        )
     return amount
 
 

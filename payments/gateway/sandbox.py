@@ -7,10 +7,10 @@ It decides by the payment method alone, so that every course of an order can be 
     tok_insufficient_funds    declined for good
     tok_timeout_once          the first try times out, the next one is taken
     tok_timeout               every try times out, and nothing is taken
-    tok_charged_but_timeout   taken at once, and yet every try times out: only who asks by key learns of it
-    tok_flaky                 by its key: taken at the first, second or third try, and answered then or a try later
+    tok_charged_but_timeout   taken at once, yet every try times out: only a lookup by key finds it
+    tok_flaky                 by its key: taken at the first, second or third try
     tok_late                  taken, but the answer comes after two seconds
-    tok_bank_slip             undecided at the first two tries, then taken; each is half a minute after the one before
+    tok_bank_slip             undecided at the first two tries, then taken; tries are 30 s apart
     tok_bank_slip_unpaid      undecided for good
     tok_refund_timeout_once   taken; the first refund times out, the next one goes through
     tok_refunded_but_timeout  taken; the refund goes through, and yet every try of it times out
@@ -31,7 +31,7 @@ from eventstore.money import Money
 from eventstore.subscriptions import NotYet
 from payments.models import SandboxEntry
 
-from .port import Charged, Declined, Moved, Refunded, RefundRefused
+from .port import Charged, Declined, MoneyMoved, Refunded, RefundRefused
 
 DECLINED = ("tok_declined", "tok_insufficient_funds")
 CHARGES = {
@@ -89,34 +89,49 @@ class SandboxGateway:
         found = self._find(key)
         return Refunded(found.amount, found.reference) if found else None
 
-    def moved(self, *, order_id: str, currency: str) -> Moved:
+    def moved(self, *, order_id: str, currency: str) -> MoneyMoved:
         done = SandboxEntry.objects.filter(order_id=order_id, currency=currency, done=True)
         entries: list[SandboxEntry] = self.book.in_turn(lambda: list(done))
-        return Moved(_sum(entries, SandboxEntry.Kind.CHARGE), _sum(entries, SandboxEntry.Kind.REFUND))
+        return MoneyMoved(
+            _sum(entries, SandboxEntry.Kind.CHARGE), _sum(entries, SandboxEntry.Kind.REFUND)
+        )
 
     def charged(self, *, since: datetime) -> Iterator[tuple[str, str]]:
-        done = SandboxEntry.objects.filter(kind=SandboxEntry.Kind.CHARGE, done=True, entered_at__gte=since)
-        yield from self.book.in_turn(lambda: list(done.order_by("entered_at").values_list("order_id", "currency")))
+        done = SandboxEntry.objects.filter(
+            kind=SandboxEntry.Kind.CHARGE, done=True, entered_at__gte=since
+        )
+        yield from self.book.in_turn(
+            lambda: list(done.order_by("entered_at").values_list("order_id", "currency"))
+        )
 
     def _find(self, key: str) -> SandboxEntry | None:
         return self.book.in_turn(SandboxEntry.objects.filter(key=key, done=True).first)
 
     @transaction.atomic
     def _enter_refund(self, entry: Entry) -> tuple[Course, int] | None:
-        """None where nothing was taken. The order's entries are held, so that two refunds never give back too much."""
-        held = SandboxEntry.objects.select_for_update().filter(order_id=entry["order_id"]).order_by("key")
+        """None where nothing was taken. The order's entries are held, so that two refunds never
+        give back too much."""
+        held = (
+            SandboxEntry.objects.select_for_update()
+            .filter(order_id=entry["order_id"])
+            .order_by("key")
+        )
         others = [each for each in held if each.key != entry["key"]]
         charges = [each for each in others if each.kind == SandboxEntry.Kind.CHARGE and each.done]
         if not charges:
             return None
         left = sum(each.amount if each in charges else -each.amount for each in others)
         if entry["asked"] > left:
-            raise RefundRefused(f"{entry['asked']} was to go back, and {left} is left of what was taken.")
+            raise RefundRefused(
+                f"{entry['asked']} was to go back, and {left} is left of what was taken."
+            )
         course = _course(REFUNDS, charges[0].method, entry["key"])
         return course, self.book.write([entry | {"done_at": course.done_at}])[entry["key"]]
 
 
-def _entry(key: str, kind: str, reference: str, order_id: str, amount: Money, method: str = "") -> Entry:
+def _entry(
+    key: str, kind: str, reference: str, order_id: str, amount: Money, method: str = ""
+) -> Entry:
     return {
         "key": key,
         "kind": kind,
@@ -130,7 +145,10 @@ def _entry(key: str, kind: str, reference: str, order_id: str, amount: Money, me
 
 
 def _sum(entries: Iterable[SandboxEntry], kind: str) -> Decimal:
-    return sum((Decimal(each.amount).scaleb(-each.exponent) for each in entries if each.kind == kind), Decimal(0))
+    return sum(
+        (Decimal(each.amount).scaleb(-each.exponent) for each in entries if each.kind == kind),
+        Decimal(0),
+    )
 
 
 def _course(courses: Mapping[str, Course], method: str, key: str) -> Course:

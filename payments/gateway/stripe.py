@@ -1,7 +1,8 @@
 """Stripe, through its official library: payment intents and refunds, each under our key.
 
-Our key is the idempotency key, which Stripe forgets after a day, and stands in the metadata, where it is found later.
-The order is the transfer group, for charges are listed by that at once, where Stripe's search is a minute behind.
+Our key is the idempotency key, which Stripe forgets after a day, and stands in the metadata, where
+it is found later. The order is the transfer group, for charges are listed by that at once, where
+Stripe's search is a minute behind.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -16,12 +17,25 @@ from eventstore.subscriptions import NotYet
 from payments.gateway.http_client import BoundedClient
 from payments.gateway.minor_units import NotChargeable, exponent, smallest_unit
 
-from .port import Charged, Declined, Moved, Refunded, RefundRefused
+from .port import Charged, Declined, MoneyMoved, Refunded, RefundRefused
 
-# What is wrong with the card or the amount, and stays wrong. Whatever else Stripe refuses is for us to mend.
-FINAL = ("amount_too_large", "amount_too_small", "payment_method_unactivated", "resource_missing", "token_already_used")
-# Of what was taken too little is left, or it was taken too long ago or by a method that gives nothing back.
-TOO_MUCH = ("charge_already_refunded", "amount_too_large", "charge_not_refundable", "refund_disputed_payment")
+# What is wrong with the card or the amount, and stays wrong. Whatever else Stripe refuses is for us
+# to mend.
+FINAL = (
+    "amount_too_large",
+    "amount_too_small",
+    "payment_method_unactivated",
+    "resource_missing",
+    "token_already_used",
+)
+# Of what was taken too little is left, or it was taken too long ago or by a method that gives
+# nothing back.
+TOO_MUCH = (
+    "charge_already_refunded",
+    "amount_too_large",
+    "charge_not_refundable",
+    "refund_disputed_payment",
+)
 
 
 class Unclear(ConnectionError):
@@ -29,11 +43,13 @@ class Unclear(ConnectionError):
 
 
 class CallRefused(Exception):
-    """Stripe does not take the call as such; somebody has to mend our account, our key or our code."""
+    """Stripe does not take the call as such; somebody has to mend our account, our key or our
+    code."""
 
 
 class StripeGateway:
-    """seconds: how long a call may take. The library's own retries are off, for the engine decides on them."""
+    """seconds: how long a call may take. The library's own retries are off, for the engine decides
+    on them."""
 
     def __init__(self, *, secret_key: str, base_url: str, seconds: float) -> None:
         client = stripe.StripeClient(
@@ -106,19 +122,25 @@ class StripeGateway:
                     return _refunded(refund, key, smallest_unit(amount), amount)
         return None
 
-    def moved(self, *, order_id: str, currency: str) -> Moved:
+    def moved(self, *, order_id: str, currency: str) -> MoneyMoved:
         charges = _succeeded(self._charges(order_id), currency)
-        refunds = [each for charge in charges for each in _succeeded(self._refunds(charge), currency)]
-        return Moved(_sum(charges, currency), _sum(refunds, currency))
+        refunds = [
+            each for charge in charges for each in _succeeded(self._refunds(charge), currency)
+        ]
+        return MoneyMoved(_sum(charges, currency), _sum(refunds, currency))
 
     def order_of(self, payment_intent: str) -> str:
-        """Empty where it is none of ours. Refunds and disputes that we did not begin name their payment intent only."""
+        """Empty where it is none of ours. Refunds and disputes that we did not begin name their
+        payment intent only."""
         return ours(_asked(self.api.payment_intents.retrieve, payment_intent))[1]
 
     def charged(self, *, since: datetime) -> Iterator[tuple[str, str]]:
         behind: dict[str, Any] = {}
         while True:
-            page = _asked(self.api.charges.list, {"created": {"gte": int(since.timestamp())}, "limit": 100, **behind})
+            page = _asked(
+                self.api.charges.list,
+                {"created": {"gte": int(since.timestamp())}, "limit": 100, **behind},
+            )
             charges = _listed(page)
             for charge in charges:
                 key, order_id = ours(charge)
@@ -143,8 +165,11 @@ def ours(said: Mapping[str, Any]) -> tuple[str, str]:
     return str(metadata.get("key", "")), str(metadata.get("order_id", ""))
 
 
-def told(said: Mapping[str, Any], key: str, order_id: str, amount: Money) -> Charged | Declined | Refunded:
-    """What a payment intent or a refund says of the call with that key. Raises NotYet, Unclear, RefundRefused."""
+def told(
+    said: Mapping[str, Any], key: str, order_id: str, amount: Money
+) -> Charged | Declined | Refunded:
+    """What a payment intent or a refund says of the call with that key. Raises NotYet, Unclear,
+    RefundRefused."""
     if said.get("object") == "refund":
         return _refunded(said, key, smallest_unit(amount), amount)
     return _outcome(said, key, order_id, smallest_unit(amount), amount.currency)
@@ -158,7 +183,8 @@ def _asked(call: Callable[..., Any], *args: Any) -> Mapping[str, Any]:
 
 
 def _called(call: Callable[..., Any], *args: Any) -> Mapping[str, Any]:
-    """The answer as plain data. Only what Stripe says of the call itself comes through as its own error.
+    """The answer as plain data. Only what Stripe says of the call itself comes through as its own
+    error.
 
     What the library would tell besides (bodies, headers) goes no further: it may hold anything.
     """
@@ -173,12 +199,15 @@ def _called(call: Callable[..., Any], *args: Any) -> Mapping[str, Any]:
     except stripe.StripeError as error:
         raise Unclear(f"Stripe answers with {error.http_status}: {type(error).__name__}.") from None
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise Unclear(f"Stripe's answer has no form that its library knows: {type(error).__name__}.") from None
+        raise Unclear(
+            f"Stripe's answer has no form that its library knows: {type(error).__name__}."
+        ) from None
 
 
 def _refusal(error: stripe.StripeError) -> CallRefused:
     return CallRefused(
-        f"Stripe refuses the call: {type(error).__name__} {error.http_status} {error.code or ''}".strip()
+        f"Stripe refuses the call: {type(error).__name__} {error.http_status}"
+        f" {error.code or ''}".rstrip()
     )
 
 
@@ -186,7 +215,9 @@ def _reason(error: stripe.CardError) -> str:
     return str(getattr(error.error, "decline_code", None) or error.code or "declined")
 
 
-def _outcome(intent: Mapping[str, Any], key: str, order_id: str, units: int, currency: str) -> Charged | Declined:
+def _outcome(
+    intent: Mapping[str, Any], key: str, order_id: str, units: int, currency: str
+) -> Charged | Declined:
     _compare(intent, {"amount": units, "currency": currency.lower()})
     _compare(_metadata(intent), {"key": key, "order_id": order_id})
     match intent.get("status"):
@@ -211,12 +242,18 @@ def _refunded(refund: Mapping[str, Any], key: str, units: int, amount: Money) ->
         case "pending" | "requires_action":
             raise NotYet("The refund is on its way.")
         case "failed" | "canceled":
-            raise RefundRefused(f"Stripe could not give back {amount}: {refund.get('failure_reason')}.")
+            raise RefundRefused(
+                f"Stripe could not give back {amount}: {refund.get('failure_reason')}."
+            )
     raise Unclear(f"A refund of the status {refund.get('status')!r}.")
 
 
 def _succeeded(said: Iterable[Mapping[str, Any]], currency: str) -> list[Mapping[str, Any]]:
-    return [each for each in said if each.get("status") == "succeeded" and each.get("currency") == currency.lower()]
+    return [
+        each
+        for each in said
+        if each.get("status") == "succeeded" and each.get("currency") == currency.lower()
+    ]
 
 
 def _sum(said: Iterable[Mapping[str, Any]], currency: str) -> Decimal:

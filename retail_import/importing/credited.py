@@ -1,4 +1,5 @@
-"""What has come of the credit notes of a file: returns, credits beside orders, and the ledger as the log has it."""
+"""What has come of the credit notes of a file: returns, credits beside orders, and the ledger as
+the log has it."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -35,7 +36,9 @@ def numbers(survey: Survey) -> dict[str, int]:
 
 def not_completed(survey: Survey) -> list[str]:
     """A line for each return that is not restocked and paid back."""
-    open_ = ReturnView.objects.filter(return_id__in=list(survey.returns)).exclude(status="COMPLETED")
+    open_ = ReturnView.objects.filter(return_id__in=list(survey.returns)).exclude(
+        status="COMPLETED"
+    )
     rows = open_.order_by("reference", "return_id").values_list("reference", "order_id", "status")
     return [
         f"return {reference} of order {survey.invoices[order_id]} is {status.lower()}"
@@ -44,11 +47,16 @@ def not_completed(survey: Survey) -> list[str]:
 
 
 def ledger(survey: Survey) -> int:
-    """By the log alone: what was taken, less what went back, less credits, and what the bookkeeper corrected."""
+    """By the log alone: what was taken, less what went back, less credits, and what the bookkeeper
+    corrected."""
     paid = _sums(PAYMENT, survey.invoices, "data__amount__amount")
     booked = _sums(BOOKING.category, _bookings(survey), "data__amount__amount")
     credited = _sums(BOOKING.category, _bookings(survey), "data__total__amount")
-    gone = paid["payments.part_refunded"] + paid["payments.payment_refunded"] + credited["orders.credit_issued"]
+    gone = (
+        paid["payments.part_refunded"]
+        + paid["payments.payment_refunded"]
+        + credited["orders.credit_issued"]
+    )
     return paid["payments.payment_completed"] - gone + booked["orders.ledger_adjusted"]
 
 
@@ -57,7 +65,11 @@ def _sums(category: str, keys: Iterable[str], amount: str) -> Mapping[str, int]:
     streams = [stream_name(category, key) for key in keys]
     by_type = Event.objects.filter(stream__in=streams).values("type").order_by("type")
     return Counter(
-        dict(by_type.annotate(sum=Sum(Cast(KT(amount), BigIntegerField()), default=0)).values_list("type", "sum"))
+        dict(
+            by_type.annotate(sum=Sum(Cast(KT(amount), BigIntegerField()), default=0)).values_list(
+                "type", "sum"
+            )
+        )
     )
 
 
@@ -96,7 +108,9 @@ def _of_bookings(bookings: Any) -> dict[str, int]:
         "value_of_goods_beside_orders": _value(_lines(credits, "lines")),
         "guest_notes": credits.filter(customer_id="").count(),
         "ledger_lines": bookings.filter(kind="ADJUSTMENT").count(),
-        "ledger_value": bookings.filter(kind="ADJUSTMENT").aggregate(sum=Sum("amount", default=0))["sum"],
+        "ledger_value": bookings.filter(kind="ADJUSTMENT").aggregate(sum=Sum("amount", default=0))[
+            "sum"
+        ],
     }
 
 

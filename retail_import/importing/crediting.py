@@ -1,7 +1,9 @@
-"""What each credit note of the file comes to: returns of the orders it takes back, and a credit for all the rest.
+"""What each credit note of the file comes to: returns of the orders it takes back, and a credit for
+all the rest.
 
-Goods of a known customer go back to the sales they are matched to. What finds no sale, what a guest brings back and
-what is refunded of charges is a credit of which no order knows. All goods are restocked, matched or not.
+Goods of a known customer go back to the sales they are matched to. What finds no sale, what a guest
+brings back and what is refunded of charges is a credit of which no order knows. All goods are
+restocked, matched or not.
 """
 
 from collections import Counter, defaultdict
@@ -17,30 +19,33 @@ from . import translation
 from .translation import Remainder
 
 
-class Credited(NamedTuple):
+class CreditResult(NamedTuple):
     returns: tuple[ImportReturn, ...] = ()
     credit: IssueCredit | None = None
     restocks: tuple[Restock, ...] = ()
 
 
 class Crediting:
-    """Feed it documents in file order. An order whose priced goods are all back on its day was cancelled."""
+    """Feed it documents in file order. An order whose priced goods are all back on its day was
+    cancelled."""
 
     def __init__(self) -> None:
         self._sales = Sales()
         self._sold: Counter[str] = Counter()
         self._back_on_the_day: Counter[str] = Counter()
 
-    def of(self, document: Document) -> Credited:
+    def of(self, document: Document) -> CreditResult:
         match document:
             case Order():
                 self._sales.remember(document)
-                self._sold[document.invoice] = sum(line.quantity for line in document.of_class(LineClass.SALE_GOODS))
+                self._sold[document.invoice] = sum(
+                    line.quantity for line in document.of_class(LineClass.SALE_GOODS)
+                )
             case CreditNote():
                 return self._credit(document, self._sales.match(document))
-        return Credited()
+        return CreditResult()
 
-    def _credit(self, note: CreditNote, matches: tuple[Match, ...]) -> Credited:
+    def _credit(self, note: CreditNote, matches: tuple[Match, ...]) -> CreditResult:
         returns = tuple(
             translation.import_return(note, invoice, taken, cancels=self._cancels(invoice, taken))
             for invoice, taken in _by_order(matches).items()
@@ -53,7 +58,7 @@ class Crediting:
         ]
         if credit and rest:
             restocks.append(translation.restock(credit.booking_id, rest))
-        return Credited(returns, credit, tuple(restocks))
+        return CreditResult(returns, credit, tuple(restocks))
 
     def _cancels(self, invoice: str, taken: list[Allocation]) -> bool:
         before = self._back_on_the_day[invoice]

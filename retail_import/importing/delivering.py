@@ -1,4 +1,5 @@
-"""Deliver what the import has issued, beside whatever workers there are, and notice when nothing moves any more."""
+"""Deliver what the import has issued, beside whatever workers there are, and notice when nothing
+moves any more."""
 
 import time
 from collections.abc import Callable, Collection
@@ -13,7 +14,7 @@ from eventstore.outbox import cursors
 from eventstore.subscriptions import Projection
 from orders.models import OrderDetails, ReturnView
 
-# So many messages may lie ahead of the slowest lane before the next documents are issued.
+# So many messages may lie ahead of the slowest subscription before the next documents are issued.
 AHEAD = 5_000
 TURN_SECONDS = 1.0
 PAUSE_SECONDS = 0.1
@@ -25,10 +26,10 @@ SLICE = 5_000
 
 
 class NothingMoves(Exception):
-    """The lanes have come to a halt before their work was done."""
+    """The subscriptions have come to a halt before their work was done."""
 
 
-def until_lanes_are_near(told: Callable[[], None]) -> None:
+def until_subscriptions_are_near(told: Callable[[], None]) -> None:
     _until(lambda: _distance() <= AHEAD, told)
 
 
@@ -47,10 +48,16 @@ def until_returns_are_completed(return_ids: Collection[str], told: Callable[[int
 def until_read_models_are_level() -> None:
     """Up to the last position of this moment; what others write meanwhile is not waited for."""
     now = log.fence()
-    behind = {name for name, each in registry.subscriptions().items() if isinstance(each, Projection)}
+    behind = {
+        name for name, each in registry.subscriptions().items() if isinstance(each, Projection)
+    }
 
     def are_level() -> bool:
-        at = dict(Subscription.objects.filter(name__in=behind, position__lt=now).values_list("name", "position"))
+        at = dict(
+            Subscription.objects.filter(name__in=behind, position__lt=now).values_list(
+                "name", "position"
+            )
+        )
         behind.intersection_update(at.keys() & cursors.work())
         return not behind
 
@@ -58,10 +65,11 @@ def until_read_models_are_level() -> None:
 
 
 def parked() -> list[str]:
-    """A line for each message that a lane could not take, of whatever order."""
+    """A line for each message that a subscription could not take, of whatever order."""
     failed = Parked.objects.exclude(error="").order_by("subscription", "position")
     return [
-        f"{each.subscription} at {each.position}, {each.key}, {each.status} after {each.attempts} tries: {each.error}"
+        f"{each.subscription} at {each.position}, {each.key}, {each.status} after {each.attempts}"
+        f" tries: {each.error}"
         for each in failed
     ]
 
@@ -81,14 +89,16 @@ def _until(condition: Callable[[], bool], told: Callable[[], None]) -> None:
 
 
 class Traces(NamedTuple):
-    """What changes wherever a lane moves."""
+    """What changes wherever a subscription moves."""
 
     positions: dict[str, int]
     parked: int
 
 
 def _traces() -> Traces:
-    return Traces(dict(Subscription.objects.values_list("name", "position")), Parked.objects.count())
+    return Traces(
+        dict(Subscription.objects.values_list("name", "position")), Parked.objects.count()
+    )
 
 
 def _is_at_rest() -> bool:
@@ -97,19 +107,23 @@ def _is_at_rest() -> bool:
 
 
 def _distance() -> int:
-    lanes = Subscription.objects.filter(name__in=registry.subscriptions(), paused=False)
-    slowest = lanes.aggregate(position=Min("position"))["position"]
+    subscriptions = Subscription.objects.filter(name__in=registry.subscriptions(), paused=False)
+    slowest = subscriptions.aggregate(position=Min("position"))["position"]
     return log.fence() - int(slowest or 0)
 
 
-def _until_all_are_among(done: QuerySet[Any], keys: Collection[str], told: Callable[[int], None]) -> None:
+def _until_all_are_among(
+    done: QuerySet[Any], keys: Collection[str], told: Callable[[int], None]
+) -> None:
     """keys: primary keys of the rows that are waited for."""
     open_ = set(keys)
 
     def are_done() -> bool:
         asked = list(open_)
         for start in range(0, len(asked), SLICE):
-            open_.difference_update(done.filter(pk__in=asked[start : start + SLICE]).values_list("pk", flat=True))
+            open_.difference_update(
+                done.filter(pk__in=asked[start : start + SLICE]).values_list("pk", flat=True)
+            )
         return not open_
 
     _until(are_done, lambda: told(len(open_)))

@@ -7,7 +7,16 @@ from pathlib import Path
 
 from orders import queries
 
-HEADER = ("credit_note", "customer", "sku", "description", "units", "unit_price", "currency", "credited_at")
+HEADER = (
+    "credit_note",
+    "customer",
+    "sku",
+    "description",
+    "units",
+    "unit_price",
+    "currency",
+    "credited_at",
+)
 
 
 def write(path: Path) -> int:
@@ -23,5 +32,11 @@ def _rows() -> Iterator[tuple[object, ...]]:
         for line in credit.lines:
             price = Decimal(line["unit_price"]).scaleb(-credit.exponent)
             at = credit.booked_at.isoformat() if credit.booked_at else ""
-            named = (credit.reference, credit.customer_id, line["sku"], line["name"], line["quantity"])
+            named = (
+                credit.reference,
+                credit.customer_id,
+                line["sku"],
+                line["name"],
+                line["quantity"],
+            )
             yield (*named, price, credit.currency, at)

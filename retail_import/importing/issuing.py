@@ -1,21 +1,23 @@
-"""Issue the documents of a file, some hundreds in one append, together with the mark of how many are in.
+"""Issue the documents of a file, some hundreds in one append, together with the mark of how many
+are in.
 
-The mark is a stream of its own (import_progress.py). Killed at any moment, an import goes on after its last append; of
-two importers of one file the slower finds the mark moved on, and stops.
+The mark is a stream of its own (import_progress.py). Killed at any moment, an import goes on after
+its last append; of two importers of one file the slower finds the mark moved on, and stops.
 
-Stock may be down to exactly 0, yet nothing is waited for. Whatever adjusts stock, or restocks what a credit note
-brings back, is owed to inventory's lane by the very append that places the orders around it. An order reserves later,
-by a command that its placing and its payment lead to: behind every adjustment of its own append and of those before,
-and the lane keeps the order of the outbox. (The process of a return asks for its restocking too, later; that is a
-repeat.) So whenever the lane decides, there is a document n of the file such that
+Stock may be down to exactly 0, yet nothing is waited for. Whatever adjusts stock, or restocks what
+a credit note brings back, is owed to inventory's subscription by the very append that places the
+orders around it. An order reserves later, by a command that its placing and its payment lead to:
+behind every adjustment of its own append and of those before, and the subscription keeps the order
+of the outbox. (The process of a return asks for its restocking too, later; that is a repeat.) So
+whenever the subscription decides, there is a document n of the file such that
 
     available = opening + adjustments up to n - reservations of some of the orders up to n
              >= opening + adjustments up to n - all the orders up to n
               = what the shop's own books held after n, which is never below 0;
 
-n is within an append while that append's adjustments are decided, and its last document afterwards. In what order the
-reservations come does not matter. Inventory's lane is the one writer of stock: if the importer appended adjustments
-itself, the two would run into each other all the time.
+n is within an append while that append's adjustments are decided, and its last document afterwards.
+In what order the reservations come does not matter. Inventory's subscription is the one writer of
+stock: if the importer appended adjustments itself, the two would run into each other all the time.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -25,7 +27,7 @@ from typing import NamedTuple
 
 from uuid_utils.compat import uuid7
 
-from eventstore.aggregate import Refusal, stream_name
+from eventstore.aggregate import CommandRejected, stream_name
 from eventstore.commands import bus, repository
 from eventstore.commands.decide import Request
 from eventstore.limits import Unstorable
@@ -37,7 +39,7 @@ from ..retail import documents
 from ..retail.documents import Document, LedgerAdjustment, Order
 from ..retail.opening_stock import OpeningStock
 from . import translation
-from .crediting import Credited, Crediting
+from .crediting import Crediting, CreditResult
 from .survey import Survey
 
 BATCH = 300
@@ -47,46 +49,59 @@ class CannotGoOn(Exception):
     """Nothing of the next batch is in; the sentence says why."""
 
 
-class Issued(NamedTuple):
+class IssueProgress(NamedTuple):
     """How much of the file, from its beginning, is in."""
 
     documents: int = 0
     lines: int = 0
     orders: int = 0
 
-    def and_(self, batch: Iterable[Document]) -> "Issued":
+    def and_(self, batch: Iterable[Document]) -> "IssueProgress":
         documents, lines, orders = self
         for document in batch:
             documents += 1
             lines += len(document.lines)
             orders += isinstance(document, Order)
-        return Issued(documents, lines, orders)
+        return IssueProgress(documents, lines, orders)
 
 
 def mark(import_id: str) -> HistoryImport:
-    found: HistoryImport = repository.load_one(stream_name(HISTORY_IMPORT.category, import_id)).state
+    found: HistoryImport = repository.load_one(
+        stream_name(HISTORY_IMPORT.category, import_id)
+    ).state
     return found
 
 
-def issue(path: Path, survey: Survey, opening: Iterable[OpeningStock], between: Callable[[Issued], None]) -> None:
-    """All that is not in yet. between: called before each append and after the last. Raises CannotGoOn."""
+def issue(
+    path: Path,
+    survey: Survey,
+    opening: Iterable[OpeningStock],
+    between: Callable[[IssueProgress], None],
+) -> None:
+    """All that is not in yet. between: called before each append and after the last. Raises
+    CannotGoOn."""
     crediting = Crediting()
     # What is in already is matched once more: a later credit may take back what it sold.
     read = ((document, crediting.of(document)) for document in documents.read(path))
-    issued = Issued().and_(document for document, _ in islice(read, mark(survey.import_id).documents))
+    issued = IssueProgress().and_(
+        document for document, _ in islice(read, mark(survey.import_id).documents)
+    )
     while batch := list(islice(read, BATCH)):
         between(issued)
         after = issued.and_(document for document, _ in batch)
-        # The mark comes first: of two importers one must find it moved on before it finds its orders placed.
-        decided = _together([AdvanceImport(survey.import_id, issued.documents, after.documents, after.lines)])
-        owed: list[Request] = []
+        # The mark comes first: of two importers one must find it moved on before it finds its
+        # orders placed.
+        decided = _together(
+            [AdvanceImport(survey.import_id, issued.documents, after.documents, after.lines)]
+        )
+        outgoing: list[Request] = []
         if not issued.documents:
             decided += _together(map(translation.list_product, survey.products.values()))
-            owed += _together(map(translation.receive_stock, filter(_has_units, opening)))
+            outgoing += _together(map(translation.receive_stock, filter(_has_units, opening)))
         for document, credited in batch:
             decided += _together(_settled(document, credited))
-            owed += _together([*translation.adjust_stock(document), *credited.restocks])
-        _append(survey, decided, owed)
+            outgoing += _together([*translation.adjust_stock(document), *credited.restocks])
+        _append(survey, decided, outgoing)
         issued = after
     between(issued)
 
@@ -101,7 +116,7 @@ def _has_units(opening: OpeningStock) -> bool:
     return opening.units > 0
 
 
-def _settled(document: Document, credited: Credited) -> Iterator[Command]:
+def _settled(document: Document, credited: CreditResult) -> Iterator[Command]:
     match document:
         case Order():
             yield translation.import_order(document)
@@ -112,12 +127,14 @@ def _settled(document: Document, credited: Credited) -> Iterator[Command]:
         yield credited.credit
 
 
-def _append(survey: Survey, decided: Sequence[Request], owed: Sequence[Request]) -> None:
+def _append(survey: Survey, decided: Sequence[Request], outgoing: Sequence[Request]) -> None:
     try:
-        bus.dispatch_requests(decided, owing=owed)
+        bus.dispatch_requests(decided, owing=outgoing)
     except ImportMovedOn as refusal:
         raise CannotGoOn(f"Another importer of this file is at work: {refusal}") from refusal
     except OrderAlreadyPlaced as refusal:
-        raise CannotGoOn(f"Invoice {survey.invoices[str(refusal)]} is in already, from another file.") from refusal
-    except (Refusal, Unstorable) as error:
+        raise CannotGoOn(
+            f"Invoice {survey.invoices[str(refusal)]} is in already, from another file."
+        ) from refusal
+    except (CommandRejected, Unstorable) as error:
         raise CannotGoOn(f"{type(error).__name__}: {error}") from error

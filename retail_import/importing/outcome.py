@@ -1,4 +1,5 @@
-"""What has come of an import: asked of the read models, and of the log where no read model has it."""
+"""What has come of an import: asked of the read models, and of the log where no read model has
+it."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -64,7 +65,9 @@ def counted(adjustments: Counter[AdjustStock]) -> dict[str, int]:
 
 def not_confirmed(survey: Survey) -> list[str]:
     """A line for each order that did not go through."""
-    orders = _of(survey, OrderDetails.objects.exclude(status="CONFIRMED")).order_by("placed_at", "order_id")
+    orders = _of(survey, OrderDetails.objects.exclude(status="CONFIRMED")).order_by(
+        "placed_at", "order_id"
+    )
     return [
         f"order {reference} is {status.lower()}: {reason or 'no reason is known'}"
         for reference, status, reason in orders.values_list("reference", "status", "reason")
@@ -114,7 +117,9 @@ _ORDERS = {
     "all_lines": Sum(_entries("lines") + _entries("charges"), default=0),
     "goods_lines": Sum(_entries("lines"), default=0),
     "charge_lines": Sum(_entries("charges"), default=0),
-    "value": Sum("total", filter=Q(currency=translation.CURRENCY, exponent=translation.EXPONENT), default=0),
+    "value": Sum(
+        "total", filter=Q(currency=translation.CURRENCY, exponent=translation.EXPONENT), default=0
+    ),
 }
 # Of an order that went through; what is given back of it is counted apart.
 _PAID = Q(status__in=("COMPLETED", "PARTLY_REFUNDED", "REFUNDED"))

@@ -1,4 +1,5 @@
-"""Read all files to their ends before anything is imported, and refuse those that cannot be carried through."""
+"""Read all files to their ends before anything is imported, and refuse those that cannot be carried
+through."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -16,12 +17,13 @@ OPENING_STOCK = ("minimal_opening_stock.csv.gz", "minimal_opening_stock.csv")
 EXPECTED = ("expected_totals.json",)
 
 
-class Refused(Exception):
+class ImportRejected(Exception):
     """Nothing is imported; the sentence says what is wrong with which file."""
 
 
 class Task(NamedTuple):
-    """Files without contradictions. opening: empty where none is stated. expected: empty where nothing is."""
+    """Files without contradictions. opening: empty where none is stated. expected: empty where
+    nothing is."""
 
     path: Path
     survey: Survey
@@ -30,7 +32,8 @@ class Task(NamedTuple):
 
 
 def prepare(path: Path, *, opening: Path | None, expected: Path | None) -> Task:
-    """opening, expected: where none is named, the one that lies beside the file is taken. Raises Refused."""
+    """opening, expected: where none is named, the one that lies beside the file is taken. Raises
+    Refused."""
     found = _read(path, survey.of_file)
     opening = opening or _beside(path, OPENING_STOCK)
     return Task(
@@ -45,18 +48,18 @@ def _read(path: Path, reader: Callable[[Path], Found]) -> Found:
     try:
         return reader(path)
     except (MalformedLine, WrongOpeningStock) as error:
-        raise Refused(f"{path.name}: {error}") from error
+        raise ImportRejected(f"{path.name}: {error}") from error
     except OSError as error:
-        raise Refused(f"{path} cannot be read: {error.strerror}.") from error
+        raise ImportRejected(f"{path} cannot be read: {error.strerror}.") from error
 
 
 def _totals(path: Path) -> Mapping[str, Any]:
     try:
         totals = json.loads(path.read_bytes())
     except ValueError as error:
-        raise Refused(f"{path.name} is not JSON: {error}.") from error
+        raise ImportRejected(f"{path.name} is not JSON: {error}.") from error
     if not isinstance(totals, dict):
-        raise Refused(f"{path.name} holds no totals.")
+        raise ImportRejected(f"{path.name} holds no totals.")
     return totals
 
 

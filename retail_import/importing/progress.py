@@ -5,14 +5,21 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
-from .issuing import Issued
+from .issuing import IssueProgress
 from .survey import Survey
 
 GAP_SECONDS = 5.0
 
-Tell = Callable[[Issued, int], None]
+Tell = Callable[[IssueProgress, int], None]
 """Told how much is issued, and how many of the orders are still open once all are."""
 
 
@@ -35,7 +42,9 @@ def _bar(console: Console, survey: Survey) -> Iterator[Tell]:
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("", total=survey.lines)
         yield lambda issued, open_: bar.update(
-            task, completed=issued.lines, description=_sentence(survey, issued, open_, rate.of(issued))
+            task,
+            completed=issued.lines,
+            description=_sentence(survey, issued, open_, rate.of(issued)),
         )
 
 
@@ -43,14 +52,16 @@ def _bar(console: Console, survey: Survey) -> Iterator[Tell]:
 def _lines(console: Console, survey: Survey) -> Iterator[Tell]:
     rate, said = Rate(), time.monotonic()
 
-    def tell(issued: Issued, open_: int) -> None:
+    def tell(issued: IssueProgress, open_: int) -> None:
         nonlocal said
         speed = rate.of(issued)
         if time.monotonic() - said < GAP_SECONDS:
             return
         said = time.monotonic()
         left = rate.seconds_left(survey.lines)
-        console.print(_sentence(survey, issued, open_, speed) + (f", {left:.0f} s left" if left else ""))
+        console.print(
+            _sentence(survey, issued, open_, speed) + (f", {left:.0f} s left" if left else "")
+        )
 
     yield tell
 
@@ -60,10 +71,10 @@ class Rate:
 
     def __init__(self) -> None:
         self._began = time.monotonic()
-        self._first: Issued | None = None
-        self._last = Issued()
+        self._first: IssueProgress | None = None
+        self._last = IssueProgress()
 
-    def of(self, issued: Issued) -> float:
+    def of(self, issued: IssueProgress) -> float:
         self._first = self._first or issued
         self._last = issued
         return (issued.orders - self._first.orders) / self._seconds()
@@ -76,7 +87,10 @@ class Rate:
         return max(time.monotonic() - self._began, 0.001)
 
 
-def _sentence(survey: Survey, issued: Issued, open_: int, speed: float) -> str:
+def _sentence(survey: Survey, issued: IssueProgress, open_: int, speed: float) -> str:
     if open_:
         return f"all issued, {open_:,} orders or returns open"
-    return f"{issued.orders:,} of {len(survey.invoices):,} orders, {issued.lines:,} lines, {speed:.0f} orders/s"
+    return (
+        f"{issued.orders:,} of {len(survey.invoices):,} orders, {issued.lines:,} lines, {speed:.0f}"
+        " orders/s"
+    )

@@ -30,7 +30,13 @@ class Row(NamedTuple):
 
 
 class Report:
-    def __init__(self, survey: Survey, found: Outcome, opening: Sequence[OpeningStock], expected: Mapping[str, Any]):
+    def __init__(
+        self,
+        survey: Survey,
+        found: Outcome,
+        opening: Sequence[OpeningStock],
+        expected: Mapping[str, Any],
+    ):
         self.survey, self.found, self.opening, self.expected = survey, found, opening, expected
         self.rows = [
             *self._totals(),
@@ -52,15 +58,21 @@ class Report:
             table.add_column(name, justify="right")
         table.add_column("")
         for row in self.rows:
-            numbers = (_shown(number, row.is_money) for number in (row.in_file, row.came_out, row.expected))
-            table.add_row(row.label, *numbers, row.verdict, style="red" if row.verdict == "DIFFERS" else None)
+            numbers = (
+                _shown(number, row.is_money) for number in (row.in_file, row.came_out, row.expected)
+            )
+            table.add_row(
+                row.label, *numbers, row.verdict, style="red" if row.verdict == "DIFFERS" else None
+            )
         return table
 
     def _totals(self) -> Iterator[Row]:
         numbers = self.found.numbers
         for label, path, name, is_money in TOTALS:
             in_file = _at(self.survey.totals, path) or 0
-            yield Row(label, in_file, numbers[name] if name else None, _at(self.expected, path), is_money)
+            yield Row(
+                label, in_file, numbers[name] if name else None, _at(self.expected, path), is_money
+            )
         yield Row("products offered", len(self.survey.products), numbers["products"])
 
     def _months(self) -> Iterator[Row]:
@@ -72,12 +84,18 @@ class Report:
 
     def _adjustments(self) -> Iterator[Row]:
         asked, numbers = outcome.counted(self.survey.adjustments), self.found.numbers
-        yield Row("stock adjustments: lines of goods", asked["adjusted_lines"], numbers["adjusted_lines"])
+        yield Row(
+            "stock adjustments: lines of goods", asked["adjusted_lines"], numbers["adjusted_lines"]
+        )
         yield Row("stock adjustments: units", asked["adjusted_units"], numbers["adjusted_units"])
 
     def _returns(self) -> Iterator[Row]:
         numbers = self.found.numbers
-        yield Row("returns restocked and paid back", len(self.survey.returns), numbers["returns_completed"])
+        yield Row(
+            "returns restocked and paid back",
+            len(self.survey.returns),
+            numbers["returns_completed"],
+        )
         yield Row(
             "exceptions: credit lines without a sale, wholly or in part",
             _exceptions(self.survey.totals) or 0,
@@ -91,10 +109,16 @@ class Report:
             return
         numbers, closing = self.found.numbers, {each.sku: each.closing for each in self.opening}
         otherwise = sum(self.found.available.get(sku) != units for sku, units in closing.items())
-        opened, at_zero = sum(each.units for each in self.opening), sum(not units for units in closing.values())
+        opened, at_zero = (
+            sum(each.units for each in self.opening),
+            sum(not units for units in closing.values()),
+        )
         yield Row("stock: products", len(closing), numbers["skus"], self._expected("stock.skus"))
         yield Row(
-            "stock: units at first", opened, numbers["units_received"], self._expected("stock.minimal_opening_units")
+            "stock: units at first",
+            opened,
+            numbers["units_received"],
+            self._expected("stock.minimal_opening_units"),
         )
         yield Row(
             "stock: units at last",
@@ -102,7 +126,12 @@ class Report:
             numbers["units_available"],
             self._expected("stock.closing_units"),
         )
-        yield Row("stock: products at 0", at_zero, numbers["skus_at_zero"], self._expected("stock.skus_closing_zero"))
+        yield Row(
+            "stock: products at 0",
+            at_zero,
+            numbers["skus_at_zero"],
+            self._expected("stock.skus_closing_zero"),
+        )
         yield Row("stock: products that close at other units", 0, otherwise)
 
     def _other_totals(self) -> Iterator[Row]:
@@ -160,9 +189,24 @@ TOTALS = (
     ("credit notes of guests", "credit_notes.guest", "guest_notes", False),
     ("credit notes: lines of goods", "by_line_class.CREDIT_GOODS.lines", "", False),
     ("credit notes: units restocked", "by_line_class.CREDIT_GOODS.units", "restocked", False),
-    ("credit notes: value of goods, GBP", "by_line_class.CREDIT_GOODS.value_milli_gbp", "value_of_goods", True),
-    ("credit notes: lines of charges", "by_line_class.CREDIT_CHARGE.lines", "charge_credits", False),
-    ("credit notes: value of charges, GBP", "by_line_class.CREDIT_CHARGE.value_milli_gbp", "value_of_charges", True),
+    (
+        "credit notes: value of goods, GBP",
+        "by_line_class.CREDIT_GOODS.value_milli_gbp",
+        "value_of_goods",
+        True,
+    ),
+    (
+        "credit notes: lines of charges",
+        "by_line_class.CREDIT_CHARGE.lines",
+        "charge_credits",
+        False,
+    ),
+    (
+        "credit notes: value of charges, GBP",
+        "by_line_class.CREDIT_CHARGE.value_milli_gbp",
+        "value_of_charges",
+        True,
+    ),
     ("credit lines that find their sales", f"{MATCHING}.full", "", False),
     ("credit lines that find some of theirs", f"{MATCHING}.partial", "", False),
     ("credit lines that find none", f"{MATCHING}.none", "", False),
@@ -174,9 +218,19 @@ TOTALS = (
     ("exceptions: value, GBP", f"{MATCHING}.value_unmatched_milli", "value_unmatched", True),
     ("orders wholly returned", f"{MATCHING}.orders_fully_returned", "wholly_returned", False),
     ("orders partly returned", f"{MATCHING}.orders_partially_returned", "partly_returned", False),
-    ("orders cancelled on the day", f"{MATCHING}.orders_fully_returned_same_day", "cancelled_on_the_day", False),
+    (
+        "orders cancelled on the day",
+        f"{MATCHING}.orders_fully_returned_same_day",
+        "cancelled_on_the_day",
+        False,
+    ),
     ("ledger adjustments", "by_line_class.LEDGER_ADJUSTMENT.lines", "ledger_lines", False),
-    ("ledger adjustments: value, GBP", "by_line_class.LEDGER_ADJUSTMENT.value_milli_gbp", "ledger_value", True),
+    (
+        "ledger adjustments: value, GBP",
+        "by_line_class.LEDGER_ADJUSTMENT.value_milli_gbp",
+        "ledger_value",
+        True,
+    ),
     ("ledger by the log, GBP", "grand.value_milli_gbp", "ledger", True),
     ("stock lines out, of whatever code", "commands.stock_out_lines", "", False),
     ("stock lines in, of whatever code", "commands.stock_in_lines", "", False),

@@ -9,7 +9,7 @@ from eventstore.delivery import worker
 
 from . import credited, delivering, issuing, outcome, progress
 from .delivering import NothingMoves
-from .issuing import Issued
+from .issuing import IssueProgress
 from .preparing import Task
 from .report import Report
 
@@ -26,37 +26,48 @@ class Result(NamedTuple):
 def run(task: Task, console: Console) -> Result:
     """Raises issuing.CannotGoOn."""
     stuck = False
-    with worker.collecting_seldom(), progress.shown(console, task.survey) as tell:
+    with worker.tune_gc(), progress.shown(console, task.survey) as tell:
         try:
             _issue(task, tell)
             _settle(task, tell)
         except NothingMoves:
             stuck = True
     found = outcome.of_import(task.survey)
-    return Result(Report(task.survey, found, task.opening, task.expected), list(_exceptions(task, found, stuck)))
+    return Result(
+        Report(task.survey, found, task.opening, task.expected),
+        list(_exceptions(task, found, stuck)),
+    )
 
 
 def _issue(task: Task, tell: progress.Tell) -> None:
-    def between(issued: Issued) -> None:
+    def between(issued: IssueProgress) -> None:
         tell(issued, 0)
-        delivering.until_lanes_are_near(lambda: tell(issued, 0))
+        delivering.until_subscriptions_are_near(lambda: tell(issued, 0))
 
     issuing.issue(task.path, task.survey, task.opening, between)
 
 
 def _settle(task: Task, tell: progress.Tell) -> None:
-    everything = Issued(task.survey.documents, task.survey.lines, len(task.survey.invoices))
+    everything = IssueProgress(task.survey.documents, task.survey.lines, len(task.survey.invoices))
     delivering.until_orders_are_final(task.survey.invoices, lambda open_: tell(everything, open_))
-    delivering.until_returns_are_completed(task.survey.returns, lambda open_: tell(everything, open_))
+    delivering.until_returns_are_completed(
+        task.survey.returns, lambda open_: tell(everything, open_)
+    )
     delivering.until_read_models_are_level()
 
 
 def _exceptions(task: Task, found: outcome.Outcome, stuck: bool) -> Iterator[str]:
     """What went another way than the file's, a line each; never silently."""
     if stuck:
-        yield "the lanes have come to a halt before every order was final and every return paid back"
+        yield (
+            "the subscriptions have come to a halt before every order was final and every return"
+            " paid back"
+        )
     yield from outcome.not_confirmed(task.survey)
     yield from credited.not_completed(task.survey)
     for adjustment, count in found.missing.items():
-        yield f"{adjustment.quantity:+} of {adjustment.sku} ({adjustment.reason}) was refused {count} times"
+        yield (
+            f"{adjustment.quantity:+} of {adjustment.sku} ({adjustment.reason}) was refused {count}"
+            " times"
+        )
     yield from delivering.parked()

@@ -1,4 +1,5 @@
-"""What is in a file, found in the one pass that also checks every line of it, before anything is imported."""
+"""What is in a file, found in the one pass that also checks every line of it, before anything is
+imported."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -23,11 +24,14 @@ class WrongOpeningStock(ValueError):
 
 
 class Survey(NamedTuple):
-    """totals: in the form of the totals expected. by_month: orders and their value, in the shop's months.
+    """totals: in the form of the totals expected. by_month: orders and their value, in the shop's
+    months.
 
-    products: the line that first sold each. stock: what each product's movements need. adjustments: how often each.
+    products: the line that first sold each. stock: what each product's movements need. adjustments:
+    how often each.
 
-    notes, ledger: the invoices of credit notes and of ledger adjustments. returns: the ids of all that comes back.
+    notes, ledger: the invoices of credit notes and of ledger adjustments. returns: the ids of all
+    that comes back.
     """
 
     import_id: str
@@ -111,7 +115,8 @@ class Findings:
 
 
 def opening_of(path: Path, survey: Survey) -> list[OpeningStock]:
-    """The opening stock that a file states. Raises WrongOpeningStock when the invoices contradict it."""
+    """The opening stock that a file states. Raises WrongOpeningStock when the invoices contradict
+    it."""
     opening = list(opening_stock.read(path))
     _refuse_other_products({each.sku for each in opening}, set(survey.stock))
     for each in opening:
@@ -121,12 +126,18 @@ def opening_of(path: Path, survey: Survey) -> list[OpeningStock]:
                 f"{each.sku} moves by {each.net} in the opening stock, by {needed.net} in the file."
             )
         if each.units < needed.units:
-            raise WrongOpeningStock(f"{each.sku} opens with {each.units} units, and the file needs {needed.units}.")
+            raise WrongOpeningStock(
+                f"{each.sku} opens with {each.units} units, and the file needs {needed.units}."
+            )
     return opening
 
 
 def _refuse_other_products(stated: set[str], moved: set[str]) -> None:
     if missing := moved - stated:
-        raise WrongOpeningStock(f"the file moves {min(missing)}, which the opening stock does not name.")
+        raise WrongOpeningStock(
+            f"the file moves {min(missing)}, which the opening stock does not name."
+        )
     if strange := stated - moved:
-        raise WrongOpeningStock(f"the opening stock names {min(strange)}, which nothing in the file moves.")
+        raise WrongOpeningStock(
+            f"the opening stock names {min(strange)}, which nothing in the file moves."
+        )

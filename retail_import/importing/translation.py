@@ -53,8 +53,12 @@ def import_order(order: Order) -> ImportOrder:
     return ImportOrder(
         order_id=order_id(order.invoice),
         customer_id=order.customer or "",
-        lines=tuple(OrderLine(line.sku, line.description, line.quantity, line.price) for line in order.goods),
-        charges=tuple(Charge(line.code, line.description, line.quantity, line.price) for line in order.charges),
+        lines=tuple(
+            OrderLine(line.sku, line.description, line.quantity, line.price) for line in order.goods
+        ),
+        charges=tuple(
+            Charge(line.code, line.description, line.quantity, line.price) for line in order.charges
+        ),
         currency=CURRENCY,
         exponent=EXPONENT,
         address=Address(country=order.country),
@@ -65,7 +69,8 @@ def import_order(order: Order) -> ImportOrder:
 
 
 def adjust_stock(document: Document) -> list[AdjustStock]:
-    """What a document moves beside an order's reservation; one for each line, as the shop's books have it."""
+    """What a document moves beside an order's reservation; one for each line, as the shop's books
+    have it."""
     match document:
         case StockAdjustment():
             return [_adjust(movement, _reason(movement.line)) for movement in movements(document)]
@@ -81,7 +86,9 @@ def receive_stock(opening: OpeningStock) -> ReceiveStock:
     return ReceiveStock(opening.sku, opening.units, "opening stock")
 
 
-def import_return(note: CreditNote, invoice: str, taken: Iterable[Allocation], *, cancels: bool) -> ImportReturn:
+def import_return(
+    note: CreditNote, invoice: str, taken: Iterable[Allocation], *, cancels: bool
+) -> ImportReturn:
     """cancels: with this, all priced goods of the order are back on the day of sale."""
     return ImportReturn(
         return_id=return_id(note.invoice, invoice),
@@ -97,8 +104,12 @@ def issue_credit(note: CreditNote, rest: Iterable[Remainder]) -> IssueCredit:
     return IssueCredit(
         booking_id=booking_id(note.invoice),
         customer_id=note.customer or "",
-        lines=tuple(OrderLine(each.sku, each.line.description, each.units, each.line.price) for each in rest),
-        charges=tuple(Charge(line.code, line.description, -line.quantity, line.price) for line in note.charges),
+        lines=tuple(
+            OrderLine(each.sku, each.line.description, each.units, each.line.price) for each in rest
+        ),
+        charges=tuple(
+            Charge(line.code, line.description, -line.quantity, line.price) for line in note.charges
+        ),
         currency=CURRENCY,
         exponent=EXPONENT,
         reference=note.invoice,
@@ -107,7 +118,8 @@ def issue_credit(note: CreditNote, rest: Iterable[Remainder]) -> IssueCredit:
 
 
 def restock(key: str, parts: Sequence[Allocation | Remainder], order_id: str = "") -> Restock:
-    """key: of the return or the booking that the goods came back by. order_id: of the sale, where it is known."""
+    """key: of the return or the booking that the goods came back by. order_id: of the sale, where
+    it is known."""
     return Restock(key, tuple(StockLine(each.sku, each.units) for each in parts), order_id)
 
 
@@ -126,4 +138,8 @@ def _adjust(movement: Movement, reason: str) -> AdjustStock:
 
 
 def _reason(line: Line) -> str:
-    return f"invoice {line.invoice}: {line.description}" if line.description else f"invoice {line.invoice}"
+    return (
+        f"invoice {line.invoice}: {line.description}"
+        if line.description
+        else f"invoice {line.invoice}"
+    )

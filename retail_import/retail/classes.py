@@ -27,13 +27,16 @@ def classify(line: Line, *, invoice_is_free: bool) -> LineClass:
     if line.quantity < 0:
         return LineClass.STOCK_OUT
     if line.price == 0:
-        return LineClass.STOCK_IN if invoice_is_free and line.customer is None else LineClass.FREE_LINE
+        return (
+            LineClass.STOCK_IN if invoice_is_free and line.customer is None else LineClass.FREE_LINE
+        )
     return LineClass.SALE_GOODS if is_goods(line.code) else LineClass.SALE_CHARGE
 
 
 @lru_cache(8192)
 def is_goods(code: str) -> bool:
-    """What lies on a shelf; the other codes are postage, discounts, vouchers, fees and manual entries."""
+    """What lies on a shelf; the other codes are postage, discounts, vouchers, fees and manual
+    entries."""
     sku = code.upper()
     return sku == "PADS" or sku.startswith("DCGS") or bool(_NUMBERED.fullmatch(sku))
 

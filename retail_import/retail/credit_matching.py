@@ -1,4 +1,5 @@
-"""Which sale a goods credit takes back: of the same customer, SKU and unit price, last sold, first out."""
+"""Which sale a goods credit takes back: of the same customer, SKU and unit price, last sold, first
+out."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -13,7 +14,8 @@ from .line import Line
 
 
 class Allocation(Struct, frozen=True, gc=False):
-    """Units of one sale line that one credit line takes back. number: of the sale among its order's goods, from 1."""
+    """Units of one sale line that one credit line takes back. number: of the sale among its order's
+    goods, from 1."""
 
     credit: Line
     sale: Line
@@ -34,7 +36,8 @@ class Allocation(Struct, frozen=True, gc=False):
 
 
 class Match(Struct, frozen=True, gc=False):
-    """One credit line: its sales, latest first, and the units that found none: an exception to report."""
+    """One credit line: its sales, latest first, and the units that found none: an exception to
+    report."""
 
     credit: Line
     allocations: tuple[Allocation, ...]
@@ -51,7 +54,7 @@ class Match(Struct, frozen=True, gc=False):
         return self.unmatched * self.credit.price
 
 
-class Sold(Struct):
+class SaleLine(Struct):
     """A sale line and how much of it has not been credited yet."""
 
     line: Line
@@ -63,7 +66,7 @@ class Sales:
     """The sales so far of known customers. Feed it documents in file order, which is time order."""
 
     def __init__(self) -> None:
-        self._sold: defaultdict[Key, list[Sold]] = defaultdict(list)
+        self._sold: defaultdict[Key, list[SaleLine]] = defaultdict(list)
 
     def remember(self, order: Order) -> None:
         """A guest's sale is left out: no credit can ask for it."""
@@ -71,7 +74,7 @@ class Sales:
             return
         for number, line in enumerate(order.goods, start=1):
             if line.price:
-                self._sold[_key(line)].append(Sold(line, number, line.quantity))
+                self._sold[_key(line)].append(SaleLine(line, number, line.quantity))
 
     def match(self, note: CreditNote) -> tuple[Match, ...]:
         """Takes the units; a guest's note has no matches, for nobody knows whose sale it was."""
@@ -81,7 +84,9 @@ class Sales:
 
     def _match(self, credit: Line) -> Match:
         allocations = tuple(self._take(credit))
-        return Match(credit, allocations, -credit.quantity - sum(each.units for each in allocations))
+        return Match(
+            credit, allocations, -credit.quantity - sum(each.units for each in allocations)
+        )
 
     def _take(self, credit: Line) -> Iterator[Allocation]:
         wanted = -credit.quantity

@@ -48,7 +48,9 @@ class CreditMatching:
 
     def _orders_fully_returned(self, allocations: Iterable[Allocation]) -> int:
         """All their priced goods, that is: free lines and charges are not asked."""
-        return sum(units == self._sold[order] for order, units in _units_by_order(allocations).items())
+        return sum(
+            units == self._sold[order] for order, units in _units_by_order(allocations).items()
+        )
 
 
 def _units_by_order(allocations: Iterable[Allocation]) -> Counter[str]:

@@ -32,7 +32,9 @@ def fingerprint(path: Path) -> str:
 def _refuse_other_header(rows: Iterator[tuple[int, list[str]]], header: Sequence[str]) -> None:
     for _, first in rows:
         if first != list(header):
-            raise MalformedLine(1, f"the header is {','.join(first)[:100]!r}, not {','.join(header)!r}")
+            raise MalformedLine(
+                1, f"the header is {','.join(first)[:100]!r}, not {','.join(header)!r}"
+            )
         return
     raise MalformedLine(1, "the file is empty")
 

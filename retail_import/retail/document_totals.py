@@ -1,4 +1,5 @@
-"""How many orders, credit notes and adjustments there are, and what an import of them must ask for."""
+"""How many orders, credit notes and adjustments there are, and what an import of them must ask
+for."""
 
 from collections import Counter
 
@@ -40,7 +41,9 @@ class CreditNotes:
 
     def add(self, document: Document) -> None:
         if isinstance(document, CreditNote):
-            self._counts.update(count=1, guest=document.customer is None, without_goods=not document.goods)
+            self._counts.update(
+                count=1, guest=document.customer is None, without_goods=not document.goods
+            )
 
     def totals(self) -> dict[str, int]:
         return dict(self._counts)

@@ -13,7 +13,8 @@ from .malformed import MalformedLine
 
 
 class Document(Struct, frozen=True, gc=False):
-    """An invoice's lines of one role; `kinds` holds the class of each. Known by invoice and type."""
+    """An invoice's lines of one role; `kinds` holds the class of each. Known by invoice and
+    type."""
 
     lines: tuple[Line, ...]
     kinds: tuple[LineClass, ...]
@@ -50,7 +51,9 @@ class Document(Struct, frozen=True, gc=False):
         return tuple(line for line in self.lines if not is_goods(line.code))
 
     def of_class(self, kind: LineClass) -> tuple[Line, ...]:
-        return tuple(line for line, each in zip(self.lines, self.kinds, strict=True) if each is kind)
+        return tuple(
+            line for line, each in zip(self.lines, self.kinds, strict=True) if each is kind
+        )
 
 
 class Order(Document, frozen=True, gc=False):
@@ -75,7 +78,8 @@ class Extent(Struct, frozen=True):
 
 
 def check(path: Path) -> Extent:
-    """Read to the end and keep nothing, so that no import begins with a file that it cannot finish."""
+    """Read to the end and keep nothing, so that no import begins with a file that it cannot
+    finish."""
     sizes = [len(document.lines) for document in read(path)]
     return Extent(sum(sizes), len(sizes))
 
@@ -85,7 +89,8 @@ def read(path: Path) -> Iterator[Document]:
 
 
 def documents(lines: Iterable[Line]) -> Iterator[Document]:
-    """In the order of their first lines, with no more in memory than what was begun in the last minutes."""
+    """In the order of their first lines, with no more in memory than what was begun in the last
+    minutes."""
     begun: dict[str, list[Line]] = {}
     current = ""
     for line in lines:
@@ -111,7 +116,9 @@ def _put(line: Line, begun: dict[str, list[Line]]) -> None:
         begun[line.invoice] = [line]
         return
     if line.invoice not in begun:
-        raise MalformedLine(line.number, f"invoice {line.invoice} goes on, but had ended minutes before")
+        raise MalformedLine(
+            line.number, f"invoice {line.invoice} goes on, but had ended minutes before"
+        )
     begun[line.invoice].append(line)
     _refuse_two_parties(begun[line.invoice][0], line)
 
@@ -126,7 +133,8 @@ def _refuse_two_parties(first: Line, line: Line) -> None:
 
 
 def _documents_of(invoice: list[Line]) -> Iterator[Document]:
-    """One, as far as is known; stock that leaves on a sale's invoice would be a document beside the order."""
+    """One, as far as is known; stock that leaves on a sale's invoice would be a document beside the
+    order."""
     free = all(line.price == 0 for line in invoice)
     classed = [(line, classify(line, invoice_is_free=free)) for line in invoice]
     for role in dict.fromkeys(_ROLES[kind] for _, kind in classed):
@@ -134,7 +142,8 @@ def _documents_of(invoice: list[Line]) -> Iterator[Document]:
         yield role(lines, kinds)
 
 
-# One real invoice (542806) is interrupted: by a credit note in its first minute; it goes on in its second.
+# One real invoice (542806) is interrupted: by a credit note in its first minute; it goes on in its
+# second.
 INTERRUPTION = timedelta(minutes=5)
 
 _ROLES: dict[LineClass, type[Document]] = {

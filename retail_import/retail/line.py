@@ -6,7 +6,8 @@ from msgspec import Struct
 
 
 class Line(Struct, frozen=True, gc=False):
-    """Known by invoice and position there, for exact duplicates are real; `number` finds it in the file."""
+    """Known by invoice and position there, for exact duplicates are real; `number` finds it in the
+    file."""
 
     number: int
     invoice: str

@@ -14,7 +14,8 @@ HEADER = ("sku", "minimal_opening", "net", "closing", "moves")
 
 
 class OpeningStock(Struct, frozen=True, gc=False):
-    """`units` is the least with which no movement is refused; the rest is what the movements come to."""
+    """`units` is the least with which no movement is refused; the rest is what the movements come
+    to."""
 
     sku: str
     units: int
@@ -41,6 +42,10 @@ def _refuse_contradictions(opening: OpeningStock, seen: set[str]) -> None:
     if opening.sku != opening.sku.upper() or not is_goods(opening.sku):
         raise BadValue(f"{opening.sku!r} is not an upper-cased SKU of goods")
     if opening.units < 0 or opening.closing < 0 or opening.moves < 1:
-        raise BadValue("opening and closing stock must not be negative, and something must have moved")
+        raise BadValue(
+            "opening and closing stock must not be negative, and something must have moved"
+        )
     if opening.units + opening.net != opening.closing:
-        raise BadValue(f"{opening.units} at first and {opening.net} net do not close at {opening.closing}")
+        raise BadValue(
+            f"{opening.units} at first and {opening.net} net do not close at {opening.closing}"
+        )

@@ -1,8 +1,8 @@
 """Which documents move stock, and what the movements of a whole file come to.
 
-Goods move stock, whatever their price: an order's leave, a credit note's come back, matched to a sale or
-not, and an adjustment goes the way of its sign. Other codes never do, not even on a stock adjustment (ten
-real lines at price 0, for postage and vouchers), and ledger adjustments never do.
+Goods move stock, whatever their price: an order's leave, a credit note's come back, matched to a
+sale or not, and an adjustment goes the way of its sign. Other codes never do, not even on a stock
+adjustment (ten real lines at price 0, for postage and vouchers), and ledger adjustments never do.
 """
 
 from collections import defaultdict

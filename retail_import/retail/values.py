@@ -1,7 +1,7 @@
 """One field of a line, from text to value: exact, or refused.
 
-Columns repeat their texts (a thousand prices, a few thousand customers in half a million lines), so each
-function remembers its last answers; that is what makes a whole file a matter of seconds.
+Columns repeat their texts (a thousand prices, a few thousand customers in half a million lines), so
+each function remembers its last answers; that is what makes a whole file a matter of seconds.
 """
 
 import re

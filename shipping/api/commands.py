@@ -9,11 +9,11 @@ from shipping.shipment import LEFT, SHIPMENT, ShipmentCalledOff
 
 
 class ShipShipmentView(CommandView):
-    """stays_here: whether an order's parcel must not be handed over, which shipping hears of a moment later, if at all;
-    given where the URLs are put together."""
+    """stays_here: whether an order's parcel must not be handed over, which shipping hears of a
+    moment later, if at all; given where the URLs are put together."""
 
     permission_classes = [Operations]
-    subject, asked_at = "order_id", "/api/queries/shipments/"
+    id_field, asked_at = "order_id", "/api/queries/shipments/"
 
     stays_here: Callable[[str], bool] | None = None
 
@@ -26,7 +26,7 @@ class ShipShipmentView(CommandView):
 
 class DeliverShipmentView(CommandView):
     permission_classes = [Operations]
-    subject, asked_at = "order_id", "/api/queries/shipments/"
+    id_field, asked_at = "order_id", "/api/queries/shipments/"
 
     def command(self, order_id: str) -> DeliverShipment:
         known(SHIPMENT.category, order_id)

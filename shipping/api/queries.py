@@ -35,13 +35,24 @@ class ShipmentAnswer(Answer):
 
 class ShipmentsParameters(PageParameters):
     status = serializers.ChoiceField(
-        ["REQUESTED", "CREATED", "REFUSED", "CANCELLING", "CANCELLED", "SHIPPED", "DELIVERED", "LOST", "RETURNED"],
+        [
+            "REQUESTED",
+            "CREATED",
+            "REFUSED",
+            "CANCELLING",
+            "CANCELLED",
+            "SHIPPED",
+            "DELIVERED",
+            "LOST",
+            "RETURNED",
+        ],
         required=False,
     )
 
 
 class ShipmentDetailsView(RowView):
-    """customer_of: whose order it is, which shipping does not know; given where the URLs are put together."""
+    """customer_of: whose order it is, which shipping does not know; given where the URLs are put
+    together."""
 
     serializer_class = ShipmentAnswer
     model, parameters = ShipmentView, MomentParameters

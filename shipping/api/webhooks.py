@@ -1,4 +1,5 @@
-"""What the carrier tells of its parcels, signed as Standard Webhooks has it (standardwebhooks.com)."""
+"""What the carrier tells of its parcels, signed as Standard Webhooks has it
+(standardwebhooks.com)."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -22,14 +23,16 @@ class Parcel(msgspec.Struct):
 
 
 class Notice(msgspec.Struct):
-    """type: parcel.shipped, parcel.delivered, parcel.lost or parcel.returned; others are taken note of."""
+    """type: parcel.shipped, parcel.delivered, parcel.lost or parcel.returned; others are taken note
+    of."""
 
     type: str
     data: Parcel
 
 
 class CarrierWebhookView(WebhookView):
-    """What is told of an order is recorded, whatever we believe of its parcel; of no order of ours it is logged.
+    """What is told of an order is recorded, whatever we believe of its parcel; of no order of ours
+    it is logged.
 
     customer_of: whose order it is, None for nobody's; given where the URLs are put together.
     """
@@ -58,9 +61,13 @@ class CarrierWebhookView(WebhookView):
 
     def _follows(self, type_: str, order_id: str) -> Sequence[Command]:
         assert self.customer_of is not None, "say as_view(customer_of=...)"
-        known = log.STREAM_NAME.fullmatch(stream_name(SHIPMENT.category, order_id)) and self.customer_of(order_id)
+        known = log.STREAM_NAME.fullmatch(
+            stream_name(SHIPMENT.category, order_id)
+        ) and self.customer_of(order_id)
         if type_ not in RECORD or not known:
-            logger.warning("the carrier tells %.100r of %.100r, which is not for us", type_, order_id)
+            logger.warning(
+                "the carrier tells %.100r of %.100r, which is not for us", type_, order_id
+            )
             return []
         return [RECORD[type_](order_id)]
 

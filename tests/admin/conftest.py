@@ -27,7 +27,9 @@ def staff(db):
 
 @pytest.fixture
 def shop(transactional_db):
-    bus.dispatch_all([ListProduct("CUP", "A <b>cup</b>", Money(450, "EUR")), ReceiveStock("CUP", 1000)])
+    bus.dispatch_all(
+        [ListProduct("CUP", "A <b>cup</b>", Money(450, "EUR")), ReceiveStock("CUP", 1000)]
+    )
     drain()
 
 
@@ -42,9 +44,15 @@ def order(shop):
 @pytest.fixture
 def books(order):
     """A unit of the order on its way back, and a credit of which no order knows."""
-    bus.dispatch(RequestReturn(str(uuid4()), order, (Portion(1, 1),), (), "too <b>small</b>", datetime.now(UTC)))
+    bus.dispatch(
+        RequestReturn(
+            str(uuid4()), order, (Portion(1, 1),), (), "too <b>small</b>", datetime.now(UTC)
+        )
+    )
     line = OrderLine("CUP", "A <b>cup</b>", 1, 450)
-    bus.dispatch(IssueCredit(str(uuid4()), "customer-1", (line,), (), "EUR", 2, "C1", datetime.now(UTC)))
+    bus.dispatch(
+        IssueCredit(str(uuid4()), "customer-1", (line,), (), "EUR", 2, "C1", datetime.now(UTC))
+    )
     drain()
 
 
@@ -63,7 +71,8 @@ def place_many(count):
 
 
 def member(name, group, right=None):
-    """The client of somebody of the staff, in a group that has this right of the console, or has its rights already."""
+    """The client of somebody of the staff, in a group that has this right of the console, or has
+    its rights already."""
     if right:
         call_command("console_roles", right, group)
     user = User.objects.create_user(name, is_staff=True)

@@ -1,4 +1,5 @@
-"""The admin's own pages, as addresses: every list, a page of each kind of thing, and every other way in."""
+"""The admin's own pages, as addresses: every list, a page of each kind of thing, and every other
+way in."""
 
 import re
 from urllib.parse import urlencode
@@ -9,7 +10,11 @@ from django.contrib.admin.utils import quote
 from django.urls import reverse
 
 # What Django gives every list, and we beside it.
-COMMON = {"", "add/", *(f"KEY/{view}" for view in ("", "change/", "reveal/", "history/", "delete/"))}
+COMMON = {
+    "",
+    "add/",
+    *(f"KEY/{view}" for view in ("", "change/", "reveal/", "history/", "delete/")),
+}
 
 OURS = ("eventstore", "orders", "payments", "inventory", "shipping", "access")
 
@@ -34,12 +39,16 @@ def everything_there_is():
     found = []
     for model in models():
         registered = admin.site.get_model_admin(model)
-        found += [registered.url_of(row) or _address(model, "change", row.pk) for row in registered.get_queryset(None)]
+        found += [
+            registered.url_of(row) or _address(model, "change", row.pk)
+            for row in registered.get_queryset(None)
+        ]
     return found
 
 
 def routes():
-    """The address of every view of the console, with KEY for what it is about, APP/MODEL for what each list has."""
+    """The address of every view of the console, with KEY for what it is about, APP/MODEL for what
+    each list has."""
     found = set()
     for resolver in admin.site.get_urls():
         app, _, model = str(resolver.pattern).strip("/").partition("/")
@@ -91,17 +100,25 @@ def _named(name, registered, row):
     if name in APART:
         return {name: reverse(f"admin:{name}") + APART[name]}
     if kind == "changelist":
-        return {f"{name} {query}": f"{reverse(f'admin:{name}')}{query}" for query in _questions(registered, row)}
+        return {
+            f"{name} {query}": f"{reverse(f'admin:{name}')}{query}"
+            for query in _questions(registered, row)
+        }
     if kind == "correlation":
         return {name: reverse(f"admin:{name}", args=[row.correlation_id])}
     if kind == "given":
         return {name: reverse(f"admin:{name}", args=[quote(row.stream)])}
     if kind in ("change", "history", "delete", "reveal", "fixture"):
-        page = registered.url_of(row) or reverse(f"admin:{name.replace(kind, 'change')}", args=[quote(row.pk)])
+        page = registered.url_of(row) or reverse(
+            f"admin:{name.replace(kind, 'change')}", args=[quote(row.pk)]
+        )
         return {name: page.replace("/change/", f"/{kind}/")}
     if kind == "act":
         chosen = urlencode({"id": row.pk, "name": row.pk})
-        return {f"{name} {word}": f"{reverse(f'admin:{name}', args=[word])}?{chosen}" for word in registered.acts}
+        return {
+            f"{name} {word}": f"{reverse(f'admin:{name}', args=[word])}?{chosen}"
+            for word in registered.acts
+        }
     assert kind == "add", f"tests/admin/everything.py does not say how to ask for {name}"
     return {name: reverse(f"admin:{name}")}
 

@@ -1,4 +1,5 @@
-"""With a long log behind it, every page of the console reads a few rows of it, and finds them by an index."""
+"""With a long log behind it, every page of the console reads a few rows of it, and finds them by an
+index."""
 
 import json
 
@@ -38,16 +39,18 @@ SLOW = (
 
 @pytest.fixture
 def long_log(books):
-    """Of everything one at least, and of what grows with the shop as much as a test has time for."""
+    """Of everything one at least, and of what grows with the shop as much as a test has time
+    for."""
     rebuild.rebuild("orders.catalogue", who="grace")
-    audit.note("grace", "retry", "payments.gateway", reason="it was time")
+    audit.record("grace", "retry", "payments.gateway", reason="it was time")
     drain()
     before = log.fence()
     fill.fill(url_of_the_test(), events=EVENTS)
     fill.fill_beside(url_of_the_test(), orders=EVENTS // 7, messages=EVENTS, troubles=3000)
     yield
     rebuild.forget("orders.catalogue", who="grace")
-    # Emptying the tables does not put the sequence back, and the tests behind this one begin with young logs.
+    # Emptying the tables does not put the sequence back, and the tests behind this one begin with
+    # young logs.
     rows("SELECT setval('eventstore_position', %s)", [before])
 
 
@@ -86,7 +89,9 @@ def _troubles(sql, params=()):
         ((plan,),) = cursor.fetchall()
     for node in _nodes(json.loads(plan)[0]["Plan"] if isinstance(plan, str) else plan[0]["Plan"]):
         read = (node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"]
-        if node.get("Relation Name") in GROWING and (node["Node Type"] == "Seq Scan" or read > MOST_ROWS):
+        if node.get("Relation Name") in GROWING and (
+            node["Node Type"] == "Seq Scan" or read > MOST_ROWS
+        ):
             yield f"{node['Node Type']} of {node['Relation Name']}, {read:.0f} rows"
 
 

@@ -1,4 +1,5 @@
-"""What people do by hand in the console: asked twice, told why, written down; and never by whom it is not for."""
+"""What people do by hand in the console: asked twice, told why, written down; and never by whom it
+is not for."""
 
 from urllib.parse import urlencode
 
@@ -16,13 +17,14 @@ from orders.models import OrderDetails
 from .conftest import member, place, say_yes, seal_of
 
 PARKED = "/admin/eventstore/parked/act/"
-LANE = "/admin/eventstore/subscription/act/"
+SUBSCRIPTION = "/admin/eventstore/subscription/act/"
 SAGA = "/admin/eventstore/sagastate/act/"
 
 
 @pytest.fixture
 def letters(order):
-    """Two dead letters of one gateway, one failed of another lane; behind the first waits one of the same key."""
+    """Two dead letters of one gateway, one failed of another subscription; behind the first waits
+    one of the same key."""
     at = list(Event.objects.order_by("position").values_list("position", flat=True))
     return [
         _parked("payments.gateway", at[0], "payment-1", "dead"),
@@ -40,18 +42,27 @@ def operator(db):
 
 def test_a_dead_letter_is_tried_again_once_somebody_has_said_why(operator, letters):
     address = f"{PARKED}retry/?id={letters[0].pk}"
-    page = operator.get(operator.get(f"/admin/eventstore/parked/{letters[0].pk}/change/").context["buttons"][0].address)
+    page = operator.get(
+        operator.get(f"/admin/eventstore/parked/{letters[0].pk}/change/")
+        .context["buttons"][0]
+        .address
+    )
     assert page.context["count"] == 1
     assert say_yes(operator, address, "the gateway is up again").status_code == 302
     letters[0].refresh_from_db()
     assert (letters[0].status, letters[0].due_at is not None) == ("failed", True)
     (done,) = OperatorAction.objects.all()
     assert (done.who, done.action, done.subject) == ("grace", "retry", "payments.gateway")
-    assert (done.reason, done.details) == ("the gateway is up again", {"positions": [letters[0].position]})
+    assert (done.reason, done.details) == (
+        "the gateway is up again",
+        {"positions": [letters[0].position]},
+    )
 
 
 def test_a_whole_sequence_is_discarded(operator, letters):
-    address = f"{PARKED}discard/?{urlencode({'subscription': 'payments.gateway', 'key': 'payment-1'})}"
+    address = (
+        f"{PARKED}discard/?{urlencode({'subscription': 'payments.gateway', 'key': 'payment-1'})}"
+    )
     assert operator.get(address).context["count"] == 2
     say_yes(operator, address, "paid by hand")
     assert [each.key for each in Parked.objects.order_by("id")] == ["payment-2", "shipment-1"]
@@ -72,10 +83,15 @@ def test_all_that_match_the_present_filter_are_tried_again(operator, letters):
     }
 
 
-def test_all_of_several_subscriptions_are_done_together_and_written_down_for_each(operator, letters):
+def test_all_of_several_subscriptions_are_done_together_and_written_down_for_each(
+    operator, letters
+):
     say_yes(operator, f"{PARKED}discard/", "a day to forget")
     assert not Parked.objects.exists()
-    assert set(OperatorAction.objects.values_list("subject", flat=True)) == {"payments.gateway", "shipping.carrier"}
+    assert set(OperatorAction.objects.values_list("subject", flat=True)) == {
+        "payments.gateway",
+        "shipping.carrier",
+    }
 
 
 def test_a_call_under_way_is_not_discarded(operator, letters):
@@ -113,8 +129,13 @@ def test_a_saga_is_told_to_turn_back(operator, shop):
     step.step("orders.fulfilment")
     saga = SagaState.objects.get(key=order_id)
     buttons = operator.get(f"/admin/eventstore/sagastate/{saga.pk}/change/").context["buttons"]
-    assert [each.label for each in buttons] == ["Retry the step", "Turn back"], "what its step allows"
-    assert say_yes(operator, f"{SAGA}compensate/?id={saga.pk}", "the customer is a bot").status_code == 302
+    assert [each.label for each in buttons] == ["Retry the step", "Turn back"], (
+        "what its step allows"
+    )
+    assert (
+        say_yes(operator, f"{SAGA}compensate/?id={saga.pk}", "the customer is a bot").status_code
+        == 302
+    )
     drain()
     saga.refresh_from_db()
     assert saga.status == "COMPENSATED"
@@ -134,7 +155,7 @@ def test_a_saga_that_has_moved_on_is_looked_at_again_first(operator, shop):
     assert not OutboxMessage.objects.filter(type="eventstore.intervened").exists()
 
 
-def test_a_lane_is_paused_and_goes_on_later(operator, shop):
+def test_a_subscription_is_paused_and_goes_on_later(operator, shop):
     page = "/admin/eventstore/subscription/payments.gateway/change/"
     for word, paused in (("pause", True), ("resume", False)):
         address = operator.get(page).context["buttons"][0].address
@@ -147,7 +168,7 @@ def test_a_lane_is_paused_and_goes_on_later(operator, shop):
     ]
 
 
-def test_the_next_message_of_a_lane_is_left_out(operator, shop):
+def test_the_next_message_of_a_subscription_is_left_out(operator, shop):
     Subscription.objects.filter(name="orders.fulfilment").update(paused=True)
     order_id = place()
     address = "/admin/eventstore/subscription/act/skip/?name=orders.fulfilment"
@@ -164,13 +185,20 @@ def test_a_read_model_is_emptied_and_fills_anew(operator, order):
     page = operator.get("/admin/eventstore/subscription/orders.details/change/")
     (address,) = [each.address for each in page.context["buttons"] if each.label == "Put back"]
     told = operator.get(address).context["choice"].shown
-    assert told == [f"orders.details goes back from position {stands} to 0; rows that are taken away: 1"]
+    assert told == [
+        f"orders.details goes back from position {stands} to 0; rows that are taken away: 1"
+    ]
     assert say_yes(operator, address, "wrong by hand").status_code == 302
     assert not OrderDetails.objects.exists()
     drain()
     assert OrderDetails.objects.get().status == "CONFIRMED"
     done = OperatorAction.objects.get()
-    assert (done.who, done.action, done.subject, done.reason) == ("grace", "reset", "orders.details", "wrong by hand")
+    assert (done.who, done.action, done.subject, done.reason) == (
+        "grace",
+        "reset",
+        "orders.details",
+        "wrong by hand",
+    )
     assert done.details == {"from": stands, "to": 0, "rows": 1}
 
 
@@ -178,7 +206,9 @@ def test_a_read_model_is_emptied_and_fills_anew(operator, order):
 def test_a_publication_is_put_back_to_any_position_that_it_has_passed(operator):
     page = operator.get("/admin/eventstore/subscription/orders.published/change/")
     stands = page.context["lag"].position
-    address = page.context["put_back"] + urlencode({"name": "orders.published", "position": stands - 1})
+    address = page.context["put_back"] + urlencode(
+        {"name": "orders.published", "position": stands - 1}
+    )
     assert say_yes(operator, address, "they lost it").status_code == 302
     assert Subscription.objects.get(name="orders.published").position == stands - 1
     ahead = address.replace(f"position={stands - 1}", f"position={stands}")
@@ -188,16 +218,19 @@ def test_a_publication_is_put_back_to_any_position_that_it_has_passed(operator):
 
 
 @pytest.mark.usefixtures("order")
-def test_a_lane_that_acts_on_the_world_offers_no_way_back(operator):
+def test_a_subscription_that_acts_on_the_world_offers_no_way_back(operator):
     for name in ("orders.fulfilment", "payments.gateway", "orders"):
         page = operator.get(f"/admin/eventstore/subscription/{name}/change/")
         assert "/act/reset/" not in page.content.decode()
-        assert operator.get(f"{LANE}reset/?name={name}").status_code == 404
+        assert operator.get(f"{SUBSCRIPTION}reset/?name={name}").status_code == 404
 
 
 def test_support_sees_and_does_not_act(operator, letters):
     support = member("ada", "support")
-    for address in ("/admin/eventstore/parked/", f"/admin/eventstore/parked/{letters[0].pk}/change/"):
+    for address in (
+        "/admin/eventstore/parked/",
+        f"/admin/eventstore/parked/{letters[0].pk}/change/",
+    ):
         page = support.get(address)
         assert page.status_code == 200
         assert b"/act/" not in page.content
@@ -225,9 +258,9 @@ def test_no_other_site_can_make_an_operator_act(operator):
         f"{PARKED}retry/?key=%00",
         f"{SAGA}retry/",
         f"{SAGA}x/?id=1",
-        f"{LANE}skip/?name=nobody",
-        f"{LANE}reset/?name=orders.published&position=-1",
-        f"{LANE}reset/?name=orders.published&position={10**19}",
+        f"{SUBSCRIPTION}skip/?name=nobody",
+        f"{SUBSCRIPTION}reset/?name=orders.published&position=-1",
+        f"{SUBSCRIPTION}reset/?name=orders.published&position={10**19}",
     ],
 )
 def test_what_is_no_choice_is_not_found(operator, address):
@@ -236,16 +269,20 @@ def test_what_is_no_choice_is_not_found(operator, address):
 
 @pytest.mark.usefixtures("shop")
 @pytest.mark.parametrize("word", ["pause", "resume", "skip", "reset"])
-def test_a_lane_that_has_no_cursor_yet_is_not_found(operator, word):
+def test_a_subscription_that_has_no_cursor_yet_is_not_found(operator, word):
     """It came with new code, and no worker has seen that yet."""
     Subscription.objects.filter(name="orders.published").delete()
-    assert operator.get(f"{LANE}{word}/?name=orders.published").status_code == 404
+    assert operator.get(f"{SUBSCRIPTION}{word}/?name=orders.published").status_code == 404
 
 
 def test_what_was_done_is_listed_and_found_by_what_it_was_done_to(staff):
-    audit.note("grace", "discard", "payments.gateway", reason="paid by hand", details={"positions": [7]})
-    audit.note("ada", "retry", "shipping.carrier")
-    found = staff.get("/admin/eventstore/operatoraction/?q=payments.gateway").context["cl"].result_list
+    audit.record(
+        "grace", "discard", "payments.gateway", reason="paid by hand", details={"positions": [7]}
+    )
+    audit.record("ada", "retry", "shipping.carrier")
+    found = (
+        staff.get("/admin/eventstore/operatoraction/?q=payments.gateway").context["cl"].result_list
+    )
     assert [each.who for each in found] == ["grace"]
     page = staff.get(f"/admin/eventstore/operatoraction/{found[0].pk}/change/").content.decode()
     assert "paid by hand" in page

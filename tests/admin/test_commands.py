@@ -22,7 +22,8 @@ from .everything import lists, models, routes
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guide" / "console.md"
 
-# Django's own, which end in a refusal or elsewhere: nothing is added, changed or removed here, and so has no history.
+# Django's own, which end in a refusal or elsewhere: nothing is added, changed or removed here, and
+# so has no history.
 NOTHING_THERE = {f"APP/MODEL/{view}" for view in ("add/", "KEY/", "KEY/history/", "KEY/delete/")}
 
 # What they write is for machines whatever is asked for.
@@ -49,7 +50,10 @@ def test_a_list_is_searched_and_filtered_as_by_its_address(order):
     found = said("browse", "event", "--search", order, "--filter", "type=orders.order_placed")
     assert [each["stream"] for each in found] == [f"order-{order}"]
     before = Event.objects.filter(position__lt=found[0]["position"]).latest("position")
-    assert said("browse", "event", "--filter", f"beyond={found[0]['position']}")[0]["position"] == before.position
+    assert (
+        said("browse", "event", "--filter", f"beyond={found[0]['position']}")[0]["position"]
+        == before.position
+    )
     with pytest.raises(CommandError, match="no such filter"):
         call_command("browse", "event", "--filter", "data__icontains=a")
     with pytest.raises(CommandError, match="There are: .*stream"):
@@ -62,9 +66,16 @@ def test_a_row_is_shown_with_what_is_personal_hidden_until_somebody_says_why(ord
     position = str(Event.objects.get(stream=f"order-{order}", version=1).position)
     assert said("browse", "event", position)["data"]["address"]["name"] == HIDDEN
     assert said("browse", "shipmentview", order)["address"] == HIDDEN
-    assert said("browse", "event", position, "--reveal", "she asked")["data"]["address"]["name"] == "Ada"
+    assert (
+        said("browse", "event", position, "--reveal", "she asked")["data"]["address"]["name"]
+        == "Ada"
+    )
     (written,) = OperatorAction.objects.all()
-    assert (written.action, written.subject, written.reason) == ("reveal", f"event {position}", "she asked")
+    assert (written.action, written.subject, written.reason) == (
+        "reveal",
+        f"event {position}",
+        "she asked",
+    )
     assert written.details == {"command": f"browse event {position}"}
     with pytest.raises(CommandError, match="Say why"):
         call_command("browse", "event", position, "--reveal", "")
@@ -81,23 +92,34 @@ def test_states_and_processes_hide_what_is_personal(order):
 @pytest.mark.usefixtures("shop")
 def test_all_about_an_order_is_told_as_its_page_shows_it(staff):
     order_id = place()
-    for lane in ("orders.details", "orders.fulfilment"):
-        step.step(lane)
-    Parked.objects.create(subscription="payments.gateway", position=1, key=f"payment-{order_id}", status="dead")
+    for subscription in ("orders.details", "orders.fulfilment"):
+        step.step(subscription)
+    Parked.objects.create(
+        subscription="payments.gateway", position=1, key=f"payment-{order_id}", status="dead"
+    )
     page = staff.get(f"/admin/orders/orderdetails/{order_id}/change/").context["dossier"]
     told = said("dossier", order_id)
     assert set(told) == {*page._fields, "correlations"}
     assert [(each["stream"], each["fields"]) for each in told["standings"]] == [
         (each.stream, dict(each.fields)) for each in page.standings
     ]
-    assert [(each["saga"], each["status"]) for each in told["processes"]] == [("orders.fulfilment", "PAYMENT_PENDING")]
-    assert [(each["topic"], each["type"]) for each in told["owed"]] == [("payments", "payments.process_payment")]
-    assert [(each["subscription"], each["status"]) for each in told["parked"]] == [("payments.gateway", "dead")]
+    assert [(each["saga"], each["status"]) for each in told["processes"]] == [
+        ("orders.fulfilment", "PAYMENT_PENDING")
+    ]
+    assert [(each["topic"], each["type"]) for each in told["owed"]] == [
+        ("payments", "payments.process_payment")
+    ]
+    assert [(each["subscription"], each["status"]) for each in told["parked"]] == [
+        ("payments.gateway", "dead")
+    ]
     assert [(each["position"], each["data"]) for each in told["timeline"]] == [
         (each.event.position, each.event.data) for each in page.timeline
     ]
     assert told["timeline"][0]["data"]["address"]["name"] == HIDDEN
-    assert said("dossier", order_id, "--reveal", "she asked")["timeline"][0]["data"]["address"]["name"] == "Ada"
+    assert (
+        said("dossier", order_id, "--reveal", "she asked")["timeline"][0]["data"]["address"]["name"]
+        == "Ada"
+    )
     assert OperatorAction.objects.get().details == {"command": f"dossier {order_id}"}
     with pytest.raises(CommandError, match="Nothing is known about 'nobody'"):
         call_command("dossier", "nobody")
@@ -106,7 +128,11 @@ def test_all_about_an_order_is_told_as_its_page_shows_it(staff):
 def test_all_about_an_order_is_read_by_people_too(order):
     out = StringIO()
     call_command("dossier", order, stdout=out)
-    for line in (f"order-{order} at version 2", "  status: confirmed", "process orders.fulfilment: COMPLETED at"):
+    for line in (
+        f"order-{order} at version 2",
+        "  status: confirmed",
+        "process orders.fulfilment: COMPLETED at",
+    ):
         assert f"\n{line}" in f"\n{out.getvalue()}"
     assert f"order-{order}@2 orders.order_confirmed" in out.getvalue()
     assert "Ada" not in out.getvalue()
@@ -116,7 +142,9 @@ def test_all_about_an_order_is_read_by_people_too(order):
 def test_the_overview_is_told_part_by_part_as_the_page_shows_it(staff):
     heartbeats.forget_own()
     heartbeats.note(heartbeats.WORKER)
-    Parked.objects.create(subscription="payments.gateway", position=1, key="payment-1", status="dead")
+    Parked.objects.create(
+        subscription="payments.gateway", position=1, key="payment-1", status="dead"
+    )
     metrics.take()
     # Seconds count on between the two, so they are left out.
     shown, told = staff.get("/admin/eventstore/subscription/overview/").context, said("overview")
@@ -124,36 +152,60 @@ def test_the_overview_is_told_part_by_part_as_the_page_shows_it(staff):
     assert [(each["name"], each["word"], each["mood"]) for each in told["signs"]] == [
         each[:3] for each in shown["signs"]
     ]
-    assert ("Dead letters", "some", "bad") in {(each["name"], each["word"], each["mood"]) for each in told["signs"]}
-    lanes = {each["name"]: each for each in told["lanes"]}
-    assert list(lanes) == [each.name for each in shown["lanes"]]
-    assert (lanes["payments.gateway"]["state"], lanes["payments.gateway"]["dead"]) == ("dead letters", 1)
-    assert [tuple(each.values()) for each in told["sagas"]] == shown["sagas"] == [("orders.fulfilment", "COMPLETED", 1)]
+    assert ("Dead letters", "some", "bad") in {
+        (each["name"], each["word"], each["mood"]) for each in told["signs"]
+    }
+    subscriptions = {each["name"]: each for each in told["subscriptions"]}
+    assert list(subscriptions) == [each.name for each in shown["subscriptions"]]
+    assert (
+        subscriptions["payments.gateway"]["state"],
+        subscriptions["payments.gateway"]["dead"],
+    ) == ("dead letters", 1)
+    assert (
+        [tuple(each.values()) for each in told["sagas"]]
+        == shown["sagas"]
+        == [("orders.fulfilment", "COMPLETED", 1)]
+    )
     assert [(each["title"], len(each["points"])) for each in told["charts"]] == [
         (each.title, len(each.points)) for each in shown["charts"]
     ]
-    assert {each["events"] for each in told["charts"][0]["points"]} == {None, 0}, "one sample was taken"
+    assert {each["events"] for each in told["charts"][0]["points"]} == {None, 0}, (
+        "one sample was taken"
+    )
     assert [each["name"] for each in told["beats"]] == [each.name for each in shown["beats"]]
 
 
 @pytest.mark.usefixtures("order")
-def test_a_lane_is_told_with_its_rate_and_its_trend_as_its_page_shows_it(staff):
+def test_a_subscription_is_told_with_its_rate_and_its_trend_as_its_page_shows_it(staff):
     now = datetime.now(UTC)
     for ago, position in ((60, 100), (0, 700)):
         at = now - timedelta(seconds=ago)
         Sample.objects.create(
-            lane="orders.details", slot=int(at.timestamp() // 30), at=at, position=position, events=0, seconds=1.5
+            subscription="orders.details",
+            slot=int(at.timestamp() // 30),
+            at=at,
+            position=position,
+            events=0,
+            seconds=1.5,
         )
     shown = staff.get("/admin/eventstore/subscription/orders.details/change/").context
     told = said("overview", "orders.details")
-    assert (told["name"], told["position"], told["events"]) == ("orders.details", shown["lag"].position, 0)
+    assert (told["name"], told["position"], told["events"]) == (
+        "orders.details",
+        shown["lag"].position,
+        0,
+    )
     assert told["rate"] == shown["rate"] == 10.0
-    assert [each["summary"] for each in told["charts"]] == [each.summary for each in shown["charts"]]
+    assert [each["summary"] for each in told["charts"]] == [
+        each.summary for each in shown["charts"]
+    ]
     assert max(each["seconds"] or 0 for each in told["charts"][0]["points"]) == 1.5
     out = StringIO()
     call_command("overview", "orders.details", stdout=out)
     assert "rate: 10.0 positions a second, of late" in out.getvalue()
-    with pytest.raises(CommandError, match="'nobody' is no lane. There are: .*orders.details"):
+    with pytest.raises(
+        CommandError, match="'nobody' is no subscription. There are: .*orders.details"
+    ):
         call_command("overview", "nobody")
 
 
@@ -164,7 +216,7 @@ def test_the_overview_is_read_by_people_too():
     lines = out.getvalue().splitlines()
     assert "Dead letters: none; nothing is parked" in lines
     assert "The last hour: nobody took samples" in lines
-    assert "lane payments.gateway: up to date; 0 messages ahead; parked 0, dead 0" in lines
+    assert "subscription payments.gateway: up to date; 0 messages ahead; parked 0, dead 0" in lines
     assert "saga orders.fulfilment COMPLETED: 1" in lines
 
 
@@ -182,7 +234,9 @@ def test_a_dead_letter_is_told_without_the_person_and_settled():
     assert letter["error"] == f"TimeoutError: {HIDDEN} did not answer"
     position = str(letter["position"])
     assert said("dead_letters", "show", "payments.gateway", position)["message"]["method"] == HIDDEN
-    shown = said("dead_letters", "show", "payments.gateway", position, "--reveal", "what did they pay by?")
+    shown = said(
+        "dead_letters", "show", "payments.gateway", position, "--reveal", "what did they pay by?"
+    )
     assert shown["message"] == {
         "order_id": order_id,
         "amount": {"amount": 900, "currency": "EUR", "exponent": 2},
@@ -199,7 +253,10 @@ def test_an_open_order_is_cancelled_with_a_reason():
     at = str(said("sagas", "show", "orders.fulfilment", order_id)["position"])
     retried = said("sagas", "retry", "orders.fulfilment", order_id, "--at", at, "--reason", "lost")
     assert retried["status"] == "PAYMENT_PENDING"
-    assert said("cancel_order", order_id, "--reason", "a bot") == {"order_id": order_id, "cancelled": True}
+    assert said("cancel_order", order_id, "--reason", "a bot") == {
+        "order_id": order_id,
+        "cancelled": True,
+    }
     drain()
     assert SagaState.objects.get(key=order_id).status == "COMPENSATED"
     done = said("operator_actions", "--subject", f"order {order_id}")
@@ -210,14 +267,20 @@ def test_an_open_order_is_cancelled_with_a_reason():
 
 def table():
     """Addresses and the command beside them, of each row of the guide."""
-    rows = re.findall(r"^\| [^|]+ \| (`[^|]+`) \| `manage.py ([^|]+)` \|$", GUIDE.read_text(), re.MULTILINE)
-    return [(re.findall("`([^`]+)`", addresses), shlex.split(command)) for addresses, command in rows]
+    rows = re.findall(
+        r"^\| [^|]+ \| (`[^|]+`) \| `manage.py ([^|]+)` \|$", GUIDE.read_text(), re.MULTILINE
+    )
+    return [
+        (re.findall("`([^`]+)`", addresses), shlex.split(command)) for addresses, command in rows
+    ]
 
 
 def test_whatever_the_console_does_the_guide_names_a_command_for():
     named = {address for addresses, _ in table() for address in addresses}
     forgotten = routes() - named - NOTHING_THERE
-    assert not forgotten, f"docs/guide/console.md names no command for {sorted(forgotten)}: write one, and a row."
+    assert not forgotten, (
+        f"docs/guide/console.md names no command for {sorted(forgotten)}: write one, and a row."
+    )
     common = {
         address.replace("APP/MODEL", f"{model._meta.app_label}/{model._meta.model_name}")
         for address in routes()

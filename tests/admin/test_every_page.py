@@ -1,4 +1,5 @@
-"""Whatever page of the admin it is: it can be seen by whom it is for, changes nothing, and costs a few queries."""
+"""Whatever page of the admin it is: it can be seen by whom it is for, changes nothing, and costs a
+few queries."""
 
 import re
 from types import MappingProxyType
@@ -19,12 +20,14 @@ from .everything import lists, pages
 # Of these, two are the session and the user.
 MOST_QUERIES = 9
 
-INLINE = re.compile(r"<style|<script(?![^>]*\bsrc=)|\sstyle=|\son[a-z]+=|https?://(?!www\.w3\.org)", re.IGNORECASE)
+INLINE = re.compile(
+    r"<style|<script(?![^>]*\bsrc=)|\sstyle=|\son[a-z]+=|https?://(?!www\.w3\.org)", re.IGNORECASE
+)
 
 
 @pytest.fixture
 def parked(order, books):
-    audit.note("grace", "retry", "payments.gateway", reason="<script>alert(3)</script>")
+    audit.record("grace", "retry", "payments.gateway", reason="<script>alert(3)</script>")
     return Parked.objects.create(
         subscription="payments.gateway",
         position=Event.objects.filter(type="payments.payment_requested").get().position,
@@ -59,7 +62,9 @@ def test_empty_lists_say_why(staff):
 
 @pytest.mark.usefixtures("parked")
 def test_nobody_else_sees_any():
-    people = MappingProxyType({"a stranger": Client(), "a customer": _client(), "a clerk": _client(is_staff=True)})
+    people = MappingProxyType(
+        {"a stranger": Client(), "a customer": _client(), "a clerk": _client(is_staff=True)}
+    )
     for who, client in people.items():
         for address in everywhere():
             assert client.get(address).status_code in (302, 403), (who, address)
@@ -69,7 +74,9 @@ def test_nobody_else_sees_any():
 def test_the_right_to_view_events_opens_events_only():
     client = _client(is_staff=True)
     user = User.objects.get()
-    user.user_permissions.add(Permission.objects.get(content_type__app_label="eventstore", codename="view_event"))
+    user.user_permissions.add(
+        Permission.objects.get(content_type__app_label="eventstore", codename="view_event")
+    )
     position = Event.objects.first().position
     assert client.get("/admin/eventstore/event/").status_code == 200
     assert client.get(f"/admin/eventstore/event/{position}/change/").status_code == 200
@@ -87,7 +94,10 @@ def test_nothing_can_be_posted_added_or_deleted(staff):
         assert staff.post(f"{address}add/").status_code in (403, 405), address
     for address in pages():
         assert staff.get(address.replace("/change/", "/delete/")).status_code in (302, 403), address
-        assert staff.post(address.replace("/change/", "/delete/"), {"post": "yes"}).status_code in (302, 403), address
+        assert staff.post(address.replace("/change/", "/delete/"), {"post": "yes"}).status_code in (
+            302,
+            403,
+        ), address
     assert _rows() == before
 
 
@@ -97,7 +107,13 @@ def test_sixty_rows_cost_as_many_queries_as_one(staff):
     few = _counts(staff)
     orders = place_many(60)
     Parked.objects.bulk_create(
-        Parked(subscription="payments.gateway", position=event.position, key=event.stream, status="failed", error="x")
+        Parked(
+            subscription="payments.gateway",
+            position=event.position,
+            key=event.stream,
+            status="failed",
+            error="x",
+        )
         for event in Event.objects.filter(type="payments.payment_requested")
     )
     Subscription.objects.bulk_create(Subscription(name=f"retired.{number}") for number in range(60))
@@ -131,7 +147,10 @@ def test_a_strict_content_security_policy_would_find_nothing_to_forbid(staff):
 def test_what_is_in_a_payload_is_escaped_everywhere(staff):
     order_id = place(name="<script>alert('name')</script>", city='"><img src=x onerror=alert(1)>')
     drain()
-    assert "<script>" in Event.objects.get(stream=f"order-{order_id}", version=1).data["address"]["name"]
+    assert (
+        "<script>"
+        in Event.objects.get(stream=f"order-{order_id}", version=1).data["address"]["name"]
+    )
     for address in [*everywhere(), f"/admin/orders/orderdetails/{order_id}/change/"]:
         page = staff.get(address).content.decode()
         assert "<script>alert" not in page, address
@@ -140,7 +159,16 @@ def test_what_is_in_a_payload_is_escaped_everywhere(staff):
 
 
 @pytest.mark.parametrize(
-    "key", ["0", "nothing", "9" * 40, "%00", "order-%00", "..%2F..", "00000000-0000-7000-8000-000000000000"]
+    "key",
+    [
+        "0",
+        "nothing",
+        "9" * 40,
+        "%00",
+        "order-%00",
+        "..%2F..",
+        "00000000-0000-7000-8000-000000000000",
+    ],
 )
 def test_what_is_not_there_leads_home_with_a_word(staff, key):
     for address in lists():
@@ -148,14 +176,17 @@ def test_what_is_not_there_leads_home_with_a_word(staff, key):
 
 
 @pytest.mark.parametrize(
-    "query", ["q=%00", "q=%27", "q=" + "x" * 3000, "type=%00", "category=nothing", "p=999999", "o=1", "e=1"]
+    "query",
+    ["q=%00", "q=%27", "q=" + "x" * 3000, "type=%00", "category=nothing", "p=999999", "o=1", "e=1"],
 )
 def test_odd_questions_break_no_list(staff, query):
     for address in lists():
         assert staff.get(f"{address}?{query}").status_code in (200, 302, 400), (address, query)
 
 
-@pytest.mark.parametrize("query", ["data__icontains=a", "stream__contains=a", "state__icontains=a", "status__gt=a"])
+@pytest.mark.parametrize(
+    "query", ["data__icontains=a", "stream__contains=a", "state__icontains=a", "status__gt=a"]
+)
 def test_no_address_searches_what_has_no_index(staff, query):
     for address in lists():
         assert staff.get(f"{address}?{query}").status_code == 400, address
@@ -178,11 +209,16 @@ def _counts(client):
 
 def _rows():
     with connection.cursor() as cursor:
-        tables = [table for table in connection.introspection.table_names() if not table.startswith("django_session")]
+        tables = [
+            table
+            for table in connection.introspection.table_names()
+            if not table.startswith("django_session")
+        ]
         counted = {}
         for table in tables:
             cursor.execute(
-                f"SELECT count(*), md5(string_agg(row::text, '|' ORDER BY row::text)) FROM \"{table}\" AS row"
+                "SELECT count(*), md5(string_agg(row::text, '|' ORDER BY row::text)) FROM"
+                f' "{table}" AS row'
             )
             counted[table] = cursor.fetchone()
     return counted

@@ -1,4 +1,5 @@
-"""Events taken away: the same that the list shows, as lines of JSON; a stream as the beginning of a test."""
+"""Events taken away: the same that the list shows, as lines of JSON; a stream as the beginning of a
+test."""
 
 import json
 import os
@@ -14,7 +15,7 @@ from django.test.utils import CaptureQueriesContext
 
 from eventstore import log, registry
 from eventstore.console import links
-from eventstore.log.search import Wanted
+from eventstore.log.search import EventFilter
 from eventstore.models import Event, OperatorAction
 from eventstore.operations import export as exporting
 from eventstore.privacy.personal_data import HIDDEN
@@ -62,9 +63,9 @@ def test_all_that_the_list_shows_is_exported_in_the_order_of_the_log(staff, orde
         shown = staff.get(f"/admin/eventstore/event/{query}")
         page = staff.get(shown.context["buttons"][0].address)
         exported = lines(staff.get(page.context["export"].address))
-        assert [each["position"] for each in exported] == [each.position for each in shown.context["cl"].result_list][
-            ::-1
-        ]
+        assert [each["position"] for each in exported] == [
+            each.position for each in shown.context["cl"].result_list
+        ][::-1]
         assert ("Events", len(exported)) in page.context["export"].what
 
 
@@ -102,12 +103,16 @@ def test_no_more_than_a_page_of_events_is_held_at_once(monkeypatch):
     monkeypatch.setattr(exporting, "PAGE", 10)
     place_many(5)
     with CaptureQueriesContext(connection) as queries:
-        told = exporting.lines(Wanted(), revealed=False)
+        told = exporting.lines(EventFilter(), revealed=False)
         next(told)
         held = len(queries)
         rest = sum(1 for _ in told)
     assert held == 3, "the fence, the sizes of a page, and the page"
-    pages = [each["sql"] for each in queries if '"data"' in each["sql"] and "pg_column_size" not in each["sql"]]
+    pages = [
+        each["sql"]
+        for each in queries
+        if '"data"' in each["sql"] and "pg_column_size" not in each["sql"]
+    ]
     assert len(pages) == (rest + 1) // 10 + 1
     assert rest + 1 == Event.objects.count()
 
@@ -128,9 +133,20 @@ def test_a_stream_becomes_a_fixture_that_runs(staff, order, tmp_path):
     (tmp_path / f"{name}.py").write_bytes(source.content)
     (tmp_path / "test_it.py").write_text(A_TEST.format(name=name, order=order))
     ran = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", os.devnull, str(tmp_path)],
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "-c",
+            os.devnull,
+            str(tmp_path),
+        ],
         cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": f"{os.getcwd()}:{tmp_path}", "DJANGO_SETTINGS_MODULE": "config.settings"},
+        env=os.environ
+        | {"PYTHONPATH": f"{os.getcwd()}:{tmp_path}", "DJANGO_SETTINGS_MODULE": "config.settings"},
         capture_output=True,
         text=True,
         timeout=120,
@@ -157,7 +173,8 @@ def test_what_is_written_is_what_happened(order):
 def test_a_stream_too_long_for_a_test_says_so(staff, order, monkeypatch):
     monkeypatch.setattr(exporting, "MOST_GIVEN", 1)
     assert (
-        "are no beginning of a test" in staff.get(f"/admin/eventstore/stream/order-{order}/fixture/").content.decode()
+        "are no beginning of a test"
+        in staff.get(f"/admin/eventstore/stream/order-{order}/fixture/").content.decode()
     )
     assert staff.get(f"/admin/eventstore/stream/order-{order}/fixture/given.py").status_code == 409
     assert staff.get("/admin/eventstore/stream/order-nobody/fixture/").status_code == 404
@@ -178,7 +195,9 @@ def test_the_commands_write_the_same(staff, order, tmp_path):
         staff.get(f"{NDJSON}?q={order}&type=orders.order_placed")
     )
     file = tmp_path / "events.ndjson"
-    call_command("export_events", "--output", str(file), "--reveal", "the court asks", stdout=StringIO())
+    call_command(
+        "export_events", "--output", str(file), "--reveal", "the court asks", stdout=StringIO()
+    )
     assert '"name":"Ada"' in file.read_text()
     assert [each.name for each in tmp_path.iterdir()] == ["events.ndjson"]
     assert OperatorAction.objects.get().reason == "the court asks"
@@ -186,7 +205,9 @@ def test_the_commands_write_the_same(staff, order, tmp_path):
         call_command("export_events", "--reveal", " ")
     out = StringIO()
     call_command("export_fixture", f"order-{order}", "--version", "1", stdout=out)
-    address = links.page("stream", f"order-{order}").replace("change/", "fixture/given.py?version=1")
+    address = links.page("stream", f"order-{order}").replace(
+        "change/", "fixture/given.py?version=1"
+    )
     assert out.getvalue() == staff.get(address).content.decode()
 
 

@@ -33,16 +33,25 @@ def test_streams_come_the_newest_first(staff, order):
 
 
 def test_a_stream_is_found_by_its_name_its_beginning_and_what_it_is_about(staff, order):
-    of_the_order = {f"{category}-{order}" for category in ("order", "payment", "reservation", "shipment")}
+    of_the_order = {
+        f"{category}-{order}" for category in ("order", "payment", "reservation", "shipment")
+    }
     assert streams(staff.get(f"/admin/eventstore/stream/?q=order-{order}")) == [f"order-{order}"]
-    assert streams(staff.get(f"/admin/eventstore/stream/?q=order-{order[:6]}")) == [f"order-{order}"]
+    assert streams(staff.get(f"/admin/eventstore/stream/?q=order-{order[:6]}")) == [
+        f"order-{order}"
+    ]
     assert set(streams(staff.get(f"/admin/eventstore/stream/?q=+{order}+"))) == of_the_order
-    assert set(streams(staff.get("/admin/eventstore/stream/?q=CUP"))) == {"stock-CUP", "product-CUP"}
+    assert set(streams(staff.get("/admin/eventstore/stream/?q=CUP"))) == {
+        "stock-CUP",
+        "product-CUP",
+    }
     assert streams(staff.get("/admin/eventstore/stream/?q=stock-C%25")) == []
 
 
 def test_a_category_shows_its_streams_only(staff, order):
-    assert streams(staff.get("/admin/eventstore/stream/?category=shipment")) == [f"shipment-{order}"]
+    assert streams(staff.get("/admin/eventstore/stream/?category=shipment")) == [
+        f"shipment-{order}"
+    ]
 
 
 def test_the_list_of_streams_tells_their_last_version(staff, order):
@@ -76,8 +85,12 @@ def test_the_outbox_is_filtered_by_topic(staff):
 
 
 def test_sagas_are_filtered_by_status_and_found_by_key(staff, order):
-    assert [saga.key for saga in found(staff.get("/admin/eventstore/sagastate/?status=COMPLETED"))] == [order]
-    assert [saga.key for saga in found(staff.get(f"/admin/eventstore/sagastate/?q={order}"))] == [order]
+    assert [
+        saga.key for saga in found(staff.get("/admin/eventstore/sagastate/?status=COMPLETED"))
+    ] == [order]
+    assert [saga.key for saga in found(staff.get(f"/admin/eventstore/sagastate/?q={order}"))] == [
+        order
+    ]
     assert found(staff.get(f"/admin/eventstore/sagastate/?q={order[:8]}")) == []
 
 
@@ -105,23 +118,34 @@ def test_sagas_are_filtered_by_how_long_they_have_been_under_way(staff, order):
 
 def test_orders_are_found_by_id_and_by_customer(staff, order):
     for term in (order, "customer-1"):
-        assert [row.pk for row in found(staff.get(f"/admin/orders/orderdetails/?q={term}"))] == [order]
+        assert [row.pk for row in found(staff.get(f"/admin/orders/orderdetails/?q={term}"))] == [
+            order
+        ]
     assert found(staff.get("/admin/orders/orderdetails/?q=customer")) == []
 
 
 @pytest.mark.usefixtures("order")
 def test_no_list_sorts_or_reads_a_whole_table():
-    """Each list's first page, its filters and its searches, as PostgreSQL plans them without sequential scans."""
+    """Each list's first page, its filters and its searches, as PostgreSQL plans them without
+    sequential scans."""
     wanted = {
-        "SELECT position FROM eventstore_event WHERE version = 1 AND split_part(stream, '-', 1) = 'stock'"
-        " ORDER BY position DESC LIMIT 50": "eventstore_event_streams",
-        "SELECT position FROM eventstore_event WHERE type = 'orders.order_placed'"
-        " ORDER BY position DESC LIMIT 50": "eventstore_event_type",
-        "SELECT position FROM eventstore_event WHERE version = 1 AND stream LIKE 'order-01%'"
-        " ORDER BY stream, version LIMIT 50": "eventstore_one_event_per_version",
+        (
+            "SELECT position FROM eventstore_event WHERE version = 1"
+            " AND split_part(stream, '-', 1) = 'stock' ORDER BY position DESC LIMIT 50"
+        ): "eventstore_event_streams",
+        (
+            "SELECT position FROM eventstore_event WHERE type = 'orders.order_placed'"
+            " ORDER BY position DESC LIMIT 50"
+        ): "eventstore_event_type",
+        (
+            "SELECT position FROM eventstore_event WHERE version = 1"
+            " AND stream LIKE 'order-01%' ORDER BY stream, version LIMIT 50"
+        ): "eventstore_one_event_per_version",
     }
     with connection.cursor() as cursor:
-        cursor.execute("ANALYZE eventstore_event; SET enable_seqscan = off; SET enable_bitmapscan = off")
+        cursor.execute(
+            "ANALYZE eventstore_event; SET enable_seqscan = off; SET enable_bitmapscan = off"
+        )
         try:
             for query, index in wanted.items():
                 cursor.execute(f"EXPLAIN {query}")
@@ -152,12 +176,16 @@ def test_the_whole_of_each_list_is_read_in_stretches(staff, monkeypatch):
     for model, address in zip(models(), lists(), strict=True):
         seen, further = [], "?"
         while further:
-            first, second = (staff.get(f"{address}{further}&p={page}").context["cl"] for page in (1, 2))
+            first, second = (
+                staff.get(f"{address}{further}&p={page}").context["cl"] for page in (1, 2)
+            )
             seen += [each.pk for each in first.result_list]
             seen += [each.pk for each in second.result_list] if second.multi_page else []
             further = first.further
         registered = admin.site.get_model_admin(model)
-        expected = registered.get_queryset(None).order_by(*registered.get_ordering(RequestFactory().get(address)))
+        expected = registered.get_queryset(None).order_by(
+            *registered.get_ordering(RequestFactory().get(address))
+        )
         assert seen == [each.pk for each in expected], address
 
 
@@ -167,7 +195,9 @@ def test_a_list_that_begins_further_down_says_so_and_is_left_by_a_search(staff):
     page = staff.get(f"/admin/eventstore/event/?beyond={last}&type=orders.order_placed")
     assert last not in [each.position for each in found(page)]
     assert '<a href="?type=orders.order_placed">From the beginning</a>' in page.content.decode()
-    assert 'name="beyond"' not in page.content.decode(), "in the form of the search, or of the times"
+    assert 'name="beyond"' not in page.content.decode(), (
+        "in the form of the search, or of the times"
+    )
     assert "Nothing matches" in staff.get("/admin/eventstore/event/?beyond=0").content.decode()
 
 

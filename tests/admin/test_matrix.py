@@ -1,4 +1,5 @@
-"""Every address of the console for everybody who could ask for it: what each may look at, do, and see of a person."""
+"""Every address of the console for everybody who could ask for it: what each may look at, do, and
+see of a person."""
 
 import pytest
 from django.contrib.auth.models import Group, User
@@ -13,7 +14,8 @@ from orders.models import ReturnView
 from .conftest import place
 from .everything import models, routes
 
-# Who asks, in the order of the columns. A customer is logged in and no staff; a clerk is staff without a right here.
+# Who asks, in the order of the columns. A customer is logged in and no staff; a clerk is staff
+# without a right here.
 PEOPLE = ("nobody", "customer", "clerk", "viewer", "operator", "revealer", "support", "admin")
 
 # What each is answered: led to the login, refused, or let in.
@@ -40,13 +42,13 @@ MAY_GET = {
     "eventstore/event/export/events.ndjson": LOOK,
     "eventstore/parked/act/discard/": OPERATE,
     "eventstore/parked/act/retry/": OPERATE,
-    "eventstore/readmodellane/act/cancel/": OPERATE,
-    "eventstore/readmodellane/act/compare/": OPERATE,
-    "eventstore/readmodellane/act/fold/": OPERATE,
-    "eventstore/readmodellane/act/forget/": OPERATE,
-    "eventstore/readmodellane/act/rebuild/": OPERATE,
-    "eventstore/readmodellane/act/rollback/": OPERATE,
-    "eventstore/readmodellane/act/swap/": OPERATE,
+    "eventstore/projectionsubscription/act/cancel/": OPERATE,
+    "eventstore/projectionsubscription/act/compare/": OPERATE,
+    "eventstore/projectionsubscription/act/fold/": OPERATE,
+    "eventstore/projectionsubscription/act/forget/": OPERATE,
+    "eventstore/projectionsubscription/act/rebuild/": OPERATE,
+    "eventstore/projectionsubscription/act/rollback/": OPERATE,
+    "eventstore/projectionsubscription/act/swap/": OPERATE,
     "eventstore/sagastate/act/compensate/": OPERATE,
     "eventstore/sagastate/act/retry/": OPERATE,
     "eventstore/sagastate/act/skip/": OPERATE,
@@ -64,7 +66,8 @@ MAY_GET = {
     "orders/returnview/act/receive/": RECEIVE,
 }
 
-# What takes a POST at all. An act wants the seal of what one was shown, and without it is answered 409.
+# What takes a POST at all. An act wants the seal of what one was shown, and without it is answered
+# 409.
 MAY_POST = {
     "APP/MODEL/KEY/reveal/": REVEAL,
     "eventstore/event/export/events.ndjson": REVEAL,
@@ -78,11 +81,27 @@ MAY_POST = {
 
 @pytest.fixture
 def people(shop):
-    call_command("console_roles", "--view", "viewers", "support", "--operate", "operators", "--reveal", "revealers")
-    groups = {"viewer": "viewers", "operator": "operators", "revealer": "revealers", "support": "support"}
+    call_command(
+        "console_roles",
+        "--view",
+        "viewers",
+        "support",
+        "--operate",
+        "operators",
+        "--reveal",
+        "revealers",
+    )
+    groups = {
+        "viewer": "viewers",
+        "operator": "operators",
+        "revealer": "revealers",
+        "support": "support",
+    }
     clients = {"nobody": Client()}
     for who in PEOPLE[1:]:
-        user = User.objects.create_user(who, is_staff=who != "customer", is_superuser=who == "admin")
+        user = User.objects.create_user(
+            who, is_staff=who != "customer", is_superuser=who == "admin"
+        )
         user.groups.add(*Group.objects.filter(name=groups.get(who, "")))
         clients[who] = Client()
         clients[who].force_login(user)
@@ -93,10 +112,13 @@ def people(shop):
 def order_id(people):
     """One order still under way, one message of it that is dead, and a return."""
     order_id = place()
-    for lane in ("orders.fulfilment", "orders.details", "payments"):
-        step.step(lane)
+    for subscription in ("orders.fulfilment", "orders.details", "payments"):
+        step.step(subscription)
     Parked.objects.create(
-        subscription="orders.catalogue", position=Event.objects.order_by("position")[0].position, key="x", status="dead"
+        subscription="orders.catalogue",
+        position=Event.objects.order_by("position")[0].position,
+        key="x",
+        status="dead",
     )
     ReturnView.objects.create(return_id="r1", order_id=order_id, version=1, position=1)
     return order_id
@@ -121,12 +143,19 @@ def test_nothing_else_takes_a_post(people, order_id):
     for route in set(MAY_GET) - set(MAY_POST):
         for address in _addresses(route, order_id):
             for who, client in people.items():
-                assert client.post(address, {"reason": "x"}).status_code in (302, 403, 405), (who, address)
+                assert client.post(address, {"reason": "x"}).status_code in (302, 403, 405), (
+                    who,
+                    address,
+                )
 
 
 def test_the_three_rights_are_apart(people):
     known = {
-        who: {each for each in ("operate", "reveal") if User.objects.get(username=who).has_perm(f"eventstore.{each}")}
+        who: {
+            each
+            for each in ("operate", "reveal")
+            if User.objects.get(username=who).has_perm(f"eventstore.{each}")
+        }
         for who in PEOPLE[1:]
     }
     assert known == {
@@ -145,7 +174,9 @@ def _wrong(people, order_id, method, expected):
     wrong = {}
     for route, statuses in expected.items():
         for address in _addresses(route, order_id):
-            answers = tuple(getattr(people[who], method)(address, _form(method)).status_code for who in PEOPLE)
+            answers = tuple(
+                getattr(people[who], method)(address, _form(method)).status_code for who in PEOPLE
+            )
             if answers != statuses:
                 wrong[address] = (answers, statuses)
     return wrong
@@ -159,10 +190,14 @@ def _addresses(route, order_id):
     """Of a model that has each; an act with what it is about."""
     if not route.startswith("APP/MODEL/"):
         key = {"correlation": Event.objects.get(stream=f"order-{order_id}").correlation_id}
-        found = f"/admin/{route}".replace("KEY", str(key.get(route.split("/")[2], f"order-{order_id}")))
+        found = f"/admin/{route}".replace(
+            "KEY", str(key.get(route.split("/")[2], f"order-{order_id}"))
+        )
         return [f"{found}{_about(route, order_id)}"]
     return [
-        f"/admin/{route}".replace("APP/MODEL", f"{model._meta.app_label}/{model._meta.model_name}").replace("KEY", key)
+        f"/admin/{route}".replace(
+            "APP/MODEL", f"{model._meta.app_label}/{model._meta.model_name}"
+        ).replace("KEY", key)
         for model, key in _rows(order_id)
     ]
 
@@ -175,7 +210,7 @@ def _about(route, order_id):
             return f"?id={SagaState.objects.get(key=order_id).pk}"
         case [_, "subscription", "act", *_]:
             return "?name=orders.details"
-        case [_, "readmodellane", "act", *_]:
+        case [_, "projectionsubscription", "act", *_]:
             return "?name=orders.details"
         case [_, "orderdetails", "act", *_]:
             return f"?id={order_id}"
@@ -192,4 +227,8 @@ def _rows(order_id):
         "orderdetails": order_id,
         "parked": str(Parked.objects.get().pk),
     }
-    return [(model, keys[model._meta.model_name]) for model in models() if model._meta.model_name in keys]
+    return [
+        (model, keys[model._meta.model_name])
+        for model in models()
+        if model._meta.model_name in keys
+    ]

@@ -25,13 +25,17 @@ def test_it_tells_of_money_stock_parcel_and_of_every_step(staff, order):
     assert "stock-CUP" in body
     dossier = page.context["dossier"]
     assert [each.event.type for each in dossier.timeline] == list(
-        Event.objects.filter(stream__endswith=order).order_by("position").values_list("type", flat=True)
+        Event.objects.filter(stream__endswith=order)
+        .order_by("position")
+        .values_list("type", flat=True)
     )
     assert {each.stream for each in dossier.standings} == {
         f"{category}-{order}" for category in ("order", "payment", "reservation", "shipment")
     }
-    assert [(each.saga.saga, each.saga.status) for each in dossier.processes] == [("orders.fulfilment", "COMPLETED")]
-    assert dossier.owed == dossier.parked == []
+    assert [(each.saga.saga, each.saga.status) for each in dossier.processes] == [
+        ("orders.fulfilment", "COMPLETED")
+    ]
+    assert dossier.outgoing == dossier.parked == []
 
 
 @pytest.mark.usefixtures("books")
@@ -45,9 +49,13 @@ def test_it_tells_what_is_owed_and_what_is_parked(staff):
     order_id = place()
     step.step("orders.details")
     step.step("orders.fulfilment")
-    Parked.objects.create(subscription="payments.gateway", position=1, key=f"payment-{order_id}", status="dead")
+    Parked.objects.create(
+        subscription="payments.gateway", position=1, key=f"payment-{order_id}", status="dead"
+    )
     dossier = page_of(staff, order_id).context["dossier"]
-    assert [(each.topic, each.type) for each in dossier.owed] == [("payments", "payments.process_payment")]
+    assert [(each.topic, each.type) for each in dossier.outgoing] == [
+        ("payments", "payments.process_payment")
+    ]
     assert [each.subscription for each in dossier.parked] == ["payments.gateway"]
     assert [each.label for each in dossier.processes[0].buttons] == ["Retry the step", "Turn back"]
 
@@ -100,7 +108,9 @@ def test_the_customers_name_stands_beside_the_id_and_finds_the_order(staff, orde
     OrderDetails.objects.filter(pk=order).update(customer_id=accounts.customer_id_of(user))
     address = f"/admin/orders/orderdetails/{order}/change/"
     assert f"{accounts.customer_id_of(user)}</a> (ada)" in staff.get(address).content.decode()
-    assert [each.pk for each in staff.get("/admin/orders/orderdetails/?q=ada").context["cl"].result_list] == [order]
+    assert [
+        each.pk for each in staff.get("/admin/orders/orderdetails/?q=ada").context["cl"].result_list
+    ] == [order]
     user.delete()
     assert "(no account)" in staff.get(address).content.decode()
     assert not staff.get("/admin/orders/orderdetails/?q=ada").context["cl"].result_list

@@ -16,7 +16,7 @@ from .test_every_page import INLINE
 
 OVERVIEW = "/admin/eventstore/subscription/overview/"
 DOCTOR = "/admin/eventstore/subscription/doctor/"
-LANE = "/admin/eventstore/subscription/orders.details/change/"
+SUBSCRIPTION = "/admin/eventstore/subscription/orders.details/change/"
 
 
 def signs(client):
@@ -27,7 +27,7 @@ def test_all_is_well_when_all_is_delivered_and_a_worker_is_heard(staff, order):
     heartbeats.forget_own()
     heartbeats.note(heartbeats.WORKER)
     told = signs(staff)
-    assert told["Lanes"] == ("up to date", "good")
+    assert told["Subscriptions"] == ("up to date", "good")
     assert told["Dead letters"] == ("none", "good")
     assert told["Paused"] == ("none", "good")
     assert told["Workers"] == ("at work", "good")
@@ -38,25 +38,33 @@ def test_what_is_wrong_is_said(staff):
     place()
     long_ago = datetime.now(UTC) - timedelta(hours=1)
     OutboxMessage.objects.update(created_at=long_ago)
-    Parked.objects.create(subscription="payments.gateway", position=1, key="payment-1", status="dead")
+    Parked.objects.create(
+        subscription="payments.gateway", position=1, key="payment-1", status="dead"
+    )
     Subscription.objects.filter(name="shipping.carrier").update(paused=True)
     told = signs(staff)
-    assert told["Lanes"] == ("far behind", "bad")
+    assert told["Subscriptions"] == ("far behind", "bad")
     assert told["Dead letters"] == ("some", "bad")
     assert told["Paused"] == ("some", "waiting")
     assert told["Workers"] == ("none", "bad")
     page = staff.get(DOCTOR)
     assert page.context["findings"]
-    assert all(each.mend in html.unescape(page.content.decode()) for each in page.context["findings"])
+    assert all(
+        each.mend in html.unescape(page.content.decode()) for each in page.context["findings"]
+    )
 
 
 @pytest.mark.usefixtures("order")
 def test_the_samples_of_the_last_hour_and_day_are_a_table_to_be_drawn(staff):
     now = datetime.now(UTC)
-    for minutes, position, events, seconds in ((90, 100, 0, 0.0), (2, 1000, 40, 12.5), (1, 1600, 0, 0.0)):
+    for minutes, position, events, seconds in (
+        (90, 100, 0, 0.0),
+        (2, 1000, 40, 12.5),
+        (1, 1600, 0, 0.0),
+    ):
         _sample("", now - timedelta(minutes=minutes), position, events, seconds)
         _sample("orders.details", now - timedelta(minutes=minutes), position // 2, events, seconds)
-    for address, rate in ((OVERVIEW, 10.0), (LANE, 5.0)):
+    for address, rate in ((OVERVIEW, 10.0), (SUBSCRIPTION, 5.0)):
         page = staff.get(address)
         hour, day = page.context["charts"]
         assert (len(hour.points), len(day.points)) == (60, 96)
@@ -78,11 +86,15 @@ def test_where_nobody_took_samples_the_page_says_so_and_why(staff):
 
 
 @pytest.mark.usefixtures("order")
-def test_a_lane_tells_its_last_error(staff):
-    assert "none that is not settled" in staff.get(LANE).content.decode()
+def test_a_subscription_tells_its_last_error(staff):
+    assert "none that is not settled" in staff.get(SUBSCRIPTION).content.decode()
     for position, error in ((1, "TimeoutError: once"), (2, "ConnectionError: twice"), (3, "")):
-        Parked.objects.create(subscription="orders.details", position=position, key="a", status="failed", error=error)
-    assert staff.get(LANE).context["last_error"].error == "ConnectionError: •••", "no message is there"
+        Parked.objects.create(
+            subscription="orders.details", position=position, key="a", status="failed", error=error
+        )
+    assert staff.get(SUBSCRIPTION).context["last_error"].error == "ConnectionError: •••", (
+        "no message is there"
+    )
 
 
 def test_every_page_says_which_place_it_is_of(staff, settings):
@@ -116,6 +128,13 @@ def test_it_is_for_who_may_see_subscriptions(client, staff, shop):
         assert address in listed
 
 
-def _sample(lane, at, position, events, seconds):
+def _sample(subscription, at, position, events, seconds):
     slot = int(at.timestamp() // 30)
-    Sample.objects.create(lane=lane, slot=slot, at=at, position=position, events=events, seconds=seconds)
+    Sample.objects.create(
+        subscription=subscription,
+        slot=slot,
+        at=at,
+        position=position,
+        events=events,
+        seconds=seconds,
+    )

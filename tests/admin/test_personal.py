@@ -1,4 +1,5 @@
-"""What is about a person is hidden on every page, and shown on one page to whom may see it and says why."""
+"""What is about a person is hidden on every page, and shown on one page to whom may see it and says
+why."""
 
 import html
 import re
@@ -23,14 +24,20 @@ from .conftest import member, place
 from .everything import everything_there_is, lists
 
 # As people write themselves: with what is escaped in HTML, in JSON and by Python.
-PERSON = {"name": "Zoë O'Canary", "street": 'Canary "Row" 7', "city": "Canarytown", "postcode": "CAN 4RY"}
+PERSON = {
+    "name": "Zoë O'Canary",
+    "street": 'Canary "Row" 7',
+    "city": "Canarytown",
+    "postcode": "CAN 4RY",
+}
 METHOD = "tok_canary_4711"
 SECRETS = (*PERSON.values(), METHOD)
 
 
 @pytest.fixture
 def canary(shop):
-    """Orders of one person: one that went through, one still under way, one whose payment could not be taken."""
+    """Orders of one person: one that went through, one still under way, one whose payment could not
+    be taken."""
     done = place(METHOD, **PERSON)
     drain()
     under_way = place(METHOD, **PERSON)
@@ -42,7 +49,9 @@ def canary(shop):
 
 @pytest.fixture
 def groups(db):
-    call_command("console_roles", "--view", "onlookers", "--operate", "operations", "--reveal", "privacy")
+    call_command(
+        "console_roles", "--view", "onlookers", "--operate", "operations", "--reveal", "privacy"
+    )
 
 
 @pytest.mark.usefixtures("canary")
@@ -113,8 +122,11 @@ def test_an_error_is_told_without_the_person_it_quotes(canary):
     (parked,) = Parked.objects.all()
     found = personal_data.Trouble(parked.position, parked.error, parked.traceback)
     (told,) = personal_data.of_troubles([found])
-    assert told.error == f"ValueError: no such place: {personal_data.HIDDEN!r}, {personal_data.HIDDEN}".replace(
-        "'•••'", '"•••"'
+    assert (
+        told.error
+        == f"ValueError: no such place: {personal_data.HIDDEN!r}, {personal_data.HIDDEN}".replace(
+            "'•••'", '"•••"'
+        )
     )
     assert "raise ValueError" in told.traceback
     (gone,) = personal_data.of_troubles([found._replace(position=10**9)])
@@ -123,16 +135,26 @@ def test_an_error_is_told_without_the_person_it_quotes(canary):
 
 def test_what_postgresql_quotes_of_a_row_is_not_told(canary):
     (parked,) = Parked.objects.all()
-    error = "IntegrityError: null value in column\nDETAIL:  Failing row contains (1, Somebody Else, Elm 7).\nHINT: none"
+    error = (
+        "IntegrityError: null value in column\nDETAIL:  Failing row contains (1, Somebody Else, Elm"
+        " 7).\nHINT: none"
+    )
     (told,) = personal_data.of_troubles([personal_data.Trouble(parked.position, error)])
-    assert told.error == f"IntegrityError: null value in column\nDETAIL: {personal_data.HIDDEN}\nHINT: none"
+    assert (
+        told.error
+        == f"IntegrityError: null value in column\nDETAIL: {personal_data.HIDDEN}\nHINT: none"
+    )
 
 
 def test_the_error_of_a_rebuild_is_told_without_the_person(canary):
     at = Event.objects.get(stream=f"order-{canary}", version=1).position
-    told = personal_data.of_rebuild(f"orders.order_placed at position {at}: KeyError({PERSON['city']!r})")
+    told = personal_data.of_rebuild(
+        f"orders.order_placed at position {at}: KeyError({PERSON['city']!r})"
+    )
     assert told == f"orders.order_placed at position {at}: KeyError('{personal_data.HIDDEN}')"
-    gone = personal_data.of_rebuild("orders.order_placed at position 999999: KeyError('Canarytown')")
+    gone = personal_data.of_rebuild(
+        "orders.order_placed at position 999999: KeyError('Canarytown')"
+    )
     assert gone == f"orders.order_placed at position 999999: KeyError: {personal_data.HIDDEN}"
     assert (
         personal_data.of_rebuild("column is missing\nDETAIL:  (Ada)")
@@ -149,7 +171,9 @@ def _park(error, order_id):
         key=message.key,
         status="dead",
         error=error,
-        traceback=f'Traceback (most recent call last):\n  raise ValueError("no such place")\n{error}\n',
+        traceback=(
+            f'Traceback (most recent call last):\n  raise ValueError("no such place")\n{error}\n'
+        ),
     )
 
 
@@ -157,13 +181,17 @@ def _page(model, order_id):
     """Of the one that holds it."""
     match model:
         case "event":
-            return links.page("event", Event.objects.get(stream=f"order-{order_id}", version=1).position)
+            return links.page(
+                "event", Event.objects.get(stream=f"order-{order_id}", version=1).position
+            )
         case "stream":
             return links.page("stream", f"order-{order_id}", version=1)
         case "sagastate":
             return links.page("sagastate", SagaState.objects.get(key=order_id).pk)
         case "outboxmessage":
-            return links.page("outboxmessage", OutboxMessage.objects.filter(type="payments.process_payment")[0].pk)
+            return links.page(
+                "outboxmessage", OutboxMessage.objects.filter(type="payments.process_payment")[0].pk
+            )
         case "parked":
             return links.page("parked", Parked.objects.get().pk)
     (found,) = [each for each in admin.site._registry if each._meta.verbose_name == model]
@@ -192,9 +220,23 @@ SOUNDS_PERSONAL = re.compile(
     r"name|street|city|postcode|zip|country|mail|phone|address|method|card|iban|birth|recipient"
 )
 OF_GOODS = {
-    *((cls, "name") for cls in ("OrderLine", "Charge", "ProductListed", "ListProduct", "Product", "ProductView")),
-    *((cls, "address") for cls in ("PlaceOrder", "ImportOrder", "OrderPlaced", "CreateShipment", "ShipmentRequested")),
-    *((cls, "address") for cls in ("Fulfilment", "Shipment", "Shipping")),  # of a class that is declared itself
+    *(
+        (cls, "name")
+        for cls in ("OrderLine", "Charge", "ProductListed", "ListProduct", "Product", "ProductView")
+    ),
+    *(
+        (cls, "address")
+        for cls in (
+            "PlaceOrder",
+            "ImportOrder",
+            "OrderPlaced",
+            "CreateShipment",
+            "ShipmentRequested",
+        )
+    ),
+    *(
+        (cls, "address") for cls in ("Fulfilment", "Shipment", "Shipping")
+    ),  # of a class that is declared itself
 }
 
 
@@ -202,14 +244,16 @@ def test_no_field_that_sounds_personal_is_forgotten():
     wiring = registry.wiring()
     kept = [*registry.types().values(), *(each.initial.__class__ for each in wiring.AGGREGATES)]
     fields = {}
-    for lane in [
+    for subscription in [
         *wiring.SUBSCRIPTIONS.values(),
-        *(lane for each in wiring.PROCESSES.values() for lane in each.values()),
+        *(subscription for each in wiring.PROCESSES.values() for subscription in each.values()),
     ]:
-        if isinstance(lane, Saga):
-            kept += [type(lane.initial), *lane.contract.values()]
-        if isinstance(lane, Projection):
-            fields[lane.model] = [field.name for field in lane.model._meta.get_fields()]
+        if isinstance(subscription, Saga):
+            kept += [type(subscription.initial), *subscription.contract.values()]
+        if isinstance(subscription, Projection):
+            fields[subscription.model] = [
+                field.name for field in subscription.model._meta.get_fields()
+            ]
     for kind in inspect.multi_type_info(kept):
         _gather(kind, fields)
     forgotten = {
@@ -218,7 +262,9 @@ def test_no_field_that_sounds_personal_is_forgotten():
         for name in names
         if SOUNDS_PERSONAL.search(name) and name not in registry.personal().get(cls, ())
     }
-    assert forgotten - OF_GOODS == set(), "Name them in the context's personal.py, or here if they are about goods."
+    assert forgotten - OF_GOODS == set(), (
+        "Name them in the context's personal.py, or here if they are about goods."
+    )
     assert OF_GOODS - forgotten == set(), "These need no exception any more."
 
 
@@ -228,6 +274,10 @@ def _gather(kind, fields):
         fields[kind.cls] = [field.name for field in kind.fields]
         for field in kind.fields:
             _gather(field.type, fields)
-    for inner in (getattr(kind, "item_type", None), getattr(kind, "value_type", None), *getattr(kind, "types", ())):
+    for inner in (
+        getattr(kind, "item_type", None),
+        getattr(kind, "value_type", None),
+        *getattr(kind, "types", ()),
+    ):
         if inner is not None:
             _gather(inner, fields)

@@ -1,4 +1,5 @@
-"""What is drawn: a business transaction in lanes, with a line from each cause; and the steps of a saga."""
+"""What is drawn: a business transaction in lanes, with a line from each cause; and the steps of a
+saga."""
 
 import xml.etree.ElementTree as ElementTree
 from datetime import timedelta
@@ -23,14 +24,18 @@ def test_a_business_transaction_is_drawn_in_a_lane_for_each_context(staff, order
     assert [lane.name for lane in picture.lanes] == ["orders", "payments", "inventory", "shipping"]
     assert len(picture.lines) == sum(event.causation_id is not None for event in events)
     svg = _svg(page)
-    assert [link.get("href") for link in svg.iter(_named("a"))] == [node.address for node in picture.nodes]
+    assert [link.get("href") for link in svg.iter(_named("a"))] == [
+        node.address for node in picture.nodes
+    ]
     assert [link.get("href") for link in svg.iter(_named("a")) if link.get("aria-current")] == [
         f"/admin/eventstore/event/{placed.position}/change/"
     ]
 
 
 def test_events_of_one_context_lie_in_one_lane_and_go_to_the_right(order):
-    picture = causation_diagram.picture(list(Event.objects.filter(stream__endswith=order).order_by("position")))
+    picture = causation_diagram.picture(
+        list(Event.objects.filter(stream__endswith=order).order_by("position"))
+    )
     assert [node.x for node in picture.nodes] == sorted({node.x for node in picture.nodes})
     for node in picture.nodes:
         (lane,) = [lane for lane in picture.lanes if lane.name == node.event.type.partition(".")[0]]
@@ -40,13 +45,20 @@ def test_events_of_one_context_lie_in_one_lane_and_go_to_the_right(order):
 
 
 def test_the_wider_distance_is_always_the_longer_time(order):
-    """At these seconds since the first: two at once, milliseconds, minutes, a month; and a clock that was put back."""
+    """At these seconds since the first: two at once, milliseconds, minutes, a month; and a clock
+    that was put back."""
     since = (0, 0, 0.009, 0.108, 60.108, 120.108, 2_592_120, 2_592_110)
-    events = list(Event.objects.filter(correlation_id=_placed(order).correlation_id).order_by("position"))[: len(since)]
+    events = list(
+        Event.objects.filter(correlation_id=_placed(order).correlation_id).order_by("position")
+    )[: len(since)]
     for event, seconds in zip(events, since, strict=True):
-        event.recorded_at = events[0].recorded_at.replace(microsecond=0) + timedelta(seconds=seconds)
+        event.recorded_at = events[0].recorded_at.replace(microsecond=0) + timedelta(
+            seconds=seconds
+        )
     nodes = causation_diagram.picture(events).nodes
-    at_once, nine_ms, a_tenth, minute, again, month, back = (after.x - before.x for before, after in pairwise(nodes))
+    at_once, nine_ms, a_tenth, minute, again, month, back = (
+        after.x - before.x for before, after in pairwise(nodes)
+    )
     assert causation_diagram.COLUMN == at_once == back
     assert nine_ms - at_once == causation_diagram.TENFOLD
     assert a_tenth - at_once == 2 * causation_diagram.TENFOLD
@@ -68,12 +80,17 @@ def test_the_picture_is_told_to_who_does_not_see_it(staff, order):
     page = staff.get(f"/admin/eventstore/event/correlation/{_placed(order).correlation_id}/")
     svg, nodes = _svg(page), page.context["correlation"].picture.nodes
     title, told = (svg.find(_named(tag)) for tag in ("title", "desc"))
-    assert (svg.get("aria-labelledby"), svg.get("aria-describedby")) == (title.get("id"), told.get("id"))
+    assert (svg.get("aria-labelledby"), svg.get("aria-describedby")) == (
+        title.get("id"),
+        told.get("id"),
+    )
     assert title.text == f"{len(nodes)} events in 4 lanes over time"
     links = [link.find(_named("title")).text for link in svg.iter(_named("a"))]
     assert links[0] == f"orders.order_placed, order-{order} version 1"
     assert links[1].endswith(f", {nodes[1].after} after the one before it")
-    ticks = [float(tick.get("x1")) for tick in svg.iter(_named("line")) if tick.get("class") == "es-tick"]
+    ticks = [
+        float(tick.get("x1")) for tick in svg.iter(_named("line")) if tick.get("class") == "es-tick"
+    ]
     assert ticks == [node.x for node in nodes]
 
 
@@ -117,7 +134,10 @@ def test_a_saga_that_waits_shows_until_when(staff):
 def test_a_step_that_the_log_does_not_tell_is_shown_all_the_same(staff, order):
     SagaState.objects.update(status="NEEDS_ATTENTION")
     _, steps = _steps(staff, order)
-    assert [(step.status, step.cause) for step in steps][-1] == ("NEEDS_ATTENTION", "not told by the log")
+    assert [(step.status, step.cause) for step in steps][-1] == (
+        "NEEDS_ATTENTION",
+        "not told by the log",
+    )
 
 
 def _placed(order_id):
@@ -125,7 +145,9 @@ def _placed(order_id):
 
 
 def _steps(client, order_id):
-    page = client.get(f"/admin/eventstore/sagastate/{SagaState.objects.get(key=order_id).pk}/change/")
+    page = client.get(
+        f"/admin/eventstore/sagastate/{SagaState.objects.get(key=order_id).pk}/change/"
+    )
     return page, page.context["steps"].steps
 
 

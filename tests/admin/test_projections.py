@@ -1,4 +1,5 @@
-"""A read model is rebuilt from the console: asked, folded by the workers, looked at, swapped, taken back."""
+"""A read model is rebuilt from the console: asked, folded by the workers, looked at, swapped, taken
+back."""
 
 import pytest
 
@@ -12,8 +13,8 @@ from orders.models import OrderDetails
 from .conftest import member, say_yes
 
 NAME = "orders.details"
-PAGE = "/admin/eventstore/readmodellane/orders.details/change/"
-ACT = "/admin/eventstore/readmodellane/act/{}/?name=orders.details"
+PAGE = "/admin/eventstore/projectionsubscription/orders.details/change/"
+ACT = "/admin/eventstore/projectionsubscription/act/{}/?name=orders.details"
 
 pytestmark = pytest.mark.usefixtures("no_tables_left")
 
@@ -26,7 +27,10 @@ def operator(db):
 def test_rebuilt_swapped_and_taken_back_each_for_a_reason(operator, order):
     OrderDetails.objects.update(status="SPOILT")
     assert _labels(operator) == ["Rebuild", "Fold and compare"]
-    assert "the table orders_order_details, of about" in operator.get(ACT.format("rebuild")).content.decode()
+    assert (
+        "the table orders_order_details, of about"
+        in operator.get(ACT.format("rebuild")).content.decode()
+    )
     _do(operator, "rebuild", "a new column")
     assert "Folding" in operator.get(PAGE).content.decode()
     assert _labels(operator) == ["Call it off"]
@@ -48,7 +52,11 @@ def test_folded_compared_and_swapped_on_a_word(operator):
     _do(operator, "fold", "is it right?")
     worker.housekeep()
     (difference,) = operator.get(PAGE).context["differences"]
-    assert (difference.column, difference.old, difference.new) == ("status", '"SPOILT"', '"CONFIRMED"')
+    assert (difference.column, difference.old, difference.new) == (
+        "status",
+        '"SPOILT"',
+        '"CONFIRMED"',
+    )
     assert _labels(operator) == ["Swap", "Compare again", "Call it off"]
     _do(operator, "swap", "it was not")
     worker.housekeep()
@@ -67,7 +75,9 @@ def test_what_differs_is_told_without_the_person_until_somebody_says_why(operato
         ("status", '"SPOILT"', '"CONFIRMED"'),
     ]
     assert "Zoë" not in page.content.decode()
-    revealed = member("eve", "eve", "--reveal").post(PAGE.replace("/change/", "/reveal/"), {"reason": "whose is it?"})
+    revealed = member("eve", "eve", "--reveal").post(
+        PAGE.replace("/change/", "/reveal/"), {"reason": "whose is it?"}
+    )
     assert "Zoë Canary" in revealed.content.decode()
     assert _labels(support) == []
     for word in ("rebuild", "swap", "cancel", "rollback"):
@@ -114,7 +124,9 @@ def test_a_rebuild_that_nobody_works_on_says_so(operator):
 def test_two_people_do_not_begin_the_same_rebuild(operator):
     asked = operator.get(ACT.format("rebuild"))
     _do(operator, "rebuild", "the first")
-    answer = operator.post(ACT.format("rebuild"), {"reason": "the second", "seal": asked.context["choice"].seal})
+    answer = operator.post(
+        ACT.format("rebuild"), {"reason": "the second", "seal": asked.context["choice"].seal}
+    )
     assert answer.status_code == 409
     assert Rebuild.objects.count() == 1
 
@@ -127,8 +139,18 @@ def test_what_there_is_not_cannot_be_done(operator, word):
 
 @pytest.mark.usefixtures("shop")
 def test_what_is_no_projection_is_not_found(operator):
-    assert operator.get("/admin/eventstore/readmodellane/act/rebuild/?name=payments.gateway").status_code == 404
-    assert operator.get("/admin/eventstore/readmodellane/payments.gateway/change/").status_code == 302
+    assert (
+        operator.get(
+            "/admin/eventstore/projectionsubscription/act/rebuild/?name=payments.gateway"
+        ).status_code
+        == 404
+    )
+    assert (
+        operator.get(
+            "/admin/eventstore/projectionsubscription/payments.gateway/change/"
+        ).status_code
+        == 302
+    )
 
 
 def _labels(client):

@@ -1,4 +1,5 @@
-"""Staff take something back from an order's page, and say on the return's page what has come of it."""
+"""Staff take something back from an order's page, and say on the return's page what has come of
+it."""
 
 import json
 from datetime import UTC, datetime
@@ -55,7 +56,9 @@ def test_goods_are_announced_come_and_are_paid_back(staff, order):
     assert on_hand() == before + 1
     assert return_page(staff, back.pk).context["buttons"] == []
     assert staff.get(receive).context["count"] == 0
-    assert [(each.action, each.who, each.reason) for each in OperatorAction.objects.order_by("id")] == [
+    assert [
+        (each.action, each.who, each.reason) for each in OperatorAction.objects.order_by("id")
+    ] == [
         ("request return", "root", "too small"),
         ("receive return", "root", "too small"),
     ]
@@ -67,7 +70,12 @@ def test_of_what_was_announced_less_may_come(staff, order):
     take_back(staff, order, **{"line-1": 2})
     drain()
     back = ReturnView.objects.get(order_id=order)
-    say_yes(staff, return_page(staff, back.pk).context["buttons"][0].address, "too small", **{"line-1": 1})
+    say_yes(
+        staff,
+        return_page(staff, back.pk).context["buttons"][0].address,
+        "too small",
+        **{"line-1": 1},
+    )
     drain()
     back.refresh_from_db()
     assert (back.status, back.refunded) == ("COMPLETED", 450)
@@ -79,7 +87,12 @@ def test_what_did_not_come_with_the_rest_can_be_received_later(staff, order):
     take_back(staff, order, **{"line-1": 2})
     drain()
     first = ReturnView.objects.get(order_id=order)
-    say_yes(staff, return_page(staff, first.pk).context["buttons"][0].address, "one of two", **{"line-1": 1})
+    say_yes(
+        staff,
+        return_page(staff, first.pk).context["buttons"][0].address,
+        "one of two",
+        **{"line-1": 1},
+    )
     drain()
     (receive,) = return_page(staff, first.pk).context["buttons"]
     assert "at most 1" in staff.get(receive.address).content.decode()
@@ -96,7 +109,12 @@ def test_what_nobody_waits_for_any_more_can_come_another_time(staff, order):
     back = ReturnView.objects.get(order_id=order)
     (taken,) = page_of(staff, order).context["buttons"]
     assert staff.get(taken.address).context["count"] == 0, "all of it is on its way back"
-    assert say_yes(staff, return_page(staff, back.pk).context["buttons"][1].address, "too small").status_code == 302
+    assert (
+        say_yes(
+            staff, return_page(staff, back.pk).context["buttons"][1].address, "too small"
+        ).status_code
+        == 302
+    )
     drain()
     back.refresh_from_db()
     assert (back.status, back.refunded) == ("CLOSED", 0)
@@ -107,7 +125,11 @@ def test_what_nobody_waits_for_any_more_can_come_another_time(staff, order):
 def test_a_charge_is_paid_back_without_goods(staff):
     lines, charges = (OrderLine("CUP", "A cup", 1, 450),), (Charge("POST", "Postage", 1, 500),)
     now = datetime.now(UTC)
-    bus.dispatch(ImportOrder("o1", "customer-1", lines, charges, "EUR", 2, Address("Ada"), "invoice", now, "R1"))
+    bus.dispatch(
+        ImportOrder(
+            "o1", "customer-1", lines, charges, "EUR", 2, Address("Ada"), "invoice", now, "R1"
+        )
+    )
     drain()
     take_back(staff, "o1", **{"charge-1": 1})
     drain()
@@ -115,7 +137,9 @@ def test_a_charge_is_paid_back_without_goods(staff):
     assert (back.status, back.refunded, back.lines) == ("COMPLETED", 500, [])
 
 
-@pytest.mark.parametrize("words", [{}, {"line-1": 0}, {"line-1": 3}, {"line-1": -1}, {"line-1": "two"}])
+@pytest.mark.parametrize(
+    "words", [{}, {"line-1": 0}, {"line-1": 3}, {"line-1": -1}, {"line-1": "two"}]
+)
 def test_what_cannot_be_is_said_beside_its_field_and_nothing_happens(staff, order, words):
     answer = take_back(staff, order, **words)
     assert answer.status_code == 409
@@ -127,14 +151,21 @@ def test_what_cannot_be_is_said_beside_its_field_and_nothing_happens(staff, orde
 @pytest.mark.usefixtures("shop")
 def test_of_an_order_under_way_nothing_is_taken_back(staff):
     order_id = place()
-    assert staff.get(f"/admin/orders/orderdetails/act/return/?id={order_id}").status_code == 404, "no row yet"
+    assert staff.get(f"/admin/orders/orderdetails/act/return/?id={order_id}").status_code == 404, (
+        "no row yet"
+    )
     drain()
     OrderDetails.objects.filter(pk=order_id).update(status="PLACED")
-    assert [each.label for each in page_of(staff, order_id).context["buttons"]] == ["Cancel the order"]
+    assert [each.label for each in page_of(staff, order_id).context["buttons"]] == [
+        "Cancel the order"
+    ]
 
 
 def test_support_asks_and_operations_receives(order):
-    support, operations = member("ada", "support", "--view"), member("grace", "operations", "--view")
+    support, operations = (
+        member("ada", "support", "--view"),
+        member("grace", "operations", "--view"),
+    )
     assert take_back(support, order, **{"line-1": 1}).status_code == 302
     drain()
     back = ReturnView.objects.get(order_id=order)
@@ -155,7 +186,10 @@ def test_by_commands_as_well(order):
     drain()
     assert ReturnView.objects.get(pk=return_id).refunded == 450
     another = said("request", order, "--line", "1:1", "--reason", "the other, too")["return_id"]
-    assert said("close", another, "--reason", "it does not come") == {"return_id": another, "closed": True}
+    assert said("close", another, "--reason", "it does not come") == {
+        "return_id": another,
+        "closed": True,
+    }
 
 
 @pytest.mark.parametrize(
@@ -172,7 +206,9 @@ def test_by_commands_as_well(order):
 )
 def test_a_command_says_what_is_wrong(order, words, why):
     with pytest.raises(CommandError, match=why):
-        call_command("returns", *[order if each == "ORDER" else each for each in words], "--reason", "x")
+        call_command(
+            "returns", *[order if each == "ORDER" else each for each in words], "--reason", "x"
+        )
     assert not OperatorAction.objects.exists()
 
 

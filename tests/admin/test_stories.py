@@ -1,4 +1,5 @@
-"""What one sees on the pages: the state that a stream had, what led to an event, who has still to take a message."""
+"""What one sees on the pages: the state that a stream had, what led to an event, who has still to
+take a message."""
 
 import html
 import json
@@ -32,9 +33,13 @@ def test_a_stream_is_shown_as_it_was_at_a_version(staff, order):
 
 def test_two_versions_of_a_stream_are_compared(staff, order):
     address = f"/admin/eventstore/stream/order-{order}/change/"
-    changed = {each.name: (each.before, each.after) for each in staff.get(address).context["changes"]}
+    changed = {
+        each.name: (each.before, each.after) for each in staff.get(address).context["changes"]
+    }
     assert changed == {"status": ('"placed"', '"confirmed"')}
-    since_ever = {each.name: each.before for each in staff.get(f"{address}?since=0").context["changes"]}
+    since_ever = {
+        each.name: each.before for each in staff.get(f"{address}?since=0").context["changes"]
+    }
     assert since_ever["status"] == '"new"'
     assert "lines" in since_ever
     assert staff.get(f"{address}?since=99&version=1").context["changes"] == []
@@ -97,7 +102,9 @@ def test_an_event_is_found_by_its_id_as_well(staff):
 
 def test_a_correlation_is_set_in_by_cause(staff, order):
     placed = Event.objects.get(stream=f"order-{order}", version=1)
-    steps = staff.get(f"/admin/eventstore/event/{placed.position}/change/").context["correlation"].steps
+    steps = (
+        staff.get(f"/admin/eventstore/event/{placed.position}/change/").context["correlation"].steps
+    )
     assert [(step.event.type, step.depth) for step in steps] == [
         ("orders.order_placed", 0),
         ("payments.payment_requested", 1),
@@ -153,8 +160,8 @@ def test_the_outbox_tells_who_has_still_to_take_a_message(staff, shop):
     drain()
     message.refresh_from_db()
     assert "by all" in text(staff.get("/admin/eventstore/outboxmessage/"))
-    owed = OutboxMessage.objects.filter(topic="payments").first()
-    page = text(staff.get(f"/admin/eventstore/outboxmessage/{owed.position}/change/"))
+    outgoing = OutboxMessage.objects.filter(topic="payments").first()
+    page = text(staff.get(f"/admin/eventstore/outboxmessage/{outgoing.position}/change/"))
     assert "payments.process_payment" in page
     assert order_id in page
 
@@ -172,7 +179,10 @@ def test_the_outbox_tells_who_could_not_take_a_message(staff, shop):
 def test_subscriptions_show_what_is_behind_paused_and_dead(staff, shop):
     Subscription.objects.filter(name="shipping.shipments").update(paused=True)
     place()
-    rows = {row.name: row.lag for row in staff.get("/admin/eventstore/subscription/").context["cl"].result_list}
+    rows = {
+        row.name: row.lag
+        for row in staff.get("/admin/eventstore/subscription/").context["cl"].result_list
+    }
     assert rows["orders.details"].events == 1
     assert rows["orders.details"].seconds > 0
     assert rows["shipping.shipments"].paused
@@ -208,7 +218,10 @@ def _unknown(name, *_):
 def test_a_timeline_tells_what_each_event_changed_and_is_read_from_either_end(staff, order):
     address = f"/admin/eventstore/stream/order-{order}/change/"
     timeline = staff.get(address).context["timeline"]
-    assert [each.changed for each in timeline] == [["status", "customer_id", "total", "lines"], ["status"]]
+    assert [each.changed for each in timeline] == [
+        ["status", "customer_id", "total", "lines"],
+        ["status"],
+    ]
     page = staff.get(f"{address}?order=newest")
     assert [each.event.version for each in page.context["timeline"]] == [2, 1]
     assert f'href="{address}?version=2">Oldest first' in page.content.decode()
@@ -216,14 +229,20 @@ def test_a_timeline_tells_what_each_event_changed_and_is_read_from_either_end(st
 
 def test_a_version_can_be_slid_to_where_there_are_several(staff, order):
     slider = 'name="version" type="range" min="1" max="2" value="1"'
-    assert slider in staff.get(f"/admin/eventstore/stream/order-{order}/change/?version=1").content.decode()
+    assert (
+        slider
+        in staff.get(f"/admin/eventstore/stream/order-{order}/change/?version=1").content.decode()
+    )
     assert "range" not in staff.get("/admin/eventstore/stream/product-CUP/change/").content.decode()
 
 
 def test_a_business_transaction_has_a_page_with_its_streams_and_processes(staff, order):
     placed = Event.objects.get(stream=f"order-{order}", version=1)
     address = f"/admin/eventstore/event/correlation/{placed.correlation_id}/"
-    assert f'href="{address}"' in staff.get(f"/admin/eventstore/event/{placed.position}/change/").content.decode()
+    assert (
+        f'href="{address}"'
+        in staff.get(f"/admin/eventstore/event/{placed.position}/change/").content.decode()
+    )
     page = staff.get(address)
     assert page.context["lanes"] == ["orders", "payments", "inventory", "shipping"]
     assert page.context["streams"] == [
@@ -233,24 +252,33 @@ def test_a_business_transaction_has_a_page_with_its_streams_and_processes(staff,
     ]
     assert [each.key for each in page.context["sagas"]] == [order]
     assert len(page.context["correlation"].picture.nodes) == 8
-    assert staff.get("/admin/eventstore/event/correlation/00000000-0000-7000-8000-000000000000/").status_code == 404
+    assert (
+        staff.get(
+            "/admin/eventstore/event/correlation/00000000-0000-7000-8000-000000000000/"
+        ).status_code
+        == 404
+    )
 
 
 def test_json_is_a_tree_whose_branches_can_be_shut():
     told = formatting.tree('{"lines": [{"sku": "<b>"}], "none": [], "sum": 1.50}')
     assert "<summary><span" in told
-    assert told.count("<details open>") == 2, "the list, and what is in it; an empty one has nothing to shut"
+    assert told.count("<details open>") == 2, (
+        "the list, and what is in it; an empty one has nothing to shut"
+    )
     assert '<span class="es-key">none</span>: <span class="es-leaf">[]</span>' in told
     assert "&quot;&lt;b&gt;&quot;" in told
     assert "<b>" not in told
 
 
 def test_the_history_of_a_page_is_what_was_done_to_it_by_hand(staff, order):
-    audit.note("grace", "cancel", f"order {order}", reason="wrong colour")
-    audit.note("ada", "reveal", "events", reason="the court asks")
+    audit.record("grace", "cancel", f"order {order}", reason="wrong colour")
+    audit.record("ada", "reveal", "events", reason="the court asks")
     history = staff.get(f"/admin/orders/orderdetails/{order}/history/", follow=True)
     assert [each.who for each in history.context["cl"].result_list] == ["grace"]
-    assert f'href="{history.redirect_chain[-1][0]}"' in text(staff.get(f"/admin/orders/orderdetails/{order}/change/"))
+    assert f'href="{history.redirect_chain[-1][0]}"' in text(
+        staff.get(f"/admin/orders/orderdetails/{order}/change/")
+    )
 
 
 @pytest.mark.parametrize(
@@ -266,7 +294,7 @@ def test_the_history_of_a_page_is_what_was_done_to_it_by_hand(staff, order):
     ],
 )
 def test_what_was_done_by_hand_is_filtered(staff, query, who):
-    audit.note("grace", "cancel", "order 1", reason="wrong colour")
-    audit.note("ada", "reveal", "events", reason="the court asks")
+    audit.record("grace", "cancel", "order 1", reason="wrong colour")
+    audit.record("ada", "reveal", "events", reason="the court asks")
     found = staff.get(f"/admin/eventstore/operatoraction/?{query}").context["cl"].result_list
     assert [each.who for each in found] == who

@@ -16,17 +16,26 @@ from eventstore.testing import drain
 from inventory.commands import ReceiveStock
 from orders.commands import ListProduct
 
-ADDRESS = {"name": "Ada", "street": "Square 1", "city": "London", "postcode": "SW1Y", "country": "GB"}
+ADDRESS = {
+    "name": "Ada",
+    "street": "Square 1",
+    "city": "London",
+    "postcode": "SW1Y",
+    "country": "GB",
+}
 IDS = {"correlation_id", "request_id", "trace_id"}
 MEMBERS = {"type", "title", "status", "detail", "instance", "code", "errors"} | IDS
 NOBODY = "00000000-0000-7000-8000-000000000000"
 
 
 class Api:
-    """One person's client; whatever fails inside comes out as the answer that the person would get."""
+    """One person's client; whatever fails inside comes out as the answer that the person would
+    get."""
 
     def __init__(self, user=None):
-        self.headers = {"Authorization": f"Bearer {AuthToken.objects.create(user)[1]}"} if user else {}
+        self.headers = (
+            {"Authorization": f"Bearer {AuthToken.objects.create(user)[1]}"} if user else {}
+        )
         self.customer_id = accounts.customer_id_of(user) if user else ""
         self.client = Client(raise_request_exception=False)
 
@@ -55,7 +64,9 @@ def problem(answer, status, code=None):
     body = answer.json()
     assert set(body) in (MEMBERS, MEMBERS | {"current_version"}, MEMBERS | {"violated-policies"})
     assert body["status"] == status
-    assert body["type"] == (QUOTA_EXCEEDED if status == 429 else f"urn:problem-type:orders:{body['code']}")
+    assert body["type"] == (
+        QUOTA_EXCEEDED if status == 429 else f"urn:problem-type:orders:{body['code']}"
+    )
     assert body["correlation_id"] == answer["X-Correlation-ID"]
     assert body["request_id"] == answer["X-Request-ID"]
     assert code in (None, body["code"]), body

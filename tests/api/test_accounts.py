@@ -1,4 +1,5 @@
-"""What is whose goes by an id that no two accounts ever have: not by a name, which changes and is given again."""
+"""What is whose goes by an id that no two accounts ever have: not by a name, which changes and is
+given again."""
 
 import pytest
 from django.contrib.auth.models import User
@@ -57,9 +58,14 @@ def test_orders_stay_with_the_person_whose_name_is_changed(ada, person, bought):
     assert listed(ada) == listed(ada, "/api/queries/returns/") == [bought]
     assert listed(stranger) == listed(stranger, "/api/queries/returns/") == []
     problem(stranger.post(f"/api/commands/orders/{bought}/cancel/"), 404)
-    problem(stranger.post(f"/api/commands/orders/{bought}/returns/", {"lines": [], "reason": "x"}), 400)
+    problem(
+        stranger.post(f"/api/commands/orders/{bought}/returns/", {"lines": [], "reason": "x"}), 400
+    )
     lines = [{"number": 1, "quantity": 1}]
-    problem(stranger.post(f"/api/commands/orders/{bought}/returns/", {"lines": lines, "reason": "x"}), 404)
+    problem(
+        stranger.post(f"/api/commands/orders/{bought}/returns/", {"lines": lines, "reason": "x"}),
+        404,
+    )
 
 
 def test_orders_of_an_account_that_is_deleted_are_nobodys(ada, person, support, bought):
@@ -80,7 +86,11 @@ def test_what_an_account_left_with_us_is_not_its_heirs(ada, shop):
     assert left.status_code == 403
     address = ada.post(
         "/api/commands/orders/",
-        {"items": [{"sku": "CUP", "quantity": 1}], "address": ADDRESS, "payment_method": "tok_visa"},
+        {
+            "items": [{"sku": "CUP", "quantity": 1}],
+            "address": ADDRESS,
+            "payment_method": "tok_visa",
+        },
         Prefer="respond-async",
     )["Location"]
     gone = User.objects.get(username="ada")
@@ -98,7 +108,11 @@ def test_the_id_is_told_at_the_login_and_asked_for_by_staff(ada, support, bought
     user = User.objects.get(username="ada")
     user.set_password("a long enough secret")
     user.save()
-    answer = Api().post("/api/auth/login/", {"username": "ada", "password": "a long enough secret"}).json()
+    answer = (
+        Api()
+        .post("/api/auth/login/", {"username": "ada", "password": "a long enough secret"})
+        .json()
+    )
     assert answer["customer_id"] == ada.customer_id
     assert listed(support, f"/api/queries/orders/?customer={ada.customer_id}") == [bought]
     assert listed(support, "/api/queries/orders/?customer=ada") == []
@@ -108,6 +122,8 @@ def test_an_account_has_one_id_however_often_it_is_asked_for(db):
     user = User.objects.create(username="linus")
     assert accounts.customer_id_of(user) == accounts.customer_id_of(User.objects.get(pk=user.pk))
     assert Customer.objects.filter(user=user).count() == 1
-    assert accounts.names([accounts.customer_id_of(user), "nobody"]) == {accounts.customer_id_of(user): "linus"}
+    assert accounts.names([accounts.customer_id_of(user), "nobody"]) == {
+        accounts.customer_id_of(user): "linus"
+    }
     assert accounts.customer_id_called("linus") == accounts.customer_id_of(user)
     assert accounts.customer_id_called("nobody") is None

@@ -18,11 +18,18 @@ def test_each_denied_action_is_noted_once(ada, grace, anonymous, caplog):
     order_id = ada.placed()
     grace.post(f"/api/commands/orders/{order_id}/cancel/")
     [line] = lines(caplog)
-    assert line == f"denied POST '/api/commands/orders/{order_id}/cancel/' to 'grace': Hidden, answered 404"
+    assert (
+        line
+        == f"denied POST '/api/commands/orders/{order_id}/cancel/' to 'grace': Hidden, answered 404"
+    )
     ada.get("/api/queries/stock/CUP/")
-    assert lines(caplog) == ["denied GET '/api/queries/stock/CUP/' to 'ada': PermissionDenied, answered 403"]
+    assert lines(caplog) == [
+        "denied GET '/api/queries/stock/CUP/' to 'ada': PermissionDenied, answered 403"
+    ]
     anonymous.get("/api/queries/orders/")
-    assert lines(caplog) == ["denied GET '/api/queries/orders/' to 'anonymous': NotAuthenticated, answered 401"]
+    assert lines(caplog) == [
+        "denied GET '/api/queries/orders/' to 'anonymous': NotAuthenticated, answered 401"
+    ]
 
 
 def test_what_is_allowed_or_not_there_is_not(ada, caplog):

@@ -42,7 +42,9 @@ def test_logging_out_ends_no_other_token(account):
     assert there.get(ORDERS).status_code == 200
 
 
-@pytest.mark.parametrize("wrong", [{"password": "another"}, {"username": "nobody"}, {"password": "a secret"}])
+@pytest.mark.parametrize(
+    "wrong", [{"password": "another"}, {"username": "nobody"}, {"password": "a secret"}]
+)
 def test_who_is_not_known_gets_no_token(account, anonymous, wrong):
     answer = anonymous.post(LOGIN, ADA | wrong)
     problem(answer, 401, "AuthenticationFailed")
@@ -83,15 +85,20 @@ def test_a_login_is_kept_by_no_cache(account, anonymous):
         assert anonymous.post(LOGIN, body)["Cache-Control"] == "no-store"
 
 
-@pytest.mark.parametrize("password", ["1", "12345678901234", "password1234", "ada-lovelace", "short-one"])
+@pytest.mark.parametrize(
+    "password", ["1", "12345678901234", "password1234", "ada-lovelace", "short-one"]
+)
 def test_a_password_that_is_soon_guessed_is_not_taken(password):
-    form = AdminUserCreationForm({"username": "ada-lovelace", "password1": password, "password2": password})
+    form = AdminUserCreationForm(
+        {"username": "ada-lovelace", "password1": password, "password2": password}
+    )
     assert not form.is_valid()
     assert set(form.errors) == {"password2"}
 
 
 @pytest.mark.parametrize(
-    "password", ["linuslinus12", "Linus-LINUS-12", "123linus45678", "linus@shop.example1", "torvalds1linus"]
+    "password",
+    ["linuslinus12", "Linus-LINUS-12", "123linus45678", "linus@shop.example1", "torvalds1linus"],
 )
 def test_a_name_in_a_password_does_not_count(password):
     user = User(username="linus", last_name="Torvalds", email="linus@shop.example")
@@ -106,7 +113,9 @@ def test_beside_a_name_a_password_may_be_long_enough(password):
 
 
 def test_any_other_is_taken_however_it_is_made_up():
-    form = AdminUserCreationForm({"username": "ada", "password1": (new := "a horse, a battery"), "password2": new})
+    form = AdminUserCreationForm(
+        {"username": "ada", "password1": (new := "a horse, a battery"), "password2": new}
+    )
     form.data |= {"usable_password": "true"}
     assert form.is_valid(), form.errors
 
@@ -177,13 +186,21 @@ def test_who_logs_in_is_logged_and_who_fails_to(account, anonymous, caplog, door
     caplog.set_level(logging.INFO, logger="audit")
     User.objects.filter(pk=account.pk).update(is_staff=True)
     told = []
-    for body in (ADA, ADA | {"password": "wrong canary"}, {"username": "typed-canary", "password": "wrong canary"}):
+    for body in (
+        ADA,
+        ADA | {"password": "wrong canary"},
+        {"username": "typed-canary", "password": "wrong canary"},
+    ):
         if door == "api":
             told.append(anonymous.post(LOGIN, body).content.decode())
         else:
             Client().post("/admin/login/", body)
     path = LOGIN if door == "api" else "/admin/login/"
-    lines = [record.getMessage() for record in caplog.records if record.name == "audit" and "denied" not in record.msg]
+    lines = [
+        record.getMessage()
+        for record in caplog.records
+        if record.name == "audit" and "denied" not in record.msg
+    ]
     assert lines == [
         f"logged in 'ada' at '{path}'",
         f"login refused for 'ada' at '{path}'",

@@ -19,7 +19,10 @@ SMALL = 1 << 16
 def large(ada, settings):
     """Seven orders of five hundred lines, where a page is of 64 kB."""
     settings.EVENTSTORE_PAGE_BYTES = SMALL
-    placed = [ada.place(*({"sku": "CUP", "quantity": 1} for _ in range(LINES))).json()["order_id"] for _ in range(7)]
+    placed = [
+        ada.place(*({"sku": "CUP", "quantity": 1} for _ in range(LINES))).json()["order_id"]
+        for _ in range(7)
+    ]
     drain()
     return placed
 
@@ -36,7 +39,9 @@ def walked(ada, address):
 
 def test_a_page_of_orders_ends_early_and_the_next_one_goes_on(ada, large):
     pages = list(walked(ada, f"{ORDERS}?limit=100"))
-    assert [each["order_id"] for page, _ in pages for each in page["data"]] == sorted(large, reverse=True)
+    assert [each["order_id"] for page, _ in pages for each in page["data"]] == sorted(
+        large, reverse=True
+    )
     one = max(size for _, size in pages) / max(len(page["data"]) for page, _ in pages)
     assert len(pages) > 3
     assert all(size <= SMALL + one + 1000 for _, size in pages)
@@ -47,7 +52,9 @@ def test_so_does_a_page_of_small_orders_only_by_its_rows(ada, settings):
     drain()
     pages = list(walked(ada, f"{ORDERS}?limit=2"))
     assert [len(page["data"]) for page, _ in pages] == [2, 2, 1]
-    assert [each["order_id"] for page, _ in pages for each in page["data"]] == sorted(placed, reverse=True)
+    assert [each["order_id"] for page, _ in pages for each in page["data"]] == sorted(
+        placed, reverse=True
+    )
 
 
 def test_what_is_larger_than_a_page_is_one(ada, large, settings):
@@ -71,7 +78,9 @@ def test_the_defaults_hold_what_a_shop_of_usual_orders_needs(ada):
     """Twenty thousand states fit, and the largest event there may be is one page at most."""
     order_id = ada.place().json()["order_id"]
     drain()
-    [state] = [folded for stream, folded in repository._memory.items() if stream == f"order-{order_id}"]
+    [state] = [
+        folded for stream, folded in repository._memory.items() if stream == f"order-{order_id}"
+    ]
     assert repository._size(state) * repository.REMEMBERED < settings.remembered_bytes()
     assert settings.max_message_bytes() <= settings.page_bytes() <= MAILBOX_BYTES
     assert OrderDetails.objects.count() == 1

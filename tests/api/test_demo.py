@@ -35,7 +35,9 @@ def pasted(line):
     """The parts of a printed curl line: address, Authorization and body."""
     words = shlex.split(line.removeprefix("LOCATION=$("))
     address = next(word for word in words if word.startswith("http"))
-    bearer = next(word for word in words if word.startswith("Authorization: ")).removeprefix("Authorization: ")
+    bearer = next(word for word in words if word.startswith("Authorization: ")).removeprefix(
+        "Authorization: "
+    )
     return address, bearer, json.loads(words[words.index("-d") + 1]) if "-d" in words else None
 
 
@@ -49,7 +51,10 @@ def test_the_printed_lines_place_an_order_and_show_it():
     drain()
     assert pasted(ask)[:2] == ("http://shop.example:81$LOCATION", bearer)
     order = Api().get(answer["Location"], Authorization=bearer).json()
-    assert (names([order["customer_id"]]), order["status"]) == ({order["customer_id"]: "ada"}, "CONFIRMED")
+    assert (names([order["customer_id"]]), order["status"]) == (
+        {order["customer_id"]: "ada"},
+        "CONFIRMED",
+    )
 
 
 def test_everybody_can_log_in_as_printed():
@@ -59,7 +64,9 @@ def test_everybody_can_log_in_as_printed():
         answer = Api().post("/api/auth/login/", {"username": name, "password": PASSWORD})
         assert answer.status_code == 200, name
     assert User.objects.get(username="admin").is_superuser
-    assert Api(User.objects.get(username="operator")).post("/api/commands/products/CUP-STONEWARE/delist/")
+    assert Api(User.objects.get(username="operator")).post(
+        "/api/commands/products/CUP-STONEWARE/delist/"
+    )
 
 
 def test_a_second_run_changes_nothing_that_the_first_one_made():
@@ -74,7 +81,9 @@ def test_a_second_run_changes_nothing_that_the_first_one_made():
 def test_a_price_changed_since_stays_changed():
     demo()
     operator = Api(User.objects.get(username="operator"))
-    operator.post("/api/commands/products/CUP-STONEWARE/reprice/", {"price": {"amount": 1, "currency": "EUR"}})
+    operator.post(
+        "/api/commands/products/CUP-STONEWARE/reprice/", {"price": {"amount": 1, "currency": "EUR"}}
+    )
     demo()
     drain()
     assert operator.get("/api/queries/products/CUP-STONEWARE/").json()["price"]["amount"] == 1
@@ -108,7 +117,9 @@ def test_who_has_changed_a_password_takes_no_token_for_everybody_to_read():
     assert "Place an order as grace" in said
     assert "superuser none" in said
     assert [token.user.username for token in AuthToken.objects.all()] == ["grace"]
-    assert Api().post("/api/auth/login/", {"username": "ada", "password": PASSWORD}).status_code == 401
+    assert (
+        Api().post("/api/auth/login/", {"username": "ada", "password": PASSWORD}).status_code == 401
+    )
 
 
 def test_where_all_have_changed_theirs_there_is_nothing_to_paste():

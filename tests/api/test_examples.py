@@ -1,4 +1,5 @@
-"""Every example of the API's description can be sent as it stands, and what comes is as described."""
+"""Every example of the API's description can be sent as it stands, and what comes is as
+described."""
 
 import json
 import re
@@ -41,10 +42,15 @@ def root(person):
 def real(shop, root):
     """What the examples name -> what has that place in the test's shop."""
     order_id = root.placed({"sku": "CUP", "quantity": 6})
-    left = root.post("/api/commands/products/CUP/delist/", Prefer="respond-async").json()["command_id"]
+    left = root.post("/api/commands/products/CUP/delist/", Prefer="respond-async").json()[
+        "command_id"
+    ]
     bus.dispatch(credit("C1"))
     drain()
-    root.post("/api/commands/products/", {"sku": "CUP", "name": "A cup", "price": {"amount": 1999, "currency": "EUR"}})
+    root.post(
+        "/api/commands/products/",
+        {"sku": "CUP", "name": "A cup", "price": {"amount": 1999, "currency": "EUR"}},
+    )
     drain()
     return {
         words.ORDER: order_id,
@@ -60,7 +66,9 @@ def real(shop, root):
 
 def test_each_is_taken_and_answered_as_described(described, real, root):
     others = {
-        "POST api/commands/returns/{return_id}/close/": {words.RETURN: returned(root, real[words.ORDER])},
+        "POST api/commands/returns/{return_id}/close/": {
+            words.RETURN: returned(root, real[words.ORDER])
+        },
         "POST api/commands/orders/{order_id}/cancel/": {words.ORDER: root.placed()},
     }
     answered = {}
@@ -81,7 +89,9 @@ def test_each_is_answered_as_described_with_its_headers_too(described, real, roo
         assert faults(answer, operation, described) == [], f"{name}: {answer.content}"
 
 
-@pytest.mark.parametrize("body", [{"status": "PLACED"}, {"order_id": "o-1", "status": "PROCESSING", "more": 1}])
+@pytest.mark.parametrize(
+    "body", [{"status": "PLACED"}, {"order_id": "o-1", "status": "PROCESSING", "more": 1}]
+)
 def test_what_is_answered_otherwise_is_found(described, body):
     operation = operations(described)["POST api/commands/orders/"]
     assert faults_of(body, operation["responses"]["202"]["content"]["application/json"], described)
@@ -91,7 +101,11 @@ def test_the_problems_are_as_the_shop_tells_them(described, shop, ada, anonymous
     order_id = ada.placed()
     drain()
     place, cancel = "/api/commands/orders/", f"/api/commands/orders/{order_id}/cancel/"
-    body = {"items": [{"sku": "CUP", "quantity": 1}], "address": ADDRESS, "payment_method": "tok_visa"}
+    body = {
+        "items": [{"sku": "CUP", "quantity": 1}],
+        "address": ADDRESS,
+        "payment_method": "tok_visa",
+    }
     ada.post(place, body, **KEY)
     told = {
         "GET api/queries/orders/": [anonymous.get("/api/queries/orders/")],
@@ -100,7 +114,9 @@ def test_the_problems_are_as_the_shop_tells_them(described, shop, ada, anonymous
             ada.get("/api/queries/orders/nobodys/"),
             ada.get("/api/queries/orders/nobodys/", Accept="text/html"),
         ],
-        "POST api/auth/login/": [anonymous.post("/api/auth/login/", {"username": "ada", "password": "?"})],
+        "POST api/auth/login/": [
+            anonymous.post("/api/auth/login/", {"username": "ada", "password": "?"})
+        ],
         "POST api/webhooks/shipping/": [anonymous.post("/api/webhooks/shipping/", {})],
         "POST api/commands/orders/": [
             ada.post(place, {"items": []}),
@@ -130,7 +146,11 @@ def test_the_problems_are_as_the_shop_tells_them(described, shop, ada, anonymous
 def in_turn(described):
     """Questions first, and last what leaves nothing to ask for."""
     name, _ = described
-    return name.startswith("POST"), [turn for turn, end in enumerate(LAST) if name.endswith(end)], name
+    return (
+        name.startswith("POST"),
+        [turn for turn, end in enumerate(LAST) if name.endswith(end)],
+        name,
+    )
 
 
 def asked(api, name, operation, real, **headers):
@@ -138,10 +158,19 @@ def asked(api, name, operation, real, **headers):
     for parameter in operation.get("parameters", ()):
         if parameter["in"] == "path":
             path = path.replace(f"{{{parameter['name']}}}", parameter["example"])
-    body = json.dumps(operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("example"))
+    body = json.dumps(
+        operation.get("requestBody", {})
+        .get("content", {})
+        .get("application/json", {})
+        .get("example")
+    )
     path, body = meant(path, real), meant(body, real)
     headers = {header: meant(value, real) for header, value in headers.items()}
-    return api.get(f"/{path}", **headers) if method == "GET" else api.post(f"/{path}", json.loads(body), **headers)
+    return (
+        api.get(f"/{path}", **headers)
+        if method == "GET"
+        else api.post(f"/{path}", json.loads(body), **headers)
+    )
 
 
 def meant(text, real):
@@ -155,13 +184,17 @@ def faults(answer, operation, described):
         return [f"{answer.status_code} is not described"]
     if "content" not in said:
         return [] if answer.content == b"" else ["a body is not described"]
-    return faults_of(answer.json(), said["content"][answer["Content-Type"].partition(";")[0]], described)
+    return faults_of(
+        answer.json(), said["content"][answer["Content-Type"].partition(";")[0]], described
+    )
 
 
 def faults_of(body, content, described):
     schema = content["schema"] | {"components": described["components"]}
     wrong = [error.message for error in Draft202012Validator(schema).iter_errors(body)]
-    return wrong + [f"{member} is not in the example" for member in unknown(body, content["example"])]
+    return wrong + [
+        f"{member} is not in the example" for member in unknown(body, content["example"])
+    ]
 
 
 def unknown(body, example):
@@ -169,7 +202,9 @@ def unknown(body, example):
     if isinstance(body, dict) and isinstance(example, dict):
         known = {name: each for name, each in body.items() if name in example}
         inner = [
-            unknown(each, example[name]) for name, each in known.items() if name != "data" or isinstance(each, list)
+            unknown(each, example[name])
+            for name, each in known.items()
+            if name != "data" or isinstance(each, list)
         ]
         return [*(set(body) - set(known)), *sum(inner, [])]
     if isinstance(body, list) and isinstance(example, list) and example:

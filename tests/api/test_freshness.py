@@ -25,7 +25,8 @@ ORDERS, PRODUCTS = "/api/queries/orders/", "/api/queries/products/"
 
 @pytest.fixture
 def instead_of_sleep(monkeypatch):
-    """What a query does instead of waiting; everybody else, workers and sandboxes, waits as ever."""
+    """What a query does instead of waiting; everybody else, workers and sandboxes, waits as
+    ever."""
     return lambda act: monkeypatch.setattr(
         "eventstore.api.read_your_writes.time", SimpleNamespace(monotonic=time.monotonic, sleep=act)
     )
@@ -47,7 +48,8 @@ def delivered_meanwhile(instead_of_sleep):
 
 @pytest.fixture
 def standing_replica(settings, monkeypatch):
-    """A replica whose replay stops at the call: all tables as they were then, in a schema of their own."""
+    """A replica whose replay stops at the call: all tables as they were then, in a schema of their
+    own."""
 
     def make():
         with connection.cursor() as cursor:
@@ -55,11 +57,15 @@ def standing_replica(settings, monkeypatch):
             for table in connection.introspection.table_names():
                 cursor.execute(f"CREATE TABLE replica.{table} AS TABLE public.{table}")
         options = "-c search_path=replica,public -c default_transaction_read_only=on"
-        connections.databases["queries"] = connection.settings_dict | {"OPTIONS": {"options": options}}
+        connections.databases["queries"] = connection.settings_dict | {
+            "OPTIONS": {"options": options}
+        }
         settings.EVENTSTORE_QUERY_DATABASE = "queries"
         replica = connections["queries"]
         # Django's tests open no database that was not there when the session began.
-        monkeypatch.setattr(replica, "ensure_connection", lambda: replica.connection or replica.connect())
+        monkeypatch.setattr(
+            replica, "ensure_connection", lambda: replica.connection or replica.connect()
+        )
 
     yield make
     if "queries" in connections.databases:
@@ -97,7 +103,9 @@ def test_what_the_row_holds_already_is_gone_on_from(ada, operator):
     told = ada.get(f"{ORDERS}{order_id}/", **{"Min-Position": str(shipped["position"])})
     assert (told["X-Answered-From"], told.json()["shipment_status"]) == ("event-log", "SHIPPED")
     assert told.json()["status"] == "CONFIRMED"
-    parcel = ada.get(f"/api/queries/shipments/{order_id}/", **{"X-Min-Version": str(shipped["version"])})
+    parcel = ada.get(
+        f"/api/queries/shipments/{order_id}/", **{"X-Min-Version": str(shipped["version"])}
+    )
     assert (parcel["X-Answered-From"], parcel.json()["status"]) == ("event-log", "SHIPPED")
     stale = ada.get(f"/api/queries/shipments/{order_id}/")
     assert (stale["X-Answered-From"], stale.json()["status"]) == ("read-model", "CREATED")
@@ -117,11 +125,14 @@ def test_the_wait_is_bounded_by_the_setting(ada, settings):
 
 
 @pytest.mark.parametrize(
-    "prefer", ["wait", "wait=", "wait=-1", "wait=x", "wait=1.5", "colour=red", '"', ",,;=", "wait=\xff"]
+    "prefer",
+    ["wait", "wait=", "wait=-1", "wait=x", "wait=1.5", "colour=red", '"', ",,;=", "wait=\xff"],
 )
 def test_a_preference_that_is_none_is_passed_over(ada, nobody_waits, prefer):
     answer = ada.place()
-    assert ada.get(answer["Location"], **{"X-Min-Version": "1", "Prefer": prefer}).status_code == 200
+    assert (
+        ada.get(answer["Location"], **{"X-Min-Version": "1", "Prefer": prefer}).status_code == 200
+    )
 
 
 def test_what_has_not_happened_is_not_told(ada, nobody_waits):
@@ -129,7 +140,9 @@ def test_what_has_not_happened_is_not_told(ada, nobody_waits):
     drain()
     problem(ada.get(answer["Location"], **{"X-Min-Version": "7"}), 412, "NotThereYet")
     problem(ada.get(answer["Location"], **{"Min-Position": str(10**15)}), 412, "NotThereYet")
-    problem(ada.get(ORDERS, **{"Min-Position": str(10**15), "Prefer": "wait=0"}), 412, "NotThereYet")
+    problem(
+        ada.get(ORDERS, **{"Min-Position": str(10**15), "Prefer": "wait=0"}), 412, "NotThereYet"
+    )
 
 
 def test_nobody_waits_for_what_is_not_there_or_not_theirs(ada, grace, nobody_waits):
@@ -147,12 +160,16 @@ def test_a_token_that_is_none_is_named(ada, header, given):
     assert pointers(ada.get(f"{PRODUCTS}CUP/", **{header: given})) == [header]
 
 
-def test_a_paused_lane_and_a_dead_letter_make_nobody_stale(ada, operator, monkeypatch):
+def test_a_paused_subscription_and_a_dead_letter_make_nobody_stale(ada, operator, monkeypatch):
     order_id = ada.placed()
     drain()
     with monkeypatch.context() as broken:
-        broken.setitem(projections.CATALOGUE.evolve, projections.ProductRepriced, lambda row, event: 1 / 0)
-        answer = operator.post("/api/commands/products/CUP/reprice/", {"price": {"amount": 5, "currency": "EUR"}})
+        broken.setitem(
+            projections.CATALOGUE.evolve, projections.ProductRepriced, lambda row, event: 1 / 0
+        )
+        answer = operator.post(
+            "/api/commands/products/CUP/reprice/", {"price": {"amount": 5, "currency": "EUR"}}
+        )
         drain()
     seen = {"Min-Position": str(answer.json()["position"])}
     told = ada.get(answer["Location"], **seen)
@@ -183,7 +200,9 @@ def test_a_list_is_as_fresh_as_is_asked_or_says_try_again(ada, instead_of_sleep)
     assert late["Retry-After"] == "1"
     assert ada.get(ORDERS).json()["data"] == []
     instead_of_sleep(lambda seconds: drain())
-    assert [order["order_id"] for order in ada.get(ORDERS, **seen).json()["data"]] == [answer.json()["order_id"]]
+    assert [order["order_id"] for order in ada.get(ORDERS, **seen).json()["data"]] == [
+        answer.json()["order_id"]
+    ]
     assert pointers(ada.get(ORDERS, **{"X-Min-Version": "1"})) == ["X-Min-Version"]
 
 
@@ -213,12 +232,17 @@ def test_an_answer_of_the_past_says_where_its_read_model_stands_as_any_other_doe
         past = ada.get(answer["Location"] + query)
         assert (past.status_code, past["X-Answered-From"]) == (200, "event-log")
         assert _stands(past) == _stands(now) == (now["X-Projection-Position"], "0.000")
-        assert _stands(ada.get(answer["Location"] + query, **{"If-None-Match": past["ETag"]})) == _stands(now)
+        assert _stands(
+            ada.get(answer["Location"] + query, **{"If-None-Match": past["ETag"]})
+        ) == _stands(now)
         assert _stands(grace.get(answer["Location"] + query)) == _stands(now)
     assert _stands(ada.get(f"{answer['Location']}?version=3")) == _stands(now)
     bus.dispatch(CancelOrder(ada.placed(), "too much tea"))
     late = ada.get(f"{answer['Location']}?version=1")
-    assert (late["X-Projection-Position"], float(late["X-Projection-Lag"]) > 0) == (now["X-Projection-Position"], True)
+    assert (late["X-Projection-Position"], float(late["X-Projection-Lag"]) > 0) == (
+        now["X-Projection-Position"],
+        True,
+    )
 
 
 def test_a_refusal_says_where_the_read_model_stands_too(ada, grace, nobody_waits):
@@ -237,8 +261,13 @@ def test_a_refusal_says_where_the_read_model_stands_too(ada, grace, nobody_waits
 
 
 def test_what_is_folded_from_the_log_is_what_the_read_models_come_to(ada, operator, support):
-    """Of every projection in the wiring: one that is folded from streams which are not looked at fails here."""
-    orders = [ada.placed(), ada.placed(payment_method="tok_declined"), ada.placed({"sku": "CUP", "quantity": 100})]
+    """Of every projection in the wiring: one that is folded from streams which are not looked at
+    fails here."""
+    orders = [
+        ada.placed(),
+        ada.placed(payment_method="tok_declined"),
+        ada.placed({"sku": "CUP", "quantity": 100}),
+    ]
     drain()
     operator.post(f"/api/commands/shipments/{orders[0]}/ship/")
     operator.post(f"/api/commands/shipments/{orders[0]}/deliver/")
@@ -252,7 +281,9 @@ def test_what_is_folded_from_the_log_is_what_the_read_models_come_to(ada, operat
     operator.post(f"/api/commands/returns/{return_id}/receive/", {})
     drain()
     compared = 0
-    for projection in (each for each in registry.subscriptions().values() if isinstance(each, Projection)):
+    for projection in (
+        each for each in registry.subscriptions().values() if isinstance(each, Projection)
+    ):
         for row in projection.model.objects.all():
             events = freshness.events(projection, row.pk, None)
             assert events[-1].position == row.position, row
@@ -281,7 +312,9 @@ def test_the_order_as_it_was_at_a_version_and_at_a_time(ada, grace):
     problem(ada.get(f"{answer['Location']}?version=3"), 404, "NotFound")
     problem(grace.get(f"{answer['Location']}?version=1"), 404, "NotFound")
     assert ada.get(f"{answer['Location']}?at=2999-01-01T00:00:00Z").json() == now
-    problem(ada.get(f"{answer['Location']}?at={now['placed_at'][:4]}-01-01T00:00:00Z"), 404, "NotFound")
+    problem(
+        ada.get(f"{answer['Location']}?at={now['placed_at'][:4]}-01-01T00:00:00Z"), 404, "NotFound"
+    )
 
 
 @pytest.mark.parametrize(
@@ -316,8 +349,11 @@ def test_a_replica_that_lags_makes_nobody_stale(ada, standing_replica):
     assert len(ada.get(ORDERS, **seen).json()["data"]) == 2
 
 
-def test_a_replica_that_has_a_later_commit_of_an_earlier_position_outstanding_makes_nobody_stale(ada, standing_replica):
-    """Positions do not become visible in their order; on the primary who was answered is visible, on a replica not."""
+def test_a_replica_that_has_a_later_commit_of_an_earlier_position_outstanding_makes_nobody_stale(
+    ada, standing_replica
+):
+    """Positions do not become visible in their order; on the primary who was answered is visible,
+    on a replica not."""
     ada.place()
     drain()
     standing_replica()
@@ -331,7 +367,9 @@ def test_a_replica_that_has_a_later_commit_of_an_earlier_position_outstanding_ma
         )
         assert cursor.rowcount == 1
     drain()
-    assert len(ada.get(ORDERS, **{"Min-Position": str(answer.json()["position"])}).json()["data"]) == 2
+    assert (
+        len(ada.get(ORDERS, **{"Min-Position": str(answer.json()["position"])}).json()["data"]) == 2
+    )
 
 
 def _stands(answer):

@@ -11,7 +11,7 @@ from eventstore.testing import drain
 from orders.api import live
 from orders.events import OrderCancelled
 from orders.projections import ORDER_DETAILS
-from orders.public_events import TOLD
+from orders.public_events import PUBLIC_FIELDS
 from payments.events import PaymentFailed
 from tests.eventstore.concurrently import in_thread
 
@@ -26,7 +26,9 @@ def history(api, order_id, query="", **headers):
 
 def test_all_that_happened_is_told_in_order_and_at_once(ada):
     order_id = ada.placed()
-    assert [event["type"] for event in history(ada, order_id).json()["data"]] == ["orders.order_placed"]
+    assert [event["type"] for event in history(ada, order_id).json()["data"]] == [
+        "orders.order_placed"
+    ]
     drain()
     events = history(ada, order_id).json()["data"]
     assert [event["type"] for event in events] == [
@@ -87,15 +89,22 @@ def test_it_comes_in_pages(ada):
 
 
 def test_who_walks_while_others_write_misses_nothing(ada):
-    """The customer's own cancellation has its position, and is not committed yet, when the payment behind it is."""
+    """The customer's own cancellation has its position, and is not committed yet, when the payment
+    behind it is."""
     order_id = ada.placed()
     appended, go = threading.Event(), threading.Event()
     cancelling = in_thread(cancel_and_wait, order_id, appended, go)
     assert appended.wait(5)
-    behind = log.append(f"payment-{order_id}", [PaymentFailed(order_id, "declined")], expected=log.ANY).position
+    behind = log.append(
+        f"payment-{order_id}", [PaymentFailed(order_id, "declined")], expected=log.ANY
+    ).position
     found = pages(ada, order_id)
     assert [event["type"] for event in found] == ["orders.order_placed"]
-    problem(history(ada, order_id, **{"Min-Position": str(behind), "Prefer": "wait=0"}), 503, "ReadModelBehind")
+    problem(
+        history(ada, order_id, **{"Min-Position": str(behind), "Prefer": "wait=0"}),
+        503,
+        "ReadModelBehind",
+    )
 
     go.set()
     cancelling.result(5)
@@ -125,7 +134,11 @@ def pages(api, order_id, after=0, **headers):
 
 def test_what_has_not_happened_at_all_is_not_waited_for(ada):
     order_id = ada.placed()
-    problem(history(ada, order_id, **{"Min-Position": str(10**17), "Prefer": "wait=0"}), 412, "NotThereYet")
+    problem(
+        history(ada, order_id, **{"Min-Position": str(10**17), "Prefer": "wait=0"}),
+        412,
+        "NotThereYet",
+    )
     assert pointers(history(ada, order_id, **{"X-Min-Version": "1"})) == ["X-Min-Version"]
 
 
@@ -142,7 +155,7 @@ def test_it_is_its_customers_affair(ada, grace, support):
 
 
 def test_for_every_event_of_an_order_it_is_said_what_may_be_seen():
-    assert set(ORDER_DETAILS.evolve) - set(TOLD) == set()
+    assert set(ORDER_DETAILS.evolve) - set(PUBLIC_FIELDS) == set()
 
 
 def test_how_far_the_process_is(ada):
@@ -151,4 +164,8 @@ def test_how_far_the_process_is(ada):
     assert ada.get(path).json() == {"order_id": order_id, "processes": []}
     drain()
     [process] = ada.get(path).json()["processes"]
-    assert (process["process"], process["status"], process["deadline_at"]) == ("orders.fulfilment", "COMPLETED", None)
+    assert (process["process"], process["status"], process["deadline_at"]) == (
+        "orders.fulfilment",
+        "COMPLETED",
+        None,
+    )

@@ -14,7 +14,7 @@ from django.utils import timezone
 from eventstore import log
 from eventstore.api import commands
 from eventstore.commands import idempotency
-from eventstore.models import Event, GivenAnswer
+from eventstore.models import Event, StoredResponse
 from eventstore.testing import drain
 from tests.eventstore.concurrently import parameters
 
@@ -34,7 +34,8 @@ def is_replay(answer, first):
     return (
         answer.get("Idempotent-Replayed") == "true"
         and (answer.status_code, answer.content) == (first.status_code, first.content)
-        and (answer.get("Location"), answer["Content-Type"]) == (first.get("Location"), first["Content-Type"])
+        and (answer.get("Location"), answer["Content-Type"])
+        == (first.get("Location"), first["Content-Type"])
     )
 
 
@@ -52,7 +53,11 @@ def test_the_same_key_twice_is_one_order_and_one_answer_byte_for_byte(ada):
 
 
 def test_another_key_or_none_is_another_order(ada):
-    assert {ask(ada, "k-1").status_code, ask(ada, "k-2").status_code, ada.post(ORDERS, ORDER).status_code} == {202}
+    assert {
+        ask(ada, "k-1").status_code,
+        ask(ada, "k-2").status_code,
+        ada.post(ORDERS, ORDER).status_code,
+    } == {202}
     assert orders() == 3
 
 
@@ -155,7 +160,7 @@ def test_what_says_try_again_or_try_otherwise_is_not_kept(ada, anonymous, monkey
     with monkeypatch.context() as broken:
         broken.setattr(idempotency, "write", lambda *_: 1 / 0)
         problem(ask(ada, "k-1"), 500)
-    assert not GivenAnswer.objects.exists()
+    assert not StoredResponse.objects.exists()
     assert ask(ada, "k-1").status_code == 202
 
 
@@ -183,7 +188,11 @@ def test_twenty_at_once_are_one_order(ada):
 
     with ThreadPoolExecutor(20) as pool:
         told = list(pool.map(go, range(20)))
-    [first] = [answer for answer in told if answer.status_code == 202 and "Idempotent-Replayed" not in answer]
+    [first] = [
+        answer
+        for answer in told
+        if answer.status_code == 202 and "Idempotent-Replayed" not in answer
+    ]
     for answer in told:
         if answer is not first and not is_replay(answer, first):
             problem(answer, 409, "StillRunning")
@@ -194,7 +203,7 @@ def test_twenty_at_once_are_one_order(ada):
 
 def test_a_key_in_hand_elsewhere_is_told_at_once_and_free_when_that_process_has_died(ada):
     ask(ada, "k-0")
-    scope = GivenAnswer.objects.get().scope.replace("k-0", "k-1")
+    scope = StoredResponse.objects.get().scope.replace("k-0", "k-1")
     row = {"scope": scope, "fingerprint": "f", "status": 202, "headers": {}, "body": "{}"}
     with psycopg.connect(**parameters()) as other:
         other.execute("SELECT eventstore_append_once(%s::jsonb, NULL, NULL)", [json.dumps(row)])
@@ -212,7 +221,7 @@ def test_answers_are_kept_for_a_while_and_then_forgotten_batch_by_batch(ada, mon
     monkeypatch.setattr(idempotency, "BATCH", 2)
     for number in range(5):
         ask(ada, f"old-{number}")
-    GivenAnswer.objects.update(given_at=timezone.now() - timedelta(days=30, seconds=1))
+    StoredResponse.objects.update(stored_at=timezone.now() - timedelta(days=30, seconds=1))
     young = ask(ada, "young")
     assert idempotency.forget(older_than=timedelta(days=30)) == 5
     assert is_replay(ask(ada, "young"), young)

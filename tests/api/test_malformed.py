@@ -87,15 +87,27 @@ WRONG = {
     "100,000 levels": (b"[" * 100_000, ["#"]),
     "no address": (ORDER | {"address": None}, ["#/address"]),
     "an address as a text": (ORDER | {"address": "London"}, ["#/address"]),
-    "a country that is none": (ORDER | {"address": ADDRESS | {"country": "gb"}}, ["#/address/country"]),
-    "an endless street": (ORDER | {"address": ADDRESS | {"street": "x" * 256}}, ["#/address/street"]),
+    "a country that is none": (
+        ORDER | {"address": ADDRESS | {"country": "gb"}},
+        ["#/address/country"],
+    ),
+    "an endless street": (
+        ORDER | {"address": ADDRESS | {"street": "x" * 256}},
+        ["#/address/street"],
+    ),
     "a blank street": (ORDER | {"address": ADDRESS | {"street": "  "}}, ["#/address/street"]),
     "a payment method as true": (ORDER | {"payment_method": True}, ["#/payment_method"]),
     "a price seen as a number": (items(seen=19.99), ["#/items/0/seen"]),
     "a price seen as null": (items(seen=None), ["#/items/0/seen"]),
-    "a price seen as a float": (items(seen={"amount": 19.99, "currency": "EUR"}), ["#/items/0/seen/amount"]),
+    "a price seen as a float": (
+        items(seen={"amount": 19.99, "currency": "EUR"}),
+        ["#/items/0/seen/amount"],
+    ),
     "a price seen without currency": (items(seen={"amount": 1999}), ["#/items/0/seen/currency"]),
-    "a currency that is none": (items(seen=PRICE | {"currency": "eur"}), ["#/items/0/seen/currency"]),
+    "a currency that is none": (
+        items(seen=PRICE | {"currency": "eur"}),
+        ["#/items/0/seen/currency"],
+    ),
     "an exponent of 7": (items(seen=PRICE | {"exponent": 7}), ["#/items/0/seen/exponent"]),
     "a negative price": (items(seen=PRICE | {"amount": -1}), ["#/items/0/seen/amount"]),
 }
@@ -129,7 +141,9 @@ WRONG_ELSEWHERE = {
 
 @pytest.mark.parametrize(("path", "body", "pointer"), WRONG_ELSEWHERE.values(), ids=WRONG_ELSEWHERE)
 def test_every_other_command_names_what_is_wrong_too(person, path, body, pointer):
-    assert pointers(person("root", is_superuser=True).post(f"/api/commands/{path}/", body)) == [pointer]
+    assert pointers(person("root", is_superuser=True).post(f"/api/commands/{path}/", body)) == [
+        pointer
+    ]
 
 
 def test_a_hundred_errors_are_enough(ada):
@@ -143,7 +157,9 @@ def test_a_body_too_large_is_413(ada, settings):
 
 LARGEST = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
 BOMBS = {
-    "names, the last one twice": b"{" + b",".join(b'"%06d":1' % number for number in range(200_000)) + b',"x":1,"x":2}',
+    "names, the last one twice": b"{"
+    + b",".join(b'"%06d":1' % number for number in range(200_000))
+    + b',"x":1,"x":2}',
     "unknown names": b"{" + b",".join(b'"%06d":1' % number for number in range(200_000)) + b"}",
     "empty lists": b"[" + b"[]," * (LARGEST // 3 - 2) + b"[]]",
     "nested objects": b'{"a":' * (LARGEST // 6) + b"1" + b"}" * (LARGEST // 6),
@@ -182,6 +198,8 @@ def test_an_address_that_names_nothing_is_404(operator, path):
     problem(operator.post(f"/api/commands/{path}"), 404, "NotFound")
 
 
-@pytest.mark.parametrize("path", ["orders/%00/", "products/%ff/", "stock/%ED%A0%80/", f"payments/{'x' * 3000}/"])
+@pytest.mark.parametrize(
+    "path", ["orders/%00/", "products/%ff/", "stock/%ED%A0%80/", f"payments/{'x' * 3000}/"]
+)
 def test_a_query_for_what_cannot_be_is_404(operator, path):
     problem(operator.get(f"/api/queries/{path}"), 404, "NotFound")

@@ -31,17 +31,25 @@ def operations(described):
 
 def examples_of(said):
     """Of a parameter or a header: one, or several by name."""
-    return [each["value"] for each in said["examples"].values()] if "examples" in said else [said["example"]]
+    return (
+        [each["value"] for each in said["examples"].values()]
+        if "examples" in said
+        else [said["example"]]
+    )
 
 
 def test_every_route_is_described_and_nothing_else(described):
-    ours = {re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", route) for route in routes(get_resolver().url_patterns)}
+    ours = {
+        re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", route) for route in routes(get_resolver().url_patterns)
+    }
     ours = {route for route in ours if not route.partition(" ")[2].startswith(NOT_DESCRIBED)}
     assert set(operations(described)) == ours
 
 
 def test_it_is_openapi_3_1_without_a_warning(tmp_path):
-    call_command("spectacular", "--validate", "--fail-on-warn", "--file", str(tmp_path / "openapi.yaml"))
+    call_command(
+        "spectacular", "--validate", "--fail-on-warn", "--file", str(tmp_path / "openapi.yaml")
+    )
     assert "openapi: 3.1.0" in (tmp_path / "openapi.yaml").read_text()
 
 
@@ -55,7 +63,10 @@ def test_every_body_has_an_example_that_fits_its_schema(described):
     assert len(bodies) > 200
     for name, content in bodies:
         schema = content["schema"] | {"components": described["components"]}
-        wrong = [f"{name}: {error.message}" for error in Draft202012Validator(schema).iter_errors(content["example"])]
+        wrong = [
+            f"{name}: {error.message}"
+            for error in Draft202012Validator(schema).iter_errors(content["example"])
+        ]
         assert wrong == []
 
 
@@ -65,7 +76,11 @@ def test_every_parameter_and_every_header_has_an_example_that_fits_its_schema(de
         for operation, each in operations(described).items()
         for name, said in (
             *((parameter["name"], parameter) for parameter in each.get("parameters", ())),
-            *(header for answer in each["responses"].values() for header in answer.get("headers", {}).items()),
+            *(
+                header
+                for answer in each["responses"].values()
+                for header in answer.get("headers", {}).items()
+            ),
         )
     ]
     assert len(named) > 100
@@ -89,7 +104,9 @@ def test_no_example_is_left_to_be_said(described):
 
 
 def test_every_command_says_its_headers_and_how_it_may_be_refused(described):
-    commands = {name: each for name, each in operations(described).items() if "api/commands/" in name}
+    commands = {
+        name: each for name, each in operations(described).items() if "api/commands/" in name
+    }
     assert len(commands) > 10
     for command in commands.values():
         names = {parameter["name"] for parameter in command["parameters"]}
@@ -103,8 +120,12 @@ def test_a_problem_is_as_it_is_described(described, ada):
 
 
 def test_the_example_of_an_order_can_be_placed(described, shop, ada):
-    content = operations(described)["POST api/commands/orders/"]["requestBody"]["content"]["application/json"]
-    body = json.loads(json.dumps(content["example"]).replace("TEA-EARL-GREY", "CUP").replace("890", "1999"))
+    content = operations(described)["POST api/commands/orders/"]["requestBody"]["content"][
+        "application/json"
+    ]
+    body = json.loads(
+        json.dumps(content["example"]).replace("TEA-EARL-GREY", "CUP").replace("890", "1999")
+    )
     answer = ada.post("/api/commands/orders/", body)
     assert answer.status_code == 202, answer.content
 
@@ -116,5 +137,7 @@ def test_the_page_is_all_from_here_and_runs_no_script_in_line(anonymous):
     assert "default-src 'self'" in page["Content-Security-Policy"]
     loaded = re.findall(r'(?:src|href)="([^"]+)"', text)
     assert loaded
-    assert [address for address in loaded if not address.startswith(("/static/", "/api/docs/", "?"))] == []
+    assert [
+        address for address in loaded if not address.startswith(("/static/", "/api/docs/", "?"))
+    ] == []
     assert re.findall(r"<script(?![^>]*src=)", text) == []

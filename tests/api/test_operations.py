@@ -11,7 +11,9 @@ pytestmark = pytest.mark.usefixtures("shop")
 
 def test_a_product_is_listed_repriced_and_delisted(operator, ada):
     price = {"amount": 450, "currency": "EUR", "exponent": 2}
-    answer = operator.post("/api/commands/products/", {"sku": "FILTER-1", "name": "Filters", "price": price})
+    answer = operator.post(
+        "/api/commands/products/", {"sku": "FILTER-1", "name": "Filters", "price": price}
+    )
     assert (answer.status_code, answer["Location"]) == (202, "/api/queries/products/FILTER-1/")
     assert answer.json() | {"position": 0} == {
         "sku": "FILTER-1",
@@ -35,13 +37,17 @@ def test_a_product_is_listed_repriced_and_delisted(operator, ada):
 
 def test_what_was_never_listed_cannot_be_repriced_or_delisted(operator):
     price = {"amount": 450, "currency": "EUR"}
-    problem(operator.post("/api/commands/products/NOTHING/reprice/", {"price": price}), 404, "NotFound")
+    problem(
+        operator.post("/api/commands/products/NOTHING/reprice/", {"price": price}), 404, "NotFound"
+    )
     problem(operator.post("/api/commands/products/NOTHING/delist/"), 404, "NotFound")
 
 
 def test_what_is_delisted_cannot_be_repriced(operator):
     operator.post("/api/commands/products/CUP/delist/")
-    answer = operator.post("/api/commands/products/CUP/reprice/", {"price": {"amount": 1, "currency": "EUR"}})
+    answer = operator.post(
+        "/api/commands/products/CUP/reprice/", {"price": {"amount": 1, "currency": "EUR"}}
+    )
     problem(answer, 409, "ProductNotOffered")
 
 
@@ -69,14 +75,20 @@ def test_no_more_stock_is_taken_away_than_there_is(operator):
 
 
 def test_stock_that_was_never_received_cannot_be_adjusted(operator):
-    problem(operator.post("/api/commands/stock/CAP/adjust/", {"quantity": 1, "reason": "found"}), 404, "NotFound")
+    problem(
+        operator.post("/api/commands/stock/CAP/adjust/", {"quantity": 1, "reason": "found"}),
+        404,
+        "NotFound",
+    )
 
 
 def test_a_parcel_is_shipped_and_delivered(operator, ada):
     order_id = ada.placed()
     problem(operator.post(f"/api/commands/shipments/{order_id}/ship/"), 404, "NotFound")
     drain()
-    problem(operator.post(f"/api/commands/shipments/{order_id}/deliver/"), 409, "ShipmentNotShipped")
+    problem(
+        operator.post(f"/api/commands/shipments/{order_id}/deliver/"), 409, "ShipmentNotShipped"
+    )
     operator.post(f"/api/commands/shipments/{order_id}/ship/")
     answer = operator.post(f"/api/commands/shipments/{order_id}/deliver/")
     drain()
@@ -99,4 +111,8 @@ def test_a_payment_is_refunded(support, ada):
 
 
 def test_a_payment_that_never_was_cannot_be_refunded(support):
-    problem(support.post(f"/api/commands/payments/{NOBODY}/refund/", {"reason": "goodwill"}), 404, "NotFound")
+    problem(
+        support.post(f"/api/commands/payments/{NOBODY}/refund/", {"reason": "goodwill"}),
+        404,
+        "NotFound",
+    )

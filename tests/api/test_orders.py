@@ -41,7 +41,11 @@ def test_the_location_tells_all_about_the_order_once_it_is_fulfilled(ada):
     answer = ada.place({"sku": "CUP", "quantity": 2}, {"sku": "POT", "quantity": 1})
     drain()
     order = ada.get(answer["Location"]).json()
-    position, placed_at, tracking = order.pop("position"), order.pop("placed_at"), order.pop("tracking")
+    position, placed_at, tracking = (
+        order.pop("position"),
+        order.pop("placed_at"),
+        order.pop("tracking"),
+    )
     assert position > answer.json()["position"]
     assert placed_at.endswith("Z")
     assert tracking
@@ -69,7 +73,11 @@ def test_the_location_tells_all_about_the_order_once_it_is_fulfilled(ada):
 
 def test_the_event_says_who_asked_and_for_which_transaction(ada):
     correlation_id = "0190b5c8-7a54-7cc0-8000-00000000abcd"
-    body = {"items": [{"sku": "CUP", "quantity": 1}], "address": ADDRESS, "payment_method": "tok_visa"}
+    body = {
+        "items": [{"sku": "CUP", "quantity": 1}],
+        "address": ADDRESS,
+        "payment_method": "tok_visa",
+    }
     answer = ada.post("/api/commands/orders/", body, **{"X-Correlation-ID": correlation_id})
     [event] = log.read_stream(f"order-{answer.json()['order_id']}")
     assert answer["X-Correlation-ID"] == correlation_id
@@ -94,7 +102,11 @@ TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
     ],
 )
 def test_the_clients_trace_is_kept_and_one_that_is_none_is_passed_over(ada, given, kept):
-    body = {"items": [{"sku": "CUP", "quantity": 1}], "address": ADDRESS, "payment_method": "tok_visa"}
+    body = {
+        "items": [{"sku": "CUP", "quantity": 1}],
+        "address": ADDRESS,
+        "payment_method": "tok_visa",
+    }
     answer = ada.post("/api/commands/orders/", body, traceparent=given)
     [event] = log.read_stream(f"order-{answer.json()['order_id']}")
     assert event.metadata.trace == kept
@@ -102,8 +114,15 @@ def test_the_clients_trace_is_kept_and_one_that_is_none_is_passed_over(ada, give
 
 def test_the_price_that_the_customer_saw_is_honoured_or_the_order_refused(ada):
     assert ada.place({"sku": "CUP", "quantity": 1, "seen": _euros(1999)}).status_code == 202
-    assert ada.place({"sku": "CUP", "quantity": 1, "seen": {"amount": 1999, "currency": "EUR"}}).status_code == 202
-    told = problem(ada.place({"sku": "CUP", "quantity": 1, "seen": _euros(1000)}), 409, "PriceChanged")
+    assert (
+        ada.place(
+            {"sku": "CUP", "quantity": 1, "seen": {"amount": 1999, "currency": "EUR"}}
+        ).status_code
+        == 202
+    )
+    told = problem(
+        ada.place({"sku": "CUP", "quantity": 1, "seen": _euros(1000)}), 409, "PriceChanged"
+    )
     assert "CUP costs 19.99 EUR, not 10.00 EUR." in told["detail"]
     assert told["title"] == "Price changed"
 
@@ -117,7 +136,11 @@ def test_what_is_not_in_the_catalogue_is_refused(ada, operator):
 def test_an_order_in_two_currencies_is_refused(ada, operator):
     price = {"amount": 500, "currency": "GBP"}
     operator.post("/api/commands/products/", {"sku": "MUG", "name": "A mug", "price": price})
-    problem(ada.place({"sku": "CUP", "quantity": 1}, {"sku": "MUG", "quantity": 1}), 409, "MixedCurrencies")
+    problem(
+        ada.place({"sku": "CUP", "quantity": 1}, {"sku": "MUG", "quantity": 1}),
+        409,
+        "MixedCurrencies",
+    )
 
 
 def test_a_total_beyond_64_bits_is_refused_at_the_door(ada, operator):
@@ -138,7 +161,11 @@ def test_a_cancelled_order_is_undone(ada):
     assert answer.json()["version"] == 2
     drain()
     order = ada.get(answer["Location"]).json()
-    assert (order["status"], order["reason"], order["version"]) == ("CANCELLED", "changed my mind", 2)
+    assert (order["status"], order["reason"], order["version"]) == (
+        "CANCELLED",
+        "changed my mind",
+        2,
+    )
 
 
 def test_cancelling_twice_says_where_the_order_stands(ada):
@@ -159,7 +186,10 @@ def test_whose_order_it_is_is_known_before_any_read_model_knows_it(ada, grace, s
     order_id = ada.placed()
     problem(grace.post(f"/api/commands/orders/{order_id}/cancel/"), 404, "NotFound")
     problem(grace.post(f"/api/commands/orders/{NOBODY}/cancel/"), 404, "NotFound")
-    assert support.post(f"/api/commands/orders/{order_id}/cancel/", {"reason": "by phone"}).status_code == 202
+    assert (
+        support.post(f"/api/commands/orders/{order_id}/cancel/", {"reason": "by phone"}).status_code
+        == 202
+    )
 
 
 def test_a_race_lost_every_time_says_try_again(operator, monkeypatch):
@@ -184,12 +214,15 @@ def test_placing_takes_two_statements_token_and_append(ada):
 
 
 class TestWhatAProcessRemembersOfTheCatalogue:
-    """It places on that without a look; what has come since in another process counts all the same."""
+    """It places on that without a look; what has come since in another process counts all the
+    same."""
 
     @pytest.fixture(autouse=True)
     def _remembered(self, shop, ada):
         ada.placed()
-        assert repository.recall(["order-x", "product-CUP"], opened="order-x")["product-CUP"].state.offered
+        assert repository.recall(["order-x", "product-CUP"], opened="order-x")[
+            "product-CUP"
+        ].state.offered
 
     def total_of(self, order_id):
         return [message.body.total.amount for message in log.read_stream(f"order-{order_id}")]

@@ -89,7 +89,10 @@ def test_while_others_write_no_order_is_left_out_or_told_twice(ada, grace, suppo
     with ThreadPoolExecutor(1) as pool:
         writing = pool.submit(write)
         try:
-            walks = [[order for page in walk(support, f"{ORDERS}?limit=2") for order in page] for _ in range(3)]
+            walks = [
+                [order for page in walk(support, f"{ORDERS}?limit=2") for order in page]
+                for _ in range(3)
+            ]
         finally:
             over.set()
         writing.result(60)
@@ -99,7 +102,8 @@ def test_while_others_write_no_order_is_left_out_or_told_twice(ada, grace, suppo
 
 
 @pytest.mark.parametrize(
-    "odd", ["'", '"', "' OR 1=1--", "%27;DROP TABLE orders_order_details", "{}", "$1", "%(x)s", "\\"]
+    "odd",
+    ["'", '"', "' OR 1=1--", "%27;DROP TABLE orders_order_details", "{}", "$1", "%(x)s", "\\"],
 )
 def test_what_is_asked_for_is_compared_and_never_run(ada, support, odd):
     ada.placed()
@@ -124,24 +128,35 @@ def test_the_filter_is_kept_from_page_to_page(ada, grace, support):
     hers = [ada.placed() for _ in range(3)]
     grace.placed()
     drain()
-    assert list(walk(support, f"{ORDERS}?customer={ada.customer_id}&limit=2")) == [hers[:0:-1], hers[:1]]
+    assert list(walk(support, f"{ORDERS}?customer={ada.customer_id}&limit=2")) == [
+        hers[:0:-1],
+        hers[:1],
+    ]
 
 
 def test_orders_are_found_by_status_and_time(ada, support):
     confirmed, cancelled = ada.placed(), ada.placed(payment_method="tok_declined")
     drain()
     assert list(walk(ada, f"{ORDERS}?status=CONFIRMED")) == [[confirmed]]
-    assert list(walk(support, f"{ORDERS}?status=CANCELLED&customer={ada.customer_id}&limit=1")) == [[cancelled]]
+    assert list(walk(support, f"{ORDERS}?status=CANCELLED&customer={ada.customer_id}&limit=1")) == [
+        [cancelled]
+    ]
     moment = ada.get(f"{ORDERS}{cancelled}/").json()["placed_at"]
     assert list(walk(ada, f"{ORDERS}?placed_from={moment}")) == [[cancelled]]
     assert list(walk(ada, f"{ORDERS}?placed_before={moment}")) == [[confirmed]]
-    assert list(walk(ada, f"{ORDERS}?placed_from=2000-01-01T00:00:00Z&limit=1")) == [[cancelled], [confirmed]]
+    assert list(walk(ada, f"{ORDERS}?placed_from=2000-01-01T00:00:00Z&limit=1")) == [
+        [cancelled],
+        [confirmed],
+    ]
 
 
 def test_products_come_by_sku(ada):
     first = ada.get("/api/queries/products/?limit=1").json()
     second = ada.get(first["next"]).json()
-    assert [product["sku"] for page in (first, second) for product in page["data"]] == ["CUP", "POT"]
+    assert [product["sku"] for page in (first, second) for product in page["data"]] == [
+        "CUP",
+        "POT",
+    ]
     assert second["has_more"] is False
     assert all(product["version"] == 1 and product["position"] > 0 for product in first["data"])
 
@@ -171,14 +186,21 @@ def test_payments_and_parcels_are_found_by_status(ada, support, path, done, undo
     every, paid = [more, good], [declined, more, good]
     assert list(walk(support, f"/api/queries/{path}/?status={done}&limit=1")) == [[more], [good]]
     assert list(walk(support, f"/api/queries/{path}/")) == [paid if path == "payments" else every]
-    assert list(walk(support, f"/api/queries/{path}/?status={undone}")) == [[declined] if path == "payments" else []]
+    assert list(walk(support, f"/api/queries/{path}/?status={undone}")) == [
+        [declined] if path == "payments" else []
+    ]
     assert pointers(support.get(f"/api/queries/{path}/?status=MISLAID")) == ["#/status"]
     problem(ada.get(f"/api/queries/{path}/"), 403, "PermissionDenied")
 
 
 # Every list, and what it can be asked for; a page must come out of an index as it stands there.
 ASKED = {
-    "api/queries/orders/": ["", "customer=ada", "status=PLACED", "placed_from=2000-01-01T00:00:00Z"],
+    "api/queries/orders/": [
+        "",
+        "customer=ada",
+        "status=PLACED",
+        "placed_from=2000-01-01T00:00:00Z",
+    ],
     "api/queries/returns/": ["", "customer=ada", "order=x"],
     "api/queries/bookings/": ["", "exceptions=yes"],
     "api/queries/products/": [""],
@@ -189,20 +211,33 @@ ASKED = {
 
 
 def test_all_lists_are_asked_for_all_that_they_can_be_asked_for():
-    lists = {route: view for route, view in views(get_resolver().url_patterns) if issubclass(view, PagesView)}
+    lists = {
+        route: view
+        for route, view in views(get_resolver().url_patterns)
+        if issubclass(view, PagesView)
+    }
     assert set(lists) == set(ASKED)
     for route, view in lists.items():
-        asked = {query.partition("=")[0] for query in ASKED[route]} | {"limit", "cursor", "placed_before", ""}
+        asked = {query.partition("=")[0] for query in ASKED[route]} | {
+            "limit",
+            "cursor",
+            "placed_before",
+            "",
+        }
         assert set(view.parameters().fields) <= asked, route
 
 
-@pytest.mark.parametrize("address", [f"/{route}?{query}" for route, each in ASKED.items() for query in each])
+@pytest.mark.parametrize(
+    "address", [f"/{route}?{query}" for route, each in ASKED.items() for query in each]
+)
 def test_a_page_is_read_from_an_index_and_nothing_is_sorted(person, address):
     with CaptureQueriesContext(connection) as captured:
         assert person("root", is_superuser=True).get(address).status_code == 200
     [query] = [each["sql"] for each in captured if "LIMIT 51" in each["sql"]]
     with connection.cursor() as cursor:
-        cursor.execute("SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_sort = off")
+        cursor.execute(
+            "SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_sort = off"
+        )
         try:
             cursor.execute(f"EXPLAIN {query}")
             plan = "\n".join(line for (line,) in cursor.fetchall())

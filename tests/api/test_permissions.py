@@ -68,7 +68,10 @@ BODIES = {
     "api/commands/products/<sku>/reprice/": {"price": PRICE},
     "api/commands/stock/<sku>/receive/": {"quantity": 1},
     "api/commands/stock/<sku>/adjust/": {"quantity": 1, "reason": "counted"},
-    "api/commands/orders/<order_id>/returns/": {"lines": [{"number": 1, "quantity": 1}], "reason": "too small"},
+    "api/commands/orders/<order_id>/returns/": {
+        "lines": [{"number": 1, "quantity": 1}],
+        "reason": "too small",
+    },
     "api/commands/returns/<return_id>/close/": {"reason": "never came"},
     "api/commands/payments/<order_id>/refund/": {"reason": "goodwill"},
 }
@@ -82,12 +85,16 @@ def routes(patterns, prefix=""):
             yield from routes(pattern.url_patterns, route)
         else:
             view = getattr(pattern.callback, "cls", None)
-            methods = [name for name in ("get", "post", "put", "patch", "delete") if hasattr(view, name)]
+            methods = [
+                name for name in ("get", "post", "put", "patch", "delete") if hasattr(view, name)
+            ]
             yield from (f"{method.upper()} {route}" for method in methods or ["get"])
 
 
 def test_every_route_stands_in_the_table():
-    ours = {route for route in routes(get_resolver().url_patterns) if not route.startswith("GET admin/")}
+    ours = {
+        route for route in routes(get_resolver().url_patterns) if not route.startswith("GET admin/")
+    }
     known = {route.partition("?")[0] for route in ALLOWED}
     assert ours - known == set(), "say in ALLOWED who may use these"
     assert known - ours == set(), "these are no routes any more"
@@ -106,7 +113,11 @@ def test_everybody_may_what_the_table_says(shop, person, anonymous):
     }
     order_id = people["owner"].placed({"sku": "CUP", "quantity": 8})
     refunded = people["owner"].placed()
-    left = people["owner"].post("/api/commands/orders/", ORDER, Prefer="respond-async").json()["command_id"]
+    left = (
+        people["owner"]
+        .post("/api/commands/orders/", ORDER, Prefer="respond-async")
+        .json()["command_id"]
+    )
     drain()
     return_id = _return_of(people["owner"], order_id)
     named = {"order_id": order_id, "return_id": return_id, "sku": "CUP", "id_": left}
@@ -115,7 +126,9 @@ def test_everybody_may_what_the_table_says(shop, person, anonymous):
         # Logging out comes last, as it takes everybody's token away.
         # Of an order whose money goes back no parcel is shipped.
         route: tuple(
-            _asked(people[name], route, named | ({"order_id": refunded} if "refund" in route else {})).status_code
+            _asked(
+                people[name], route, named | ({"order_id": refunded} if "refund" in route else {})
+            ).status_code
             for name in PEOPLE
         )
         for route in sorted(ALLOWED, key=lambda route: "logout" in route)
@@ -128,9 +141,16 @@ def test_what_is_anothers_cannot_be_told_from_what_is_not_there(shop, person):
     order_id = owner.placed()
     left = owner.post("/api/commands/orders/", ORDER, Prefer="respond-async").json()["command_id"]
     drain()
-    there = {"order_id": order_id, "return_id": _return_of(owner, order_id), "sku": "CUP", "id_": left}
+    there = {
+        "order_id": order_id,
+        "return_id": _return_of(owner, order_id),
+        "sku": "CUP",
+        "id_": left,
+    }
     gone = dict.fromkeys(there, NOBODY)
-    private = [route for route, answered in ALLOWED.items() if answered[PEOPLE.index("other")] == 404]
+    private = [
+        route for route, answered in ALLOWED.items() if answered[PEOPLE.index("other")] == 404
+    ]
     assert len(private) >= 9
     for route in private:
         answers = [_asked(other, route, named) for named in (there, gone)]
@@ -149,7 +169,9 @@ def test_the_admins_door_opens_none_of_ours(person, staff):
 
 def _return_of(owner, order_id):
     route = "api/commands/orders/<order_id>/returns/"
-    return_id = owner.post("/" + route.replace("<order_id>", order_id), BODIES[route]).json()["return_id"]
+    return_id = owner.post("/" + route.replace("<order_id>", order_id), BODIES[route]).json()[
+        "return_id"
+    ]
     drain()
     return return_id
 

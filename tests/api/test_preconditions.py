@@ -63,7 +63,9 @@ def test_who_is_overtaken_between_the_look_and_the_write_is_told_so(ada, monkeyp
 
     # Once for whose order it is, once to decide: the second is overtaken.
     monkeypatch.setattr(
-        repository, "load", lambda streams: (monkeypatch.setattr(repository, "load", overtaken), load(streams))[1]
+        repository,
+        "load",
+        lambda streams: (monkeypatch.setattr(repository, "load", overtaken), load(streams))[1],
     )
     answer = cancel(ada, order_id, '"1"')
     assert (answer.status_code, answer.json()["current_version"]) == (412, 2)
@@ -82,7 +84,9 @@ def test_what_the_client_has_already_is_not_sent_again(ada):
     assert ada.get(path, **{"If-None-Match": '"other"'}).status_code == 200
     assert pointers(ada.get(path, **{"If-None-Match": "other"})) == ["If-None-Match"]
     not_there = {"If-None-Match": "other", "X-Min-Version": "99"}
-    assert pointers(ada.get(path, **not_there)) == ["If-None-Match"], "before anybody looks how far things have come"
+    assert pointers(ada.get(path, **not_there)) == ["If-None-Match"], (
+        "before anybody looks how far things have come"
+    )
 
 
 def test_a_row_that_changes_without_its_stream_has_another_tag(ada, operator):
@@ -124,9 +128,16 @@ def test_of_two_who_decide_on_the_same_version_at_once_one_is_told_so(operator):
 def test_no_answer_is_packed_which_would_make_its_tag_weak(ada):
     order_id = ada.placed()
     drain()
-    for path in (f"/api/queries/orders/{order_id}/", "/api/queries/orders/", "/api/queries/products/CUP/"):
+    for path in (
+        f"/api/queries/orders/{order_id}/",
+        "/api/queries/orders/",
+        "/api/queries/products/CUP/",
+    ):
         answer = ada.get(path, **{"Accept-Encoding": "gzip, br, deflate"})
         assert "Content-Encoding" not in answer
         assert not answer.get("ETag", "").startswith("W/")
     tag = ada.get(f"/api/queries/orders/{order_id}/", **{"Accept-Encoding": "gzip"})["ETag"]
-    assert ada.post(f"/api/commands/orders/{order_id}/cancel/", {}, **{"If-Match": tag}).status_code == 409
+    assert (
+        ada.post(f"/api/commands/orders/{order_id}/cancel/", {}, **{"If-Match": tag}).status_code
+        == 409
+    )

@@ -43,7 +43,8 @@ class Counted(str):
 
 
 @pytest.mark.parametrize(
-    "trap", ["a" * 333 + " " * 666 + '"', ";" * 1000, '"' * 999, '\\"' * 500, "a=" * 500, "a," * 500]
+    "trap",
+    ["a" * 333 + " " * 666 + '"', ";" * 1000, '"' * 999, '\\"' * 500, "a=" * 500, "a," * 500],
 )
 def test_each_character_is_looked_at_once_for_each_way_to_cut(trap):
     Counted.seen = 0

@@ -1,4 +1,5 @@
-"""Money at the door: in a currency that there is, in its own unit, and never in another than was meant."""
+"""Money at the door: in a currency that there is, in its own unit, and never in another than was
+meant."""
 
 import pytest
 
@@ -39,7 +40,10 @@ def test_five_hundred_yen_are_charged_as_five_hundred_yen(operator, ada):
     order_id = ada.placed({"sku": "YEN", "quantity": 2, "seen": {"amount": 500, "currency": "JPY"}})
     drain()
     paid = ada.get(f"/api/queries/payments/{order_id}/").json()
-    assert (paid["status"], paid["amount"]) == ("COMPLETED", {"amount": 1000, "currency": "JPY", "exponent": 0})
+    assert (paid["status"], paid["amount"]) == (
+        "COMPLETED",
+        {"amount": 1000, "currency": "JPY", "exponent": 0},
+    )
 
 
 @pytest.mark.parametrize(
@@ -62,15 +66,26 @@ def test_what_is_no_price_is_named(operator, price, pointer):
 
 
 def test_a_price_that_is_told_in_a_finer_unit_is_the_price_that_was_seen(ada):
-    bus.dispatch_all([ListProduct("FINE", "Imported", Money(8900, "EUR", 3)), ReceiveStock("FINE", 5)])
+    bus.dispatch_all(
+        [ListProduct("FINE", "Imported", Money(8900, "EUR", 3)), ReceiveStock("FINE", 5)]
+    )
     told = {"amount": 8900, "currency": "EUR", "exponent": 3}
-    for seen in (told, {"amount": 890, "currency": "EUR"}, {"amount": 890, "currency": "EUR", "exponent": 2}):
+    for seen in (
+        told,
+        {"amount": 890, "currency": "EUR"},
+        {"amount": 890, "currency": "EUR", "exponent": 2},
+    ):
         assert ada.place({"sku": "FINE", "quantity": 1, "seen": seen}).status_code == 202, seen
-    assert ada.place({"sku": "FINE", "quantity": 1, "seen": told | {"amount": 8901}}).json()["code"] == "PriceChanged"
+    assert (
+        ada.place({"sku": "FINE", "quantity": 1, "seen": told | {"amount": 8901}}).json()["code"]
+        == "PriceChanged"
+    )
 
 
 def test_prices_of_one_currency_are_ordered_together_in_whatever_unit_they_are(ada):
-    bus.dispatch_all([ListProduct("FINE", "Imported", Money(8905, "EUR", 3)), ReceiveStock("FINE", 5)])
+    bus.dispatch_all(
+        [ListProduct("FINE", "Imported", Money(8905, "EUR", 3)), ReceiveStock("FINE", 5)]
+    )
     order_id = ada.placed({"sku": "FINE", "quantity": 2}, {"sku": "CUP", "quantity": 1})
     drain()
     told = ada.get(f"/api/queries/orders/{order_id}/").json()

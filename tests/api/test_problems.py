@@ -27,7 +27,9 @@ def test_no_token(anonymous):
     assert answer["WWW-Authenticate"] == "Bearer"
 
 
-@pytest.mark.parametrize("header", ["Bearer", "Bearer a b", "Bearer nonsense", "Bearer \xff", "Bearer \0", "Bearer é"])
+@pytest.mark.parametrize(
+    "header", ["Bearer", "Bearer a b", "Bearer nonsense", "Bearer \xff", "Bearer \0", "Bearer é"]
+)
 def test_a_token_that_is_none(anonymous, header):
     answer = anonymous.get("/api/queries/orders/", Authorization=header)
     problem(answer, 401, "AuthenticationFailed")
@@ -47,7 +49,14 @@ def test_another_method(ada):
 @pytest.mark.parametrize("method", ["POST", "DELETE", "TRACE", "BREW"])
 @pytest.mark.parametrize(
     "path",
-    ["/health/live", "/health/ready", "/api/openapi.json", "/api/asyncapi.json", "/api/docs/", "/api/docs/events/"],
+    [
+        "/health/live",
+        "/health/ready",
+        "/api/openapi.json",
+        "/api/asyncapi.json",
+        "/api/docs/",
+        "/api/docs/events/",
+    ],
 )
 def test_another_method_of_what_is_only_read(path, method):
     """From another site, too: nobody is asked for the token of a form."""
@@ -57,8 +66,15 @@ def test_another_method_of_what_is_only_read(path, method):
 
 
 def test_another_type_of_body(ada):
-    problem(ada.post("/api/commands/orders/", b"x", content_type="text/plain"), 415, "UnsupportedMediaType")
-    problem(ada.post("/api/commands/orders/", b"x=1", content_type="application/x-www-form-urlencoded"), 415)
+    problem(
+        ada.post("/api/commands/orders/", b"x", content_type="text/plain"),
+        415,
+        "UnsupportedMediaType",
+    )
+    problem(
+        ada.post("/api/commands/orders/", b"x=1", content_type="application/x-www-form-urlencoded"),
+        415,
+    )
 
 
 def test_a_body_that_says_it_is_packed(ada):
@@ -67,11 +83,17 @@ def test_a_body_that_says_it_is_packed(ada):
 
 
 def test_a_charset_that_is_none(ada):
-    problem(ada.post("/api/commands/orders/", b"[]", content_type="application/json; charset=bz2_codec"), 400)
+    problem(
+        ada.post(
+            "/api/commands/orders/", b"[]", content_type="application/json; charset=bz2_codec"
+        ),
+        400,
+    )
 
 
 @pytest.mark.parametrize(
-    "path", ["commands/orders/X/cancel/", "auth/login/", "webhooks/payments/stripe/", "webhooks/shipping/"]
+    "path",
+    ["commands/orders/X/cancel/", "auth/login/", "webhooks/payments/stripe/", "webhooks/shipping/"],
 )
 def test_a_body_of_unsaid_length(ada, path):
     problem(ada.post(f"/api/{path}", **{"Transfer-Encoding": "chunked"}), 411, "LengthRequired")

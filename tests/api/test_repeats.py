@@ -1,4 +1,5 @@
-"""A repeat that changes nothing is answered with what it rests on, by every road on which an answer comes."""
+"""A repeat that changes nothing is answered with what it rests on, by every road on which an answer
+comes."""
 
 import pytest
 
@@ -50,7 +51,10 @@ def test_left_to_the_workers(ada, cancelled):
     answer = ada.post(cancel(cancelled), **LATER)
     drain()
     told = ada.get(answer["Location"]).json()
-    assert (told["status"], told["version"], told["position"]) == ("SUCCEEDED", *rests_on(f"order-{cancelled}"))
+    assert (told["status"], told["version"], told["position"]) == (
+        "SUCCEEDED",
+        *rests_on(f"order-{cancelled}"),
+    )
 
 
 def test_left_to_the_workers_beside_one_that_changes_something(ada, cancelled):
@@ -59,7 +63,9 @@ def test_left_to_the_workers_beside_one_that_changes_something(ada, cancelled):
     answers = [ada.post(cancel(each), **LATER) for each in (other, other, cancelled)]
     drain()
     told = [ada.get(answer["Location"]).json() for answer in answers]
-    cancellation = Event.objects.get(stream=f"order-{other}", type="orders.order_cancelled").position
+    cancellation = Event.objects.get(
+        stream=f"order-{other}", type="orders.order_cancelled"
+    ).position
     assert [each["status"] for each in told] == ["SUCCEEDED"] * 3
     assert all(each["position"] >= cancellation for each in told[:2])
     assert told[2]["position"] >= rests_on(f"order-{cancelled}")[1]
@@ -80,7 +86,11 @@ def test_every_command_that_staff_repeats_tells_so(operator):
     assert operator.post("/api/commands/products/CUP/delist/").status_code == 202
     for path, body, stream in (
         ("/api/commands/products/CUP/delist/", None, "product-CUP"),
-        ("/api/commands/products/POT/reprice/", {"price": {"amount": 6900, "currency": "EUR"}}, "product-POT"),
+        (
+            "/api/commands/products/POT/reprice/",
+            {"price": {"amount": 6900, "currency": "EUR"}},
+            "product-POT",
+        ),
         (
             "/api/commands/products/",
             {"sku": "POT", "name": "A pot", "price": {"amount": 6900, "currency": "EUR"}},

@@ -1,11 +1,12 @@
-"""Commands left with the workers: accepted at once, decided later, and what became of them can be asked."""
+"""Commands left with the workers: accepted at once, decided later, and what became of them can be
+asked."""
 
 from uuid import uuid4
 
 import pytest
 
 from eventstore import registry
-from eventstore.models import Event, LeftCommand, Parked
+from eventstore.models import DeferredCommand, Event, Parked
 from eventstore.money import Money
 from eventstore.testing import drain
 from orders.commands import PlaceOrder
@@ -29,7 +30,11 @@ def left(api, body=ORDER, path=ORDERS, **headers):
 def test_a_command_is_accepted_before_it_is_decided(ada):
     answer = left(ada)
     body = answer.json()
-    assert body == {"command_id": body["command_id"], "order_id": body["order_id"], "status": "PENDING"}
+    assert body == {
+        "command_id": body["command_id"],
+        "order_id": body["order_id"],
+        "status": "PENDING",
+    }
     assert answer["Location"] == f"/api/queries/commands/{body['command_id']}/"
     assert (answer["Preference-Applied"], "Prefer" in answer["Vary"]) == ("respond-async", True)
     assert not Event.objects.filter(stream=f"order-{body['order_id']}").exists()
@@ -46,14 +51,21 @@ def test_what_has_come_of_it_leads_to_the_order(ada):
     order = ada.get(status["location"], **{"Min-Position": str(status["position"])}).json()
     assert (order["order_id"], order["status"]) == (answer.json()["order_id"], "CONFIRMED")
     placed = Event.objects.get(stream=f"order-{order['order_id']}", version=1)
-    assert (placed.metadata["actor"], str(placed.correlation_id)) == ("ada", answer["X-Correlation-ID"])
+    assert (placed.metadata["actor"], str(placed.correlation_id)) == (
+        "ada",
+        answer["X-Correlation-ID"],
+    )
 
 
 def test_a_refusal_is_told_by_its_code(ada, operator):
     answer = left(ada, ORDER | {"items": [{"sku": "NOTHING", "quantity": 1}]})
     drain()
     status = ada.get(answer["Location"]).json()
-    assert (status["status"], status["code"], status["version"]) == ("REFUSED", "ProductNotOffered", 0)
+    assert (status["status"], status["code"], status["version"]) == (
+        "REFUSED",
+        "ProductNotOffered",
+        0,
+    )
     assert "NOTHING" in status["detail"]
 
 
@@ -70,7 +82,9 @@ def test_what_no_event_can_hold_is_refused_and_nobody_elses_command_with_it(ada,
 
 def test_several_about_one_subject_are_decided_in_the_order_in_which_they_were_left(operator, ada):
     path = "/api/commands/products/CUP/reprice/"
-    told = [left(operator, {"price": {"amount": cents, "currency": "EUR"}}, path) for cents in (1, 2, 3)]
+    told = [
+        left(operator, {"price": {"amount": cents, "currency": "EUR"}}, path) for cents in (1, 2, 3)
+    ]
     drain()
     assert [operator.get(each["Location"]).json()["version"] for each in told] == [2, 3, 4]
     assert ada.get("/api/queries/products/CUP/").json()["price"]["amount"] == Money(3, "EUR").amount
@@ -93,7 +107,7 @@ def test_a_key_leaves_it_once(ada):
     again = left(ada, **{"Idempotency-Key": "k-1"})
     assert (again.content, again["Location"]) == (first.content, first["Location"])
     assert (again["Idempotent-Replayed"], again["Preference-Applied"]) == ("true", "respond-async")
-    assert LeftCommand.objects.count() == 1
+    assert DeferredCommand.objects.count() == 1
     drain()
     assert Event.objects.filter(type="orders.order_placed").count() == 1
 
@@ -115,18 +129,20 @@ def test_who_names_a_version_is_answered_at_once(ada):
 def test_what_is_wrong_is_told_before_anything_is_left(ada):
     problem(ada.post(ORDERS, {}, **LATER), 400)
     problem(ada.post(f"{ORDERS}{uuid4()}/cancel/", {}, **LATER), 404)
-    assert not LeftCommand.objects.exists()
+    assert not DeferredCommand.objects.exists()
 
 
 @pytest.mark.parametrize(
-    "prefer", ["foo", "respond-sync", 'x="respond-async"', "respond-asynchronously", "a;respond-async"]
+    "prefer",
+    ["foo", "respond-sync", 'x="respond-async"', "respond-asynchronously", "a;respond-async"],
 )
 def test_another_preference_is_passed_over(ada, prefer):
     assert "version" in ada.post(ORDERS, ORDER, Prefer=prefer).json()
 
 
 @pytest.mark.parametrize(
-    "prefer", ["Respond-Async", "foo, respond-async", "wait=10, respond-async", "respond-async; x=1"]
+    "prefer",
+    ["Respond-Async", "foo, respond-async", "wait=10, respond-async", "respond-async; x=1"],
 )
 def test_it_may_stand_among_others(ada, prefer):
     assert ada.post(ORDERS, ORDER, Prefer=prefer)["Preference-Applied"] == "respond-async"

@@ -1,4 +1,5 @@
-"""A client that needs no body is sent none, and knows from the headers all that it needs to go on."""
+"""A client that needs no body is sent none, and knows from the headers all that it needs to go
+on."""
 
 import json
 
@@ -35,9 +36,15 @@ def test_the_headers_say_what_to_have_seen_and_are_sent_back_as_they_are(ada):
     answer = ada.post(ORDERS, ORDER, **MINIMAL)
     for name in ("X-Min-Version", "Min-Position"):
         order = ada.get(answer["Location"], **{name: answer[name]})
-        assert (order.status_code, order["X-Answered-From"], order.json()["version"]) == (200, "event-log", 1)
+        assert (order.status_code, order["X-Answered-From"], order.json()["version"]) == (
+            200,
+            "event-log",
+            1,
+        )
     drain()
-    [told] = ada.get("/api/queries/orders/", **{"Min-Position": answer["Min-Position"]}).json()["data"]
+    [told] = ada.get("/api/queries/orders/", **{"Min-Position": answer["Min-Position"]}).json()[
+        "data"
+    ]
     assert f"/api/queries/orders/{told['order_id']}/" == answer["Location"]
 
 
@@ -57,8 +64,14 @@ def test_the_next_decision_goes_by_the_version_in_the_header(ada):
 
 def test_a_replay_has_a_body_or_none_as_is_preferred_now(ada):
     key = {"Idempotency-Key": "k"}
-    first, none, again = (ada.post(ORDERS, ORDER, **key | preferred) for preferred in ({}, MINIMAL, WHOLE))
-    assert (none.content, none["Preference-Applied"], none["Idempotent-Replayed"]) == (b"", "return=minimal", "true")
+    first, none, again = (
+        ada.post(ORDERS, ORDER, **key | preferred) for preferred in ({}, MINIMAL, WHOLE)
+    )
+    assert (none.content, none["Preference-Applied"], none["Idempotent-Replayed"]) == (
+        b"",
+        "return=minimal",
+        "true",
+    )
     assert (again.content, again["Preference-Applied"]) == (first.content, "return=representation")
     assert lasting(none) == lasting(again) == lasting(first) | {"Idempotent-Replayed": "true"}
 
@@ -94,7 +107,9 @@ def test_it_may_stand_among_other_preferences(ada, prefer, applied):
     answer = ada.post(ORDERS, ORDER, Prefer=prefer)
     assert (answer.status_code, answer.get("Preference-Applied")) == (202, applied)
     assert (answer.content == b"") == str(applied).endswith("minimal")
-    assert answer["Location"].startswith(f"/api/queries/{'commands' if 'respond-async' in str(applied) else 'orders'}/")
+    assert answer["Location"].startswith(
+        f"/api/queries/{'commands' if 'respond-async' in str(applied) else 'orders'}/"
+    )
 
 
 def test_what_was_left_leads_by_its_location_to_all_there_is_to_know(ada):

@@ -36,7 +36,9 @@ def ada_buys(ada):
 
 def ask(api, order_id, *lines, **more):
     lines = [{"number": number, "quantity": quantity} for number, quantity in lines]
-    return api.post(f"/api/commands/orders/{order_id}/returns/", {"lines": lines, "reason": "too small"} | more)
+    return api.post(
+        f"/api/commands/orders/{order_id}/returns/", {"lines": lines, "reason": "too small"} | more
+    )
 
 
 def asked(api, order_id, *lines):
@@ -47,7 +49,9 @@ def asked(api, order_id, *lines):
 
 def receive(api, return_id, *lines):
     lines = [{"number": number, "quantity": quantity} for number, quantity in lines]
-    answer = api.post(f"/api/commands/returns/{return_id}/receive/", {"lines": lines} if lines else None)
+    answer = api.post(
+        f"/api/commands/returns/{return_id}/receive/", {"lines": lines} if lines else None
+    )
     drain()
     return answer
 
@@ -70,7 +74,11 @@ def test_a_part_comes_back_and_is_paid_back(ada, operator, bought):
     assert receive(operator, return_id).status_code == 202
 
     found = ada.get(answer["Location"]).json()
-    assert (found["status"], found["order_id"], found["customer_id"]) == ("COMPLETED", bought, ada.customer_id)
+    assert (found["status"], found["order_id"], found["customer_id"]) == (
+        "COMPLETED",
+        bought,
+        ada.customer_id,
+    )
     assert (found["refund"], found["refunded"]) == (euros(3998), euros(3998))
     assert found["lines"] == [{"number": 1, "sku": "CUP", "quantity": 2, "unit_price": euros(1999)}]
     now = order(ada, bought)
@@ -90,7 +98,11 @@ def test_all_of_it_comes_back_by_several_returns(ada, operator, bought):
     for lines in [(1, 1)], [(1, 2), (2, 1)]:
         receive(operator, asked(ada, bought, *lines))
     now = order(ada, bought)
-    assert (now["return_status"], now["payment_status"], now["refunded"]) == ("RETURNED", "REFUNDED", now["total"])
+    assert (now["return_status"], now["payment_status"], now["refunded"]) == (
+        "RETURNED",
+        "REFUNDED",
+        now["total"],
+    )
     problem(ask(ada, bought, (1, 1)), 409, "MoreThanWasBought")
 
 
@@ -109,7 +121,11 @@ def test_what_comes_later_is_received_too(ada, operator, bought):
     answer = receive(operator, return_id, (1, 1)).json()
     assert (answer["version"], answer["position"] > 0) == (4, True)
     now = order(ada, bought)
-    assert (now["lines"][0]["announced"], now["lines"][0]["returned"], now["refunded"]) == (0, 3, euros(5997))
+    assert (now["lines"][0]["announced"], now["lines"][0]["returned"], now["refunded"]) == (
+        0,
+        3,
+        euros(5997),
+    )
     assert StockLevel.objects.get(sku="CUP").returned == 3
     listed = ada.get(f"/api/queries/returns/?order={bought}").json()["data"]
     assert [(each["status"], each["refunded"]) for each in listed] == [
@@ -142,7 +158,10 @@ def test_the_orders_version_counts_its_returns(ada, bought):
 
 
 def test_what_cannot_be_is_refused_with_a_code(ada, operator, bought):
-    assert "3 can be returned, not 4" in problem(ask(ada, bought, (1, 4)), 409, "MoreThanWasBought")["detail"]
+    assert (
+        "3 can be returned, not 4"
+        in problem(ask(ada, bought, (1, 4)), 409, "MoreThanWasBought")["detail"]
+    )
     problem(ask(ada, bought, (3, 1)), 409, "NotOnTheOrder")
     problem(ask(ada, ada.placed(), (1, 1)), 409, "OrderNotConfirmed")
     return_id = asked(ada, bought, (1, 1))
@@ -202,9 +221,16 @@ def test_lists_by_customer_and_by_order(ada, grace, support, bought):
 
     def listed(api, **parameters):
         query = "&".join(f"{name}={value}" for name, value in parameters.items())
-        return [each["return_id"] for each in api.get(f"/api/queries/returns/?{query}").json()["data"]]
+        return [
+            each["return_id"] for each in api.get(f"/api/queries/returns/?{query}").json()["data"]
+        ]
 
-    assert listed(ada) == listed(support) == listed(support, customer=ada.customer_id) == [second, first]
+    assert (
+        listed(ada)
+        == listed(support)
+        == listed(support, customer=ada.customer_id)
+        == [second, first]
+    )
     assert listed(ada, order=bought) == listed(support, order=bought) == [first]
     assert listed(grace) == listed(grace, order=bought) == []
     problem(grace.get(f"/api/queries/returns/?customer={ada.customer_id}"), 403)

@@ -1,4 +1,5 @@
-"""What is personal stands behind the same right in the API as in the console: by each role, at each address."""
+"""What is personal stands behind the same right in the API as in the console: by each role, at each
+address."""
 
 import json
 
@@ -93,8 +94,15 @@ def test_who_may_and_says_why_sees_one_and_it_is_written_down(privacy, bought, a
     assert secrets(answer)
     assert answer["Cache-Control"] == "private, no-store"
     (written,) = OperatorAction.objects.all()
-    assert (written.who, written.action, written.subject) == ("helen", "reveal", subject.format(bought))
-    assert (written.reason, written.details) == (WHY["X-Reveal-Reason"], {"page": f"/api/queries/{path}"})
+    assert (written.who, written.action, written.subject) == (
+        "helen",
+        "reveal",
+        subject.format(bought),
+    )
+    assert (written.reason, written.details) == (
+        WHY["X-Reveal-Reason"],
+        {"page": f"/api/queries/{path}"},
+    )
     assert secrets(told(privacy, path)) == set(), "the next time it is hidden again"
 
 
@@ -104,17 +112,23 @@ def test_what_was_seen_hidden_is_no_reason_not_to_send_what_is_revealed(privacy,
     assert told(privacy, f"orders/{bought}/", **tag, **WHY).status_code == 200
 
 
-def test_nothing_is_revealed_without_the_right_or_a_reason_or_by_the_hundred(privacy, operator, grace, bought):
+def test_nothing_is_revealed_without_the_right_or_a_reason_or_by_the_hundred(
+    privacy, operator, grace, bought
+):
     problem(told(operator, f"shipments/{bought}/", **WHY), 403)
     problem(told(grace, f"shipments/{bought}/", **WHY), 404)
     for reason in ("", "  ", "x" * 256, "weil es zurückkam"):
-        assert pointers(told(privacy, f"shipments/{bought}/", **{"X-Reveal-Reason": reason})) == ["X-Reveal-Reason"]
+        assert pointers(told(privacy, f"shipments/{bought}/", **{"X-Reveal-Reason": reason})) == [
+            "X-Reveal-Reason"
+        ]
     assert pointers(told(privacy, "shipments/", **WHY)) == ["X-Reveal-Reason"]
     assert not OperatorAction.objects.exists()
 
 
 def test_a_socket_tells_its_owner_all_and_others_what_is_not_personal(bought):
-    messages = list(log.read_stream(f"order-{bought}")) + list(log.read_stream(f"shipment-{bought}"))
+    messages = list(log.read_stream(f"order-{bought}")) + list(
+        log.read_stream(f"shipment-{bought}")
+    )
     by_topic = {}
     for each in live.told(messages):
         for topic in each.topics:

@@ -25,6 +25,12 @@ print(answers("/api/commands/orders/"), answers("/api/queries/orders/"), answers
     [("commands", "True False True True False"), ("queries", "False True True False True")],
 )
 def test_a_side_alone(side, said):
-    environment = {"DJANGO_SETTINGS_MODULE": "config.settings", "SECRET_KEY": "x", "API_SIDES": side}
-    done = subprocess.run([sys.executable, "-c", ALONE], env=environment, capture_output=True, text=True, check=True)
+    environment = {
+        "DJANGO_SETTINGS_MODULE": "config.settings",
+        "SECRET_KEY": "x",
+        "API_SIDES": side,
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", ALONE], env=environment, capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip() == said

@@ -1,4 +1,5 @@
-"""How often somebody may ask, and how everybody is told what is left: RateLimit headers, and 429 as a known problem."""
+"""How often somebody may ask, and how everybody is told what is left: RateLimit headers, and 429 as
+a known problem."""
 
 import re
 from concurrent.futures import ThreadPoolExecutor
@@ -26,7 +27,9 @@ def rates(monkeypatch):
 
 def left(answer):
     """policy, r, t of an answer that was counted once."""
-    policy, left, seconds = re.fullmatch(r'"([a-z]+)";r=(\d+);t=(\d+)', answer["RateLimit"]).groups()
+    policy, left, seconds = re.fullmatch(
+        r'"([a-z]+)";r=(\d+);t=(\d+)', answer["RateLimit"]
+    ).groups()
     return policy, int(left), int(seconds)
 
 
@@ -34,7 +37,12 @@ def test_each_answer_tells_what_is_left_and_when_it_begins_anew(ada, rates):
     rates(user="3/min")
     told = [ada.get(ORDERS) for _ in range(4)]
     assert {answer["RateLimit-Policy"] for answer in told} == {'"user";q=3;w=60'}
-    assert [left(answer)[:2] for answer in told] == [("user", 2), ("user", 1), ("user", 0), ("user", 0)]
+    assert [left(answer)[:2] for answer in told] == [
+        ("user", 2),
+        ("user", 1),
+        ("user", 0),
+        ("user", 0),
+    ]
     assert all(0 < left(answer)[2] <= 60 for answer in told)
 
 
@@ -95,7 +103,9 @@ def test_a_limit_of_ten_is_ten_however_many_ask_at_once(ada, rates):
 
 def test_without_a_redis_each_process_counts_for_itself(ada, rates, monkeypatch, caplog):
     rates(user="2/min")
-    monkeypatch.setattr(throttling, "_redis", lambda: redis.Redis(port=1, socket_connect_timeout=0.1))
+    monkeypatch.setattr(
+        throttling, "_redis", lambda: redis.Redis(port=1, socket_connect_timeout=0.1)
+    )
     monkeypatch.setattr(throttling, "_silent_until", 0.0)
     told = [ada.get(ORDERS) for _ in range(3)]
     assert [answer.status_code for answer in told] == [200, 200, 429]
@@ -110,7 +120,9 @@ def test_a_limit_is_each_users_own(ada, grace, rates):
     assert grace.get(ORDERS).status_code == 200
 
 
-def test_two_limits_are_told_side_by_side_and_the_later_one_says_when_to_come_back(anonymous, rates):
+def test_two_limits_are_told_side_by_side_and_the_later_one_says_when_to_come_back(
+    anonymous, rates
+):
     rates(login="1/min", account="1/hour")
     anonymous.post(LOGIN, WRONG)
     late = anonymous.post(LOGIN, WRONG)

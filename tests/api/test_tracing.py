@@ -1,4 +1,5 @@
-"""What happened to one request can be found again: by its own id, its business transaction, and its trace."""
+"""What happened to one request can be found again: by its own id, its business transaction, and its
+trace."""
 
 import logging
 from uuid import UUID
@@ -24,7 +25,9 @@ def lines(caplog):
     caplog.handler.removeFilter(of_requests)
 
 
-@pytest.mark.parametrize("path", ["/health/live", "/nowhere/", "/admin/login/", "/api/queries/orders/", "/api/docs/"])
+@pytest.mark.parametrize(
+    "path", ["/health/live", "/nowhere/", "/admin/login/", "/api/queries/orders/", "/api/docs/"]
+)
 def test_the_clients_id_of_a_request_comes_back_with_whatever_is_answered(path):
     assert Api().get(path, **{"X-Request-ID": "checkout-7f3a"})["X-Request-ID"] == "checkout-7f3a"
 
@@ -38,7 +41,10 @@ def test_a_request_without_an_id_is_given_one(given):
 
 def test_the_longest_id_is_taken(anonymous):
     longest = "".join(chr(33 + n % 94) for n in range(128))
-    assert problem(anonymous.get("/nowhere/", **{"X-Request-ID": longest}), 404)["request_id"] == longest
+    assert (
+        problem(anonymous.get("/nowhere/", **{"X-Request-ID": longest}), 404)["request_id"]
+        == longest
+    )
 
 
 def test_two_requests_of_one_business_transaction_are_told_apart(anonymous):
@@ -52,7 +58,10 @@ def test_each_line_of_the_log_names_its_request(grace, lines):
     answer = grace.get("/api/queries/stock/CUP/", **{"X-Request-ID": "checkout-7f3a"})
     assert {line.name for line in lines()} == {"audit", "django.request"}
     for line in lines():
-        assert (line.request_id, line.correlation_id) == ("checkout-7f3a", answer["X-Correlation-ID"])
+        assert (line.request_id, line.correlation_id) == (
+            "checkout-7f3a",
+            answer["X-Correlation-ID"],
+        )
 
 
 def test_a_line_that_is_of_no_request_names_none(lines):
@@ -64,14 +73,25 @@ def test_a_problem_is_of_the_clients_trace(anonymous):
     assert problem(anonymous.get("/nowhere/", traceparent=TRACE), 404)["trace_id"] == TRACE_ID
 
 
-@pytest.mark.parametrize("given", ["", "nonsense", TRACE.upper(), f"00-{'0' * 32}-00f067aa0ba902b7-01"])
-def test_where_the_client_has_begun_no_trace_one_begins_that_is_called_as_the_business_transaction(anonymous, given):
+@pytest.mark.parametrize(
+    "given", ["", "nonsense", TRACE.upper(), f"00-{'0' * 32}-00f067aa0ba902b7-01"]
+)
+def test_where_the_client_has_begun_no_trace_one_begins_that_is_called_as_the_business_transaction(
+    anonymous, given
+):
     told = problem(anonymous.get("/nowhere/", traceparent=given), 404)
     assert told["trace_id"] == UUID(told["correlation_id"]).hex
 
 
 def test_a_refusal_that_is_told_again_is_of_the_request_that_was_refused(shop, ada):
-    body = {"items": [{"sku": "NOTHING", "quantity": 1}], "address": ADDRESS, "payment_method": "tok_visa"}
-    first, again = (ada.post(ORDERS, body, **{"Idempotency-Key": "k", "X-Request-ID": name}) for name in ("a", "b"))
+    body = {
+        "items": [{"sku": "NOTHING", "quantity": 1}],
+        "address": ADDRESS,
+        "payment_method": "tok_visa",
+    }
+    first, again = (
+        ada.post(ORDERS, body, **{"Idempotency-Key": "k", "X-Request-ID": name})
+        for name in ("a", "b")
+    )
     assert (again.json(), again.json()["request_id"]) == (first.json(), "a")
     assert again["X-Request-ID"] == "b"

@@ -1,4 +1,5 @@
-"""A query that waits keeps a thread: few do at once, and the others are answered as things stand."""
+"""A query that waits keeps a thread: few do at once, and the others are answered as things
+stand."""
 
 from types import SimpleNamespace
 
@@ -26,7 +27,8 @@ def while_waiting(monkeypatch):
             act()
 
         monkeypatch.setattr(
-            "eventstore.api.read_your_writes.time", SimpleNamespace(monotonic=lambda: clock[0], sleep=sleep)
+            "eventstore.api.read_your_writes.time",
+            SimpleNamespace(monotonic=lambda: clock[0], sleep=sleep),
         )
 
     return make
@@ -45,11 +47,14 @@ def asked_within_each_other(while_waiting, asks):
     return answers
 
 
-def test_of_one_user_so_many_wait_and_the_next_one_is_told_to_come_again(ada, grace, settings, while_waiting):
+def test_of_one_user_so_many_wait_and_the_next_one_is_told_to_come_again(
+    ada, grace, settings, while_waiting
+):
     settings.EVENTSTORE_MOST_WAITING, settings.EVENTSTORE_MOST_WAITING_PER_USER = 3, 2
     hers, his = ada.place()["Location"], grace.place()["Location"]
     asks = [lambda: ada.get(hers, **NOT_YET)] * 3 + [lambda: grace.get(his, **NOT_YET)] * 2
-    # The third waits not and is the first to be answered; the one before it goes on waiting, and the next one is asked.
+    # The third waits not and is the first to be answered; the one before it goes on waiting, and
+    # the next one is asked.
     answers = asked_within_each_other(while_waiting, asks)
     assert sorted(each.status_code for each in answers) == [412, 412, 412, 503, 503]
     for each in answers:

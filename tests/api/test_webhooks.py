@@ -62,7 +62,9 @@ def intent(order_id, status="succeeded", **changes):
         "currency": event.data["amount"]["currency"].lower(),
         "status": status,
         "metadata": {"key": str(event.id), "order_id": order_id},
-        "last_payment_error": {"decline_code": "generic_decline"} if status == "requires_payment_method" else None,
+        "last_payment_error": {"decline_code": "generic_decline"}
+        if status == "requires_payment_method"
+        else None,
     } | changes
 
 
@@ -79,7 +81,9 @@ def refund(order_id, **changes):
 
 
 def notice(told, type_="payment_intent.succeeded", id_="evt_1"):
-    return json.dumps({"id": id_, "object": "event", "type": type_, "data": {"object": told}}).encode()
+    return json.dumps(
+        {"id": id_, "object": "event", "type": type_, "data": {"object": told}}
+    ).encode()
 
 
 def signed(body, *, secret=SECRET, at=None):
@@ -93,7 +97,9 @@ def payment(order_id):
 
 
 class TestStripe:
-    def test_a_payment_that_went_through_is_completed_without_an_answer_to_the_call(self, unanswered):
+    def test_a_payment_that_went_through_is_completed_without_an_answer_to_the_call(
+        self, unanswered
+    ):
         assert signed(notice(intent(unanswered))).json() == {"received": "evt_1", "repeat": False}
         assert payment(unanswered) == "COMPLETED"
 
@@ -104,7 +110,12 @@ class TestStripe:
         assert PaymentView.objects.get(pk=unanswered).reason == "generic_decline"
 
     def test_one_that_is_still_under_way_is_waited_for(self, unanswered):
-        assert signed(notice(intent(unanswered, "processing"), "payment_intent.processing")).status_code == 200
+        assert (
+            signed(
+                notice(intent(unanswered, "processing"), "payment_intent.processing")
+            ).status_code
+            == 200
+        )
         assert payment(unanswered) == "REQUESTED"
 
     def test_after_the_answer_to_the_call_it_changes_nothing(self, shop, person):
@@ -128,14 +139,16 @@ class TestStripe:
         assert payment(unanswered) == "REFUNDED"
 
     @pytest.mark.parametrize(
-        "wrong", [{"amount": 1}, {"amount_received": 1}, {"currency": "xts"}, {"status": "unheard_of"}]
+        "wrong",
+        [{"amount": 1}, {"amount_received": 1}, {"currency": "xts"}, {"status": "unheard_of"}],
     )
     def test_what_does_not_fit_what_was_asked_is_not_taken_for_an_answer(self, unanswered, wrong):
         assert signed(notice(intent(unanswered, **wrong))).status_code == 200
         assert payment(unanswered) == "REQUESTED"
 
     @pytest.mark.parametrize(
-        "metadata", [{}, None, {"key": "another", "order_id": "nobody"}, {"key": 7, "order_id": "\x00"}]
+        "metadata",
+        [{}, None, {"key": "another", "order_id": "nobody"}, {"key": 7, "order_id": "\x00"}],
     )
     def test_what_is_not_ours_is_taken_note_of(self, unanswered, metadata):
         assert signed(notice(intent(unanswered, metadata=metadata))).status_code == 200
@@ -165,9 +178,15 @@ class TestStripe:
         assert payment(unanswered) == "REQUESTED"
         assert not Received.objects.exists()
 
-    @pytest.mark.parametrize("data", [{}, {"object": {}}, {"object": None}, {"previous_attributes": {}}])
-    def test_an_event_without_its_object_is_refused_and_does_not_use_up_its_id(self, unanswered, data):
-        body = json.dumps({"id": "evt_1", "type": "payment_intent.succeeded", "data": data}).encode()
+    @pytest.mark.parametrize(
+        "data", [{}, {"object": {}}, {"object": None}, {"previous_attributes": {}}]
+    )
+    def test_an_event_without_its_object_is_refused_and_does_not_use_up_its_id(
+        self, unanswered, data
+    ):
+        body = json.dumps(
+            {"id": "evt_1", "type": "payment_intent.succeeded", "data": data}
+        ).encode()
         problem(signed(body), 400, "Malformed")
         assert signed(notice(intent(unanswered))).json() == {"received": "evt_1", "repeat": False}
         assert payment(unanswered) == "COMPLETED"
@@ -177,7 +196,10 @@ class TestStripe:
         [
             {"status": ["succeeded"]},
             {"status": "requires_payment_method", "last_payment_error": "no"},
-            {"status": "requires_payment_method", "last_payment_error": {"decline_code": {"a": "b\0"}}},
+            {
+                "status": "requires_payment_method",
+                "last_payment_error": {"decline_code": {"a": "b\0"}},
+            },
             {"object": "dispute", "status": ["lost"], "payment_intent": "pi_1"},
             {"object": "dispute", "status": {}, "payment_intent": "pi_1\0"},
             {"object": "refund", "metadata": {}, "payment_intent": "pi_1\0", "id": "re\0"},
@@ -191,7 +213,8 @@ class TestStripe:
 
 
 class TestWhatMovesAtStripeItself:
-    """Refunds from its dashboard and disputes have none of our metadata: Stripe is asked whose payment it was."""
+    """Refunds from its dashboard and disputes have none of our metadata: Stripe is asked whose
+    payment it was."""
 
     @pytest.fixture
     def paid(self, shop, person, settings, tmp_path):
@@ -231,17 +254,34 @@ class TestWhatMovesAtStripeItself:
 
     def test_a_dispute_is_recorded_until_it_is_won(self, paid, operator):
         order_id, _ = paid
-        dispute = {"id": "dp_1", "object": "dispute", "reason": "fraudulent", "status": "needs_response"}
+        dispute = {
+            "id": "dp_1",
+            "object": "dispute",
+            "reason": "fraudulent",
+            "status": "needs_response",
+        }
         signed(notice(self.told(order_id, **dispute), "charge.dispute.created", id_="evt_1"))
         assert payment(order_id) == "DISPUTED"
         assert self.waits_for_a_person(order_id)
-        problem(operator.post(f"/api/commands/shipments/{order_id}/ship/"), 409, "ShipmentCalledOff")
-        signed(notice(self.told(order_id, **dispute | {"status": "won"}), "charge.dispute.closed", id_="evt_2"))
+        problem(
+            operator.post(f"/api/commands/shipments/{order_id}/ship/"), 409, "ShipmentCalledOff"
+        )
+        signed(
+            notice(
+                self.told(order_id, **dispute | {"status": "won"}),
+                "charge.dispute.closed",
+                id_="evt_2",
+            )
+        )
         assert payment(order_id) == "COMPLETED"
 
     @pytest.mark.parametrize(
         "changes",
-        [{"status": "pending"}, {"status": "failed"}, {"object": "dispute", "status": "warning_under_review"}],
+        [
+            {"status": "pending"},
+            {"status": "failed"},
+            {"object": "dispute", "status": "warning_under_review"},
+        ],
     )
     def test_what_has_not_moved_is_taken_note_of(self, paid, changes):
         order_id, _ = paid
@@ -262,10 +302,15 @@ class TestWhoIsLetIn:
         assert payment(unanswered) == "REQUESTED"
 
     @pytest.mark.parametrize(
-        "header", ["", "t=1", "v1=00", "t=x,v1=00", "t=1,v1=é", "t=,=,", "t=" + "9" * 5000 + ",v1=0"]
+        "header",
+        ["", "t=1", "v1=00", "t=x,v1=00", "t=1,v1=é", "t=,=,", "t=" + "9" * 5000 + ",v1=0"],
     )
     def test_nobody_with_something_else_in_its_place(self, unanswered, header):
-        problem(Api().post(STRIPE, notice(intent(unanswered)), **{"Stripe-Signature": header}), 401, "Forged")
+        problem(
+            Api().post(STRIPE, notice(intent(unanswered)), **{"Stripe-Signature": header}),
+            401,
+            "Forged",
+        )
 
     def test_nobody_with_anothers_secret(self, unanswered):
         problem(signed(notice(intent(unanswered)), secret=OTHER), 401, "Forged")
@@ -312,12 +357,22 @@ class TestRepeats:
         assert OutboxMessage.objects.filter(type="payments.complete_payment").count() == 1
         assert payment(unanswered) == "COMPLETED"
 
-    def test_under_a_known_id_nothing_is_looked_at_and_the_log_tells_the_contents_apart(self, unanswered, caplog):
+    def test_under_a_known_id_nothing_is_looked_at_and_the_log_tells_the_contents_apart(
+        self, unanswered, caplog
+    ):
         caplog.set_level("INFO", "eventstore.api.webhooks")
-        bodies = [notice(intent(unanswered, "processing")), notice(intent(unanswered)), notice(intent(unanswered))]
+        bodies = [
+            notice(intent(unanswered, "processing")),
+            notice(intent(unanswered)),
+            notice(intent(unanswered)),
+        ]
         assert [signed(body).json()["repeat"] for body in bodies] == [False, True, True]
         assert payment(unanswered) == "REQUESTED"
-        told = [record.getMessage().rpartition(" ")[2] for record in caplog.records if "evt_1" in record.getMessage()]
+        told = [
+            record.getMessage().rpartition(" ")[2]
+            for record in caplog.records
+            if "evt_1" in record.getMessage()
+        ]
         assert told == [hashlib.sha256(body).hexdigest()[:16] for body in bodies]
         assert told[0] != told[1] == told[2]
 
@@ -334,7 +389,9 @@ class TestTheCarrier:
         return order_id
 
     def tell(self, type_, order_id, *, id_="msg_1", secret=SECRET, at=None, after=b""):
-        body = json.dumps({"type": type_, "data": {"order_id": order_id, "tracking": "SB1"}}).encode()
+        body = json.dumps(
+            {"type": type_, "data": {"order_id": order_id, "tracking": "SB1"}}
+        ).encode()
         return self.send(body, id_=id_, secret=secret, at=at, after=after)
 
     def send(self, body, *, id_="msg_1", secret=SECRET, at=None, after=b""):
@@ -376,7 +433,11 @@ class TestTheCarrier:
 
     @pytest.mark.parametrize("signature", ["", "v1", "v1,é", "v1,not base64", "v2,abcd", "v1,a,b"])
     def test_is_not_heard_with_something_else_for_a_signature(self, created, signature):
-        headers = {"webhook-id": "msg_1", "webhook-timestamp": str(int(time.time())), "webhook-signature": signature}
+        headers = {
+            "webhook-id": "msg_1",
+            "webhook-timestamp": str(int(time.time())),
+            "webhook-signature": signature,
+        }
         problem(Api().post(CARRIER, b"{}", **headers), 401, "Forged")
 
     def test_may_say_what_we_do_not_know(self, created):
@@ -384,9 +445,16 @@ class TestTheCarrier:
         assert self.tell("parcel.shipped", "nobody", id_="msg_2").status_code == 200
         assert self.shipment(created) == "CREATED"
 
-    @pytest.mark.parametrize("order_id", ["a\0", "\0", "", "a\n", "x" * 100_000], ids=repr_of_the_beginning)
-    def test_may_name_what_no_order_can_be_called_and_need_not_say_so_again(self, created, order_id, caplog):
-        assert self.tell("parcel.shipped", order_id).json() == {"received": "msg_1", "repeat": False}
+    @pytest.mark.parametrize(
+        "order_id", ["a\0", "\0", "", "a\n", "x" * 100_000], ids=repr_of_the_beginning
+    )
+    def test_may_name_what_no_order_can_be_called_and_need_not_say_so_again(
+        self, created, order_id, caplog
+    ):
+        assert self.tell("parcel.shipped", order_id).json() == {
+            "received": "msg_1",
+            "repeat": False,
+        }
         assert "which is not for us" in caplog.text
         assert "\0" not in caplog.text
         assert self.shipment(created) == "CREATED"
@@ -398,7 +466,12 @@ class TestTheCarrier:
         assert not Received.objects.exists()
 
     def test_is_refused_where_it_nests_without_end(self, created):
-        body = b'{"type": "parcel.shipped", "data": {"order_id": "a", "more": ' + b"[" * 2000 + b"]" * 2000 + b"}}"
+        body = (
+            b'{"type": "parcel.shipped", "data": {"order_id": "a", "more": '
+            + b"[" * 2000
+            + b"]" * 2000
+            + b"}}"
+        )
         problem(self.send(body), 400, "Malformed")
 
     @pytest.mark.parametrize("id_", ["m" * 256, "m\x7f", ""], ids=repr_of_the_beginning)

@@ -1,4 +1,5 @@
-"""The benchmark runs from end to end and says what it promises; how fast anything is, is not asked here."""
+"""The benchmark runs from end to end and says what it promises; how fast anything is, is not asked
+here."""
 
 import json
 import subprocess
@@ -27,9 +28,13 @@ SMALL += ("--crowd=60", "--crowd-rounds=1", "--import-lines=200", "--large=20000
 
 @pytest.mark.slow
 def test_the_last_line_holds_every_figure_and_no_database_is_left_behind():
-    pytest.importorskip("eventsourcing", reason="the peers are installed by `make bench`: requirements-bench.txt")
+    pytest.importorskip(
+        "eventsourcing", reason="the peers are installed by `make bench`: requirements-bench.txt"
+    )
     before = _databases()
-    bench = subprocess.run([sys.executable, "-m", "bench", *SMALL], capture_output=True, text=True, timeout=280)
+    bench = subprocess.run(
+        [sys.executable, "-m", "bench", *SMALL], capture_output=True, text=True, timeout=280
+    )
     assert bench.returncode == 0, bench.stderr
     figures = json.loads(bench.stdout.splitlines()[-1])
     assert set(figures) == KEYS
@@ -50,7 +55,9 @@ HTTP_KEYS = {
 @pytest.mark.slow
 def test_so_does_that_of_the_bench_over_http():
     small = ("--seconds=1", "--rounds=1", "--sockets=5")
-    bench = subprocess.run([sys.executable, "-m", "bench.http", *small], capture_output=True, text=True, timeout=120)
+    bench = subprocess.run(
+        [sys.executable, "-m", "bench.http", *small], capture_output=True, text=True, timeout=120
+    )
     assert bench.returncode == 0, bench.stderr
     figures = json.loads(bench.stdout.splitlines()[-1])
     assert set(figures) == HTTP_KEYS
@@ -60,4 +67,9 @@ def test_so_does_that_of_the_bench_over_http():
 def _databases() -> set[str]:
     """Those of benchmarks, some perhaps of somebody else's run."""
     with psycopg.connect(servers.at(servers.DATABASE_URL, "postgres")) as server:
-        return {name for (name,) in server.execute("SELECT datname FROM pg_database WHERE datname LIKE 'bench\\_%'")}
+        return {
+            name
+            for (name,) in server.execute(
+                "SELECT datname FROM pg_database WHERE datname LIKE 'bench\\_%'"
+            )
+        }

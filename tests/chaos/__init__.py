@@ -1,1 +1,2 @@
-"""Breaks everything that can break under load, then asks from outside whether anything was lost or done twice."""
+"""Breaks everything that can break under load, then asks from outside whether anything was lost or
+done twice."""

@@ -1,4 +1,5 @@
-"""The short form of `make chaos`: a minute of load and faults on services of its own, then the checker's word."""
+"""The short form of `make chaos`: a minute of load and faults on services of its own, then the
+checker's word."""
 
 import json
 import subprocess
@@ -12,7 +13,15 @@ SHORT = ("--seed=11", "--seconds=45", "--rate=5", "--gap=1.5", "--controls")
 
 @pytest.mark.slow
 def test_nothing_is_lost_and_nothing_happens_twice_whatever_dies(tmp_path):
-    command = [sys.executable, "-W", "ignore", "-m", "tools.verification.chaos", f"--reports={tmp_path}", *SHORT]
+    command = [
+        sys.executable,
+        "-W",
+        "ignore",
+        "-m",
+        "tools.verification.chaos",
+        f"--reports={tmp_path}",
+        *SHORT,
+    ]
     chaos = subprocess.run(command, capture_output=True, text=True, timeout=280)
     assert chaos.returncode == 0, chaos.stdout + chaos.stderr
     figures = json.loads(chaos.stdout.splitlines()[-1])

@@ -1,4 +1,5 @@
-"""The checker finds nothing in a log where nothing is wrong, and each planted wrong under its name."""
+"""The checker finds nothing in a log where nothing is wrong, and each planted wrong under its
+name."""
 
 import json
 from uuid import uuid4
@@ -27,7 +28,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def checker():
-    """Of a shop with a confirmed order, a unit of which came back, and one whose card was declined."""
+    """Of a shop with a confirmed order, a unit of which came back, and one whose card was
+    declined."""
     bus.dispatch(ListProduct("TEA", "Tea", Money(500, "EUR")))
     bus.dispatch(ReceiveStock("TEA", UNITS))
     log = {}
@@ -47,104 +49,172 @@ def test_nothing_is_wrong_where_nothing_is_wrong(checker):
 
 
 PLANTED = {
-    "versions are contiguous from 1": "UPDATE eventstore_event SET version = 7 WHERE type = 'orders.order_confirmed'",
-    "position follows version": """
-        UPDATE eventstore_event SET position = 999999 WHERE stream = 'order-{confirmed}' AND version = 1
-    """,
-    "a cause is in the log, and earlier": """
-        UPDATE eventstore_event SET causation_id = gen_random_uuid() WHERE type = 'orders.order_confirmed'
-    """,
-    "no amount of an event is less than nothing, and no quantity is nothing": """
+    "versions are contiguous from 1": (
+        "UPDATE eventstore_event SET version = 7 WHERE type = 'orders.order_confirmed'"
+    ),
+    "position follows version": (
+        """
+        UPDATE eventstore_event SET position = 999999 WHERE stream = 'order-{confirmed}'
+            AND version = 1
+    """
+    ),
+    "a cause is in the log, and earlier": (
+        """
+        UPDATE eventstore_event SET causation_id = gen_random_uuid()
+            WHERE type = 'orders.order_confirmed'
+    """
+    ),
+    "no amount of an event is less than nothing, and no quantity is nothing": (
+        """
         UPDATE eventstore_event SET data = jsonb_set(data::jsonb, '{{quantity}}', '0')
         WHERE type = 'inventory.stock_reserved'
-    """,
+    """
+    ),
     "every event was put into the outbox": "DELETE FROM eventstore_outbox WHERE topic = 'event'",
-    "what is owed was delivered": """
-        INSERT INTO eventstore_outbox (position, topic, key, type) VALUES (999999, 'payments', 'x', 'x')
-    """,
-    "nothing is parked but the poison": """
-        INSERT INTO eventstore_parked (subscription, position, key, status) VALUES ('payments', 1, 'order-1', 'dead')
-    """,
+    "what is owed was delivered": (
+        """
+        INSERT INTO eventstore_outbox (position, topic, key, type) VALUES (999999, 'payments', 'x',
+            'x')
+    """
+    ),
+    "nothing is parked but the poison": (
+        """
+        INSERT INTO eventstore_parked (subscription, position, key, status) VALUES ('payments', 1,
+            'order-1', 'dead')
+    """
+    ),
     "order details have heard everything": "UPDATE orders_order_details SET position = 1",
     "order details are the fold of the log": "UPDATE orders_order_details SET status = 'PLACED'",
-    "order details show no order that is not in the log": """
-        INSERT INTO orders_order_details SELECT (jsonb_populate_record(details, '{{"order_id": "ghost"}}')).*
+    "order details show no order that is not in the log": (
+        """
+        INSERT INTO orders_order_details SELECT (jsonb_populate_record(details,
+            '{{"order_id": "ghost"}}')).*
         FROM orders_order_details AS details LIMIT 1
-    """,
-    "no lane has passed an event that its read model has not heard": "DELETE FROM orders_order_details",
+    """
+    ),
+    "no subscription has passed an event that its read model has not heard": (
+        "DELETE FROM orders_order_details"
+    ),
     "stock levels have heard everything": "UPDATE inventory_stock_level SET position = 1",
-    "stock levels have counted each event once": """
+    "stock levels have counted each event once": (
+        """
         UPDATE inventory_stock_level SET reserved = 2 * reserved, available = available - reserved
-    """,
-    "an order that was acknowledged is in the log": "DELETE FROM eventstore_event WHERE stream = 'order-{confirmed}'",
-    "one key, one order": """
-        UPDATE eventstore_event SET data = jsonb_set(data::jsonb, '{{address,name}}', '"{confirmed}"')
+    """
+    ),
+    "an order that was acknowledged is in the log": (
+        "DELETE FROM eventstore_event WHERE stream = 'order-{confirmed}'"
+    ),
+    "one key, one order": (
+        """
+        UPDATE eventstore_event SET data = jsonb_set(data::jsonb, '{{address,name}}',
+            '"{confirmed}"')
         WHERE stream = 'order-{cancelled}' AND version = 1
-    """,
-    "nobody has an order that they did not ask for": """
+    """
+    ),
+    "nobody has an order that they did not ask for": (
+        """
         UPDATE eventstore_event SET data = jsonb_set(data::jsonb, '{{customer_id}}', '"grace"')
         WHERE stream = 'order-{confirmed}' AND version = 1
-    """,
+    """
+    ),
     "every order has ended": "DELETE FROM eventstore_event WHERE type = 'orders.order_confirmed'",
-    "no open order is forgotten": "DELETE FROM eventstore_event WHERE type = 'orders.order_confirmed'",
-    "no order has ended twice": """
-        INSERT INTO eventstore_event (position, id, stream, version, type, data, correlation_id, metadata)
-        SELECT 999999, gen_random_uuid(), stream, 99, 'orders.order_cancelled', data, correlation_id, metadata
+    "no open order is forgotten": (
+        "DELETE FROM eventstore_event WHERE type = 'orders.order_confirmed'"
+    ),
+    "no order has ended twice": (
+        """
+        INSERT INTO eventstore_event (position, id, stream, version, type, data, correlation_id,
+            metadata)
+        SELECT 999999, gen_random_uuid(), stream, 99, 'orders.order_cancelled', data,
+            correlation_id, metadata
         FROM eventstore_event WHERE type = 'orders.order_confirmed'
-    """,
-    "an order says nothing after its end, but of returns": """
-        INSERT INTO eventstore_event (position, id, stream, version, type, data, correlation_id, metadata)
-        SELECT 999999, gen_random_uuid(), stream, 99, 'orders.order_placed', data, correlation_id, metadata
+    """
+    ),
+    "an order says nothing after its end, but of returns": (
+        """
+        INSERT INTO eventstore_event (position, id, stream, version, type, data, correlation_id,
+            metadata)
+        SELECT 999999, gen_random_uuid(), stream, 99, 'orders.order_placed', data, correlation_id,
+            metadata
         FROM eventstore_event WHERE type = 'orders.order_cancelled'
-    """,
+    """
+    ),
     "every process has come to its end": "UPDATE eventstore_saga SET status = 'CONFIRMING'",
     "every order has one process": "DELETE FROM eventstore_saga",
     "the provider's book says what the log says": "DELETE FROM payments_sandbox_entry",
-    "what was taken and kept is the total of a confirmed order, less what came back": """
+    "what was taken and kept is the total of a confirmed order, less what came back": (
+        """
         UPDATE payments_sandbox_entry SET asked = asked - 1 WHERE kind = 'charge'
-    """,
-    "no return was paid back twice": """
-        INSERT INTO eventstore_event (position, id, stream, version, type, data, correlation_id, metadata)
+    """
+    ),
+    "no return was paid back twice": (
+        """
+        INSERT INTO eventstore_event (position, id, stream, version, type, data, correlation_id,
+            metadata)
         SELECT 999999, gen_random_uuid(), stream, 99, type, data, correlation_id, metadata
         FROM eventstore_event WHERE type = 'payments.part_refunded'
-    """,
-    "one key, one return": """
-        INSERT INTO eventstore_event (position, id, stream, version, type, data, correlation_id, metadata)
+    """
+    ),
+    "one key, one return": (
+        """
+        INSERT INTO eventstore_event (position, id, stream, version, type, data, correlation_id,
+            metadata)
         SELECT 999999, gen_random_uuid(), 'return-again', 1, type, data, correlation_id, metadata
         FROM eventstore_event WHERE type = 'orders.return_requested'
-    """,
-    "every return whose goods have come is paid back": """
+    """
+    ),
+    "every return whose goods have come is paid back": (
+        """
         UPDATE eventstore_saga SET status = 'REFUNDING' WHERE saga = 'orders.returning'
-    """,
-    "nobody was charged twice": """
+    """
+    ),
+    "nobody was charged twice": (
+        """
         INSERT INTO payments_sandbox_entry
             (key, tries, done_at, order_id, kind, asked, currency, exponent, method, reference)
-        SELECT key || '-again', tries, done_at, order_id, kind, asked, currency, exponent, method, reference
+        SELECT key || '-again', tries, done_at, order_id, kind, asked, currency, exponent, method,
+            reference
         FROM payments_sandbox_entry WHERE kind = 'charge'
-    """,
-    "nobody was given back more than was taken": """
+    """
+    ),
+    "nobody was given back more than was taken": (
+        """
         INSERT INTO payments_sandbox_entry
             (key, tries, done_at, order_id, kind, asked, currency, exponent, method, reference)
-        SELECT key || '-back', tries, done_at, order_id, 'refund', asked * 2, currency, exponent, method, reference
+        SELECT key || '-back', tries, done_at, order_id, 'refund', asked * 2, currency, exponent,
+            method, reference
         FROM payments_sandbox_entry WHERE kind = 'charge'
-    """,
-    "the provider was asked only under the keys of our own requests": """
+    """
+    ),
+    "the provider was asked only under the keys of our own requests": (
+        """
         UPDATE payments_sandbox_entry SET key = gen_random_uuid()
-    """,
-    "stock was never negative": """
+    """
+    ),
+    "stock was never negative": (
+        """
         UPDATE eventstore_event SET data = jsonb_set(data::jsonb, '{{quantity}}', '1000')
         WHERE type = 'inventory.stock_reserved'
-    """,
-    "every unit is on its shelf, or held for one order": """
+    """
+    ),
+    "every unit is on its shelf, or held for one order": (
+        """
         UPDATE eventstore_event SET data = jsonb_set(data::jsonb, '{{quantity}}', '3')
         WHERE type = 'inventory.stock_reserved'
-    """,
-    "goods are reserved for confirmed orders, and for no others": """
-        UPDATE eventstore_event SET type = 'inventory.inventory_released' WHERE type = 'inventory.inventory_reserved'
-    """,
-    "a parcel is on its way for each confirmed order, and for no other": """
-        UPDATE eventstore_event SET type = 'shipping.shipment_cancelled' WHERE type = 'shipping.shipment_created'
-    """,
+    """
+    ),
+    "goods are reserved for confirmed orders, and for no others": (
+        """
+        UPDATE eventstore_event SET type = 'inventory.inventory_released'
+            WHERE type = 'inventory.inventory_reserved'
+    """
+    ),
+    "a parcel is on its way for each confirmed order, and for no other": (
+        """
+        UPDATE eventstore_event SET type = 'shipping.shipment_cancelled'
+            WHERE type = 'shipping.shipment_created'
+    """
+    ),
 }
 
 
@@ -204,4 +274,6 @@ def _acked(kind, key, order_id, *, subject=""):
 def _url():
     settings = connection.settings_dict
     user, password = settings["USER"], settings["PASSWORD"]
-    return f"postgresql://{user}:{password}@{settings['HOST']}:{settings['PORT']}/{settings['NAME']}"
+    return (
+        f"postgresql://{user}:{password}@{settings['HOST']}:{settings['PORT']}/{settings['NAME']}"
+    )

@@ -16,7 +16,15 @@ from eventstore.models import Event, Parked, SagaState, Sample, Subscription
 from eventstore.projections import rebuild
 from eventstore.testing import drain
 from orders.models import OrderDetails
-from tests.admin.conftest import books, member, order, place, place_many, shop, staff  # noqa: F401  fixtures
+from tests.admin.conftest import (  # noqa: F401  fixtures
+    books,
+    member,
+    order,
+    place,
+    place_many,
+    shop,
+    staff,
+)
 from tests.eventstore.concurrently import in_thread
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -32,12 +40,14 @@ def browser():
     path = chromium()
     if path is None:
         pytest.skip(
-            f"NO BROWSER: set CHROMIUM, or install one of {', '.join(NAMES)}; the console was not clicked through"
+            f"NO BROWSER: set CHROMIUM, or install one of {', '.join(NAMES)}; the console was not"
+            " clicked through"
         )
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright, pytest.MonkeyPatch.context() as patch:
-        # Playwright keeps a loop in this thread, and Django takes whatever runs beside a loop for a mistake.
+        # Playwright keeps a loop in this thread, and Django takes whatever runs beside a loop for a
+        # mistake.
         patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
         chrome = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield chrome
@@ -46,7 +56,8 @@ def browser():
 
 @pytest.fixture
 def open_as(browser, live_server):
-    """open_as(who): a window of somebody who has logged in. Whatever its pages complain about fails the test."""
+    """open_as(who): a window of somebody who has logged in. Whatever its pages complain about fails
+    the test."""
     complaints, windows = [], []
 
     def open_(client, **options):
@@ -57,7 +68,9 @@ def open_as(browser, live_server):
         page = window.new_page()
         page.set_default_timeout(10_000)
         page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+        page.on(
+            "console", lambda said: complaints.append(said.text) if said.type == "error" else None
+        )
         return page
 
     yield open_
@@ -90,8 +103,8 @@ def revealer(transactional_db):
 def stuck(shop):  # noqa: F811
     """An order whose payment was given up: the gateway did not answer."""
     order_id = place()
-    for lane in ("orders.fulfilment", "payments"):
-        step.step(lane)
+    for subscription in ("orders.fulfilment", "payments"):
+        step.step(subscription)
     asked = Event.objects.get(type="payments.payment_requested")
     Subscription.objects.filter(name="payments.gateway").update(position=asked.position)
     Parked.objects.create(
@@ -102,27 +115,35 @@ def stuck(shop):  # noqa: F811
         attempts=12,
         due_at=None,
         error="TimeoutError: the gateway said nothing for 20 s",
-        traceback="Traceback (most recent call last):\nTimeoutError: the gateway said nothing for 20 s",
+        traceback=(
+            "Traceback (most recent call last):\nTimeoutError: the gateway said nothing for 20 s"
+        ),
     )
     return order_id
 
 
 @pytest.fixture
 def history(shop):  # noqa: F811
-    """A day of samples: busy in the middle, behind for a while; what a person reads off its last hour."""
-    Sample.objects.bulk_create(each for lane in ("", "orders.details") for each in a_day_of(lane))
+    """A day of samples: busy in the middle, behind for a while; what a person reads off its last
+    hour."""
+    Sample.objects.bulk_create(
+        each for subscription in ("", "orders.details") for each in a_day_of(subscription)
+    )
     return "At most 40.0 messages a second, and 9.0 s behind."
 
 
 @pytest.fixture
 def settled(history, stuck, no_tables_left, settings):
-    """A shop in which something is the matter: a payment given up, a read model that differs from the log."""
+    """A shop in which something is the matter: a payment given up, a read model that differs from
+    the log."""
     settings.EVENTSTORE_ENVIRONMENT = "staging"
     place_many(12)
     heartbeats.forget_own()
     heartbeats.note(heartbeats.WORKER)
     heartbeats.note(heartbeats.BEAT)
-    OrderDetails.objects.filter(pk__in=OrderDetails.objects.exclude(pk=stuck).values("pk")[:3]).update(status="PLACED")
+    OrderDetails.objects.filter(
+        pk__in=OrderDetails.objects.exclude(pk=stuck).values("pk")[:3]
+    ).update(status="PLACED")
     rebuild.request("orders.details", who="grace", reason="three orders look wrong", swap=False)
     rebuild.work(seconds=30)
     rebuild.request("inventory.stock_levels", who="grace", reason="a new column")
@@ -138,20 +159,28 @@ def settled(history, stuck, no_tables_left, settings):
     }
 
 
-def a_day_of(lane):
+def a_day_of(subscription):
     slot, position = int(time.time() // 30), 0
     for ago in reversed(range(2880)):
         rate = 10 if ago < 60 else 40 if ago < 120 else int(20 + 18 * math.sin(ago / 300))
         seconds = 9.0 if 40 < ago < 50 else 35.0 if 1000 < ago < 1100 else 0.4
         position += rate * 30
         at = datetime.fromtimestamp((slot - ago) * 30 + 1, UTC)
-        owed = int(seconds * rate)
-        yield Sample(lane=lane, slot=slot - ago, at=at, position=position, events=owed, seconds=seconds)
+        outgoing = int(seconds * rate)
+        yield Sample(
+            subscription=subscription,
+            slot=slot - ago,
+            at=at,
+            position=position,
+            events=outgoing,
+            seconds=seconds,
+        )
 
 
 @contextmanager
 def worker():
-    """One that housekeeps more often than those of every day, so that nobody waits for its turns."""
+    """One that housekeeps more often than those of every day, so that nobody waits for its
+    turns."""
 
     def work():
         working.work(seconds=0.2)

@@ -9,7 +9,7 @@ DARK = ("overview", "projection", "saga", "transaction")
 IMAGES = BASE_DIR / "docs" / "images"
 PAGES = {
     "overview": "eventstore/subscription/overview/",
-    "lane": "eventstore/subscription/orders.details/change/",
+    "subscription": "eventstore/subscription/orders.details/change/",
     "parked": "eventstore/parked/",
     "act": "eventstore/parked/act/retry/?subscription=payments.gateway",
     "order": "orders/orderdetails/{order}/change/",
@@ -19,9 +19,9 @@ PAGES = {
     "stream": "eventstore/stream/order-{settled}/change/",
     "transaction": "eventstore/event/correlation/{correlation}/",
     "saga": "eventstore/sagastate/{saga}/change/",
-    "projections": "eventstore/readmodellane/",
-    "projection": "eventstore/readmodellane/orders.details/change/",
-    "projection-folding": "eventstore/readmodellane/inventory.stock_levels/change/",
+    "projections": "eventstore/projectionsubscription/",
+    "projection": "eventstore/projectionsubscription/orders.details/change/",
+    "projection-folding": "eventstore/projectionsubscription/inventory.stock_levels/change/",
 }
 
 

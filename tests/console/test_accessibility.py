@@ -1,4 +1,5 @@
-"""Every kind of page of the console, looked at by axe: what WCAG 2.1 asks for at the levels A and AA."""
+"""Every kind of page of the console, looked at by axe: what WCAG 2.1 asks for at the levels A and
+AA."""
 
 import pytest
 from axe_playwright_python.base import AXE_SCRIPT
@@ -15,14 +16,15 @@ SCROLLING = {"type": "rule", "values": ["scrollable-region-focusable"]}
 SMALL = {"width": 420, "height": 300}
 ROWS = 20
 
-# Beside each list, and a page of each kind of thing: those with more on them, and those about no single thing.
+# Beside each list, and a page of each kind of thing: those with more on them, and those about no
+# single thing.
 OTHERS = (
     "",
     "eventstore/subscription/overview/",
     "eventstore/subscription/doctor/",
     "eventstore/subscription/payments.gateway/change/",
-    "eventstore/readmodellane/orders.details/change/",
-    "eventstore/readmodellane/inventory.stock_levels/change/",
+    "eventstore/projectionsubscription/orders.details/change/",
+    "eventstore/projectionsubscription/inventory.stock_levels/change/",
     "eventstore/event/?beyond={event}",
     "eventstore/event/export/?since=2020-01-01T00:00:00",
     "eventstore/event/correlation/{correlation}/",
@@ -43,10 +45,15 @@ OTHERS = (
 @pytest.mark.usefixtures("settled", "books")
 @pytest.mark.slow
 def test_no_page_keeps_anybody_out(open_as, staff, settled):
-    # axe and prepare() set styles, which the policy refuses; that our pages need none is seen in tests/admin.
+    # axe and prepare() set styles, which the policy refuses; that our pages need none is seen in
+    # tests/admin.
     page = open_as(staff, bypass_csp=True)
     others = [f"/admin/{each.format(**settled)}" for each in OTHERS]
-    found = [line for address in everything.lists() + everything.pages() + others for line in barriers(page, address)]
+    found = [
+        line
+        for address in everything.lists() + everything.pages() + others
+        for line in barriers(page, address)
+    ]
     page.context.clear_cookies()
     found += barriers(page, "/admin/login/")
     assert not found, "\n".join(found)
@@ -66,16 +73,23 @@ def barriers(page, address):
 
 
 def prepare(page):
-    """What is shut would not be looked at; of a long table, the later rows are like the first ones and take most of the
-    time; and the colours of the other scheme would come little by little."""
+    """What is shut would not be looked at; of a long table, the later rows are like the first ones
+    and take most of the time; and the colours of the other scheme would come little by little."""
     page.locator("details").evaluate_all("all => all.forEach((each) => { each.open = true; })")
-    page.locator(f"tbody tr:nth-child(n + {ROWS + 1})").evaluate_all("all => all.forEach((each) => each.remove())")
+    page.locator(f"tbody tr:nth-child(n + {ROWS + 1})").evaluate_all(
+        "all => all.forEach((each) => each.remove())"
+    )
     page.add_style_tag(content="* { transition: none !important; }")
     page.evaluate(AXE_SCRIPT)
 
 
 def violations(page, rules, how):
-    told = page.evaluate("(options) => axe.run(options)", {"runOnly": rules, "resultTypes": ["violations"]})
+    told = page.evaluate(
+        "(options) => axe.run(options)", {"runOnly": rules, "resultTypes": ["violations"]}
+    )
     for each in told["violations"]:
         for node in each["nodes"]:
-            yield f"{page.url}, {how}: {each['id']} at {' '.join(map(str, node['target']))}: {node['failureSummary']}"
+            yield (
+                f"{page.url}, {how}: {each['id']} at {' '.join(map(str, node['target']))}:"
+                f" {node['failureSummary']}"
+            )

@@ -24,7 +24,9 @@ def test_why_an_order_stands_where_it_stands_is_three_clicks_away(open_as, opera
     page.locator("#searchbar").fill(stuck)
     page.keyboard.press("Enter")
     page.locator("#result_list a").first.click()
-    expect(page.get_by_role("row", name="dead after 12 attempts")).to_contain_text("the gateway said nothing")
+    expect(page.get_by_role("row", name="dead after 12 attempts")).to_contain_text(
+        "the gateway said nothing"
+    )
     page.get_by_role("row", name="dead after 12 attempts").get_by_role("link").first.click()
     expect(page.locator("body")).to_contain_text("Traceback (most recent call last)")
     expect(page.get_by_role("link", name="Try again now")).to_be_visible()
@@ -50,7 +52,7 @@ def test_a_dead_letter_is_tried_again_and_its_order_goes_through(open_as, operat
 
 
 @pytest.mark.usefixtures("shop")
-def test_a_lane_is_paused_and_goes_on(open_as, operator):
+def test_a_subscription_is_paused_and_goes_on(open_as, operator):
     page = open_as(operator)
     page.goto("/admin/eventstore/subscription/payments.gateway/change/")
     for label, paused in (("Pause", True), ("Go on", False)):
@@ -66,15 +68,21 @@ def test_a_read_model_is_rebuilt_while_orders_arrive_and_taken_back(open_as, ope
     place_many(40)
     OrderDetails.objects.update(status="SPOILT")
     page = open_as(operator)
-    page.goto("/admin/eventstore/readmodellane/")
+    page.goto("/admin/eventstore/projectionsubscription/")
     page.get_by_role("link", name="orders.details", exact=True).click()
     _say(page, "Fold and compare", "is it right?")
     expect(page.get_by_role("progressbar")).to_have_attribute("value", "0")
     with orders_arriving() as placed, worker():
-        expect(page.get_by_role("heading", name="Folded, and waiting for a word")).to_be_visible(timeout=20_000)
+        expect(page.get_by_role("heading", name="Folded, and waiting for a word")).to_be_visible(
+            timeout=20_000
+        )
         expect(page.get_by_role("progressbar")).to_have_attribute("value", "100")
-        expect(page.get_by_role("row", name='"SPOILT" "CONFIRMED"').first).to_be_visible(timeout=20_000)
-        assert OrderDetails.objects.filter(status="SPOILT").count() == 40, "nobody has seen any of it yet"
+        expect(page.get_by_role("row", name='"SPOILT" "CONFIRMED"').first).to_be_visible(
+            timeout=20_000
+        )
+        assert OrderDetails.objects.filter(status="SPOILT").count() == 40, (
+            "nobody has seen any of it yet"
+        )
         _say(page, "Swap", "it was not right")
         expect(page.locator("#es-rebuild")).to_contain_text("swapped", timeout=20_000)
         assert not OrderDetails.objects.filter(status="SPOILT").exists()
@@ -97,17 +105,20 @@ def test_a_saga_is_drawn_with_where_it_stands_and_what_comes_of_a_step(open_as, 
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_business_transaction_is_drawn_over_time_and_nothing_covers_another(open_as, operator, stuck, scheme):
+def test_a_business_transaction_is_drawn_over_time_and_nothing_covers_another(
+    open_as, operator, stuck, scheme
+):
     drain()
     place_many(1)
     page = open_as(operator, color_scheme=scheme)
     page.goto("/admin/eventstore/event/")
     page.locator("td.field-business_transaction a").first.click()
-    picture = page.get_by_role("group", name="events in 4 lanes over time")
+    picture = page.get_by_role("group", name="events in 4 subscriptions over time")
     # A click does not wait for the page it leads to, and neither would a count.
     expect(picture.locator("a").nth(5)).to_be_visible()
     boxes = picture.locator("text").evaluate_all(
-        "all => all.map(each => each.getBoundingClientRect()).map(box => [box.left, box.right, box.top, box.bottom])"
+        "all => all.map(each => each.getBoundingClientRect()).map(box => [box.left, box.right,"
+        " box.top, box.bottom])"
     )
     assert all(apart(one, other) for one, other in combinations(boxes, 2))
     picture.get_by_role("link").last.focus()
@@ -121,11 +132,20 @@ def apart(one, other):
 
 def test_who_may_only_look_is_offered_nothing_and_refused_by_address(open_as, viewer, stuck):
     page = open_as(viewer)
-    for address in ("parked/", "readmodellane/orders.details/change/", "subscription/payments.gateway/change/"):
+    for address in (
+        "parked/",
+        "projectionsubscription/orders.details/change/",
+        "subscription/payments.gateway/change/",
+    ):
         page.goto(f"/admin/eventstore/{address}")
         expect(page.locator("#content")).to_be_visible()
         expect(page.locator("a[href*='/act/']")).to_have_count(0)
-    assert page.request.get("/admin/eventstore/readmodellane/act/rebuild/?name=orders.details").status == 403
+    assert (
+        page.request.get(
+            "/admin/eventstore/projectionsubscription/act/rebuild/?name=orders.details"
+        ).status
+        == 403
+    )
 
 
 @pytest.mark.usefixtures("shop")
@@ -154,7 +174,9 @@ def test_support_cancels_an_order_and_sees_it_undone(open_as, viewer, stuck):
     page = open_as(viewer)
     page.goto(f"/admin/orders/orderdetails/{stuck}/change/")
     _say(page, "Cancel the order", "the wrong colour")
-    expect(page.get_by_text("The order is cancelled; what was done of it is being undone.")).to_be_visible()
+    expect(
+        page.get_by_text("The order is cancelled; what was done of it is being undone.")
+    ).to_be_visible()
     drain()
     page.reload()
     expect(page.get_by_role("row", name="Status CANCELLED: the wrong colour")).to_be_visible()
@@ -242,14 +264,20 @@ def test_the_overview_follows_what_happens_until_it_is_told_to_stop(open_as, ope
     page.goto("/admin/eventstore/subscription/overview/")
     Subscription.objects.filter(name="shipping.carrier").update(paused=True)
     page.clock.fast_forward("00:06")
-    expect(page.locator("#es-signs").get_by_role("row", name="Paused")).to_contain_text("shipping.carrier")
+    expect(page.locator("#es-signs").get_by_role("row", name="Paused")).to_contain_text(
+        "shipping.carrier"
+    )
     page.get_by_role("button", name="Stop updating this page").click()
     Subscription.objects.filter(name="shipping.carrier").update(paused=False)
     page.clock.fast_forward("00:06")
     page.get_by_role("button", name="Go on updating this page").click()
-    expect(page.locator("#es-signs").get_by_role("row", name="Paused")).to_contain_text("shipping.carrier")
+    expect(page.locator("#es-signs").get_by_role("row", name="Paused")).to_contain_text(
+        "shipping.carrier"
+    )
     page.clock.fast_forward("00:06")
-    expect(page.locator("#es-signs").get_by_role("row", name="Paused")).to_contain_text("every lane runs")
+    expect(page.locator("#es-signs").get_by_role("row", name="Paused")).to_contain_text(
+        "every subscription runs"
+    )
 
 
 @pytest.mark.usefixtures("stuck")
@@ -287,7 +315,8 @@ def _press(page, target):
 
 
 def _tab_to(page, target):
-    """As somebody without a mouse comes to it: one step after the other, and not through all of the page."""
+    """As somebody without a mouse comes to it: one step after the other, and not through all of the
+    page."""
     expect(target).to_be_attached()
     for _ in range(60):
         page.keyboard.press("Tab")

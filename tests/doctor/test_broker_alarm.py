@@ -1,4 +1,5 @@
-"""A RabbitMQ that is short of memory lets everybody connect and takes nothing: the doctor says so."""
+"""A RabbitMQ that is short of memory lets everybody connect and takes nothing: the doctor says
+so."""
 
 import os
 import shutil
@@ -17,14 +18,17 @@ from tools.devserver import ports
 SERVER, CONTROL = "/usr/lib/rabbitmq/bin/rabbitmq-server", "/usr/lib/rabbitmq/bin/rabbitmqctl"
 
 pytestmark = pytest.mark.skipif(
-    not (os.access(SERVER, os.X_OK) and shutil.which("erl")), reason="no RabbitMQ: apt-get install rabbitmq-server"
+    not (os.access(SERVER, os.X_OK) and shutil.which("erl")),
+    reason="no RabbitMQ: apt-get install rabbitmq-server",
 )
 
 
 class Rabbit:
     def __init__(self, folder):
         self.port, distribution = ports.free(), ports.free()
-        (folder / "rabbitmq.conf").write_text(f"listeners.tcp.1 = 127.0.0.1:{self.port}\nlog.console = true\n")
+        (folder / "rabbitmq.conf").write_text(
+            f"listeners.tcp.1 = 127.0.0.1:{self.port}\nlog.console = true\n"
+        )
         self.environment = os.environ | {
             "HOME": str(folder),
             "RABBITMQ_NODENAME": f"doctor{self.port}@localhost",
@@ -38,11 +42,17 @@ class Rabbit:
         }
         self.log = (folder / "log").open("wb")
         self.program = subprocess.Popen(
-            [SERVER], env=self.environment, stdout=self.log, stderr=subprocess.STDOUT, start_new_session=True
+            [SERVER],
+            env=self.environment,
+            stdout=self.log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
 
     def control(self, *words):
-        return subprocess.run([CONTROL, *words], env=self.environment, capture_output=True, text=True, timeout=60)
+        return subprocess.run(
+            [CONTROL, *words], env=self.environment, capture_output=True, text=True, timeout=60
+        )
 
     def until_it_answers(self):
         end = time.monotonic() + 90
@@ -61,7 +71,11 @@ class Rabbit:
         self.program.wait()
         # Nobody is registered any more, or it would not go.
         epmd = self.environment["ERL_EPMD_PORT"]
-        subprocess.run(["epmd", "-port", epmd, "-relaxed_command_check", "-kill"], capture_output=True, timeout=20)
+        subprocess.run(
+            ["epmd", "-port", epmd, "-relaxed_command_check", "-kill"],
+            capture_output=True,
+            timeout=20,
+        )
         self.log.close()
 
 
@@ -78,7 +92,7 @@ def rabbit(tmp_path_factory):
 def broker(rabbit, settings):
     from celery import current_app
 
-    settings.EVENTSTORE_NUDGE = True
+    settings.EVENTSTORE_WAKE_WORKERS = True
     settings.CELERY_BROKER_URL = f"amqp://guest:guest@127.0.0.1:{rabbit.port}//"
     was = current_app.conf.broker_write_url, current_app.conf.broker_url
     current_app.conf.broker_write_url = current_app.conf.broker_url = settings.CELERY_BROKER_URL
@@ -87,7 +101,9 @@ def broker(rabbit, settings):
 
 
 def found():
-    return [each.check for check in (delivery.broker, delivery.broker_alarm) for each in check(Limits())]
+    return [
+        each.check for check in (delivery.broker, delivery.broker_alarm) for each in check(Limits())
+    ]
 
 
 def test_it_is_found_while_the_alarm_lasts_and_not_after(broker):

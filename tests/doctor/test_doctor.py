@@ -19,7 +19,7 @@ from eventstore.outbox import cursors
 @pytest.fixture
 def shop(transactional_db):
     """Healthy: a worker and the beat are heard of."""
-    cursors.enlist()
+    cursors.ensure_cursors()
     faults.be_at_work()
     yield
     heartbeats.forget_own()
@@ -43,7 +43,11 @@ def test_the_selftest_finds_every_fault_and_nothing_else():
         timeout=200,
     )
     counts = json.loads(ran.stdout.splitlines()[-1])
-    assert counts == {"faults": len(faults.FAULTS), "found": len(faults.FAULTS), "false_alarms": 0}, ran.stdout
+    assert counts == {
+        "faults": len(faults.FAULTS),
+        "found": len(faults.FAULTS),
+        "false_alarms": 0,
+    }, ran.stdout
     assert len(faults.FAULTS) > 30
     assert ran.returncode == 0, ran.stderr
 
@@ -72,7 +76,9 @@ def test_what_is_critical_is_two_and_comes_first(shop):
     assert set(json.loads(found)[0]) == set(Finding._fields)
 
 
-@pytest.mark.parametrize(("severities", "code"), [([], 0), ([WARNING], 1), ([WARNING, CRITICAL], 2), ([CRITICAL], 2)])
+@pytest.mark.parametrize(
+    ("severities", "code"), [([], 0), ([WARNING], 1), ([WARNING, CRITICAL], 2), ([CRITICAL], 2)]
+)
 def test_exit_codes(severities, code):
     assert doctor.exit_code([Finding("x", each, "", "", "", "") for each in severities]) == code
 

@@ -1,4 +1,5 @@
-"""The short form of `make drills`: one asynchronous failover, then the checker's word and the provider's book."""
+"""The short form of `make drills`: one asynchronous failover, then the checker's word and the
+provider's book."""
 
 import json
 import subprocess
@@ -7,7 +8,14 @@ import sys
 import pytest
 
 # Less load than in `make drills`, and less of it, for two cores that others share.
-SHORT = ("--seed=4", "--seconds=10", "--rate=8", "--drills", "asynchronous-failover", "--no-control")
+SHORT = (
+    "--seed=4",
+    "--seconds=10",
+    "--rate=8",
+    "--drills",
+    "asynchronous-failover",
+    "--no-control",
+)
 
 pytestmark = pytest.mark.slow
 
@@ -15,7 +23,15 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def figures(tmp_path_factory):
     reports = tmp_path_factory.mktemp("reports")
-    command = [sys.executable, "-W", "ignore", "-m", "tools.verification.drills", f"--reports={reports}", *SHORT]
+    command = [
+        sys.executable,
+        "-W",
+        "ignore",
+        "-m",
+        "tools.verification.drills",
+        f"--reports={reports}",
+        *SHORT,
+    ]
     drill = subprocess.run(command, capture_output=True, text=True, timeout=280)
     assert drill.stdout, drill.stderr
     print(drill.stdout)
@@ -27,7 +43,9 @@ def test_something_was_lost_or_it_proves_nothing(figures):
     assert figures["lost"] > 0
 
 
-@pytest.mark.parametrize("what", ["charged_twice", "stuck", "doubled", "oversold", "money_mismatch", "wrong"])
+@pytest.mark.parametrize(
+    "what", ["charged_twice", "stuck", "doubled", "oversold", "money_mismatch", "wrong"]
+)
 def test_after_a_failover_nothing_is_done_twice_and_nothing_hangs(figures, what):
     assert figures[what] == 0
     assert figures["settled"]

@@ -1,4 +1,5 @@
-"""A worker whose provider takes very long, and whose leases are short: python -m tests.eventstore.calling LANE
+"""A worker whose provider takes very long, and whose leases are short: python -m
+tests.eventstore.calling SUBSCRIPTION
 
 It begins the calls that are due and waits for them, until somebody ends it.
 """
@@ -11,7 +12,7 @@ import django
 from django.conf import settings
 
 
-def main(lane):
+def main(subscription):
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     settings.EVENTSTORE_WIRING = "tests.eventstore.toy"
     django.setup()
@@ -23,8 +24,10 @@ def main(lane):
 
     leases.SECONDS, leases.ENOUGH, leases.RENEWED_EVERY = 0.6, 0.5, 0.1
     never = threading.Event()
-    toy.SUBSCRIPTIONS |= {lane: Effect(perform={toy.Counted: lambda event, key: never.wait()})}
-    step.step(lane)
+    toy.SUBSCRIPTIONS |= {
+        subscription: Effect(perform={toy.Counted: lambda event, key: never.wait()})
+    }
+    step.step(subscription)
     never.wait()
 
 

@@ -24,7 +24,8 @@ def parameters():
 
 
 def in_thread(function, *args):
-    """Run in a thread that gives its database connection back; the future carries what it raised."""
+    """Run in a thread that gives its database connection back; the future carries what it
+    raised."""
     future: Future = Future()
 
     def run():
@@ -53,15 +54,18 @@ def until_waiting(observer, count=1):
     until(lambda: len(observer.execute(WAITING).fetchall()) >= count)
 
 
-WAITING = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+WAITING = (
+    "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type ="
+    " 'Lock'"
+)
 
 
 @contextmanager
-def stopped(lane, seam, *, idle_for="1s"):
+def stopped(subscription, seam, *, idle_for="1s"):
     """A worker of its own that was stopped at the seam (SIGSTOP); killed at the end."""
-    environment = {"DATABASE_URL": url_of_the_test(), "EVENTSTORE_NUDGE": "0"}
+    environment = {"DATABASE_URL": url_of_the_test(), "EVENTSTORE_WAKE_WORKERS": "0"}
     worker = subprocess.Popen(
-        [sys.executable, "-m", "tests.eventstore.crashing", lane, seam, "SIGSTOP"],
+        [sys.executable, "-m", "tests.eventstore.crashing", subscription, seam, "SIGSTOP"],
         env=os.environ | environment | {"DATABASE_IDLE_IN_TRANSACTION_TIMEOUT": idle_for},
         stderr=subprocess.PIPE,
         text=True,

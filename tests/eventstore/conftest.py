@@ -33,10 +33,13 @@ def django_db_setup(django_db_setup, django_db_blocker):
 
 @pytest.fixture(autouse=True, scope="package")
 def emptied_quickly(django_db_blocker):
-    """Django truncates every table after each test, which takes longer than the test; here their rows are deleted."""
+    """Django truncates every table after each test, which takes longer than the test; here their
+    rows are deleted."""
     emptied = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(TransactionTestCase, "_fixture_teardown", lambda self: emptied.append(empty()))
+        patch.setattr(
+            TransactionTestCase, "_fixture_teardown", lambda self: emptied.append(empty())
+        )
         yield
     if emptied:
         with django_db_blocker.unblock():
@@ -50,7 +53,8 @@ def empty():
         # As a replica would: foreign keys are not asked.
         cursor.execute("SET LOCAL session_replication_role = replica")
         cursor.execute(";".join(f'DELETE FROM "{table}"' for table in tables))
-        # A lane that begins at zero far behind the fence would need several steps to reach it.
+        # A subscription that begins at zero far behind the fence would need several steps to reach
+        # it.
         cursor.execute("ALTER SEQUENCE eventstore_position RESTART")
     # Nobody has lost this log: it is another one.
     repository.forget()
@@ -75,11 +79,12 @@ def wire(settings, monkeypatch):
 
 @pytest.fixture
 def toys(wire, transactional_db):
-    """The toy wiring over an empty log. toys(lane=...) adds lanes, or takes others instead."""
+    """The toy wiring over an empty log. toys(subscription=...) adds subscriptions, or takes others
+    instead."""
 
     def subscribe(subscriptions=None, **parts):
         wire(**parts | ({} if subscriptions is None else {"SUBSCRIPTIONS": subscriptions}))
-        cursors.enlist()
+        cursors.ensure_cursors()
 
     subscribe()
     return subscribe

@@ -1,6 +1,8 @@
-"""A worker that is killed or stopped at a seam: python -m tests.eventstore.crashing LANE MODULE.FUNCTION [SIGNAL]
+"""A worker that is killed or stopped at a seam: python -m tests.eventstore.crashing SUBSCRIPTION
+MODULE.FUNCTION [SIGNAL]
 
-It dies (SIGKILL) or stands still (SIGSTOP) after that function has returned, before anything else is done.
+It dies (SIGKILL) or stands still (SIGSTOP) after that function has returned, before anything else
+is done.
 """
 
 import os
@@ -12,7 +14,7 @@ import django
 from django.conf import settings
 
 
-def main(lane, seam, name="SIGKILL"):
+def main(subscription, seam, name="SIGKILL"):
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     settings.EVENTSTORE_WIRING = "tests.eventstore.toy"
     django.setup()
@@ -22,7 +24,7 @@ def main(lane, seam, name="SIGKILL"):
 
     toy.SUBSCRIPTIONS |= {"toy.round": toy.ROUND, "toy.effect": toy.EFFECT}
     _signal_after(*seam.rsplit(".", 1), signal.Signals[name])
-    while step.step(lane):
+    while step.step(subscription):
         pass
 
 

@@ -1,6 +1,8 @@
-"""A rebuild that is killed with -9 after an n-th checkpoint: python -m tests.eventstore.rebuilding_to_death NAME N [M]
+"""A rebuild that is killed with -9 after an n-th checkpoint: python -m
+tests.eventstore.rebuilding_to_death NAME N [M]
 
-M: in so many processes. Then the one that began the others is killed, after an n-th checkpoint of any of them.
+M: in so many processes. Then the one that began the others is killed, after an n-th checkpoint of
+any of them.
 """
 
 import os

@@ -1,7 +1,9 @@
-"""Seams: wherever a process may die between two things that it does to the database, to disk or to a provider.
+"""Seams: wherever a process may die between two things that it does to the database, to disk or to
+a provider.
 
-Nobody lists them. A child of this process does what is to be done, counts each statement, commit and call, and dies by
-SIGKILL after the n-th; the next one after the one behind it, until one lives to the end.
+Nobody lists them. A child of this process does what is to be done, counts each statement, commit
+and call, and dies by SIGKILL after the n-th; the next one after the one behind it, until one lives
+to the end.
 """
 
 import os
@@ -17,7 +19,9 @@ from eventstore.effects import calls
 
 from .concurrently import until
 
-OTHERS = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'seam'"
+OTHERS = (
+    "SELECT FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'seam'"
+)
 
 
 class Counter:

@@ -72,7 +72,11 @@ class TestVersions:
         with pytest.raises(WrongExpectedVersion) as refused:
             append("counter-a", counts(3), expected=expected)
 
-        assert (refused.value.stream, refused.value.expected, refused.value.actual) == ("counter-a", expected, 2)
+        assert (refused.value.stream, refused.value.expected, refused.value.actual) == (
+            "counter-a",
+            expected,
+            2,
+        )
         assert stored("counter-a") == [(1, 1), (2, 2)]
 
     def test_a_gap_is_refused(self):
@@ -92,10 +96,16 @@ class TestVersions:
     def test_stream_exists_wants_a_stream_and_any_version_of_it(self):
         with pytest.raises(WrongExpectedVersion) as refused:
             append("counter-a", counts(1), expected=STREAM_EXISTS)
-        assert (refused.value.stream, refused.value.expected, refused.value.actual) == ("counter-a", STREAM_EXISTS, 0)
+        assert (refused.value.stream, refused.value.expected, refused.value.actual) == (
+            "counter-a",
+            STREAM_EXISTS,
+            0,
+        )
 
         append("counter-a", counts(1, 2), expected=NO_STREAM)
-        assert append("counter-a", counts(3, 4), expected=STREAM_EXISTS).versions == {"counter-a": 4}
+        assert append("counter-a", counts(3, 4), expected=STREAM_EXISTS).versions == {
+            "counter-a": 4
+        }
 
     def test_any_takes_a_stream_as_it_is(self):
         assert append("counter-a", counts(1), expected=ANY).versions == {"counter-a": 1}
@@ -120,14 +130,16 @@ class TestNames:
             append(stream, counts(1), expected=expected)
         assert refused.value.stream == stream
 
-    @pytest.mark.parametrize("stream", ["counter-" + "\U0001f600" * 200, "c" * 63 + "-a", "counter-a-b", "counter- "])
+    @pytest.mark.parametrize(
+        "stream", ["counter-" + "\U0001f600" * 200, "c" * 63 + "-a", "counter-a-b", "counter- "]
+    )
     def test_the_longest_and_the_oddest_that_are_allowed_can_be_read(self, stream):
         append(stream, counts(1), expected=NO_STREAM)
         assert stored(stream) == [(1, 1)]
 
     def test_a_command_about_a_stream_of_no_such_name_is_not_owed(self):
         with pytest.raises(InvalidStreamName):
-            bus.owe([Count("x" * 201)])
+            bus.enqueue([Count("x" * 201)])
         assert OutboxMessage.objects.count() == 0
 
 
@@ -153,7 +165,9 @@ class TestTheLastVersion:
 class TestSeveralStreams:
     def test_all_are_written_with_their_own_versions(self):
         append("counter-b", counts(1, of="b"), expected=NO_STREAM)
-        appended = append_all({"counter-a": (NO_STREAM, counts(1, 2)), "counter-b": (1, counts(2, of="b"))})
+        appended = append_all(
+            {"counter-a": (NO_STREAM, counts(1, 2)), "counter-b": (1, counts(2, of="b"))}
+        )
 
         assert appended.versions == {"counter-a": 2, "counter-b": 2}
 
@@ -165,7 +179,11 @@ class TestSeveralStreams:
         with pytest.raises(WrongExpectedVersion) as refused:
             append_all({first: streams[first]} | streams)
 
-        assert (refused.value.stream, refused.value.expected, refused.value.actual) == ("counter-b", 0, 1)
+        assert (refused.value.stream, refused.value.expected, refused.value.actual) == (
+            "counter-b",
+            0,
+            1,
+        )
         assert stored("counter-a") == []
 
     def test_an_exact_version_counts_also_beside_an_any(self):
@@ -174,18 +192,26 @@ class TestSeveralStreams:
         with pytest.raises(WrongExpectedVersion) as refused:
             append_all({"counter-a": (ANY, counts(1)), "counter-b": (2, counts(9, of="b"))})
 
-        assert (refused.value.stream, refused.value.expected, refused.value.actual) == ("counter-b", 2, 3)
+        assert (refused.value.stream, refused.value.expected, refused.value.actual) == (
+            "counter-b",
+            2,
+            3,
+        )
         assert Event.objects.count() == 3
 
     def test_an_exact_version_and_an_any_are_written_together(self):
         append("counter-b", counts(1, of="b"), expected=NO_STREAM)
-        appended = append_all({"counter-a": (ANY, counts(1, 2)), "counter-b": (1, counts(2, 3, of="b"))})
+        appended = append_all(
+            {"counter-a": (ANY, counts(1, 2)), "counter-b": (1, counts(2, 3, of="b"))}
+        )
 
         assert appended.versions == {"counter-a": 2, "counter-b": 3}
 
 
 class TestRepeats:
-    @pytest.fixture(params=[NO_STREAM, 1, STREAM_EXISTS, ANY], ids=["no stream", "exact", "exists", "any"])
+    @pytest.fixture(
+        params=[NO_STREAM, 1, STREAM_EXISTS, ANY], ids=["no stream", "exact", "exists", "any"]
+    )
     def expected(self, request):
         """Every form of expectation, with the stream as it must be for it to hold."""
         if request.param in (1, STREAM_EXISTS):
@@ -211,7 +237,12 @@ class TestRepeats:
     @pytest.mark.parametrize("known", ["first", "last"])
     def test_a_repeat_of_which_only_a_part_is_there_is_refused_whole(self, expected, known):
         once = ids(2)
-        append("counter-a", counts(1), expected=expected, ids=once[:1] if known == "first" else once[1:])
+        append(
+            "counter-a",
+            counts(1),
+            expected=expected,
+            ids=once[:1] if known == "first" else once[1:],
+        )
         before = stored("counter-a")
 
         with pytest.raises((WrongExpectedVersion, EventIdTaken)):
@@ -233,22 +264,26 @@ class TestRepeats:
 
     @pytest.mark.parametrize("expected", [NO_STREAM, ANY])
     def test_what_is_owed_with_the_events_is_not_owed_twice(self, expected):
-        events = log.new_events("counter-a", counts(1), expected=expected, metadata=context.current(), ids=iter(ids(1)))
-        owed = [log.owed(Count("b"), metadata=context.current())]
+        events = log.new_events(
+            "counter-a", counts(1), expected=expected, metadata=context.current(), ids=iter(ids(1))
+        )
+        outgoing = [log.outgoing(Count("b"), metadata=context.current())]
 
-        log.write(events, owed)
-        log.write(events, owed)
+        log.write(events, outgoing)
+        log.write(events, outgoing)
 
         assert OutboxMessage.objects.filter(topic="toy").count() == 1
 
     def test_said_again_it_holds_whatever_has_come_to_its_premises_since(self):
         append("counter-b", counts(1, of="b"), expected=NO_STREAM)
-        events = log.new_events("counter-a", counts(1), expected=NO_STREAM, metadata=context.current())
-        premises = log.Premises(epochs.mark(), {"counter-b": 1})
-        first = log.write(events, premises=premises)
+        events = log.new_events(
+            "counter-a", counts(1), expected=NO_STREAM, metadata=context.current()
+        )
+        condition = log.AppendCondition(epochs.mark(), {"counter-b": 1})
+        first = log.write(events, condition=condition)
         append("counter-b", counts(2, of="b"), expected=1)
 
-        assert log.write(events, premises=premises) == first
+        assert log.write(events, condition=condition) == first
         assert stored("counter-a") == [(1, 1)]
 
     def test_half_a_repeat_is_a_conflict(self):
@@ -272,7 +307,9 @@ class TestRepeats:
 
     def test_another_error_of_the_database_keeps_its_name(self):
         with pytest.raises(IntegrityError):
-            append("counter-a", counts(1), expected=NO_STREAM, metadata=Metadata(correlation_id=None))
+            append(
+                "counter-a", counts(1), expected=NO_STREAM, metadata=Metadata(correlation_id=None)
+            )
 
 
 class TestRivals:
@@ -284,7 +321,11 @@ class TestRivals:
 
         with pytest.raises(WrongExpectedVersion) as refused:
             rival.result(5)
-        assert (refused.value.stream, refused.value.expected, refused.value.actual) == ("counter-a", 0, 2)
+        assert (refused.value.stream, refused.value.expected, refused.value.actual) == (
+            "counter-a",
+            0,
+            2,
+        )
         assert stored("counter-a") == [(1, 1), (2, 2)]
 
     def test_who_waits_for_a_transaction_that_rolls_back_wins(self, another):
@@ -324,7 +365,11 @@ class TestRivals:
         versions = [message.version for message in log.read_stream("counter-a")]
         assert versions == list(range(1, 401))
         for writer in range(8):
-            own = [message.body.amount for message in log.read_stream("counter-a") if message.body.note == str(writer)]
+            own = [
+                message.body.amount
+                for message in log.read_stream("counter-a")
+                if message.body.note == str(writer)
+            ]
             assert own == list(range(50))
 
     def test_any_writers_against_exact_ones_leave_no_hole(self):
@@ -338,7 +383,9 @@ class TestRivals:
         won = sum(writer.result(5) for writer in exact)
 
         assert won > 0
-        assert [message.version for message in log.read_stream("counter-a")] == list(range(1, 152 + won))
+        assert [message.version for message in log.read_stream("counter-a")] == list(
+            range(1, 152 + won)
+        )
 
     def test_any_writers_of_several_streams_do_not_wait_for_one_another_in_a_ring(self):
         def write(streams):
@@ -347,7 +394,11 @@ class TestRivals:
 
         for writer in [in_thread(write, streams) for streams in ("abc", "cba", "bca", "cab")]:
             writer.result(20)
-        assert {stream: len(stored(f"counter-{stream}")) for stream in "abc"} == {"a": 120, "b": 120, "c": 120}
+        assert {stream: len(stored(f"counter-{stream}")) for stream in "abc"} == {
+            "a": 120,
+            "b": 120,
+            "c": 120,
+        }
 
     def test_any_writers_of_other_streams_do_not_wait(self, another):
         with transaction.atomic():
@@ -363,13 +414,16 @@ class TestOneRoundTrip:
             event
             for number in range(20)
             for event in log.new_events(
-                f"counter-{number}", counts(*range(10), of=str(number)), expected=expected, metadata=metadata
+                f"counter-{number}",
+                counts(*range(10), of=str(number)),
+                expected=expected,
+                metadata=metadata,
             )
         ]
-        owed = [log.owed(Count(str(number)), metadata=metadata) for number in range(50)]
+        outgoing = [log.outgoing(Count(str(number)), metadata=metadata) for number in range(50)]
 
         with CaptureQueriesContext(connection) as queries:
-            log.write(events, owed)
+            log.write(events, outgoing)
 
         assert len(queries) == 1
         assert Event.objects.count() == 200
@@ -383,9 +437,13 @@ class TestOneRoundTrip:
         with CaptureQueriesContext(connection) as queries:
             appended = append("counter-a", counts(9), expected=before)
 
-        assert [query["sql"].partition("(")[0] for query in queries] == ["SELECT eventstore_append_one"]
+        assert [query["sql"].partition("(")[0] for query in queries] == [
+            "SELECT eventstore_append_one"
+        ]
         assert appended.versions == {"counter-a": before + 1}
-        assert OutboxMessage.objects.filter(position=appended.position, type="toy.counted", key="counter-a").exists()
+        assert OutboxMessage.objects.filter(
+            position=appended.position, type="toy.counted", key="counter-a"
+        ).exists()
 
     def test_what_the_short_way_cannot_write_leaves_no_trace_of_it(self):
         append("counter-a", counts(1), expected=NO_STREAM)
@@ -399,18 +457,28 @@ class TestOneRoundTrip:
     @pytest.mark.parametrize("seen", [0, 1, 3])
     def test_a_premise_that_is_too_old_or_was_lost_is_a_conflict_and_nothing_is_written(self, seen):
         append("counter-b", counts(1, 2, of="b"), expected=NO_STREAM)
-        events = log.new_events("counter-a", counts(1), expected=NO_STREAM, metadata=context.current())
-        owed = [log.owed(Count("c"), metadata=context.current())]
+        events = log.new_events(
+            "counter-a", counts(1), expected=NO_STREAM, metadata=context.current()
+        )
+        outgoing = [log.outgoing(Count("c"), metadata=context.current())]
 
         with pytest.raises(WrongExpectedVersion) as conflict:
-            log.write(events, owed, log.Premises(epochs.mark(), {"counter-b": seen, "counter-c": 0}))
+            log.write(
+                events,
+                outgoing,
+                log.AppendCondition(epochs.mark(), {"counter-b": seen, "counter-c": 0}),
+            )
 
-        assert (conflict.value.stream, conflict.value.expected, conflict.value.actual) == ("counter-b", seen, 2)
+        assert (conflict.value.stream, conflict.value.expected, conflict.value.actual) == (
+            "counter-b",
+            seen,
+            2,
+        )
         assert stored("counter-a") == []
         assert not OutboxMessage.objects.filter(topic="toy").exists()
-        assert log.write(events, owed, log.Premises(epochs.mark(), {"counter-b": 2, "counter-c": 0})).versions == {
-            "counter-a": 1
-        }
+        assert log.write(
+            events, outgoing, log.AppendCondition(epochs.mark(), {"counter-b": 2, "counter-c": 0})
+        ).versions == {"counter-a": 1}
 
     def test_writing_nothing_asks_nothing(self):
         with CaptureQueriesContext(connection) as queries:
@@ -424,14 +492,16 @@ class TestOneRoundTrip:
             transaction.set_rollback(True)
 
         events = set(Event.objects.values_list("position", "stream", "type"))
-        assert events == set(OutboxMessage.objects.filter(topic="event").values_list("position", "key", "type"))
+        assert events == set(
+            OutboxMessage.objects.filter(topic="event").values_list("position", "key", "type")
+        )
         assert len(events) == 2
 
     def test_owed_messages_are_numbered_after_the_events_in_the_order_given(self):
         metadata = context.current()
         log.write(
             log.new_events("counter-a", counts(1, 2), expected=0, metadata=metadata),
-            [log.owed(Count(name), metadata=metadata) for name in "xyz"],
+            [log.outgoing(Count(name), metadata=metadata) for name in "xyz"],
         )
         keys = OutboxMessage.objects.order_by("position").values_list("key", flat=True)
         assert list(keys) == ["counter-a", "counter-a", "counter-x", "counter-y", "counter-z"]
@@ -448,7 +518,9 @@ class TestTheEnvelope:
 
     def test_every_event_has_its_own_id_time_and_origin(self):
         correlation_id, causation_id = ids(2)
-        metadata = Metadata(correlation_id, causation_id, actor="ada", trace="00-1", command="toy.count")
+        metadata = Metadata(
+            correlation_id, causation_id, actor="ada", trace="00-1", command="toy.count"
+        )
         append("counter-a", counts(1, 2), expected=NO_STREAM, metadata=metadata)
 
         first, second = log.read_stream("counter-a")
@@ -485,10 +557,12 @@ def persist(stream, stop):
     return won
 
 
-# As after two thousand million appends: the newest event of the stream has nearly the last version that there is.
+# As after two thousand million appends: the newest event of the stream has nearly the last version
+# that there is.
 LONG = """
     INSERT INTO eventstore_event (
-        position, id, stream, version, type, schema_version, data, correlation_id, causation_id, metadata
+        position, id, stream, version, type, schema_version, data, correlation_id, causation_id,
+            metadata
     )
     SELECT nextval('eventstore_position'), gen_random_uuid(), stream, %s, type, schema_version,
            data, correlation_id, causation_id, metadata
@@ -502,7 +576,9 @@ def test_the_guide_names_every_exception_of_the_store():
         f"{module.__name__.removeprefix('eventstore.')}.{name}"
         for module in modules
         for name, each in vars(module).items()
-        if isinstance(each, type) and issubclass(each, Exception) and each.__module__.startswith(module.__name__)
+        if isinstance(each, type)
+        and issubclass(each, Exception)
+        and each.__module__.startswith(module.__name__)
     }
     guide = (Path(__file__).parents[2] / "docs/guide/extend.md").read_text()
     assert {name for name in raised if f"| `{name}` |" not in guide} == set()

@@ -1,4 +1,5 @@
-"""The same append twice, at one moment or in another order: the first answer, and nothing is written twice."""
+"""The same append twice, at one moment or in another order: the first answer, and nothing is
+written twice."""
 
 from itertools import product
 from threading import Barrier
@@ -34,9 +35,16 @@ def by_append_all(stream, ids, expected):
 def by_write_once(stream, ids, expected):
     """Each under a key of its own, so that it is not the key by which they are known."""
     events = log.new_events(
-        stream, counts(*range(len(ids))), expected=max(expected, 0), metadata=context.current(), ids=iter(ids)
+        stream,
+        counts(*range(len(ids))),
+        expected=max(expected, 0),
+        metadata=context.current(),
+        ids=iter(ids),
     )
-    answer = f'{{"scope": "{uuid7()}", "fingerprint": "", "status": 202, "headers": {{}}, "body": "{{}}"}}'
+    answer = (
+        f'{{"scope": "{uuid7()}", "fingerprint": "", "status": 202, "headers": {{}}, "body":'
+        ' "{}"}'
+    )
     return log.write_once(answer, events).appended
 
 
@@ -79,13 +87,17 @@ def test_of_eight_at_one_moment_all_have_the_same_answer(expectations):
         for number in range(2 * TIMES):
             gate.wait(20)
             try:
-                answers.append(append(f"counter-{number}", counts(1), expected=expected, ids=[ids[number]]))
+                answers.append(
+                    append(f"counter-{number}", counts(1), expected=expected, ids=[ids[number]])
+                )
             except log.EventIdTaken as error:
                 answers.append(error)
         return answers
 
     ids = [uuid7() for _ in range(2 * TIMES)]
-    first, *others = [each.result(120) for each in [in_thread(run, expected) for expected in expectations]]
+    first, *others = [
+        each.result(120) for each in [in_thread(run, expected) for expected in expectations]
+    ]
     for other in others:
         assert other == first
     assert Event.objects.count() == 2 * TIMES
@@ -100,7 +112,9 @@ def test_within_transactions_as_well_where_an_error_would_break_them(expected):
         for number in range(TIMES):
             gate.wait(10)
             with transaction.atomic():
-                answers.append(append(f"counter-{number}", counts(1), expected=expected, ids=[ids[number]]))
+                answers.append(
+                    append(f"counter-{number}", counts(1), expected=expected, ids=[ids[number]])
+                )
                 with connection.cursor() as cursor:
                     cursor.execute("SELECT 1")
         return answers
@@ -141,6 +155,8 @@ def test_a_repeat_names_every_position(expected):
 
     assert append("counter-a", counts(1, 2, 3), expected=expected, ids=ids) == first
     assert list(first.positions) == list(
-        Event.objects.filter(stream="counter-a").order_by("version").values_list("position", flat=True)
+        Event.objects.filter(stream="counter-a")
+        .order_by("version")
+        .values_list("position", flat=True)
     )
     assert first.position == first.positions[-1]

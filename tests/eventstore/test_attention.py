@@ -1,4 +1,5 @@
-"""A person is called beside a process: it goes on beneath, hears its answers, and is found where it has come to."""
+"""A person is called beside a process: it goes on beneath, hears its answers, and is found where it
+has come to."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -46,7 +47,9 @@ REACT = attention.watched(
         Answered: answered,
         Odd: lambda state, event: attention.call(waiting(state), event.what),
         DeadlinePassed: lambda state, event: Reaction(state, [Ask()], PATIENCE),
-        Intervened: lambda state, event: Reaction(state, [Ask()]) if event.action == "retry" else waiting(state),
+        Intervened: lambda state, event: (
+            Reaction(state, [Ask()]) if event.action == "retry" else waiting(state)
+        ),
     },
     waiting,
 )
@@ -63,7 +66,11 @@ def after(*events):
 
 def test_a_person_is_called_and_the_deadline_of_the_step_stays():
     called = after(Asked(), Odd("a parcel"))
-    assert (called.state.status, called.state.beneath, called.state.fact) == ("NEEDS_ATTENTION", "ASKED", "a parcel")
+    assert (called.state.status, called.state.beneath, called.state.fact) == (
+        "NEEDS_ATTENTION",
+        "ASKED",
+        "a parcel",
+    )
     assert called.deadline == PATIENCE
 
 
@@ -74,7 +81,9 @@ def test_an_answer_is_heard_meanwhile_and_the_person_stays_called():
 
 
 def test_who_has_seen_to_it_finds_the_process_where_it_has_come_to():
-    assert after(Asked(), Odd("a parcel"), Answered(), SKIP).state == Asking(status="DONE", answers=1)
+    assert after(Asked(), Odd("a parcel"), Answered(), SKIP).state == Asking(
+        status="DONE", answers=1
+    )
     back = after(Asked(), Odd("a parcel"), SKIP)
     assert (back.state, back.deadline) == (Asking(status="ASKED"), PATIENCE)
 

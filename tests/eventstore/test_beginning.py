@@ -1,4 +1,5 @@
-"""A lane that begins at a position, or now: it hears all that comes behind that, once, and nothing before."""
+"""A subscription that begins at a position, or now: it hears all that comes behind that, once, and
+nothing before."""
 
 import threading
 
@@ -18,7 +19,7 @@ from .toy import ROUND, Counted, Round
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("toys")]
 
-LANE = "toy.later"
+SUBSCRIPTION = "toy.later"
 
 
 @pytest.fixture
@@ -28,7 +29,8 @@ def heard():
 
 @pytest.fixture
 def begin(toys, heard):
-    """begin(after) wires the lane as a new release would, and enlists it as its first worker would."""
+    """begin(after) wires the subscription as a new release would, and enlists it as its first
+    worker would."""
 
     def react(state, event: Counted):
         heard.append(event.amount)
@@ -36,7 +38,7 @@ def begin(toys, heard):
 
     def begin(after, **others):
         saga = Saga(initial=Round(), key=ROUND.key, react={Counted: react}, after=after)
-        toys({LANE: saga, **others})
+        toys({SUBSCRIPTION: saga, **others})
 
     return begin
 
@@ -46,7 +48,7 @@ def count(amount, name="a"):
 
 
 def deliver():
-    while step.step(LANE):
+    while step.step(SUBSCRIPTION):
         pass
 
 
@@ -91,7 +93,7 @@ def test_a_position_that_the_log_has_not_reached_is_where_the_log_ends(begin, he
     """Else it would pass by what is appended next: a cursor is never ahead of the log."""
     last = count(1)
     begin(10**9)
-    assert Subscription.objects.get(name=LANE).position == last
+    assert Subscription.objects.get(name=SUBSCRIPTION).position == last
     count(2)
     deliver()
     assert heard == [2]
@@ -119,7 +121,7 @@ def test_begun_beside_many_writers_it_misses_nothing_and_hears_nothing_twice(beg
 
     writers = [in_thread(write, number) for number in range(1, 5)]
     begin(NOW)
-    began = Subscription.objects.get(name=LANE).position
+    began = Subscription.objects.get(name=SUBSCRIPTION).position
     for writer in writers:
         writer.result(30)
     deliver()
@@ -139,8 +141,18 @@ def test_where_the_outbox_was_cleared_it_reads_the_log(begin, heard):
 
 def test_an_effect_and_a_publication_begin_so_too(begin):
     last = count(1)
-    begin(0, **{"toy.call": Effect(perform={}, after=NOW), "toy.told": Publication(publish={}, after=last - 1)})
-    assert dict(Subscription.objects.filter(name__in=["toy.call", "toy.told"]).values_list("name", "position")) == {
+    begin(
+        0,
+        **{
+            "toy.call": Effect(perform={}, after=NOW),
+            "toy.told": Publication(publish={}, after=last - 1),
+        },
+    )
+    assert dict(
+        Subscription.objects.filter(name__in=["toy.call", "toy.told"]).values_list(
+            "name", "position"
+        )
+    ) == {
         "toy.call": last,
         "toy.told": last - 1,
     }
@@ -148,7 +160,7 @@ def test_an_effect_and_a_publication_begin_so_too(begin):
 
 @pytest.mark.parametrize("after", [-2, 1.5, True, None, "now"])
 def test_what_is_no_position_is_found_by_check(wire, after):
-    wire(SUBSCRIPTIONS={LANE: ROUND._replace(after=after)})
+    wire(SUBSCRIPTIONS={SUBSCRIPTION: ROUND._replace(after=after)})
     assert "eventstore.E030" in {error.id for error in checks.check_wiring(None)}
 
 

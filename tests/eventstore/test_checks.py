@@ -1,4 +1,5 @@
-"""manage.py check finds what is wrong in the wiring; each finding has a number, and ours has none."""
+"""manage.py check finds what is wrong in the wiring; each finding has a number, and ours has
+none."""
 
 import sys
 from functools import partial
@@ -12,7 +13,19 @@ from eventstore.messages import Command, Event, State
 from eventstore.models import Subscription
 from eventstore.subscriptions import Commands, Effect, Reaction
 
-from .toy import COMMANDS, COUNTER, EVENTS, ROUND, TALLIES, Close, Closed, Count, Counted, Counter, Move
+from .toy import (
+    COMMANDS,
+    COUNTER,
+    EVENTS,
+    ROUND,
+    TALLIES,
+    Close,
+    Closed,
+    Count,
+    Counted,
+    Counter,
+    Move,
+)
 
 
 def found(wire, **parts):
@@ -73,10 +86,24 @@ def test_nor_has_the_toys(wire):
         ("E002", {"DECISIONS": [{Move: Decision(list, dict)}, {Count: Decision(list, dict)}]}),
         ("E003", {"COMMANDS": [COMMANDS[0] | {"toy.undecided": Undecided}]}),
         ("E003", {"DECISIONS": []}),
-        ("E004", {"AGGREGATES": [COUNTER._replace(evolve=COUNTER.evolve | {Unnamed: lambda counter, event: counter})]}),
         (
             "E004",
-            {"SUBSCRIPTIONS": {"toy": Commands(), "toy.t": TALLIES._replace(evolve={Unnamed: lambda row, _: row})}},
+            {
+                "AGGREGATES": [
+                    COUNTER._replace(
+                        evolve=COUNTER.evolve | {Unnamed: lambda counter, event: counter}
+                    )
+                ]
+            },
+        ),
+        (
+            "E004",
+            {
+                "SUBSCRIPTIONS": {
+                    "toy": Commands(),
+                    "toy.t": TALLIES._replace(evolve={Unnamed: lambda row, _: row}),
+                }
+            },
         ),
         ("E004", {"EVENTS": [{"toy.counted": Counted}]}),
         ("E005", {"EVENTS": [EVENTS[0] | {"toy.unnamed": Unnamed}]}),
@@ -84,21 +111,54 @@ def test_nor_has_the_toys(wire):
         ("E006", {"SUBSCRIPTIONS": {"toy": TALLIES}}),
         ("E007", {"AGGREGATES": [COUNTER._replace(evolve=COUNTER.evolve | {Counted: of_closed})]}),
         ("E007", {"AGGREGATES": [COUNTER._replace(decide=COUNTER.decide | {Count: of_close})]}),
-        ("E007", {"AGGREGATES": [COUNTER._replace(decide=COUNTER.decide | {Count: partial(of_close)})]}),
-        ("E007", {"SUBSCRIPTIONS": {"toy": Commands(), "toy.t": TALLIES._replace(evolve={Counted: of_row})}}),
-        ("E007", {"SUBSCRIPTIONS": {"toy": Commands(), "toy.r": ROUND._replace(react={Counted: of_saga})}}),
-        ("E007", {"SUBSCRIPTIONS": {"toy": Commands(), "toy.e": Effect(perform={Counted: of_effect})}}),
+        (
+            "E007",
+            {"AGGREGATES": [COUNTER._replace(decide=COUNTER.decide | {Count: partial(of_close)})]},
+        ),
+        (
+            "E007",
+            {
+                "SUBSCRIPTIONS": {
+                    "toy": Commands(),
+                    "toy.t": TALLIES._replace(evolve={Counted: of_row}),
+                }
+            },
+        ),
+        (
+            "E007",
+            {
+                "SUBSCRIPTIONS": {
+                    "toy": Commands(),
+                    "toy.r": ROUND._replace(react={Counted: of_saga}),
+                }
+            },
+        ),
+        (
+            "E007",
+            {"SUBSCRIPTIONS": {"toy": Commands(), "toy.e": Effect(perform={Counted: of_effect})}},
+        ),
         ("E008", {"UPCASTERS": [{"toy.counted": {1: dict, 3: dict}}]}),
         ("E008", {"UPCASTERS": [{"toy.counted": {2: dict}}]}),
         ("E009", {"UPCASTERS": [{"toy.unknown": {1: dict}}]}),
-        ("E012", {"SUBSCRIPTIONS": {"toy": Commands(), "toy.r": ROUND._replace(upcasters={1: dict, 3: dict})}}),
+        (
+            "E012",
+            {
+                "SUBSCRIPTIONS": {
+                    "toy": Commands(),
+                    "toy.r": ROUND._replace(upcasters={1: dict, 3: dict}),
+                }
+            },
+        ),
         ("E011", {"EVENTS": [EVENTS[0] | {"toy.Unnamed": Unnamed}]}),
         ("E011", {"EVENTS": [EVENTS[0] | {f"toy.{'x' * 64}": Unnamed}]}),
         ("E013", {"AGGREGATES": [COUNTER, COUNTER._replace(decide={})]}),
         ("E014", {"AGGREGATES": [COUNTER._replace(category="Counter")]}),
         ("E014", {"AGGREGATES": [COUNTER._replace(category="counter-of")]}),
         ("E015", {"SUBSCRIPTIONS": {"toy": Commands(), "toy tallies": TALLIES}}),
-        ("E010", {"SUBSCRIPTIONS": {"toy": Commands(), "toy.r": ROUND._replace(initial=Stateless())}}),
+        (
+            "E010",
+            {"SUBSCRIPTIONS": {"toy": Commands(), "toy.r": ROUND._replace(initial=Stateless())}},
+        ),
     ],
 )
 def test_what_is_wrong_is_found(wire, number, parts):
@@ -113,16 +173,23 @@ def test_what_is_wrong_is_found(wire, number, parts):
         {"UPCASTERS": [{"toy.counted": {1: dict, 2: dict}}]},
         {"SUBSCRIPTIONS": {"toy": Commands(), "toy.r": ROUND, "toy.t": TALLIES}},
     ],
-    ids=["a union is taken apart", "a partial is looked into", "a whole chain", "every kind of lane"],
+    ids=[
+        "a union is taken apart",
+        "a partial is looked into",
+        "a whole chain",
+        "every kind of subscription",
+    ],
 )
 def test_what_is_right_is_not(wire, parts):
     assert found(wire, **parts) == []
 
 
 @pytest.mark.parametrize(("nudge", "number"), [(True, ["eventstore.E016"]), (False, [])])
-def test_without_celery_nobody_is_to_be_nudged_through_it(wire, settings, monkeypatch, nudge, number):
+def test_without_celery_nobody_is_to_be_nudged_through_it(
+    wire, settings, monkeypatch, nudge, number
+):
     monkeypatch.setitem(sys.modules, "celery", None)  # as if it were not installed
-    settings.EVENTSTORE_NUDGE = nudge
+    settings.EVENTSTORE_WAKE_WORKERS = nudge
     assert found(wire) == number
 
 

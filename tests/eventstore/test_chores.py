@@ -1,4 +1,5 @@
-"""One table of chores, whoever does them: Celery's beat, or `manage.py work` where there is no Celery."""
+"""One table of chores, whoever does them: Celery's beat, or `manage.py work` where there is no
+Celery."""
 
 import threading
 from datetime import timedelta
@@ -13,7 +14,7 @@ from eventstore import defaults
 from eventstore.delivery import chores
 from eventstore.delivery import worker as working
 from eventstore.management.commands import work
-from eventstore.models import LeftCommand
+from eventstore.models import DeferredCommand
 
 from .concurrently import in_thread, until
 
@@ -23,8 +24,12 @@ ONCE = timedelta(days=365)
 @pytest.fixture
 def old(toys):
     """A command that a client left here a year ago, and that was decided then."""
-    return LeftCommand.objects.create(
-        id=uuid4(), principal="ada", location="/", status="SUCCEEDED", left_at=timezone.now() - ONCE
+    return DeferredCommand.objects.create(
+        id=uuid4(),
+        principal="ada",
+        location="/",
+        status="SUCCEEDED",
+        deferred_at=timezone.now() - ONCE,
     )
 
 
@@ -33,7 +38,7 @@ def test_without_celery_what_became_of_deferred_commands_is_forgotten_too(old):
     stop = threading.Event()
     worker = in_thread(lambda: work._until(stop, poll=0.01))
     try:
-        until(lambda: not LeftCommand.objects.exists(), seconds=10)
+        until(lambda: not DeferredCommand.objects.exists(), seconds=10)
     finally:
         stop.set()
         worker.result(10)
@@ -42,13 +47,15 @@ def test_without_celery_what_became_of_deferred_commands_is_forgotten_too(old):
 @pytest.mark.django_db(transaction=True)
 def test_nor_are_they_kept_by_who_does_every_chore_at_once(old):
     working.housekeep()
-    assert not LeftCommand.objects.exists()
+    assert not DeferredCommand.objects.exists()
 
 
 def test_celery_has_a_task_for_each_and_the_beat_sends_it_as_often_as_the_table_says():
     current_app.loader.import_default_modules()
     schedule = {each["task"]: each["schedule"] for each in settings.CELERY_BEAT_SCHEDULE.values()}
-    assert schedule == {"eventstore.deliver": 1.0} | {each.task: each.seconds for each in chores.CHORES}
+    assert schedule == {"eventstore.deliver": 1.0} | {
+        each.task: each.seconds for each in chores.CHORES
+    }
     assert set(schedule) <= set(current_app.tasks)
     assert len(defaults.beat_schedule()) == len(chores.CHORES) + 1
 

@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 
 
 @pytest.fixture(autouse=True)
-def _no_lane_but_the_tests_own(toys):
+def _no_subscription_but_the_tests_own(toys):
     """A cursor that no wiring names any more would hold the outbox for ever."""
     Subscription.objects.all().delete()
 
@@ -34,14 +34,14 @@ def delivered(*amounts):
     repository.take_snapshots()
 
 
-def test_what_every_lane_has_passed_is_cleared(toys):
+def test_what_every_subscription_has_passed_is_cleared(toys):
     toys({"toy.tallies": TALLIES})
     delivered(1, 2, 3)
     assert clear() == 3
     assert not OutboxMessage.objects.exists()
 
 
-def test_the_slowest_lane_holds_what_it_has_not_passed(toys):
+def test_the_slowest_subscription_holds_what_it_has_not_passed(toys):
     toys({"toy.tallies": TALLIES, "toy.slow": TALLIES})
     Subscription.objects.filter(name="toy.slow").update(paused=True)
     delivered(1, 2, 3)
@@ -66,7 +66,7 @@ def test_a_parked_message_keeps_its_row_until_it_is_settled(toys):
     assert not OutboxMessage.objects.exists()
 
 
-def test_a_younger_lane_reads_from_the_log_and_then_from_the_outbox(toys):
+def test_a_younger_subscription_reads_from_the_log_and_then_from_the_outbox(toys):
     toys({"toy.tallies": TALLIES})
     delivered(1, 2)
     clear()
@@ -77,7 +77,7 @@ def test_a_younger_lane_reads_from_the_log_and_then_from_the_outbox(toys):
     assert Tally.objects.get().heard == [1, 2, 3]
 
 
-def test_what_a_younger_lane_parks_is_found_in_the_log(toys, monkeypatch):
+def test_what_a_younger_subscription_parks_is_found_in_the_log(toys, monkeypatch):
     toys({"toy.tallies": TALLIES})
     delivered(1)
     clear()
@@ -93,7 +93,8 @@ def test_what_a_younger_lane_parks_is_found_in_the_log(toys, monkeypatch):
 
 
 def test_a_snapshot_that_somebody_holds_open_makes_reading_no_dearer(toys, another):
-    """What is cleared cannot be vacuumed meanwhile; but lanes look ahead of their cursor, the dead lie behind it."""
+    """What is cleared cannot be vacuumed meanwhile; but subscriptions look ahead of their cursor,
+    the dead lie behind it."""
     toys({"toy.tallies": TALLIES})
     holder = another()
     holder.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
@@ -106,16 +107,18 @@ def test_a_snapshot_that_somebody_holds_open_makes_reading_no_dearer(toys, anoth
         repository.take_snapshots()
         clear()
     assert max(pages[2:]) <= pages[1] * 1.5
-    assert pages_of_a_read(after=0) > 2, "who reads from the beginning walks over the dead, or this test proves nothing"
+    assert pages_of_a_read(after=0) > 2, (
+        "who reads from the beginning walks over the dead, or this test proves nothing"
+    )
 
 
 def pages_of_a_read(after=None):
-    """How many pages the database looks at for one batch of the lane."""
-    lane = Subscription.objects.get(pk="toy.tallies").position if after is None else after
+    """How many pages the database looks at for one batch of the subscription."""
+    subscription = Subscription.objects.get(pk="toy.tallies").position if after is None else after
     plan = "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON)" + cursors.READ
     with connection.cursor() as cursor:
         cursor.execute("SELECT eventstore_fence()")
-        cursor.execute(plan, [lane, cursor.fetchone()[0], "toy.tallies", [], 500])
+        cursor.execute(plan, [subscription, cursor.fetchone()[0], "toy.tallies", [], 500])
         ((told,),) = cursor.fetchall()
     found = told[0]["Plan"]
     return found["Shared Hit Blocks"] + found["Shared Read Blocks"]

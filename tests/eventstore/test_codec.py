@@ -45,7 +45,9 @@ SCALARS = {
     datetime: TIMES,
     float: st.floats(allow_nan=False, allow_infinity=False),
 }
-MONEY = st.builds(Money, st.integers(-(2**53), 2**53), st.sampled_from(["EUR", "GBP", "JPY"]), st.integers(0, 6))
+MONEY = st.builds(
+    Money, st.integers(-(2**53), 2**53), st.sampled_from(["EUR", "GBP", "JPY"]), st.integers(0, 6)
+)
 
 
 def values(type_):
@@ -71,12 +73,15 @@ ONE_OF = {"outcome": "won"}
 
 @st.composite
 def made(draw, cls):
-    """A message of the class; what the class itself refuses is not drawn again but set right where we know how."""
+    """A message of the class; what the class itself refuses is not drawn again but set right where
+    we know how."""
     fields = {field.name: draw(values(field.type)) for field in msgspec.structs.fields(cls)}
     try:
         return cls(**fields)
     except InvalidMessage:
-        return cls(**{name: ONE_OF.get(name) or more_than_nothing(value) for name, value in fields.items()})
+        return cls(
+            **{name: ONE_OF.get(name) or more_than_nothing(value) for name, value in fields.items()}
+        )
 
 
 def more_than_nothing(value):
@@ -87,7 +92,9 @@ def more_than_nothing(value):
 
 @pytest.mark.parametrize("cls", MESSAGES, ids=lambda cls: cls.__name__)
 def test_every_message_of_the_wiring_comes_back_as_it_went_in(cls):
-    @settings(max_examples=25, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=25, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+    )
     @given(made(cls))
     def round_trip(message):
         raw = codec.encode(message)
@@ -229,7 +236,9 @@ class TestEncoding:
         with pytest.raises(Unstorable, match="NUL"):
             codec.encode(Counted("a", note=text))
 
-    @pytest.mark.parametrize("text", [r"\u0000", r"\\u0000", "u0000", "\\", "\u2028", "\U0001f600", "\x01", "\x7f"])
+    @pytest.mark.parametrize(
+        "text", [r"\u0000", r"\\u0000", "u0000", "\\", "\u2028", "\U0001f600", "\x01", "\x7f"]
+    )
     def test_what_only_looks_like_it_is_not(self, text):
         raw = codec.encode(Counted("a", note=text))
         assert codec.decode_json(bytes(raw))["note"] == text
@@ -242,7 +251,8 @@ class TestEncoding:
 
 class TestDecoding:
     @pytest.mark.parametrize(
-        "data", ["{}", '{"counter_id": 5}', '{"counter_id": "a", "amount": "1"}', "[]", "null", '"a"']
+        "data",
+        ["{}", '{"counter_id": 5}', '{"counter_id": "a", "amount": "1"}', "[]", "null", '"a"'],
     )
     def test_what_does_not_fit_is_undecodable_and_says_what(self, data):
         with pytest.raises(Undecodable, match="Counted"):
@@ -264,10 +274,16 @@ class TestDecoding:
             2: lambda data: {"counter_id": data["counter_id"], "amount": data["quantity"]},
         }
         assert codec.reader(Counted, 1, steps)('{"id": "a", "quantity": 4}') == Counted("a", 4)
-        assert codec.reader(Counted, 2, steps)('{"counter_id": "a", "quantity": 4}') == Counted("a", 4)
-        assert codec.reader(Counted, 3, steps)('{"counter_id": "a", "amount": 4}') == Counted("a", 4)
+        assert codec.reader(Counted, 2, steps)('{"counter_id": "a", "quantity": 4}') == Counted(
+            "a", 4
+        )
+        assert codec.reader(Counted, 3, steps)('{"counter_id": "a", "amount": 4}') == Counted(
+            "a", 4
+        )
 
-    @pytest.mark.parametrize("step", [lambda data: data["gone"], lambda data: None, lambda data: 1 / 0, lambda data: 5])
+    @pytest.mark.parametrize(
+        "step", [lambda data: data["gone"], lambda data: None, lambda data: 1 / 0, lambda data: 5]
+    )
     def test_an_upcaster_at_fault_makes_it_undecodable(self, step):
         with pytest.raises(Undecodable):
             codec.reader(Counted, 1, {1: step})('{"counter_id": "a"}')
@@ -275,7 +291,9 @@ class TestDecoding:
 
 @pytest.mark.django_db(transaction=True)
 class TestThroughTheDatabase:
-    @pytest.mark.parametrize("note", ["\U0001f600 \u202e ß 中", r"\u0000", '"', "\\", "\x01", "é".encode().decode()])
+    @pytest.mark.parametrize(
+        "note", ["\U0001f600 \u202e ß 中", r"\u0000", '"', "\\", "\x01", "é".encode().decode()]
+    )
     def test_any_text_comes_back(self, toys, note):
         log.append("counter-a", [Counted("a", 2**53, note)], expected=0)
         assert next(log.read_stream("counter-a")).body == Counted("a", 2**53, note)
@@ -289,7 +307,9 @@ class TestThroughTheDatabase:
     @pytest.mark.parametrize("field", ["actor", "trace", "command"])
     def test_what_comes_with_an_event_is_bound_by_the_same_rules(self, toys, field, text):
         with pytest.raises(Unstorable):
-            log.append("counter-a", [Counted("a")], expected=0, metadata=Metadata(uuid7(), **{field: text}))
+            log.append(
+                "counter-a", [Counted("a")], expected=0, metadata=Metadata(uuid7(), **{field: text})
+            )
         assert list(log.read_log()) == []
 
     def test_metadata_comes_back(self, toys):

@@ -1,4 +1,5 @@
-"""A worker whose connection broke is well again at its next turn, whoever keeps the connection open meanwhile."""
+"""A worker whose connection broke is well again at its next turn, whoever keeps the connection open
+meanwhile."""
 
 import asyncio
 import json
@@ -38,7 +39,9 @@ def _connected_again(toys):
 
 
 def break_the_connection(another):
-    another().execute("SELECT pg_terminate_backend(%s, 1000)", [connection.connection.info.backend_pid])
+    another().execute(
+        "SELECT pg_terminate_backend(%s, 1000)", [connection.connection.info.backend_pid]
+    )
 
 
 def test_the_next_turn_connects_anew(another):
@@ -61,7 +64,8 @@ def test_so_does_a_turn_after_one_that_broke_in_the_middle(another, monkeypatch)
 
 
 def test_a_request_that_finds_its_connection_broken_connects_anew(another):
-    """Django begins a request by closing what is no longer usable; the engine's statements must go the same way."""
+    """Django begins a request by closing what is no longer usable; the engine's statements must go
+    the same way."""
     append("counter-a", [Counted("a")], expected=ANY)
     break_the_connection(another)
     connection.close_if_unusable_or_obsolete()
@@ -83,18 +87,30 @@ def test_statements_are_planned_once_for_a_connection():
         append("counter-a", [Counted("a")], expected=ANY)
     drain()
     with connection.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%eventstore_append_open%'")
+        cursor.execute(
+            "SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE"
+            " '%eventstore_append_open%'"
+        )
         assert cursor.fetchone() == (1,)
 
 
 def test_an_end_that_vanished_is_given_up_by_the_other():
-    """No word comes from a machine without power: both kernels are told how long to wait for one."""
+    """No word comes from a machine without power: both kernels are told how long to wait for
+    one."""
     connection.ensure_connection()
     with socket(fileno=os.dup(connection.connection.fileno())) as ours:
-        seen = [ours.getsockopt(IPPROTO_TCP, each) for each in (TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT)]
+        seen = [
+            ours.getsockopt(IPPROTO_TCP, each)
+            for each in (TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT)
+        ]
         assert ours.getsockopt(SOL_SOCKET, SO_KEEPALIVE) == 1
         assert ours.getsockopt(IPPROTO_TCP, TCP_USER_TIMEOUT) == 20_000
-    told = ("tcp_keepalives_idle", "tcp_keepalives_interval", "tcp_keepalives_count", "tcp_user_timeout")
+    told = (
+        "tcp_keepalives_idle",
+        "tcp_keepalives_interval",
+        "tcp_keepalives_count",
+        "tcp_user_timeout",
+    )
     assert [*map(the_server_says, told)] == [*map(str, seen), "20000"] == ["10", "3", "3", "20000"]
 
 
@@ -102,13 +118,19 @@ OWN_NETWORK = ["unshare", "--map-root-user", "--net"]
 
 
 @pytest.mark.skipif(
-    subprocess.run(["sh", "-c", " ".join([*OWN_NETWORK, "ip", "link"])], capture_output=True).returncode != 0,
+    subprocess.run(
+        ["sh", "-c", " ".join([*OWN_NETWORK, "ip", "link"])], capture_output=True
+    ).returncode
+    != 0,
     reason="nobody may have a network of their own here",
 )
 def test_whoever_waits_for_a_server_that_vanished_hears_of_it(tmp_path):
     given = parameters()
     proxy = Proxy(given["host"], given["port"], path=f"{tmp_path}/way")
-    environment = os.environ | {"DATABASE_URL": url_of_the_test(), "DJANGO_SETTINGS_MODULE": "config.settings"}
+    environment = os.environ | {
+        "DATABASE_URL": url_of_the_test(),
+        "DJANGO_SETTINGS_MODULE": "config.settings",
+    }
     command = [*OWN_NETWORK, sys.executable, "-m", "tests.eventstore.vanishing", proxy.host]
     try:
         # Without a time-out of the kernels' it would wait for a quarter of an hour.
@@ -125,7 +147,8 @@ django.setup()
 from django.db import connection, connections, transaction
 connection.ensure_connection()
 with connection.cursor() as cursor:
-    cursor.execute("SELECT current_setting('application_name'), current_setting('work_mem'), current_setting('jit')")
+    cursor.execute("SELECT current_setting('application_name'), current_setting('work_mem'),
+        current_setting('jit')")
     print(json.dumps({"host": connection.connection.info.host, "said": cursor.fetchone()}))
 """
 
@@ -143,7 +166,8 @@ def test_a_socket_in_the_file_system_serves_as_well(tmp_path):
     given = parameters()
     proxy = Proxy(given["host"], given["port"], path=f"{tmp_path}/.s.PGSQL.5432")
     try:
-        url = f"postgresql://{given['user']}:{given['password'] or ''}@/{given['dbname']}?host={tmp_path}"
+        account = f"{given['user']}:{given['password'] or ''}"
+        url = f"postgresql://{account}@/{given['dbname']}?host={tmp_path}"
         assert connected_by(url)["host"] == str(tmp_path)
     finally:
         proxy.close()
@@ -164,7 +188,8 @@ def the_server_says(name):
 
 
 class TestWhose:
-    """The engine speaks on Django's own connection, wherever Django keeps it: else it would be outside of `atomic`."""
+    """The engine speaks on Django's own connection, wherever Django keeps it: else it would be
+    outside of `atomic`."""
 
     def test_in_a_thread(self):
         assert self.inside_of_a_transaction()

@@ -1,4 +1,5 @@
-"""A message that ends every worker which takes it is found after a few of them, and the others go on."""
+"""A message that ends every worker which takes it is found after a few of them, and the others go
+on."""
 
 import os
 import time
@@ -11,7 +12,7 @@ from eventstore import log, projections
 from eventstore.delivery import step
 from eventstore.delivery import worker as working
 from eventstore.log import ANY, append, context
-from eventstore.models import Begun, Event, Parked, SagaState, Subscription
+from eventstore.models import DeliveryMarker, Event, Parked, SagaState, Subscription
 from eventstore.outbox import cursors, parked
 from eventstore.subscriptions import Commands
 from eventstore.testing import drain, unguarded
@@ -21,31 +22,36 @@ from .toy import COUNTER, ROUND, TALLIES, Count, Counted, Tally
 
 pytestmark = [pytest.mark.django_db(transaction=True)]
 
-LANE = "toy.tallies"
+SUBSCRIPTION = "toy.tallies"
 MANY = 200
 FEW = 6
 
 
 @pytest.fixture(autouse=True)
 def _world(toys):
-    toys({"toy": Commands(), "toy.round": ROUND, LANE: TALLIES})
+    toys({"toy": Commands(), "toy.round": ROUND, SUBSCRIPTION: TALLIES})
 
 
 @pytest.fixture
 def deadly(wire):
-    """From now on the lane's handler ends its process when it meets the note "die"; mended() is the code of old."""
+    """From now on the subscription's handler ends its process when it meets the note "die";
+    mended() is the code of old."""
 
-    def make(lane):
+    def make(subscription):
         evolve, react, decide = TALLIES.evolve, ROUND.react, COUNTER.decide
-        match lane:
+        match subscription:
             case "toy.tallies":
                 evolve = evolve | {Counted: dying_of_it(toy.counted)}
             case "toy.round":
                 react = react | {Counted: dying_of_it(toy.add)}
             case "toy":
                 decide = decide | {Count: dying_of_it(toy.count)}
-        lanes = {"toy": Commands(), "toy.round": ROUND._replace(react=react), LANE: TALLIES._replace(evolve=evolve)}
-        wire(AGGREGATES=[COUNTER._replace(decide=decide)], SUBSCRIPTIONS=lanes)
+        subscriptions = {
+            "toy": Commands(),
+            "toy.round": ROUND._replace(react=react),
+            SUBSCRIPTION: TALLIES._replace(evolve=evolve),
+        }
+        wire(AGGREGATES=[COUNTER._replace(decide=decide)], SUBSCRIPTIONS=subscriptions)
 
     return make
 
@@ -69,7 +75,9 @@ def deaths_until_all_is_done():
     while (died := worker()) or cursors.work():
         assert time.monotonic() < until
         deaths += died
-        time.sleep(0.4)  # before it is back: three in a second, after which the next one takes notes
+        time.sleep(
+            0.4
+        )  # before it is back: three in a second, after which the next one takes notes
     return deaths
 
 
@@ -94,7 +102,7 @@ def heard():
 
 def died_a_while_ago(position, times):
     """What workers have left behind that noted what they began and did not come back."""
-    Begun.objects.create(subscription=LANE, position=position, times=times)
+    DeliveryMarker.objects.create(subscription=SUBSCRIPTION, position=position, times=times)
     long_ago()
 
 
@@ -110,14 +118,14 @@ class TestAWorkerThatDies:
     def test_of_one_event_among_many_in_a_projection(self, deadly):
         for number in range(MANY):
             count(str(number), 1, "die" if number == 77 else "")
-        deadly(LANE)
+        deadly(SUBSCRIPTION)
         assert deaths_until_all_is_done() <= FEW
 
         assert heard() == {str(number): [1] for number in range(MANY) if number != 77}
         letter = Parked.objects.get()
         assert (letter.key, letter.status) == ("77", "dead")
-        assert letter.error.startswith("KilledItsWorker: 2 workers, one after another")
-        assert not Begun.objects.exists()
+        assert letter.error.startswith("PoisonMessage: 2 workers, one after another")
+        assert not DeliveryMarker.objects.exists()
 
     def test_of_one_event_among_many_in_a_saga(self, deadly):
         for number in range(MANY):
@@ -126,21 +134,25 @@ class TestAWorkerThatDies:
         assert deaths_until_all_is_done() <= FEW
 
         assert SagaState.objects.count() == MANY - 1
-        assert list(Parked.objects.values_list("subscription", "key", "status")) == [("toy.round", "77", "dead")]
+        assert list(Parked.objects.values_list("subscription", "key", "status")) == [
+            ("toy.round", "77", "dead")
+        ]
         assert len(heard()) == MANY
 
     def test_of_one_command_among_many(self, deadly):
         deadly("toy")
         commands = [Count(str(number), 1, "die" if number == 77 else "") for number in range(MANY)]
-        log.write([], [log.owed(command, metadata=context.current()) for command in commands])
+        log.write([], [log.outgoing(command, metadata=context.current()) for command in commands])
         assert deaths_until_all_is_done() <= FEW
 
-        assert Event.objects.values("stream").distinct().count() == Event.objects.count() == MANY - 1
+        assert (
+            Event.objects.values("stream").distinct().count() == Event.objects.count() == MANY - 1
+        )
         assert list(Parked.objects.values_list("key", "status")) == [("counter-77", "dead")]
         assert len(heard()) == MANY - 1
 
-    def test_of_two_messages_of_the_same_lane(self, deadly):
-        deadly(LANE)
+    def test_of_two_messages_of_the_same_subscription(self, deadly):
+        deadly(SUBSCRIPTION)
         for number in range(20):
             count(str(number), 1, "die" if number in (3, 15) else "")
         assert deaths_until_all_is_done() <= 2 * FEW
@@ -148,33 +160,41 @@ class TestAWorkerThatDies:
         assert len(heard()) == 18
 
     def test_of_a_message_that_a_person_asks_for_again(self, deadly, wire):
-        deadly(LANE)
+        deadly(SUBSCRIPTION)
         last = count("a", 1, "die")
         deaths_until_all_is_done()
         count("b", 2)
-        call_command("dead_letters", "retry", LANE, str(last))
+        call_command("dead_letters", "retry", SUBSCRIPTION, str(last))
         assert deaths_until_all_is_done() <= FEW
         assert Parked.objects.get().status == "dead"
         assert heard() == {"b": [2]}
 
-        call_command("dead_letters", "retry", LANE, str(last))
-        wire(SUBSCRIPTIONS={LANE: TALLIES})  # the code is mended
+        call_command("dead_letters", "retry", SUBSCRIPTION, str(last))
+        wire(SUBSCRIPTIONS={SUBSCRIPTION: TALLIES})  # the code is mended
         drain()
         assert heard() == {"a": [1], "b": [2]}
 
 
 class TestAConnectionThatBreaks:
     def test_of_the_same_message_again_and_again_parks_it_and_the_others_go_on(self, wire, another):
-        """As by one that ends its server process, or that idles in the transaction until it is cut off."""
+        """As by one that ends its server process, or that idles in the transaction until it is cut
+        off."""
 
         def breaking(row, event):
             if event.note == "die":
-                another().execute("SELECT pg_terminate_backend(%s, 1000)", [connection.connection.info.backend_pid])
+                another().execute(
+                    "SELECT pg_terminate_backend(%s, 1000)",
+                    [connection.connection.info.backend_pid],
+                )
             return toy.counted(row, event)
 
         for number in range(20):
             count(str(number), 1, "die" if number == 7 else "")
-        wire(SUBSCRIPTIONS={LANE: TALLIES._replace(evolve=TALLIES.evolve | {Counted: breaking})})
+        wire(
+            SUBSCRIPTIONS={
+                SUBSCRIPTION: TALLIES._replace(evolve=TALLIES.evolve | {Counted: breaking})
+            }
+        )
         breaks = 0
         while cursors.work():
             try:
@@ -191,42 +211,44 @@ class TestTheNote:
     def test_while_all_is_well_nothing_is_noted_or_asked(self, django_assert_num_queries):
         count()
         with django_assert_num_queries(_statements_of_a_step()):
-            step.step(LANE)
-        assert not Begun.objects.exists()
+            step.step(SUBSCRIPTION)
+        assert not DeliveryMarker.objects.exists()
 
-    def test_a_lane_that_nobody_came_to_for_long_is_taken_as_ever_and_the_note_is_gone(self):
+    def test_a_subscription_that_nobody_came_to_for_long_is_taken_as_ever_and_the_note_is_gone(
+        self,
+    ):
         for number in range(5):
             count(str(number))
         long_ago()
-        assert step.step(LANE) == 5
-        assert not Begun.objects.exists()
+        assert step.step(SUBSCRIPTION) == 5
+        assert not DeliveryMarker.objects.exists()
         assert len(heard()) == 5
 
     def test_it_outlives_a_transaction_that_is_rolled_back(self, monkeypatch):
         def dies(*args):
-            assert Begun.objects.using("default").count() == 1
+            assert DeliveryMarker.objects.using("default").count() == 1
             raise SystemExit(1)
 
         count()
         long_ago()
         monkeypatch.setattr(projections, "project", dies)
         with pytest.raises(SystemExit):
-            step.step(LANE)
-        assert not Begun.objects.exists()  # it lived to take it back
+            step.step(SUBSCRIPTION)
+        assert not DeliveryMarker.objects.exists()  # it lived to take it back
 
     def test_a_handler_at_fault_is_not_taken_for_deadly(self, monkeypatch):
         position = count("a", 1, "boom")
         count("b", 2)
         died_a_while_ago(position, 1)
         drain()
-        letter = Parked.objects.get(subscription=LANE)
+        letter = Parked.objects.get(subscription=SUBSCRIPTION)
         assert (letter.status, letter.attempts) == ("failed", 1)
         assert heard() == {"b": [2]}
 
     def test_a_death_of_another_message_does_not_count_for_it(self):
         first, second = count("a", 1), count("b", 2)
         died_a_while_ago(first, 1)
-        step.step(LANE)
+        step.step(SUBSCRIPTION)
         assert heard() == {"a": [1], "b": [2]}
         assert second > first
 
@@ -235,9 +257,9 @@ class TestTheNote:
         position = count("a", 1)
         count("b", 2)
         died_a_while_ago(position, 2)
-        step.step(LANE)
+        step.step(SUBSCRIPTION)
         assert Parked.objects.get().status == "dead"
-        assert Subscription.objects.get(pk=LANE).position == position
+        assert Subscription.objects.get(pk=SUBSCRIPTION).position == position
         assert heard() == {}
         drain()
         assert heard() == {"b": [2]}
@@ -247,7 +269,10 @@ class TestTheNote:
         count("a", 2)
         died_a_while_ago(position, 2)
         drain()
-        assert list(Parked.objects.order_by("position").values_list("status", flat=True)) == ["dead", "waiting"]
+        assert list(Parked.objects.order_by("position").values_list("status", flat=True)) == [
+            "dead",
+            "waiting",
+        ]
 
     def test_of_a_message_that_was_parked_already(self):
         position = count("a", 1, "boom")
@@ -255,9 +280,9 @@ class TestTheNote:
         Parked.objects.update(due_at="2000-01-01T00:00Z")
         died_a_while_ago(position, 2)
         drain()
-        letter = Parked.objects.get(subscription=LANE)
+        letter = Parked.objects.get(subscription=SUBSCRIPTION)
         assert (letter.status, letter.attempts, letter.due_at) == ("dead", parked.ATTEMPTS, None)
-        assert letter.error.startswith("KilledItsWorker")
+        assert letter.error.startswith("PoisonMessage")
 
 
 def _statements_of_a_step():

@@ -1,4 +1,5 @@
-"""Commands in, events out: on the newest state, all or nothing, and again when another writer was first."""
+"""Commands in, events out: on the newest state, all or nothing, and again when another writer was
+first."""
 
 import pytest
 from django.db import connection, transaction
@@ -6,10 +7,10 @@ from django.test.utils import CaptureQueriesContext
 from uuid_utils.compat import uuid7
 
 from eventstore import log, registry
-from eventstore.aggregate import Folded
+from eventstore.aggregate import VersionedState
 from eventstore.commands import bus, repository
 from eventstore.commands import decide as deciding
-from eventstore.commands.decide import Deciding, Request
+from eventstore.commands.decide import DecisionBatch, Request
 from eventstore.log import ANY, WrongExpectedVersion, append, context
 from eventstore.messages import Command, Message, Metadata
 from eventstore.models import Event, OutboxMessage
@@ -98,7 +99,9 @@ class TestOneCommand:
         metadata = Metadata(uuid7(), uuid7(), actor="ada")
         bus.dispatch(Count("a"), metadata=metadata)
         kept = next(log.read_stream("counter-a")).metadata
-        assert kept == Metadata(metadata.correlation_id, metadata.causation_id, actor="ada", command="toy.count")
+        assert kept == Metadata(
+            metadata.correlation_id, metadata.causation_id, actor="ada", command="toy.count"
+        )
 
     def test_what_is_bound_is_its_origin(self):
         with context.bound(Metadata(uuid7(), actor="ada")) as bound:
@@ -199,7 +202,9 @@ class TestSeveralCommands:
 
     def test_several_for_the_same_streams_in_one_batch_carry_one_expectation_each(self):
         bus.dispatch(Count("b", 50))
-        deciding = Deciding([request(Move("a", "b", 1)), request(Count("b", 2)), request(Move("b", "a", 3))])
+        deciding = DecisionBatch(
+            [request(Move("a", "b", 1)), request(Count("b", 2)), request(Move("b", "a", 3))]
+        )
         for index in range(3):
             deciding.decide(index)
         assert deciding.write().versions == {"counter-a": 2, "counter-b": 4}
@@ -208,7 +213,9 @@ class TestSeveralCommands:
 
     def test_one_that_is_refused_amid_a_batch_leaves_no_trace_in_the_state_of_the_others(self):
         bus.dispatch(Close("b"))
-        deciding = Deciding([request(Count("a", 1)), request(Move("a", "b", 5)), request(Count("a", 2))])
+        deciding = DecisionBatch(
+            [request(Count("a", 1)), request(Move("a", "b", 5)), request(Count("a", 2))]
+        )
         deciding.decide(0)
         with pytest.raises(CounterClosed):
             deciding.decide(1)
@@ -219,24 +226,30 @@ class TestSeveralCommands:
 
 
 class TestOwedCommands:
-    def test_they_are_decided_by_their_contexts_lane(self, toys):
+    def test_they_are_decided_by_their_contexts_subscription(self, toys):
         toys({"toy": Commands()})
-        bus.owe([Count("a", 1), Count("a", 2), Count("b", 3)])
+        bus.enqueue([Count("a", 1), Count("a", 2), Count("b", 3)])
         assert not Event.objects.exists()
         drain()
         assert stored("a") == [Counted("a", 1), Counted("a", 2)]
 
-    def test_a_conflict_in_a_lane_takes_the_batch_back_and_then_decides_it_on_the_newer_state(self, toys, monkeypatch):
+    def test_a_conflict_takes_the_batch_back_and_decides_it_on_the_newer_state(
+        self, toys, monkeypatch
+    ):
         toys({"toy": Commands()})
         Rival(monkeypatch, times=1)
-        bus.owe([Count("b", 1), Count("a", 2)])
+        bus.enqueue([Count("b", 1), Count("a", 2)])
         drain()
         assert stored("a") == [Counted("a", 100), Counted("a", 2)]
         assert stored("b") == [Counted("b", 1)]
 
-    def test_a_lane_decides_a_refused_one_and_the_rest_of_its_batch(self, toys):
+    def test_a_subscription_decides_a_refused_one_and_the_rest_of_its_batch(self, toys):
         bus.dispatch(Close("b"))
-        messages = [message("a", Count("a", 1)), message("b", Count("b", 1)), message("c", Count("c", 1))]
+        messages = [
+            message("a", Count("a", 1)),
+            message("b", Count("b", 1)),
+            message("c", Count("c", 1)),
+        ]
         deciding.decide(messages)
         assert stored("a") == [Counted("a", 1)]
         assert stored("b") == [Closed("b")]
@@ -251,7 +264,9 @@ class TestWhatIsRemembered:
 
     def test_what_somebody_else_appended_is_added(self):
         bus.dispatch(Count("a", 1))
-        in_thread(lambda: append("counter-a", [Counted("a", 5), Counted("a", 6)], expected=1)).result(5)
+        in_thread(
+            lambda: append("counter-a", [Counted("a", 5), Counted("a", 6)], expected=1)
+        ).result(5)
         outcome = bus.dispatch(Count("a", 1))
         assert outcome.version == 4
         assert (remembered().version, remembered().state.total) == (4, 13)
@@ -292,7 +307,9 @@ class TestWhatIsRemembered:
 
     def test_a_memory_that_is_ahead_of_the_log_heals(self):
         """The database came back from an older backup, or a test emptied it."""
-        repository._memory["counter-a"] = repository._memory.get("counter-a") or Folded(7, COUNTER.initial)
+        repository._memory["counter-a"] = repository._memory.get("counter-a") or VersionedState(
+            7, COUNTER.initial
+        )
         assert bus.dispatch(Count("a", 1)).version == 1
 
     def test_it_is_bounded_and_who_was_used_last_stays(self, monkeypatch):
@@ -314,4 +331,6 @@ def request(command):
 
 
 def message(key, command):
-    return Message(1, uuid7(), f"counter-{key}", 0, registry.name_of(command), command, context.current(), None)
+    return Message(
+        1, uuid7(), f"counter-{key}", 0, registry.name_of(command), command, context.current(), None
+    )

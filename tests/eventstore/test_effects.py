@@ -1,4 +1,5 @@
-"""Calls to the outside world: leased, made side by side outside of any transaction, answered once, in order."""
+"""Calls to the outside world: leased, made side by side outside of any transaction, answered once,
+in order."""
 
 import signal
 import threading
@@ -25,7 +26,7 @@ from .toy import EVENTS, TALLIES, Close, Count, Counted, Tally
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("toys")]
 
-LANE = "toy.effect"
+SUBSCRIPTION = "toy.effect"
 
 
 def count(name="a", amount=1, note=""):
@@ -33,7 +34,9 @@ def count(name="a", amount=1, note=""):
 
 
 def answers():
-    return list(OutboxMessage.objects.filter(topic="toy").order_by("position").values_list("key", flat=True))
+    return list(
+        OutboxMessage.objects.filter(topic="toy").order_by("position").values_list("key", flat=True)
+    )
 
 
 def leases_run_out():
@@ -48,15 +51,16 @@ def make_due():
 
 @pytest.fixture
 def provider(toys):
-    """Somebody else's service, called by the lane toy.effect."""
+    """Somebody else's service, called by the subscription toy.effect."""
     made = Provider()
-    toys({LANE: Effect(perform={Counted: made.call}, concurrency=2)})
+    toys({SUBSCRIPTION: Effect(perform={Counted: made.call}, concurrency=2)})
     yield made
     made.let_go()
 
 
 class Provider:
-    """Answers at once; fails or waits for whom it is told to. calls: by counter, (amount, key) in order."""
+    """Answers at once; fails or waits for whom it is told to. calls: by counter, (amount, key) in
+    order."""
 
     def __init__(self):
         self.calls = defaultdict(list)
@@ -114,14 +118,17 @@ class TestACall:
         event, answer = Event.objects.get(), OutboxMessage.objects.get(topic="toy")
         assert answer.metadata["causation_id"] == str(event.id)
         assert answer.metadata["correlation_id"] == str(event.correlation_id)
-        assert answer.metadata["actor"] == LANE
+        assert answer.metadata["actor"] == SUBSCRIPTION
 
     def test_no_transaction_is_open_while_it_is_made(self, provider, another):
         provider.slow["a"]
         count()
-        step.step(LANE)
+        step.step(SUBSCRIPTION)
         until(lambda: provider.at_once)
-        open_ones = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in%'"
+        open_ones = (
+            "SELECT FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle"
+            " in%'"
+        )
         assert another().execute(open_ones).fetchall() == []
         assert Parked.objects.get().status == "leased"
 
@@ -153,13 +160,17 @@ class TestACall:
 
     @pytest.mark.parametrize("text", ["nul \x00", "surrogate \ud800"])
     @pytest.mark.parametrize(
-        ("command", "error"), [(Close, "InvalidStreamName"), (partial(Count, "a", 1), "Unstorable")], ids=["id", "note"]
+        ("command", "error"),
+        [(Close, "InvalidStreamName"), (partial(Count, "a", 1), "Unstorable")],
+        ids=["id", "note"],
     )
-    def test_an_answer_that_cannot_be_stored_is_a_failure_of_its_own_call_only(self, toys, text, command, error):
+    def test_an_answer_that_cannot_be_stored_is_a_failure_of_its_own_call_only(
+        self, toys, text, command, error
+    ):
         def answer(event, key):
             return command(text) if event.counter_id == "a" else Close(event.counter_id)
 
-        toys({LANE: Effect(perform={Counted: answer})})
+        toys({SUBSCRIPTION: Effect(perform={Counted: answer})})
         count("a")
         count("b")
         drain()
@@ -167,27 +178,34 @@ class TestACall:
         assert answers() == ["counter-b"]
 
     def test_an_answer_that_is_no_command_is_a_failure_too(self, toys):
-        toys({LANE: Effect(perform={Counted: lambda event, key: None})})
+        toys({SUBSCRIPTION: Effect(perform={Counted: lambda event, key: None})})
         count("a")
         drain()
         assert Parked.objects.get().status == "failed"
 
-    def test_an_event_that_cannot_be_read_is_put_off_and_does_not_reach_the_provider(self, toys, provider):
+    def test_an_event_that_cannot_be_read_is_put_off_and_does_not_reach_the_provider(
+        self, toys, provider
+    ):
         count("a")
-        toys({LANE: Effect(perform={Counted: provider.call})}, UPCASTERS=[{"toy.counted": {1: lambda data: {}}}])
+        toys(
+            {SUBSCRIPTION: Effect(perform={Counted: provider.call})},
+            UPCASTERS=[{"toy.counted": {1: lambda data: {}}}],
+        )
         drain()
         assert Parked.objects.get().error.startswith("Undecodable")
         assert provider.calls == {}
 
-    def test_an_event_of_a_type_unknown_until_now_that_the_lane_does_not_hear_is_let_go(self, toys, provider):
+    def test_an_event_of_a_type_unknown_until_now_that_the_subscription_does_not_hear_is_let_go(
+        self, toys, provider
+    ):
         aggregate = toys_aggregate_with(Unheard)
-        lane = {LANE: Effect(perform={Counted: provider.call})}
-        toys(lane, EVENTS=[EVENTS[0] | {"toy.unheard": Unheard}], AGGREGATES=[aggregate])
+        subscription = {SUBSCRIPTION: Effect(perform={Counted: provider.call})}
+        toys(subscription, EVENTS=[EVENTS[0] | {"toy.unheard": Unheard}], AGGREGATES=[aggregate])
         append("counter-a", [Unheard("a"), Counted("a", 2)], expected=0)
-        toys(lane)
+        toys(subscription)
         drain()
         assert provider.calls == {}
-        toys(lane, EVENTS=[EVENTS[0] | {"toy.unheard": Unheard}], AGGREGATES=[aggregate])
+        toys(subscription, EVENTS=[EVENTS[0] | {"toy.unheard": Unheard}], AGGREGATES=[aggregate])
         make_due()
         drain()
         assert provider.amounts("a") == [2]
@@ -197,14 +215,15 @@ class TestACall:
 class TestAskedByKey:
     @pytest.fixture
     def knowing(self, toys, provider):
-        """The provider can be asked by key, and knows of what it has done. asked: the keys it was asked for."""
+        """The provider can be asked by key, and knows of what it has done. asked: the keys it was
+        asked for."""
         provider.asked, provider.done = [], set()
 
         def find(event, key):
             provider.asked.append(key)
             return Close(event.counter_id) if event.counter_id in provider.done else None
 
-        toys({LANE: Effect(perform={Counted: provider.call}, find={Counted: find})})
+        toys({SUBSCRIPTION: Effect(perform={Counted: provider.call}, find={Counted: find})})
         return provider
 
     def test_at_the_first_try_nobody_asks(self, knowing):
@@ -238,7 +257,7 @@ class TestAskedByKey:
         knowing.slow["a"]
         knowing.done = {"a"}
         count()
-        step.step(LANE)
+        step.step(SUBSCRIPTION)
         until(lambda: knowing.at_once)
         calls._under_way.clear()
         leases_run_out()
@@ -268,20 +287,23 @@ class TestTheOrder:
         drain()
         assert provider.amounts("a") == [1, 1, 2]
 
-    def test_what_is_taken_in_while_the_one_before_it_is_being_answered_does_not_wait_for_ever(self, provider):
-        """One worker takes in the second event and sees the first one unsettled; another settles the first."""
+    def test_what_is_taken_in_while_the_one_before_it_is_being_answered_does_not_wait_for_ever(
+        self, provider
+    ):
+        """One worker takes in the second event and sees the first one unsettled; another settles
+        the first."""
         provider.slow["a"]
         count("a", 1)
-        step.step(LANE)
+        step.step(SUBSCRIPTION)
         until(lambda: provider.at_once)
         count("a", 2)
         provider.let_go()
-        until(lambda: calls.answered(LANE))
+        until(lambda: calls.answered(SUBSCRIPTION))
 
         taken_in, go_on = threading.Event(), threading.Event()
         other = in_thread(take_in_and_wait, taken_in, go_on)
         assert taken_in.wait(5)
-        recorder = in_thread(calls._record, LANE)
+        recorder = in_thread(calls._record, SUBSCRIPTION)
         threading.Timer(0.2, go_on.set).start()
         other.result(5)
         recorder.result(5)
@@ -297,10 +319,13 @@ class TestTheOrder:
         count("a", 1)
         slowly = cursors.CLAIM.replace("NOT paused", "NOT paused AND pg_sleep(0.3) IS NOT NULL")
         with transaction.atomic():
-            calls._take_in(LANE, 10)
+            calls._take_in(SUBSCRIPTION, 10)
             monkeypatch.setattr(cursors, "CLAIM", slowly)
             second = in_thread(take_in)
-            sleeping = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'"
+            sleeping = (
+                "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event ="
+                " 'PgSleep'"
+            )
             until(lambda: another().execute(sleeping).fetchall())
             in_thread(count, "a", 2).result(5)
         second.result(5)
@@ -313,15 +338,15 @@ class TestTheLease:
     def test_one_that_ran_out_is_taken_over_and_the_late_answer_is_not_heard(self, provider):
         provider.slow["a"]
         count()
-        step.step(LANE)
+        step.step(SUBSCRIPTION)
         until(lambda: provider.at_once)
-        ours = calls._under_way.pop(LANE)
+        ours = calls._under_way.pop(SUBSCRIPTION)
 
         leases_run_out()
         drain_in_another_process(provider)
         assert answers() == ["counter-a"]
 
-        calls._under_way[LANE] = ours
+        calls._under_way[SUBSCRIPTION] = ours
         drain()
         assert answers() == ["counter-a"]
         assert provider.amounts("a") == [1, 1]
@@ -329,9 +354,9 @@ class TestTheLease:
 
     def test_a_worker_stopped_past_its_lease_is_not_heard_when_it_goes_on(self, toys):
         """A process of its own, stopped by SIGSTOP with the answer in its hands."""
-        toys({LANE: toy.EFFECT})
+        toys({SUBSCRIPTION: toy.EFFECT})
         count()
-        with stopped(LANE, "effects.calls._through") as zombie:
+        with stopped(SUBSCRIPTION, "effects.calls._through") as zombie:
             assert Parked.objects.get().status == "leased"
             leases_run_out()
             drain()
@@ -346,44 +371,57 @@ class TestTheLease:
         provider.slow["a"]
         provider.failing = {"a"}
         count()
-        step.step(LANE)
+        step.step(SUBSCRIPTION)
         until(lambda: provider.at_once)
         leases_run_out()
         Parked.objects.update(attempts=2, due_at="2100-01-01T00:00Z")
         provider.let_go()
-        until(lambda: calls.answered(LANE))
-        step.step(LANE)
+        until(lambda: calls.answered(SUBSCRIPTION))
+        step.step(SUBSCRIPTION)
         note = Parked.objects.get()
         assert (note.attempts, note.status, note.error) == (2, "leased", "")
 
     def test_until_then_nobody_else_makes_the_call(self, provider):
         provider.slow["a"]
         count()
-        step.step(LANE)
-        calls._under_way.pop(LANE)
+        step.step(SUBSCRIPTION)
+        calls._under_way.pop(SUBSCRIPTION)
         assert cursors.work() == set()
-        step.step(LANE)
+        step.step(SUBSCRIPTION)
         assert provider.amounts("a") == [1]
 
     def test_a_call_whose_turn_comes_after_its_lease_is_not_made(self, toys, provider):
-        toys({LANE: Effect(perform={Counted: provider.call}, concurrency=1, lease=timedelta(milliseconds=500))})
+        toys(
+            {
+                SUBSCRIPTION: Effect(
+                    perform={Counted: provider.call},
+                    concurrency=1,
+                    lease=timedelta(milliseconds=500),
+                )
+            }
+        )
         provider.slow["a"]
         count("a")
         count("b")
-        step.step(LANE)
+        step.step(SUBSCRIPTION)
         until(lambda: provider.at_once)
         threading.Event().wait(0.6)
         provider.let_go()
-        until(lambda: len([call for call in calls._under_way[LANE] if call.future.done()]) == 2)
+        until(
+            lambda: (
+                len([call for call in calls._under_way[SUBSCRIPTION] if call.future.done()]) == 2
+            )
+        )
         assert provider.calls["b"] == []
 
     def test_calls_that_never_come_back_do_not_go_on_for_ever(self, provider, monkeypatch):
-        """A message that kills every worker that calls for it must come to rest as a dead letter."""
+        """A message that kills every worker that calls for it must come to rest as a dead
+        letter."""
         monkeypatch.setattr(parked, "ATTEMPTS", 3)
         provider.slow["a"]
         count()
         for _ in range(6):
-            step.step(LANE)
+            step.step(SUBSCRIPTION)
             calls._under_way.clear()
             calls._threads.cache_clear()
             leases_run_out()
@@ -403,25 +441,33 @@ class TestSideBySide:
         for name in "ab":
             provider.slow[name]
             count(name)
-        step.step(LANE)
+        step.step(SUBSCRIPTION)
         until(lambda: provider.at_once == 2)
 
     def test_the_answers_of_more_than_that_are_not_waited_for(self, provider, monkeypatch):
-        """The lane has its turn again soon, and the others have theirs first."""
+        """The subscription has its turn again soon, and the others have theirs first."""
         waited = []
         monkeypatch.setattr(calls, "wait", lambda futures, *_: waited.append(len(futures)))
         for name in "abc":
             count(name)
-        step.step(LANE)
+        step.step(SUBSCRIPTION)
         assert waited == []
         until(lambda: len(provider.calls) == 3)
         drain()
         count("d")
-        step.step(LANE)
+        step.step(SUBSCRIPTION)
         assert waited == [1]
 
-    def test_a_slow_call_holds_up_neither_the_other_lanes_nor_the_other_calls(self, toys, provider):
-        toys({LANE: Effect(perform={Counted: provider.call}, concurrency=2), "toy.tallies": TALLIES, "toy": Commands()})
+    def test_a_slow_call_holds_up_neither_the_other_subscriptions_nor_the_other_calls(
+        self, toys, provider
+    ):
+        toys(
+            {
+                SUBSCRIPTION: Effect(perform={Counted: provider.call}, concurrency=2),
+                "toy.tallies": TALLIES,
+                "toy": Commands(),
+            }
+        )
         provider.slow["a"]
         count("a")
         count("b")
@@ -435,15 +481,15 @@ class TestSideBySide:
         turn.result(5)
         assert Event.objects.filter(type="toy.closed", stream="counter-a").exists()
 
-    def test_a_paused_lane_begins_no_calls(self, provider):
+    def test_a_paused_subscription_begins_no_calls(self, provider):
         provider.failing = {"a"}
         count("a")
         drain()
-        Subscription.objects.filter(pk=LANE).update(paused=True)
+        Subscription.objects.filter(pk=SUBSCRIPTION).update(paused=True)
         count("b")
         make_due()
         drain()
-        step.step(LANE)
+        step.step(SUBSCRIPTION)
         assert provider.amounts("a") == [1]
         assert provider.amounts("b") == []
 
@@ -451,8 +497,12 @@ class TestSideBySide:
         swift = []
         toys(
             {
-                LANE: Effect(perform={Counted: provider.call}, concurrency=2),
-                "toy.other": Effect(perform={Counted: lambda event, key: swift.append(key) or Close(event.counter_id)}),
+                SUBSCRIPTION: Effect(perform={Counted: provider.call}, concurrency=2),
+                "toy.other": Effect(
+                    perform={
+                        Counted: lambda event, key: swift.append(key) or Close(event.counter_id)
+                    }
+                ),
             }
         )
         for name in "abc":
@@ -469,7 +519,9 @@ class TestSideBySide:
 
 
 class TestNotYet:
-    def test_what_the_provider_is_still_at_is_asked_for_again_and_is_never_a_dead_letter(self, toys, monkeypatch):
+    def test_what_the_provider_is_still_at_is_asked_for_again_and_is_never_a_dead_letter(
+        self, toys, monkeypatch
+    ):
         monkeypatch.setattr(parked, "ATTEMPTS", 2)
         results = [None, None, None, Close("a")]
         performed = []
@@ -484,7 +536,7 @@ class TestNotYet:
         def still(event, key):
             raise NotYet("the bank takes its time")
 
-        toys({LANE: Effect(perform={Counted: perform}, find={Counted: find})})
+        toys({SUBSCRIPTION: Effect(perform={Counted: perform}, find={Counted: find})})
         count("a")
         for _ in range(5):
             drain()
@@ -497,7 +549,7 @@ class TestNotYet:
         def still(event, key):
             raise NotYet("the bank takes its time")
 
-        toys({LANE: Effect(perform={Counted: still})})
+        toys({SUBSCRIPTION: Effect(perform={Counted: still})})
         count("a")
         count("a")
         drain()
@@ -510,14 +562,24 @@ class TestNotYet:
 class TestTheCircuit:
     @pytest.fixture
     def failing(self, toys, provider):
-        """A provider that answers nobody; the circuit opens at the third, for longer than any test takes."""
-        toys({LANE: Effect(perform={Counted: provider.call}, concurrency=1, trips=3, rest=timedelta(minutes=5))})
+        """A provider that answers nobody; the circuit opens at the third, for longer than any test
+        takes."""
+        toys(
+            {
+                SUBSCRIPTION: Effect(
+                    perform={Counted: provider.call},
+                    concurrency=1,
+                    trips=3,
+                    rest=timedelta(minutes=5),
+                )
+            }
+        )
         provider.failing = set("abcdefgh")
         return provider
 
     def rested(self):
         """The time of rest is over."""
-        calls._circuit(LANE).until = 0.0
+        calls._circuit(SUBSCRIPTION).until = 0.0
         make_due()
 
     def called(self, provider):
@@ -531,9 +593,11 @@ class TestTheCircuit:
             count(name)
         drain()
         assert self.called(failing) == 3
-        assert set(Parked.objects.filter(key__in=["counter-d", "counter-h"]).values_list("attempts", "status")) == {
-            (0, "waiting")
-        }
+        assert set(
+            Parked.objects.filter(key__in=["counter-d", "counter-h"]).values_list(
+                "attempts", "status"
+            )
+        ) == {(0, "waiting")}
         assert cursors.work() == set()
 
     def test_what_had_its_lease_already_is_not_made_either_and_keeps_its_attempts(self, failing):
@@ -564,7 +628,7 @@ class TestTheCircuit:
             provider.calls[event.counter_id].append(key)
             raise ValueError("three decimals")
 
-        toys({LANE: Effect(perform={Counted: wrong}, trips=3)})
+        toys({SUBSCRIPTION: Effect(perform={Counted: wrong}, trips=3)})
         for name in "abcde":
             count(name)
             drain()
@@ -578,7 +642,7 @@ class TestTheCircuit:
         self.rested()
         drain()
         assert self.called(failing) == before + 1
-        assert calls._circuit(LANE).is_resting
+        assert calls._circuit(SUBSCRIPTION).is_resting
 
     def test_its_answer_lets_all_the_others_go_on(self, failing):
         for name in "abcdef":
@@ -605,18 +669,19 @@ def toys_aggregate_with(event):
 
 def take_in():
     with transaction.atomic():
-        calls._take_in(LANE, 10)
+        calls._take_in(SUBSCRIPTION, 10)
 
 
 def take_in_and_wait(taken_in, go_on):
     with transaction.atomic():
-        calls._take_in(LANE, 10)
+        calls._take_in(SUBSCRIPTION, 10)
         taken_in.set()
         go_on.wait(5)
 
 
 def drain_in_another_process(provider):
-    """As another worker would: without our calls under way, in threads of its own; its provider answers at once."""
+    """As another worker would: without our calls under way, in threads of its own; its provider
+    answers at once."""
     calls._threads.cache_clear()
     slow, provider.slow = provider.slow, defaultdict(threading.Event)
     drain()

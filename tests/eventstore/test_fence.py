@@ -1,4 +1,5 @@
-"""A reader that tails the log behind the fence misses, repeats and inverts nothing; one without it loses events."""
+"""A reader that tails the log behind the fence misses, repeats and inverts nothing; one without it
+loses events."""
 
 import logging
 import random
@@ -94,7 +95,10 @@ class TestTheFence:
                 )
             waiting = in_thread(count, "a")
             until(lambda: another().execute("SELECT FROM pg_locks WHERE NOT granted").fetchall())
-            assert in_thread(lambda: count("b").position).result(5) == another().execute(FENCE).fetchone()[0]
+            assert (
+                in_thread(lambda: count("b").position).result(5)
+                == another().execute(FENCE).fetchone()[0]
+            )
         waiting.result(5)
 
 
@@ -117,10 +121,11 @@ WRITERS = 16
 
 
 def test_of_two_readers_beside_many_writers_only_the_one_without_a_fence_loses_events(toys):
-    """Sixteen writers, slow to commit; some abort, some are killed, one wrote something else before it appends twice.
+    """Sixteen writers, slow to commit; some abort, some are killed, one wrote something else before
+    it appends twice.
 
-    The lane `toy.tallies` folds every amount of a stream into one row: it must hear each committed event once and in
-    order, while a foreign write transaction stays open all the time.
+    The subscription `toy.tallies` folds every amount of a stream into one row: it must hear each
+    committed event once and in order, while a foreign write transaction stays open all the time.
     """
     race = Race()
     race.run()
@@ -134,7 +139,9 @@ def test_of_two_readers_beside_many_writers_only_the_one_without_a_fence_loses_e
     assert race.heard == sorted(committed), "every committed event once, in order"
     assert Tally.objects.count() == WRITERS
     for tally in Tally.objects.all():
-        assert tally.heard == [message.body.amount for message in log.read_stream(f"counter-{tally.counter_id}")]
+        assert tally.heard == [
+            message.body.amount for message in log.read_stream(f"counter-{tally.counter_id}")
+        ]
     assert race.longest_stall < 1.0
 
 
@@ -157,7 +164,11 @@ class Race:
 
     def run_beside_a_foreign_transaction(self):
         writers = [in_thread(self.write, str(number)) for number in range(WRITERS)]
-        readers = [in_thread(self.read_naively), in_thread(self.read_behind_the_fence), in_thread(self.deliver)]
+        readers = [
+            in_thread(self.read_naively),
+            in_thread(self.read_behind_the_fence),
+            in_thread(self.deliver),
+        ]
         killer = in_thread(self.kill)
         time.sleep(SECONDS)
         self.over.set()
@@ -191,7 +202,11 @@ class Race:
                 version = Event.objects.filter(stream=f"counter-{name}").count()
                 append(f"counter-{name}", [Counted(name, number)], expected=version)
             else:
-                append(f"counter-{name}", [Counted(name, number), Counted(name, -1 if number % 2 else 2)], expected=ANY)
+                append(
+                    f"counter-{name}",
+                    [Counted(name, number), Counted(name, -1 if number % 2 else 2)],
+                    expected=ANY,
+                )
             time.sleep(dice.choice([0, 0, 0.001, 0.01, 0.05]))
             if dice.random() < 0.1:
                 raise Aborted
@@ -209,7 +224,9 @@ class Race:
     def read_naively(self):
         with psycopg.connect(**parameters(), autocommit=True) as reader:
             position = 0
-            while page := self.next_page(reader, "SELECT max(position) FROM eventstore_event", position):
+            while page := self.next_page(
+                reader, "SELECT max(position) FROM eventstore_event", position
+            ):
                 self.naive += page
                 position = max([position, *page])
 
@@ -223,7 +240,8 @@ class Race:
                 moved = time.monotonic()
 
     def next_page(self, reader, last, position):
-        """What lies between the position and the last one; nothing at all when the race is over and all is read."""
+        """What lies between the position and the last one; nothing at all when the race is over and
+        all is read."""
         while True:
             over = self.written.is_set() and not reader.execute(IDLE_IN_APPEND).fetchall()
             upto = reader.execute(last).fetchone()[0] or 0
@@ -244,7 +262,9 @@ class Aborted(Exception):
     pass
 
 
-PAGE = "SELECT position FROM eventstore_event WHERE position > %s AND position <= %s ORDER BY position"
+PAGE = (
+    "SELECT position FROM eventstore_event WHERE position > %s AND position <= %s ORDER BY position"
+)
 IDLE_IN_APPEND = """
     SELECT pid FROM pg_stat_activity
     WHERE datname = current_database() AND state = 'idle in transaction'

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from eventstore.log import ANY, append, search
-from eventstore.log.search import Wanted
+from eventstore.log.search import EventFilter
 from eventstore.models import Event
 from eventstore.postgres import rows
 
@@ -16,7 +16,8 @@ LONG_AGO, FAR_OFF = datetime(1999, 1, 1, tzinfo=UTC), datetime(2999, 1, 1, tzinf
 
 @pytest.fixture
 def moments(toys):
-    """Position and time of each of twenty events; between the tenth and the eleventh lie positions of no event."""
+    """Position and time of each of twenty events; between the tenth and the eleventh lie positions
+    of no event."""
     for number in range(20):
         if number == 10:
             rows("SELECT nextval('eventstore_position') FROM generate_series(1, 70)")
@@ -30,7 +31,11 @@ def test_the_first_position_of_a_time_is_found_among_holes(moments):
         earlier = [each for each in positions if each < position]
         assert max(earlier, default=0) < search.position_at(at) <= position
         later = [each for each in positions if each > position]
-        assert position < search.position_at(at + timedelta(microseconds=1)) <= min(later, default=position + 1)
+        assert (
+            position
+            < search.position_at(at + timedelta(microseconds=1))
+            <= min(later, default=position + 1)
+        )
 
 
 def test_times_beyond_either_end_are_all_and_none(moments):
@@ -41,28 +46,36 @@ def test_times_beyond_either_end_are_all_and_none(moments):
 @pytest.mark.usefixtures("toys")
 def test_an_empty_log_has_no_place_for_any_time():
     assert search.position_at(LONG_AGO) == 0
-    assert list(search.events(Wanted(since=LONG_AGO, until=FAR_OFF))) == []
+    assert list(search.events(EventFilter(since=LONG_AGO, until=FAR_OFF))) == []
 
 
 def test_a_stretch_begins_with_its_first_moment_and_ends_before_its_last(moments):
-    found = search.events(Wanted(since=moments[5][1], until=moments[12][1])).order_by("position")
+    found = search.events(EventFilter(since=moments[5][1], until=moments[12][1])).order_by(
+        "position"
+    )
     assert [each.position for each in found] == [position for position, _ in moments[5:12]]
 
 
 def test_a_time_is_found_by_a_handful_of_looks_at_the_index(moments, django_assert_num_queries):
     with django_assert_num_queries(1):
         search.position_at(moments[7][1])
-    plan = "\n".join(line for (line,) in rows(f"EXPLAIN {search.POSITION_AT}", [LONG_AGO, LONG_AGO]))
+    plan = "\n".join(
+        line for (line,) in rows(f"EXPLAIN {search.POSITION_AT}", [LONG_AGO, LONG_AGO])
+    )
     assert "Index" in plan
     rows("SELECT set_config('enable_seqscan', 'off', false)")
     try:
-        plan = "\n".join(line for (line,) in rows(f"EXPLAIN {search.POSITION_AT}", [LONG_AGO, LONG_AGO]))
+        plan = "\n".join(
+            line for (line,) in rows(f"EXPLAIN {search.POSITION_AT}", [LONG_AGO, LONG_AGO])
+        )
     finally:
         rows("SELECT set_config('enable_seqscan', 'on', false)")
     assert "Seq Scan" not in plan
 
 
-@pytest.mark.parametrize("text", ["yesterday", "", "2026-13-01T00:00", "0001-01-01T00:00:00", "9999-12-31T23:59:59"])
+@pytest.mark.parametrize(
+    "text", ["yesterday", "", "2026-13-01T00:00", "0001-01-01T00:00:00", "9999-12-31T23:59:59"]
+)
 def test_what_is_no_time_says_so(text):
     with pytest.raises(search.NotATime, match="is no time like"):
         search.time(text)

@@ -1,4 +1,5 @@
-"""What the promises rest on: broken for real, it stops who would serve, and the check and the doctor name it."""
+"""What the promises rest on: broken for real, it stops who would serve, and the check and the
+doctor name it."""
 
 import os
 import subprocess
@@ -41,12 +42,18 @@ def boot(*command, **environment):
 def of_the_database(setting):
     name, _, value = setting.partition("=")
     database = connection.settings_dict["NAME"]
-    return f'ALTER DATABASE "{database}" SET {name} = {value}', f'ALTER DATABASE "{database}" RESET {name}'
+    return (
+        f'ALTER DATABASE "{database}" SET {name} = {value}',
+        f'ALTER DATABASE "{database}" RESET {name}',
+    )
 
 
 def of_the_sequence(how):
     mended = "AS bigint INCREMENT 1 NO MAXVALUE CACHE 1 NO CYCLE"
-    return f"ALTER SEQUENCE eventstore_position {how}", f"ALTER SEQUENCE eventstore_position {mended}"
+    return (
+        f"ALTER SEQUENCE eventstore_position {how}",
+        f"ALTER SEQUENCE eventstore_position {mended}",
+    )
 
 
 def of_a_function(statement):
@@ -68,10 +75,16 @@ def of_a_guard(how, guard="eventstore_append_only"):
 
 
 OTHER_TEXT = """
-    CREATE OR REPLACE FUNCTION eventstore_has_parked(lane text) RETURNS boolean LANGUAGE sql AS 'SELECT false'
+    CREATE OR REPLACE FUNCTION eventstore_has_parked(subscription text) RETURNS boolean
+    LANGUAGE sql AS 'SELECT false'
 """
-DISABLE, ENABLE = (f"ALTER TABLE eventstore_event {how} TRIGGER {{guard}}" for how in ("DISABLE", "ENABLE"))
-NEVER = "CREATE TRIGGER eventstore_append_only BEFORE UPDATE OR DELETE ON eventstore_event FOR EACH ROW WHEN (false)"
+DISABLE, ENABLE = (
+    f"ALTER TABLE eventstore_event {how} TRIGGER {{guard}}" for how in ("DISABLE", "ENABLE")
+)
+NEVER = (
+    "CREATE TRIGGER eventstore_append_only BEFORE UPDATE OR DELETE ON eventstore_event FOR EACH ROW"
+    " WHEN (false)"
+)
 REPLACED = f"""
     DROP TRIGGER {{guard}} ON eventstore_event;
     {NEVER} EXECUTE FUNCTION eventstore_refuse_change();
@@ -100,7 +113,11 @@ BROKEN = {
         "The sequence eventstore_position has INCREMENT 2.",
         "eventstore.E035",
     ),
-    "cycle": (partial(of_the_sequence, "CYCLE"), "The sequence eventstore_position has CYCLE.", "eventstore.E035"),
+    "cycle": (
+        partial(of_the_sequence, "CYCLE"),
+        "The sequence eventstore_position has CYCLE.",
+        "eventstore.E035",
+    ),
     "end": (
         partial(of_the_sequence, "MAXVALUE 100000"),
         "The sequence eventstore_position has MAXVALUE 100000.",
@@ -131,7 +148,10 @@ BROKEN = {
     ),
     "guard off for replicas": (
         partial(of_a_guard, ENABLE, "eventstore_never_truncated"),
-        "The log's guard eventstore_never_truncated is off where session_replication_role is replica.",
+        (
+            "The log's guard eventstore_never_truncated is off where session_replication_role is"
+            " replica."
+        ),
         "eventstore.E037",
     ),
     "no guard": (
@@ -206,13 +226,22 @@ def test_a_sequence_behind_the_log_a_cursor_or_the_outbox_is_found(another):
     other = another()
     other.execute("SELECT setval('eventstore_position', %s)", [last - 1])
     (found,) = guarantees.breaches(guarantees.TABLES)
-    assert found.what.startswith(f"The sequence eventstore_position stands at {last - 1}, behind {last},")
-    for table, holder in (("eventstore_event", "the outbox"), ("eventstore_outbox", "the cursor toy.tallies")):
-        other.execute("UPDATE eventstore_subscription SET position = %s WHERE name = 'toy.tallies'", [last])
+    assert found.what.startswith(
+        f"The sequence eventstore_position stands at {last - 1}, behind {last},"
+    )
+    for table, holder in (
+        ("eventstore_event", "the outbox"),
+        ("eventstore_outbox", "the cursor toy.tallies"),
+    ):
+        other.execute(
+            "UPDATE eventstore_subscription SET position = %s WHERE name = 'toy.tallies'", [last]
+        )
         other.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
         other.execute(f"DELETE FROM {table}")
         other.execute("ALTER TABLE eventstore_event ENABLE ALWAYS TRIGGER eventstore_append_only")
-        other.execute("ALTER TABLE eventstore_event ENABLE ALWAYS TRIGGER eventstore_never_truncated")
+        other.execute(
+            "ALTER TABLE eventstore_event ENABLE ALWAYS TRIGGER eventstore_never_truncated"
+        )
         (found,) = guarantees.breaches(guarantees.TABLES)
         assert holder in (found.culprit, "the outbox")
     assert found.culprit == "the cursor toy.tallies"
@@ -225,10 +254,14 @@ class TestIsolation:
         url = f"{url_of_the_test()}?options=-c%20default_transaction_isolation%3Dserializable"
         done = boot(*WEB, DATABASE_URL=url)
         assert done.returncode == 3
-        assert "Statements by themselves are serializable here, and not read committed." in done.stderr
+        assert (
+            "Statements by themselves are serializable here, and not read committed." in done.stderr
+        )
         assert "Traceback" not in done.stderr
 
-    def test_what_the_database_says_does_not_reach_us_and_the_doctor_warns_for_others(self, another):
+    def test_what_the_database_says_does_not_reach_us_and_the_doctor_warns_for_others(
+        self, another
+    ):
         do, back = of_the_database("default_transaction_isolation='repeatable read'")
         another().execute(do)
         try:
@@ -242,10 +275,14 @@ class TestIsolation:
 
 
 def test_a_database_of_older_or_newer_migrations_is_not_held_against_todays_text(broken, another):
-    """While old code runs beside a new schema, or new code is started before it: the probes tell that."""
+    """While old code runs beside a new schema, or new code is started before it: the probes tell
+    that."""
     broken("another function")
     other = another()
-    other.execute("INSERT INTO django_migrations (app, name, applied) VALUES ('eventstore', '9999_newer', now())")
+    other.execute(
+        "INSERT INTO django_migrations (app, name, applied) VALUES ('eventstore', '9999_newer',"
+        " now())"
+    )
     try:
         assert list(guarantees.breaches(guarantees.TABLES)) == []
     finally:

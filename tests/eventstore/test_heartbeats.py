@@ -37,7 +37,10 @@ def test_the_beat_is_heard_by_what_it_sends():
 def test_who_has_gone_is_told_from_who_is_there():
     with postgres.beside() as beside:
         ((backend,),) = beside.rows("SELECT pg_backend_pid()")
-        beside.execute("INSERT INTO eventstore_heartbeat VALUES (DEFAULT, 'worker', 'x:1', %s, now())", [backend])
+        beside.execute(
+            "INSERT INTO eventstore_heartbeat VALUES (DEFAULT, 'worker', 'x:1', %s, now())",
+            [backend],
+        )
         assert heartbeats.heartbeats()[0].connected
     postgres.execute("SELECT pg_terminate_backend(%s, 5000)", [backend]).close()
     assert not heartbeats.heartbeats()[0].connected

@@ -1,4 +1,5 @@
-"""The inbox: whatever comes from outside has its effect once, and is remembered with it or not at all."""
+"""The inbox: whatever comes from outside has its effect once, and is remembered with it or not at
+all."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -23,7 +24,7 @@ def receive(message_id="m1", source="bank"):
     return inbox.receive(source, message_id, [Count("a", 1)])
 
 
-def owed():
+def outgoing():
     return OutboxMessage.objects.filter(topic="toy").count()
 
 
@@ -37,14 +38,14 @@ def test_a_new_message_owes_its_commands(toys):
 def test_a_repeat_owes_nothing():
     assert receive()
     assert not receive()
-    assert owed() == 1
+    assert outgoing() == 1
 
 
 @pytest.mark.parametrize("id_", ["", "a\0", "\ud800", "a\n", "\u2028", "x" * 256], ids=ascii)
 def test_an_id_that_cannot_be_kept_or_logged_is_refused_and_owes_nothing(id_):
     with pytest.raises(Unstorable, match="is no id of a message"):
         receive(id_)
-    assert owed() == 0
+    assert outgoing() == 0
 
 
 def test_the_longest_id_fits_the_index():
@@ -57,13 +58,13 @@ def test_the_longest_id_fits_the_index():
 def test_an_id_is_its_sources_own():
     assert receive(source="bank")
     assert receive(source="carrier")
-    assert owed() == 2
+    assert outgoing() == 2
 
 
 def test_a_message_without_consequence_is_remembered_too():
     assert inbox.receive("bank", "m1")
     assert not receive()
-    assert owed() == 0
+    assert outgoing() == 0
 
 
 def test_the_same_message_from_all_sides_at_once_has_one_effect():
@@ -76,7 +77,7 @@ def test_the_same_message_from_all_sides_at_once_has_one_effect():
     with ThreadPoolExecutor(16) as threads:
         new = list(threads.map(receive_and_leave, range(50)))
     assert sorted(new) == [False] * 49 + [True]
-    assert owed() == 1
+    assert outgoing() == 1
 
 
 def test_who_comes_second_waits_for_the_first_and_takes_over_when_that_one_dies(another):
@@ -88,7 +89,7 @@ def test_who_comes_second_waits_for_the_first_and_takes_over_when_that_one_dies(
     until_waiting(another())
     first.close()
     assert second.result(5)
-    assert owed() == 1
+    assert outgoing() == 1
 
 
 def test_what_could_not_be_owed_was_not_received(monkeypatch):
@@ -98,7 +99,7 @@ def test_what_could_not_be_owed_was_not_received(monkeypatch):
             receive()
     assert not Received.objects.exists()
     assert receive()
-    assert owed() == 1
+    assert outgoing() == 1
 
 
 def fails(*args):

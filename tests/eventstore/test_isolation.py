@@ -1,4 +1,5 @@
-"""The fence and the rows behind it are never read in one old snapshot, whatever transactions are by default."""
+"""The fence and the rows behind it are never read in one old snapshot, whatever transactions are by
+default."""
 
 import threading
 import time
@@ -27,17 +28,21 @@ NAIVE_FENCE = """
     SELECT least(last_value, coalesce((
         SELECT min(((classid::bigint << 32) | objid::bigint) & ((1::bigint << 48) - 1))
         FROM pg_locks
-        WHERE locktype = 'advisory' AND objsubid = 1 AND granted AND classid::bigint >> 16 = x'E5'::bigint
+        WHERE locktype = 'advisory' AND objsubid = 1 AND granted
+            AND classid::bigint >> 16 = x'E5'::bigint
           AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
     ), last_value))
     FROM eventstore_position
 """
-PAGE = "SELECT position FROM eventstore_event WHERE position > %s AND position <= %s ORDER BY position"
+PAGE = (
+    "SELECT position FROM eventstore_event WHERE position > %s AND position <= %s ORDER BY position"
+)
 
 
 @pytest.fixture
 def default(another):
-    """default(level) is what the database begins transactions as from now on, for all its connections."""
+    """default(level) is what the database begins transactions as from now on, for all its
+    connections."""
     name, other = connection.settings_dict["NAME"], another()
 
     def begin_as(level):
@@ -75,7 +80,9 @@ def test_a_subscription_misses_nothing_where_a_reader_in_one_snapshot_does(begun
 
     committed = list(Event.objects.order_by("position").values_list("position", flat=True))
     assert len(committed) > 200
-    assert set(committed) - set(race.naive), "a reader in one old snapshot must lose events, or this proves nothing"
+    assert set(committed) - set(race.naive), (
+        "a reader in one old snapshot must lose events, or this proves nothing"
+    )
     heard = sum(len(each.heard) for each in Tally.objects.all())
     assert (heard, len(committed)) == (len(committed), heard)
 
@@ -123,7 +130,9 @@ class Race:
             reader.isolation_level = IsolationLevel.REPEATABLE_READ
             position = 0
             while not self.over.is_set():
-                reader.execute("SELECT name FROM eventstore_subscription")  # claims its cursor, as a lane does
+                reader.execute(
+                    "SELECT name FROM eventstore_subscription"
+                )  # claims its cursor, as a subscription does
                 (fence,) = reader.execute(NAIVE_FENCE).fetchone()
                 self.naive += [each for (each,) in reader.execute(PAGE, [position, fence])]
                 position = max(position, fence)
@@ -132,7 +141,9 @@ class Race:
 
 @pytest.mark.parametrize("begun_as", OLD_SNAPSHOTS)
 class TestWhatWeBegin:
-    def test_a_transaction_of_djangos_is_read_committed_whatever_the_database_says(self, unsaid, begun_as):
+    def test_a_transaction_of_djangos_is_read_committed_whatever_the_database_says(
+        self, unsaid, begun_as
+    ):
         unsaid(begun_as)
         assert level() == begun_as
         with transaction.atomic():

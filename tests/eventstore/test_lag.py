@@ -1,4 +1,5 @@
-"""Lag is what a lane would read, counted without reading it, for all lanes at once."""
+"""Lag is what a subscription would read, counted without reading it, for all subscriptions at
+once."""
 
 import json
 from datetime import timedelta
@@ -24,9 +25,12 @@ from .toy import ROUND, TALLIES, Close, Closed, Count, Counted
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("toys")]
 
-EVERY_LANE = {"toy": Commands(), "toy.tallies": TALLIES, "toy.round": ROUND, "toy.closings": TALLIES._replace(
-    evolve={Closed: TALLIES.evolve[Closed]}
-)}  # fmt: skip
+EVERY_SUBSCRIPTION = {
+    "toy": Commands(),
+    "toy.tallies": TALLIES,
+    "toy.round": ROUND,
+    "toy.closings": TALLIES._replace(evolve={Closed: TALLIES.evolve[Closed]}),
+}
 
 
 def count(name="a", amount=1):
@@ -38,11 +42,13 @@ def by_name():
 
 
 def events():
-    return {each.name: each.events for each in lag.lags() if each.kind not in ("snapshots", "clearing")}
+    return {
+        each.name: each.events for each in lag.lags() if each.kind not in ("snapshots", "clearing")
+    }
 
 
 def readable(name):
-    """As many messages as the lane would be given, were it asked for all."""
+    """As many messages as the subscription would be given, were it asked for all."""
     claimed = Claim(*_standing(name))
     if not claimed.from_log:
         return len(cursors.read(name, claimed, 1000))
@@ -55,40 +61,47 @@ def _standing(name):
         return cursors.claim(name)
 
 
-def test_a_lane_is_behind_by_what_it_hears():
+def test_a_subscription_is_behind_by_what_it_hears():
     for amount in (1, 2, 3):
         count(amount=amount)
     delivery.step("toy.tallies", limit=2)
     behind = by_name()["toy.tallies"]
     last = log.fence()
-    assert (behind.kind, behind.fence, behind.events, behind.positions) == ("projection", last, 1, 1)
+    assert (behind.kind, behind.fence, behind.events, behind.positions) == (
+        "projection",
+        last,
+        1,
+        1,
+    )
     assert 0 < behind.seconds < 60
     drain()
     settled = by_name()["toy.tallies"]
     assert (settled.events, settled.seconds, settled.positions) == (0, 0, 0)
 
 
-def test_every_lane_is_behind_by_as_much_as_it_could_read(toys):
-    toys(EVERY_LANE)
+def test_every_subscription_is_behind_by_as_much_as_it_could_read(toys):
+    toys(EVERY_SUBSCRIPTION)
     for step in range(8):
         for name in "abc":
             count(name, amount=4)
-        bus.owe([Count("owed", step)])
+        bus.enqueue([Count("owed", step)])
         if step % 3 == 0:
             append("counter-x", [Closed("x")], expected=ANY)
-        for lane in list(EVERY_LANE)[: step % 5]:
-            delivery.step(lane, limit=2 + step)
-        assert events() == {lane: readable(lane) for lane in EVERY_LANE}, step
+        for subscription in list(EVERY_SUBSCRIPTION)[: step % 5]:
+            delivery.step(subscription, limit=2 + step)
+        assert events() == {
+            subscription: readable(subscription) for subscription in EVERY_SUBSCRIPTION
+        }, step
     assert len(set(events().values())) > 2, "they stand at different places"
 
 
-def test_what_is_owed_is_behind_for_its_own_lane_only(toys):
-    toys(EVERY_LANE)
-    bus.owe([Count("a"), Close("a")])
+def test_what_is_owed_is_behind_for_its_own_subscription_only(toys):
+    toys(EVERY_SUBSCRIPTION)
+    bus.enqueue([Count("a"), Close("a")])
     assert events() == {"toy": 2, "toy.tallies": 0, "toy.round": 0, "toy.closings": 0}
 
 
-def test_a_younger_lane_is_behind_by_what_only_the_log_has():
+def test_a_younger_subscription_is_behind_by_what_only_the_log_has():
     before = log.fence()
     for amount in (1, 2, 3):
         count(amount=amount)
@@ -104,15 +117,21 @@ def test_a_younger_lane_is_behind_by_what_only_the_log_has():
     assert behind.seconds > 0
 
 
-def test_of_a_lane_that_is_far_behind_the_beginning_is_counted(toys, monkeypatch):
-    toys(EVERY_LANE)
+def test_of_a_subscription_that_is_far_behind_the_beginning_is_counted(toys, monkeypatch):
+    toys(EVERY_SUBSCRIPTION)
     monkeypatch.setattr(lag, "COUNTED", 5)
     for _ in range(12):
         count()
     Subscription.objects.filter(name="toy.closings").update(position=by_name()["toy"].fence - 2)
     told = by_name()
-    assert (told["toy.tallies"].amount, told["toy.tallies"].is_behind) == ("7 or more", True), "5 of 10, and the last 2"
-    assert (told["toy.closings"].amount, told["toy.closings"].is_behind) == ("0", False), "it is near enough"
+    assert (told["toy.tallies"].amount, told["toy.tallies"].is_behind) == (
+        "7 or more",
+        True,
+    ), "5 of 10, and the last 2"
+    assert (told["toy.closings"].amount, told["toy.closings"].is_behind) == (
+        "0",
+        False,
+    ), "it is near enough"
     assert told["toy.tallies"].seconds > told["toy.closings"].seconds
     drain()
     assert by_name()["toy.tallies"].amount == "0"
@@ -129,8 +148,8 @@ def test_what_was_retired_is_shown_and_makes_nobody_slower():
 def test_parked_and_dead_messages_are_counted_apart():
     for position, status in enumerate(("waiting", "failed", "leased", "dead"), start=1):
         Parked.objects.create(subscription="toy.tallies", position=position, key="a", status=status)
-    lane = by_name()["toy.tallies"]
-    assert (lane.parked, lane.dead) == (3, 1)
+    subscription = by_name()["toy.tallies"]
+    assert (subscription.parked, subscription.dead) == (3, 1)
 
 
 def test_a_fence_that_fell_back_is_no_negative_lag():
@@ -138,8 +157,8 @@ def test_a_fence_that_fell_back_is_no_negative_lag():
     assert by_name()["toy.tallies"].positions == 0
 
 
-def test_one_query_for_any_number_of_lanes(toys):
-    toys(EVERY_LANE)
+def test_one_query_for_any_number_of_subscriptions(toys):
+    toys(EVERY_SUBSCRIPTION)
     with CaptureQueriesContext(connection) as queries:
         lag.lags()
     assert len(queries) == 1

@@ -1,4 +1,5 @@
-"""A lane in a person's hands: paused, gone on with, begun anew, one message left out; each written down."""
+"""A subscription in a person's hands: paused, gone on with, begun anew, one message left out; each
+written down."""
 
 import io
 
@@ -28,7 +29,9 @@ def count(*notes):
 
 
 def noted():
-    return list(OperatorAction.objects.order_by("id").values_list("who", "action", "subject", "reason"))
+    return list(
+        OperatorAction.objects.order_by("id").values_list("who", "action", "subject", "reason")
+    )
 
 
 def said(*arguments):
@@ -37,7 +40,7 @@ def said(*arguments):
     return out.getvalue()
 
 
-def test_a_paused_lane_takes_nothing_until_it_is_told_to_go_on():
+def test_a_paused_subscription_takes_nothing_until_it_is_told_to_go_on():
     control.pause(NAME, who="ada", reason="to look at it")
     count("", "")
     drain()
@@ -49,7 +52,7 @@ def test_a_paused_lane_takes_nothing_until_it_is_told_to_go_on():
 
 
 def test_what_is_so_already_is_not_done_again():
-    with pytest.raises(control.NotToBeDone, match="running already"):
+    with pytest.raises(control.OperationRefused, match="running already"):
         control.resume(NAME, who="ada")
     assert noted() == []
 
@@ -81,7 +84,7 @@ def test_it_begins_anew_from_the_log_when_the_outbox_is_cleared():
 def test_a_read_model_goes_back_to_the_beginning_only():
     count("", "")
     drain()
-    with pytest.raises(control.NotToBeDone, match=f"rebuild_projection {NAME}"):
+    with pytest.raises(control.OperationRefused, match=f"rebuild_projection {NAME}"):
         control.reset(NAME, 1, who="ada", reason="a try")
     assert Tally.objects.get().total == 2
 
@@ -89,7 +92,7 @@ def test_a_read_model_goes_back_to_the_beginning_only():
 @pytest.mark.parametrize("name", ["toy", "toy.round", "toy.effect"])
 def test_what_acts_on_the_world_does_not_go_back(toys, name):
     toys({**toy.SUBSCRIPTIONS, "toy.round": toy.ROUND, "toy.effect": toy.EFFECT})
-    with pytest.raises(control.NotToBeDone, match="a second time"):
+    with pytest.raises(control.OperationRefused, match="a second time"):
         control.reset(name, who="ada", reason="a try")
 
 
@@ -97,7 +100,7 @@ def test_the_next_message_is_left_out_and_those_behind_it_are_not():
     count("", "", "")
     control.pause(NAME, who="ada")
     first = log.fence() - 2
-    with pytest.raises(control.NotToBeDone, match=f"its next one is at {first}"):
+    with pytest.raises(control.OperationRefused, match=f"its next one is at {first}"):
         control.skip(NAME, first + 1, who="ada", reason="it is wrong")
     control.skip(NAME, first, who="ada", reason="it is wrong")
     control.resume(NAME, who="ada")
@@ -120,7 +123,9 @@ def test_a_parked_message_is_left_out_and_what_waits_behind_it_goes_on():
     assert noted() == [("ada", "discard", NAME, "it is wrong")]
 
 
-@pytest.mark.parametrize("act", [control.reset, lambda name, **noted: control.skip(name, 1, **noted)])
+@pytest.mark.parametrize(
+    "act", [control.reset, lambda name, **noted: control.skip(name, 1, **noted)]
+)
 def test_what_takes_something_away_needs_a_reason(act):
     with pytest.raises(ReasonMissing):
         act(NAME, who="ada", reason=" ")

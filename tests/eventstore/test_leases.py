@@ -1,4 +1,5 @@
-"""The lease of a call: kept while its worker lives, soon over when it does not, and never longer than it was meant."""
+"""The lease of a call: kept while its worker lives, soon over when it does not, and never longer
+than it was meant."""
 
 import os
 import signal
@@ -28,18 +29,18 @@ from .toy import Close, Counted
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("toys")]
 
-LANE = "toy.effect"
+SUBSCRIPTION = "toy.effect"
 LONGEST = timedelta(seconds=60)
 
 
 @pytest.fixture
 def leased(toys):
     """A call that was leased a moment ago, by its first attempt."""
-    toys({LANE: Effect(perform={Counted: close})})
+    toys({SUBSCRIPTION: Effect(perform={Counted: close})})
     append("counter-a", [Counted("a")], expected=ANY)
     with transaction.atomic():
-        calls._take_in(LANE, 10)
-        parking.lease(LANE, [Event.objects.get().position], timedelta(seconds=1))
+        calls._take_in(SUBSCRIPTION, 10)
+        parking.lease(SUBSCRIPTION, [Event.objects.get().position], timedelta(seconds=1))
     return Parked.objects.get()
 
 
@@ -48,7 +49,9 @@ def close(event, key):
 
 
 def held(parked, *, token=1, longest=LONGEST, ago=5.0):
-    return Lease(LANE, parked.position, token, taken_at=time.monotonic() - ago, longest=longest)
+    return Lease(
+        SUBSCRIPTION, parked.position, token, taken_at=time.monotonic() - ago, longest=longest
+    )
 
 
 def due_in_less_than(seconds):
@@ -81,7 +84,7 @@ class TestRenewing:
     def test_nobody_waits_for_who_is_settling_it(self, leased):
         ours = held(leased)
         with transaction.atomic():
-            parking.settle(LANE, {leased.position: 1})
+            parking.settle(SUBSCRIPTION, {leased.position: 1})
             in_thread(leases.renew, [ours]).result(5)
         assert not Parked.objects.exists()
 
@@ -133,28 +136,30 @@ class TestAWorker:
             asked.append(key)
             return Close(event.counter_id)
 
-        toys({LANE: Effect(perform={Counted: close}, find={Counted: find})})
+        toys({SUBSCRIPTION: Effect(perform={Counted: close}, find={Counted: find})})
         append("counter-a", [Counted("a")], expected=ANY)
         with calling() as worker:
             begun = until(lambda: Parked.objects.filter(status="leased").first(), seconds=30)
             until(lambda: Parked.objects.get().due_at > begun.due_at + timedelta(seconds=1))
-            assert step.step(LANE) == 0
+            assert step.step(SUBSCRIPTION) == 0
             assert Parked.objects.get().attempts == 1
 
             worker.kill()
-            until(lambda: cursors.work() == {LANE})
+            until(lambda: cursors.work() == {SUBSCRIPTION})
             drain()
         assert asked == [str(Event.objects.get().id)]
         assert OutboxMessage.objects.filter(topic="toy").count() == 1
 
     def test_that_is_stopped_is_followed_too_and_does_not_take_it_back(self, toys):
-        toys({LANE: Effect(perform={Counted: close})})
+        toys({SUBSCRIPTION: Effect(perform={Counted: close})})
         append("counter-a", [Counted("a")], expected=ANY)
         with calling() as worker:
             until(lambda: Parked.objects.filter(status="leased").exists(), seconds=30)
             worker.send_signal(signal.SIGSTOP)
-            until(lambda: cursors.work() == {LANE})
-            Parked.objects.update(attempts=2, due_at="2020-01-01T00:00Z")  # as who has taken it over, and is slow
+            until(lambda: cursors.work() == {SUBSCRIPTION})
+            Parked.objects.update(
+                attempts=2, due_at="2020-01-01T00:00Z"
+            )  # as who has taken it over, and is slow
             worker.send_signal(signal.SIGCONT)
             time.sleep(0.3)
             assert due_in_less_than(0)
@@ -162,8 +167,8 @@ class TestAWorker:
 
 @contextmanager
 def calling():
-    command = [sys.executable, "-m", "tests.eventstore.calling", LANE]
-    environment = {"DATABASE_URL": url_of_the_test(), "EVENTSTORE_NUDGE": "0"}
+    command = [sys.executable, "-m", "tests.eventstore.calling", SUBSCRIPTION]
+    environment = {"DATABASE_URL": url_of_the_test(), "EVENTSTORE_WAKE_WORKERS": "0"}
     worker = subprocess.Popen(command, env=os.environ | environment)
     try:
         yield worker

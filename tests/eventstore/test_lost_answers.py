@@ -1,4 +1,5 @@
-"""A command meets a deadlock, a lock that is held, or a broken connection: it is recorded once or not at all."""
+"""A command meets a deadlock, a lock that is held, or a broken connection: it is recorded once or
+not at all."""
 
 import time
 from contextlib import contextmanager, suppress
@@ -44,7 +45,8 @@ def impatient():
 
 @contextmanager
 def in_a_block():
-    """The exception is caught inside of it, where a caller should not: what follows must not be repeated either."""
+    """The exception is caught inside of it, where a caller should not: what follows must not be
+    repeated either."""
     with suppress(OperationalError, InterfaceError), transaction.atomic(), transaction.atomic():
         yield
     connection.close()
@@ -83,7 +85,9 @@ def stored(name="a"):
 
 def append_by(other, name, version, amount):
     """As another process would, in a transaction that is left open."""
-    event = log.new_events(f"counter-{name}", [Counted(name, amount)], expected=version - 1, metadata=context.current())
+    event = log.new_events(
+        f"counter-{name}", [Counted(name, amount)], expected=version - 1, metadata=context.current()
+    )
     other.execute("SELECT eventstore_append(%s::json, NULL)", [_json(event)])
 
 
@@ -108,7 +112,9 @@ class TestALockThatIsNotToBeHad:
         assert not Event.objects.exists()
         assert not OutboxMessage.objects.exists()
 
-    def test_inside_of_somebodys_transaction_it_is_theirs_to_begin_again(self, impatient, another, caplog):
+    def test_inside_of_somebodys_transaction_it_is_theirs_to_begin_again(
+        self, impatient, another, caplog
+    ):
         other = another()
         other.execute("BEGIN")
         append_by(other, "a", 1, 100)
@@ -119,7 +125,8 @@ class TestALockThatIsNotToBeHad:
 
 class TestADeadlock:
     def test_the_victim_is_decided_again(self, another, caplog):
-        """We hold a and wait for b; the other, by two appends, holds b and waits for a; the first to wait loses."""
+        """We hold a and wait for b; the other, by two appends, holds b and waits for a; the first
+        to wait loses."""
         other, observer = another(), another()
         other.execute("SET deadlock_timeout = '30s'")
         other.execute("BEGIN")
@@ -183,7 +190,7 @@ class TestABrokenConnection:
         append("counter-a", [Counted("a", 1)], expected=ANY)
         proxy.swallow = True
         with pytest.raises(OperationalError):
-            bus.owe([Count("a", 1)])
+            bus.enqueue([Count("a", 1)])
         connection.close()
         assert OutboxMessage.objects.filter(topic="toy").count() == 1
 

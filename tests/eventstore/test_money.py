@@ -11,14 +11,22 @@ from orders.catalogue.aggregate import Product
 
 @pytest.mark.parametrize(
     ("amount", "currency", "told"),
-    [(500, "JPY", "500 JPY"), (890, "EUR", "8.90 EUR"), (1235, "KWD", "1.235 KWD"), (7, "CLF", "0.0007 CLF")],
+    [
+        (500, "JPY", "500 JPY"),
+        (890, "EUR", "8.90 EUR"),
+        (1235, "KWD", "1.235 KWD"),
+        (7, "CLF", "0.0007 CLF"),
+    ],
 )
 def test_without_an_exponent_it_is_in_the_currencys_own_unit(amount, currency, told):
     assert str(Money(amount, currency)) == told
 
 
 def test_the_table_is_the_standards_own():
-    assert {code: currencies.EXPONENTS[code] for code in ("EUR", "JPY", "ISK", "KWD", "CLF", "XAU", "XXX")} == {
+    assert {
+        code: currencies.EXPONENTS[code]
+        for code in ("EUR", "JPY", "ISK", "KWD", "CLF", "XAU", "XXX")
+    } == {
         "EUR": 2,
         "JPY": 0,
         "ISK": 0,

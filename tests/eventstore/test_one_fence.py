@@ -1,4 +1,5 @@
-"""A transaction of many appends takes one fence lock, whatever savepoints it takes back meanwhile."""
+"""A transaction of many appends takes one fence lock, whatever savepoints it takes back
+meanwhile."""
 
 import pytest
 from django.db import connection, transaction
@@ -25,7 +26,9 @@ def at_any_version(number):
 
 
 def several(number):
-    return append_all({f"counter-{number}": (NO_STREAM, [Counted("a")] * 2), "counter-all": (ANY, [Counted("a")])})
+    return append_all(
+        {f"counter-{number}": (NO_STREAM, [Counted("a")] * 2), "counter-all": (ANY, [Counted("a")])}
+    )
 
 
 # Fence, and streams whose version was left open.
@@ -76,7 +79,8 @@ def test_as_many_as_would_fill_the_servers_table_of_locks(way, another):
 @pytest.mark.parametrize("depth", [1, 2])
 @ways
 def test_after_a_savepoint_that_took_the_lock_and_was_taken_back(way, another, depth):
-    """The lock went with the savepoint: the next append must take it again, or a reader would pass by its events."""
+    """The lock went with the savepoint: the next append must take it again, or a reader would pass
+    by its events."""
     before, other = one("before").position, another()
     with transaction.atomic():
         taken_back(way, depth)
@@ -84,7 +88,9 @@ def test_after_a_savepoint_that_took_the_lock_and_was_taken_back(way, another, d
         way("kept")
         one_more = other.execute(RAW_APPEND).fetchone()[0]
         assert before <= fence(other) < one_more
-        assert fence(other) < Event.objects.filter(stream="counter-kept").earliest("position").position
+        assert (
+            fence(other) < Event.objects.filter(stream="counter-kept").earliest("position").position
+        )
         way("later")
     assert fence(other) >= one_more
 
@@ -126,7 +132,8 @@ def test_the_next_transaction_has_a_lock_of_its_own(another):
 
 @pytest.mark.parametrize("lie", ["0", "9223372036854775807", "-1", "999999"])
 def test_what_it_remembers_cannot_lead_the_fence_astray(lie, another):
-    """Whatever the setting says, by whoever set it, the fence stands before the positions of the transaction."""
+    """Whatever the setting says, by whoever set it, the fence stands before the positions of the
+    transaction."""
     before, other = one("before").position, another()
     with transaction.atomic():
         with connection.cursor() as cursor:
@@ -169,7 +176,8 @@ def taken_back(way, depth):
 
 ONE = """
     eventstore_append_one(
-        'counter-' || gen_random_uuid(), 1, gen_random_uuid(), 'toy.counted', 1::smallint, '{"counter_id": "b"}',
+        'counter-' || gen_random_uuid(), 1, gen_random_uuid(), 'toy.counted', 1::smallint,
+        '{"counter_id": "b"}',
         gen_random_uuid(), NULL, '{}'
     )
 """

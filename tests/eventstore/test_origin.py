@@ -1,4 +1,5 @@
-"""Correlation and causation: from whoever asked to the last effect, nothing of a business transaction goes astray."""
+"""Correlation and causation: from whoever asked to the last effect, nothing of a business
+transaction goes astray."""
 
 from datetime import UTC, datetime
 
@@ -28,7 +29,7 @@ COURSES = {
 
 @pytest.fixture
 def shop(transactional_db):
-    cursors.enlist()
+    cursors.ensure_cursors()
     bus.dispatch(ListProduct("A", "Apple", Money(100, "EUR")))
     bus.dispatch(ReceiveStock("A", 5))
     drain()
@@ -51,7 +52,9 @@ def events_of_the_order():
 
 
 @pytest.mark.parametrize("course", COURSES)
-def test_every_event_of_an_order_is_of_its_business_transaction_and_names_an_earlier_one_as_its_cause(shop, course):
+def test_every_event_of_an_order_has_its_correlation_id_and_names_an_earlier_one_as_its_cause(
+    shop, course
+):
     asked = Metadata(uuid7(), actor="ada", trace="00-trace")
     place(asked, *COURSES[course])
     drain()
@@ -60,7 +63,9 @@ def test_every_event_of_an_order_is_of_its_business_transaction_and_names_an_ear
     assert len(events) >= 4
     assert list(log.read_correlated(asked.correlation_id)) == events
     first, *later = events
-    assert first.metadata == Metadata(asked.correlation_id, None, "ada", "00-trace", "orders.place_order")
+    assert first.metadata == Metadata(
+        asked.correlation_id, None, "ada", "00-trace", "orders.place_order"
+    )
     seen = {first.id}
     for event in later:
         assert event.metadata.causation_id in seen
@@ -72,17 +77,22 @@ def test_whatever_is_owed_for_an_order_is_of_its_business_transaction_too(shop):
     asked = Metadata(uuid7())
     place(asked)
     drain()
-    owed = OutboxMessage.objects.exclude(topic="event")
-    assert owed.count() >= 6
-    assert {message.metadata["correlation_id"] for message in owed} == {str(asked.correlation_id)}
+    outgoing = OutboxMessage.objects.exclude(topic="event")
+    assert outgoing.count() >= 6
+    assert {message.metadata["correlation_id"] for message in outgoing} == {
+        str(asked.correlation_id)
+    }
     known = {str(event.id) for event in events_of_the_order()}
-    assert {message.metadata["causation_id"] for message in owed} <= known
+    assert {message.metadata["causation_id"] for message in outgoing} <= known
 
 
 def test_every_event_says_which_command_led_to_it_and_who_gave_it(shop):
     place(Metadata(uuid7(), actor="ada"))
     drain()
-    said = {event.type: (event.metadata.command, event.metadata.actor) for event in events_of_the_order()}
+    said = {
+        event.type: (event.metadata.command, event.metadata.actor)
+        for event in events_of_the_order()
+    }
     assert said["orders.order_placed"] == ("orders.place_order", "ada")
     assert said["payments.payment_requested"] == ("payments.process_payment", "orders.fulfilment")
     assert said["payments.payment_completed"] == ("payments.complete_payment", "payments.gateway")
@@ -94,4 +104,6 @@ def test_a_second_wish_about_the_same_order_is_a_business_transaction_of_its_own
     cancel = Metadata(uuid7(), actor="ada")
     bus.dispatch(CancelOrder("o1", "changed my mind"), metadata=cancel)
     drain()
-    assert "orders.order_cancelled" in {event.type for event in log.read_correlated(cancel.correlation_id)}
+    assert "orders.order_cancelled" in {
+        event.type for event in log.read_correlated(cancel.correlation_id)
+    }

@@ -1,4 +1,5 @@
-"""A message that cannot be taken waits beside its lane, with all that must stay in order behind it; others go on."""
+"""A message that cannot be taken waits beside its subscription, with all that must stay in order
+behind it; others go on."""
 
 import random
 
@@ -20,7 +21,7 @@ from .toy import EVENTS, ROUND, TALLIES, Boom, Close, Closed, Count, Counted, Ta
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("toys")]
 
-LANE = "toy.tallies"
+SUBSCRIPTION = "toy.tallies"
 
 
 def count(name="a", amount=1, note=""):
@@ -32,7 +33,9 @@ def heard():
 
 
 def parked(**wanted):
-    return [(each.key, each.status) for each in Parked.objects.filter(**wanted).order_by("position")]
+    return [
+        (each.key, each.status) for each in Parked.objects.filter(**wanted).order_by("position")
+    ]
 
 
 def make_due():
@@ -42,9 +45,11 @@ def make_due():
 
 
 def mended(wire, subscriptions=None):
-    """The lane's code is mended and deployed."""
-    good = TALLIES._replace(evolve=TALLIES.evolve | {Counted: lambda row, event: _without_boom(row, event)})
-    wire(SUBSCRIPTIONS={LANE: good} if subscriptions is None else subscriptions)
+    """The subscription's code is mended and deployed."""
+    good = TALLIES._replace(
+        evolve=TALLIES.evolve | {Counted: lambda row, event: _without_boom(row, event)}
+    )
+    wire(SUBSCRIPTIONS={SUBSCRIPTION: good} if subscriptions is None else subscriptions)
 
 
 def _without_boom(row, event):
@@ -55,7 +60,7 @@ class TestTheOthers:
     def test_only_the_key_of_a_failing_message_is_parked(self):
         for number in range(20):
             count(str(number), number, note="boom" if number == 7 else "")
-        step.step(LANE)
+        step.step(SUBSCRIPTION)
 
         assert parked() == [("7", "failed")]
         assert heard() == {str(number): [number] for number in range(20) if number != 7}
@@ -64,28 +69,30 @@ class TestTheOthers:
     def test_several_culprits_in_one_batch_are_all_found(self, bad):
         for number in range(10):
             count(str(number), note="boom" if number in bad else "")
-        step.step(LANE)
+        step.step(SUBSCRIPTION)
 
         assert {int(key) for key, _ in parked()} == bad
         assert {int(key) for key in heard()} == set(range(10)) - bad
 
-    def test_another_lane_of_the_same_event_goes_on(self, toys):
+    def test_another_subscription_of_the_same_event_goes_on(self, toys):
         toys(
             {
-                LANE: TALLIES,
-                "toy.round": ROUND._replace(react=ROUND.react | {Counted: lambda state, event: _nod(state)}),
+                SUBSCRIPTION: TALLIES,
+                "toy.round": ROUND._replace(
+                    react=ROUND.react | {Counted: lambda state, event: _nod(state)}
+                ),
             }
         )
         count("a", note="boom")
         drain()
-        assert parked(subscription=LANE) == [("a", "failed")]
+        assert parked(subscription=SUBSCRIPTION) == [("a", "failed")]
         assert parked(subscription="toy.round") == []
 
-    def test_the_lanes_cursor_goes_on_too(self):
+    def test_the_subscriptions_cursor_goes_on_too(self):
         count("a", note="boom")
         last = count("b")
-        step.step(LANE)
-        assert Subscription.objects.get(pk=LANE).position == last
+        step.step(SUBSCRIPTION)
+        assert Subscription.objects.get(pk=SUBSCRIPTION).position == last
 
 
 class TestTheOrder:
@@ -94,7 +101,7 @@ class TestTheOrder:
         count("a", 2, note="boom")
         count("a", 3)
         count("b", 1)
-        step.step(LANE)
+        step.step(SUBSCRIPTION)
 
         assert heard() == {"a": [1], "b": [1]}
         assert parked() == [("a", "failed"), ("a", "waiting")]
@@ -133,22 +140,28 @@ class TestTheOrder:
         count("a", 4)
         drain()
         bang = TALLIES._replace(evolve=TALLIES.evolve | {Counted: _bang})
-        wire(SUBSCRIPTIONS={LANE: bang})
+        wire(SUBSCRIPTIONS={SUBSCRIPTION: bang})
         make_due()
         drain()
 
         assert heard() == {"a": [1, 2]}
         assert parked() == [("a", "failed"), ("a", "waiting")]
 
-    def test_events_of_one_stream_that_go_into_different_rows_do_not_wait_for_one_another_for_ever(self, toys, wire):
+    def test_events_of_one_stream_that_go_into_different_rows_do_not_wait_for_one_another_for_ever(
+        self, toys, wire
+    ):
         """A row is the unit of order of a projection; here one stream feeds a row for each note."""
         by_note = TALLIES._replace(key=lambda event: event.note, evolve={Counted: _unless_first})
-        toys({LANE: by_note})
-        append("counter-a", [Counted("a", 0, "x"), Counted("a", 1, "y"), Counted("a", 2, "x")], expected=0)
-        step.step(LANE)
+        toys({SUBSCRIPTION: by_note})
+        append(
+            "counter-a",
+            [Counted("a", 0, "x"), Counted("a", 1, "y"), Counted("a", 2, "x")],
+            expected=0,
+        )
+        step.step(SUBSCRIPTION)
         count("a", 3, "y")
         drain()
-        wire(SUBSCRIPTIONS={LANE: by_note._replace(evolve={Counted: _without_boom})})
+        wire(SUBSCRIPTIONS={SUBSCRIPTION: by_note._replace(evolve={Counted: _without_boom})})
         make_due()
         drain()
 
@@ -156,7 +169,8 @@ class TestTheOrder:
         assert heard() == {"x": [0, 2], "y": [1, 3]}
 
     def test_a_saga_waits_across_the_streams_of_one_process(self, toys, wire):
-        """The first stream's event fails, so the second stream's waits: both belong to process a."""
+        """The first stream's event fails, so the second stream's waits: both belong to process
+        a."""
         toys({"toy.round": ROUND})
         append("counter-a", [Counted("a", 3, "boom")], expected=0)
         append("counter-elsewhere", [Counted("a", 4)], expected=0)
@@ -201,7 +215,9 @@ class TestTheNextTry:
         assert waits[0] < waits[1] < waits[2]
         assert (waits[2] - waits[1]).total_seconds() > 3
 
-    def test_after_the_last_attempt_it_is_dead_and_what_waits_behind_goes_on_waiting(self, monkeypatch):
+    def test_after_the_last_attempt_it_is_dead_and_what_waits_behind_goes_on_waiting(
+        self, monkeypatch
+    ):
         monkeypatch.setattr(parking, "ATTEMPTS", 3)
         count("a", 1, note="boom")
         count("a", 2)
@@ -227,14 +243,14 @@ class TestTheNextTry:
         assert "Traceback" in note.traceback
 
         other = TALLIES._replace(evolve=TALLIES.evolve | {Counted: _divide})
-        wire(SUBSCRIPTIONS={LANE: other})
+        wire(SUBSCRIPTIONS={SUBSCRIPTION: other})
         make_due()
         drain()
         assert Parked.objects.get().error.startswith("ZeroDivisionError")
 
     def test_an_error_whose_text_the_database_cannot_hold_is_noted_all_the_same(self, wire):
         nul = TALLIES._replace(evolve=TALLIES.evolve | {Counted: _nul})
-        wire(SUBSCRIPTIONS={LANE: nul})
+        wire(SUBSCRIPTIONS={SUBSCRIPTION: nul})
         count("a")
         drain()
         assert Parked.objects.get().error == "Boom: a\ufffdb?"
@@ -248,13 +264,19 @@ class TestErrorsOfTheDatabase:
             (2**40, "", "DataError"),
             (1, "".join(map(chr, range(300, 12000))), "Operational"),
         ],
-        ids=["a check constraint", "a number too large for its column", "a text too large for its index"],
+        ids=[
+            "a check constraint",
+            "a number too large for its column",
+            "a text too large for its index",
+        ],
     )
-    def test_a_message_that_the_database_refuses_is_parked_and_the_note_stays(self, amount, note, error):
+    def test_a_message_that_the_database_refuses_is_parked_and_the_note_stays(
+        self, amount, note, error
+    ):
         count("b", 1)
         count("a", amount, note)
         count("c", 3)
-        assert step.step(LANE) == 3
+        assert step.step(SUBSCRIPTION) == 3
 
         assert heard() == {"b": [1], "c": [3]}
         assert Parked.objects.get().error.startswith(error)
@@ -268,17 +290,23 @@ class TestErrorsOfTheDatabase:
         assert Parked.objects.get().attempts == 2
         assert heard() == {"b": [2]}
 
-    @pytest.mark.parametrize("error", [OperationalError("gone"), WrongExpectedVersion("counter-a", 1, 2)])
+    @pytest.mark.parametrize(
+        "error", [OperationalError("gone"), WrongExpectedVersion("counter-a", 1, 2)]
+    )
     def test_what_passes_by_itself_takes_the_whole_step_back_and_parks_nothing(self, wire, error):
         count("b", 1)
         count("a", 1, note="pass")
-        wire(SUBSCRIPTIONS={LANE: TALLIES._replace(evolve=TALLIES.evolve | {Counted: _raising(error)})})
+        wire(
+            SUBSCRIPTIONS={
+                SUBSCRIPTION: TALLIES._replace(evolve=TALLIES.evolve | {Counted: _raising(error)})
+            }
+        )
 
         with pytest.raises(type(error)):
-            step.step(LANE)
+            step.step(SUBSCRIPTION)
         assert parked() == []
         assert heard() == {}
-        assert Subscription.objects.get(pk=LANE).position == 0
+        assert Subscription.objects.get(pk=SUBSCRIPTION).position == 0
 
     def test_the_same_while_something_is_tried_again(self, wire):
         count("a", 1, note="boom")
@@ -286,51 +314,60 @@ class TestErrorsOfTheDatabase:
         make_due()
         wire(
             SUBSCRIPTIONS={
-                LANE: TALLIES._replace(evolve=TALLIES.evolve | {Counted: _raising(OperationalError("gone"))})
+                SUBSCRIPTION: TALLIES._replace(
+                    evolve=TALLIES.evolve | {Counted: _raising(OperationalError("gone"))}
+                )
             }
         )
         before = Parked.objects.values().get()
         with pytest.raises(OperationalError):
-            step.step(LANE)
+            step.step(SUBSCRIPTION)
         assert Parked.objects.values().get() == before
 
 
 class TestUnreadable:
-    def test_an_event_of_an_unknown_type_is_parked_not_skipped_and_taken_once_its_class_is_deployed(self, toys):
-        """A newer process writes it while an older one, which does not know it, works on the lane."""
+    def test_an_event_of_an_unknown_type_is_parked_not_skipped_and_taken_once_its_class_is_deployed(
+        self, toys
+    ):
+        """A newer process writes it while an older one, which does not know it, works on the
+        subscription."""
         new = {**EVENTS[0], "toy.doubled": Doubled}
         knowing = TALLIES._replace(evolve=TALLIES.evolve | {Doubled: _doubled})
         aggregate = _counter_with(Doubled)
-        toys({LANE: knowing}, EVENTS=[new], AGGREGATES=[aggregate])
+        toys({SUBSCRIPTION: knowing}, EVENTS=[new], AGGREGATES=[aggregate])
         count("a", 3)
         append("counter-a", [Doubled("a")], expected=1)
         count("a", 1)
-        toys({LANE: TALLIES})
+        toys({SUBSCRIPTION: TALLIES})
         drain()
         assert heard() == {"a": [3]}
         assert Parked.objects.get(status="failed").error.startswith("UnknownType")
 
-        toys({LANE: knowing}, EVENTS=[new], AGGREGATES=[aggregate])
+        toys({SUBSCRIPTION: knowing}, EVENTS=[new], AGGREGATES=[aggregate])
         make_due()
         drain()
         assert heard() == {"a": [3, 3, 1]}
         assert parked() == []
 
-    def test_a_lane_that_does_not_hear_it_passes_over_it_once_its_class_is_deployed(self, toys):
+    def test_a_subscription_that_does_not_hear_it_passes_over_it_once_its_class_is_deployed(
+        self, toys
+    ):
         new = {**EVENTS[0], "toy.doubled": Doubled}
-        toys({LANE: TALLIES}, EVENTS=[new], AGGREGATES=[_counter_with(Doubled)])
+        toys({SUBSCRIPTION: TALLIES}, EVENTS=[new], AGGREGATES=[_counter_with(Doubled)])
         append("counter-a", [Doubled("a"), Counted("a", 2)], expected=0)
-        toys({LANE: TALLIES})
+        toys({SUBSCRIPTION: TALLIES})
         drain()
-        toys({LANE: TALLIES}, EVENTS=[new], AGGREGATES=[_counter_with(Doubled)])
+        toys({SUBSCRIPTION: TALLIES}, EVENTS=[new], AGGREGATES=[_counter_with(Doubled)])
         make_due()
         drain()
         assert heard() == {"a": [2]}
         assert parked() == []
 
-    def test_an_owed_command_of_an_unknown_type_is_parked_and_decided_once_its_class_is_deployed(self, toys):
+    def test_an_owed_command_of_an_unknown_type_is_parked_and_decided_once_its_class_is_deployed(
+        self, toys
+    ):
         toys({"toy": Commands()})
-        log.write([], [log.owed(Close("a"), metadata=context.current())])
+        log.write([], [log.outgoing(Close("a"), metadata=context.current())])
         toys({"toy": Commands()}, COMMANDS=[{"toy.count": Count}])
         drain()
         assert parked() == [("counter-a", "failed")]
@@ -349,14 +386,20 @@ class TestUnreadable:
         assert Parked.objects.get().error.startswith("Undecodable")
         assert heard() == {"b": [1]}
 
-        toys({LANE: TALLIES}, UPCASTERS=[{"toy.counted": {1: lambda data: data | {"amount": 3}}}])
+        toys(
+            {SUBSCRIPTION: TALLIES},
+            UPCASTERS=[{"toy.counted": {1: lambda data: data | {"amount": 3}}}],
+        )
         make_due()
         drain()
         assert heard()["a"] == [3]
 
     def test_an_upcaster_at_fault_parks_its_message_and_no_other(self, toys):
         append_raw('{"counter_id": "a"}')
-        toys({LANE: TALLIES}, UPCASTERS=[{"toy.counted": {1: lambda data: data | {"amount": data["quantity"]}}}])
+        toys(
+            {SUBSCRIPTION: TALLIES},
+            UPCASTERS=[{"toy.counted": {1: lambda data: data | {"amount": data["quantity"]}}}],
+        )
         count("b", 1)
         drain()
         assert parked() == [("counter-a", "failed")]
@@ -375,12 +418,16 @@ class TestUnreadable:
         append("counter-a", [Counted("a", 3)], expected=2)
         drain()
         assert heard() == {}
-        assert parked() == [("counter-a", "failed"), ("counter-a", "waiting"), ("counter-a", "waiting")]
+        assert parked() == [
+            ("counter-a", "failed"),
+            ("counter-a", "waiting"),
+            ("counter-a", "waiting"),
+        ]
 
     def test_an_event_under_a_name_of_the_past_is_heard(self, toys):
         count("a", 4)
         toys(
-            {LANE: TALLIES},
+            {SUBSCRIPTION: TALLIES},
             EVENTS=[{"toy.tallied": Counted, "toy.closed": Closed}],
             RENAMED={"toy.counted": "toy.tallied"},
         )
@@ -391,17 +438,20 @@ class TestUnreadable:
 class TestCommands:
     def test_a_decider_at_fault_parks_its_command_and_those_of_its_stream(self, toys):
         toys({"toy": Commands()})
-        owed = [Count("a", 1), Count("a", 2, "bug"), Count("a", 3), Count("b", 4)]
-        log.write([], [log.owed(command, metadata=context.current()) for command in owed])
+        outgoing = [Count("a", 1), Count("a", 2, "bug"), Count("a", 3), Count("b", 4)]
+        log.write([], [log.outgoing(command, metadata=context.current()) for command in outgoing])
         drain()
 
-        assert [(each.stream, each.body.amount) for each in log.read_log()] == [("counter-a", 1), ("counter-b", 4)]
+        assert [(each.stream, each.body.amount) for each in log.read_log()] == [
+            ("counter-a", 1),
+            ("counter-b", 4),
+        ]
         assert parked() == [("counter-a", "failed"), ("counter-a", "waiting")]
 
     def test_a_refused_command_is_settled_not_parked(self, toys):
         toys({"toy": Commands()})
         append("counter-a", [Closed("a")], expected=0)
-        log.write([], [log.owed(Count("a"), metadata=context.current())])
+        log.write([], [log.outgoing(Count("a"), metadata=context.current())])
         drain()
         assert parked() == []
 
@@ -466,9 +516,17 @@ def _raising(error):
 def append_raw(data, notes="{}"):
     """What some other code once wrote."""
     event = {
-        "stream": "counter-a", "version": 1, "expected": 0, "id": str(uuid7()), "type": "toy.counted",
-        "schema_version": 1, "data": codec.decode_json(data), "correlation_id": str(uuid7()),
+        "stream": "counter-a",
+        "version": 1,
+        "expected": 0,
+        "id": str(uuid7()),
+        "type": "toy.counted",
+        "schema_version": 1,
+        "data": codec.decode_json(data),
+        "correlation_id": str(uuid7()),
         "metadata": codec.decode_json(notes),
-    }  # fmt: skip
+    }
     with connection.cursor() as cursor:
-        cursor.execute("SELECT eventstore_append(%s::json, NULL)", [codec.encode_json([event]).decode()])
+        cursor.execute(
+            "SELECT eventstore_append(%s::json, NULL)", [codec.encode_json([event]).decode()]
+        )

@@ -1,4 +1,5 @@
-"""What is personal is hidden wherever its class is found, and whatever no class of today explains is hidden whole."""
+"""What is personal is hidden wherever its class is found, and whatever no class of today explains
+is hidden whole."""
 
 from datetime import UTC, datetime
 
@@ -40,7 +41,12 @@ def wired(wire):
 
 def test_a_declared_class_is_hidden_wherever_it_stands():
     moved = MOVED.__class__(
-        "p1", MOVED.home, MOVED.at, earlier=(Home("Oak 1"),), by_name={"first": Home("Ash 2")}, other=Home("Fir 3")
+        "p1",
+        MOVED.home,
+        MOVED.at,
+        earlier=(Home("Oak 1"),),
+        by_name={"first": Home("Ash 2")},
+        other=Home("Fir 3"),
     )
     assert personal_data.of_struct(moved) == {
         "person_id": "p1",
@@ -91,7 +97,10 @@ def test_what_was_stored_by_other_code_fails_closed(stored, told):
 def test_what_has_no_class_is_hidden_whole():
     assert personal_data.of_message("toy.gone", {"person_id": "p1"}) == HIDDEN
     assert personal_data.of_saga("toy.gone", {"status": "DONE"}) == HIDDEN
-    assert personal_data.of_metadata({"actor": "ada", "address": "Elm 7"}) == {"actor": "ada", "address": HIDDEN}
+    assert personal_data.of_metadata({"actor": "ada", "address": "Elm 7"}) == {
+        "actor": "ada",
+        "address": HIDDEN,
+    }
 
 
 def test_what_may_be_anything_is_hidden():

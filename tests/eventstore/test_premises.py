@@ -1,4 +1,5 @@
-"""What a decision only read is as it was when its events are recorded; of two that rest on one another, one fails."""
+"""What a decision only read is as it was when its events are recorded; of two that rest on one
+another, one fails."""
 
 from contextlib import suppress
 from threading import Barrier
@@ -9,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from uuid_utils.compat import uuid7
 
 from eventstore import log
-from eventstore.aggregate import Decision, Refusal
+from eventstore.aggregate import CommandRejected, Decision
 from eventstore.commands import bus, repository
 from eventstore.commands import decide as deciding
 from eventstore.log import ANY, NO_STREAM, WrongExpectedVersion, append, context
@@ -31,7 +32,7 @@ class CountUnless(Command, frozen=True):
     other: str
 
 
-class OtherIsCounted(Refusal):
+class OtherIsCounted(CommandRejected):
     """The other one was counted already."""
 
 
@@ -63,7 +64,8 @@ TIMES = 150
 
 
 def both_ways(decide):
-    """Twice at one moment, each on the premise of the other's stream; how often both came through."""
+    """Twice at one moment, each on the premise of the other's stream; how often both came
+    through."""
     gate = Barrier(2)
 
     def run(own, other):
@@ -75,7 +77,9 @@ def both_ways(decide):
     for each in [in_thread(run, "a", "b"), in_thread(run, "b", "a")]:
         each.result(60)
     streams = set(Event.objects.values_list("stream", flat=True))
-    through = [{toy.counter(f"a{number}"), toy.counter(f"b{number}")} & streams for number in range(TIMES)]
+    through = [
+        {toy.counter(f"a{number}"), toy.counter(f"b{number}")} & streams for number in range(TIMES)
+    ]
     assert all(through)
     return sum(len(each) == 2 for each in through)
 
@@ -91,19 +95,28 @@ def by_a_batch(own, other):
 
 
 def by_hand(own, other):
-    events = log.new_events(toy.counter(own), [Counted(own)], expected=NO_STREAM, metadata=context.current())
-    log.write(events, premises=log.Premises(None, {toy.counter(other): 0}))
+    events = log.new_events(
+        toy.counter(own), [Counted(own)], expected=NO_STREAM, metadata=context.current()
+    )
+    log.write(events, condition=log.AppendCondition(None, {toy.counter(other): 0}))
 
 
 def at_any_version(own, other):
-    events = log.new_events(toy.counter(own), [Counted(own)], expected=ANY, metadata=context.current())
-    log.write(events, premises=log.Premises(None, {toy.counter(other): 0}))
+    events = log.new_events(
+        toy.counter(own), [Counted(own)], expected=ANY, metadata=context.current()
+    )
+    log.write(events, condition=log.AppendCondition(None, {toy.counter(other): 0}))
 
 
 def under_a_key(own, other):
-    events = log.new_events(toy.counter(own), [Counted(own)], expected=NO_STREAM, metadata=context.current())
-    answer = f'{{"scope": "{uuid7()}", "fingerprint": "", "status": 202, "headers": {{}}, "body": "{{}}"}}'
-    log.write_once(answer, events, premises=log.Premises(None, {toy.counter(other): 0}))
+    events = log.new_events(
+        toy.counter(own), [Counted(own)], expected=NO_STREAM, metadata=context.current()
+    )
+    answer = (
+        f'{{"scope": "{uuid7()}", "fingerprint": "", "status": 202, "headers": {{}}, "body":'
+        ' "{}"}'
+    )
+    log.write_once(answer, events, condition=log.AppendCondition(None, {toy.counter(other): 0}))
 
 
 def message(command):
@@ -129,7 +142,7 @@ def test_a_premise_that_has_gone_is_decided_again(checked, another):
     append("counter-a", [Counted("a")], expected=NO_STREAM)
     other = another()
     other.execute("BEGIN")
-    other.execute("SELECT eventstore_lock_premises('{\"counter-b\": null}')")
+    other.execute("SELECT eventstore_lock_condition('{\"counter-b\": null}')")
     late = in_thread(bus.dispatch, CountUnless("a", "b"))
     until_waiting(another())
     append("counter-b", [Counted("b")], expected=NO_STREAM)
@@ -178,7 +191,9 @@ def test_many_in_one_transaction_do_not_fill_the_servers_table_of_locks(checked,
 
 def test_nor_does_a_large_batch(checked):
     with transaction.atomic():
-        deciding.decide([message(CountUnless(f"a{number}", f"b{number}")) for number in range(1000)])
+        deciding.decide(
+            [message(CountUnless(f"a{number}", f"b{number}")) for number in range(1000)]
+        )
         assert locks() < 10
 
 
@@ -203,13 +218,15 @@ def test_a_savepoint_that_is_taken_back_gives_its_locks_back(checked):
         assert locks() <= 4
 
 
-def test_owed_commands_are_decided_so_by_their_lane(checked):
-    bus.owe([CountUnless("a", "b"), CountUnless("b", "a")])
+def test_owed_commands_are_decided_so_by_their_subscription(checked):
+    bus.enqueue([CountUnless("a", "b"), CountUnless("b", "a")])
     drain()
     assert Event.objects.count() == 1
 
 
 def locks():
     with connection.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()")
+        cursor.execute(
+            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
+        )
         return cursor.fetchone()[0]

@@ -1,4 +1,5 @@
-"""Statements in one call of libpq: the same rows, errors and patience as by a cursor, and for the same callers."""
+"""Statements in one call of libpq: the same rows, errors and patience as by a cursor, and for the
+same callers."""
 
 import psycopg
 import pytest
@@ -20,9 +21,12 @@ def _fresh():
 
 
 def names():
-    """What we have prepared, by the server's book; asked by Django's cursor, which prepares nothing."""
+    """What we have prepared, by the server's book; asked by Django's cursor, which prepares
+    nothing."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT statement FROM pg_prepared_statements WHERE name LIKE 'eventstore_%'")
+        cursor.execute(
+            "SELECT statement FROM pg_prepared_statements WHERE name LIKE 'eventstore_%'"
+        )
         return [statement for (statement,) in cursor.fetchall()]
 
 
@@ -79,7 +83,15 @@ def test_of_an_answer_one_row_can_be_had_before_the_others_are_loaded():
 
 
 def test_what_a_connection_has_learnt_of_one_class_is_not_mistaken_for_another():
-    spelt = [(1, "1"), (2**40, str(2**40)), (2**80, str(2**80)), ("1", "1"), (None, None), (1.5, "1.5"), (True, "true")]
+    spelt = [
+        (1, "1"),
+        (2**40, str(2**40)),
+        (2**80, str(2**80)),
+        ("1", "1"),
+        (None, None),
+        (1.5, "1.5"),
+        (True, "true"),
+    ]
     lists = [([1, 2], "{1,2}"), ([2**40], f"{{{2**40}}}"), (["a"], "{a}"), ([None, 1], "{NULL,1}")]
     for _ in range(OFTEN):
         for given, text in spelt + lists:
@@ -117,7 +129,8 @@ def test_a_statement_that_cannot_be_prepared_says_why():
 
 
 def test_nor_does_one_that_no_server_would_take():
-    """Its answer is the one that a prepared statement has whose table was altered, and it was never prepared."""
+    """Its answer is the one that a prepared statement has whose table was altered, and it was never
+    prepared."""
     for _ in range(OFTEN):
         with pytest.raises(NotSupportedError, match="not allowed with DISTINCT"):
             rows("SELECT DISTINCT 1 FROM eventstore_subscription FOR UPDATE")
@@ -145,14 +158,17 @@ def test_nor_does_a_table_that_was_altered():
 def test_a_connection_that_is_cut_is_an_operational_error(another):
     for _ in range(OFTEN):
         rows("SELECT 1")
-    another().execute("SELECT pg_terminate_backend(%s, 1000)", [connection.connection.info.backend_pid])
+    another().execute(
+        "SELECT pg_terminate_backend(%s, 1000)", [connection.connection.info.backend_pid]
+    )
     with pytest.raises(OperationalError):
         rows("SELECT 1")
     assert connection.connection.closed
 
 
 class TestBehindAPoolerThatKeepsNone:
-    """Our connection to the server is another client's by the next statement, with what that one has prepared."""
+    """Our connection to the server is another client's by the next statement, with what that one
+    has prepared."""
 
     def book(self):
         """By the server's book: name -> statement."""

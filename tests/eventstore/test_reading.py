@@ -30,12 +30,16 @@ def small_pages(monkeypatch):
     names = ("FORWARDS", "BACKWARDS", "LOG", "LOG_OF_TYPES", "CATEGORY", "CORRELATED")
     for name in (*names, "LOG_BACKWARDS", "CATEGORY_BACKWARDS"):
         statement = getattr(reading, f"READ_{name}")
-        monkeypatch.setattr(reading, f"READ_{name}", statement.replace(f"LIMIT {reading.PAGE}", "LIMIT 3"))
+        monkeypatch.setattr(
+            reading, f"READ_{name}", statement.replace(f"LIMIT {reading.PAGE}", "LIMIT 3")
+        )
     monkeypatch.setattr(reading, "PAGE", 3)
 
 
 def fill(count, name="a"):
-    append(f"counter-{name}", [Counted(name, number) for number in range(1, count + 1)], expected=ANY)
+    append(
+        f"counter-{name}", [Counted(name, number) for number in range(1, count + 1)], expected=ANY
+    )
 
 
 def versions(messages):
@@ -56,14 +60,23 @@ class TestAStream:
             fill(1)
         third = list(log.read_stream("counter-a"))[2]
         assert versions(log.read_stream("counter-a", until=third.recorded_at)) == [1, 2, 3]
-        assert versions(log.read_stream("counter-a", from_version=2, until=third.recorded_at)) == [2, 3]
+        assert versions(log.read_stream("counter-a", from_version=2, until=third.recorded_at)) == [
+            2,
+            3,
+        ]
 
     def test_up_to_a_time_it_is_the_beginning_of_the_stream_also_where_the_clock_was_set_back(self):
         noon = datetime(2026, 1, 1, 12, tzinfo=UTC)
         for seconds in (0, 2, 10, 4, 12):
             fill(1)
             set_clock(noon + timedelta(seconds=seconds))
-        for until, expected in ((1, [1]), (2, [1, 2]), (5, [1, 2]), (10, [1, 2, 3, 4]), (12, [1, 2, 3, 4, 5])):
+        for until, expected in (
+            (1, [1]),
+            (2, [1, 2]),
+            (5, [1, 2]),
+            (10, [1, 2, 3, 4]),
+            (12, [1, 2, 3, 4, 5]),
+        ):
             found = log.read_stream("counter-a", until=noon + timedelta(seconds=until))
             assert versions(found) == expected
 
@@ -98,7 +111,9 @@ class TestAStream:
         for name in "abc":
             fill(3, name)
         with CaptureQueriesContext(connection) as queries:
-            newer = list(log.read_newer({"counter-a": 3, "counter-b": 1, "counter-c": 0, "counter-x": 0}))
+            newer = list(
+                log.read_newer({"counter-a": 3, "counter-b": 1, "counter-c": 0, "counter-x": 0})
+            )
         assert len(queries) == 1
         found = [(stream, version) for stream, version, _ in newer]
         assert [version for stream, version in found if stream == "counter-b"] == [2, 3]
@@ -120,7 +135,9 @@ class TestTheLog:
         fill(10)
         positions = [message.position for message in log.read_log()]
         assert len(positions) == 10
-        some = [message.position for message in log.read_log(after=positions[1], until=positions[8])]
+        some = [
+            message.position for message in log.read_log(after=positions[1], until=positions[8])
+        ]
         assert some == positions[2:9]
 
     def test_of_given_types_only(self, small_pages):
@@ -128,7 +145,10 @@ class TestTheLog:
         append("counter-a", [Closed("a")], expected=4)
         fill(4, "b")
         append("counter-b", [Closed("b")], expected=4)
-        assert [type(message.body) for message in log.read_log(types=["toy.closed"])] == [Closed, Closed]
+        assert [type(message.body) for message in log.read_log(types=["toy.closed"])] == [
+            Closed,
+            Closed,
+        ]
         assert len(list(log.read_log(types=["toy.counted"]))) == 8
         assert len(list(log.read_log(types=["toy.counted", "toy.closed"]))) == 10
         assert list(log.read_log(types=["toy.other"])) == []
@@ -142,7 +162,11 @@ class TestTheLog:
 
         assert [message.stream for message in log.read_log()] == ["counter-a"]
         slow.execute("COMMIT")
-        assert [message.stream for message in log.read_log()] == ["counter-a", "counter-slow", "counter-b"]
+        assert [message.stream for message in log.read_log()] == [
+            "counter-a",
+            "counter-slow",
+            "counter-b",
+        ]
 
     def test_all_of_one_business_transaction(self):
         correlation_id = uuid7()
@@ -225,7 +249,9 @@ class TestReadingAhead:
         decode = reading.recorded
 
         def cut_off(page):
-            another().execute("SELECT pg_terminate_backend(%s, 1000)", [connection.connection.info.backend_pid])
+            another().execute(
+                "SELECT pg_terminate_backend(%s, 1000)", [connection.connection.info.backend_pid]
+            )
             return decode(page)
 
         monkeypatch.setattr(reading, "recorded", cut_off)
@@ -342,13 +368,18 @@ class TestBackwards:
         for name in "abab":
             fill(3, name)
         assert list(log.read_log_backwards()) == list(log.read_log())[::-1]
-        assert list(log.read_category_backwards("counter")) == list(log.read_category("counter"))[::-1]
+        assert (
+            list(log.read_category_backwards("counter")) == list(log.read_category("counter"))[::-1]
+        )
         assert list(log.read_category_backwards("other")) == []
 
     def test_from_before_a_position(self):
         fill(5)
         positions = [message.position for message in log.read_log()]
-        for read in (log.read_log_backwards, lambda **before: log.read_category_backwards("counter", **before)):
+        for read in (
+            log.read_log_backwards,
+            lambda **before: log.read_category_backwards("counter", **before),
+        ):
             assert [message.position for message in read(before=positions[2])] == positions[1::-1]
 
     def test_and_no_later_than_the_fence(self, another):
@@ -358,7 +389,9 @@ class TestBackwards:
         slow.execute(RAW_APPEND, {"stream": "counter-slow"})
         fill(1, "b")
         for before in (None, log.LAST_POSITION):
-            assert [message.stream for message in log.read_log_backwards(before=before)] == ["counter-a"]
+            assert [message.stream for message in log.read_log_backwards(before=before)] == [
+                "counter-a"
+            ]
             assert len(list(log.read_category_backwards("counter", before=before))) == 1
 
 
@@ -376,9 +409,13 @@ class TestOneEvent:
 
     def test_where_each_event_of_an_append_stands(self):
         fill(1)
-        appended = log.append_all({"counter-b": (ANY, [Counted("b")] * 2), "counter-c": (NO_STREAM, [Counted("c")])})
+        appended = log.append_all(
+            {"counter-b": (ANY, [Counted("b")] * 2), "counter-c": (NO_STREAM, [Counted("c")])}
+        )
         found = [(message.position, message.stream) for message in log.read_log(after=1)]
-        assert found == list(zip(appended.positions, ["counter-b", "counter-b", "counter-c"], strict=True))
+        assert found == list(
+            zip(appended.positions, ["counter-b", "counter-b", "counter-c"], strict=True)
+        )
         assert appended.position == appended.positions[-1]
 
 
@@ -389,7 +426,8 @@ class TestALargeLog:
 
     @pytest.fixture(params=["analyzed", "young"])
     def large(self, request):
-        """Three categories, one of them rare; two types, one of them rare; business transactions of 50 events.
+        """Three categories, one of them rare; two types, one of them rare; business transactions of
+        50 events.
 
         young: nobody has analyzed the table yet, so that the planner has nothing but its defaults.
         """
@@ -397,7 +435,9 @@ class TestALargeLog:
             cursor.execute(LARGE, [self.EVENTS])
             cursor.execute("ANALYZE eventstore_event")
             if request.param == "young":
-                cursor.execute("DELETE FROM pg_statistic WHERE starelid = 'eventstore_event'::regclass")
+                cursor.execute(
+                    "DELETE FROM pg_statistic WHERE starelid = 'eventstore_event'::regclass"
+                )
 
     @pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
     def test_every_read_is_backed_by_an_index(self, large, mode):
@@ -436,7 +476,9 @@ def explained(cursor, statement, parameters):
     literals = [sql.Literal(each).as_string(connection.connection) for each in parameters]
     types = ", ".join(["unknown"] * len(parameters))
     cursor.execute(f"PREPARE asked ({types}) AS {statement}")
-    cursor.execute(f"EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) EXECUTE asked ({', '.join(literals)})")
+    cursor.execute(
+        f"EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) EXECUTE asked ({', '.join(literals)})"
+    )
     plan = "\n".join(line for (line,) in cursor.fetchall())
     cursor.execute("DEALLOCATE asked")
     return plan
@@ -445,18 +487,25 @@ def explained(cursor, statement, parameters):
 def rows_touched(plan):
     """What the scans of tables and indexes returned, and what their filters threw away."""
     scanned = [line for line in plan.splitlines() if "Scan" in line or "Rows Removed" in line]
-    return sum(int(float(number)) for line in scanned for number in re.findall(r"(?:rows=|Filter: )([\d.]+)", line))
+    return sum(
+        int(float(number))
+        for line in scanned
+        for number in re.findall(r"(?:rows=|Filter: )([\d.]+)", line)
+    )
 
 
 def set_clock(at):
     """Of the newest event: as if the server's clock had stood there when it was recorded."""
     with unguarded():
-        Event.objects.filter(position=Event.objects.latest("position").position).update(recorded_at=at)
+        Event.objects.filter(position=Event.objects.latest("position").position).update(
+            recorded_at=at
+        )
 
 
 LARGE = """
     INSERT INTO eventstore_event (
-        position, id, stream, version, type, schema_version, data, correlation_id, causation_id, metadata
+        position, id, stream, version, type, schema_version, data, correlation_id, causation_id,
+            metadata
     )
     SELECT n, gen_random_uuid(),
            CASE WHEN n %% 500 = 0 THEN 'few-' || n %% 7
@@ -469,8 +518,10 @@ LARGE = """
 
 RAW_APPEND = """
     SELECT eventstore_append(json_build_array(json_build_object(
-        'stream', %(stream)s::text, 'version', 1, 'expected', 0, 'id', gen_random_uuid(), 'type', 'toy.counted',
-        'schema_version', 1, 'data', '{"counter_id": "slow"}'::json, 'correlation_id', gen_random_uuid(),
+        'stream', %(stream)s::text, 'version', 1, 'expected', 0, 'id', gen_random_uuid(), 'type',
+            'toy.counted',
+        'schema_version', 1, 'data', '{"counter_id": "slow"}'::json, 'correlation_id',
+            gen_random_uuid(),
         'metadata', '{}'::json
     )), NULL)
 """

@@ -1,4 +1,5 @@
-"""A read model is folded anew beside the live one: to its end, cut off, called off, compared, and taken back."""
+"""A read model is folded anew beside the live one: to its end, cut off, called off, compared, and
+taken back."""
 
 import os
 import signal
@@ -29,7 +30,10 @@ from .toy import Closed, Counted, Tally
 
 NAME = "toy.tallies"
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("toys", "no_tables_left")]
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("toys", "no_tables_left"),
+]
 
 
 @pytest.fixture
@@ -40,7 +44,9 @@ def small_pages(monkeypatch):
 
 def count(events=60, counters=7):
     for number in range(events):
-        append(f"counter-{number % counters}", [Counted(str(number % counters), number)], expected=ANY)
+        append(
+            f"counter-{number % counters}", [Counted(str(number % counters), number)], expected=ANY
+        )
 
 
 def fold_of_the_log():
@@ -77,7 +83,7 @@ def test_the_rebuilt_rows_are_the_fold_of_the_log():
     assert OperatorAction.objects.get(action="rebuild").reason == "wrong totals"
 
 
-def test_the_lane_goes_on_behind_what_was_folded(small_pages):
+def test_the_subscription_goes_on_behind_what_was_folded(small_pages):
     count()
     rebuild.rebuild(NAME)
     assert live() == fold_of_the_log()
@@ -96,7 +102,7 @@ def test_rows_that_end_and_begin_again_are_written_over_checkpoints(small_pages)
     assert live() == fold_of_the_log()
 
 
-def test_what_is_hard_to_write_comes_through_as_a_lane_would_have_written_it():
+def test_what_is_hard_to_write_comes_through_as_a_subscription_would_have_written_it():
     hard = ["a\\b", "tab\there", "line\nbreak\r", "\\N", "", "é ☃", '{"json": 1}', "\u2028"]
     for number, note in enumerate(hard):
         append(f"counter-{number}", [Counted(str(number), 1, note)], expected=ANY)
@@ -180,7 +186,9 @@ def test_an_event_that_cannot_be_folded_stops_it_and_is_named():
 
 def test_a_row_that_the_table_refuses_stops_it_and_is_named():
     append("counter-x", [Counted("x", -5)], expected=ANY)
-    with pytest.raises(rebuild.RebuildFailed, match="row 'x' as of position .*toy_never_below_zero"):
+    with pytest.raises(
+        rebuild.RebuildFailed, match="row 'x' as of position .*toy_never_below_zero"
+    ):
         rebuild.rebuild(NAME)
 
 
@@ -195,7 +203,10 @@ def test_it_can_be_rebuilt_once_the_code_is_mended(toys):
     append("counter-x", [Counted("x", 7, "boom")], expected=ANY)
     drain()
     assert Parked.objects.count() == 1
-    mended = {**toy.TALLIES.evolve, Counted: lambda row, event: row | {"total": row["total"] + event.amount}}
+    mended = {
+        **toy.TALLIES.evolve,
+        Counted: lambda row, event: row | {"total": row["total"] + event.amount},
+    }
     toys({"toy": toy.SUBSCRIPTIONS["toy"], NAME: toy.TALLIES._replace(evolve=mended)})
     rebuild.rebuild(NAME)
     assert Tally.objects.get().total == 7
@@ -210,7 +221,7 @@ def die_rebuilding(*numbers):
     url = f"postgresql://{settings['USER']}:{settings['PASSWORD']}@{settings['HOST']}:{settings['PORT']}/{settings['NAME']}"
     ended = subprocess.run(
         [sys.executable, "-m", "tests.eventstore.rebuilding_to_death", NAME, *map(str, numbers)],
-        env=os.environ | {"DATABASE_URL": url, "EVENTSTORE_NUDGE": "0"},
+        env=os.environ | {"DATABASE_URL": url, "EVENTSTORE_WAKE_WORKERS": "0"},
         capture_output=True,
         text=True,
         timeout=60,
@@ -356,7 +367,11 @@ def test_the_differences_are_listed_and_nothing_is_swapped(capsys):
         call_command("rebuild_projection", NAME, "--diff", "--json")
     assert ended.value.code == 1
     said = [codec.decode_json(line) for line in capsys.readouterr().out.splitlines()[1:]]
-    assert {(each["key"], each["column"]) for each in said[:-1]} == {("0", "total"), ("1", ""), ("ghost", "")}
+    assert {(each["key"], each["column"]) for each in said[:-1]} == {
+        ("0", "total"),
+        ("1", ""),
+        ("ghost", ""),
+    }
     total = next(each for each in said[:-1] if each["key"] == "0")
     assert (total["old"], total["new"]) == (1000, sum(range(0, 14, 2)))
     assert said[-1] == {"differences": 3}
@@ -372,7 +387,7 @@ def test_workers_compare_what_they_folded_and_wait_for_a_word():
     found = rebuild.request(NAME, who="ada", swap=False)
     while rebuild.work(seconds=5):
         assert rebuild.latest(NAME)[0].state == "ready", "and not swapped"
-    (told,) = rebuild.told_differences(found.id).first
+    (told,) = rebuild.found_differences(found.id).first
     assert (told["key"], told["column"], told["old"]) == ("0", "total", 1000)
     assert live()["0"][0] == 1000
     rebuild.request_swap(NAME, who="ada")
@@ -387,7 +402,7 @@ def test_more_differences_than_anybody_reads_are_cut_off(monkeypatch):
     Tally.objects.update(total=1000)
     found = rebuild.request(NAME, who="ada", swap=False)
     rebuild.work(seconds=5)
-    told = rebuild.told_differences(found.id)
+    told = rebuild.found_differences(found.id)
     assert (len(told.first), told.is_cut) == (3, True)
 
 
@@ -397,17 +412,17 @@ def test_a_comparison_that_killed_its_worker_is_not_begun_by_the_next(monkeypatc
         patch.setattr(run.difference, "differences", _killed)
         rebuild.work(seconds=5)
     assert not rebuild.work(seconds=5)
-    assert "--diff" in rebuild.told_differences(found.id).trouble
+    assert "--diff" in rebuild.found_differences(found.id).trouble
     rebuild.request_comparison(NAME, who="ada", reason="at night")
     assert rebuild.work(seconds=5)
-    assert rebuild.told_differences(found.id) == rebuild.Told([])
+    assert rebuild.found_differences(found.id) == rebuild.Told([])
 
 
 def _killed(*_):
     raise SystemExit
 
 
-def test_a_table_that_is_right_has_no_differences_while_its_lane_goes_on():
+def test_a_table_that_is_right_has_no_differences_while_its_subscription_goes_on():
     count(20)
     drain()
     rebuild.rebuild(NAME, swap=False)
@@ -431,25 +446,35 @@ def test_taken_back_the_earlier_table_is_folded_on_from_where_it_stood():
     assert rebuild.latest(NAME)[0].state == "taken back"
     assert sum(total for total, _ in live().values()) == 7000 + sum(range(10))
     drain()
-    assert {key: (total - 1000, heard) for key, (total, heard) in live().items()} == fold_of_the_log()
+    assert {
+        key: (total - 1000, heard) for key, (total, heard) in live().items()
+    } == fold_of_the_log()
     rebuild.roll_back(NAME, who="ada", reason="it was not")
     assert rebuild.latest(NAME)[0].state == "swapped"
     drain()
     assert live() == fold_of_the_log()
 
 
-def test_taken_back_a_lane_has_its_parked_messages_again(toys):
+def test_taken_back_a_subscription_has_its_parked_messages_again(toys):
     append("counter-x", [Counted("x", 7, "boom")], expected=ANY)
     append("counter-x", [Counted("x", 1)], expected=ANY)
     drain()
     parked = list(Parked.objects.order_by("position").values_list("position", "status", "attempts"))
-    mended = {**toy.TALLIES.evolve, Counted: lambda row, event: row | {"total": row["total"] + event.amount}}
+    mended = {
+        **toy.TALLIES.evolve,
+        Counted: lambda row, event: row | {"total": row["total"] + event.amount},
+    }
     toys({"toy": toy.SUBSCRIPTIONS["toy"], NAME: toy.TALLIES._replace(evolve=mended)})
     rebuild.rebuild(NAME)
     assert Tally.objects.get().total == 8
     rebuild.roll_back(NAME, who="ada", reason="a try")
-    assert list(Parked.objects.order_by("position").values_list("position", "status", "attempts")) == parked
-    Parked.objects.filter(status="failed").update(due_at=Subscription.objects.get(name=NAME).moved_at)
+    assert (
+        list(Parked.objects.order_by("position").values_list("position", "status", "attempts"))
+        == parked
+    )
+    Parked.objects.filter(status="failed").update(
+        due_at=Subscription.objects.get(name=NAME).moved_at
+    )
     drain()
     assert Tally.objects.get().total == 8
 
@@ -466,8 +491,8 @@ def test_a_forgotten_table_cannot_be_taken_back():
 
 def names_of(table):
     return rows(
-        "SELECT relname, relkind::text, relacl::text FROM pg_class WHERE oid = %s::regclass OR oid IN"
-        " (SELECT indexrelid FROM pg_index WHERE indrelid = %s::regclass) ORDER BY relname",
+        "SELECT relname, relkind::text, relacl::text FROM pg_class WHERE oid = %s::regclass OR oid"
+        " IN (SELECT indexrelid FROM pg_index WHERE indrelid = %s::regclass) ORDER BY relname",
         [table, table],
     )
 
@@ -477,7 +502,9 @@ def test_names_rights_and_rules_are_as_before():
     execute("CREATE ROLE toy_reader").close()
     try:
         execute("GRANT SELECT ON toy_tally TO toy_reader").close()
-        execute("CREATE UNIQUE INDEX toy_by_hand ON toy_tally (lower(counter_id)) WHERE total > 3").close()
+        execute(
+            "CREATE UNIQUE INDEX toy_by_hand ON toy_tally (lower(counter_id)) WHERE total > 3"
+        ).close()
         before, form = names_of("toy_tally"), shadow_table.form("public.toy_tally")
         rebuild.rebuild(NAME)
         assert names_of("toy_tally") == before
@@ -571,7 +598,10 @@ def test_a_reader_who_does_not_end_is_named_and_lets_others_read(another, monkey
     reader.execute("BEGIN")
     reader.execute("SELECT * FROM toy_tally")
     rebuilt = in_thread(rebuild.rebuild, NAME)
-    until(lambda: any("SELECT * FROM toy_tally" in each.waits_for for each in rebuild.latest()), seconds=10)
+    until(
+        lambda: any("SELECT * FROM toy_tally" in each.waits_for for each in rebuild.latest()),
+        seconds=10,
+    )
     other.execute("SET statement_timeout = '2s'")
     for _ in range(20):
         other.execute("SELECT count(*) FROM toy_tally").fetchone()
@@ -590,7 +620,9 @@ class Under:
 
     @contextmanager
     def load(self):
-        jobs = [in_thread(self.guarded, job) for job in (self.write, self.work, self.read, self.read)]
+        jobs = [
+            in_thread(self.guarded, job) for job in (self.write, self.work, self.read, self.read)
+        ]
         try:
             yield self
         finally:
@@ -617,19 +649,26 @@ class Under:
             step.step(NAME, limit=200)
 
     def read(self):
-        """Whoever has seen a row at a position never sees it at an earlier one, nor with a total that it never had."""
+        """Whoever has seen a row at a position never sees it at an earlier one, nor with a total
+        that it never had."""
         connection, last = self.another(), {}
         while not self.over.is_set():
             for key, position, total, heard in connection.execute(
                 "SELECT counter_id, position, total, heard FROM toy_tally", prepare=True
             ).fetchall():
                 if position < last.get(key, 0) or total != sum(heard):
-                    raise AssertionError(f"{key} went back from {last.get(key)} to {position}, or is {total}")
+                    raise AssertionError(
+                        f"{key} went back from {last.get(key)} to {position}, or is {total}"
+                    )
                 last[key] = position
-            missing = set(last) - {row[0] for row in connection.execute("SELECT counter_id FROM toy_tally")}
+            missing = set(last) - {
+                row[0] for row in connection.execute("SELECT counter_id FROM toy_tally")
+            }
             if missing:
                 raise AssertionError(f"{missing} were there and are gone")
-            whole = connection.execute("SELECT to_jsonb(row) FROM toy_tally AS row", prepare=True).fetchall()
+            whole = connection.execute(
+                "SELECT to_jsonb(row) FROM toy_tally AS row", prepare=True
+            ).fetchall()
             self.reads += len(whole)
 
 
@@ -653,7 +692,13 @@ def test_the_command_says_what_it_did_and_refuses_what_makes_no_sense(capsys):
     assert codec.decode_json(capsys.readouterr().out)["state"] == "swapped"
     call_command("rebuild_projection", "--status")
     assert "swapped, position" in capsys.readouterr().out
-    for arguments in ([], ["nobody"], [NAME, "--rollback"], [NAME, "--cancel"], [NAME, "--diff", "--cancel"]):
+    for arguments in (
+        [],
+        ["nobody"],
+        [NAME, "--rollback"],
+        [NAME, "--cancel"],
+        [NAME, "--diff", "--cancel"],
+    ):
         with pytest.raises(CommandError):
             call_command("rebuild_projection", *arguments)
     assert isinstance(registry.subscriptions()[NAME], Projection)

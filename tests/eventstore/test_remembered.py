@@ -1,8 +1,9 @@
-"""What a process remembers of states is bounded by bytes: one may be as large as a thousand others."""
+"""What a process remembers of states is bounded by bytes: one may be as large as a thousand
+others."""
 
 import pytest
 
-from eventstore.aggregate import Folded
+from eventstore.aggregate import VersionedState
 from eventstore.commands import repository
 from eventstore.log import epochs
 
@@ -15,7 +16,9 @@ def empty():
 
 
 def keep(**states_):
-    repository._keep({name: Folded(1, state) for name, state in states_.items()}, epochs.mark())
+    repository._keep(
+        {name: VersionedState(1, state) for name, state in states_.items()}, epochs.mark()
+    )
 
 
 def test_what_is_remembered_is_bounded_by_bytes_and_who_was_used_last_stays(settings):
@@ -37,7 +40,7 @@ def test_what_is_remembered_is_counted_out_when_it_is_forgotten_or_replaced():
     keep(a="x" * 1000, b="y" * 1000)
     keep(a="x")
     repository.forget(["b"])
-    assert repository._taken == repository._size(Folded(1, "x"))
+    assert repository._taken == repository._size(VersionedState(1, "x"))
     repository.forget()
     assert repository._taken == 0
 

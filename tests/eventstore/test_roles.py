@@ -59,9 +59,12 @@ def test_it_appends_and_delivers(as_role):
         "SELECT setval('eventstore_position', 1)",
         "SELECT nextval('eventstore_position')",
         "INSERT INTO eventstore_event SELECT * FROM eventstore_event",
-        "INSERT INTO eventstore_outbox (position, topic, key, type) VALUES (1, 'event', 'a', 'toy.counted')",
+        (
+            "INSERT INTO eventstore_outbox (position, topic, key, type) VALUES (1, 'event', 'a',"
+            " 'toy.counted')"
+        ),
         "SELECT eventstore_take_fence()",
-        "SELECT eventstore_lock_premises('{}')",
+        "SELECT eventstore_lock_condition('{}')",
         *(
             f"SELECT pg_{way}((x'E5'::bigint << 48))"
             for way in (
@@ -87,7 +90,8 @@ def test_it_cannot_change_or_remove_what_was_recorded(role, statement):
 
 
 def test_whoever_owns_the_log_is_not_said_to_be_unable_to_change_it():
-    """Or may become its owner; its rights stay as they were, or the next migration would find none."""
+    """Or may become its owner; its rights stay as they were, or the next migration would find
+    none."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT current_user")
         (owner,) = cursor.fetchone()
@@ -116,10 +120,17 @@ class TestWhatTheFunctionsTake:
     def test_every_way_of_appending_is_open_to_it(self, as_role):
         append("counter-a", [Counted("a", 1)], expected=NO_STREAM)
         append("counter-a", [Counted("a", 2)], expected=1)
-        append_all({"counter-a": (ANY, [Counted("a", 3)]), "counter-b": (0, [Counted("b", 1), Counted("b", 2)])})
-        bus.owe([Count("a", 4)])
-        events = log.new_events("counter-c", [Counted("c", 1)], expected=0, metadata=context.current())
-        log.write(events, premises=log.Premises(None, {"counter-a": 3}))
+        append_all(
+            {
+                "counter-a": (ANY, [Counted("a", 3)]),
+                "counter-b": (0, [Counted("b", 1), Counted("b", 2)]),
+            }
+        )
+        bus.enqueue([Count("a", 4)])
+        events = log.new_events(
+            "counter-c", [Counted("c", 1)], expected=0, metadata=context.current()
+        )
+        log.write(events, condition=log.AppendCondition(None, {"counter-a": 3}))
         answer = {"scope": "s", "fingerprint": "", "status": 202, "headers": {}, "body": "{}"}
         assert log.write_once(json.dumps(answer), (), ()).earlier is None
         drain()
@@ -128,7 +139,9 @@ class TestWhatTheFunctionsTake:
     @pytest.mark.parametrize("field", ["position", "recorded_at"])
     def test_position_and_time_are_not_the_callers_to_say(self, as_role, field):
         given = {"position": 10**9, "recorded_at": "2001-01-01T00:00:00Z"}[field]
-        (event,) = log.new_events("counter-a", [Counted("a")], expected=0, metadata=context.current())
+        (event,) = log.new_events(
+            "counter-a", [Counted("a")], expected=0, metadata=context.current()
+        )
         row = json.loads(codec.encode_json(event)) | {field: given}
         with connection.cursor() as cursor:
             cursor.execute("SELECT eventstore_append(%s::json, NULL)", [json.dumps([row])])
@@ -137,7 +150,9 @@ class TestWhatTheFunctionsTake:
         assert recorded.recorded_at.year > 2020
 
     def test_nor_is_a_version_that_does_not_follow(self, as_role):
-        (event,) = log.new_events("counter-a", [Counted("a")], expected=6, metadata=context.current())
+        (event,) = log.new_events(
+            "counter-a", [Counted("a")], expected=6, metadata=context.current()
+        )
         row = json.loads(codec.encode_json(event)) | {"expected": None}
         with connection.cursor() as cursor, pytest.raises(DatabaseError, match="does not follow"):
             cursor.execute("SELECT eventstore_append(%s::json, NULL)", [json.dumps([row])])
@@ -186,7 +201,9 @@ class TestWhoMakesIt:
 
     def test_beside_what_is_not_its_own_in_the_schema(self, as_owner, capsys):
         with connection.cursor() as cursor:
-            cursor.execute(f"RESET ROLE; CREATE ROLE {ROLE} LOGIN; {EXTENSION}; SET ROLE eventstore_test_owner")
+            cursor.execute(
+                f"RESET ROLE; CREATE ROLE {ROLE} LOGIN; {EXTENSION}; SET ROLE eventstore_test_owner"
+            )
         call_command("app_role", ROLE)
         said = capsys.readouterr().out
         assert "A superuser forbids it" in said
@@ -213,7 +230,8 @@ class TestWhoMakesIt:
 
 ONE = """
     SELECT eventstore_append_one(
-        'counter-a', 1, gen_random_uuid(), 'toy.counted', 1::smallint, '{"counter_id": "a"}', gen_random_uuid(),
+        'counter-a', 1, gen_random_uuid(), 'toy.counted', 1::smallint, '{"counter_id": "a"}',
+            gen_random_uuid(),
         NULL, '{}'
     )
 """
@@ -221,7 +239,8 @@ ONE = """
 EXTENSION = """
     CREATE VIEW pg_stat_statements_of_somebody AS SELECT 1 AS calls;
     CREATE SEQUENCE somebodys_numbers;
-    CREATE FUNCTION pg_stat_statements_reset_of_somebody() RETURNS integer LANGUAGE sql AS 'SELECT 1';
+    CREATE FUNCTION pg_stat_statements_reset_of_somebody() RETURNS integer
+    LANGUAGE sql AS 'SELECT 1';
     REVOKE ALL ON FUNCTION pg_stat_statements_reset_of_somebody() FROM PUBLIC
 """
 OWNED_BY_ANOTHER = """
@@ -231,12 +250,14 @@ OWNED_BY_ANOTHER = """
     DECLARE
         each record;
     BEGIN
-        FOR each IN SELECT oid::regclass AS name FROM pg_class WHERE relnamespace = 'public'::regnamespace
+        FOR each IN SELECT oid::regclass AS name FROM pg_class
+            WHERE relnamespace = 'public'::regnamespace
             AND relkind IN ('r', 'v') LOOP
             EXECUTE format('ALTER TABLE %s OWNER TO eventstore_test_owner', each.name);
         END LOOP;
         ALTER SEQUENCE eventstore_position OWNER TO eventstore_test_owner;
-        FOR each IN SELECT oid::regprocedure AS name FROM pg_proc WHERE pronamespace = 'public'::regnamespace LOOP
+        FOR each IN SELECT oid::regprocedure AS name FROM pg_proc
+            WHERE pronamespace = 'public'::regnamespace LOOP
             EXECUTE format('ALTER FUNCTION %s OWNER TO eventstore_test_owner', each.name);
         END LOOP;
     END $$;

@@ -1,4 +1,5 @@
-"""A saga folds its state, owes its commands and hears what became of them; each in the commit of the other."""
+"""A saga folds its state, owes its commands and hears what became of them; each in the commit of
+the other."""
 
 import pytest
 from django.db import connection
@@ -15,12 +16,12 @@ from .toy import EVENTS, ROUND, Close, Closed, Counted, Round
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("rounds")]
 
-LANE = "toy.round"
+SUBSCRIPTION = "toy.round"
 
 
 @pytest.fixture
 def rounds(toys):
-    toys({"toy": Commands(), LANE: ROUND})
+    toys({"toy": Commands(), SUBSCRIPTION: ROUND})
 
 
 def count(name="a", amount=1, note=""):
@@ -28,16 +29,19 @@ def count(name="a", amount=1, note=""):
 
 
 def saga(name="a"):
-    return SagaState.objects.get(saga=LANE, key=name)
+    return SagaState.objects.get(saga=SUBSCRIPTION, key=name)
 
 
-def owed(type_):
+def outgoing(type_):
     return OutboxMessage.objects.filter(type=type_)
 
 
 def the_deadline_passes():
     with connection.cursor() as cursor:
-        cursor.execute("UPDATE eventstore_saga SET deadline_at = now() - interval '1 s' WHERE deadline_at IS NOT NULL")
+        cursor.execute(
+            "UPDATE eventstore_saga SET deadline_at = now() - interval '1 s' WHERE deadline_at IS"
+            " NOT NULL"
+        )
 
 
 class TestTheState:
@@ -68,12 +72,12 @@ class TestTheState:
         with pytest.raises(RuntimeError):
             sagas_step_without_parking()
         assert not SagaState.objects.exists()
-        assert Subscription.objects.get(pk=LANE).position < last
+        assert Subscription.objects.get(pk=SUBSCRIPTION).position < last
 
         monkeypatch.undo()
-        step.step(LANE)
+        step.step(SUBSCRIPTION)
         assert saga().status == "FULL"
-        assert owed("toy.close").count() == 1
+        assert outgoing("toy.close").count() == 1
 
     def test_a_state_that_cannot_be_read_any_more_parks_what_comes_for_it_only(self):
         count("a")
@@ -91,8 +95,9 @@ class TestNewCode:
 
     @pytest.fixture
     def deployed(self, toys):
-        """A second version: an OPEN round is COUNTING now, its total is called sum, and it knows a limit."""
-        return lambda: toys({"toy": Commands(), LANE: SECOND_ROUND})
+        """A second version: an OPEN round is COUNTING now, its total is called sum, and it knows a
+        limit."""
+        return lambda: toys({"toy": Commands(), SUBSCRIPTION: SECOND_ROUND})
 
     def test_a_process_that_began_under_the_old_code_ends_under_the_new(self, deployed):
         count(amount=4)
@@ -121,7 +126,14 @@ class TestNewCode:
     def test_a_field_with_a_default_needs_no_new_version(self, toys):
         count(amount=4)
         drain()
-        toys({"toy": Commands(), LANE: ROUND._replace(initial=RoundWithLimit(), react={Counted: within_limit})})
+        toys(
+            {
+                "toy": Commands(),
+                SUBSCRIPTION: ROUND._replace(
+                    initial=RoundWithLimit(), react={Counted: within_limit}
+                ),
+            }
+        )
         count(amount=1)
         drain()
         assert saga().state == {"status": "OPEN", "total": 5, "trouble": "", "limit": 10}
@@ -130,7 +142,7 @@ class TestNewCode:
         deployed()
         count(amount=4)
         drain()
-        toys({"toy": Commands(), LANE: ROUND})
+        toys({"toy": Commands(), SUBSCRIPTION: ROUND})
         count(amount=1)
         count("b")
         drain()
@@ -143,10 +155,18 @@ class TestNewCode:
         assert saga().state["sum"] == 5
         assert not Parked.objects.exists()
 
-    def test_an_upcaster_at_fault_parks_what_comes_for_old_processes_until_it_is_mended(self, toys, deployed):
+    def test_an_upcaster_at_fault_parks_what_comes_for_old_processes_until_it_is_mended(
+        self, toys, deployed
+    ):
         count(amount=4)
         drain()
-        toys({LANE: SECOND_ROUND._replace(upcasters={1: lambda state: {"sum": state["count"]}})})
+        toys(
+            {
+                SUBSCRIPTION: SECOND_ROUND._replace(
+                    upcasters={1: lambda state: {"sum": state["count"]}}
+                )
+            }
+        )
         count(amount=1)
         count("b")
         drain()
@@ -169,18 +189,22 @@ class TestItsCommands:
     def test_commands_of_several_processes_are_owed_in_the_order_of_their_events(self):
         for name in "xyz":
             count(name, 10)
-        step.step(LANE)
-        assert list(owed("toy.close").order_by("position").values_list("key", flat=True)) == [
+        step.step(SUBSCRIPTION)
+        assert list(outgoing("toy.close").order_by("position").values_list("key", flat=True)) == [
             "counter-x", "counter-y", "counter-z",
         ]  # fmt: skip
 
     def test_they_say_what_led_to_them_and_who_waits_for_an_answer(self):
         count(amount=10)
-        step.step(LANE)
-        event, metadata = Event.objects.get(), owed("toy.close").get().metadata
+        step.step(SUBSCRIPTION)
+        event, metadata = Event.objects.get(), outgoing("toy.close").get().metadata
         assert metadata["correlation_id"] == str(event.correlation_id)
         assert metadata["causation_id"] == str(event.id)
-        assert (metadata["reply_to"], metadata["reply_key"], metadata["actor"]) == (LANE, "a", LANE)
+        assert (metadata["reply_to"], metadata["reply_key"], metadata["actor"]) == (
+            SUBSCRIPTION,
+            "a",
+            SUBSCRIPTION,
+        )
 
     def test_a_refused_command_comes_back_to_the_saga_that_owed_it(self, toys):
         count(note="echo")
@@ -188,13 +212,13 @@ class TestItsCommands:
         drain()
         assert saga().status == "REFUSED"
         assert saga().state["trouble"] == "toy.count CounterClosed a"
-        assert owed("eventstore.command_refused").get().topic == LANE
+        assert outgoing("eventstore.command_refused").get().topic == SUBSCRIPTION
 
     def test_a_command_that_nobody_waits_for_is_refused_in_silence(self):
         append("counter-a", [Closed("a")], expected=0)
-        log.write([], [log.owed(_count("a"), metadata=context.current())])
+        log.write([], [log.outgoing(_count("a"), metadata=context.current())])
         drain()
-        assert not owed("eventstore.command_refused").exists()
+        assert not outgoing("eventstore.command_refused").exists()
 
     def test_the_event_of_an_owed_command_does_not_ask_for_an_answer(self):
         count(amount=10)
@@ -216,7 +240,7 @@ class TestDeadlines:
         the_deadline_passes()
         drain()
 
-        assert owed("eventstore.deadline_passed").count() == 1
+        assert outgoing("eventstore.deadline_passed").count() == 1
         assert [type(message.body) for message in log.read_stream("counter-a")] == [Counted, Closed]
         assert saga().deadline_at is None
 
@@ -227,7 +251,7 @@ class TestDeadlines:
         drain()
         assert Event.objects.values("correlation_id").distinct().count() == 1
 
-    def test_it_is_told_by_the_databases_clock_also_when_no_lane_has_work(self):
+    def test_it_is_told_by_the_databases_clock_also_when_no_subscription_has_work(self):
         count(note="wait")
         drain()
         the_deadline_passes()
@@ -259,9 +283,10 @@ class TestDeadlines:
         assert saga().deadline_at == before
 
     def test_one_that_passed_while_the_answer_was_on_its_way_is_not_heard_by_the_next_step(self):
-        """The deadline of the first step lies in the outbox already when the second step begins, with its own."""
+        """The deadline of the first step lies in the outbox already when the second step begins,
+        with its own."""
         count(note="wait")
-        step.step(LANE)
+        step.step(SUBSCRIPTION)
         the_deadline_passes()
         count(amount=2, note="wait")
         assert step.tell_deadlines() == 1
@@ -290,26 +315,29 @@ class TestDeadlines:
         the_deadline_passes()
         busy = iter(range(10**9))
         monkeypatch.setattr(worker, "_round", lambda *_: next(busy))
-        monkeypatch.setattr(worker.cursors, "work", lambda: {LANE})
+        monkeypatch.setattr(worker.cursors, "work", lambda: {SUBSCRIPTION})
         worker.work(seconds=0.02)
-        assert owed("eventstore.deadline_passed").count() == 1
+        assert outgoing("eventstore.deadline_passed").count() == 1
 
 
-class TestSeveralLanes:
+class TestSeveralSubscriptions:
     def test_two_sagas_of_one_event_have_states_of_their_own(self, toys):
-        toys({"toy": Commands(), LANE: ROUND, "toy.other": ROUND})
+        toys({"toy": Commands(), SUBSCRIPTION: ROUND, "toy.other": ROUND})
         count(amount=3)
         drain()
         assert SagaState.objects.count() == 2
 
     def test_word_for_one_saga_is_not_heard_by_another(self, toys):
-        toys({LANE: ROUND, "toy.other": ROUND}, EVENTS=EVENTS)
+        toys({SUBSCRIPTION: ROUND, "toy.other": ROUND}, EVENTS=EVENTS)
         count(note="wait")
         drain()
         SagaState.objects.filter(saga="toy.other").update(deadline_at=None)
         the_deadline_passes()
         drain()
-        assert {each.saga: each.status for each in SagaState.objects.all()} == {LANE: "LATE", "toy.other": "OPEN"}
+        assert {each.saga: each.status for each in SagaState.objects.all()} == {
+            SUBSCRIPTION: "LATE",
+            "toy.other": "OPEN",
+        }
 
 
 class RoundWithLimit(Round, frozen=True):
@@ -341,7 +369,10 @@ def second_late(state: SecondRound, event: DeadlinePassed) -> Reaction:
 
 
 def from_first(state):
-    return {"status": "COUNTING" if state["status"] == "OPEN" else state["status"], "sum": state["total"]}
+    return {
+        "status": "COUNTING" if state["status"] == "OPEN" else state["status"],
+        "sum": state["total"],
+    }
 
 
 SECOND_ROUND = ROUND._replace(
@@ -373,10 +404,10 @@ def sagas_step_without_parking():
     from eventstore.outbox import cursors
 
     with transaction.atomic():
-        claimed = cursors.claim(LANE)
-        messages = cursors.read(LANE, claimed, 10)
-        sagas.react(LANE, registry.subscriptions()[LANE], messages)
-        cursors.move(LANE, claimed.fence)
+        claimed = cursors.claim(SUBSCRIPTION)
+        messages = cursors.read(SUBSCRIPTION, claimed, 10)
+        sagas.react(SUBSCRIPTION, registry.subscriptions()[SUBSCRIPTION], messages)
+        cursors.move(SUBSCRIPTION, claimed.fence)
 
 
 def test_metadata_of_a_deadline_has_no_cause():
@@ -384,6 +415,8 @@ def test_metadata_of_a_deadline_has_no_cause():
     drain()
     the_deadline_passes()
     step.tell_deadlines()
-    metadata = owed("eventstore.deadline_passed").get().metadata
-    assert Metadata(saga().correlation_id, actor="deadline") == Metadata(saga().correlation_id, actor=metadata["actor"])
+    metadata = outgoing("eventstore.deadline_passed").get().metadata
+    assert Metadata(saga().correlation_id, actor="deadline") == Metadata(
+        saga().correlation_id, actor=metadata["actor"]
+    )
     assert "causation_id" not in metadata

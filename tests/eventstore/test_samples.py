@@ -1,4 +1,5 @@
-"""Where the lanes stood is written down every so often, kept for a day, and told in steps of time."""
+"""Where the subscriptions stood is written down every so often, kept for a day, and told in steps
+of time."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -28,31 +29,42 @@ def trend(*told, count=3):
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("toys")
 class TestTaken:
-    def test_the_beat_writes_one_of_each_lane_and_one_of_the_whole_however_often_it_beats(self):
+    def test_the_beat_writes_one_of_each_subscription_and_one_of_the_whole_however_often_it_beats(
+        self,
+    ):
         append("counter-a", [Counted("a", 1), Counted("a", 2)], expected=ANY)
         maintenance.watch()
         maintenance.watch()
         slots = len({each.slot for each in Sample.objects.all()})
         assert slots in (1, 2), "unless half a minute ended between the two"
-        assert Sample.objects.filter(lane="toy.tallies").count() == slots
+        assert Sample.objects.filter(subscription="toy.tallies").count() == slots
         (whole, *_) = metrics.since(MINUTE)
-        assert (whole.position, whole.events) == (log.fence(), 2), "one lane hears both"
+        assert (whole.position, whole.events) == (log.fence(), 2), "one subscription hears both"
         assert whole.seconds > 0
 
     def test_neither_cursors_of_our_own_nor_retired_ones_are_told(self):
         Subscription.objects.create(name="retired.one")
         metrics.take()
-        assert set(Sample.objects.values_list("lane", flat=True)) == {"", "toy", "toy.tallies"}
+        assert set(Sample.objects.values_list("subscription", flat=True)) == {
+            "",
+            "toy",
+            "toy.tallies",
+        }
 
     def test_what_is_older_than_a_day_and_a_bit_goes(self):
         now = int(datetime.now(UTC).timestamp() // 30)
         for hours in (1, 24, 26):
             Sample.objects.create(
-                lane="", slot=now - hours * 120, at=datetime.now(UTC), position=1, events=0, seconds=0
+                subscription="",
+                slot=now - hours * 120,
+                at=datetime.now(UTC),
+                position=1,
+                events=0,
+                seconds=0,
             )
         drain()
         metrics.take()
-        assert Sample.objects.filter(lane="").count() == 3
+        assert Sample.objects.filter(subscription="").count() == 3
         assert len(metrics.since(timedelta(hours=25))) == 3
         assert len(metrics.since(timedelta(hours=2))) == 2
 
@@ -71,5 +83,5 @@ def test_where_nobody_took_samples_nothing_is_made_up():
     assert trend() == [Point(each.at) for each in trend()]
 
 
-def test_a_lane_that_was_put_back_does_not_run_backwards():
+def test_a_subscription_that_was_put_back_does_not_run_backwards():
     assert trend(sample(70, 100), sample(10, 0))[-1].rate == 0

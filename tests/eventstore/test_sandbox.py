@@ -1,4 +1,5 @@
-"""The book of a sandbox: whatever becomes of who asks, a key is one call, and its tries go on where they were."""
+"""The book of a sandbox: whatever becomes of who asks, a key is one call, and its tries go on where
+they were."""
 
 import threading
 
@@ -72,7 +73,8 @@ def test_what_many_ask_while_the_clerk_is_busy_is_one_statement(book):
 
 
 def test_what_many_ask_at_the_same_moment_is_one_statement(book, monkeypatch):
-    """A page is held open for a moment; here for longer, so that a busy machine has them all there in time."""
+    """A page is held open for a moment; here for longer, so that a busy machine has them all there
+    in time."""
     monkeypatch.setattr(sandbox, "GATHER_SECONDS", 0.5)
     statements, book_writes = [], book.write
     book.write = lambda entries: statements.append(len(entries)) or book_writes(entries)
@@ -97,8 +99,10 @@ def test_the_same_key_at_once_in_two_processes_is_one_call(book, another):
     """The gate: the second waits for the first one's commit, and finds it there."""
     first = another()
     first.execute("BEGIN")
-    first.execute("INSERT INTO shipping_sandbox_parcel (key, order_id, kind, tracking, tries, done_at)"
-                  " VALUES ('k1', 'o1', 'booking', 'SB1', 1, 1)")  # fmt: skip
+    first.execute(
+        "INSERT INTO shipping_sandbox_parcel (key, order_id, kind, tracking, tries, done_at)"
+        " VALUES ('k1', 'o1', 'booking', 'SB1', 1, 1)"
+    )
     second = in_thread(book.enter, entry(), Course())
     until_waiting(another())
     first.execute("COMMIT")

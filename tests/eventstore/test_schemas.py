@@ -63,10 +63,18 @@ def test_a_change_is_called_by_who_can_read_whom(old, new, change):
 
 @pytest.mark.parametrize(
     ("mode", "kept"),
-    [("NONE", True), ("FORWARD", True), ("BACKWARD", False), ("FULL", False), ("FULL_TRANSITIVE", False)],
+    [
+        ("NONE", True),
+        ("FORWARD", True),
+        ("BACKWARD", False),
+        ("FULL", False),
+        ("FULL_TRANSITIVE", False),
+    ],
 )
 def test_a_field_that_must_be_there_breaks_who_reads_old_events(mode, kept):
-    assert (not list(compatibility.violations(mode, [avro_of(MadeAlone)], avro_of(MadeByMaker)))) is kept
+    assert (
+        not list(compatibility.violations(mode, [avro_of(MadeAlone)], avro_of(MadeByMaker)))
+    ) is kept
 
 
 def test_the_transitive_forms_look_at_every_version_there_was():
@@ -115,9 +123,14 @@ def test_a_class_that_changed_without_a_new_version_is_found(shelf):
         place: str = ""
 
     evolve = {Counted: lambda counter, event: counter, Closed: COUNTER.evolve[Closed]}
-    shelf(EVENTS=[{"toy.counted": Counted, "toy.closed": Closed}], AGGREGATES=[COUNTER._replace(evolve=evolve)])
+    shelf(
+        EVENTS=[{"toy.counted": Counted, "toy.closed": Closed}],
+        AGGREGATES=[COUNTER._replace(evolve=evolve)],
+    )
     (problem,) = files.problems()
-    assert problem.startswith("toy.counted: the class is no longer what v1.avsc says (the change is FULL)")
+    assert problem.startswith(
+        "toy.counted: the class is no longer what v1.avsc says (the change is FULL)"
+    )
 
 
 def test_a_new_version_with_its_upcaster_is_released_beside_the_old_one(shelf, tmp_path):
@@ -151,7 +164,9 @@ def test_a_broken_promise_is_found(shelf, monkeypatch):
     rewired = {
         "EVENTS": [{"toy.counted": Counted, "toy.closed": Closed}],
         "AGGREGATES": [COUNTER._replace(evolve=evolve)],
-        "UPCASTERS": [{"toy.counted": {1: lambda data: {"counter_id": data["counter_id"], "amount": 1}}}],
+        "UPCASTERS": [
+            {"toy.counted": {1: lambda data: {"counter_id": data["counter_id"], "amount": 1}}}
+        ],
     }
     shelf(**rewired)
     list(files.write())
@@ -166,7 +181,10 @@ def test_a_file_of_an_older_version_that_is_gone_is_missed(shelf, tmp_path, kind
     list(files.write())
     (tmp_path / "toy.counted" / f"v1.{kind}").unlink()
     (problem,) = files.problems()
-    assert problem == f"toy.counted: v1.{kind} was released and is missing; take it back from the history."
+    assert (
+        problem
+        == f"toy.counted: v1.{kind} was released and is missing; take it back from the history."
+    )
 
 
 def test_what_was_released_under_a_name_of_the_past_is_read_as_well(shelf, tmp_path):
@@ -200,7 +218,8 @@ def released_as(folder, name, version, cls, example):
 
 @pytest.mark.django_db(transaction=True)
 class TestAnEventThatChangesItsForm:
-    """Counts were called `number` at first; today they are `amount`, and have a unit that was always implied."""
+    """Counts were called `number` at first; today they are `amount`, and have a unit that was
+    always implied."""
 
     @pytest.fixture
     def before(self, toys, settings, tmp_path):
@@ -209,7 +228,9 @@ class TestAnEventThatChangesItsForm:
             number: int
 
         settings.EVENTSTORE_SCHEMAS = tmp_path
-        evolve = {Counted: lambda counter, event: replace(counter, total=counter.total + event.number)}
+        evolve = {
+            Counted: lambda counter, event: replace(counter, total=counter.total + event.number)
+        }
         only = {"EVENTS": [{"toy.counted": Counted}], "DECISIONS": [], "COMMANDS": []}
         toys({}, AGGREGATES=[COUNTER._replace(decide={}, evolve=evolve)], **only)
         list(files.write())
@@ -225,11 +246,20 @@ class TestAnEventThatChangesItsForm:
         def v1_to_v2(data):
             return {"counter_id": data["counter_id"], "amount": data["number"]}
 
-        evolve = {Counted: lambda counter, event: replace(counter, total=counter.total + event.amount)}
+        evolve = {
+            Counted: lambda counter, event: replace(counter, total=counter.total + event.amount)
+        }
 
         def wire(**parts):
-            named = {"EVENTS": [{"toy.counted": Counted}], "UPCASTERS": [{"toy.counted": {1: v1_to_v2}}]}
-            only = {"DECISIONS": [], "COMMANDS": [], "AGGREGATES": [COUNTER._replace(decide={}, evolve=evolve)]}
+            named = {
+                "EVENTS": [{"toy.counted": Counted}],
+                "UPCASTERS": [{"toy.counted": {1: v1_to_v2}}],
+            }
+            only = {
+                "DECISIONS": [],
+                "COMMANDS": [],
+                "AGGREGATES": [COUNTER._replace(decide={}, evolve=evolve)],
+            }
             toys({}, **only | named | parts)
             return Counted
 
@@ -238,13 +268,21 @@ class TestAnEventThatChangesItsForm:
     def test_what_was_stored_in_its_first_form_is_folded_together_with_the_second(self, today):
         append("counter-a", [today()("a", 5)], expected=2)
         assert time_travel.moment("counter-a").state.total == 10
-        assert [row for (row,) in rows("SELECT schema_version FROM eventstore_event ORDER BY version")] == [1, 1, 2]
+        assert [
+            row for (row,) in rows("SELECT schema_version FROM eventstore_event ORDER BY version")
+        ] == [1, 1, 2]
 
     def test_also_under_another_name(self, today):
         counted = today()
         today(
             EVENTS=[{"toy.tallied": counted}],
-            UPCASTERS=[{"toy.tallied": {1: lambda data: {"counter_id": data["counter_id"], "amount": data["number"]}}}],
+            UPCASTERS=[
+                {
+                    "toy.tallied": {
+                        1: lambda data: {"counter_id": data["counter_id"], "amount": data["number"]}
+                    }
+                }
+            ],
             RENAMED={"toy.counted": "toy.tallied"},
         )
         append("counter-a", [counted("a", 5)], expected=2)
@@ -267,12 +305,16 @@ class TestAnEventThatChangesItsForm:
             ("FULL_TRANSITIVE", True),
         ],
     )
-    def test_who_reads_it_by_its_schema_alone_is_promised_what_the_mode_says(self, today, mode, broken):
+    def test_who_reads_it_by_its_schema_alone_is_promised_what_the_mode_says(
+        self, today, mode, broken
+    ):
         """Our own code has the upcaster; a reader elsewhere has the published schemas only."""
         today(COMPATIBILITY=[{"toy.counted": mode}])
         list(files.write())
         if broken:
-            with pytest.raises(CommandError, match=f"toy.counted: version 2 is declared {mode}, but"):
+            with pytest.raises(
+                CommandError, match=f"toy.counted: version 2 is declared {mode}, but"
+            ):
                 call_command("schemas", "--check")
         else:
             call_command("schemas", "--check")
@@ -288,13 +330,19 @@ class TestAnEventThatChangesItsForm:
         with pytest.raises(CommandError) as refused:
             call_command("schemas", "--store")
         unreadable, unfoldable = str(refused.value).splitlines()
-        assert unreadable.startswith(f"toy.counted v1 at position {first[0]}: Counted cannot be made")
-        assert unfoldable.startswith("counter-a cannot be folded beyond version 0 at position 0: Undecodable")
+        assert unreadable.startswith(
+            f"toy.counted v1 at position {first[0]}: Counted cannot be made"
+        )
+        assert unfoldable.startswith(
+            "counter-a cannot be folded beyond version 0 at position 0: Undecodable"
+        )
 
     def test_nor_can_what_was_released(self, today):
         today(UPCASTERS=[])
         problems = list(files.problems())
-        assert any("an event of version 1 cannot be read any more" in problem for problem in problems)
+        assert any(
+            "an event of version 1 cannot be read any more" in problem for problem in problems
+        )
 
 
 @pytest.mark.django_db(transaction=True)
@@ -303,5 +351,7 @@ def test_the_store_is_read_with_todays_code(toys, capsys):
     call_command("schemas", "--store")
     assert "toy.counted v1: 1 events" in capsys.readouterr().out
     toys(EVENTS=[{"toy.closed": Closed, "toy.recounted": Counted}])
-    with pytest.raises(CommandError, match=r"toy.counted v1 at position \d+: No class in the wiring"):
+    with pytest.raises(
+        CommandError, match=r"toy.counted v1 at position \d+: No class in the wiring"
+    ):
         call_command("schemas", "--store")

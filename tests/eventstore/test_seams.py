@@ -1,4 +1,5 @@
-"""Killed at any seam and done again, it comes to the same end: every statement, commit and call, whatever they are."""
+"""Killed at any seam and done again, it comes to the same end: every statement, commit and call,
+whatever they are."""
 
 import os
 import pkgutil
@@ -20,18 +21,18 @@ from eventstore.delivery import heartbeats, step
 from eventstore.effects import calls
 from eventstore.log import ANY, NO_STREAM, WrongExpectedVersion, append, context, epochs
 from eventstore.models import (
+    DeferredCommand,
     Event,
-    GivenAnswer,
-    LeftCommand,
     OperatorAction,
     OutboxMessage,
     Parked,
     Received,
     SagaState,
     Snapshot,
+    StoredResponse,
     Subscription,
 )
-from eventstore.operations import control as lanes
+from eventstore.operations import control as subscriptions
 from eventstore.operations import dead_letters, restore
 from eventstore.outbox import cursors
 from eventstore.projections import rebuild
@@ -51,23 +52,25 @@ def no_answer(event, key):
     raise TimeoutError
 
 
-def _owe(id_, owed):
-    return log.write([], owed)
+def _enqueue(id_, outgoing):
+    return log.write([], outgoing)
 
 
 class Story:
-    """before: what has happened. act: what is killed, and done again. then: what must have come of it, once.
+    """before: what has happened. act: what is killed, and done again. then: what must have come of
+    it, once.
 
-    stride: at how many of its seams it is killed ordinarily, 1 at each; with SEAMS=all (make faults) at each of all.
+    stride: at how many of its seams it is killed ordinarily, 1 at each; with SEAMS=all (make
+    faults) at each of all.
     """
 
-    lanes, aggregates, stride = {}, toy.AGGREGATES, 1
+    subscriptions, aggregates, stride = {}, toy.AGGREGATES, 1
 
     def before(self):
         pass
 
     def act(self):
-        for name in self.lanes:
+        for name in self.subscriptions:
             while step.step(name):
                 pass
 
@@ -93,18 +96,23 @@ class ACommand(Story):
         append("counter-a", [Counted("a", 1)], expected=ANY)
 
     def then(self):
-        assert [each.type for each in Event.objects.order_by("position")] == ["toy.counted", "toy.closed"]
+        assert [each.type for each in Event.objects.order_by("position")] == [
+            "toy.counted",
+            "toy.closed",
+        ]
 
 
 class AnAnswer(Story):
     """A client that has heard nothing asks again under its key, and hears what was answered."""
 
-    key = idempotency.Key("ada POST /orders/ k1", "what was asked")
+    key = idempotency.IdempotencyKey("ada POST /orders/ k1", "what was asked")
 
     def act(self):
-        given = idempotency.Answer(202, {}, '{"position":null}')
+        given = idempotency.StoredResponse(202, {}, '{"position":null}')
         with suppress(idempotency.AlreadyAnswered):
-            bus.dispatch(Count("a", 5), writes=lambda outcome: partial(idempotency.write, self.key, given))
+            bus.dispatch(
+                Count("a", 5), writes=lambda outcome: partial(idempotency.write, self.key, given)
+            )
 
     def then(self):
         assert Event.objects.get().data["amount"] == 5
@@ -112,7 +120,7 @@ class AnAnswer(Story):
 
 
 class AProjection(Story):
-    lanes = {TALLIES: toy.TALLIES}
+    subscriptions = {TALLIES: toy.TALLIES}
 
     def before(self):
         append("counter-b", [Counted("b", 1)], expected=ANY)
@@ -125,7 +133,7 @@ class AProjection(Story):
 
 
 class ASaga(Story):
-    lanes = {"toy.round": toy.ROUND}
+    subscriptions = {"toy.round": toy.ROUND}
 
     def before(self):
         append("counter-a", [Counted("a", 10)], expected=ANY)
@@ -135,7 +143,7 @@ class ASaga(Story):
 
 
 class ADeadline(Story):
-    lanes = {"toy.round": toy.ROUND}
+    subscriptions = {"toy.round": toy.ROUND}
 
     def before(self):
         append("counter-a", [Counted("a", 1, "wait")], expected=ANY)
@@ -151,11 +159,11 @@ class ADeadline(Story):
         assert OutboxMessage.objects.filter(type="toy.close").count() == 1
 
 
-class ACommandLane(Story):
-    lanes = {"toy": Commands()}
+class ACommandSubscription(Story):
+    subscriptions = {"toy": Commands()}
 
     def before(self):
-        log.write([], [log.owed(Count("a", 5), metadata=context.current())])
+        log.write([], [log.outgoing(Count("a", 5), metadata=context.current())])
 
     def then(self):
         assert Event.objects.get().version == 1
@@ -164,22 +172,29 @@ class ACommandLane(Story):
 class ALeftCommand(Story):
     """A client left it with us, and asks what became of it."""
 
-    lanes = {"toy": Commands()}
+    subscriptions = {"toy": Commands()}
 
     def act(self):
-        if not LeftCommand.objects.exists():
-            deferred.leave(Count("a", 5), metadata=context.current(), principal="ada", location="/", write=_owe)
+        if not DeferredCommand.objects.exists():
+            deferred.defer(
+                Count("a", 5),
+                metadata=context.current(),
+                principal="ada",
+                location="/",
+                write=_enqueue,
+            )
         super().act()
 
     def then(self):
         assert Event.objects.get().data["amount"] == 5
-        assert LeftCommand.objects.get().status == "SUCCEEDED"
+        assert DeferredCommand.objects.get().status == "SUCCEEDED"
 
 
 class ACall(Story):
-    """The provider knows what it has done, and is asked before it does it again; here, for lack of one, by nobody."""
+    """The provider knows what it has done, and is asked before it does it again; here, for lack of
+    one, by nobody."""
 
-    lanes = {"toy.effect": toy.EFFECT}
+    subscriptions = {"toy.effect": toy.EFFECT}
 
     def before(self):
         append("counter-a", [Counted("a", 1)], expected=ANY)
@@ -200,7 +215,7 @@ class ACall(Story):
 
 
 class AFailedCall(ACall):
-    lanes, stride = {"toy.effect": Effect(perform={Counted: no_answer}, trips=1)}, 4
+    subscriptions, stride = {"toy.effect": Effect(perform={Counted: no_answer}, trips=1)}, 4
 
     def then(self):
         if Parked.objects.get().status == "failed":
@@ -212,29 +227,38 @@ class AFailedCall(ACall):
 class AFailure(Story):
     """Parked, and behind it what must stay in order."""
 
-    lanes, stride = {TALLIES: toy.TALLIES}, 4
+    subscriptions, stride = {TALLIES: toy.TALLIES}, 4
 
     def before(self):
         append("counter-a", [Counted("a", 1, "boom"), Counted("a", 2)], expected=ANY)
 
     def then(self):
         assert list(Parked.objects.order_by("position").values_list("status", "attempts")) == [
-            ("failed", 1), ("waiting", 0),
-        ]  # fmt: skip
+            ("failed", 1),
+            ("waiting", 0),
+        ]
         assert not Tally.objects.exists()
 
 
 class ARetry(Story):
-    lanes, stride = {TALLIES: toy.TALLIES}, 3
+    subscriptions, stride = {TALLIES: toy.TALLIES}, 3
 
     def before(self):
         append("counter-a", [Counted("a", 1), Counted("a", 2)], expected=ANY)
-        cursors.enlist()
+        cursors.ensure_cursors()
         with transaction.atomic():
             positions = list(Event.objects.order_by("position").values_list("position", flat=True))
-            Parked.objects.create(subscription=TALLIES, position=positions[0], key="a", status="failed", attempts=1,
-                                  due_at="2020-01-01T00:00Z")  # fmt: skip
-            Parked.objects.create(subscription=TALLIES, position=positions[1], key="a", status="waiting")
+            Parked.objects.create(
+                subscription=TALLIES,
+                position=positions[0],
+                key="a",
+                status="failed",
+                attempts=1,
+                due_at="2020-01-01T00:00Z",
+            )
+            Parked.objects.create(
+                subscription=TALLIES, position=positions[1], key="a", status="waiting"
+            )
             cursors.move(TALLIES, positions[1])
 
     def then(self):
@@ -245,12 +269,14 @@ class ARetry(Story):
 class AHand(Story):
     """A person discards one, and tries another again."""
 
-    lanes, stride = {TALLIES: toy.TALLIES}, 4
+    subscriptions, stride = {TALLIES: toy.TALLIES}, 4
 
     def before(self):
         append("counter-a", [Counted("a", 1), Counted("a", 2)], expected=ANY)
-        cursors.enlist()
-        self.first, self.second = Event.objects.order_by("position").values_list("position", flat=True)
+        cursors.ensure_cursors()
+        self.first, self.second = Event.objects.order_by("position").values_list(
+            "position", flat=True
+        )
         for position, status in ((self.first, "dead"), (self.second, "waiting")):
             Parked.objects.create(subscription=TALLIES, position=position, key="a", status=status)
         Subscription.objects.filter(name=TALLIES).update(position=self.second)
@@ -258,12 +284,12 @@ class AHand(Story):
     def act(self):
         with suppress(dead_letters.NotParked):
             dead_letters.discard(TALLIES, [self.first], who="ada", reason="nobody needs it")
-        with suppress(lanes.NotToBeDone):
-            lanes.pause(TALLIES, who="ada")
+        with suppress(subscriptions.OperationRefused):
+            subscriptions.pause(TALLIES, who="ada")
         with suppress(dead_letters.NotParked):
             dead_letters.retry(TALLIES, [self.second], who="ada")
-        with suppress(lanes.NotToBeDone):
-            lanes.resume(TALLIES, who="ada")
+        with suppress(subscriptions.OperationRefused):
+            subscriptions.resume(TALLIES, who="ada")
         super().act()
 
     def then(self):
@@ -276,8 +302,10 @@ class Housekeeping(Story):
 
     def before(self):
         inbox.receive("stripe", "evt_1", [])
-        deferred.leave(Count("a", 5), metadata=context.current(), principal="ada", location="/", write=_owe)
-        LeftCommand.objects.update(status="REFUSED")
+        deferred.defer(
+            Count("a", 5), metadata=context.current(), principal="ada", location="/", write=_enqueue
+        )
+        DeferredCommand.objects.update(status="REFUSED")
         AnAnswer().act()
 
     def act(self):
@@ -289,7 +317,7 @@ class Housekeeping(Story):
 
     def then(self):
         assert not Received.objects.exists()
-        assert not LeftCommand.objects.exists()
+        assert not DeferredCommand.objects.exists()
         assert idempotency.find(AnAnswer.key) is None
 
 
@@ -310,7 +338,7 @@ class ASnapshot(Story):
 
 
 class AClearing(Story):
-    lanes = {TALLIES: toy.TALLIES}
+    subscriptions = {TALLIES: toy.TALLIES}
 
     def before(self):
         append("counter-a", [Counted("a", 1), Counted("a", 2)], expected=ANY)
@@ -328,7 +356,7 @@ class AClearing(Story):
 
 
 class AWordFromOutside(Story):
-    lanes = {"toy": Commands()}
+    subscriptions = {"toy": Commands()}
 
     def act(self):
         inbox.receive("stripe", "evt_1", [Count("a", 5)])
@@ -339,9 +367,10 @@ class AWordFromOutside(Story):
 
 
 class ARebuild(Story):
-    """From nothing to the swap: the longest of all, so that ordinarily it dies at some of its seams only."""
+    """From nothing to the swap: the longest of all, so that ordinarily it dies at some of its seams
+    only."""
 
-    lanes, stride = {TALLIES: toy.TALLIES}, 11
+    subscriptions, stride = {TALLIES: toy.TALLIES}, 11
 
     def before(self):
         append("counter-a", [Counted("a", 1), Counted("a", 2)], expected=ANY)
@@ -358,7 +387,8 @@ class ARebuild(Story):
 
 
 class ARestore(Story):
-    """Killed, it is run again; the epoch that had begun and was not seen to is the one that is then."""
+    """Killed, it is run again; the epoch that had begun and was not seen to is the one that is
+    then."""
 
     stride = 3
 
@@ -367,20 +397,38 @@ class ARestore(Story):
         epochs.begin(epochs.PROMOTION, over=epochs.mark())
         lost = {"scope": "1 POST / k", "fingerprint": "f", "status": 202, "headers": {}}
         answers_of = epochs.history()[-1].last + 1
-        GivenAnswer.objects.create(**lost, body=f'{{"position":{answers_of}}}')
+        StoredResponse.objects.create(**lost, body=f'{{"position":{answers_of}}}')
 
     def act(self):
         restore.restored(who="ada", reason="a drill")
 
     def then(self):
-        assert not GivenAnswer.objects.exists()
+        assert not StoredResponse.objects.exists()
         assert epochs.ask().epochs[-1].settled_at is not None
         assert OperatorAction.objects.filter(action="after restore").exists()
 
 
-STORIES = [AnAppend, ACommand, AnAnswer, AProjection, ASaga, ADeadline, ACommandLane, ALeftCommand, ACall, AFailedCall,
-           AFailure, ARetry, AHand, Housekeeping, ASnapshot, AClearing, AWordFromOutside, ARebuild,
-           ARestore]  # fmt: skip
+STORIES = [
+    AnAppend,
+    ACommand,
+    AnAnswer,
+    AProjection,
+    ASaga,
+    ADeadline,
+    ACommandSubscription,
+    ALeftCommand,
+    ACall,
+    AFailedCall,
+    AFailure,
+    ARetry,
+    AHand,
+    Housekeeping,
+    ASnapshot,
+    AClearing,
+    AWordFromOutside,
+    ARebuild,
+    ARestore,
+]
 
 
 @pytest.mark.parametrize("kind", STORIES)
@@ -413,37 +461,56 @@ def test_every_statement_that_writes_is_in_one_of_the_stories(toys, monkeypatch)
         begin(story, toys)
         story.act()
         story.then()
-    missing = {name for name, statement in written().items() if not any(map(statement.fullmatch, said))}
+    missing = {
+        name for name, statement in written().items() if not any(map(statement.fullmatch, said))
+    }
     assert missing == set(TOLD_ELSEWHERE)
 
 
 def written():
-    """Every constant of the engine that is a statement which writes, as a pattern of what is sent."""
+    """Every constant of the engine that is a statement which writes, as a pattern of what is
+    sent."""
     found = {}
     for module in pkgutil.walk_packages(eventstore.__path__, "eventstore."):
         if not module.name.startswith(APART):
             for name, value in vars(import_module(module.name)).items():
                 if name.isupper() and isinstance(value, str) and WRITES.search(value):
                     parts = map(re.escape, re.split(r"\{\w*\}", value.replace("%%", "%")))
-                    found[f"{module.name.removeprefix('eventstore.')}.{name}"] = re.compile("[^;]*".join(parts), re.S)
+                    found[f"{module.name.removeprefix('eventstore.')}.{name}"] = re.compile(
+                        "[^;]*".join(parts), re.S
+                    )
     return found
 
 
 WRITES = re.compile(
-    r"\b(INSERT INTO|UPDATE \w+\s+(AS \w+\s+)?SET|DELETE FROM|eventstore_append|CREATE TABLE|DROP TABLE)\b"
+    r"\b(INSERT INTO|UPDATE \w+\s+(AS \w+\s+)?SET|DELETE FROM|eventstore_append|CREATE TABLE|DROP"
+    r" TABLE)\b"
 )
 # Migrations run alone; the doctor's faults and what is for tests break things on purpose.
-APART = ("eventstore.migrations", "eventstore.sql", "eventstore.operations.doctor", "eventstore.testing")
+APART = (
+    "eventstore.migrations",
+    "eventstore.sql",
+    "eventstore.operations.doctor",
+    "eventstore.testing",
+)
 TOLD_ELSEWHERE = {
     "effects.leases.RENEW": "test_leases.py; it changes nothing but a time",
     "log.append.APPEND_ON_PREMISES": "test_append.py; one statement, as AnAppend",
     "operations.metrics.TAKE": "test_samples.py; figures for people, one statement",
     "operations.metrics.FORGET": "test_samples.py; as TAKE",
-    "projections.rebuild.records.TURN_BACK": "test_rebuilding.py; in the transaction of a roll back",
-    "projections.rebuild.records.TELL_DIFFERENCES": "test_rebuilding.py; what a comparison has found, for people",
+    "projections.rebuild.records.TURN_BACK": (
+        "test_rebuilding.py; in the transaction of a roll back"
+    ),
+    "projections.rebuild.records.TELL_DIFFERENCES": (
+        "test_rebuilding.py; what a comparison has found, for people"
+    ),
     "effects.sandbox.ENTER": "payments/test_sandbox.py; it is the provider's",
-    "projections.rebuild.records.AIM": "test_rebuilding.py; how far to fold, which the next try says anew",
-    "projections.rebuild.records.WAIT": "test_rebuilding.py; who is in the way of a swap, for people",
+    "projections.rebuild.records.AIM": (
+        "test_rebuilding.py; how far to fold, which the next try says anew"
+    ),
+    "projections.rebuild.records.WAIT": (
+        "test_rebuilding.py; who is in the way of a swap, for people"
+    ),
     "delivery.heartbeats.SIGN_OFF": "workers/test_signing_off.py; one statement at an end in order",
     "projections.rebuild.records.WANT_SWAP": "test_rebuilding.py; a person's wish, one statement",
     "projections.rebuild.swap.PARK_AGAIN": "test_rebuilding.py; in the transaction of the swap",
@@ -452,5 +519,5 @@ TOLD_ELSEWHERE = {
 
 def begin(story, toys):
     empty()
-    toys(story.lanes, AGGREGATES=story.aggregates)
+    toys(story.subscriptions, AGGREGATES=story.aggregates)
     story.before()

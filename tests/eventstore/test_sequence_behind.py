@@ -1,4 +1,5 @@
-"""A sequence of positions that is behind: appends are refused, and told how to mend it; nothing is ever lost to it."""
+"""A sequence of positions that is behind: appends are refused, and told how to mend it; nothing is
+ever lost to it."""
 
 from datetime import timedelta
 
@@ -38,22 +39,31 @@ def at_any_version():
     append("counter-a", [Counted("a")], expected=ANY)
 
 
-def owed():
-    bus.owe([Count("a")])
+def outgoing():
+    bus.enqueue([Count("a")])
 
 
 def under_a_key():
-    events = log.new_events(f"counter-{uuid7()}", [Counted("b")], expected=NO_STREAM, metadata=context.current())
-    answer = f'{{"scope": "{uuid7()}", "fingerprint": "", "status": 202, "headers": {{}}, "body": "{{}}"}}'
+    events = log.new_events(
+        f"counter-{uuid7()}", [Counted("b")], expected=NO_STREAM, metadata=context.current()
+    )
+    answer = (
+        f'{{"scope": "{uuid7()}", "fingerprint": "", "status": 202, "headers": {{}}, "body":'
+        ' "{}"}'
+    )
     log.write_once(answer, events)
 
 
 def on_premises():
-    events = log.new_events(f"counter-{uuid7()}", [Counted("b")], expected=NO_STREAM, metadata=context.current())
-    log.write(events, premises=log.Premises(None, {"counter-x": 0}))
+    events = log.new_events(
+        f"counter-{uuid7()}", [Counted("b")], expected=NO_STREAM, metadata=context.current()
+    )
+    log.write(events, condition=log.AppendCondition(None, {"counter-x": 0}))
 
 
-ways = pytest.mark.parametrize("way", [one, several, at_any_version, owed, under_a_key, on_premises])
+ways = pytest.mark.parametrize(
+    "way", [one, several, at_any_version, outgoing, under_a_key, on_premises]
+)
 
 
 @ways
@@ -73,7 +83,7 @@ class TestItIsRefused:
         """As after a restore that put the sequence at the last event."""
         last = append("counter-a", [Counted("a")], expected=ANY).position
         for _ in range(3):
-            bus.owe([Count("a", note="bug")])
+            bus.enqueue([Count("a", note="bug")])
         drain()
         cursors.clear(retention=timedelta(0))
         set_sequence(last)
@@ -143,7 +153,8 @@ def test_a_transaction_of_another_isolation_is_refused(way, isolation):
 
 
 def test_beside_a_large_append_that_is_not_committed_an_append_reads_no_more_than_before(another):
-    """The look at what comes later begins at the position that was given, so that it walks along nothing."""
+    """The look at what comes later begins at the position that was given, so that it walks along
+    nothing."""
     append("counter-a", [Counted("a")], expected=ANY)
     slow = another()
     slow.execute("BEGIN")
@@ -168,7 +179,8 @@ def pages_read_by_an_append():
 
 LARGE_APPEND = """
     SELECT eventstore_append(json_agg(json_build_object(
-        'stream', 'counter-large', 'version', n, 'expected', CASE n WHEN 1 THEN 0 END, 'id', gen_random_uuid(),
+        'stream', 'counter-large', 'version', n, 'expected', CASE n WHEN 1
+            THEN 0 END, 'id', gen_random_uuid(),
         'type', 'toy.counted', 'schema_version', 1, 'data', '{"counter_id": "large"}'::json,
         'correlation_id', gen_random_uuid(), 'metadata', '{}'::json
     )), NULL)

@@ -37,7 +37,11 @@ def fetched(stream):
     counted = []
     asked = read.rows_in_binary
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(read, "rows_in_binary", lambda *asking: counted.append(len(page := asked(*asking))) or page)
+        patch.setattr(
+            read,
+            "rows_in_binary",
+            lambda *asking: counted.append(len(page := asked(*asking))) or page,
+        )
         repository.load([stream])
     return sum(counted)
 
@@ -76,7 +80,11 @@ def test_a_snapshot_of_another_shape_is_ignored(long):
 
 def test_code_that_folds_otherwise_has_another_shape(long, toys):
     before = snapshots.shape(COUNTER)
-    toys(AGGREGATES=[COUNTER._replace(evolve=COUNTER.evolve | {Closed: lambda counter, event: counter})])
+    toys(
+        AGGREGATES=[
+            COUNTER._replace(evolve=COUNTER.evolve | {Closed: lambda counter, event: counter})
+        ]
+    )
     assert snapshots.shape(COUNTER) != before
 
 
@@ -123,7 +131,7 @@ def test_the_shape_is_the_same_in_every_process():
 def test_an_older_snapshot_never_replaces_a_newer_one(long):
     repository.take_snapshots()
     newer = Snapshot.objects.get()
-    snapshots.save({long: repository.Folded(10, Counter(total=10))})
+    snapshots.save({long: repository.VersionedState(10, Counter(total=10))})
     assert Snapshot.objects.get().version == newer.version
 
 

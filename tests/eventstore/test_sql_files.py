@@ -1,4 +1,5 @@
-"""A migrated database has the functions of eventstore/sql and the tables of the models, and nothing else of ours."""
+"""A migrated database has the functions of eventstore/sql and the tables of the models, and nothing
+else of ours."""
 
 import re
 
@@ -21,7 +22,8 @@ DEFINITIONS = """
     WHERE proname LIKE 'eventstore%%' AND pronamespace = current_schema()::regnamespace
 """
 COLUMNS = """
-    SELECT table_name, column_name, data_type, is_nullable, column_default, collation_name, is_identity
+    SELECT table_name, column_name, data_type, is_nullable, column_default, collation_name,
+        is_identity
     FROM information_schema.columns
     WHERE table_schema = current_schema() AND table_name = ANY(%s)
 """
@@ -41,7 +43,8 @@ OURS = ("eventstore", "orders", "payments", "inventory", "shipping", "access")
 
 @pytest.fixture
 def beside():
-    """beside(): from here on, a schema of our own in the place of the migrated one. It is gone afterwards."""
+    """beside(): from here on, a schema of our own in the place of the migrated one. It is gone
+    afterwards."""
     with transaction.atomic(), connection.cursor() as cursor:
 
         def go():

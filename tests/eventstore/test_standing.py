@@ -1,4 +1,5 @@
-"""Where a read model stands is asked with each query, and must cost the same however far behind it is."""
+"""Where a read model stands is asked with each query, and must cost the same however far behind it
+is."""
 
 import pytest
 from django.db import connection
@@ -46,12 +47,14 @@ def test_the_first_event_that_is_not_delivered_waits():
     assert not standing().holds(standing().seen)
 
 
-def test_it_waits_too_when_the_outbox_was_cleared_further_than_the_lane_has_come():
+def test_it_waits_too_when_the_outbox_was_cleared_further_than_the_subscription_has_come():
     counted(3)
     drain()
     before = standing()
     OutboxMessage.objects.all().delete()
-    Subscription.objects.update_or_create(name="eventstore.outbox", defaults={"position": before.position})
+    Subscription.objects.update_or_create(
+        name="eventstore.outbox", defaults={"position": before.position}
+    )
     Subscription.objects.filter(name="toy.tallies").update(position=before.position - 2)
     assert standing().waiting == before.position - 1
 
@@ -60,7 +63,9 @@ def test_a_read_model_that_nothing_was_ever_delivered_to_stands_nowhere():
     counted(1)
     Subscription.objects.all().delete()
     assert standing()[:2] == (None, None)
-    assert not standing().holds(standing().seen), "nothing is in it, though nothing is known to wait either"
+    assert not standing().holds(standing().seen), (
+        "nothing is in it, though nothing is known to wait either"
+    )
 
 
 def test_a_backlog_makes_the_question_no_dearer():
@@ -71,7 +76,9 @@ def test_a_backlog_makes_the_question_no_dearer():
     before = pages_of_a_look()
     counted(MANY)
     assert pages_of_a_look() <= before + 10
-    Subscription.objects.update_or_create(name="eventstore.outbox", defaults={"position": standing().seen})
+    Subscription.objects.update_or_create(
+        name="eventstore.outbox", defaults={"position": standing().seen}
+    )
     assert pages_of_a_look() <= before + 10, "of an outbox that is cleared, the log is asked"
 
 
@@ -79,7 +86,10 @@ def pages_of_a_look():
     """How many pages the database looks at."""
     kept = freshness._kept(Tally)
     with connection.cursor() as cursor:
-        cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {kept.look}", ["a", kept.lane, kept.heard, False])
+        cursor.execute(
+            f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {kept.look}",
+            ["a", kept.subscription, kept.heard, False],
+        )
         ((told,),) = cursor.fetchall()
     found = told[0]["Plan"]
     return found["Shared Hit Blocks"] + found["Shared Read Blocks"]

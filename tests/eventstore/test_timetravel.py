@@ -61,7 +61,10 @@ def test_before_its_first_event_there_is_no_stream(stream):
 
 def test_the_command_says_it_in_words_and_in_json(stream):
     assert "total = 5   set at version 2 by toy.counted" in told(stream)
-    assert json.loads(told(stream, "--version", "1", "--json"))["state"] == {"total": 2, "closed": False}
+    assert json.loads(told(stream, "--version", "1", "--json"))["state"] == {
+        "total": 2,
+        "closed": False,
+    }
 
 
 @pytest.mark.parametrize("name", ["counter-never", "nobody-a", "nonsense"])

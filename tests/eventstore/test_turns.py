@@ -18,7 +18,7 @@ from .toy import EFFECT, ROUND, TALLIES, Count, Counted, Tally
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("toys")]
 
-LANE = "toy.tallies"
+SUBSCRIPTION = "toy.tallies"
 
 
 def count(name="a", amount=1, note="", times=1):
@@ -32,7 +32,8 @@ def totals():
 class TestTheEndOfATurn:
     @pytest.fixture
     def rests(self, monkeypatch):
-        """How often a turn has rested before another look; rests.then is done in the first of them."""
+        """How often a turn has rested before another look; rests.then is done in the first of
+        them."""
 
         class Rests(list):
             then = staticmethod(lambda: None)
@@ -51,23 +52,23 @@ class TestTheEndOfATurn:
     def test_what_is_written_just_after_it_needs_no_nudge(self, rests):
         rests.then = lambda: count("b")
         count("a")
-        assert worker.take_turn() == 2
+        assert worker.run_turn() == 2
         assert totals() == {"a": 1, "b": 1}
 
     def test_one_that_found_nothing_does_not_look_again(self, rests):
-        assert worker.take_turn() == 0
+        assert worker.run_turn() == 0
         assert rests == []
 
     def test_it_looks_for_no_longer_than_nudges_lie_apart(self, rests):
         count()
-        worker.take_turn()
+        worker.run_turn()
         assert 1 <= len(rests) <= wakeup.GAP_SECONDS / worker.LOOK_SECONDS
 
 
 class TestNudges:
     def test_many_commands_one_after_another_are_two(self, settings, monkeypatch):
         """One at once, and one for all that came in the gap after it."""
-        settings.EVENTSTORE_NUDGE = True
+        settings.EVENTSTORE_WAKE_WORKERS = True
         sent, gap = [], threading.Event()
         monkeypatch.setattr(wakeup, "_publish", lambda: bool(sent.append(1)) or True)
         monkeypatch.setattr("eventstore.outbox.wakeup.time.sleep", lambda seconds: gap.wait(5))
@@ -95,7 +96,13 @@ class TestReadModelsUnderLoad:
             threads.append(threading.current_thread().name.partition("_")[0])
             return TALLIES.evolve[Counted](row, event)
 
-        toys({"toy": Commands(), LANE: TALLIES._replace(evolve={Counted: counted}), "toy.round": ROUND})
+        toys(
+            {
+                "toy": Commands(),
+                SUBSCRIPTION: TALLIES._replace(evolve={Counted: counted}),
+                "toy.round": ROUND,
+            }
+        )
         monkeypatch.setattr(step, "READERS_BATCH", 10)
         return threads
 
@@ -124,16 +131,16 @@ class TestReadModelsUnderLoad:
 
 
 class TestWhatABatchCosts:
-    @pytest.mark.parametrize("lane", ["toy", "toy.round"])
-    def test_a_hundred_messages_cost_as_many_statements_as_one(self, toys, lane):
+    @pytest.mark.parametrize("subscription", ["toy", "toy.round"])
+    def test_a_hundred_messages_cost_as_many_statements_as_one(self, toys, subscription):
         toys({"toy": Commands(), "toy.round": ROUND})
 
         def statements(messages):
             for number in range(messages):
                 count(f"c{number}", note="echo")
-            bus.owe([Count(f"c{number}") for number in range(messages)])
+            bus.enqueue([Count(f"c{number}") for number in range(messages)])
             with CaptureQueriesContext(connection) as queries:
-                assert step.step(lane) == messages
+                assert step.step(subscription) == messages
             return len(queries)
 
         assert statements(1) == statements(100) <= 8
@@ -141,9 +148,16 @@ class TestWhatABatchCosts:
     def test_two_thousand_events_of_one_row_are_one_write(self):
         count(times=1500)
         with CaptureQueriesContext(connection) as queries:
-            assert step.step(LANE) == 1500
+            assert step.step(SUBSCRIPTION) == 1500
         assert (
-            len([query for query in queries if "toy_tally" in query["sql"] and "SELECT" not in query["sql"][:20]]) == 1
+            len(
+                [
+                    query
+                    for query in queries
+                    if "toy_tally" in query["sql"] and "SELECT" not in query["sql"][:20]
+                ]
+            )
+            == 1
         )
 
     def test_a_hundred_calls_are_two_commits(self, toys):

@@ -50,7 +50,7 @@ def test_it_is_named_with_its_backend_and_query(holder, caplog):
     time.sleep(0.05)
     with caplog.at_level(logging.WARNING), pytest.MonkeyPatch.context() as patch:
         patch.setattr(fence_monitor, "PATIENCE", timedelta(0))
-        fence_monitor.warn()
+        fence_monitor.warn_about_blockers()
     assert f"backend {found.pid}" in caplog.text
 
 
@@ -69,7 +69,8 @@ def test_the_fence_stays_below_it_and_goes_on_when_it_is_cut_off(holder, another
 
 @pytest.fixture
 def prepared(another):
-    """prepared(gid, statement): a transaction that was prepared for a commit in two phases, and forgotten."""
+    """prepared(gid, statement): a transaction that was prepared for a commit in two phases, and
+    forgotten."""
 
     def prepare(gid, statement):
         other = another()
@@ -82,18 +83,23 @@ def prepared(another):
 
     yield prepare
     left = another()
-    for (gid,) in left.execute("SELECT gid FROM pg_prepared_xacts WHERE database = current_database()").fetchall():
+    for (gid,) in left.execute(
+        "SELECT gid FROM pg_prepared_xacts WHERE database = current_database()"
+    ).fetchall():
         left.execute(fence_monitor.rollback(gid))
 
 
 APPEND = f"""
-    SELECT eventstore_append('[{{"stream": "counter-held", "version": 1, "expected": 0, "id": "{uuid4()}",
+    SELECT eventstore_append('[{{"stream": "counter-held", "version": 1, "expected": 0,
+        "id": "{uuid4()}",
         "type": "toy.counted", "schema_version": 1, "data": {{}},
         "correlation_id": "{uuid4()}", "metadata": {{}}}}]', NULL)
 """
 
 
-def test_a_prepared_transaction_that_holds_it_has_no_backend_and_is_named_by_its_gid(prepared, another, caplog):
+def test_a_prepared_transaction_that_holds_it_has_no_backend_and_is_named_by_its_gid(
+    prepared, another, caplog
+):
     append("counter-b", [Counted("b")], expected=ANY)
     prepared("it's forgotten", APPEND)
     append("counter-c", [Counted("c")], expected=ANY)
@@ -102,7 +108,7 @@ def test_a_prepared_transaction_that_holds_it_has_no_backend_and_is_named_by_its
     assert (found.pid, found.state, found.gid) == (None, "prepared", "it's forgotten")
     with caplog.at_level(logging.WARNING), pytest.MonkeyPatch.context() as patch:
         patch.setattr(fence_monitor, "PATIENCE", timedelta(0))
-        fence_monitor.warn()
+        fence_monitor.warn_about_blockers()
     assert """ROLLBACK PREPARED 'it''s forgotten';""" in caplog.text
 
     behind = log.fence()
@@ -124,8 +130,10 @@ class TestTheDoctor:
         assert (fence.severity, "'forgotten'" in fence.culprit) == ("critical", True)
         assert fence.mend == "ROLLBACK PREPARED 'forgotten';"
 
-    def test_names_one_that_holds_a_lane(self, prepared):
-        prepared("forgotten", "SELECT FROM eventstore_subscription WHERE name = 'toy.tallies' FOR UPDATE")
+    def test_names_one_that_holds_a_subscription(self, prepared):
+        prepared(
+            "forgotten", "SELECT FROM eventstore_subscription WHERE name = 'toy.tallies' FOR UPDATE"
+        )
         (held,) = self.told("held-lane")
         assert "toy.tallies" in held.what
         assert held.mend == "ROLLBACK PREPARED 'forgotten';"

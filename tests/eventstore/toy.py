@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db import models
 
-from eventstore.aggregate import Aggregate, Decided, Decision, Refusal, stream_name
+from eventstore.aggregate import Aggregate, CommandRejected, Decision, EventsByStream, stream_name
 from eventstore.messages import Command, CommandRefused, DeadlinePassed, Event, State, replace
 from eventstore.models import ReadModel
 from eventstore.subscriptions import Commands, Effect, Projection, Reaction, Row, Saga
@@ -39,7 +39,7 @@ class Move(Command, frozen=True):
     amount: int
 
 
-class CounterClosed(Refusal):
+class CounterClosed(CommandRejected):
     """What is closed is counted no more."""
 
 
@@ -80,7 +80,7 @@ def both(command: Move) -> Sequence[str]:
     return [counter(command.source), counter(command.target)]
 
 
-def move(states: Mapping[str, Any], command: Move) -> Decided:
+def move(states: Mapping[str, Any], command: Move) -> EventsByStream:
     if any(state.closed for state in states.values()):
         raise CounterClosed(command.source)
     return {
@@ -104,14 +104,20 @@ class Tally(ReadModel):
     class Meta:
         app_label = "toy"
         db_table = "toy_tally"
-        constraints = [models.CheckConstraint(condition=models.Q(total__gte=0), name="toy_never_below_zero")]
+        constraints = [
+            models.CheckConstraint(condition=models.Q(total__gte=0), name="toy_never_below_zero")
+        ]
         indexes = [models.Index(fields=["note"], name="toy_tally_note")]
 
 
 def counted(row: Row, event: Counted) -> Row:
     if event.note == "boom":
         raise Boom(f"{event.counter_id}: {event.amount}")
-    return row | {"total": row["total"] + event.amount, "heard": [*row["heard"], event.amount], "note": event.note}
+    return row | {
+        "total": row["total"] + event.amount,
+        "heard": [*row["heard"], event.amount],
+        "note": event.note,
+    }
 
 
 def closed(row: Row, event: Closed) -> None:
@@ -119,7 +125,10 @@ def closed(row: Row, event: Closed) -> None:
 
 
 TALLIES = Projection(
-    model=Tally, category="counter", key=attrgetter("counter_id"), evolve={Counted: counted, Closed: closed}
+    model=Tally,
+    category="counter",
+    key=attrgetter("counter_id"),
+    evolve={Counted: counted, Closed: closed},
 )
 
 
@@ -147,7 +156,9 @@ def full(state: Round, event: Closed) -> Reaction:
 
 
 def refused(state: Round, event: CommandRefused) -> Reaction:
-    return Reaction(replace(state, status="REFUSED", trouble=f"{event.command} {event.code} {event.detail}"))
+    return Reaction(
+        replace(state, status="REFUSED", trouble=f"{event.command} {event.code} {event.detail}")
+    )
 
 
 def late(state: Round, event: DeadlinePassed) -> Reaction:

@@ -1,6 +1,8 @@
-"""A client whose server vanishes without a word: its network goes down, and nobody is left to send it a reset.
+"""A client whose server vanishes without a word: its network goes down, and nobody is left to send
+it a reset.
 
-usage: unshare --map-root-user --net python -m tests.eventstore.vanishing PATH   (a socket that leads to the server)
+usage: unshare --map-root-user --net python -m tests.eventstore.vanishing PATH (a socket that leads
+to the server)
 
 Prints `ready` before that and then what became of the statement, as one line each.
 """

@@ -1,4 +1,5 @@
-"""PostgreSQL on a disk whose power fails: what it has acknowledged is there, and the disk is one that does forget."""
+"""PostgreSQL on a disk whose power fails: what it has acknowledged is there, and the disk is one
+that does forget."""
 
 import re
 import threading
@@ -14,7 +15,9 @@ import pytest
 from tools.devserver import account, families, folder, ports, postgres, processes
 from tools.verification.faults.disk import Disk, compiler
 
-pytestmark = pytest.mark.skipif(compiler() is None, reason="gcc makes the disk that forgets, and is not there")
+pytestmark = pytest.mark.skipif(
+    compiler() is None, reason="gcc makes the disk that forgets, and is not there"
+)
 
 WRITERS, ENOUGH = 4, 200
 
@@ -41,7 +44,9 @@ def test_when_nothing_can_be_synced_nothing_is_acknowledged_and_nothing_of_befor
     with pytest.raises(psycopg.OperationalError), server.connect() as connection:
         connection.execute("INSERT INTO written VALUES (-1)")
     server.die()
-    assert re.search("PANIC: .*: Input/output error", server.log.read_text()), "it stops rather than goes on"
+    assert re.search("PANIC: .*: Input/output error", server.log.read_text()), (
+        "it stops rather than goes on"
+    )
     server.disk.work()
     server.start()
     assert acknowledged <= there(server)
@@ -96,7 +101,9 @@ class Server:
         notes = self.home / "notes"
         owner.make_folder(notes)
         self.disk = Disk(self.home / postgres.NAME, notes, self.home / "disk.so")
-        self.program = replace(program, environment={**program.environment, **self.disk.environment})
+        self.program = replace(
+            program, environment={**program.environment, **self.disk.environment}
+        )
         self.running, self.next = None, 0
 
     def start(self):
@@ -121,4 +128,6 @@ class Server:
                 connection.execute(each)
 
     def connect(self, **options):
-        return psycopg.connect(postgres.url(self.home, self.port), autocommit=True, connect_timeout=5, **options)
+        return psycopg.connect(
+            postgres.url(self.home, self.port), autocommit=True, connect_timeout=5, **options
+        )

@@ -1,4 +1,5 @@
-"""What schemathesis is told beyond its settings: where four of its checks would be wrong about us."""
+"""What schemathesis is told beyond its settings: where four of its checks would be wrong about
+us."""
 
 import schemathesis
 from schemathesis.specs.openapi.checks import (
@@ -15,13 +16,16 @@ BEYOND_SCHEMAS = {
     "both": "a version or a time, not both",
     "empty": "lines or charges, one of them at least",
     "not_whole": "1.0 is an integer to JSON Schema, and none to us",
-    "null_characters_not_allowed": "in no text; as a pattern it would have to stand at every string",
+    "null_characters_not_allowed": (
+        "in no text; as a pattern it would have to stand at every string"
+    ),
 }
 # It makes up values of its own for these, whatever pattern is described.
 OF_ITS_OWN = {"If-Match", "If-None-Match"}
 # As 409, which it knows: how things stand, not how the request is formed.
 AS_THINGS_STAND = {412, 422}
-# Refused before any part of it was read: an address or headers beyond all bounds. Statuses that it does not know.
+# Refused before any part of it was read: an address or headers beyond all bounds. Statuses that it
+# does not know.
 UNREAD = {414, 431}
 
 
@@ -29,7 +33,9 @@ UNREAD = {414, 431}
 def whatever_fits_the_description_is_taken(ctx, response, case):
     if response.status_code in AS_THINGS_STAND:
         return None
-    if response.status_code == 400 and all(_is_beyond(error) for error in response.json()["errors"]):
+    if response.status_code == 400 and all(
+        _is_beyond(error) for error in response.json()["errors"]
+    ):
         return None
     return positive_data_acceptance(ctx, response, case)
 

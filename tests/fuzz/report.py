@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-# All that schemathesis 4.32 has for an OpenAPI document; a fifteenth in a later one is to be thought about.
+# All that schemathesis 4.32 has for an OpenAPI document; a fifteenth in a later one is to be
+# thought about.
 CHECKS = {
     "not_a_server_error",
     "status_code_conformance",
@@ -27,7 +28,8 @@ PHASES = ("examples", "coverage", "fuzzing", "stateful")
 
 
 class Told(NamedTuple):
-    """answers: operation -> status -> how often. checks: how often each has looked. askers: by name, how often."""
+    """answers: operation -> status -> how often. checks: how often each has looked. askers: by
+    name, how often."""
 
     answers: dict[str, Counter[int]]
     checks: Counter[str]
@@ -36,7 +38,11 @@ class Told(NamedTuple):
 
     @property
     def succeeded(self) -> set[str]:
-        return {operation for operation, statuses in self.answers.items() if any(each < 400 for each in statuses)}
+        return {
+            operation
+            for operation, statuses in self.answers.items()
+            if any(each < 400 for each in statuses)
+        }
 
     def summary(self) -> dict[str, Any]:
         statuses = sum(self.answers.values(), Counter())
@@ -53,14 +59,19 @@ class Told(NamedTuple):
 
 
 def told(report: Path) -> Told:
-    answers, found = defaultdict[str, Counter[int]](Counter), Told({}, Counter(), Counter(), Counter())
+    answers, found = (
+        defaultdict[str, Counter[int]](Counter),
+        Told({}, Counter(), Counter(), Counter()),
+    )
     for line in report.read_text().splitlines():
         scenario = json.loads(line).get("ScenarioFinished", {})
         recorder = scenario.get("recorder") or {}
         for id_, case in recorder.get("cases", {}).items():
             response = recorder.get("interactions", {}).get(id_, {}).get("response")
             if response is not None:
-                answers[f"{case['value']['method']} {case['value']['path']}"][response["status_code"]] += 1
+                answers[f"{case['value']['method']} {case['value']['path']}"][
+                    response["status_code"]
+                ] += 1
                 found.phases[scenario["phase"]] += 1
                 found.askers[case["value"].get("auth_identity") or "nobody"] += 1
         for looked in recorder.get("checks", {}).values():
@@ -69,7 +80,12 @@ def told(report: Path) -> Told:
 
 
 def missing(
-    told: Told, *, described: Iterable[str], succeeded: int, phases: Iterable[str], askers: Iterable[str]
+    told: Told,
+    *,
+    described: Iterable[str],
+    succeeded: int,
+    phases: Iterable[str],
+    askers: Iterable[str],
 ) -> list[str]:
     """What ought to have been tested and was not; nothing when all was.
 
@@ -81,5 +97,9 @@ def missing(
         *(f"{name} is not known here" for name in sorted(set(told.checks) - CHECKS)),
         *(f"there were no {name}" for name in phases if name not in told.phases),
         *(f"{name} asked nothing" for name in sorted(set(askers) - set(told.askers))),
-        *([f"only {sorted(told.succeeded)} succeeded"] if len(told.succeeded & set(described)) < succeeded else []),
+        *(
+            [f"only {sorted(told.succeeded)} succeeded"]
+            if len(told.succeeded & set(described)) < succeeded
+            else []
+        ),
     ]

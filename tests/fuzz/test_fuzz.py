@@ -1,8 +1,10 @@
-"""Everything that the API's description allows, and what it forbids, asked by several people; nothing may break.
+"""Everything that the API's description allows, and what it forbids, asked by several people;
+nothing may break.
 
-Every check and every phase of schemathesis; what is left out, schemathesis.toml and hooks.py say. `make fuzz` asks for
-FUZZ_SECONDS as each of five people; `make test` so many times, as a customer in two phases and as an admin in two,
-however long that takes: a busy machine must not make it test less.
+Every check and every phase of schemathesis; what is left out, schemathesis.toml and hooks.py say.
+`make fuzz` asks for FUZZ_SECONDS as each of five people; `make test` so many times, as a customer
+in two phases and as an admin in two, however long that takes: a busy machine must not make it test
+less.
 """
 
 import json
@@ -34,23 +36,42 @@ from .report import PHASES, missing, told
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS = os.environ.get("FUZZ_SECONDS")
 BOUND = ("--max-time", SECONDS) if SECONDS else ("--max-examples", "5")
-PEOPLE = {"ada": None, "grace": None, "alma": ADMIN, "helen": SUPPORT, "otto": OPERATIONS, "flo": FINANCE}
-# Of how many operations some request has to succeed: a customer may not do most, and an admin may all.
+PEOPLE = {
+    "ada": None,
+    "grace": None,
+    "alma": ADMIN,
+    "helen": SUPPORT,
+    "otto": OPERATIONS,
+    "flo": FINANCE,
+}
+# Of how many operations some request has to succeed: a customer may not do most, and an admin may
+# all.
 SUCCEED = {"ada": 5, "alma": 12, "helen": 8, "otto": 12, "flo": 8}
 SHORT = {"ada": ("fuzzing", "stateful"), "alma": ("examples", "coverage")}
 LONG = dict.fromkeys(SUCCEED, PHASES)
-ADDRESS = {"name": "Ada", "street": "Square 1", "city": "London", "postcode": "SW1Y", "country": "GB"}
-ORDER = {"items": [{"sku": "TEA-EARL-GREY", "quantity": 2}], "address": ADDRESS, "payment_method": "tok_visa"}
+ADDRESS = {
+    "name": "Ada",
+    "street": "Square 1",
+    "city": "London",
+    "postcode": "SW1Y",
+    "country": "GB",
+}
+ORDER = {
+    "items": [{"sku": "TEA-EARL-GREY", "quantity": 2}],
+    "address": ADDRESS,
+    "payment_method": "tok_visa",
+}
 BACK = {"lines": [{"number": 1, "quantity": 1}], "reason": "too small"}
 
 
 @pytest.fixture
 def url(transactional_db):
-    """Processes that have seen no other test: they remember the states of streams, which never begin anew in life."""
+    """Processes that have seen no other test: they remember the states of streams, which never
+    begin anew in life."""
     database, _, _ = os.environ["DATABASE_URL"].partition("?")
     settings = {
         "DATABASE_URL": f"{database.rsplit('/', 1)[0]}/{connection.settings_dict['NAME']}",
-        "EVENTSTORE_NUDGE": "0",
+        "EVENTSTORE_WAKE_WORKERS": "0",
         "LOG_LEVEL": "ERROR",
         "THROTTLE_LOGIN": "",
         # So that these headers are told, and nobody is ever refused.
@@ -74,7 +95,15 @@ def test_whoever_asks_whatever_gets_an_answer_as_described(url, name, phases, tm
     _fill(url, tokens, tmp_path)
     run = subprocess.run(
         [
-            *(sys.executable, "-m", "schemathesis.cli", "run", f"{url}/api/openapi.json", "--auth-wfc-user", name),
+            *(
+                sys.executable,
+                "-m",
+                "schemathesis.cli",
+                "run",
+                f"{url}/api/openapi.json",
+                "--auth-wfc-user",
+                name,
+            ),
             *("--phases", ",".join(phases), *BOUND, "--seed", "1", "--no-color"),
             *("--report", "ndjson", "--report-ndjson-path", str(tmp_path / "report")),
         ],
@@ -88,18 +117,23 @@ def test_whoever_asks_whatever_gets_an_answer_as_described(url, name, phases, tm
     print(json.dumps({"asked_as": name} | found.summary()))
     # Whatever a customer reads, the other one has tried to read too.
     askers = ("ada", "grace") if name == "ada" else (name,)
-    lacking = missing(found, described=_described(url), succeeded=SUCCEED[name], phases=phases, askers=askers)
+    lacking = missing(
+        found, described=_described(url), succeeded=SUCCEED[name], phases=phases, askers=askers
+    )
     assert lacking == [], run.stdout[-4000:]
 
 
 def _fill(url, tokens, folder):
-    """A small shop with orders, a return, a command that was left; and the files that schemathesis.toml names."""
+    """A small shop with orders, a return, a command that was left; and the files that
+    schemathesis.toml names."""
     bus.dispatch(ListProduct("TEA-EARL-GREY", "Tea", Money(1780, "EUR")))
     bus.dispatch(ReceiveStock("TEA-EARL-GREY", 10_000))
 
     def post(name, path, body, **headers):
         headers |= {"Authorization": f"Bearer {tokens[name]}"}
-        return httpx.post(f"{url}/api/commands/{path}", json=body, headers=headers, timeout=30).json()
+        return httpx.post(
+            f"{url}/api/commands/{path}", json=body, headers=headers, timeout=30
+        ).json()
 
     orders = [post(name, "orders/", ORDER)["order_id"] for name in ("ada", "grace", "ada", "ada")]
     left = post("ada", "orders/", ORDER, Prefer="respond-async")["command_id"]
@@ -118,7 +152,12 @@ def _fill(url, tokens, folder):
 
 def _described(url):
     paths = httpx.get(f"{url}/api/openapi.json", timeout=30).json()["paths"]
-    return {f"{method.upper()} {path}" for path, methods in paths.items() for method in methods if "logout" not in path}
+    return {
+        f"{method.upper()} {path}"
+        for path, methods in paths.items()
+        for method in methods
+        if "logout" not in path
+    }
 
 
 def _token(name):

@@ -6,11 +6,22 @@ import pytest
 
 from .report import CHECKS, PHASES, missing, told
 
-EXPECTED = {"described": {"GET /a/", "POST /b/"}, "succeeded": 1, "phases": PHASES, "askers": {"ada", "grace"}}
+EXPECTED = {
+    "described": {"GET /a/", "POST /b/"},
+    "succeeded": 1,
+    "phases": PHASES,
+    "askers": {"ada", "grace"},
+}
 
 
 def written(
-    folder, *, paths=("GET /a/", "POST /b/"), checks=CHECKS, phases=PHASES, askers=("ada", "grace"), status=200
+    folder,
+    *,
+    paths=("GET /a/", "POST /b/"),
+    checks=CHECKS,
+    phases=PHASES,
+    askers=("ada", "grace"),
+    status=200,
 ):
     """A report, as schemathesis writes it."""
     lines = [{"Initialize": {"seed": 1}}]
@@ -19,7 +30,9 @@ def written(
         for path in paths:
             for asker in askers:
                 method, address = path.split()
-                cases[f"{path} {asker}"] = {"value": {"method": method, "path": address, "auth_identity": asker}}
+                cases[f"{path} {asker}"] = {
+                    "value": {"method": method, "path": address, "auth_identity": asker}
+                }
                 interactions[f"{path} {asker}"] = {"response": {"status_code": status}}
         looked = {"some": [{"name": name, "status": "success"} for name in checks]}
         recorder = {"cases": cases, "interactions": interactions, "checks": looked}
@@ -48,10 +61,16 @@ def test_what_was_not_tested_is_named(tmp_path, done, lacking):
 
 
 def test_a_run_that_was_over_before_it_began_is_no_pass(tmp_path):
-    assert len(missing(written(tmp_path, phases=()), **EXPECTED)) == 2 + len(CHECKS) + len(PHASES) + 2 + 1
+    assert (
+        len(missing(written(tmp_path, phases=()), **EXPECTED))
+        == 2 + len(CHECKS) + len(PHASES) + 2 + 1
+    )
 
 
 def test_a_request_without_an_answer_is_none(tmp_path):
-    report = {"phase": "fuzzing", "recorder": {"cases": {"x": {"value": {}}}, "interactions": {"x": {}}, "checks": {}}}
+    report = {
+        "phase": "fuzzing",
+        "recorder": {"cases": {"x": {"value": {}}}, "interactions": {"x": {}}, "checks": {}},
+    }
     (tmp_path / "report").write_text(json.dumps({"ScenarioFinished": report}))
     assert told(tmp_path / "report").summary()["answers"] == 0

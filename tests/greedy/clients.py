@@ -32,8 +32,11 @@ class Modest:
 
 
 @contextmanager
-def again_and_again(port: int, clients: int, request: Callable[[int], tuple], pause: float) -> Iterator[None]:
-    """Greedy clients at work until the end of the block. pause: seconds, for mere numbers are no matter of bounds."""
+def again_and_again(
+    port: int, clients: int, request: Callable[[int], tuple], pause: float
+) -> Iterator[None]:
+    """Greedy clients at work until the end of the block. pause: seconds, for mere numbers are no
+    matter of bounds."""
     over = threading.Event()
 
     def go(number: int) -> None:
@@ -48,7 +51,9 @@ def again_and_again(port: int, clients: int, request: Callable[[int], tuple], pa
                 connection.close()
             over.wait(pause)
 
-    threads = [threading.Thread(target=go, args=(number,), daemon=True) for number in range(clients)]
+    threads = [
+        threading.Thread(target=go, args=(number,), daemon=True) for number in range(clients)
+    ]
     for thread in threads:
         thread.start()
     try:
@@ -63,7 +68,9 @@ def again_and_again(port: int, clients: int, request: Callable[[int], tuple], pa
 def connected(port: int, clients: int, sent: bytes) -> Iterator[None]:
     with ExitStack() as stack:
         for _ in range(clients):
-            client = stack.enter_context(socket.create_connection((ports.HOST, port), timeout=PATIENCE_SECONDS))
+            client = stack.enter_context(
+                socket.create_connection((ports.HOST, port), timeout=PATIENCE_SECONDS)
+            )
             client.sendall(sent)
         yield
 

@@ -1,8 +1,9 @@
-"""One greedy client and one modest one: what the greedy one may make large or slow costs the modest one little.
+"""One greedy client and one modest one: what the greedy one may make large or slow costs the modest
+one little.
 
-The modest client's times beside a greedy one are compared with its times alone, in turns within one run. `make greedy`
-takes many samples, on a quiet machine. Here there are few, beside other tests, and only another order of magnitude
-fails:
+The modest client's times beside a greedy one are compared with its times alone, in turns within one
+run. `make greedy` takes many samples, on a quiet machine. Here there are few, beside other tests,
+and only another order of magnitude fails:
 a client that can hold up others does so for seconds.
 """
 
@@ -32,7 +33,12 @@ ROUNDS, EACH = (5, 200) if LONG else (3, 40)
 # Of 1,000 requests the ten slowest tell of the server; of 120, of the machine.
 PART, RATIO = (0.99, 2.0) if LONG else (0.9, 10.0)
 
-SETTINGS = {"LOG_LEVEL": "ERROR", "SECRET_KEY": "only-for-this-test", "WEB_DRAIN_SECONDS": "0", "THROTTLE_LOGIN": ""}
+SETTINGS = {
+    "LOG_LEVEL": "ERROR",
+    "SECRET_KEY": "only-for-this-test",
+    "WEB_DRAIN_SECONDS": "0",
+    "THROTTLE_LOGIN": "",
+}
 ORDERS = "/api/queries/orders/"
 LARGE_ORDERS, LINES = (30, 2000) if LONG else (10, 1000)
 
@@ -43,7 +49,10 @@ def shop(transactional_db, tmp_path):
     bus.dispatch(ListProduct("CUP", "A cup", Money(1999, "EUR")))
     bus.dispatch(ReceiveStock("CUP", 10))
     web = Web(ports.free(), tmp_path / "log")
-    tokens = {name: AuthToken.objects.create(User.objects.create_user(name))[1] for name in ("greedy", "modest")}
+    tokens = {
+        name: AuthToken.objects.create(User.objects.create_user(name))[1]
+        for name in ("greedy", "modest")
+    }
     with web.log.open("w") as log:
         environment = os.environ | SETTINGS | {"DATABASE_URL": url_of_the_test()}
         server = subprocess.Popen(programs.web(web.port, {}).command, env=environment, stderr=log)
@@ -111,10 +120,17 @@ def idle(port, token):
 
 
 def halves(port, token):
-    return connected(port, 64, b"POST /api/auth/login/ HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000\r\n\r\n{")
+    return connected(
+        port,
+        64,
+        b"POST /api/auth/login/ HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000\r\n\r\n{",
+    )
 
 
-GREEDY = {each.__name__: each for each in (prefer, waiting, guessing, large_lists, large_bodies, idle, halves)}
+GREEDY = {
+    each.__name__: each
+    for each in (prefer, waiting, guessing, large_lists, large_bodies, idle, halves)
+}
 
 
 @pytest.mark.slow

@@ -1,4 +1,5 @@
-"""What `make run` serves, on the test's database: web, sockets, a worker, and the demo's people and goods."""
+"""What `make run` serves, on the test's database: web, sockets, a worker, and the demo's people and
+goods."""
 
 import os
 import subprocess
@@ -44,10 +45,14 @@ class Web:
 
     def __init__(self):
         self.port = ports.free()
-        settings = {"DATABASE_URL": url_of_the_test(), "THROTTLE_LOGIN": "", "LOG_LEVEL": "ERROR"} | {
-            "WEB_DRAIN_SECONDS": "0"
-        }
-        self.process = subprocess.Popen(programs.web(self.port, {}).command, env=os.environ | settings)
+        settings = {
+            "DATABASE_URL": url_of_the_test(),
+            "THROTTLE_LOGIN": "",
+            "LOG_LEVEL": "ERROR",
+        } | {"WEB_DRAIN_SECONDS": "0"}
+        self.process = subprocess.Popen(
+            programs.web(self.port, {}).command, env=os.environ | settings
+        )
 
     def wait(self):
         until = time.monotonic() + PATIENCE_SECONDS

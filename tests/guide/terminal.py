@@ -16,7 +16,8 @@ class Terminal:
         self._shell = shell
 
     def type(self, command: str) -> str:
-        """Variables and functions stay for the commands behind it; there is nobody who would answer its questions."""
+        """Variables and functions stay for the commands behind it; there is nobody who would answer
+        its questions."""
         assert self._shell.stdin is not None
         assert self._shell.stdout is not None
         self._shell.stdin.write(f"{{ {command}\n}} </dev/null\necho; echo '{END}'\n")

@@ -20,14 +20,20 @@ def test_who_types_it_word_for_word_gets_just_this(tmp_path, served):
                 (tmp_path / step.path).write_text(step.content)
                 continue
             printed = terminal.type(step.command)
-            assert as_shown(step.output, printed), f"$ {step.command}\n{printed}\nThe page shows:\n{step.output}"
+            assert as_shown(step.output, printed), (
+                f"$ {step.command}\n{printed}\nThe page shows:\n{step.output}"
+            )
 
 
 def test_nothing_on_it_looks_like_a_command_and_is_none():
     page = PAGE.read_text()
     blocks = list(FENCED.finditer(page))
     assert len(blocks) * 2 == page.count("```")
-    assert [block["language"] for block in blocks if block["language"] != "console" and not block["path"]] == []
+    assert [
+        block["language"]
+        for block in blocks
+        if block["language"] != "console" and not block["path"]
+    ] == []
     assert re.findall(r"^(?: {4}|\t)\S.*", FENCED.sub("", page), re.MULTILINE) == []
 
 

@@ -1,4 +1,5 @@
-"""The tests that docs/guide/failures.md names are there, so that each row's proof can be looked up."""
+"""The tests that docs/guide/failures.md names are there, so that each row's proof can be looked
+up."""
 
 import re
 from pathlib import Path
@@ -27,12 +28,16 @@ def named():
             yield name, path if "/" in path else f"eventstore/{path}", test.replace("…", "")
 
 
-@pytest.mark.parametrize(("name", "path", "test"), [pytest.param(*each, id=each[0]) for each in named()])
+@pytest.mark.parametrize(
+    ("name", "path", "test"), [pytest.param(*each, id=each[0]) for each in named()]
+)
 def test_what_shows_it_is_there(name, path, test):
     files = list(TESTS.glob(f"{path}test_*.py" if path.endswith("/") else path))
     assert files, f"failures.md names {name}, and there is no tests/{path}"
     texts = [each.read_text() for each in files if each.is_file()]
-    assert any(re.search(rf"^ *(?:def|class) \w*{test}\w*\b", text, re.MULTILINE) for text in texts), name
+    assert any(
+        re.search(rf"^ *(?:def|class) \w*{test}\w*\b", text, re.MULTILINE) for text in texts
+    ), name
 
 
 def test_rows_are_found_at_all():

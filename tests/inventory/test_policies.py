@@ -1,4 +1,5 @@
-"""The inventory without a conductor: goods go back on the shelf when no parcel holds them any more, and not before."""
+"""The inventory without a conductor: goods go back on the shelf when no parcel holds them any more,
+and not before."""
 
 from datetime import UTC, datetime
 

@@ -45,7 +45,9 @@ def test_all_lines_are_reserved_if_all_are_there_to_the_last_one():
 def test_none_is_reserved_if_one_is_short_and_every_shortage_is_named():
     lines = (StockLine("A", 3), StockLine("B", 1), StockLine("C", 1))
     assert decided(STOCK, ReserveInventory("o1", lines)) == {
-        "reservation-o1": [InventoryReservationFailed("o1", (Shortage("A", 3, 2), Shortage("C", 1, 0)))]
+        "reservation-o1": [
+            InventoryReservationFailed("o1", (Shortage("A", 3, 2), Shortage("C", 1, 0)))
+        ]
     }
 
 
@@ -55,7 +57,9 @@ def test_a_product_in_several_lines_is_counted_together():
         "reservation-o1": [InventoryReservationFailed("o1", (Shortage("A", 3, 2),))]
     }
     fitting = (StockLine("B", 1), StockLine("B", 2))
-    assert decided(STOCK, ReserveInventory("o1", fitting))["stock-B"] == [StockReserved("B", "o1", 3)]
+    assert decided(STOCK, ReserveInventory("o1", fitting))["stock-B"] == [
+        StockReserved("B", "o1", 3)
+    ]
 
 
 def test_what_another_order_has_reserved_is_not_there():
@@ -65,7 +69,9 @@ def test_what_another_order_has_reserved_is_not_there():
 
 
 def test_what_is_released_is_there_again():
-    assert decided(after(RESERVED, RELEASED), ReserveInventory("o2", LINES))["stock-A"] == [StockReserved("A", "o2", 2)]
+    assert decided(after(RESERVED, RELEASED), ReserveInventory("o2", LINES))["stock-A"] == [
+        StockReserved("A", "o2", 2)
+    ]
 
 
 def test_an_order_reserves_once():
@@ -91,7 +97,7 @@ def test_it_goes_back_once_and_only_if_there_is_something(before):
     assert decided(after(*before), RELEASE) == {}
 
 
-def test_a_release_before_the_reservation_is_a_tombstone_and_the_reservation_that_comes_later_is_not_made():
+def test_a_release_before_the_reservation_is_a_tombstone_and_no_reservation_follows():
     tombstone = {"reservation-o1": [InventoryReleased("o1", ())]}
     assert decided(STOCK, RELEASE) == tombstone
     assert decided(after(tombstone), RESERVE) == {}

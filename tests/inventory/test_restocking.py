@@ -45,9 +45,13 @@ def test_what_came_back_can_be_promised_again():
 
 
 class TestGoodsOfAnOrder:
-    """Each unit that was reserved goes on the shelf once: by a return or by being released, whichever comes first."""
+    """Each unit that was reserved goes on the shelf once: by a return or by being released,
+    whichever comes first."""
 
-    HELD = {"stock-A": [StockReceived("A", 9)], "reservation-o1": [InventoryReserved("o1", (StockLine("A", 3),))]}
+    HELD = {
+        "stock-A": [StockReceived("A", 9)],
+        "reservation-o1": [InventoryReserved("o1", (StockLine("A", 3),))],
+    }
     RELEASE = ReleaseInventory("o1", (StockLine("A", 3),))
 
     def after(self, *commands):
@@ -55,7 +59,11 @@ class TestGoodsOfAnOrder:
         for command in commands:
             for stream, events in decided(histories, command).items():
                 histories[stream] = [*histories.get(stream, []), *events]
-                put += sum(event.quantity for event in events if isinstance(event, StockReturned | StockReleased))
+                put += sum(
+                    event.quantity
+                    for event in events
+                    if isinstance(event, StockReturned | StockReleased)
+                )
         return put, histories
 
     def back(self, quantity, return_id="r1"):
@@ -76,7 +84,9 @@ class TestGoodsOfAnOrder:
     def test_what_was_released_is_not_put_on_the_shelf_once_more(self):
         put, histories = self.after(self.RELEASE, self.back(2))
         assert put == 3
-        assert histories["restocking-r1"] == [GoodsRestocked("r1", (StockLine("A", 2),))], "it is there all the same"
+        assert histories["restocking-r1"] == [GoodsRestocked("r1", (StockLine("A", 2),))], (
+            "it is there all the same"
+        )
 
     def test_in_whatever_order_and_however_often(self):
         commands = (self.back(1), self.back(2, "r2"), self.RELEASE)
@@ -90,4 +100,6 @@ class TestGoodsOfAnOrder:
 
     def test_what_was_never_reserved_for_it_is_put_on_the_shelf(self):
         assert decided({}, self.back(2))["stock-A"] == [StockReturned("A", "r1", 2)]
-        assert self.after(self.RELEASE, self.back(2), self.back(2, "r2"))[0] == 4, "of the second, one was not released"
+        assert self.after(self.RELEASE, self.back(2), self.back(2, "r2"))[0] == 4, (
+            "of the second, one was not released"
+        )

@@ -24,10 +24,14 @@ def test_what_is_reserved_is_not_available_until_it_is_released():
 
 @pytest.mark.parametrize("quantity", [3, -5])
 def test_the_books_are_set_right_in_either_direction(quantity):
-    given(STOCK, FIVE).when(AdjustStock("A", quantity, "counted")).then(StockAdjusted("A", quantity, "counted"))
+    given(STOCK, FIVE).when(AdjustStock("A", quantity, "counted")).then(
+        StockAdjusted("A", quantity, "counted")
+    )
 
 
 def test_no_more_is_taken_away_than_is_there_unpromised():
     given(STOCK, FIVE).when(AdjustStock("A", -6, "broken")).refused(NotEnoughStock)
-    given(STOCK, FIVE, StockReserved("A", "o1", 3)).when(AdjustStock("A", -3, "broken")).refused(NotEnoughStock)
+    given(STOCK, FIVE, StockReserved("A", "o1", 3)).when(AdjustStock("A", -3, "broken")).refused(
+        NotEnoughStock
+    )
     given(STOCK).when(AdjustStock("A", -1, "broken")).refused(NotEnoughStock)

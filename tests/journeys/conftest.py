@@ -1,4 +1,5 @@
-"""A real Celery worker beside the test, and a shop that is reached over HTTP; once for each form of the process."""
+"""A real Celery worker beside the test, and a shop that is reached over HTTP; once for each form of
+the process."""
 
 import json
 import os
@@ -38,12 +39,36 @@ class Worker:
 
     def start(self):
         self.program = subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-m", "celery", "-q", "-A", "config", "worker", "-c", "2", "-B"]
+            [
+                sys.executable,
+                "-W",
+                "ignore",
+                "-m",
+                "celery",
+                "-q",
+                "-A",
+                "config",
+                "worker",
+                "-c",
+                "2",
+                "-B",
+            ]
             # As of a machine of its own: the tests may run in two processes over one RabbitMQ.
             + ["-n", f"worker@journeys-{os.getpid()}"]
-            + ["-s", str(self.folder / "beat"), "-l", "WARNING", "--without-gossip", "--without-mingle"],
+            + [
+                "-s",
+                str(self.folder / "beat"),
+                "-l",
+                "WARNING",
+                "--without-gossip",
+                "--without-mingle",
+            ],
             env=os.environ
-            | {"DATABASE_URL": url_of_the_test(), "ORDER_PROCESS": self.process, "EVENTSTORE_NUDGE": "1"},
+            | {
+                "DATABASE_URL": url_of_the_test(),
+                "ORDER_PROCESS": self.process,
+                "EVENTSTORE_WAKE_WORKERS": "1",
+            },
             start_new_session=True,
             preexec_fn=ends_with_us(signal.SIGKILL),
             stdin=subprocess.DEVNULL,
@@ -83,7 +108,9 @@ class Shop:
 
     def send_back(self, order_id, quantity):
         lines = [{"number": 1, "quantity": quantity}]
-        answer = self._post(f"/api/commands/orders/{order_id}/returns/", {"lines": lines, "reason": "too small"})
+        answer = self._post(
+            f"/api/commands/orders/{order_id}/returns/", {"lines": lines, "reason": "too small"}
+        )
         assert answer.status_code == 202, answer.content
         return answer.json()["return_id"]
 
@@ -92,7 +119,9 @@ class Shop:
         clerk = User.objects.create_user(f"otto-{uuid4().hex[:8]}")
         clerk.groups.add(Group.objects.get_or_create(name=OPERATIONS)[0])
         path = f"/api/commands/returns/{return_id}/receive/"
-        answer = self.client.post(path, "{}", content_type="application/json", headers=_logged_in(clerk))
+        answer = self.client.post(
+            path, "{}", content_type="application/json", headers=_logged_in(clerk)
+        )
         assert answer.status_code == 202, answer.content
 
     def order(self, order_id):
@@ -107,7 +136,9 @@ class Shop:
             if all(found.get(name) == value for name, value in expected.items()):
                 return found
             time.sleep(0.02)
-        raise AssertionError(f"expected {expected} within {PATIENCE_SECONDS:.0f} s, and it is {found}")
+        raise AssertionError(
+            f"expected {expected} within {PATIENCE_SECONDS:.0f} s, and it is {found}"
+        )
 
     def comes_to_an_end(self, order_id):
         until = time.monotonic() + PATIENCE_SECONDS
@@ -117,10 +148,14 @@ class Shop:
         return found
 
     def types_of(self, stream):
-        return list(Event.objects.filter(stream=stream).order_by("version").values_list("type", flat=True))
+        return list(
+            Event.objects.filter(stream=stream).order_by("version").values_list("type", flat=True)
+        )
 
     def _post(self, path, body):
-        return self.client.post(path, json.dumps(body), content_type="application/json", headers=self.headers)
+        return self.client.post(
+            path, json.dumps(body), content_type="application/json", headers=self.headers
+        )
 
 
 @pytest.fixture(scope="package", params=wiring.PROCESSES)
@@ -128,7 +163,8 @@ def worker(request, django_db_setup, django_db_blocker, tmp_path_factory):
     worker = Worker(request.param, tmp_path_factory.mktemp(request.param))
     worker.start()
     with pytest.MonkeyPatch.context() as patch:
-        # Tables are emptied when the worker is gone, not after each test: to truncate under its hands is a deadlock.
+        # Tables are emptied when the worker is gone, not after each test: to truncate under its
+        # hands is a deadlock.
         patch.setattr(TransactionTestCase, "_fixture_teardown", lambda self: None)
         yield worker
     worker.kill()

@@ -1,4 +1,5 @@
-"""Everybody wants the same product at once: as many get it as there is, and nobody has to ask twice."""
+"""Everybody wants the same product at once: as many get it as there is, and nobody has to ask
+twice."""
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,5 @@
-"""Whole journeys: HTTP in, a real worker and broker, the read model out; conducted by a saga, and by choreography."""
+"""Whole journeys: HTTP in, a real worker and broker, the read model out; conducted by a saga, and
+by choreography."""
 
 import time
 from contextlib import contextmanager
@@ -23,12 +24,12 @@ def available(sku):
 
 
 @contextmanager
-def paused(lane):
-    control.pause(lane, who="ada")
+def paused(subscription):
+    control.pause(subscription, who="ada")
     try:
         yield
     finally:
-        control.resume(lane, who="ada")
+        control.resume(subscription, who="ada")
 
 
 def soon(question, answer):
@@ -41,7 +42,9 @@ def soon(question, answer):
 
 def test_an_order_in_stock_is_paid_reserved_shipped_and_confirmed(shop):
     order_id = shop.stocked(5).place(2)
-    order = shop.comes_to(order_id, status="CONFIRMED", payment_status="COMPLETED", shipment_status="CREATED")
+    order = shop.comes_to(
+        order_id, status="CONFIRMED", payment_status="COMPLETED", shipment_status="CREATED"
+    )
     assert order["reservation_status"] == "RESERVED"
     assert order["total"] == {"amount": 1000, "currency": "EUR", "exponent": 2}
     assert order["tracking"].startswith("SB")
@@ -66,7 +69,9 @@ def test_an_order_out_of_stock_is_refunded_and_cancelled(shop):
 
 def test_a_refused_parcel_gives_the_stock_and_the_money_back(shop):
     order_id = shop.stocked(2).place(2, postcode="REFUSED")
-    order = shop.comes_to(order_id, status="CANCELLED", payment_status="REFUNDED", reservation_status="RELEASED")
+    order = shop.comes_to(
+        order_id, status="CANCELLED", payment_status="REFUNDED", reservation_status="RELEASED"
+    )
     assert order["shipment_status"] == "REFUSED"
     assert order["reason"] == "shipping refused: address not served"
     soon(lambda: available(shop.sku), 2)
@@ -102,7 +107,9 @@ def test_a_customer_cancels_while_the_parcel_is_being_booked_and_all_is_undone(s
     soon(lambda: available(shop.sku), 5)
 
 
-def test_a_parcel_that_has_left_keeps_goods_and_money_where_they_are_until_a_person_has_seen_to_it(shop):
+def test_a_parcel_that_has_left_keeps_goods_and_money_where_they_are_until_a_person_has_seen_to_it(
+    shop,
+):
     with paused("orders"):  # or the order would be confirmed before its customer changes their mind
         order_id = shop.stocked(5).place(2)
         shop.comes_to(order_id, shipment_status="CREATED")
@@ -115,7 +122,12 @@ def test_a_parcel_that_has_left_keeps_goods_and_money_where_they_are_until_a_per
 
     stuck = SagaState.objects.get(key=order_id, status="NEEDS_ATTENTION")
     sagas.intervene(
-        stuck.saga, order_id, "skip", seen_at=stuck.position, who="ada", reason="the carrier brings it back"
+        stuck.saga,
+        order_id,
+        "skip",
+        seen_at=stuck.position,
+        who="ada",
+        reason="the carrier brings it back",
     )
     shop.comes_to(order_id, reservation_status="RELEASED", payment_status="REFUNDED")
     soon(lambda: available(shop.sku), 5)
@@ -124,13 +136,23 @@ def test_a_parcel_that_has_left_keeps_goods_and_money_where_they_are_until_a_per
 def test_a_gateway_that_does_not_answer_is_asked_again_with_the_same_key(shop):
     order_id = shop.stocked(5).place(method="tok_timeout_once")
     shop.comes_to(order_id, status="CONFIRMED", payment_status="COMPLETED")
-    assert shop.types_of(f"payment-{order_id}") == ["payments.payment_requested", "payments.payment_completed"]
+    assert shop.types_of(f"payment-{order_id}") == [
+        "payments.payment_requested",
+        "payments.payment_completed",
+    ]
 
 
 def test_a_gateway_that_took_the_money_and_did_not_answer_is_asked_by_key_and_charges_once(shop):
-    order_id = shop.stocked(5).place(method="tok_charged_but_timeout", postcode="BOOKED-BUT-TIMEOUT")
-    shop.comes_to(order_id, status="CONFIRMED", payment_status="COMPLETED", shipment_status="CREATED")
-    assert SandboxEntry.objects.filter(order_id=order_id).aggregate(taken=Sum("amount"))["taken"] == 500
+    order_id = shop.stocked(5).place(
+        method="tok_charged_but_timeout", postcode="BOOKED-BUT-TIMEOUT"
+    )
+    shop.comes_to(
+        order_id, status="CONFIRMED", payment_status="COMPLETED", shipment_status="CREATED"
+    )
+    assert (
+        SandboxEntry.objects.filter(order_id=order_id).aggregate(taken=Sum("amount"))["taken"]
+        == 500
+    )
     assert SandboxParcel.objects.filter(order_id=order_id, done=True).count() == 1
 
 
@@ -149,6 +171,12 @@ def test_a_worker_killed_in_the_middle_loses_nothing_and_does_nothing_twice(shop
     worker.start()
     for order_id in orders:
         shop.comes_to(order_id, status="CONFIRMED", shipment_status="CREATED")
-        assert shop.types_of(f"payment-{order_id}") == ["payments.payment_requested", "payments.payment_completed"]
-        assert shop.types_of(f"order-{order_id}") == ["orders.order_placed", "orders.order_confirmed"]
+        assert shop.types_of(f"payment-{order_id}") == [
+            "payments.payment_requested",
+            "payments.payment_completed",
+        ]
+        assert shop.types_of(f"order-{order_id}") == [
+            "orders.order_placed",
+            "orders.order_confirmed",
+        ]
     soon(lambda: available(shop.sku), 70)

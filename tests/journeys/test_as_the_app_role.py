@@ -1,4 +1,5 @@
-"""The whole product, web and worker, as the role that `manage.py app_role` makes: which appends, and owns nothing."""
+"""The whole product, web and worker, as the role that `manage.py app_role` makes: which appends,
+and owns nothing."""
 
 import pytest
 from django.core.management import call_command
@@ -19,14 +20,19 @@ PASSWORD = "only-for-this-test"
 def shop(request, transactional_db, tmp_path):
     """With a worker of its own: that one and we connect as the role, and by its password."""
     with connection.cursor() as cursor:
-        cursor.execute(f"DROP ROLE IF EXISTS {ROLE}; CREATE ROLE {ROLE} LOGIN PASSWORD '{PASSWORD}'")
+        cursor.execute(
+            f"DROP ROLE IF EXISTS {ROLE}; CREATE ROLE {ROLE} LOGIN PASSWORD '{PASSWORD}'"
+        )
     call_command("app_role", ROLE, verbosity=0)
     settings = connection.settings_dict
     owner = {name: settings[name] for name in ("USER", "PASSWORD")}
     become(USER=ROLE, PASSWORD=PASSWORD)
     worker = Worker(request.param, tmp_path)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DATABASE_URL", f"postgresql://{ROLE}:{PASSWORD}@{settings['HOST']}:{settings['PORT']}/orders")
+        patch.setenv(
+            "DATABASE_URL",
+            f"postgresql://{ROLE}:{PASSWORD}@{settings['HOST']}:{settings['PORT']}/orders",
+        )
         worker.start()
     try:
         yield Shop()
@@ -47,8 +53,12 @@ def test_orders_are_placed_cancelled_and_sent_back(shop):
         assert cursor.fetchone() == (ROLE,)
     shop.stocked(5)
     confirmed = shop.place(2)
-    shop.comes_to(confirmed, status="CONFIRMED", payment_status="COMPLETED", shipment_status="CREATED")
+    shop.comes_to(
+        confirmed, status="CONFIRMED", payment_status="COMPLETED", shipment_status="CREATED"
+    )
     refunded = shop.place(9)
-    assert shop.comes_to(refunded, status="CANCELLED", payment_status="REFUNDED")["reason"].startswith("out of stock")
+    assert shop.comes_to(refunded, status="CANCELLED", payment_status="REFUNDED")[
+        "reason"
+    ].startswith("out of stock")
     shop.receive(shop.send_back(confirmed, 2))
     shop.comes_to(confirmed, return_status="RETURNED", payment_status="REFUNDED")

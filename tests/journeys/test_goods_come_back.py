@@ -1,4 +1,5 @@
-"""Goods come back, wholly or in part: on the shelf and paid back, with a real worker, whoever conducts the order."""
+"""Goods come back, wholly or in part: on the shelf and paid back, with a real worker, whoever
+conducts the order."""
 
 import pytest
 
@@ -49,7 +50,10 @@ def test_a_refund_that_the_gateway_does_not_answer_is_asked_for_again_with_the_s
     order_id = confirmed(shop.stocked(5), 2, method="tok_refund_timeout_once")
     shop.receive(shop.send_back(order_id, 1))
     shop.comes_to(order_id, payment_status="PARTLY_REFUNDED")
-    assert shop.types_of(f"payment-{order_id}")[-2:] == ["payments.part_refund_requested", "payments.part_refunded"]
+    assert shop.types_of(f"payment-{order_id}")[-2:] == [
+        "payments.part_refund_requested",
+        "payments.part_refunded",
+    ]
 
 
 def test_a_worker_killed_in_the_middle_pays_every_return_once(shop, worker):

@@ -1,4 +1,5 @@
-"""Five hundred clients at once, each writing and at once reading what it wrote, over a real web server and worker."""
+"""Five hundred clients at once, each writing and at once reading what it wrote, over a real web
+server and worker."""
 
 import http.client
 import json
@@ -30,8 +31,19 @@ def port(worker):
     port = ports.free()
     server = subprocess.Popen(
         [sys.executable, "-m", "gunicorn", "config.wsgi:application", "--bind", f"127.0.0.1:{port}"]
-        + ["--worker-class=gthread", "--workers=2", "--threads=8", "--no-control-socket", "--log-level=warning"],
-        env=os.environ | {"DATABASE_URL": url_of_the_test(), "EVENTSTORE_NUDGE": "1", "LOG_LEVEL": "WARNING"},
+        + [
+            "--worker-class=gthread",
+            "--workers=2",
+            "--threads=8",
+            "--no-control-socket",
+            "--log-level=warning",
+        ],
+        env=os.environ
+        | {
+            "DATABASE_URL": url_of_the_test(),
+            "EVENTSTORE_WAKE_WORKERS": "1",
+            "LOG_LEVEL": "WARNING",
+        },
         stdin=subprocess.DEVNULL,
     )
     until(lambda: _answers(port), seconds=30)
@@ -44,7 +56,9 @@ def test_whoever_names_the_version_is_never_told_of_an_earlier_time(shop, port, 
     shop.stocked(10 * CLIENTS)
     with _halting(worker):
         with_token = _clients(shop, port, lambda placed: {"X-Min-Version": str(placed["version"])})
-        by_position = _clients(shop, port, lambda placed: {"Min-Position": str(placed["position"]), "Prefer": "wait=1"})
+        by_position = _clients(
+            shop, port, lambda placed: {"Min-Position": str(placed["position"]), "Prefer": "wait=1"}
+        )
         without = _clients(shop, port, lambda placed: {})
     stale = [sum(told != 200 for told in group) for group in (with_token, by_position, without)]
     assert [len(group) for group in (with_token, by_position, without)] == [CLIENTS] * 3
@@ -81,8 +95,12 @@ def _clients(shop, port, token):
         barrier.wait()
         placed = _ask(shop, port, "POST", "/api/commands/orders/", _order(shop))
         assert placed[0] == 202, placed
-        status, order = _ask(shop, port, "GET", f"/api/queries/orders/{placed[1]['order_id']}/", **token(placed[1]))
-        told.append(status if status != 200 or order["version"] >= placed[1]["version"] else "earlier")
+        status, order = _ask(
+            shop, port, "GET", f"/api/queries/orders/{placed[1]['order_id']}/", **token(placed[1])
+        )
+        told.append(
+            status if status != 200 or order["version"] >= placed[1]["version"] else "earlier"
+        )
 
     threads = [threading.Thread(target=client) for _ in range(CLIENTS)]
     for thread in threads:
@@ -103,7 +121,9 @@ def _ask(shop, port, method, path, body=None, **headers):
 
 
 def _order(shop):
-    return json.dumps({"items": [{"sku": shop.sku, "quantity": 1}], "address": HERE, "payment_method": "tok_visa"})
+    return json.dumps(
+        {"items": [{"sku": shop.sku, "quantity": 1}], "address": HERE, "payment_method": "tok_visa"}
+    )
 
 
 def _answers(port):

@@ -1,4 +1,5 @@
-"""A real process that serves sockets, on the test's database; a customer, and orders that things happen to."""
+"""A real process that serves sockets, on the test's database; a customer, and orders that things
+happen to."""
 
 import json
 import os
@@ -83,7 +84,9 @@ class Client:
         headers = {"Authorization": f"Bearer {self.token}"} | options.pop("headers", {})
         # Who leaves with much unread would wait long for the server's farewell behind it.
         waits = {"close_timeout": 0.5}
-        return connect(self.live.url(path), additional_headers=headers, compression=None, **waits, **options)
+        return connect(
+            self.live.url(path), additional_headers=headers, compression=None, **waits, **options
+        )
 
     def closed_with(self, path, **options):
         with self.open(path, **options) as socket:
@@ -143,7 +146,8 @@ def happens(order_id, *reasons):
 
 
 def received(socket, count, *, caught_up=False):
-    """The next so many events; the word that all before is history goes with them only if it is asked for."""
+    """The next so many events; the word that all before is history goes with them only if it is
+    asked for."""
     found = []
     while len(found) < count:
         told = json.loads(socket.recv(timeout=PATIENCE_SECONDS))

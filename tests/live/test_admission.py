@@ -18,7 +18,8 @@ MINE = "/ws/customers/me/"
 
 
 @pytest.mark.parametrize(
-    "authorization", ["", "Bearer", "Bearer x", "Basic YTpi", "Bearer \xff\xfe", f"Bearer {64 * 'a'}"]
+    "authorization",
+    ["", "Bearer", "Bearer x", "Basic YTpi", "Bearer \xff\xfe", f"Bearer {64 * 'a'}"],
 )
 def test_without_a_good_token_nobody_is_let_in(live, ada, authorization):
     with connect(live.url(MINE), additional_headers={"Authorization": authorization}) as socket:
@@ -29,18 +30,24 @@ def test_a_browser_offers_the_token_as_a_subprotocol_and_is_not_told_it_back(liv
     order_id = placed(ada)
     offered = ["orders.v1", f"bearer.{ada.token}"]
     with connect(
-        live.url(f"/ws/orders/{order_id}/"), subprotocols=offered, origin=f"http://127.0.0.1:{live.port}"
+        live.url(f"/ws/orders/{order_id}/"),
+        subprotocols=offered,
+        origin=f"http://127.0.0.1:{live.port}",
     ) as ws:
         assert ws.subprotocol == "orders.v1"
         assert received(ws, 1)[0]["order_id"] == order_id
 
 
-@pytest.mark.parametrize("origin", ["https://evil.example", "https://shop.example.evil.example", "null", "file://"])
+@pytest.mark.parametrize(
+    "origin", ["https://evil.example", "https://shop.example.evil.example", "null", "file://"]
+)
 def test_pages_of_foreign_origins_are_refused_even_with_a_token(ada, origin):
     assert ada.closed_with(MINE, origin=origin) == 4403
 
 
-@pytest.mark.parametrize("origin", ["https://shop.example", "http://127.0.0.1:3000", "https://pages.example"])
+@pytest.mark.parametrize(
+    "origin", ["https://shop.example", "http://127.0.0.1:3000", "https://pages.example"]
+)
 def test_our_own_pages_and_those_that_are_trusted_are_served(ada, origin):
     with ada.open(MINE, origin=origin) as socket:
         assert "caught_up" in received(socket, 1, caught_up=True)[0]
@@ -66,7 +73,8 @@ def test_support_may_follow_everybodys_order_but_has_no_orders(ada, person):
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/ws/", "/ws/orders/", "/ws/orders/../", "/ws/customers/ada/", "/api/queries/orders/"]
+    "path",
+    ["/", "/ws/", "/ws/orders/", "/ws/orders/../", "/ws/customers/ada/", "/api/queries/orders/"],
 )
 def test_other_addresses_lead_nowhere(ada, path):
     assert ada.closed_with(path) == 4404
@@ -74,7 +82,16 @@ def test_other_addresses_lead_nowhere(ada, path):
 
 @pytest.mark.parametrize(
     "query",
-    ["after=-1", "after=x", "after=", "after=1e3", "after=١", "after=1&after=2", "position=-1", "past=1"],
+    [
+        "after=-1",
+        "after=x",
+        "after=",
+        "after=1e3",
+        "after=١",
+        "after=1&after=2",
+        "position=-1",
+        "past=1",
+    ],
 )
 def test_a_start_that_makes_no_sense_is_refused(ada, query):
     order_id = placed(ada)
@@ -154,9 +171,14 @@ def test_who_asks_for_no_socket_is_told_so_as_by_the_api(live, method, headers, 
         (MINE, {f"X-{n}": "canary" for n in range(130)}, 431),
     ],
 )
-def test_what_is_too_large_to_be_read_is_refused_by_the_library_beneath_and_not_repeated(live, path, headers, status):
+def test_what_is_too_large_to_be_read_is_refused_by_the_library_beneath_and_not_repeated(
+    live, path, headers, status
+):
     client = HTTPConnection(ports.HOST, live.port, timeout=30)
     client.request("GET", path, headers=headers)
     answer = client.getresponse()
-    assert (answer.status, answer.getheader("Content-Type")) == (status, "text/plain; charset=utf-8")
+    assert (answer.status, answer.getheader("Content-Type")) == (
+        status,
+        "text/plain; charset=utf-8",
+    )
     assert b"canary" not in answer.read()

@@ -1,4 +1,5 @@
-"""What a socket holds of events is bounded by bytes: of its history a page, of what comes a mailbox."""
+"""What a socket holds of events is bounded by bytes: of its history a page, of what comes a
+mailbox."""
 
 import asyncio
 
@@ -7,7 +8,7 @@ from django.contrib.auth.models import User
 
 from eventstore import log
 from eventstore.live import followers
-from eventstore.live.feed import Told
+from eventstore.live.feed import FeedItem
 from eventstore.live.followers import Follower
 from orders import public_events as timeline
 from orders.api import live
@@ -33,7 +34,9 @@ def test_a_page_of_history_ends_early_and_nothing_is_left_out(monkeypatch, each,
         message.position for message in log.read_stream(f"order-{order_id}")
     ]
     assert len(pages) >= fewest
-    assert all(sum(len(told.text) for told in page[:-1]) <= ROOM + 400 * len(page) for page in pages)
+    assert all(
+        sum(len(told.text) for told in page[:-1]) <= ROOM + 400 * len(page) for page in pages
+    )
 
 
 def test_a_mailbox_is_full_by_bytes_too(monkeypatch):
@@ -42,12 +45,12 @@ def test_a_mailbox_is_full_by_bytes_too(monkeypatch):
     async def follow():
         follower = Follower("topic", after=0, held="token", who="ada")
         for position in (1, 2):
-            follower.take(Told(position, ("topic",), "x" * 400))
+            follower.take(FeedItem(position, ("topic",), "x" * 400))
         assert not follower.ended.done()
         assert (await follower.next()).position == 1
-        follower.take(Told(3, ("topic",), "x" * 400))
+        follower.take(FeedItem(3, ("topic",), "x" * 400))
         assert not follower.ended.done(), "what was taken makes room"
-        follower.take(Told(4, ("topic",), "x" * 400))
+        follower.take(FeedItem(4, ("topic",), "x" * 400))
         assert follower.ended.result().code == 4408
 
     asyncio.run(follow())
@@ -58,7 +61,7 @@ def test_one_event_larger_than_a_mailbox_is_told_all_the_same(monkeypatch):
 
     async def follow():
         follower = Follower("topic", after=0, held="token", who="ada")
-        follower.take(Told(1, ("topic",), "x" * 5000))
+        follower.take(FeedItem(1, ("topic",), "x" * 5000))
         assert (await follower.next()).position == 1
         assert not follower.ended.done()
 

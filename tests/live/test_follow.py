@@ -9,7 +9,17 @@ from .conftest import happens, placed
 
 def following(ada, *order):
     return subprocess.Popen(
-        [sys.executable, "-u", "manage.py", "follow", *order, "--url", ada.live.url(""), "--token", ada.token],
+        [
+            sys.executable,
+            "-u",
+            "manage.py",
+            "follow",
+            *order,
+            "--url",
+            ada.live.url(""),
+            "--token",
+            ada.token,
+        ],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -28,7 +38,10 @@ def test_it_shows_each_event_once_though_the_server_is_killed_meanwhile(another_
         happens(order_id, "later")
         shown.append(client.stdout.readline())
         client.kill()
-    assert [line.split()[2] for line in shown] == ["orders.order_placed", *["orders.order_cancelled"] * 2]
+    assert [line.split()[2] for line in shown] == [
+        "orders.order_placed",
+        *["orders.order_cancelled"] * 2,
+    ]
     assert "meanwhile" in shown[1]
     assert "later" in shown[2]
 

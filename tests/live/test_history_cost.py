@@ -34,21 +34,25 @@ def place(first, last):
             payment_method="tok_visa",
             placed_at=datetime.now(UTC),
         )
-        log.append(f"order-o-{number}", [event, OrderCancelled(f"o-{number}", "-")], expected=log.NO_STREAM)
+        log.append(
+            f"order-o-{number}", [event, OrderCancelled(f"o-{number}", "-")], expected=log.NO_STREAM
+        )
 
 
 def history(user):
     """What is told, and how many pages of the database are looked at for it."""
     watch = watching.Watch(most_of_one=10_000)
     with watching.watched(watch):
-        told = [each for page in live.orders(user, position=0).history(0, log.fence()) for each in page]
+        told = [
+            each for page in live.orders(user, position=0).history(0, log.fence()) for each in page
+        ]
     return told, sum(each.buffers for each in watch.looks if each.mode == watching.CUSTOM)
 
 
 @pytest.fixture
 def ada(transactional_db, monkeypatch):
     monkeypatch.setattr(live, "PAGE", 20)
-    cursors.enlist()
+    cursors.ensure_cursors()
     user = User.objects.create(username="ada")
     user.customer_id = "ada"  # as whoever authenticates says
     return user
@@ -68,10 +72,18 @@ def test_twice_the_orders_cost_twice_as_much(ada):
 def test_orders_that_go_on_late_are_told_in_the_order_of_the_log(ada):
     place(0, 60)
     for number in range(0, 60, 3):
-        log.append(f"order-o-{number}", [OrderCancelled(f"o-{number}", "late")] * LATE, expected=log.STREAM_EXISTS)
+        log.append(
+            f"order-o-{number}",
+            [OrderCancelled(f"o-{number}", "late")] * LATE,
+            expected=log.STREAM_EXISTS,
+        )
     told, _ = history(ada)
-    assert [each.position for each in told] == [each.position for each in log.read_log(types=timeline.types())]
+    assert [each.position for each in told] == [
+        each.position for each in log.read_log(types=timeline.types())
+    ]
     (middle, *rest) = [each.position for each in told[len(told) // 2 :]]
-    after = [each for page in live.orders(ada, position=0).history(middle, log.fence()) for each in page]
+    after = [
+        each for page in live.orders(ada, position=0).history(middle, log.fence()) for each in page
+    ]
     assert [each.position for each in after] == rest
     assert not queries.list_customer_orders("ada").exists(), "all of it came from the log"

@@ -1,4 +1,5 @@
-"""The log loses its tail under the sockets: who had seen more begins again where all is whole, and is told so."""
+"""The log loses its tail under the sockets: who had seen more begins again where all is whole, and
+is told so."""
 
 import json
 import time
@@ -19,10 +20,12 @@ MINE = "/ws/customers/me/"
 
 @pytest.fixture(autouse=True)
 def whole(transactional_db):
-    cursors.enlist()
+    cursors.ensure_cursors()
     yield
     first_epoch()
-    time.sleep(0.2)  # the server looks every 0.01 s, and shall not send away who comes with the next test
+    time.sleep(
+        0.2
+    )  # the server looks every 0.01 s, and shall not send away who comes with the next test
 
 
 def lost(position):
@@ -36,7 +39,8 @@ def told(socket, count):
 
 
 def come_back(customer, path, read):
-    """What is read of a socket, opened again where it is sent away: the server may not have noticed yet."""
+    """What is read of a socket, opened again where it is sent away: the server may not have noticed
+    yet."""
     while True:
         try:
             with customer.open(path) as socket:
@@ -67,14 +71,17 @@ def test_who_follows_is_sent_away_and_told_when_it_comes_back_with_what_is_lost(
                 socket.recv(timeout=PATIENCE_SECONDS)
         assert closed.value.rcvd.code == 1012
     happens(order_id, "told")
-    began, events = come_back(ada, f"{MINE}?after={seen}", lambda socket: (told(socket, 1), until_told(socket)))
+    began, events = come_back(
+        ada, f"{MINE}?after={seen}", lambda socket: (told(socket, 1), until_told(socket))
+    )
     assert began == [{"restarted_after": epochs.history()[-1].intact}]
     # What is left behind the intact part may come again, what is lost does not.
     assert not {"lost", "lost too"} & {each["data"].get("reason") for each in events}
 
 
 def test_no_event_of_the_new_epoch_is_left_out_however_many_there_are(ada):
-    """Were positions given twice, some of the new events would lie before what the client has seen."""
+    """Were positions given twice, some of the new events would lie before what the client has
+    seen."""
     order_id = placed(ada)
     drain()
     whole = last()

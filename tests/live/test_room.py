@@ -47,7 +47,10 @@ def farewell(socket):
 def test_a_user_has_so_many_and_no_more_and_nobody_else_has_fewer(there):
     ada, grace = there
     with following(ada, 3), ada.open(MINE) as fourth:
-        assert farewell(fourth) == (4429, "you have as many sockets open as one user may; close one first")
+        assert farewell(fourth) == (
+            4429,
+            "you have as many sockets open as one user may; close one first",
+        )
         with following(grace, 1):
             pass
 

@@ -42,7 +42,8 @@ def data(passable):
 
 @pytest.fixture
 def local():
-    """python -m tools.devserver in the background, after a statement that sets the scene; killed if forgotten."""
+    """python -m tools.devserver in the background, after a statement that sets the scene; killed if
+    forgotten."""
     started = []
 
     def start(*arguments, after="pass"):
@@ -65,11 +66,17 @@ def local():
 
 def busy(path: Path) -> list[str]:
     """The command lines of the processes that name the folder or stand in it."""
-    return [" ".join(process.info["cmdline"]) for process in _processes() if _concerns(process, str(path))]
+    return [
+        " ".join(process.info["cmdline"])
+        for process in _processes()
+        if _concerns(process, str(path))
+    ]
 
 
 def _processes() -> list[psutil.Process]:
-    return [process for process in psutil.process_iter(["cmdline", "cwd"]) if process.info["cmdline"]]
+    return [
+        process for process in psutil.process_iter(["cmdline", "cwd"]) if process.info["cmdline"]
+    ]
 
 
 def _concerns(process: psutil.Process, path: str) -> bool:

@@ -1,4 +1,5 @@
-"""Root lends the services a user without rights, wherever the checkout lies; an ordinary user needs none."""
+"""Root lends the services a user without rights, wherever the checkout lies; an ordinary user needs
+none."""
 
 import os
 import shutil
@@ -22,7 +23,11 @@ def test_data_under_a_closed_folder_is_kept_where_the_services_can_go(tmp_path):
     tmp_path.chmod(0o700)
     data = tmp_path / "data"
     try:
-        with folder.claimed(data), services.started(data) as found, psycopg.connect(found.settings[DATABASE]):
+        with (
+            folder.claimed(data),
+            services.started(data) as found,
+            psycopg.connect(found.settings[DATABASE]),
+        ):
             assert not (data / "postgres").exists()
     finally:
         account.remove(data)
@@ -54,7 +59,9 @@ def test_an_ordinary_user_needs_no_other(passable, local, monkeypatch):
     user.make_folder(home)
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("TMPDIR", str(home))
-    command = local("exec", "--", "id", "-u", after=BECOME.format(user=user) if os.geteuid() == 0 else "pass")
+    command = local(
+        "exec", "--", "id", "-u", after=BECOME.format(user=user) if os.geteuid() == 0 else "pass"
+    )
     assert command.communicate(timeout=30)[0] == f"{user.uid}\n"
     assert command.returncode == 0
     assert os.listdir(home / f"orders-{user.uid}") == ["door"]

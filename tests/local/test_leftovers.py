@@ -1,4 +1,5 @@
-"""Nothing outlives its run: not a command that has ended, not one that was killed without a chance to tidy up."""
+"""Nothing outlives its run: not a command that has ended, not one that was killed without a chance
+to tidy up."""
 
 import json
 import os
@@ -27,7 +28,9 @@ def elsewhere(monkeypatch):
     monkeypatch.setenv(REDIS, "redis://elsewhere/0")
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of its parent's death")
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="only Linux tells a child of its parent's death"
+)
 def test_the_services_of_a_killed_owner_end_by_themselves(data, local):
     owner = local("exec", "--data", data, "--", "sh", "-c", "echo ready; sleep 60")
     assert owner.stdout.readline() == "ready\n"
@@ -60,7 +63,11 @@ def test_the_next_throwaway_removes_the_folder_of_a_killed_owner(tmp_path, monke
 def test_a_process_that_was_given_the_pid_later_is_left_alone(data):
     with folder.claimed(data):
         innocent = subprocess.Popen(["sleep", "60"], process_group=0)
-        note = {"pid": innocent.pid, "born": psutil.Process(innocent.pid).create_time() - 60, "stop_signal": 9}
+        note = {
+            "pid": innocent.pid,
+            "born": psutil.Process(innocent.pid).create_time() - 60,
+            "stop_signal": 9,
+        }
         (folder.pids(data) / "web").write_text(json.dumps(note))
         assert processes.reap(folder.pids(data)) == []
         assert innocent.poll() is None
@@ -84,7 +91,10 @@ def test_exec_passes_on_the_exit_code_and_leaves_nothing(data, local):
 
 def test_exec_of_nothing_says_so_in_one_sentence(data, local, elsewhere):
     command = local("exec", "--data", data, "--", "no-such-command")
-    assert command.communicate()[0] == "orders: cannot run no-such-command: No such file or directory\n"
+    assert (
+        command.communicate()[0]
+        == "orders: cannot run no-such-command: No such file or directory\n"
+    )
     assert command.returncode == 1
 
 

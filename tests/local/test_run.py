@@ -32,7 +32,10 @@ def test_the_platform_runs_until_it_is_asked_to_stop(data, local, monkeypatch):
     assert statements_a_second(data) < MOST_WHEN_IDLE
 
     second = local("run", "--data", data)
-    assert second.communicate()[0] == f"orders: {data} is in use by process {shop.pid}: stop that one first\n"
+    assert (
+        second.communicate()[0]
+        == f"orders: {data} is in use by process {shop.pid}: stop that one first\n"
+    )
     assert second.returncode == 1
 
     family = psutil.Process(shop.pid).children(recursive=True)
@@ -47,7 +50,9 @@ def test_the_platform_runs_until_it_is_asked_to_stop(data, local, monkeypatch):
 def elsewhere(command: str) -> str:
     """What it prints in another terminal, to which nobody has said where the services are."""
     bare = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    return subprocess.run(["sh", "-c", command], cwd=ROOT, env=bare, check=True, capture_output=True, text=True).stdout
+    return subprocess.run(
+        ["sh", "-c", command], cwd=ROOT, env=bare, check=True, capture_output=True, text=True
+    ).stdout
 
 
 # Of all processes together, while nobody asks for anything.

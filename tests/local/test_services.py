@@ -1,4 +1,5 @@
-"""PostgreSQL and Redis of our own: they answer, keep what they were given, find their way around, and leave."""
+"""PostgreSQL and Redis of our own: they answer, keep what they were given, find their way around,
+and leave."""
 
 import re
 import socket
@@ -67,7 +68,9 @@ def test_a_password_is_asked_for():
         with pytest.raises(psycopg.OperationalError, match="no password supplied"):
             psycopg.connect(without_password(found.settings[DATABASE]))
         with pytest.raises(redis.AuthenticationError):
-            redis.Redis.from_url(without_password(found.settings[REDIS]), retry=Retry(NoBackoff(), 0)).ping()
+            redis.Redis.from_url(
+                without_password(found.settings[REDIS]), retry=Retry(NoBackoff(), 0)
+            ).ping()
 
 
 def setting(found: Services, name: str) -> str:

@@ -15,7 +15,8 @@ from tools.devserver.supervisor import REQUESTS, Stopped, Supervisor
 from .conftest import busy
 
 STUBBORN = (
-    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready', flush=True); time.sleep(60)"
+    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready',"
+    " flush=True); time.sleep(60)"
 )
 
 
@@ -53,7 +54,9 @@ def test_stopping_ends_what_is_started_while_we_look_as_well(supervisor, data, m
     """A leader that forks between being looked at and being asked to go."""
     data.mkdir()
     os.mkfifo(data / "go")
-    supervisor.keep(program("parent", "sh", "-c", "read line < go; sleep 60 & exec sleep 61", data=data))
+    supervisor.keep(
+        program("parent", "sh", "-c", "read line < go; sleep 60 & exec sleep 61", data=data)
+    )
     looked, of = Event(), families.of
 
     def of_and_then_it_forks(pid, stop_signal):
@@ -85,7 +88,9 @@ def test_the_second_request_kills_what_does_not_listen(supervisor, data, capfd):
 def program(name: str, *command: str, data) -> Program:
     data.mkdir(exist_ok=True)
     settings = environment.with_settings({})
-    return Program(name=name, command=command, environment=settings, folder=data, account=account.ours())
+    return Program(
+        name=name, command=command, environment=settings, folder=data, account=account.ours()
+    )
 
 
 def after(seconds: float, request: signal.Signals) -> None:

@@ -1,4 +1,5 @@
-"""python -m tests.matrix: live through every cell and write docs/guide/matrix.md; read the difference first."""
+"""python -m tests.matrix: live through every cell and write docs/guide/matrix.md; read the
+difference first."""
 
 import os
 

@@ -1,4 +1,5 @@
-"""Every cell of the matrix, lived through: a state, what comes in it, and what it leads to when all is still."""
+"""Every cell of the matrix, lived through: a state, what comes in it, and what it leads to when all
+is still."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -16,7 +17,8 @@ LATE = 3 * HOUR
 
 
 class End(NamedTuple):
-    """answer: the code of a refusal. The rest is as the order's read model says; person: whether one is called."""
+    """answer: the code of a refusal. The rest is as the order's read model says; person: whether
+    one is called."""
 
     answer: str
     order: str
@@ -45,7 +47,8 @@ def left_alone(state: str, process: str) -> End:
 
 
 def lived(state: str, fact: str, process: str, *, late: bool = False) -> End:
-    """late: whether whoever stands still goes on doing so until all deadlines have passed, and answers then."""
+    """late: whether whoever stands still goes on doing so until all deadlines have passed, and
+    answers then."""
     stage = _brought_about(state, process)
     answer = FACTS[fact](stage, ORDER)
     if late:

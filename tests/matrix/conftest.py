@@ -1,4 +1,5 @@
-"""A shop in a database, its order's process in either form, and subscriptions that stand still: a slow provider."""
+"""A shop in a database, its order's process in either form, and subscriptions that stand still: a
+slow provider."""
 
 import json
 from contextlib import contextmanager
@@ -25,7 +26,13 @@ from orders.models import OrderDetails
 from ..eventstore.conftest import forget_wiring
 
 SECRET = "whsec_c2VjcmV0LW9mLXRoZS10ZXN0cw=="
-ADDRESS = {"name": "Ada", "street": "Square 1", "city": "London", "postcode": "SW1Y", "country": "GB"}
+ADDRESS = {
+    "name": "Ada",
+    "street": "Square 1",
+    "city": "London",
+    "postcode": "SW1Y",
+    "country": "GB",
+}
 STOCK, PRICE = 10, 500
 
 
@@ -43,8 +50,10 @@ def process(request, monkeypatch):
 @pytest.fixture
 def shop(transactional_db, process, settings):
     settings.CARRIER_WEBHOOK_SECRETS = settings.STRIPE_WEBHOOK_SECRETS = [SECRET]
-    Subscription.objects.filter(name__in=[name for each in wiring.PROCESSES.values() for name in each]).delete()
-    cursors.enlist()
+    Subscription.objects.filter(
+        name__in=[name for each in wiring.PROCESSES.values() for name in each]
+    ).delete()
+    cursors.ensure_cursors()
     return Shop()
 
 
@@ -83,7 +92,10 @@ class Shop:
     def post(self, who, path, body):
         headers = {"Authorization": f"Bearer {self.people[who]}"}
         return self.client.post(
-            f"/api/commands/{path}", json.dumps(body), content_type="application/json", headers=headers
+            f"/api/commands/{path}",
+            json.dumps(body),
+            content_type="application/json",
+            headers=headers,
         )
 
     def carrier_says(self, type_, order_id):
@@ -95,7 +107,9 @@ class Shop:
             "webhook-timestamp": str(int(at.timestamp())),
             "webhook-signature": Webhook(SECRET).sign(id_, at, body),
         }
-        return self.client.generic("POST", "/api/webhooks/shipping/", body, "application/json", headers=headers)
+        return self.client.generic(
+            "POST", "/api/webhooks/shipping/", body, "application/json", headers=headers
+        )
 
     def order(self, order_id):
         return OrderDetails.objects.get(pk=order_id)
@@ -112,10 +126,10 @@ def _token(name, role):
 
 
 @contextmanager
-def paused(*lanes):
-    Subscription.objects.filter(name__in=lanes).update(paused=True)
+def paused(*subscriptions):
+    Subscription.objects.filter(name__in=subscriptions).update(paused=True)
     try:
         yield
     finally:
-        Subscription.objects.filter(name__in=lanes).update(paused=False)
+        Subscription.objects.filter(name__in=subscriptions).update(paused=False)
         drain()

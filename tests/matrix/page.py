@@ -1,4 +1,5 @@
-"""docs/guide/matrix.md: written from what is lived through, and read again to be held against it."""
+"""docs/guide/matrix.md: written from what is lived through, and read again to be held against
+it."""
 
 import re
 from collections.abc import Mapping
@@ -20,7 +21,10 @@ Outcomes = Mapping[str, tuple[str, ...]]
 def outcomes(state: str) -> dict[str, tuple[str, ...]]:
     """By what comes: what becomes of it, for each process."""
     alone = {process: left_alone(state, process) for process in PROCESSES}
-    return {fact: tuple(_said(lived(state, fact, process), alone[process]) for process in PROCESSES) for fact in FACTS}
+    return {
+        fact: tuple(_said(lived(state, fact, process), alone[process]) for process in PROCESSES)
+        for fact in FACTS
+    }
 
 
 def written() -> dict[str, dict[str, tuple[str, ...]]]:
@@ -31,7 +35,9 @@ def written() -> dict[str, dict[str, tuple[str, ...]]]:
 
 
 def left_alone_as_written() -> dict[str, str]:
-    return dict(re.findall(r"^### (.+)\n\nLeft alone: (.+)\.$", PAGE.read_text(), flags=re.MULTILINE))
+    return dict(
+        re.findall(r"^### (.+)\n\nLeft alone: (.+)\.$", PAGE.read_text(), flags=re.MULTILINE)
+    )
 
 
 def write() -> None:
@@ -65,7 +71,11 @@ def _rows(section: str) -> dict[str, tuple[str, ...]]:
     found: dict[str, tuple[str, ...]] = {}
     for line in section.splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
-        if line.startswith("|") and len(cells) == 3 and not cells[0].startswith(("what comes", "---")):
+        if (
+            line.startswith("|")
+            and len(cells) == 3
+            and not cells[0].startswith(("what comes", "---"))
+        ):
             said = (cells[1], cells[1] if cells[2] == SAME else cells[2])
             found |= dict.fromkeys(cells[0].split("; "), said)
     return found
@@ -75,7 +85,9 @@ def _said(end: End, alone: End) -> str:
     if end.answer == CANNOT_BE:
         return CANNOT_BE
     if end.answer:
-        assert end._replace(answer="") == alone, f"refused by {end.answer}, and yet it leads to {end}"
+        assert end._replace(answer="") == alone, (
+            f"refused by {end.answer}, and yet it leads to {end}"
+        )
         return f"refused: {end.answer}"
     return "changes nothing" if end == alone else _in_words(end)
 
@@ -85,5 +97,7 @@ def _in_words(end: End) -> str:
     if end.returns != "NONE":
         parts.append(f"goods {end.returns}".removeprefix("goods NONE, "))
     if end.person != "-":
-        parts.append({"person": "**a person is called**", "dead-letter": "**a dead letter**"}[end.person])
+        parts.append(
+            {"person": "**a person is called**", "dead-letter": "**a dead letter**"}[end.person]
+        )
     return ", ".join(parts)

@@ -1,4 +1,5 @@
-"""The states of an order, each brought about by a provider or a context that stands still: the rows of the matrix."""
+"""The states of an order, each brought about by a provider or a context that stands still: the rows
+of the matrix."""
 
 from collections.abc import Callable, Mapping, Sequence
 from random import Random
@@ -47,18 +48,28 @@ class Stage(World):
 
     def __init__(self, process: str) -> None:
         random = Even(0)
-        super().__init__(PROCESSES[process] | {"orders.returning": RETURNING}, random, Sandbox(random))
+        super().__init__(
+            PROCESSES[process] | {"orders.returning": RETURNING}, random, Sandbox(random)
+        )
         self.dispatch(ListProduct(SKU, "Apple", PRICE))
         self.dispatch(ReceiveStock(SKU, STOCK))
 
     def place(self, *, quantity: int = 2, method: str = "tok_visa", postcode: str = "N1") -> None:
         """Of two units and postage: 250 in all."""
-        lines, charges = (OrderLine(SKU, "Apple", quantity, 100),), (Charge("POST", "Postage", 1, 50),)
+        lines, charges = (
+            (OrderLine(SKU, "Apple", quantity, 100),),
+            (Charge("POST", "Postage", 1, 50),),
+        )
         address = Address("Ada", postcode=postcode)
-        self.dispatch(ImportOrder(ORDER, "c1", lines, charges, "EUR", 2, address, method, facts.TODAY, reference=""))
+        self.dispatch(
+            ImportOrder(
+                ORDER, "c1", lines, charges, "EUR", 2, address, method, facts.TODAY, reference=""
+            )
+        )
 
     def settle(self) -> None:
-        """Whoever does not wait for somebody that stands still comes to rest; no deadline passes."""
+        """Whoever does not wait for somebody that stands still comes to rest; no deadline
+        passes."""
         self.run_for(5 * MINUTE)
 
     def until(self, event: type) -> None:
@@ -74,7 +85,9 @@ class Stage(World):
     def shown(self) -> dict[str, Any]:
         """The order's read model, folded from the log."""
         row: Any = {"order_id": ORDER} | {
-            field.name: field.get_default() for field in ORDER_DETAILS.model._meta.fields if field.name != "order_id"
+            field.name: field.get_default()
+            for field in ORDER_DETAILS.model._meta.fields
+            if field.name != "order_id"
         }
         for entry in self.log:
             heard = ORDER_DETAILS.evolve.get(type(entry.message))
@@ -92,7 +105,9 @@ def _while(*held: str, **how: Any) -> Callable[[Stage], None]:
     return bring_about
 
 
-def _then(before: Callable[[Stage], None], *said: Callable[[World, str], str], hold: Sequence[str] = ()):
+def _then(
+    before: Callable[[Stage], None], *said: Callable[[World, str], str], hold: Sequence[str] = ()
+):
     """hold: who stands still while it is said, and from then on."""
 
     def bring_about(stage: Stage) -> None:
@@ -143,7 +158,9 @@ def _return_all(stage: World, order_id: str) -> str:
 
 def _returning(stage: World, order_id: str, quantity: int) -> str:
     wanted = (Portion(1, quantity),)
-    return stage.dispatch(facts.RequestReturn(f"{order_id}-r1", order_id, wanted, (), "too small", facts.TODAY))
+    return stage.dispatch(
+        facts.RequestReturn(f"{order_id}-r1", order_id, wanted, (), "too small", facts.TODAY)
+    )
 
 
 CONFIRMED = _while()
@@ -199,10 +216,14 @@ STATES: Mapping[str, Callable[[Stage], None]] = {
     "partly returned, parcel booked, refund asked for": _then(
         _then(CONFIRMED, _return, facts.receive_return), facts.refund, hold=[CARRIER]
     ),
-    "partly returned, parcel booked, refunded": _then(CONFIRMED, _return, facts.receive_return, facts.refund),
+    "partly returned, parcel booked, refunded": _then(
+        CONFIRMED, _return, facts.receive_return, facts.refund
+    ),
     "wholly returned, parcel booked": _then(CONFIRMED, _return_all, facts.receive_return),
     "partly returned, parcel shipped": _then(SHIPPED, _return, facts.receive_return),
-    "return received, money going back": _then(DELIVERED, _return, facts.receive_return, hold=[GATEWAY]),
+    "return received, money going back": _then(
+        DELIVERED, _return, facts.receive_return, hold=[GATEWAY]
+    ),
     "partly returned": _then(DELIVERED, _return, facts.receive_return),
     "wholly returned": _then(DELIVERED, _return_all, facts.receive_return),
     "parcel lost": _then(SHIPPED, facts.parcel_lost),

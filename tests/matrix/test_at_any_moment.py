@@ -1,6 +1,8 @@
-"""What somebody asks, or tells, while a slow provider has not answered: by either process, on a real database.
+"""What somebody asks, or tells, while a slow provider has not answered: by either process, on a
+real database.
 
-The whole table is tried in memory, in test_matrix.py; these are the inputs by which its faults were found.
+The whole table is tried in memory, in test_matrix.py; these are the inputs by which its faults were
+found.
 """
 
 import pytest
@@ -19,7 +21,9 @@ def states(order):
 
 
 def types_of(stream):
-    return list(Event.objects.filter(stream=stream).order_by("version").values_list("type", flat=True))
+    return list(
+        Event.objects.filter(stream=stream).order_by("version").values_list("type", flat=True)
+    )
 
 
 def waits_for_a_person(order_id):
@@ -76,7 +80,9 @@ class TestARefundByStaff:
             assert shop.ship(order_id).status_code == 409
         assert states(shop.order(order_id)) == ("REFUNDED", "REFUNDED", "RELEASED", "CANCELLED")
 
-    def test_of_a_parcel_that_has_left_gives_the_money_back_and_leaves_the_goods_with_the_customer(self, shop):
+    def test_of_a_parcel_that_has_left_gives_the_money_back_and_leaves_the_goods_with_the_customer(
+        self, shop
+    ):
         order_id = shop.place()
         assert shop.ship(order_id).status_code == 202
         drain()
@@ -119,7 +125,10 @@ class TestTheCarrierTells:
         assert states(shop.order(order_id)) == ("CANCELLED", "REFUNDED", "RELEASED", "CANCELLED")
         assert shop.carrier_says(fact, order_id).status_code == 200
         drain()
-        assert types_of(f"shipment-{order_id}")[-1] == f"shipping.shipment_{fact.removeprefix('parcel.')}"
+        assert (
+            types_of(f"shipment-{order_id}")[-1]
+            == f"shipping.shipment_{fact.removeprefix('parcel.')}"
+        )
         assert waits_for_a_person(order_id)
 
     def test_of_a_parcel_that_is_lost(self, shop):
@@ -147,7 +156,9 @@ class TestAStatusFollowsWhatIsOwed:
             order_id = shop.place()
             shop.cancel(order_id)
             drain()
-            charge = Event.objects.get(stream=f"payment-{order_id}", type="payments.payment_requested")
+            charge = Event.objects.get(
+                stream=f"payment-{order_id}", type="payments.payment_requested"
+            )
             assert shop.order(order_id).payment_status == "REFUNDING"
             _answered(order_id, charge)
             assert types_of(f"payment-{order_id}")[-1] == "payments.payment_completed"

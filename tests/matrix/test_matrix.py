@@ -1,7 +1,9 @@
-"""Each state of an order, and whatever may come in it, by either process: docs/guide/matrix.md says what happens.
+"""Each state of an order, and whatever may come in it, by either process: docs/guide/matrix.md says
+what happens.
 
-Whoever stands still answers a moment later; or, in the second half, when all deadlines have passed. Then money, goods
-and parcel are where the order's state says, or a person is called, and nothing waits for ever.
+Whoever stands still answers a moment later; or, in the second half, when all deadlines have passed.
+Then money, goods and parcel are where the order's state says, or a person is called, and nothing
+waits for ever.
 """
 
 import pytest
@@ -25,8 +27,14 @@ def test_the_page_has_every_state_and_in_each_whatever_may_come():
 @pytest.mark.parametrize("state", STATES)
 def test_what_comes_leads_to_what_the_page_says(state):
     outcomes = page.outcomes(state)
-    differing = {fact: (said, PAGE[state][fact]) for fact, said in outcomes.items() if said != PAGE[state][fact]}
-    assert not differing, f"{state}: read each, and if it is right write the page anew: python -m tests.matrix"
+    differing = {
+        fact: (said, PAGE[state][fact])
+        for fact, said in outcomes.items()
+        if said != PAGE[state][fact]
+    }
+    assert not differing, (
+        f"{state}: read each, and if it is right write the page anew: python -m tests.matrix"
+    )
     assert page.alone_in_words(state) == page.left_alone_as_written()[state]
 
 
@@ -44,7 +52,11 @@ def test_the_page_never_leaves_an_order_without_money_or_goods_in_silence():
     """By the page alone, whoever has written it: staff are refused, or undo the order."""
     for state, fact, process in cells():
         said = PAGE[state][fact][list(PROCESSES).index(process)]
-        if fact not in BY_HAND and "CONFIRMED, payment REFUNDED" in said and "goods RETURNED" not in said:
+        if (
+            fact not in BY_HAND
+            and "CONFIRMED, payment REFUNDED" in said
+            and "goods RETURNED" not in said
+        ):
             assert "is called" in said or "dead letter" in said, f"{state}, {fact}: {said}"
 
 
@@ -52,7 +64,12 @@ def test_no_command_of_a_person_is_taken_and_forgotten():
     """A refund either gives the money back or is refused: never accepted for nothing."""
     for state, rows in PAGE.items():
         for said in rows["support or finance refunds it"]:
-            is_over = "REFUNDED" in said or said.startswith("refused") or "refund" in state or "going back" in state
+            is_over = (
+                "REFUNDED" in said
+                or said.startswith("refused")
+                or "refund" in state
+                or "going back" in state
+            )
             assert is_over or state == "payment declined, to be cancelled", f"{state}: {said}"
 
 
@@ -63,7 +80,9 @@ class TestItWouldFind:
         from payments.commands import RefundPayment
 
         monkeypatch.setitem(
-            FACTS, "support or finance refunds it", lambda world, order_id: world.dispatch(RefundPayment(order_id, "?"))
+            FACTS,
+            "support or finance refunds it",
+            lambda world, order_id: world.dispatch(RefundPayment(order_id, "?")),
         )
         for state in ("parcel booked, to be confirmed", "confirmed"):
             assert _found("kept and", state, "support or finance refunds it")
@@ -84,7 +103,9 @@ class TestItWouldFind:
         from payments.payment import PAYMENT
 
         forgetful = PAYMENT._replace(decide={**PAYMENT.decide, CompletePayment: _only_if_requested})
-        monkeypatch.setattr(registry, "decision_for", _deciding_by(forgetful, registry.decision_for))
+        monkeypatch.setattr(
+            registry, "decision_for", _deciding_by(forgetful, registry.decision_for)
+        )
         assert _found("the log says", "cancelled, payment declined", "provider: payment succeeded")
 
 

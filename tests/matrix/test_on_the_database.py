@@ -1,4 +1,5 @@
-"""A sample of the matrix on a real database, through the API and signed webhooks: it ends as the page says."""
+"""A sample of the matrix on a real database, through the API and signed webhooks: it ends as the
+page says."""
 
 from contextlib import ExitStack
 
@@ -53,7 +54,9 @@ def test_what_is_said_while_somebody_stands_still_ends_as_the_page_says(shop, pr
             expected = alone
         else:
             assert answer.status_code in (200, 202), f"{fact}: {answer.content}"
-        assert _ended(shop.order(order_id)) == (alone if expected == "changes nothing" else expected), fact
+        assert _ended(shop.order(order_id)) == (
+            alone if expected == "changes nothing" else expected
+        ), fact
 
 
 def _ended(order):

@@ -1,4 +1,5 @@
-"""An order is refunded while some of its goods are in a return: wherever the parcel is, each unit is somewhere once."""
+"""An order is refunded while some of its goods are in a return: wherever the parcel is, each unit
+is somewhere once."""
 
 import pytest
 
@@ -43,7 +44,9 @@ class TestWhileTheParcelIsHere:
         assert (kept(order_id), parcels(order_id)) == (0, 0)
         assert StockLevel.objects.get().available == STOCK
         receive(shop, return_id)
-        assert StockLevel.objects.get().available == STOCK, "what was called back is not put on the shelf once more"
+        assert StockLevel.objects.get().available == STOCK, (
+            "what was called back is not put on the shelf once more"
+        )
         assert ReturnView.objects.get().status == "COMPLETED"
         assert nobody_is_called()
 
@@ -61,7 +64,9 @@ class TestWhileTheParcelIsHere:
 
 class TestOnceTheParcelHasLeft:
     @pytest.mark.parametrize("arrived", [True, False])
-    def test_a_return_that_comes_after_the_refund_completes_with_nothing_left_to_pay(self, shop, arrived):
+    def test_a_return_that_comes_after_the_refund_completes_with_nothing_left_to_pay(
+        self, shop, arrived
+    ):
         order_id = shop.place(quantity=2)
         shop.ship(order_id)
         drain()

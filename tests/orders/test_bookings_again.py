@@ -1,4 +1,5 @@
-"""What is booked under one id is booked once; something else under it is refused and never passed over."""
+"""What is booked under one id is booked once; something else under it is refused and never passed
+over."""
 
 from datetime import UTC, datetime
 
@@ -40,6 +41,8 @@ def test_another_credit_under_its_id_is_refused(other):
     given(BOOKING, ISSUED).when(other).refused(BookedOtherwise)
 
 
-@pytest.mark.parametrize("other", [replace(ADJUST, amount=Money(-501, "GBP")), replace(ADJUST, reason="x"), CREDIT])
+@pytest.mark.parametrize(
+    "other", [replace(ADJUST, amount=Money(-501, "GBP")), replace(ADJUST, reason="x"), CREDIT]
+)
 def test_another_adjustment_under_its_id_is_refused(other):
     given(BOOKING, ADJUSTED).when(other).refused(BookedOtherwise)

@@ -39,7 +39,9 @@ def test_the_same_price_again_changes_nothing():
 
 def test_what_is_not_offered_has_no_price_to_change():
     given(PRODUCT).when(RepriceProduct("A", OTHER)).refused(ProductNotOffered)
-    given(PRODUCT, LISTED, ProductDelisted("A")).when(RepriceProduct("A", OTHER)).refused(ProductNotOffered)
+    given(PRODUCT, LISTED, ProductDelisted("A")).when(RepriceProduct("A", OTHER)).refused(
+        ProductNotOffered
+    )
 
 
 def test_a_product_is_delisted_once():

@@ -1,4 +1,5 @@
-"""The saga: forward one step at a time; back in reverse, one step at a time; what comes out of turn changes nothing."""
+"""The saga: forward one step at a time; back in reverse, one step at a time; what comes out of turn
+changes nothing."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -8,9 +9,21 @@ from eventstore.messages import CommandRefused, DeadlinePassed, Intervened, repl
 from eventstore.money import Money
 from eventstore.testing import react
 from inventory.commands import ReleaseInventory, ReserveInventory, StockLine
-from inventory.events import InventoryReleased, InventoryReservationFailed, InventoryReserved, Shortage
+from inventory.events import (
+    InventoryReleased,
+    InventoryReservationFailed,
+    InventoryReserved,
+    Shortage,
+)
 from orders.commands import CancelOrder, ConfirmOrder
-from orders.events import Charge, OrderCancelled, OrderConfirmed, OrderLine, OrderPlaced, OrderRefundRequested
+from orders.events import (
+    Charge,
+    OrderCancelled,
+    OrderConfirmed,
+    OrderLine,
+    OrderPlaced,
+    OrderRefundRequested,
+)
 from orders.order.saga import FULFILMENT, PATIENCE
 from payments.commands import ProcessPayment, RefundPayment
 from payments.events import (
@@ -36,12 +49,22 @@ from shipping.events import (
 
 TOTAL, ADDRESS = Money(300, "EUR"), Address("Ada")
 PLACED = OrderPlaced(
-    "o1", "c1", (OrderLine("A", "Apple", 3, 100),), (), TOTAL, ADDRESS, "tok_visa", datetime(2026, 1, 1, tzinfo=UTC)
+    "o1",
+    "c1",
+    (OrderLine("A", "Apple", 3, 100),),
+    (),
+    TOTAL,
+    ADDRESS,
+    "tok_visa",
+    datetime(2026, 1, 1, tzinfo=UTC),
 )
 LINES = (StockLine("A", 3),)
 PAID, RESERVED = PaymentCompleted("o1", TOTAL, "ch_1"), InventoryReserved("o1", LINES)
 CREATED, CONFIRMED = ShipmentCreated("o1", "SB1"), OrderConfirmed("o1")
-DECLINED, SHORT = PaymentFailed("o1", "declined"), InventoryReservationFailed("o1", (Shortage("A", 3, 1),))
+DECLINED, SHORT = (
+    PaymentFailed("o1", "declined"),
+    InventoryReservationFailed("o1", (Shortage("A", 3, 1),)),
+)
 NOT_SERVED, CANCELLED = ShipmentRefused("o1", "not served"), OrderCancelled("o1", "changed my mind")
 CALLED_OFF, RELEASED = ShipmentCancelled("o1"), InventoryReleased("o1", LINES)
 REFUNDED, VOIDED = PaymentRefunded("o1", TOTAL, "re_1"), PaymentVoided("o1", "changed my mind")
@@ -76,7 +99,10 @@ class TestForward:
 
 class TestBack:
     def test_a_declined_payment_cancels_the_order(self):
-        assert after(PLACED, DECLINED) == ("COMPENSATING", [CancelOrder("o1", "payment failed: declined")])
+        assert after(PLACED, DECLINED) == (
+            "COMPENSATING",
+            [CancelOrder("o1", "payment failed: declined")],
+        )
         assert after(PLACED, DECLINED, CANCELLED) == ("COMPENSATED", [])
 
     def test_missing_stock_gives_the_money_back_then_cancels_the_order(self):
@@ -97,7 +123,10 @@ class TestBack:
         cancelled = (*TO_CONFIRMING, CANCELLED)
         assert after(*cancelled) == ("COMPENSATING", [CancelShipment("o1", "changed my mind")])
         assert after(*cancelled, CALLED_OFF) == ("COMPENSATING", [ReleaseInventory("o1", LINES)])
-        assert after(*cancelled, CALLED_OFF, RELEASED) == ("COMPENSATING", [RefundPayment("o1", "changed my mind")])
+        assert after(*cancelled, CALLED_OFF, RELEASED) == (
+            "COMPENSATING",
+            [RefundPayment("o1", "changed my mind")],
+        )
         assert after(*cancelled, CALLED_OFF, RELEASED, REFUNDED) == ("COMPENSATED", [])
 
     @pytest.mark.parametrize(
@@ -116,7 +145,10 @@ class TestBack:
         assert after(PLACED, CANCELLED, undone) == ("COMPENSATED", [])
 
     def test_what_failed_by_itself_need_not_be_undone(self):
-        assert after(PLACED, PAID, CANCELLED, SHORT) == ("COMPENSATING", [RefundPayment("o1", "changed my mind")])
+        assert after(PLACED, PAID, CANCELLED, SHORT) == (
+            "COMPENSATING",
+            [RefundPayment("o1", "changed my mind")],
+        )
         undone = (PLACED, PAID, RESERVED, CANCELLED, NOT_SERVED)
         assert after(*undone) == ("COMPENSATING", [ReleaseInventory("o1", LINES)])
 
@@ -127,9 +159,15 @@ class TestBack:
 
 class TestOutOfTurn:
     @pytest.mark.parametrize(
-        "ended", [(*TO_CONFIRMING, CANCELLED, CALLED_OFF, RELEASED, REFUNDED), (PLACED, DECLINED, CANCELLED)]
+        "ended",
+        [
+            (*TO_CONFIRMING, CANCELLED, CALLED_OFF, RELEASED, REFUNDED),
+            (PLACED, DECLINED, CANCELLED),
+        ],
     )
-    @pytest.mark.parametrize("late", [PAID, RESERVED, CREATED, CALLED_OFF, RELEASED, REFUNDED, VOIDED])
+    @pytest.mark.parametrize(
+        "late", [PAID, RESERVED, CREATED, CALLED_OFF, RELEASED, REFUNDED, VOIDED]
+    )
     def test_once_all_is_undone_an_answer_changes_nothing(self, ended, late):
         before, reaction = react(FULFILMENT, *ended).state, react(FULFILMENT, *ended, late)
         assert (reaction.state, list(reaction.commands)) == (before, [])
@@ -154,7 +192,9 @@ class TestOutOfTurn:
 
     @pytest.mark.parametrize("repeated", [CALLED_OFF, RELEASED])
     def test_an_undo_that_is_answered_twice_leads_to_one_next_undo(self, repeated):
-        undone = (*TO_CONFIRMING, CANCELLED, CALLED_OFF) + ((RELEASED,) if repeated is RELEASED else ())
+        undone = (*TO_CONFIRMING, CANCELLED, CALLED_OFF) + (
+            (RELEASED,) if repeated is RELEASED else ()
+        )
         assert after(*undone)[1] != []
         assert after(*undone, repeated)[1] == []
 
@@ -166,18 +206,25 @@ class TestRefused:
     def test_a_confirmation_that_lost_to_a_cancellation_waits_for_it_to_be_heard(self):
         lost = (*TO_CONFIRMING, self.refused("orders.confirm_order"))
         assert after(*lost) == ("CONFIRMING", [])
-        assert after(*lost, CANCELLED) == ("COMPENSATING", [CancelShipment("o1", "changed my mind")])
+        assert after(*lost, CANCELLED) == (
+            "COMPENSATING",
+            [CancelShipment("o1", "changed my mind")],
+        )
 
     def test_any_other_refusal_calls_for_a_person_who_may_see_to_it_by_other_means(self):
         refused = (*TO_CONFIRMING, CANCELLED, self.refused("shipping.cancel_shipment"))
         state = react(FULFILMENT, *refused).state
-        assert (state.status, state.reason) == ("NEEDS_ATTENTION", "shipping.cancel_shipment was refused: Refused")
+        assert (state.status, state.reason) == (
+            "NEEDS_ATTENTION",
+            "shipping.cancel_shipment was refused: Refused",
+        )
         sent_back = Intervened("o1", "skip", "the parcel comes back", "grace")
         assert after(*refused, sent_back) == ("COMPENSATING", [ReleaseInventory("o1", LINES)])
 
 
 class TestTurningBackLate:
-    """An order whose confirmation is asked for may be confirmed any moment: it decides before anything is undone."""
+    """An order whose confirmation is asked for may be confirmed any moment: it decides before
+    anything is undone."""
 
     TURN_BACK = Intervened("o1", "compensate", "suspicious", "grace")
     TOO_LATE = CommandRefused("o1", "orders.cancel_order", "OrderNotOpen", "")
@@ -203,10 +250,17 @@ class TestPatience:
 
     @pytest.mark.parametrize(
         ("method", "days"),
-        [("tok_bank_slip", 5), ("bank_slip_4711", 5), ("tok_bank_debit", 14), ("tok_bank_transfer", 7)],
+        [
+            ("tok_bank_slip", 5),
+            ("bank_slip_4711", 5),
+            ("tok_bank_debit", 14),
+            ("tok_bank_transfer", 7),
+        ],
     )
     def test_a_slow_method_is_waited_for(self, method, days):
-        assert react(FULFILMENT, replace(PLACED, payment_method=method)).deadline == timedelta(days=days)
+        assert react(FULFILMENT, replace(PLACED, payment_method=method)).deadline == timedelta(
+            days=days
+        )
 
     @pytest.mark.parametrize("method", ["tok_visa", "pm_1Nx", "tok_late"])
     def test_a_card_decides_in_minutes(self, method):
@@ -236,7 +290,10 @@ class TestARefundOfAConfirmedOrder:
         asked = (*self.DONE, self.ASKED)
         assert after(*asked) == ("COMPENSATING", [CancelShipment("o1", "goodwill")])
         assert after(*asked, CALLED_OFF) == ("COMPENSATING", [ReleaseInventory("o1", LINES)])
-        assert after(*asked, CALLED_OFF, RELEASED) == ("COMPENSATING", [RefundPayment("o1", "goodwill")])
+        assert after(*asked, CALLED_OFF, RELEASED) == (
+            "COMPENSATING",
+            [RefundPayment("o1", "goodwill")],
+        )
         assert after(*asked, CALLED_OFF, RELEASED, REFUNDED) == ("COMPENSATED", [])
 
     def test_what_had_left_before_or_is_in_a_return_is_the_customers(self):
@@ -250,8 +307,14 @@ class TestARefundOfAConfirmedOrder:
         left = (*self.DONE, self.ASKED, ShipmentShipped("o1"))
         assert after(*left) == ("NEEDS_ATTENTION", [])
         assert after(*left, self.LEFT_BEFORE) == ("NEEDS_ATTENTION", [])
-        assert after(*left, ShipmentReturned("o1")) == ("COMPENSATING", [ReleaseInventory("o1", LINES)])
-        assert after(*left, ShipmentLost("o1")) == ("COMPENSATING", [RefundPayment("o1", "goodwill")])
+        assert after(*left, ShipmentReturned("o1")) == (
+            "COMPENSATING",
+            [ReleaseInventory("o1", LINES)],
+        )
+        assert after(*left, ShipmentLost("o1")) == (
+            "COMPENSATING",
+            [RefundPayment("o1", "goodwill")],
+        )
 
 
 class TestFactsThatDoNotFit:
@@ -282,7 +345,11 @@ class TestFactsThatDoNotFit:
     def test_a_parcel_of_a_confirmed_order_that_does_not_arrive(self, fact):
         assert self.beneath(*TO_CONFIRMING, CONFIRMED, fact) == "COMPLETED"
         refund = OrderRefundRequested("o1", "lost", recalled=True)
-        undo = RefundPayment("o1", "lost") if isinstance(fact, ShipmentLost) else ReleaseInventory("o1", LINES)
+        undo = (
+            RefundPayment("o1", "lost")
+            if isinstance(fact, ShipmentLost)
+            else ReleaseInventory("o1", LINES)
+        )
         assert after(*TO_CONFIRMING, CONFIRMED, fact, refund)[1] == [undo]
 
     def test_money_that_comes_after_the_payment_failed_goes_back_and_a_person_is_told(self):

@@ -1,4 +1,5 @@
-"""Deadlines and people: a process that gets no answer asks again, turns back, and in the end calls for attention."""
+"""Deadlines and people: a process that gets no answer asks again, turns back, and in the end calls
+for attention."""
 
 import inspect
 import re
@@ -125,24 +126,48 @@ def test_a_deadline_that_comes_late_or_twice_changes_nothing():
 class TestByHand:
     def test_a_person_turns_back_a_process_that_waits(self):
         order_id = place("tok_timeout")
-        call_command("sagas", "compensate", SAGA, order_id, "--at", f"{at(order_id)}", "--reason", "customer called")
+        call_command(
+            "sagas",
+            "compensate",
+            SAGA,
+            order_id,
+            "--at",
+            f"{at(order_id)}",
+            "--reason",
+            "customer called",
+        )
         drain()
         assert status(order_id) == "COMPENSATING"
         action = OperatorAction.objects.get()
-        assert (action.action, action.subject, action.reason) == ("compensate", f"{SAGA} {order_id}", "customer called")
+        assert (action.action, action.subject, action.reason) == (
+            "compensate",
+            f"{SAGA} {order_id}",
+            "customer called",
+        )
 
     def test_a_person_asks_again(self):
         order_id = place("tok_timeout")
-        sagas.intervene(SAGA, order_id, "retry", seen_at=at(order_id), who="ada", reason="the provider is back")
+        sagas.intervene(
+            SAGA, order_id, "retry", seen_at=at(order_id), who="ada", reason="the provider is back"
+        )
         drain()
         assert SagaState.objects.get(key=order_id).state["asked_again"] == 1
 
     def test_a_person_takes_a_step_back_as_done(self):
         order_id = place("tok_timeout")
         the_gateway_gives_up()
-        sagas.intervene(SAGA, order_id, "compensate", seen_at=at(order_id), who="ada", reason="gateway is gone")
+        sagas.intervene(
+            SAGA, order_id, "compensate", seen_at=at(order_id), who="ada", reason="gateway is gone"
+        )
         drain()
-        sagas.intervene(SAGA, order_id, "skip", seen_at=at(order_id), who="ada", reason="nothing was taken: ticket 7")
+        sagas.intervene(
+            SAGA,
+            order_id,
+            "skip",
+            seen_at=at(order_id),
+            who="ada",
+            reason="nothing was taken: ticket 7",
+        )
         drain()
         assert status(order_id) == "COMPENSATED"
         assert OrderDetails.objects.get(pk=order_id).status == "CANCELLED"
@@ -151,20 +176,36 @@ class TestByHand:
         order_id = place("tok_timeout")
         seen_at = at(order_id)
         time_passes()
-        with pytest.raises(CommandError, match=f"not where you saw it, at {seen_at}: it is PAYMENT_PENDING at "):
-            call_command("sagas", "compensate", SAGA, order_id, "--at", f"{seen_at}", "--reason", "customer called")
+        with pytest.raises(
+            CommandError, match=f"not where you saw it, at {seen_at}: it is PAYMENT_PENDING at "
+        ):
+            call_command(
+                "sagas",
+                "compensate",
+                SAGA,
+                order_id,
+                "--at",
+                f"{seen_at}",
+                "--reason",
+                "customer called",
+            )
         assert not OutboxMessage.objects.filter(type="eventstore.intervened").exists()
         assert not OperatorAction.objects.exists()
 
     def test_a_word_that_the_process_overtakes_changes_nothing_and_that_is_written_down(self):
-        """Two people see the same step back; the second one's word must not skip the step after it."""
+        """Two people see the same step back; the second one's word must not skip the step after
+        it."""
         order_id = place("tok_timeout")
         the_gateway_gives_up()
-        sagas.intervene(SAGA, order_id, "compensate", seen_at=at(order_id), who="ada", reason="gateway is gone")
+        sagas.intervene(
+            SAGA, order_id, "compensate", seen_at=at(order_id), who="ada", reason="gateway is gone"
+        )
         drain()
         seen_at = at(order_id)
         for who in ("ada", "ben"):
-            sagas.intervene(SAGA, order_id, "retry", seen_at=seen_at, who=who, reason="the provider is back")
+            sagas.intervene(
+                SAGA, order_id, "retry", seen_at=seen_at, who=who, reason="the provider is back"
+            )
         drain()
         assert SagaState.objects.get(key=order_id).state["asked_again"] == 1
         late = OperatorAction.objects.get(who="ben", action="retry came too late")
@@ -179,9 +220,13 @@ class TestByHand:
         assert "payments.payment_requested" in capsys.readouterr().out
 
     def test_a_status_that_is_none_is_refused_with_those_that_are(self):
-        with pytest.raises(CommandError, match=r"'NONSENSE' is no status .* COMPENSATING, .* NEEDS_ATTENTION, "):
+        with pytest.raises(
+            CommandError, match=r"'NONSENSE' is no status .* COMPENSATING, .* NEEDS_ATTENTION, "
+        ):
             call_command("sagas", "list", "--status", "NONSENSE")
-        with pytest.raises(CommandError, match=r"'orders.fulfillment' is no saga. There are: orders.fulfilment, "):
+        with pytest.raises(
+            CommandError, match=r"'orders.fulfillment' is no saga. There are: orders.fulfilment, "
+        ):
             call_command("sagas", "list", "orders.fulfillment")
 
     @pytest.mark.parametrize("status", [*sorted(registry.saga_statuses()), "NEEDS_ATTENTION"])
@@ -190,11 +235,14 @@ class TestByHand:
         assert "No process is like that." in capsys.readouterr().out
 
     def test_the_statuses_named_are_those_in_the_code(self):
-        """Each literal that a process gives its state; what the wiring does not name would be refused."""
+        """Each literal that a process gives its state; what the wiring does not name would be
+        refused."""
         named = {*registry.saga_statuses(), "NEEDS_ATTENTION"}
         for module in (fulfilment, returning):
             source = inspect.getsource(module)
-            assert set(re.findall(r'"([A-Z]+(?:_[A-Z]+)*)"', source)) - NO_STATUS <= named, module.__name__
+            assert set(re.findall(r'"([A-Z]+(?:_[A-Z]+)*)"', source)) - NO_STATUS <= named, (
+                module.__name__
+            )
 
     @pytest.mark.parametrize("many", ["-1", "0", "99999999999999999999", "many"])
     def test_how_many_is_a_number_that_can_be_meant(self, many):

@@ -24,26 +24,34 @@ CANCELLED = OrderCancelled("o1", "changed my mind")
 
 
 def import_order(*, lines=LINES, charges=()):
-    return ImportOrder("o1", "c1", lines, charges, "GBP", 2, Address("Ada"), "invoice", AT, "536365")
+    return ImportOrder(
+        "o1", "c1", lines, charges, "GBP", 2, Address("Ada"), "invoice", AT, "536365"
+    )
 
 
 def test_an_imported_order_is_placed_at_the_prices_that_were_agreed_elsewhere():
     given(ORDER).when(import_order()).then(
-        OrderPlaced("o1", "c1", LINES, (), Money(2208, "GBP"), Address("Ada"), "invoice", AT, "536365")
+        OrderPlaced(
+            "o1", "c1", LINES, (), Money(2208, "GBP"), Address("Ada"), "invoice", AT, "536365"
+        )
     )
 
 
 def test_charges_count_into_its_total_discounts_included():
     charges = (Charge("POST", "Postage", 1, 1800), Charge("D", "Discount", 1, -500))
     given(ORDER).when(import_order(charges=charges)).then(
-        OrderPlaced("o1", "c1", LINES, charges, Money(3508, "GBP"), Address("Ada"), "invoice", AT, "536365")
+        OrderPlaced(
+            "o1", "c1", LINES, charges, Money(3508, "GBP"), Address("Ada"), "invoice", AT, "536365"
+        )
     )
 
 
 def test_an_order_of_nothing_but_charges_can_be_imported():
     charges = (Charge("POST", "Postage", 2, 1800),)
     given(ORDER).when(import_order(lines=(), charges=charges)).then(
-        OrderPlaced("o1", "c1", (), charges, Money(3600, "GBP"), Address("Ada"), "invoice", AT, "536365")
+        OrderPlaced(
+            "o1", "c1", (), charges, Money(3600, "GBP"), Address("Ada"), "invoice", AT, "536365"
+        )
     )
 
 
@@ -95,7 +103,9 @@ class TestARefund:
         given(ORDER, PLACED, CONFIRMED).when(self.ASKED).then(refunding)
         given(ORDER, PLACED, CONFIRMED, refunding).when(self.ASKED).then()
         given(ORDER, PLACED, CONFIRMED, refunding).when(ConfirmOrder("o1")).then()
-        given(ORDER, PLACED, CONFIRMED, refunding).when(CancelOrder("o1", "no more")).refused(OrderNotOpen)
+        given(ORDER, PLACED, CONFIRMED, refunding).when(CancelOrder("o1", "no more")).refused(
+            OrderNotOpen
+        )
 
     def test_also_if_some_of_its_goods_are_in_a_return(self):
         """Whether they have left the order does not know."""

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from eventstore.aggregate import Refusal
+from eventstore.aggregate import CommandRejected
 from eventstore.money import Money
 from eventstore.testing import decided
 from orders.catalogue.aggregate import Product, ProductNotOffered
@@ -23,7 +23,10 @@ from orders.order.placing import EmptyOrder, MixedCurrencies, NotPayable, PriceC
 from shipping.commands import Address
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
-APPLE, PEAR = ProductListed("A", "Apple", Money(100, "EUR")), ProductListed("B", "Pear", Money(250, "EUR"))
+APPLE, PEAR = (
+    ProductListed("A", "Apple", Money(100, "EUR")),
+    ProductListed("B", "Pear", Money(250, "EUR")),
+)
 CATALOGUE = {"product-A": [APPLE], "product-B": [PEAR]}
 
 
@@ -37,7 +40,7 @@ def placed(lines, total):
 
 
 def refused(histories, command, refusal):
-    with pytest.raises(Refusal) as caught:
+    with pytest.raises(CommandRejected) as caught:
         decided(histories, command)
     assert type(caught.value) is refusal
 
@@ -53,7 +56,9 @@ def test_nothing_is_said_about_the_products():
 
 def test_the_price_is_the_one_of_the_moment():
     histories = CATALOGUE | {"product-A": [APPLE, ProductRepriced("A", Money(120, "EUR"))]}
-    assert decided(histories, place(Item("A", 1))) == placed((OrderLine("A", "Apple", 1, 120),), 120)
+    assert decided(histories, place(Item("A", 1))) == placed(
+        (OrderLine("A", "Apple", 1, 120),), 120
+    )
 
 
 def test_a_product_may_be_named_in_several_lines():
@@ -77,7 +82,11 @@ def test_another_price_than_the_customer_saw_is_told(seen):
 
 def test_what_is_not_offered_cannot_be_ordered():
     refused(CATALOGUE, place(Item("A", 1), Item("C", 1)), ProductNotOffered)
-    refused(CATALOGUE | {"product-A": [APPLE, ProductDelisted("A")]}, place(Item("A", 1)), ProductNotOffered)
+    refused(
+        CATALOGUE | {"product-A": [APPLE, ProductDelisted("A")]},
+        place(Item("A", 1)),
+        ProductNotOffered,
+    )
 
 
 def test_currencies_are_not_mixed():
@@ -93,7 +102,9 @@ def test_units_are_those_of_the_finest_price():
 
 
 def test_what_the_provider_cannot_take_is_refused_before_anything_is_written():
-    decision = decisions(lambda money: f"{money} cannot be taken." if money.amount % 10 else "")[PlaceOrder]
+    decision = decisions(lambda money: f"{money} cannot be taken." if money.amount % 10 else "")[
+        PlaceOrder
+    ]
     states = {"order-o1": Order(), "product-A": Product(True, "Apple", Money(1235, "KWD"))}
     with pytest.raises(NotPayable, match="1.235 KWD cannot be taken"):
         decision.decide(states, place(Item("A", 1)))

@@ -1,4 +1,5 @@
-"""The orders without a conductor: a payment is waited for as long as its method takes, and no longer."""
+"""The orders without a conductor: a payment is waited for as long as its method takes, and no
+longer."""
 
 from datetime import UTC, datetime, timedelta
 

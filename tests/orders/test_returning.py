@@ -1,4 +1,5 @@
-"""The saga of a return: goods first, then the shelf, then the money; what stands in the way is somebody's to see."""
+"""The saga of a return: goods first, then the shelf, then the money; what stands in the way is
+somebody's to see."""
 
 from datetime import UTC, datetime
 
@@ -63,12 +64,18 @@ def test_step_by_step_goods_come_are_restocked_and_paid_back():
 
 def test_a_charge_is_refunded_without_goods():
     postage = replace(REQUESTED, lines=(), charges=(ReturnedCharge(1, "POST", 1, 200),))
-    assert after(postage) == ("REFUNDING", [RefundPart("o1", "r1", Money(200, "EUR"), "return: too small")])
+    assert after(postage) == (
+        "REFUNDING",
+        [RefundPart("o1", "r1", Money(200, "EUR"), "return: too small")],
+    )
     assert after(postage, REFUNDED) == ("COMPLETING", [COMPLETE])
 
 
 def test_what_cost_nothing_is_restocked_and_not_paid_back():
-    assert after(REQUESTED, replace(CAME, refund=Money(0, "EUR")), RESTOCKED) == ("COMPLETING", [COMPLETE])
+    assert after(REQUESTED, replace(CAME, refund=Money(0, "EUR")), RESTOCKED) == (
+        "COMPLETING",
+        [COMPLETE],
+    )
 
 
 def test_goods_have_thirty_days_and_every_other_step_a_quarter_of_an_hour():
@@ -79,7 +86,10 @@ def test_goods_have_thirty_days_and_every_other_step_a_quarter_of_an_hour():
 
 
 def test_goods_that_never_come_are_given_up():
-    assert after(REQUESTED, LATE) == ("CLOSING", [CloseReturn("r1", "o1", "the goods did not come")])
+    assert after(REQUESTED, LATE) == (
+        "CLOSING",
+        [CloseReturn("r1", "o1", "the goods did not come")],
+    )
     assert after(REQUESTED, LATE, CLOSED) == ("CLOSED", [])
 
 
@@ -121,7 +131,10 @@ def test_what_is_refused_for_another_reason_needs_attention(code):
 
 
 def test_a_person_gives_up_goods_and_takes_steps_as_done():
-    assert after(REQUESTED, person("compensate")) == ("CLOSING", [CloseReturn("r1", "o1", "by helen: seen to")])
+    assert after(REQUESTED, person("compensate")) == (
+        "CLOSING",
+        [CloseReturn("r1", "o1", "by helen: seen to")],
+    )
     assert after(REQUESTED, person("retry")) == ("GOODS_PENDING", [])
     assert after(REQUESTED, CAME, person("skip"))[0] == "REFUNDING"
     assert after(REQUESTED, CAME, person("compensate")) == ("RESTOCKING", [])

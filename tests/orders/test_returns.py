@@ -1,10 +1,11 @@
-"""No unit comes back twice, and none that was not bought; what comes back is worth what was paid for it."""
+"""No unit comes back twice, and none that was not bought; what comes back is worth what was paid
+for it."""
 
 from datetime import UTC, datetime
 
 import pytest
 
-from eventstore.aggregate import Refusal
+from eventstore.aggregate import CommandRejected
 from eventstore.messages import replace
 from eventstore.money import Money
 from eventstore.testing import decided, given
@@ -33,15 +34,23 @@ from orders.returns.aggregate import RETURN
 from shipping.commands import Address
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
-LINES = (OrderLine("A", "Apple", 3, 100), OrderLine("B", "Pear", 2, 250), OrderLine("A", "Apple", 1, 90))
+LINES = (
+    OrderLine("A", "Apple", 3, 100),
+    OrderLine("B", "Pear", 2, 250),
+    OrderLine("A", "Apple", 1, 90),
+)
 POSTAGE = Charge("POST", "Postage", 1, 180)
-PLACED = OrderPlaced("o1", "c1", LINES, (POSTAGE,), Money(1070, "EUR"), Address("Ada"), "tok_visa", AT)
+PLACED = OrderPlaced(
+    "o1", "c1", LINES, (POSTAGE,), Money(1070, "EUR"), Address("Ada"), "tok_visa", AT
+)
 CONFIRMED = {"order-o1": [PLACED, OrderConfirmed("o1")]}
 
 
 def wish(*lines, charges=(), return_id="r1"):
     portions = tuple(Portion(*line) for line in lines)
-    return RequestReturn(return_id, "o1", portions, tuple(Portion(*each) for each in charges), "too small", AT)
+    return RequestReturn(
+        return_id, "o1", portions, tuple(Portion(*each) for each in charges), "too small", AT
+    )
 
 
 def arrival(*lines, return_id="r1"):
@@ -90,13 +99,23 @@ class TestRequest:
     def test_what_one_return_has_no_other_can_have(self):
         assert decided(after(wish((1, 2))), wish((1, 1), return_id="r2"))
         refused(portions.MoreThanWasBought, wish((1, 2), return_id="r2"), wish((1, 2)))
-        refused(portions.MoreThanWasBought, wish(charges=[(1, 1)], return_id="r2"), wish(charges=[(1, 1)]))
+        refused(
+            portions.MoreThanWasBought,
+            wish(charges=[(1, 1)], return_id="r2"),
+            wish(charges=[(1, 1)]),
+        )
 
     def test_nor_can_it_have_a_unit_twice_by_naming_it_twice(self):
         refused(portions.MoreThanWasBought, wish((1, 2), (1, 2)))
 
     def test_what_has_come_back_stays_returned(self):
-        refused(portions.MoreThanWasBought, wish((1, 1), return_id="r2"), wish((1, 3)), arrival(), CompleteReturn("r1"))
+        refused(
+            portions.MoreThanWasBought,
+            wish((1, 1), return_id="r2"),
+            wish((1, 3)),
+            arrival(),
+            CompleteReturn("r1"),
+        )
 
     @pytest.mark.parametrize("asked", [wish((4, 1)), wish(charges=[(2, 1)])])
     def test_what_is_not_on_the_order_cannot_come_back(self, asked):
@@ -116,7 +135,9 @@ class TestArrival:
     def test_all_of_it_comes_and_is_worth_what_was_announced(self):
         history = after(wish((1, 2), charges=[(1, 1)]))
         came = (ReturnedLine(1, "A", 2, 100),)
-        assert decided(history, arrival()) == {"return-r1": [GoodsReturned("r1", "o1", came, Money(380, "EUR"), AT)]}
+        assert decided(history, arrival()) == {
+            "return-r1": [GoodsReturned("r1", "o1", came, Money(380, "EUR"), AT)]
+        }
 
     def test_what_does_not_come_is_not_paid_back_and_may_come_with_another_return(self):
         history = after(wish((1, 2), (2, 1)))
@@ -125,7 +146,9 @@ class TestArrival:
             "return-r1": [GoodsReturned("r1", "o1", came, Money(100, "EUR"), AT)],
             "order-o1": [ReturnForgone("o1", "r1", (Portion(1, 1), Portion(2, 1)), ())],
         }
-        assert decided(after(wish((1, 2), (2, 1)), arrival((1, 1))), wish((1, 2), (2, 2), return_id="r2"))
+        assert decided(
+            after(wish((1, 2), (2, 1)), arrival((1, 1))), wish((1, 2), (2, 2), return_id="r2")
+        )
 
     def test_more_than_was_announced_is_refused(self):
         for lines in [(1, 3)], [(2, 1)], [(1, 2), (1, 1)]:
@@ -176,7 +199,9 @@ class TestArrival:
             refused(portions.MoreThanWasAnnounced, arrival(*lines), wish((1, 2)), arrival((1, 1)))
         refused(portions.MoreThanWasAnnounced, arrival((1, 50)), wish((1, 2)), arrival())
         elsewhere = wish((1, 2), return_id="r2")
-        refused(portions.MoreThanWasBought, arrival((1, 2)), wish((1, 3)), arrival((1, 1)), elsewhere)
+        refused(
+            portions.MoreThanWasBought, arrival((1, 2)), wish((1, 3)), arrival((1, 1)), elsewhere
+        )
 
     def test_for_charges_alone_no_goods_are_awaited(self):
         refused(returns.ReturnNotOpen, arrival(), wish(charges=[(1, 1)]))
@@ -212,7 +237,9 @@ class TestEnd:
 class TestImport:
     IMPORT = ImportReturn("r1", "o1", (Portion(2, 1), Portion(2, 1)), "credit note", AT, "C1")
 
-    @pytest.mark.parametrize("since", [[], [OrderConfirmed("o1")], [OrderCancelled("o1", "out of stock")]])
+    @pytest.mark.parametrize(
+        "since", [[], [OrderConfirmed("o1")], [OrderCancelled("o1", "out of stock")]]
+    )
     def test_it_was_settled_elsewhere_whatever_became_of_the_order(self, since):
         lines = (ReturnedLine(2, "B", 1, 250), ReturnedLine(2, "B", 1, 250))
         worth = Money(500, "EUR")
@@ -231,12 +258,14 @@ class TestImport:
 
 
 def test_a_refusal_says_what_can_be_returned():
-    with pytest.raises(Refusal, match=r"Of line 1, 1 can be returned, not 3\."):
+    with pytest.raises(CommandRejected, match=r"Of line 1, 1 can be returned, not 3\."):
         decided(after(wish((1, 2))), wish((1, 3), return_id="r2"))
 
 
 def test_what_the_provider_cannot_give_back_is_refused_at_the_door():
-    decision = returns.decisions(lambda money: f"{money} cannot go back." if money.amount % 100 else "")[RequestReturn]
+    decision = returns.decisions(
+        lambda money: f"{money} cannot go back." if money.amount % 100 else ""
+    )[RequestReturn]
     order = ORDER.fold(CONFIRMED["order-o1"])
     states = {"order-o1": order, "return-r1": returns.Return()}
     with pytest.raises(returns.NotRefundable, match="2.50 EUR cannot go back"):

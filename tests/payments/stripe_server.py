@@ -2,15 +2,17 @@
 
 usage: python -m tests.payments.stripe_server BOOK.sqlite [--port N] [--hold SECONDS] [--forgetful]
 
-It prints its address. Cards go as the sandbox gateway's do (payments/gateway/sandbox.py), and beyond that:
+It prints its address. Cards go as the sandbox gateway's do (payments/gateway/sandbox.py), and
+beyond that:
 
-    tok_processing       the bank takes its time until somebody says so in the book (status = 'succeeded')
+    tok_processing       pending until the book says status = 'succeeded'
     tok_wrong_amount, tok_wrong_currency, tok_wrong_order   taken, and told wrongly
     tok_html, tok_redirect, tok_huge, tok_list, tok_500     nothing is taken, and the answer is none
     tok_500_but_charged  taken, and the answer is a 500
     tok_missing          there is no such card
 
---hold: how long a call that times out is held. --forgetful: idempotency keys are forgotten at once, as after a day.
+--hold: how long a call that times out is held.
+--forgetful: idempotency keys are forgotten at once, as after a day.
 """
 
 import json
@@ -24,13 +26,15 @@ from urllib.parse import parse_qs, urlsplit
 
 SCHEMA = """
     CREATE TABLE IF NOT EXISTS intent (
-        id TEXT PRIMARY KEY, key TEXT, order_id TEXT, amount INTEGER, currency TEXT, method TEXT, status TEXT,
+        id TEXT PRIMARY KEY, key TEXT, order_id TEXT, amount INTEGER, currency TEXT, method TEXT,
+            status TEXT,
         decline TEXT
     );
     CREATE TABLE IF NOT EXISTS refund (
         id TEXT PRIMARY KEY, key TEXT, order_id TEXT, intent TEXT, amount INTEGER, currency TEXT
     );
-    CREATE TABLE IF NOT EXISTS remembered (key TEXT PRIMARY KEY, body TEXT, status INTEGER, answer TEXT);
+    CREATE TABLE IF NOT EXISTS remembered (key TEXT PRIMARY KEY, body TEXT, status INTEGER,
+        answer TEXT);
     CREATE TABLE IF NOT EXISTS tries (key TEXT PRIMARY KEY, count INTEGER);
 """
 DECLINES = {"tok_declined": "generic_decline", "tok_insufficient_funds": "insufficient_funds"}
@@ -40,7 +44,10 @@ BROKEN = ("tok_html", "tok_redirect", "tok_huge", "tok_list", "tok_500")
 class Refused(Exception):
     def __init__(self, status, code, **more):
         super().__init__(code)
-        self.status, self.error = status, {"type": "invalid_request_error", "code": code, "message": code} | more
+        self.status, self.error = (
+            status,
+            {"type": "invalid_request_error", "code": code, "message": code} | more,
+        )
 
 
 class Hold(Exception):
@@ -70,7 +77,9 @@ class Bank:
         if method == "tok_timeout" or (method == "tok_timeout_once" and tries == 1):
             raise Hold
         status = "processing" if method == "tok_processing" else "succeeded"
-        found = self._insert_intent(form, method, "requires_payment_method" if method in DECLINES else status)
+        found = self._insert_intent(
+            form, method, "requires_payment_method" if method in DECLINES else status
+        )
         if method in DECLINES:
             raise Refused(402, "card_declined", type="card_error", decline_code=DECLINES[method])
         if method == "tok_charged_but_timeout":
@@ -89,40 +98,66 @@ class Bank:
         if "transfer_group" not in query:
             return self.all_charges(query)
         rows = self.db.execute("SELECT * FROM intent WHERE order_id = ?", [query["transfer_group"]])
-        return {"object": "list", "has_more": False, "url": "/v1/charges", "data": [_charge(row) for row in rows]}
+        return {
+            "object": "list",
+            "has_more": False,
+            "url": "/v1/charges",
+            "data": [_charge(row) for row in rows],
+        }
 
     def all_charges(self, query):
-        """The newest first, a page of two at a time. What it knows of time: everything was today."""
+        """The newest first, a page of two at a time. What it knows of time: everything was
+        today."""
         rows = list(self.db.execute("SELECT * FROM intent ORDER BY rowid DESC"))
         told = [_charge(row) for row in rows if int(query["created[gte]"]) <= time.time()]
-        behind = [each["id"] for each in told].index(query["starting_after"]) + 1 if "starting_after" in query else 0
+        behind = (
+            [each["id"] for each in told].index(query["starting_after"]) + 1
+            if "starting_after" in query
+            else 0
+        )
         page = told[behind : behind + 2]
         more = len(told) > behind + 2
         return {"object": "list", "has_more": more, "url": "/v1/charges", "data": page}
 
     def refunds(self, query):
         rows = self.db.execute("SELECT * FROM refund WHERE intent = ?", [query["payment_intent"]])
-        return {"object": "list", "has_more": False, "url": "/v1/refunds", "data": [_refund(row) for row in rows]}
+        return {
+            "object": "list",
+            "has_more": False,
+            "url": "/v1/refunds",
+            "data": [_refund(row) for row in rows],
+        }
 
     def create_refund(self, form, key):
         tries = self._try(key)
-        row = self.db.execute("SELECT * FROM intent WHERE id = ?", [form["payment_intent"]]).fetchone()
+        row = self.db.execute(
+            "SELECT * FROM intent WHERE id = ?", [form["payment_intent"]]
+        ).fetchone()
         if row["method"] == "tok_refund_timeout_once" and tries == 1:
             raise Hold
         (back,) = self.db.execute(
             "SELECT coalesce(sum(amount), 0) FROM refund WHERE intent = ?", [row["id"]]
         ).fetchone()
         if int(form["amount"]) > row["amount"] - back:
-            raise Refused(400, "charge_already_refunded" if back == row["amount"] else "amount_too_large")
+            raise Refused(
+                400, "charge_already_refunded" if back == row["amount"] else "amount_too_large"
+            )
         (count,) = self.db.execute("SELECT count(*) FROM refund").fetchone()
-        values = [f"re_{count + 1}", form["metadata[key]"], row["order_id"], row["id"], int(form["amount"])]
+        values = [
+            f"re_{count + 1}",
+            form["metadata[key]"],
+            row["order_id"],
+            row["id"],
+            int(form["amount"]),
+        ]
         self.db.execute("INSERT INTO refund VALUES (?, ?, ?, ?, ?, ?)", [*values, row["currency"]])
         if row["method"] == "tok_refunded_but_timeout":
             raise Hold
         return _refund(self.db.execute("SELECT * FROM refund WHERE id = ?", [values[0]]).fetchone())
 
     def remembered(self, key, body, answer):
-        """Stripe's idempotency: the first answer under a key is every answer under it; another body is refused."""
+        """Stripe's idempotency: the first answer under a key is every answer under it; another body
+        is refused."""
         known = self.db.execute("SELECT * FROM remembered WHERE key = ?", [key]).fetchone()
         if known and not self.forgetful:
             if known["body"] != body:
@@ -132,22 +167,39 @@ class Bank:
             status, said = 200, answer()
         except Refused as error:
             status, said = error.status, {"error": error.error}
-        self.db.execute("INSERT OR REPLACE INTO remembered VALUES (?, ?, ?, ?)", [key, body, status, json.dumps(said)])
+        self.db.execute(
+            "INSERT OR REPLACE INTO remembered VALUES (?, ?, ?, ?)",
+            [key, body, status, json.dumps(said)],
+        )
         return status, said
 
     def _try(self, key):
-        self.db.execute("INSERT INTO tries VALUES (?, 1) ON CONFLICT (key) DO UPDATE SET count = count + 1", [key])
+        self.db.execute(
+            "INSERT INTO tries VALUES (?, 1) ON CONFLICT (key) DO UPDATE SET count = count + 1",
+            [key],
+        )
         return self.db.execute("SELECT count FROM tries WHERE key = ?", [key]).fetchone()[0]
 
     def _insert_intent(self, form, method, status):
-        """A call that was held is not remembered by its key, and still not done twice, unless keys are forgotten."""
+        """A call that was held is not remembered by its key, and still not done twice, unless keys
+        are forgotten."""
         key = form["metadata[key]"]
         known = self.db.execute("SELECT * FROM intent WHERE key = ?", [key]).fetchone()
         if known and not self.forgetful:
             return _intent(known)
         (count,) = self.db.execute("SELECT count(*) FROM intent").fetchone()
-        values = [f"pi_{count + 1}", key, form["metadata[order_id]"], int(form["amount"]), form["currency"], method]
-        self.db.execute("INSERT INTO intent VALUES (?, ?, ?, ?, ?, ?, ?, ?)", [*values, status, DECLINES.get(method)])
+        values = [
+            f"pi_{count + 1}",
+            key,
+            form["metadata[order_id]"],
+            int(form["amount"]),
+            form["currency"],
+            method,
+        ]
+        self.db.execute(
+            "INSERT INTO intent VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            [*values, status, DECLINES.get(method)],
+        )
         return self.intent(values[0])
 
     def _told_wrongly(self, found, method):
@@ -169,7 +221,9 @@ def _intent(row):
         "status": row["status"],
         "metadata": {"key": row["key"], "order_id": row["order_id"]},
         "transfer_group": row["order_id"],
-        "last_payment_error": {"code": "card_declined", "decline_code": row["decline"]} if row["decline"] else None,
+        "last_payment_error": (
+            {"code": "card_declined", "decline_code": row["decline"]} if row["decline"] else None
+        ),
     }
 
 
@@ -177,7 +231,12 @@ def _charge(row):
     status = {"succeeded": "succeeded", "processing": "pending"}.get(row["status"], "failed")
     intent = _intent(row)
     shared = {name: intent[name] for name in ("amount", "currency", "metadata", "transfer_group")}
-    return shared | {"id": f"ch_{row['id']}", "object": "charge", "payment_intent": row["id"], "status": status}
+    return shared | {
+        "id": f"ch_{row['id']}",
+        "object": "charge",
+        "payment_intent": row["id"],
+        "status": status,
+    }
 
 
 def _refund(row):
@@ -207,8 +266,13 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
-        form, key = {name: values[0] for name, values in parse_qs(body).items()}, self.headers["Idempotency-Key"]
-        does = {"/v1/payment_intents": Bank.create_intent, "/v1/refunds": Bank.create_refund}[self.path]
+        form, key = (
+            {name: values[0] for name, values in parse_qs(body).items()},
+            self.headers["Idempotency-Key"],
+        )
+        does = {"/v1/payment_intents": Bank.create_intent, "/v1/refunds": Bank.create_refund}[
+            self.path
+        ]
         self._answer(lambda bank: bank.remembered(key, body, lambda: does(bank, form, key)))
 
     def _answer(self, ask):

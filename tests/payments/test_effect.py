@@ -7,7 +7,13 @@ from eventstore.commands import bus
 from eventstore.money import Money
 from eventstore.testing import drain
 from payments.commands import RefundPayment
-from payments.events import PartRefundLapsed, PartRefundRequested, PaymentCompleted, PaymentRefunded, PaymentRequested
+from payments.events import (
+    PartRefundLapsed,
+    PartRefundRequested,
+    PaymentCompleted,
+    PaymentRefunded,
+    PaymentRequested,
+)
 
 EURO = Money(100, "EUR")
 

@@ -1,4 +1,5 @@
-"""What every gateway must do: one suite over the sandbox, and over Stripe's adapter before a server on loopback."""
+"""What every gateway must do: one suite over the sandbox, and over Stripe's adapter before a server
+on loopback."""
 
 import sqlite3
 import subprocess
@@ -10,7 +11,7 @@ import pytest
 from eventstore.money import Money
 from eventstore.subscriptions import NotYet
 from payments.gateway.minor_units import NotChargeable, smallest_unit
-from payments.gateway.port import Charged, Declined, Moved, Refunded, RefundRefused
+from payments.gateway.port import Charged, Declined, MoneyMoved, Refunded, RefundRefused
 from payments.gateway.sandbox import SandboxGateway
 from payments.gateway.stripe import CallRefused, StripeGateway
 from payments.models import SandboxEntry
@@ -45,12 +46,22 @@ class Bank:
 
     def __init__(self, book, *options):
         self.book = book
-        command = [sys.executable, "-m", "tests.payments.stripe_server", str(book), "--hold", "1", *options]
+        command = [
+            sys.executable,
+            "-m",
+            "tests.payments.stripe_server",
+            str(book),
+            "--hold",
+            "1",
+            *options,
+        ]
         self.program = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         self.url = self.program.stdout.readline().strip()
 
     def shop(self, **options):
-        gateway = StripeGateway(**{"secret_key": SECRET, "base_url": self.url, "seconds": 0.5} | options)
+        gateway = StripeGateway(
+            **{"secret_key": SECRET, "base_url": self.url, "seconds": 0.5} | options
+        )
         return Shop(gateway, self.moved)
 
     def moved(self, kind):
@@ -169,18 +180,28 @@ class TestEveryGateway:
         shop.charge(key="k1")
         shop.charge("tok_declined", key="k2")
         shop.refund(amount=TEN.of(250))
-        assert shop.gateway.moved(order_id="o1", currency="EUR") == Moved(Decimal("10"), Decimal("2.5"))
-        assert shop.gateway.moved(order_id="o1", currency="JPY") == Moved(Decimal(0), Decimal(0))
-        assert shop.gateway.moved(order_id="o2", currency="EUR") == Moved(Decimal(0), Decimal(0))
+        assert shop.gateway.moved(order_id="o1", currency="EUR") == MoneyMoved(
+            Decimal("10"), Decimal("2.5")
+        )
+        assert shop.gateway.moved(order_id="o1", currency="JPY") == MoneyMoved(
+            Decimal(0), Decimal(0)
+        )
+        assert shop.gateway.moved(order_id="o2", currency="EUR") == MoneyMoved(
+            Decimal(0), Decimal(0)
+        )
 
 
 class TestStripe:
-    @pytest.mark.parametrize("method", ["tok_wrong_amount", "tok_wrong_currency", "tok_wrong_order"])
+    @pytest.mark.parametrize(
+        "method", ["tok_wrong_amount", "tok_wrong_currency", "tok_wrong_order"]
+    )
     def test_what_it_tells_otherwise_than_it_was_asked_proves_nothing(self, bank, method):
         with pytest.raises(ConnectionError, match="another"):
             bank.shop().charge(method)
 
-    @pytest.mark.parametrize("method", ["tok_html", "tok_redirect", "tok_huge", "tok_list", "tok_500"])
+    @pytest.mark.parametrize(
+        "method", ["tok_html", "tok_redirect", "tok_huge", "tok_list", "tok_500"]
+    )
     def test_an_answer_that_is_none_proves_nothing_and_is_not_passed_on(self, bank, method):
         with pytest.raises((ConnectionError, TimeoutError)) as raised:
             bank.shop().charge(method)
@@ -223,7 +244,9 @@ class TestStripe:
 
     def test_a_charge_that_it_does_not_count_so_finely_is_declined_with_a_sentence(self, bank):
         declined = bank.shop().charge(amount=Money(12345, "GBP", 3))
-        assert declined == Declined("12.345 GBP cannot be moved exactly: the provider counts GBP more coarsely.")
+        assert declined == Declined(
+            "12.345 GBP cannot be moved exactly: the provider counts GBP more coarsely."
+        )
         assert bank.moved("charge") == 0
 
     def test_another_body_under_a_used_key_is_refused(self, bank):
@@ -265,7 +288,8 @@ def test_money_is_counted_in_the_providers_unit(money, units):
 
 
 @pytest.mark.parametrize(
-    "money", [Money(12345, "GBP", 3), Money(1, "JPY", 2), Money(1234, "KWD", 3), Money(550, "ISK", 2)]
+    "money",
+    [Money(12345, "GBP", 3), Money(1, "JPY", 2), Money(1234, "KWD", 3), Money(550, "ISK", 2)],
 )
 def test_money_that_the_provider_cannot_count_is_refused(money):
     with pytest.raises(NotChargeable, match=money.currency):

@@ -39,7 +39,10 @@ from payments.payment import (
 )
 
 EURO = Money(100, "EUR")
-REQUESTED, COMPLETED = PaymentRequested("o1", EURO, "tok_visa"), PaymentCompleted("o1", EURO, "ch_1")
+REQUESTED, COMPLETED = (
+    PaymentRequested("o1", EURO, "tok_visa"),
+    PaymentCompleted("o1", EURO, "ch_1"),
+)
 WHOLE = RefundPayment("o1", "cancelled")
 
 
@@ -65,7 +68,9 @@ def lapsed(reason, refund_id="r1"):
 
 def test_a_part_of_a_payment_is_asked_for_and_given_back():
     given(PAYMENT, REQUESTED, COMPLETED).when(part()).then(asked())
-    given(PAYMENT, REQUESTED, COMPLETED, asked()).when(CompletePartRefund("o1", "r1", 30, "re_1")).then(back())
+    given(PAYMENT, REQUESTED, COMPLETED, asked()).when(
+        CompletePartRefund("o1", "r1", 30, "re_1")
+    ).then(back())
 
 
 @pytest.mark.parametrize("before", [[asked()], [asked(), back()]])
@@ -74,7 +79,9 @@ def test_a_part_that_is_asked_for_twice_is_given_once(before):
 
 
 def test_an_answer_that_comes_twice_or_that_nobody_asked_for_changes_nothing():
-    given(PAYMENT, REQUESTED, COMPLETED, asked(), back()).when(CompletePartRefund("o1", "r1", 30, "re_2")).then()
+    given(PAYMENT, REQUESTED, COMPLETED, asked(), back()).when(
+        CompletePartRefund("o1", "r1", 30, "re_2")
+    ).then()
     given(PAYMENT, REQUESTED, COMPLETED).when(CompletePartRefund("o1", "r1", 30, "re_2")).then()
     given(PAYMENT, REQUESTED, promised()).when(CompletePartRefund("o1", "r1", 30, "re_2")).then()
 
@@ -96,14 +103,21 @@ def test_nothing_and_less_is_no_part(amount):
     "over",
     [
         [REQUESTED, COMPLETED, RefundRequested("o1", EURO, "cancelled")],
-        [REQUESTED, COMPLETED, RefundRequested("o1", EURO, "cancelled"), PaymentRefunded("o1", EURO, "re_1")],
+        [
+            REQUESTED,
+            COMPLETED,
+            RefundRequested("o1", EURO, "cancelled"),
+            PaymentRefunded("o1", EURO, "re_1"),
+        ],
     ],
 )
 def test_where_nothing_is_left_no_part_of_it_is(over):
     given(PAYMENT, *over).when(part()).refused(NothingLeftToRefund)
 
 
-@pytest.mark.parametrize("over", [[REQUESTED, PaymentFailed("o1", "declined")], [PaymentVoided("o1", "cancelled")]])
+@pytest.mark.parametrize(
+    "over", [[REQUESTED, PaymentFailed("o1", "declined")], [PaymentVoided("o1", "cancelled")]]
+)
 def test_what_was_never_paid_is_told_from_what_has_gone_back(over):
     given(PAYMENT, *over).when(part()).refused(NothingWasPaid)
 
@@ -117,10 +131,12 @@ class TestBeforeTheMoneyIsIn:
 
     def test_the_promise_is_kept_when_it_comes(self):
         history = (promised("r1", 30), REQUESTED, promised("r2", 70))
-        given(PAYMENT, *history).when(CompletePayment("o1", "ch_1")).then(COMPLETED, asked("r1", 30), asked("r2", 70))
-        given(PAYMENT, *history, COMPLETED, asked("r1", 30), asked("r2", 70)).when(part("r3", 1)).refused(
-            MoreThanWasPaid
+        given(PAYMENT, *history).when(CompletePayment("o1", "ch_1")).then(
+            COMPLETED, asked("r1", 30), asked("r2", 70)
         )
+        given(PAYMENT, *history, COMPLETED, asked("r1", 30), asked("r2", 70)).when(
+            part("r3", 1)
+        ).refused(MoreThanWasPaid)
 
     def test_no_more_is_promised_than_is_asked_of_the_customer(self):
         given(PAYMENT, REQUESTED, promised("r1", 70)).when(part("r2", 31)).refused(MoreThanWasPaid)
@@ -145,15 +161,25 @@ class TestBeforeTheMoneyIsIn:
 class TestWithTheWhole:
     def test_the_whole_is_what_the_parts_have_left(self):
         history = (REQUESTED, COMPLETED, asked("r1", 60), back("r1", 60), asked("r2", 30))
-        given(PAYMENT, *history).when(WHOLE).then(RefundRequested("o1", Money(10, "EUR"), "cancelled"))
+        given(PAYMENT, *history).when(WHOLE).then(
+            RefundRequested("o1", Money(10, "EUR"), "cancelled")
+        )
 
     def test_when_the_parts_have_left_nothing_the_gateway_is_not_asked(self):
         history = (REQUESTED, COMPLETED, asked("r1", 100))
-        given(PAYMENT, *history).when(WHOLE).then(PaymentRefunded("o1", Money(0, "EUR"), "nothing-to-refund"))
+        given(PAYMENT, *history).when(WHOLE).then(
+            PaymentRefunded("o1", Money(0, "EUR"), "nothing-to-refund")
+        )
 
     def test_a_part_under_way_is_answered_after_the_whole_too(self):
         rest = Money(70, "EUR")
-        history = (REQUESTED, COMPLETED, asked(), RefundRequested("o1", rest, "x"), PaymentRefunded("o1", rest, "re_2"))
+        history = (
+            REQUESTED,
+            COMPLETED,
+            asked(),
+            RefundRequested("o1", rest, "x"),
+            PaymentRefunded("o1", rest, "re_2"),
+        )
         given(PAYMENT, *history).when(CompletePartRefund("o1", "r1", 30, "re_1")).then(back())
         given(PAYMENT, REQUESTED, COMPLETED, asked(), RefundRequested("o1", rest, "x")).when(
             CompleteRefund("o1", 70, "re_2")
@@ -161,14 +187,20 @@ class TestWithTheWhole:
 
     @pytest.mark.parametrize(
         ("history", "said"),
-        [([], PaymentVoided("o1", "cancelled")), ([REQUESTED], RefundRequested("o1", EURO, "cancelled"))],
+        [
+            ([], PaymentVoided("o1", "cancelled")),
+            ([REQUESTED], RefundRequested("o1", EURO, "cancelled")),
+        ],
     )
     def test_a_promise_lapses_when_all_is_taken_back_first(self, history, said):
-        given(PAYMENT, *history, promised()).when(WHOLE).then(said, lapsed("the whole payment goes back"))
+        given(PAYMENT, *history, promised()).when(WHOLE).then(
+            said, lapsed("the whole payment goes back")
+        )
 
 
 @pytest.mark.parametrize(
-    "before", [[promised()], [REQUESTED, COMPLETED, asked()], [REQUESTED, COMPLETED, asked(), back()]]
+    "before",
+    [[promised()], [REQUESTED, COMPLETED, asked()], [REQUESTED, COMPLETED, asked(), back()]],
 )
 def test_another_amount_under_the_same_name_is_no_repeat(before):
     given(PAYMENT, *before).when(part()).then()
@@ -177,15 +209,22 @@ def test_another_amount_under_the_same_name_is_no_repeat(before):
 
 
 class TestWhatTheProviderCannot:
-    KUWAIT = (PaymentRequested("o1", Money(2470, "KWD"), "pm_1"), PaymentCompleted("o1", Money(2470, "KWD"), "pi_1"))
+    KUWAIT = (
+        PaymentRequested("o1", Money(2470, "KWD"), "pm_1"),
+        PaymentCompleted("o1", Money(2470, "KWD"), "pi_1"),
+    )
     HALF = RefundPart("o1", "r1", Money(1235, "KWD"), "return")
 
     def test_is_refused_before_it_is_written_and_the_whole_goes_back(self):
         payment = limited(OF["stripe"].refund)
         given(payment, *self.KUWAIT).when(self.HALF).refused(NotRefundable)
-        given(payment, *self.KUWAIT).when(WHOLE).then(RefundRequested("o1", Money(2470, "KWD"), "cancelled"))
+        given(payment, *self.KUWAIT).when(WHOLE).then(
+            RefundRequested("o1", Money(2470, "KWD"), "cancelled")
+        )
         whole = replace(self.HALF, amount=Money(2470, "KWD"))
-        given(payment, *self.KUWAIT).when(whole).then(PartRefundRequested("o1", "r1", Money(2470, "KWD"), "return"))
+        given(payment, *self.KUWAIT).when(whole).then(
+            PartRefundRequested("o1", "r1", Money(2470, "KWD"), "return")
+        )
 
     def test_is_no_matter_to_another(self):
         asked = PartRefundRequested("o1", "r1", Money(1235, "KWD"), "return")

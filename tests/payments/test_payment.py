@@ -100,8 +100,12 @@ class TestWhatMovesAtTheGatewayItself:
     def test_what_we_have_asked_for_is_done_when_all_of_it_has_gone_by_another_way(self):
         whole = PaymentRefundedOutside("o1", EURO, "re_9")
         done = PaymentRefunded("o1", NOTHING, "refunded-outside")
-        given(PAYMENT, REQUESTED, COMPLETED, REFUNDING).when(RecordRefund("o1", 100, "re_9")).then(whole, done)
-        given(PAYMENT, REQUESTED, COMPLETED, REFUNDING).when(RecordRefund("o1", 40, "re_9")).then(self.OUTSIDE)
+        given(PAYMENT, REQUESTED, COMPLETED, REFUNDING).when(RecordRefund("o1", 100, "re_9")).then(
+            whole, done
+        )
+        given(PAYMENT, REQUESTED, COMPLETED, REFUNDING).when(RecordRefund("o1", 40, "re_9")).then(
+            self.OUTSIDE
+        )
         given(PAYMENT, REQUESTED, COMPLETED, whole).when(REFUND).then(
             PaymentRefunded("o1", NOTHING, "nothing-to-refund")
         )
@@ -134,10 +138,14 @@ def test_an_answer_that_nobody_asked_for_changes_nothing():
 
 def test_a_completed_payment_is_given_back():
     given(PAYMENT, REQUESTED, COMPLETED).when(REFUND).then(REFUNDING)
-    given(PAYMENT, REQUESTED, COMPLETED, REFUNDING).when(CompleteRefund("o1", 100, "re_1")).then(REFUNDED)
+    given(PAYMENT, REQUESTED, COMPLETED, REFUNDING).when(CompleteRefund("o1", 100, "re_1")).then(
+        REFUNDED
+    )
 
 
-@pytest.mark.parametrize("state", ["failed", "refunding before it was taken", "refunding", "refunded", "voided"])
+@pytest.mark.parametrize(
+    "state", ["failed", "refunding before it was taken", "refunding", "refunded", "voided"]
+)
 def test_it_is_asked_back_at_most_once_and_only_if_there_is_something_to_give(state):
     given(PAYMENT, *EVERY_STATE[state]).when(REFUND).then()
 
@@ -146,7 +154,7 @@ def test_a_refund_that_is_answered_twice_counts_once():
     given(PAYMENT, *EVERY_STATE["refunded"]).when(CompleteRefund("o1", 100, "re_1")).then()
 
 
-def test_a_refund_before_the_payment_is_a_tombstone_and_the_payment_that_comes_later_is_not_processed():
+def test_a_refund_before_the_payment_is_a_tombstone_and_no_payment_follows():
     given(PAYMENT).when(REFUND).then(VOIDED)
     given(PAYMENT, VOIDED).when(PROCESS).then()
 
@@ -154,7 +162,9 @@ def test_a_refund_before_the_payment_is_a_tombstone_and_the_payment_that_comes_l
 def test_a_refund_may_be_asked_for_while_the_charge_is_under_way():
     given(PAYMENT, REQUESTED).when(REFUND).then(REFUNDING)
     given(PAYMENT, REQUESTED, REFUNDING).when(CompletePayment("o1", "ch_1")).then(COMPLETED)
-    given(PAYMENT, REQUESTED, REFUNDING, COMPLETED).when(CompleteRefund("o1", 100, "re_1")).then(REFUNDED)
+    given(PAYMENT, REQUESTED, REFUNDING, COMPLETED).when(CompleteRefund("o1", 100, "re_1")).then(
+        REFUNDED
+    )
 
 
 def test_if_that_charge_fails_there_is_nothing_to_give_back():

@@ -9,7 +9,13 @@ from eventstore.money import Money
 from eventstore.testing import react
 from payments.commands import RefundPayment
 from payments.events import PaymentCompleted
-from payments.policies import POLICY, InventoryReleased, InventoryReservationFailed, OrderCancelled, OrderPlaced
+from payments.policies import (
+    POLICY,
+    InventoryReleased,
+    InventoryReservationFailed,
+    OrderCancelled,
+    OrderPlaced,
+)
 
 TOTAL = Money(500, "EUR")
 ASKED = (OrderPlaced("o1", TOTAL, "tok_visa"),)
@@ -21,7 +27,9 @@ LATE = DeadlinePassed("o1", datetime(2026, 1, 1, tzinfo=UTC), 1)
 
 
 @pytest.mark.parametrize(
-    "before", [ASKED, (*PAID, InventoryReservationFailed("o1"))], ids=["not paid yet", "out of stock"]
+    "before",
+    [ASKED, (*PAID, InventoryReservationFailed("o1"))],
+    ids=["not paid yet", "out of stock"],
 )
 def test_without_goods_it_goes_back_at_once(before):
     assert list(react(POLICY, *before, CANCELLED).commands) == REFUND

@@ -1,4 +1,5 @@
-"""The log and the provider's book are laid beside each other, and what was planted between them is found."""
+"""The log and the provider's book are laid beside each other, and what was planted between them is
+found."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -11,7 +12,7 @@ from eventstore.money import Money
 from eventstore.testing import drain
 from payments import reconciliation as reconciling
 from payments.commands import ProcessPayment, RefundPart, RefundPayment
-from payments.gateway.port import Moved
+from payments.gateway.port import MoneyMoved
 from payments.gateway.sandbox import SandboxGateway
 from payments.models import SandboxEntry
 
@@ -25,7 +26,9 @@ LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 def book():
     """Orders of every kind, each as the provider has it."""
     for order_id in ("paid", "declined", "parts", "back"):
-        bus.dispatch(ProcessPayment(order_id, TEN, "tok_declined" if order_id == "declined" else "tok_visa"))
+        bus.dispatch(
+            ProcessPayment(order_id, TEN, "tok_declined" if order_id == "declined" else "tok_visa")
+        )
     bus.dispatch(ProcessPayment("free", TEN.of(0), "tok_visa"))
     drain()
     bus.dispatch(RefundPart("parts", "r1", TEN.of(300), "one came back"))
@@ -36,7 +39,10 @@ def book():
 
 
 def differences(since=LONG_AGO):
-    return [each and each.order_id for each in reconciling.differences(SandboxGateway(late=0.0), since=since)]
+    return [
+        each and each.order_id
+        for each in reconciling.differences(SandboxGateway(late=0.0), since=since)
+    ]
 
 
 def test_where_both_say_the_same_nothing_is_found(capsys):
@@ -65,7 +71,11 @@ def test_money_that_was_taken_under_a_key_that_we_never_gave(book):
 def test_money_that_was_taken_though_we_were_told_that_it_was_not(book):
     book.filter(order_id="declined").update(done_at=1)
     (found,) = filter(None, reconciling.differences(SandboxGateway(), since=LONG_AGO))
-    assert (found.order_id, found.ours, found.theirs) == ("declined", Moved(0, 0), Moved(10, 0))
+    assert (found.order_id, found.ours, found.theirs) == (
+        "declined",
+        MoneyMoved(0, 0),
+        MoneyMoved(10, 0),
+    )
 
 
 def test_what_is_under_way_is_left_for_the_next_time(book):

@@ -38,9 +38,23 @@ def moved(kind):
 def test_what_is_taken_is_in_the_book(sandbox):
     assert charge(sandbox) == Charged("ch_k1")
     kept = SandboxEntry.objects.get()
-    assert (kept.key, kept.order_id, kept.kind, kept.amount, kept.currency, kept.exponent, kept.reference) == (
-        "k1", "o1", "charge", 1000, "EUR", 2, "ch_k1",
-    )  # fmt: skip
+    assert (
+        kept.key,
+        kept.order_id,
+        kept.kind,
+        kept.amount,
+        kept.currency,
+        kept.exponent,
+        kept.reference,
+    ) == (
+        "k1",
+        "o1",
+        "charge",
+        1000,
+        "EUR",
+        2,
+        "ch_k1",
+    )
 
 
 @pytest.mark.parametrize("method", ["tok_declined", "tok_insufficient_funds"])
@@ -129,7 +143,12 @@ class TestARefund:
 
 def test_a_bank_slip_is_paid_later_and_nothing_is_taken_before(db):
     gateway = SandboxGateway(late=0.0)
-    ask = {"key": "slip", "order_id": "o-slip", "amount": Money(500, "EUR"), "method": "tok_bank_slip"}
+    ask = {
+        "key": "slip",
+        "order_id": "o-slip",
+        "amount": Money(500, "EUR"),
+        "method": "tok_bank_slip",
+    }
     for _ in range(2):
         with pytest.raises(NotYet):
             gateway.charge(**ask)
@@ -141,5 +160,8 @@ def test_one_that_is_never_paid_stays_undecided(db):
     for _ in range(5):
         with pytest.raises(NotYet):
             SandboxGateway(late=0.0).charge(
-                key="never", order_id="o-never", amount=Money(500, "EUR"), method="tok_bank_slip_unpaid"
+                key="never",
+                order_id="o-never",
+                amount=Money(500, "EUR"),
+                method="tok_bank_slip_unpaid",
             )

@@ -1,4 +1,5 @@
-"""A day in the shop: orders by API, their failures, what people do by hand, all pages, all chores."""
+"""A day in the shop: orders by API, their failures, what people do by hand, all pages, all
+chores."""
 
 import io
 import time
@@ -76,10 +77,14 @@ def story():
     drain()
     order_id = people.ada.placed()
     drain()
-    answer = people.ada.post(f"{ORDERS}{order_id}/returns/", {"lines": [{"number": 1, "quantity": 1}], "reason": "-"})
+    answer = people.ada.post(
+        f"{ORDERS}{order_id}/returns/", {"lines": [{"number": 1, "quantity": 1}], "reason": "-"}
+    )
     assert answer.status_code == 202, answer.content
     line = OrderLine("CUP", "A cup", 1, 450)
-    bus.dispatch(IssueCredit(str(uuid4()), "customer-1", (line,), (), "EUR", 2, "C1", datetime.now(UTC)))
+    bus.dispatch(
+        IssueCredit(str(uuid4()), "customer-1", (line,), (), "EUR", 2, "C1", datetime.now(UTC))
+    )
     people.ada.post(ORDERS, SOLD, **{"Idempotency-Key": "a"})
     people.ada.post(ORDERS, SOLD, Prefer="respond-async")
     drain()
@@ -108,7 +113,12 @@ def live(people):
 def _orders(people):
     ada = people.ada
     placed = [ada.placed() for _ in range(4)]
-    assert ada.post(f"{ORDERS}{placed[3]}/cancel/", {"reason": "-"}, **{"Idempotency-Key": "d"}).status_code == 202
+    assert (
+        ada.post(
+            f"{ORDERS}{placed[3]}/cancel/", {"reason": "-"}, **{"Idempotency-Key": "d"}
+        ).status_code
+        == 202
+    )
     for _ in range(2):
         answer = ada.post(ORDERS, SOLD, **{"Idempotency-Key": "b"})
         assert answer.status_code == 202, answer.content
@@ -131,7 +141,14 @@ def _orders(people):
     for one in (placed[0], placed[1]):
         for path in (f"orders/{one}/", f"orders/{one}/history/", f"orders/{one}/returns/"):
             ada.get(f"/api/queries/{path}")
-    for path in ("orders/", "orders/?status=CONFIRMED", "orders/?customer=ada", "returns/", "products/", "payments/"):
+    for path in (
+        "orders/",
+        "orders/?status=CONFIRMED",
+        "orders/?customer=ada",
+        "returns/",
+        "products/",
+        "payments/",
+    ):
         people.support.get(f"/api/queries/{path}")
         people.operator.get(f"/api/queries/{path}")
     for path in (
@@ -152,21 +169,31 @@ def _failures(people):
         people.ada.placed(payment_method=method)
     people.ada.placed(address=ADDRESS | {"postcode": "LATE"})
     drain()
-    waiting = list(Parked.objects.filter(subscription="payments.gateway").exclude(key__startswith="filled"))
+    waiting = list(
+        Parked.objects.filter(subscription="payments.gateway").exclude(key__startswith="filled")
+    )
     for each in waiting:
         parked.held(each.subscription, [each.key])
     parked.defer("payments.gateway", 0.0)
-    with poison.noting("payments.gateway") as notes:
+    with poison.marking("payments.gateway") as notes:
         notes.begin(1)
     many = range(2_000_000_000, 2_000_000_256)
     with transaction.atomic():
-        parked.park("payments.gateway", [parked.Place(each, key=f"key-{each % 128}", delay=0.0) for each in many])
+        parked.park(
+            "payments.gateway",
+            [parked.ParkedMessage(each, key=f"key-{each % 128}", delay=0.0) for each in many],
+        )
         parked.lease("payments.gateway", list(many), timedelta(seconds=10))
-        held = [leases.Lease("payments.gateway", each, 1, taken_at=0.0, longest=timedelta(days=9)) for each in many]
+        held = [
+            leases.Lease("payments.gateway", each, 1, taken_at=0.0, longest=timedelta(days=9))
+            for each in many
+        ]
     for each in held:
         each.end = float("inf")
     leases.renew(held)
-    parked.postpone("payments.gateway", [parked.Place(each, token=1, delay=1.0) for each in many[:100]])
+    parked.postpone(
+        "payments.gateway", [parked.ParkedMessage(each, token=1, delay=1.0) for each in many[:100]]
+    )
     assert len(parked.settle("payments.gateway", dict.fromkeys(many, 1))) > 100
     Parked.objects.filter(position__gte=2_000_000_000).delete()
 
@@ -175,8 +202,11 @@ def _by_hand():
     name, key = "orders.details", "by hand"
     log = [each.position for each in islice(store.read_log(after=0), 3)]
     with transaction.atomic():
-        parked.park(name, [parked.Place(each, key=key, status="dead", attempts=12) for each in log[:1]])
-        parked.park(name, [parked.Place(each, key=key) for each in log[1:]])
+        parked.park(
+            name,
+            [parked.ParkedMessage(each, key=key, status="dead", attempts=12) for each in log[:1]],
+        )
+        parked.park(name, [parked.ParkedMessage(each, key=key) for each in log[1:]])
     letters = dead_letters.letters(subscription=name, key=key)
     dead_letters.message_of(letters[0])
     dead_letters.letters(limit=100)
@@ -186,7 +216,7 @@ def _by_hand():
     control.skip(name, log[2], who="grace", reason="because")
     control.pause(name, who="grace")
     control.resume(name, who="grace")
-    with suppress(control.NotToBeDone):
+    with suppress(control.OperationRefused):
         control.skip(name, 1, who="grace", reason="because")
     _said("dead_letters", "list", name)
     _said("subscriptions", "list")
@@ -238,17 +268,19 @@ def _reading(people):
 
 def _by_themselves():
     """What no event of the shop brings about."""
-    idempotency.find(idempotency.Key("somebody who never asked", ""))
+    idempotency.find(idempotency.IdempotencyKey("somebody who never asked", ""))
     with transaction.atomic():
         sagas.tell_deadlines()
         for module in (fold, shadow_fold):
-            execute(module.DELETE.format(table="orders_return", key="return_id"), [["nobody's"]]).close()
+            execute(
+                module.DELETE.format(table="orders_return", key="return_id"), [["nobody's"]]
+            ).close()
         stream = "product-CUP"
         repository.forget()
         snapshots.save({stream: repository.load_one(stream)})
         snapshots.load([stream])
         snapshots.passed_milestones(after=0, until=store.fence())
-        records.told_differences(Rebuild.objects.latest("id").id)
+        records.found_differences(Rebuild.objects.latest("id").id)
 
 
 def _rebuilding():
@@ -275,7 +307,7 @@ def _chores():
     inbox.forget(older_than=PERIOD)
     deferred.forget(older_than=PERIOD)
     lag.lags()
-    fence_monitor.warn()
+    fence_monitor.warn_about_blockers()
     control.pause("shipping", who="grace")
     _said("doctor")
     control.resume("shipping", who="grace")

@@ -1,4 +1,5 @@
-"""What there is to be planned: each constant of each module that is SQL, and each function of ours in the database."""
+"""What there is to be planned: each constant of each module that is SQL, and each function of ours
+in the database."""
 
 import pkgutil
 import re
@@ -7,7 +8,16 @@ from importlib import import_module
 
 from eventstore.postgres import rows
 
-PACKAGES = ("eventstore", "orders", "payments", "inventory", "shipping", "retail_import", "access", "config")
+PACKAGES = (
+    "eventstore",
+    "orders",
+    "payments",
+    "inventory",
+    "shipping",
+    "retail_import",
+    "access",
+    "config",
+)
 APART = (".migrations", ".sql", ".local", ".wsgi", ".celery", ".gunicorn", ".web")
 BEGINS = re.compile(r"\s*(SELECT|WITH|INSERT INTO|UPDATE|DELETE FROM|DECLARE)\b")
 FUNCTIONS = """

@@ -1,7 +1,8 @@
-"""Whatever the statistics say of a table, each statement of the engine and of the API finds its rows by an index.
+"""Whatever the statistics say of a table, each statement of the engine and of the API finds its
+rows by an index.
 
-No list of statements is kept: what the connections send on a day in the shop is planned beforehand, and each constant
-that is SQL, and each function in the database, has to be among it.
+No list of statements is kept: what the connections send on a day in the shop is planned beforehand,
+and each constant that is SQL, and each function in the database, has to be among it.
 """
 
 import os
@@ -28,7 +29,10 @@ def test_every_statement_reads_no_more_than_it_answers(state):
     with world.filled(url_of_the_test(), events=EVENTS, state=state):
         with watching.watched(watching.Watch()) as watch:
             journey.live(people)
-        never = [f"never met: {name}; say it in journey.py, or why not in bounds.NEVER_MET" for name in unmet(watch)]
+        never = [
+            f"never met: {name}; say it in journey.py, or why not in bounds.NEVER_MET"
+            for name in unmet(watch)
+        ]
         never += [f"never called: {name}" for name in uncalled(watch)]
     troubles = {each.statement: each for each in watch.looks if bounds.too_much(each, state)}
     told = [
@@ -53,7 +57,8 @@ def uncalled(watch):
     return [name for name in functions if not statements.called(name, texts)]
 
 
-# As it was: of an emptied table, every index seemed to serve for a place, and a nested look for what waits behind it.
+# As it was: of an emptied table, every index seemed to serve for a place, and a nested look for
+# what waits behind it.
 SETTLE_AS_IT_WAS = """
     WITH settled AS (
         DELETE FROM eventstore_parked
@@ -67,7 +72,8 @@ SETTLE_AS_IT_WAS = """
             SELECT min(waiting.position)
             FROM eventstore_parked AS waiting
             JOIN settled ON settled.key = waiting.key
-            WHERE waiting.subscription = %s AND waiting.position NOT IN (SELECT position FROM settled)
+            WHERE waiting.subscription = %s AND waiting.position NOT IN (SELECT position
+                FROM settled)
             GROUP BY waiting.key
         )
     )
@@ -75,16 +81,22 @@ SETTLE_AS_IT_WAS = """
 """
 PARK = """
     INSERT INTO eventstore_parked (subscription, position, key, status, attempts)
-    SELECT 'payments.gateway', number, 'payment-' || number, 'leased', 1 FROM generate_series(1, 300) AS number
+    SELECT 'payments.gateway', number, 'payment-' || number, 'leased', 1
+        FROM generate_series(1, 300) AS number
 """
-LANE, HELD = "payments.gateway", list(range(1, 101))
+SUBSCRIPTION, HELD = "payments.gateway", list(range(1, 101))
 
 
 @pytest.fixture
 def emptied():
-    """Three hundred calls under way, in a table whose statistics are of the moment when those before them were done."""
+    """Three hundred calls under way, in a table whose statistics are of the moment when those
+    before them were done."""
     with connection.cursor() as cursor:
-        for statement in (PARK, "DELETE FROM eventstore_parked", "VACUUM (ANALYZE, TRUNCATE false) eventstore_parked"):
+        for statement in (
+            PARK,
+            "DELETE FROM eventstore_parked",
+            "VACUUM (ANALYZE, TRUNCATE false) eventstore_parked",
+        ):
             cursor.execute(statement)
         cursor.execute(PARK)
     yield
@@ -97,17 +109,32 @@ def emptied():
 @pytest.mark.parametrize("mode", [watching.CUSTOM, watching.GENERIC])
 def test_a_batch_of_calls_is_settled_by_a_look_for_each_however_empty_the_table_seemed(mode):
     with transaction.atomic():
-        before = watching.look(connection.connection, SETTLE_AS_IT_WAS, [HELD, [1] * len(HELD), LANE, LANE, LANE], mode)
-        now = watching.look(connection.connection, parked.SETTLE, [HELD, [1] * len(HELD), LANE, HELD, LANE, LANE], mode)
+        before = watching.look(
+            connection.connection,
+            SETTLE_AS_IT_WAS,
+            [HELD, [1] * len(HELD), SUBSCRIPTION, SUBSCRIPTION, SUBSCRIPTION],
+            mode,
+        )
+        now = watching.look(
+            connection.connection,
+            parked.SETTLE,
+            [HELD, [1] * len(HELD), SUBSCRIPTION, HELD, SUBSCRIPTION, SUBSCRIPTION],
+            mode,
+        )
     assert bounds.too_much(before, world.EMPTIED), "this test would find it out"
     assert not bounds.too_much(now, world.EMPTIED)
-    assert parked.settle(LANE, dict.fromkeys(HELD, 1)) == set(HELD)
+    assert parked.settle(SUBSCRIPTION, dict.fromkeys(HELD, 1)) == set(HELD)
 
 
 @pytest.mark.usefixtures("emptied")
 def test_who_waits_behind_a_settled_call_becomes_due_and_nobody_else():
     Parked.objects.filter(position__in=[2, 3, 300]).update(key="payment-1")
     Parked.objects.update(due_at=None)
-    parked.settle(LANE, {1: 1, 2: 1, 250: 1})
-    assert list(Parked.objects.filter(due_at__isnull=False).values_list("position", flat=True)) == [3]
-    assert rows(parked.HELD, [LANE, ["payment-1", "payment-2", "payment-200"]]) == [("payment-1",), ("payment-200",)]
+    parked.settle(SUBSCRIPTION, {1: 1, 2: 1, 250: 1})
+    assert list(Parked.objects.filter(due_at__isnull=False).values_list("position", flat=True)) == [
+        3
+    ]
+    assert rows(parked.HELD, [SUBSCRIPTION, ["payment-1", "payment-2", "payment-200"]]) == [
+        ("payment-1",),
+        ("payment-200",),
+    ]

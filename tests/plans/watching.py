@@ -1,4 +1,5 @@
-"""Every statement that any connection of this process sends is planned and counted beforehand, with the same values."""
+"""Every statement that any connection of this process sends is planned and counted beforehand, with
+the same values."""
 
 import gc
 import json
@@ -23,7 +24,8 @@ KEEPS_A_LOCK = re.compile("pg_(try_)?advisory_(un)?lock\\(")
 
 
 class Look(NamedTuple):
-    """One statement under one plan. items: rows that it answered or wrote, or values that it was given."""
+    """One statement under one plan. items: rows that it answered or wrote, or values that it was
+    given."""
 
     statement: str
     mode: str
@@ -98,14 +100,18 @@ def look(connection: psycopg.Connection[Any], statement: str, params: Any, mode:
     try:
         return _looked(asking, statement, params, mode)
     finally:
-        asking.execute("ROLLBACK TO SAVEPOINT plans; RELEASE SAVEPOINT plans" if begun else "ROLLBACK")
+        asking.execute(
+            "ROLLBACK TO SAVEPOINT plans; RELEASE SAVEPOINT plans" if begun else "ROLLBACK"
+        )
 
 
 def _looked(asking: psycopg.ClientCursor[Any], statement: str, params: Any, mode: str) -> Look:
     converted = PostgresQuery(Transformer(asking.connection))
     converted.convert(statement, list(params) if params else None)
     types = [_type(asking, oid) for oid in converted.types]
-    asking.execute(sql.SQL("SET LOCAL plan_cache_mode = {}").format(sql.Literal(f"force_{mode}_plan")))
+    asking.execute(
+        sql.SQL("SET LOCAL plan_cache_mode = {}").format(sql.Literal(f"force_{mode}_plan"))
+    )
     asking.execute(_prepare(converted.query.decode(), types))
     try:
         values = f"({', '.join(['%s'] * len(params))})" if params else ""
@@ -131,15 +137,23 @@ _types: dict[int, str] = {}
 
 def _type(asking: Any, oid: int) -> str:
     if oid not in _types:
-        asking.execute("SELECT CASE WHEN %s = 0 THEN 'unknown' ELSE format_type(%s::oid, NULL) END", [oid, oid])
+        asking.execute(
+            "SELECT CASE WHEN %s = 0 THEN 'unknown' ELSE format_type(%s::oid, NULL) END", [oid, oid]
+        )
         _types[oid] = asking.fetchone()[0]
     return _types[oid]
 
 
 def _items(plan: Any, params: Any) -> int:
-    # What goes through a LIMIT is bounded by it, whatever becomes of it further on, such as a count.
+    # What goes through a LIMIT is bounded by it, whatever becomes of it further on, such as a
+    # count.
     through = ("ModifyTable", "Limit")
-    written = [rows(each) for node in nodes(plan) if node["Node Type"] in through for each in node["Plans"][:1]]
+    written = [
+        rows(each)
+        for node in nodes(plan)
+        if node["Node Type"] in through
+        for each in node["Plans"][:1]
+    ]
     return int(max([1, rows(plan), *written, *(_size(each) for each in params)]))
 
 

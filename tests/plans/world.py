@@ -1,4 +1,5 @@
-"""The tables as statistics may find them: analysed when they were empty, just emptied and filled again, or full.
+"""The tables as statistics may find them: analysed when they were empty, just emptied and filled
+again, or full.
 
 Rows are made by the server from one row of each table, by set, so that the size is only a number.
 """
@@ -26,18 +27,30 @@ VARIED = {
     "shipping_shipment": ("{'order_id': id}", 1.0),
     "inventory_stock_level": ("{'sku': 'SKU-' || number}", 0.3),
     "orders_product": ("{'sku': 'SKU-' || number}", 0.3),
-    "orders_return": ("{'return_id': id, 'order_id': id, 'customer_id': 'CUS-' || number %% 1000}", 0.3),
+    "orders_return": (
+        "{'return_id': id, 'order_id': id, 'customer_id': 'CUS-' || number %% 1000}",
+        0.3,
+    ),
     "orders_booking": ("{'booking_id': id}", 0.3),
     "payments_sandbox_entry": ("{'key': id, 'order_id': id, 'reference': id}", 1.0),
     "shipping_sandbox_parcel": ("{'key': id, 'order_id': id}", 1.0),
-    "eventstore_saga": ("{'id': 1000000 + number, 'key': id, 'correlation_id': id, 'deadline_at': null}", 1.0),
-    "eventstore_given_answer": ("{'scope': 'somebody ' || id}", 1.0),
+    "eventstore_saga": (
+        "{'id': 1000000 + number, 'key': id, 'correlation_id': id, 'deadline_at': null}",
+        1.0,
+    ),
+    "eventstore_stored_response": ("{'scope': 'somebody ' || id}", 1.0),
     "eventstore_inbox": ("{'id': 1000000 + number, 'message_id': id, 'received_at': now()}", 1.0),
-    "eventstore_left_command": ("{'id': id, 'status': 'SUCCEEDED', 'left_at': now()}", 1.0),
+    "eventstore_deferred_command": ("{'id': id, 'status': 'SUCCEEDED', 'deferred_at': now()}", 1.0),
     "eventstore_snapshot": ("{'stream': 'order-' || id}", 0.3),
-    "eventstore_operator_action": ("{'id': 1000000 + number, 'subject': 'lane-' || number %% 50}", 0.3),
+    "eventstore_operator_action": (
+        "{'id': 1000000 + number, 'subject': 'subscription-' || number %% 50}",
+        0.3,
+    ),
     "auth_user": ("{'id': 1000000 + number, 'username': 'user-' || number}", 0.3),
-    "knox_authtoken": ("{'digest': 'd' || id, 'token_key': 'k' || number, 'user_id': 1000000 + number}", 0.3),
+    "knox_authtoken": (
+        "{'digest': 'd' || id, 'token_key': 'k' || number, 'user_id': 1000000 + number}",
+        0.3,
+    ),
     "django_session": ("{'session_key': 's' || number}", 0.3),
 }
 MULTIPLY = """
@@ -55,14 +68,18 @@ COLUMNS = """
     SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute
     WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped AND attgenerated = ''
 """
-# Of every kind, all over the lanes; none is due, none is of an order that anything happens to.
+# Of every kind, all over the subscriptions; none is due, none is of an order that anything happens
+# to.
 PARK = """
-    INSERT INTO eventstore_parked (subscription, position, key, status, attempts, due_at, error, traceback)
+    INSERT INTO eventstore_parked (subscription, position, key, status, attempts, due_at, error,
+        traceback)
     SELECT names[1 + number %% cardinality(names)], number, 'filled-' || number / 3,
            (ARRAY['dead', 'waiting', 'failed'])[1 + number %% 3], 12,
-           CASE WHEN number %% 3 = 2 THEN now() + interval '1 day' END, 'TimeoutError: once more', ''
+           CASE WHEN number %% 3 = 2 THEN now() + interval '1 day' END, 'TimeoutError: once more',
+               ''
     FROM generate_series(1, %s) AS number,
-         (SELECT array_agg(name) FROM eventstore_subscription WHERE name NOT LIKE 'eventstore.%%') AS lanes(names)
+         (SELECT array_agg(name) FROM eventstore_subscription
+             WHERE name NOT LIKE 'eventstore.%%') AS subscriptions(names)
     ON CONFLICT DO NOTHING
 """
 # A retention keeps it all.
@@ -76,26 +93,45 @@ LONG_STREAM = """
     INSERT INTO eventstore_event (
         position, id, stream, version, type, data, correlation_id, causation_id, metadata
     )
-    SELECT nextval('eventstore_position'), ('e' || lpad(to_hex(number), 31, '0'))::uuid, 'stock-LONG', number,
-           'inventory.stock_received', '{"sku": "LONG", "quantity": 1}', ('e' || lpad(to_hex(number), 31, '0'))::uuid,
+    SELECT nextval('eventstore_position'), ('e' || lpad(to_hex(number), 31, '0'))::uuid,
+        'stock-LONG', number,
+           'inventory.stock_received', '{"sku": "LONG", "quantity": 1}',
+               ('e' || lpad(to_hex(number), 31, '0'))::uuid,
            NULL, '{}'
     FROM generate_series(1, %s) AS number
 """
 PASS = """
     UPDATE eventstore_subscription
-    SET position = CASE WHEN name = 'eventstore.outbox' THEN 0 ELSE (SELECT last_value FROM eventstore_position) END
+    SET position = CASE WHEN name = 'eventstore.outbox' THEN 0 ELSE (SELECT last_value
+        FROM eventstore_position) END
 """
-# The log refuses DELETE, and nothing removes users, tokens and sessions all at once: these are never found emptied.
-NEVER_EMPTIED = {"eventstore_event", "eventstore_operator_action", "auth_user", "knox_authtoken", "django_session"}
+# The log refuses DELETE, and nothing removes users, tokens and sessions all at once: these are
+# never found emptied.
+NEVER_EMPTIED = {
+    "eventstore_event",
+    "eventstore_operator_action",
+    "auth_user",
+    "knox_authtoken",
+    "django_session",
+}
 AUTOVACUUM = "ALTER TABLE {table} {what} (autovacuum_enabled{value})"
-KEPT = {"django_migrations", "django_content_type", "auth_permission", "auth_group", "auth_group_permissions"}
-TABLES = "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace"
+KEPT = {
+    "django_migrations",
+    "django_content_type",
+    "auth_permission",
+    "auth_group",
+    "auth_group_permissions",
+}
+TABLES = (
+    "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace ="
+    " current_schema()::regnamespace"
+)
 
 
 @contextmanager
 def filled(url: str, *, events: int, state: str) -> Iterator[None]:
-    """The database of a shop in which one of everything has happened, with so many events beside, in this state of its
-    statistics; afterwards it is empty."""
+    """The database of a shop in which one of everything has happened, with so many events beside,
+    in this state of its statistics; afterwards it is empty."""
     with psycopg.connect(url, autocommit=True) as database:
         before = _one(database, "SELECT last_value FROM eventstore_position")
         tables = [name for (name,) in database.execute(TABLES) if name not in KEPT]
@@ -124,7 +160,9 @@ def _bring_about(database: Any, tables: Sequence[str], events: int, state: str) 
             database.execute(f"VACUUM (ANALYZE, TRUNCATE {str(not emptied).lower()}) {table}")
         for table in tables:
             columns = _one(database, COLUMNS, table)
-            _as_a_replica(database, f"INSERT INTO {table} ({columns}) SELECT {columns} FROM {MODELS}.{table}")
+            _as_a_replica(
+                database, f"INSERT INTO {table} ({columns}) SELECT {columns} FROM {MODELS}.{table}"
+            )
     _fill(database, events)
     if state == FULL:
         database.execute("VACUUM ANALYZE")
@@ -140,7 +178,9 @@ def _fill(database: Any, events: int) -> None:
     for table, (others, share) in VARIED.items():
         columns = _one(database, COLUMNS, table)
         others = f"jsonb_build_object({others.strip('{}').replace(': ', ', ')})"
-        statement = MULTIPLY.format(table=table, columns=columns, others=others, models=MODELS, id=ID)
+        statement = MULTIPLY.format(
+            table=table, columns=columns, others=others, models=MODELS, id=ID
+        )
         _as_a_replica(database, statement, (int(orders * share),))
     database.execute(PASS)
 
@@ -155,7 +195,9 @@ def _as_a_replica(database: Any, statement: str, params: Any = None) -> None:
         database.execute("SET LOCAL session_replication_role = replica")
         database.execute("ALTER TABLE eventstore_event DISABLE TRIGGER eventstore_append_only")
         database.execute(statement, params)
-        database.execute("ALTER TABLE eventstore_event ENABLE ALWAYS TRIGGER eventstore_append_only")
+        database.execute(
+            "ALTER TABLE eventstore_event ENABLE ALWAYS TRIGGER eventstore_append_only"
+        )
 
 
 def _let_statistics_be(database: Any, tables: Sequence[str], what: str, value: str) -> None:

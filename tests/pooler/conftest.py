@@ -1,4 +1,5 @@
-"""This process, and the workers that it starts, behind a PgBouncer in front of the test's database."""
+"""This process, and the workers that it starts, behind a PgBouncer in front of the test's
+database."""
 
 import pytest
 from django.db import connection
@@ -11,10 +12,14 @@ from tools.verification.bouncer import NEW, OLD
 
 @pytest.fixture(params=[OLD, NEW])
 def pooled(request, transactional_db, monkeypatch):
-    """Yields the Bouncer. The server's settings are those that docs/guide/operate.md names for this."""
+    """Yields the Bouncer. The server's settings are those that docs/guide/operate.md names for
+    this."""
     if why := bouncer.missing(request.param):
         pytest.skip(why)
-    with folder.throwaway() as path, bouncer.started(path, url_of_the_test(), request.param) as between:
+    with (
+        folder.throwaway() as path,
+        bouncer.started(path, url_of_the_test(), request.param) as between,
+    ):
         connection.close()
         for name, value in between.settings.items():
             monkeypatch.setenv(name, value)

@@ -1,4 +1,5 @@
-"""The whole shop behind a PgBouncer: its processes are named through it, and a crash of PostgreSQL loses nothing."""
+"""The whole shop behind a PgBouncer: its processes are named through it, and a crash of PostgreSQL
+loses nothing."""
 
 import json
 import os
@@ -17,8 +18,18 @@ from tools.verification.bouncer import NEW, OLD
 
 pytestmark = [pytest.mark.slow]
 NAMES = "SELECT DISTINCT application_name FROM pg_stat_activity WHERE datname = current_database()"
-# At most a fault each two seconds, so that between two deaths of the database there is something to be lost.
-SHORT = ("--seed=7", "--seconds=14", "--rate=20", "--gap=2", "--controls", "--only", "kill_postgres", "pause_lane")
+# At most a fault each two seconds, so that between two deaths of the database there is something to
+# be lost.
+SHORT = (
+    "--seed=7",
+    "--seconds=14",
+    "--rate=20",
+    "--gap=2",
+    "--controls",
+    "--only",
+    "kill_postgres",
+    "pause_subscription",
+)
 
 
 @pytest.mark.parametrize("form", [OLD, NEW])
@@ -66,7 +77,9 @@ with folder.claimed(Path({str(tmp_path / "held")!r})) as path:
     print(bouncer.start(path, {url_of_the_test()!r}).running.process.pid, flush=True)
     sleep(60)
 """
-    run = subprocess.Popen([sys.executable, "-c", starting], cwd=ROOT, stdout=subprocess.PIPE, env=os.environ)
+    run = subprocess.Popen(
+        [sys.executable, "-c", starting], cwd=ROOT, stdout=subprocess.PIPE, env=os.environ
+    )
     pid = int(run.stdout.readline())
     run.kill()
     run.wait()

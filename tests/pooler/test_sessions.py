@@ -1,4 +1,5 @@
-"""Behind a transaction pooler a session is everybody's: whatever we set, lock, prepare or open there must not stay."""
+"""Behind a transaction pooler a session is everybody's: whatever we set, lock, prepare or open
+there must not stay."""
 
 import os
 import subprocess
@@ -14,7 +15,7 @@ from django.contrib.auth.models import User
 from django.db import transaction
 
 from eventstore.delivery import heartbeats, poison
-from eventstore.models import Begun
+from eventstore.models import DeliveryMarker
 from eventstore.operations import control
 from eventstore.operations.doctor import Limits, delivery
 from eventstore.postgres import execute, rows
@@ -31,9 +32,13 @@ KEPT_IN_STEP = {"application_name", "client_encoding", "DateStyle", "IntervalSty
 }
 # These are of a transaction, however they are set.
 OF_A_TRANSACTION = {"transaction_isolation", "transaction_read_only", "transaction_deferrable"}
-BACKENDS = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+BACKENDS = (
+    "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <>"
+    " pg_backend_pid()"
+)
 LEFT = """
-    SELECT 'setting ' || name || ' = ' || setting FROM pg_settings WHERE source = 'session' AND name <> ALL(%s)
+    SELECT 'setting ' || name || ' = ' || setting FROM pg_settings WHERE source = 'session'
+        AND name <> ALL(%s)
     UNION ALL
     SELECT 'listens to ' || channel FROM pg_listening_channels() AS channel
     UNION ALL
@@ -64,7 +69,9 @@ def left_behind(pooled):
         # All at once, each in a transaction, so that each has a server connection to itself.
         seen = {}
         for _ in range(count):
-            client = held.enter_context(psycopg.connect(os.environ["DATABASE_URL"], prepare_threshold=None))
+            client = held.enter_context(
+                psycopg.connect(os.environ["DATABASE_URL"], prepare_threshold=None)
+            )
             client.execute("BEGIN")
             pid = client.execute("SELECT pg_backend_pid()").fetchone()[0]
             found = client.execute(LEFT, [[*KEPT_IN_STEP, *OF_A_TRANSACTION]]).fetchall()
@@ -75,27 +82,33 @@ def left_behind(pooled):
     return {pid: found for pid, found in seen.items() if found}
 
 
-def test_after_journeys_a_late_lane_and_a_rebuild_nothing_of_ours_is_left(pooled, worker):
+def test_after_journeys_a_late_subscription_and_a_rebuild_nothing_of_ours_is_left(pooled, worker):
     shop = Shop().stocked(20)
     orders = [shop.place() for _ in range(5)]
     control.pause("orders.details", who="ada")
     worker.start().until_it_is_ready()
     orders += [shop.place(method="tok_declined"), shop.place(postcode="REFUSED")]
-    time.sleep(2.5)  # longer than a lane may stand still before its worker takes notes
+    time.sleep(2.5)  # longer than a subscription may stand still before its worker takes notes
     control.resume("orders.details", who="ada")
     for order_id in orders:
         shop.comes_to_an_end(order_id)
     returned = orders[0]
     shop.receive(shop.send_back(returned, 1))
     shop.comes_to(returned, payment_status="REFUNDED")
-    for command in (["rebuild_projection", "orders.details"], ["rebuild_projection", "orders.details", "--diff"]):
-        done = subprocess.run([sys.executable, "-W", "ignore", "manage.py", *command], capture_output=True, text=True)
+    for command in (
+        ["rebuild_projection", "orders.details"],
+        ["rebuild_projection", "orders.details", "--diff"],
+    ):
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "manage.py", *command], capture_output=True, text=True
+        )
         assert done.returncode == 0, done.stdout + done.stderr
     assert left_behind(pooled) == {}
 
 
 def test_who_rebuilds_alone_holds_no_lock_longer_whichever_connection_it_is_given(pooled):
-    """A lock of the session would be taken on one server connection and given back on another, and stay for good."""
+    """A lock of the session would be taken on one server connection and given back on another, and
+    stay for good."""
     with ExitStack() as others, _alone("orders.details"):
         with pytest.raises(AlreadyRebuilding), _alone("orders.details"):
             pass
@@ -108,15 +121,16 @@ def test_who_rebuilds_alone_holds_no_lock_longer_whichever_connection_it_is_give
 
 
 def test_a_note_of_what_is_begun_does_not_wait_for_the_disk_and_nobody_else_inherits_that(pooled):
-    with poison.noting("orders.details") as notes:
+    with poison.marking("orders.details") as notes:
         notes.begin(poison.BATCH)
-        assert Begun.objects.get().times == 1
-    assert not Begun.objects.exists()
+        assert DeliveryMarker.objects.get().times == 1
+    assert not DeliveryMarker.objects.exists()
     assert left_behind(pooled) == {}
 
 
 def test_after_a_rollback_to_a_savepoint_what_was_prepared_is_prepared_anew(pooled):
-    """psycopg lets go of everything then; a pooler that keeps statements hangs up on who asks for one of them."""
+    """psycopg lets go of everything then; a pooler that keeps statements hangs up on who asks for
+    one of them."""
 
     def ask():
         return [rows("SELECT %s::int", [number]) for number in range(5)]
@@ -131,7 +145,8 @@ def test_after_a_rollback_to_a_savepoint_what_was_prepared_is_prepared_anew(pool
 
 
 def test_a_list_that_is_read_piece_by_piece_is_read_whole_whoever_comes_between(pooled):
-    """A cursor held open on the server would stay on one connection, and its rest be asked of another."""
+    """A cursor held open on the server would stay on one connection, and its rest be asked of
+    another."""
     User.objects.bulk_create(User(username=f"ada-{number}") for number in range(20))
     with ExitStack() as others:
         names = User.objects.values_list("username", flat=True).iterator(chunk_size=2)

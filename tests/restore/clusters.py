@@ -1,4 +1,5 @@
-"""PostgreSQL clusters that are copied, killed, promoted and put back; and a shop's process that runs on meanwhile."""
+"""PostgreSQL clusters that are copied, killed, promoted and put back; and a shop's process that
+runs on meanwhile."""
 
 import json
 import os
@@ -35,7 +36,9 @@ class Cluster:
 
     def start(self, *, port: int | None = None) -> "Cluster":
         self.port = port or self.port
-        program = postgres.program(self.home, port=self.port, log=self.home / "log", owner=self.owner)
+        program = postgres.program(
+            self.home, port=self.port, log=self.home / "log", owner=self.owner
+        )
         options = (f"--{name}={value}" for name, value in self.options.items())
         program = processes.Program(**vars(program) | {"command": (*program.command, *options)})
         self.running = processes.start(program, self.home / "pids")
@@ -75,12 +78,18 @@ class Cluster:
 
     def copy(self, home: Path) -> "Cluster":
         """A base backup of a server that runs, or a cold copy of one that is stopped."""
-        with psycopg.connect(self.url, autocommit=True) if self.running else nullcontext() as connection:
+        with (
+            psycopg.connect(self.url, autocommit=True)
+            if self.running
+            else nullcontext() as connection
+        ):
             if connection:
                 connection.execute("SELECT pg_backup_start('copy', fast => true)")
             copied = Cluster(_copied(self.home, home, self.owner), self.port, **self.options)
             if connection:
-                ((label,),) = connection.execute("SELECT labelfile FROM pg_backup_stop()").fetchall()
+                ((label,),) = connection.execute(
+                    "SELECT labelfile FROM pg_backup_stop()"
+                ).fetchall()
                 self.owner.write(copied.data / "backup_label", label)
                 # What was written meanwhile, which a base backup has with it.
                 for segment in (self.data / "pg_wal").iterdir():
@@ -104,7 +113,10 @@ def _copied(source: Path, target: Path, owner: account.Account) -> Path:
             shutil.copy2(one, other)
 
     shutil.copytree(
-        source, target, copy_function=copy, ignore=shutil.ignore_patterns("postmaster.pid", "pids", "copy-*")
+        source,
+        target,
+        copy_function=copy,
+        ignore=shutil.ignore_patterns("postmaster.pid", "pids", "copy-*"),
     )
     (target / "pids").mkdir()
     _own(target, owner)
@@ -121,7 +133,11 @@ class Shop:
     """A process that dispatches what it is told to, and remembers; see tests/restore/shop.py."""
 
     def __init__(self, url: str) -> None:
-        environment = os.environ | {"DATABASE_URL": url, "LOG_LEVEL": "WARNING", "EVENTSTORE_NUDGE": "0"}
+        environment = os.environ | {
+            "DATABASE_URL": url,
+            "LOG_LEVEL": "WARNING",
+            "EVENTSTORE_WAKE_WORKERS": "0",
+        }
         self.process = subprocess.Popen(
             [sys.executable, "-W", "ignore", "-m", "tests.restore.shop"],
             env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,

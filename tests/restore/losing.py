@@ -1,4 +1,5 @@
-"""What a restore or a failover does to a log, done to the test's own: the tail is gone, whatever has seen it."""
+"""What a restore or a failover does to a log, done to the test's own: the tail is gone, whatever
+has seen it."""
 
 import os
 import subprocess
@@ -27,18 +28,25 @@ def last() -> int:
 
 
 def lose_behind(position: int, *, answers: bool = True) -> None:
-    """Everything behind the position, and that it was given out, as on a standby that had not received it yet."""
+    """Everything behind the position, and that it was given out, as on a standby that had not
+    received it yet."""
     with unguarded():
         for table in TABLES:
             execute(f"DELETE FROM {table} WHERE position > %s", [position]).close()
-        execute("UPDATE eventstore_subscription SET position = least(position, %s)", [position]).close()
+        execute(
+            "UPDATE eventstore_subscription SET position = least(position, %s)", [position]
+        ).close()
         if answers:
-            execute("DELETE FROM eventstore_given_answer WHERE body::json->>'position' > %s::text", [position]).close()
+            execute(
+                "DELETE FROM eventstore_stored_response WHERE body::json->>'position' > %s::text",
+                [position],
+            ).close()
         execute("SELECT setval('eventstore_position', %s)", [max(position, 1)]).close()
 
 
 def forget_the_mark() -> None:
-    """As PostgreSQL does with what is not logged, after a crash and on a standby that becomes the primary."""
+    """As PostgreSQL does with what is not logged, after a crash and on a standby that becomes the
+    primary."""
     execute("DELETE FROM eventstore_epoch_mark").close()
 
 
@@ -52,9 +60,13 @@ def first_epoch() -> None:
 def another_process(command: str) -> None:
     """Dispatches a command as a process that remembers nothing."""
     script = (
-        "import django; django.setup()\n"
-        "from eventstore.commands import bus\nfrom eventstore.money import Money\nfrom orders.commands import *\n"
-        f"bus.dispatch({command})"
+        "import django; django.setup()\nfrom eventstore.commands import bus\nfrom eventstore.money"
+        f" import Money\nfrom orders.commands import *\nbus.dispatch({command})"
     )
-    environment = os.environ | {"DATABASE_URL": url_of_the_test(), "DJANGO_SETTINGS_MODULE": "config.settings"}
-    subprocess.run([sys.executable, "-W", "ignore", "-c", script], env=environment, check=True, timeout=60)
+    environment = os.environ | {
+        "DATABASE_URL": url_of_the_test(),
+        "DJANGO_SETTINGS_MODULE": "config.settings",
+    }
+    subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", script], env=environment, check=True, timeout=60
+    )

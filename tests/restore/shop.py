@@ -31,7 +31,9 @@ def reprice(amount):
 
 def place(order_id):
     """At which price it was placed."""
-    place = PlaceOrder(order_id, "ada", (Item("CUP", 1),), Address("Ada"), "tok_visa", datetime.now(UTC))
+    place = PlaceOrder(
+        order_id, "ada", (Item("CUP", 1),), Address("Ada"), "tok_visa", datetime.now(UTC)
+    )
     return bus.dispatch(place).events[0].total.amount
 
 

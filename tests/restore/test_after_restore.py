@@ -1,11 +1,12 @@
-"""After a restore: what providers did that the log does not know of is listed, and nothing goes on from it."""
+"""After a restore: what providers did that the log does not know of is listed, and nothing goes on
+from it."""
 
 import pytest
 from django.core.management import CommandError, call_command
 
 from eventstore.commands import bus, repository
 from eventstore.log import epochs
-from eventstore.models import GivenAnswer, OperatorAction
+from eventstore.models import OperatorAction, StoredResponse
 from eventstore.money import Money
 from eventstore.operations.doctor import examine
 from eventstore.outbox import cursors
@@ -52,7 +53,8 @@ def test_it_lists_by_name_what_was_lost_and_nothing_else(lost_orders, capsys):
     told, error = restored(capsys)
     payments = {each for each in told if each.startswith("payments: ")}
     assert payments == {
-        f"payments: {order_id}: lost, no payment of it is in the log; the provider has 10.00 taken and 0 given back EUR"
+        f"payments: {order_id}: lost, no payment of it is in the log; the provider has 10.00 taken"
+        " and 0 given back EUR"
         for order_id in ("gone-1", "gone-2")
     }
     parcels = [each for each in told if each.startswith("shipping: ")]
@@ -78,19 +80,23 @@ def test_run_again_it_begins_another_epoch(lost_orders, capsys):
 
 def test_answers_that_speak_of_what_is_lost_are_forgotten(cups, capsys):
     whole = last()
-    GivenAnswer.objects.create(
+    StoredResponse.objects.create(
         scope="1 POST /api/commands/orders/ k",
         fingerprint="f",
         status=202,
         headers={},
         body=f'{{"position":{whole + 3}}}',
     )
-    GivenAnswer.objects.create(
-        scope="1 POST /api/commands/orders/ l", fingerprint="f", status=202, headers={}, body=f'{{"position":{whole}}}'
+    StoredResponse.objects.create(
+        scope="1 POST /api/commands/orders/ l",
+        fingerprint="f",
+        status=202,
+        headers={},
+        body=f'{{"position":{whole}}}',
     )
     execute(LATER).close()
     call_command("after_restore", reason="a drill")
-    assert [each.scope[-1] for each in GivenAnswer.objects.all()] == ["l"]
+    assert [each.scope[-1] for each in StoredResponse.objects.all()] == ["l"]
     assert "1 answers under idempotency keys" in capsys.readouterr().out
 
 
@@ -99,17 +105,19 @@ def test_a_read_model_that_was_not_restored_with_the_log_is_named(cups, capsys):
     execute(LATER).close()
     told, _ = restored(capsys)
     assert (
-        "1 rows of orders.details hold events that the log lacks: manage.py rebuild_projection orders.details" in told
+        "1 rows of orders.details hold events that the log lacks: manage.py rebuild_projection"
+        " orders.details" in told
     )
 
 
-def test_a_lane_that_was_not_is_named_and_misses_nothing_new(cups, capsys):
+def test_a_subscription_that_was_not_is_named_and_misses_nothing_new(cups, capsys):
     execute(
-        "UPDATE eventstore_subscription SET position = %s WHERE name = 'payments'", [last() + 10 * cursors.WINDOW]
+        "UPDATE eventstore_subscription SET position = %s WHERE name = 'payments'",
+        [last() + 10 * cursors.WINDOW],
     ).close()
     told, _ = restored(capsys)
-    assert any(each.startswith("The lane payments stands at") for each in told)
-    bus.owe([ProcessPayment("new", TEN, "tok_visa")])
+    assert any(each.startswith("The subscription payments stands at") for each in told)
+    bus.enqueue([ProcessPayment("new", TEN, "tok_visa")])
     drain()
     assert SandboxEntry.objects.filter(order_id="new", done=True).exists()
 
@@ -130,9 +138,14 @@ def test_money_that_went_back_is_no_charge_of_a_lost_order(lost_orders):
 
 def test_every_nights_comparison_lists_them_too(lost_orders, capsys):
     epochs.renew()
-    with pytest.raises(CommandError, match="2 orders that the provider has charged are not in the log"):
+    with pytest.raises(
+        CommandError, match="2 orders that the provider has charged are not in the log"
+    ):
         call_command("reconcile_payments")
-    assert {line.split(":")[0] for line in capsys.readouterr().out.splitlines()} == {"gone-1", "gone-2"}
+    assert {line.split(":")[0] for line in capsys.readouterr().out.splitlines()} == {
+        "gone-1",
+        "gone-2",
+    }
 
 
 def test_without_a_reason_nothing_is_done(cups):

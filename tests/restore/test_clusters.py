@@ -1,5 +1,5 @@
-"""Real servers lose their tail under a process that runs on: which of it the epoch notices, and that all of it is
-mended."""
+"""Real servers lose their tail under a process that runs on: which of it the epoch notices, and
+that all of it is mended."""
 
 import shutil
 import subprocess
@@ -128,14 +128,25 @@ def test_a_dump_in_another_database_is_not_served_before_it_was_seen_to(clusters
     cluster = clusters().start(port=ports.free())
     cluster.ask("CREATE DATABASE restored")
     dump = postgres._server(cluster.owner).with_name("pg_dump")
-    dumped = subprocess.run([dump, cluster.url], capture_output=True, check=True, **cluster.owner.for_popen()).stdout
+    dumped = subprocess.run(
+        [dump, cluster.url], capture_output=True, check=True, **cluster.owner.for_popen()
+    ).stdout
     other = cluster.url.replace("/orders", "/restored")
     psql = postgres._server(cluster.owner).with_name("psql")
-    subprocess.run([psql, "-q", other], input=dumped, capture_output=True, check=True, **cluster.owner.for_popen())
+    subprocess.run(
+        [psql, "-q", other],
+        input=dumped,
+        capture_output=True,
+        check=True,
+        **cluster.owner.for_popen(),
+    )
     assert manage(cluster.url, *WEB).returncode == 0
     refused = manage(other, *WEB)
     assert refused.returncode
-    assert "It was restored or copied. What it lacks has to be seen to first: manage.py after_restore" in refused.stderr
+    assert (
+        "It was restored or copied. What it lacks has to be seen to first: manage.py after_restore"
+        in refused.stderr
+    )
     doctor = manage(other, "manage.py", "doctor")
     assert doctor.returncode == 2
     assert "log-epoch" in doctor.stdout

@@ -1,4 +1,5 @@
-"""What has happened to the log, by what the server says of itself; and what follows for positions and calls."""
+"""What has happened to the log, by what the server says of itself; and what follows for positions
+and calls."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -10,7 +11,15 @@ from django.db import transaction
 from eventstore import log
 from eventstore.delivery import step
 from eventstore.log import epochs
-from eventstore.log.epochs import CRASH, ELSEWHERE, LONG_SILENT, PROMOTION, Epoch, EpochOver, Standing
+from eventstore.log.epochs import (
+    CRASH,
+    ELSEWHERE,
+    LONG_SILENT,
+    PROMOTION,
+    Epoch,
+    EpochOver,
+    Standing,
+)
 from eventstore.money import Money
 from eventstore.testing import drain
 from payments.events import PaymentRequested
@@ -52,7 +61,9 @@ class TestWhatHappened:
     def test_an_epoch_after_a_crash_has_lost_nothing_that_was_acknowledged(self):
         crash = msgspec.structs.replace(SECOND, reason=CRASH)
         assert not crash.may_have_lost
-        assert msgspec.structs.replace(crash, silent=86_400.0).may_have_lost  # what looks like one may be an old copy
+        assert msgspec.structs.replace(
+            crash, silent=86_400.0
+        ).may_have_lost  # what looks like one may be an old copy
 
 
 class TestPositions:
@@ -75,22 +86,35 @@ class TestPositions:
 
     def test_a_cursor_passes_a_gap_in_one_step_and_it_counts_as_nothing(self, monkeypatch):
         monkeypatch.setattr(epochs, "_known", epochs._Known(33, (FIRST, SECOND, THIRD), 0.0))
-        assert [epochs.beyond_gap(position) for position in (400, 501, 9_999, 10_001)] == [400, 10_000, 10_000, 10_001]
+        assert [epochs.beyond_gap(position) for position in (400, 501, 9_999, 10_001)] == [
+            400,
+            10_000,
+            10_000,
+            10_001,
+        ]
         assert epochs.given(400, 10_100) == 200
 
 
 @pytest.mark.django_db(transaction=True)
 class TestTheGate:
-    def test_nothing_is_appended_and_no_lane_moves_before_another_epoch_has_begun(self, cups):
+    def test_nothing_is_appended_and_no_subscription_moves_before_another_epoch_has_begun(
+        self, cups
+    ):
         before = last()
         forget_the_mark()
         with pytest.raises(EpochOver), transaction.atomic():
-            log.append("payment-o", [PaymentRequested("o", Money(1000, "EUR"), "tok_visa")], expected=log.ANY)
+            log.append(
+                "payment-o",
+                [PaymentRequested("o", Money(1000, "EUR"), "tok_visa")],
+                expected=log.ANY,
+            )
         assert (last(), step.step("payments")) == (before, 0)
 
     def test_outside_of_a_transaction_who_appends_begins_it(self, cups):
         forget_the_mark()
-        log.append("payment-o", [PaymentRequested("o", Money(1000, "EUR"), "tok_visa")], expected=log.ANY)
+        log.append(
+            "payment-o", [PaymentRequested("o", Money(1000, "EUR"), "tok_visa")], expected=log.ANY
+        )
         assert [each.reason for each in epochs.history()] == ["first", "crash"]
         assert last() > epochs.history()[-1].first
 
@@ -108,7 +132,10 @@ class TestTheGate:
         try:
             with connection.cursor() as cursor:
                 cursor.execute("SET ROLE restore_test_app")
-                forbidden = ("DELETE FROM eventstore_epoch_mark", "UPDATE eventstore_epoch SET intact = 10")
+                forbidden = (
+                    "DELETE FROM eventstore_epoch_mark",
+                    "UPDATE eventstore_epoch SET intact = 10",
+                )
                 for statement in forbidden:
                     with pytest.raises(Exception) as error:
                         cursor.execute(statement)
@@ -116,27 +143,39 @@ class TestTheGate:
                 cursor.execute("RESET ROLE")
                 forget_the_mark()
                 cursor.execute("SET ROLE restore_test_app")
-            log.append("payment-o", [PaymentRequested("o", Money(1000, "EUR"), "tok_visa")], expected=log.ANY)
+            log.append(
+                "payment-o",
+                [PaymentRequested("o", Money(1000, "EUR"), "tok_visa")],
+                expected=log.ANY,
+            )
             assert len(epochs.history()) == 2
         finally:
             with connection.cursor() as cursor:
-                cursor.execute("RESET ROLE; DROP OWNED BY restore_test_app; DROP ROLE restore_test_app")
+                cursor.execute(
+                    "RESET ROLE; DROP OWNED BY restore_test_app; DROP ROLE restore_test_app"
+                )
 
 
 @pytest.mark.django_db(transaction=True)
 class TestCalls:
     def request(self):
-        log.append("payment-o", [PaymentRequested("o", Money(1000, "EUR"), "tok_visa")], expected=log.ANY)
+        log.append(
+            "payment-o", [PaymentRequested("o", Money(1000, "EUR"), "tok_visa")], expected=log.ANY
+        )
         drain()
 
     def test_after_a_restore_a_provider_that_has_forgotten_its_keys_is_asked_first(self, cups):
         """So it is asked, and answers with the charge that the log has lost."""
-        SandboxGateway(late=0.0).charge(key="charge:o", order_id="o", amount=Money(1000, "EUR"), method="tok_visa")
+        SandboxGateway(late=0.0).charge(
+            key="charge:o", order_id="o", amount=Money(1000, "EUR"), method="tok_visa"
+        )
         forget_the_mark()
         epochs.begin(epochs.PROMOTION)
         self.request()
         assert [(each.key, each.tries) for each in SandboxEntry.objects.all()] == [("charge:o", 1)]
-        assert [type(each.body).__name__ for each in log.read_stream("payment-o")][-1] == "PaymentCompleted"
+        assert [type(each.body).__name__ for each in log.read_stream("payment-o")][
+            -1
+        ] == "PaymentCompleted"
 
     def test_as_long_as_nothing_was_lost_it_is_not(self, cups):
         assert not epochs.asks_first()
@@ -144,12 +183,16 @@ class TestCalls:
     def test_nor_when_nobody_comes_back_any_more(self, cups, monkeypatch):
         epochs.begin(epochs.PROMOTION, over=epochs.mark())
         assert epochs.asks_first()
-        long_ago = msgspec.structs.replace(epochs.history()[-1], began_at=datetime.now(UTC) - timedelta(days=31))
+        long_ago = msgspec.structs.replace(
+            epochs.history()[-1], began_at=datetime.now(UTC) - timedelta(days=31)
+        )
         monkeypatch.setattr(epochs, "_known", epochs._Known(1, (long_ago,), 0.0))
         assert not epochs.asks_first()
 
     def test_what_was_called_for_under_the_events_id_is_found_under_it(self, cups):
         """As code before this one called."""
-        log.append("payment-o", [PaymentRequested("o", Money(1000, "EUR"), "tok_visa")], expected=log.ANY)
+        log.append(
+            "payment-o", [PaymentRequested("o", Money(1000, "EUR"), "tok_visa")], expected=log.ANY
+        )
         [message] = log.read_stream("payment-o")
         assert GATEWAY.keys(message) == ("charge:o", str(message.id))

@@ -1,4 +1,5 @@
-"""What providers and clients name their wishes by follows from what cannot be lost, or made twice."""
+"""What providers and clients name their wishes by follows from what cannot be lost, or made
+twice."""
 
 import pytest
 

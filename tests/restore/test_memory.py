@@ -57,6 +57,6 @@ def test_what_was_done_and_lost_is_done_again_and_not_taken_for_done():
     before = last()
     bus.dispatch(CancelOrder("o-1", "changed my mind"))
     lose_behind(before)
-    assert [type(event).__name__ for event in bus.dispatch(CancelOrder("o-1", "changed my mind")).events] == [
-        "OrderCancelled"
-    ]
+    assert [
+        type(event).__name__ for event in bus.dispatch(CancelOrder("o-1", "changed my mind")).events
+    ] == ["OrderCancelled"]

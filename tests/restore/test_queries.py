@@ -34,14 +34,20 @@ def lost(ada):
 def test_it_is_answered_and_told_up_to_where_nothing_was_lost(ada, lost):
     kept, gone, seen = lost
     intact = str(epochs.history()[-1].intact)
-    for path in (f"/api/queries/orders/{kept}/", f"/api/queries/orders/{kept}/history/", "/api/queries/orders/"):
+    for path in (
+        f"/api/queries/orders/{kept}/",
+        f"/api/queries/orders/{kept}/history/",
+        "/api/queries/orders/",
+    ):
         answer = ada.get(path, **{"Min-Position": str(seen)})
         assert (answer.status_code, answer["Restarted-After"]) == (200, intact)
 
 
 def test_the_version_that_was_seen_with_it_is_not_waited_for(ada, lost):
     kept, _, seen = lost
-    answer = ada.get(f"/api/queries/orders/{kept}/", **{"Min-Position": str(seen), "X-Min-Version": "9"})
+    answer = ada.get(
+        f"/api/queries/orders/{kept}/", **{"Min-Position": str(seen), "X-Min-Version": "9"}
+    )
     assert (answer.status_code, answer.json()["order_id"]) == (200, kept)
 
 

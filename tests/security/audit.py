@@ -1,7 +1,8 @@
-"""python -m tests.security.audit: known holes in what is installed, by two gates; what was not looked at is no pass.
+"""python -m tests.security.audit: known holes in what is installed, by two gates; what was not
+looked at is no pass.
 
-The first asks a service for advisories about every package, and needs the network. The second compares what is
-installed with security-floors.txt, and needs nothing.
+The first asks a service for advisories about every package, and needs the network. The second
+compares what is installed with security-floors.txt, and needs nothing.
 """
 
 import json
@@ -11,7 +12,16 @@ import sys
 from . import floors
 from .floors import FOUND, NOT_LOOKED_AT, Verdict
 
-COMMAND = (sys.executable, "-m", "pip_audit", "--local", "--format", "json", "--progress-spinner", "off")
+COMMAND = (
+    sys.executable,
+    "-m",
+    "pip_audit",
+    "--local",
+    "--format",
+    "json",
+    "--progress-spinner",
+    "off",
+)
 
 
 def main() -> int:
@@ -24,7 +34,10 @@ def main() -> int:
 def advisories() -> Verdict:
     audit = subprocess.run(COMMAND, capture_output=True, text=True)
     if not audit.stdout.strip():
-        said = f"advisories: 0 packages looked at, the service cannot be reached:\n{audit.stderr.strip()[-500:]}"
+        said = (
+            "advisories: 0 packages looked at, the service cannot be"
+            f" reached:\n{audit.stderr.strip()[-500:]}"
+        )
         return Verdict(NOT_LOOKED_AT, 0, [said])
     return judged(json.loads(audit.stdout)["dependencies"])
 
@@ -32,7 +45,8 @@ def advisories() -> Verdict:
 def judged(packages: list[dict]) -> Verdict:
     """The tool itself is content when it has skipped every package."""
     holes = [
-        f"advisories: {package['name']} {package['version']}: {hole['id']}, mended in {hole['fix_versions']}"
+        f"advisories: {package['name']} {package['version']}: {hole['id']}, mended in"
+        f" {hole['fix_versions']}"
         for package in packages
         for hole in package.get("vulns", ())
     ]

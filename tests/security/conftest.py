@@ -45,7 +45,9 @@ def wait_until_live(web):
 def started(folder, settings):
     web = Web(ports.free(), folder / "log")
     with web.log.open("w") as log:
-        server = subprocess.Popen(programs.web(web.port, {}).command, env=os.environ | settings, stderr=log)
+        server = subprocess.Popen(
+            programs.web(web.port, {}).command, env=os.environ | settings, stderr=log
+        )
     try:
         wait_until_live(web)
         yield web

@@ -1,6 +1,8 @@
-"""python -m tests.security.floors: what is installed, beside the lowest versions without a known hole; offline.
+"""python -m tests.security.floors: what is installed, beside the lowest versions without a known
+hole; offline.
 
-It looks at the packages of security-floors.txt and at no others: that list is as good as who keeps it.
+It looks at the packages of security-floors.txt and at no others: that list is as good as who keeps
+it.
 """
 
 import sys
@@ -56,7 +58,9 @@ def read(lines: Iterable[str]) -> list[Floor]:
         [bound] = requirement.specifier
         if bound.operator != ">=" or not why.strip():
             raise ValueError(f"security-floors.txt: {line!r} is not package>=version  # why")
-        floors.append(Floor(canonicalize_name(requirement.name), Version(bound.version), why.strip()))
+        floors.append(
+            Floor(canonicalize_name(requirement.name), Version(bound.version), why.strip())
+        )
     return floors
 
 
@@ -69,7 +73,8 @@ def installed() -> dict[str, Version]:
 
 
 def judged(floors: list[Floor], installed: Mapping[str, Version]) -> Verdict:
-    """A floor for what is not installed proves nothing: then the name is wrong, or the line is to go."""
+    """A floor for what is not installed proves nothing: then the name is wrong, or the line is to
+    go."""
     below = [
         f"floors: {floor.package} {installed[floor.package]} is below {floor.lowest}: {floor.why}"
         for floor in floors
@@ -78,13 +83,17 @@ def judged(floors: list[Floor], installed: Mapping[str, Version]) -> Verdict:
     absent = [floor.package for floor in floors if floor.package not in installed]
     looked_at = len(floors) - len(absent)
     summary = (
-        f"floors: {looked_at} packages looked at, {len(absent)} absent, {len(installed) - looked_at} without a floor,"
-        f" {len(below)} too old"
+        f"floors: {looked_at} packages looked at, {len(absent)} absent,"
+        f" {len(installed) - looked_at} without a floor, {len(below)} too old"
     )
     if below:
         return Verdict(FOUND, looked_at, [*below, summary])
     if not floors or absent:
-        return Verdict(NOT_LOOKED_AT, looked_at, [f"floors: not looked at: {', '.join(absent) or 'anything'}", summary])
+        return Verdict(
+            NOT_LOOKED_AT,
+            looked_at,
+            [f"floors: not looked at: {', '.join(absent) or 'anything'}", summary],
+        )
     return Verdict(0, looked_at, [summary])
 
 

@@ -34,7 +34,12 @@ LOW = Floor("low", Version("2.0"), "a hole")
     ("asked", "installed", "code", "said"),
     [
         ([LOW], {"low": "2.0"}, 0, "1 packages looked at, 0 absent, 0 without a floor, 0 too old"),
-        ([LOW], {"low": "2.0", "other": "1"}, 0, "1 packages looked at, 0 absent, 1 without a floor, 0 too old"),
+        (
+            [LOW],
+            {"low": "2.0", "other": "1"},
+            0,
+            "1 packages looked at, 0 absent, 1 without a floor, 0 too old",
+        ),
         ([LOW], {"low": "1.9"}, FOUND, "low 1.9 is below 2.0: a hole"),
         ([LOW], {"low": "10.0rc1"}, 0, "1 packages"),
         ([LOW], {"low": "2.0rc1"}, FOUND, "is below"),
@@ -48,7 +53,9 @@ def test_what_is_installed_stands_on_its_floor(asked, installed, code, said):
     assert said in "\n".join(verdict.said)
 
 
-@pytest.mark.parametrize("line", ["low==2.0  # why", "low>=2.0", "low  # why", "low>=2,<3  # why", "low<2  # why"])
+@pytest.mark.parametrize(
+    "line", ["low==2.0  # why", "low>=2.0", "low  # why", "low>=2,<3  # why", "low<2  # why"]
+)
 def test_a_floor_is_a_lowest_version_and_a_reason(line):
     with pytest.raises(ValueError):
         floors.read([line])
@@ -56,7 +63,9 @@ def test_a_floor_is_a_lowest_version_and_a_reason(line):
 
 def test_no_floor_sinks_below_what_was_decided():
     decided = {"django": "5.2.11", "djangorestframework": "3.17.2", "kombu": "5.7"}
-    found = {floor.package: floor.lowest for floor in floors.read(floors.FLOORS.read_text().splitlines())}
+    found = {
+        floor.package: floor.lowest for floor in floors.read(floors.FLOORS.read_text().splitlines())
+    }
     assert {name: lowest for name, lowest in decided.items() if found[name] < Version(lowest)} == {}
 
 

@@ -1,4 +1,5 @@
-"""What the web server cannot read never comes to a view, and is answered as everything else: as a problem."""
+"""What the web server cannot read never comes to a view, and is answered as everything else: as a
+problem."""
 
 import json
 import socket
@@ -14,30 +15,78 @@ CANARY = "canary<script>"
 HOST = b"Host: 127.0.0.1\r\n"
 LIVE = b"GET /health/live HTTP/1.1\r\n" + HOST
 LOGIN = b"POST /api/auth/login/ HTTP/1.1\r\n" + HOST + b"Content-Type: application/json\r\n"
-CANCEL = b"POST /api/commands/orders/X/cancel/ HTTP/1.1\r\n" + HOST + b"Content-Type: application/json\r\n"
+CANCEL = (
+    b"POST /api/commands/orders/X/cancel/ HTTP/1.1\r\n"
+    + HOST
+    + b"Content-Type: application/json\r\n"
+)
 
 UNREADABLE = {
     "no request line": (f"{CANARY}\r\n\r\n".encode(), 400, "BadRequest"),
     "a method that is none": (f"{CANARY} / HTTP/1.1\r\n\r\n".encode(), 400, "BadRequest"),
     "another protocol": (b"GET / HTTP/9.9\r\n\r\n", 400, "BadRequest"),
-    "TLS": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\0" * 40 + b"\r\n\r\n", 400, "BadRequest"),
-    "a header without a colon": (LIVE + f"Authorization Bearer {CANARY}\r\n\r\n".encode(), 400, "BadRequest"),
-    "a header with a name that is none": (LIVE + f"{CANARY}: x\r\n\r\n".encode(), 400, "BadRequest"),
+    "TLS": (
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\0" * 40 + b"\r\n\r\n",
+        400,
+        "BadRequest",
+    ),
+    "a header without a colon": (
+        LIVE + f"Authorization Bearer {CANARY}\r\n\r\n".encode(),
+        400,
+        "BadRequest",
+    ),
+    "a header with a name that is none": (
+        LIVE + f"{CANARY}: x\r\n\r\n".encode(),
+        400,
+        "BadRequest",
+    ),
     "a header with NUL": (LIVE + f"Authorization: {CANARY}\0\r\n\r\n".encode(), 400, "BadRequest"),
     "a header over two lines": (LIVE + f"X: a\r\n {CANARY}\r\n\r\n".encode(), 400, "BadRequest"),
     "lines that end in LF": (b"GET / HTTP/1.1\nHost: 127.0.0.1\n\n\r\n\r\n", 400, "BadRequest"),
-    "a length that is none": (LOGIN + f"Content-Length: {CANARY}\r\n\r\n{{}}".encode(), 400, "BadRequest"),
+    "a length that is none": (
+        LOGIN + f"Content-Length: {CANARY}\r\n\r\n{{}}".encode(),
+        400,
+        "BadRequest",
+    ),
     "a negative length": (LOGIN + b"Content-Length: -1\r\n\r\n{}", 400, "BadRequest"),
     "two lengths": (LOGIN + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n{}", 400, "BadRequest"),
-    "a length of too many digits": (LOGIN + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\n{}", 400, "BadRequest"),
-    "a length of forty digits": (LOGIN + b"Content-Length: " + b"9" * 40 + b"\r\n\r\n{}", 413, "BodyTooLarge"),
-    "a length of zeros": (LOGIN + b"Content-Length: " + b"0" * 5000 + b"\r\n\r\n{}", 400, "BadRequest"),
-    "a length and chunks": (LOGIN + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n{}", 400, "BadRequest"),
-    "another coding": (LOGIN + b"Transfer-Encoding: canary\r\n\r\n", 501, "UnsupportedTransferCoding"),
-    "another expectation": (LOGIN + b"Expect: canary\r\nContent-Length: 2\r\n\r\n{}", 417, "ExpectationFailed"),
+    "a length of too many digits": (
+        LOGIN + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\n{}",
+        400,
+        "BadRequest",
+    ),
+    "a length of forty digits": (
+        LOGIN + b"Content-Length: " + b"9" * 40 + b"\r\n\r\n{}",
+        413,
+        "BodyTooLarge",
+    ),
+    "a length of zeros": (
+        LOGIN + b"Content-Length: " + b"0" * 5000 + b"\r\n\r\n{}",
+        400,
+        "BadRequest",
+    ),
+    "a length and chunks": (
+        LOGIN + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n{}",
+        400,
+        "BadRequest",
+    ),
+    "another coding": (
+        LOGIN + b"Transfer-Encoding: canary\r\n\r\n",
+        501,
+        "UnsupportedTransferCoding",
+    ),
+    "another expectation": (
+        LOGIN + b"Expect: canary\r\nContent-Length: 2\r\n\r\n{}",
+        417,
+        "ExpectationFailed",
+    ),
     "a long address": (b"GET /" + b"x" * 5000 + b" HTTP/1.1\r\n\r\n", 414, "AddressTooLong"),
     "a large header": (LIVE + b"X: " + b"x" * 9000 + b"\r\n\r\n", 431, "HeadersTooLarge"),
-    "many headers": (LIVE + b"".join(b"X%d: x\r\n" % n for n in range(101)) + b"\r\n", 431, "HeadersTooLarge"),
+    "many headers": (
+        LIVE + b"".join(b"X%d: x\r\n" % n for n in range(101)) + b"\r\n",
+        431,
+        "HeadersTooLarge",
+    ),
 }
 
 
@@ -58,7 +107,8 @@ def test_what_cannot_be_read_is_a_problem_and_the_connection_is_closed(web, sent
 
 @pytest.mark.parametrize("chunks", [b"zz\r\n", b"2\r\n{}XX", b"2;\r\r\n{}\r\n", b"0\r\nX\n\r\n"])
 def test_a_body_in_chunks_that_are_none_has_one_answer(web, chunks):
-    """Neither view reads it: what is wrong with it may be found before the view has answered, or after it."""
+    """Neither view reads it: what is wrong with it may be found before the view has answered, or
+    after it."""
     for request, status in ((LIVE, 200), (CANCEL, 401)):
         answered, _, _, rest = told(web, request + b"Transfer-Encoding: chunked\r\n\r\n" + chunks)
         assert answered in (400, status)
@@ -85,8 +135,12 @@ def test_a_host_that_is_none_of_ours_is_one_line_of_the_log(web):
 
 
 def told(web, sent):
-    """Status, headers and body of the answer, and what else comes until the server closes the connection."""
-    with socket.create_connection((ports.HOST, web.port), timeout=30) as client, client.makefile("rb") as received:
+    """Status, headers and body of the answer, and what else comes until the server closes the
+    connection."""
+    with (
+        socket.create_connection((ports.HOST, web.port), timeout=30) as client,
+        client.makefile("rb") as received,
+    ):
         client.sendall(sent)
         status = int(received.readline().split()[1])
         headers = parse_headers(received)

@@ -1,4 +1,5 @@
-"""What must never be written down is put into every input, and looked for wherever anything is kept or said."""
+"""What must never be written down is put into every input, and looked for wherever anything is kept
+or said."""
 
 import json
 import logging
@@ -26,7 +27,9 @@ def said(caplog):
     """All that is logged, down to what is usually not."""
     caplog.set_level(logging.DEBUG)
     # Django's own log of statements would show the password's hash, never the password.
-    return lambda: "\n".join(f"{record.getMessage()} {record.exc_text or ''}" for record in caplog.records)
+    return lambda: "\n".join(
+        f"{record.getMessage()} {record.exc_text or ''}" for record in caplog.records
+    )
 
 
 @pytest.fixture
@@ -37,23 +40,39 @@ def ada():
 
 def test_what_a_client_sends_in_the_wrong_place_is_kept_nowhere_and_told_nobody(ada, said):
     token = ada.headers["Authorization"].removeprefix("Bearer ")
-    answers = [Api().post("/api/auth/login/", {"username": "ada", "password": PASSWORD + "x", "card": CARD})]
-    answers.append(Api().post("/api/auth/login/", {"username": "ada", "password": {"is": PASSWORD}}))
+    answers = [
+        Api().post(
+            "/api/auth/login/", {"username": "ada", "password": PASSWORD + "x", "card": CARD}
+        )
+    ]
+    answers.append(
+        Api().post("/api/auth/login/", {"username": "ada", "password": {"is": PASSWORD}})
+    )
     for path, body in BODIES.items():
-        address = "/" + path.replace("<order_id>", "none").replace("<sku>", "CUP").replace("<return_id>", "none")
+        address = "/" + path.replace("<order_id>", "none").replace("<sku>", "CUP").replace(
+            "<return_id>", "none"
+        )
         for wrong in ({**body, "card": CARD, "password": PASSWORD, "email": EMAIL}, [CARD], CARD):
             answers.append(ada.post(address, wrong))
         answers.append(ada.post(address, json.dumps([PASSWORD]).encode()[:-1]))
         answers.append(ada.get(f"{address}?token={token}&card={CARD}"))
-    answers.append(ada.post("/api/commands/orders/", {"items": [], "address": ADDRESS, "payment_method": CARD}))
+    answers.append(
+        ada.post("/api/commands/orders/", {"items": [], "address": ADDRESS, "payment_method": CARD})
+    )
     drain()
-    everything = "\n".join([said(), *(answer.content.decode() for answer in answers), kept_in_tables(), in_broker()])
+    everything = "\n".join(
+        [said(), *(answer.content.decode() for answer in answers), kept_in_tables(), in_broker()]
+    )
     assert [secret for secret in (*SECRETS, token) if secret in everything] == []
 
 
 def test_a_cards_number_is_not_taken_for_what_the_gateway_calls_the_card(ada, said):
     for number in (CARD, "4242 4242 4242 4242", "4242-4242-4242-4242"):
-        body = {"items": [{"sku": "CUP", "quantity": 1}], "address": ADDRESS, "payment_method": number}
+        body = {
+            "items": [{"sku": "CUP", "quantity": 1}],
+            "address": ADDRESS,
+            "payment_method": number,
+        }
         answer = ada.post("/api/commands/orders/", body)
         assert answer.status_code == 400
         assert answer.json()["errors"][0]["pointer"] == "#/payment_method"

@@ -52,7 +52,9 @@ def in_production(*command, **changes):
     """changes: to the environment; None takes a variable away."""
     environment = os.environ | {"DJANGO_SETTINGS_MODULE": "config.settings"} | PRODUCTION | changes
     environment = {name: value for name, value in environment.items() if value is not None}
-    return subprocess.run([sys.executable, *command], env=environment, capture_output=True, text=True, timeout=60)
+    return subprocess.run(
+        [sys.executable, *command], env=environment, capture_output=True, text=True, timeout=60
+    )
 
 
 def test_djangos_own_list_for_deployments_finds_nothing():
@@ -68,7 +70,9 @@ def test_the_list_is_really_asked():
 
 
 def test_a_missing_secret_key_is_seen():
-    check = in_production("manage.py", "check", "--deploy", "--fail-level", "WARNING", SECRET_KEY="")
+    check = in_production(
+        "manage.py", "check", "--deploy", "--fail-level", "WARNING", SECRET_KEY=""
+    )
     assert check.returncode == 1
     assert "SECRET_KEY" in check.stderr
 
@@ -81,7 +85,10 @@ def test_the_web_process_does_not_start_without_one():
 
 def test_a_process_of_orders_that_is_none_is_told_in_a_sentence():
     check = in_production("manage.py", "check", ORDER_PROCESS="telepathy")
-    assert check.stderr == "ORDER_PROCESS is 'telepathy', which is none of orchestration, choreography.\n"
+    assert (
+        check.stderr
+        == "ORDER_PROCESS is 'telepathy', which is none of orchestration, choreography.\n"
+    )
 
 
 def test_the_settings_are_those_of_the_checklist():
@@ -89,7 +96,9 @@ def test_the_settings_are_those_of_the_checklist():
     assert json.loads(found.stdout) == EXPECTED, found.stderr
 
 
-@pytest.mark.parametrize("path", ["/admin/login/", "/health/live", "/api/queries/orders/", "/nothing", "/static/none"])
+@pytest.mark.parametrize(
+    "path", ["/admin/login/", "/health/live", "/api/queries/orders/", "/nothing", "/static/none"]
+)
 def test_every_answer_says_what_browsers_may_do_with_it(db, path):
     answer = Client(raise_request_exception=False).get(path)
     assert "default-src 'self'" in answer["Content-Security-Policy"]
@@ -110,17 +119,25 @@ def test_the_pages_of_the_admin_keep_to_the_policy(db):
 
 
 def test_a_form_without_its_token_is_refused(db):
-    answer = Client(enforce_csrf_checks=True).post("/admin/login/", {"username": "root", "password": "x"})
+    answer = Client(enforce_csrf_checks=True).post(
+        "/admin/login/", {"username": "root", "password": "x"}
+    )
     assert answer.status_code == 403
 
 
-@pytest.mark.parametrize("path", ["/api/queries/orders/", "/api/commands/orders/", "/admin/login/", "/health/live"])
+@pytest.mark.parametrize(
+    "path", ["/api/queries/orders/", "/api/commands/orders/", "/admin/login/", "/health/live"]
+)
 def test_trace_shows_nothing(db, path):
-    answer = Client(raise_request_exception=False).trace(path, headers={"Authorization": "Bearer canary"})
+    answer = Client(raise_request_exception=False).trace(
+        path, headers={"Authorization": "Bearer canary"}
+    )
     assert answer.status_code in (401, 403, 404, 405)
     assert b"canary" not in answer.content
 
 
-@pytest.mark.parametrize("path", ["/.git/config", "/.env", "/static/../config/settings.py", "/manage.py"])
+@pytest.mark.parametrize(
+    "path", ["/.git/config", "/.env", "/static/../config/settings.py", "/manage.py"]
+)
 def test_no_file_of_ours_is_served(db, path):
     assert Client(raise_request_exception=False).get(path).status_code in (400, 404)

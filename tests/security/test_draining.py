@@ -1,4 +1,5 @@
-"""SIGTERM: who is connected, or connects while readiness still says "draining", is answered; nobody is dropped."""
+"""SIGTERM: who is connected, or connects while readiness still says "draining", is answered; nobody
+is dropped."""
 
 import json
 import os
@@ -19,7 +20,8 @@ DRAIN = SETTINGS | {"WEB_SILENT_SECONDS": "30", "WEB_DRAIN_SECONDS": "1.5"}
 
 
 class Client(threading.Thread):
-    """Asks until the server says that it ends. As a balancer's, it opens no connection once readiness says no."""
+    """Asks until the server says that it ends. As a balancer's, it opens no connection once
+    readiness says no."""
 
     def __init__(self, port, gone, *, kept):
         super().__init__()
@@ -49,7 +51,9 @@ class Client(threading.Thread):
 def test_nobody_is_dropped(tmp_path):
     web, gone = Web(ports.free(), tmp_path / "log"), threading.Event()
     with web.log.open("w") as log:
-        server = subprocess.Popen(programs.web(web.port, {}).command, env=os.environ | DRAIN, stderr=log)
+        server = subprocess.Popen(
+            programs.web(web.port, {}).command, env=os.environ | DRAIN, stderr=log
+        )
     clients = [Client(web.port, gone, kept=number % 2 == 0) for number in range(CLIENTS)]
     try:
         wait_until_live(web)
@@ -91,7 +95,9 @@ def test_what_is_under_way_is_finished_and_idle_connections_are_closed(tmp_path)
     web = Web(ports.free(), tmp_path / "log")
     with web.log.open("w") as log:
         server = subprocess.Popen(
-            programs.web(web.port, {}).command, env=os.environ | DRAIN | {"WEB_DRAIN_SECONDS": "0"}, stderr=log
+            programs.web(web.port, {}).command,
+            env=os.environ | DRAIN | {"WEB_DRAIN_SECONDS": "0"},
+            stderr=log,
         )
     try:
         wait_until_live(web)

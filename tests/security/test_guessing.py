@@ -1,4 +1,5 @@
-"""Guessing passwords: one budget for API and console, by address and by account; hashing takes no time from others."""
+"""Guessing passwords: one budget for API and console, by address and by account; hashing takes no
+time from others."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -85,7 +86,9 @@ def test_behind_proxies_the_clients_own_address_counts(rates, name, monkeypatch)
     monkeypatch.setattr(api_settings, "NUM_PROXIES", 1)
     client, proxy = address(), address()
     assert guess(CONSOLE, name, proxy, **{"X-Forwarded-For": client}).status_code == 200
-    assert guess(API, name, proxy, **{"X-Forwarded-For": f"{address()}, {client}"}).status_code == 429
+    assert (
+        guess(API, name, proxy, **{"X-Forwarded-For": f"{address()}, {client}"}).status_code == 429
+    )
     assert guess(API, name, proxy, **{"X-Forwarded-For": address()}).status_code == 401
 
 
@@ -131,7 +134,9 @@ def test_each_name_costs_one_hash(rates, hashes, name, where, whose):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_many_at_once_one_is_hashed_two_wait_and_the_others_are_told_to_come_again(rates, hashes):
+def test_of_many_at_once_one_is_hashed_two_wait_and_the_others_are_told_to_come_again(
+    rates, hashes
+):
     rates()
     seen, go = hashes
     go.clear()
@@ -151,7 +156,10 @@ def test_of_many_at_once_one_is_hashed_two_wait_and_the_others_are_told_to_come_
     refused = [each for each in answers if each.status_code == 503]
     assert (len(refused), seen["most"]) == (24 - 1 - hashing.MOST_WAITING, 1)
     assert all(each["Retry-After"] for each in refused)
-    assert {each["Content-Type"].partition(";")[0] for each in refused} == {"text/html", "application/problem+json"}
+    assert {each["Content-Type"].partition(";")[0] for each in refused} == {
+        "text/html",
+        "application/problem+json",
+    }
 
 
 def test_hashing_gives_way_to_requests(settings):

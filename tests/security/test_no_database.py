@@ -1,4 +1,5 @@
-"""A command that finds no database ends by a sentence; a fault of the program keeps its traceback."""
+"""A command that finds no database ends by a sentence; a fault of the program keeps its
+traceback."""
 
 import os
 import subprocess
@@ -50,7 +51,10 @@ def test_whoever_wants_the_traceback_gets_it():
 def test_what_is_no_fault_of_the_database_keeps_its_traceback():
     """In a database without our tables a command asks for what is not there."""
     found = settings.DATABASES["default"]
-    ended = manage("overview", DATABASE_URL=os.environ["DATABASE_URL"].replace(f"/{found['NAME']}", "/template1"))
+    ended = manage(
+        "overview",
+        DATABASE_URL=os.environ["DATABASE_URL"].replace(f"/{found['NAME']}", "/template1"),
+    )
     assert ended.returncode == 1
     assert "Traceback" in ended.stderr
     assert "UndefinedTable" in ended.stderr
@@ -59,5 +63,10 @@ def test_what_is_no_fault_of_the_database_keeps_its_traceback():
 def manage(*arguments, **variables):
     environment = {**os.environ, "ALLOW_DEMO": "1", **variables}
     return subprocess.run(
-        [sys.executable, "manage.py", *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60
+        [sys.executable, "manage.py", *arguments],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
     )

@@ -1,6 +1,8 @@
-"""Each regular expression in the code takes time in proportion to its input, also on strings made to trap it.
+"""Each regular expression in the code takes time in proportion to its input, also on strings made
+to trap it.
 
-They are collected from the code. One whose pattern is made while the program runs has its forms listed here.
+They are collected from the code. One whose pattern is made while the program runs has its forms
+listed here.
 """
 
 import ast
@@ -28,8 +30,12 @@ VALIDATORS = {"RegexValidator": "search", "RegexField": "search", "re_path": "se
 # Patterns that are known only when the program runs: where they stand, and of what form they are.
 MADE = {
     'eventstore/api/read_your_writes.py: rf"[0-9]{{1,{digits}}}"': "[0-9]{1,18}",
-    'eventstore/privacy/personal_data.py: rf"(?<!\\w){re.escape(form)}(?!\\w)"': r"(?<!\w)aaaaaaaa(?!\w)",
-    'config/api/live.py: re.sub(r"{(\\w+)}", rf"(?P<\\1>{KEY})", self.path)': rf"/ws/orders/(?P<order_id>{KEY})/",
+    'eventstore/privacy/personal_data.py: rf"(?<!\\w){re.escape(form)}(?!\\w)"': (
+        r"(?<!\w)aaaaaaaa(?!\w)"
+    ),
+    'config/api/live.py: re.sub(r"{(\\w+)}", rf"(?P<\\1>{KEY})", self.path)': (
+        rf"/ws/orders/(?P<order_id>{KEY})/"
+    ),
     'eventstore/api/serializers.py: rf"^{KEY}\\Z"': rf"^{KEY}\Z",
     "config/variables.py: pattern": f"{DURATION[0]}|{RATE[0]}",
 }
@@ -54,18 +60,25 @@ def expressions() -> Iterator[Expression]:
             for pattern, methods, name in patterns_of(node):
                 found = found_in(file, pattern)
                 methods = used.get(name, set(METHODS)) if methods is None else methods
-                yield Expression(f"{file.relative_to(ROOT)}:{pattern.lineno}", found, frozenset(methods))
+                yield Expression(
+                    f"{file.relative_to(ROOT)}:{pattern.lineno}", found, frozenset(methods)
+                )
 
 
 def patterns_of(node: ast.AST) -> Iterator[tuple[ast.expr, set[str] | None, str]]:
-    """pattern, methods by which it is looked for (None: those that are called on the name), name that it is given."""
+    """pattern, methods by which it is looked for (None: those that are called on the name), name
+    that it is given."""
     if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Call):
         if name_of(node.value.func) == "re.compile":
             target = node.targets[0] if isinstance(node, ast.Assign) else node.target
             yield node.value.args[0], None, name_of(target)
     elif isinstance(node, ast.Assign) and any(name_of(each) == "regex" for each in node.targets):
         yield node.value, {"fullmatch"}, ""
-    elif isinstance(node, ast.Return) and isinstance(node.value, ast.Call) and name_of(node.value.func) == "re.compile":
+    elif (
+        isinstance(node, ast.Return)
+        and isinstance(node.value, ast.Call)
+        and name_of(node.value.func) == "re.compile"
+    ):
         yield node.value.args[0], {"fullmatch"}, ""
     elif isinstance(node, ast.Call):
         called = name_of(node.func)
@@ -76,10 +89,15 @@ def patterns_of(node: ast.AST) -> Iterator[tuple[ast.expr, set[str] | None, str]
 
 
 def methods_by_name(tree: ast.AST) -> dict[str, set[str]]:
-    """name -> methods that are called on it; of a name that another module calls, all of them are tried."""
+    """name -> methods that are called on it; of a name that another module calls, all of them are
+    tried."""
     used = defaultdict(set)
     for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and node.attr in METHODS and isinstance(node.value, ast.Name):
+        if (
+            isinstance(node, ast.Attribute)
+            and node.attr in METHODS
+            and isinstance(node.value, ast.Name)
+        ):
             used[node.value.id].add(node.attr)
     return used
 
@@ -95,22 +113,29 @@ def found_in(file, pattern: ast.expr) -> str | bytes:
         return eval(compile(ast.Expression(pattern), str(file), "eval"), vars(module))
     except Exception as error:
         raise AssertionError(
-            f"{file.relative_to(ROOT)}:{pattern.lineno}: a pattern that is made while the program runs; "
-            f"list it in MADE as\n    {f'{file.relative_to(ROOT)}: {source}'!r}: a pattern of that form"
+            f"{file.relative_to(ROOT)}:{pattern.lineno}: a pattern that is made while the program"
+            f" runs; list it in MADE as\n    {f'{file.relative_to(ROOT)}: {source}'!r}: a pattern"
+            " of that form"
         ) from error
 
 
 def addresses(resolver=None) -> Iterator[Expression]:
     for each in (resolver or get_resolver()).url_patterns:
-        yield Expression(f"address {each.pattern}", each.pattern.regex.pattern, frozenset({"search"}))
+        yield Expression(
+            f"address {each.pattern}", each.pattern.regex.pattern, frozenset({"search"})
+        )
         if hasattr(each, "url_patterns"):
             yield from addresses(each)
 
 
 def hostile(pattern: str | bytes, length: int) -> Iterator[str]:
-    """Strings that make it try again and again: into each of its repetitions, and then not to the end."""
+    """Strings that make it try again and again: into each of its repetitions, and then not to the
+    end."""
     text = pattern.decode("latin-1") if isinstance(pattern, bytes) else pattern
-    beginnings, pieces = {""}, {"a", " ", '"', "\\", "0", "\\\\", '\\"', "a,", "a=", "a.", "-", ".", ",", "@a", "(a"}
+    beginnings, pieces = (
+        {""},
+        {"a", " ", '"', "\\", "0", "\\\\", '\\"', "a,", "a=", "a.", "-", ".", ",", "@a", "(a"},
+    )
     for before, inner in repetitions(parser.parse(text), ""):
         beginnings.add(before)
         pieces.add(inner)
@@ -120,7 +145,9 @@ def hostile(pattern: str | bytes, length: int) -> Iterator[str]:
             many = piece * (length // len(piece))
             yield from (before + many + end for end in ("", "\x00", '"', "!"))
             half = piece * (length // len(piece) // 2)
-            yield from (before + half + other * (length // len(other) // 2) + "\x00" for other in pieces)
+            yield from (
+                before + half + other * (length // len(other) // 2) + "\x00" for other in pieces
+            )
 
 
 def repetitions(tree, before: str) -> Iterator[tuple[str, str]]:
@@ -176,8 +203,16 @@ def fits(members, character: str) -> bool:
             case sre.RANGE:
                 found |= value[0] <= ord(character) <= value[1]
             case sre.CATEGORY:
-                known = {sre.CATEGORY_WORD: r"\w", sre.CATEGORY_DIGIT: r"\d", sre.CATEGORY_SPACE: r"\s"}
-                known |= {sre.CATEGORY_NOT_WORD: r"\W", sre.CATEGORY_NOT_DIGIT: r"\D", sre.CATEGORY_NOT_SPACE: r"\S"}
+                known = {
+                    sre.CATEGORY_WORD: r"\w",
+                    sre.CATEGORY_DIGIT: r"\d",
+                    sre.CATEGORY_SPACE: r"\s",
+                }
+                known |= {
+                    sre.CATEGORY_NOT_WORD: r"\W",
+                    sre.CATEGORY_NOT_DIGIT: r"\D",
+                    sre.CATEGORY_NOT_SPACE: r"\S",
+                }
                 found |= re.match(known[value], character) is not None
     return found != negated
 
@@ -203,7 +238,8 @@ ONE_PASS = Expression("", r"[^\x00]*\x00?\x01", frozenset())
 
 
 def passes(expression: Expression, method: str) -> Iterator[tuple[float, str]]:
-    """How many simple passes over a string it takes; the strings double, so that what explodes does so early."""
+    """How many simple passes over a string it takes; the strings double, so that what explodes does
+    so early."""
     length = 16
     while length <= LONGEST:
         unit = max(seconds(ONE_PASS, "match", "a" * length), 2e-6)
@@ -232,18 +268,24 @@ def named(each: Iterable[Expression]) -> list[str]:
 @pytest.mark.parametrize("expression", ALL.values(), ids=named(ALL.values()))
 def test_its_work_grows_with_the_input_and_no_faster(expression):
     taken, text = worst(expression)
-    assert taken < PASSES, f"{expression} takes {taken:.0f} passes over {len(text)} characters: {text[:40]!r}…"
+    assert taken < PASSES, (
+        f"{expression} takes {taken:.0f} passes over {len(text)} characters: {text[:40]!r}…"
+    )
 
 
 def test_so_does_that_of_each_address():
     for expression in {each.pattern: each for each in addresses()}.values():
         taken, text = worst(expression)
-        assert taken < PASSES, f"{expression} takes {taken:.0f} passes over {len(text)} characters: {text[:40]!r}…"
+        assert taken < PASSES, (
+            f"{expression} takes {taken:.0f} passes over {len(text)} characters: {text[:40]!r}…"
+        )
 
 
 TRAPS = {
-    "the preferences of old": r"\s*([a-z-]+)\s*(?:=\s*(\"(?:[^\"\\]|\\.)*\"|[^\s\",;]*))?\s*"
-    r"(?:;(?:[^\",]|\"(?:[^\"\\]|\\.)*\")*)?(?:,|$)",
+    "the preferences of old": (
+        r"\s*([a-z-]+)\s*(?:=\s*(\"(?:[^\"\\]|\\.)*\"|[^\s\",;]*))?\s*"
+        r"(?:;(?:[^\",]|\"(?:[^\"\\]|\\.)*\")*)?(?:,|$)"
+    ),
     "nested": r"(a+)+b",
     "two that overlap": r"\s*\s*x",
     "search of a run": r"\w+@",

@@ -1,4 +1,5 @@
-"""Rules for what a general tool cannot know; each names the few places where it may be broken, and why."""
+"""Rules for what a general tool cannot know; each names the few places where it may be broken, and
+why."""
 
 import ast
 from collections.abc import Callable, Iterator
@@ -8,9 +9,21 @@ from typing import NamedTuple
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("config", "eventstore", "orders", "payments", "inventory", "shipping", "retail_import", "access")
+PACKAGES = (
+    "config",
+    "eventstore",
+    "orders",
+    "payments",
+    "inventory",
+    "shipping",
+    "retail_import",
+    "access",
+)
 FILES = sorted(
-    file for package in PACKAGES for file in (ROOT / package).rglob("*.py") if "migrations" not in file.parts
+    file
+    for package in PACKAGES
+    for file in (ROOT / package).rglob("*.py")
+    if "migrations" not in file.parts
 )
 # Whatever decides or folds takes its time from the message.
 PURE = (
@@ -26,7 +39,8 @@ PURE = (
 
 
 class Rule(NamedTuple):
-    """why: what goes wrong otherwise. broken: node, file -> whether. allowed: files where it may be, and why."""
+    """why: what goes wrong otherwise. broken: node, file -> whether. allowed: files where it may
+    be, and why."""
 
     why: str
     broken: Callable[[ast.AST, Path], bool]
@@ -84,21 +98,29 @@ def asks_the_network_without_a_limit(node: ast.AST, _: Path) -> bool:
 
 def filters_by_names_of_the_client(node: ast.AST, _: Path) -> bool:
     """filter(**request.…) and order_by(request.…): the client would name the columns."""
-    if not (isinstance(node, ast.Call) and name_of(node.func).rpartition(".")[2] in ("filter", "exclude", "order_by")):
+    if not (
+        isinstance(node, ast.Call)
+        and name_of(node.func).rpartition(".")[2] in ("filter", "exclude", "order_by")
+    ):
         return False
     given = [*node.args, *(keyword.value for keyword in node.keywords if keyword.arg is None)]
     return any("request" in name_of(part) for each in given for part in ast.walk(each))
 
 
 def puts_a_value_into_sql(node: ast.AST, _: Path) -> bool:
-    """A statement may be put together of constants and of what is quoted, when it is read; values are parameters."""
-    if not (isinstance(node, ast.Call) and name_of(node.func).rpartition(".")[2] in ("execute", "rows")):
+    """A statement may be put together of constants and of what is quoted, when it is read; values
+    are parameters."""
+    if not (
+        isinstance(node, ast.Call) and name_of(node.func).rpartition(".")[2] in ("execute", "rows")
+    ):
         return False
     return bool(node.args) and isinstance(node.args[0], ast.JoinedStr | ast.BinOp)
 
 
 def looks_at_the_clock(node: ast.AST, file: Path) -> bool:
-    return file.name in PURE and calls("datetime.now", "time.time", "timezone.now", ".utcnow", ".today")(node, file)
+    return file.name in PURE and calls(
+        "datetime.now", "time.time", "timezone.now", ".utcnow", ".today"
+    )(node, file)
 
 
 def leaves_the_fields_open(node: ast.AST, _: Path) -> bool:
@@ -113,14 +135,18 @@ def leaves_the_fields_open(node: ast.AST, _: Path) -> bool:
 
 
 RULES = {
-    "raw SQL": Rule("SQL is written in eventstore, with parameters", calls(".raw", ".extra", "RawSQL")),
+    "raw SQL": Rule(
+        "SQL is written in eventstore, with parameters", calls(".raw", ".extra", "RawSQL")
+    ),
     "values in SQL": Rule("values go in as parameters", puts_a_value_into_sql),
     "unescaped HTML": Rule(
         "use format_html, which escapes",
         calls("mark_safe", "SafeString", "SafeText", ".mark_safe"),
         {"eventstore/console/formatting.py": "a dash for nothing"},
     ),
-    "pickle": Rule("who can write it can run code", mentions("pickle", "cPickle", "dill", "marshal", "shelve")),
+    "pickle": Rule(
+        "who can write it can run code", mentions("pickle", "cPickle", "dill", "marshal", "shelve")
+    ),
     "yaml": Rule("yaml.load builds objects", calls("yaml.load", "yaml.unsafe_load")),
     "no CSRF": Rule(
         "a page of another site could act for a user",
@@ -130,13 +156,22 @@ RULES = {
     "no login": Rule(
         "everybody could ask",
         mentions("AllowAny"),
-        {"access/auth.py": "who logs in has no token yet", "eventstore/api/webhooks.py": "providers sign"},
+        {
+            "access/auth.py": "who logs in has no token yet",
+            "eventstore/api/webhooks.py": "providers sign",
+        },
     ),
     "open fields": Rule("a new column would be shown or written unasked", leaves_the_fields_open),
     "unverified TLS": Rule("anybody could answer", passes("verify", False)),
-    "no timeout": Rule("a silent provider would hold a thread for ever", asks_the_network_without_a_limit),
-    "columns by name": Rule("a client would choose what is compared", filters_by_names_of_the_client),
-    "a clock in decisions": Rule("the same history would decide otherwise tomorrow", looks_at_the_clock),
+    "no timeout": Rule(
+        "a silent provider would hold a thread for ever", asks_the_network_without_a_limit
+    ),
+    "columns by name": Rule(
+        "a client would choose what is compared", filters_by_names_of_the_client
+    ),
+    "a clock in decisions": Rule(
+        "the same history would decide otherwise tomorrow", looks_at_the_clock
+    ),
     "eval": Rule("text would be run", calls("eval", "exec", "compile")),
     "a shell": Rule("an argument could be a command", passes("shell", True)),
     "environment": Rule(
@@ -190,7 +225,9 @@ WRONG = {
 
 @pytest.mark.parametrize("name", RULES)
 def test_each_rule_sees_what_it_is_about(name):
-    assert any(RULES[name].broken(node, Path("order.py")) for node in ast.walk(ast.parse(WRONG[name])))
+    assert any(
+        RULES[name].broken(node, Path("order.py")) for node in ast.walk(ast.parse(WRONG[name]))
+    )
 
 
 @pytest.mark.parametrize("name", RULES)

@@ -9,8 +9,10 @@ from tools.devserver import ports
 
 HALF = {
     "half a header": b"GET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\nX: ",
-    "half a body": b"POST /api/auth/login/ HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
-    b"Content-Length: 1000\r\n\r\n{",
+    "half a body": (
+        b"POST /api/auth/login/ HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+        b"Content-Length: 1000\r\n\r\n{"
+    ),
 }
 # More than the two workers of eight threads can hold.
 MANY = 20
@@ -21,7 +23,9 @@ VERY_MANY = 200
 @contextmanager
 def silent(port, begun, many):
     with ExitStack() as stack:
-        clients = [stack.enter_context(socket.create_connection((ports.HOST, port))) for _ in range(many)]
+        clients = [
+            stack.enter_context(socket.create_connection((ports.HOST, port))) for _ in range(many)
+        ]
         for client in clients:
             client.sendall(begun)
         yield clients

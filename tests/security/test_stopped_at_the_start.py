@@ -19,7 +19,9 @@ SOON = 15
 def test_it_ends_whenever_it_is_told(tmp_path, after):
     log = tmp_path / "log"
     with log.open("w") as said:
-        server = subprocess.Popen(programs.web(ports.free(), {}).command, env=os.environ | SETTINGS, stderr=said)
+        server = subprocess.Popen(
+            programs.web(ports.free(), {}).command, env=os.environ | SETTINGS, stderr=said
+        )
     try:
         time.sleep(after)
         server.send_signal(signal.SIGTERM)

@@ -11,7 +11,9 @@ NAMED = re.compile(r"`([\w/]+\.py)(?:::(\w+))?`")
 
 def named():
     text = (ROOT / "docs/guide/security.md").read_text()
-    return sorted({found.groups("") for found in NAMED.finditer(text) if not found[1].startswith("tests/")})
+    return sorted(
+        {found.groups("") for found in NAMED.finditer(text) if not found[1].startswith("tests/")}
+    )
 
 
 def test_there_are_some():

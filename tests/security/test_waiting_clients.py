@@ -1,6 +1,8 @@
-"""Connections that wait (idle, in the middle of a request or an answer) cost no thread: others are served meanwhile.
+"""Connections that wait (idle, in the middle of a request or an answer) cost no thread: others are
+served meanwhile.
 
-No clock decides: while the silent ones are all still connected, and will be for ten minutes, requests are answered.
+No clock decides: while the silent ones are all still connected, and will be for ten minutes,
+requests are answered.
 """
 
 import socket

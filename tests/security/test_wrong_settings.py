@@ -1,4 +1,5 @@
-"""A setting that is none, or that nobody has made, ends whoever would serve: by a sentence, before it serves."""
+"""A setting that is none, or that nobody has made, ends whoever would serve: by a sentence, before
+it serves."""
 
 import os
 import re
@@ -58,7 +59,7 @@ WRONG = {
     "LIVE_RECHECK_SECONDS": "0",
     "LIVE_SOCKETS": "1e3",
     "LIVE_SOCKETS_PER_USER": "twenty",
-    "EVENTSTORE_NUDGE": "nudge",
+    "EVENTSTORE_WAKE_WORKERS": "nudge",
     "ALLOW_UNSAFE_DATABASE": "maybe",
     "REDIS_URL": "localhost:6379",
     "CELERY_BROKER_URL": "http://127.0.0.1:5672",
@@ -80,7 +81,13 @@ FREE = {
 PROCESSES = {
     "manage.py": ("manage.py", "check"),
     "work": ("manage.py", "work"),
-    "web": ("-m", "gunicorn", "config.wsgi:application", "--config=python:config.web", "--bind=127.0.0.1:0"),
+    "web": (
+        "-m",
+        "gunicorn",
+        "config.wsgi:application",
+        "--config=python:config.web",
+        "--bind=127.0.0.1:0",
+    ),
     "wsgi": ("-c", "import config.wsgi"),
     "live": ("-m", "config.live", "--port", "0"),
     "worker": ("-m", "celery", "--app=config", "worker", "--concurrency=1"),
@@ -92,8 +99,14 @@ def test_what_is_of_no_kind_is_told_all_at_once_each_by_its_name_and_value():
     done = run("-c", "import config.settings", **WRONG)
     assert done.returncode == 3
     assert {line.split()[0] for line in done.stderr.splitlines()} == set(WRONG)
-    assert "ORDER_PROCESS is 'orchestraton', which is none of orchestration, choreography." in done.stderr
-    assert "STRIPE_TIMEOUT_SECONDS is 'nan', which is no number of 0.1 or more, and up to 60." in done.stderr
+    assert (
+        "ORDER_PROCESS is 'orchestraton', which is none of orchestration, choreography."
+        in done.stderr
+    )
+    assert (
+        "STRIPE_TIMEOUT_SECONDS is 'nan', which is no number of 0.1 or more, and up to 60."
+        in done.stderr
+    )
     assert "root@" not in done.stderr, "there may be a password in an address"
 
 
@@ -114,10 +127,16 @@ def test_a_typo_ends_each_process_by_a_sentence(process):
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"PAYMENT_GATEWAY": None}, "PAYMENT_GATEWAY is not set: no payment provider is configured."),
+        (
+            {"PAYMENT_GATEWAY": None},
+            "PAYMENT_GATEWAY is not set: no payment provider is configured.",
+        ),
         ({"CARRIER": None}, "CARRIER is not set: no carrier is configured."),
         ({"STRIPE_SECRET_KEY": ""}, "PAYMENT_GATEWAY is stripe, and STRIPE_SECRET_KEY is not set."),
-        ({"STRIPE_WEBHOOK_SECRETS": ""}, "PAYMENT_GATEWAY is stripe, and STRIPE_WEBHOOK_SECRETS is not set."),
+        (
+            {"STRIPE_WEBHOOK_SECRETS": ""},
+            "PAYMENT_GATEWAY is stripe, and STRIPE_WEBHOOK_SECRETS is not set.",
+        ),
     ],
     ids=["gateway", "carrier", "key", "webhooks"],
 )

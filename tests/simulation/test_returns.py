@@ -1,4 +1,5 @@
-"""Whoever wants what back, and whatever comes twice or late: no unit twice, and no more money than was taken."""
+"""Whoever wants what back, and whatever comes twice or late: no unit twice, and no more money than
+was taken."""
 
 from collections import Counter
 from random import Random
@@ -40,7 +41,11 @@ def live(process, seed, *, returning=RETURNING):
     world = World(PROCESSES[process] | {"orders.returning": returning}, random, Outside(random))
     world.dispatch(ListProduct("A", "Apple", PRICE))
     world.dispatch(ReceiveStock("A", STOCK))
-    world.dispatch(PlaceOrder("o1", "c1", (Item("A", QUANTITY),), Address("Ada"), "tok_visa", world.outside.today))
+    world.dispatch(
+        PlaceOrder(
+            "o1", "c1", (Item("A", QUANTITY),), Address("Ada"), "tok_visa", world.outside.today
+        )
+    )
     if random.random() < 0.5:
         world.after(random.choice((MINUTE, 3 * HOUR)), lambda: facts.ship(world, "o1"))
     for wish in wishes(random, world.outside.today):
@@ -60,7 +65,9 @@ def wishes(random, at):
         if random.random() < 0.2:
             yield CloseReturn(return_id, "o1", "never came")
     if random.random() < 0.5:
-        yield ImportReturn("r4", "o1", (Portion(1, random.randrange(1, QUANTITY + 1)),), "elsewhere", at, "C1")
+        yield ImportReturn(
+            "r4", "o1", (Portion(1, random.randrange(1, QUANTITY + 1)),), "elsewhere", at, "C1"
+        )
     if random.random() < 0.4:
         yield RefundOrder("o1", "goodwill")
 
@@ -76,14 +83,24 @@ def check(world):
     assert set(parts.values()) <= {1}, f"paid back twice: {parts}"
     paid_back = [event for event in said if isinstance(event, PartRefunded | PaymentRefunded)]
     # What somebody gave back by hand is the whole, and no event of ours.
-    assert books.refunded["o1"] in (sum(event.amount.amount for event in paid_back), books.captured["o1"])
+    assert books.refunded["o1"] in (
+        sum(event.amount.amount for event in paid_back),
+        books.captured["o1"],
+    )
     for event in paid_back:
         if isinstance(event, PartRefunded):
-            assert event.amount == came[event.refund_id].refund, "exactly the value of what came back"
-    moved = sum(MOVES.get(type(event), 0) * event.quantity for event in said if type(event) in MOVES)
+            assert event.amount == came[event.refund_id].refund, (
+                "exactly the value of what came back"
+            )
+    moved = sum(
+        MOVES.get(type(event), 0) * event.quantity for event in said if type(event) in MOVES
+    )
     reserved = sum(event.quantity for event in said if isinstance(event, StockReserved))
-    # What is released of a parcel that was called off is on the shelf already, whatever comes back of it.
-    expected = 0 if reserved and world.state("reservation-o1").status == "released" else units - reserved
+    # What is released of a parcel that was called off is on the shelf already, whatever comes back
+    # of it.
+    expected = (
+        0 if reserved and world.state("reservation-o1").status == "released" else units - reserved
+    )
     assert moved == expected, f"{moved} moved, {units} came back, {reserved} reserved"
     for event in said:
         if isinstance(event, ReturnRequested):
@@ -91,7 +108,10 @@ def check(world):
 
 
 def _check_end(world, return_id):
-    status, (saga, _) = world.state(f"return-{return_id}").status, world.running["orders.returning", return_id]
+    status, (saga, _) = (
+        world.state(f"return-{return_id}").status,
+        world.running["orders.returning", return_id],
+    )
     assert status in ENDED, f"{return_id} is {status}, and its process {saga.status}: {saga.note}"
     assert saga.status == ENDED[status], f"{return_id} is {status}, and its process {saga.status}"
 
@@ -109,7 +129,9 @@ def test_of_hundreds_of_orders_none_gives_too_much_back_and_no_return_is_left_op
             raise AssertionError(f"seed {seed} of {process}: {error}") from None
         seen.update(world.state(f"return-{return_id}").status for return_id in (*RETURNS, "r4"))
         seen["all of it"] += 0 < world.outside.captured["o1"] == world.outside.refunded["o1"]
-    assert min(seen["completed"], seen["closed"], seen["all of it"]) > 30, f"too little was seen: {seen}"
+    assert min(seen["completed"], seen["closed"], seen["all of it"]) > 30, (
+        f"too little was seen: {seen}"
+    )
 
 
 class TestItWouldFind:
@@ -128,14 +150,18 @@ class TestItWouldFind:
     def test_a_process_that_forgets_the_shelf(self):
         def hasty(saga, event):
             restocking = RETURNING.react[GoodsReturned](saga, event).state
-            return RETURNING.react[GoodsRestocked](restocking, GoodsRestocked(event.return_id, restocking.lines))
+            return RETURNING.react[GoodsRestocked](
+                restocking, GoodsRestocked(event.return_id, restocking.lines)
+            )
 
         assert _found("moved", {GoodsReturned: hasty})
 
     def test_a_process_that_restocks_past_the_order_whose_goods_they_are(self):
         def unknown(saga, event):
             reaction = RETURNING.react[GoodsReturned](saga, event)
-            return reaction._replace(commands=[replace(each, order_id="") for each in reaction.commands])
+            return reaction._replace(
+                commands=[replace(each, order_id="") for each in reaction.commands]
+            )
 
         assert _found("moved", {GoodsReturned: unknown})
 

@@ -1,6 +1,8 @@
-"""Whatever answers first, comes twice, is late or is given up, and whatever anybody asks or tells meanwhile.
+"""Whatever answers first, comes twice, is late or is given up, and whatever anybody asks or tells
+meanwhile.
 
-Money, goods and parcel are where the order's state says, or a person is called; nothing waits for ever.
+Money, goods and parcel are where the order's state says, or a person is called; nothing waits for
+ever.
 
 More seeds: `make simulate`. A seed that once failed is kept in seeds.txt.
 """
@@ -21,7 +23,9 @@ from tools.verification.simulation.facts import FACTS
 from tools.verification.simulation.lives import ORDERS, live
 from tools.verification.simulation.outside import Outside
 
-ONCE_FAILED = [line.split() for line in Path(__file__).with_name("seeds.txt").read_text().splitlines()]
+ONCE_FAILED = [
+    line.split() for line in Path(__file__).with_name("seeds.txt").read_text().splitlines()
+]
 
 
 @pytest.mark.parametrize("process", PROCESSES)
@@ -35,8 +39,12 @@ def test_of_hundreds_of_shops_none_is_left_with_anything_open(process):
         ends.update(world.state(f"order-{order_id}").status for order_id in ORDERS)
         ends["seen to by a person"] += len(world.seen_to)
         said += world.said
-    assert min(ends["confirmed"], ends["cancelled"]) > 100, "both ends must have been seen, or this proves nothing"
-    assert ends["seen to by a person"] < 300, "of too many a person vouches for what was not looked at"
+    assert min(ends["confirmed"], ends["cancelled"]) > 100, (
+        "both ends must have been seen, or this proves nothing"
+    )
+    assert ends["seen to by a person"] < 300, (
+        "of too many a person vouches for what was not looked at"
+    )
     unheard = {each.__name__ for each in FACTS.values()} - set(said)
     assert not unheard, f"nobody has said {unheard}, or it was never heard"
 
@@ -51,12 +59,15 @@ def test_the_same_seed_is_the_same_life():
 
 
 class TestItWouldFind:
-    """Each of these was, or could have been, a mistake of ours; the simulator sees it within a few hundred seeds."""
+    """Each of these was, or could have been, a mistake of ours; the simulator sees it within a few
+    hundred seeds."""
 
     def test_a_payment_that_completes_after_the_cancellation_and_is_not_refunded(self):
         def forgets_the_payment(saga, event):
             under_way = saga.status != "PAYMENT_PENDING"
-            return FULFILMENT.react[OrderCancelled](replace(saga, payment=saga.payment and under_way), event)
+            return FULFILMENT.react[OrderCancelled](
+                replace(saga, payment=saga.payment and under_way), event
+            )
 
         assert _found(_with({OrderCancelled: forgets_the_payment}), "kept and")
 
@@ -69,13 +80,22 @@ class TestItWouldFind:
 
     def test_a_parcel_that_leaves_while_it_is_called_off_and_nobody_is_called(self):
         def looks_away(saga, event):
-            return FULFILMENT.react[ShipmentShipped](saga, event) if saga.order != "cancelled" else Reaction(saga)
+            return (
+                FULFILMENT.react[ShipmentShipped](saga, event)
+                if saga.order != "cancelled"
+                else Reaction(saga)
+            )
 
-        deaf = {ShipmentShipped: looks_away, CommandRefused: lambda saga, event: _waits_no_more(saga)}
+        deaf = {
+            ShipmentShipped: looks_away,
+            CommandRefused: lambda saga, event: _waits_no_more(saga),
+        }
         assert _found(_with(deaf), "and its parcel is away")
 
     def test_a_refund_by_staff_of_which_the_process_does_not_hear(self):
-        assert _found(_with({OrderRefundRequested: lambda saga, event: Reaction(saga)}), "kept and 0 owed")
+        assert _found(
+            _with({OrderRefundRequested: lambda saga, event: Reaction(saga)}), "kept and 0 owed"
+        )
 
     def test_a_parcel_that_is_not_called_back_because_some_of_its_goods_are_in_a_return(self):
         def lets_it_be(saga, event):
@@ -84,10 +104,14 @@ class TestItWouldFind:
         assert _found(_with({OrderRefundRequested: lets_it_be}), "its parcel is away")
 
     def test_money_that_comes_late_and_stays(self):
-        assert _found(_with({LatePaymentCompleted: lambda saga, event: Reaction(saga)}), "kept and 0 owed")
+        assert _found(
+            _with({LatePaymentCompleted: lambda saga, event: Reaction(saga)}), "kept and 0 owed"
+        )
 
     def test_a_refund_at_the_provider_of_which_nobody_is_told(self):
-        assert _found(_with({PaymentRefundedOutside: lambda saga, event: Reaction(saga)}), "kept and")
+        assert _found(
+            _with({PaymentRefundedOutside: lambda saga, event: Reaction(saga)}), "kept and"
+        )
 
     def test_a_refund_that_is_asked_for_under_another_key_with_each_try(self):
         class Forgetful(Outside):

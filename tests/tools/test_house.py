@@ -33,7 +33,10 @@ name = "UPDATE orders_sale"
 @pytest.fixture
 def trees():
     return {
-        name: (Path("shop/__init__.py" if name == "shop" else f"{name.replace('.', '/')}.py"), ast.parse(text))
+        name: (
+            Path("shop/__init__.py" if name == "shop" else f"{name.replace('.', '/')}.py"),
+            ast.parse(text),
+        )
         for name, text in ROOMS.items()
     }
 

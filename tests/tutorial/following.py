@@ -1,4 +1,5 @@
-"""Follows a page: writes its files, runs its commands, and holds what they print against the page."""
+"""Follows a page: writes its files, runs its commands, and holds what they print against the
+page."""
 
 import re
 import subprocess
@@ -7,7 +8,9 @@ from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple
 
-FENCED = re.compile(r"^```(?P<language>\w+)(?: (?P<path>\S+))?\n(?P<content>.*?)^```$", re.DOTALL | re.MULTILINE)
+FENCED = re.compile(
+    r"^```(?P<language>\w+)(?: (?P<path>\S+))?\n(?P<content>.*?)^```$", re.DOTALL | re.MULTILINE
+)
 # On a line of its own: any lines. Within one: whatever is not the same each time.
 ANYTHING = "…"
 # What the shell says when a command is not at its end.
@@ -47,12 +50,16 @@ def follow(step: File | Run, *, folder: Path, environment: Mapping[str, str]) ->
         text=True,
         timeout=120,
     ).stdout
-    assert as_shown(step.output, printed), f"$ {step.command}\n{printed}\nThe page shows:\n{step.output}"
+    assert as_shown(step.output, printed), (
+        f"$ {step.command}\n{printed}\nThe page shows:\n{step.output}"
+    )
 
 
 def as_shown(shown: str, printed: str) -> bool:
     lines = "".join(
-        r"(?:.*\n)*" if line.strip() == ANYTHING else ".*".join(map(re.escape, line.split(ANYTHING))) + r"\n"
+        r"(?:.*\n)*"
+        if line.strip() == ANYTHING
+        else ".*".join(map(re.escape, line.split(ANYTHING))) + r"\n"
         for line in shown.splitlines()
     )
     return re.fullmatch(lines, printed) is not None

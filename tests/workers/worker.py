@@ -1,4 +1,5 @@
-"""Celery as it runs in production, on the test's database: its processes can be looked at, stopped and killed."""
+"""Celery as it runs in production, on the test's database: its processes can be looked at, stopped
+and killed."""
 
 import os
 import signal
@@ -15,19 +16,34 @@ PROCESSES = 2
 
 
 class Worker:
-    """app: the module of the Celery application. beat: whether this one polls the others, and itself."""
+    """app: the module of the Celery application. beat: whether this one polls the others, and
+    itself."""
 
     def __init__(self, folder, *, app="config", beat=True, environment=None):
         self.app, self.beat = app, ["-B", "-s", str(folder / "beat")] if beat else []
-        self.environment = {"DATABASE_URL": url_of_the_test(), "EVENTSTORE_NUDGE": "1"} | (environment or {})
+        self.environment = {"DATABASE_URL": url_of_the_test(), "EVENTSTORE_WAKE_WORKERS": "1"} | (
+            environment or {}
+        )
         self.log = folder / "log"
         self.program = None
 
     def start(self):
         with self.log.open("ab") as log:
             self.program = subprocess.Popen(
-                [sys.executable, "-W", "ignore", "-m", "celery", "-q", "-A", self.app, "worker", *self.beat]
-                # As of a machine of its own: over RabbitMQ, a second worker of the same name is not let in.
+                [
+                    sys.executable,
+                    "-W",
+                    "ignore",
+                    "-m",
+                    "celery",
+                    "-q",
+                    "-A",
+                    self.app,
+                    "worker",
+                    *self.beat,
+                ]
+                # As of a machine of its own: over RabbitMQ, a second worker of the same name is not
+                # let in.
                 + ["-n", f"worker@{self.log.parent.name}"]
                 + ["-c", str(PROCESSES), "-l", "INFO", "--without-gossip", "--without-mingle"],
                 env=os.environ | self.environment,
@@ -45,7 +61,10 @@ class Worker:
 
     def processes(self):
         """Those that run tasks, and those that let them run."""
-        return [*psutil.Process(self.program.pid).children(recursive=True), psutil.Process(self.program.pid)]
+        return [
+            *psutil.Process(self.program.pid).children(recursive=True),
+            psutil.Process(self.program.pid),
+        ]
 
     def kill(self):
         """As a machine that loses its power: the whole family at once. Once dead, it stays so."""

@@ -1,1 +1,2 @@
-"""The whole platform on one machine: PostgreSQL, Redis, web and workers, started and stopped together."""
+"""The whole platform on one machine: PostgreSQL, Redis, web and workers, started and stopped
+together."""

@@ -1,11 +1,12 @@
-"""python -m tools.devserver: `run` the platform, `exec` a command beside throwaway services, `clean` the data away."""
+"""python -m tools.devserver: `run` the platform, `exec` a command beside throwaway services,
+`clean` the data away."""
 
 import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from tools.devserver.execute import execute
-from tools.devserver.refusal import Refusal
+from tools.devserver.refusal import LauncherError
 from tools.devserver.run import DATA, clean, run
 
 
@@ -13,7 +14,7 @@ def main() -> int:
     arguments = _arguments()
     try:
         return _do(arguments)
-    except Refusal as refusal:
+    except LauncherError as refusal:
         print(f"orders: {refusal}", file=sys.stderr)
     except OSError as error:  # no room, no right: the system's own words say it best
         print(f"orders: {error}", file=sys.stderr)
@@ -36,9 +37,14 @@ def _do(arguments: Namespace) -> int:
 def _arguments() -> Namespace:
     parser = ArgumentParser(prog="python -m tools.devserver", description=__doc__)
     what = parser.add_subparsers(dest="what", required=True)
-    for name, purpose in (("run", "everything that a shop needs, until Ctrl-C"), ("clean", "remove the data of run")):
+    for name, purpose in (
+        ("run", "everything that a shop needs, until Ctrl-C"),
+        ("clean", "remove the data of run"),
+    ):
         what.add_parser(name, help=purpose).add_argument("--data", type=Path, default=DATA)
-    command = what.add_parser("exec", help="one command with DATABASE_URL and REDIS_URL set to services of its own")
+    command = what.add_parser(
+        "exec", help="one command with DATABASE_URL and REDIS_URL set to services of its own"
+    )
     command.add_argument("--data", type=Path, help="keep the data in this folder")
     command.add_argument("command", nargs="+", metavar="-- COMMAND")
     return parser.parse_args()

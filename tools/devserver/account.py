@@ -1,4 +1,5 @@
-"""Under whom the services run: root lends them a user without rights, PostgreSQL insists, and paths it reaches."""
+"""Under whom the services run: root lends them a user without rights, PostgreSQL insists, and paths
+it reaches."""
 
 import hashlib
 import os
@@ -10,7 +11,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import TypedDict
 
-from tools.devserver.refusal import Refusal
+from tools.devserver.refusal import LauncherError
 
 UNPRIVILEGED = "nobody"
 # Only root writes here and everybody may pass, so nobody can have put anything in our way.
@@ -53,7 +54,11 @@ class Account:
     def _succeeds(self, *command: str) -> bool:
         try:
             done = subprocess.run(
-                command, cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **self.for_popen()
+                command,
+                cwd="/",
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                **self.for_popen(),
             )
         except OSError:
             return False
@@ -70,14 +75,16 @@ def of_services() -> Account:
     try:
         entry = pwd.getpwnam(UNPRIVILEGED)
     except KeyError:
-        raise Refusal(
-            f"PostgreSQL refuses to run as root and there is no user '{UNPRIVILEGED}': run as an ordinary user"
+        raise LauncherError(
+            f"PostgreSQL refuses to run as root and there is no user '{UNPRIVILEGED}': run as an"
+            " ordinary user"
         ) from None
     return Account(entry.pw_uid, entry.pw_gid)
 
 
 def home(folder: Path, account: Account) -> Path:
-    """Where the services keep their data: in the folder, or elsewhere if it lies where their user cannot go."""
+    """Where the services keep their data: in the folder, or elsewhere if it lies where their user
+    cannot go."""
     if account.reaches(folder):
         return folder
     elsewhere = _elsewhere(folder)
@@ -92,7 +99,8 @@ def remove(folder: Path) -> None:
 
 
 def executable(binary: Path, site: Path, parts: tuple[str, ...], account: Account) -> Path:
-    """The binary, or the same in a copy of its parts of the site if it lies where the services' user cannot go."""
+    """The binary, or the same in a copy of its parts of the site if it lies where the services'
+    user cannot go."""
     if account.reaches(binary) or not binary.exists():
         return binary
     copy = ELSEWHERE / "programs" / _digest(f"{binary} {binary.stat().st_mtime_ns}")

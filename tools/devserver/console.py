@@ -1,4 +1,5 @@
-"""What the terminal shows: our own sentences, and the output of each program with its name before every line."""
+"""What the terminal shows: our own sentences, and the output of each program with its name before
+every line."""
 
 import sys
 from typing import IO
@@ -23,4 +24,8 @@ def _show(name: str, line: str) -> None:
 
 
 def _painted(name: str, text: str) -> str:
-    return f"\033[{COLOURS[sum(name.encode()) % len(COLOURS)]}m{text}\033[0m" if sys.stdout.isatty() else text
+    return (
+        f"\033[{COLOURS[sum(name.encode()) % len(COLOURS)]}m{text}\033[0m"
+        if sys.stdout.isatty()
+        else text
+    )

@@ -1,4 +1,5 @@
-"""The environment that children get; the one place beside config/settings.py that reads the environment."""
+"""The environment that children get; the one place beside config/settings.py that reads the
+environment."""
 
 import os
 from collections.abc import Mapping
@@ -7,7 +8,8 @@ DATABASE = "DATABASE_URL"
 REDIS = "REDIS_URL"
 BROKER = "CELERY_BROKER_URL"
 SECRET = "SECRET_KEY"
-# On a machine of one's own: what is bought here is neither paid nor sent, and the passwords are public.
+# On a machine of one's own: what is bought here is neither paid nor sent, and the passwords are
+# public.
 STAND_INS = {"PAYMENT_GATEWAY": "sandbox", "CARRIER": "sandbox", "ALLOW_DEMO": "1"}
 # No balancer has to notice that a run on this machine ends.
 DRAIN = "WEB_DRAIN_SECONDS"
@@ -23,7 +25,11 @@ def with_settings(settings: Mapping[str, str]) -> dict[str, str]:
 
 def of_commands(environment: Mapping[str, str]) -> dict[str, str]:
     """What a command needs to work on the same services."""
-    return {name: environment[name] for name in (DATABASE, REDIS, BROKER, SECRET, *STAND_INS) if name in environment}
+    return {
+        name: environment[name]
+        for name in (DATABASE, REDIS, BROKER, SECRET, *STAND_INS)
+        if name in environment
+    }
 
 
 def export(settings: Mapping[str, str]) -> None:

@@ -7,11 +7,14 @@ from pathlib import Path
 from tools.devserver import folder, services
 from tools.devserver.environment import with_settings
 from tools.devserver.processes import ends_with_us
-from tools.devserver.refusal import Refusal
+from tools.devserver.refusal import LauncherError
 
 
 def execute(command: list[str], data: Path | None) -> int:
-    with folder.claimed(data) if data else folder.throwaway() as path, services.started(path) as found:
+    with (
+        folder.claimed(data) if data else folder.throwaway() as path,
+        services.started(path) as found,
+    ):
         return _exit_code(command, found.settings)
 
 
@@ -21,9 +24,11 @@ def _exit_code(command: list[str], settings: dict[str, str]) -> int:
     signal.signal(signal.SIGINT, lambda *_: None)
     signal.signal(signal.SIGTERM, lambda number, _: asked.append(number))
     try:
-        process = subprocess.Popen(command, env=with_settings(settings), preexec_fn=ends_with_us(signal.SIGTERM))
+        process = subprocess.Popen(
+            command, env=with_settings(settings), preexec_fn=ends_with_us(signal.SIGTERM)
+        )
     except OSError as error:
-        raise Refusal(f"cannot run {command[0]}: {error.strerror}") from None
+        raise LauncherError(f"cannot run {command[0]}: {error.strerror}") from None
     signal.signal(signal.SIGTERM, lambda *_: process.terminate())
     if asked:
         process.terminate()

@@ -1,4 +1,5 @@
-"""A program with all that it has started: how to find them, even when it has died, and how to end them."""
+"""A program with all that it has started: how to find them, even when it has died, and how to end
+them."""
 
 import os
 from collections.abc import Iterable
@@ -25,7 +26,8 @@ NOBODY = Family(-1, [], [], 0)
 
 
 def of(pid: int, stop_signal: int) -> Family:
-    """All of the group that the program leads, and its descendants in groups of their own (PostgreSQL's)."""
+    """All of the group that the program leads, and its descendants in groups of their own
+    (PostgreSQL's)."""
     group = _members(pid)
     leader = [process for process in group if process.pid == pid]
     descendants = [child for process in leader for child in _descendants(process)]
@@ -38,8 +40,11 @@ def end(families: Iterable[Family]) -> None:
     for family in families:
         _send(family.asked, family.stop_signal)
     _alive_after(PATIENCE, [asked for family in families for asked in family.asked])
-    # Whoever is still here has been forgotten by its leader, does not listen, or was started while we looked.
-    left = _alive_after(0, [each for family in families for each in {*family.members, *_members(family.group)}])
+    # Whoever is still here has been forgotten by its leader, does not listen, or was started while
+    # we looked.
+    left = _alive_after(
+        0, [each for family in families for each in {*family.members, *_members(family.group)}]
+    )
     _send(left, SIGTERM)
     _send(_alive_after(1, left), SIGKILL)
     _alive_after(PATIENCE, left)
@@ -66,7 +71,9 @@ def _lives(process: psutil.Process) -> bool:
 
 
 def _members(group: int) -> list[psutil.Process]:
-    return [process for process in psutil.process_iter() if _group(process) == group and _lives(process)]
+    return [
+        process for process in psutil.process_iter() if _group(process) == group and _lives(process)
+    ]
 
 
 def _descendants(process: psutil.Process) -> list[psutil.Process]:

@@ -1,4 +1,5 @@
-"""A data folder that belongs to one run at a time: locked while in use, cleared of what a killed run left behind."""
+"""A data folder that belongs to one run at a time: locked while in use, cleared of what a killed
+run left behind."""
 
 import fcntl
 import os
@@ -10,7 +11,7 @@ from typing import TextIO
 
 from tools.devserver import account, processes
 from tools.devserver.console import say
-from tools.devserver.refusal import Refusal
+from tools.devserver.refusal import LauncherError
 
 
 @contextmanager
@@ -19,7 +20,7 @@ def claimed(path: Path) -> Iterator[Path]:
     path.mkdir(parents=True, exist_ok=True)
     with (path / "lock").open("a+") as lock:
         if not _locked(lock):
-            raise Refusal(f"{path} is in use by process {_owner(lock)}: stop that one first")
+            raise LauncherError(f"{path} is in use by process {_owner(lock)}: stop that one first")
         _sign(lock)
         _clear(path)
         yield path
@@ -80,7 +81,9 @@ def _base() -> Path:
     base = Path(tempfile.gettempdir(), f"orders-{os.getuid()}")
     base.mkdir(mode=0o711, exist_ok=True)
     if base.is_symlink() or base.stat().st_uid != os.getuid():
-        raise Refusal(f"{base} belongs to somebody else: remove it or set TMPDIR to another folder")
+        raise LauncherError(
+            f"{base} belongs to somebody else: remove it or set TMPDIR to another folder"
+        )
     return base
 
 

@@ -17,7 +17,8 @@ def preferred_or_free(wanted: int) -> int:
 
 def _is_free(port: int) -> bool:
     with socket.socket() as probe:
-        # As a server does, so that connections of the last run that are still closing are no obstacle.
+        # As a server does, so that connections of the last run that are still closing are no
+        # obstacle.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))

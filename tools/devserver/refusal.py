@@ -5,12 +5,12 @@ from pathlib import Path
 TAIL = 15
 
 
-class Refusal(Exception):
+class LauncherError(Exception):
     """Foreseeable: the user reads the sentence, never a traceback."""
 
 
-def with_log(sentence: str, log: Path) -> Refusal:
-    return Refusal(f"{sentence}; the end of {log}:\n{_tail(log)}")
+def with_log(sentence: str, log: Path) -> LauncherError:
+    return LauncherError(f"{sentence}; the end of {log}:\n{_tail(log)}")
 
 
 def _tail(log: Path) -> str:

@@ -9,9 +9,16 @@ from time import monotonic
 
 from tools.devserver import account, folder, ports, programs, services
 from tools.devserver.console import say
-from tools.devserver.environment import DRAIN, SECRET, given, of_commands, preferred_port, with_settings
+from tools.devserver.environment import (
+    DRAIN,
+    SECRET,
+    given,
+    of_commands,
+    preferred_port,
+    with_settings,
+)
 from tools.devserver.ports import HOST
-from tools.devserver.refusal import Refusal
+from tools.devserver.refusal import LauncherError
 from tools.devserver.supervisor import Stopped, Supervisor
 
 DATA = programs.ROOT / ".local"
@@ -41,9 +48,12 @@ def clean(data: Path) -> None:
 
 
 def _serve(supervisor: Supervisor, path: Path, environment: Mapping[str, str]) -> None:
-    for name, *arguments in (("migrate", "migrate", "-v0"), ("static", "collectstatic", "--noinput", "-v0")):
+    for name, *arguments in (
+        ("migrate", "migrate", "-v0"),
+        ("static", "collectstatic", "--noinput", "-v0"),
+    ):
         if supervisor.run(programs.manage(name, *arguments, environment=environment)):
-            raise Refusal(f"manage.py {arguments[0]} has failed, see above")
+            raise LauncherError(f"manage.py {arguments[0]} has failed, see above")
     port = _port(preferred_port())
     live = _port(port + 1)
     supervisor.keep(programs.web(port, environment))
@@ -63,7 +73,9 @@ def _serve(supervisor: Supervisor, path: Path, environment: Mapping[str, str]) -
 def _exported(path: Path, environment: Mapping[str, str]) -> Path:
     """A file for a shell to read, as the ports are others at each run; it holds passwords."""
     file = path / ENVIRONMENT
-    lines = (f"export {name}={shlex.quote(value)}\n" for name, value in of_commands(environment).items())
+    lines = (
+        f"export {name}={shlex.quote(value)}\n" for name, value in of_commands(environment).items()
+    )
     account.ours().write(file, "".join(lines))
     return file
 
@@ -79,7 +91,7 @@ def _wait_for(supervisor: Supervisor, port: int, path: str) -> None:
     end = monotonic() + BOUND
     while not _answers(port, path):
         if monotonic() > end:
-            raise Refusal(f"nobody answered on port {port} within {BOUND:.0f} s, see above")
+            raise LauncherError(f"nobody answered on port {port} within {BOUND:.0f} s, see above")
         supervisor.restart_the_dead()
         supervisor.pause(0.1)
 

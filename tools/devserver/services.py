@@ -1,4 +1,5 @@
-"""PostgreSQL and Redis for those who name none: started in a data folder, and the settings that lead to them."""
+"""PostgreSQL and Redis for those who name none: started in a data folder, and the settings that
+lead to them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -58,7 +59,9 @@ def _start(kind: Kind, path: Path, home: Path, owner: Account, running: list[Run
     for _ in range(ATTEMPTS):
         log.write_text("")
         port = ports.free()
-        started = processes.start(kind.program(home, port=port, log=log, owner=owner), folder.pids(path))
+        started = processes.start(
+            kind.program(home, port=port, log=log, owner=owner), folder.pids(path)
+        )
         running.append(started)
         if _answers(kind, home, port, started):
             return port

@@ -1,4 +1,5 @@
-"""Keeps programs running until somebody asks to stop: restarts what dies and shows what each of them says."""
+"""Keeps programs running until somebody asks to stop: restarts what dies and shows what each of
+them says."""
 
 import signal
 from pathlib import Path
@@ -62,7 +63,8 @@ class Supervisor:
             raise Stopped
 
     def stop(self) -> None:
-        """The children only: whoever has started the services stops them, after those who use them."""
+        """The children only: whoever has started the services stops them, after those who use
+        them."""
         processes.stop(self.children, self.pids)
 
     def _requested(self, number: int, frame: FrameType | None) -> None:

@@ -1,4 +1,5 @@
-"""A PgBouncer of our own in front of a PostgreSQL: the project's file, on a free port, gone when its owner is."""
+"""A PgBouncer of our own in front of a PostgreSQL: the project's file, on a free port, gone when
+its owner is."""
 
 import os
 import re
@@ -56,7 +57,11 @@ class Bouncer:
 
 def binary() -> str | None:
     """The one that PGBOUNCER names, or that is installed."""
-    return os.environ.get("PGBOUNCER") or shutil.which(NAME) or next(filter(os.path.exists, PLACES), None)
+    return (
+        os.environ.get("PGBOUNCER")
+        or shutil.which(NAME)
+        or next(filter(os.path.exists, PLACES), None)
+    )
 
 
 def missing(form: str) -> str:
@@ -93,7 +98,8 @@ def started(path: Path, server: str, form: str = OLD) -> Iterator[Bouncer]:
 
 
 def bound_waits(server: str) -> None:
-    """What our connections bring along does not arrive behind a pooler, so it stands with the role."""
+    """What our connections bring along does not arrive behind a pooler, so it stands with the
+    role."""
     with psycopg.connect(server, autocommit=True) as connection:
         for name, value in BOUNDS.items():
             connection.execute(f"ALTER ROLE CURRENT_USER SET {name} = '{value}'".encode())
@@ -125,7 +131,11 @@ def _ini(home: Path, server: str, port: int, form: str, version: tuple[int, ...]
     project.read(FILE)
     parts = urlsplit(server)
     project["databases"] = {"*": f"host={parts.hostname} port={parts.port}"}
-    ours = {"listen_port": str(port), "auth_file": str(home / "userlist.txt"), "admin_users": str(parts.username)}
+    ours = {
+        "listen_port": str(port),
+        "auth_file": str(home / "userlist.txt"),
+        "admin_users": str(parts.username),
+    }
     project["pgbouncer"].update(ours | dict.fromkeys(("unix_socket_dir", "logfile", "pidfile"), ""))
     if version >= KEEPS_STATEMENTS:
         project["pgbouncer"]["max_prepared_statements"] = "500" if form == NEW else "0"
@@ -144,7 +154,10 @@ def _version(found: str) -> tuple[int, ...]:
 def _wait(bouncer: Bouncer, log: Path) -> None:
     until = monotonic() + BOUND_SECONDS
     while monotonic() < until and bouncer.running.process.poll() is None:
-        with suppress(psycopg.OperationalError), psycopg.connect(bouncer.url("postgres"), connect_timeout=2):
+        with (
+            suppress(psycopg.OperationalError),
+            psycopg.connect(bouncer.url("postgres"), connect_timeout=2),
+        ):
             return
         sleep(0.05)
     raise with_log("PgBouncer did not start", log)

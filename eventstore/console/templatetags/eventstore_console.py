@@ -30,7 +30,9 @@ def es_tree(json: str) -> SafeString:
 
 @register.filter
 def es_minute(at: datetime) -> SafeString:
-    return format_html('<time datetime="{}">{}</time>', at.isoformat(), at.astimezone(UTC).strftime("%d %b %H:%M"))
+    return format_html(
+        '<time datetime="{}">{}</time>', at.isoformat(), at.astimezone(UTC).strftime("%d %b %H:%M")
+    )
 
 
 @register.filter
@@ -39,7 +41,7 @@ def es_age(seconds: float) -> str:
 
 
 @register.filter
-def es_lane_state(where: Lag) -> SafeString:
+def es_subscription_state(where: Lag) -> SafeString:
     return badges.badge(where)
 
 
@@ -52,7 +54,10 @@ def environment() -> str:
 def copy_button(text: object, label: str) -> SafeString:
     """There to be seen once a script can do what it says."""
     return format_html(
-        '<button type="button" class="es-copy" data-copy="{}" aria-live="polite" hidden>{}</button>', text, label
+        '<button type="button" class="es-copy" data-copy="{}" aria-live="polite"'
+        " hidden>{}</button>",
+        text,
+        label,
     )
 
 

@@ -1,4 +1,5 @@
-"""manage.py after_restore --reason WHY [--since TIME]: what a restored log lacks, and others have done for it."""
+"""manage.py after_restore --reason WHY [--since TIME]: what a restored log lacks, and others have
+done for it."""
 
 import getpass
 from typing import Any
@@ -11,7 +12,10 @@ from eventstore.operations import restore
 
 
 class Command(BaseCommand):
-    help = "After a restore or a failover: begin another epoch of the log, and list what it does not know of."
+    help = (
+        "After a restore or a failover: begin another epoch of the log, and list what it does not"
+        " know of."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--reason", required=True, help="kept with what is done")
@@ -25,12 +29,16 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            report = restore.restored(who=getpass.getuser(), reason=options["reason"], since=options["since"])
+            report = restore.restored(
+                who=getpass.getuser(), reason=options["reason"], since=options["since"]
+            )
         except audit.ReasonMissing as error:
             raise CommandError(str(error)) from None
         if options["json"]:
             self.stdout.write(
-                codec.encode_json({"epoch": report.epoch.number, "done": report.done, "open": report.open}).decode()
+                codec.encode_json(
+                    {"epoch": report.epoch.number, "done": report.done, "open": report.open}
+                ).decode()
             )
         else:
             for sentence in (*report.done, *report.open):

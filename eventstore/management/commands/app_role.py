@@ -10,7 +10,10 @@ from eventstore.postgres import app_role
 
 
 class Command(BaseCommand):
-    help = "Make the role that may append to the log and neither change nor remove events; again after migrations."
+    help = (
+        "Make the role that may append to the log and neither change nor remove events; again after"
+        " migrations."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name")
@@ -22,7 +25,10 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        name, password = options["name"], getpass.getpass("Password of the role: ") if options["password"] else None
+        name, password = (
+            options["name"],
+            getpass.getpass("Password of the role: ") if options["password"] else None,
+        )
         try:
             with transaction.atomic():
                 app_role.create(name, password=password)
@@ -31,10 +37,13 @@ class Command(BaseCommand):
         except app_role.AboveTheLog as error:
             raise CommandError(str(error)) from error
         except (app_role.NoSuchRole, ProgrammingError) as error:
-            raise CommandError(f"The role could not be made: {str(error).splitlines()[0]}") from error
+            raise CommandError(
+                f"The role could not be made: {str(error).splitlines()[0]}"
+            ) from error
         self.stdout.write(f"{name} may append to the log, and not change or remove what is in it.")
         if app_role.may_lock(name):
             self.stdout.write(
-                f"It may hold advisory locks, and so every reader of the log, as any role of this database may; "
-                f"manage.py doctor names who does. A superuser forbids it:\n  {';'.join(app_role.locking_forbidden())};"
+                "It may hold advisory locks, and so every reader of the log, as any role of this"
+                " database may; manage.py doctor names who does. A superuser forbids it:\n "
+                f" {';'.join(app_role.locking_forbidden())};"
             )

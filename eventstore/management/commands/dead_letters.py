@@ -15,7 +15,7 @@ from eventstore.privacy.personal_data import Trouble
 
 
 class Command(BaseCommand):
-    help = "List, look into, retry or discard messages that are parked beside their lane."
+    help = "List, look into, retry or discard messages that are parked beside their subscription."
 
     def add_arguments(self, parser: CommandParser) -> None:
         actions = parser.add_subparsers(dest="what", required=True)
@@ -40,11 +40,11 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             getattr(self, f"_{options['what']}")(options)
-        except (control.NoSuchLane, dead_letters.NotParked, audit.ReasonMissing) as error:
+        except (control.NoSuchSubscription, dead_letters.NotParked, audit.ReasonMissing) as error:
             raise CommandError(str(error)) from error
 
     def _list(self, options: dict[str, Any]) -> None:
-        found = _veiled(_matching(options))
+        found = _masked(_matching(options))
         if options["json"]:
             self.stdout.write(codec.encode_json([letter._asdict() for letter in found]).decode())
             return
@@ -59,10 +59,14 @@ class Command(BaseCommand):
     def _show(self, options: dict[str, Any]) -> None:
         found = _some(options)
         revealed = reveal.is_revealed(options, "dead_letters show", options["subscription"])
-        for letter in found if revealed else _veiled(found):
+        for letter in found if revealed else _masked(found):
             message = dead_letters.message_of(letter)
             body = _body(message.body, revealed=revealed)
-            shown = letter._asdict() | {"type": message.type, "stream": message.stream, "message": body}
+            shown = letter._asdict() | {
+                "type": message.type,
+                "stream": message.stream,
+                "message": body,
+            }
             if options["json"]:
                 self.stdout.write(codec.encode_json(shown).decode())
                 continue
@@ -71,8 +75,12 @@ class Command(BaseCommand):
 
     def _retry(self, options: dict[str, Any]) -> None:
         positions = options["positions"] or [letter.position for letter in _some(options)]
-        count = dead_letters.retry(options["subscription"], positions, who=getpass.getuser(), reason=options["reason"])
-        self._said(options, count, f"{count} will be tried again; what waits behind them follows in order.")
+        count = dead_letters.retry(
+            options["subscription"], positions, who=getpass.getuser(), reason=options["reason"]
+        )
+        self._said(
+            options, count, f"{count} will be tried again; what waits behind them follows in order."
+        )
 
     def _discard(self, options: dict[str, Any]) -> None:
         positions = options["positions"] or [letter.position for letter in _some(options)]
@@ -100,13 +108,17 @@ def _matching(options: dict[str, Any]) -> list[Letter]:
         limit=1000 if options["what"] == "list" else None,
     )
     if not found and options["subscription"]:
-        control.find(options["subscription"])  # a name that is none is no lane where nothing is parked
+        control.find(
+            options["subscription"]
+        )  # a name that is none is no subscription where nothing is parked
     wanted = options.get("positions")
     return [letter for letter in found if not wanted or letter.position in wanted]
 
 
-def _veiled(found: list[Letter]) -> list[Letter]:
-    troubles = personal_data.of_troubles([Trouble(each.position, each.error, each.traceback) for each in found])
+def _masked(found: list[Letter]) -> list[Letter]:
+    troubles = personal_data.of_troubles(
+        [Trouble(each.position, each.error, each.traceback) for each in found]
+    )
     return [
         letter._replace(error=trouble.error, traceback=trouble.traceback)
         for letter, trouble in zip(found, troubles, strict=True)

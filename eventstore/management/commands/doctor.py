@@ -1,4 +1,5 @@
-"""manage.py doctor [--json] [--selftest]: what is stuck, why, who is to blame, and the command that mends it."""
+"""manage.py doctor [--json] [--selftest]: what is stuck, why, who is to blame, and the command that
+mends it."""
 
 import sys
 from typing import Any
@@ -11,13 +12,18 @@ from eventstore.operations.doctor import Finding, selftest
 
 
 class Command(BaseCommand):
-    help = "Look for everything that is stuck or unsafe. Exit code 0: healthy, 1: warnings, 2: critical."
+    help = (
+        "Look for everything that is stuck or unsafe. Exit code 0: healthy, 1: warnings, 2:"
+        " critical."
+    )
     requires_system_checks = ()  # the sick are let in
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", action="store_true")
         parser.add_argument(
-            "--selftest", action="store_true", help="bring each fault about, in a database of its own, and look for it"
+            "--selftest",
+            action="store_true",
+            help="bring each fault about, in a database of its own, and look for it",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -28,7 +34,9 @@ class Command(BaseCommand):
         if options["json"]:
             self.stdout.write(codec.encode_json([each._asdict() for each in found]).decode())
         else:
-            self.stdout.write("\n\n".join(map(_shown, found)) or "Healthy: nothing is stuck, nothing is unsafe.")
+            self.stdout.write(
+                "\n\n".join(map(_shown, found)) or "Healthy: nothing is stuck, nothing is unsafe."
+            )
         sys.exit(doctor.exit_code(found))
 
     def _selftest(self, *, as_json: bool) -> None:

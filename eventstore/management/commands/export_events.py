@@ -1,4 +1,5 @@
-"""manage.py export_events [--term ID] [--type TYPE] [--since TIME] [--until TIME]: events as lines of JSON."""
+"""manage.py export_events [--term ID] [--type TYPE] [--since TIME] [--until TIME]: events as lines
+of JSON."""
 
 import os
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from eventstore.log import search
-from eventstore.log.search import Wanted
+from eventstore.log.search import EventFilter
 from eventstore.management import reveal
 from eventstore.operations import export
 
@@ -17,16 +18,22 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "--term", default="", help="an event's, a correlation's or an order's id, or a stream's name"
+            "--term",
+            default="",
+            help="an event's, a correlation's or an order's id, or a stream's name",
         )
         parser.add_argument("--type", default="", help="a stored name such as orders.order_placed")
-        parser.add_argument("--since", type=search.time, metavar="TIME", help="recorded then or later")
+        parser.add_argument(
+            "--since", type=search.time, metavar="TIME", help="recorded then or later"
+        )
         parser.add_argument("--until", type=search.time, metavar="TIME", help="recorded before")
-        parser.add_argument("--output", type=Path, metavar="FILE", help="instead of the standard output")
+        parser.add_argument(
+            "--output", type=Path, metavar="FILE", help="instead of the standard output"
+        )
         reveal.add_argument(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        wanted = Wanted(options["term"], options["type"], options["since"], options["until"])
+        wanted = EventFilter(options["term"], options["type"], options["since"], options["until"])
         told = ", ".join(f"{name} {value}" for name, value in wanted._asdict().items() if value)
         revealed = reveal.is_revealed(options, f"export_events {told}".strip(), "events")
         lines = export.lines(wanted, revealed=revealed)

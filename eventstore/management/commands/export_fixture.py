@@ -1,4 +1,5 @@
-"""manage.py export_fixture STREAM [--version N]: what happened to a stream, as the Python that a test begins with."""
+"""manage.py export_fixture STREAM [--version N]: what happened to a stream, as the Python that a
+test begins with."""
 
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,12 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("stream", help="for example order-0198…")
-        parser.add_argument("--version", dest="at_version", type=int, help="up to here; else all of it")
-        parser.add_argument("--output", type=Path, metavar="FILE", help="instead of the standard output")
+        parser.add_argument(
+            "--version", dest="at_version", type=int, help="up to here; else all of it"
+        )
+        parser.add_argument(
+            "--output", type=Path, metavar="FILE", help="instead of the standard output"
+        )
         reveal.add_argument(parser)
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:

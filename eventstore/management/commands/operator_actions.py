@@ -1,4 +1,5 @@
-"""manage.py operator_actions [--who] [--action] [--subject] [--since] [--until]: what people did by hand, and why."""
+"""manage.py operator_actions [--who] [--action] [--subject] [--since] [--until]: what people did by
+hand, and why."""
 
 from typing import Any
 
@@ -25,13 +26,18 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         asked = {name: options[name] for name in ("who", "action", "subject") if options[name]}
-        found = audit.done_between(OperatorAction.objects.filter(**asked), options["since"], options["until"])
+        found = audit.done_between(
+            OperatorAction.objects.filter(**asked), options["since"], options["until"]
+        )
         done = list(found.order_by("-id").values(*SHOWN)[: options["limit"]])
         if options["json"]:
             self.stdout.write(codec.encode_json(done).decode())
             return
         for each in done:
             at = f"{each['at']:%Y-%m-%d %H:%M:%S}"
-            self.stdout.write(f"{at} {each['who']} {each['action']} {each['subject']}: {each['reason'] or 'no reason'}")
+            self.stdout.write(
+                f"{at} {each['who']} {each['action']} {each['subject']}:"
+                f" {each['reason'] or 'no reason'}"
+            )
         if not done:
             self.stdout.write("Nobody has done anything like that by hand.")

@@ -28,29 +28,51 @@ TROUBLES = (
     rebuild.ShareLost,
     rebuild.Stopped,
     rebuild.NothingKept,
-    rebuild.LaneBehind,
+    rebuild.SubscriptionBehind,
     audit.ReasonMissing,
     OperationalError,
 )
 
 
 class Command(BaseCommand):
-    help = "Rebuild read models from the log, beside the live ones; readers see the new rows all at once."
+    help = (
+        "Rebuild read models from the log, beside the live ones; readers see the new rows all at"
+        " once."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("names", nargs="*", metavar="NAME", help="a projection, as in the wiring")
-        parser.add_argument("--all", action="store_true", help="every projection there is, one after another")
         parser.add_argument(
-            "--processes", type=arguments.count, default=1, help="fold with so many at once (%(default)s)"
+            "names", nargs="*", metavar="NAME", help="a projection, as in the wiring"
         )
-        parser.add_argument("--anew", action="store_true", help="from the beginning, not where one was cut off")
+        parser.add_argument(
+            "--all", action="store_true", help="every projection there is, one after another"
+        )
+        parser.add_argument(
+            "--processes",
+            type=arguments.count,
+            default=1,
+            help="fold with so many at once (%(default)s)",
+        )
+        parser.add_argument(
+            "--anew", action="store_true", help="from the beginning, not where one was cut off"
+        )
         parser.add_argument("--background", action="store_true", help="leave it to the workers")
-        parser.add_argument("--diff", action="store_true", help="say what differs from the live table; 1 if anything")
+        parser.add_argument(
+            "--diff",
+            action="store_true",
+            help="say what differs from the live table; 1 if anything",
+        )
         parser.add_argument("--swap", action="store_true", help="with --diff: swap all the same")
         parser.add_argument("--cancel", action="store_true", help="call a running one off")
-        parser.add_argument("--rollback", action="store_true", help="back to the table before the last rebuild")
-        parser.add_argument("--forget", action="store_true", help="drop the table before the last rebuild")
-        parser.add_argument("--status", action="store_true", help="what was rebuilt last, and how far it is")
+        parser.add_argument(
+            "--rollback", action="store_true", help="back to the table before the last rebuild"
+        )
+        parser.add_argument(
+            "--forget", action="store_true", help="drop the table before the last rebuild"
+        )
+        parser.add_argument(
+            "--status", action="store_true", help="what was rebuilt last, and how far it is"
+        )
         parser.add_argument("--reason", default="")
         parser.add_argument("--json", action="store_true")
         reveal.add_argument(parser)
@@ -61,7 +83,9 @@ class Command(BaseCommand):
             return
         names = options["names"] or (rebuild.projections() if options["all"] else [])
         if not names:
-            raise CommandError(f"Name projections, or say --all. There are: {', '.join(rebuild.projections())}.")
+            raise CommandError(
+                f"Name projections, or say --all. There are: {', '.join(rebuild.projections())}."
+            )
         act = self._action(options)
         troubles = []
         try:
@@ -80,14 +104,22 @@ class Command(BaseCommand):
             raise CommandError("\n".join(troubles))
 
     def _action(self, options: dict[str, Any]) -> Callable[[str, dict[str, Any]], None]:
-        chosen = [option for option in ("background", "diff", "cancel", "rollback", "forget") if options[option]]
+        chosen = [
+            option
+            for option in ("background", "diff", "cancel", "rollback", "forget")
+            if options[option]
+        ]
         if len(chosen) > 1:
             raise CommandError(f"Say one of: {', '.join(f'--{option}' for option in chosen)}.")
         return getattr(self, f"_{chosen[0]}") if chosen else self._rebuild
 
     def _rebuild(self, name: str, options: dict[str, Any], *, swap: bool = True) -> None:
         started, folded_before = time.monotonic(), _folded(name, options)
-        with _bar(name) if self.stdout.isatty() and not options["json"] else self._lines(name, options) as tell:
+        with (
+            _bar(name)
+            if self.stdout.isatty() and not options["json"]
+            else self._lines(name, options)
+        ) as tell:
             done = rebuild.rebuild(
                 name,
                 who=getpass.getuser(),
@@ -101,12 +133,18 @@ class Command(BaseCommand):
         if options["json"]:
             self._say(_shown(done) | {"wall_seconds": seconds})
         else:
-            what = f"{events} events in {seconds:.1f} s, {events / max(seconds, 0.001):.0f} a second"
+            what = (
+                f"{events} events in {seconds:.1f} s, {events / max(seconds, 0.001):.0f} a second"
+            )
             self.stdout.write(f"{name}: {what}; {done.state}.")
 
     def _background(self, name: str, options: dict[str, Any]) -> None:
         found = rebuild.request(name, who=getpass.getuser(), reason=options["reason"])
-        self._say(_shown(found)) if options["json"] else self.stdout.write(f"{name}: the workers will rebuild it.")
+        (
+            self._say(_shown(found))
+            if options["json"]
+            else self.stdout.write(f"{name}: the workers will rebuild it.")
+        )
 
     def _diff(self, name: str, options: dict[str, Any]) -> None:
         self._rebuild(name, options, swap=False)
@@ -114,12 +152,18 @@ class Command(BaseCommand):
         revealed = reveal.is_revealed(options, "rebuild_projection --diff", name)
         for found in rebuild.differences(name):
             count += 1
-            each = found if revealed else _veiled(name, found)
+            each = found if revealed else _masked(name, found)
             if options["json"]:
                 self._say({"projection": name, **each._asdict()})
             else:
-                self.stdout.write(f"{each.key} {each.column or '(row)'}: {_json(each.old)} -> {_json(each.new)}")
-        self.stdout.write(f"{name}: {count} differences." if not options["json"] else _json({"differences": count}))
+                self.stdout.write(
+                    f"{each.key} {each.column or '(row)'}: {_json(each.old)} -> {_json(each.new)}"
+                )
+        self.stdout.write(
+            f"{name}: {count} differences."
+            if not options["json"]
+            else _json({"differences": count})
+        )
         if options["swap"]:
             self._rebuild(name, options | {"anew": False})
         if count:
@@ -131,7 +175,9 @@ class Command(BaseCommand):
 
     def _rollback(self, name: str, options: dict[str, Any]) -> None:
         position = rebuild.roll_back(name, who=getpass.getuser(), reason=options["reason"])
-        said = f"{name}: the table before the last rebuild is live; it is folded on from {position}."
+        said = (
+            f"{name}: the table before the last rebuild is live; it is folded on from {position}."
+        )
         self._done(name, options, said)
 
     def _forget(self, name: str, options: dict[str, Any]) -> None:
@@ -139,11 +185,19 @@ class Command(BaseCommand):
         self._done(name, options, f"{name}: the table before the last rebuild is dropped.")
 
     def _done(self, name: str, options: dict[str, Any], said: str) -> None:
-        self._say({"projection": name, "said": said}) if options["json"] else self.stdout.write(said)
+        (
+            self._say({"projection": name, "said": said})
+            if options["json"]
+            else self.stdout.write(said)
+        )
 
     def _status(self, options: dict[str, Any]) -> None:
         for found in rebuild.latest():
-            each = found._replace(error=personal_data.of_rebuild(found.error)) if found.error else found
+            each = (
+                found._replace(error=personal_data.of_rebuild(found.error))
+                if found.error
+                else found
+            )
             if options["names"] and each.subscription not in options["names"]:
                 continue
             if options["json"]:
@@ -188,10 +242,13 @@ def _folded(name: str, options: dict[str, Any]) -> int:
 
 def _sentence(now: Rebuilding) -> str:
     left = f", about {now.left:.0f} s left" if now.left else ""
-    trouble = f" {now.error}" if now.error else f" It waits for {now.waits_for}." if now.waits_for else ""
+    trouble = (
+        f" {now.error}" if now.error else f" It waits for {now.waits_for}." if now.waits_for else ""
+    )
     return (
-        f"{now.subscription}: {now.state}, position {now.position} of {now.head}, {now.rate:.0f} events/s{left}, "
-        f"begun by {now.who or 'nobody'} at {now.began_at:%Y-%m-%d %H:%M:%S}.{trouble}"
+        f"{now.subscription}: {now.state}, position {now.position} of {now.head}, {now.rate:.0f}"
+        f" events/s{left}, begun by {now.who or 'nobody'} at"
+        f" {now.began_at:%Y-%m-%d %H:%M:%S}.{trouble}"
     )
 
 
@@ -205,7 +262,9 @@ def _json(shown: Any) -> str:
     return codec.encode_json(shown).decode()
 
 
-def _veiled(name: str, found: Difference) -> Difference:
+def _masked(name: str, found: Difference) -> Difference:
     model = rebuild.projection(name).model
-    old, new = (personal_data.of_column(model, found.column, value) for value in (found.old, found.new))
+    old, new = (
+        personal_data.of_column(model, found.column, value) for value in (found.old, found.new)
+    )
     return found._replace(old=old, new=new)

@@ -1,4 +1,5 @@
-"""manage.py restart_sequence: put the sequence of positions ahead of the log, as after a restore without sequences."""
+"""manage.py restart_sequence: put the sequence of positions ahead of the log, as after a restore
+without sequences."""
 
 from typing import Any
 
@@ -9,14 +10,21 @@ from eventstore.log import restart_sequence
 
 
 class Command(BaseCommand):
-    help = "Let the sequence of positions go on where log, outbox and cursors end. Changes nothing if it is not behind."
+    help = (
+        "Let the sequence of positions go on where log, outbox and cursors end. Changes nothing if"
+        " it is not behind."
+    )
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             stood = restart_sequence()
         except ProgrammingError as error:
-            raise CommandError(f"Run this as the owner of the tables: {str(error).splitlines()[0]}") from error
+            raise CommandError(
+                f"Run this as the owner of the tables: {str(error).splitlines()[0]}"
+            ) from error
         if stood.is_behind:
-            self.stdout.write(f"The sequence stood at {stood.last}; it goes on behind {stood.reached}.")
+            self.stdout.write(
+                f"The sequence stood at {stood.last}; it goes on behind {stood.reached}."
+            )
         else:
             self.stdout.write(f"The sequence stands at {stood.last}, and nothing lies ahead of it.")

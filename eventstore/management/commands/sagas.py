@@ -1,4 +1,5 @@
-"""manage.py sagas list|show|retry|compensate|skip: running processes, and a hand for those that are stuck."""
+"""manage.py sagas list|show|retry|compensate|skip: running processes, and a hand for those that are
+stuck."""
 
 import getpass
 from collections.abc import Sequence
@@ -37,7 +38,9 @@ class Command(BaseCommand):
             if what == "show":
                 reveal.add_argument(action)
             else:
-                action.add_argument("--at", type=int, required=True, help="its position, as show tells it")
+                action.add_argument(
+                    "--at", type=int, required=True, help="its position, as show tells it"
+                )
                 action.add_argument("--reason", required=True)
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -50,7 +53,9 @@ class Command(BaseCommand):
             self._intervene(what, options)
 
     def _list(self, options: dict[str, Any]) -> None:
-        found = sagas.running(name=options["saga"], status=options["status"], limit=options["limit"])
+        found = sagas.running(
+            name=options["saga"], status=options["status"], limit=options["limit"]
+        )
         if not found:
             _demand_known("saga", options["saga"], sagas.names())
             _demand_known("status of a process", options["status"], sagas.statuses())
@@ -59,7 +64,9 @@ class Command(BaseCommand):
             return
         for each in found:
             since = f"{each.updated_at:%Y-%m-%d %H:%M:%S}"
-            self.stdout.write(f"{each.saga} {each.key} {each.status} at {each.position} since {since}")
+            self.stdout.write(
+                f"{each.saga} {each.key} {each.status} at {each.position} since {since}"
+            )
         if not found:
             self.stdout.write("No process is like that.")
 
@@ -67,14 +74,20 @@ class Command(BaseCommand):
         revealed = reveal.is_revealed(options, "sagas show", f"{running.saga} {running.key}")
         events = log.read_correlated(running.correlation_id)
         if options["json"]:
-            told = [{"position": each.position, "stream": each.stream, "type": each.type} for each in events]
-            self.stdout.write(codec.encode_json(_shown(running, revealed=revealed) | {"events": told}).decode())
+            told = [
+                {"position": each.position, "stream": each.stream, "type": each.type}
+                for each in events
+            ]
+            self.stdout.write(
+                codec.encode_json(_shown(running, revealed=revealed) | {"events": told}).decode()
+            )
             return
         for name, value in _shown(running, revealed=revealed).items():
             self.stdout.write(f"{name}: {value}")
         for each in events:
             self.stdout.write(
-                f"  {each.recorded_at:%H:%M:%S.%f} {each.position} {each.stream}@{each.version} {each.type}"
+                f"  {each.recorded_at:%H:%M:%S.%f} {each.position} {each.stream}@{each.version}"
+                f" {each.type}"
             )
 
     def _intervene(self, what: str, options: dict[str, Any]) -> None:
@@ -104,4 +117,6 @@ def _found(options: dict[str, Any]) -> Running:
 
 def _shown(running: Running, *, revealed: bool = False) -> dict[str, Any]:
     state = codec.decode_json(running.state)
-    return running._asdict() | {"state": state if revealed else personal_data.of_saga(running.saga, state)}
+    return running._asdict() | {
+        "state": state if revealed else personal_data.of_saga(running.saga, state)
+    }

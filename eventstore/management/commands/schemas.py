@@ -1,4 +1,5 @@
-"""manage.py schemas --write|--check|--store: the published schemas of event types, and whether promises are kept."""
+"""manage.py schemas --write|--check|--store: the published schemas of event types, and whether
+promises are kept."""
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -30,15 +31,31 @@ SAMPLE = """
 
 
 class Command(BaseCommand):
-    help = "Write missing schemas, check them against the classes, or check today's classes against the store."
+    help = (
+        "Write missing schemas, check them against the classes, or check today's classes against"
+        " the store."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         what = parser.add_mutually_exclusive_group(required=True)
-        what.add_argument("--write", action="store_true", help="write the files of versions that have none")
-        what.add_argument("--check", action="store_true", help="compare classes, released schemas and declared modes")
-        what.add_argument("--store", action="store_true", help="read what the store really holds with today's code")
+        what.add_argument(
+            "--write", action="store_true", help="write the files of versions that have none"
+        )
+        what.add_argument(
+            "--check",
+            action="store_true",
+            help="compare classes, released schemas and declared modes",
+        )
+        what.add_argument(
+            "--store",
+            action="store_true",
+            help="read what the store really holds with today's code",
+        )
         parser.add_argument(
-            "--sample", type=arguments.count, default=1000, help="with --store: events of each type and version"
+            "--sample",
+            type=arguments.count,
+            default=1000,
+            help="with --store: events of each type and version",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -78,4 +95,7 @@ def _unfoldable(streams: Iterable[str]) -> Iterator[str]:
             for change in time_travel.changes(stream):
                 version, position = change.message.version, change.message.position
         except Exception as error:  # noqa: BLE001  whatever today's code makes of what is stored is what is asked
-            yield f"{stream} cannot be folded beyond version {version} at position {position}: {error!r}"
+            yield (
+                f"{stream} cannot be folded beyond version {version} at position {position}:"
+                f" {error!r}"
+            )

@@ -18,9 +18,16 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("stream", help="for example order-0198…")
         parser.add_argument("--version", dest="at_version", type=int, default=log.LAST_VERSION)
-        parser.add_argument("--at", type=search.time, help="as it was recorded then, for example 2026-11-24T08:00:00Z")
         parser.add_argument(
-            "--since", type=int, metavar="VERSION", help="what has changed since then, before and after"
+            "--at",
+            type=search.time,
+            help="as it was recorded then, for example 2026-11-24T08:00:00Z",
+        )
+        parser.add_argument(
+            "--since",
+            type=int,
+            metavar="VERSION",
+            help="what has changed since then, before and after",
         )
         parser.add_argument("--json", action="store_true")
         revealing.add_argument(parser)
@@ -33,12 +40,16 @@ class Command(BaseCommand):
         stream = options["stream"]
         if stream.partition("-")[0] not in registry.aggregates():
             known = ", ".join(sorted(registry.aggregates()))
-            raise CommandError(f"{stream!r} is no stream of an aggregate; its name begins with one of: {known}.")
+            raise CommandError(
+                f"{stream!r} is no stream of an aggregate; its name begins with one of: {known}."
+            )
         try:
             moment = time_travel.moment(stream, version=options["at_version"], at=options["at"])
         except time_travel.NoSuchStream as error:
             raise CommandError(str(error)) from error
-        revealed = revealing.is_revealed(options, f"stream_state at version {moment.version}", stream)
+        revealed = revealing.is_revealed(
+            options, f"stream_state at version {moment.version}", stream
+        )
         told = _told(moment, _before(moment, options["since"]), reveal=revealed)
         self.stdout.write(codec.encode_json(told).decode() if options["json"] else _as_text(told))
 
@@ -54,12 +65,22 @@ def _before(moment: time_travel.Moment, since: int | None) -> Any:
 
 def _told(moment: time_travel.Moment, before: Any, *, reveal: bool) -> dict[str, Any]:
     tell = msgspec.to_builtins if reveal else personal_data.of_struct
-    set_by = {name: {"version": m.version, "type": m.type, "id": m.id} for name, m in moment.set_by.items()}
-    told = {"stream": moment.stream, "version": moment.version, "state": tell(moment.state), "set_by": set_by}
+    set_by = {
+        name: {"version": m.version, "type": m.type, "id": m.id}
+        for name, m in moment.set_by.items()
+    }
+    told = {
+        "stream": moment.stream,
+        "version": moment.version,
+        "state": tell(moment.state),
+        "set_by": set_by,
+    }
     if before is not None:
         old = tell(before)
         changed = time_travel.difference(before, moment.state)
-        told["changed"] = {name: {"before": old[name], "after": told["state"][name]} for name in changed}
+        told["changed"] = {
+            name: {"before": old[name], "after": told["state"][name]} for name in changed
+        }
     return told
 
 
@@ -67,7 +88,10 @@ def _as_text(told: dict[str, Any]) -> str:
     lines = [f"{told['stream']} at version {told['version']}"]
     for name, value in told["state"].items():
         by = told["set_by"].get(name)
-        lines.append(f"  {name} = {value!r}" + (f"   set at version {by['version']} by {by['type']}" if by else ""))
+        lines.append(
+            f"  {name} = {value!r}"
+            + (f"   set at version {by['version']} by {by['type']}" if by else "")
+        )
     for name, change in told.get("changed", {}).items():
         lines.append(f"  {name} was {change['before']!r}")
     return "\n".join(lines)

@@ -1,4 +1,5 @@
-"""manage.py subscriptions [list|pause|resume|reset|skip]: who listens, how far behind; and a hand on one of them."""
+"""manage.py subscriptions [list|pause|resume|reset|skip]: who listens, how far behind; and a hand
+on one of them."""
 
 import getpass
 from typing import Any
@@ -12,15 +13,33 @@ from eventstore.log import audit
 from eventstore.operations import control, dead_letters, lag
 from eventstore.operations.lag import Lag
 
-COLUMNS = ("subscription", "kind", "position", "fence", "events", "seconds", "parked", "dead", "state")
+COLUMNS = (
+    "subscription",
+    "kind",
+    "position",
+    "fence",
+    "events",
+    "seconds",
+    "parked",
+    "dead",
+    "state",
+)
 NUMBERS = COLUMNS[2:-1]
 
 
-TROUBLES = (control.NoSuchLane, control.NotToBeDone, dead_letters.NotParked, audit.ReasonMissing)
+TROUBLES = (
+    control.NoSuchSubscription,
+    control.OperationRefused,
+    dead_letters.NotParked,
+    audit.ReasonMissing,
+)
 
 
 class Command(BaseCommand):
-    help = "Show every subscription with its lag in events and in seconds, or stop, start, reset one, skip a message."
+    help = (
+        "Show every subscription with its lag in events and in seconds, or stop, start, reset one,"
+        " skip a message."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", action="store_true")
@@ -93,5 +112,12 @@ def _table(lags: list[Lag]) -> Table:
 
 
 def _cells(each: Lag) -> list[str]:
-    numbers = [each.position, each.fence, each.events, round(each.seconds, 1), each.parked, each.dead]
+    numbers = [
+        each.position,
+        each.fence,
+        each.events,
+        round(each.seconds, 1),
+        each.parked,
+        each.dead,
+    ]
     return [each.name, each.kind, *map(str, numbers), "paused" if each.paused else "running"]

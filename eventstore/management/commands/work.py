@@ -15,11 +15,18 @@ logger = logging.getLogger(__name__)
 
 
 class Command(BaseCommand):
-    help = "Deliver to every subscription until told to stop. Any number of these may run, on any machine."
+    help = (
+        "Deliver to every subscription until told to stop. Any number of these may run, on any"
+        " machine."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--once", action="store_true", help="only until nothing is due any more")
-        parser.add_argument("--poll", type=float, default=1.0, help="seconds between two looks (%(default)s)")
+        parser.add_argument(
+            "--once", action="store_true", help="only until nothing is due any more"
+        )
+        parser.add_argument(
+            "--poll", type=float, default=1.0, help="seconds between two looks (%(default)s)"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
@@ -29,7 +36,7 @@ class Command(BaseCommand):
         if options["once"]:
             self.stdout.write(f"{worker.work(seconds=math.inf)} messages delivered.")
         else:
-            worker.settle_down()
+            worker.freeze_imports()
             _until(_told_to_stop(), poll=options["poll"])
             heartbeats.sign_off(heartbeats.WORKER, heartbeats.BEAT)
 
@@ -53,5 +60,5 @@ def _until(stop: threading.Event, *, poll: float) -> None:
 def _attempt(turn: Any) -> None:
     try:
         turn()
-    except Exception:  # noqa: BLE001  a database that restarts, a lane at fault: the next turn takes it again
+    except Exception:  # noqa: BLE001  a database that restarts, a subscription at fault: the next turn takes it again
         logger.exception("a turn failed")

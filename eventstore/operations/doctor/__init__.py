@@ -21,7 +21,8 @@ UNASKABLE = {"migrations", "functions", "sequence"}
 
 
 def examine(limits: Limits = DEFAULT) -> list[Finding]:
-    """All that is wrong, the worst first. Reads only. Without our tables and functions, nothing else can be asked."""
+    """All that is wrong, the worst first. Reads only. Without our tables and functions, nothing
+    else can be asked."""
     try:
         found = [*schema.migrations(limits), *_guarantees()]
         if UNASKABLE.isdisjoint(each.check for each in found):

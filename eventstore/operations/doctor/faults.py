@@ -31,9 +31,10 @@ WAIT_SECONDS = 0.4
 SILENT = timedelta(seconds=2)
 
 APPEND = "SELECT eventstore_append(%s::json, NULL)"
-OWE = """
+ENQUEUE = """
     INSERT INTO eventstore_outbox (position, topic, key, type, id, payload, metadata, created_at)
-    VALUES (nextval('eventstore_position'), %s, 'a', 'doctor.nothing', gen_random_uuid(), '{}', '{}',
+    VALUES (nextval('eventstore_position'), %s, 'a', 'doctor.nothing', gen_random_uuid(), '{}',
+        '{}',
             now() - interval '1 day')
 """
 STAND_STILL = "UPDATE eventstore_subscription SET moved_at = now() - interval '1 hour'"
@@ -51,17 +52,23 @@ RUN = """
     INSERT INTO eventstore_saga (saga, key, status, state, position, correlation_id, deadline_at)
     VALUES ('doctor', 'a', %s, '{}', 1, gen_random_uuid(), now() + %s)
 """
-HEAR = "INSERT INTO eventstore_heartbeat (kind, name, backend, at) VALUES ('worker', 'elsewhere:1', %s, now())"
+HEAR = (
+    "INSERT INTO eventstore_heartbeat (kind, name, backend, at) VALUES ('worker', 'elsewhere:1',"
+    " %s, now())"
+)
 FAIL = "UPDATE eventstore_rebuild SET state = 'failed', error = 'Boom'"
 LIMIT_CONNECTIONS = (
-    "DO $$ BEGIN EXECUTE format('ALTER DATABASE %%I CONNECTION LIMIT {most}', current_database()); END $$"
+    "DO $$ BEGIN EXECUTE format('ALTER DATABASE %%I CONNECTION LIMIT {most}', current_database());"
+    " END $$"
 )
 SAY = """
-    DO $$ BEGIN EXECUTE format('ALTER DATABASE %%I SET {name} = %%L', current_database(), '{value}'); END $$
+    DO $$ BEGIN EXECUTE format('ALTER DATABASE %%I SET {name} = %%L', current_database(),
+        '{value}'); END $$
 """
 UNSAY = "DO $$ BEGIN EXECUTE format('ALTER DATABASE %%I RESET {name}', current_database()); END $$"
 ANSWER_NOTHING = """
-    CREATE OR REPLACE FUNCTION eventstore_has_parked(lane text) RETURNS boolean LANGUAGE sql AS 'SELECT false'
+    CREATE OR REPLACE FUNCTION eventstore_has_parked(subscription text) RETURNS boolean
+    LANGUAGE sql AS 'SELECT false'
 """
 PREPARE = "PREPARE TRANSACTION 'doctor'"
 ROLL_BACK = "ROLLBACK PREPARED 'doctor'"
@@ -76,11 +83,14 @@ UNMIGRATE = """
 """
 MIGRATE = "INSERT INTO django_migrations (app, name, applied) VALUES (%s, %s, now())"
 
-LOSE = "SELECT eventstore_begin_epoch((SELECT mark FROM eventstore_epoch_mark), 'went back', 'Boom')"
+LOSE = (
+    "SELECT eventstore_begin_epoch((SELECT mark FROM eventstore_epoch_mark), 'went back', 'Boom')"
+)
 FIND_AGAIN = """
     WITH over AS (DELETE FROM eventstore_epoch WHERE reason = 'went back')
     UPDATE eventstore_epoch_mark
-    SET mark = (SELECT mark FROM eventstore_epoch WHERE reason <> 'went back' ORDER BY number DESC LIMIT 1)
+    SET mark = (SELECT mark FROM eventstore_epoch WHERE reason <> 'went back'
+        ORDER BY number DESC LIMIT 1)
 """
 
 LATER = timedelta(hours=1)
@@ -124,8 +134,8 @@ def _left_open(statement: str, *params: Any) -> Iterator[None]:
 
 
 @contextmanager
-def _dead_lane() -> Iterator[None]:
-    with _said(OWE, "DELETE FROM eventstore_outbox", (next(iter(registry.subscriptions())),)):
+def _dead_subscription() -> Iterator[None]:
+    with _said(ENQUEUE, "DELETE FROM eventstore_outbox", (next(iter(registry.subscriptions())),)):
         execute(STAND_STILL).close()
         yield
 
@@ -133,7 +143,7 @@ def _dead_lane() -> Iterator[None]:
 @contextmanager
 def _passed_and_kept() -> Iterator[None]:
     with (
-        _said(OWE, "DELETE FROM eventstore_outbox", (cursors.SNAPSHOTS,)),
+        _said(ENQUEUE, "DELETE FROM eventstore_outbox", (cursors.SNAPSHOTS,)),
         _said(PASS, "UPDATE eventstore_subscription SET position = 0"),
     ):
         yield
@@ -177,13 +187,16 @@ def _no_broker() -> Iterator[None]:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # and nobody listens there
         url = f"redis://127.0.0.1:{taken.getsockname()[1]}/0"
-        with _set("CELERY_BROKER_URL", url), _set("EVENTSTORE_NUDGE", True):
+        with _set("CELERY_BROKER_URL", url), _set("EVENTSTORE_WAKE_WORKERS", True):
             yield
 
 
 @contextmanager
 def _no_schemas() -> Iterator[None]:
-    with tempfile.TemporaryDirectory() as empty, _set("EVENTSTORE_SCHEMAS", type(settings.BASE_DIR)(empty)):
+    with (
+        tempfile.TemporaryDirectory() as empty,
+        _set("EVENTSTORE_SCHEMAS", type(settings.BASE_DIR)(empty)),
+    ):
         yield
 
 
@@ -237,9 +250,12 @@ def _prepared(statement: str, *params: Any) -> Iterator[None]:
 @contextmanager
 def _behind() -> Iterator[None]:
     """As a restore without sequences leaves it, or a replica that was promoted."""
-    execute(OWE, [cursors.SNAPSHOTS]).close()
+    execute(ENQUEUE, [cursors.SNAPSHOTS]).close()
     try:
-        with _said("SELECT setval('eventstore_position', 1, false)", "SELECT setval('eventstore_position', 1000000)"):
+        with _said(
+            "SELECT setval('eventstore_position', 1, false)",
+            "SELECT setval('eventstore_position', 1000000)",
+        ):
             yield
     finally:
         execute("DELETE FROM eventstore_outbox").close()
@@ -247,7 +263,9 @@ def _behind() -> Iterator[None]:
 
 def _empty_the_log() -> None:
     execute("DELETE FROM eventstore_outbox").close()
-    with _said(UNGUARD.format(guard="eventstore_append_only"), GUARD.format(guard="eventstore_append_only")):
+    with _said(
+        UNGUARD.format(guard="eventstore_append_only"), GUARD.format(guard="eventstore_append_only")
+    ):
         execute("DELETE FROM eventstore_event").close()
 
 
@@ -301,7 +319,8 @@ def _away() -> Iterator[None]:
 
 @contextmanager
 def _seen_otherwise(room: Any, check: Any, **seen: Any) -> Iterator[None]:
-    """What lies outside of the database's reach and ours: another clock, a pooler between us, a broker's memory."""
+    """What lies outside of the database's reach and ours: another clock, a pooler between us, a
+    broker's memory."""
     was = room.CHECKS
     room.CHECKS = tuple(partial(check, **seen) if each is check else each for each in was)
     try:
@@ -314,7 +333,7 @@ def _seen_otherwise(room: Any, check: Any, **seen: Any) -> Iterator[None]:
 def _alarmed() -> Iterator[None]:
     with (
         _set("CELERY_BROKER_URL", "amqp://doctor@127.0.0.1/"),
-        _set("EVENTSTORE_NUDGE", True),
+        _set("EVENTSTORE_WAKE_WORKERS", True),
         _seen_otherwise(delivering, delivering.broker_alarm, told=lambda: "low on memory"),
         _seen_otherwise(delivering, delivering.broker, reach=lambda url: None),
     ):
@@ -322,8 +341,14 @@ def _alarmed() -> Iterator[None]:
 
 
 def _event(type_: str) -> str:
-    stream = f'"stream": "doctor-{uuid4()}", "version": 1, "expected": 0, "id": "{uuid4()}", "type": "{type_}"'
-    return f'[{{{stream}, "schema_version": 1, "data": {{}}, "correlation_id": "{uuid4()}", "metadata": {{}}}}]'
+    stream = (
+        f'"stream": "doctor-{uuid4()}", "version": 1, "expected": 0, "id": "{uuid4()}", "type":'
+        f' "{type_}"'
+    )
+    return (
+        f'[{{{stream}, "schema_version": 1, "data": {{}}, "correlation_id": "{uuid4()}",'
+        ' "metadata": {}}]'
+    )
 
 
 def _parked(status: str, due: timedelta, count: int) -> Fault:
@@ -342,12 +367,15 @@ def _unheard(kind: str) -> Fault:
 FAULTS: dict[str, tuple[Fault, Limits]] = {
     "database": (_away, LIMITS),
     "fence": (lambda: _left_open(APPEND, _event("doctor.looked")), LIMITS._replace(fence=SOON)),
-    "fence/prepared": (lambda: _prepared(APPEND, _event("doctor.looked")), LIMITS._replace(fence=SOON)),
+    "fence/prepared": (
+        lambda: _prepared(APPEND, _event("doctor.looked")),
+        LIMITS._replace(fence=SOON),
+    ),
     "held-lane": (
         lambda: _left_open("UPDATE eventstore_subscription SET moved_at = now()"),
         LIMITS._replace(held=SOON),
     ),
-    "dead-lane": (_dead_lane, LIMITS),
+    "dead-lane": (_dead_subscription, LIMITS),
     "paused-lane": (_paused, LIMITS),
     "retired-lane": (
         partial(
@@ -371,7 +399,10 @@ FAULTS: dict[str, tuple[Fault, Limits]] = {
     "broker-alarm": (_alarmed, LIMITS),
     "unsafe-settings": (partial(_database_says, "synchronous_commit", "off"), LIMITS),
     "isolation": (partial(_connected_with, "default_transaction_isolation=serializable"), LIMITS),
-    "isolation-of-others": (partial(_database_says, "default_transaction_isolation", "serializable"), LIMITS),
+    "isolation-of-others": (
+        partial(_database_says, "default_transaction_isolation", "serializable"),
+        LIMITS,
+    ),
     "replication-role": (partial(_database_says, "session_replication_role", "replica"), LIMITS),
     "sequence": (
         partial(
@@ -399,7 +430,10 @@ FAULTS: dict[str, tuple[Fault, Limits]] = {
     "old-transaction": (lambda: _left_open("SELECT 1"), LIMITS._replace(transaction=SOON)),
     "transaction-ids": (nothing, LIMITS._replace(xid_age=1)),
     "disk": (nothing, LIMITS._replace(disk_share=1.0)),
-    "clock": (partial(_seen_otherwise, server, server.clock, now=lambda: time.time() + 3600), LIMITS),
+    "clock": (
+        partial(_seen_otherwise, server, server.clock, now=lambda: time.time() + 3600),
+        LIMITS,
+    ),
     "pooler": (partial(_seen_otherwise, server, server.pooler, told=lambda: 0), LIMITS),
     "migrations": (_migration_missing, LIMITS),
     "functions": (

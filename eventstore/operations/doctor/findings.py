@@ -8,10 +8,11 @@ WARNING = "warning"
 
 
 class Finding(NamedTuple):
-    """check: which one found it. severity: critical when orders do not move or could be lost, else warning.
+    """check: which one found it. severity: critical when orders do not move or could be lost, else
+    warning.
 
-    what: the fact, in a sentence. culprit: which backend, lane, message or setting is to blame. why: what it leads to.
-    mend: the command that mends it.
+    what: the fact, in a sentence. culprit: which backend, subscription, message or setting is to
+    blame. why: what it leads to. mend: the command that mends it.
     """
 
     check: str

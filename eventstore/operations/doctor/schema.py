@@ -23,8 +23,9 @@ INDEXES = """
     UNION ALL
     SELECT conname, true FROM pg_constraint WHERE conrelid = to_regclass(%s)
 """
-# From type to type along the index, however many events there are; of each the newest, as new code would write it.
-# Asked by "=", PostgreSQL may look for it from the end of the log backwards: for an old type, through all of it.
+# From type to type along the index, however many events there are; of each the newest, as new code
+# would write it. Asked by "=", PostgreSQL may look for it from the end of the log backwards: for an
+# old type, through all of it.
 TYPES = """
     WITH RECURSIVE found(type) AS (
         SELECT min(type) FROM eventstore_event
@@ -37,7 +38,8 @@ TYPES = """
     FROM found
     CROSS JOIN LATERAL (
         SELECT schema_version, position FROM eventstore_event
-        WHERE eventstore_event.type <= found.type ORDER BY eventstore_event.type DESC, position DESC LIMIT 1
+        WHERE eventstore_event.type <= found.type
+            ORDER BY eventstore_event.type DESC, position DESC LIMIT 1
     ) AS newest
 """
 
@@ -68,7 +70,8 @@ def indexes(limits: Limits) -> Iterator[Finding]:
                     f"{table} has no valid {each.name}.",
                     each.name,
                     "Queries become slower with every event, or a rule of the table is not kept.",
-                    f"REINDEX INDEX {each.name}; or, where it is gone, make it as the model's migration did.",
+                    f"REINDEX INDEX {each.name}; or, where it is gone, make it as the model's"
+                    " migration did.",
                 )
 
 
@@ -86,7 +89,7 @@ def unreadable_events(limits: Limits) -> Iterator[Finding]:
             CRITICAL,
             trouble,
             f"the event at position {position}",
-            "It is parked in every lane that might hear it, and a rebuild stops at it.",
+            "It is parked in every subscription that might hear it, and a rebuild stops at it.",
             "Deploy the code that knows it, or give it a name in EVENTS or RENAMED of the wiring.",
         )
 
@@ -111,7 +114,9 @@ def _models() -> Iterator[Any]:
     for model in apps.get_app_config("eventstore").get_models():
         if not model._meta.proxy and model._meta.managed:
             yield model
-    yield from (each.model for each in registry.subscriptions().values() if isinstance(each, Projection))
+    yield from (
+        each.model for each in registry.subscriptions().values() if isinstance(each, Projection)
+    )
 
 
 CHECKS = (indexes, unreadable_events, schema_drift)

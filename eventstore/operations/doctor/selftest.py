@@ -1,4 +1,5 @@
-"""Each fault brought about for real, in a database of its own, to see that it is found and nothing else is."""
+"""Each fault brought about for real, in a database of its own, to see that it is found and nothing
+else is."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,7 +31,7 @@ class Trial(NamedTuple):
 def run() -> Iterator[Trial]:
     """The healthy first, then each fault, taken away again after it was looked for."""
     with _database():
-        cursors.enlist()
+        cursors.ensure_cursors()
         yield _trial("", faults.nothing, faults.LIMITS)
         for name, (bring_about, limits) in faults.possible().items():
             yield _trial(name, bring_about, limits)
@@ -42,7 +43,9 @@ def _trial(name: str, bring_about: Fault, limits: Limits) -> Trial:
         found = examine(limits)
     faults.be_at_work()
     check, _, _ = name.partition("/")
-    alarms = [each for each in found if each.check != check] + examine(faults.LIMITS)  # for then it is gone again
+    alarms = [each for each in found if each.check != check] + examine(
+        faults.LIMITS
+    )  # for then it is gone again
     return Trial(name, any(each.check == check for each in found), alarms)
 
 

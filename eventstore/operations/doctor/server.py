@@ -1,4 +1,5 @@
-"""The server: time-outs that have not arrived, disk, connections, transactions that do not end, clocks, poolers."""
+"""The server: time-outs that have not arrived, disk, connections, transactions that do not end,
+clocks, poolers."""
 
 import shutil
 import time
@@ -20,7 +21,8 @@ UNBOUNDED = """
     FROM unnest(ARRAY['idle_in_transaction_session_timeout', 'lock_timeout']) AS name
     WHERE current_setting(name) = '0'
 """
-# Two hours are what a kernel has by itself; 0 is said of a socket in the file system, which cannot be half gone.
+# Two hours are what a kernel has by itself; 0 is said of a socket in the file system, which cannot
+# be half gone.
 KEPT_LONG = """
     SELECT 'tcp_keepalives_idle'
     WHERE current_setting('tcp_keepalives_idle')::integer >= 7200
@@ -28,18 +30,23 @@ KEPT_LONG = """
 CONNECTIONS = """
     SELECT current_database(), count(*) FILTER (WHERE datname = current_database()), count(*),
            (SELECT datconnlimit FROM pg_database WHERE datname = current_database()),
-           current_setting('max_connections')::integer - current_setting('superuser_reserved_connections')::integer
+           current_setting('max_connections')::integer
+               - current_setting('superuser_reserved_connections')::integer
     FROM pg_stat_activity
     WHERE backend_type = 'client backend'
 """
-# But for who rebuilds: its lock is a transaction's, which holds up nothing else (rebuilding/running.py).
+# But for who rebuilds: its lock is a transaction's, which holds up nothing else
+# (rebuilding/running.py).
 OLD_TRANSACTIONS = """
-    SELECT pid, application_name, state, left(query, 200), extract(epoch FROM now() - xact_start)::integer
+    SELECT pid, application_name, state, left(query, 200), extract(epoch
+        FROM now() - xact_start)::integer
     FROM pg_stat_activity AS activity
-    WHERE datname = current_database() AND xact_start < now() - %s AND pid <> pg_backend_pid() AND NOT (
+    WHERE datname = current_database() AND xact_start < now() - %s AND pid <> pg_backend_pid()
+        AND NOT (
         backend_xmin IS NULL AND backend_xid IS NULL AND EXISTS (
             SELECT FROM pg_locks AS held
-            WHERE held.pid = activity.pid AND locktype = 'advisory' AND classid = x'E7'::integer AND objsubid = 2
+            WHERE held.pid = activity.pid AND locktype = 'advisory' AND classid = x'E7'::integer
+                AND objsubid = 2
         )
     )
     ORDER BY xact_start
@@ -64,16 +71,18 @@ PLACE = """
 
 
 def unbounded_waits(limits: Limits, *, told: Callable[[], int] | None = None) -> Iterator[Finding]:
-    """Behind a pooler, the server's connection is the pooler's: whether that one has vanished is for its own settings,
-    and a transaction it has left open is ended by the time-outs."""
+    """Behind a pooler, the server's connection is the pooler's: whether that one has vanished is
+    for its own settings, and a transaction it has left open is ended by the time-outs."""
     for (name,) in rows(UNBOUNDED) + ([] if _is_a_poolers(told) else rows(KEPT_LONG)):
         yield Finding(
             "unbounded-waits",
             WARNING,
             f"Our connections have no {name} of their own.",
             name,
-            "Who stops or vanishes in the middle of a transaction holds everybody up for hours, or for ever.",
-            "Take OPTIONS from eventstore.defaults.connection() in DATABASES; behind a pooler, ALTER ROLE … SET it.",
+            "Who stops or vanishes in the middle of a transaction holds everybody up for hours, or"
+            " for ever.",
+            "Take OPTIONS from eventstore.defaults.connection() in DATABASES; behind a pooler,"
+            " ALTER ROLE … SET it.",
         )
 
 
@@ -87,7 +96,8 @@ def connections(limits: Limits) -> Iterator[Finding]:
                 f"{count} of {limit} connections are taken.",
                 f"database {name}",
                 "The next process to start finds none.",
-                "Fewer processes or threads, a pooler, or ALTER SYSTEM SET max_connections = …; and a restart.",
+                "Fewer processes or threads, a pooler, or ALTER SYSTEM SET max_connections = …; and"
+                " a restart.",
             )
             return
 
@@ -105,7 +115,8 @@ def old_transactions(limits: Limits) -> Iterator[Finding]:
 
 
 def prepared_transactions(limits: Limits) -> Iterator[Finding]:
-    """Of these no backend is left, so no time-out ever ends one. One that holds the fence is told as that, sooner."""
+    """Of these no backend is left, so no time-out ever ends one. One that holds the fence is told
+    as that, sooner."""
     for gid, owner, seconds in rows(PREPARED, [limits.transaction]):
         yield Finding(
             "prepared-transaction",
@@ -138,9 +149,11 @@ def clock(limits: Limits, *, now: Callable[[], float] = time.time) -> Iterator[F
         yield Finding(
             "clock",
             WARNING,
-            f"The database's clock is {abs(apart):.1f} s {'ahead of' if apart > 0 else 'behind'} this machine's.",
+            f"The database's clock is {abs(apart):.1f} s {'ahead of' if apart > 0 else 'behind'}"
+            " this machine's.",
             "this machine or the database's",
-            "Order and deadlines are reckoned by the database alone, but logs and tokens of the two do not agree.",
+            "Order and deadlines are reckoned by the database alone, but logs and tokens of the two"
+            " do not agree.",
             "chronyc makestep",
         )
 
@@ -154,19 +167,22 @@ def pooler(limits: Limits, *, told: Callable[[], int] | None = None) -> Iterator
             "Statements are prepared through a pooler that does not keep them.",
             "DATABASE_PREPARE_THRESHOLD",
             "They are looked for on a connection that never had them.",
-            "Set DATABASE_PREPARE_THRESHOLD=0, or max_prepared_statements in PgBouncer 1.21 or newer.",
+            "Set DATABASE_PREPARE_THRESHOLD=0, or max_prepared_statements in PgBouncer 1.21 or"
+            " newer.",
         )
 
 
 def _is_a_poolers(told: Callable[[], int] | None) -> bool:
-    """A pooler tells its client a process id of its own making, not that of the backend that answers."""
+    """A pooler tells its client a process id of its own making, not that of the backend that
+    answers."""
     ((answered,),) = rows(BACKEND)
     raw: Any = transaction.get_connection().connection
     return bool(answered != (told or (lambda: raw.info.backend_pid))())
 
 
 def _keeps_statements(raw: Any) -> bool:
-    """A pooler that does gives them names of its own; by any other, the server knows it under ours."""
+    """A pooler that does gives them names of its own; by any other, the server knows it under
+    ours."""
     name = f"eventstore_look_{uuid4().hex}"
     with transaction.atomic():
         rows(BACKEND)  # from here on, one and the same connection to the server
@@ -187,7 +203,8 @@ def disk(limits: Limits) -> Iterator[Finding]:
             yield Finding(
                 "disk",
                 WARNING if usage.free > 0.03 * usage.total else CRITICAL,
-                f"{usage.free >> 20} MiB of {usage.total >> 20} are free, the database takes {size >> 20}.",
+                f"{usage.free >> 20} MiB of {usage.total >> 20} are free, the database takes"
+                f" {size >> 20}.",
                 place,
                 "With a full disk PostgreSQL stops; nothing is lost, nothing goes on.",
                 "Make room; then, if it has stopped, start PostgreSQL again.",
@@ -201,10 +218,20 @@ def log_epoch(limits: Limits) -> Iterator[Finding]:
         yield Finding(
             "log-epoch",
             CRITICAL,
-            epochs.sentence(standing, why) if why in epochs.FOR_AN_OPERATOR else "The log waits for its next epoch.",
-            f"PostgreSQL, after a {why}" if why not in epochs.FOR_AN_OPERATOR else "whoever restored or copied it",
-            "Nothing is appended to a log that may have lost something before another epoch has begun.",
-            'manage.py after_restore --reason "…"; after a crash or a promotion, any worker or writer begins it',
+            (
+                epochs.sentence(standing, why)
+                if why in epochs.FOR_AN_OPERATOR
+                else "The log waits for its next epoch."
+            ),
+            (
+                f"PostgreSQL, after a {why}"
+                if why not in epochs.FOR_AN_OPERATOR
+                else "whoever restored or copied it"
+            ),
+            "Nothing is appended to a log that may have lost something before another epoch has"
+            " begun.",
+            'manage.py after_restore --reason "…"; after a crash or a promotion, any worker or'
+            " writer begins it",
         )
         return
     for each in standing.epochs:
@@ -212,10 +239,12 @@ def log_epoch(limits: Limits) -> Iterator[Finding]:
             yield Finding(
                 "log-epoch",
                 WARNING,
-                f"Epoch {each.number} of the log began at {each.began_at:%Y-%m-%d %H:%M:%S} ({each.reason}): what lay "
-                f"behind position {each.intact} may be lost. {each.detail}".rstrip(),
+                f"Epoch {each.number} of the log began at {each.began_at:%Y-%m-%d %H:%M:%S}"
+                f" ({each.reason}): what lay behind position {each.intact} may be lost."
+                f" {each.detail}".rstrip(),
                 f"{each.reason}, timeline {each.timeline}",
-                "Money may have been taken, or parcels booked, for orders that the log does not have.",
+                "Money may have been taken, or parcels booked, for orders that the log does not"
+                " have.",
                 'manage.py after_restore --reason "…"',
             )
 

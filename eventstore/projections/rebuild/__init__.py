@@ -1,19 +1,21 @@
-"""Rebuild a read model beside the live one: fold the log into a table of its own, then swap the two at once.
+"""Rebuild a read model beside the live one: fold the log into a table of its own, then swap the two
+at once.
 
-Readers and the lane go on with the live table until the swap, which is one short commit. Nothing but rows of the new
-table is written meanwhile: a projection has no other effect. An event that cannot be folded stops the rebuild, and the
-live table stays as it is. How far it has come is committed with the rows, so it can be gone on with after any death.
+Readers and the subscription go on with the live table until the swap, which is one short commit.
+Nothing but rows of the new table is written meanwhile: a projection has no other effect. An event
+that cannot be folded stops the rebuild, and the live table stays as it is. How far it has come is
+committed with the rows, so it can be gone on with after any death.
 """
 
 from .diff import Difference as Difference
-from .diff import LaneBehind as LaneBehind
+from .diff import SubscriptionBehind as SubscriptionBehind
 from .fold import RebuildFailed as RebuildFailed
 from .parallel import ShareLost as ShareLost
+from .records import DiffReport as DiffReport
 from .records import Rebuilding as Rebuilding
-from .records import Told as Told
+from .records import found_differences as found_differences
 from .records import latest as latest
 from .records import latest_of_each as latest_of_each
-from .records import told_differences as told_differences
 from .records import with_replaced as with_replaced
 from .run import AlreadyRebuilding as AlreadyRebuilding
 from .run import NotAProjection as NotAProjection

@@ -1,4 +1,5 @@
-"""What a rebuild would change: every column of every row in which the live table and the rebuilt one differ."""
+"""What a rebuild would change: every column of every row in which the live table and the rebuilt
+one differ."""
 
 from collections.abc import Generator, Iterator
 from typing import Any, NamedTuple
@@ -14,7 +15,8 @@ from . import shadow_table as shadow
 from . import swap as swapping
 from .records import Rebuilding
 
-# The cursor and the live rows as of the same moment: what the lane commits meanwhile is not seen.
+# The cursor and the live rows as of the same moment: what the subscription commits meanwhile is not
+# seen.
 OF_ONE_MOMENT = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"
 COMPARE = """
     DECLARE differing NO SCROLL CURSOR FOR
@@ -27,12 +29,13 @@ FETCH = "FETCH 1000 FROM differing"
 POSITION = "SELECT position FROM eventstore_subscription WHERE name = %s"
 
 
-class LaneBehind(Exception):
+class SubscriptionBehind(Exception):
     """The rebuilt table is ahead of the live one, so they are not of the same position."""
 
 
 class Difference(NamedTuple):
-    """column: "" for a row that only one of the two has. old: as it is live. new: as it was folded anew."""
+    """column: "" for a row that only one of the two has. old: as it is live. new: as it was folded
+    anew."""
 
     key: str
     column: str
@@ -41,15 +44,21 @@ class Difference(NamedTuple):
 
 
 def differences(rebuild: Rebuilding, projection: Projection) -> Generator[Difference]:
-    """At the position at which the live table stands; to be read to its end, or closed. Raises LaneBehind."""
+    """At the position at which the live table stands; to be read to its end, or closed. Raises
+    SubscriptionBehind."""
     table, key = shadow.name_of(projection), projection.model._meta.pk.column
     with transaction.atomic():
         execute(OF_ONE_MOMENT).close()
         ((position,),) = rows(POSITION, [rebuild.subscription])
         if position < records.get(rebuild.id).position:
-            raise LaneBehind(f"{rebuild.subscription} stands at {position}, behind what was folded; let it come up.")
+            raise SubscriptionBehind(
+                f"{rebuild.subscription} stands at {position}, behind what was folded; let it"
+                " come up."
+            )
         swapping.catch_up(rebuild, projection, until=position)
-        execute(COMPARE.format(key=key, live=shadow.live(table), shadow=shadow.shadow(table))).close()
+        execute(
+            COMPARE.format(key=key, live=shadow.live(table), shadow=shadow.shadow(table))
+        ).close()
         while page := rows(FETCH):
             for found in page:
                 yield from _columns(*found)

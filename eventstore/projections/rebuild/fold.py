@@ -1,7 +1,9 @@
-"""Fold a stretch of the log into a shadow, as fast as it goes: rows stay in memory until a checkpoint writes them.
+"""Fold a stretch of the log into a shadow, as fast as it goes: rows stay in memory until a
+checkpoint writes them.
 
-The events of a row lie close together in the log, so most rows are made, changed and done with between two checkpoints,
-and are written once, by COPY. The next page of the log is read while this one is folded.
+The events of a row lie close together in the log, so most rows are made, changed and done with
+between two checkpoints, and are written once, by COPY. The next page of the log is read while this
+one is folded.
 """
 
 import gc
@@ -23,12 +25,14 @@ from eventstore.postgres import copy_into, execute, rows, rows_in_binary
 from eventstore.subscriptions import Projection, Row
 
 PAGE = 5000
-# Rows in memory: at most so many that are not written yet, and as many again that were written last.
+# Rows in memory: at most so many that are not written yet, and as many again that were written
+# last.
 ROWS = 10_000
 CHECKPOINT_SECONDS = 2.0
 
 READ = """
-    SELECT position, CASE WHEN starts_with(stream, %s) THEN version END, type, schema_version, data, recorded_at
+    SELECT position, CASE WHEN starts_with(stream, %s)
+        THEN version END, type, schema_version, data, recorded_at
     FROM eventstore_event
     WHERE position > %s AND position <= %s AND type = ANY(%s)
     ORDER BY position
@@ -52,7 +56,8 @@ class RebuildFailed(Exception):
 
 
 class Share:
-    """The keys of one process among several: whoever has the n-th part knows its own by their sum."""
+    """The keys of one process among several: whoever has the n-th part knows its own by their
+    sum."""
 
     def __init__(self, number: int, count: int) -> None:
         self.number, self.count = number, count
@@ -83,7 +88,9 @@ class Rows:
     def fold(self, key: str, event: Any, recorded: Recorded) -> None:
         position, version, _, _, _, at = recorded
         row = self.changed[key] if key in self.changed else self.written[key]
-        self.changed[key] = projections.step(self.projection, key, row, event, position, version, at)
+        self.changed[key] = projections.step(
+            self.projection, key, row, event, position, version, at
+        )
 
     def write(self) -> None:
         """What is there already is taken away first, so that there is one way in."""
@@ -99,7 +106,9 @@ class Rows:
         self.written, self.changed = self.changed, {}
 
     def _line(self, row: Row) -> str:
-        return "\t".join([_cell(row.get(column), is_json) for column, is_json in self.columns]) + "\n"
+        return (
+            "\t".join([_cell(row.get(column), is_json) for column, is_json in self.columns]) + "\n"
+        )
 
 
 def fold(
@@ -116,7 +125,8 @@ def fold(
 ) -> int:
     """Fold what lies between, or what can be in that many seconds; returns how far it came.
 
-    advance(before, to, events, seconds) is called in each commit, tell after it. Raises RebuildFailed, or what they do.
+    advance(before, to, events, seconds) is called in each commit, tell after it. Raises
+    RebuildFailed, or what they do.
     """
     kept, position, events = Rows(projection, table), after, 0
     begun = started = time.monotonic()
@@ -132,7 +142,11 @@ def fold(
         for page in _pages(name, projection, after, until):
             events += _fold_page(kept, share, page)
             turn_over = time.monotonic() - begun > seconds
-            if turn_over or len(kept.changed) >= ROWS or time.monotonic() - started > CHECKPOINT_SECONDS:
+            if (
+                turn_over
+                or len(kept.changed) >= ROWS
+                or time.monotonic() - started > CHECKPOINT_SECONDS
+            ):
                 checkpoint(page[-1][0])
             if turn_over:
                 return position
@@ -143,7 +157,8 @@ def fold(
 
 @contextmanager
 def _collector_at_rest() -> Iterator[None]:
-    """Rows and events hold no cycles, and looking for some among thousands of them takes a third of the time."""
+    """Rows and events hold no cycles, and looking for some among thousands of them takes a third of
+    the time."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -158,7 +173,7 @@ def _pages(name: str, projection: Projection, after: int, until: int) -> Iterato
 
     Inside of a transaction, on the connection of that.
     """
-    heard, category = list(cursors.hears(name)), f"{projection.category}-"
+    heard, category = list(cursors.event_types_of(name)), f"{projection.category}-"
 
     def read(after: int) -> list[Recorded]:
         return rows_in_binary(READ, [category, after, until, heard, PAGE]) if after < until else []
@@ -230,7 +245,8 @@ def _failed(recorded: Recorded, error: Exception) -> RebuildFailed:
 
 
 def _cell(value: Any, is_json: bool) -> str:
-    """As JSON would be put into the column, so that a rebuilt row is the same as one that a lane has written."""
+    """As JSON would be put into the column, so that a rebuilt row is the same as one that a
+    subscription has written."""
     kind = type(value)
     if value is None:
         return "\\N"

@@ -1,4 +1,5 @@
-"""Several processes, each with its share of the keys: rows are independent, so nobody waits for another."""
+"""Several processes, each with its share of the keys: rows are independent, so nobody waits for
+another."""
 
 import multiprocessing
 import os
@@ -24,7 +25,8 @@ FORK = multiprocessing.get_context("fork")
 
 
 class ShareLost(Exception):
-    """A process ended without a word; what it had committed stays, and the rebuild can be gone on with."""
+    """A process ended without a word; what it had committed stays, and the rebuild can be gone on
+    with."""
 
 
 def fold_share(
@@ -58,7 +60,10 @@ def fold_share(
 def fold_shares(rebuild: Rebuilding, projection: Projection, tell: Callable[[], None]) -> None:
     """Raises RebuildFailed, Stopped, ShareLost."""
     connections.close_all()  # a process must not inherit one: it would speak in between
-    processes = [FORK.Process(target=_run, args=(rebuild, projection, number)) for number in range(rebuild.shares)]
+    processes = [
+        FORK.Process(target=_run, args=(rebuild, projection, number))
+        for number in range(rebuild.shares)
+    ]
     for process in processes:
         process.start()
     try:
@@ -91,4 +96,7 @@ def _raise_what_they_said(rebuild: Rebuilding) -> None:
     if not now.is_open:
         raise Stopped(f"The rebuild of {now.subscription} was cancelled.")
     if now.position < now.head:
-        raise ShareLost(f"A process of the rebuild of {now.subscription} was lost; run it again, and it goes on.")
+        raise ShareLost(
+            f"A process of the rebuild of {now.subscription} was lost; run it again, and it"
+            " goes on."
+        )

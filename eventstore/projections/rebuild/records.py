@@ -1,4 +1,5 @@
-"""What is known of each rebuild: who began it and why, how far it is, how fast, and how it ended."""
+"""What is known of each rebuild: who began it and why, how far it is, how fast, and how it
+ended."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -17,7 +18,8 @@ BEGIN_SHARES = """
     SELECT %s, generate_series(0, %s - 1)
 """
 FIND = """
-    SELECT rebuild.id, subscription, state, who, reason, background, swap, form, head, position, events, shares,
+    SELECT rebuild.id, subscription, state, who, reason, background, swap, form, head, position,
+        events, shares,
            seconds, error, waits_for, began_at, told_at, ended_at,
            replaced IS NOT NULL,
            extract(epoch FROM clock_timestamp() - began_at)::double precision,
@@ -33,7 +35,9 @@ FIND_ONE = FIND + "WHERE rebuild.id = %s"
 FIND_OPEN = FIND + "WHERE subscription = %s AND state IN ('folding', 'ready')"
 FIND_REPLACED = FIND + "WHERE subscription = %s AND replaced IS NOT NULL"
 LATEST = FIND + "WHERE %s::text IS NULL OR subscription = %s ORDER BY rebuild.id DESC LIMIT %s"
-LATEST_OF_EACH = FIND + "WHERE rebuild.id IN (SELECT max(id) FROM eventstore_rebuild GROUP BY subscription)"
+LATEST_OF_EACH = (
+    FIND + "WHERE rebuild.id IN (SELECT max(id) FROM eventstore_rebuild GROUP BY subscription)"
+)
 # The oldest first, so that whoever asked first is served first.
 FIND_BACKGROUND = (
     FIND
@@ -43,7 +47,8 @@ FIND_BACKGROUND = (
 """
 )
 
-# Only from where we believe it to be, and only while nobody has called it off: so nobody folds what another has folded.
+# Only from where we believe it to be, and only while nobody has called it off: so nobody folds what
+# another has folded.
 ADVANCE = """
     WITH rebuild AS (
         UPDATE eventstore_rebuild
@@ -57,7 +62,9 @@ ADVANCE = """
     WHERE rebuild_id = rebuild.id AND number = ANY(%s) AND position = %s
     RETURNING number
 """
-SHARE_POSITIONS = "SELECT position FROM eventstore_rebuild_share WHERE rebuild_id = %s ORDER BY number"
+SHARE_POSITIONS = (
+    "SELECT position FROM eventstore_rebuild_share WHERE rebuild_id = %s ORDER BY number"
+)
 WAIT = "UPDATE eventstore_rebuild SET waits_for = %s, told_at = now() WHERE id = %s"
 AIM = "UPDATE eventstore_rebuild SET head = %s WHERE id = %s"
 BECOME = """
@@ -67,24 +74,31 @@ BECOME = """
     WHERE id = %s AND state IN ('folding', 'ready')
     RETURNING id
 """
-TELL_DIFFERENCES = "UPDATE eventstore_rebuild SET differences = %s::jsonb, told_at = now() WHERE id = %s"
-TOLD_DIFFERENCES = "SELECT differences FROM eventstore_rebuild WHERE id = %s"
+SAVE_DIFFERENCES = (
+    "UPDATE eventstore_rebuild SET differences = %s::jsonb, told_at = now() WHERE id = %s"
+)
+FOUND_DIFFERENCES = "SELECT differences FROM eventstore_rebuild WHERE id = %s"
 TURN_BACK = """
     UPDATE eventstore_rebuild
     SET state = CASE state WHEN 'swapped' THEN 'taken back' ELSE 'swapped' END
     WHERE id = %s
 """
 WANT_SWAP = "UPDATE eventstore_rebuild SET swap = true WHERE id = %s"
-FORGET_REPLACED = "UPDATE eventstore_rebuild SET replaced = NULL WHERE subscription = %s AND replaced IS NOT NULL"
+FORGET_REPLACED = (
+    "UPDATE eventstore_rebuild SET replaced = NULL WHERE subscription = %s AND replaced IS NOT NULL"
+)
 KEEP_PLACE = "UPDATE eventstore_rebuild SET replaced = %s::jsonb WHERE id = %s"
-KEPT_PLACE = "SELECT replaced -> 'position', replaced -> 'parked' FROM eventstore_rebuild WHERE id = %s"
+KEPT_PLACE = (
+    "SELECT replaced -> 'position', replaced -> 'parked' FROM eventstore_rebuild WHERE id = %s"
+)
 
 
 class Rebuilding(NamedTuple):
-    """A rebuild as it stands. position: up to which all is folded. head: up to which it is to be, when it began.
+    """A rebuild as it stands. position: up to which all is folded. head: up to which it is to be,
+    when it began.
 
-    seconds: spent on it. waits_for: who keeps the swap from its lock. replaced: the table that it took the place of
-    is kept. age, silent: seconds since it began, and since it was last worked on.
+    seconds: spent on it. waits_for: who keeps the swap from its lock. replaced: the table that it
+    took the place of is kept. age, silent: seconds since it began, and since it was last worked on.
     """
 
     id: int
@@ -124,14 +138,16 @@ class Rebuilding(NamedTuple):
 
     @property
     def left(self) -> float | None:
-        """Seconds, should it go on as fast through positions as before; None when that cannot be said yet."""
+        """Seconds, should it go on as fast through positions as before; None when that cannot be
+        said yet."""
         if not self.is_open or not self.position or not self.seconds:
             return None
         return max(0, self.head - self.position) * self.seconds / self.shares / self.position
 
 
-class Told(NamedTuple):
-    """What differs from the live table: the first of it, each as a Difference has it. trouble: why it is not known."""
+class DiffReport(NamedTuple):
+    """What differs from the live table: the first of it, each as a Difference has it. trouble: why
+    it is not known."""
 
     first: Sequence[dict[str, Any]] = ()
     is_cut: bool = False
@@ -139,7 +155,15 @@ class Told(NamedTuple):
 
 
 def begin(
-    subscription: str, *, who: str, reason: str, background: bool, swap: bool, form: str, head: int, shares: int
+    subscription: str,
+    *,
+    who: str,
+    reason: str,
+    background: bool,
+    swap: bool,
+    form: str,
+    head: int,
+    shares: int,
 ) -> Rebuilding:
     ((rebuild,),) = rows(BEGIN, [subscription, who, reason, background, swap, form, head])
     execute(BEGIN_SHARES, [rebuild, shares]).close()
@@ -173,10 +197,14 @@ def in_background() -> list[Rebuilding]:
     return [Rebuilding(*row) for row in rows(FIND_BACKGROUND)]
 
 
-def advance(rebuild: int, shares: Sequence[int], *, before: int, to: int, events: int, seconds: float) -> bool:
+def advance(
+    rebuild: int, shares: Sequence[int], *, before: int, to: int, events: int, seconds: float
+) -> bool:
     """In the commit of the rows. False when it was called off, or somebody else has moved it."""
     numbers = list(shares)
-    return len(rows(ADVANCE, [seconds, rebuild, to, numbers, events, numbers, before])) == len(numbers)
+    return len(rows(ADVANCE, [seconds, rebuild, to, numbers, events, numbers, before])) == len(
+        numbers
+    )
 
 
 def positions(rebuild: int) -> list[int]:
@@ -197,18 +225,21 @@ def become(rebuild: int, state: str, *, error: str = "") -> bool:
     return bool(rows(BECOME, [state, error, state, rebuild]))
 
 
-def tell_differences(rebuild: int, told: Told | None) -> None:
-    execute(TELL_DIFFERENCES, [told if told is None else encode_json(told._asdict()).decode(), rebuild]).close()
+def save_differences(rebuild: int, told: DiffReport | None) -> None:
+    execute(
+        SAVE_DIFFERENCES, [told if told is None else encode_json(told._asdict()).decode(), rebuild]
+    ).close()
 
 
-def told_differences(rebuild: int) -> Told | None:
+def found_differences(rebuild: int) -> DiffReport | None:
     """None as long as nobody has compared."""
-    ((told,),) = rows(TOLD_DIFFERENCES, [rebuild])
-    return told if told is None else Told(**decode_json(told))
+    ((told,),) = rows(FOUND_DIFFERENCES, [rebuild])
+    return told if told is None else DiffReport(**decode_json(told))
 
 
 def turn_back(rebuild: int) -> None:
-    """Its table and the one that was kept have changed places; once more, and it is the live one again."""
+    """Its table and the one that was kept have changed places; once more, and it is the live one
+    again."""
     execute(TURN_BACK, [rebuild]).close()
 
 
@@ -221,7 +252,8 @@ def forget_replaced(subscription: str) -> None:
 
 
 def keep_place(rebuild: int, *, position: int, parked: str | None) -> None:
-    """Where the lane stood with the table that is now kept. parked: rows of the lane, as a JSON array."""
+    """Where the subscription stood with the table that is now kept. parked: rows of the
+    subscription, as a JSON array."""
     place = f'{{"position": {position}, "parked": {parked or "[]"}}}'
     execute(KEEP_PLACE, [place, rebuild]).close()
 

@@ -1,4 +1,5 @@
-"""Begin, go on with, call off and take back rebuilds: by manage.py, by the workers, by a person elsewhere."""
+"""Begin, go on with, call off and take back rebuilds: by manage.py, by the workers, by a person
+elsewhere."""
 
 import hashlib
 import sys
@@ -22,21 +23,26 @@ from . import parallel as sharing
 from . import records
 from . import shadow_table as shadow
 from . import swap as swapping
-from .diff import Difference, LaneBehind
+from .diff import Difference, SubscriptionBehind
 from .fold import RebuildFailed
-from .records import Rebuilding, Told
+from .records import DiffReport, Rebuilding
 from .swap import NothingKept, Stopped
 
-# In two numbers, so that it is never taken for one of the fence. Of a transaction: one of the session would stay with
-# a pooler's connection. The transaction does nothing else, so it keeps no vacuum and no index build waiting.
+# In two numbers, so that it is never taken for one of the fence. Of a transaction: one of the
+# session would stay with a pooler's connection. The transaction does nothing else, so it keeps no
+# vacuum and no index build waiting.
 LOCK = "SELECT pg_try_advisory_xact_lock(x'E7'::integer, hashtext(%s))"
 LONG = "SET LOCAL idle_in_transaction_session_timeout = 0"
 POSITION = "SELECT position FROM eventstore_subscription WHERE name = %s"
 
 # As many differences as a person looks at.
 MOST_TOLD = 500
-# A worker that takes too long over it is killed; the next one finds this, and does not try the same.
-CUT_OFF = "The comparison was cut off before its end. manage.py rebuild_projection NAME --diff takes the time it needs."
+# A worker that takes too long over it is killed; the next one finds this, and does not try the
+# same.
+CUT_OFF = (
+    "The comparison was cut off before its end. manage.py rebuild_projection NAME --diff takes the"
+    " time it needs."
+)
 
 Tell = Callable[[Rebuilding], None]
 
@@ -74,7 +80,8 @@ def rebuild(
     processes: int = 1,
     tell: Tell = lambda rebuild: None,
 ) -> Rebuilding:
-    """Fold the whole log anew and take the live table's place; one that was cut off is gone on with, unless `anew`.
+    """Fold the whole log anew and take the live table's place; one that was cut off is gone on
+    with, unless `anew`.
 
     swap: False stops before that, for a look at the differences. tell is called at each checkpoint.
     Raises NotAProjection, NotRebuildable, AlreadyRebuilding, RebuildFailed, Stopped.
@@ -83,7 +90,9 @@ def rebuild(
     with _alone(name):
         open_one = records.open_one(name)
         if open_one is None or anew:
-            open_one = _begin(name, subject, who=who, reason=reason, swap=swap, background=False, shares=processes)
+            open_one = _begin(
+                name, subject, who=who, reason=reason, swap=swap, background=False, shares=processes
+            )
         elif swap:
             records.want_swap(open_one.id)
         try:
@@ -107,15 +116,15 @@ def request_swap(name: str, *, who: str, reason: str = "") -> None:
     found = _open(name)
     with postgres.atomic():
         records.want_swap(found.id)
-        audit.note(who, "swap", name, reason=reason)
+        audit.record(who, "swap", name, reason=reason)
 
 
 def request_comparison(name: str, *, who: str, reason: str = "") -> None:
     """Let the workers look once more at what differs. Raises NotRebuilding."""
     found = _open(name)
     with postgres.atomic():
-        records.tell_differences(found.id, None)
-        audit.note(who, "compare", name, reason=reason)
+        records.save_differences(found.id, None)
+        audit.record(who, "compare", name, reason=reason)
 
 
 def work(*, seconds: float) -> bool:
@@ -127,21 +136,34 @@ def work(*, seconds: float) -> bool:
             continue
         try:
             with _alone(each.subscription):
-                now = _go_on(records.get(each.id), subject, swap=each.swap, seconds=seconds, tell=lambda _: None)
+                now = _go_on(
+                    records.get(each.id),
+                    subject,
+                    swap=each.swap,
+                    seconds=seconds,
+                    tell=lambda _: None,
+                )
                 if now.state == "ready" and not now.swap:
                     _compare(now, subject)
                 return True
-        except (AlreadyRebuilding, RebuildFailed, Stopped, shadow.NotRebuildable, LaneBehind):
+        except (
+            AlreadyRebuilding,
+            RebuildFailed,
+            Stopped,
+            shadow.NotRebuildable,
+            SubscriptionBehind,
+        ):
             continue
     return False
 
 
 def cancel(name: str, *, who: str, reason: str = "") -> None:
-    """The live table stays as it is. Whoever is at it stops at the next checkpoint. Raises NotRebuilding."""
+    """The live table stays as it is. Whoever is at it stops at the next checkpoint. Raises
+    NotRebuilding."""
     found = _open(name)
     with postgres.atomic():
         records.become(found.id, "cancelled")
-        audit.note(who, "cancel rebuild", name, reason=reason)
+        audit.record(who, "cancel rebuild", name, reason=reason)
     try:
         with _alone(name):
             shadow.drop(shadow.shadow(shadow.name_of(projection(name))))
@@ -150,51 +172,58 @@ def cancel(name: str, *, who: str, reason: str = "") -> None:
 
 
 def roll_back(name: str, *, who: str, reason: str) -> int:
-    """Take the table back that was live before the last rebuild; its lane folds it on from where it stood.
+    """Take the table back that was live before the last rebuild; its subscription folds it on from
+    where it stood.
 
-    Returns that position. Raises NotAProjection, NothingKept, AlreadyRebuilding, audit.ReasonMissing.
+    Returns that position. Raises NotAProjection, NothingKept, AlreadyRebuilding,
+    audit.ReasonMissing.
     """
-    reason, subject = audit.demand(reason), projection(name)
+    reason, subject = audit.require_reason(reason), projection(name)
     with _alone(name):
         if records.open_one(name) is not None:
             raise AlreadyRebuilding(f"{name} is being rebuilt; cancel that first.")
         with postgres.atomic():
             position = swapping.roll_back(name, subject)
-            audit.note(who, "roll back", name, reason=reason, details={"position": position})
+            audit.record(who, "roll back", name, reason=reason, details={"position": position})
     return position
 
 
 def forget(name: str, *, who: str, reason: str = "") -> None:
-    """Drop the table that was live before the last rebuild. Raises NotAProjection, NothingKept, AlreadyRebuilding."""
+    """Drop the table that was live before the last rebuild. Raises NotAProjection, NothingKept,
+    AlreadyRebuilding."""
     subject = projection(name)
     with _alone(name), postgres.atomic():
         if records.with_replaced(name) is None:
             raise NothingKept(f"No earlier table of {name} is kept.")
         shadow.drop(shadow.kept(shadow.name_of(subject)))
         records.forget_replaced(name)
-        audit.note(who, "forget", name, reason=reason)
+        audit.record(who, "forget", name, reason=reason)
 
 
 def differences(name: str) -> Iterator[Difference]:
-    """Between the live table and the one that was folded with swap=False. Raises NotRebuilding, LaneBehind."""
+    """Between the live table and the one that was folded with swap=False. Raises NotRebuilding,
+    SubscriptionBehind."""
     subject = projection(name)
     with _alone(name):
         found = records.open_one(name)
         if found is None or found.state != "ready":
-            raise NotRebuilding(f"{name} has not been folded anew; rebuild it without the swap first.")
+            raise NotRebuilding(
+                f"{name} has not been folded anew; rebuild it without the swap first."
+            )
         yield from difference.differences(found, subject)
 
 
 def _compare(found: Rebuilding, subject: Projection) -> None:
-    """For who has to say whether it is to be swapped. Raises LaneBehind; the next turn asks again then."""
-    records.tell_differences(found.id, Told(trouble=CUT_OFF))
+    """For who has to say whether it is to be swapped. Raises SubscriptionBehind; the next turn asks
+    again then."""
+    records.save_differences(found.id, DiffReport(trouble=CUT_OFF))
     try:
         with closing(difference.differences(found, subject)) as differences:
             first = [each._asdict() for each in islice(differences, MOST_TOLD + 1)]
-    except LaneBehind:
-        records.tell_differences(found.id, None)
+    except SubscriptionBehind:
+        records.save_differences(found.id, None)
         raise
-    records.tell_differences(found.id, Told(first[:MOST_TOLD], len(first) > MOST_TOLD))
+    records.save_differences(found.id, DiffReport(first[:MOST_TOLD], len(first) > MOST_TOLD))
 
 
 @contextmanager
@@ -220,16 +249,23 @@ def _open(name: str) -> Rebuilding:
 
 
 def _begin(
-    name: str, subject: Projection, *, who: str, reason: str, swap: bool, background: bool, shares: int
+    name: str,
+    subject: Projection,
+    *,
+    who: str,
+    reason: str,
+    swap: bool,
+    background: bool,
+    shares: int,
 ) -> Rebuilding:
-    cursors.enlist()
+    cursors.ensure_cursors()
     shadow.check(subject)
     table = shadow.name_of(subject)
     with postgres.atomic():
         if earlier := records.open_one(name):
             records.become(earlier.id, "cancelled")
         shadow.create(table)
-        audit.note(who, "rebuild", name, reason=reason)
+        audit.record(who, "rebuild", name, reason=reason)
         return records.begin(
             name,
             who=who,
@@ -242,8 +278,11 @@ def _begin(
         )
 
 
-def _go_on(found: Rebuilding, subject: Projection, *, swap: bool, seconds: float, tell: Tell) -> Rebuilding:
-    """Until it is done, or for that many seconds. What cannot be gone on with ends it, and the shadow with it."""
+def _go_on(
+    found: Rebuilding, subject: Projection, *, swap: bool, seconds: float, tell: Tell
+) -> Rebuilding:
+    """Until it is done, or for that many seconds. What cannot be gone on with ends it, and the
+    shadow with it."""
     try:
         found = _same(found, subject)
         if _fold(found, subject, seconds=seconds, tell=lambda: tell(records.get(found.id))):
@@ -263,7 +302,8 @@ def _go_on(found: Rebuilding, subject: Projection, *, swap: bool, seconds: float
 
 
 def _same(found: Rebuilding, subject: Projection) -> Rebuilding:
-    """What was folded by other code, or for another form of the table, is folded once more from the beginning."""
+    """What was folded by other code, or for another form of the table, is folded once more from the
+    beginning."""
     table = shadow.name_of(subject)
     if found.form == _form(subject) and shadow.exists(shadow.shadow(table)):
         return found
@@ -278,7 +318,9 @@ def _same(found: Rebuilding, subject: Projection) -> Rebuilding:
     )
 
 
-def _fold(found: Rebuilding, subject: Projection, *, seconds: float, tell: Callable[[], None]) -> bool:
+def _fold(
+    found: Rebuilding, subject: Projection, *, seconds: float, tell: Callable[[], None]
+) -> bool:
     """Whether all is folded that was there when it began."""
     if found.position >= found.head:
         return True

@@ -1,7 +1,9 @@
-"""Bring a rebuilt table up to the log and put it in the place of the live one, in one short commit; or back again.
+"""Bring a rebuilt table up to the log and put it in the place of the live one, in one short commit;
+or back again.
 
-Readers see the old table until that commit and the new one after it. Who waits for the lock on a table keeps all later
-readers waiting behind, so we wait for a moment only, give it up, let the lane go on, and try again.
+Readers see the old table until that commit and the new one after it. Who waits for the lock on a
+table keeps all later readers waiting behind, so we wait for a moment only, give it up, let the
+subscription go on, and try again.
 """
 
 import random
@@ -20,18 +22,25 @@ from . import shadow_table as shadow
 from .fold import RebuildFailed
 from .records import Rebuilding
 
-# So few positions are folded in the swap itself, under the lane's lock.
+# So few positions are folded in the swap itself, under the subscription's lock.
 NEAR = 2000
 LOCK_MILLISECONDS = 100
 PAUSE_SECONDS = (0.05, 2.0)
 ROLL_BACK_PAUSES = (0.1, 0.2, 0.5, 1.0, 2.0, 2.0, 2.0)
 
-LANE = "SELECT position, greatest(position, eventstore_fence()) FROM eventstore_subscription WHERE name = %s"
-PARKED = "SELECT jsonb_agg(to_jsonb(parked) - 'id') FROM eventstore_parked AS parked WHERE subscription = %s"
+SUBSCRIPTION = (
+    "SELECT position, greatest(position, eventstore_fence()) FROM eventstore_subscription WHERE"
+    " name = %s"
+)
+PARKED = (
+    "SELECT jsonb_agg(to_jsonb(parked) - 'id') FROM eventstore_parked AS parked WHERE subscription"
+    " = %s"
+)
 UNPARK = "DELETE FROM eventstore_parked WHERE subscription = %s"
 # Tried again at once, each with as many tries as it had left.
 PARK_AGAIN = """
-    INSERT INTO eventstore_parked (subscription, position, key, status, attempts, due_at, error, traceback, parked_at)
+    INSERT INTO eventstore_parked (subscription, position, key, status, attempts, due_at, error,
+        traceback, parked_at)
     SELECT subscription, position, key, status, attempts, due_at, error, traceback, parked_at
     FROM jsonb_populate_recordset(NULL::eventstore_parked, %s::jsonb)
 """
@@ -42,7 +51,8 @@ IN_THE_WAY = f"""
     )
     FROM pg_locks AS held
     {HELD_BY}
-    WHERE held.relation = to_regclass(%s) AND held.granted AND held.pid IS DISTINCT FROM pg_backend_pid()
+    WHERE held.relation = to_regclass(%s) AND held.granted AND held.pid IS DISTINCT
+        FROM pg_backend_pid()
     ORDER BY coalesce(xact_start, prepared.prepared)
     LIMIT 1
 """
@@ -56,9 +66,15 @@ class NothingKept(LookupError):
     """There is no earlier table to go back to, or it does not fit any more."""
 
 
-def advance(rebuild: Rebuilding, shares: list[int], before: int, to: int, events: int, seconds: float) -> None:
-    if not records.advance(rebuild.id, shares, before=before, to=to, events=events, seconds=seconds):
-        raise Stopped(f"The rebuild of {rebuild.subscription} was cancelled, or taken on by another process.")
+def advance(
+    rebuild: Rebuilding, shares: list[int], before: int, to: int, events: int, seconds: float
+) -> None:
+    if not records.advance(
+        rebuild.id, shares, before=before, to=to, events=events, seconds=seconds
+    ):
+        raise Stopped(
+            f"The rebuild of {rebuild.subscription} was cancelled, or taken on by another process."
+        )
 
 
 def catch_up(rebuild: Rebuilding, projection: Projection, *, until: int) -> None:
@@ -96,9 +112,11 @@ def take_place(rebuild: Rebuilding, projection: Projection, *, seconds: float) -
 
 
 def roll_back(name: str, projection: Projection) -> int:
-    """Put the kept table back and its lane where it stood then; it is folded on from there. Returns that position.
+    """Put the kept table back and its subscription where it stood then; it is folded on from there.
+    Returns that position.
 
-    What it takes the place of is kept in turn. Raises NothingKept, OperationalError when a reader does not let go.
+    What it takes the place of is kept in turn. Raises NothingKept, OperationalError when a reader
+    does not let go.
     """
     for pause in ROLL_BACK_PAUSES:
         try:
@@ -113,7 +131,8 @@ def roll_back(name: str, projection: Projection) -> int:
 def _roll_back(name: str, projection: Projection) -> int:
     table = shadow.name_of(projection)
     with atomic():
-        # Nobody clears the outbox while a cursor goes back: the lane would look for what is gone.
+        # Nobody clears the outbox while a cursor goes back: the subscription would look for what is
+        # gone.
         cursors.hold(cursors.CLEARED)
         cursors.hold(name)
         kept = records.with_replaced(name)
@@ -122,8 +141,11 @@ def _roll_back(name: str, projection: Projection) -> int:
         position, parked = records.kept_place(kept.id)
         shadow.lock(shadow.live(table), milliseconds=LOCK_MILLISECONDS)
         if shadow.form(shadow.kept(table)) != shadow.form(shadow.live(table)):
-            raise NothingKept(f"The earlier table of {name} has another form: it was migrated since. Rebuild instead.")
-        records.keep_place(kept.id, position=_lane(name)[0], parked=_take_parked(name))
+            raise NothingKept(
+                f"The earlier table of {name} has another form: it was migrated since. Rebuild"
+                " instead."
+            )
+        records.keep_place(kept.id, position=_subscription(name)[0], parked=_take_parked(name))
         records.turn_back(kept.id)
         shadow.exchange(table)
         execute(PARK_AGAIN, [parked]).close()
@@ -133,14 +155,16 @@ def _roll_back(name: str, projection: Projection) -> int:
 
 def _come_near(rebuild: Rebuilding, projection: Projection) -> None:
     """However much is appended meanwhile, each round has less to fold than the one before."""
-    while (head := _lane(rebuild.subscription)[1]) - records.get(rebuild.id).position > NEAR:
+    while (head := _subscription(rebuild.subscription)[1]) - records.get(
+        rebuild.id
+    ).position > NEAR:
         catch_up(rebuild, projection, until=head)
 
 
 def _swap(rebuild: Rebuilding, projection: Projection) -> None:
     name, table = rebuild.subscription, shadow.name_of(projection)
     cursors.hold(name)
-    position, head = _lane(name)
+    position, head = _subscription(name)
     catch_up(rebuild, projection, until=head)
     shadow.lock(shadow.live(table), milliseconds=LOCK_MILLISECONDS)
     if shadow.form(shadow.shadow(table)) != shadow.form(shadow.live(table)):
@@ -153,9 +177,9 @@ def _swap(rebuild: Rebuilding, projection: Projection) -> None:
     cursors.move(name, head)
 
 
-def _lane(name: str) -> tuple[int, int]:
+def _subscription(name: str) -> tuple[int, int]:
     """Its cursor, and how far it may read: what was passed stays passed, wherever the fence is."""
-    ((position, head),) = rows(LANE, [name])
+    ((position, head),) = rows(SUBSCRIPTION, [name])
     return int(position), int(head)
 
 

@@ -45,7 +45,7 @@ BEGIN
             (SELECT min(position) FROM sent),
             EXISTS (SELECT FROM eventstore_event AS later WHERE later.position > (SELECT min(position) FROM sent))
             OR EXISTS (
-                SELECT FROM eventstore_subscription AS lane WHERE lane.position >= (SELECT min(position) FROM sent)
+                SELECT FROM eventstore_subscription AS subscription WHERE subscription.position >= (SELECT min(position) FROM sent)
             )
         INTO positions, versions, first, passed
         FROM written;
@@ -82,7 +82,7 @@ BEGIN
         )
         SELECT min(written.position),
             EXISTS (SELECT FROM eventstore_event AS later WHERE later.position > min(written.position))
-            OR EXISTS (SELECT FROM eventstore_subscription AS lane WHERE lane.position >= min(written.position))
+            OR EXISTS (SELECT FROM eventstore_subscription AS subscription WHERE subscription.position >= min(written.position))
         INTO first, passed
         FROM written;
         IF passed THEN

@@ -17,7 +17,7 @@ BEGIN
 
     -- A statement of its own, after the lock: it sees what was committed under the lock before.
     SELECT row_to_json(given) INTO earlier
-    FROM eventstore_given_answer AS given
+    FROM eventstore_stored_response AS given
     WHERE given.scope = answer->>'scope';
     IF FOUND THEN
         RETURN;
@@ -43,9 +43,9 @@ BEGIN
     IF cardinality(positions) > 1 THEN
         SELECT max(position) INTO last FROM unnest(positions) AS position;
     END IF;
-    INSERT INTO eventstore_given_answer (scope, fingerprint, status, headers, body)
+    INSERT INTO eventstore_stored_response (scope, fingerprint, status, headers, body)
     SELECT given.scope, given.fingerprint, given.status, given.headers, replace(
         given.body, '"position":null', '"position":' || coalesce(last, 0)
     )
-    FROM jsonb_populate_record(NULL::eventstore_given_answer, answer) AS given;
+    FROM jsonb_populate_record(NULL::eventstore_stored_response, answer) AS given;
 END $$;

@@ -38,7 +38,7 @@ BEGIN
     INSERT INTO eventstore_outbox AS owed (position, topic, key, type)
     SELECT written.position, 'event', stream, type FROM written
     RETURNING owed.position,
-        EXISTS (SELECT FROM eventstore_subscription AS lane WHERE lane.position >= owed.position)
+        EXISTS (SELECT FROM eventstore_subscription AS subscription WHERE subscription.position >= owed.position)
         OR EXISTS (SELECT FROM eventstore_event AS later WHERE later.position > owed.position)
     INTO written, passed;
     IF passed THEN

@@ -6,13 +6,16 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from eventstore import codec
-from eventstore.aggregate import Refusal
+from eventstore.aggregate import CommandRejected
 from eventstore.log import audit
 from orders import customer_service as support
 
 
 class Command(BaseCommand):
-    help = "Cancel an order that is still open; its saga undoes what was done of it: parcel, stock and payment."
+    help = (
+        "Cancel an order that is still open; its saga undoes what was done of it: parcel, stock and"
+        " payment."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("order", help="its id")
@@ -23,7 +26,9 @@ class Command(BaseCommand):
         order = options["order"]
         try:
             support.cancel(order, who=getpass.getuser(), reason=options["reason"])
-        except (Refusal, audit.ReasonMissing) as error:
+        except (CommandRejected, audit.ReasonMissing) as error:
             raise CommandError(f"{type(error).__name__}: {error}") from error
         told = {"order_id": order, "cancelled": True}
-        self.stdout.write(codec.encode_json(told).decode() if options["json"] else f"{order} is cancelled.")
+        self.stdout.write(
+            codec.encode_json(told).decode() if options["json"] else f"{order} is cancelled."
+        )

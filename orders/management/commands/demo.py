@@ -1,4 +1,5 @@
-"""Example products, stock and people, and the lines to paste to place an order and to look at it."""
+"""Example products, stock and people, and the lines to paste to place an order and to look at
+it."""
 
 import json
 from argparse import ArgumentParser
@@ -25,7 +26,8 @@ TOKEN_PREFIX = "demo"
 
 CUSTOMERS = ("ada", "grace", "linus")
 STAFF = {"operator": OPERATIONS, "support": SUPPORT}
-# In the console, beside looking: who mends the machinery, and who may see the address that a customer asks about.
+# In the console, beside looking: who mends the machinery, and who may see the address that a
+# customer asks about.
 MORE_RIGHTS = {OPERATIONS: rights.OPERATE, SUPPORT: rights.REVEAL}
 ADMIN = "admin"
 NAMES = (*CUSTOMERS, *STAFF, ADMIN)
@@ -34,23 +36,33 @@ UNITS_OF_EACH = 100
 
 
 class Command(BaseCommand):
-    help = "Loads example data and says how to look at it. A second run changes nothing that the first one made."
+    help = (
+        "Loads example data and says how to look at it. A second run changes nothing that the first"
+        " one made."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--url", default="http://127.0.0.1:8000", help="where the web server answers")
-        parser.add_argument("--live", default="ws://127.0.0.1:8001", help="where the socket server listens")
-        parser.add_argument("--anyway", action="store_true", help="even if there are users that are not the demo's")
+        parser.add_argument(
+            "--url", default="http://127.0.0.1:8000", help="where the web server answers"
+        )
+        parser.add_argument(
+            "--live", default="ws://127.0.0.1:8001", help="where the socket server listens"
+        )
+        parser.add_argument(
+            "--anyway", action="store_true", help="even if there are users that are not the demo's"
+        )
 
     def handle(self, *args: Any, url: str, live: str, anyway: bool, **options: Any) -> None:
         if not settings.ALLOW_DEMO:
             raise CommandError(
-                "The demo's accounts have a public password, one of them may do everything: they are for development. "
-                "To make them all the same, set ALLOW_DEMO=1."
+                "The demo's accounts have a public password, one of them may do everything: they"
+                " are for development. To make them all the same, set ALLOW_DEMO=1."
             )
         kept = _kept()
         if not anyway and User.objects.exclude(username__in=NAMES).exists():
             raise CommandError(
-                "This database has users of its own, and the demo's passwords are public. --anyway insists."
+                "This database has users of its own, and the demo's passwords are public. --anyway"
+                " insists."
             )
         _people(kept)
         loaded = _goods()
@@ -63,14 +75,17 @@ class Command(BaseCommand):
 
 
 def _kept() -> tuple[str, ...]:
-    """Those of the demo's accounts that somebody has given another password. Raises CommandError where none is ours.
+    """Those of the demo's accounts that somebody has given another password. Raises CommandError
+    where none is ours.
 
     Nobody's account is given a public password, whatever is insisted on.
     """
     found = list(User.objects.filter(username__in=NAMES).order_by("username"))
     kept = tuple(user.username for user in found if not user.check_password(PASSWORD))
     if kept and len(kept) == len(found) < len(NAMES):
-        raise CommandError(f"There is an account {kept[0]} with a password of its own, which stays as it is.")
+        raise CommandError(
+            f"There is an account {kept[0]} with a password of its own, which stays as it is."
+        )
     return kept
 
 
@@ -90,7 +105,8 @@ def _user(name: str, **rights: Any) -> User:
 
 
 def _goods() -> int:
-    """List and stock what is not there yet; what has changed since the first run is left as it is."""
+    """List and stock what is not there yet; what has changed since the first run is left as it
+    is."""
     missing = [wish for sku, name, cents in PRODUCTS for wish in _missing(sku, name, cents)]
     bus.dispatch_all(missing)
     return len(missing)
@@ -114,7 +130,10 @@ def _token(name: str) -> str:
 
 
 def _about(url: str, live: str, kept: Collection[str], loaded: int) -> str:
-    customers, staff = (", ".join(name for name in names if name not in kept) or "none" for names in (CUSTOMERS, STAFF))
+    customers, staff = (
+        ", ".join(name for name in names if name not in kept) or "none"
+        for names in (CUSTOMERS, STAFF)
+    )
     return f"""
 {len(PRODUCTS)} products, {UNITS_OF_EACH} of each in stock ({loaded} steps were new).
 
@@ -143,7 +162,8 @@ def _lines(url: str, live: str, name: str, token: str) -> str:
     bearer = f"-H 'Authorization: Bearer {token}'"
     return f"""Place an order as {name}; where to ask for it is kept in $LOCATION:
 
-LOCATION=$(curl -sS -D - -o /dev/stderr {url}/api/commands/orders/ {bearer} -H 'Content-Type: application/json' \
+LOCATION=$(curl -sS -D - -o /dev/stderr {url}/api/commands/orders/ {bearer} \
+-H 'Content-Type: application/json' \
 -d '{json.dumps(order)}' | tr -d '\\r' | sed -n 's/^[Ll]ocation: //p'); echo
 
 Ask for it:

@@ -1,4 +1,5 @@
-"""manage.py follow ORDER: shows what happens to an order, or to all of a customer's, as a client sees it."""
+"""manage.py follow ORDER: shows what happens to an order, or to all of a customer's, as a client
+sees it."""
 
 import json
 import time
@@ -15,17 +16,26 @@ HOPELESS = (4400, 4401, 4403, 4404)
 
 
 class Command(BaseCommand):
-    help = "Follows an order over a WebSocket, from its first event on; when the connection breaks, goes on behind it."
+    help = (
+        "Follows an order over a WebSocket, from its first event on; when the connection breaks,"
+        " goes on behind it."
+    )
     requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("order", nargs="?", help="its id; without one, all orders of whose token it is")
-        parser.add_argument("--url", default="ws://127.0.0.1:8001", help="where the socket server listens")
+        parser.add_argument(
+            "order", nargs="?", help="its id; without one, all orders of whose token it is"
+        )
+        parser.add_argument(
+            "--url", default="ws://127.0.0.1:8001", help="where the socket server listens"
+        )
         parser.add_argument("--token", required=True, help="what /api/auth/login/ has given")
 
     def handle(self, *args: Any, order: str | None, url: str, token: str, **options: Any) -> None:
         self.position = 0
-        address = f"{url}/ws/orders/{order}/?position=" if order else f"{url}/ws/customers/me/?after="
+        address = (
+            f"{url}/ws/orders/{order}/?position=" if order else f"{url}/ws/customers/me/?after="
+        )
         while True:
             try:
                 self._follow(f"{address}{self.position}", token)
@@ -42,4 +52,6 @@ class Command(BaseCommand):
                 told = json.loads(text)
                 if "position" in told:
                     self.position = told["position"]
-                    self.stdout.write(f"{told['position']:>8}  {told['order_id']}  {told['type']}  {told['data']}")
+                    self.stdout.write(
+                        f"{told['position']:>8}  {told['order_id']}  {told['type']}  {told['data']}"
+                    )

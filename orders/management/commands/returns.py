@@ -1,4 +1,5 @@
-"""manage.py returns request|receive|close: what staff do about goods that come back, as from their pages."""
+"""manage.py returns request|receive|close: what staff do about goods that come back, as from their
+pages."""
 
 import getpass
 import re
@@ -9,7 +10,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from eventstore import codec
-from eventstore.aggregate import Refusal
+from eventstore.aggregate import CommandRejected
 from eventstore.log import InvalidStreamName, audit
 from eventstore.messages import InvalidMessage
 from orders import customer_service as support
@@ -30,9 +31,13 @@ class Command(BaseCommand):
         _add_portions(request, "--line", "so many units of that line of the order come back")
         _add_portions(request, "--charge", "so many units of that charge are paid back")
         receive = actions.add_parser("receive", help="the goods have come")
-        _add_portions(receive, "--line", "what came of them, when it is not all that is still awaited")
+        _add_portions(
+            receive, "--line", "what came of them, when it is not all that is still awaited"
+        )
         receive.add_argument(
-            "--delivery", default="", help="the parcel's name, which tells two with the same goods apart"
+            "--delivery",
+            default="",
+            help="the parcel's name, which tells two with the same goods apart",
         )
         close = actions.add_parser("close", help="wait no longer for them")
         for action in (receive, close):
@@ -44,22 +49,35 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             told, sentence = getattr(self, f"_{options['what']}")(options)
-        except (Refusal, InvalidMessage, InvalidStreamName, audit.ReasonMissing) as error:
+        except (CommandRejected, InvalidMessage, InvalidStreamName, audit.ReasonMissing) as error:
             raise CommandError(f"{type(error).__name__}: {error}") from error
         self.stdout.write(codec.encode_json(told).decode() if options["json"] else sentence)
 
     def _request(self, options: Mapping[str, Any]) -> tuple[dict[str, object], str]:
         order_id = options["order"]
-        return_id = support.request_return(order_id, options["line"], options["charge"], **_by_whom(options))
-        return {"order_id": order_id, "return_id": return_id}, f"It is asked for, as return {return_id}."
+        return_id = support.request_return(
+            order_id, options["line"], options["charge"], **_by_whom(options)
+        )
+        return {
+            "order_id": order_id,
+            "return_id": return_id,
+        }, f"It is asked for, as return {return_id}."
 
     def _receive(self, options: Mapping[str, Any]) -> tuple[dict[str, object], str]:
-        support.receive_return(options["return_id"], options["line"], delivery=options["delivery"], **_by_whom(options))
-        return {"return_id": options["return_id"], "received": True}, "They have come; stock and money follow."
+        support.receive_return(
+            options["return_id"], options["line"], delivery=options["delivery"], **_by_whom(options)
+        )
+        return {
+            "return_id": options["return_id"],
+            "received": True,
+        }, "They have come; stock and money follow."
 
     def _close(self, options: Mapping[str, Any]) -> tuple[dict[str, object], str]:
         support.close_return(options["return_id"], **_by_whom(options))
-        return {"return_id": options["return_id"], "closed": True}, "It is closed; nothing is paid back."
+        return {
+            "return_id": options["return_id"],
+            "closed": True,
+        }, "It is closed; nothing is paid back."
 
 
 def _by_whom(options: Mapping[str, Any]) -> dict[str, str]:
@@ -67,7 +85,9 @@ def _by_whom(options: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _add_portions(action: CommandParser, name: str, words: str) -> None:
-    action.add_argument(name, type=_portion, action="append", default=[], metavar="NUMBER:UNITS", help=words)
+    action.add_argument(
+        name, type=_portion, action="append", default=[], metavar="NUMBER:UNITS", help=words
+    )
 
 
 def _portion(text: str) -> Portion:

@@ -22,7 +22,7 @@ class Run(NamedTuple):
 
 @pytest.fixture
 def shop(transactional_db):
-    cursors.enlist()
+    cursors.ensure_cursors()
 
 
 @pytest.fixture

@@ -1,4 +1,5 @@
-"""An importer that is killed with -9 after some batches: python -m tests.retail_import.importing.killing FILE BATCHES
+"""An importer that is killed with -9 after some batches: python -m
+tests.retail_import.importing.killing FILE BATCHES
 
 Delivers after every batch, but not after the last one.
 """

@@ -43,7 +43,11 @@ def kill_after(batches, dataset):
     server = f"{settings['USER']}:{settings['PASSWORD']}@{settings['HOST']}:{settings['PORT']}"
     killed = subprocess.run(
         [sys.executable, "-m", "tests.retail_import.importing.killing", str(dataset), str(batches)],
-        env=os.environ | {"DATABASE_URL": f"postgresql://{server}/{settings['NAME']}", "EVENTSTORE_NUDGE": "0"},
+        env=os.environ
+        | {
+            "DATABASE_URL": f"postgresql://{server}/{settings['NAME']}",
+            "EVENTSTORE_WAKE_WORKERS": "0",
+        },
         capture_output=True,
         text=True,
         timeout=60,
@@ -63,7 +67,9 @@ def test_killed_it_goes_on_where_it_was(import_orders, dataset, batches):
     said = "goes on from there" if batches < BATCHES else "has been imported before"
     assert said in run.out
     assert placed() == ORDERS
-    assert Event.objects.filter(type="inventory.stock_received").count() == 10, "the opening stock, once"
+    assert Event.objects.filter(type="inventory.stock_received").count() == 10, (
+        "the opening stock, once"
+    )
     assert credited() == CREDITED, "and every credit note"
 
 

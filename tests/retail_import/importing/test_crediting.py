@@ -1,4 +1,5 @@
-"""What a credit note comes to: returns of orders, a credit for the rest, and all goods on the shelf."""
+"""What a credit note comes to: returns of orders, a credit for the rest, and all goods on the
+shelf."""
 
 from orders.events import Charge, OrderLine, Portion
 from retail_import.importing import translation
@@ -14,7 +15,10 @@ def credited(folder, *lines):
 
 
 def restocked(found):
-    return {each.return_id: [(line.sku, line.quantity) for line in each.lines] for each in found.restocks}
+    return {
+        each.return_id: [(line.sku, line.quantity) for line in each.lines]
+        for each in found.restocks
+    }
 
 
 def test_goods_go_back_to_their_sales_the_last_first(tmp_path):
@@ -28,14 +32,21 @@ def test_goods_go_back_to_their_sales_the_last_first(tmp_path):
     )
     last, first = found.returns
     assert (last.order_id, last.lines) == (translation.order_id("700002"), (Portion(2, 6),))
-    assert (first.order_id, first.lines) == (translation.order_id("700001"), (Portion(1, 2),)), "charges do not count"
+    assert (first.order_id, first.lines) == (translation.order_id("700001"), (Portion(1, 2),)), (
+        "charges do not count"
+    )
     assert (last.reference, last.reason) == ("C700003", translation.CREDITED)
     assert found.credit is None
     assert restocked(found) == {last.return_id: [("10001A", 6)], first.return_id: [("10001A", 2)]}
 
 
 def test_what_finds_no_sale_is_a_credit_beside_orders_and_restocked_too(tmp_path):
-    found = credited(tmp_path, line("700001"), line("C700002", quantity=-9), line("C700002", code="POST", quantity=-1))
+    found = credited(
+        tmp_path,
+        line("700001"),
+        line("C700002", quantity=-9),
+        line("C700002", code="POST", quantity=-1),
+    )
     assert [each.lines for each in found.returns] == [(Portion(1, 6),)]
     assert found.credit.customer_id == "20001"
     assert found.credit.lines == (OrderLine("10001A", "RED KETTLE", 3, 2550),)
@@ -44,7 +55,9 @@ def test_what_finds_no_sale_is_a_credit_beside_orders_and_restocked_too(tmp_path
 
 
 def test_a_guests_goods_are_a_credit_and_a_charge_moves_no_stock(tmp_path):
-    guest = credited(tmp_path, line("700001", customer=""), line("C700002", quantity=-2, customer=""))
+    guest = credited(
+        tmp_path, line("700001", customer=""), line("C700002", quantity=-2, customer="")
+    )
     assert (guest.returns, guest.credit.customer_id, guest.credit.lines[0].quantity) == ((), "", 2)
     charge = credited(tmp_path, line("C700002", code="POST", quantity=-1))
     assert (charge.returns, charge.restocks, charge.credit.lines) == ((), (), ())

@@ -34,7 +34,10 @@ def test_every_total_comes_out(import_orders, dataset):
     assert run.code == 0, run
     assert "DIFFERS" not in run.out
     assert OrderDetails.objects.filter(status="CONFIRMED").count() == ORDERS
-    closing = {each.sku: each.closing for each in opening_stock.read(dataset.with_name("minimal_opening_stock.csv"))}
+    closing = {
+        each.sku: each.closing
+        for each in opening_stock.read(dataset.with_name("minimal_opening_stock.csv"))
+    }
     assert dict(StockLevel.objects.values_list("sku", "available")) == closing
 
 
@@ -42,7 +45,12 @@ def test_an_order_keeps_what_the_file_says_of_it(import_orders, dataset):
     import_orders(dataset)
 
     order = OrderDetails.objects.get(reference="700003")
-    assert (order.customer_id, order.total, order.currency, order.exponent) == ("", 129_460, "GBP", 3)
+    assert (order.customer_id, order.total, order.currency, order.exponent) == (
+        "",
+        129_460,
+        "GBP",
+        3,
+    )
     assert [each["sku"] for each in order.lines] == ["DCGS0001", "PADS"]
     assert [each["code"] for each in order.charges] == ["DOT", "gift_0001_20"]
     assert order.address["country"] == "United Kingdom"
@@ -53,13 +61,19 @@ def test_credit_notes_become_returns_credits_and_a_ledger(import_orders, dataset
     run = import_orders(dataset, "--exceptions", tmp_path / "exceptions.csv")
 
     whole = OrderDetails.objects.get(reference="700023")
-    assert (whole.status, whole.return_status, whole.payment_status) == ("CONFIRMED", "RETURNED", "REFUNDED")
+    assert (whole.status, whole.return_status, whole.payment_status) == (
+        "CONFIRMED",
+        "RETURNED",
+        "REFUNDED",
+    )
     [back] = ReturnView.objects.filter(order_id=whole.order_id)
     assert (back.reason, back.refunded, back.status) == (CANCELLED, whole.total, "COMPLETED")
     assert set(ReturnView.objects.values_list("status", flat=True)) == {"COMPLETED"}
     guest = BookingView.objects.get(reference="C700019")
     assert (guest.customer_id, guest.amount, guest.has_no_sale) == ("", -15_900, False)
-    assert sorted(BookingView.objects.filter(kind="ADJUSTMENT").values_list("amount", flat=True)) == [
+    assert sorted(
+        BookingView.objects.filter(kind="ADJUSTMENT").values_list("amount", flat=True)
+    ) == [
         -11_062_060,
         -11_062_060,
         11_062_060,
@@ -73,7 +87,10 @@ def test_credits_to_which_no_sale_was_found_are_a_list(import_orders, dataset, t
     path = tmp_path / "exceptions.csv"
     run = import_orders(dataset, "--exceptions", path)
 
-    listed = [(row["credit_note"], row["customer"], row["sku"], row["units"]) for row in csv.DictReader(path.open())]
+    listed = [
+        (row["credit_note"], row["customer"], row["sku"], row["units"])
+        for row in csv.DictReader(path.open())
+    ]
     assert listed == EXCEPTIONS
     assert f"{len(EXCEPTIONS)} credit lines without a sale are in" in run.out
 
@@ -82,7 +99,12 @@ def test_a_product_is_listed_as_it_was_first_sold(import_orders, dataset):
     import_orders(dataset)
 
     kettle = ProductView.objects.get(sku="10001A")
-    assert (kettle.name, kettle.price, kettle.exponent, kettle.offered) == ("RED ENAMEL KETTLE", 2550, 3, True)
+    assert (kettle.name, kettle.price, kettle.exponent, kettle.offered) == (
+        "RED ENAMEL KETTLE",
+        2550,
+        3,
+        True,
+    )
     assert not ProductView.objects.filter(sku="10011").exists(), "credited, but never sold"
 
 
@@ -125,7 +147,9 @@ def test_stock_down_to_nothing_is_enough(import_orders, tmp_path, monkeypatch, b
 
 
 def test_what_the_shelves_do_not_hold_is_told(import_orders, tmp_path):
-    path = file(tmp_path, line("700001", quantity=5), line("700002", quantity=-3, price="0", customer=""))
+    path = file(
+        tmp_path, line("700001", quantity=5), line("700002", quantity=-3, price="0", customer="")
+    )
 
     run = import_orders(path)
 
@@ -143,7 +167,7 @@ def test_a_call_that_nobody_answers_is_told(import_orders, tmp_path, monkeypatch
     run = import_orders(path)
 
     assert run.code == 1
-    assert "the lanes have come to a halt before every order was final" in run.error
+    assert "the subscriptions have come to a halt before every order was final" in run.error
     assert "payments.gateway" in run.error
     assert "no line to the bank" in run.error
 
@@ -163,12 +187,18 @@ def test_other_totals_than_expected_differ(import_orders, dataset, folder):
 
     assert run.code == 1
     different = [row for row in run.out.splitlines() if "DIFFERS" in row]
-    assert [row.split("│")[1].strip() for row in different] == ["value of orders, GBP", "paid, GBP", "grand.countries"]
+    assert [row.split("│")[1].strip() for row in different] == [
+        "value of orders, GBP",
+        "paid, GBP",
+        "grand.countries",
+    ]
 
 
 def test_totals_of_another_file_that_lie_beside_it_are_let_be(import_orders, folder):
     path = folder / "shorter.csv"
-    path.write_text("\n".join((folder / "online-retail-dataset.csv").read_text().splitlines()[:4]) + "\n")
+    path.write_text(
+        "\n".join((folder / "online-retail-dataset.csv").read_text().splitlines()[:4]) + "\n"
+    )
     (folder / "minimal_opening_stock.csv").write_text(
         ",".join(opening_stock.HEADER) + "\n10001A,6,-6,0,1\n10002,12,-12,0,1\n"
     )
@@ -176,7 +206,9 @@ def test_totals_of_another_file_that_lie_beside_it_are_let_be(import_orders, fol
     assert import_orders(path).code == 0
 
 
-def test_an_invoice_that_another_file_brought_is_not_imported_twice(import_orders, dataset, tmp_path):
+def test_an_invoice_that_another_file_brought_is_not_imported_twice(
+    import_orders, dataset, tmp_path
+):
     import_orders(dataset)
     events = Event.objects.count()
     run = import_orders(file(tmp_path, line("700001")))

@@ -1,4 +1,5 @@
-"""The real year of a shop, to the digit: with IMPORT_TEST=1, minutes long, where ORDERS_DATA has the file."""
+"""The real year of a shop, to the digit: with IMPORT_TEST=1, minutes long, where ORDERS_DATA has
+the file."""
 
 import os
 from pathlib import Path
@@ -12,7 +13,9 @@ DATA = os.getenv("ORDERS_DATA", "")
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(1800),
-    pytest.mark.skipif(not (DATA and os.getenv("IMPORT_TEST")), reason="asked for by ORDERS_DATA and IMPORT_TEST=1"),
+    pytest.mark.skipif(
+        not (DATA and os.getenv("IMPORT_TEST")), reason="asked for by ORDERS_DATA and IMPORT_TEST=1"
+    ),
 ]
 
 

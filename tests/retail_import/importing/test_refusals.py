@@ -11,16 +11,43 @@ EXPECTED = "expected_totals.json"
 FILES = [
     (DATASET, "12/1/2010 8:34,1.69", "12/1/2010 8:34,1.6.9", "Line 6: '1.6.9' is not a price"),
     (DATASET, "InvoiceNo,", "Invoice,", "Line 1: the header is"),
-    (OPENING, "10002,39,2,41,8", "10002,39,2,42,8", "Line 3: 39 at first and 2 net do not close at 42"),
-    (OPENING, "10002,39,2,41,8", "10002,38,2,40,8", "10002 opens with 38 units, and the file needs 39"),
-    (OPENING, "10002,39,2,41,8", "10002,39,3,42,8", "10002 moves by 3 in the opening stock, by 2 in the file"),
-    (OPENING, "PADS,1000,-1000,0,1\n", "", "the file moves PADS, which the opening stock does not name"),
-    (OPENING, "PADS,", "10012,0,1,1,1\nPADS,", "the opening stock names 10012, which nothing in the file moves"),
+    (
+        OPENING,
+        "10002,39,2,41,8",
+        "10002,39,2,42,8",
+        "Line 3: 39 at first and 2 net do not close at 42",
+    ),
+    (
+        OPENING,
+        "10002,39,2,41,8",
+        "10002,38,2,40,8",
+        "10002 opens with 38 units, and the file needs 39",
+    ),
+    (
+        OPENING,
+        "10002,39,2,41,8",
+        "10002,39,3,42,8",
+        "10002 moves by 3 in the opening stock, by 2 in the file",
+    ),
+    (
+        OPENING,
+        "PADS,1000,-1000,0,1\n",
+        "",
+        "the file moves PADS, which the opening stock does not name",
+    ),
+    (
+        OPENING,
+        "PADS,",
+        "10012,0,1,1,1\nPADS,",
+        "the opening stock names 10012, which nothing in the file moves",
+    ),
     (EXPECTED, "{", "", "expected_totals.json is not JSON"),
 ]
 
 
-@pytest.mark.parametrize(("name", "was", "is_", "sentence"), FILES, ids=[each[3][:40] for each in FILES])
+@pytest.mark.parametrize(
+    ("name", "was", "is_", "sentence"), FILES, ids=[each[3][:40] for each in FILES]
+)
 def test_a_wrong_file_is_refused(import_orders, folder, dataset, name, was, is_, sentence):
     text = (folder / name).read_text()
     assert was in text

@@ -2,18 +2,29 @@
 
 from eventstore.testing import given
 from inventory.commands import AdjustStock
-from retail_import.import_progress import HISTORY_IMPORT, AdvanceImport, ImportAdvanced, ImportMovedOn
+from retail_import.import_progress import (
+    HISTORY_IMPORT,
+    AdvanceImport,
+    ImportAdvanced,
+    ImportMovedOn,
+)
 from retail_import.importing import translation
 
 from ..retail.given import documents_of, line
 
 
 def test_an_invoice_is_the_same_order_whenever_it_comes():
-    assert translation.order_id("536365") == translation.order_id("536365") != translation.order_id("536366")
+    assert (
+        translation.order_id("536365")
+        == translation.order_id("536365")
+        != translation.order_id("536366")
+    )
 
 
 def test_an_adjustment_tells_its_invoice_and_what_was_noted(tmp_path):
-    [lost] = documents_of(tmp_path, line("700001", quantity=-2, price="0", customer="", description="damaged"))
+    [lost] = documents_of(
+        tmp_path, line("700001", quantity=-2, price="0", customer="", description="damaged")
+    )
     assert translation.adjust_stock(lost) == [AdjustStock("10001A", -2, "invoice 700001: damaged")]
 
 
@@ -29,8 +40,12 @@ def test_codes_that_differ_in_case_are_one_product(tmp_path):
 
 
 def test_an_import_advances():
-    given(HISTORY_IMPORT, ImportAdvanced("f", 4, 9)).when(AdvanceImport("f", 4, 8, 20)).then(ImportAdvanced("f", 8, 20))
+    given(HISTORY_IMPORT, ImportAdvanced("f", 4, 9)).when(AdvanceImport("f", 4, 8, 20)).then(
+        ImportAdvanced("f", 8, 20)
+    )
 
 
 def test_an_import_that_another_has_moved_on_is_refused():
-    given(HISTORY_IMPORT, ImportAdvanced("f", 8, 20)).when(AdvanceImport("f", 4, 8, 20)).refused(ImportMovedOn)
+    given(HISTORY_IMPORT, ImportAdvanced("f", 8, 20)).when(AdvanceImport("f", 4, 8, 20)).refused(
+        ImportMovedOn
+    )

@@ -1,4 +1,5 @@
-"""The files that whole-file tests run on: the small one always, the real one where ORDERS_DATA has it."""
+"""The files that whole-file tests run on: the small one always, the real one where ORDERS_DATA has
+it."""
 
 import os
 from pathlib import Path

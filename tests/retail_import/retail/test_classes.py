@@ -10,12 +10,16 @@ from retail_import.retail.documents import Order, StockAdjustment
 from . import given
 
 
-@pytest.mark.parametrize("code", ["10001", "10001A", "10001a", "10001AB", "DCGS0001", "DCGSSBOY", "PADS", "pads"])
+@pytest.mark.parametrize(
+    "code", ["10001", "10001A", "10001a", "10001AB", "DCGS0001", "DCGSSBOY", "PADS", "pads"]
+)
 def test_goods(code: str) -> None:
     assert is_goods(code)
 
 
-@pytest.mark.parametrize("code", ["POST", "M", "m", "D", "gift_0001_20", "1001", "100011", "10001ABC", "X10001"])
+@pytest.mark.parametrize(
+    "code", ["POST", "M", "m", "D", "gift_0001_20", "1001", "100011", "10001ABC", "X10001"]
+)
 def test_what_is_not_goods(code: str) -> None:
     assert not is_goods(code)
 

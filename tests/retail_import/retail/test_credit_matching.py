@@ -41,7 +41,9 @@ def test_among_duplicate_lines_the_last_is_credited_first(tmp_path: Path) -> Non
 
 
 def test_a_code_in_another_case_is_the_same_sku(tmp_path: Path) -> None:
-    (match,) = matched(tmp_path, given.line(code="10001a"), given.line("C700002", code="10001A", quantity=-6))
+    (match,) = matched(
+        tmp_path, given.line(code="10001a"), given.line("C700002", code="10001A", quantity=-6)
+    )
     assert match.extent == "full"
 
 

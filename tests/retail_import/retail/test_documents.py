@@ -5,7 +5,13 @@ from pathlib import Path
 import pytest
 
 from retail_import.retail import documents
-from retail_import.retail.documents import CreditNote, Extent, LedgerAdjustment, Order, StockAdjustment
+from retail_import.retail.documents import (
+    CreditNote,
+    Extent,
+    LedgerAdjustment,
+    Order,
+    StockAdjustment,
+)
 from retail_import.retail.malformed import MalformedLine
 
 from . import given
@@ -35,7 +41,13 @@ def test_documents_come_in_file_order(tmp_path: Path) -> None:
         given.line("A700004", code="B", quantity=1, customer=""),
         given.line("700005", price="0", customer=""),
     )
-    assert [document.invoice for document in found] == ["700001", "C700002", "700003", "A700004", "700005"]
+    assert [document.invoice for document in found] == [
+        "700001",
+        "C700002",
+        "700003",
+        "A700004",
+        "700005",
+    ]
     kinds = [CreditNote, StockAdjustment, LedgerAdjustment, StockAdjustment]
     assert [type(document) for document in found] == [Order, *kinds]
 
@@ -65,14 +77,18 @@ def test_an_invoice_in_one_piece_may_take_its_time(tmp_path: Path) -> None:
 
 
 def test_stock_that_leaves_on_a_sales_invoice_is_a_document_of_its_own(tmp_path: Path) -> None:
-    order, adjustment = given.documents_of(tmp_path, given.line(), given.line(quantity=-1, price="0"))
+    order, adjustment = given.documents_of(
+        tmp_path, given.line(), given.line(quantity=-1, price="0")
+    )
     assert isinstance(order, Order)
     assert isinstance(adjustment, StockAdjustment)
     assert [line.position for line in adjustment.lines] == [2]
 
 
 def test_documents_stream(tmp_path: Path) -> None:
-    path = given.file(tmp_path, given.line("700001"), given.line("700002", at="12/1/2010 9:00"), "bad")
+    path = given.file(
+        tmp_path, given.line("700001"), given.line("700002", at="12/1/2010 9:00"), "bad"
+    )
     found = documents.read(path)
     assert next(found).invoice == "700001"
     with pytest.raises(MalformedLine, match="Line 4"):

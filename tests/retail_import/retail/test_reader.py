@@ -96,7 +96,10 @@ def test_another_header_is_named(tmp_path: Path) -> None:
     [
         (b"", "Line 1: the file is empty"),
         (given.HEADER.encode(), "Line 2: nothing follows the header"),
-        (f"{given.HEADER}\n{GOOD}\n{GOOD}\xe9\n".encode("latin-1"), "Line 3: the text is not UTF-8"),
+        (
+            f"{given.HEADER}\n{GOOD}\n{GOOD}\xe9\n".encode("latin-1"),
+            "Line 3: the text is not UTF-8",
+        ),
     ],
 )
 def test_a_file_that_is_no_text_or_holds_nothing(tmp_path: Path, content: bytes, says: str) -> None:

@@ -35,7 +35,9 @@ def test_goods_move_and_nothing_else(tmp_path: Path, line: str, units: list[int]
 
 def test_codes_that_differ_in_case_lie_on_one_shelf(tmp_path: Path) -> None:
     count = StockCount()
-    for document in given.documents_of(tmp_path, given.line(code="10001a"), given.line(code="10001A")):
+    for document in given.documents_of(
+        tmp_path, given.line(code="10001a"), given.line(code="10001A")
+    ):
         count.add(document)
     assert count.opening() == [OpeningStock("10001A", 12, -12, 0, 2)]
 
@@ -43,7 +45,9 @@ def test_codes_that_differ_in_case_lie_on_one_shelf(tmp_path: Path) -> None:
 def test_units_that_come_back_in_time_need_not_lie_there_before(tmp_path: Path) -> None:
     count = StockCount()
     back = given.line("C700002", quantity=-6)
-    for document in given.documents_of(tmp_path, given.line("700001"), back, given.line("700003", quantity=7)):
+    for document in given.documents_of(
+        tmp_path, given.line("700001"), back, given.line("700003", quantity=7)
+    ):
         count.add(document)
     assert count.opening() == [OpeningStock("10001A", 7, -7, 0, 3)]
 

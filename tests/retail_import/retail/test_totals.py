@@ -18,7 +18,12 @@ def test_a_class_without_lines_is_told_as_nothing() -> None:
         "units": 0,
         "value_milli_gbp": 0,
     }
-    assert nothing["orders"]["placed"] == nothing["credit_notes"]["count"] == nothing["commands"]["place_order"] == 0
+    assert (
+        nothing["orders"]["placed"]
+        == nothing["credit_notes"]["count"]
+        == nothing["commands"]["place_order"]
+        == 0
+    )
 
 
 def test_equal_totals_do_not_differ() -> None:

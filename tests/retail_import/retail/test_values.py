@@ -17,7 +17,9 @@ def test_a_price_is_read_to_the_thousandth(thousandths: int, short: bool) -> Non
     assert values.thousandths(text.rstrip("0").rstrip(".") if short else text) == thousandths
 
 
-@pytest.mark.parametrize("text", ["", ".5", "5.", "1.2345", "1e3", "NaN", "+1", " 1", "1,5", "--1", "\u0661", "1" * 8])
+@pytest.mark.parametrize(
+    "text", ["", ".5", "5.", "1.2345", "1e3", "NaN", "+1", " 1", "1,5", "--1", "\u0661", "1" * 8]
+)
 def test_what_is_not_a_price_is_refused(text: str) -> None:
     with pytest.raises(BadValue, match="is not a price"):
         values.thousandths(text)
@@ -62,7 +64,9 @@ def test_an_hour_that_the_clocks_skip_is_refused() -> None:
         london.parse("3/27/2011 1:30")
 
 
-@pytest.mark.parametrize("text", ["", "13/1/2011 8:26", "2/29/2011 8:26", "2011-12-01 08:26", "12/1/2010 24:00"])
+@pytest.mark.parametrize(
+    "text", ["", "13/1/2011 8:26", "2/29/2011 8:26", "2011-12-01 08:26", "12/1/2010 24:00"]
+)
 def test_what_is_not_a_time_is_refused(text: str) -> None:
     with pytest.raises(BadValue, match="is not a time"):
         london.parse(text)

@@ -1,4 +1,5 @@
-"""Break everything under load, then check from outside. The last line of output is one JSON object."""
+"""Break everything under load, then check from outside. The last line of output is one JSON
+object."""
 
 import os
 import shutil
@@ -16,7 +17,7 @@ from tools.verification.chaos.run import MUST_HIT, Form, Result, run
 from tools.verification.chaos.stage import Stage
 
 # Beside the others.
-BEHIND_A_POOLER = {"kill_pooler": 2, "pause_lane": 2}
+BEHIND_A_POOLER = {"kill_pooler": 2, "pause_subscription": 2}
 REPORTS = programs.ROOT / ".chaos"
 
 
@@ -38,7 +39,8 @@ def main() -> int:
 def _run(stage: Stage, arguments: Namespace) -> int:
     seed = arguments.seed
     print(
-        f"seed {seed}; clocks {'jump' if stage.clock.library else 'do not jump: libfaketime is not installed'}",
+        f"seed {seed}; clocks"
+        f" {'jump' if stage.clock.library else 'do not jump: libfaketime is not installed'}",
         flush=True,
     )
     if arguments.pooler:
@@ -65,7 +67,13 @@ def _form(arguments: Namespace) -> Form:
     if arguments.pooler and not arguments.only:
         deck = deck | BEHIND_A_POOLER
     gap = (arguments.gap, arguments.gap + 2)
-    return Form(arguments.seconds, arguments.rate, gap, deck=deck, must_hit=() if arguments.only else MUST_HIT)
+    return Form(
+        arguments.seconds,
+        arguments.rate,
+        gap,
+        deck=deck,
+        must_hit=() if arguments.only else MUST_HIT,
+    )
 
 
 def _keep_logs(path: Path, kept: Path) -> Path:
@@ -77,16 +85,33 @@ def _keep_logs(path: Path, kept: Path) -> Path:
 
 def _arguments() -> Namespace:
     parser = ArgumentParser(prog="python -m tools.verification.chaos", description=__doc__)
-    parser.add_argument("--seed", type=int, default=int(os.environ.get("SEED") or int(time()) % 1_000_000))
-    parser.add_argument("--seconds", type=float, default=200, help="of load and faults (%(default)s)")
+    parser.add_argument(
+        "--seed", type=int, default=int(os.environ.get("SEED") or int(time()) % 1_000_000)
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=200, help="of load and faults (%(default)s)"
+    )
     parser.add_argument("--rate", type=float, default=12, help="orders a second (%(default)s)")
-    parser.add_argument("--gap", type=float, default=2.5, help="seconds between two faults, at least (%(default)s)")
-    parser.add_argument("--only", nargs="+", choices=[*plan.DECK, *BEHIND_A_POOLER], help="these kinds of faults; all")
+    parser.add_argument(
+        "--gap", type=float, default=2.5, help="seconds between two faults, at least (%(default)s)"
+    )
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        choices=[*plan.DECK, *BEHIND_A_POOLER],
+        help="these kinds of faults; all",
+    )
     pooler = bouncer.OLD if os.environ.get("POOLER") == "1" else os.environ.get("POOLER", "")
     forms = ("", bouncer.OLD, bouncer.NEW)
-    parser.add_argument("--pooler", choices=forms, default=pooler, help="all of it behind a PgBouncer (none)")
-    parser.add_argument("--controls", nargs="*", choices=DECKS, default=list(DECKS), help="mistakes to put in; all")
-    parser.add_argument("--control-seconds", type=float, default=12, help="of each of them (%(default)s)")
+    parser.add_argument(
+        "--pooler", choices=forms, default=pooler, help="all of it behind a PgBouncer (none)"
+    )
+    parser.add_argument(
+        "--controls", nargs="*", choices=DECKS, default=list(DECKS), help="mistakes to put in; all"
+    )
+    parser.add_argument(
+        "--control-seconds", type=float, default=12, help="of each of them (%(default)s)"
+    )
     parser.add_argument("--reports", type=Path, default=REPORTS)
     return parser.parse_args()
 

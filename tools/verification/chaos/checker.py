@@ -1,4 +1,5 @@
-"""Asks from outside whether all is well: SQL, the REST API, the provider's book, the clients' log; no code of ours."""
+"""Asks from outside whether all is well: SQL, the REST API, the provider's book, the clients' log;
+no code of ours."""
 
 import subprocess
 import sys
@@ -12,7 +13,15 @@ import httpx
 import psycopg
 
 from tools.devserver import environment
-from tools.verification.chaos.checks import BOOK_ELSEWHERE, CHECKS, DOUBLED, LOST, PREPARE, SANDBOXS_BOOK, WRONG
+from tools.verification.chaos.checks import (
+    BOOK_ELSEWHERE,
+    CHECKS,
+    DOUBLED,
+    LOST,
+    PREPARE,
+    SANDBOXS_BOOK,
+    WRONG,
+)
 from tools.verification.chaos.load import Asked
 
 SAMPLE = 100
@@ -22,12 +31,14 @@ MOST_SHOWN = 5
 
 # What is still open, for who waits until all is quiet.
 OPEN = """
-    SELECT (SELECT count(*) FROM eventstore_event AS placed WHERE type = 'orders.order_placed' AND NOT EXISTS (
+    SELECT (SELECT count(*) FROM eventstore_event AS placed WHERE type = 'orders.order_placed'
+        AND NOT EXISTS (
                SELECT FROM eventstore_event AS ended WHERE ended.stream = placed.stream
                AND ended.type IN ('orders.order_confirmed', 'orders.order_cancelled')))
          + (SELECT count(*) FROM eventstore_saga
             WHERE saga = 'orders.fulfilment' AND status NOT IN ('COMPLETED', 'COMPENSATED')
-               OR saga = 'orders.returning' AND status NOT IN ('COMPLETED', 'CLOSED', 'GOODS_PENDING'))
+               OR saga = 'orders.returning' AND status NOT IN ('COMPLETED', 'CLOSED',
+                   'GOODS_PENDING'))
          + (SELECT count(*) FROM eventstore_parked WHERE key NOT LIKE 'poison-%')
          + (SELECT count(*) FROM eventstore_event AS event JOIN orders_order_details AS shown
                 ON event.data->>'order_id' = shown.order_id
@@ -36,10 +47,16 @@ OPEN = """
 """
 
 ENDED = """
-    SELECT data->>'order_id', CASE type WHEN 'orders.order_confirmed' THEN 'CONFIRMED' ELSE 'CANCELLED' END
+    SELECT data->>'order_id', CASE type WHEN 'orders.order_confirmed' THEN 'CONFIRMED'
+        ELSE 'CANCELLED' END
     FROM eventstore_event WHERE type IN ('orders.order_confirmed', 'orders.order_cancelled')
 """
-TURNS = ("orders.order_placed", "orders.order_confirmed", "orders.order_cancelled", "payments.payment_completed")
+TURNS = (
+    "orders.order_placed",
+    "orders.order_confirmed",
+    "orders.order_cancelled",
+    "payments.payment_completed",
+)
 TOLD = """
     SELECT data->>'order_id', type FROM eventstore_event
     WHERE type = ANY(%s) AND data->>'order_id' = ANY(%s) ORDER BY position
@@ -59,7 +76,8 @@ class Violation:
 class Checker:
     """shop: URL of a web server. tokens: of everybody. log: what the clients remember.
 
-    book: the provider's, where it keeps it elsewhere: (key, "charge" or "refund", order id, what moved) of each entry.
+    book: the provider's, where it keeps it elsewhere: (key, "charge" or "refund", order id, what
+    moved) of each entry.
     """
 
     def __init__(
@@ -72,13 +90,20 @@ class Checker:
         stock: Mapping[str, int],
         book: Sequence[tuple[str, str, str, int]] | None = None,
     ) -> None:
-        self.database, self.tokens, self.staff, self.log, self.stock = database, tokens, staff, log, stock
+        self.database, self.tokens, self.staff, self.log, self.stock = (
+            database,
+            tokens,
+            staff,
+            log,
+            stock,
+        )
         self.book = book
         self.http = httpx.Client(base_url=shop, timeout=20)
         self.random = Random("sample")
 
     def settle(self, *, seconds: float) -> float | None:
-        """Wait until nothing is open; how long that took, or None when it was not within the bound."""
+        """Wait until nothing is open; how long that took, or None when it was not within the
+        bound."""
         start = monotonic()
         while monotonic() - start < seconds:
             if self._count_open() == 0:
@@ -88,7 +113,11 @@ class Checker:
 
     def check(self) -> list[Violation]:
         found = self.found()
-        return [Violation(name, counts_as, len(rows), rows[:MOST_SHOWN]) for name, counts_as, rows in found if rows]
+        return [
+            Violation(name, counts_as, len(rows), rows[:MOST_SHOWN])
+            for name, counts_as, rows in found
+            if rows
+        ]
 
     def found(self) -> list[tuple[str, str, list[str]]]:
         """Of each check its name, what it counts as, and all that it has found wrong."""
@@ -96,7 +125,9 @@ class Checker:
 
     def lost(self) -> set[str]:
         """The keys of commands that were acknowledged and are not in the log."""
-        return {key for name, counts_as, keys in self._by_sql() if ACKNOWLEDGED in name for key in keys}
+        return {
+            key for name, counts_as, keys in self._by_sql() if ACKNOWLEDGED in name for key in keys
+        }
 
     def _count_open(self) -> int:
         try:
@@ -112,7 +143,11 @@ class Checker:
             connection.execute(PREPARE.encode())
             self._tell(connection)
             for name, (counts_as, query) in CHECKS.items():
-                yield name, counts_as, [str(row[0]) for row in connection.execute(query.encode()).fetchall()]
+                yield (
+                    name,
+                    counts_as,
+                    [str(row[0]) for row in connection.execute(query.encode()).fetchall()],
+                )
 
     def _open_book(self, connection: psycopg.Connection) -> None:
         if self.book is None:
@@ -135,21 +170,46 @@ class Checker:
             cursor.executemany("INSERT INTO stocked VALUES (%s, %s)", self.stock.items())
 
     def _by_rest(self) -> Iterator[tuple[str, str, list[str]]]:
-        acked = [each for each in self.log.values() if each.outcome == "acked" and each.kind == "place"]
+        acked = [
+            each for each in self.log.values() if each.outcome == "acked" and each.kind == "place"
+        ]
         sample = self.random.sample(acked, min(SAMPLE, len(acked)))
         yield "the pages hold each order once", WRONG, self._pages_are_the_set()
-        yield "the API shows every order that it has acknowledged", LOST, self._shown_to_its_customer(sample)
-        yield "the API tells an order's history as the log does", WRONG, self._history_is_the_log(sample[:20])
-        yield "no read model differs from one that is folded anew", DOUBLED, self._rebuilt_differently()
+        yield (
+            "the API shows every order that it has acknowledged",
+            LOST,
+            self._shown_to_its_customer(sample),
+        )
+        yield (
+            "the API tells an order's history as the log does",
+            WRONG,
+            self._history_is_the_log(sample[:20]),
+        )
+        yield (
+            "no read model differs from one that is folded anew",
+            DOUBLED,
+            self._rebuilt_differently(),
+        )
         yield "no customer sees another's order", WRONG, self._hidden_from_others(sample)
         yield "a list shows its customer's orders only", WRONG, self._own_orders_only(sample)
-        yield "an old key is answered as before, byte for byte", DOUBLED, self._same_answer_again(sample)
+        yield (
+            "an old key is answered as before, byte for byte",
+            DOUBLED,
+            self._same_answer_again(sample),
+        )
 
     def _pages_are_the_set(self) -> list[str]:
         with psycopg.connect(self.database) as connection:
-            there = {row[0] for row in connection.execute("SELECT order_id FROM orders_order_details").fetchall()}
+            there = {
+                row[0]
+                for row in connection.execute(
+                    "SELECT order_id FROM orders_order_details"
+                ).fetchall()
+            }
         listed = Counter(order["order_id"] for order in self._all_pages(self.staff))
-        return sorted((there ^ set(listed)) | {order_id for order_id, count in listed.items() if count > 1})
+        return sorted(
+            (there ^ set(listed)) | {order_id for order_id, count in listed.items() if count > 1}
+        )
 
     def _shown_to_its_customer(self, sample: Sequence[Asked]) -> list[str]:
         with psycopg.connect(self.database) as connection:
@@ -164,26 +224,48 @@ class Checker:
 
     def _history_is_the_log(self, sample: Sequence[Asked]) -> list[str]:
         with psycopg.connect(self.database) as connection:
-            told = connection.execute(TOLD, [list(TURNS), [each.order_id for each in sample]]).fetchall()
+            told = connection.execute(
+                TOLD, [list(TURNS), [each.order_id for each in sample]]
+            ).fetchall()
         log = {order_id: [turn for its, turn in told if its == order_id] for order_id, _ in told}
         return [each.key for each in sample if self._history(each) != log.get(each.order_id)]
 
     def _history(self, asked: Asked) -> list[str]:
         path = f"/api/queries/orders/{asked.order_id}/history/"
-        return [each["type"] for each in self._all_pages(asked.customer, path) if each["type"] in TURNS]
+        return [
+            each["type"] for each in self._all_pages(asked.customer, path) if each["type"] in TURNS
+        ]
 
     def _rebuilt_differently(self) -> list[str]:
-        """The product's own word for all its read models: folded anew beside them, nothing differs."""
-        command = [sys.executable, "-W", "ignore", "manage.py", "rebuild_projection", "--all", "--diff"]
-        settings = {"DATABASE_URL": self.database, "SECRET_KEY": "only-for-chaos", "EVENTSTORE_NUDGE": "0"}
-        done = subprocess.run(command, env=environment.with_settings(settings), capture_output=True, text=True)
+        """The product's own word for all its read models: folded anew beside them, nothing
+        differs."""
+        command = [
+            sys.executable,
+            "-W",
+            "ignore",
+            "manage.py",
+            "rebuild_projection",
+            "--all",
+            "--diff",
+        ]
+        settings = {
+            "DATABASE_URL": self.database,
+            "SECRET_KEY": "only-for-chaos",
+            "EVENTSTORE_WAKE_WORKERS": "0",
+        }
+        done = subprocess.run(
+            command, env=environment.with_settings(settings), capture_output=True, text=True
+        )
         return (done.stdout + done.stderr).splitlines()[-MOST_SHOWN:] if done.returncode else []
 
     def _hidden_from_others(self, sample: Sequence[Asked]) -> list[str]:
         strangers = [
-            (each, self.random.choice(sorted(set(self.tokens) - {each.customer, self.staff}))) for each in sample
+            (each, self.random.choice(sorted(set(self.tokens) - {each.customer, self.staff})))
+            for each in sample
         ]
-        return [each.key for each, stranger in strangers if self._get(each, stranger).status_code != 404]
+        return [
+            each.key for each, stranger in strangers if self._get(each, stranger).status_code != 404
+        ]
 
     def _own_orders_only(self, sample: Sequence[Asked]) -> list[str]:
         customers = sorted({each.customer for each in sample})[:10]

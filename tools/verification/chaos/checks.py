@@ -1,7 +1,8 @@
-"""What must be true of the tables when all is over: each query tells what is wrong, and an empty answer is a pass.
+"""What must be true of the tables when all is over: each query tells what is wrong, and an empty
+answer is a pass.
 
-They read the log, the outbox, the read models and the providers' books as anybody could, with SQL alone; `asked` is
-the clients' own log, `stocked` what was on the shelves when the doors opened.
+They read the log, the outbox, the read models and the providers' books as anybody could, with SQL
+alone; `asked` is the clients' own log, `stocked` what was on the shelves when the doors opened.
 """
 
 LOST, DOUBLED, OVERSOLD, UNFINISHED, MONEY, WRONG = (
@@ -20,11 +21,13 @@ SANDBOXS_BOOK = """
 BOOK_ELSEWHERE = "CREATE TEMP TABLE entry(key text, kind text, order_id text, amount bigint)"
 
 PREPARE = """
-    CREATE TEMP TABLE asked(key text, customer text, kind text, outcome text, order_id text, subject text);
+    CREATE TEMP TABLE asked(key text, customer text, kind text, outcome text, order_id text,
+        subject text);
     CREATE TEMP TABLE answered(key text, body text);
     CREATE TEMP TABLE stocked(sku text, units bigint);
     CREATE TEMP TABLE said AS
-        SELECT position, id, stream, version, type, data, data->>'order_id' AS order_id, causation_id
+        SELECT position, id, stream, version, type, data, data->>'order_id' AS order_id,
+            causation_id
         FROM eventstore_event;
     CREATE INDEX ON said (order_id, type);
     CREATE INDEX ON said (id);
@@ -41,25 +44,32 @@ PREPARE = """
                count(*) FILTER (WHERE kind = 'charge' AND amount > 0) AS captures
         FROM entry GROUP BY order_id;
     CREATE TEMP TABLE paid AS
-        SELECT order_id, type, (data->'amount'->>'amount')::bigint AS amount FROM said WHERE stream LIKE 'payment-%';
+        SELECT order_id, type, (data->'amount'->>'amount')::bigint AS amount FROM said
+            WHERE stream LIKE 'payment-%';
     CREATE TEMP TABLE requested AS
-        SELECT order_id, CASE type WHEN 'payments.payment_requested' THEN 'charge' ELSE 'refund' END AS kind,
+        SELECT order_id, CASE type WHEN 'payments.payment_requested' THEN 'charge'
+            ELSE 'refund' END AS kind,
                id::text AS by_id, concat_ws(':', order_id, data->>'refund_id') AS by_name
         FROM said
-        WHERE type IN ('payments.payment_requested', 'payments.refund_requested', 'payments.part_refund_requested');
+        WHERE type IN ('payments.payment_requested', 'payments.refund_requested',
+            'payments.part_refund_requested');
     CREATE TEMP TABLE given_back AS
         SELECT order_id, sum(amount) AS amount FROM paid
         WHERE type IN ('payments.payment_refunded', 'payments.part_refunded') GROUP BY order_id;
     CREATE TEMP TABLE moved AS
         SELECT position, data->>'sku' AS sku, type, (data->>'quantity')::bigint AS quantity,
-               CASE type WHEN 'inventory.stock_reserved' THEN -1 ELSE 1 END * (data->>'quantity')::bigint AS change
+               CASE type WHEN 'inventory.stock_reserved' THEN -1
+                   ELSE 1 END * (data->>'quantity')::bigint AS change
         FROM said WHERE stream LIKE 'stock-%';
     CREATE TEMP TABLE shelved AS
         SELECT sku, max(position) AS position, sum(change) AS available,
-               coalesce(-sum(change) FILTER (WHERE type IN ('inventory.stock_reserved', 'inventory.stock_released')), 0)
+               coalesce(-sum(change) FILTER (WHERE type IN ('inventory.stock_reserved',
+                   'inventory.stock_released')), 0)
                    AS reserved,
-               coalesce(sum(quantity) FILTER (WHERE type = 'inventory.stock_received'), 0) AS received,
-               coalesce(sum(quantity) FILTER (WHERE type = 'inventory.stock_returned'), 0) AS returned
+               coalesce(sum(quantity) FILTER (WHERE type = 'inventory.stock_received'),
+                   0) AS received,
+               coalesce(sum(quantity) FILTER (WHERE type = 'inventory.stock_returned'),
+                   0) AS returned
         FROM moved GROUP BY sku;
     CREATE TEMP TABLE meaning(type text, shown text, value text);
     INSERT INTO meaning VALUES
@@ -91,7 +101,8 @@ PREPARE = """
             FROM said JOIN meaning USING (type) ORDER BY order_id, shown, position DESC
         ) AS last GROUP BY order_id;
     UPDATE folded SET payment = 'REFUNDED' FROM given_back JOIN placed USING (order_id)
-        WHERE folded.order_id = given_back.order_id AND payment = 'PARTLY_REFUNDED' AND amount >= total;
+        WHERE folded.order_id = given_back.order_id AND payment = 'PARTLY_REFUNDED'
+            AND amount >= total;
     ANALYZE asked, said, placed, ended, book, folded, shelved;
 """
 
@@ -108,7 +119,8 @@ CHECKS = {
         WRONG,
         """
         SELECT stream FROM (
-            SELECT stream, position, lag(position) OVER (PARTITION BY stream ORDER BY version) AS before FROM said
+            SELECT stream, position, lag(position) OVER (PARTITION BY stream
+                ORDER BY version) AS before FROM said
         ) AS steps WHERE before > position
     """,
     ),
@@ -116,7 +128,8 @@ CHECKS = {
         WRONG,
         """
         SELECT said.stream FROM said LEFT JOIN said AS cause ON cause.id = said.causation_id
-        WHERE said.causation_id IS NOT NULL AND (cause.id IS NULL OR cause.position >= said.position)
+        WHERE said.causation_id IS NOT NULL AND (cause.id IS NULL
+            OR cause.position >= said.position)
     """,
     ),
     "no amount of an event is less than nothing, and no quantity is nothing": (
@@ -132,7 +145,8 @@ CHECKS = {
         LOST,
         """
         SELECT stream FROM said
-        WHERE position > (SELECT position FROM eventstore_subscription WHERE name = 'eventstore.outbox')
+        WHERE position > (SELECT position FROM eventstore_subscription
+            WHERE name = 'eventstore.outbox')
           AND position NOT IN (SELECT position FROM eventstore_outbox)
     """,
     ),
@@ -140,14 +154,16 @@ CHECKS = {
         UNFINISHED,
         """
         SELECT owed.topic || ' ' || owed.key
-        FROM eventstore_outbox AS owed JOIN eventstore_subscription AS lane ON lane.name = owed.topic
-        WHERE owed.position > lane.position
+        FROM eventstore_outbox AS owed JOIN eventstore_subscription AS subscription
+            ON subscription.name = owed.topic
+        WHERE owed.position > subscription.position
     """,
     ),
     "nothing is parked but the poison": (
         UNFINISHED,
         """
-        SELECT subscription || ' ' || key || ' ' || status FROM eventstore_parked WHERE key NOT LIKE 'poison-%'
+        SELECT subscription || ' ' || key || ' ' || status FROM eventstore_parked
+            WHERE key NOT LIKE 'poison-%'
     """,
     ),
     "order details have heard everything": (
@@ -163,16 +179,19 @@ CHECKS = {
         SELECT order_id FROM folded JOIN orders_order_details AS shown USING (order_id)
         LEFT JOIN given_back USING (order_id)
         WHERE shown.position >= folded.position AND (
-            (shown.status, shown.payment_status, shown.reservation_status, shown.shipment_status, shown.refunded)
+            (shown.status, shown.payment_status, shown.reservation_status, shown.shipment_status,
+                shown.refunded)
             IS DISTINCT FROM
-            (folded.status, folded.payment, folded.reservation, folded.shipment, coalesce(given_back.amount, 0))
+            (folded.status, folded.payment, folded.reservation, folded.shipment,
+                coalesce(given_back.amount, 0))
         )
     """,
     ),
     "order details show no order that is not in the log": (
         WRONG,
         """
-        SELECT order_id FROM orders_order_details LEFT JOIN placed USING (order_id) WHERE placed.order_id IS NULL
+        SELECT order_id FROM orders_order_details LEFT JOIN placed USING (order_id)
+            WHERE placed.order_id IS NULL
     """,
     ),
     "stock levels have heard everything": (
@@ -188,19 +207,22 @@ CHECKS = {
         SELECT sku FROM shelved JOIN inventory_stock_level AS shown USING (sku)
         WHERE shown.position >= shelved.position
           AND (shown.available, shown.reserved, shown.received, shown.returned)
-              IS DISTINCT FROM (shelved.available, shelved.reserved, shelved.received, shelved.returned)
+              IS DISTINCT FROM (shelved.available, shelved.reserved, shelved.received,
+                  shelved.returned)
     """,
     ),
-    "no lane has passed an event that its read model has not heard": (
+    "no subscription has passed an event that its read model has not heard": (
         LOST,
         """
         SELECT order_id FROM folded LEFT JOIN orders_order_details AS shown USING (order_id)
-        JOIN eventstore_subscription AS lane ON lane.name = 'orders.details'
-        WHERE lane.position >= folded.position AND coalesce(shown.position, 0) < folded.position
+        JOIN eventstore_subscription AS subscription ON subscription.name = 'orders.details'
+        WHERE subscription.position >= folded.position
+            AND coalesce(shown.position, 0) < folded.position
         UNION ALL
         SELECT sku FROM shelved LEFT JOIN inventory_stock_level AS shown USING (sku)
-        JOIN eventstore_subscription AS lane ON lane.name = 'inventory.stock_levels'
-        WHERE lane.position >= shelved.position AND coalesce(shown.position, 0) < shelved.position
+        JOIN eventstore_subscription AS subscription ON subscription.name = 'inventory.stock_levels'
+        WHERE subscription.position >= shelved.position
+            AND coalesce(shown.position, 0) < shelved.position
     """,
     ),
     # The customers.
@@ -216,7 +238,8 @@ CHECKS = {
         """
         SELECT asked.key FROM asked
         WHERE asked.kind = 'cancel' AND asked.outcome = 'acked' AND NOT EXISTS (
-            SELECT FROM said WHERE said.order_id = asked.order_id AND said.type = 'orders.order_cancelled'
+            SELECT FROM said WHERE said.order_id = asked.order_id
+                AND said.type = 'orders.order_cancelled'
         )
     """,
     ),
@@ -226,22 +249,28 @@ CHECKS = {
         SELECT asked.key FROM asked
         WHERE asked.kind IN ('return', 'receive') AND asked.outcome = 'acked' AND NOT EXISTS (
             SELECT FROM said WHERE said.stream = 'return-' || asked.subject AND said.type =
-                CASE asked.kind WHEN 'return' THEN 'orders.return_requested' ELSE 'orders.goods_returned' END
+                CASE asked.kind WHEN 'return' THEN 'orders.return_requested'
+                    ELSE 'orders.goods_returned' END
         )
     """,
     ),
     "one key, one return": (
         DOUBLED,
         """
-        SELECT order_id FROM said WHERE type = 'orders.return_requested' GROUP BY order_id HAVING count(*) > 1
+        SELECT order_id FROM said WHERE type = 'orders.return_requested'
+        GROUP BY order_id HAVING count(*) > 1
     """,
     ),
     "one key, one order": (DOUBLED, "SELECT key FROM placed GROUP BY key HAVING count(*) > 1"),
-    "one key, one answer": (DOUBLED, "SELECT key FROM answered GROUP BY key HAVING count(DISTINCT body) > 1"),
+    "one key, one answer": (
+        DOUBLED,
+        "SELECT key FROM answered GROUP BY key HAVING count(DISTINCT body) > 1",
+    ),
     "nobody has an order that they did not ask for": (
         WRONG,
         """
-        SELECT placed.order_id FROM placed LEFT JOIN asked USING (key, customer) WHERE asked.key IS NULL
+        SELECT placed.order_id FROM placed LEFT JOIN asked USING (key, customer)
+            WHERE asked.key IS NULL
     """,
     ),
     "what was refused did not happen": (
@@ -250,7 +279,8 @@ CHECKS = {
         SELECT placed.order_id FROM placed JOIN asked USING (key) WHERE asked.outcome = 'refused'
         UNION ALL
         SELECT said.order_id FROM said JOIN asked USING (order_id)
-        WHERE asked.kind = 'return' AND asked.outcome = 'refused' AND said.type = 'orders.return_requested'
+        WHERE asked.kind = 'return' AND asked.outcome = 'refused'
+            AND said.type = 'orders.return_requested'
     """,
     ),
     # The process.
@@ -267,17 +297,22 @@ CHECKS = {
         WHERE ended.order_id IS NULL
           AND NOT EXISTS (SELECT FROM eventstore_parked WHERE key LIKE '%' || order_id)
           AND NOT EXISTS (
-              SELECT FROM eventstore_outbox AS owed JOIN eventstore_subscription AS lane ON lane.name = owed.topic
-              WHERE owed.position > lane.position AND owed.key LIKE '%' || order_id
+              SELECT FROM eventstore_outbox AS owed JOIN eventstore_subscription AS subscription
+                  ON subscription.name = owed.topic
+              WHERE owed.position > subscription.position AND owed.key LIKE '%' || order_id
           )
     """,
     ),
-    "no order has ended twice": (DOUBLED, "SELECT order_id FROM ended GROUP BY order_id HAVING count(*) > 1"),
+    "no order has ended twice": (
+        DOUBLED,
+        "SELECT order_id FROM ended GROUP BY order_id HAVING count(*) > 1",
+    ),
     "an order says nothing after its end, but of returns": (
         WRONG,
         """
         SELECT later.stream FROM said AS later JOIN said AS last USING (stream)
-        WHERE last.type IN ('orders.order_confirmed', 'orders.order_cancelled') AND later.version > last.version
+        WHERE last.type IN ('orders.order_confirmed', 'orders.order_cancelled')
+            AND later.version > last.version
           AND later.type NOT IN ('orders.return_promised', 'orders.return_forgone')
     """,
     ),
@@ -301,7 +336,8 @@ CHECKS = {
         UNFINISHED,
         """
         SELECT order_id FROM placed
-        LEFT JOIN eventstore_saga AS process ON process.saga = 'orders.fulfilment' AND process.key = order_id
+        LEFT JOIN eventstore_saga AS process ON process.saga = 'orders.fulfilment'
+            AND process.key = order_id
         GROUP BY order_id HAVING count(process.key) <> 1
     """,
     ),
@@ -310,7 +346,8 @@ CHECKS = {
         MONEY,
         """
         SELECT order_id FROM (
-            SELECT order_id, sum(amount) FILTER (WHERE type = 'payments.payment_completed') AS captured
+            SELECT order_id,
+                   sum(amount) FILTER (WHERE type = 'payments.payment_completed') AS captured
             FROM paid GROUP BY order_id
         ) AS told LEFT JOIN given_back USING (order_id) FULL JOIN book USING (order_id)
         WHERE (coalesce(told.captured, 0), coalesce(given_back.amount, 0))
@@ -320,7 +357,8 @@ CHECKS = {
     "what was taken and kept is the total of a confirmed order, less what came back": (
         MONEY,
         """
-        SELECT order_id FROM placed JOIN ended USING (order_id) LEFT JOIN book USING (order_id) LEFT JOIN (
+        SELECT order_id FROM placed JOIN ended USING (order_id) LEFT
+            JOIN book USING (order_id) LEFT JOIN (
             SELECT order_id, sum((data->'refund'->>'amount')::bigint) AS amount
             FROM said WHERE type = 'orders.goods_returned' GROUP BY order_id
         ) AS came_back USING (order_id)
@@ -336,7 +374,10 @@ CHECKS = {
     """,
     ),
     "nobody was charged twice": (DOUBLED, "SELECT order_id FROM book WHERE captures > 1"),
-    "nobody was given back more than was taken": (MONEY, "SELECT order_id FROM book WHERE refunded > captured"),
+    "nobody was given back more than was taken": (
+        MONEY,
+        "SELECT order_id FROM book WHERE refunded > captured",
+    ),
     "the provider was asked only under the keys of our own requests": (
         DOUBLED,
         """
@@ -353,7 +394,8 @@ CHECKS = {
         OVERSOLD,
         """
         SELECT DISTINCT sku FROM (
-            SELECT sku, sum(change) OVER (PARTITION BY sku ORDER BY position) AS available FROM moved
+            SELECT sku, sum(change) OVER (PARTITION BY sku ORDER BY position) AS available
+                FROM moved
         ) AS steps WHERE available < 0
     """,
     ),

@@ -1,4 +1,5 @@
-"""Clocks that jump: libfaketime, where it is installed (Debian: `apt-get install faketime`); without it none does."""
+"""Clocks that jump: libfaketime, where it is installed (Debian: `apt-get install faketime`);
+without it none does."""
 
 from pathlib import Path
 
@@ -9,7 +10,9 @@ class Clock:
     """Of web and workers; the database keeps the right time, and deadlines go by the database."""
 
     def __init__(self, folder: Path) -> None:
-        self.library = next((str(found) for pattern in LIBRARIES for found in Path("/").glob(pattern[1:])), "")
+        self.library = next(
+            (str(found) for pattern in LIBRARIES for found in Path("/").glob(pattern[1:])), ""
+        )
         self.file = folder / "clock"
         self.set_right()
 

@@ -1,4 +1,5 @@
-"""The same with a mistake put in, each of which the checker must see: one that never fails proves nothing."""
+"""The same with a mistake put in, each of which the checker must see: one that never fails proves
+nothing."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from tools.verification.chaos.stage import Stage
 
 FORGOTTEN = "no open order is forgotten"
 COUNTED = "stock levels have counted each event once"
-PASSED = "no lane has passed an event that its read model has not heard"
+PASSED = "no subscription has passed an event that its read model has not heard"
 FOLDED = "order details are the fold of the log"
 
 # What hurts the mistake, and how it shows.
@@ -51,7 +52,8 @@ def control(stage: Stage, seed: int, mistake: str, form: Form) -> tuple[bool, Re
 
 @contextmanager
 def asynchronous(stage: Stage) -> Iterator[None]:
-    """PostgreSQL says yes before it has written; and it takes its time, so that a short run sees what that means."""
+    """PostgreSQL says yes before it has written; and it takes its time, so that a short run sees
+    what that means."""
     stage.unsafe = True
     _set(stage, *(f"ALTER SYSTEM SET {name} = {value}" for name, value in FORGETFUL.items()))
     try:

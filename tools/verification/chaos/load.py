@@ -1,4 +1,5 @@
-"""Customers, from outside: they order at times drawn beforehand, however slow the answers, and keep a log of their own.
+"""Customers, from outside: they order at times drawn beforehand, however slow the answers, and keep
+a log of their own.
 
 Whoever gets no answer does not know what happened, and asks again under the same key.
 """
@@ -55,7 +56,8 @@ class Wish:
 
 @dataclass
 class Asked:
-    """One command, as the client remembers it. kind: place, cancel, return, or receive, which is the shop's own part.
+    """One command, as the client remembers it. kind: place, cancel, return, or receive, which is
+    the shop's own part.
 
     subject: the id in the answer. tries: what came of each. answers: every body of a success.
     outcome: acked, refused, or unknown when it gave up without an answer.
@@ -74,13 +76,17 @@ class Asked:
     status: int = 0
 
 
-def wishes(seed: int, skus: Sequence[str], customers: Sequence[str], *, rate: float, seconds: float) -> Iterator[Wish]:
+def wishes(
+    seed: int, skus: Sequence[str], customers: Sequence[str], *, rate: float, seconds: float
+) -> Iterator[Wish]:
     random, at, number = Random(f"load {seed}"), 0.0, 0
     popular = list(accumulate(1 / (rank + 1) for rank in range(len(skus))))
     while (at := at + random.expovariate(rate)) < seconds:
         number += 1
         key = f"chaos-{seed}-{number}"
-        wanted = {random.choices(skus, cum_weights=popular)[0] for _ in range(random.choice((1, 1, 2)))}
+        wanted = {
+            random.choices(skus, cum_weights=popular)[0] for _ in range(random.choice((1, 1, 2)))
+        }
         yield Wish(
             at=at,
             key=key,
@@ -88,7 +94,8 @@ def wishes(seed: int, skus: Sequence[str], customers: Sequence[str], *, rate: fl
             body={
                 "items": [{"sku": sku, "quantity": random.randint(1, 3)} for sku in sorted(wanted)],
                 "payment_method": _drawn(random, METHODS),
-                # The key is in the order itself, so that the log can be asked whose wish an order was.
+                # The key is in the order itself, so that the log can be asked whose wish an order
+                # was.
                 "address": {"name": key, "street": "Square 1", "city": "London", "country": "GB"}
                 | {"postcode": _drawn(random, POSTCODES)},
             },
@@ -161,14 +168,19 @@ class Customers:
             await asyncio.sleep(self.random.uniform(0.3, 1.0))
 
     async def _try(self, asked: Asked, url: str) -> httpx.Response | None:
-        headers = {"Authorization": f"Bearer {self.tokens[asked.customer]}", "Idempotency-Key": asked.key}
+        headers = {
+            "Authorization": f"Bearer {self.tokens[asked.customer]}",
+            "Idempotency-Key": asked.key,
+        }
         began, answer = monotonic(), None
         try:
             answer = await self.http.post(url + asked.path, json=asked.body, headers=headers)
         except httpx.HTTPError as error:
             what = type(error).__name__
         else:
-            what = str(answer.status_code) + (" replayed" if "Idempotent-Replayed" in answer.headers else "")
+            what = str(answer.status_code) + (
+                " replayed" if "Idempotent-Replayed" in answer.headers else ""
+            )
             self.milliseconds.append((monotonic() - began) * 1e3)
             self.seen[UNTOLD] += answer.status_code > 500 and not _says_when(answer)
         asked.tries.append(what)
@@ -178,21 +190,31 @@ class Customers:
 
 def _about(placing: Asked, kind: str, body: dict[str, Any], *, path: str = "") -> Asked:
     path = path or f"{ORDERS}{placing.order_id}/{kind}/"
-    return Asked(kind, f"{placing.key}-{kind}", placing.customer, path, body, order_id=placing.order_id)
+    return Asked(
+        kind, f"{placing.key}-{kind}", placing.customer, path, body, order_id=placing.order_id
+    )
 
 
 def _is_final(answer: httpx.Response) -> bool:
-    """A refusal by the domain is an answer; that somebody else is at it, or nobody can answer now, is none."""
-    return answer.status_code < 500 and answer.status_code != 429 and "Retry-After" not in answer.headers
+    """A refusal by the domain is an answer; that somebody else is at it, or nobody can answer now,
+    is none."""
+    return (
+        answer.status_code < 500
+        and answer.status_code != 429
+        and "Retry-After" not in answer.headers
+    )
 
 
 def _says_when(answer: httpx.Response) -> bool:
-    return "Retry-After" in answer.headers and answer.headers["Content-Type"].startswith("application/problem+json")
+    return "Retry-After" in answer.headers and answer.headers["Content-Type"].startswith(
+        "application/problem+json"
+    )
 
 
 def _note(asked: Asked, answer: httpx.Response) -> None:
     if answer.status_code >= 400:
-        # Of two at once the one that was told No does not undo the other's Yes; the checker compares them.
+        # Of two at once the one that was told No does not undo the other's Yes; the checker
+        # compares them.
         asked.outcome, asked.status = (
             ("refused", answer.status_code) if not asked.answers else (asked.outcome, asked.status)
         )

@@ -28,14 +28,15 @@ COPIES = 30
 PATIENCE_SECONDS = 30.0
 # An hour would do as well; nobody waits for who is idle for this long.
 IDLE_SECONDS = 30.0
-LANES, PAUSED_SECONDS = ("orders.details", "shipping.shipments"), 2.0
+SUBSCRIPTIONS, PAUSED_SECONDS = ("orders.details", "shipping.shipments"), 2.0
 HOT, HOT_BATCHES, HOT_BATCH = "SKU-HOT", 5, 500
 
 NOT_RUN = "not run: "
 
 
 class Nemesis:
-    """log: what was done and when. hits: what of it met somebody; each fault says how many, and what it did."""
+    """log: what was done and when. hits: what of it met somebody; each fault says how many, and
+    what it did."""
 
     def __init__(self, stage: Stage, seed: int) -> None:
         self.stage, self.random = stage, Random(f"nemesis {seed}")
@@ -55,7 +56,7 @@ class Nemesis:
     def make_peace(self) -> None:
         for timer in self._timers:
             timer.cancel()
-        for name in LANES:
+        for name in SUBSCRIPTIONS:
             self._pause(name, paused=False)
         self.stage.heal()
         for what, spell in self._spells:
@@ -95,16 +96,19 @@ class Nemesis:
         self._lurk(WEBS[fault.target])
         return self.stage.keeper.send("pgbouncer", signal.SIGKILL), "pgbouncer"
 
-    def pause_lane(self, fault: Fault) -> tuple[int, str]:
+    def pause_subscription(self, fault: Fault) -> tuple[int, str]:
         """For longer than a worker waits before it takes notes of what it begins."""
-        name = LANES[fault.target]
+        name = SUBSCRIPTIONS[fault.target]
         self._pause(name, paused=True)
         self._after(PAUSED_SECONDS, lambda: self._pause(name, paused=False))
         return 1, f"{name} for {PAUSED_SECONDS} s"
 
     def deploy(self, fault: Fault) -> tuple[int, str]:
         """Everybody of ours in good order, one after another, and another one in its place."""
-        asked = sum(self.stage.keeper.ask(name, signal.SIGTERM) for name in (*WORKERS, "beat", WEBS[fault.target]))
+        asked = sum(
+            self.stage.keeper.ask(name, signal.SIGTERM)
+            for name in (*WORKERS, "beat", WEBS[fault.target])
+        )
         return asked, f"{asked} programs were asked to go, and followed by others"
 
     # Sleep: not dead, and not there.
@@ -141,7 +145,10 @@ class Nemesis:
     # What is in them.
 
     def flush_broker(self, fault: Fault) -> tuple[int, str]:
-        with suppress(redis.RedisError), redis.Redis.from_url(self.stage.broker, socket_timeout=2) as broker:
+        with (
+            suppress(redis.RedisError),
+            redis.Redis.from_url(self.stage.broker, socket_timeout=2) as broker,
+        ):
             _until(broker.dbsize)
             waiting = int(broker.dbsize())
             broker.flushall()
@@ -154,10 +161,17 @@ class Nemesis:
         return sent, f"{sent} copies"
 
     def poison(self, fault: Fault) -> tuple[int, str]:
-        """A message that nobody can read, owed to a busy lane; and a task that nobody knows."""
+        """A message that nobody can read, owed to a busy subscription; and a task that nobody
+        knows."""
         key, id_ = f"poison-{len(self.poisoned)}", str(uuid4())
-        owed = {"topic": "payments", "key": key, "type": "chaos.poison", "id": id_, "payload": {}}
-        message = owed | {"metadata": {"correlation_id": id_}}
+        outgoing = {
+            "topic": "payments",
+            "key": key,
+            "type": "chaos.poison",
+            "id": id_,
+            "payload": {},
+        }
+        message = outgoing | {"metadata": {"correlation_id": id_}}
         told = 0
         with suppress(psycopg.Error), self._connected() as connection:
             connection.execute("SELECT eventstore_append(NULL, %s::json)", [json.dumps([message])])
@@ -187,12 +201,15 @@ class Nemesis:
         return written, f"{written} events of stock-{HOT}"
 
     def webhooks(self, fault: Fault) -> tuple[int, str]:
-        """The provider tells what it has done: again, out of order, before its own answer; and somebody else lies."""
+        """The provider tells what it has done: again, out of order, before its own answer; and
+        somebody else lies."""
         with suppress(psycopg.Error), self._connected() as connection:
             told = webhooks.tell(connection, self.stage.urls, self.random)
             self.hits["forgeries_believed"] += told["believed"]
             self.hits["webhooks_heard"] += told["heard"]
-            return told["heard"], ", ".join(f"{count} {what}" for what, count in sorted(told.items()))
+            return told["heard"], ", ".join(
+                f"{count} {what}" for what, count in sorted(told.items())
+            )
         return 0, "the database was down"
 
     # Clocks.
@@ -219,7 +236,9 @@ class Nemesis:
 
     def _pause(self, name: str, *, paused: bool) -> None:
         with self._connected() as connection:
-            connection.execute("UPDATE eventstore_subscription SET paused = %s WHERE name = %s", [paused, name])
+            connection.execute(
+                "UPDATE eventstore_subscription SET paused = %s WHERE name = %s", [paused, name]
+            )
 
     def _reset(self, side: str) -> int:
         """Of connections, and so not while nobody has come back from the reset before."""
@@ -229,7 +248,9 @@ class Nemesis:
 
     def _connected(self) -> psycopg.Connection:
         """To the database, which may have been killed a moment ago."""
-        connect = partial(psycopg.connect, self.stage.database, application_name="stranger", connect_timeout=2)
+        connect = partial(
+            psycopg.connect, self.stage.database, application_name="stranger", connect_timeout=2
+        )
         until = monotonic() + PATIENCE_SECONDS
         while True:
             try:
@@ -250,7 +271,10 @@ class Nemesis:
 
     def _send_tasks(self, name: str, count: int) -> int:
         sent = 0
-        with suppress(Exception), Celery(broker=self.stage.broker).connection_for_write() as connection:
+        with (
+            suppress(Exception),
+            Celery(broker=self.stage.broker).connection_for_write() as connection,
+        ):
             producer = connection.Producer(serializer="json")
             for _ in range(count):
                 headers = {"id": str(uuid4()), "task": name, "lang": "py"}

@@ -1,4 +1,5 @@
-"""What will be broken, and when: drawn from the seed alone, so that the same seed is the same plan."""
+"""What will be broken, and when: drawn from the seed alone, so that the same seed is the same
+plan."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +8,8 @@ from random import Random
 
 @dataclass(frozen=True)
 class Fault:
-    """at: seconds after the load has begun. seconds: how long it lasts. target: of several alike, which one."""
+    """at: seconds after the load has begun. seconds: how long it lasts. target: of several alike,
+    which one."""
 
     at: float
     what: str
@@ -15,7 +17,8 @@ class Fault:
     seconds: float
 
 
-# As a deck of cards: drawn without putting back, so that each comes in its share however short the run.
+# As a deck of cards: drawn without putting back, so that each comes in its share however short the
+# run.
 DECK = {
     "kill_pool_child": 5,
     "kill_worker": 3,
@@ -40,20 +43,29 @@ DECK = {
 }
 
 
-def plan(seed: int, *, begin: float, end: float, gap: tuple[float, float], deck: dict[str, int] = DECK) -> list[Fault]:
+def plan(
+    seed: int, *, begin: float, end: float, gap: tuple[float, float], deck: dict[str, int] = DECK
+) -> list[Fault]:
     random = Random(f"plan {seed}")
     cards: list[str] = []
     faults: list[Fault] = []
     at = begin
     while at < end:
         cards = cards or _shuffled(random, deck)
-        faults.append(Fault(round(at, 1), cards.pop(), random.randrange(2), round(_seconds(random, end - at), 1)))
+        faults.append(
+            Fault(
+                round(at, 1), cards.pop(), random.randrange(2), round(_seconds(random, end - at), 1)
+            )
+        )
         at += random.uniform(*gap)
     return faults
 
 
 def counted(faults: Sequence[Fault]) -> dict[str, int]:
-    return {what: sum(each.what == what for each in faults) for what in sorted({each.what for each in faults})}
+    return {
+        what: sum(each.what == what for each in faults)
+        for what in sorted({each.what for each in faults})
+    }
 
 
 def _shuffled(random: Random, deck: dict[str, int]) -> list[str]:

@@ -33,7 +33,8 @@ class Network:
 
 
 class BadSpell:
-    """A while in which the network is slow or silent. met: what it held back, also of those who came to it later."""
+    """A while in which the network is slow or silent. met: what it held back, also of those who
+    came to it later."""
 
     def __init__(self, delay: float = 0.0) -> None:
         self.delay, self.met = delay, 0
@@ -64,7 +65,8 @@ class Proxy:
         return met
 
     def fall_silent(self, seconds: float) -> BadSpell:
-        """Nothing comes through and nobody is told; then, as after a firewall's restart, the connections are gone."""
+        """Nothing comes through and nobody is told; then, as after a firewall's restart, the
+        connections are gone."""
         self.silent = BadSpell()
         self._in_loop(self._open.clear)
         self._in_loop(lambda: self.loop.call_later(seconds, self._resume))
@@ -104,7 +106,9 @@ class Proxy:
         pair = {writer, there_writer}
         self._writers |= pair
         try:
-            await asyncio.gather(self._carry(reader, there_writer), self._carry(there_reader, writer))
+            await asyncio.gather(
+                self._carry(reader, there_writer), self._carry(there_reader, writer)
+            )
         finally:
             self._writers -= pair
             for each in pair:

@@ -16,23 +16,36 @@ PROMISED = ("lost", "doubled", "oversold", "unfinished", "money_mismatch")
 
 def line(result: Result, controls: Mapping[str, bool]) -> str:
     counts = counted(result.violations)
-    figures: dict[str, object] = {"seed": result.seed, "orders": result.orders, "faults": len(result.faults)}
+    figures: dict[str, object] = {
+        "seed": result.seed,
+        "orders": result.orders,
+        "faults": len(result.faults),
+    }
     figures |= {name: counts.get(name, 0) for name in PROMISED}
     return json.dumps(figures | {"controls_red": sum(controls.values())})
 
 
 def said(name: str, result: Result) -> str:
-    quiet = "never quiet" if result.settled_after is None else f"quiet after {result.settled_after:.1f} s"
+    quiet = (
+        "never quiet"
+        if result.settled_after is None
+        else f"quiet after {result.settled_after:.1f} s"
+    )
     hits = ", ".join(f"{count} {what}" for what, count in sorted(result.hits.items()))
     lines = [f"{name}: {result.orders} orders, {len(result.faults)} faults, {quiet}; {hits}"]
     return "\n  ".join(
-        [*lines, *(f"{v.counts_as}: {v.check}: {v.count} {list(v.examples)}" for v in result.violations)]
+        [
+            *lines,
+            *(f"{v.counts_as}: {v.check}: {v.count} {list(v.examples)}" for v in result.violations),
+        ]
     )
 
 
 def write(folder: Path, result: Result, controls: Mapping[str, tuple[bool, Result]]) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    told = asdict(result) | {"controls": {name: {"red": red} | asdict(each) for name, (red, each) in controls.items()}}
+    told = asdict(result) | {
+        "controls": {name: {"red": red} | asdict(each) for name, (red, each) in controls.items()}
+    }
     (folder / f"chaos-{result.seed}.json").write_text(json.dumps(told, indent=1))
     path = folder / f"chaos-{result.seed}.md"
     path.write_text(_markdown(result, controls))
@@ -40,12 +53,19 @@ def write(folder: Path, result: Result, controls: Mapping[str, tuple[bool, Resul
 
 
 def _markdown(result: Result, controls: Mapping[str, tuple[bool, Result]]) -> str:
-    settled = f"{result.settled_after:.1f} s" if result.settled_after is not None else "not within the bound"
+    settled = (
+        f"{result.settled_after:.1f} s"
+        if result.settled_after is not None
+        else "not within the bound"
+    )
     faults = plan.counted([Fault(each["at"], each["what"], 0, 0.0) for each in result.faults])
     parts = [
         f"# Chaos, seed {result.seed}: {'passed' if result.passed else 'FAILED'}",
-        f"{result.orders} orders wanted, {result.acknowledged} acknowledged, {len(result.faults)} faults; "
-        f"quiet after {settled}. Python {platform.python_version()}.",
+        (
+            f"{result.orders} orders wanted, {result.acknowledged} acknowledged,"
+            f" {len(result.faults)} faults; quiet after {settled}. Python"
+            f" {platform.python_version()}."
+        ),
         _table("Faults", faults),
         _table("What they hit", result.hits),
         _table("What the clients saw", result.seen),
@@ -53,7 +73,8 @@ def _markdown(result: Result, controls: Mapping[str, tuple[bool, Result]]) -> st
         "## Violations\n\n" + _violations(result),
         "## Controls: the same with a mistake put in\n\n"
         + "\n".join(
-            f"- {name}: {'seen' if red else 'NOT SEEN'}. {_violations(each)}" for name, (red, each) in controls.items()
+            f"- {name}: {'seen' if red else 'NOT SEEN'}. {_violations(each)}"
+            for name, (red, each) in controls.items()
         ),
         "## Log of the nemesis\n\n"
         + "\n".join(f"- {each['at']} s {each['what']}: {each['did']}" for each in result.faults),
@@ -67,4 +88,9 @@ def _table(title: str, figures: Mapping[str, object]) -> str:
 
 
 def _violations(result: Result) -> str:
-    return "; ".join(f"{each.check}: {each.count} ({', '.join(each.examples)})" for each in result.violations) or "none"
+    return (
+        "; ".join(
+            f"{each.check}: {each.count} ({', '.join(each.examples)})" for each in result.violations
+        )
+        or "none"
+    )

@@ -34,7 +34,8 @@ MUST_HIT = ("struck_in_a_transaction", "client_retries", "answers_replayed", "ca
 
 @dataclass(frozen=True)
 class Form:
-    """rate: orders a second. gap: seconds between two faults. must_hit: what else it must have met."""
+    """rate: orders a second. gap: seconds between two faults. must_hit: what else it must have
+    met."""
 
     seconds: float
     rate: float
@@ -47,7 +48,8 @@ class Form:
 
 @dataclass(frozen=True)
 class Result:
-    """faults: what the nemesis did. hits: what of it met somebody at work. settled_after: seconds, if it did."""
+    """faults: what the nemesis did. hits: what of it met somebody at work. settled_after: seconds,
+    if it did."""
 
     seed: int
     orders: int
@@ -66,14 +68,24 @@ class Result:
 
     @property
     def missed(self) -> list[str]:
-        """Why it proves nothing: a kind of fault that never hit anybody, or a shop in which nobody could buy."""
-        deserted = ["acknowledged orders"] if self.acknowledged < self.orders * MOST_ARE_SERVED else []
+        """Why it proves nothing: a kind of fault that never hit anybody, or a shop in which nobody
+        could buy."""
+        deserted = (
+            ["acknowledged orders"] if self.acknowledged < self.orders * MOST_ARE_SERVED else []
+        )
         kinds = {each["what"] for each in self.faults if not each["did"].startswith(NOT_RUN)}
-        return [each for each in (*self.must_hit, *sorted(kinds)) if not self.hits.get(each)] + deserted
+        return [
+            each for each in (*self.must_hit, *sorted(kinds)) if not self.hits.get(each)
+        ] + deserted
 
 
 def run(
-    stage: Stage, seed: int, form: Form, *, sabotage: str = "", by: Callable[[Stage, int], Nemesis] = Nemesis
+    stage: Stage,
+    seed: int,
+    form: Form,
+    *,
+    sabotage: str = "",
+    by: Callable[[Stage, int], Nemesis] = Nemesis,
 ) -> Result:
     """sabotage: what the workers do wrong. by: who breaks what."""
     database = _new_database(stage, f"chaos_{seed}_{sabotage or 'plain'}")
@@ -87,15 +99,23 @@ def run(
         nemesis = by(stage, seed)
         _break_under_load(customers, wanted, nemesis, faults)
         stage.wait_until_ready()
-        checker = Checker(database, stage.urls[0], shop["tokens"], STAFF, customers.log, shop["stock"])
+        checker = Checker(
+            database, stage.urls[0], shop["tokens"], STAFF, customers.log, shop["stock"]
+        )
         settled = checker.settle(seconds=form.settle)
         violations = [*checker.check(), *_unseemly(customers, nemesis.hits)]
-        hits = nemesis.hits + _hits(customers, database) + Counter(restarts=stage.keeper.restarts - restarts)
+        hits = (
+            nemesis.hits
+            + _hits(customers, database)
+            + Counter(restarts=stage.keeper.restarts - restarts)
+        )
     customers.write(stage.path / f"{database.rpartition('/')[2]}.clients.jsonl")
     return Result(
         seed=seed,
         orders=len(wanted),
-        acknowledged=sum(bool(each.answers) for each in customers.log.values() if each.kind == "place"),
+        acknowledged=sum(
+            bool(each.answers) for each in customers.log.values() if each.kind == "place"
+        ),
         faults=nemesis.log,
         hits=dict(hits),
         seen=dict(customers.seen),
@@ -106,7 +126,9 @@ def run(
     )
 
 
-def _break_under_load(customers: Customers, wanted: Sequence[Any], nemesis: Nemesis, faults: Sequence[Fault]) -> None:
+def _break_under_load(
+    customers: Customers, wanted: Sequence[Any], nemesis: Nemesis, faults: Sequence[Fault]
+) -> None:
     load = Thread(target=customers.live, args=(wanted,), name="load")
     load.start()
     try:
@@ -127,7 +149,12 @@ def _prepare(database: str, customers: int) -> Any:
 
 
 def _shop_environment(database: str) -> dict[str, str]:
-    settings = {"DATABASE_URL": database, "SECRET_KEY": "only-for-chaos", "EVENTSTORE_NUDGE": "0", "LOG_LEVEL": "ERROR"}
+    settings = {
+        "DATABASE_URL": database,
+        "SECRET_KEY": "only-for-chaos",
+        "EVENTSTORE_WAKE_WORKERS": "0",
+        "LOG_LEVEL": "ERROR",
+    }
     return {**os.environ, "DJANGO_SETTINGS_MODULE": "config.settings", **settings}
 
 
@@ -158,7 +185,9 @@ def _unseemly(customers: Customers, hits: Counter[str]) -> list[Violation]:
 def _hits(customers: Customers, database: str) -> Counter[str]:
     seen = customers.seen
     with psycopg.connect(database) as connection:
-        row = connection.execute("SELECT count(*) FROM payments_sandbox_entry WHERE tries > 1").fetchone()
+        row = connection.execute(
+            "SELECT count(*) FROM payments_sandbox_entry WHERE tries > 1"
+        ).fetchone()
     return Counter(
         client_retries=sum(max(0, len(each.tries) - 1) for each in customers.log.values()),
         answers_replayed=sum(count for what, count in seen.items() if what.endswith("replayed")),
@@ -170,4 +199,6 @@ def _hits(customers: Customers, database: str) -> Counter[str]:
 
 def _percentiles(milliseconds: Sequence[float]) -> dict[str, float]:
     taken = sorted(milliseconds) or [0.0]
-    return {f"p{share}": round(taken[int((len(taken) - 1) * share / 100)], 1) for share in (50, 95, 99)}
+    return {
+        f"p{share}": round(taken[int((len(taken) - 1) * share / 100)], 1) for share in (50, 95, 99)
+    }

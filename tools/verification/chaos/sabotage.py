@@ -2,8 +2,8 @@
 
 usage: python -m tools.verification.chaos.sabotage NAME -m celery …
 
-The product knows nothing of this: functions are replaced in the worker's process before Celery begins. One mistake
-more, synchronous_commit=off, is made in the database itself (run.py).
+The product knows nothing of this: functions are replaced in the worker's process before Celery
+begins. One mistake more, synchronous_commit=off, is made in the database itself (run.py).
 """
 
 import os
@@ -19,15 +19,18 @@ from uuid import uuid4
 import django
 from django.db import transaction
 
-# Who makes two commits of one dies between them now and then, in lanes whose holes and repeats show outside.
-LANES, DEATHS = ("orders.fulfilment", "inventory.stock_levels"), 0.1
+# Who makes two commits of one dies between them now and then, in subscriptions whose holes and
+# repeats show outside.
+SUBSCRIPTIONS, DEATHS = ("orders.fulfilment", "inventory.stock_levels"), 0.1
 
 
 def naive_cursor() -> None:
     """The reader goes as far as the sequence has counted, past appends that have not committed."""
     from eventstore.outbox import cursors
 
-    cursors.CLAIM = cursors.CLAIM.replace("eventstore_fence()", "(SELECT last_value FROM eventstore_position)")
+    cursors.CLAIM = cursors.CLAIM.replace(
+        "eventstore_fence()", "(SELECT last_value FROM eventstore_position)"
+    )
 
 
 def effect_before_cursor() -> None:
@@ -90,7 +93,7 @@ def charge_without_key() -> None:
 
 
 def _die_now_and_then(name: str, messages: Sequence[Any]) -> None:
-    if messages and name in LANES and random.random() < DEATHS:
+    if messages and name in SUBSCRIPTIONS and random.random() < DEATHS:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -104,7 +107,13 @@ def _move(name: str, claimed: Any, messages: Sequence[Any], limit: int) -> None:
 
 MISTAKES = {
     each.__name__: each
-    for each in (naive_cursor, effect_before_cursor, cursor_before_effect, refund_without_key, charge_without_key)
+    for each in (
+        naive_cursor,
+        effect_before_cursor,
+        cursor_before_effect,
+        refund_without_key,
+        charge_without_key,
+    )
 }
 
 

@@ -9,7 +9,8 @@ import sys
 import django
 
 SKUS = [f"SKU-{number:02}" for number in range(30)]
-# The most wanted are the scarcest: there must be more buyers than units, or nothing is proved about overselling.
+# The most wanted are the scarcest: there must be more buyers than units, or nothing is proved about
+# overselling.
 SCARCE, PLENTY = 60, 1_000_000
 STAFF = "operator"
 
@@ -29,7 +30,9 @@ def _goods() -> dict[str, int]:
     from orders.commands import ListProduct
 
     stock = {sku: SCARCE if number < 3 else PLENTY for number, sku in enumerate(SKUS)}
-    bus.dispatch_all(ListProduct(sku, f"Product {sku}", Money(500 + 100 * len(sku), "EUR")) for sku in SKUS)
+    bus.dispatch_all(
+        ListProduct(sku, f"Product {sku}", Money(500 + 100 * len(sku), "EUR")) for sku in SKUS
+    )
     bus.dispatch_all(ReceiveStock(sku, units, "chaos") for sku, units in stock.items())
     return stock
 
@@ -43,7 +46,10 @@ def _people(customers: int) -> dict[str, str]:
 
     staff = User.objects.create(username=STAFF, is_staff=True)
     staff.groups.add(Group.objects.get_or_create(name=OPERATIONS)[0])
-    users = [staff, *(User.objects.create(username=f"customer-{number}") for number in range(customers))]
+    users = [
+        staff,
+        *(User.objects.create(username=f"customer-{number}") for number in range(customers)),
+    ]
     # As accounts of old have them, so that what the clients remember names them as the log does.
     Customer.objects.bulk_create(Customer(customer_id=user.username, user=user) for user in users)
     return {user.username: AuthToken.objects.create(user)[1] for user in users}

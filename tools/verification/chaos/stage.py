@@ -1,4 +1,5 @@
-"""The actors, each a process: PostgreSQL, Valkey, a PgBouncer if wanted, two web servers, two workers, a beat.
+"""The actors, each a process: PostgreSQL, Valkey, a PgBouncer if wanted, two web servers, two
+workers, a beat.
 
 Who dies is started again.
 """
@@ -64,7 +65,9 @@ class Keeper:
 
     def pid_of(self, name: str) -> int:
         with self.lock:
-            return next(e.process.pid for e in [*self.services, *self.children] if e.program.name == name)
+            return next(
+                e.process.pid for e in [*self.services, *self.children] if e.program.name == name
+            )
 
     def send(self, name: str, number: int) -> int:
         """To the program and all that it has started; to how many processes."""
@@ -73,10 +76,14 @@ class Keeper:
             return _send([member for each in found for member in _family(each)], number)
 
     def kill(self, name: str) -> int:
-        """As send, and they are dead when it returns; whoever holds the lock decides when they come back."""
+        """As send, and they are dead when it returns; whoever holds the lock decides when they come
+        back."""
         with self.lock:
             members = [
-                m for each in [*self.services, *self.children] if each.program.name == name for m in _family(each)
+                m
+                for each in [*self.services, *self.children]
+                if each.program.name == name
+                for m in _family(each)
             ]
             sent = _send(members, signal.SIGKILL)
             psutil.wait_procs(members, timeout=10)
@@ -86,7 +93,12 @@ class Keeper:
         """The program alone, which knows what to do."""
         with self.lock:
             return _send(
-                [psutil.Process(each.process.pid) for each in self.children if each.program.name == name], number
+                [
+                    psutil.Process(each.process.pid)
+                    for each in self.children
+                    if each.program.name == name
+                ],
+                number,
             )
 
     def close(self) -> None:
@@ -106,10 +118,12 @@ class Keeper:
 
 
 class Stage:
-    """server, broker: the servers' own URLs, past every proxy. unsafe: whether a database that forgets is let pass.
+    """server, broker: the servers' own URLs, past every proxy. unsafe: whether a database that
+    forgets is let pass.
 
     told: settings of our processes, beyond those.
-    pooler: a PgBouncer between the proxies and PostgreSQL, which keeps prepared statements ("new") or does not ("old").
+    pooler: a PgBouncer between the proxies and PostgreSQL, which keeps prepared statements ("new")
+    or does not ("old").
     """
 
     def __init__(
@@ -161,7 +175,8 @@ class Stage:
             self.keeper.dismiss([program.name for program in cast])
 
     def move_to(self, server: str) -> None:
-        """Whoever comes to the address of the database is led to another server; connections to the old one are cut."""
+        """Whoever comes to the address of the database is led to another server; connections to the
+        old one are cut."""
         self.server = server
         self.database = self.database_named(urlsplit(self.database).path[1:])
         for side in ("web", "worker"):
@@ -179,13 +194,22 @@ class Stage:
         until = monotonic() + PATIENCE_SECONDS
         while not all(self._answers(name) for name in WEBS):
             if monotonic() > until:
-                raise SystemExit(str(with_log("chaos: the web servers do not answer", folder.log(self.path, WEBS[0]))))
+                raise SystemExit(
+                    str(
+                        with_log(
+                            "chaos: the web servers do not answer", folder.log(self.path, WEBS[0])
+                        )
+                    )
+                )
             sleep(0.1)
 
     def wait_for_database(self) -> None:
         until = monotonic() + PATIENCE_SECONDS
         while True:
-            with suppress(psycopg.OperationalError), psycopg.connect(self.server, connect_timeout=2):
+            with (
+                suppress(psycopg.OperationalError),
+                psycopg.connect(self.server, connect_timeout=2),
+            ):
                 return
             if monotonic() > until:
                 raise SystemExit(f"chaos: the database does not answer; see {self.path}")
@@ -198,7 +222,10 @@ class Stage:
 
     def transactions_of(self, name: str) -> int:
         """How many transactions a program has open at this moment, by PostgreSQL's own word."""
-        with suppress(psycopg.Error), psycopg.connect(self.database, connect_timeout=2) as connection:
+        with (
+            suppress(psycopg.Error),
+            psycopg.connect(self.database, connect_timeout=2) as connection,
+        ):
             row = connection.execute(OPEN, [name]).fetchone()
             return int(row[0]) if row else 0
         return 0
@@ -211,8 +238,14 @@ class Stage:
         self.clock.set_right()
 
     def _cast(self, sabotage: str) -> list[Program]:
-        webs = [self._named(programs.web(port, self._environment(n, "web")), n) for n, port in self.web_ports.items()]
-        workers = [self._named(_worker(name, self._environment(name, "worker"), sabotage), name) for name in WORKERS]
+        webs = [
+            self._named(programs.web(port, self._environment(n, "web")), n)
+            for n, port in self.web_ports.items()
+        ]
+        workers = [
+            self._named(_worker(name, self._environment(name, "worker"), sabotage), name)
+            for name in WORKERS
+        ]
         beat = programs.beat(self.path, self._environment("beat", "worker", clock=False))
         return [*webs, *workers, self._named(beat, "beat")]
 
@@ -239,11 +272,18 @@ class Stage:
 
     def _answers(self, name: str) -> bool:
         with suppress(httpx.HTTPError):
-            return httpx.get(f"http://{ports.HOST}:{self.web_ports[name]}/health/ready", timeout=5).status_code == 200
+            return (
+                httpx.get(
+                    f"http://{ports.HOST}:{self.web_ports[name]}/health/ready", timeout=5
+                ).status_code
+                == 200
+            )
         return False
 
 
-OPEN = "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s AND xact_start IS NOT NULL"
+OPEN = (
+    "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s AND xact_start IS NOT NULL"
+)
 
 
 def _worker(name: str, environment: Mapping[str, str], sabotage: str) -> Program:

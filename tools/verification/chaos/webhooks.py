@@ -1,4 +1,5 @@
-"""A provider that tells of what it has done by itself: five times each, out of order, at once; and a liar beside it."""
+"""A provider that tells of what it has done by itself: five times each, out of order, at once; and
+a liar beside it."""
 
 import hmac
 import json
@@ -52,10 +53,17 @@ def _post(shop: str, body: bytes, secret: str) -> int:
 
 
 def _body(key: str, kind: str, order_id: str, units: int, currency: str, reference: str) -> bytes:
-    told: dict[str, Any] = {"id": reference, "amount": units, "currency": currency.lower(), "status": "succeeded"}
+    told: dict[str, Any] = {
+        "id": reference,
+        "amount": units,
+        "currency": currency.lower(),
+        "status": "succeeded",
+    }
     told["metadata"] = {"key": key, "order_id": order_id}
     if kind == "charge":
         told |= {"object": "payment_intent", "amount_received": units}
     else:
         told |= {"object": "refund"}
-    return json.dumps({"id": f"evt_{key}", "type": f"{told['object']}.succeeded", "data": {"object": told}}).encode()
+    return json.dumps(
+        {"id": f"evt_{key}", "type": f"{told['object']}.succeeded", "data": {"object": told}}
+    ).encode()

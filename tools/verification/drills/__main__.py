@@ -1,4 +1,5 @@
-"""Lose the database under the running shop, each way once. The last line of output is one JSON object."""
+"""Lose the database under the running shop, each way once. The last line of output is one JSON
+object."""
 
 import json
 import os
@@ -29,10 +30,22 @@ def main() -> int:
         print(drill.said(results[-1]), flush=True)
     reds = {CONTROL: _control(arguments)} if arguments.control else {}
     _report(arguments, results)
-    missed = [each.drill for each in results if not each.lost and "synchronous" not in each.drill.split("-")]
+    missed = [
+        each.drill
+        for each in results
+        if not each.lost and "synchronous" not in each.drill.split("-")
+    ]
     if missed:
         print(f"This run proves nothing, for nothing was lost in {', '.join(missed)}")
-    print(json.dumps({"seed": arguments.seed, "drills": [each.figures for each in results], "controls_red": reds}))
+    print(
+        json.dumps(
+            {
+                "seed": arguments.seed,
+                "drills": [each.figures for each in results],
+                "controls_red": reds,
+            }
+        )
+    )
     return 0 if all(each.passed for each in results) and all(reds.values()) and not missed else 1
 
 
@@ -53,11 +66,19 @@ def _report(arguments: Namespace, results: list[drill.Result]) -> None:
 
 def _arguments() -> Namespace:
     parser = ArgumentParser(prog="python -m tools.verification.drills", description=__doc__)
-    parser.add_argument("--seed", type=int, default=int(os.environ.get("SEED") or int(time()) % 1_000_000))
+    parser.add_argument(
+        "--seed", type=int, default=int(os.environ.get("SEED") or int(time()) % 1_000_000)
+    )
     parser.add_argument("--drills", nargs="+", choices=DRILLS, default=list(DRILLS), help="all")
-    parser.add_argument("--seconds", type=float, default=Form.seconds, help="of load in each (%(default)s)")
-    parser.add_argument("--rate", type=float, default=Form.rate, help="orders a second (%(default)s)")
-    parser.add_argument("--no-control", dest="control", action="store_false", help="without the mistake put in")
+    parser.add_argument(
+        "--seconds", type=float, default=Form.seconds, help="of load in each (%(default)s)"
+    )
+    parser.add_argument(
+        "--rate", type=float, default=Form.rate, help="orders a second (%(default)s)"
+    )
+    parser.add_argument(
+        "--no-control", dest="control", action="store_false", help="without the mistake put in"
+    )
     parser.add_argument("--reports", type=Path, default=REPORTS)
     arguments = parser.parse_args()
     arguments.form = Form(seconds=arguments.seconds, rate=arguments.rate)

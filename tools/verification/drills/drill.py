@@ -1,4 +1,5 @@
-"""One drill: orders flow, the database is lost and another takes its place, orders flow on; then everybody is asked."""
+"""One drill: orders flow, the database is lost and another takes its place, orders flow on; then
+everybody is asked."""
 
 import json
 import os
@@ -28,7 +29,8 @@ from tools.verification.drills.provider import Provider
 from tools.verification.drills.servers import Servers
 
 CUSTOMERS = 40
-# Halted before the moment from which on everything is lost, so that orders are known of which no request to charge is.
+# Halted before the moment from which on everything is lost, so that orders are known of which no
+# request to charge is.
 CHARGING, PAUSE_SECONDS = "payments", 1.0
 # How much the standby lacks, and how far back is restored.
 BEHIND_SECONDS = 1.5
@@ -47,7 +49,8 @@ Strike = Callable[[Servers], None]
 
 @dataclass(frozen=True)
 class Form:
-    """seconds: of load. strike_at: when the database is lost. rate: orders a second. restart: of ours, after it."""
+    """seconds: of load. strike_at: when the database is lost. rate: orders a second. restart: of
+    ours, after it."""
 
     seconds: float = 14.0
     strike_at: float = 6.0
@@ -58,9 +61,11 @@ class Form:
 
 @dataclass(frozen=True)
 class Result:
-    """lost: commands that were acknowledged and are not in the log. named: of those and of charges, told by a command.
+    """lost: commands that were acknowledged and are not in the log. named: of those and of charges,
+    told by a command.
 
-    charges_of_none: orders that the provider has charged and the log does not know. said: what the commands said.
+    charges_of_none: orders that the provider has charged and the log does not know. said: what the
+    commands said.
     """
 
     drill: str
@@ -80,7 +85,10 @@ class Result:
         for each in self.violations:
             counts[each.counts_as] += each.count
         names = {"charged_twice": CHARGED_TWICE, "unnamed": UNNAMED}
-        found = {name: sum(v.count for v in self.violations if v.check == check) for name, check in names.items()}
+        found = {
+            name: sum(v.count for v in self.violations if v.check == check)
+            for name, check in names.items()
+        }
         return {"drill": self.drill, "orders": self.orders, "acknowledged": self.acknowledged} | {
             "lost": self.lost,
             "named": self.named,
@@ -153,7 +161,9 @@ def stage_of_its_own() -> Iterator[tuple[Stage, Provider]]:
             network.close()
 
 
-def run(name: str, seed: int, form: Form, *, sabotage: str = "", logs: Path | None = None) -> Result:
+def run(
+    name: str, seed: int, form: Form, *, sabotage: str = "", logs: Path | None = None
+) -> Result:
     """sabotage: what the workers do wrong. logs: a folder for those of a drill that failed."""
     strike, more = DRILLS[name]
     form = replace(form, **more)
@@ -185,7 +195,12 @@ def _wanted(seed: int, tokens: Mapping[str, str], form: Form) -> list[Any]:
 
 
 def _strike_under_load(
-    customers: Customers, wanted: Sequence[Any], servers: Servers, strike: Strike, form: Form, provider: Provider
+    customers: Customers,
+    wanted: Sequence[Any],
+    servers: Servers,
+    strike: Strike,
+    form: Form,
+    provider: Provider,
 ) -> str:
     load = Thread(target=customers.live, args=(wanted,), name="load")
     load.start()
@@ -201,21 +216,26 @@ def _strike_under_load(
 
 
 def _said(stage: Stage, *names: str) -> str:
-    """By the commands of the runbook that there are, as an operator gives them when the other server is up."""
+    """By the commands of the runbook that there are, as an operator gives them when the other
+    server is up."""
     there = _manage(stage, "help", "--commands").split()
-    return "\n".join(_manage(stage, *words) for words in AFTERWARDS if words[0] in there and words[0] in names)
+    return "\n".join(
+        _manage(stage, *words) for words in AFTERWARDS if words[0] in there and words[0] in names
+    )
 
 
 def _manage(stage: Stage, *words: str) -> str:
     settings = {
         "DATABASE_URL": stage.database,
         "SECRET_KEY": "only-for-chaos",
-        "EVENTSTORE_NUDGE": "0",
+        "EVENTSTORE_WAKE_WORKERS": "0",
         "LOG_LEVEL": "ERROR",
     }
     settings = environment.STAND_INS | settings | stage.told
     command = [sys.executable, "-W", "ignore", "manage.py", *words]
-    done = subprocess.run(command, env=os.environ | settings, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        command, env=os.environ | settings, capture_output=True, text=True, timeout=120
+    )
     # What is logged as an error is the command's word, too.
     return done.stdout + done.stderr
 
@@ -240,9 +260,15 @@ def _ask(
     gone = {order_id for order_id, kept in _kept(book).items() if kept and order_id not in placed}
     named = set(UUID.findall(said))
     stretch = _lost_stretch(said)
-    known = {key for key in lost if everything[key].order_id in named or _position(everything[key]) in stretch}
+    known = {
+        key
+        for key in lost
+        if everything[key].order_id in named or _position(everything[key]) in stretch
+    }
     unnamed = sorted(lost - known) + sorted(gone - named)
-    surviving = {key: each for key, each in everything.items() if key not in lost and _survives(each, placed)}
+    surviving = {
+        key: each for key, each in everything.items() if key not in lost and _survives(each, placed)
+    }
     checker = _checker(stage, shop, surviving, [entry for entry in book if entry[2] in placed])
     violations = [*_unexplained(checker, named), *_charged_twice(book)]
     if unnamed:
@@ -250,7 +276,9 @@ def _ask(
     return Result(
         drill=name,
         orders=orders,
-        acknowledged=sum(each.outcome == "acked" and each.kind == "place" for each in everything.values()),
+        acknowledged=sum(
+            each.outcome == "acked" and each.kind == "place" for each in everything.values()
+        ),
         lost=len(lost),
         named=len(lost) + len(gone) - len(unnamed),
         charges_of_none=len(gone),
@@ -262,8 +290,8 @@ def _ask(
 
 
 def _unexplained(checker: Checker, named: set[str]) -> Iterator[Violation]:
-    """What the checks find. A payment or refund of the lost period stays at the provider, although the log differs or
-    has no request for it; such a row counts only if no command names it."""
+    """What the checks find. A payment or refund of the lost period stays at the provider, although
+    the log differs or has no request for it; such a row counts only if no command names it."""
     for check, counts_as, rows in checker.found():
         may_be_named = counts_as == MONEY or check == ASKED_FOR
         found = [row for row in rows if not (may_be_named and row in named)]
@@ -272,7 +300,8 @@ def _unexplained(checker: Checker, named: set[str]) -> Iterator[Violation]:
 
 
 def _lost_stretch(said: str) -> range:
-    """Of positions: who has an answer with one of them knows that it is lost. Empty if no command has told it."""
+    """Of positions: who has an answer with one of them knows that it is lost. Empty if no command
+    has told it."""
     intact, anew = INTACT.search(said), ANEW.search(said)
     return range(int(intact[1]) + 1, int(anew[1]) + 1) if intact and anew else range(0)
 
@@ -288,7 +317,9 @@ def _checker(stage: Stage, shop: Any, log: Mapping[str, Asked], book: Sequence[A
 
 def _placed(database: str) -> set[str]:
     with psycopg.connect(database) as connection:
-        found = connection.execute("SELECT data->>'order_id' FROM eventstore_event WHERE type = 'orders.order_placed'")
+        found = connection.execute(
+            "SELECT data->>'order_id' FROM eventstore_event WHERE type = 'orders.order_placed'"
+        )
         return {order_id for (order_id,) in found}
 
 
@@ -297,7 +328,8 @@ def _survives(asked: Asked, placed: set[str]) -> bool:
 
 
 def _kept(book: Sequence[Any]) -> Counter[str]:
-    """What the provider has of each order. Of one whose money went back already, nobody has to be told."""
+    """What the provider has of each order. Of one whose money went back already, nobody has to be
+    told."""
     kept: Counter[str] = Counter()
     for _, kind, order_id, moved in book:
         kept[order_id] += moved if kind == "charge" else -moved
@@ -322,8 +354,14 @@ def _keep(path: Path, kept: Path) -> None:
 
 
 def said(result: Result) -> str:
-    quiet = "never quiet" if result.settled_after is None else f"quiet after {result.settled_after:.1f} s"
-    figures = ", ".join(f"{value} {name}" for name, value in result.figures.items() if name != "drill")
+    quiet = (
+        "never quiet"
+        if result.settled_after is None
+        else f"quiet after {result.settled_after:.1f} s"
+    )
+    figures = ", ".join(
+        f"{value} {name}" for name, value in result.figures.items() if name != "drill"
+    )
     wrong = [f"  {v.counts_as}: {v.check}: {v.count} {list(v.examples)}" for v in result.violations]
     return "\n".join([f"{result.drill}: {figures}; {quiet}", *wrong])
 

@@ -1,4 +1,5 @@
-"""A payment provider outside of everything that is lost: a process of its own, asked over HTTP, with its own book."""
+"""A payment provider outside of everything that is lost: a process of its own, asked over HTTP,
+with its own book."""
 
 import sqlite3
 import sys
@@ -53,7 +54,9 @@ class Provider:
         until = monotonic() + 10
         while monotonic() < until:
             try:
-                httpx.get(f"{self.settings['STRIPE_BASE_URL']}/v1/charges?transfer_group=none", timeout=1)
+                httpx.get(
+                    f"{self.settings['STRIPE_BASE_URL']}/v1/charges?transfer_group=none", timeout=1
+                )
                 return
             except httpx.HTTPError:
                 sleep(0.05)

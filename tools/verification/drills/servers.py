@@ -1,4 +1,5 @@
-"""More servers of PostgreSQL beside the first: a standby that follows it, a base backup and an archive to restore."""
+"""More servers of PostgreSQL beside the first: a standby that follows it, a base backup and an
+archive to restore."""
 
 import os
 import shutil
@@ -30,16 +31,26 @@ class Servers:
         self.place = account.home(stage.path, self.owner)
         self.archive = self.place / "archive"
         self.owner.make_folder(self.archive)
-        self.primary = next(each.program for each in stage.keeper.services if each.program.name == PRIMARY)
+        self.primary = next(
+            each.program for each in stage.keeper.services if each.program.name == PRIMARY
+        )
         self.replication = stage.network.proxy_to(_port(stage.server))
         self.backup: Path | None = None
         self.standby = ""
 
     def archive_from_now_on(self) -> None:
-        keep = ("--archive_mode=on", f"--archive_command=cp %p {self.archive}/%f", "--wal_keep_size=512MB")
-        self.stage.keeper.change(PRIMARY, lambda program: replace(program, command=(*program.command, *keep)))
+        keep = (
+            "--archive_mode=on",
+            f"--archive_command=cp %p {self.archive}/%f",
+            "--wal_keep_size=512MB",
+        )
+        self.stage.keeper.change(
+            PRIMARY, lambda program: replace(program, command=(*program.command, *keep))
+        )
         self.stage.wait_for_database()
-        self.primary = next(each.program for each in self.stage.keeper.services if each.program.name == PRIMARY)
+        self.primary = next(
+            each.program for each in self.stage.keeper.services if each.program.name == PRIMARY
+        )
 
     def take_backup(self) -> None:
         self.backup = self._base_backup("backup", _port(self.stage.server))
@@ -50,7 +61,11 @@ class Servers:
         url = self._start("standby", data)
         self._until("it streams", lambda: self._ask(self.stage.server, STREAMS))
         if synchronous:
-            self._say(self.stage.server, "ALTER SYSTEM SET synchronous_standby_names = '*'", "SELECT pg_reload_conf()")
+            self._say(
+                self.stage.server,
+                "ALTER SYSTEM SET synchronous_standby_names = '*'",
+                "SELECT pg_reload_conf()",
+            )
             self._until("it is synchronous", lambda: self._ask(self.stage.server, SYNCHRONOUS))
         return url
 
@@ -58,11 +73,17 @@ class Servers:
         """What is written from now on does not reach the standby."""
         self.replication.fall_silent(PATIENCE_SECONDS)
 
-    def pause(self, lane: str) -> None:
-        self._say(self.stage.database, f"UPDATE eventstore_subscription SET paused = true WHERE name = '{lane}'")
+    def pause(self, subscription: str) -> None:
+        self._say(
+            self.stage.database,
+            f"UPDATE eventstore_subscription SET paused = true WHERE name = '{subscription}'",
+        )
 
-    def resume(self, lane: str) -> None:
-        self._say(self.stage.database, f"UPDATE eventstore_subscription SET paused = false WHERE name = '{lane}'")
+    def resume(self, subscription: str) -> None:
+        self._say(
+            self.stage.database,
+            f"UPDATE eventstore_subscription SET paused = false WHERE name = '{subscription}'",
+        )
 
     def kill_primary(self) -> None:
         """For good: nobody starts it again."""
@@ -79,7 +100,8 @@ class Servers:
         self._lead_to(standby)
 
     def restore(self, moment: datetime) -> None:
-        """The backup, and of the archive and the dead server's last segments all up to that moment."""
+        """The backup, and of the archive and the dead server's last segments all up to that
+        moment."""
         assert self.backup
         for segment in (self.primary.folder / "pg_wal").iterdir():
             if segment.is_file() and not (self.archive / segment.name).exists():
@@ -106,7 +128,15 @@ class Servers:
         parts, data = urlsplit(self.stage.server), self.place / name
         self.owner.make_folder(data)
         subprocess.run(
-            [Path(self.primary.command[0]).with_name("pg_basebackup"), "-D", data, "-h", ports.HOST, "-p", str(port)]
+            [
+                Path(self.primary.command[0]).with_name("pg_basebackup"),
+                "-D",
+                data,
+                "-h",
+                ports.HOST,
+                "-p",
+                str(port),
+            ]
             + ["-U", parts.username or "", "--checkpoint=fast", *options],
             env=os.environ | {"PGPASSWORD": unquote(parts.password or "")},
             cwd=self.place,
@@ -117,13 +147,19 @@ class Servers:
 
     def _start(self, name: str, data: Path) -> str:
         port = ports.free()
-        command = [str(data) if each == str(self.primary.folder) else each for each in self.primary.command]
+        command = [
+            str(data) if each == str(self.primary.folder) else each for each in self.primary.command
+        ]
         command = [f"--port={port}" if each.startswith("--port=") else each for each in command]
         command = [each for each in command if not each.startswith("--archive")]
         log = folder.log(self.stage.path, name)
-        program: Program = replace(self.primary, name=name, command=tuple(command), folder=data, log=log)
+        program: Program = replace(
+            self.primary, name=name, command=tuple(command), folder=data, log=log
+        )
         with self.stage.keeper.lock:
-            self.stage.keeper.services.append(processes.start(program, folder.pids(self.stage.path)))
+            self.stage.keeper.services.append(
+                processes.start(program, folder.pids(self.stage.path))
+            )
         parts = urlsplit(self.stage.server)
         url = parts._replace(netloc=f"{parts.netloc.rpartition(':')[0]}:{port}").geturl()
         self._until(f"{name} answers", lambda: self._ask(url, "SELECT true"))
@@ -133,7 +169,9 @@ class Servers:
         until = monotonic() + PATIENCE_SECONDS
         while not there():
             if monotonic() > until:
-                raise SystemExit(f"drills: {what}: not within {PATIENCE_SECONDS:.0f} s; see {self.stage.path}")
+                raise SystemExit(
+                    f"drills: {what}: not within {PATIENCE_SECONDS:.0f} s; see {self.stage.path}"
+                )
             sleep(0.05)
 
     def _ask(self, url: str, query: str) -> bool:

@@ -1,4 +1,5 @@
-"""Power loss, EIO and a full disk under load, then the checker. The last line of output is one JSON object."""
+"""Power loss, EIO and a full disk under load, then the checker. The last line of output is one JSON
+object."""
 
 import ctypes
 import os
@@ -73,18 +74,24 @@ def _run(stage: Stage, arguments: Namespace, by: By, *, small: bool) -> int:
 
 
 def _control(stage: Stage, arguments: Namespace, by: By) -> tuple[bool, Result]:
-    """A database that does not wait for its disk must lose what it has acknowledged, and the checker see it."""
+    """A database that does not wait for its disk must lose what it has acknowledged, and the
+    checker see it."""
     form = Form(12, arguments.rate, controls.UP_AGAIN, deck={"cut_power": 1}, settle=6.0)
     with controls.asynchronous(stage):
         result = run(stage, arguments.seed + 1, form, by=by)
-    return bool(controls.SHOWS_AS[CONTROL] & {violation.check for violation in result.violations}), result
+    return bool(
+        controls.SHOWS_AS[CONTROL] & {violation.check for violation in result.violations}
+    ), result
 
 
 def _apart() -> bool:
-    """In a mount namespace of our own, so that nobody else sees what we mount, and nothing of it outlives us."""
+    """In a mount namespace of our own, so that nobody else sees what we mount, and nothing of it
+    outlives us."""
     if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNS):
         return False
-    return subprocess.run(["mount", "--make-rprivate", "/"], stderr=subprocess.DEVNULL).returncode == 0
+    return (
+        subprocess.run(["mount", "--make-rprivate", "/"], stderr=subprocess.DEVNULL).returncode == 0
+    )
 
 
 @contextmanager
@@ -114,13 +121,19 @@ def _moved(program: Program, disk: Disk) -> Program:
     subprocess.run(["cp", "-a", str(program.folder), str(disk.data)], check=True)
     command = [str(disk.data) if each == str(program.folder) else each for each in program.command]
     environment = {**program.environment, **disk.environment}
-    return replace(program, command=(*command, *LITTLE_WAL), folder=disk.data, environment=environment)
+    return replace(
+        program, command=(*command, *LITTLE_WAL), folder=disk.data, environment=environment
+    )
 
 
 def _arguments() -> Namespace:
     parser = ArgumentParser(prog="python -m tools.verification.faults", description=__doc__)
-    parser.add_argument("--seed", type=int, default=int(os.environ.get("SEED") or int(time()) % 1_000_000))
-    parser.add_argument("--seconds", type=float, default=60, help="of load and faults (%(default)s)")
+    parser.add_argument(
+        "--seed", type=int, default=int(os.environ.get("SEED") or int(time()) % 1_000_000)
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=60, help="of load and faults (%(default)s)"
+    )
     parser.add_argument("--rate", type=float, default=6, help="orders a second (%(default)s)")
     parser.add_argument("--reports", type=Path, default=REPORTS)
     return parser.parse_args()

@@ -1,4 +1,5 @@
-"""A disk for PostgreSQL that forgets what was not synced when its power is cut, fails on demand, and may be full."""
+"""A disk for PostgreSQL that forgets what was not synced when its power is cut, fails on demand,
+and may be full."""
 
 import os
 import shutil
@@ -16,18 +17,33 @@ def compiler() -> str | None:
 
 
 class Disk:
-    """data: what is on it. notes: what each file would lose; see disk.c, which is loaded into whoever writes."""
+    """data: what is on it. notes: what each file would lose; see disk.c, which is loaded into
+    whoever writes."""
 
     def __init__(self, data: Path, notes: Path, library: Path) -> None:
         self.data, self.notes = data.resolve(), notes.resolve()
         self.library = library
-        command = [str(compiler()), "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-o", str(library)]
+        command = [
+            str(compiler()),
+            "-O2",
+            "-Wall",
+            "-Wextra",
+            "-Werror",
+            "-shared",
+            "-fPIC",
+            "-o",
+            str(library),
+        ]
         subprocess.run([*command, str(SOURCE), "-ldl"], check=True)
         library.chmod(0o755)
 
     @property
     def environment(self) -> Mapping[str, str]:
-        return {"LD_PRELOAD": str(self.library), "DISK_ROOT": f"{self.data}/", "DISK_NOTES": str(self.notes)}
+        return {
+            "LD_PRELOAD": str(self.library),
+            "DISK_ROOT": f"{self.data}/",
+            "DISK_NOTES": str(self.notes),
+        }
 
     def fail(self) -> None:
         """From now on nothing can be synced: EIO."""
@@ -37,7 +53,8 @@ class Disk:
         (self.notes / "fail").unlink(missing_ok=True)
 
     def lose_power(self) -> int:
-        """Take back whatever was not synced; call it when nobody is left who writes. Returns how many writes."""
+        """Take back whatever was not synced; call it when nobody is left who writes. Returns how
+        many writes."""
         noted = {int(path.name): path for path in self.notes.iterdir() if path.name.isdigit()}
         return sum(_take_back(path, noted[path.stat().st_ino]) for path in _files(self.data, noted))
 

@@ -54,25 +54,33 @@ class Powers(Nemesis):
         share = self._look_on()
         ballast.unlink()
         self.hits["workers_waited"] += share < PATIENT
-        return full, f"{full} times the database said so; the workers used {share:.0%} of a core meanwhile"
+        return (
+            full,
+            f"{full} times the database said so; the workers used {share:.0%} of a core meanwhile",
+        )
 
     def make_peace(self) -> None:
         self.disk.work()
         super().make_peace()
 
     def _start_again_if_stuck(self) -> bool:
-        """PostgreSQL 18 may stay "in recovery mode" for ever when its own recovery meets the error that it recovers
-        from: the startup process is gone, and the postmaster waits. Whoever watches a server kills it then."""
+        """PostgreSQL 18 may stay "in recovery mode" for ever when its own recovery meets the error
+        that it recovers from: the startup process is gone, and the postmaster waits. Whoever
+        watches a server kills it then."""
         until = monotonic() + STUCK_SECONDS
         while monotonic() < until:
-            with suppress(psycopg.OperationalError), psycopg.connect(self.stage.server, connect_timeout=2):
+            with (
+                suppress(psycopg.OperationalError),
+                psycopg.connect(self.stage.server, connect_timeout=2),
+            ):
                 return False
             sleep(0.2)
         self.stage.keeper.kill("postgres")
         return True
 
     def _look_on(self) -> float:
-        """While it is away: whether web says that it is not ready, and how much the workers do about it."""
+        """While it is away: whether web says that it is not ready, and how much the workers do
+        about it."""
         begun, used = monotonic(), self._used()
         while monotonic() - begun < AWAY_SECONDS:
             for url in self.stage.urls:
@@ -94,7 +102,9 @@ class Powers(Nemesis):
         try:
             with psycopg.connect(self.stage.server, autocommit=True, connect_timeout=2) as server:
                 for number in range(20):
-                    server.execute(f"SELECT pg_logical_emit_message(false, 'full', '{number}')".encode())
+                    server.execute(
+                        f"SELECT pg_logical_emit_message(false, 'full', '{number}')".encode()
+                    )
                     server.execute("SELECT pg_switch_wal()")
         except psycopg.Error:
             return

@@ -1,4 +1,5 @@
-"""python -m tools.verification.simulation: live through many seeds; one that fails says how to see it again."""
+"""python -m tools.verification.simulation: live through many seeds; one that fails says how to see
+it again."""
 
 import os
 import sys
@@ -26,8 +27,14 @@ def _simulate(arguments: Namespace) -> int:
         failed += said is None
         heard.update(said or {})
     seconds = time.perf_counter() - start
-    print(f"{len(heard)} kinds of commands and facts, {heard.total()} in all, of each at least {min(heard.values())}")
-    print(f"{arguments.seeds} seeds in {seconds:.1f} s ({arguments.seeds / seconds:.0f}/s), {failed} failed")
+    print(
+        f"{len(heard)} kinds of commands and facts, {heard.total()} in all, of each at least"
+        f" {min(heard.values())}"
+    )
+    print(
+        f"{arguments.seeds} seeds in {seconds:.1f} s ({arguments.seeds / seconds:.0f}/s), {failed}"
+        " failed"
+    )
     return 1 if failed else 0
 
 
@@ -39,7 +46,10 @@ def _lives(process: str, seed: int) -> "Counter[str] | None":
         return live(process, seed).said
     except AssertionError as error:
         print(f"seed {seed}: {error}")
-        print(f"  again: python -m tools.verification.simulation --from {seed} --seeds 1 --process {process}")
+        print(
+            f"  again: python -m tools.verification.simulation --from {seed} --seeds 1 --process"
+            f" {process}"
+        )
         return None
 
 

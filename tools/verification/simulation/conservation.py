@@ -1,6 +1,8 @@
-"""What must be true of an order when all is still: money, goods and parcel are where its state says, or a person knows.
+"""What must be true of an order when all is still: money, goods and parcel are where its state
+says, or a person knows.
 
-seen_to: whether a person vouches for a step, or has discarded a call; then where things are is that person's word.
+seen_to: whether a person vouches for a step, or has discarded a call; then where things are is that
+person's word.
 """
 
 from collections.abc import Iterator
@@ -52,7 +54,9 @@ def needs_a_person(world: World, order_id: str) -> bool:
 
 
 def has_dead_letter(world: World, order_id: str) -> bool:
-    return any(queue for (_, stream), queue in world.calls.items() if stream.endswith(f"-{order_id}"))
+    return any(
+        queue for (_, stream), queue in world.calls.items() if stream.endswith(f"-{order_id}")
+    )
 
 
 def states_of(world: World, order_id: str) -> Iterator[tuple[tuple[str, str], object]]:
@@ -77,11 +81,14 @@ def check_what_is_said_once(world: World, order_id: str) -> None:
         assert said.count(once) <= 1, f"{order_id} has {said.count(once)} {once.__name__}"
     books = world.outside
     assert books.captures[order_id] <= 1, f"{order_id} was charged {books.captures[order_id]} times"
-    assert books.refunded[order_id] <= books.captured[order_id], f"{order_id} was given back more than was taken"
+    assert books.refunded[order_id] <= books.captured[order_id], (
+        f"{order_id} was given back more than was taken"
+    )
 
 
 def check_money(world: World, order_id: str) -> None:
-    """The provider's book is the log's, and what is kept is what the order costs less what came back of it."""
+    """The provider's book is the log's, and what is kept is what the order costs less what came
+    back of it."""
     books = world.outside
     if not has_dead_letter(world, order_id):
         taken, given_back = _sum(world, order_id, TAKEN), _sum(world, order_id, GIVEN_BACK)
@@ -89,18 +96,28 @@ def check_money(world: World, order_id: str) -> None:
             f"{order_id}: the log says {taken} taken and {given_back} back, the provider's book"
             f" {books.captured[order_id]} and {books.refunded[order_id]}"
         )
-    kept, owed = books.kept(order_id), _owed(world, order_id)
-    assert kept == owed or needs_a_person(world, order_id), f"{order_id}: {kept} kept and {owed} owed, and no person"
+    kept, outgoing = books.kept(order_id), _outgoing(world, order_id)
+    assert kept == outgoing or needs_a_person(world, order_id), (
+        f"{order_id}: {kept} kept and {outgoing} owed, and no person"
+    )
 
 
 def check_parcel(world: World, order_id: str) -> None:
     books, order = world.outside, world.state(f"order-{order_id}").status
     parcel = world.state(f"shipment-{order_id}").status
     if order == "confirmed":
-        assert books.parcels[order_id] == 1 or needs_a_person(world, order_id), f"{order_id} has no parcel"
-    if order in CALLED_OFF and parcel not in ("returned", "lost") and not _is_the_customers(world, order_id):
+        assert books.parcels[order_id] == 1 or needs_a_person(world, order_id), (
+            f"{order_id} has no parcel"
+        )
+    if (
+        order in CALLED_OFF
+        and parcel not in ("returned", "lost")
+        and not _is_the_customers(world, order_id)
+    ):
         away = order_id in books.left or books.parcels[order_id] > 0
-        assert not away or needs_a_person(world, order_id), f"{order_id} is {order}, and its parcel is away"
+        assert not away or needs_a_person(world, order_id), (
+            f"{order_id} is {order}, and its parcel is away"
+        )
 
 
 def check_goods(world: World, order_id: str) -> None:
@@ -111,11 +128,14 @@ def check_goods(world: World, order_id: str) -> None:
         assert is_reserved, f"{order_id} is confirmed, and nothing is reserved"
     is_the_customers = _is_the_customers(world, order_id) and parcel != "returned"
     if order in CALLED_OFF and is_reserved and parcel != "lost" and not is_the_customers:
-        assert needs_a_person(world, order_id), f"{order_id} is {order}, and its goods are still reserved"
+        assert needs_a_person(world, order_id), (
+            f"{order_id} is {order}, and its goods are still reserved"
+        )
 
 
 def check_stock(world: World, sku: str) -> None:
-    """available + what an order holds, whether in a parcel or at its customer's = all that was received."""
+    """available + what an order holds, whether in a parcel or at its customer's = all that was
+    received."""
     received = available = 0
     for event in (entry.message for entry in world.log if getattr(entry.message, "sku", "") == sku):
         change = MOVES.get(type(event), 0) * getattr(event, "quantity", 0)
@@ -130,7 +150,9 @@ def _held(world: World, order_id: str, sku: str) -> int:
     """By the log: what was reserved and neither released nor put on the shelf by a return."""
     if any(event.order_id == order_id for event in _of(world, InventoryReleased)):
         return 0
-    returns = {event.return_id for event in _of(world, ReturnRequested) if event.order_id == order_id}
+    returns = {
+        event.return_id for event in _of(world, ReturnRequested) if event.order_id == order_id
+    }
     back = [event for event in _of(world, GoodsRestocked) if event.return_id in returns]
     reserved = [event for event in _of(world, InventoryReserved) if event.order_id == order_id]
     return _units(reserved, sku) - _units(back, sku)
@@ -140,7 +162,7 @@ def _units(events: list, sku: str) -> int:
     return sum(line.quantity for event in events for line in event.lines if line.sku == sku)
 
 
-def _owed(world: World, order_id: str) -> int:
+def _outgoing(world: World, order_id: str) -> int:
     """What we may keep."""
     if world.state(f"order-{order_id}").status != "confirmed":
         return 0
@@ -157,7 +179,9 @@ def _is_the_customers(world: World, order_id: str) -> bool:
 
 
 def _sum(world: World, order_id: str, kinds: tuple[type, ...]) -> int:
-    return sum(event.amount.amount for event in _events(world, order_id) if isinstance(event, kinds))
+    return sum(
+        event.amount.amount for event in _events(world, order_id) if isinstance(event, kinds)
+    )
 
 
 def _events(world: World, order_id: str) -> list:

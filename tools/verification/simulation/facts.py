@@ -1,7 +1,7 @@
 """What anybody may ask, or tell, of an order at any moment: the columns of docs/guide/matrix.md.
 
-Each takes the world and the order, and returns what it is answered: the code of a refusal, nothing when it is accepted,
-or CANNOT_BE when it could not come at all.
+Each takes the world and the order, and returns what it is answered: the code of a refusal, nothing
+when it is accepted, or CANNOT_BE when it could not come at all.
 """
 
 from collections.abc import Callable, Mapping
@@ -47,7 +47,9 @@ Fact = Callable[[World, str], str]
 
 
 def place_again(world: World, order_id: str) -> str:
-    return world.dispatch(PlaceOrder(order_id, "c1", (Item("A", 1),), Address("Ada"), "tok_visa", TODAY))
+    return world.dispatch(
+        PlaceOrder(order_id, "c1", (Item("A", 1),), Address("Ada"), "tok_visa", TODAY)
+    )
 
 
 def cancel(world: World, order_id: str) -> str:
@@ -55,7 +57,9 @@ def cancel(world: World, order_id: str) -> str:
 
 
 def request_return(world: World, order_id: str) -> str:
-    return world.dispatch(RequestReturn(f"{order_id}-new", order_id, (Portion(1, 1),), (), "too small", TODAY))
+    return world.dispatch(
+        RequestReturn(f"{order_id}-new", order_id, (Portion(1, 1),), (), "too small", TODAY)
+    )
 
 
 def refund(world: World, order_id: str) -> str:
@@ -63,7 +67,9 @@ def refund(world: World, order_id: str) -> str:
 
 
 def refund_a_charge(world: World, order_id: str) -> str:
-    return world.dispatch(RequestReturn(f"{order_id}-fee", order_id, (), (Portion(1, 1),), "goodwill", TODAY))
+    return world.dispatch(
+        RequestReturn(f"{order_id}-fee", order_id, (), (Portion(1, 1),), "goodwill", TODAY)
+    )
 
 
 def ship(world: World, order_id: str) -> str:
@@ -134,7 +140,8 @@ def dispute_lost(world: World, order_id: str) -> str:
 
 
 def _paid(world: World, order_id: str, word: Command) -> str:
-    """A call that is under way is answered by this, and by nothing else later; else it comes of itself."""
+    """A call that is under way is answered by this, and by nothing else later; else it comes of
+    itself."""
     books = world.outside
     asked = _pending(world, "payments.gateway", order_id, PaymentRequested)
     if asked is not None:
@@ -142,13 +149,13 @@ def _paid(world: World, order_id: str, word: Command) -> str:
         if key not in books.done:
             books.done[key] = word
             _take(world, order_id, word)
-        world.owe(books.done[key])
+        world.enqueue(books.done[key])
         return ""
     if world.state(f"payment-{order_id}").status in ("new", "requested", "voided"):
         return CANNOT_BE
     if books.captured[order_id] == 0:
         _take(world, order_id, word)
-    world.owe(word)
+    world.enqueue(word)
     return ""
 
 
@@ -164,7 +171,7 @@ def _refunded_outside(world: World, order_id: str, amount: int) -> str:
         return CANNOT_BE
     books.refunded[order_id] += amount
     books.beside.add(order_id)
-    world.owe(RecordRefund(order_id, amount, f"re_outside_{order_id}_{world.now}"))
+    world.enqueue(RecordRefund(order_id, amount, f"re_outside_{order_id}_{world.now}"))
     return ""
 
 
@@ -175,7 +182,7 @@ def _disputed(world: World, order_id: str, outcome: str) -> str:
     amount = books.held_back[order_id] or books.kept(order_id)
     books.held_back[order_id] = 0 if outcome == "won" else amount
     books.beside.add(order_id)
-    world.owe(RecordDispute(order_id, amount, f"dp_{order_id}", "fraudulent", outcome))
+    world.enqueue(RecordDispute(order_id, amount, f"dp_{order_id}", "fraudulent", outcome))
     return ""
 
 
@@ -208,7 +215,7 @@ def _carried(world: World, order_id: str, word: Command, *, left: bool) -> str:
         books.left.add(order_id)
     else:
         books.left.discard(order_id)
-    world.owe(word)
+    world.enqueue(word)
     return ""
 
 
@@ -232,14 +239,15 @@ def compensate(world: World, order_id: str) -> str:
 
 
 def skip(world: World, order_id: str) -> str:
-    """A person who takes a step back as done has seen to it: the money is back, the parcel called off."""
+    """A person who takes a step back as done has seen to it: the money is back, the parcel called
+    off."""
     return _intervene(world, order_id, "skip")
 
 
 def discard_a_call(world: World, order_id: str) -> str:
     """The dead letter of a provider that does not answer."""
-    for (lane, stream), queue in world.calls.items():
-        if lane in EFFECTS and stream.endswith(f"-{order_id}") and queue:
+    for (subscription, stream), queue in world.calls.items():
+        if subscription in EFFECTS and stream.endswith(f"-{order_id}") and queue:
             queue.popleft()
             return ""
     return CANNOT_BE
@@ -251,8 +259,8 @@ def _intervene(world: World, order_id: str, action: str) -> str:
     return ""
 
 
-def _pending(world: World, lane: str, order_id: str, asked: type):
-    for queue in (queue for (name, _), queue in world.calls.items() if name == lane):
+def _pending(world: World, subscription: str, order_id: str, asked: type):
+    for queue in (queue for (name, _), queue in world.calls.items() if name == subscription):
         for call in queue:
             if type(call.event) is asked and call.event.order_id == order_id:
                 return call

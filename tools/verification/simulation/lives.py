@@ -1,4 +1,5 @@
-"""One seed, one shop: three orders, two products, and whatever anybody may ask or tell of them, at any moment."""
+"""One seed, one shop: three orders, two products, and whatever anybody may ask or tell of them, at
+any moment."""
 
 from collections.abc import Mapping
 from random import Random
@@ -27,11 +28,17 @@ ORDINARY = (facts.cancel, facts.retry, facts.compensate)
 
 
 def live(
-    process: str, seed: int, *, table: Mapping[str, Saga] | None = None, outside: type[Outside] = Outside
+    process: str,
+    seed: int,
+    *,
+    table: Mapping[str, Saga] | None = None,
+    outside: type[Outside] = Outside,
 ) -> World:
     """table: another process than the wiring's, to see whether what is wrong with it is found."""
     random = Random(seed)
-    world = World((table or PROCESSES[process]) | {"orders.returning": RETURNING}, random, outside(random))
+    world = World(
+        (table or PROCESSES[process]) | {"orders.returning": RETURNING}, random, outside(random)
+    )
     for sku in SKUS:
         world.dispatch(ListProduct(sku, sku, PRICE))
         world.dispatch(ReceiveStock(sku, random.choice((3, 6, 20))))
@@ -46,19 +53,24 @@ def _let_live(world: World, order_id: str) -> None:
     random = world.random
     skus = random.sample(SKUS, random.randrange(1, 3))
     items = tuple(Item(sku, random.randrange(1, 4)) for sku in skus)
-    place: PlaceOrder | ImportOrder = PlaceOrder(order_id, "c1", items, Address("Ada"), "tok_visa", world.outside.today)
+    place: PlaceOrder | ImportOrder = PlaceOrder(
+        order_id, "c1", items, Address("Ada"), "tok_visa", world.outside.today
+    )
     if random.random() < 0.3:
         place = _with_postage(place)
     world.after(10.0, lambda: world.dispatch(place))
     for fact, longest in SENT_BACK if random.random() < 0.25 else ():
         world.after(longest, lambda fact=fact: _say_if_placed(world, order_id, fact))
-    said, times = ([*FACTS.values()], (1, 2, 4, 6)) if random.random() < 0.5 else (ORDINARY, (0, 0, 1, 2))
+    said, times = (
+        ([*FACTS.values()], (1, 2, 4, 6)) if random.random() < 0.5 else (ORDINARY, (0, 0, 1, 2))
+    )
     for fact in random.choices(said, k=random.choice(times)):
         world.after(random.choice(MOMENTS), lambda fact=fact: _say_if_placed(world, order_id, fact))
 
 
 def _refund_what_is_sent_back(world: World, random: Random) -> None:
-    """In some shops an order is refunded before, between or after the steps of its return, wherever its parcel is.
+    """In some shops an order is refunded before, between or after the steps of its return, wherever
+    its parcel is.
 
     random: of its own, so that all other shops live as they did before there was this one.
     """
@@ -66,7 +78,9 @@ def _refund_what_is_sent_back(world: World, random: Random) -> None:
         order_id = random.choice(ORDERS)
         ships = ((facts.ship, random.choice(MOMENTS)),) if random.random() < 0.5 else ()
         for fact, longest in (*SENT_BACK, *ships, (facts.refund, random.choice(MOMENTS))):
-            world.at(random.random() * longest, lambda fact=fact: _say_if_placed(world, order_id, fact))
+            world.at(
+                random.random() * longest, lambda fact=fact: _say_if_placed(world, order_id, fact)
+            )
 
 
 def _say_if_placed(world: World, order_id: str, fact: facts.Fact) -> None:
@@ -79,14 +93,18 @@ def _say_if_placed(world: World, order_id: str, fact: facts.Fact) -> None:
 def _ask_to_send_back(world: World, order_id: str) -> str:
     """The return that the warehouse may receive or close later."""
     wanted = (Portion(1, 1),)
-    return world.dispatch(RequestReturn(f"{order_id}-r1", order_id, wanted, (), "too small", world.outside.today))
+    return world.dispatch(
+        RequestReturn(f"{order_id}-r1", order_id, wanted, (), "too small", world.outside.today)
+    )
 
 
 def _with_postage(place: PlaceOrder) -> ImportOrder:
     return ImportOrder(
         order_id=place.order_id,
         customer_id=place.customer_id,
-        lines=tuple(OrderLine(item.sku, item.sku, item.quantity, PRICE.amount) for item in place.items),
+        lines=tuple(
+            OrderLine(item.sku, item.sku, item.quantity, PRICE.amount) for item in place.items
+        ),
         charges=(Charge("POST", "Postage", 1, 50),),
         currency=PRICE.currency,
         exponent=PRICE.exponent,
@@ -98,7 +116,11 @@ def _with_postage(place: PlaceOrder) -> ImportOrder:
 
 
 # As a rule in this order.
-SENT_BACK = ((_ask_to_send_back, 5 * MINUTE), (facts.receive_return, HOUR), (facts.restock_again, 9 * HOUR))
+SENT_BACK = (
+    (_ask_to_send_back, 5 * MINUTE),
+    (facts.receive_return, HOUR),
+    (facts.restock_again, 9 * HOUR),
+)
 
 
 def check(world: World) -> None:

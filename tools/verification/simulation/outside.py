@@ -1,4 +1,5 @@
-"""The world outside in memory: a payment provider and a carrier with books of their own, and all their bad manners.
+"""The world outside in memory: a payment provider and a carrier with books of their own, and all
+their bad manners.
 
 What they do without being asked is in facts.py.
 """
@@ -21,8 +22,9 @@ EFFECTS = {"payments.gateway": GATEWAY, "shipping.carrier": CARRIER}
 
 ATTEMPTS = 6
 
-# How often, of all calls. UNHEARD: done, but the answer is lost, or who asked has died. REFUSED: a plain no.
-# LATE: the answer takes up to an hour. DOWN: for this order nobody answers until somebody mends it.
+# How often, of all calls. UNHEARD: done, but the answer is lost, or who asked has died. REFUSED: a
+# plain no. LATE: the answer takes up to an hour. DOWN: for this order nobody answers until somebody
+# mends it.
 TIMEOUT, UNHEARD, REFUSED, LATE, DOWN = 0.1, 0.1, 0.2, 0.05, 0.02
 
 
@@ -38,7 +40,8 @@ class Call(NamedTuple):
 
 
 class Answered(NamedTuple):
-    """command: what the answer says; None when there was none. again_after: seconds; None when it is given up."""
+    """command: what the answer says; None when there was none. again_after: seconds; None when it
+    is given up."""
 
     command: Command | None
     takes: float = 0.0
@@ -46,7 +49,8 @@ class Answered(NamedTuple):
 
 
 class Outside:
-    """Answers a repeated key without doing it again. The books: what each order was charged, given back, booked.
+    """Answers a repeated key without doing it again. The books: what each order was charged, given
+    back, booked.
 
     held_back: disputed. left: orders whose parcel the carrier has taken.
     """
@@ -115,12 +119,16 @@ class Outside:
         refused = self._refuses(event)
         match event:
             case PaymentRequested():
-                return FailPayment(order_id, "declined") if refused else self._charge(event, order_id)
+                return (
+                    FailPayment(order_id, "declined") if refused else self._charge(event, order_id)
+                )
             case RefundRequested():
                 return self._refund(event, order_id)
             case PartRefundRequested():
                 self._give_back(order_id, event.amount.amount)
-                return CompletePartRefund(order_id, event.refund_id, event.amount.amount, f"re_{event.refund_id}")
+                return CompletePartRefund(
+                    order_id, event.refund_id, event.amount.amount, f"re_{event.refund_id}"
+                )
             case ShipmentRequested():
                 return RefuseShipment(order_id, "not served") if refused else self._book(order_id)
             case ShipmentCancellationRequested():
@@ -138,7 +146,8 @@ class Outside:
         return CompletePayment(order_id, f"ch_{order_id}")
 
     def _refund(self, event: RefundRequested, order_id: str) -> Command:
-        """It gives back what it is asked for: not to ask twice is our part. What was not taken it cannot give."""
+        """It gives back what it is asked for: not to ask twice is our part. What was not taken it
+        cannot give."""
         back = min(event.amount.amount, self.captured[order_id])
         self._give_back(order_id, back)
         return CompleteRefund(order_id, back, f"re_{order_id}")

@@ -1,8 +1,10 @@
-"""The whole shop in memory, under a clock of its own: who is next, what is late and what comes twice is drawn by lot.
+"""The whole shop in memory, under a clock of its own: who is next, what is late and what comes
+twice is drawn by lot.
 
-It keeps what the engine keeps: one log in one order, each lane in its own time, calls of one stream one after another,
-a deadline that is taken back by a later answer. It gives up what nobody can promise: commands and answers may come
-again, at any later time; calls may hang, fail, be answered when nobody waits any more, or not be answered at all.
+It keeps what the engine keeps: one log in one order, each subscription in its own time, calls of
+one stream one after another, a deadline that is taken back by a later answer. It gives up what
+nobody can promise: commands and answers may come again, at any later time; calls may hang, fail, be
+answered when nobody waits any more, or not be answered at all.
 """
 
 from collections import Counter, defaultdict, deque
@@ -25,12 +27,13 @@ from tools.verification.simulation.outside import EFFECTS, Call, Outside
 MINUTE, HOUR = 60.0, 3600.0
 EVENT = "event"
 
-# How often: what is owed comes again at some later time; a lane whose worker has died takes its step a while later.
+# How often: what is owed comes again at some later time; a subscription whose worker has died takes
+# its step a while later.
 TWICE, SLOW = 0.15, 0.05
 
 
 class Entry(NamedTuple):
-    """One line of the log and outbox. topic: EVENT, or the lane that it is owed to."""
+    """One line of the log and outbox. topic: EVENT, or the subscription that it is owed to."""
 
     topic: str
     key: str
@@ -39,10 +42,11 @@ class Entry(NamedTuple):
 
 
 class World:
-    """process: name -> saga, as in the wiring. run() goes on until nothing is left to do, for people either.
+    """process: name -> saga, as in the wiring. run() goes on until nothing is left to do, for
+    people either.
 
-    said: how often anybody has asked or told what, and was heard. seen_to: orders of which a person vouches for
-    something.
+    said: how often anybody has asked or told what, and was heard. seen_to: orders of which a person
+    vouches for something.
     """
 
     def __init__(self, process: Mapping[str, Saga], random: Random, outside: Outside):
@@ -99,15 +103,17 @@ class World:
             action()
         raise AssertionError(f"it does not come to rest within {most} steps")
 
-    def hold(self, *lanes: str) -> None:
-        """A lane takes no step; a provider is asked, and does not answer."""
-        self.held.update(lanes)
+    def hold(self, *subscriptions: str) -> None:
+        """A subscription takes no step; a provider is asked, and does not answer."""
+        self.held.update(subscriptions)
 
     def release(self) -> None:
-        lanes, self.held = self.held, set()
+        subscriptions, self.held = self.held, set()
         self.append([])
-        for lane, stream in [each for each, queue in self.calls.items() if each[0] in lanes and queue]:
-            self._try(lane, stream)
+        for subscription, stream in [
+            each for each, queue in self.calls.items() if each[0] in subscriptions and queue
+        ]:
+            self._try(subscription, stream)
 
     # The log.
 
@@ -116,16 +122,21 @@ class World:
 
     def append(self, entries: Sequence[Entry]) -> None:
         self.log += entries
-        for lane in self.cursors:
-            if lane not in self._awake and self.cursors[lane] < len(self.log):
-                self._awake.add(lane)
-                self.after(MINUTE if self.random.random() < SLOW else 0.2, lambda lane=lane: self._wake(lane))
+        for subscription in self.cursors:
+            if subscription not in self._awake and self.cursors[subscription] < len(self.log):
+                self._awake.add(subscription)
+                self.after(
+                    MINUTE if self.random.random() < SLOW else 0.2,
+                    lambda subscription=subscription: self._wake(subscription),
+                )
 
     def dispatch(self, command: Command, *, reply_to: str = "", key: str = "") -> str:
         """Decide a command; whoever it is refused for is told. Returns the code of a refusal."""
         decision = registry.decision_for(command)
         try:
-            decided = decision.decide({stream: self.state(stream) for stream in decision.streams(command)}, command)
+            decided = decision.decide(
+                {stream: self.state(stream) for stream in decision.streams(command)}, command
+            )
         except Refusal as refusal:
             if reply_to:
                 word = CommandRefused(key, registry.name_of(command), refusal.code, str(refusal))
@@ -135,7 +146,7 @@ class World:
             self._keep(stream, events)
         return ""
 
-    def owe(self, command: Command, *, reply_to: str = "", key: str = "") -> None:
+    def enqueue(self, command: Command, *, reply_to: str = "", key: str = "") -> None:
         entry = Entry(registry.topic_of(command), key, command, reply_to)
         self.append([entry])
         if self.random.random() < TWICE:
@@ -156,30 +167,32 @@ class World:
         if events:
             self.append([Entry(EVENT, stream, event) for event in events])
 
-    # The lanes.
+    # The subscriptions.
 
-    def _wake(self, lane: str) -> None:
+    def _wake(self, subscription: str) -> None:
         """One step: some of what lies ahead of the cursor."""
-        self._awake.discard(lane)
-        if lane in self.held and lane not in EFFECTS:
+        self._awake.discard(subscription)
+        if subscription in self.held and subscription not in EFFECTS:
             return
-        until = min(len(self.log), self.cursors[lane] + self.random.randrange(1, 8))
-        for position in range(self.cursors[lane], until):
-            self._deliver(lane, position, self.log[position])
-        self.cursors[lane] = until
+        until = min(len(self.log), self.cursors[subscription] + self.random.randrange(1, 8))
+        for position in range(self.cursors[subscription], until):
+            self._deliver(subscription, position, self.log[position])
+        self.cursors[subscription] = until
         self.append([])
 
-    def _deliver(self, lane: str, position: int, entry: Entry) -> None:
-        if lane in self.process:
-            if entry.topic == lane:
-                self._react(lane, position, entry.key, entry.message)
-            elif entry.topic == EVENT and (heard := self._heard_as[lane].get(type(entry.message))):
+    def _deliver(self, subscription: str, position: int, entry: Entry) -> None:
+        if subscription in self.process:
+            if entry.topic == subscription:
+                self._react(subscription, position, entry.key, entry.message)
+            elif entry.topic == EVENT and (
+                heard := self._heard_as[subscription].get(type(entry.message))
+            ):
                 event = heard(entry.message)
-                self._react(lane, position, self.process[lane].key(event), event)
-        elif lane in EFFECTS:
-            if entry.topic == EVENT and type(entry.message) in EFFECTS[lane].hears:
-                self._take_in(lane, Call(position, entry.message), entry.key)
-        elif entry.topic == lane:
+                self._react(subscription, position, self.process[subscription].key(event), event)
+        elif subscription in EFFECTS:
+            if entry.topic == EVENT and type(entry.message) in EFFECTS[subscription].handles:
+                self._take_in(subscription, Call(position, entry.message), entry.key)
+        elif entry.topic == subscription:
             self.dispatch(entry.message, reply_to=entry.reply_to, key=entry.key)
 
     # The sagas.
@@ -196,9 +209,12 @@ class World:
         self.deadlines.pop((name, key), None)
         if reaction.deadline:
             self.deadlines[name, key] = position
-            self.at(self.now + reaction.deadline.total_seconds(), lambda: self._tell(name, key, position))
+            self.at(
+                self.now + reaction.deadline.total_seconds(),
+                lambda: self._tell(name, key, position),
+            )
         for command in reaction.commands:
-            self.owe(command, reply_to=name, key=key)
+            self.enqueue(command, reply_to=name, key=key)
 
     def _tell(self, name: str, key: str, set_at: int) -> None:
         if self.deadlines.get((name, key)) == set_at:
@@ -207,46 +223,58 @@ class World:
 
     # Calls to the outside, those of one stream in order.
 
-    def _take_in(self, lane: str, call: Call, stream: str) -> None:
-        queue = self.calls[lane, stream]
+    def _take_in(self, subscription: str, call: Call, stream: str) -> None:
+        queue = self.calls[subscription, stream]
         queue.append(call)
         if len(queue) == 1:
-            self._try(lane, stream)
+            self._try(subscription, stream)
 
-    def _try(self, lane: str, stream: str) -> None:
-        self.after(1.0, lambda: self._call(lane, stream))
+    def _try(self, subscription: str, stream: str) -> None:
+        self.after(1.0, lambda: self._call(subscription, stream))
 
-    def _call(self, lane: str, stream: str) -> None:
-        queue = self.calls[lane, stream]
-        if not queue or lane in self.held:
+    def _call(self, subscription: str, stream: str) -> None:
+        queue = self.calls[subscription, stream]
+        if not queue or subscription in self.held:
             return
         call = queue[0]
         answered = self.outside.ask(call)
         if answered.command is None:
             if answered.again_after is not None:
                 queue[0] = call.tried()
-                self.at(self.now + answered.again_after, lambda: self._call(lane, stream))
+                self.at(self.now + answered.again_after, lambda: self._call(subscription, stream))
             return
-        self.at(self.now + answered.takes, lambda: self._answered(lane, stream, call, answered.command))
+        self.at(
+            self.now + answered.takes,
+            lambda: self._answered(subscription, stream, call, answered.command),
+        )
 
-    def _answered(self, lane: str, stream: str, call: Call, command: Command) -> None:
-        queue = self.calls[lane, stream]
+    def _answered(self, subscription: str, stream: str, call: Call, command: Command) -> None:
+        queue = self.calls[subscription, stream]
         if queue and queue[0].position == call.position:
-            self.owe(command)
+            self.enqueue(command)
             queue.popleft()
             if queue:
-                self._try(lane, stream)
+                self._try(subscription, stream)
 
     # People.
 
     def intervene(self, key: str, action: str) -> None:
         for name in self.process:
-            self.append([Entry(name, key, Intervened(key, action, "they asked for it", "operator"))])
+            self.append(
+                [Entry(name, key, Intervened(key, action, "they asked for it", "operator"))]
+            )
 
     def _call_people(self) -> bool:
-        """When all is still: a call that was given up is made again, and who is called for attention comes."""
-        given_up = [(lane, stream) for (lane, stream), queue in self.calls.items() if queue]
-        stuck = [key for (_, key), (state, _) in self.running.items() if state.status == "NEEDS_ATTENTION"]
+        """When all is still: a call that was given up is made again, and who is called for
+        attention comes."""
+        given_up = [
+            (subscription, stream) for (subscription, stream), queue in self.calls.items() if queue
+        ]
+        stuck = [
+            key
+            for (_, key), (state, _) in self.running.items()
+            if state.status == "NEEDS_ATTENTION"
+        ]
         self.outside.mend()
         if stuck and self.random.random() < 0.3:
             self._see_to_it_by_other_means(stuck[0])
@@ -258,15 +286,16 @@ class World:
             self.intervene(stuck[0], "retry")
         return bool(given_up or stuck)
 
-    def _discard(self, lane: str, stream: str) -> None:
+    def _discard(self, subscription: str, stream: str) -> None:
         """What the provider refuses for good."""
         self.seen_to.add(stream.partition("-")[2])
-        self.calls[lane, stream].popleft()
-        if self.calls[lane, stream]:
-            self._try(lane, stream)
+        self.calls[subscription, stream].popleft()
+        if self.calls[subscription, stream]:
+            self._try(subscription, stream)
 
     def _see_to_it_by_other_means(self, key: str) -> None:
-        """Ring up whoever does not answer, discard what was still to be asked of them, and say so."""
+        """Ring up whoever does not answer, discard what was still to be asked of them, and say
+        so."""
         self.seen_to.add(key.partition("-")[0])
         step = next(state for (_, each), (state, _) in self.running.items() if each == key)
         if isinstance(step, Fulfilment) and not step.beneath:
@@ -279,8 +308,8 @@ class World:
             if step.shipment
             else (f"payment-{key}", self.outside.refund_by_hand)
         )
-        for lane in EFFECTS:
-            self.calls[lane, stream].clear()
+        for subscription in EFFECTS:
+            self.calls[subscription, stream].clear()
         undo(key)
 
 
@@ -295,7 +324,11 @@ def _read_as(ours: type[Event]) -> Callable[[Any], Any]:
 
 
 def _contexts() -> list[str]:
-    return [name for name, lane in registry.subscriptions().items() if isinstance(lane, Commands)]
+    return [
+        name
+        for name, subscription in registry.subscriptions().items()
+        if isinstance(subscription, Commands)
+    ]
 
 
 def _is_of_an_earlier_step(message: Any, since: int) -> bool:

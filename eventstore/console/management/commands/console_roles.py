@@ -1,4 +1,5 @@
-"""manage.py console_roles --view support --operate operations --reveal privacy: who may what in the console."""
+"""manage.py console_roles --view support --operate operations --reveal privacy: who may what in the
+console."""
 
 from typing import Any
 
@@ -9,15 +10,26 @@ from eventstore.console import permissions
 
 
 class Command(BaseCommand):
-    help = "Give groups their rights in the console, making them if need be. Nothing is taken from any."
+    help = (
+        "Give groups their rights in the console, making them if need be. Nothing is taken from"
+        " any."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--view", nargs="*", default=[], metavar="GROUP", help="see every page")
         parser.add_argument(
-            "--operate", nargs="*", default=[], metavar="GROUP", help="see, and retry, discard, pause …"
+            "--operate",
+            nargs="*",
+            default=[],
+            metavar="GROUP",
+            help="see, and retry, discard, pause …",
         )
         parser.add_argument(
-            "--reveal", nargs="*", default=[], metavar="GROUP", help="see, and say why personal data is to be seen"
+            "--reveal",
+            nargs="*",
+            default=[],
+            metavar="GROUP",
+            help="see, and say why personal data is to be seen",
         )
         parser.add_argument("--json", action="store_true")
 
@@ -33,5 +45,7 @@ class Command(BaseCommand):
         self.stdout.write(
             codec.encode_json(given).decode()
             if options["json"]
-            else "\n".join(f"{right}: {', '.join(groups) or 'nobody new'}" for right, groups in given.items())
+            else "\n".join(
+                f"{right}: {', '.join(groups) or 'nobody new'}" for right, groups in given.items()
+            )
         )

@@ -1,4 +1,5 @@
-"""manage.py dossier ID: all that the log and the machinery know about one thing, as on an order's page."""
+"""manage.py dossier ID: all that the log and the machinery know about one thing, as on an order's
+page."""
 
 from typing import Any
 
@@ -13,7 +14,10 @@ from eventstore.management import reveal
 
 
 class Command(BaseCommand):
-    help = "Show how one thing stands in each context, its processes, what is owed and parked for it, and its events."
+    help = (
+        "Show how one thing stands in each context, its processes, what is owed and parked for it,"
+        " and its events."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("id", help="of what its streams are about: of an order, a product")
@@ -25,7 +29,7 @@ class Command(BaseCommand):
         # Who may act is no question here: nothing is offered to be done.
         request.user = AnonymousUser()
         if reveal.is_revealed(options, f"dossier {identity}", identity):
-            masking.lift(request)
+            masking.unmask(request)
         told = _told(dossier.about(request, identity))
         if not any(told.values()):
             raise CommandError(f"Nothing is known about {identity!r}.")
@@ -45,7 +49,10 @@ def _told(found: Dossier) -> dict[str, Any]:
         ],
         "owed": [each._asdict() for each in found.owed],
         "parked": [
-            {name: getattr(each, name) for name in ("subscription", "position", "key", "status", "attempts", "error")}
+            {
+                name: getattr(each, name)
+                for name in ("subscription", "position", "key", "status", "attempts", "error")
+            }
             for each in found.parked
         ],
         "timeline": [
@@ -65,14 +72,21 @@ def _as_text(told: dict[str, Any]) -> str:
     for each in told["standings"]:
         lines.append(f"{each['stream']} at version {each['version']}")
         lines += [f"  {name}: {value}" for name, value in each["fields"].items()]
-    lines += [f"process {each['saga']}: {each['status']} at {each['position']}" for each in told["processes"]]
-    lines += [f"owed to {each['topic']}: {each['type']} at {each['position']}" for each in told["owed"]]
     lines += [
-        f"parked for {each['subscription']}: {each['status']} at {each['position']}, {each['error']}"
+        f"process {each['saga']}: {each['status']} at {each['position']}"
+        for each in told["processes"]
+    ]
+    lines += [
+        f"owed to {each['topic']}: {each['type']} at {each['position']}" for each in told["owed"]
+    ]
+    lines += [
+        f"parked for {each['subscription']}: {each['status']} at {each['position']},"
+        f" {each['error']}"
         for each in told["parked"]
     ]
     lines += [
-        f"{each['recorded_at']:%Y-%m-%d %H:%M:%S.%f} {each['stream']}@{each['version']} {each['type']}"
+        f"{each['recorded_at']:%Y-%m-%d %H:%M:%S.%f} {each['stream']}@{each['version']}"
+        f" {each['type']}"
         for each in told["timeline"]
     ]
     return "\n".join(lines)

@@ -1,6 +1,6 @@
--- The events, once their premises are locked and still hold. epoch: of what the premises were read or remembered in;
+-- The events, once their condition are locked and still hold. epoch: of what the condition were read or remembered in;
 -- NULL where nothing was.
-CREATE OR REPLACE FUNCTION eventstore_on_premises(epoch bigint, premises json, INOUT events json) LANGUAGE plpgsql
+CREATE OR REPLACE FUNCTION eventstore_check_condition(epoch bigint, condition json, INOUT events json) LANGUAGE plpgsql
 SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off AS $$
 DECLARE
     changed record;
@@ -8,21 +8,21 @@ BEGIN
     IF epoch IS NOT NULL AND epoch IS DISTINCT FROM eventstore_mark() THEN
         PERFORM eventstore_epoch_is_over();
     END IF;
-    PERFORM eventstore_lock_premises(premises);
-    -- A statement of its own, after the locks: it sees what was committed under them before. A premise is the last
+    PERFORM eventstore_lock_condition(condition);
+    -- A statement of its own, after the locks: it sees what was committed under them before. A condition is the last
     -- version: neither was there a newer one since, nor is it gone.
-    SELECT premise.key AS stream, premise.value::integer AS expected, coalesce(newest.version, 0) AS actual INTO changed
-    FROM json_each_text(premises) AS premise
+    SELECT condition.key AS stream, condition.value::integer AS expected, coalesce(newest.version, 0) AS actual INTO changed
+    FROM json_each_text(condition) AS condition
     LEFT JOIN LATERAL (
         SELECT event.version
         FROM eventstore_event AS event
-        WHERE event.stream = premise.key
+        WHERE event.stream = condition.key
         ORDER BY event.version DESC
         LIMIT 1
     ) AS newest ON true
-    WHERE CASE premise.value::integer
+    WHERE CASE condition.value::integer
         WHEN -2 THEN newest.version IS NULL
-        ELSE premise.value::integer <> coalesce(newest.version, 0)
+        ELSE condition.value::integer <> coalesce(newest.version, 0)
     END
     LIMIT 1;
     -- What is said again because its answer was lost was right when it was said first.
