@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tools.devserver import environment, folder, services
-from tools.devserver.refusal import CommandRejected
+from tools.devserver.refusal import LauncherError
 
 
 def _start() -> None:
@@ -67,7 +67,7 @@ environment.export(
 if _missing():
     try:
         _start()
-    except (CommandRejected, OSError) as error:
+    except (LauncherError, OSError) as error:
         sys.exit(f"tests.services: {error}")
 if worker := environment.given("PYTEST_XDIST_WORKER"):
     environment.export(_apart(int(worker.removeprefix("gw"))))

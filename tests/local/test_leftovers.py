@@ -13,7 +13,7 @@ import pytest
 
 from tools.devserver import folder, processes
 from tools.devserver.environment import DATABASE, REDIS
-from tools.devserver.refusal import Refusal
+from tools.devserver.refusal import LauncherError
 
 from .conftest import busy
 
@@ -76,7 +76,7 @@ def test_a_process_that_was_given_the_pid_later_is_left_alone(data):
 
 
 def test_a_folder_that_is_in_use_is_refused(data):
-    refused = pytest.raises(Refusal, match=f"in use by process {os.getpid()}")
+    refused = pytest.raises(LauncherError, match=f"in use by process {os.getpid()}")
     with folder.claimed(data), refused, folder.claimed(data):
         pass
 

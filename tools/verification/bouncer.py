@@ -20,7 +20,7 @@ import psycopg
 from tools.devserver import account, folder, ports, processes
 from tools.devserver.processes import Program, Running
 from tools.devserver.programs import ROOT
-from tools.devserver.refusal import Refusal, with_log
+from tools.devserver.refusal import LauncherError, with_log
 
 NAME = "pgbouncer"
 FILE = ROOT / "deploy/pgbouncer/pgbouncer.ini"
@@ -78,10 +78,10 @@ def missing(form: str) -> str:
 def start(path: Path, server: str, form: str = OLD) -> Bouncer:
     """In a folder that we hold (tools.devserver.folder), until it is stopped or we end.
 
-    form: whether it keeps prepared statements ("new") or not. Raises Refusal.
+    form: whether it keeps prepared statements ("new") or not. Raises LauncherError.
     """
     if why := missing(form):
-        raise Refusal(why)
+        raise LauncherError(why)
     program, port = _program(path, server, form)
     bouncer = Bouncer(server, port, form, processes.start(program, folder.pids(path)))
     _wait(bouncer, folder.log(path, NAME))
