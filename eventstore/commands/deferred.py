@@ -91,7 +91,7 @@ class CommandResult(msgspec.Struct, frozen=True):
     detail: str = ""
 
 
-def leave(
+def defer(
     command: Command,
     *,
     metadata: Metadata,

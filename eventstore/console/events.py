@@ -180,7 +180,7 @@ def _transaction(found: causation.Correlation) -> dict[str, Any]:
     took = events[-1].recorded_at - events[0].recorded_at
     return {
         "correlation": found,
-        "subscriptions": [subscription.name for subscription in found.picture.subscriptions],
+        "subscriptions": [subscription.name for subscription in found.picture.lanes],
         "begun": events[0].recorded_at,
         "took": formatting.age(max(0.0, took.total_seconds())),
         "streams": list(dict.fromkeys(each.stream for each in events)),

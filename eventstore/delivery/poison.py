@@ -56,7 +56,7 @@ class DeliveryMarkers:
     """What is begun on one subscription. found, times: what was noted last by who did not live to
     take the note back."""
 
-    def __init__(self, name: str, beside: postgres.Beside) -> None:
+    def __init__(self, name: str, beside: postgres.SideConnection) -> None:
         self.name, self.beside = name, beside
         self.found: int | None
         self.times: int

@@ -27,7 +27,7 @@ _quiet = threading.local()
 _thread_of_process = 0
 
 
-def send() -> None:
+def wake_workers() -> None:
     """Ask for a nudge. It is published by a thread of its own: no request waits for the broker, up
     or down."""
     if settings.wake_workers() and not getattr(_quiet, "now", False):
