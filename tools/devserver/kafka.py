@@ -1,0 +1,126 @@
+"""An Apache Kafka of our own: one process, broker and controller (KRaft), on loopback.
+
+The jars come by Maven (kafka.pom.xml) into a folder of the project, once.
+"""
+
+import shutil
+import subprocess
+from pathlib import Path
+from uuid import uuid4
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from tools.devserver import ports
+from tools.devserver.account import Account
+from tools.devserver.environment import with_settings
+from tools.devserver.ports import HOST
+from tools.devserver.processes import Program
+from tools.devserver.refusal import LauncherError
+
+NAME = "kafka"
+HERE = Path(__file__).parent
+POM = HERE / "kafka.pom.xml"
+LOGGING = HERE / "kafka.log4j2.yaml"
+JARS = Path("/var/lib/orders-local/kafka")
+OLDEST_JAVA = 17
+HEAP = "-Xmx512m"
+
+
+def missing() -> str:
+    """What is missing to run a Kafka here; "" when nothing is."""
+    if not shutil.which("java") or _java_version() < OLDEST_JAVA:
+        return f"Java {OLDEST_JAVA}"
+    if not _jars().exists() and not shutil.which("mvn"):
+        return "Maven"
+    return ""
+
+
+def program(home: Path, *, port: int, log: Path, owner: Account) -> Program:
+    """Raises LauncherError without Java, or where Maven cannot fetch the jars."""
+    if lacking := missing():
+        raise LauncherError(f"No Kafka runs here: {lacking} is missing; or set KAFKA_BOOTSTRAP_SERVERS")
+    jars, data = _fetched(log), home / NAME
+    if not data.exists():
+        owner.make_folder(data)
+    settings = home / "kafka.properties"
+    owner.write(settings, _settings(data, port, ports.free()))
+    java = f"exec java {HEAP} -cp '{jars}/*' -Dlog4j2.configurationFile='{LOGGING}'"
+    # A data folder is formatted once; --ignore-formatted leaves a formatted one alone.
+    format_ = f"({java} kafka.tools.StorageTool format --ignore-formatted -t {_cluster(home, owner)} -c '{settings}')"
+    return Program(
+        name=NAME,
+        command=("sh", "-c", f"{format_} && {java} kafka.Kafka '{settings}'"),
+        environment=with_settings({}),
+        folder=data,
+        account=owner,
+        log=log,
+    )
+
+
+def url(home: Path, port: int) -> str:
+    return f"{HOST}:{port}"
+
+
+def answers(home: Path, port: int) -> bool:
+    try:
+        AdminClient({"bootstrap.servers": url(home, port), "log_level": 0}).list_topics(timeout=1)
+    except KafkaException:
+        return False
+    return True
+
+
+def _settings(data: Path, port: int, controller: int) -> str:
+    return f"""\
+process.roles=broker,controller
+node.id=1
+listeners=PLAINTEXT://{HOST}:{port},CONTROLLER://{HOST}:{controller}
+advertised.listeners=PLAINTEXT://{HOST}:{port}
+controller.listener.names=CONTROLLER
+controller.quorum.voters=1@{HOST}:{controller}
+log.dirs={data}
+auto.create.topics.enable=false
+num.partitions=6
+offsets.topic.num.partitions=4
+offsets.topic.replication.factor=1
+transaction.state.log.num.partitions=4
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+group.initial.rebalance.delay.ms=0
+"""
+
+
+def _cluster(home: Path, owner: Account) -> str:
+    """The id of the cluster, kept with its data."""
+    kept = home / "kafka.cluster"
+    if not kept.exists():
+        owner.write(kept, uuid4().hex[:22])
+    return kept.read_text()
+
+
+def _fetched(log: Path) -> Path:
+    jars = _jars()
+    if not jars.exists():
+        unfinished = jars.with_name(f"{jars.name}.unfinished")
+        command = ["mvn", "-q", "-B", "-f", str(POM), "dependency:copy-dependencies"]
+        with log.open("ab") as output:
+            done = subprocess.run(
+                [*command, f"-DoutputDirectory={unfinished}"], stdout=output, stderr=output
+            )
+        if done.returncode:
+            raise LauncherError(f"Maven could not fetch Kafka's jars, see {log}")
+        unfinished.rename(jars)
+    return jars
+
+
+def _jars() -> Path:
+    """Beside the data of the launcher, where the services' user can read them."""
+    return JARS
+
+
+def _java_version() -> int:
+    said = subprocess.run(["java", "-version"], capture_output=True, text=True).stderr
+    number = said.partition('"')[2].partition('"')[0].split(".")
+    return int(number[0]) if number[0].isdigit() else 0
