@@ -9,13 +9,16 @@ PEERS_INSTALLED := .venv/.installed-peers
 TWO_AT_A_TIME := $(if $(CELERY_BROKER_URL),,-n 2 --dist loadfile)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check audit fuzz simulate chaos faults drills greedy test-pooler bench bench-short bench-store bench-http bench-console screens format house plans clean-data clean doctor-selftest
+.PHONY: help run brokers test check audit fuzz simulate chaos faults drills greedy test-pooler bench bench-short bench-store bench-http bench-console screens format house plans clean-data clean doctor-selftest
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: $(INSTALLED) ## the whole platform on this machine, until Ctrl-C
+run: $(INSTALLED) ## the whole platform on this machine, until Ctrl-C; BROKERS=kafka,rabbitmq with both beside it
 	@$(PYTHON) -m tools.devserver run
+
+brokers: $(INSTALLED) ## a Kafka (Java 17, Maven) and a RabbitMQ on this machine, until Ctrl-C; prints their addresses
+	@$(PYTHON) -m tools.devserver brokers
 
 test: $(PEERS_INSTALLED) ## all tests, on a PostgreSQL and a Redis of their own
 	.venv/bin/pytest $(TWO_AT_A_TIME)
@@ -95,7 +98,7 @@ clean-data: $(INSTALLED) ## forget the orders, stock and payments of `make run`
 
 clean: ## that, and all that was installed or made
 	@test ! -d .local || $(MAKE) --silent clean-data
-	rm -rf .venv .static .chaos .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .static .chaos .brokers .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 $(INSTALLED): requirements.txt requirements-local.txt requirements-dev.txt

@@ -5,8 +5,8 @@ import pytest
 from django.contrib.auth.models import User
 
 from access import accounts
-from eventstore.testing import drain
 from access.models import Customer
+from eventstore.testing import drain
 
 from .conftest import ADDRESS, Api, problem
 

@@ -5,6 +5,7 @@ import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
+from tools.devserver import brokers
 from tools.devserver.execute import execute
 from tools.devserver.refusal import LauncherError
 from tools.devserver.run import DATA, clean, run
@@ -27,6 +28,8 @@ def _do(arguments: Namespace) -> int:
     match arguments.what:
         case "run":
             run(arguments.data)
+        case "brokers":
+            brokers.serve(arguments.data)
         case "clean":
             clean(arguments.data)
         case "exec":
@@ -42,6 +45,9 @@ def _arguments() -> Namespace:
         ("clean", "remove the data of run"),
     ):
         what.add_parser(name, help=purpose).add_argument("--data", type=Path, default=DATA)
+    what.add_parser("brokers", help="a Kafka and a RabbitMQ, until Ctrl-C").add_argument(
+        "--data", type=Path, default=brokers.DATA
+    )
     command = what.add_parser(
         "exec", help="one command with DATABASE_URL and REDIS_URL set to services of its own"
     )

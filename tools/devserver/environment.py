@@ -7,6 +7,8 @@ from collections.abc import Mapping
 DATABASE = "DATABASE_URL"
 REDIS = "REDIS_URL"
 BROKER = "CELERY_BROKER_URL"
+KAFKA = "KAFKA_BOOTSTRAP_SERVERS"
+RABBITMQ = "RABBITMQ_URL"
 SECRET = "SECRET_KEY"
 # On a machine of one's own: what is bought here is neither paid nor sent, and the passwords are
 # public.
@@ -27,7 +29,7 @@ def of_commands(environment: Mapping[str, str]) -> dict[str, str]:
     """What a command needs to work on the same services."""
     return {
         name: environment[name]
-        for name in (DATABASE, REDIS, BROKER, SECRET, *STAND_INS)
+        for name in (DATABASE, REDIS, BROKER, KAFKA, RABBITMQ, SECRET, *STAND_INS)
         if name in environment
     }
 

@@ -3,6 +3,7 @@
 The jars come by Maven (kafka.pom.xml) into a folder of the project, once.
 """
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -11,7 +12,7 @@ from uuid import uuid4
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from tools.devserver import ports
+from tools.devserver import account, ports
 from tools.devserver.account import Account
 from tools.devserver.environment import with_settings
 from tools.devserver.ports import HOST
@@ -22,7 +23,6 @@ NAME = "kafka"
 HERE = Path(__file__).parent
 POM = HERE / "kafka.pom.xml"
 LOGGING = HERE / "kafka.log4j2.yaml"
-JARS = Path("/var/lib/orders-local/kafka")
 OLDEST_JAVA = 17
 HEAP = "-Xmx512m"
 
@@ -39,7 +39,9 @@ def missing() -> str:
 def program(home: Path, *, port: int, log: Path, owner: Account) -> Program:
     """Raises LauncherError without Java, or where Maven cannot fetch the jars."""
     if lacking := missing():
-        raise LauncherError(f"No Kafka runs here: {lacking} is missing; or set KAFKA_BOOTSTRAP_SERVERS")
+        raise LauncherError(
+            f"No Kafka runs here: {lacking} is missing; or set KAFKA_BOOTSTRAP_SERVERS"
+        )
     jars, data = _fetched(log), home / NAME
     if not data.exists():
         owner.make_folder(data)
@@ -47,7 +49,8 @@ def program(home: Path, *, port: int, log: Path, owner: Account) -> Program:
     owner.write(settings, _settings(data, port, ports.free()))
     java = f"exec java {HEAP} -cp '{jars}/*' -Dlog4j2.configurationFile='{LOGGING}'"
     # A data folder is formatted once; --ignore-formatted leaves a formatted one alone.
-    format_ = f"({java} kafka.tools.StorageTool format --ignore-formatted -t {_cluster(home, owner)} -c '{settings}')"
+    storage = "kafka.tools.StorageTool format --ignore-formatted"
+    format_ = f"({java} {storage} -t {_cluster(home, owner)} -c '{settings}')"
     return Program(
         name=NAME,
         command=("sh", "-c", f"{format_} && {java} kafka.Kafka '{settings}'"),
@@ -55,6 +58,16 @@ def program(home: Path, *, port: int, log: Path, owner: Account) -> Program:
         folder=data,
         account=owner,
         log=log,
+    )
+
+
+def watch(address: str, topic: str) -> str:
+    """The command that shows what arrives in a topic: Kafka's own console consumer."""
+    return (
+        f"java -cp '{_jars()}/*' -Dlog4j2.configurationFile='{LOGGING}'"
+        " org.apache.kafka.tools.consumer.ConsoleConsumer"
+        f" --bootstrap-server {address} --topic {topic} --from-beginning"
+        " --formatter-property print.key=true --formatter-property print.headers=true"
     )
 
 
@@ -103,7 +116,8 @@ def _cluster(home: Path, owner: Account) -> str:
 def _fetched(log: Path) -> Path:
     jars = _jars()
     if not jars.exists():
-        unfinished = jars.with_name(f"{jars.name}.unfinished")
+        jars.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
+        unfinished = jars.with_name(f"{jars.name}.unfinished.{os.getpid()}")
         command = ["mvn", "-q", "-B", "-f", str(POM), "dependency:copy-dependencies"]
         with log.open("ab") as output:
             done = subprocess.run(
@@ -111,13 +125,15 @@ def _fetched(log: Path) -> Path:
             )
         if done.returncode:
             raise LauncherError(f"Maven could not fetch Kafka's jars, see {log}")
-        unfinished.rename(jars)
+        if not jars.exists():
+            unfinished.rename(jars)
     return jars
 
 
 def _jars() -> Path:
-    """Beside the data of the launcher, where the services' user can read them."""
-    return JARS
+    """Where the user of the services can read them."""
+    shared = account.ELSEWHERE if os.geteuid() == 0 else Path.home() / ".cache" / "orders-local"
+    return shared / "kafka"
 
 
 def _java_version() -> int:

@@ -2,6 +2,7 @@
 Erlang port mapper of its own, so that it meets no other RabbitMQ of this machine."""
 
 import secrets
+import sys
 from pathlib import Path
 
 import amqp
@@ -14,7 +15,11 @@ from tools.devserver.processes import Program
 from tools.devserver.refusal import LauncherError
 
 NAME = "rabbitmq"
-SERVERS = (Path("/usr/lib/rabbitmq/lib"), Path("/opt/rabbitmq"), Path("/usr/local/lib/rabbitmq/lib"))
+SERVERS = (
+    Path("/usr/lib/rabbitmq/lib"),
+    Path("/opt/rabbitmq"),
+    Path("/usr/local/lib/rabbitmq/lib"),
+)
 USER = "orders"
 
 
@@ -65,6 +70,11 @@ def program(home: Path, *, port: int, log: Path, owner: Account) -> Program:
     )
 
 
+def watch(address: str, pattern: str) -> str:
+    """The command that shows what arrives under a routing key."""
+    return f"{sys.executable} -m tools.devserver.watch_rabbitmq '{address}' '{pattern}'"
+
+
 def url(home: Path, port: int) -> str:
     return f"amqp://{USER}:{_password(home).read_text()}@{HOST}:{port}/"
 
@@ -80,8 +90,8 @@ def answers(home: Path, port: int) -> bool:
 
 
 def _server() -> Path | None:
-    found = (each for place in SERVERS for each in place.glob("rabbitmq_server-*/sbin/rabbitmq-server"))
-    return next(found, None)
+    binary = "rabbitmq_server-*/sbin/rabbitmq-server"
+    return next((each for place in SERVERS for each in place.glob(binary)), None)
 
 
 def _configuration(port: int, password: str) -> str:

@@ -7,7 +7,7 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from time import monotonic
 
-from tools.devserver import account, folder, ports, programs, services
+from tools.devserver import account, brokers, folder, ports, programs, services
 from tools.devserver.console import say
 from tools.devserver.environment import (
     DRAIN,
@@ -31,6 +31,7 @@ def run(data: Path) -> None:
         supervisor = Supervisor(folder.pids(path))
         with services.started(path) as found:
             supervisor.services = found.running
+            brokers.start(path, brokers.wanted(), found)
             ours = {SECRET: _secret(path), "PYTHONUNBUFFERED": "1", DRAIN: given(DRAIN) or "0"}
             environment = with_settings({**found.settings, **ours})
             try:
@@ -54,6 +55,10 @@ def _serve(supervisor: Supervisor, path: Path, environment: Mapping[str, str]) -
     ):
         if supervisor.run(programs.manage(name, *arguments, environment=environment)):
             raise LauncherError(f"manage.py {arguments[0]} has failed, see above")
+    if brokers.named(environment) and supervisor.run(
+        programs.manage("brokers", "brokers", "--create", "--tap", environment=environment)
+    ):
+        say("the topics and exchanges could not be created, see above; the rest runs")
     port = _port(preferred_port())
     live = _port(port + 1)
     supervisor.keep(programs.web(port, environment))
@@ -66,6 +71,7 @@ def _serve(supervisor: Supervisor, path: Path, environment: Mapping[str, str]) -
     if supervisor.run(programs.demo(url, f"ws://{HOST}:{live}", environment)):
         say("the examples could not be loaded, see above; the rest runs")
     say(f"before manage.py in another terminal: . {shlex.quote(str(_exported(path, environment)))}")
+    brokers.say_how_to_watch(environment)
     say(f"{url} answers; Ctrl-C stops everything")
     supervisor.watch()
 

@@ -20,7 +20,7 @@ PORT_TAKEN = "Address already in use"
 
 
 class Kind(Protocol):
-    """What the modules postgres and redis have in common."""
+    """What the modules postgres, redis, kafka and rabbitmq have in common."""
 
     @property
     def NAME(self) -> str: ...
@@ -42,10 +42,10 @@ def started(path: Path) -> Iterator[Services]:
     home = account.home(path, owner)
     try:
         if not given(DATABASE):
-            port = _start(postgres, path, home, owner, services.running)
+            port = start(postgres, path, home, owner, services.running)
             services.settings[DATABASE] = postgres.url(home, port)
         if not given(REDIS):
-            port = _start(redis, path, home, owner, services.running)
+            port = start(redis, path, home, owner, services.running)
             services.settings[REDIS] = redis.url(home, port)
             if not given(BROKER):
                 services.settings[BROKER] = redis.url(home, port, database=1)
@@ -54,7 +54,7 @@ def started(path: Path) -> Iterator[Services]:
         processes.stop(services.running, folder.pids(path))
 
 
-def _start(kind: Kind, path: Path, home: Path, owner: Account, running: list[Running]) -> int:
+def start(kind: Kind, path: Path, home: Path, owner: Account, running: list[Running]) -> int:
     log = folder.log(path, kind.NAME)
     for _ in range(ATTEMPTS):
         log.write_text("")
