@@ -1,5 +1,6 @@
 """What a project may say in its Django settings; only the wiring must be said."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,28 @@ def event_bus() -> str:
     return str(
         getattr(settings, "EVENTSTORE_EVENT_BUS", "eventstore.messaging.event_bus.InProcessBus")
     )
+
+
+def brokers() -> Mapping[str, Mapping[str, Any]]:
+    """The brokers that relays publish to, by name: the dotted path of the transport's class, and
+    its options."""
+    return dict(getattr(settings, "EVENTSTORE_BROKERS", {}))
+
+
+def event_source() -> str:
+    """Who publishes: the `source` of each CloudEvent."""
+    return str(getattr(settings, "EVENTSTORE_EVENT_SOURCE", "/eventstore"))
+
+
+def schema_address() -> str:
+    """Where the schemas of integration events can be read; the type and version follow it. Empty:
+    events name no schema."""
+    return str(getattr(settings, "EVENTSTORE_SCHEMA_ADDRESS", ""))
+
+
+def cloudevents_mode() -> str:
+    """ "binary": attributes as headers beside the value; "structured": all in one JSON text."""
+    return str(getattr(settings, "EVENTSTORE_CLOUDEVENTS_MODE", "binary"))
 
 
 def outbox_retention() -> timedelta:

@@ -18,7 +18,9 @@ class Envelope(NamedTuple):
     hears can tell repeats.
 
     type: its stored name. subject: the stream it is about. position: of the domain event behind it
-    in the log.
+    in the log. sequence: its place in its stream's publication, larger for each later one.
+    previous: the sequence of the one before it, so that a consumer can tell what came too early; 0
+    for the first. trace: the W3C trace context of the domain event.
     """
 
     id: UUID
@@ -29,6 +31,9 @@ class Envelope(NamedTuple):
     correlation_id: UUID
     causation_id: UUID
     event: Any
+    sequence: int = 0
+    previous: int = 0
+    trace: str = ""
 
 
 Handler = Callable[[Envelope], None]

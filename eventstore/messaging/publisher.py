@@ -9,6 +9,9 @@ from eventstore.subscriptions import Publication
 
 from .event_bus import Envelope, event_bus
 
+# More integration events than one domain event is ever translated into.
+PER_EVENT = 1000
+
 
 def publish(publication: Publication, messages: Sequence[Message]) -> None:
     """Lazily: a bus that nobody listens to never asks for the envelopes, and then they are not
@@ -17,22 +20,26 @@ def publish(publication: Publication, messages: Sequence[Message]) -> None:
 
 
 def _all_envelopes(publication: Publication, messages: Sequence[Message]) -> Iterator[Envelope]:
-    histories = _histories(messages)
+    histories = read_histories(messages)
     for message in messages:
-        yield from _envelopes(publication, message, histories[message.stream][: message.version])
+        yield from envelopes(publication, message, histories[message.stream][: message.version])
 
 
-def _histories(messages: Sequence[Message]) -> Mapping[str, list[Event]]:
+def read_histories(messages: Sequence[Message]) -> Mapping[str, list[Event]]:
     histories: dict[str, list[Event]] = {message.stream: [] for message in messages}
     for stream, _, event in log.read_newer(dict.fromkeys(histories, 0)):
         histories[stream].append(event)
     return histories
 
 
-def _envelopes(
+def envelopes(
     publication: Publication, message: Message, history: Sequence[Event]
 ) -> Iterator[Envelope]:
-    for index, event in enumerate(publication.publish[type(message.body)](message.body, history)):
+    """history: the events of the message's stream, up to the message."""
+    events = publication.publish[type(message.body)](message.body, history)
+    previous = _last_sequence(publication, history[:-1]) if events else 0
+    for index, event in enumerate(events):
+        sequence = message.version * PER_EVENT + index
         yield Envelope(
             id=uuid5(message.id, str(index)),
             type=registry.published_name_of(event),
@@ -42,4 +49,19 @@ def _envelopes(
             correlation_id=message.metadata.correlation_id,
             causation_id=message.id,
             event=event,
+            sequence=sequence,
+            previous=previous,
+            trace=message.metadata.trace,
         )
+        previous = sequence
+
+
+def _last_sequence(publication: Publication, history: Sequence[Event]) -> int:
+    """Of the last integration event that this history led to; 0 when there is none."""
+    for version in range(len(history), 0, -1):
+        event = history[version - 1]
+        if (translate := publication.publish.get(type(event))) and (
+            events := translate(event, history[:version])
+        ):
+            return version * PER_EVENT + len(events) - 1
+    return 0

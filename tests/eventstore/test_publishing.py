@@ -9,7 +9,7 @@ from eventstore.models import Parked, Subscription
 from eventstore.subscriptions import Publication
 from eventstore.testing import drain
 
-from .toy import Boom, Counted
+from .toy import Boom, Closed, Counted
 
 
 class CounterPassedTen(IntegrationEvent, frozen=True):
@@ -26,7 +26,7 @@ class CounterStands(StateTransfer, frozen=True):
 
 
 def told(event, history):
-    total = sum(each.amount for each in history)
+    total = sum(each.amount for each in history if isinstance(each, Counted))
     passed = [CounterPassedTen(event.counter_id)] if total >= 10 > total - event.amount else []
     return [*passed, CounterChanged(event.counter_id), CounterStands(event.counter_id, total)]
 
@@ -71,6 +71,18 @@ def test_an_envelope_says_where_it_comes_from(heard):
     assert changed.subject == "counter-a"
     assert changed.id != stands.id
     assert changed.causation_id == stands.causation_id
+
+
+def test_each_envelope_names_the_one_before_it_in_its_stream(heard):
+    append("counter-a", [Counted("a", 6), Closed("a"), Counted("a", 5)], expected=ANY)
+    drain()
+    assert [(each.sequence, each.previous) for each in heard] == [
+        (1000, 0),
+        (1001, 1000),
+        (3000, 1001),
+        (3001, 3000),
+        (3002, 3001),
+    ]
 
 
 def test_published_again_it_has_the_same_id(heard):
