@@ -14,7 +14,7 @@ Rooms, each importing only what stands below it (`.importlinter`, contract "room
     projections              fold events into read models; rebuild them
     sagas                    react to messages, pass deadlines, intervene
     effects                  calls to the world outside: leases, circuit breaker, sandbox
-    messaging                integration events, and who publishes them
+    messaging                integration events, who publishes them, and the relays to brokers
     privacy                  what is personal, and how it is hidden
     outbox                   cursors over the outbox, parked messages, waking the workers
     schemas                  schemas of events, and their compatibility

@@ -17,7 +17,9 @@ from . import log as store
 from . import registry, settings
 
 TYPE_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}\.[a-z][a-z0-9_]{0,62}")
-SUBSCRIPTION_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}(\.[a-z][a-z0-9_]{0,62})?")
+SUBSCRIPTION_NAME = re.compile(
+    r"[a-z][a-z0-9_]{0,62}(\.[a-z][a-z0-9_]{0,62})?(@[a-z][a-z0-9_]{0,62})?"
+)
 
 
 @register()

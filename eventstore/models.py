@@ -427,6 +427,25 @@ class RebuildShare(models.Model):
         return f"{self.rebuild_id}/{self.number}"
 
 
+class RelayLease(models.Model):
+    """Which process publishes for a relay. token: of the batch that it publishes; settled: of the
+    last one that moved the cursor."""
+
+    name = models.TextField(primary_key=True, db_collation="C")
+    token = models.BigIntegerField()
+    settled = models.BigIntegerField(db_default=0)
+    holder = models.TextField()
+    until = models.DateTimeField()
+    error = models.TextField(db_default="")
+    failed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "eventstore_relay"
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class Heartbeat(models.Model):
     """Who was at work, and when last. backend: its process of the database."""
 

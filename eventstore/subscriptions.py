@@ -135,6 +135,21 @@ class Publication(NamedTuple):
         return tuple(self.publish)
 
 
+class Relay(NamedTuple):
+    """Carries a publication to a broker. Named `<publication>@<broker>` in the wiring.
+
+    broker: its name in settings.EVENTSTORE_BROKERS. after: where it begins, as of a Saga.
+    """
+
+    publication: Publication
+    broker: str
+    after: int = 0
+
+    @property
+    def handles(self) -> Sequence[type[Event]]:
+        return self.publication.handles
+
+
 class Commands(NamedTuple):
     """The subscription of the commands owed to one context: the single writer of its aggregates,
     where nobody else is."""
@@ -144,4 +159,4 @@ class Commands(NamedTuple):
         return ()
 
 
-Subscription = Projection | Saga | Effect | Publication | Commands
+Subscription = Projection | Saga | Effect | Publication | Relay | Commands

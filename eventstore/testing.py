@@ -14,6 +14,7 @@ from eventstore.commands import repository
 from eventstore.delivery import worker
 from eventstore.effects import calls
 from eventstore.messages import Command, Event
+from eventstore.messaging import relay
 from eventstore.postgres import execute
 from eventstore.subscriptions import Projection, Reaction, Row, Saga
 
@@ -89,6 +90,7 @@ def drain() -> int:
 def forget_everything() -> None:
     """Drop what this process remembers of a log that a test has emptied, and of who did not answer
     there."""
+    relay.stop()
     repository.forget()
     calls.forget()
 

@@ -20,7 +20,7 @@ from eventstore.messages import Message
 from eventstore.models import Parked, Subscription
 from eventstore.operations import control, dead_letters, doctor, lag
 from eventstore.outbox import cursors
-from eventstore.subscriptions import Projection, Publication
+from eventstore.subscriptions import Projection, Publication, Relay
 
 from . import badges as badges
 from . import charts, formatting, links, masking, overview
@@ -248,7 +248,7 @@ def _skip(name: str) -> Choice:
 
 def _has_to_be_asked_where(name: str) -> bool:
     """A read model goes back to its beginning only."""
-    return isinstance(registry.subscriptions().get(name), Publication)
+    return isinstance(registry.subscriptions().get(name), Publication | Relay)
 
 
 def _reset(name: str, stands: int, asked: str) -> Choice:

@@ -19,12 +19,20 @@ from eventstore.effects import calls
 from eventstore.log import WrongExpectedVersion
 from eventstore.log.epochs import EpochOver
 from eventstore.messages import Message
-from eventstore.messaging import publisher
+from eventstore.messaging import publisher, relay
 from eventstore.outbox import cursors, parked
 from eventstore.outbox.cursors import Claim
 from eventstore.outbox.parked import Due, ParkedMessage
 from eventstore.postgres import atomic
-from eventstore.subscriptions import Commands, Effect, Projection, Publication, Saga, Subscription
+from eventstore.subscriptions import (
+    Commands,
+    Effect,
+    Projection,
+    Publication,
+    Relay,
+    Saga,
+    Subscription,
+)
 
 from . import poison as deaths
 
@@ -62,6 +70,8 @@ def step(name: str, *, limit: int | None = None) -> int:
     limit = limit or (READERS_BATCH if isinstance(subscription, Projection) else BATCH)
     if isinstance(subscription, Effect):
         return calls.step(name, subscription, limit)
+    if isinstance(subscription, Relay):
+        return relay.step(name, subscription)
     try:
         return _step(name, subscription, limit, deliver=_deliver_trusting)
     except Exception as error:

@@ -13,8 +13,9 @@ from django.db import close_old_connections
 
 from eventstore import log, registry
 from eventstore.effects import calls
+from eventstore.messaging import relay
 from eventstore.outbox import cursors, wakeup
-from eventstore.subscriptions import Projection, Publication
+from eventstore.subscriptions import Projection, Publication, Relay
 
 from . import chores, heartbeats
 from . import step as delivery
@@ -96,10 +97,13 @@ def work(*, seconds: float = TURN_SECONDS, beside: Executor | None = None) -> in
     with wakeup.quiet():
         while time.monotonic() < until:
             found = cursors.look()
-            if subscriptions := found - {cursors.DEADLINES} | _answered():
+            ready = found - {cursors.DEADLINES} - relay.unavailable(found)
+            if subscriptions := ready | _answered():
                 delivered += _round(subscriptions, until, beside)
             elif calls.under_way():
                 calls.wait_for_any(CALL_WAIT_SECONDS)
+            elif relay.under_way():
+                relay.wait(CALL_WAIT_SECONDS)
             elif cursors.DEADLINES not in found or not delivery.tell_deadlines():
                 return delivered
         # Who is never idle tells them all the same.
@@ -178,7 +182,7 @@ def _steps(subscriptions: Iterable[str], troubles: list[Exception]) -> int:
 
 
 def _is_reader(name: str) -> bool:
-    return isinstance(registry.subscriptions()[name], Projection | Publication)
+    return isinstance(registry.subscriptions()[name], Projection | Publication | Relay)
 
 
 def _answered() -> set[str]:

@@ -103,6 +103,21 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='RelayLease',
+            fields=[
+                ('name', models.TextField(db_collation='C', primary_key=True, serialize=False)),
+                ('token', models.BigIntegerField()),
+                ('settled', models.BigIntegerField(db_default=0)),
+                ('holder', models.TextField()),
+                ('until', models.DateTimeField()),
+                ('error', models.TextField(db_default='')),
+                ('failed_at', models.DateTimeField(null=True)),
+            ],
+            options={
+                'db_table': 'eventstore_relay',
+            },
+        ),
+        migrations.CreateModel(
             name='Heartbeat',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),

@@ -12,6 +12,7 @@ from django.test import TransactionTestCase
 from eventstore.commands import repository
 from eventstore.effects import calls
 from eventstore.log import epochs
+from eventstore.messaging import relay
 from eventstore.outbox import cursors
 from eventstore.testing import unguarded
 from tests.restore.losing import first_epoch
@@ -96,6 +97,7 @@ def forget_wiring():
             if hasattr(each, "cache_clear"):
                 each.cache_clear()
     calls._under_way.clear()
+    relay.stop()
     repository.forget()
 
 

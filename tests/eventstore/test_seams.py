@@ -495,6 +495,10 @@ APART = (
 )
 TOLD_ELSEWHERE = {
     "effects.leases.RENEW": "test_leases.py; it changes nothing but a time",
+    "messaging.relay_leases.TAKE": "messaging/test_kafka.py; kill -9 between broker and cursor",
+    "messaging.relay_leases.SETTLE": "messaging/test_kafka.py; as TAKE",
+    "messaging.relay_leases.RELEASE": "messaging/test_kafka.py; one statement that changes a time",
+    "messaging.relay_leases.FAIL": "messaging/test_kafka.py; a figure for people, one statement",
     "log.append.APPEND_ON_PREMISES": "test_append.py; one statement, as AnAppend",
     "operations.metrics.TAKE": "test_samples.py; figures for people, one statement",
     "operations.metrics.FORGET": "test_samples.py; as TAKE",

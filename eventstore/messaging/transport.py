@@ -1,0 +1,81 @@
+"""What a relay asks of a broker, and what a broker answers."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from .event_bus import Envelope
+
+
+class BrokerProblem(Exception):
+    """The broker takes nothing at present: the whole batch is tried again."""
+
+
+class BrokerUnreachable(BrokerProblem):
+    """No connection, or no answer in time."""
+
+
+class BrokerBlocked(BrokerProblem):
+    """The broker takes no messages: it is short of memory or disk."""
+
+
+class TopicMissing(BrokerProblem):
+    """A topic or exchange does not exist. Topics are created by a command, never by publishing."""
+
+
+class Refused(Exception):
+    """The broker does not take this one message."""
+
+
+class TooLarge(Refused):
+    """Larger than the broker or our client allows; a retry helps only after a limit is raised."""
+
+
+class Unroutable(Refused):
+    """No queue is bound to the message's routing key."""
+
+
+class Outgoing(NamedTuple):
+    """A domain event on its way, as the integration events that it was translated into."""
+
+    position: int
+    envelopes: Sequence[Envelope]
+
+
+class Batch(NamedTuple):
+    """relay: the name of the subscription. mark: the epoch of the log. token: of this batch; each
+    has a larger one. settled: the token of the last batch that moved the cursor. deadline: by
+    time.monotonic(); no message of the batch may be sent later."""
+
+    relay: str
+    mark: int
+    token: int
+    settled: int
+    deadline: float
+    messages: Sequence[Outgoing]
+
+
+class Sent(NamedTuple):
+    """acknowledged: the positions that the broker has. refused: by position. All others of the
+    batch were not acknowledged, by reason of the problem.
+
+    again: nothing was published on account of what was refused; the rest can be sent at once.
+    """
+
+    acknowledged: frozenset[int] = frozenset()
+    refused: Mapping[int, Refused] = {}
+    problem: BrokerProblem | None = None
+    again: bool = False
+
+
+class Transport(Protocol):
+    """One client of one broker, used by one relay in one thread."""
+
+    def refusal(self, envelope: Envelope) -> Refused | None:
+        """Whether the message cannot be sent, whatever the state of the broker."""
+
+    def send(self, batch: Batch) -> Sent:
+        """Publish in order; return when all is acknowledged, or refused, or the deadline has
+        passed. Raises BrokerProblem."""
+
+    def close(self) -> None:
+        """At once: nothing that is still queued may be sent any more."""
