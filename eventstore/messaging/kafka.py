@@ -1,0 +1,474 @@
+"""Apache Kafka as a broker of relays: in transactions with a checkpoint, or at least once.
+
+In transactions each batch also writes which positions it holds to a compacted topic of the relay.
+After a crash between Kafka's commit and ours the next process reads there what was published, and
+publishes none of it again. Its transactional.id, the relay's name, shuts out the process before it.
+"""
+
+import contextlib
+import json
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Producer,
+    TopicPartition,
+)
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
+
+from . import cloudevents
+from .cloudevents import Encoded, Origin
+from .event_bus import Envelope
+from .transport import (
+    Batch,
+    BrokerProblem,
+    BrokerUnreachable,
+    Refused,
+    Sent,
+    TooLarge,
+    TopicMissing,
+)
+
+logger = logging.getLogger(__name__)
+
+# What Kafka's record format adds to a message: the header of a batch, and the lengths of one
+# record; and of each header.
+BATCH_OVERHEAD, RECORD_OVERHEAD, HEADER_OVERHEAD = 61, 36, 10
+MAX_MESSAGE_BYTES = 1_000_000
+BATCH_MESSAGES = 10_000
+QUEUED_MESSAGES, QUEUED_KILOBYTES = 20_000, 64 << 10
+MESSAGE_TIMEOUT_MS, TRANSACTION_TIMEOUT_MS = 7_000, 12_000
+METADATA_SECONDS = 5.0
+# Not the librdkafka default: only this one chooses the partition that Java's clients choose.
+PARTITIONER = "murmur2_random"
+PRODUCER = {
+    "acks": "all",
+    "enable.idempotence": True,
+    "partitioner": PARTITIONER,
+    "allow.auto.create.topics": False,
+    "message.timeout.ms": MESSAGE_TIMEOUT_MS,
+    "queue.buffering.max.messages": QUEUED_MESSAGES,
+    "queue.buffering.max.kbytes": QUEUED_KILOBYTES,
+    "linger.ms": 2,
+    "compression.type": "lz4",
+    "reconnect.backoff.max.ms": 1_000,
+    "topic.metadata.propagation.max.ms": 1_000,
+    "socket.timeout.ms": 6_000,
+}
+CHECKPOINTS = {"cleanup.policy": "compact", "segment.ms": "600000"}
+CHECKPOINT_TAIL = 4
+
+# What becomes of the rest of a transaction when one message of it is refused.
+PURGED = (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT)
+
+Report = tuple[int, KafkaError | None]
+
+
+class Options(NamedTuple):
+    """client: what librdkafka is given as it is, such as bootstrap.servers and sasl.*."""
+
+    client: Mapping[str, Any]
+    transactions: bool = True
+    max_message_bytes: int = MAX_MESSAGE_BYTES
+    partitions: int = 6
+    replication: int = -1
+
+
+class Kafka:
+    """The producer of one relay."""
+
+    def __init__(self, relay: str, origin: Origin, options: Mapping[str, Any]) -> None:
+        self.relay, self.origin, self.options = relay, origin, Options(**options)
+        self.errors: list[KafkaError] = []
+        self.topics: dict[str, int] = {}
+        # token: of the last batch that this client has published. careful: of the batch that is
+        # sent message by message, as the broker found one of it too large.
+        # examined: of the batch of which it is known which positions were published before.
+        self.token = self.careful = self.examined = 0
+        self.published: frozenset[int] = frozenset()
+        self.producer: Producer | None = None
+
+    @staticmethod
+    def administration(options: Mapping[str, Any]) -> "KafkaAdministration":
+        return KafkaAdministration(Options(**options))
+
+    def refusal(self, envelope: Envelope) -> Refused | None:
+        encoded, key = self._encoded(envelope)
+        size = _size(encoded, key)
+        if size > self.options.max_message_bytes:
+            limit = f"the producer sends at most {self.options.max_message_bytes}"
+            return TooLarge(f"{envelope.type} has {size} bytes; {limit} (KAFKA_MAX_MESSAGE_BYTES)")
+        self._find_topics({topic_of(envelope.type)})
+        allowed = self.topics[topic_of(envelope.type)]
+        if allowed and size > allowed:
+            limit = f"the topic {topic_of(envelope.type)} takes at most {allowed}"
+            return TooLarge(f"{envelope.type} has {size} bytes; {limit} (max.message.bytes)")
+        return None
+
+    def send(self, batch: Batch) -> Sent:
+        with _naming_problems():
+            if self.careful not in (0, batch.token):
+                self.close()
+                self.careful = 0
+            if self.options.transactions:
+                self._find_topics({checkpoint_topic(self.relay)})
+                return self._send_in_transaction(batch)
+            return self._send(batch, self._client())
+
+    def close(self) -> None:
+        producer, self.producer = self.producer, None
+        if producer is not None:
+            producer.purge()
+            producer.poll(0)
+
+    def _send_in_transaction(self, batch: Batch) -> Sent:
+        is_next = self.token == batch.settled == batch.token - 1
+        if not any(each.envelopes for each in batch.messages):
+            self.token = batch.token if is_next else 0
+            return Sent(frozenset(each.position for each in batch.messages))
+        published = self._continue(batch, is_next)
+        producer = self._client()
+        fresh = [each for each in batch.messages if each.position not in published]
+        if not fresh:
+            self.token = batch.token
+            return Sent(frozenset(each.position for each in batch.messages))
+        producer.begin_transaction()
+        try:
+            sent = self._send(batch._replace(messages=fresh), producer, self._checkpoint(batch))
+        except KafkaException as error:
+            if not error.args[0].fatal():
+                producer.abort_transaction(max(_left(batch), 1.0))
+            raise
+        if sent.problem is None and not sent.refused and not sent.again:
+            self._commit(producer, batch)
+            self.token = batch.token
+            return Sent(frozenset(each.position for each in batch.messages))
+        producer.abort_transaction(max(_left(batch), 1.0))
+        if sent.again:  # the next client is a careful one
+            self.close()
+        return Sent(refused=sent.refused, problem=sent.problem, again=sent.problem is None)
+
+    def _send(self, batch: Batch, producer: Producer, checkpoint: bytes = b"") -> Sent:
+        """Produce all, wait for each delivery report, and count them: flush() alone says nothing
+        about errors."""
+        reports: list[Report] = []
+        wanted = 0
+        for message in batch.messages:
+            for envelope in message.envelopes:
+                encoded, key = self._encoded(envelope)
+                produce = partial(
+                    producer.produce,
+                    topic_of(envelope.type),
+                    encoded.value,
+                    key,
+                    headers=list(encoded.headers.items()),
+                    on_delivery=_reporter(reports, message.position),
+                )
+                wanted += 1
+                if refused := self._enqueued(producer, produce, batch, envelope):
+                    reports.append((message.position, refused))
+        if checkpoint:
+            wanted += 1
+            produce = partial(
+                producer.produce,
+                checkpoint_topic(self.relay),
+                checkpoint,
+                self.relay.encode(),
+                partition=0,
+                on_delivery=_reporter(reports, 0),
+            )
+            self._enqueued(producer, produce, batch, None)
+        seen = 0
+        while len(reports) < wanted and _left(batch) > 0 and not self._fatal():
+            producer.poll(0.05)
+            if self.options.transactions and any(error for _, error in reports[seen:]):
+                break  # the transaction has failed: of the others there is no report
+            seen = len(reports)
+        sent = _outcome(batch, reports, wanted, self._why_silent())
+        if sent.refused and self.careful != batch.token:
+            # All messages of a record batch fail with the one that is too large.
+            self.careful = batch.token
+            sent = Sent(again=True)
+        if sent.again and not self.options.transactions:
+            self.close()
+        if sent.problem is not None and not self.options.transactions:
+            self.close()
+        return sent
+
+    def _enqueued(
+        self, producer: Producer, produce: Callable[[], None], batch: Batch, what: Envelope | None
+    ) -> KafkaError | None:
+        """Wait while the client's queue is full. Returns the error of a message that the client
+        does not take."""
+        while True:
+            try:
+                produce()
+                return None
+            except BufferError:
+                if _left(batch) <= 0:
+                    raise BrokerUnreachable(f"the queue stays full: {self._why_silent()}") from None
+                producer.poll(0.05)
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError.MSG_SIZE_TOO_LARGE or what is None:
+                    raise
+                refused: KafkaError = error.args[0]
+                return refused
+
+    def _continue(self, batch: Batch, is_next: bool) -> frozenset[int]:
+        """The positions of the batch that are published already. Known without a question while
+        this client has sent the last batch, and its cursor has moved."""
+        if self.producer is not None and is_next:
+            self.examined, self.published = batch.token, frozenset()
+            return self.published
+        if self.producer is None or self.token != batch.token:
+            self.close()
+            self._client().init_transactions(max(_left(batch), 1.0))
+            self.token = batch.token
+        if self.examined != batch.token:
+            self.examined, self.published = batch.token, self._published(batch)
+        return self.published
+
+    def _published(self, batch: Batch) -> frozenset[int]:
+        checkpoint = self._last_checkpoint(batch)
+        if checkpoint.get("mark") != batch.mark or checkpoint.get("token", 0) <= batch.settled:
+            return frozenset()
+        found = frozenset(checkpoint["positions"])
+        logger.info("%s: %s messages were published already", self.relay, len(found))
+        return found
+
+    def _checkpoint(self, batch: Batch) -> bytes:
+        positions = [each.position for each in batch.messages]
+        return json.dumps(
+            {"mark": batch.mark, "token": batch.token, "positions": positions},
+            separators=(",", ":"),
+        ).encode()
+
+    def _last_checkpoint(self, batch: Batch) -> dict[str, Any]:
+        """The newest committed one; searched backwards, as transactions leave markers behind."""
+        consumer = Consumer(
+            {
+                **self.options.client,
+                "group.id": f"relay.{self.relay}",
+                "enable.auto.commit": False,
+                "enable.auto.offset.store": False,
+                "auto.offset.reset": "error",
+                "isolation.level": "read_committed",
+                "enable.partition.eof": True,
+                "allow.auto.create.topics": False,
+                "error_cb": self.errors.append,
+            }
+        )
+        try:
+            place = TopicPartition(checkpoint_topic(self.relay), 0)
+            low, high = consumer.get_watermark_offsets(place, timeout=max(_left(batch), 1.0))
+            tail, start = CHECKPOINT_TAIL, high
+            while start > low:
+                start, tail = max(high - tail, low), tail * 8
+                place.offset = start if start > low else OFFSET_BEGINNING
+                consumer.assign([place])
+                if found := _newest(consumer, batch.deadline):
+                    checkpoint: dict[str, Any] = json.loads(found)
+                    return checkpoint
+            return {}
+        finally:
+            consumer.close()
+
+    def _commit(self, producer: Producer, batch: Batch) -> None:
+        while True:
+            try:
+                return producer.commit_transaction(max(_left(batch), 0.5))
+            except KafkaException as error:
+                cause = error.args[0]
+                if cause.txn_requires_abort():
+                    producer.abort_transaction(max(_left(batch), 1.0))
+                    raise
+                if not cause.retriable() or _left(batch) <= 0:
+                    # Nobody knows whether it is committed: the next client reads the checkpoint.
+                    raise
+
+    def _find_topics(self, wanted: set[str]) -> None:
+        """Once for each topic and client: it exists, and what it takes."""
+        if new := sorted(wanted - set(self.topics)):
+            with _naming_problems():
+                self.topics |= KafkaAdministration(self.options).limits(new)
+
+    def _client(self) -> Producer:
+        if self.producer is None:
+            self.errors.clear()
+            settings = {
+                **PRODUCER,
+                **self.options.client,
+                "client.id": self.relay,
+                "message.max.bytes": self.options.max_message_bytes,
+                # The broker compares a whole batch with the limit of its topic.
+                "batch.size": min([MAX_MESSAGE_BYTES, *filter(None, self.topics.values())]),
+                "batch.num.messages": 1 if self.careful else BATCH_MESSAGES,
+                "error_cb": self.errors.append,
+            }
+            if self.options.transactions:
+                settings |= {
+                    "transactional.id": self.relay,
+                    "transaction.timeout.ms": TRANSACTION_TIMEOUT_MS,
+                }
+            self.producer = Producer(settings, logger=logger)
+        return self.producer
+
+    def _encoded(self, envelope: Envelope) -> tuple[Encoded, bytes]:
+        key = cloudevents.aggregate_id(envelope.subject).encode()
+        return cloudevents.for_kafka(envelope, self.origin), key
+
+    def _fatal(self) -> bool:
+        return any(error.fatal() for error in self.errors)
+
+    def _why_silent(self) -> str:
+        return self.errors[-1].str() if self.errors else "no acknowledgement in time"
+
+
+class KafkaAdministration:
+    """Creates topics, and says which are missing."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.admin = AdminClient({**options.client, "log_level": 0})
+
+    def missing(self, relays: Mapping[str, Iterable[str]]) -> list[str]:
+        """The topics that relays need and that do not exist. relays: name -> types published."""
+        with _naming_problems():
+            known = set(self.admin.list_topics(timeout=METADATA_SECONDS).topics)
+        return sorted(set(self._needed(relays)) - known)
+
+    def create(self, relays: Mapping[str, Iterable[str]], *, tap: bool = False) -> list[str]:
+        """Create those that are missing; returns their names. Existing ones are left alone."""
+        needed = self._needed(relays)
+        missing = self.missing(relays)
+        new = [
+            NewTopic(name, partitions, self.options.replication, config=dict(config))
+            for name, (partitions, config) in needed.items()
+            if name in missing
+        ]
+        with _naming_problems():
+            for future in self.admin.create_topics(new).values() if new else ():
+                future.result(METADATA_SECONDS * 2)
+        return missing
+
+    def limits(self, topics: Sequence[str]) -> dict[str, int]:
+        """The size that each topic takes. Raises TopicMissing."""
+        known = self.admin.list_topics(timeout=METADATA_SECONDS).topics
+        if missing := [name for name in topics if name not in known]:
+            raise TopicMissing(
+                f"no topic {', '.join(missing)}; create it: manage.py brokers --create"
+            )
+        resources = [ConfigResource(ResourceType.TOPIC, name) for name in topics]
+        try:
+            found = self.admin.describe_configs(resources, request_timeout=METADATA_SECONDS)
+            described = {each.name: future.result() for each, future in found.items()}
+        except KafkaException as error:  # it may be forbidden; then the broker's answer counts
+            logger.info("limits of topics are unknown: %s", error)
+            return dict.fromkeys(topics, 0)
+        return {name: int(each["max.message.bytes"].value) for name, each in described.items()}
+
+    def _needed(
+        self, relays: Mapping[str, Iterable[str]]
+    ) -> dict[str, tuple[int, Mapping[str, str]]]:
+        topics = {topic_of(type_) for types in relays.values() for type_ in types}
+        needed: dict[str, tuple[int, Mapping[str, str]]] = {
+            name: (self.options.partitions, {}) for name in sorted(topics)
+        }
+        if self.options.transactions:
+            needed |= {checkpoint_topic(relay): (1, CHECKPOINTS) for relay in relays}
+        return needed
+
+
+def topic_of(type_: str) -> str:
+    return f"events.{type_.partition('.')[0]}"
+
+
+def checkpoint_topic(relay: str) -> str:
+    """One for each relay: another's open transaction would hide the newest checkpoint."""
+    return f"relays.{relay.partition('@')[0]}"
+
+
+def _reporter(reports: list[Report], position: int) -> Callable[[KafkaError | None, Any], None]:
+    """Callbacks only append: producing or polling inside of one would not return."""
+
+    def report(error: KafkaError | None, _: Any) -> None:
+        reports.append((position, error))
+
+    return report
+
+
+def _outcome(batch: Batch, reports: Sequence[Report], wanted: int, silence: str) -> Sent:
+    failed = {position: error for position, error in reports if error is not None}
+    counts: dict[int, int] = {}
+    for position, error in reports:
+        counts[position] = counts.get(position, 0) + (error is None)
+    refused: dict[int, Refused] = {
+        position: TooLarge(f"{error.str()} (the broker's limit)")
+        for position, error in failed.items()
+        if error.code() == KafkaError.MSG_SIZE_TOO_LARGE
+    }
+    others = [
+        error
+        for position, error in failed.items()
+        if position not in refused and not (refused and error.code() in PURGED)
+    ]
+    acknowledged = frozenset(
+        each.position
+        for each in batch.messages
+        if counts.get(each.position, 0) == len(each.envelopes) and each.position not in failed
+    )
+    if others:
+        return Sent(acknowledged, refused, _problem(others[0]))
+    if len(reports) < wanted and not refused:
+        return Sent(acknowledged, refused, BrokerUnreachable(silence))
+    return Sent(acknowledged, refused)
+
+
+def _newest(consumer: Consumer, deadline: float) -> bytes | None:
+    """The last value up to the end of the partition."""
+    value: bytes | None = None
+    while time.monotonic() < deadline:
+        message = consumer.poll(0.1)
+        if message is None:
+            continue
+        error = message.error()
+        if error is None:
+            value = message.value()
+        elif error.code() == KafkaError._PARTITION_EOF:
+            return value
+        else:
+            raise KafkaException(error)
+    raise BrokerUnreachable("the checkpoint could not be read in time")
+
+
+def _size(encoded: Encoded, key: bytes) -> int:
+    headers = sum(
+        len(name) + len(value.encode()) + HEADER_OVERHEAD for name, value in encoded.headers.items()
+    )
+    return BATCH_OVERHEAD + RECORD_OVERHEAD + len(key) + len(encoded.value) + headers
+
+
+def _left(batch: Batch) -> float:
+    return batch.deadline - time.monotonic()
+
+
+def _problem(error: KafkaError) -> BrokerProblem:
+    missing = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)
+    if error.code() in missing:
+        return TopicMissing(f"{error.str()}; create it: manage.py brokers --create")
+    return BrokerUnreachable(error.str())
+
+
+@contextlib.contextmanager
+def _naming_problems() -> Any:
+    try:
+        yield
+    except KafkaException as error:
+        raise _problem(error.args[0]) from error

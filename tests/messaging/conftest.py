@@ -1,0 +1,265 @@
+"""Real brokers for the session where they can be started, and the toy's counters to publish."""
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from types import SimpleNamespace
+
+import amqp
+import pytest
+from confluent_kafka import Consumer
+
+from eventstore.log import ANY, append
+from eventstore.messaging import brokers, relay
+from eventstore.models import Subscription
+from eventstore.postgres import execute
+from eventstore.testing import drain
+from tests.eventstore.concurrently import until, url_of_the_test
+from tests.eventstore.conftest import (  # noqa: F401
+    django_db_setup,
+    emptied_quickly,
+    toys,
+    wire,
+)
+from tests.eventstore.toy import Counted
+from tools.devserver import account, folder, kafka, processes, rabbitmq, services
+
+from . import world
+
+LONG = os.environ.get("BROKERS") == "long"
+KAFKA = "eventstore.messaging.kafka.Kafka"
+RABBITMQ = "eventstore.messaging.rabbitmq.RabbitMQ"
+_numbers = itertools.count(int(time.time()) % 100_000)
+
+
+class Server:
+    """A broker of our own, that can be stopped, continued, killed and started again."""
+
+    def __init__(self, kind, path, running):
+        self.kind, self.path, self.running = kind, path, running
+        self.owner = account.of_services()
+        self.home = account.home(path, self.owner)
+        self.port = services.start(kind, path, self.home, self.owner, running)
+
+    @property
+    def address(self):
+        return self.kind.url(self.home, self.port)
+
+    def signal(self, number):
+        os.killpg(self.running[-1].process.pid, number)
+
+    def start_again(self):
+        """On the same port, with the same data."""
+        pids = folder.pids(self.path)
+        processes.stop(self.running, pids)
+        self.running.clear()
+        log = folder.log(self.path, self.kind.NAME)
+        program = self.kind.program(self.home, port=self.port, log=log, owner=self.owner)
+        self.running.append(processes.start(program, pids))
+        until(lambda: self.kind.answers(self.home, self.port), seconds=60)
+
+
+@contextmanager
+def server(kind):
+    if lacking := kind.missing():
+        pytest.skip(f"not run: no {kind.NAME} can be started here, {lacking} is missing")
+    running = []
+    with folder.throwaway() as path:
+        try:
+            yield Server(kind, path, running)
+        finally:
+            processes.kill(running)
+            processes.stop(running, folder.pids(path))
+
+
+@pytest.fixture(scope="session")
+def kafka_server():
+    with server(kafka) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_server():
+    with server(rabbitmq) as found:
+        yield found
+
+
+@pytest.fixture(autouse=True)
+def _no_relay_is_left():
+    yield
+    relay.stop()
+
+
+@pytest.fixture
+def relays(toys, settings, monkeypatch):  # noqa: F811
+    """relays(broker, options) wires one relay to the broker, under a context of its own."""
+    monkeypatch.setattr(relay, "FIRST_REST_SECONDS", 0.1)
+    monkeypatch.setattr(relay, "LONGEST_REST_SECONDS", 0.5)
+
+    def start(broker, options, *, create=True, **create_options):
+        context = f"toy{next(_numbers)}"
+        settings.EVENTSTORE_BROKERS = {broker: options}
+        names, parts = world.parts(context, broker)
+        subscriptions = parts.pop("SUBSCRIPTIONS")
+        toys(subscriptions, **parts)
+        if create:
+            administration = brokers.administration(broker)
+            administration.create(relay.published_by(broker), **create_options)
+        (name,) = names.relays
+        return SimpleNamespace(
+            name=name,
+            context=context,
+            type=names.type,
+            topic=f"events.{context}",
+            broker=broker,
+            options=options,
+        )
+
+    return start
+
+
+@pytest.fixture
+def to_kafka(kafka_server, relays):
+    def start(create=True, client=(), **options):
+        client = {"bootstrap.servers": kafka_server.address, **dict(client)}
+        return relays("kafka", {"TRANSPORT": KAFKA, "client": client, **options}, create=create)
+
+    return start
+
+
+@pytest.fixture
+def to_rabbitmq(rabbitmq_server, relays):
+    def start(**options):
+        options = {"TRANSPORT": RABBITMQ, "url": rabbitmq_server.address, **options}
+        return relays("rabbitmq", options)
+
+    return start
+
+
+def count(number, *, counters=5, first=1, note=""):
+    """Events 1, 2, … of each counter in turn; amount tells the order."""
+    for start in range(first, first + number, 500):
+        amounts = range(start, min(start + 500, first + number))
+        for key in range(counters):
+            events = [Counted(f"c{key}", n, note) for n in amounts if n % counters == key]
+            if events:
+                append(f"counter-c{key}", events, expected=ANY)
+
+
+def settled(name, *, seconds=20.0):
+    """Wait until the relay stands at the end of the log."""
+    until(lambda: delivered() and _stands_at_end(name), seconds=seconds)
+
+
+def delivered():
+    """Deliver, and go on to look at what has come of it."""
+    drain()
+    return True
+
+
+def _stands_at_end(name):
+    stands = Subscription.objects.get(pk=name).position
+    return stands >= Subscription.objects.get(pk=name.partition("@")[0]).position
+
+
+def topic_of(server_, topic, number, *, seconds=20.0, settle=0.3):
+    """What a read_committed consumer finds in a topic: at least so many messages, and what follows
+    within a moment."""
+    consumer = Consumer(
+        {
+            "bootstrap.servers": server_.address,
+            "group.id": f"test-{next(_numbers)}",
+            "auto.offset.reset": "earliest",
+            "enable.auto.commit": False,
+            "isolation.level": "read_committed",
+        }
+    )
+    consumer.subscribe([topic])
+    found, end = [], time.monotonic() + seconds
+    while time.monotonic() < end:
+        for message in consumer.consume(1000, timeout=0.2):
+            assert message.error() is None, message.error()
+            found.append(message)
+            end = min(end, time.monotonic() + settle) if len(found) >= number else end
+    consumer.close()
+    return found
+
+
+def by_key(messages):
+    """key -> the amounts in the order in which they came."""
+    found = {}
+    for message in messages:
+        value = json.loads(message.value())
+        found.setdefault(message.key().decode(), []).append(value["amount"])
+    return found
+
+
+def expected(number, *, counters=5, first=1):
+    found = {}
+    for n in range(first, first + number):
+        found.setdefault(f"c{n % counters}", []).append(n)
+    return found
+
+
+@pytest.fixture
+def process(request):
+    """process(relay, fate) relays in a process of its own."""
+    started = []
+
+    def start(of, fate=""):
+        options = json.dumps(of.options)
+        started.append(
+            subprocess.Popen(
+                [
+                    sys.executable,
+                    "-m",
+                    "tests.messaging.relaying",
+                    of.context,
+                    of.broker,
+                    options,
+                    *filter(None, [fate]),
+                ],
+                env=os.environ
+                | {"DATABASE_URL": url_of_the_test(), "EVENTSTORE_WAKE_WORKERS": "0"},
+            )
+        )
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.kill()
+        each.wait()
+
+
+def end_lease(name):
+    """As after a while."""
+    execute("UPDATE eventstore_relay SET until = now() WHERE name = %s", [name]).close()
+
+
+@contextmanager
+def queue_on(server_, exchange, *keys):
+    """messages() reads what a queue that is bound to the keys holds."""
+    parts = server_.address.removeprefix("amqp://").rstrip("/")
+    login, _, place = parts.rpartition("@")
+    user, _, password = login.partition(":")
+    connection = amqp.Connection(place, userid=user, password=password)
+    connection.connect()
+    channel = connection.channel()
+    name = f"test-{next(_numbers)}"
+    channel.queue_declare(name, durable=True, auto_delete=False)
+    for key in keys:
+        channel.queue_bind(name, exchange, key)
+    connection.close()
+    yield lambda: _drained(place, user, password, name)
+
+
+def _drained(place, user, password, name):
+    with amqp.Connection(place, userid=user, password=password) as connection:
+        channel, found = connection.channel(), []
+        while message := channel.basic_get(name, no_ack=True):
+            found.append(message)
+        return found
