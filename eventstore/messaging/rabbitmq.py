@@ -1,0 +1,288 @@
+"""RabbitMQ as a broker of relays: at least once, by publisher confirms.
+
+A batch is published, then its confirms are read until each delivery tag is acknowledged, refused or
+returned. kombu is not used: it returns normally for a message that no queue takes, and may wait for
+a confirm for ever.
+"""
+
+import logging
+import ssl
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any, NamedTuple
+from urllib.parse import unquote, urlsplit
+
+import amqp
+from amqp.exceptions import AMQPError, NotFound
+
+from . import cloudevents
+from .cloudevents import Origin
+from .event_bus import Envelope
+from .transport import (
+    Batch,
+    BrokerBlocked,
+    BrokerProblem,
+    BrokerUnreachable,
+    Refused,
+    Sent,
+    TooLarge,
+    TopicMissing,
+    Unroutable,
+)
+
+logger = logging.getLogger(__name__)
+
+CONNECT_SECONDS = 5.0
+# Without a frame for so long, the socket is dead: the kernel says so at most after this.
+SILENT_SECONDS = 10.0
+# Read confirms after so many messages, so that neither side's buffers fill up.
+CONFIRM_EVERY = 500
+TAP = "domain-events.tap"
+TAP_ARGUMENTS = {"x-max-length": 10_000, "x-overflow": "drop-head"}
+
+
+class Options(NamedTuple):
+    url: str
+    ca: str = ""
+    exchange: str = "domain-events"
+    exchange_type: str = "topic"
+    max_message_bytes: int = 16 << 20
+
+
+class RabbitMQ:
+    """The connection and channel of one relay."""
+
+    def __init__(self, relay: str, origin: Origin, options: Mapping[str, Any]) -> None:
+        self.relay, self.origin, self.options = relay, origin, Options(**options)
+        self.link: Link | None = None
+
+    @staticmethod
+    def administration(options: Mapping[str, Any]) -> "RabbitMQAdministration":
+        return RabbitMQAdministration(Options(**options))
+
+    def refusal(self, envelope: Envelope) -> Refused | None:
+        size = len(cloudevents.for_amqp(envelope, self.origin).value)
+        if size <= self.options.max_message_bytes:
+            return None
+        limit = f"at most {self.options.max_message_bytes} are sent (RABBITMQ_MAX_MESSAGE_BYTES)"
+        return TooLarge(f"{envelope.type} has {size} bytes; {limit}")
+
+    def send(self, batch: Batch) -> Sent:
+        if not any(each.envelopes for each in batch.messages):
+            return Sent(frozenset(each.position for each in batch.messages))
+        if self.link is None:
+            self.link = Link(self.options, self.relay)
+        link = self.link
+        problem = self._publish(link, batch)
+        if problem is not None:
+            self.close()
+        return self._outcome(link, batch, problem)
+
+    def close(self) -> None:
+        link, self.link = self.link, None
+        if link is not None:
+            link.drop()
+
+    def _publish(self, link: "Link", batch: Batch) -> BrokerProblem | None:
+        """Why not all was confirmed."""
+        link.begin()
+        try:
+            for message in batch.messages:
+                for envelope in message.envelopes:
+                    self._publish_one(link, message.position, envelope, batch.deadline)
+                    if len(link.pending) >= CONFIRM_EVERY:
+                        link.confirm(CONFIRM_EVERY // 2, batch.deadline)
+            link.confirm(0, batch.deadline)
+        except BrokerProblem as problem:
+            return problem
+        except NotFound as error:
+            return TopicMissing(f"{error}; declare it: manage.py brokers --create")
+        except (AMQPError, OSError) as error:
+            return BrokerUnreachable(f"{type(error).__name__}: {error}")
+        return None
+
+    def _publish_one(
+        self, link: "Link", position: int, envelope: Envelope, deadline: float
+    ) -> None:
+        if link.blocked:
+            link.confirm(0, deadline)
+        encoded = cloudevents.for_amqp(envelope, self.origin)
+        message = amqp.Message(
+            encoded.value, application_headers=dict(encoded.headers), **encoded.properties
+        )
+        link.publish(message, position, routing_key(envelope.type))
+
+    def _outcome(self, link: "Link", batch: Batch, problem: BrokerProblem | None) -> Sent:
+        counts = dict.fromkeys((each.position for each in batch.messages), 0)
+        for position in link.confirmed:
+            counts[position] += 1
+        refused: dict[int, Refused] = {
+            position: Unroutable(f"no queue is bound to {key} of {self.options.exchange}")
+            for position, key in link.returned.items()
+        }
+        acknowledged = frozenset(
+            each.position
+            for each in batch.messages
+            if counts[each.position] == len(each.envelopes) and each.position not in refused
+        )
+        if problem is None and link.nacked:
+            problem = BrokerBlocked("the broker refused messages (basic.nack)")
+        return Sent(acknowledged, refused, problem)
+
+
+class Link:
+    """A connection with a channel in confirm mode. pending: delivery tag -> position."""
+
+    def __init__(self, options: Options, name: str) -> None:
+        self.options = options
+        self.pending: dict[int, int] = {}
+        self.by_message_id: dict[str, int] = {}
+        self.blocked = False
+        self.tag = 0
+        self.begin()
+        with _naming_problems():
+            self.connection = connect(
+                options, name, on_blocked=self._on_blocked, on_unblocked=self._on_unblocked
+            )
+            self.channel = self.connection.channel()
+            self.channel.exchange_declare(options.exchange, options.exchange_type, passive=True)
+            self.channel.confirm_select()
+            self.channel.events["basic_ack"].add(self._on_ack)
+            self.channel.events["basic_nack"].add(self._on_nack)
+            self.channel.events["basic_return"].add(self._on_return)
+
+    def begin(self) -> None:
+        """A new batch."""
+        self.pending.clear()
+        self.by_message_id.clear()
+        self.confirmed: list[int] = []
+        self.returned: dict[int, str] = {}
+        self.nacked: set[int] = set()
+
+    def publish(self, message: Any, position: int, key: str) -> None:
+        self.tag += 1
+        self.pending[self.tag] = position
+        self.by_message_id[message.properties["message_id"]] = position
+        self.channel.basic_publish(
+            message, self.options.exchange, key, mandatory=True, timeout=CONNECT_SECONDS
+        )
+
+    def confirm(self, most: int, deadline: float) -> None:
+        """Wait until at most so many are pending."""
+        while len(self.pending) > most or (self.blocked and most == 0):
+            left = deadline - time.monotonic()
+            if left <= 0:
+                if self.blocked:
+                    raise BrokerBlocked("the broker has an alarm: short of memory or disk")
+                raise BrokerUnreachable(f"{len(self.pending)} messages were not confirmed in time")
+            with suppress(TimeoutError):
+                self.connection.drain_events(timeout=min(left, 1.0))
+
+    def drop(self) -> None:
+        """Close the socket; nothing is waited for."""
+        with suppress(AMQPError, OSError, AttributeError):
+            self.connection.collect()
+
+    def _on_ack(self, tag: int, multiple: bool) -> None:
+        self.confirmed += self._settled(tag, multiple)
+
+    def _on_nack(self, tag: int, multiple: bool) -> None:
+        self.nacked.update(self._settled(tag, multiple))
+
+    def _settled(self, tag: int, multiple: bool) -> list[int]:
+        tags = [each for each in self.pending if each <= tag] if multiple else [tag]
+        return [self.pending.pop(each) for each in tags if each in self.pending]
+
+    def _on_return(self, error: Exception, exchange: str, key: str, message: Any) -> None:
+        """It comes before the acknowledgement of the same message."""
+        position = self.by_message_id.get(message.properties.get("message_id", ""))
+        if position is not None:
+            self.returned[position] = key
+
+    def _on_blocked(self, reason: str) -> None:
+        self.blocked = True
+
+    def _on_unblocked(self) -> None:
+        self.blocked = False
+
+
+class RabbitMQAdministration:
+    """Declares the exchange, and says whether it is missing."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+
+    def missing(self, relays: Mapping[str, Iterable[str]]) -> list[str]:
+        with self._channel() as channel:
+            try:
+                channel.exchange_declare(
+                    self.options.exchange, self.options.exchange_type, passive=True
+                )
+            except NotFound:
+                return [self.options.exchange]
+        return []
+
+    def create(self, relays: Mapping[str, Iterable[str]], *, tap: bool = False) -> list[str]:
+        """Declare the exchange if it is missing. tap: also a queue that keeps the last messages of
+        all, so that none is unroutable."""
+        missing = self.missing(relays)
+        with self._channel() as channel:
+            channel.exchange_declare(
+                self.options.exchange, self.options.exchange_type, durable=True, auto_delete=False
+            )
+            if tap:
+                channel.queue_declare(TAP, durable=True, auto_delete=False, arguments=TAP_ARGUMENTS)
+                channel.queue_bind(TAP, self.options.exchange, "events.#")
+        return missing
+
+    @contextmanager
+    def _channel(self) -> Iterator[Any]:
+        with _naming_problems():
+            connection = connect(self.options, "brokers")
+            try:
+                yield connection.channel()
+            finally:
+                connection.collect()
+
+
+def connect(options: Options, name: str, **callbacks: Any) -> Any:
+    """A connection that is open. Raises what amqp raises."""
+    parts = urlsplit(options.url)
+    secure = parts.scheme == "amqps"
+    connection = amqp.Connection(
+        f"{parts.hostname}:{parts.port or (5671 if secure else 5672)}",
+        userid=unquote(parts.username or "guest"),
+        password=unquote(parts.password or "guest"),
+        virtual_host=unquote(parts.path[1:]) or "/",
+        connect_timeout=CONNECT_SECONDS,
+        read_timeout=SILENT_SECONDS,
+        write_timeout=SILENT_SECONDS,
+        ssl=_tls(options, str(parts.hostname)) if secure else False,
+        client_properties={"connection_name": name},
+        **callbacks,
+    )
+    connection.connect()
+    return connection
+
+
+def routing_key(type_: str) -> str:
+    return f"events.{type_}"
+
+
+def _tls(options: Options, host: str) -> dict[str, Any]:
+    return {
+        "ca_certs": options.ca or ssl.get_default_verify_paths().cafile,
+        "cert_reqs": ssl.CERT_REQUIRED,
+        "server_hostname": host,
+    }
+
+
+@contextmanager
+def _naming_problems() -> Iterator[None]:
+    try:
+        yield
+    except NotFound as error:
+        raise TopicMissing(f"{error}; declare it: manage.py brokers --create") from error
+    except (AMQPError, OSError) as error:
+        raise BrokerUnreachable(f"{type(error).__name__}: {error}") from error
