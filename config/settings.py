@@ -8,6 +8,7 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 
+from config import brokers
 from config.variables import DURATION, RATE, Variables
 from eventstore import defaults
 
@@ -246,6 +247,14 @@ EVENTSTORE_RESPONSE_RETENTION = env.float("ANSWERS_KEPT_DAYS", default=30.0)
 EVENTSTORE_INBOX_RETENTION = env.float("INBOX_KEPT_DAYS", default=30.0)
 EVENTSTORE_EVENT_BUS = "eventstore.messaging.event_bus.InProcessBus"
 EVENTSTORE_SCHEMAS = BASE_DIR / "schemas"
+# The brokers that integration events are published to; none unless one is named.
+EVENTSTORE_BROKERS = brokers.from_environment(env)
+EVENTSTORE_EVENT_SOURCE = env.str("EVENT_SOURCE", default="/orders")
+# Where the files of schemas/ can be read; without it, events name no schema.
+EVENTSTORE_SCHEMA_ADDRESS = env.str("SCHEMA_ADDRESS", default="")
+EVENTSTORE_CLOUDEVENTS_MODE = env.choice(
+    "CLOUDEVENTS_MODE", ("binary", "structured"), default="binary"
+)
 # Seconds between two looks of a socket server: at the end of the log, and at whether tokens are
 # still good.
 EVENTSTORE_LIVE_POLL = env.float("LIVE_POLL_SECONDS", default=0.05, least=0.001)

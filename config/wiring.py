@@ -6,6 +6,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 import inventory.commands
 import inventory.events
+import inventory.integration_events
 import inventory.policies
 import orders.commands
 import orders.events
@@ -14,6 +15,7 @@ import orders.order.policies
 import orders.personal
 import payments.commands
 import payments.events
+import payments.integration_events
 import payments.limits
 import payments.personal
 import payments.policies
@@ -21,10 +23,11 @@ import payments.reconciliation
 import retail_import.import_progress
 import shipping.commands
 import shipping.events
+import shipping.integration_events
 import shipping.personal
 import shipping.policies
 import shipping.reconciliation
-from eventstore.subscriptions import Commands
+from eventstore.subscriptions import Commands, Relay
 from inventory import reservation, restocking
 from inventory.projections import STOCK_LEVELS
 from inventory.reservation import RESERVATION
@@ -32,7 +35,6 @@ from inventory.restocking import RESTOCKING
 from inventory.stock import STOCK
 from orders.bookkeeping.aggregate import BOOKING
 from orders.catalogue.aggregate import PRODUCT
-from orders.integration_events import PUBLICATION
 from orders.order import placing
 from orders.order.aggregate import ORDER
 from orders.order.saga import FULFILMENT
@@ -69,7 +71,12 @@ COMMANDS = [
 UPCASTERS = [orders.events.UPCASTERS]
 
 # What others are told, apart from our own events.
-PUBLISHED = [orders.integration_events.PUBLISHED]
+PUBLISHED = [
+    orders.integration_events.PUBLISHED,
+    payments.integration_events.PUBLISHED,
+    inventory.integration_events.PUBLISHED,
+    shipping.integration_events.PUBLISHED,
+]
 
 # What is about a person, and hidden in the console and in exports until somebody says why it is to
 # be seen.
@@ -115,6 +122,19 @@ PROCESSES = {
 if settings.ORDER_PROCESS not in PROCESSES:
     raise ImproperlyConfigured(f"ORDER_PROCESS is none of {', '.join(PROCESSES)}.")
 
+PUBLICATIONS = {
+    "orders.published": orders.integration_events.PUBLICATION,
+    "payments.published": payments.integration_events.PUBLICATION,
+    "inventory.published": inventory.integration_events.PUBLICATION,
+    "shipping.published": shipping.integration_events.PUBLICATION,
+}
+# Each publication goes to each broker of the settings.
+RELAYS = {
+    f"{name}@{broker}": Relay(publication, broker)
+    for name, publication in PUBLICATIONS.items()
+    for broker in settings.EVENTSTORE_BROKERS
+}
+
 # The names are kept beside cursors in the database; renaming one needs a migration.
 SUBSCRIPTIONS = {
     **PROCESSES[settings.ORDER_PROCESS],
@@ -132,7 +152,8 @@ SUBSCRIPTIONS = {
     "payments.payments": PAYMENTS,
     "inventory.stock_levels": STOCK_LEVELS,
     "shipping.shipments": SHIPMENTS,
-    "orders.published": PUBLICATION,
+    **PUBLICATIONS,
+    **RELAYS,
 }
 
 # Statuses that manage.py sagas list accepts, beside those that are stored.
