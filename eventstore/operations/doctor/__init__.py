@@ -7,8 +7,8 @@ from django.db import DatabaseError
 from eventstore import guarantees
 from eventstore.log.epochs import LogRestored
 
+from . import brokers, schema, server
 from . import delivery as delivering
-from . import schema, server
 from .findings import CRITICAL as CRITICAL
 from .findings import WARNING as WARNING
 from .findings import Finding as Finding
@@ -26,7 +26,7 @@ def examine(limits: Limits = DEFAULT) -> list[Finding]:
     try:
         found = [*schema.migrations(limits), *_guarantees()]
         if UNASKABLE.isdisjoint(each.check for each in found):
-            checks = (*server.CHECKS, *schema.CHECKS, *delivering.CHECKS)
+            checks = (*server.CHECKS, *schema.CHECKS, *delivering.CHECKS, *brokers.CHECKS)
             found += [each for check in checks for each in check(limits)]
     except LogRestored:
         found = list(server.log_epoch(limits))

@@ -83,6 +83,15 @@ UNMIGRATE = """
 """
 MIGRATE = "INSERT INTO django_migrations (app, name, applied) VALUES (%s, %s, now())"
 
+RELAY_FAILS = """
+    INSERT INTO eventstore_relay (name, token, settled, holder, until, error, failed_at)
+    VALUES ('doctor@nowhere', 1, 0, 'nobody', now(), 'Boom', now() - interval '1 minute')
+"""
+RELAY_DIED = """
+    INSERT INTO eventstore_relay (name, token, settled, holder, until)
+    VALUES ('doctor@nowhere', 1, 0, 'nobody', now() - interval '5 minutes')
+"""
+NO_RELAY = "DELETE FROM eventstore_relay WHERE name = 'doctor@nowhere'"
 LOSE = (
     "SELECT eventstore_begin_epoch((SELECT mark FROM eventstore_epoch_mark), 'went back', 'Boom')"
 )
@@ -462,6 +471,8 @@ FAULTS: dict[str, tuple[Fault, Limits]] = {
         LIMITS,
     ),
     "indexes": (_index_gone, LIMITS),
+    "relay": (partial(_said, RELAY_FAILS, NO_RELAY), LIMITS),
+    "relay-lease": (partial(_said, RELAY_DIED, NO_RELAY), LIMITS),
     "unreadable-events": (_unreadable, LIMITS),
     "schema-drift": (_no_schemas, LIMITS),
 }
