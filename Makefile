@@ -9,7 +9,7 @@ PEERS_INSTALLED := .venv/.installed-peers
 TWO_AT_A_TIME := $(if $(CELERY_BROKER_URL),,-n 2 --dist loadfile)
 
 .DEFAULT_GOAL := help
-.PHONY: help run brokers test check audit fuzz simulate chaos faults drills greedy test-pooler bench bench-short bench-store bench-http bench-console screens format house plans clean-data clean doctor-selftest
+.PHONY: help run brokers test check audit fuzz simulate chaos faults drills greedy test-pooler bench bench-short bench-store bench-http bench-brokers bench-console screens format house plans clean-data clean doctor-selftest
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -67,6 +67,9 @@ bench-short: $(PEERS_INSTALLED) ## the same in half a minute, to see that it run
 
 bench-store: $(PEERS_INSTALLED) ## the event store alone, beside a peer and a bare INSERT, up to two million events
 	@$(PYTHON) -m tools.devserver exec -- $(PYTHON) -W ignore -m bench.store
+
+bench-brokers: $(INSTALLED) ## messages a second into a Kafka and a RabbitMQ of its own, and the delay when idle; one JSON line
+	@$(PYTHON) -m tools.devserver exec -- $(PYTHON) -W ignore -m bench.brokers
 
 doctor-selftest: $(INSTALLED) ## bring each fault about that the doctor knows, and see that it finds it and nothing else
 	@$(PYTHON) -m tools.devserver exec -- $(PYTHON) manage.py doctor --selftest
