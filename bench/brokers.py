@@ -30,8 +30,8 @@ def main():
     from tests.eventstore import toy
     from tools.devserver import account, brokers, folder, processes, services
 
-    call_command("migrate", verbosity=0)
     vars(wired).update({name: getattr(toy, name) for name in dir(toy) if name.isupper()})
+    call_command("migrate", verbosity=0)
     found = services.Services()
     with folder.throwaway() as path:
         try:
