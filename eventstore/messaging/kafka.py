@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
+from uuid import UUID
 
 from confluent_kafka import (
     OFFSET_BEGINNING,
@@ -94,6 +95,7 @@ class Kafka:
         self.token = self.careful = self.examined = 0
         self.published: frozenset[int] = frozenset()
         self.producer: Producer | None = None
+        self.encoded: dict[UUID, tuple[Encoded, bytes]] = {}
 
     @staticmethod
     def administration(options: Mapping[str, Any]) -> "KafkaAdministration":
@@ -119,8 +121,12 @@ class Kafka:
                 self.careful = 0
             if self.options.transactions:
                 self._find_topics({checkpoint_topic(self.relay)})
-                return self._send_in_transaction(batch)
-            return self._send(batch, self._client())
+                sent = self._send_in_transaction(batch)
+            else:
+                sent = self._send(batch, self._client())
+        if not sent.again:
+            self.encoded.clear()
+        return sent
 
     def close(self) -> None:
         producer, self.producer = self.producer, None
@@ -321,8 +327,13 @@ class Kafka:
         return self.producer
 
     def _encoded(self, envelope: Envelope) -> tuple[Encoded, bytes]:
-        key = cloudevents.aggregate_id(envelope.subject).encode()
-        return cloudevents.for_kafka(envelope, self.origin), key
+        """Once for each message: its size is examined before it is sent."""
+        found = self.encoded.get(envelope.id)
+        if found is None:
+            key = cloudevents.aggregate_id(envelope.subject).encode()
+            found = cloudevents.for_kafka(envelope, self.origin), key
+            self.encoded[envelope.id] = found
+        return found
 
     def _fatal(self) -> bool:
         return any(error.fatal() for error in self.errors)

@@ -12,12 +12,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
+from uuid import UUID
 
 import amqp
 from amqp.exceptions import AMQPError, NotFound
 
 from . import cloudevents
-from .cloudevents import Origin
+from .cloudevents import AmqpMessage, Origin
 from .event_bus import Envelope
 from .transport import (
     Batch,
@@ -56,13 +57,14 @@ class RabbitMQ:
     def __init__(self, relay: str, origin: Origin, options: Mapping[str, Any]) -> None:
         self.relay, self.origin, self.options = relay, origin, Options(**options)
         self.link: Link | None = None
+        self.encoded: dict[UUID, AmqpMessage] = {}
 
     @staticmethod
     def administration(options: Mapping[str, Any]) -> "RabbitMQAdministration":
         return RabbitMQAdministration(Options(**options))
 
     def refusal(self, envelope: Envelope) -> Refused | None:
-        size = len(cloudevents.for_amqp(envelope, self.origin).value)
+        size = len(self._encoded(envelope).value)
         if size <= self.options.max_message_bytes:
             return None
         limit = f"at most {self.options.max_message_bytes} are sent (RABBITMQ_MAX_MESSAGE_BYTES)"
@@ -75,6 +77,7 @@ class RabbitMQ:
             self.link = Link(self.options, self.relay)
         link = self.link
         problem = self._publish(link, batch)
+        self.encoded.clear()
         if problem is not None:
             self.close()
         return self._outcome(link, batch, problem)
@@ -83,6 +86,13 @@ class RabbitMQ:
         link, self.link = self.link, None
         if link is not None:
             link.drop()
+
+    def _encoded(self, envelope: Envelope) -> AmqpMessage:
+        """Once for each message: its size is examined before it is sent."""
+        found = self.encoded.get(envelope.id)
+        if found is None:
+            found = self.encoded[envelope.id] = cloudevents.for_amqp(envelope, self.origin)
+        return found
 
     def _publish(self, link: "Link", batch: Batch) -> BrokerProblem | None:
         """Why not all was confirmed."""
@@ -107,7 +117,7 @@ class RabbitMQ:
     ) -> None:
         if link.blocked:
             link.confirm(0, deadline)
-        encoded = cloudevents.for_amqp(envelope, self.origin)
+        encoded = self._encoded(envelope)
         message = amqp.Message(
             encoded.value, application_headers=dict(encoded.headers), **encoded.properties
         )
