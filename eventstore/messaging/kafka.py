@@ -150,13 +150,13 @@ class Kafka:
             sent = self._send(batch._replace(messages=fresh), producer, self._checkpoint(batch))
         except KafkaException as error:
             if not error.args[0].fatal():
-                producer.abort_transaction(max(_left(batch), 1.0))
+                _abort(producer, batch)
             raise
         if sent.problem is None and not sent.refused and not sent.again:
             self._commit(producer, batch)
             self.token = batch.token
             return Sent(frozenset(each.position for each in batch.messages))
-        producer.abort_transaction(max(_left(batch), 1.0))
+        _abort(producer, batch)
         if sent.again:  # the next client is a careful one
             self.close()
         return Sent(refused=sent.refused, problem=sent.problem, again=sent.problem is None)
@@ -293,7 +293,7 @@ class Kafka:
             except KafkaException as error:
                 cause = error.args[0]
                 if cause.txn_requires_abort():
-                    producer.abort_transaction(max(_left(batch), 1.0))
+                    _abort(producer, batch)
                     raise
                 if not cause.retriable() or _left(batch) <= 0:
                     # Nobody knows whether it is committed: the next client reads the checkpoint.
@@ -457,6 +457,14 @@ def _newest(consumer: Consumer, deadline: float) -> bytes | None:
         else:
             raise KafkaException(error)
     raise BrokerUnreachable("the checkpoint could not be read in time")
+
+
+def _abort(producer: Producer, batch: Batch) -> None:
+    """abort_transaction() waits for delivery reports, which only poll() fetches."""
+    producer.purge()
+    while len(producer) and _left(batch) > 0:
+        producer.poll(0.05)
+    producer.abort_transaction(max(_left(batch), 1.0))
 
 
 def _size(encoded: Encoded, key: bytes) -> int:

@@ -77,6 +77,9 @@ class Pump:
         self.asked = self.done = self.moved = self.failures = 0
         self.rest_until = 0.0
         self.token: int | None = None
+        # What the broker has refused, by position, until it is parked: it is not asked again when
+        # the rest of the batch fails.
+        self.refused: dict[int, Exception] = {}
         self.transport: Transport | None = None
         self.stopping = False
         self.thread: threading.Thread | None = None
@@ -223,6 +226,9 @@ class Pump:
             refusals = filter(None, map(transport.refusal, envelopes))
             if refusal := next(refusals, None):
                 load.refused[position] = refusal
+        load.refused.update(
+            {at: error for at, error in self.refused.items() if at in load.envelopes}
+        )
         while True:
             messages = [
                 Outgoing(each.position, load.envelopes[each.position]) for each in sendable(load)
@@ -237,6 +243,7 @@ class Pump:
             )
             sent = transport.send(batch)
             load.refused.update(sent.refused)
+            self.refused.update(sent.refused)
             if not sent.again:
                 return sent
 
@@ -261,6 +268,8 @@ class Pump:
             parked.park(self.name, places)
             if position > load.claim.position:
                 cursors.move(self.name, position)
+        for at in [at for at in self.refused if at <= position]:
+            del self.refused[at]
         for at, error in load.refused.items():
             logger.warning("%s cannot publish %s: %r", self.name, at, error)
         return len(done) + len(places)
