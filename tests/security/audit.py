@@ -1,8 +1,8 @@
-"""python -m tests.security.audit: known holes in what is installed, by two gates; what was not
-looked at is no pass.
+"""python -m tests.security.audit: known vulnerabilities in installed packages, by two gates. A
+package that was not checked is a failure.
 
-The first asks a service for advisories about every package, and needs the network. The second
-compares what is installed with security-floors.txt, and needs nothing.
+The first gate asks an online service for advisories about every package. The second compares the
+installed versions with security-floors.txt, offline.
 """
 
 import json
@@ -27,23 +27,23 @@ COMMAND = (
 def main() -> int:
     verdicts = [advisories(), floors.look()]
     for verdict in verdicts:
-        print("\n".join(verdict.said))
+        print("\n".join(verdict.lines))
     return code(verdicts)
 
 
 def advisories() -> Verdict:
     audit = subprocess.run(COMMAND, capture_output=True, text=True)
     if not audit.stdout.strip():
-        said = (
+        message = (
             "advisories: 0 packages looked at, the service cannot be"
             f" reached:\n{audit.stderr.strip()[-500:]}"
         )
-        return Verdict(NOT_LOOKED_AT, 0, [said])
+        return Verdict(NOT_LOOKED_AT, 0, [message])
     return judged(json.loads(audit.stdout)["dependencies"])
 
 
 def judged(packages: list[dict]) -> Verdict:
-    """The tool itself is content when it has skipped every package."""
+    """pip-audit itself succeeds even if it has skipped every package."""
     holes = [
         f"advisories: {package['name']} {package['version']}: {hole['id']}, mended in"
         f" {hole['fix_versions']}"
@@ -56,13 +56,13 @@ def judged(packages: list[dict]) -> Verdict:
     if holes:
         return Verdict(FOUND, looked_at, [*holes, summary])
     if not packages or skipped:
-        said = f"advisories: not looked at: {', '.join(skipped) or 'anything'}"
-        return Verdict(NOT_LOOKED_AT, looked_at, [said, summary])
+        message = f"advisories: not looked at: {', '.join(skipped) or 'anything'}"
+        return Verdict(NOT_LOOKED_AT, looked_at, [message, summary])
     return Verdict(0, looked_at, [summary])
 
 
 def code(verdicts: list[Verdict]) -> int:
-    """A hole that was found weighs more than what was not looked at."""
+    """A vulnerability takes precedence over a check that was skipped."""
     codes = {verdict.code for verdict in verdicts}
     return next((each for each in (FOUND, NOT_LOOKED_AT) if each in codes), 0)
 

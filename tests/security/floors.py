@@ -1,8 +1,7 @@
-"""python -m tests.security.floors: what is installed, beside the lowest versions without a known
-hole; offline.
+"""python -m tests.security.floors: compares the installed versions with the lowest ones without a
+known vulnerability; offline.
 
-It looks at the packages of security-floors.txt and at no others: that list is as good as who keeps
-it.
+It checks only the packages in security-floors.txt, a list that people maintain.
 """
 
 import sys
@@ -22,7 +21,7 @@ FOUND, NOT_LOOKED_AT = 1, 3
 
 
 class Floor(NamedTuple):
-    """lowest: the first version without the hole. why: the hole."""
+    """lowest: the first version without the vulnerability. why: the vulnerability."""
 
     package: str
     lowest: Version
@@ -30,16 +29,16 @@ class Floor(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """looked_at: how many packages. code: for the shell."""
+    """looked_at: how many packages. code: the exit code."""
 
     code: int
     looked_at: int
-    said: list[str]
+    lines: list[str]
 
 
 def main() -> int:
     verdict = look()
-    print("\n".join(verdict.said))
+    print("\n".join(verdict.lines))
     return verdict.code
 
 
@@ -48,13 +47,13 @@ def look() -> Verdict:
 
 
 def read(lines: Iterable[str]) -> list[Floor]:
-    """package>=version  # why; the why must be there."""
+    """package>=version  # why; the reason is required."""
     floors = []
     for line in lines:
-        said, _, why = line.partition("#")
-        if not said.strip():
+        text, _, why = line.partition("#")
+        if not text.strip():
             continue
-        requirement = Requirement(said.strip())
+        requirement = Requirement(text.strip())
         [bound] = requirement.specifier
         if bound.operator != ">=" or not why.strip():
             raise ValueError(f"security-floors.txt: {line!r} is not package>=version  # why")
@@ -73,8 +72,8 @@ def installed() -> dict[str, Version]:
 
 
 def judged(floors: list[Floor], installed: Mapping[str, Version]) -> Verdict:
-    """A floor for what is not installed proves nothing: then the name is wrong, or the line is to
-    go."""
+    """A floor of a package that is not installed proves nothing: the name is wrong, or the line is
+    obsolete."""
     below = [
         f"floors: {floor.package} {installed[floor.package]} is below {floor.lowest}: {floor.why}"
         for floor in floors

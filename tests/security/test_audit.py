@@ -1,4 +1,4 @@
-"""The audit's own gates: green means that everything was looked at."""
+"""The gates of the audit: green means that everything was checked."""
 
 import pytest
 from packaging.version import Version
@@ -47,10 +47,12 @@ LOW = Floor("low", Version("2.0"), "a hole")
         ([], {"other": "1"}, NOT_LOOKED_AT, "not looked at: anything"),
     ],
 )
-def test_what_is_installed_stands_on_its_floor(asked, installed, code, said):
-    verdict = floors.judged(asked, {name: Version(version) for name, version in installed.items()})
+def test_what_is_installed_stands_on_its_floor(required, installed, code, expected):
+    verdict = floors.judged(
+        required, {name: Version(version) for name, version in installed.items()}
+    )
     assert verdict.code == code
-    assert said in "\n".join(verdict.said)
+    assert expected in "\n".join(verdict.lines)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +73,7 @@ def test_no_floor_sinks_below_what_was_decided():
 
 def test_what_runs_here_stands_on_all_of_them():
     verdict = floors.look()
-    assert verdict.code == 0, "\n".join(verdict.said)
+    assert verdict.code == 0, "\n".join(verdict.lines)
     assert verdict.looked_at >= 18
 
 
