@@ -16,6 +16,8 @@ from eventstore.postgres import rows
 
 from .models import Customer
 
+INVALID = "Invalid or expired token."
+
 
 class BearerAuthentication(TokenAuthentication):
     """Knox's tokens, found by their digest: one query for each request, and a header with arbitrary
@@ -25,30 +27,25 @@ class BearerAuthentication(TokenAuthentication):
     """
 
     def authenticate_credentials(self, token: bytes) -> tuple[Any, AuthToken]:
-        found = _find(hash_token(token.decode("latin-1")))
-        if found is None or (found.expiry is not None and found.expiry <= timezone.now()):
-            raise AuthenticationFailed("Invalid or expired token.")
+        stored = rows(_statement(), [hash_token(token.decode("latin-1"))])
+        if not stored:
+            raise AuthenticationFailed(INVALID)
+        [row] = stored
+        names, of_user = _columns(AuthToken), _columns(User)
+        end = len(names) + len(of_user)
+        found: AuthToken = AuthToken.from_db("default", names, row[: len(names)])
+        if found.expiry is not None and found.expiry <= timezone.now():
+            raise AuthenticationFailed(INVALID)
+        found.user = User.from_db("default", of_user, row[len(names) : end])
+        # NULL before the account's first request.
+        customer_id = row[end + _columns(Customer).index("customer_id")]
+        customer_id = customer_id or accounts.customer_id_of(found.user)
+        found.user.customer_id = found.user.principal = customer_id
         return self.validate_user(found)  # type: ignore[no-any-return]
 
 
 def unexpired() -> Q:
     return Q(expiry=None) | Q(expiry__gt=timezone.now())
-
-
-def _find(digest: str) -> AuthToken | None:
-    found = rows(_statement(), [digest])
-    if not found:
-        return None
-    names, of_user = _columns(AuthToken), _columns(User)
-    end = len(names) + len(of_user)
-    token: AuthToken = AuthToken.from_db("default", names, found[0][: len(names)])
-    token.user = User.from_db("default", of_user, found[0][len(names) : end])
-    # NULL before the account's first request.
-    customer_id = found[0][end + _columns(Customer).index("customer_id")]
-    token.user.customer_id = token.user.principal = customer_id or accounts.customer_id_of(
-        token.user
-    )
-    return token
 
 
 @cache

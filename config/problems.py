@@ -64,7 +64,15 @@ def exception_handler(error: Exception, about: Mapping[str, Any]) -> Response | 
     # Errors are JSON, whatever the view renders and the client accepts.
     request.accepted_renderer, request.accepted_media_type = JSON, JSON.media_type
     if problem.status in (401, 403) or isinstance(error, Hidden):
-        _log_denied(request, problem, type(error).__name__)
+        # Values from the client are escaped, so that they cannot forge lines.
+        audit.warning(
+            "denied %s %r to %r: %s, answered %s",
+            request.method,
+            request.path,
+            getattr(request.user, "username", "") or "anonymous",
+            type(error).__name__,
+            problem.status,
+        )
     if isinstance(error, exceptions.Throttled):
         violated = throttling.violated(request)
         problem = problem._replace(more={"type": QUOTA_EXCEEDED, "violated-policies": violated})
@@ -140,45 +148,22 @@ def server_error(request: HttpRequest) -> HttpResponse:
     )
 
 
-def _log_denied(request: Request, problem: Problem, why: str) -> None:
-    """One line. Values from the client are escaped, so that they cannot forge lines."""
-    who = getattr(request.user, "username", "") or "anonymous"
-    audit.warning(
-        "denied %s %r to %r: %s, answered %s",
-        request.method,
-        request.path,
-        who,
-        why,
-        problem.status,
-    )
-
-
 def _problem(error: Exception) -> Problem | None:
-    name = type(error).__name__
+    name, about = type(error).__name__, inspect.getdoc(type(error)) or ""
     match error:
         case CommandRejected():
-            return Problem(409, error.code, f"{inspect.getdoc(type(error))} {error}")
+            return Problem(409, error.code, f"{about} {error}")
         case WrongExpectedVersion():
-            return Problem(
-                409,
-                name,
-                "The resource was changed concurrently. Retry the request.",
-                headers={"Retry-After": "1"},
-            )
+            return _retry(409, name, "The resource was changed concurrently. Retry the request.")
         case Stale():
-            return Problem(
-                412,
-                name,
-                f"The resource has another version than If-Match: {error}",
-                more={"current_version": error.actual},
-            )
+            detail = f"The resource has another version than If-Match: {error}"
+            return Problem(412, name, detail, more={"current_version": error.actual})
         case idempotency.StillRunning():
-            return Problem(409, name, f"{inspect.getdoc(error)}", headers={"Retry-After": "1"})
+            return _retry(409, name, about)
         case idempotency.KeyReused():
-            return Problem(422, name, f"{inspect.getdoc(error)}")
+            return Problem(422, name, about)
         case hashing.Busy():
-            retry = {"Retry-After": str(hashing.RETRY_SECONDS)}
-            return Problem(503, name, f"{inspect.getdoc(type(error))}", headers=retry)
+            return _retry(503, name, about, hashing.RETRY_SECONDS)
         case InvalidMessage() | InvalidStreamName() | Unstorable():
             return Problem(400, name, str(error), (Fault("#", str(error), "invalid"),))
         case Http404() | Hidden():
@@ -187,32 +172,25 @@ def _problem(error: Exception) -> Problem | None:
             return _problem(exceptions.PermissionDenied())
         case OperationalError() | InterfaceError():
             logger.exception("database error")
-            return Problem(
-                503,
-                "DatabaseUnavailable",
-                "The database is unavailable. Retry in a moment.",
-                headers={"Retry-After": "1"},
-            )
+            detail = "The database is unavailable. Retry in a moment."
+            return _retry(503, "DatabaseUnavailable", detail)
         case exceptions.ValidationError():
-            return Problem(
-                400,
-                name,
-                "Some parts of the request are invalid.",
-                tuple(_faults(error.detail, "#")),
-            )
+            faults = tuple(_faults(error.detail, "#"))
+            return Problem(400, name, "Some parts of the request are invalid.", faults)
         case Malformed():
             return Problem(400, name, str(error.detail), error.faults)
         case exceptions.APIException():
-            return Problem(error.status_code, name, str(error.detail), headers=_headers(error))
+            headers = {
+                "WWW-Authenticate": getattr(error, "auth_header", None),
+                "Retry-After": getattr(error, "wait", None),
+            }
+            given = {header: str(value) for header, value in headers.items() if value is not None}
+            return Problem(error.status_code, name, str(error.detail), headers=given)
     return None
 
 
-def _headers(error: exceptions.APIException) -> dict[str, str]:
-    given = {
-        "WWW-Authenticate": getattr(error, "auth_header", None),
-        "Retry-After": getattr(error, "wait", None),
-    }
-    return {name: str(value) for name, value in given.items() if value is not None}
+def _retry(status: int, code: str, detail: str, seconds: int = 1) -> Problem:
+    return Problem(status, code, detail, headers={"Retry-After": str(seconds)})
 
 
 def _faults(detail: Any, pointer: str) -> Iterator[Fault]:

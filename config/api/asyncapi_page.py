@@ -90,18 +90,13 @@ def _data(message: Described) -> Described:
 
 
 def _members(schema: Described) -> list[Member]:
-    return [_member(name, each) for name, each in schema.get("properties", {}).items()]
-
-
-def _member(name: str, schema: Described) -> Member:
-    one = schema.get("items", schema)
-    kind = _part(one) or one.get("format") or one.get("type", "string")
-    return Member(
-        name,
-        kind if one is schema else f"array of {kind}",
-        _part(one),
-        schema.get("description", ""),
-    )
+    found = list[Member]()
+    for name, each in schema.get("properties", {}).items():
+        one = each.get("items", each)
+        kind = _part(one) or one.get("format") or one.get("type", "string")
+        kind = kind if one is each else f"array of {kind}"
+        found.append(Member(name, kind, _part(one), each.get("description", "")))
+    return found
 
 
 def _part(schema: Described) -> str:

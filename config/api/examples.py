@@ -24,7 +24,10 @@ def add(result: dict[str, Any], **_: Any) -> dict[str, Any]:
                     content["example"] = _problem(status, path)
                 else:
                     body = of(content["schema"], schemas, "", operation["operationId"])
-                    content["example"] = _with_next_page(body, path)
+                    if isinstance(body, dict) and body.get("next") == MISSING:
+                        cursor = quote(VALUES["cursor"])
+                        body["next"] = f"{_concrete(path)}?limit=50&cursor={cursor}"
+                    content["example"] = body
     return result
 
 
@@ -75,12 +78,6 @@ def _contents(operation: Schema) -> Iterator[tuple[int, dict[str, Any]]]:
     for status, body in ((0, operation.get("requestBody", {})), *operation["responses"].items()):
         for media_type, content in body.get("content", {}).items():
             yield int(status) if media_type == "application/problem+json" else 0, content
-
-
-def _with_next_page(body: Any, path: str) -> Any:
-    if isinstance(body, dict) and body.get("next") == MISSING:
-        return body | {"next": f"{_concrete(path)}?limit=50&cursor={quote(VALUES['cursor'])}"}
-    return body
 
 
 def _problem(status: int, path: str) -> dict[str, Any]:

@@ -72,7 +72,9 @@ class Worker(ASGIWorker):
                 oldest.abort_idle()
 
     async def _serve(self) -> None:
-        self.worker_connections = min(self.worker_connections, _raise_file_limit() - OTHER_FILES)
+        _, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))
+        self.worker_connections = min(self.worker_connections, most_files - OTHER_FILES)
         unblock_signals()
         heart = asyncio.create_task(self._beat())
         self._ssl = self._get_ssl_context()
@@ -146,10 +148,3 @@ class Worker(ASGIWorker):
         self._accepting.discard(accepting)
         if not accepting.cancelled() and (error := accepting.exception()):
             self.log.debug("connection failed before its first request: %s", error)
-
-
-def _raise_file_limit() -> int:
-    """Raise the limit of open files to the hard limit, and return it."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    return most

@@ -56,7 +56,11 @@ class CommandView(APIView):
 
     def post(self, request: Request, **named: str) -> HttpResponse:
         headers.require_length(request)
-        key = self.key = _idempotency_key(request)
+        given = headers.idempotency_key(request)
+        if given is None and settings.idempotency_key_required():
+            detail = "Every command needs an Idempotency-Key."
+            raise Malformed(Fault(headers.IDEMPOTENCY_KEY, detail, "required"))
+        key = self.key = None if given is None else scoped(given, request)
         try:
             response = self._execute(request, key, named)
         except AlreadyAnswered as already:
@@ -148,17 +152,6 @@ def known(category: str, key: str) -> Any:
     if version == 0:
         raise NotFound
     return state
-
-
-def _idempotency_key(request: Request) -> IdempotencyKey | None:
-    given = headers.idempotency_key(request)
-    if given is not None:
-        return scoped(given, request)
-    if settings.idempotency_key_required():
-        raise Malformed(
-            Fault(headers.IDEMPOTENCY_KEY, "Every command needs an Idempotency-Key.", "required")
-        )
-    return None
 
 
 def _with_actor(user: Any) -> Metadata:

@@ -10,9 +10,10 @@ from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.request import Request
 
 from .errors import Fault, LengthRequired, Malformed
-from .serializers import LARGEST_NUMBER
 
 Versions = Container[int]
+# PostgreSQL's integer.
+LARGEST_VERSION = 2**31 - 1
 
 MINIMAL, REPRESENTATION = "minimal", "representation"
 # A longer Prefer header is ignored as a whole: its end might change what its beginning means.
@@ -109,7 +110,7 @@ def if_match(request: Request) -> Versions | None:
     if given is None:
         return None
     if given.strip() == "*":
-        return range(1, LARGEST_NUMBER + 1)
+        return range(1, LARGEST_VERSION + 1)
     return frozenset(int(version) for version in STRONG.findall(_tags("If-Match", given)))
 
 

@@ -12,8 +12,9 @@ from rest_framework import serializers
 from eventstore import registry
 from eventstore.schemas import generation
 
-from . import headers, read_your_writes, reveal
+from . import read_your_writes, reveal
 from .commands import CommandView, Nothing
+from .headers import MINIMAL, REPRESENTATION
 from .queries import NoParameters, PagesView, QueryView, RowView
 from .webhooks import WebhookView
 
@@ -78,28 +79,23 @@ class Schema(AutoSchema):
         return [{"bearer": []}] if self.view.get_authenticators() else []
 
     def get_override_parameters(self) -> list[Any]:
-        return [*EVERY_OPERATION, *self._headers(), *self._query_parameters()]
-
-    def _headers(self) -> list[Any]:
         match self.view:
             case CommandView():
-                return [*COMMANDS]
+                headers = COMMANDS
             case RowView():
-                revealing = [REVEAL] if registry.personal().get(self.view.model) else []
-                return [*PROGRESS, *ROWS, *revealing]
+                personal = registry.personal().get(self.view.model)
+                headers = (*PROGRESS, *ROWS, *([REVEAL] if personal else []))
             case PagesView():
-                return [*PROGRESS, *LISTS, *PAGES]
+                headers = (*PROGRESS, *LISTS, *PAGES)
             case QueryView():
-                return [*PROGRESS]
+                headers = PROGRESS
             case WebhookView() as webhook:
-                return [_request_header(*each) for each in webhook.signed_by.items()]
-        return []
-
-    def _query_parameters(self) -> list[Any]:
-        if not isinstance(self.view, QueryView):
-            return []
+                headers = tuple(_request_header(*each) for each in webhook.signed_by.items())
+            case _:
+                headers = ()
         shape = getattr(self.view, "parameters", NoParameters)
-        return [shape] if shape().fields else []
+        query = [shape] if isinstance(self.view, QueryView) and shape().fields else []
+        return [*EVERY_OPERATION, *headers, *query]
 
     def get_request_serializer(self) -> Any:
         if isinstance(self.view, WebhookView):
@@ -108,47 +104,39 @@ class Schema(AutoSchema):
         return shape if self.method == "POST" and shape is not Nothing else None
 
     def get_response_serializers(self) -> Any:
-        success, errors = self._success()
-        return success | {
+        errors = next(codes for kind, codes in ERRORS_OF if isinstance(self.view, kind))
+        return self._success() | {
             (status, PROBLEM): OpenApiResponse(Problem, ERRORS[status])
             for status in sorted(errors | BEFORE_ROUTING)
         }
 
-    def _success(self) -> tuple[dict[Any, Any], set[int]]:
-        """The responses of the view when all is well, and the statuses of its errors."""
+    def _success(self) -> dict[Any, Any]:
         match self.view:
             case CommandView() as command:
-                accepted = OpenApiResponse(
-                    _accepted(command.id_field),
-                    "The command was accepted. No body if return=minimal is preferred.",
-                )
-                return {202: accepted}, {400, 401, 403, 404, 409, 411, 412, 413, 415, 422, 429, 503}
+                about = "The command was accepted. No body if return=minimal is preferred."
+                return {202: OpenApiResponse(_accepted(command.id_field), about)}
             case PagesView() as pages:
-                page = OpenApiResponse(self._page(pages), "A page.")
-                return {200: page}, {400, 401, 403, 406, 412, 429, 503}
+                row = self.resolve_serializer(pages.serializer_class, "response").ref
+                return {200: OpenApiResponse(_page(row), "A page.")}
             case WebhookView():
-                received = OpenApiResponse(RECEIVED, "Received, now or in an earlier delivery.")
-                return {200: received}, {400, 401, 411, 413, 415, 503}
+                about = "Received, now or in an earlier delivery."
+                return {200: OpenApiResponse(RECEIVED, about)}
             case RowView() as row:
                 current = OpenApiResponse(row.serializer_class, "The current state.")
-                unchanged = OpenApiResponse(None, "Not modified.")
-                return {200: current, 304: unchanged}, {400, 401, 403, 404, 406, 412, 429, 503}
+                return {200: current, 304: OpenApiResponse(None, "Not modified.")}
         body = getattr(self.view, "answer", getattr(self.view, "serializer_class", None))
-        success = (
-            {200: OpenApiResponse(body, "The current state.")}
-            if body
-            else {204: OpenApiResponse(None, "Done.")}
-        )
-        return success, {400, 401, 403, 404, 406, 411, 412, 413, 415, 429, 503}
+        if body is None:
+            return {204: OpenApiResponse(None, "Done.")}
+        return {200: OpenApiResponse(body, "The current state.")}
 
-    def _page(self, pages: PagesView) -> Mapping[str, Any]:
-        row = self.resolve_serializer(pages.serializer_class, "response").ref
-        properties = {
-            "data": {"type": "array", "items": row},
-            "has_more": {"type": "boolean"},
-            "next": {"type": ["string", "null"], "description": "The URL of the next page."},
-        }
-        return _object(properties, list(properties))
+
+def _page(row: Any) -> Mapping[str, Any]:
+    properties = {
+        "data": {"type": "array", "items": row},
+        "has_more": {"type": "boolean"},
+        "next": {"type": ["string", "null"], "description": "The URL of the next page."},
+    }
+    return _object(properties, list(properties))
 
 
 def _accepted(id_field: str) -> Mapping[str, Any]:
@@ -200,7 +188,7 @@ UUID = "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
 DIGITS = "^[0-9]+$"
 LIMIT = r'^"[a-z]+";r=[0-9]+;t=[0-9]+(, "[a-z]+";r=[0-9]+;t=[0-9]+)*$'
 POLICY = r'^"[a-z]+";q=[0-9]+;w=[0-9]+(, "[a-z]+";q=[0-9]+;w=[0-9]+)*$'
-RETURN = f"return=({headers.MINIMAL}|{headers.REPRESENTATION})"
+RETURN = f"return=({MINIMAL}|{REPRESENTATION})"
 APPLIED = f"^(respond-async|{RETURN}|respond-async, {RETURN})$"
 SOURCES = f"^({read_your_writes.READ_MODEL}|{read_your_writes.EVENT_LOG})$"
 
@@ -364,6 +352,14 @@ RECEIVED = _object(
 )
 # The server sends these before the request has a URL, so every operation has them.
 BEFORE_ROUTING = {414, 431}
+# The first kind that matches.
+ERRORS_OF: tuple[tuple[type, set[int]], ...] = (
+    (CommandView, {400, 401, 403, 404, 409, 411, 412, 413, 415, 422, 429, 503}),
+    (PagesView, {400, 401, 403, 406, 412, 429, 503}),
+    (WebhookView, {400, 401, 411, 413, 415, 503}),
+    (RowView, {400, 401, 403, 404, 406, 412, 429, 503}),
+    (object, {400, 401, 403, 404, 406, 411, 412, 413, 415, 429, 503}),
+)
 ERRORS = {
     400: "Some parts of the request are invalid; see `errors`.",
     401: "Authentication is required.",

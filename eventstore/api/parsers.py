@@ -32,19 +32,17 @@ class StrictJSONParser(BaseParser):
         body: bytes = stream.read(limit + 1)
         if len(body) > limit:
             raise BodyTooLarge(f"The request body is larger than {limit} bytes.")
-        tree = _read(body)
+        try:
+            tree = json.loads(
+                body.decode(), object_pairs_hook=_object, parse_constant=_reject_constant
+            )
+        except RecursionError:
+            raise Malformed(_too_deep("#")) from None
+        except ValueError as error:
+            raise Malformed(Fault("#", f"Invalid JSON in UTF-8: {error}", "not_json")) from None
         if fault := _fault(tree, 1):
             raise Malformed(fault._replace(pointer=f"#{fault.pointer}"))
         return tree
-
-
-def _read(body: bytes) -> Any:
-    try:
-        return json.loads(body.decode(), object_pairs_hook=_object, parse_constant=_reject_constant)
-    except RecursionError:
-        raise Malformed(_too_deep("#")) from None
-    except ValueError as error:
-        raise Malformed(Fault("#", f"Invalid JSON in UTF-8: {error}", "not_json")) from None
 
 
 class _ObjectWithDuplicates(dict[str, Any]):

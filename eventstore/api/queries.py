@@ -21,7 +21,7 @@ from eventstore.projections.freshness import Progress
 
 from . import read_your_writes, reveal
 from .headers import etag, if_none_match
-from .read_your_writes import Found, MinimumVersion
+from .read_your_writes import MinimumVersion
 from .serializers import Digits, StrictSerializer, Text, read, serialize
 
 LONGEST_PAGE = 100
@@ -101,7 +101,12 @@ class RowView(QueryView):
     def get(self, request: Request, **named: str) -> HttpResponse:
         moment, known_tags = parameters(self.parameters, request), if_none_match(request)
         [key] = named.values()
-        row, source = self._find(key, moment)
+        may_see, note = self.may_see, self.note
+        if moment:
+            found = read_your_writes.row_as_of(self.model, key, moment, may_see, note=note)
+        else:
+            found = read_your_writes.row(self.model, key, self.wanted(), may_see, note=note)
+        row, source = found
         if row is None:
             raise NotFound
         headers = PRIVATE_HEADERS | {"ETag": etag(row), "X-Answered-From": source}
@@ -112,11 +117,6 @@ class RowView(QueryView):
         if headers["ETag"] in known_tags:
             return HttpResponse(status=304, headers=headers)
         return _response(serialize(self.serializer_class, row), headers)
-
-    def _find(self, key: str, moment: dict[str, Any]) -> Found:
-        if moment:
-            return read_your_writes.row_as_of(self.model, key, moment, self.may_see, note=self.note)
-        return read_your_writes.row(self.model, key, self.wanted(), self.may_see, note=self.note)
 
 
 class PagesView(QueryView):

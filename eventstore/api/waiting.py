@@ -16,7 +16,15 @@ _waiting: Counter[str] = Counter()
 def room(user: str, seconds: float) -> Iterator[float]:
     """The seconds for which the request may wait: 0 if the user, or all users together, have as
     many waiting requests as the settings allow."""
-    if seconds <= 0 or not _enter(user):
+    with _lock:
+        has_room = (
+            seconds > 0
+            and _waiting.total() < settings.most_waiting()
+            and _waiting[user] < settings.most_waiting_per_user()
+        )
+        if has_room:
+            _waiting[user] += 1
+    if not has_room:
         yield 0.0
         return
     try:
@@ -26,13 +34,3 @@ def room(user: str, seconds: float) -> Iterator[float]:
             _waiting[user] -= 1
             if not _waiting[user]:
                 del _waiting[user]
-
-
-def _enter(user: str) -> bool:
-    with _lock:
-        if _waiting.total() >= settings.most_waiting():
-            return False
-        if _waiting[user] >= settings.most_waiting_per_user():
-            return False
-        _waiting[user] += 1
-        return True

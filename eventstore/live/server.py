@@ -5,12 +5,12 @@ import logging
 import signal
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, contextmanager
+from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Any, TypeVar
 
 from django.db import DatabaseError, close_old_connections
-from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
@@ -47,7 +47,27 @@ class Sockets:
     async def serve(self, host: str, port: int) -> None:
         """Until SIGTERM or SIGINT. Raises the error if the reader fails, for instance at an event
         that this code cannot decode."""
-        async with _listening(self, host, port) as server:
+        listening = serve(
+            self.handle,
+            host,
+            port,
+            process_request=_health,
+            process_response=lambda connection, request, response: _explain_error(
+                self.feed, request, response
+            ),
+            # Never the token, which may be among the offered subprotocols.
+            select_subprotocol=lambda connection, offered: (
+                Subprotocol(self.feed.protocol) if self.feed.protocol in offered else None
+            ),
+            # Compression would need ten times the memory of the rest of a socket, for messages of
+            # a few hundred bytes.
+            compression=None,
+            max_size=LARGEST_MESSAGE_FROM_A_CLIENT,
+            max_queue=1,
+            close_timeout=CLOSE_SECONDS,
+            server_header=None,
+        )
+        async with listening as server:
             stopping, reading = asyncio.create_task(_signal()), asyncio.create_task(self._read())
             await asyncio.wait({stopping, reading}, return_when=asyncio.FIRST_COMPLETED)
             server.close(code=1001, reason="server shutting down; reconnect")
@@ -148,29 +168,6 @@ def _connected(function: Callable[..., Result], *arguments: Any) -> Result:
     # As Django does at the beginning of a request: a broken connection is not used again.
     close_old_connections()
     return function(*arguments)
-
-
-def _listening(sockets: Sockets, host: str, port: int) -> AbstractAsyncContextManager[Server]:
-    return serve(
-        sockets.handle,
-        host,
-        port,
-        process_request=_health,
-        process_response=lambda connection, request, response: _explain_error(
-            sockets.feed, request, response
-        ),
-        # Never the token, which may be among the offered subprotocols.
-        select_subprotocol=lambda connection, offered: (
-            Subprotocol(sockets.feed.protocol) if sockets.feed.protocol in offered else None
-        ),
-        # Compression would need ten times the memory of the rest of a socket, for messages of a few
-        # hundred bytes.
-        compression=None,
-        max_size=LARGEST_MESSAGE_FROM_A_CLIENT,
-        max_queue=1,
-        close_timeout=CLOSE_SECONDS,
-        server_header=None,
-    )
 
 
 def _health(connection: ServerConnection, request: Request) -> Response | None:
