@@ -21,7 +21,7 @@ print(answers("/api/commands/orders/"), answers("/api/queries/orders/"), answers
 
 
 @pytest.mark.parametrize(
-    ("side", "said"),
+    ("side", "output"),
     [("commands", "True False True True False"), ("queries", "False True True False True")],
 )
 def test_a_side_alone(side, output):

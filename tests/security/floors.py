@@ -17,7 +17,7 @@ from packaging.version import Version
 ROOT = Path(__file__).resolve().parents[2]
 FLOORS = ROOT / "security-floors.txt"
 
-FOUND, NOT_LOOKED_AT = 1, 3
+FOUND, NOT_CHECKED = 1, 3
 
 
 class Floor(NamedTuple):
@@ -29,10 +29,10 @@ class Floor(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """looked_at: how many packages. code: the exit code."""
+    """checked: how many packages. code: the exit code."""
 
     code: int
-    looked_at: int
+    checked: int
     lines: list[str]
 
 
@@ -80,20 +80,20 @@ def judged(floors: list[Floor], installed: Mapping[str, Version]) -> Verdict:
         if floor.package in installed and installed[floor.package] < floor.lowest
     ]
     absent = [floor.package for floor in floors if floor.package not in installed]
-    looked_at = len(floors) - len(absent)
+    checked = len(floors) - len(absent)
     summary = (
-        f"floors: {looked_at} packages looked at, {len(absent)} absent,"
-        f" {len(installed) - looked_at} without a floor, {len(below)} too old"
+        f"floors: {checked} packages checked, {len(absent)} absent,"
+        f" {len(installed) - checked} without a floor, {len(below)} too old"
     )
     if below:
-        return Verdict(FOUND, looked_at, [*below, summary])
+        return Verdict(FOUND, checked, [*below, summary])
     if not floors or absent:
         return Verdict(
-            NOT_LOOKED_AT,
-            looked_at,
-            [f"floors: not looked at: {', '.join(absent) or 'anything'}", summary],
+            NOT_CHECKED,
+            checked,
+            [f"floors: not checked: {', '.join(absent) or 'anything'}", summary],
         )
-    return Verdict(0, looked_at, [summary])
+    return Verdict(0, checked, [summary])
 
 
 if __name__ == "__main__":
