@@ -10,26 +10,26 @@ from schemathesis.specs.openapi.checks import (
 
 # Codes of requests that fit the schema and are rejected: rules that no schema can express.
 BEYOND_SCHEMAS = {
-    "forged": "a cursor is signed by us",
-    "contradiction": "an exponent, where it is said, is the currency's own",
+    "forged": "a cursor has to be signed",
+    "contradiction": "an exponent, if given, is the currency's own",
     "both": "a version or a time, not both",
     "empty": "lines or charges, one of them at least",
-    "not_whole": "1.0 is an integer to JSON Schema, and none to us",
+    "not_whole": "1.0 is an integer in JSON Schema, but not in this API",
     "null_characters_not_allowed": (
-        "in no text; as a pattern it would have to stand at every string"
+        "in any text; a schema would need a pattern for every string"
     ),
 }
 # Schemathesis generates values of its own for these, whatever the pattern.
-OF_ITS_OWN = {"If-Match", "If-None-Match"}
+GENERATED_HEADERS = {"If-Match", "If-None-Match"}
 # Like 409, which it knows: about the state of the object, not the form of the request.
-AS_THINGS_STAND = {412, 422}
+STATE_ERRORS = {412, 422}
 # Rejected before it was read: the URL or the headers are too long. It does not know these statuses.
-UNREAD = {414, 431}
+NOT_READ = {414, 431}
 
 
 @schemathesis.check
 def whatever_fits_the_description_is_taken(ctx, response, case):
-    if response.status_code in AS_THINGS_STAND:
+    if response.status_code in STATE_ERRORS:
         return None
     if response.status_code == 400 and all(
         _is_beyond(error) for error in response.json()["errors"]
@@ -41,7 +41,7 @@ def whatever_fits_the_description_is_taken(ctx, response, case):
 @schemathesis.check
 def whatever_does_not_fit_is_refused(ctx, response, case):
     # A repeat under a key gets the first response, whatever its other headers are.
-    if "idempotent-replayed" in response.headers or response.status_code in UNREAD:
+    if "idempotent-replayed" in response.headers or response.status_code in NOT_READ:
         return None
     return negative_data_rejection(ctx, response, case)
 
@@ -63,4 +63,4 @@ def _is_minimal(response):
 
 
 def _is_beyond(error):
-    return error["code"] in BEYOND_SCHEMAS or error["pointer"] in OF_ITS_OWN
+    return error["code"] in BEYOND_SCHEMAS or error["pointer"] in GENERATED_HEADERS
