@@ -27,9 +27,9 @@ MOST_LOCAL_KEYS = 100_000
 
 
 class RequestCount(NamedTuple):
-    """count: requests in the window, this one included. left: seconds until the window ends."""
+    """number: of requests in the window, this one included. left: seconds until the window ends."""
 
-    count: int
+    number: int
     left: float
 
 
@@ -43,14 +43,14 @@ class Quota(NamedTuple):
 
     @property
     def exceeded(self) -> bool:
-        return self.counted.count > self.most
+        return self.counted.number > self.most
 
 
 class RequestCounter:
     """Counts requests by key in fixed windows, which begin with the first request."""
 
     def __init__(self, redis_url: str) -> None:
-        self._redis = redis.Redis.from_url(
+        self._redis: Any = redis.Redis.from_url(
             redis_url, socket_timeout=0.5, socket_connect_timeout=0.5
         )
         self._lock = Lock()

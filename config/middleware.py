@@ -54,7 +54,7 @@ class RateLimitMiddleware(_Middleware):
                 f'"{each.policy}";q={each.most};w={each.seconds}' for each in quotas
             )
             response["RateLimit"] = ", ".join(
-                f'"{each.policy}";r={max(0, each.most - each.counted.count)}'
+                f'"{each.policy}";r={max(0, each.most - each.counted.number)}'
                 f";t={ceil(each.counted.left)}"
                 for each in quotas
             )

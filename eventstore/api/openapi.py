@@ -79,6 +79,7 @@ class Schema(AutoSchema):
         return [{"bearer": []}] if self.view.get_authenticators() else []
 
     def get_override_parameters(self) -> list[Any]:
+        headers: tuple[OpenApiParameter, ...] = ()
         match self.view:
             case CommandView():
                 headers = COMMANDS
@@ -91,8 +92,6 @@ class Schema(AutoSchema):
                 headers = PROGRESS
             case WebhookView() as webhook:
                 headers = tuple(_request_header(*each) for each in webhook.signed_by.items())
-            case _:
-                headers = ()
         shape = getattr(self.view, "parameters", NoParameters)
         query = [shape] if isinstance(self.view, QueryView) and shape().fields else []
         return [*EVERY_OPERATION, *headers, *query]
