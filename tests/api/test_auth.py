@@ -169,7 +169,7 @@ def test_a_password_that_changes_during_the_login_leaves_no_token(account, anony
     missed."""
     from access import auth
 
-    looked, token = threading.Event(), auth._token
+    looked, token = threading.Event(), auth._create_token
 
     def late(user):
         in_thread = threading.Thread(target=lambda: (change_it_in_bulk(user), looked.set()))
@@ -177,7 +177,7 @@ def test_a_password_that_changes_during_the_login_leaves_no_token(account, anony
         assert looked.wait(20)
         return token(user)
 
-    monkeypatch.setattr(auth, "_token", late)
+    monkeypatch.setattr(auth, "_create_token", late)
     problem(anonymous.post(LOGIN, ADA), 401, "AuthenticationFailed")
     assert not AuthToken.objects.exists()
 

@@ -167,7 +167,7 @@ def test_what_says_try_again_or_try_otherwise_is_not_kept(ada, anonymous, monkey
 def test_an_answer_that_was_lost_on_its_way_is_had_again(ada, monkeypatch):
     with monkeypatch.context() as lost:
         # The decision is committed by then.
-        lost.setattr(commands, "_response", lambda answer: 1 / 0)
+        lost.setattr(commands, "_http_response", lambda *_: 1 / 0)
         problem(ask(ada, "k-1"), 500)
     [placed] = Event.objects.filter(type="orders.order_placed")
     again = ask(ada, "k-1")
