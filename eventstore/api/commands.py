@@ -56,13 +56,13 @@ class CommandView(APIView):
 
     def post(self, request: Request, **named: str) -> HttpResponse:
         headers.require_length(request)
-        given = headers.idempotency_key(request)
+        given, preferences = headers.idempotency_key(request), headers.preferences(request)
         if given is None and settings.idempotency_key_required():
             detail = "Every command needs an Idempotency-Key."
             raise Malformed(Fault(headers.IDEMPOTENCY_KEY, detail, "required"))
         key = self.key = None if given is None else scoped(given, request)
         try:
-            response = self._execute(request, key, named)
+            response = self._execute(request, key, preferences, named)
         except AlreadyAnswered as already:
             response = _replayed(already.answer)
         except Exception:
@@ -71,7 +71,7 @@ class CommandView(APIView):
             if stored is None:
                 raise
             response = _replayed(stored)
-        return _http_response(response, headers.preferred_return(request))
+        return _http_response(response, preferences.get("return", ""))
 
     def new_id(self) -> str:
         """An id for what the command creates, such as an order; the same for each repeat under one
@@ -79,18 +79,24 @@ class CommandView(APIView):
         return new_id(self.key) if self.key else str(uuid7())
 
     def _execute(
-        self, request: Request, key: IdempotencyKey | None, named: Mapping[str, str]
+        self,
+        request: Request,
+        key: IdempotencyKey | None,
+        preferences: Mapping[str, str],
+        named: Mapping[str, str],
     ) -> StoredResponse:
         seen = headers.if_match(request)
         command = self.command(**named, **serializers.read(self.serializer_class, request.data))
         # A command with If-Match is never deferred: the client has to learn about a conflict at
         # once, to decide again.
-        if seen is None and "respond-async" in headers.preferences(request):
+        if seen is None and "respond-async" in preferences:
             return self._defer(command, key)
 
         def storing_the_response(outcome: bus.Outcome) -> Write:
             assert key is not None
-            return partial(idempotency.write, key, self._accepted(command, outcome))
+            # The append fills in the position of new events.
+            position = None if outcome.events else outcome.position
+            return partial(idempotency.write, key, self._accepted(command, outcome, position))
 
         try:
             outcome = bus.dispatch(
@@ -108,15 +114,16 @@ class CommandView(APIView):
             response = _json_response(problem.status_code, problem.data, content_type)
             idempotency.keep(key, response)
             return response
-        return self._accepted(command, outcome).at(outcome.position)
+        return self._accepted(command, outcome, outcome.position)
 
-    def _accepted(self, command: Command, outcome: bus.Outcome) -> StoredResponse:
+    def _accepted(
+        self, command: Command, outcome: bus.Outcome, position: int | None
+    ) -> StoredResponse:
         id_ = getattr(command, self.id_field)
         body = {
             self.id_field: id_,
             "version": outcome.version,
-            # Unknown before the append, and filled in by it. Known if nothing is appended.
-            "position": None if outcome.events else outcome.position,
+            "position": position,
             "status": "PROCESSING",
         }
         return _json_response(202, body, {"Location": f"{self.query_url}{id_}/"})
@@ -172,9 +179,9 @@ def _json_response(
     )
 
 
-def _http_response(response: StoredResponse, preferred_return: str) -> HttpResponse:
+def _http_response(response: StoredResponse, preferred: str) -> HttpResponse:
     """A response is stored with its body, and each request decides whether it gets the body.
-    Errors always have theirs."""
+    Errors always have theirs. preferred: the value of the preference "return"."""
     if response.status != 202:
         return HttpResponse(response.body, status=response.status, headers=response.headers)
     body = codec.decode_json(response.body)
@@ -184,17 +191,12 @@ def _http_response(response: StoredResponse, preferred_return: str) -> HttpRespo
         for header, member in ((VERSION, "version"), (POSITION, "position"))
         if member in body
     }
-    applied = [
-        each
-        for each in (
-            response.headers.get(APPLIED),
-            preferred_return and f"return={preferred_return}",
-        )
-        if each
-    ]
-    all_headers = response.headers | progress | ({APPLIED: ", ".join(applied)} if applied else {})
+    honoured = preferred in (headers.MINIMAL, headers.REPRESENTATION)
+    candidates = (response.headers.get(APPLIED), f"return={preferred}" if honoured else "")
+    applied = ", ".join(each for each in candidates if each)
+    all_headers = response.headers | progress | ({APPLIED: applied} if applied else {})
     found = HttpResponse(response.body, status=response.status, headers=all_headers)
-    if preferred_return == headers.MINIMAL:
+    if preferred == headers.MINIMAL:
         found.content = b""
         del found["Content-Type"]
     return found

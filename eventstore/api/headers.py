@@ -138,13 +138,9 @@ def _tags(header: str, given: str) -> str:
 
 
 def preferences(request: Request) -> Mapping[str, str]:
-    return parse_preferences(request.headers.get("Prefer", ""))
-
-
-def parse_preferences(header: str) -> Mapping[str, str]:
     """Preference in lower case -> value, "" without one. Of a repeated preference the first counts.
     Parameters are ignored."""
-    found: dict[str, str] = {}
+    header, found = request.headers.get("Prefer", ""), dict[str, str]()
     if not header or len(header) > LONGEST_PREFER:
         return found
     for part in _split(header, ","):
@@ -153,12 +149,6 @@ def parse_preferences(header: str) -> Mapping[str, str]:
         if name and TOKEN.issuperset(name) and plain is not None:
             found.setdefault(name.lower(), plain)
     return found
-
-
-def preferred_return(request: Request) -> str:
-    """MINIMAL, REPRESENTATION, or "" without a preference."""
-    given = preferences(request).get("return", "")
-    return given if given in (MINIMAL, REPRESENTATION) else ""
 
 
 def preferred_wait(request: Request) -> int | None:

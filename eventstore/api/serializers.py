@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from django.core.validators import RegexValidator
 from django.urls import register_converter
+from django.urls.converters import StringConverter
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
@@ -174,14 +175,8 @@ class MoneyOf(serializers.Field):
         }
 
 
-class KeyConverter:
+class KeyConverter(StringConverter):
     regex = KEY
-
-    def to_python(self, value: str) -> str:
-        return value
-
-    def to_url(self, value: str) -> str:
-        return value
 
 
 register_converter(KeyConverter, "key")
