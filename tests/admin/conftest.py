@@ -82,11 +82,13 @@ def member(name, group, right=None):
     return client
 
 
-def seal_of(page):
-    """What the form of an act says that it has shown."""
-    return re.search(r'name="seal" value="(\w+)"', page.content.decode()).group(1)
+def digest_of(page):
+    """The digest of the targets that a confirmation page shows."""
+    return re.search(r'name="digest" value="(\w+)"', page.content.decode()).group(1)
 
 
 def say_yes(client, address, reason, **words):
-    """As a browser does: with the seal of what was shown."""
-    return client.post(address, {"reason": reason, "seal": seal_of(client.get(address))} | words)
+    """As a browser does: with the digest of the targets that were shown."""
+    return client.post(
+        address, {"reason": reason, "digest": digest_of(client.get(address))} | words
+    )

@@ -55,19 +55,19 @@ def routes():
         if app in OURS and model:
             registered = admin.site._registry[apps.get_model(app, model)]
             found |= {
-                _address_of(app, model, str(each.pattern), word)
+                _address_of(app, model, str(each.pattern), act)
                 for each in resolver.url_patterns
-                for word in _words(registered)
+                for act in _acts(registered)
             }
     return found
 
 
-def _words(registered):
+def _acts(registered):
     return getattr(registered, "acts", None) or [""]
 
 
-def _address_of(app, model, pattern, word):
-    pattern = pattern.replace("<slug:word>", word)
+def _address_of(app, model, pattern, act):
+    pattern = pattern.replace("<slug:act>", act)
     own = re.sub(r"<\w+:\w+>", "KEY", pattern)
     return f"APP/MODEL/{own}" if own in COMMON else f"{app}/{model}/{own}"
 
@@ -116,8 +116,8 @@ def _named(name, registered, row):
     if kind == "act":
         chosen = urlencode({"id": row.pk, "name": row.pk})
         return {
-            f"{name} {word}": f"{reverse(f'admin:{name}', args=[word])}?{chosen}"
-            for word in registered.acts
+            f"{name} {act}": f"{reverse(f'admin:{name}', args=[act])}?{chosen}"
+            for act in registered.acts
         }
     assert kind == "add", f"tests/admin/everything.py does not say how to ask for {name}"
     return {name: reverse(f"admin:{name}")}

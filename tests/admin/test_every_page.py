@@ -170,7 +170,7 @@ def test_what_is_in_a_payload_is_escaped_everywhere(staff):
         "00000000-0000-7000-8000-000000000000",
     ],
 )
-def test_what_is_not_there_leads_home_with_a_word(staff, key):
+def test_what_is_not_there_leads_home_with_a_message(staff, key):
     for address in lists():
         assert staff.get(f"{address}{key}/change/").status_code in (302, 404), (address, key)
 

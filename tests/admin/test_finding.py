@@ -181,7 +181,7 @@ def test_the_whole_of_each_list_is_read_in_stretches(staff, monkeypatch):
             )
             seen += [each.pk for each in first.result_list]
             seen += [each.pk for each in second.result_list] if second.multi_page else []
-            further = first.further
+            further = first.next_stretch
         registered = admin.site.get_model_admin(model)
         expected = registered.get_queryset(None).order_by(
             *registered.get_ordering(RequestFactory().get(address))
@@ -194,7 +194,7 @@ def test_a_list_that_begins_further_down_says_so_and_is_left_by_a_search(staff):
     last = Event.objects.latest("position").position
     page = staff.get(f"/admin/eventstore/event/?beyond={last}&type=orders.order_placed")
     assert last not in [each.position for each in found(page)]
-    assert '<a href="?type=orders.order_placed">From the beginning</a>' in page.content.decode()
+    assert '<a href="?type=orders.order_placed">To the beginning</a>' in page.content.decode()
     assert 'name="beyond"' not in page.content.decode(), (
         "in the form of the search, or of the times"
     )

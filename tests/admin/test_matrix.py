@@ -66,8 +66,8 @@ MAY_GET = {
     "orders/returnview/act/receive/": RECEIVE,
 }
 
-# What takes a POST at all. An act wants the seal of what one was shown, and without it is answered
-# 409.
+# What takes a POST at all. An act wants the digest of the targets that were shown; without it the
+# answer is 409.
 MAY_POST = {
     "APP/MODEL/KEY/reveal/": REVEAL,
     "eventstore/event/export/events.ndjson": REVEAL,

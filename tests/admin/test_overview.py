@@ -20,7 +20,9 @@ SUBSCRIPTION = "/admin/eventstore/subscription/orders.details/change/"
 
 
 def signs(client):
-    return {each.name: (each.word, each.mood) for each in client.get(OVERVIEW).context["signs"]}
+    return {
+        each.name: (each.state, each.level) for each in client.get(OVERVIEW).context["indicators"]
+    }
 
 
 def test_all_is_well_when_all_is_delivered_and_a_worker_is_heard(staff, order):
@@ -30,7 +32,7 @@ def test_all_is_well_when_all_is_delivered_and_a_worker_is_heard(staff, order):
     assert told["Subscriptions"] == ("up to date", "good")
     assert told["Dead letters"] == ("none", "good")
     assert told["Paused"] == ("none", "good")
-    assert told["Workers"] == ("at work", "good")
+    assert told["Workers"] == ("running", "good")
 
 
 @pytest.mark.usefixtures("shop")
@@ -81,13 +83,15 @@ def test_the_samples_of_the_last_hour_and_day_are_a_table_to_be_drawn(staff):
 def test_where_nobody_took_samples_the_page_says_so_and_why(staff):
     page = staff.get(OVERVIEW).content.decode()
     assert "data-chart" not in page
-    assert "Nothing to draw yet" in page
+    assert "No samples in this time" in page
     assert signs(staff)["Log"] == ("not measured", "waiting")
 
 
 @pytest.mark.usefixtures("order")
 def test_a_subscription_tells_its_last_error(staff):
-    assert "none that is not settled" in staff.get(SUBSCRIPTION).content.decode()
+    assert (
+        '<th scope="row">Last error</th><td>none</td>' in staff.get(SUBSCRIPTION).content.decode()
+    )
     for position, error in ((1, "TimeoutError: once"), (2, "ConnectionError: twice"), (3, "")):
         Parked.objects.create(
             subscription="orders.details", position=position, key="a", status="failed", error=error

@@ -102,7 +102,7 @@ def test_no_more_is_drawn_than_can_be_looked_at(order):
 
 def test_a_saga_that_went_through_shows_each_step_and_what_it_asked_for(staff, order):
     page, steps = _steps(staff, order)
-    assert [(step.status, *step.asked) for step in steps] == [
+    assert [(step.status, *step.commands) for step in steps] == [
         ("PAYMENT_PENDING", "payments.process_payment"),
         ("INVENTORY_PENDING", "inventory.reserve_inventory"),
         ("SHIPPING_PENDING", "shipping.create_shipment"),
@@ -119,7 +119,7 @@ def test_a_saga_that_turned_back_shows_what_it_undid(staff):
     drain()
     _, steps = _steps(staff, order_id)
     assert [step.status for step in steps] == ["PAYMENT_PENDING", "COMPENSATING", "COMPENSATED"]
-    assert steps[1].asked == ["orders.cancel_order"]
+    assert steps[1].commands == ["orders.cancel_order"]
 
 
 @pytest.mark.usefixtures("shop")
@@ -136,7 +136,7 @@ def test_a_step_that_the_log_does_not_tell_is_shown_all_the_same(staff, order):
     _, steps = _steps(staff, order)
     assert [(step.status, step.cause) for step in steps][-1] == (
         "NEEDS_ATTENTION",
-        "not told by the log",
+        "not in the log",
     )
 
 
