@@ -28,7 +28,7 @@ def signs(client):
 def test_all_is_well_when_all_is_delivered_and_a_worker_is_heard(staff, order):
     heartbeats.forget_own()
     heartbeats.note(heartbeats.WORKER)
-    told = signs(staff)
+    told = indicators(staff)
     assert told["Subscriptions"] == ("up to date", "good")
     assert told["Dead letters"] == ("none", "good")
     assert told["Paused"] == ("none", "good")
@@ -44,7 +44,7 @@ def test_what_is_wrong_is_said(staff):
         subscription="payments.gateway", position=1, key="payment-1", status="dead"
     )
     Subscription.objects.filter(name="shipping.carrier").update(paused=True)
-    told = signs(staff)
+    told = indicators(staff)
     assert told["Subscriptions"] == ("far behind", "bad")
     assert told["Dead letters"] == ("some", "bad")
     assert told["Paused"] == ("some", "waiting")
@@ -84,7 +84,7 @@ def test_where_nobody_took_samples_the_page_says_so_and_why(staff):
     page = staff.get(OVERVIEW).content.decode()
     assert "data-chart" not in page
     assert "No samples in this time" in page
-    assert signs(staff)["Log"] == ("not measured", "waiting")
+    assert indicators(staff)["Log"] == ("not measured", "waiting")
 
 
 @pytest.mark.usefixtures("order")
