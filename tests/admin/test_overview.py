@@ -19,10 +19,9 @@ DOCTOR = "/admin/eventstore/subscription/doctor/"
 SUBSCRIPTION = "/admin/eventstore/subscription/orders.details/change/"
 
 
-def signs(client):
-    return {
-        each.name: (each.state, each.level) for each in client.get(OVERVIEW).context["indicators"]
-    }
+def indicators(client):
+    found = client.get(OVERVIEW).context["indicators"]
+    return {each.name: (each.state, each.level) for each in found}
 
 
 def test_all_is_well_when_all_is_delivered_and_a_worker_is_heard(staff, order):
