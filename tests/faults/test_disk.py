@@ -12,7 +12,7 @@ import psutil
 import psycopg
 import pytest
 
-from tools.devserver import account, families, folder, ports, postgres, processes
+from tools.devserver import account, folder, ports, postgres, process_tree, processes
 from tools.verification.faults.disk import Disk, compiler
 
 pytestmark = pytest.mark.skipif(
@@ -117,8 +117,8 @@ class Server:
     def die(self):
         """At once, with all that it has started."""
         if self.running:
-            family = families.of(self.running.process.pid, SIGKILL)
-            families.kill([family])
+            family = process_tree.of(self.running.process.pid, SIGKILL)
+            process_tree.kill([family])
             self.running.process.wait()
             psutil.wait_procs(family.members, timeout=10)
 

@@ -13,7 +13,7 @@ import pytest
 
 from tools.devserver import folder, processes
 from tools.devserver.environment import DATABASE, REDIS
-from tools.devserver.refusal import LauncherError
+from tools.devserver.errors import LauncherError
 
 from .conftest import busy
 
@@ -45,7 +45,7 @@ def test_the_next_start_ends_what_a_killed_owner_has_left_running(data, local, c
     owner.wait()
     assert len(busy(data)) > 1
     with folder.claimed(data):
-        assert "had left running: postgres, redis" in capsys.readouterr().out
+        assert "stopped its processes: postgres, redis" in capsys.readouterr().out
         assert busy(data) == []
 
 

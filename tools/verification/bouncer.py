@@ -18,9 +18,9 @@ from urllib.parse import unquote, urlsplit
 import psycopg
 
 from tools.devserver import account, folder, ports, processes
+from tools.devserver.errors import LauncherError, with_log
 from tools.devserver.processes import Program, Running
 from tools.devserver.programs import ROOT
-from tools.devserver.refusal import LauncherError, with_log
 
 NAME = "pgbouncer"
 FILE = ROOT / "deploy/pgbouncer/pgbouncer.ini"

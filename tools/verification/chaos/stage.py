@@ -19,8 +19,8 @@ import psutil
 import psycopg
 
 from tools.devserver import environment, folder, ports, processes, programs
+from tools.devserver.errors import with_log
 from tools.devserver.processes import Program, Running
-from tools.devserver.refusal import with_log
 from tools.verification import bouncer
 from tools.verification.chaos import webhooks
 from tools.verification.chaos.clocks import Clock
