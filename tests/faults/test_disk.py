@@ -16,7 +16,7 @@ from tools.devserver import account, folder, ports, postgres, process_tree, proc
 from tools.verification.faults.disk import Disk, compiler
 
 pytestmark = pytest.mark.skipif(
-    compiler() is None, reason="gcc makes the disk that forgets, and is not there"
+    compiler() is None, reason="no C compiler to build the fault-injecting disk"
 )
 
 WRITERS, ENOUGH = 4, 200
@@ -98,9 +98,9 @@ class Server:
         self.path, self.home, self.port = path, account.home(path, owner), ports.free()
         self.log = folder.log(path, "postgres")
         program = postgres.program(self.home, port=self.port, log=self.log, owner=owner)
-        notes = self.home / "notes"
-        owner.make_folder(notes)
-        self.disk = Disk(self.home / postgres.NAME, notes, self.home / "disk.so")
+        journal = self.home / "journal"
+        owner.make_folder(journal)
+        self.disk = Disk(self.home / postgres.NAME, journal, self.home / "disk.so")
         self.program = replace(
             program, environment={**program.environment, **self.disk.environment}
         )

@@ -72,7 +72,7 @@ import sys
 from pathlib import Path
 from time import sleep
 from tools.devserver import folder
-from tests.pooler import bouncer
+from tools.verification import bouncer
 with folder.claimed(Path({str(tmp_path / "held")!r})) as path:
     print(bouncer.start(path, {url_of_the_test()!r}).running.process.pid, flush=True)
     sleep(60)
