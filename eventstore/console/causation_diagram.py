@@ -78,13 +78,26 @@ def picture(events: Sequence[Event]) -> Picture:
     names = dict.fromkeys(_context(event) for event in drawn)
     lanes = {name: Lane(name, TOP + LANE * number + LANE // 3) for number, name in enumerate(names)}
     columns = _columns([event.recorded_at for event in drawn])
-    nodes = [_node(number, drawn, columns[number], lanes) for number in range(len(drawn))]
+    nodes = [
+        Node(
+            event=event,
+            x=x,
+            y=lanes[_context(event)].y,
+            words=event.type.partition(".")[2].split("_"),
+            late=f"+{_time(_between(drawn[0].recorded_at, event.recorded_at))}",
+            after=_time(_between(before.recorded_at, event.recorded_at)) if before else "",
+            address=links.page("event", event.position),
+        )
+        for event, before, x in zip(drawn, [None, *drawn], columns, strict=False)
+    ]
+    by_id: dict[UUID | None, Node] = {node.event.id: node for node in nodes}
+    causes = ((by_id.get(node.event.causation_id), node) for node in nodes)
     return Picture(
         width=columns[-1] + COLUMN // 2,
         height=TOP + LANE * len(lanes),
         lanes=list(lanes.values()),
         nodes=nodes,
-        lines=_lines(nodes),
+        lines=[_line(cause, effect) for cause, effect in causes if cause],
         is_cut=len(events) > MOST,
     )
 
@@ -96,25 +109,6 @@ def _columns(times: Sequence[datetime]) -> list[int]:
         for before, at in pairwise(times)
     )
     return list(accumulate(distances, initial=MARGIN + COLUMN // 2))
-
-
-def _node(number: int, events: Sequence[Event], x: int, lanes: dict[str, Lane]) -> Node:
-    event = events[number]
-    return Node(
-        event=event,
-        x=x,
-        y=lanes[_context(event)].y,
-        words=event.type.partition(".")[2].split("_"),
-        late=f"+{_time(_between(events[0].recorded_at, event.recorded_at))}",
-        after=_time(_between(events[number - 1].recorded_at, event.recorded_at)) if number else "",
-        address=links.page("event", event.position),
-    )
-
-
-def _lines(nodes: Sequence[Node]) -> list[str]:
-    by_id: dict[UUID | None, Node] = {node.event.id: node for node in nodes}
-    causes = ((by_id.get(node.event.causation_id), node) for node in nodes)
-    return [_line(cause, effect) for cause, effect in causes if cause]
 
 
 def _line(cause: Node, effect: Node) -> str:

@@ -14,10 +14,7 @@ from . import formatting
 
 DAY = timedelta(days=1)
 # title, length of a step, number of steps
-SPANS = (
-    ("The last hour", timedelta(minutes=1), 60),
-    ("The last day", timedelta(minutes=15), 96),
-)
+SPANS = (("The last hour", timedelta(minutes=1), 60), ("The last day", timedelta(minutes=15), 96))
 # The present rate is measured over so long.
 RECENT = timedelta(minutes=2)
 

@@ -97,6 +97,8 @@ def about(request: HttpRequest, identity: str) -> Dossier:
     )
     parked = Parked.objects.filter(subscription__in=list(registry.subscriptions()), key__in=keys)
     first = parked.order_by("subscription", "position").defer("traceback")[:LONGEST]
+    admin_of_sagas: Any = admin.site.get_model_admin(SagaState)
+    sagas = SagaState.objects.filter(saga__in=saga_names(), key=identity).order_by("saga")
     receivers = [
         name for name, each in registry.subscriptions().items() if isinstance(each, Commands | Saga)
     ]
@@ -107,7 +109,7 @@ def about(request: HttpRequest, identity: str) -> Dossier:
         ],
         is_cut=len(events) > LONGEST,
         streams=_streams(request, list(dict.fromkeys(each.stream for each in events))),
-        processes=_processes(request, identity),
+        processes=[Process(each, admin_of_sagas.action_buttons(request, each)) for each in sagas],
         outgoing=[Outgoing(*row) for row in rows(OUTGOING, [receivers, keys])],
         parked=masking.rows(request, list(first)),
     )
@@ -118,20 +120,12 @@ def _streams(request: HttpRequest, names: Sequence[str]) -> list[StreamSummary]:
         loaded = repository.load(names)
     except (registry.UnknownType, codec.Undecodable):
         return [StreamSummary(name, 0, ()) for name in names]
-    return [
-        StreamSummary(name, each.version, _fields(masking.struct(request, each.state)))
-        for name, each in loaded.items()
-    ]
-
-
-def _fields(state: dict[str, Any]) -> list[tuple[str, str]]:
-    return [
-        (name, value if isinstance(value, str) else formatting.in_a_line(value))
-        for name, value in state.items()
-    ]
-
-
-def _processes(request: HttpRequest, key: str) -> list[Process]:
-    registered: Any = admin.site.get_model_admin(SagaState)
-    found = SagaState.objects.filter(saga__in=saga_names(), key=key).order_by("saga")
-    return [Process(each, registered.action_buttons(request, each)) for each in found]
+    found = []
+    for name, each in loaded.items():
+        state = masking.struct(request, each.state)
+        fields = [
+            (field, value if isinstance(value, str) else formatting.in_a_line(value))
+            for field, value in state.items()
+        ]
+        found.append(StreamSummary(name, each.version, fields))
+    return found

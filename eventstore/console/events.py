@@ -153,7 +153,15 @@ class EventAdmin(PageAdmin):
         context, export = self._export(request)
         if export.error:
             return HttpResponseBadRequest(export.error, content_type="text/plain")
-        return exports.file(request, context, export, lambda revealed: _ndjson(request, revealed))
+
+        def make(revealed: bool) -> HttpResponseBase:
+            lines = exporting.lines(search.wanted(request.GET), revealed=revealed)
+            headers = {"Content-Disposition": 'attachment; filename="events.ndjson"'}
+            return StreamingHttpResponse(
+                lines, content_type="application/x-ndjson", headers=headers
+            )
+
+        return exports.file(request, context, export, make)
 
     def _export(self, request: HttpRequest) -> tuple[dict[str, Any], Export]:
         if not self.has_view_permission(request):
@@ -196,12 +204,6 @@ class EventAdmin(PageAdmin):
 
 def _filters(request: HttpRequest) -> dict[str, str]:
     return {name: request.GET[name] for name in LABELS if request.GET.get(name, "").strip()}
-
-
-def _ndjson(request: HttpRequest, revealed: bool) -> StreamingHttpResponse:
-    lines = exporting.lines(search.wanted(request.GET), revealed=revealed)
-    headers = {"Content-Disposition": 'attachment; filename="events.ndjson"'}
-    return StreamingHttpResponse(lines, content_type="application/x-ndjson", headers=headers)
 
 
 def _decoded(request: HttpRequest, position: int) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """The outbox: each message with the subscriptions that have not taken it yet."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from django.contrib import admin
@@ -126,18 +126,17 @@ def _deliveries(messages: Sequence[OutboxMessage]) -> list[list[Delivery]]:
             position__in=[each.position for each in messages],
         ).defer("traceback")
     }
-    return [_of_message(each, cursors, parked) for each in messages]
-
-
-def _of_message(
-    message: OutboxMessage, cursors: Mapping[str, int], parked: Mapping[tuple[str, int], Parked]
-) -> list[Delivery]:
-    name = message.type if message.topic == "event" else message.topic
-    position = message.position
-    return [
-        Delivery(each, position <= cursors.get(each, 0), parked.get((each, position)))
-        for each in sorted(registry.listeners([name]))
-    ]
+    found = []
+    for message in messages:
+        position = message.position
+        names = registry.listeners([message.type if message.topic == "event" else message.topic])
+        found.append(
+            [
+                Delivery(name, position <= cursors.get(name, 0), parked.get((name, position)))
+                for name in sorted(names)
+            ]
+        )
+    return found
 
 
 def _badge(delivery: Delivery) -> SafeString:

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.db import transaction
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -76,7 +76,11 @@ class ParkedAdmin(ActingAdmin):
 
     def choose(self, request: HttpRequest, act: str) -> Choice:
         selected = {name: request.GET[name] for name in SELECTED_BY if name in request.GET}
-        found = list(_matching(selected, CAN_BE[act])[:MOST])
+        has_nul = any("\x00" in value for value in selected.values())
+        if has_nul or not selected.get("id", "0").isdecimal():
+            raise Http404
+        matching = CAN_BE[act].filter(**selected).order_by("subscription", "position")
+        found = list(matching.defer("traceback")[:MOST])
         return Choice(
             subject=", ".join(f"{name} {value}" for name, value in selected.items())
             or "all parked messages",
@@ -141,14 +145,6 @@ class ParkedAdmin(ActingAdmin):
 
 def _list_filters(query: dict[str, Any]) -> dict[str, Any]:
     return {name: query[name] for name in ("subscription", "status") if name in query}
-
-
-def _matching(selected: dict[str, str], can_be: QuerySet[Parked]) -> QuerySet[Parked]:
-    """Raises Http404 for an invalid value."""
-    has_nul = any("\x00" in value for value in selected.values())
-    if has_nul or not selected.get("id", "0").isdecimal():
-        raise Http404
-    return can_be.filter(**selected).order_by("subscription", "position").defer("traceback")
 
 
 def _summary(parked: Parked) -> SafeString:

@@ -16,17 +16,17 @@ def grant(group: str, *more: str) -> None:
 
     Members must also be staff to log in.
     """
-    kind = ContentType.objects.get_for_model(OperatorAction)
-    granted = Permission.objects.filter(content_type=kind, codename__in=more)
-    Group.objects.get_or_create(name=group)[0].permissions.add(*_view_permissions(), *granted)
-
-
-def _view_permissions() -> list[Permission]:
     models = [
         model
         for model, registered in admin.site._registry.items()
         if isinstance(registered, ReadOnlyAdmin)
     ]
     kinds = ContentType.objects.get_for_models(*models, for_concrete_models=False)
-    names = [f"view_{model._meta.model_name}" for model in models]
-    return list(Permission.objects.filter(content_type__in=kinds.values(), codename__in=names))
+    to_view = [f"view_{model._meta.model_name}" for model in models]
+    known, _ = Group.objects.get_or_create(name=group)
+    known.permissions.add(
+        *Permission.objects.filter(content_type__in=kinds.values(), codename__in=to_view),
+        *Permission.objects.filter(
+            content_type=ContentType.objects.get_for_model(OperatorAction), codename__in=more
+        ),
+    )

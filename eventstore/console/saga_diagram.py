@@ -7,10 +7,10 @@ always the present one.
 """
 
 from collections.abc import Iterable, Sequence
+from itertools import islice, takewhile
 from typing import NamedTuple
 
 from eventstore import log, registry, sagas
-from eventstore.messages import Message
 from eventstore.models import SagaState
 from eventstore.subscriptions import Saga
 
@@ -64,7 +64,15 @@ def picture(found: SagaState) -> Picture:
     return Picture(
         width=min(len(steps), IN_A_ROW) * (WIDTH + GAP),
         height=rows * (HEIGHT + GAP) - GAP + 4,
-        steps=[_place(step, number, is_now=number == last) for number, step in enumerate(steps)],
+        steps=[
+            step._replace(
+                x=_corner(number)[0],
+                y=_corner(number)[1],
+                arrow=_arrow(number) if number else "",
+                is_now=number == last,
+            )
+            for number, step in enumerate(steps)
+        ],
     )
 
 
@@ -73,7 +81,10 @@ def _replay(found: SagaState) -> Iterable[Step]:
     if not isinstance(saga, Saga):
         return
     state, status = saga.initial, None
-    for message in _handled(found, saga):
+    correlated = islice(log.read_correlated(found.correlation_id), MOST_EVENTS)
+    for message in takewhile(lambda each: each.position <= found.position, correlated):
+        if type(message.body) not in saga.react or sagas.key_of(saga, message) != found.key:
+            continue
         reaction = saga.react[type(message.body)](state, message.body)
         state = reaction.state
         now = getattr(state, "status", "")
@@ -81,19 +92,6 @@ def _replay(found: SagaState) -> Iterable[Step]:
             commands = [registry.name_of(command) for command in reaction.commands]
             yield Step(now, message.type, commands, links.page("event", message.position))
         status = now
-
-
-def _handled(found: SagaState, saga: Saga) -> Iterable[Message]:
-    for number, message in enumerate(log.read_correlated(found.correlation_id)):
-        if number == MOST_EVENTS or message.position > found.position:
-            return
-        if type(message.body) in saga.react and sagas.key_of(saga, message) == found.key:
-            yield message
-
-
-def _place(step: Step, number: int, *, is_now: bool) -> Step:
-    x, y = _corner(number)
-    return step._replace(x=x, y=y, arrow=_arrow(number) if number else "", is_now=is_now)
 
 
 def _corner(number: int) -> tuple[int, int]:

@@ -90,12 +90,18 @@ class SagaAdmin(ActingAdmin):
 
     def choose(self, request: HttpRequest, act: str) -> Choice:
         found = self.asked_about(request)
+
+        def perform(who: str, reason: str) -> str:
+            seen_at = found.position
+            sagas.intervene(found.saga, found.key, act, seen_at=seen_at, who=who, reason=reason)
+            return "Sent to the saga and recorded. This page shows the result once it is handled."
+
         return Choice(
             subject=self.subject_of(found),
             # With its step: an operator has to decide again after it moved on.
             things=[(found.pk, found.position, found.status)] if act in _allowed(found) else [],
             shown=[f"{found.saga} {found.key}, now {found.status}"],
-            perform=lambda who, reason: _intervene(found, act, who, reason),
+            perform=perform,
             back=links.page("sagastate", found.pk),
         )
 
@@ -107,6 +113,10 @@ class SagaAdmin(ActingAdmin):
 
     def page(self, request: HttpRequest, found: SagaState) -> dict[str, Any]:
         streams = Stream.objects.filter(version=1, stream__in=search.streams_named(found.key))
+        try:
+            steps = saga_diagram.picture(found)
+        except (registry.UnknownType, codec.Undecodable):
+            steps = None
         return {
             "title": "Saga",
             "age": self.age(found),
@@ -114,7 +124,7 @@ class SagaAdmin(ActingAdmin):
             "streams": streams.order_by("position").values_list("stream", flat=True),
             "correlation": causation.correlation(found.correlation_id),
             "buttons": self.action_buttons(request, found),
-            "steps": _steps(found),
+            "steps": steps,
         }
 
     def subject_of(self, row: SagaState) -> str:
@@ -145,20 +155,8 @@ class SagaAdmin(ActingAdmin):
         return formatting.time(saga.deadline_at)
 
 
-def _steps(found: SagaState) -> saga_diagram.Picture | None:
-    try:
-        return saga_diagram.picture(found)
-    except (registry.UnknownType, codec.Undecodable):
-        return None
-
-
 def _allowed(found: SagaState) -> list[str]:
     try:
         return sagas.allowed(found.saga, found.key)
     except (sagas.NewerState, codec.Undecodable):
         return []
-
-
-def _intervene(found: SagaState, act: str, who: str, reason: str) -> str:
-    sagas.intervene(found.saga, found.key, act, seen_at=found.position, who=who, reason=reason)
-    return "Sent to the saga and recorded. This page shows the result once it is handled."

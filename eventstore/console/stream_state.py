@@ -43,7 +43,15 @@ class State(NamedTuple):
 
 def state(request: HttpRequest, stream: str, version: int) -> State:
     try:
-        return State(_fields(request, stream, version))
+        if version > MOST_ATTRIBUTED:
+            values = _as_text(request, _load(stream, version))
+            return State([Field(name, value) for name, value in values.items()])
+        moment = time_travel.moment(stream, version=version)
+        by: Mapping[str, tuple[int, str]] = {
+            name: (each.version, each.type) for name, each in moment.set_by.items()
+        }
+        values = _as_text(request, moment.state)
+        return State([Field(name, value, by.get(name)) for name, value in values.items()])
     except (registry.UnknownType, codec.Undecodable) as error:
         text = masking.error(request, error)
         return State(error=f"Today's code cannot read all events of this stream. {text}")
@@ -77,18 +85,6 @@ def changed_by(stream: str, begin: int, end: int) -> Mapping[int, Sequence[str]]
         }
     except (registry.UnknownType, codec.Undecodable, KeyError):
         return {}
-
-
-def _fields(request: HttpRequest, stream: str, version: int) -> list[Field]:
-    if version > MOST_ATTRIBUTED:
-        values = _as_text(request, _load(stream, version))
-        return [Field(name, value) for name, value in values.items()]
-    moment = time_travel.moment(stream, version=version)
-    by: Mapping[str, tuple[int, str]] = {
-        name: (each.version, each.type) for name, each in moment.set_by.items()
-    }
-    values = _as_text(request, moment.state)
-    return [Field(name, value, by.get(name)) for name, value in values.items()]
 
 
 def _load(stream: str, version: int) -> Any:

@@ -96,7 +96,9 @@ class StreamAdmin(PageAdmin):
     def page(self, request: HttpRequest, found: Stream) -> dict[str, Any]:
         ((_, last, changed),) = rows(LAST, [[found.stream]])
         version = _version(request, last)
-        since = _since(request, version)
+        # The version to compare with, the one before by default; 0 is before the first event.
+        since = _number(request.GET.get("since", ""))
+        since = max(0, version - 1) if since is None else min(since, version)
         timeline = _timeline(request, found.stream, version)
         end = timeline[-1].event.version if timeline else last
         fixture = reverse("admin:eventstore_stream_fixture", args=[quote(found.stream)])
@@ -225,12 +227,6 @@ def _version(request: HttpRequest, last: int) -> int:
     """The version in the query; the last one by default."""
     number = _number(request.GET.get("version", ""))
     return last if number is None else min(max(number, 1), last)
-
-
-def _since(request: HttpRequest, version: int) -> int:
-    """The earlier version to compare with; the one before by default. 0: before the first event."""
-    number = _number(request.GET.get("since", ""))
-    return max(0, version - 1) if number is None else min(number, version)
 
 
 def _number(text: str) -> int | None:

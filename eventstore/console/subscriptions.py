@@ -237,7 +237,13 @@ def _reset(name: str, current: int, text: str) -> Choice:
     """The current position is no part of the choice: the subscription may move on meanwhile."""
     if not control.goes_back(name) or not (text.isascii() and text.isdigit() and len(text) < 19):
         raise Http404
-    position = int(text)
+    position, rows = int(text), ""
+    subscription = registry.subscriptions()[name]
+    if isinstance(subscription, Projection):
+        found = subscription.model._default_manager.order_by("pk")[: LONGEST_LIST + 1].count()
+        rows = (
+            f"; rows to delete: {f'more than {LONGEST_LIST:,}' if found > LONGEST_LIST else found}"
+        )
 
     def perform(who: str, reason: str) -> str:
         deleted = control.reset(name, position, who=who, reason=reason)
@@ -246,16 +252,7 @@ def _reset(name: str, current: int, text: str) -> Choice:
     return Choice(
         subject=name,
         things=[(name, position)],
-        shown=[f"{name} goes back from position {current} to {position}{_rows_to_delete(name)}"],
+        shown=[f"{name} goes back from position {current} to {position}{rows}"],
         perform=perform,
         back=links.page("subscription", name),
     )
-
-
-def _rows_to_delete(name: str) -> str:
-    subscription = registry.subscriptions()[name]
-    if not isinstance(subscription, Projection):
-        return ""
-    found = subscription.model._default_manager.order_by("pk")[: LONGEST_LIST + 1].count()
-    many = f"more than {LONGEST_LIST:,}" if found > LONGEST_LIST else found
-    return f"; rows to delete: {many}"

@@ -58,10 +58,7 @@ def test_goods_are_announced_come_and_are_paid_back(staff, order):
     assert staff.get(receive).context["count"] == 0
     assert [
         (each.action, each.who, each.reason) for each in OperatorAction.objects.order_by("id")
-    ] == [
-        ("request return", "root", "too small"),
-        ("receive return", "root", "too small"),
-    ]
+    ] == [("request return", "root", "too small"), ("receive return", "root", "too small")]
     asked = Event.objects.get(type="orders.return_requested")
     assert asked.metadata["actor"] == "root"
 

@@ -15,10 +15,10 @@ def execute(command: list[str], data: Path | None) -> int:
         folder.claimed(data) if data else folder.throwaway() as path,
         services.started(path) as found,
     ):
-        return _exit_code(command, found.settings)
+        return _run(command, found.settings)
 
 
-def _exit_code(command: list[str], settings: dict[str, str]) -> int:
+def _run(command: list[str], settings: dict[str, str]) -> int:
     requests = []
     # The command shares our terminal and gets Ctrl-C itself; we wait until it ends.
     signal.signal(signal.SIGINT, lambda *_: None)

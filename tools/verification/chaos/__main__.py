@@ -96,10 +96,7 @@ def _arguments() -> Namespace:
         "--gap", type=float, default=2.5, help="minimum seconds between two faults (%(default)s)"
     )
     parser.add_argument(
-        "--only",
-        nargs="+",
-        choices=[*plan.DECK, *BEHIND_A_POOLER],
-        help="only these faults (all)",
+        "--only", nargs="+", choices=[*plan.DECK, *BEHIND_A_POOLER], help="only these faults (all)"
     )
     pooler = bouncer.OLD if os.environ.get("POOLER") == "1" else os.environ.get("POOLER", "")
     forms = ("", bouncer.OLD, bouncer.NEW)

@@ -174,21 +174,13 @@ class Checker:
         ]
         sample = self.random.sample(acked, min(SAMPLE, len(acked)))
         yield "the pages of the list have each order once", WRONG, self._pages_are_the_set()
-        yield (
-            "the API shows every acknowledged order",
-            LOST,
-            self._shown_to_its_customer(sample),
-        )
+        yield ("the API shows every acknowledged order", LOST, self._shown_to_its_customer(sample))
         yield (
             "an order's history in the API matches the log",
             WRONG,
             self._history_is_the_log(sample[:20]),
         )
-        yield (
-            "no read model differs from its rebuild",
-            DOUBLED,
-            self._rebuilt_differently(),
-        )
+        yield ("no read model differs from its rebuild", DOUBLED, self._rebuilt_differently())
         yield "no customer sees another's order", WRONG, self._hidden_from_others(sample)
         yield "a list shows only the customer's own orders", WRONG, self._own_orders_only(sample)
         yield (

@@ -117,6 +117,11 @@ class Customers:
     def run(self, planned: Sequence[PlannedOrder]) -> None:
         asyncio.run(self._run(planned))
 
+    @property
+    def acknowledged(self) -> int:
+        """The number of acknowledged orders."""
+        return sum(each.outcome == "acked" for each in self.log.values() if each.kind == "place")
+
     def write(self, path: Path) -> None:
         path.write_text("".join(json.dumps(asdict(sent)) + "\n" for sent in self.log.values()))
 

@@ -92,12 +92,8 @@ def run(
     restarts = stage.keeper.restarts
     with stage.running(database, sabotage=sabotage):
         customers = Customers(stage.urls, shop["tokens"], STAFF)
-        names = sorted(set(shop["tokens"]) - {STAFF})
-        planned = list(
-            plan_orders(
-                seed, by_popularity(seed), names, rate=options.rate, seconds=options.seconds
-            )
-        )
+        names, skus = sorted(set(shop["tokens"]) - {STAFF}), by_popularity(seed)
+        planned = [*plan_orders(seed, skus, names, rate=options.rate, seconds=options.seconds)]
         faults = plan.plan(
             seed, begin=CALM_SECONDS, end=options.seconds, gap=options.gap, deck=options.deck
         )
@@ -109,18 +105,13 @@ def run(
         )
         settled = checker.settle(seconds=options.settle)
         violations = [*checker.check(), *_wrong_responses(customers, nemesis.hits)]
-        hits = (
-            nemesis.hits
-            + _hits(customers, database)
-            + Counter(restarts=stage.keeper.restarts - restarts)
-        )
+        hits = nemesis.hits + _hits(customers, database)
+        hits["restarts"] = stage.keeper.restarts - restarts
     customers.write(stage.path / f"{database.rpartition('/')[2]}.clients.jsonl")
     return Result(
         seed=seed,
         orders=len(planned),
-        acknowledged=sum(
-            bool(each.answers) for each in customers.log.values() if each.kind == "place"
-        ),
+        acknowledged=customers.acknowledged,
         faults=nemesis.log,
         hits=dict(hits),
         seen=dict(customers.seen),

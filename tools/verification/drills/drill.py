@@ -181,7 +181,9 @@ def run(
             stage.wait_until_ready()
             result = _check(name, stage, shop, customers, provider, output, len(planned), options)
         if logs and not result.passed:
-            _keep(stage.path, logs / name)
+            (logs / name).mkdir(parents=True, exist_ok=True)
+            for log in stage.path.glob("*.log"):
+                (logs / name / log.name).write_bytes(log.read_bytes())
     return result
 
 
@@ -195,11 +197,7 @@ def _planned(seed: int, tokens: Mapping[str, str], options: Options) -> list[Any
 
 
 def _strike_under_load(
-    customers: Customers,
-    planned: Sequence[Any],
-    servers: Servers,
-    strike: Strike,
-    options: Options,
+    customers: Customers, planned: Sequence[Any], servers: Servers, strike: Strike, options: Options
 ) -> str:
     load = Thread(target=customers.run, args=(planned,), name="load")
     load.start()
@@ -262,27 +260,20 @@ def _check(
         for order_id, balance in _balances(book).items()
         if balance and order_id not in placed
     }
-    named = set(UUID.findall(output))
-    positions = _lost_positions(output)
-    known = {
-        key
-        for key in lost
-        if everything[key].order_id in named or _position(everything[key]) in positions
-    }
-    unnamed = sorted(lost - known) + sorted(gone - named)
+    unnamed = _unnamed([everything[key] for key in sorted(lost)], sorted(gone), output)
     surviving = {
-        key: each for key, each in everything.items() if key not in lost and _survives(each, placed)
+        key: each
+        for key, each in everything.items()
+        if key not in lost and (not each.order_id or each.order_id in placed)
     }
     checker = _checker(stage, shop, surviving, [entry for entry in book if entry[2] in placed])
-    violations = [*_unexplained(checker, named), *_charged_twice(book)]
+    violations = [*_unexplained(checker, output), *_charged_twice(book)]
     if unnamed:
         violations.append(Violation(UNNAMED, LOST, len(unnamed), unnamed[:5]))
     return Result(
         drill=name,
         orders=orders,
-        acknowledged=sum(
-            each.outcome == "acked" and each.kind == "place" for each in everything.values()
-        ),
+        acknowledged=customers.acknowledged,
         lost=len(lost),
         named=len(lost) + len(gone) - len(unnamed),
         charges_without_order=len(gone),
@@ -293,26 +284,35 @@ def _check(
     )
 
 
-def _unexplained(checker: Checker, named: set[str]) -> Iterator[Violation]:
+def _unnamed(lost: Sequence[SentCommand], gone: Sequence[str], output: str) -> list[str]:
+    """Keys of lost commands, and ids of charged orders that are gone, which no command names.
+
+    after_restore names a range of lost positions: a client whose response has one of these knows
+    that its command is lost.
+    """
+    named = set(UUID.findall(output))
+    intact, resumed = INTACT.search(output), RESUMED.search(output)
+    positions = range(0)
+    if intact and resumed:
+        positions = range(int(intact[1]) + 1, int(resumed[1]) + 1)
+    keys = [
+        each.key
+        for each in lost
+        if each.order_id not in named
+        and int(json.loads(each.answers[0])["position"]) not in positions
+    ]
+    return keys + [order_id for order_id in gone if order_id not in named]
+
+
+def _unexplained(checker: Checker, output: str) -> Iterator[Violation]:
     """Violations that no command explains. The provider keeps payments and refunds of the lost
     period; such a row counts only if no command names it."""
+    named = set(UUID.findall(output))
     for check, counts_as, rows in checker.found():
         may_be_named = counts_as == MONEY or check == KEY_IN_LOG
         found = [row for row in rows if not (may_be_named and row in named)]
         if found:
             yield Violation(check, counts_as, len(found), found[:5])
-
-
-def _lost_positions(output: str) -> range:
-    """From the output of after_restore; empty without it. A client whose response has such a
-    position knows that its command is lost."""
-    intact, resumed = INTACT.search(output), RESUMED.search(output)
-    return range(int(intact[1]) + 1, int(resumed[1]) + 1) if intact and resumed else range(0)
-
-
-def _position(sent: SentCommand) -> int:
-    """In the response that the client has."""
-    return int(json.loads(sent.answers[0])["position"])
 
 
 def _checker(
@@ -329,10 +329,6 @@ def _placed(database: str) -> set[str]:
         return {order_id for (order_id,) in found}
 
 
-def _survives(sent: SentCommand, placed: set[str]) -> bool:
-    return not sent.order_id or sent.order_id in placed
-
-
 def _balances(book: Sequence[Any]) -> Counter[str]:
     """Charges less refunds, by order."""
     balances: Counter[str] = Counter()
@@ -346,12 +342,6 @@ def _charged_twice(book: Sequence[Any]) -> list[Violation]:
     charges = Counter(order_id for _, kind, order_id, moved in book if kind == "charge" and moved)
     twice = sorted(order_id for order_id, count in charges.items() if count > 1)
     return [Violation(CHARGED_TWICE, DOUBLED, len(twice), twice[:5])] if twice else []
-
-
-def _keep(path: Path, target: Path) -> None:
-    target.mkdir(parents=True, exist_ok=True)
-    for log in path.glob("*.log"):
-        (target / log.name).write_bytes(log.read_bytes())
 
 
 def summary(result: Result) -> str:
