@@ -1,5 +1,4 @@
-"""With a long log behind it, every page of the console reads a few rows of it, and finds them by an
-index."""
+"""With a long log, every page of the console reads a few rows, by an index."""
 
 import json
 
@@ -19,9 +18,9 @@ from .everything import everywhere
 
 EVENTS = 35_000
 MOST_QUERIES = 16
-# It asks one question after another about everything.
+# It runs many checks.
 MOST_OF_THE_DOCTOR = 70
-# What a page counts up to at most, twice over; far from all of it.
+# About twice what a page counts; far from the whole table.
 MOST_ROWS = 11_000
 DOCTOR = "eventstore_doctor"
 GROWING = {
@@ -39,7 +38,7 @@ SLOW = (
 
 @pytest.fixture
 def long_log(books):
-    """Of everything one at least, and of what grows with the shop as much as a test has time
+    """At least one row of everything, and as many rows of the growing tables as a test has time
     for."""
     rebuild.rebuild("orders.catalogue", who="grace")
     audit.record("grace", "retry", "payments.gateway", reason="it was time")
@@ -49,8 +48,7 @@ def long_log(books):
     fill.fill_beside(url_of_the_test(), orders=EVENTS // 7, messages=EVENTS, troubles=3000)
     yield
     rebuild.forget("orders.catalogue", who="grace")
-    # Emptying the tables does not put the sequence back, and the tests behind this one begin with
-    # young logs.
+    # Truncating the tables does not reset the sequence, and later tests expect small positions.
     rows("SELECT setval('eventstore_position', %s)", [before])
 
 
@@ -81,7 +79,7 @@ def _noted_in(asked):
 
 
 def _troubles(sql, params=()):
-    """Each look at a growing table that reads all of it, or very much of it."""
+    """Each scan of a growing table that reads all or most of it."""
     if not sql.lstrip().upper().startswith(("SELECT", "WITH")):
         return
     with connection.cursor() as cursor:

@@ -1,5 +1,4 @@
-"""What people do by hand in the console: asked twice, told why, written down; and never by whom it
-is not for."""
+"""Operator actions: confirmed, with a reason, recorded, and only with permission."""
 
 from urllib.parse import urlencode
 
@@ -23,8 +22,8 @@ SAGA = "/admin/eventstore/sagastate/act/"
 
 @pytest.fixture
 def letters(order):
-    """Two dead letters of one gateway, one failed of another subscription; behind the first waits
-    one of the same key."""
+    """Two dead letters of one gateway, a failed one of another subscription, and one that waits
+    behind the first."""
     at = list(Event.objects.order_by("position").values_list("position", flat=True))
     return [
         _parked("payments.gateway", at[0], "payment-1", "dead"),
@@ -268,7 +267,7 @@ def test_what_is_no_choice_is_not_found(operator, address):
 @pytest.mark.usefixtures("shop")
 @pytest.mark.parametrize("word", ["pause", "resume", "skip", "reset"])
 def test_a_subscription_that_has_no_cursor_yet_is_not_found(operator, word):
-    """It came with new code, and no worker has seen that yet."""
+    """It came with new code, and no worker has created its cursor."""
     Subscription.objects.filter(name="orders.published").delete()
     assert operator.get(f"{SUBSCRIPTION}{word}/?name=orders.published").status_code == 404
 

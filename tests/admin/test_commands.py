@@ -1,4 +1,4 @@
-"""What the console shows and does, from the command line; and nobody forgets to say how."""
+"""The commands that show and do what the console does; the guide names one for every view."""
 
 import json
 import re
@@ -22,11 +22,10 @@ from .everything import lists, models, routes
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guide" / "console.md"
 
-# Django's own, which end in a refusal or elsewhere: nothing is added, changed or removed here, and
-# so has no history.
+# Django's own views that are rejected or redirected: nothing is added, changed or deleted here.
 NOTHING_THERE = {f"APP/MODEL/{view}" for view in ("add/", "KEY/", "KEY/history/", "KEY/delete/")}
 
-# What they write is for machines whatever is asked for.
+# Their output is machine-readable in any case.
 WITHOUT_JSON = ("export_events", "export_fixture")
 
 
@@ -146,7 +145,7 @@ def test_the_overview_is_told_part_by_part_as_the_page_shows_it(staff):
         subscription="payments.gateway", position=1, key="payment-1", status="dead"
     )
     metrics.take()
-    # Seconds count on between the two, so they are left out.
+    # Without seconds, which differ between the two.
     shown, told = staff.get("/admin/eventstore/subscription/overview/").context, said("overview")
     assert set(told) == set(overview.overview())
     assert [(each["name"], each["state"], each["level"]) for each in told["indicators"]] == [
@@ -266,7 +265,7 @@ def test_an_open_order_is_cancelled_with_a_reason():
 
 
 def table():
-    """Addresses and the command beside them, of each row of the guide."""
+    """The addresses and the command of each row in the guide's table."""
     rows = re.findall(
         r"^\| [^|]+ \| (`[^|]+`) \| `manage.py ([^|]+)` \|$", GUIDE.read_text(), re.MULTILINE
     )

@@ -1,5 +1,4 @@
-"""Events taken away: the same that the list shows, as lines of JSON; a stream as the beginning of a
-test."""
+"""Exports: the events of a list as lines of JSON; a stream as a test fixture."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What the searches and filters find, and along which index."""
+"""What searches and filters find, and the index that they use."""
 
 from datetime import timedelta
 
@@ -169,7 +169,7 @@ def test_a_long_list_is_counted_so_far_and_no_further(staff, monkeypatch):
 
 @pytest.mark.usefixtures("books")
 def test_the_whole_of_each_list_is_read_in_stretches(staff, monkeypatch):
-    """As long as there are more: each row once, in the order of the list."""
+    """Following the next stretches gives each row once, in the order of the list."""
     place_many(2)
     monkeypatch.setattr(read_only, "LONGEST_LIST", 20)
     monkeypatch.setattr(read_only.ReadOnlyAdmin, "list_per_page", 10)

@@ -1,4 +1,4 @@
-"""One page with everything about an order, for whoever has its customer on the phone."""
+"""The page with everything about an order, for customer service."""
 
 import pytest
 from django.contrib.auth.models import User

@@ -1,4 +1,4 @@
-"""How it goes, at a glance: good, worth a look or wrong, each with a word."""
+"""The overview's indicators: good, waiting or bad."""
 
 import html
 from datetime import UTC, datetime, timedelta

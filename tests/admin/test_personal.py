@@ -1,5 +1,4 @@
-"""What is about a person is hidden on every page, and shown on one page to whom may see it and says
-why."""
+"""Personal data is masked on every page, and revealed on one page with permission and a reason."""
 
 import html
 import re
@@ -23,7 +22,7 @@ from orders.models import OrderDetails
 from .conftest import member, place
 from .everything import everything_there_is, lists
 
-# As people write themselves: with what is escaped in HTML, in JSON and by Python.
+# With characters that HTML, JSON and Python escape.
 PERSON = {
     "name": "Zoë O'Canary",
     "street": 'Canary "Row" 7',
@@ -36,8 +35,7 @@ SECRETS = (*PERSON.values(), METHOD)
 
 @pytest.fixture
 def canary(shop):
-    """Orders of one person: one that went through, one still under way, one whose payment could not
-    be taken."""
+    """Orders of one person: one completed, one in progress, and one with a failed payment."""
     done = place(METHOD, **PERSON)
     drain()
     under_way = place(METHOD, **PERSON)
@@ -178,7 +176,7 @@ def _park(error, order_id):
 
 
 def _page(model, order_id):
-    """Of the one that holds it."""
+    """The page of the row with the personal data."""
     match model:
         case "event":
             return links.page(
@@ -215,7 +213,7 @@ def _holds_nothing_personal(answer, where):
         assert secret not in told, (where, secret)
 
 
-# What people call such fields; and those that are called so and are about goods.
+# Names of personal fields; and fields with such names that are about goods.
 SOUNDS_PERSONAL = re.compile(
     r"name|street|city|postcode|zip|country|mail|phone|address|method|card|iban|birth|recipient"
 )
@@ -269,7 +267,7 @@ def test_no_field_that_sounds_personal_is_forgotten():
 
 
 def _gather(kind, fields):
-    """Field names of every class that one is made of."""
+    """The field names of every class within this type."""
     if isinstance(kind, inspect.StructType) and kind.cls not in fields:
         fields[kind.cls] = [field.name for field in kind.fields]
         for field in kind.fields:

@@ -1,5 +1,4 @@
-"""What is drawn: a business transaction in lanes, with a line from each cause; and the steps of a
-saga."""
+"""The diagrams: a correlation in lanes, with a line from each cause; and the steps of a saga."""
 
 import xml.etree.ElementTree as ElementTree
 from datetime import timedelta
@@ -45,8 +44,8 @@ def test_events_of_one_context_lie_in_one_lane_and_go_to_the_right(order):
 
 
 def test_the_wider_distance_is_always_the_longer_time(order):
-    """At these seconds since the first: two at once, milliseconds, minutes, a month; and a clock
-    that was put back."""
+    """With these seconds since the first event: two at once, milliseconds, minutes, a month, and
+    a clock that was set back."""
     since = (0, 0, 0.009, 0.108, 60.108, 120.108, 2_592_120, 2_592_110)
     events = list(
         Event.objects.filter(correlation_id=_placed(order).correlation_id).order_by("position")

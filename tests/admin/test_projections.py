@@ -1,5 +1,5 @@
-"""A read model is rebuilt from the console: asked, folded by the workers, looked at, swapped, taken
-back."""
+"""A read model is rebuilt from the console: requested, folded by the workers, compared, swapped,
+rolled back."""
 
 import pytest
 

@@ -1,5 +1,4 @@
-"""Staff take something back from an order's page, and say on the return's page what has come of
-it."""
+"""Staff request a return on an order's page, and receive or close it on the return's page."""
 
 import json
 from datetime import UTC, datetime

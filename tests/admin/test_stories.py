@@ -1,5 +1,5 @@
-"""What one sees on the pages: the state that a stream had, what led to an event, who has still to
-take a message."""
+"""The contents of the pages: the states of a stream, the cause of an event, the deliveries of a
+message."""
 
 import html
 import json

@@ -1,5 +1,4 @@
-"""The checker finds nothing in a log where nothing is wrong, and each planted wrong under its
-name."""
+"""The checker finds nothing in a correct log, and each planted violation under its name."""
 
 import json
 from uuid import uuid4
@@ -28,7 +27,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def checker():
-    """Of a shop with a confirmed order, a unit of which came back, and one whose card was
+    """For a shop with a confirmed order and a return of one unit, and an order whose card was
     declined."""
     bus.dispatch(ListProduct("TEA", "Tea", Money(500, "EUR")))
     bus.dispatch(ReceiveStock("TEA", UNITS))
@@ -231,7 +230,7 @@ BY_CLIENT_LOG = {
 def test_it_finds_what_was_planted(checker, check):
     with psycopg.connect(_url(), autocommit=True) as vandal:
         vandal.execute("SET session_replication_role = replica")
-        # Or the log would not let itself be changed.
+        # A trigger keeps the log append-only.
         vandal.execute("ALTER TABLE eventstore_event DISABLE TRIGGER eventstore_append_only")
         vandal.execute(PLANTED[check].format(confirmed=CONFIRMED, cancelled=CANCELLED))
         vandal.execute("ALTER TABLE eventstore_event ENABLE ALWAYS TRIGGER eventstore_append_only")

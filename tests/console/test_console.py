@@ -1,4 +1,4 @@
-"""What people do in the console, clicked through in a real browser."""
+"""What operators do in the console, in a real browser."""
 
 import json
 from itertools import combinations
@@ -112,7 +112,7 @@ def test_a_business_transaction_is_drawn_over_time_and_nothing_covers_another(
     page.goto("/admin/eventstore/event/")
     page.locator("td.field-correlation a").first.click()
     picture = page.get_by_role("group", name="events in 4 lanes over time")
-    # A click does not wait for the page it leads to, and neither would a count.
+    # Neither a click nor a count waits for the next page.
     expect(picture.locator("a").nth(5)).to_be_visible()
     boxes = picture.locator("text").evaluate_all(
         "all => all.map(each => each.getBoundingClientRect()).map(box => [box.left, box.right,"
@@ -156,7 +156,7 @@ def test_a_stream_is_gone_through_by_the_keyboard(open_as, viewer):
     page.locator("#result_list a").first.focus()
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="State at version 2, the last")).to_be_visible()
-    page.wait_for_load_state()  # the script that follows the slider comes after the heading
+    page.wait_for_load_state()  # the slider's script loads after the heading
     page.get_by_label("Version", exact=True).focus()
     page.keyboard.press("ArrowLeft")
     expect(page.get_by_role("heading", name="State at version 1")).to_be_visible()
@@ -316,8 +316,7 @@ def _press(page, target):
 
 
 def _tab_to(page, target):
-    """As somebody without a mouse comes to it: one step after the other, and not through all of the
-    page."""
+    """Reach the target by the Tab key, within 60 steps."""
     expect(target).to_be_attached()
     for _ in range(60):
         page.keyboard.press("Tab")

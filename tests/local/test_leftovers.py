@@ -1,5 +1,4 @@
-"""Nothing outlives its run: not a command that has ended, not one that was killed without a chance
-to tidy up."""
+"""No process outlives its run, neither after its end nor after SIGKILL."""
 
 import json
 import os
@@ -17,13 +16,13 @@ from tools.devserver.errors import LauncherError
 
 from .conftest import busy
 
-# As on systems that do not tell a child of its parent's death.
+# As on systems without a parent death signal.
 DEAF = "processes.ends_with_us = execute.ends_with_us = lambda stop_signal: None"
 
 
 @pytest.fixture
 def elsewhere(monkeypatch):
-    """Nothing to start."""
+    """The environment names both services, so none is started."""
     monkeypatch.setenv(DATABASE, "postgresql://elsewhere/orders")
     monkeypatch.setenv(REDIS, "redis://elsewhere/0")
 

@@ -1,5 +1,4 @@
-"""PostgreSQL and Redis of our own: they answer, keep what they were given, find their way around,
-and leave."""
+"""Our own PostgreSQL and Redis: they respond, keep their data, find a free port, and stop."""
 
 import re
 import socket

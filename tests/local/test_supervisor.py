@@ -1,4 +1,4 @@
-"""What dies is started again; whoever asks to stop is heard, and asking twice is an order."""
+"""Programs that die are restarted; a first signal stops them, a second one kills them."""
 
 import os
 import signal
@@ -51,7 +51,7 @@ def test_stopping_ends_the_children_of_children_too(supervisor, data):
 
 
 def test_stopping_ends_what_is_started_while_we_look_as_well(supervisor, data, monkeypatch):
-    """A leader that forks between being looked at and being asked to go."""
+    """A leader that forks after its tree was listed, and before it gets the signal."""
     data.mkdir()
     os.mkfifo(data / "go")
     supervisor.keep(

@@ -1,4 +1,4 @@
-"""This process, and the workers that it starts, behind a PgBouncer in front of the test's
+"""This process, and the workers that it starts, behind a PgBouncer in front of the test
 database."""
 
 import pytest
@@ -12,8 +12,7 @@ from tools.verification.bouncer import NEW, OLD
 
 @pytest.fixture(params=[OLD, NEW])
 def pooled(request, transactional_db, monkeypatch):
-    """Yields the Bouncer. The server's settings are those that docs/guide/operate.md names for
-    this."""
+    """Yields the Bouncer. The settings are those that docs/guide/operate.md recommends."""
     if why := bouncer.missing(request.param):
         pytest.skip(why)
     with (

@@ -1,10 +1,7 @@
-"""Whatever answers first, comes twice, is late or is given up, and whatever anybody asks or tells
-meanwhile.
+"""Simulated shops with any order, delay, repetition and failure of messages, and any commands.
 
-Money, goods and parcel are where the order's state says, or a person is called; nothing waits for
-ever.
-
-More seeds: `make simulate`. A seed that once failed is kept in seeds.txt.
+Money, goods and parcel are where the order's state says, or an operator is called; nothing waits
+for ever. `make simulate` runs more seeds. seeds.txt has those that once failed.
 """
 
 from collections import Counter
@@ -59,7 +56,7 @@ def test_the_same_seed_is_the_same_life():
 
 
 class TestItWouldFind:
-    """Each of these was, or could have been, a mistake of ours; the simulator sees it within a few
+    """Each of these was a mistake once, or could be one; the simulator finds it within a few
     hundred seeds."""
 
     def test_a_payment_that_completes_after_the_cancellation_and_is_not_refunded(self):
@@ -128,7 +125,7 @@ def _waits_no_more(saga):
 
 
 def _found(table, words, *, outside=Outside, seeds=500):
-    """The first seed that goes wrong in the expected way."""
+    """Whether some seed fails in the expected way."""
     for seed in range(seeds):
         try:
             live("orchestration", seed, table=table, outside=outside)
