@@ -59,23 +59,23 @@ def test_no_page_reads_more_of_a_long_log_than_it_shows(staff, monkeypatch):
     assert all(any(_troubles(sql)) for sql in SLOW), "this test would find them out"
     troubles = []
     for name, address in everywhere().items():
-        asked = []
-        with connection.execute_wrapper(_noted_in(asked)):
+        queries = []
+        with connection.execute_wrapper(_recorder(queries)):
             answer = staff.get(address)
         assert answer.status_code in (200, 302, 403), (name, answer.status_code)
-        if len(asked) > (MOST_OF_THE_DOCTOR if name == DOCTOR else MOST_QUERIES):
-            troubles.append((name, f"{len(asked)} queries"))
-        for sql, params in asked:
+        if len(queries) > (MOST_OF_THE_DOCTOR if name == DOCTOR else MOST_QUERIES):
+            troubles.append((name, f"{len(queries)} queries"))
+        for sql, params in queries:
             troubles += [(name, trouble, sql) for trouble in _troubles(sql, params)]
     assert not troubles, "\n".join(map(str, troubles))
 
 
-def _noted_in(asked):
-    def note(execute, sql, params, many, context):
-        asked.append((sql, params))
+def _recorder(queries):
+    def record(execute, sql, params, many, context):
+        queries.append((sql, params))
         return execute(sql, params, many, context)
 
-    return note
+    return record
 
 
 def _troubles(sql, params=()):

@@ -70,9 +70,9 @@ def test_a_whole_sequence_is_discarded(operator, letters):
 def test_all_that_match_the_present_filter_are_tried_again(operator, letters):
     listed = operator.get("/admin/eventstore/parked/?status=dead&subscription=payments.gateway")
     address = listed.context["buttons"][0].address
-    asked = operator.get(address)
-    assert asked.context["count"] == 2
-    assert "Retry now: 2" in asked.content.decode()
+    page = operator.get(address)
+    assert page.context["count"] == 2
+    assert "Retry now: 2" in page.content.decode()
     say_yes(operator, address, "the gateway is up again")
     assert dict(Parked.objects.values_list("position", "status")) == {
         letters[0].position: "failed",
@@ -95,10 +95,10 @@ def test_all_of_several_subscriptions_are_done_together_and_written_down_for_eac
 
 def test_a_call_under_way_is_not_discarded(operator, letters):
     Parked.objects.filter(pk=letters[3].pk).update(status="leased")
-    asked = operator.get(f"{PARKED}discard/?subscription=shipping.carrier")
-    assert asked.context["count"] == 0
-    assert "<textarea" not in asked.content.decode()
-    assert _post_anyway(operator, asked).status_code == 409
+    page = operator.get(f"{PARKED}discard/?subscription=shipping.carrier")
+    assert page.context["count"] == 0
+    assert "<textarea" not in page.content.decode()
+    assert _post_anyway(operator, page).status_code == 409
     assert not OperatorAction.objects.exists()
 
 
@@ -183,8 +183,8 @@ def test_a_read_model_is_emptied_and_fills_anew(operator, order):
     stands = Subscription.objects.get(name="orders.details").position
     page = operator.get("/admin/eventstore/subscription/orders.details/change/")
     (address,) = [each.address for each in page.context["buttons"] if each.label == "Reset"]
-    told = operator.get(address).context["choice"].shown
-    assert told == [f"orders.details goes back from position {stands} to 0; rows to delete: 1"]
+    shown = operator.get(address).context["choice"].shown
+    assert shown == [f"orders.details goes back from position {stands} to 0; rows to delete: 1"]
     assert say_yes(operator, address, "wrong by hand").status_code == 302
     assert not OrderDetails.objects.exists()
     drain()
@@ -301,8 +301,8 @@ def _parked_now():
     return list(Parked.objects.order_by("id").values_list("id", "status"))
 
 
-def _post_anyway(client, asked):
+def _post_anyway(client, page):
     return client.post(
         f"{PARKED}discard/?subscription=shipping.carrier",
-        {"reason": "all the same", "digest": asked.context["choice"].digest},
+        {"reason": "all the same", "digest": page.context["choice"].digest},
     )

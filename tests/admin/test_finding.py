@@ -128,7 +128,7 @@ def test_orders_are_found_by_id_and_by_customer(staff, order):
 def test_no_list_sorts_or_reads_a_whole_table():
     """Each list's first page, its filters and its searches, as PostgreSQL plans them without
     sequential scans."""
-    wanted = {
+    indexes = {
         (
             "SELECT position FROM eventstore_event WHERE version = 1"
             " AND split_part(stream, '-', 1) = 'stock' ORDER BY position DESC LIMIT 50"
@@ -147,7 +147,7 @@ def test_no_list_sorts_or_reads_a_whole_table():
             "ANALYZE eventstore_event; SET enable_seqscan = off; SET enable_bitmapscan = off"
         )
         try:
-            for query, index in wanted.items():
+            for query, index in indexes.items():
                 cursor.execute(f"EXPLAIN {query}")
                 plan = "\n".join(line for (line,) in cursor.fetchall())
                 assert index in plan, plan

@@ -27,11 +27,11 @@ def indicators(client):
 def test_all_is_well_when_all_is_delivered_and_a_worker_is_heard(staff, order):
     heartbeats.forget_own()
     heartbeats.note(heartbeats.WORKER)
-    told = indicators(staff)
-    assert told["Subscriptions"] == ("up to date", "good")
-    assert told["Dead letters"] == ("none", "good")
-    assert told["Paused"] == ("none", "good")
-    assert told["Workers"] == ("running", "good")
+    found = indicators(staff)
+    assert found["Subscriptions"] == ("up to date", "good")
+    assert found["Dead letters"] == ("none", "good")
+    assert found["Paused"] == ("none", "good")
+    assert found["Workers"] == ("running", "good")
 
 
 @pytest.mark.usefixtures("shop")
@@ -43,11 +43,11 @@ def test_what_is_wrong_is_said(staff):
         subscription="payments.gateway", position=1, key="payment-1", status="dead"
     )
     Subscription.objects.filter(name="shipping.carrier").update(paused=True)
-    told = indicators(staff)
-    assert told["Subscriptions"] == ("far behind", "bad")
-    assert told["Dead letters"] == ("some", "bad")
-    assert told["Paused"] == ("some", "waiting")
-    assert told["Workers"] == ("none", "bad")
+    found = indicators(staff)
+    assert found["Subscriptions"] == ("far behind", "bad")
+    assert found["Dead letters"] == ("some", "bad")
+    assert found["Paused"] == ("some", "waiting")
+    assert found["Workers"] == ("none", "bad")
     page = staff.get(DOCTOR)
     assert page.context["findings"]
     assert all(

@@ -78,10 +78,10 @@ def test_the_wider_distance_is_always_the_longer_time(order):
 def test_the_picture_is_told_to_who_does_not_see_it(staff, order):
     page = staff.get(f"/admin/eventstore/event/correlation/{_placed(order).correlation_id}/")
     svg, nodes = _svg(page), page.context["correlation"].picture.nodes
-    title, told = (svg.find(_named(tag)) for tag in ("title", "desc"))
+    title, description = (svg.find(_named(tag)) for tag in ("title", "desc"))
     assert (svg.get("aria-labelledby"), svg.get("aria-describedby")) == (
         title.get("id"),
-        told.get("id"),
+        description.get("id"),
     )
     assert title.text == f"{len(nodes)} events in 4 lanes over time"
     links = [link.find(_named("title")).text for link in svg.iter(_named("a"))]

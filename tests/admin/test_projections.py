@@ -93,11 +93,11 @@ def test_what_differs_is_told_without_the_person_until_somebody_says_why(operato
 def test_called_off_the_live_table_is_as_it_was(operator, monkeypatch):
     monkeypatch.setattr(fold, "PAGE", 2)
     _do(operator, "rebuild", "why not")
-    asked = operator.get(ACT.format("cancel"))
+    page = operator.get(ACT.format("cancel"))
     rebuild.work(seconds=0)
     assert 0 < rebuild.latest(NAME)[0].percent < 100
     assert say_yes(operator, ACT.format("cancel"), "too busy").status_code == 302
-    assert asked.context["choice"].things, "though it had come further since"
+    assert page.context["choice"].things, "though it had come further since"
     assert rebuild.latest(NAME)[0].state == "cancelled"
     assert OrderDetails.objects.get().status == "CONFIRMED"
 
@@ -127,10 +127,10 @@ def test_a_rebuild_that_nobody_works_on_says_so(operator):
 
 @pytest.mark.usefixtures("shop")
 def test_two_people_do_not_begin_the_same_rebuild(operator):
-    asked = operator.get(ACT.format("rebuild"))
+    page = operator.get(ACT.format("rebuild"))
     _do(operator, "rebuild", "the first")
     answer = operator.post(
-        ACT.format("rebuild"), {"reason": "the second", "digest": asked.context["choice"].digest}
+        ACT.format("rebuild"), {"reason": "the second", "digest": page.context["choice"].digest}
     )
     assert answer.status_code == 409
     assert Rebuild.objects.count() == 1

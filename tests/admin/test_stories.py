@@ -46,9 +46,9 @@ def test_two_versions_of_a_stream_are_compared(staff, order):
     assert staff.get(f"{address}?since=x").context["since"] == 1
 
 
-@pytest.mark.parametrize("asked", ["0", "-1", "99", "x", "²", "9" * 30])
-def test_a_version_that_is_none_is_the_nearest_there_is(staff, order, asked):
-    answer = staff.get(f"/admin/eventstore/stream/order-{order}/change/", {"version": asked})
+@pytest.mark.parametrize("version", ["0", "-1", "99", "x", "²", "9" * 30])
+def test_a_version_that_is_none_is_the_nearest_there_is(staff, order, version):
+    answer = staff.get(f"/admin/eventstore/stream/order-{order}/change/", {"version": version})
     assert answer.context["version"] in (1, 2)
 
 
@@ -261,14 +261,14 @@ def test_a_business_transaction_has_a_page_with_its_streams_and_processes(staff,
 
 
 def test_json_is_a_tree_whose_branches_can_be_shut():
-    told = formatting.tree('{"lines": [{"sku": "<b>"}], "none": [], "sum": 1.50}')
-    assert "<summary><span" in told
-    assert told.count("<details open>") == 2, (
+    html_tree = formatting.tree('{"lines": [{"sku": "<b>"}], "none": [], "sum": 1.50}')
+    assert "<summary><span" in html_tree
+    assert html_tree.count("<details open>") == 2, (
         "the list, and what is in it; an empty one has nothing to shut"
     )
-    assert '<span class="es-key">none</span>: <span class="es-leaf">[]</span>' in told
-    assert "&quot;&lt;b&gt;&quot;" in told
-    assert "<b>" not in told
+    assert '<span class="es-key">none</span>: <span class="es-leaf">[]</span>' in html_tree
+    assert "&quot;&lt;b&gt;&quot;" in html_tree
+    assert "<b>" not in html_tree
 
 
 def test_the_history_of_a_page_is_what_was_done_to_it_by_hand(staff, order):

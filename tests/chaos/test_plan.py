@@ -23,9 +23,9 @@ def test_no_fault_begins_before_its_time_or_lasts_beyond_the_end():
 
 
 def test_the_same_seed_is_the_same_orders_and_each_has_a_key_of_its_own():
-    wanted = list(plan_orders(1, ["A", "B", "C"], ["ada", "grace"], rate=10, seconds=60))
-    assert wanted == list(plan_orders(1, ["A", "B", "C"], ["ada", "grace"], rate=10, seconds=60))
-    assert len({order.key for order in wanted}) == len(wanted) > 400
-    assert any(order.twice for order in wanted)
-    assert any(order.cancel_after is not None for order in wanted)
-    assert any(order.return_after is not None for order in wanted)
+    planned = list(plan_orders(1, ["A", "B", "C"], ["ada", "grace"], rate=10, seconds=60))
+    assert planned == list(plan_orders(1, ["A", "B", "C"], ["ada", "grace"], rate=10, seconds=60))
+    assert len({order.key for order in planned}) == len(planned) > 400
+    assert any(order.twice for order in planned)
+    assert any(order.cancel_after is not None for order in planned)
+    assert any(order.return_after is not None for order in planned)

@@ -68,7 +68,8 @@ def open_as(browser, live_server):
         page.set_default_timeout(10_000)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on(
-            "console", lambda said: complaints.append(said.text) if said.type == "error" else None
+            "console",
+            lambda message: complaints.append(message.text) if message.type == "error" else None,
         )
         return page
 
@@ -104,12 +105,12 @@ def stuck(shop):  # noqa: F811
     order_id = place()
     for subscription in ("orders.fulfilment", "payments"):
         step.step(subscription)
-    asked = Event.objects.get(type="payments.payment_requested")
-    Subscription.objects.filter(name="payments.gateway").update(position=asked.position)
+    requested = Event.objects.get(type="payments.payment_requested")
+    Subscription.objects.filter(name="payments.gateway").update(position=requested.position)
     Parked.objects.create(
         subscription="payments.gateway",
-        position=asked.position,
-        key=asked.stream,
+        position=requested.position,
+        key=requested.stream,
         status=Parked.Status.DEAD,
         attempts=12,
         due_at=None,

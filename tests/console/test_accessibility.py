@@ -81,10 +81,10 @@ def prepare(page):
 
 
 def violations(page, rules, how):
-    told = page.evaluate(
+    report = page.evaluate(
         "(options) => axe.run(options)", {"runOnly": rules, "resultTypes": ["violations"]}
     )
-    for each in told["violations"]:
+    for each in report["violations"]:
         for node in each["nodes"]:
             yield (
                 f"{page.url}, {how}: {each['id']} at {' '.join(map(str, node['target']))}:"

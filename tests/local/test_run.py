@@ -71,8 +71,8 @@ def statements_a_second(data) -> float:
         sleep(COUNTED_SECONDS)
         server.execute("ALTER SYSTEM RESET log_statement")
         server.execute("SELECT pg_reload_conf()")
-    told = (data / "postgres.log").read_text(errors="replace")
-    found = re.findall(r"LOG:  (?:statement|execute [^:]+): (.*(?:\n\t.*)?)", told)
+    log = (data / "postgres.log").read_text(errors="replace")
+    found = re.findall(r"LOG:  (?:statement|execute [^:]+): (.*(?:\n\t.*)?)", log)
     print(*Counter(" ".join(each.split())[:100] for each in found).most_common(), sep="\n")
     return len(found) / COUNTED_SECONDS
 
@@ -84,4 +84,4 @@ def spoken(process, words: str) -> str:
         lines.append(line)
         if words in line:
             return line
-    raise AssertionError(f"{words!r} was not said:\n{''.join(lines)}")
+    raise AssertionError(f"{words!r} was not printed:\n{''.join(lines)}")

@@ -22,10 +22,10 @@ def pooled(request, transactional_db, monkeypatch):
         connection.close()
         for name, value in between.settings.items():
             monkeypatch.setenv(name, value)
-        told = {"HOST": "127.0.0.1", "PORT": str(between.port)}
+        address = {"HOST": "127.0.0.1", "PORT": str(between.port)}
         options = connection.settings_dict["OPTIONS"]
         with pytest.MonkeyPatch.context() as patch:
-            for name, value in told.items():
+            for name, value in address.items():
                 patch.setitem(connection.settings_dict, name, value)
             if request.param == OLD:
                 patch.setitem(options, "prepare_threshold", None)

@@ -73,15 +73,15 @@ def wishes(random, at):
 
 
 def check(world):
-    said = [entry.message for entry in world.log if entry.topic == "event"]
-    came = {event.return_id: event for event in said if isinstance(event, GoodsReturned)}
+    events = [entry.message for entry in world.log if entry.topic == "event"]
+    came = {event.return_id: event for event in events if isinstance(event, GoodsReturned)}
     units = sum(line.quantity for event in came.values() for line in event.lines)
     assert units <= QUANTITY, f"{units} of {QUANTITY} came back"
     books = world.outside
     assert books.refunded["o1"] <= books.captured["o1"], "given back more than was taken"
-    parts = Counter(event.refund_id for event in said if isinstance(event, PartRefunded))
+    parts = Counter(event.refund_id for event in events if isinstance(event, PartRefunded))
     assert set(parts.values()) <= {1}, f"paid back twice: {parts}"
-    paid_back = [event for event in said if isinstance(event, PartRefunded | PaymentRefunded)]
+    paid_back = [event for event in events if isinstance(event, PartRefunded | PaymentRefunded)]
     # A manual refund is of the whole amount, and no event of ours.
     assert books.refunded["o1"] in (
         sum(event.amount.amount for event in paid_back),
@@ -93,15 +93,15 @@ def check(world):
                 "exactly the value of what came back"
             )
     moved = sum(
-        MOVES.get(type(event), 0) * event.quantity for event in said if type(event) in MOVES
+        MOVES.get(type(event), 0) * event.quantity for event in events if type(event) in MOVES
     )
-    reserved = sum(event.quantity for event in said if isinstance(event, StockReserved))
+    reserved = sum(event.quantity for event in events if isinstance(event, StockReserved))
     # The goods of a cancelled parcel are back in stock already, whatever is returned.
     expected = (
         0 if reserved and world.state("reservation-o1").status == "released" else units - reserved
     )
     assert moved == expected, f"{moved} moved, {units} came back, {reserved} reserved"
-    for event in said:
+    for event in events:
         if isinstance(event, ReturnRequested):
             _check_end(world, event.return_id)
 
