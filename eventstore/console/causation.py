@@ -1,5 +1,4 @@
-"""A business transaction as a list in order, each event set in under what led to it; and as a
-picture."""
+"""The events of one correlation: a list in order, indented by cause, and a diagram."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -7,10 +6,10 @@ from uuid import UUID
 
 from eventstore.models import Event
 
-from . import causation_diagram as drawing
+from . import causation_diagram
 
 LONGEST = 500
-# The style sheet has as many steps.
+# The style sheet has as many levels of indentation.
 DEEPEST = 12
 
 
@@ -27,8 +26,8 @@ class Correlation(NamedTuple):
     is_cut: bool
 
     @property
-    def picture(self) -> drawing.Picture:
-        return drawing.picture([step.event for step in self.steps])
+    def picture(self) -> causation_diagram.Picture:
+        return causation_diagram.picture([step.event for step in self.steps])
 
 
 def correlation(correlation_id: UUID) -> Correlation:
@@ -41,8 +40,8 @@ def correlation(correlation_id: UUID) -> Correlation:
 
 
 def steps(events: Sequence[Event]) -> list[Step]:
-    """A cause always comes before its effects in the log; one that is not among the events begins
-    anew at the left."""
+    """In the log a cause comes before its effects. An event with a cause outside of `events` has
+    depth 0."""
     depths: dict[UUID, int] = {}
     for event in events:
         cause = event.causation_id

@@ -1,8 +1,8 @@
-"""A business transaction as a picture: a lane for each context, events from left to right, a line
-to each effect.
+"""A diagram of one correlation: a lane for each context, events from left to right, a line from
+each cause to its effect.
 
-An axis above says when. Milliseconds and days have to fit into one picture, so a distance does not
-grow with the time between two neighbours but with its logarithm: of two distances the wider one is
+A time axis runs above. Milliseconds and days have to fit into one picture, so the distance between
+two neighbours grows with the logarithm of the time between them: the wider one of two distances is
 always the longer time.
 """
 
@@ -17,22 +17,22 @@ from eventstore.models import Event
 
 from . import formatting, links
 
-# More would be no picture any more; the list has them all.
+# More would be unreadable; the list below the diagram has all events.
 MOST = 60
 
-# COLUMN: from one event to the next of the same millisecond, as wide as their words want it.
+# In pixels. COLUMN: between two events of the same millisecond, as wide as their names need.
 MARGIN, COLUMN, LANE, TOP = 90, 76, 84, 40
-# And as much more with each tenfold of the milliseconds between them.
+# Added for each factor of ten in the milliseconds between two events.
 TENFOLD = 24
 
 MILLISECOND = timedelta(milliseconds=1)
 
 
 class Node(NamedTuple):
-    """x, y: its middle. words: its name, one under the other. late: since the first of all, for
-    people.
+    """An event. x, y: its centre. words: the parts of its name, one a line. late: time since the
+    first event.
 
-    after: since its neighbour, for who is told and not shown; empty for the first.
+    after: time since the event before, for screen readers; "" for the first.
     """
 
     event: Event
@@ -45,12 +45,12 @@ class Node(NamedTuple):
 
     @property
     def below(self) -> int:
-        """Where its words begin."""
+        """The top of its name."""
         return self.y + 10
 
     @property
     def above(self) -> int:
-        """Where the line down from the axis ends."""
+        """The end of the line down from the axis."""
         return self.y - 10
 
 
@@ -60,8 +60,8 @@ class Lane(NamedTuple):
 
 
 class Picture(NamedTuple):
-    """lines: from a cause to its effect, as the path of an SVG. is_cut: there are more events than
-    are drawn."""
+    """lines: from each cause to its effect, as the path of an SVG. is_cut: there are more events
+    than the diagram shows."""
 
     width: int
     height: int
@@ -74,59 +74,45 @@ class Picture(NamedTuple):
 def picture(events: Sequence[Event]) -> Picture:
     """events: in the order of the log."""
     drawn = events[:MOST]
-    lanes, places = _lanes(drawn), _places([event.recorded_at for event in drawn])
-    nodes = [_node(number, drawn, places[number], lanes) for number in range(len(drawn))]
+    # Lanes in the order of their first event.
+    names = dict.fromkeys(_context(event) for event in drawn)
+    lanes = {name: Lane(name, TOP + LANE * number + LANE // 3) for number, name in enumerate(names)}
+    columns = _columns([event.recorded_at for event in drawn])
+    nodes = [
+        Node(
+            event=event,
+            x=x,
+            y=lanes[_context(event)].y,
+            words=event.type.partition(".")[2].split("_"),
+            late=f"+{_time(_between(drawn[0].recorded_at, event.recorded_at))}",
+            after=_time(_between(before.recorded_at, event.recorded_at)) if before else "",
+            address=links.page("event", event.position),
+        )
+        for event, before, x in zip(drawn, [None, *drawn], columns, strict=False)
+    ]
+    by_id: dict[UUID | None, Node] = {node.event.id: node for node in nodes}
+    causes = ((by_id.get(node.event.causation_id), node) for node in nodes)
     return Picture(
-        width=places[-1] + COLUMN // 2,
+        width=columns[-1] + COLUMN // 2,
         height=TOP + LANE * len(lanes),
         lanes=list(lanes.values()),
         nodes=nodes,
-        lines=_lines(nodes),
+        lines=[_line(cause, effect) for cause, effect in causes if cause],
         is_cut=len(events) > MOST,
     )
 
 
-def _places(times: Sequence[datetime]) -> list[int]:
-    return list(
-        accumulate(
-            (_distance(before, at) for before, at in pairwise(times)), initial=MARGIN + COLUMN // 2
-        )
+def _columns(times: Sequence[datetime]) -> list[int]:
+    """The x of each event."""
+    distances = (
+        COLUMN + round(TENFOLD * log10(1 + _between(before, at) / MILLISECOND))
+        for before, at in pairwise(times)
     )
-
-
-def _distance(before: datetime, at: datetime) -> int:
-    return COLUMN + round(TENFOLD * log10(1 + _between(before, at) / MILLISECOND))
-
-
-def _lanes(events: Sequence[Event]) -> dict[str, Lane]:
-    """In the order in which they come in."""
-    names = dict.fromkeys(_context(event) for event in events)
-    return {name: Lane(name, TOP + LANE * number + LANE // 3) for number, name in enumerate(names)}
-
-
-def _node(number: int, events: Sequence[Event], x: int, lanes: dict[str, Lane]) -> Node:
-    event = events[number]
-    return Node(
-        event=event,
-        x=x,
-        y=lanes[_context(event)].y,
-        words=event.type.partition(".")[2].split("_"),
-        late=f"+{_time(_between(events[0].recorded_at, event.recorded_at))}",
-        after=_time(_between(events[number - 1].recorded_at, event.recorded_at)) if number else "",
-        address=links.page("event", event.position),
-    )
-
-
-def _lines(nodes: Sequence[Node]) -> list[str]:
-    by_id: dict[UUID, Node] = {node.event.id: node for node in nodes}
-    causes = (
-        (by_id.get(node.event.causation_id), node) for node in nodes if node.event.causation_id
-    )
-    return [_line(cause, effect) for cause, effect in causes if cause]
+    return list(accumulate(distances, initial=MARGIN + COLUMN // 2))
 
 
 def _line(cause: Node, effect: Node) -> str:
-    """Level at both ends, so that it is seen where it comes from."""
+    """Level at both ends, so that its two events are easy to see."""
     middle = (cause.x + effect.x) // 2
     return (
         f"M{cause.x + 9},{cause.y} C{middle},{cause.y} {middle},{effect.y}"
@@ -139,7 +125,7 @@ def _context(event: Event) -> str:
 
 
 def _between(before: datetime, at: datetime) -> timedelta:
-    """Clocks are put right now and then, and the log is in the order of its positions."""
+    """Never negative: the log is in the order of positions, and clocks are sometimes set back."""
     return max(timedelta(), at - before)
 
 

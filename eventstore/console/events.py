@@ -1,7 +1,7 @@
-"""Events: the log, newest first; and each with its cause, its effects and all that belongs to
-it."""
+"""Events: the log, newest first; each event with its cause, its effects and its correlation."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -26,42 +26,49 @@ from eventstore import codec, registry
 from eventstore.log import search
 from eventstore.models import Event, SagaState
 from eventstore.operations import export as exporting
-from eventstore.subscriptions import Saga
 
 from . import causation, exports, formatting, links, masking
 from .actions import Button
 from .detail import PageAdmin
 from .exports import Export
-from .read_only import LONGEST_LIST, between, one_of
+from .names import identity_of, saga_names
+from .read_only import LONGEST_LIST, ChoiceFilter, TimeFilter
 
 EFFECTS = 100
 
-# The filters of the list, which are those of an export, for people.
+# The filters of the list, which an export uses too.
 LABELS = {"q": "About", "type": "Type", "since": "From", "until": "To before"}
 
 
-def _types() -> Iterable[str]:
-    return sorted(
-        {name for table in registry.wiring().EVENTS for name in table} | set(registry.renamed())
-    )
+class TypeFilter(ChoiceFilter):
+    title = parameter_name = "type"
+
+    def offered(self) -> Iterable[str]:
+        names = {name for table in registry.wiring().EVENTS for name in table}
+        return sorted(names | set(registry.renamed()))
+
+
+class RecordedFilter(TimeFilter):
+    title = "time"
+
+    def narrow(
+        self, queryset: QuerySet[Any], since: datetime | None, until: datetime | None
+    ) -> QuerySet[Any]:
+        return search.recorded_between(queryset, since, until)
 
 
 @admin.register(Event)
 class EventAdmin(PageAdmin):
-    list_display = ("place", "recorded", "type", "in_stream", "version", "business_transaction")
-    list_display_links = ("place",)
-    list_filter = (one_of("type", "type", _types), between("time", search.recorded_between))
+    list_display = ("at_position", "recorded", "type", "in_stream", "version", "correlation")
+    list_display_links = ("at_position",)
+    list_filter = (TypeFilter, RecordedFilter)
     list_defer = ("data", "metadata")
     ordering = ("-position",)
     search_fields = ("stream",)
     search_help_text = (
-        "The id of an event, of a correlation, of what a stream is about, or the whole name of a"
-        " stream."
+        "The id of an event, of a correlation or of an aggregate, or the full name of a stream."
     )
-    nothing = (
-        "No event matches. The search takes whole ids and names; nothing is looked for inside of"
-        " payloads."
-    )
+    nothing = "No event matches. The search takes full ids and names; it does not search payloads."
     page_template = "admin/eventstore/event.html"
 
     def get_search_results(
@@ -71,7 +78,7 @@ class EventAdmin(PageAdmin):
         return (queryset.filter(search.about(term)) if term else queryset), False
 
     def find(self, request: HttpRequest, key: str) -> Event | None:
-        """By position, or by id."""
+        """By id or by position."""
         by_id = search.uuid(key)
         return Event.objects.filter(id=by_id).first() if by_id else super().find(request, key)
 
@@ -91,7 +98,7 @@ class EventAdmin(PageAdmin):
             "correlation": causation.correlation(found.correlation_id),
             "data": formatting.pretty(found.data),
             "metadata": formatting.pretty(found.metadata),
-            "today": _as_read_today(request, found.position),
+            "decoded": _decoded(request, found.position),
         }
 
     def get_urls(self) -> list[URLPattern]:
@@ -120,9 +127,22 @@ class EventAdmin(PageAdmin):
         found = causation.correlation(correlation_id)
         if not found.steps:
             raise Http404
-        ours = {"title": "Business transaction", "subtitle": str(correlation_id), "opts": self.opts}
-        context = self.admin_site.each_context(request) | ours | _transaction(found)
-        return TemplateResponse(request, "admin/eventstore/transaction.html", context)
+        events = [step.event for step in found.steps]
+        identities = {identity_of(each.stream) for each in events}
+        sagas = SagaState.objects.filter(saga__in=saga_names(), key__in=identities)
+        took = events[-1].recorded_at - events[0].recorded_at
+        context = self.admin_site.each_context(request) | {
+            "title": "Correlation",
+            "subtitle": str(correlation_id),
+            "opts": self.opts,
+            "correlation": found,
+            "lanes": [lane.name for lane in found.picture.lanes],
+            "begun": events[0].recorded_at,
+            "took": formatting.age(max(0.0, took.total_seconds())),
+            "streams": list(dict.fromkeys(each.stream for each in events)),
+            "sagas": sagas.order_by("saga", "key"),
+        }
+        return TemplateResponse(request, "admin/eventstore/correlation_page.html", context)
 
     @method_decorator(require_safe)
     def export_view(self, request: HttpRequest) -> HttpResponse:
@@ -131,9 +151,17 @@ class EventAdmin(PageAdmin):
     @method_decorator(require_http_methods(["GET", "HEAD", "POST"]))
     def ndjson_view(self, request: HttpRequest) -> HttpResponseBase:
         context, export = self._export(request)
-        if export.trouble:
-            return HttpResponseBadRequest(export.trouble, content_type="text/plain")
-        return exports.file(request, context, export, lambda revealed: _ndjson(request, revealed))
+        if export.error:
+            return HttpResponseBadRequest(export.error, content_type="text/plain")
+
+        def make(revealed: bool) -> HttpResponseBase:
+            lines = exporting.lines(search.wanted(request.GET), revealed=revealed)
+            headers = {"Content-Disposition": 'attachment; filename="events.ndjson"'}
+            return StreamingHttpResponse(
+                lines, content_type="application/x-ndjson", headers=headers
+            )
+
+        return exports.file(request, context, export, make)
 
     def _export(self, request: HttpRequest) -> tuple[dict[str, Any], Export]:
         if not self.has_view_permission(request):
@@ -143,23 +171,22 @@ class EventAdmin(PageAdmin):
             title="Export of events",
             subject="events",
             what=[(LABELS[name], value) for name, value in filters.items()]
-            or [("All", "the whole log")],
+            or [("Events", "the whole log")],
             address=links.with_query(reverse("admin:eventstore_event_ndjson"), filters),
             back=links.listing("event", **filters),
         )
         context = self.admin_site.each_context(request) | {"opts": self.opts}
         try:
-            # In the order of the list, so that it is counted along the index that the list is read
-            # by.
+            # In the order of the list, so that the count uses the list's index.
             found = search.events(search.wanted(filters)).order_by("-position")
             count = found[: LONGEST_LIST + 1].count()
         except search.NotATime as error:
-            return context, export._replace(trouble=str(error))
+            return context, export._replace(error=str(error))
         many = f"more than {LONGEST_LIST}" if count > LONGEST_LIST else count
         return context, export._replace(what=[*export.what, ("Events", many)])
 
     @admin.display(description="position")
-    def place(self, event: Event) -> int:
+    def at_position(self, event: Event) -> int:
         return event.position
 
     @admin.display(description="recorded")
@@ -171,54 +198,23 @@ class EventAdmin(PageAdmin):
         return links.stream(event.stream, formatting.short(event.stream), version=event.version)
 
     @admin.display(description="correlation")
-    def business_transaction(self, event: Event) -> SafeString:
+    def correlation(self, event: Event) -> SafeString:
         return links.correlation(event.correlation_id, formatting.short(event.correlation_id))
-
-
-def _transaction(found: causation.Correlation) -> dict[str, Any]:
-    events = [step.event for step in found.steps]
-    took = events[-1].recorded_at - events[0].recorded_at
-    return {
-        "correlation": found,
-        "subscriptions": [subscription.name for subscription in found.picture.lanes],
-        "begun": events[0].recorded_at,
-        "took": formatting.age(max(0.0, took.total_seconds())),
-        "streams": list(dict.fromkeys(each.stream for each in events)),
-        "sagas": (
-            SagaState.objects.filter(saga__in=_sagas(), key__in=_identities(events)).order_by(
-                "saga", "key"
-            )
-        ),
-    }
-
-
-def _sagas() -> list[str]:
-    return [name for name, each in registry.subscriptions().items() if isinstance(each, Saga)]
-
-
-def _identities(events: Iterable[Event]) -> set[str]:
-    return {each.stream.partition("-")[2] for each in events}
 
 
 def _filters(request: HttpRequest) -> dict[str, str]:
     return {name: request.GET[name] for name in LABELS if request.GET.get(name, "").strip()}
 
 
-def _ndjson(request: HttpRequest, revealed: bool) -> StreamingHttpResponse:
-    lines = exporting.lines(search.wanted(request.GET), revealed=revealed)
-    headers = {"Content-Disposition": 'attachment; filename="events.ndjson"'}
-    return StreamingHttpResponse(lines, content_type="application/x-ndjson", headers=headers)
-
-
-def _as_read_today(request: HttpRequest, position: int) -> dict[str, str]:
-    """From what is really stored, whatever is shown of it."""
+def _decoded(request: HttpRequest, position: int) -> dict[str, str]:
+    """The event as today's class decodes it. Read again, because the page's own row is masked."""
     event = Event.objects.get(position=position)
     try:
         message = registry.decode(
             event.type, event.schema_version, codec.encode_json(event.data).decode()
         )
     except (registry.UnknownType, codec.Undecodable) as error:
-        return {"error": masking.trouble(request, error)}
+        return {"error": masking.error(request, error)}
     return {
         "by": type(message).__name__,
         "message": formatting.pretty(masking.struct(request, message)),

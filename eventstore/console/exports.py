@@ -1,4 +1,4 @@
-"""Files to take away: with personal data hidden for whoever sees the page, with all of it for a
+"""Downloads: with masked personal data for everybody who sees the page, unmasked for a recorded
 reason."""
 
 from collections.abc import Callable, Sequence
@@ -11,15 +11,15 @@ from django.template.response import TemplateResponse
 from eventstore.log import audit
 
 from . import masking
-from .reveal import asked_why, record
+from .reveal import ask_reason, record
 
 
 class Export(NamedTuple):
-    """What there is to take away. what: name and value of what it is of. address: of the file.
-    preview: of a short one.
+    """A file to download. subject: what a reveal of it is recorded under. what: names and values of
+    its contents.
 
-    subject: under which a reveal of it is written down. back: the page that led here. trouble: why
-    there is no file.
+    address: of the file. back: the page that led here. preview: the text of a short file. error:
+    why there is no file.
     """
 
     title: str
@@ -28,7 +28,7 @@ class Export(NamedTuple):
     address: str
     back: str
     preview: str = ""
-    trouble: str = ""
+    error: str = ""
 
 
 def page(request: HttpRequest, context: dict[str, Any], export: Export) -> HttpResponse:
@@ -47,14 +47,14 @@ def file(
     export: Export,
     make: Callable[[bool], HttpResponseBase],
 ) -> HttpResponseBase:
-    """GET: what is personal is hidden. POST: it is revealed. make: (revealed) -> the file."""
+    """GET gives the file with masked personal data, POST unmasked. make: (revealed) -> the file."""
     if request.method == "POST":
         if not masking.may_unmask(request):
             raise PermissionDenied
         try:
             record(request, export.subject)
         except audit.ReasonMissing as error:
-            return asked_why(
-                request, context | {"subtitle": export.title}, back=export.back, trouble=str(error)
+            return ask_reason(
+                request, context | {"subtitle": export.title}, back=export.back, error=str(error)
             )
     return make(masking.is_unmasked(request))

@@ -1,6 +1,7 @@
-"""What people did by hand: who, when, why, and to what. Only ever added to."""
+"""The audit trail: who did what by hand, when, why and to what. Append-only."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from django.contrib import admin
@@ -13,29 +14,43 @@ from eventstore.models import OperatorAction
 
 from . import formatting, links
 from .detail import PageAdmin
-from .read_only import between, one_of
+from .read_only import ChoiceFilter, TimeFilter
 
 
-def _known(column: str) -> Callable[[], Iterable[str]]:
-    return lambda: audit.known(column)
+class KnownValueFilter(ChoiceFilter):
+    def offered(self) -> Iterable[str]:
+        return audit.known(self.parameter_name)
+
+
+class ActionFilter(KnownValueFilter):
+    title = parameter_name = "action"
+
+
+class WhoFilter(KnownValueFilter):
+    title = parameter_name = "who"
+
+
+class DoneFilter(TimeFilter):
+    title = "time"
+
+    def narrow(
+        self, queryset: QuerySet[Any], since: datetime | None, until: datetime | None
+    ) -> QuerySet[Any]:
+        return audit.done_between(queryset, since, until)
 
 
 @admin.register(OperatorAction)
 class OperatorActionAdmin(PageAdmin):
     list_display = ("when", "who", "action", "subject", "why")
-    list_filter = (
-        one_of("action", "action", _known("action")),
-        one_of("who", "who", _known("who")),
-        between("time", audit.done_between),
-    )
+    list_filter = (ActionFilter, WhoFilter, DoneFilter)
     list_defer = ("details",)
     ordering = ("-id",)
     search_fields = ("subject",)
     search_help_text = (
-        "The whole name of what it was done to: a stream, a subscription, order and its id, a saga"
-        " and its key."
+        "The full subject: the name of a stream or of a subscription, order and its id, a saga and"
+        " its key."
     )
-    nothing = "Nobody has had to do anything by hand."
+    nothing = "No operator actions yet."
     hides = False
     page_template = "admin/eventstore/operator_action.html"
 
@@ -47,14 +62,14 @@ class OperatorActionAdmin(PageAdmin):
 
     def page(self, request: HttpRequest, found: OperatorAction) -> dict[str, Any]:
         return {
-            "title": "Done by hand",
+            "title": "Operator action",
             "details": formatting.pretty(found.details),
-            "same": links.listing("operatoraction", q=found.subject),
-            "theirs": links.listing("operatoraction", who=found.who),
+            "same_subject": links.listing("operatoraction", q=found.subject),
+            "same_person": links.listing("operatoraction", who=found.who),
         }
 
-    def beside(self, request: HttpRequest, row: Any) -> dict[str, Any]:
-        """It is told here what was done."""
+    def page_links(self, request: HttpRequest, row: Any) -> dict[str, Any]:
+        """None: this page is itself an entry of the audit trail."""
         return {}
 
     @admin.display(description="when")

@@ -1,6 +1,6 @@
-"""The outbox: every message with those that have still to take it."""
+"""The outbox: each message with the subscriptions that have not taken it yet."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from django.contrib import admin
@@ -15,14 +15,35 @@ from eventstore.subscriptions import Commands, Saga
 
 from . import formatting, links, masking
 from .detail import PageAdmin
-from .read_only import one_of
+from .read_only import ChoiceFilter
 
 LOOKED_THROUGH = 10_000
 
 
+class TopicFilter(ChoiceFilter):
+    title = f"topic, of the last {LOOKED_THROUGH:,} positions"
+    parameter_name = "topic"
+
+    def offered(self) -> Iterable[str]:
+        """Events have one topic; commands and messages to a saga have the name of their
+        subscription."""
+        names = (
+            name
+            for name, each in registry.subscriptions().items()
+            if isinstance(each, Commands | Saga)
+        )
+        return ["event", *sorted(names)]
+
+    def narrow(self, queryset: QuerySet[Any], value: str) -> QuerySet[Any]:
+        # No index by topic: every order would pay for it, and this filter is seldom used.
+        newest = OutboxMessage.objects.order_by("-position").values_list("position", flat=True)
+        last = newest.first() or 0
+        return queryset.filter(topic=value, position__gt=last - LOOKED_THROUGH)
+
+
 class Delivery(NamedTuple):
-    """How it stands between a message and one of its listeners. parked: moved past, and not
-    settled."""
+    """The delivery of a message to one subscription. passed: the cursor is past it. parked: its
+    entry, if it failed or waits."""
 
     subscription: str
     passed: bool
@@ -33,41 +54,19 @@ class Delivery(NamedTuple):
         return self.passed and self.parked is None
 
     @property
-    def word(self) -> str:
+    def state(self) -> str:
         if self.parked is not None:
             return self.parked.status
         return "passed" if self.passed else "pending"
 
 
-def _topics() -> Iterable[str]:
-    """Only commands and word for a saga are owed; all else hears events."""
-    owed = (
-        name for name, each in registry.subscriptions().items() if isinstance(each, Commands | Saga)
-    )
-    return ["event", *sorted(owed)]
-
-
-def _lately(queryset: QuerySet[OutboxMessage], topic: str) -> QuerySet[OutboxMessage]:
-    """No index is kept for this: what is owed is written with every order, and looked at once in a
-    while."""
-    newest = (
-        OutboxMessage.objects.order_by("-position").values_list("position", flat=True).first() or 0
-    )
-    return queryset.filter(topic=topic, position__gt=newest - LOOKED_THROUGH)
-
-
 @admin.register(OutboxMessage)
 class OutboxAdmin(PageAdmin):
-    list_display = ("place", "state", "topic", "type", "about", "content", "created")
-    list_filter = (
-        one_of("topic", f"topic, of the last {LOOKED_THROUGH:,} positions", _topics, _lately),
-    )
+    list_display = ("at_position", "state", "topic", "type", "about", "content", "created")
+    list_filter = (TopicFilter,)
     list_defer = ("payload", "metadata")
     ordering = ("-position",)
-    nothing = (
-        "The outbox is empty: nothing has happened, or all that has is taken and its time in here"
-        " is over."
-    )
+    nothing = "The outbox is empty: no messages yet, or all were taken and cleared."
     page_template = "admin/eventstore/message.html"
 
     def annotate(self, page: Sequence[Any]) -> None:
@@ -93,7 +92,7 @@ class OutboxAdmin(PageAdmin):
         return f"message {row.position}"
 
     @admin.display(description="position")
-    def place(self, message: OutboxMessage) -> int:
+    def at_position(self, message: OutboxMessage) -> int:
         return message.position
 
     @admin.display(description="created")
@@ -109,12 +108,12 @@ class OutboxAdmin(PageAdmin):
             return links.event(message.position, "event")
         return links.link(links.page("outboxmessage", message.position), "payload")
 
-    @admin.display(description="taken")
+    @admin.display(description="delivery")
     def state(self, message: Any) -> SafeString:
-        open_ones = [each for each in message.deliveries if not each.is_settled]
-        if not open_ones:
-            return formatting.badge("by all", "good")
-        return format_html("{}", links.side_by_side([_open(each) for each in open_ones]))
+        unsettled = [each for each in message.deliveries if not each.is_settled]
+        if not unsettled:
+            return formatting.badge("delivered", "good")
+        return format_html("{}", links.side_by_side([_badge(each) for each in unsettled]))
 
 
 def _deliveries(messages: Sequence[OutboxMessage]) -> list[list[Delivery]]:
@@ -127,25 +126,22 @@ def _deliveries(messages: Sequence[OutboxMessage]) -> list[list[Delivery]]:
             position__in=[each.position for each in messages],
         ).defer("traceback")
     }
-    return [_of(each, cursors, parked) for each in messages]
-
-
-def _of(
-    message: OutboxMessage, cursors: Mapping[str, int], parked: Mapping[tuple[str, int], Parked]
-) -> list[Delivery]:
-    return [
-        Delivery(
-            name, message.position <= cursors.get(name, 0), parked.get((name, message.position))
+    found = []
+    for message in messages:
+        position = message.position
+        names = registry.listeners([message.type if message.topic == "event" else message.topic])
+        found.append(
+            [
+                Delivery(name, position <= cursors.get(name, 0), parked.get((name, position)))
+                for name in sorted(names)
+            ]
         )
-        for name in sorted(
-            registry.listeners([message.type if message.topic == "event" else message.topic])
-        )
-    ]
+    return found
 
 
-def _open(delivery: Delivery) -> SafeString:
+def _badge(delivery: Delivery) -> SafeString:
+    text = f"{delivery.subscription} {delivery.state}"
+    badge = formatting.badge(text, "bad" if delivery.state == "dead" else "waiting")
     if delivery.parked is None:
-        return formatting.badge(f"{delivery.subscription} pending", "waiting")
-    word = f"{delivery.subscription} {delivery.word}"
-    badge = formatting.badge(word, "bad" if delivery.word == "dead" else "waiting")
+        return badge
     return links.link(links.page("parked", delivery.parked.pk), badge)

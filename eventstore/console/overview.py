@@ -1,5 +1,4 @@
-"""How it goes at a glance: what is wrong, how fast the log grows, what every subscription is
-doing."""
+"""The overview: indicators of what is wrong, throughput, and the state of every subscription."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -12,10 +11,10 @@ from eventstore.sagas import NEEDS_ATTENTION
 
 from . import charts, formatting
 
-# Seconds from which a subscription's lag, a worker's silence, a transaction's age are worth a look,
-# and worth an alarm.
+# Seconds of lag, of a worker's silence or of an open transaction from which an indicator warns, and
+# from which it is bad.
 LATE, TOO_LATE = 10.0, 120.0
-# Seconds after which a worker that said nothing is counted no more.
+# Seconds after the last heartbeat from which a worker no longer counts.
 SILENT = 30.0
 
 OLDEST = """
@@ -30,153 +29,126 @@ SAGAS = """
     GROUP BY saga, status
     ORDER BY saga, status
 """
-# The status stands in the text itself: a plan for any status could not take the index of those that
-# wait.
+# The status is a literal: with a parameter, PostgreSQL could not plan with the partial index of
+# this status.
 STUCK = (
     f"SELECT count(*) FROM (SELECT FROM eventstore_saga WHERE status = '{NEEDS_ATTENTION}' ORDER BY"
     " id) AS waiting"
 )
 
 
-class Sign(NamedTuple):
-    """mood: good, waiting or bad; the word says it without the colour."""
+class Indicator(NamedTuple):
+    """level: good, waiting or bad."""
 
     name: str
-    word: str
-    mood: str
+    state: str
+    level: str
     detail: str
 
 
-def glance() -> dict[str, Any]:
-    """A number of queries that does not grow with the log."""
+def overview() -> dict[str, Any]:
+    """A fixed number of queries, however long the log is."""
     subscriptions = [
         each for each in lag.lags() if each.kind != "retired" and each.name not in lag.OUR_OWN
     ]
-    beats, sagas, told = heartbeats.heartbeats(), rows(SAGAS), charts.told()
+    beats, sagas, trends = heartbeats.heartbeats(), rows(SAGAS), charts.trends()
     return {
-        "signs": [
-            _log(told),
+        "indicators": [
+            _log(trends.rate),
             _outbox(subscriptions),
             _subscriptions(subscriptions),
-            _dead(subscriptions),
+            _dead_letters(subscriptions),
             _paused(subscriptions),
             _sagas(sagas),
             _workers(beats),
-            _beat(beats),
-            _oldest(),
+            _celery_beat(beats),
+            _oldest_transaction(),
         ],
         "subscriptions": subscriptions,
         "sagas": sagas,
-        "charts": told.charts,
-        "beats": beats,
+        "charts": trends.charts,
+        "heartbeats": beats,
     }
 
 
-def _log(told: charts.Trends) -> Sign:
-    if told.rate is None:
-        return Sign(
-            "Log",
-            "not measured",
-            "waiting",
-            "nobody has taken samples of late: the beat does, or manage.py work",
-        )
-    return Sign(
-        "Log", "measured", "good", f"{told.rate:.1f} messages a second were written, of late"
-    )
+def _log(rate: float | None) -> Indicator:
+    if rate is None:
+        detail = "no recent samples: Celery beat takes them, or manage.py work"
+        return Indicator("Log", "not measured", "waiting", detail)
+    return Indicator("Log", "measured", "good", f"{rate:.1f} messages a second recently")
 
 
-def _outbox(lags: Sequence[Lag]) -> Sign:
-    """A message counts once for each subscription that has still to take it."""
-    depth, seconds = (
-        sum(each.events for each in lags),
-        max((each.seconds for each in lags), default=0.0),
-    )
-    least = "at least " if any(each.is_cut for each in lags) else ""
+def _outbox(lags: Sequence[Lag]) -> Indicator:
+    """Counts a message once for each subscription that has not taken it."""
+    depth = sum(each.events for each in lags)
     if not depth:
-        return Sign("Outbox", "empty", "good", "nothing is owed to anybody")
-    detail = f"{least}{depth} deliveries are owed, the oldest for {formatting.age(seconds)}"
-    return Sign("Outbox", *_judged(seconds, ("flows", "fills", "stands")), detail)
+        return Indicator("Outbox", "empty", "good", "no pending deliveries")
+    seconds = max(each.seconds for each in lags)
+    least = "at least " if any(each.is_cut for each in lags) else ""
+    detail = f"{least}{depth} pending deliveries, the oldest {formatting.age(seconds)} old"
+    return Indicator("Outbox", *_judge(seconds, ("flowing", "filling", "stalled")), detail)
 
 
-def _subscriptions(lags: Sequence[Lag]) -> Sign:
+def _subscriptions(lags: Sequence[Lag]) -> Indicator:
+    name = "Subscriptions"
     worst = max(lags, key=lambda each: each.seconds if each.events else 0.0, default=None)
     if worst is None or not worst.events:
-        return Sign("Subscriptions", "up to date", "good", "every message is taken")
-    detail = (
-        f"{worst.name} is {worst.amount} messages behind, the oldest"
-        f" {formatting.age(worst.seconds)} old"
-    )
-    return Sign(
-        "Subscriptions", *_judged(worst.seconds, ("up to date", "behind", "far behind")), detail
-    )
+        return Indicator(name, "up to date", "good", "every message is delivered")
+    age = formatting.age(worst.seconds)
+    detail = f"{worst.name} is {worst.amount} messages behind, the oldest {age} old"
+    return Indicator(name, *_judge(worst.seconds, ("up to date", "behind", "far behind")), detail)
 
 
-def _dead(lags: Sequence[Lag]) -> Sign:
+def _dead_letters(lags: Sequence[Lag]) -> Indicator:
     dead, parked = sum(each.dead for each in lags), sum(each.parked for each in lags)
     if dead:
-        return Sign(
-            "Dead letters",
-            "some",
-            "bad",
-            f"{dead} wait for a person, {parked} more are tried again",
-        )
+        detail = f"{dead} need an operator, {parked} more are retried"
+        return Indicator("Dead letters", "some", "bad", detail)
     if parked:
-        return Sign("Dead letters", "none", "waiting", f"{parked} parked messages are tried again")
-    return Sign("Dead letters", "none", "good", "nothing is parked")
+        return Indicator("Dead letters", "none", "waiting", f"{parked} parked messages are retried")
+    return Indicator("Dead letters", "none", "good", "nothing is parked")
 
 
-def _paused(lags: Sequence[Lag]) -> Sign:
+def _paused(lags: Sequence[Lag]) -> Indicator:
     names = ", ".join(each.name for each in lags if each.paused)
-    return (
-        Sign("Paused", "some", "waiting", names)
-        if names
-        else Sign("Paused", "none", "good", "every subscription runs")
-    )
+    if names:
+        return Indicator("Paused", "some", "waiting", names)
+    return Indicator("Paused", "none", "good", "every subscription runs")
 
 
-def _sagas(counted: Sequence[tuple[str, str, int]]) -> Sign:
+def _sagas(counted: Sequence[tuple[str, str, int]]) -> Indicator:
     ((stuck,),) = rows(STUCK)
     if stuck:
-        return Sign("Sagas", "some are stuck", "bad", f"{stuck} wait for a person")
-    return Sign(
-        "Sagas", "none is stuck", "good", "none waits for a person" if counted else "none has begun"
-    )
+        return Indicator("Sagas", "some are stuck", "bad", f"{stuck} need an operator")
+    detail = "none needs an operator" if counted else "none has started"
+    return Indicator("Sagas", "none is stuck", "good", detail)
 
 
-def _workers(beats: Sequence[heartbeats.Heartbeat]) -> Sign:
+def _workers(beats: Sequence[heartbeats.Heartbeat]) -> Indicator:
     alive = [each for each in beats if each.kind == heartbeats.WORKER and each.seconds < SILENT]
     if not alive:
-        return Sign("Workers", "none", "bad", "nobody has been heard; start a worker")
+        return Indicator("Workers", "none", "bad", "no recent heartbeat; start a worker")
     last = min(each.seconds for each in alive)
-    return Sign(
-        "Workers",
-        *_judged(last, ("at work", "quiet", "silent")),
-        f"{len(alive)}, last heard {formatting.age(last)} ago",
-    )
+    detail = f"{len(alive)}, last heartbeat {formatting.age(last)} ago"
+    return Indicator("Workers", *_judge(last, ("running", "quiet", "silent")), detail)
 
 
-def _beat(beats: Sequence[heartbeats.Heartbeat]) -> Sign:
+def _celery_beat(beats: Sequence[heartbeats.Heartbeat]) -> Indicator:
     last = min((each.seconds for each in beats if each.kind == heartbeats.BEAT), default=None)
     if last is None:
-        return Sign(
-            "Beat", "none", "bad", "nobody has been heard; start celery beat, or manage.py work"
-        )
-    return Sign(
-        "Beat",
-        *_judged(last, ("beats", "quiet", "silent")),
-        f"last heard {formatting.age(last)} ago",
-    )
+        detail = "no heartbeat; start Celery beat, or manage.py work"
+        return Indicator("Celery beat", "none", "bad", detail)
+    detail = f"last heartbeat {formatting.age(last)} ago"
+    return Indicator("Celery beat", *_judge(last, ("running", "quiet", "silent")), detail)
 
 
-def _oldest() -> Sign:
+def _oldest_transaction() -> Indicator:
     ((seconds,),) = rows(OLDEST)
-    return Sign(
-        "Oldest transaction",
-        *_judged(seconds, ("short", "long", "too long")),
-        f"open for {formatting.age(seconds)}",
-    )
+    state, level = _judge(seconds, ("short", "long", "too long"))
+    detail = f"open for {formatting.age(seconds)}"
+    return Indicator("Oldest transaction", state, level, detail)
 
 
-def _judged(seconds: float, words: tuple[str, str, str]) -> tuple[str, str]:
+def _judge(seconds: float, states: tuple[str, str, str]) -> tuple[str, str]:
     step = (seconds >= LATE) + (seconds >= TOO_LATE)
-    return words[step], ("good", "waiting", "bad")[step]
+    return states[step], ("good", "waiting", "bad")[step]

@@ -1,5 +1,5 @@
-"""Parked messages: what a subscription has moved past without settling it, and why; tried again or
-discarded here."""
+"""Parked messages: those that a subscription's cursor passed unsettled, with their errors; and
+actions to retry or discard them."""
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
@@ -8,7 +8,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.db import transaction
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -21,78 +21,87 @@ from eventstore.outbox import wakeup
 
 from . import formatting, links, masking
 from .actions import SHOWN, Act, ActingAdmin, Choice
-from .read_only import one_of
+from .read_only import ChoiceFilter
 
-# By one yes; the rest, if there is more, by the next.
+# Messages that one confirmation acts on; more need another one.
 MOST = 5_000
 
-# What can be chosen by an address, and so by the list's own filters.
-NAMED_BY = ("id", "subscription", "key", "status")
+# Query parameters that select messages; the list's own filters are among them.
+SELECTED_BY = ("id", "subscription", "key", "status")
 
-MOODS = {Parked.Status.FAILED: "waiting", Parked.Status.DEAD: "bad"}
-
-
-def _subscriptions() -> Iterable[str]:
-    return sorted(registry.subscriptions())
+LEVELS = {Parked.Status.FAILED: "waiting", Parked.Status.DEAD: "bad"}
 
 
-def _statuses() -> Iterable[str]:
-    return Parked.Status.values
+class StatusFilter(ChoiceFilter):
+    title = parameter_name = "status"
+    values = Parked.Status.values
+
+
+class SubscriptionFilter(ChoiceFilter):
+    title = parameter_name = "subscription"
+
+    def offered(self) -> Iterable[str]:
+        return sorted(registry.subscriptions())
 
 
 @admin.register(Parked)
 class ParkedAdmin(ActingAdmin):
-    list_display = ("place", "subscriber", "about", "state", "attempts", "due", "error_in_short")
-    list_filter = (
-        one_of("status", "status", _statuses),
-        one_of("subscription", "subscription", _subscriptions),
+    list_display = (
+        "at_position",
+        "subscriber",
+        "about",
+        "state",
+        "attempts",
+        "due",
+        "error_in_short",
     )
+    list_filter = (StatusFilter, SubscriptionFilter)
     list_defer = ("traceback",)
     ordering = ("-id",)
-    nothing = "Nothing is parked: every subscription has taken all that it was given."
+    nothing = "No parked messages."
     page_template = "admin/eventstore/parked.html"
     refusals = (dead_letters.NotParked, audit.ReasonMissing)
     acts = {
         "retry": Act(
-            "Try again now",
-            "The first message of each key is handed to today's code at once; what waits behind it"
-            " follows in order.",
+            "Retry now",
+            "Delivers the first message of each key again at once; later messages of the key follow"
+            " in order.",
         ),
         "discard": Act(
-            "Discard for good",
-            "Its subscription never takes it: what should come of it does not. What waits behind is"
-            " delivered.",
+            "Discard",
+            "The subscription never handles the message, so its effects never happen. Later"
+            " messages of the key are delivered.",
         ),
     }
 
-    def choose(self, request: HttpRequest, word: str) -> Choice:
-        chosen = {name: request.GET[name] for name in NAMED_BY if name in request.GET}
-        found = list(_matching(chosen, CAN_BE[word])[:MOST])
+    def choose(self, request: HttpRequest, act: str) -> Choice:
+        selected = {name: request.GET[name] for name in SELECTED_BY if name in request.GET}
+        has_nul = any("\x00" in value for value in selected.values())
+        if has_nul or not selected.get("id", "0").isdecimal():
+            raise Http404
+        matching = CAN_BE[act].filter(**selected).order_by("subscription", "position")
+        found = list(matching.defer("traceback")[:MOST])
         return Choice(
-            subject=", ".join(f"{name} {value}" for name, value in chosen.items())
-            or "all that is parked",
+            subject=", ".join(f"{name} {value}" for name, value in selected.items())
+            or "all parked messages",
             things=[each.pk for each in found],
-            shown=[_named(each) for each in masking.rows(request, found[:SHOWN])],
-            perform=lambda who, reason: _done(DO[word], found, who, reason),
-            back=links.listing(
-                "parked",
-                **{name: chosen[name] for name in ("subscription", "status") if name in chosen},
-            ),
+            shown=[_summary(each) for each in masking.rows(request, found[:SHOWN])],
+            perform=lambda who, reason: _perform(DO[act], found, who, reason),
+            back=links.listing("parked", **_list_filters(selected)),
         )
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        filters = {
-            name: request.GET[name] for name in ("subscription", "status") if name in request.GET
-        }
-        about = ": all that match" if filters else ": all"
+        filters = _list_filters(request.GET.dict())
+        suffix = ": all that match" if filters else ": all"
         buttons = (
-            self.buttons(request, ("retry", "discard"), about, **filters)
+            self.buttons(request, ("retry", "discard"), suffix, **filters)
             if Parked.objects.exists()
             else []
         )
         return super().changelist_view(request, {"buttons": buttons} | (extra_context or {}))
 
     def page(self, request: HttpRequest, found: Parked) -> dict[str, Any]:
+        its_key = {"subscription": found.subscription, "key": found.key}
         return {
             "title": "Parked message",
             "subscriber": self.subscriber(found),
@@ -102,13 +111,7 @@ class ParkedAdmin(ActingAdmin):
             "event": Event.objects.filter(position=found.position).first(),
             "buttons": [
                 *self.buttons(request, ("retry", "discard"), id=found.pk),
-                *self.buttons(
-                    request,
-                    ("discard",),
-                    ": all of its key",
-                    subscription=found.subscription,
-                    key=found.key,
-                ),
+                *self.buttons(request, ("discard",), ": all of its key", **its_key),
             ],
         }
 
@@ -116,7 +119,7 @@ class ParkedAdmin(ActingAdmin):
         return row.subscription
 
     @admin.display(description="position")
-    def place(self, parked: Parked) -> int:
+    def at_position(self, parked: Parked) -> int:
         return parked.position
 
     @admin.display(description="subscription")
@@ -129,7 +132,7 @@ class ParkedAdmin(ActingAdmin):
 
     @admin.display(description="status")
     def state(self, parked: Parked) -> SafeString:
-        return formatting.badge(parked.status, MOODS.get(Parked.Status(parked.status), ""))
+        return formatting.badge(parked.status, LEVELS.get(Parked.Status(parked.status), ""))
 
     @admin.display(description="due")
     def due(self, parked: Parked) -> SafeString:
@@ -140,44 +143,39 @@ class ParkedAdmin(ActingAdmin):
         return formatting.shortened(parked.error)
 
 
-def _is_first_of_its_key() -> Any:
-    earlier = Parked.objects.filter(
-        subscription=OuterRef("subscription"),
-        key=OuterRef("key"),
-        position__lt=OuterRef("position"),
-    )
-    return ~Exists(earlier)
+def _list_filters(query: dict[str, Any]) -> dict[str, Any]:
+    return {name: query[name] for name in ("subscription", "status") if name in query}
 
 
-def _matching(chosen: dict[str, str], can_be: QuerySet[Parked]) -> QuerySet[Parked]:
-    """Raises Http404 for what is no choice."""
-    if any("\x00" in value for value in chosen.values()) or not chosen.get("id", "0").isdecimal():
-        raise Http404
-    return can_be.filter(**chosen).order_by("subscription", "position").defer("traceback")
-
-
-def _named(parked: Parked) -> SafeString:
+def _summary(parked: Parked) -> SafeString:
     where = links.link(
         links.page("parked", parked.pk), f"{parked.subscription} at {parked.position}"
     )
     return format_html("{} ({}) {}", where, parked.status, formatting.shortened(parked.error))
 
 
-def _done(do: Callable[..., int], found: Sequence[Parked], who: str, reason: str) -> str:
-    """All of it or nothing, however many subscriptions it is of."""
+def _perform(do: Callable[..., int], found: Sequence[Parked], who: str, reason: str) -> str:
+    """All in one transaction, even over several subscriptions."""
     with transaction.atomic():
         counts = [
-            do(subscription, [each.position for each in of_it], who=who, reason=reason)
-            for subscription, of_it in groupby(found, attrgetter("subscription"))
+            do(subscription, [each.position for each in group], who=who, reason=reason)
+            for subscription, group in groupby(found, attrgetter("subscription"))
         ]
     wakeup.wake_workers()
-    return f"Done, and written down: {sum(counts)}."
+    return f"Done and recorded: {sum(counts)}."
 
 
 DO: dict[str, Callable[..., int]] = {"retry": dead_letters.retry, "discard": dead_letters.discard}
 
-# Those that the engine would take; a call under way is left alone.
+_is_first_of_its_key = ~Exists(
+    Parked.objects.filter(
+        subscription=OuterRef("subscription"),
+        key=OuterRef("key"),
+        position__lt=OuterRef("position"),
+    )
+)
+# What the engine accepts; a message whose call is in progress is left alone.
 CAN_BE = {
-    "retry": Parked.objects.filter(_is_first_of_its_key(), status__in=("failed", "dead")),
+    "retry": Parked.objects.filter(_is_first_of_its_key, status__in=("failed", "dead")),
     "discard": Parked.objects.exclude(status=Parked.Status.LEASED),
 }

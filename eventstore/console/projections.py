@@ -1,5 +1,5 @@
-"""Projections: each read model with its table, rebuilt beside the live one by the workers, swapped
-and taken back."""
+"""Projections: each read model with its table. Workers rebuild it beside the live table, swap the
+two, and can roll back."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -18,16 +18,15 @@ from eventstore.privacy import personal_data
 from eventstore.projections import rebuild
 from eventstore.projections.rebuild import DiffReport, Rebuilding
 
-from . import badges as badges
-from . import formatting, links, masking
+from . import badges, formatting, links, masking
 from .actions import Act, ActingAdmin, Choice
 from .read_only import ESTIMATE
 
 SHOWN_REBUILDS = 20
-# Seconds without a word from which an open rebuild has nobody who works on it.
+# Seconds without progress after which an open rebuild counts as abandoned.
 SILENT = 15.0
 
-MOODS = {
+LEVELS = {
     "folding": "waiting",
     "ready": "waiting",
     "swapped": "good",
@@ -38,7 +37,7 @@ MOODS = {
 
 
 class Difference(NamedTuple):
-    """old, new: in a line, for people."""
+    """old, new: values as text on one line."""
 
     key: str
     column: str
@@ -48,9 +47,9 @@ class Difference(NamedTuple):
 
 @admin.register(ProjectionSubscription)
 class ProjectionAdmin(ActingAdmin):
-    list_display = ("name", "state", "behind", "rebuilt", "far", "began", "why")
+    list_display = ("name", "state", "behind", "rebuilt", "progress", "began", "why")
     ordering = ("name",)
-    nothing = "The wiring has no projection, so there is no read model to rebuild."
+    nothing = "The wiring has no projections."
     page_template = "admin/eventstore/projection.html"
     refusals = (
         rebuild.NotRebuildable,
@@ -63,30 +62,27 @@ class ProjectionAdmin(ActingAdmin):
     acts = {
         "rebuild": Act(
             "Rebuild",
-            "The workers fold the whole log into a table beside the live one and swap the two at"
-            " once when it is done. Until then every reader sees the live table; nothing else is"
-            " done, and nothing is sent to anybody.",
+            "The workers fold the whole log into a new table and then swap it with the live one in"
+            " one commit. Readers see the live table until then. No message is sent.",
         ),
         "fold": Act(
-            "Fold and compare",
-            "The workers fold the whole log into a table beside the live one, and stop there: this"
-            " page then tells what differs, and you say whether to swap.",
+            "Rebuild and compare",
+            "The workers fold the whole log into a new table and stop. This page then lists the"
+            " differences from the live table, and you decide whether to swap.",
         ),
         "swap": Act(
             "Swap",
-            "The workers fold what has come since, and put the new table in the place of the live"
-            " one in one commit. The live one is kept, so that you can roll back.",
+            "The workers fold the latest events and swap the new table with the live one in one"
+            " commit. The old table is kept for a rollback.",
         ),
-        "compare": Act(
-            "Compare again", "The workers look once more at what differs from the live table."
-        ),
-        "cancel": Act("Call it off", "The new table is dropped. The live one stays as it is."),
+        "compare": Act("Compare again", "The workers compare the two tables again."),
+        "cancel": Act("Cancel the rebuild", "Drops the new table. The live table stays as it is."),
         "rollback": Act(
             "Roll back",
-            "The table that is kept is live again, and its subscription folds it on from where it"
-            " stood then. The present one is kept in turn, so that this can be taken back.",
+            "The kept table becomes live again, and its subscription folds the events since then."
+            " The present table is kept in turn, so a rollback can be undone.",
         ),
-        "forget": Act("Drop the kept table", "There is no going back to it then."),
+        "forget": Act("Drop the kept table", "A rollback is no longer possible."),
     }
 
     def subject_of(self, row: ProjectionSubscription) -> str:
@@ -95,16 +91,18 @@ class ProjectionAdmin(ActingAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[ProjectionSubscription]:
         return ProjectionSubscription.objects.filter(name__in=rebuild.projections())
 
-    def choose(self, request: HttpRequest, word: str) -> Choice:
+    def choose(self, request: HttpRequest, act: str) -> Choice:
         name = request.GET.get("name", "")
         if name not in rebuild.projections():
             raise Http404
-        last = _last(name)
+        last = next(iter(rebuild.latest(name, limit=1)), None)
+        table = _table(name)
+        ((count,),) = rows(ESTIMATE, [table])
         return Choice(
             subject=name,
-            things=[_thing(name, last, word)] if word in _allowed(name, last) else [],
-            shown=[_told(name)],
-            perform=lambda who, reason: DO[word](name, who, reason),
+            things=[_thing(name, last, act)] if act in _allowed(name, last) else [],
+            shown=[f"{name}: the table {table}, of about {max(0, count):,} rows"],
+            perform=lambda who, reason: DO[act](name, who, reason),
             back=links.page("projectionsubscription", name),
         )
 
@@ -117,19 +115,19 @@ class ProjectionAdmin(ActingAdmin):
     def page(self, request: HttpRequest, found: Any) -> dict[str, Any]:
         rebuilds = masking.rebuilds(request, rebuild.latest(found.name, limit=SHOWN_REBUILDS))
         last = rebuilds[0] if rebuilds else None
-        told = rebuild.found_differences(last.id) if last and last.state == "ready" else None
+        report = rebuild.found_differences(last.id) if last and last.state == "ready" else None
         return {
             "title": "Projection",
             "table": _table(found.name),
             "lag": next(each for each in lag.lags() if each.name == found.name),
             "last": last,
-            "is_alone": last is not None and last.is_open and last.silent > SILENT,
-            "badge": formatting.badge(last.state, MOODS[last.state]) if last else "",
+            "is_abandoned": last is not None and last.is_open and last.silent > SILENT,
+            "badge": formatting.badge(last.state, LEVELS[last.state]) if last else "",
             "compared": last if last and last.state == "ready" and not last.swap else None,
-            "told": told,
-            "differences": _differences(request, found.name, told),
+            "report": report,
+            "differences": _differences(request, found.name, report),
             "rebuilds": rebuilds,
-            "hands": self.buttons(request, _allowed(found.name, last), name=found.name),
+            "rebuild_buttons": self.buttons(request, _allowed(found.name, last), name=found.name),
         }
 
     @admin.display(description="subscription")
@@ -138,126 +136,96 @@ class ProjectionAdmin(ActingAdmin):
 
     @admin.display(description="behind")
     def behind(self, subscription: Any) -> str:
-        return (
-            f"{subscription.lag.amount}, {formatting.age(subscription.lag.seconds)}"
-            if subscription.lag.is_behind
-            else "–"
-        )
+        lag = subscription.lag
+        return f"{lag.amount}, {formatting.age(lag.seconds)}" if lag.is_behind else "–"
 
     @admin.display(description="last rebuild")
     def rebuilt(self, subscription: Any) -> SafeString:
-        return (
-            formatting.badge(subscription.last.state, MOODS[subscription.last.state])
-            if subscription.last
-            else formatting.NOTHING
-        )
+        last = subscription.last
+        return formatting.badge(last.state, LEVELS[last.state]) if last else formatting.NOTHING
 
-    @admin.display(description="how far")
-    def far(self, subscription: Any) -> str:
+    @admin.display(description="progress")
+    def progress(self, subscription: Any) -> str:
         return f"{subscription.last.percent} %" if subscription.last else "–"
 
-    @admin.display(description="begun")
+    @admin.display(description="started")
     def began(self, subscription: Any) -> SafeString:
-        return (
-            formatting.time(subscription.last.began_at) if subscription.last else formatting.NOTHING
-        )
+        return formatting.time(subscription.last and subscription.last.began_at)
 
-    @admin.display(description="trouble or reason")
+    @admin.display(description="error or reason")
     def why(self, subscription: Any) -> str:
-        trouble = (
-            personal_data.of_rebuild(subscription.last.error)
-            if subscription.last and subscription.last.error
-            else ""
-        )
-        return (
-            formatting.shortened(trouble or subscription.last.waits_for or subscription.last.reason)
-            if subscription.last
-            else ""
-        )
-
-
-def _last(name: str) -> Rebuilding | None:
-    return next(iter(rebuild.latest(name, limit=1)), None)
+        last = subscription.last
+        if not last:
+            return ""
+        error = personal_data.of_rebuild(last.error) if last.error else ""
+        return formatting.shortened(error or last.waits_for or last.reason)
 
 
 def _allowed(name: str, last: Rebuilding | None) -> Sequence[str]:
     if last is None or not last.is_open:
-        return (
-            ("rebuild", "fold", "rollback", "forget")
-            if rebuild.with_replaced(name)
-            else ("rebuild", "fold")
-        )
+        kept = ("rollback", "forget") if rebuild.with_replaced(name) else ()
+        return ("rebuild", "fold", *kept)
     return ("swap", "compare", "cancel") if last.state == "ready" and not last.swap else ("cancel",)
 
 
-def _thing(name: str, last: Rebuilding | None, word: str) -> tuple[object, ...]:
-    """What a person decided about; that a rebuild has come further since is no reason not to call
-    it off."""
-    if last is None or word == "cancel":
+def _thing(name: str, last: Rebuilding | None, act: str) -> tuple[object, ...]:
+    """What the operator decides about. Progress meanwhile does not invalidate a cancellation."""
+    if last is None or act == "cancel":
         return (name, last and last.id)
     return (name, last.id, last.state)
-
-
-def _told(name: str) -> str:
-    table = _table(name)
-    ((count,),) = rows(ESTIMATE, [table])
-    return f"{name}: the table {table}, of about {max(0, count):,} rows"
 
 
 def _table(name: str) -> str:
     return str(rebuild.projection(name).model._meta.db_table)
 
 
-def _differences(request: HttpRequest, name: str, told: DiffReport | None) -> Sequence[Difference]:
+def _differences(
+    request: HttpRequest, name: str, report: DiffReport | None
+) -> Sequence[Difference]:
     model = rebuild.projection(name).model
-    return [_difference(request, model, each) for each in told.first] if told else []
 
+    def value(each: dict[str, Any], side: str) -> str:
+        return formatting.in_a_line(masking.column(request, model, each["column"], each[side]))
 
-def _difference(request: HttpRequest, model: type[Any], found: dict[str, Any]) -> Difference:
-    old, new = (
-        masking.column(request, model, found["column"], found[side]) for side in ("old", "new")
-    )
-    return Difference(
-        found["key"], found["column"], formatting.in_a_line(old), formatting.in_a_line(new)
-    )
+    return [
+        Difference(each["key"], each["column"], value(each, "old"), value(each, "new"))
+        for each in (report.first if report else ())
+    ]
 
 
 def _rebuild(name: str, who: str, reason: str) -> str:
     rebuild.request(name, who=who, reason=reason)
-    return "The workers rebuild it, and swap when it is done; this page shows how far they are."
+    return "Rebuild requested. The workers swap the tables when it is done."
 
 
 def _fold(name: str, who: str, reason: str) -> str:
     rebuild.request(name, who=who, reason=reason, swap=False)
-    return (
-        "The workers fold it anew and compare; this page shows how far they are, and then what"
-        " differs."
-    )
+    return "Rebuild requested. This page lists the differences when it is done."
 
 
 def _swap(name: str, who: str, reason: str) -> str:
     rebuild.request_swap(name, who=who, reason=reason)
-    return "The workers swap the tables as soon as nobody is in the way."
+    return "Swap requested. The workers swap the tables as soon as they get the lock."
 
 
 def _compare(name: str, who: str, reason: str) -> str:
     rebuild.request_comparison(name, who=who, reason=reason)
-    return "The workers compare once more."
+    return "Comparison requested."
 
 
 def _cancel(name: str, who: str, reason: str) -> str:
     rebuild.cancel(name, who=who, reason=reason)
-    return "It is called off; the live table is as it was."
+    return "Rebuild cancelled. The live table is unchanged."
 
 
 def _roll_back(name: str, who: str, reason: str) -> str:
     position = rebuild.roll_back(name, who=who, reason=reason)
-    return f"The table that was kept is live; it is folded on from position {position}."
+    return f"Rolled back. The kept table is live and continues from position {position}."
 
 
 def _forget(name: str, who: str, reason: str) -> str:
     rebuild.forget(name, who=who, reason=reason)
-    return "The table that was kept is dropped."
+    return "The kept table is dropped."
 
 
 DO: dict[str, Callable[[str, str, str], str]] = {

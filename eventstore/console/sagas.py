@@ -1,4 +1,4 @@
-"""Sagas: every running or finished process, its state and events; and a hand for one that is
+"""Sagas: every process with its state, its steps and its events; and actions for one that is
 stuck."""
 
 from collections.abc import Iterable
@@ -15,21 +15,19 @@ from eventstore import codec, registry, sagas
 from eventstore.log import audit, search
 from eventstore.models import SagaState, Stream
 from eventstore.postgres import rows
-from eventstore.subscriptions import Saga
 
-from . import causation, formatting, links
-from . import saga_diagram as steps
+from . import causation, formatting, links, saga_diagram
 from .actions import Act, ActingAdmin, Button, Choice
-from .read_only import one_of
+from .names import saga_names
+from .read_only import ChoiceFilter
 
-# A status is the saga's own word, so the newest ones tell which words there are.
+# Each saga defines its own statuses, so this reads them from the newest rows.
 STATUSES = """
     SELECT DISTINCT status
     FROM (SELECT status FROM eventstore_saga ORDER BY id DESC LIMIT 10000) AS newest
     ORDER BY status
 """
 LOOKED_THROUGH = 10_000
-# Each step of a process has a deadline; one that is at its end has none.
 AGES = {
     "at all": timedelta(0),
     "for a minute": timedelta(minutes=1),
@@ -39,62 +37,71 @@ AGES = {
 }
 
 
-def _statuses() -> Iterable[str]:
-    """Also when none of the newest waits for a person, one of the old may."""
-    return sorted({sagas.NEEDS_ATTENTION, *(status for (status,) in rows(STATUSES))})
+class AgeFilter(ChoiceFilter):
+    title = "age: under way"
+    parameter_name = "age"
+    values = tuple(AGES)
+
+    def narrow(self, queryset: QuerySet[Any], value: str) -> QuerySet[Any]:
+        # Every step but the last has a deadline.
+        started = timezone.now() - AGES[value]
+        return queryset.filter(deadline_at__isnull=False, started_at__lte=started)
 
 
-def _lately(queryset: QuerySet[SagaState], status: str) -> QuerySet[SagaState]:
-    """Those that wait for a person have an index; for the others, the newest are looked through."""
-    if status == sagas.NEEDS_ATTENTION:
-        return queryset.filter(status=status)
-    newest = SagaState.objects.order_by("-id").values_list("id", flat=True).first() or 0
-    return queryset.filter(status=status, id__gt=newest - LOOKED_THROUGH)
+class StatusFilter(ChoiceFilter):
+    title = f"status, of the newest {LOOKED_THROUGH:,}"
+    parameter_name = "status"
 
+    def offered(self) -> Iterable[str]:
+        # An old saga may need attention when none of the newest does.
+        return sorted({sagas.NEEDS_ATTENTION, *(status for (status,) in rows(STATUSES))})
 
-def _under_way(queryset: QuerySet[SagaState], age: str) -> QuerySet[SagaState]:
-    return queryset.filter(deadline_at__isnull=False, started_at__lte=timezone.now() - AGES[age])
-
-
-def _sagas() -> list[str]:
-    return [name for name, each in registry.subscriptions().items() if isinstance(each, Saga)]
+    def narrow(self, queryset: QuerySet[Any], value: str) -> QuerySet[Any]:
+        # Only those that need attention have an index; for other statuses, the newest are read.
+        if value == sagas.NEEDS_ATTENTION:
+            return queryset.filter(status=value)
+        newest = SagaState.objects.order_by("-id").values_list("id", flat=True).first() or 0
+        return queryset.filter(status=value, id__gt=newest - LOOKED_THROUGH)
 
 
 @admin.register(SagaState)
 class SagaAdmin(ActingAdmin):
-    list_display = ("about", "saga", "status", "started", "age", "moved", "deadline")
-    list_filter = (
-        one_of("age", "age: under way", lambda: AGES, _under_way),
-        one_of("status", f"status, of the newest {LOOKED_THROUGH:,}", _statuses, _lately),
-    )
+    list_display = ("about", "saga", "status", "started", "age", "last_step", "deadline")
+    list_filter = (AgeFilter, StatusFilter)
     list_defer = ("state",)
     sorted_by = ("age",)
     ordering = ("-id",)
     search_fields = ("key",)
-    search_help_text = "The whole key of a process: the id of what it is about."
-    nothing = "No process has begun yet."
+    search_help_text = "The full key of a saga, such as the id of an order."
+    nothing = "No saga has started yet."
     page_template = "admin/eventstore/saga.html"
     refusals = (audit.ReasonMissing, sagas.NoSuchSaga, sagas.MovedOn)
     acts = {
-        "retry": Act("Retry the step", "The process asks once more for what it waits for."),
+        "retry": Act("Retry the step", "The saga sends the commands of its present step again."),
         "compensate": Act(
-            "Turn back",
-            "The process goes no further, and undoes what was done, the last step first.",
+            "Compensate", "The saga stops and undoes its completed steps, the last one first."
         ),
         "skip": Act(
             "Skip the step",
-            "The step back that it waits for is taken as done: you saw to it by other means.",
+            "The compensation step that the saga waits for counts as done: you have done it by"
+            " other means.",
         ),
     }
 
-    def choose(self, request: HttpRequest, word: str) -> Choice:
+    def choose(self, request: HttpRequest, act: str) -> Choice:
         found = self.asked_about(request)
+
+        def perform(who: str, reason: str) -> str:
+            seen_at = found.position
+            sagas.intervene(found.saga, found.key, act, seen_at=seen_at, who=who, reason=reason)
+            return "Sent to the saga and recorded. This page shows the result once it is handled."
+
         return Choice(
             subject=self.subject_of(found),
-            # Its last step: on what it has moved to since, a person would decide anew.
-            things=[(found.pk, found.position, found.status)] if word in _allowed(found) else [],
+            # With its step: an operator has to decide again after it moved on.
+            things=[(found.pk, found.position, found.status)] if act in _allowed(found) else [],
             shown=[f"{found.saga} {found.key}, now {found.status}"],
-            perform=lambda who, reason: _told(found, word, who, reason),
+            perform=perform,
             back=links.page("sagastate", found.pk),
         )
 
@@ -102,25 +109,29 @@ class SagaAdmin(ActingAdmin):
         self, request: HttpRequest, queryset: QuerySet[SagaState], search_term: str
     ) -> tuple[QuerySet[SagaState], bool]:
         term = search_term.strip()
-        return (queryset.filter(saga__in=_sagas(), key=term) if term else queryset), False
+        return (queryset.filter(saga__in=saga_names(), key=term) if term else queryset), False
 
     def page(self, request: HttpRequest, found: SagaState) -> dict[str, Any]:
         streams = Stream.objects.filter(version=1, stream__in=search.streams_named(found.key))
+        try:
+            steps = saga_diagram.picture(found)
+        except (registry.UnknownType, codec.Undecodable):
+            steps = None
         return {
             "title": "Saga",
             "age": self.age(found),
             "state": formatting.pretty(found.state),
             "streams": streams.order_by("position").values_list("stream", flat=True),
             "correlation": causation.correlation(found.correlation_id),
-            "buttons": self.hands(request, found),
-            "steps": _steps(found),
+            "buttons": self.action_buttons(request, found),
+            "steps": steps,
         }
 
     def subject_of(self, row: SagaState) -> str:
         return f"{row.saga} {row.key}"
 
-    def hands(self, request: HttpRequest, found: SagaState) -> list[Button]:
-        """What its present step allows."""
+    def action_buttons(self, request: HttpRequest, found: SagaState) -> list[Button]:
+        """The actions that its present step allows."""
         return self.buttons(request, _allowed(found), id=found.pk) if self.may_act(request) else []
 
     @admin.display(description="key")
@@ -136,7 +147,7 @@ class SagaAdmin(ActingAdmin):
         return formatting.since(saga.started_at, timezone.now())
 
     @admin.display(description="last step")
-    def moved(self, saga: SagaState) -> SafeString:
+    def last_step(self, saga: SagaState) -> SafeString:
         return formatting.time(saga.updated_at)
 
     @admin.display(description="deadline")
@@ -144,23 +155,8 @@ class SagaAdmin(ActingAdmin):
         return formatting.time(saga.deadline_at)
 
 
-def _steps(found: SagaState) -> steps.Picture | None:
-    try:
-        return steps.picture(found)
-    except (registry.UnknownType, codec.Undecodable):
-        return None
-
-
 def _allowed(found: SagaState) -> list[str]:
     try:
         return sagas.allowed(found.saga, found.key)
     except (sagas.NewerState, codec.Undecodable):
         return []
-
-
-def _told(found: SagaState, word: str, who: str, reason: str) -> str:
-    sagas.intervene(found.saga, found.key, word, seen_at=found.position, who=who, reason=reason)
-    return (
-        "The process is told, and it is written down; it answers when its turn comes, which this"
-        " page then shows."
-    )

@@ -1,5 +1,5 @@
-"""The state of a stream at a version, for people: its fields, which event set each, and what
-differs between two."""
+"""The state of a stream at a version: its fields as text, the event that set each, and the
+differences between two versions."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -14,13 +14,12 @@ from eventstore.operations import time_travel
 
 from . import formatting, masking
 
-# Up to here it is worth reading every event to tell which of them set each field.
-TOLD_APART = 1000
+# Longest stream whose events are all read to find the event that set each field.
+MOST_ATTRIBUTED = 1000
 
 
 class Field(NamedTuple):
-    """One field of a state. set_by: version and type of the event that gave it its value, where
-    that was looked up."""
+    """set_by: version and type of the event that set the value; None in a long stream."""
 
     name: str
     value: str
@@ -28,7 +27,7 @@ class Field(NamedTuple):
 
 
 class StateChange(NamedTuple):
-    """A field that differs between two versions; when it is hidden, both are."""
+    """A field that differs between two versions; both values may be masked."""
 
     name: str
     before: str
@@ -36,42 +35,46 @@ class StateChange(NamedTuple):
 
 
 class State(NamedTuple):
-    """trouble: why there is no state to show."""
+    """error: why there is no state."""
 
     fields: Sequence[Field] = ()
-    trouble: str = ""
+    error: str = ""
 
 
 def state(request: HttpRequest, stream: str, version: int) -> State:
     try:
-        return State(_fields(request, stream, version))
+        if version > MOST_ATTRIBUTED:
+            values = _as_text(request, _load(stream, version))
+            return State([Field(name, value) for name, value in values.items()])
+        moment = time_travel.moment(stream, version=version)
+        by: Mapping[str, tuple[int, str]] = {
+            name: (each.version, each.type) for name, each in moment.set_by.items()
+        }
+        values = _as_text(request, moment.state)
+        return State([Field(name, value, by.get(name)) for name, value in values.items()])
     except (registry.UnknownType, codec.Undecodable) as error:
-        return State(
-            trouble=f"Today's code cannot read all of its events. {masking.trouble(request, error)}"
-        )
+        text = masking.error(request, error)
+        return State(error=f"Today's code cannot read all events of this stream. {text}")
     except KeyError as error:
-        return State(
-            trouble=f"No aggregate of today folds this stream: {error} is in none of their tables."
-        )
+        return State(error=f"No aggregate folds this stream: {error} is in none of their tables.")
 
 
 def changes(request: HttpRequest, stream: str, since: int, version: int) -> Sequence[StateChange]:
-    """None to tell where today's code cannot read the stream; the state says so already."""
+    """Empty when today's code cannot read the stream; `state` gives the error."""
     try:
-        before, after = _folded(stream, since), _folded(stream, version)
+        before, after = _load(stream, since), _load(stream, version)
     except (registry.UnknownType, codec.Undecodable, KeyError):
         return ()
-    told_before, told = _shown(request, before), _shown(request, after)
+    old, new = _as_text(request, before), _as_text(request, after)
     return [
-        StateChange(name, told_before[name], told[name])
-        for name in time_travel.difference(before, after)
+        StateChange(name, old[name], new[name]) for name in time_travel.difference(before, after)
     ]
 
 
 def changed_by(stream: str, begin: int, end: int) -> Mapping[int, Sequence[str]]:
-    """Version -> the names of the fields that its event changed; nothing where that is not worth
-    reading it all."""
-    if end > TOLD_APART:
+    """Version -> names of the fields that its event changed. Empty above MOST_ATTRIBUTED, and when
+    today's code cannot read the stream."""
+    if end > MOST_ATTRIBUTED:
         return {}
     try:
         found = time_travel.changes(stream, version=end)
@@ -84,21 +87,7 @@ def changed_by(stream: str, begin: int, end: int) -> Mapping[int, Sequence[str]]
         return {}
 
 
-def _fields(request: HttpRequest, stream: str, version: int) -> list[Field]:
-    if version > TOLD_APART:
-        return [
-            Field(name, value) for name, value in _shown(request, _folded(stream, version)).items()
-        ]
-    moment = time_travel.moment(stream, version=version)
-    by: Mapping[str, tuple[int, str]] = {
-        name: (each.version, each.type) for name, each in moment.set_by.items()
-    }
-    return [
-        Field(name, value, by.get(name)) for name, value in _shown(request, moment.state).items()
-    ]
-
-
-def _folded(stream: str, version: int) -> Any:
+def _load(stream: str, version: int) -> Any:
     aggregate = registry.aggregate_of(stream)
     start = snapshots.load([stream]).get(stream)
     if start is None or start.version > version:
@@ -107,7 +96,7 @@ def _folded(stream: str, version: int) -> Any:
     return aggregate.fold((message.body for message in later), start.state)
 
 
-def _shown(request: HttpRequest, state: msgspec.Struct) -> dict[str, str]:
+def _as_text(request: HttpRequest, state: msgspec.Struct) -> dict[str, str]:
     return {
         name: formatting.pretty(value) for name, value in masking.struct(request, state).items()
     }

@@ -1,14 +1,13 @@
-"""Streams: the newest first; and each as a timeline, with the state that it had at any version."""
+"""Streams: the newest first; each stream as a timeline, with its state at any version."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.contrib import admin
-from django.contrib.admin.utils import quote, unquote
-from django.core.exceptions import PermissionDenied
+from django.contrib.admin.utils import quote
 from django.db.models import Q, QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import URLPattern, path, reverse
 from django.utils.decorators import method_decorator
 from django.utils.safestring import SafeString
@@ -20,12 +19,12 @@ from eventstore.models import Category, Event, Stream
 from eventstore.operations import export as exporting
 from eventstore.postgres import rows
 
-from . import exports, formatting, links, masking
-from . import stream_state as folded
+from . import exports, formatting, links, masking, stream_state
 from .actions import Button
 from .detail import PageAdmin
 from .exports import Export
-from .read_only import one_of
+from .names import category_of
+from .read_only import ChoiceFilter
 
 LAST = """
     SELECT stream, version, recorded_at
@@ -36,40 +35,41 @@ LAST = """
     ) AS last
 """
 
-# What keeps today's code from making anything of a stream.
+# Why a stream cannot be exported.
 UNREADABLE = (registry.UnknownType, codec.Undecodable, exporting.NotExportable)
 
-# Events of a stream on one page of its timeline.
+# Events on one page of a stream's timeline.
 STRETCH = 100
 
 
-def _categories() -> Iterable[str]:
-    return sorted(registry.aggregates())
+class CategoryFilter(ChoiceFilter):
+    title = parameter_name = "category"
 
+    def offered(self) -> Iterable[str]:
+        return sorted(registry.aggregates())
 
-def _of_category(queryset: QuerySet[Any], category: str) -> QuerySet[Any]:
-    found: QuerySet[Any] = queryset.alias(category=Category("stream")).filter(category=category)
-    return found
+    def narrow(self, queryset: QuerySet[Any], value: str) -> QuerySet[Any]:
+        found: QuerySet[Any] = queryset.alias(category=Category("stream")).filter(category=value)
+        return found
 
 
 @admin.register(Stream)
 class StreamAdmin(PageAdmin):
     list_display = ("name", "category", "last_version", "begun", "changed")
-    list_filter = (one_of("category", "category", _categories, _of_category),)
+    list_filter = (CategoryFilter,)
     list_defer = ("data", "metadata")
     search_fields = ("stream",)
     search_help_text = (
-        "The beginning of a stream's name, such as order-0198; or the whole id of what it is about."
+        "The beginning of a stream's name, such as order-0198, or the full id of an aggregate."
     )
-    nothing = "No stream matches. The search takes the beginning of a name, or a whole id."
+    nothing = "No stream matches. The search takes the beginning of a name, or a full id."
     page_template = "admin/eventstore/stream.html"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Stream]:
         return Stream.objects.filter(version=1)
 
     def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
-        """Along the index that finds them: by name when a name is searched for, else the newest
-        first."""
+        """In the order of the index in use: by name for a search, otherwise the newest first."""
         return ("stream", "version") if request.GET.get("q", "").strip() else ("-position",)
 
     def get_search_results(
@@ -87,36 +87,40 @@ class StreamAdmin(PageAdmin):
         return links.page("stream", row.stream)
 
     def find(self, request: HttpRequest, key: str) -> Stream | None:
-        return Stream.objects.filter(stream=key, version=1).first()
+        found: Stream | None = self.get_object(request, key, "stream")
+        return found
 
     def subject_of(self, row: Stream) -> str:
         return row.stream
 
     def page(self, request: HttpRequest, found: Stream) -> dict[str, Any]:
         ((_, last, changed),) = rows(LAST, [[found.stream]])
-        version = _asked_version(request, last)
+        version = _version(request, last)
+        # The version to compare with, the one before by default; 0 is before the first event.
+        since = _number(request.GET.get("since", ""))
+        since = max(0, version - 1) if since is None else min(since, version)
         timeline = _timeline(request, found.stream, version)
+        end = timeline[-1].event.version if timeline else last
+        fixture = reverse("admin:eventstore_stream_fixture", args=[quote(found.stream)])
         newest_first = request.GET.get("order") == "newest"
         return {
             "title": "Stream",
-            "category": _category_of(found.stream),
+            "category": category_of(found.stream),
             "last": last,
-            "buttons": [Button("Export as a test's fixture", _fixture_of(found.stream, version))],
+            "buttons": [
+                Button("Export test fixture", links.with_query(fixture, {"version": version}))
+            ],
             "begun": found.recorded_at,
             "changed": changed,
             "version": version,
             "versions": _versions(version, last),
-            "state": folded.state(request, found.stream, version),
-            "since": _asked_since(request, version),
-            "changes": folded.changes(
-                request, found.stream, _asked_since(request, version), version
-            ),
+            "state": stream_state.state(request, found.stream, version),
+            "since": since,
+            "changes": stream_state.changes(request, found.stream, since, version),
             "timeline": timeline[::-1] if newest_first else timeline,
             "newest_first": newest_first,
             "earlier": timeline[0].event.version - 1 if timeline else 0,
-            "later": timeline[-1].event.version + 1
-            if timeline and timeline[-1].event.version < last
-            else 0,
+            "later": end + 1 if end < last else 0,
         }
 
     def get_urls(self) -> list[URLPattern]:
@@ -141,33 +145,35 @@ class StreamAdmin(PageAdmin):
         try:
             preview = exporting.fixture(export.subject, version, revealed=False)
         except UNREADABLE as error:
-            return exports.page(
-                request, context, export._replace(trouble=masking.trouble(request, error))
-            )
+            export = export._replace(error=masking.error(request, error))
+            return exports.page(request, context, export)
         return exports.page(request, context, export._replace(preview=preview))
 
     @method_decorator(require_http_methods(["GET", "HEAD", "POST"]))
     def given_view(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
         context, export, version = self._fixture(request, object_id)
-        return exports.file(
-            request,
-            context,
-            export,
-            lambda revealed: _given(request, export.subject, version, revealed),
-        )
+
+        def make(revealed: bool) -> HttpResponse:
+            try:
+                source = exporting.fixture(export.subject, version, revealed=revealed)
+            except UNREADABLE as error:
+                text = masking.error(request, error)
+                return HttpResponse(text, status=409, content_type="text/plain")
+            name = f"{exporting.name(export.subject)}.py"
+            headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+            return HttpResponse(
+                source, content_type="text/x-python; charset=utf-8", headers=headers
+            )
+
+        return exports.file(request, context, export, make)
 
     def _fixture(self, request: HttpRequest, object_id: str) -> tuple[dict[str, Any], Export, int]:
-        if not self.has_view_permission(request):
-            raise PermissionDenied
-        stream = unquote(object_id)
-        found = None if "\x00" in stream else self.find(request, stream)
-        if found is None:
-            raise Http404
+        stream = self._find_or_404(request, object_id).stream
         ((_, last, _),) = rows(LAST, [[stream]])
-        version = _asked_version(request, last)
+        version = _version(request, last)
         address = reverse("admin:eventstore_stream_given", args=[quote(stream)])
         export = Export(
-            title="Export as a test's fixture",
+            title="Export test fixture",
             subject=stream,
             what=[
                 ("Stream", stream),
@@ -184,7 +190,7 @@ class StreamAdmin(PageAdmin):
         return formatting.short(stream.stream)
 
     def category(self, stream: Stream) -> str:
-        return _category_of(stream.stream)
+        return category_of(stream.stream)
 
     @admin.display(description="version")
     def last_version(self, stream: Any) -> int:
@@ -200,7 +206,7 @@ class StreamAdmin(PageAdmin):
 
 
 class Moment(NamedTuple):
-    """An event on the timeline. changed: fields of the state. cause: the event that led to it."""
+    """An event on the timeline. changed: names of the state's fields."""
 
     event: Event
     summary: str
@@ -209,66 +215,40 @@ class Moment(NamedTuple):
     cause: Event | None
 
 
-def _given(request: HttpRequest, stream: str, version: int, revealed: bool) -> HttpResponse:
-    try:
-        source = exporting.fixture(stream, version, revealed=revealed)
-    except UNREADABLE as error:
-        return HttpResponse(masking.trouble(request, error), status=409, content_type="text/plain")
-    headers = {"Content-Disposition": f'attachment; filename="{exporting.name(stream)}.py"'}
-    return HttpResponse(source, content_type="text/x-python; charset=utf-8", headers=headers)
-
-
 def _named(term: str) -> Q:
-    """A whole id stands for the streams of every category about it; anything else is the beginning
-    of a name."""
-    if any(category.startswith(term.partition("-")[0]) for category in registry.aggregates()):
+    """A term that starts like a category is the beginning of a name; any other is an id, for the
+    streams of every category."""
+    if any(category.startswith(category_of(term)) for category in registry.aggregates()):
         return Q(stream__startswith=term)
     return Q(stream__in=search.streams_named(term))
 
 
-def _fixture_of(stream: str, version: int) -> str:
-    return links.with_query(
-        reverse("admin:eventstore_stream_fixture", args=[quote(stream)]), {"version": version}
-    )
+def _version(request: HttpRequest, last: int) -> int:
+    """The version in the query; the last one by default."""
+    number = _number(request.GET.get("version", ""))
+    return last if number is None else min(max(number, 1), last)
 
 
-def _category_of(stream: str) -> str:
-    return stream.partition("-")[0]
-
-
-def _asked_version(request: HttpRequest, last: int) -> int:
-    asked = request.GET.get("version", "")
-    return (
-        min(max(int(asked), 1), last)
-        if asked.isascii() and asked.isdigit() and len(asked) < 10
-        else last
-    )
-
-
-def _asked_since(request: HttpRequest, version: int) -> int:
-    """An earlier version to compare with: the one before, unless another is asked for. 0: before
-    the first event."""
-    asked = request.GET.get("since", "")
-    return (
-        min(int(asked), version)
-        if asked.isascii() and asked.isdigit() and len(asked) < 10
-        else max(0, version - 1)
-    )
+def _number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
 
 
 def _versions(version: int, last: int) -> Sequence[int]:
-    """The first, the last, and those around this one; all of them when they are few."""
+    """Links: the first, the last and those near this one; all if there are few."""
     near = range(max(1, version - 7), min(last, version + 7) + 1)
     return sorted({1, *near, last}) if last > 30 else range(1, last + 1)
 
 
 def _timeline(request: HttpRequest, stream: str, version: int) -> list[Moment]:
-    """The stretch of the stream that the version lies in."""
+    """The page of the timeline that contains the version."""
     begin = (version - 1) // STRETCH * STRETCH + 1
     stretch = Event.objects.filter(stream=stream, version__gte=begin, version__lt=begin + STRETCH)
     events = masking.rows(request, list(stretch.order_by("version")))
-    causes = _causes(each.causation_id for each in events)
-    changed = folded.changed_by(stream, begin, events[-1].version) if events else {}
+    ids = {each.causation_id for each in events if each.causation_id}
+    causes: Mapping[UUID | None, Event] = {
+        each.id: each for each in Event.objects.filter(id__in=ids).defer("data", "metadata")
+    }
+    changed = stream_state.changed_by(stream, begin, events[-1].version) if events else {}
     return [
         Moment(
             each,
@@ -279,8 +259,3 @@ def _timeline(request: HttpRequest, stream: str, version: int) -> list[Moment]:
         )
         for each in events
     ]
-
-
-def _causes(ids: Iterable[UUID | None]) -> Mapping[UUID | None, Event]:
-    found = Event.objects.filter(id__in={each for each in ids if each}).defer("data", "metadata")
-    return {event.id: event for event in found}

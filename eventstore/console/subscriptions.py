@@ -1,5 +1,5 @@
-"""Subscriptions: who listens, how far each has come, how far it is behind, what it could not take;
-paused from here."""
+"""Subscriptions: position, lag and parked messages of each; actions to pause, resume, skip and
+reset."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -16,18 +16,18 @@ from django.views.decorators.http import require_safe
 
 from eventstore import registry
 from eventstore.log import audit
-from eventstore.messages import Message
 from eventstore.models import Parked, Subscription
 from eventstore.operations import control, dead_letters, doctor, lag
+from eventstore.operations.lag import Lag
 from eventstore.outbox import cursors
 from eventstore.subscriptions import Projection, Publication
 
-from . import badges as badges
-from . import charts, formatting, links, masking, overview
+from . import badges, charts, formatting, links, masking, overview
 from .actions import Act, ActingAdmin, Button, Choice
 from .read_only import LONGEST_LIST
 
 SHOWN_PARKED = 50
+DONE = "Done and recorded."
 
 
 @admin.register(Subscription)
@@ -36,8 +36,8 @@ class SubscriptionAdmin(ActingAdmin):
         "name",
         "kind",
         "state",
-        "place",
-        "fence",
+        "at_position",
+        "high_water_mark",
         "events",
         "seconds",
         "positions",
@@ -45,7 +45,7 @@ class SubscriptionAdmin(ActingAdmin):
         "dead",
     )
     ordering = ("name",)
-    nothing = "No subscription has a cursor yet: manage.py migrate gives them theirs."
+    nothing = "No subscriptions yet: manage.py migrate creates them."
     page_template = "admin/eventstore/subscription.html"
     refusals = (
         control.NoSuchSubscription,
@@ -55,32 +55,26 @@ class SubscriptionAdmin(ActingAdmin):
         OperationalError,
     )
     acts = {
-        "pause": Act(
-            "Pause", "The step under way is finished; then nothing is delivered until it goes on."
-        ),
-        "resume": Act("Go on", "It goes on where it stopped: nothing was lost meanwhile."),
-        "skip": Act(
-            "Leave the next message out", "The one message is never taken; all behind it are."
-        ),
+        "pause": Act("Pause", "The current batch is finished; then nothing is delivered."),
+        "resume": Act("Resume", "Delivery continues at the next message. Nothing was lost."),
+        "skip": Act("Skip the next message", "This message is never delivered; later ones are."),
         "reset": Act(
-            "Put back",
-            "A read model is emptied, and fills anew before its readers' eyes; a rebuild shows no"
-            " empty table. A publication tells again what it told, under the same ids.",
+            "Reset",
+            "Empties a read model and fills it again while readers look; a rebuild shows no empty"
+            " table. A publication publishes again what it has published, with the same ids.",
         ),
     }
 
-    def choose(self, request: HttpRequest, word: str) -> Choice:
+    def choose(self, request: HttpRequest, act: str) -> Choice:
         name = request.GET.get("name", "")
-        stands = (
-            Subscription.objects.filter(name=name).first()
-            if name in registry.subscriptions()
-            else None
-        )
-        if stands is None:
+        if name not in registry.subscriptions():
             raise Http404
-        if word == "reset":
-            return _reset(name, stands.position, request.GET.get("position", "0"))
-        return _skip(name) if word == "skip" else _pause(name, word)
+        found = Subscription.objects.filter(name=name).first()
+        if found is None:
+            raise Http404
+        if act == "reset":
+            return _reset(name, found.position, request.GET.get("position", "0"))
+        return _skip(name) if act == "skip" else _pause_or_resume(name, act)
 
     def annotate(self, page: Sequence[Any]) -> None:
         lags = {each.name: each for each in lag.lags()}
@@ -89,26 +83,27 @@ class SubscriptionAdmin(ActingAdmin):
 
     def page(self, request: HttpRequest, found: Any) -> dict[str, Any]:
         self.annotate([found])
-        told = charts.told(found.name)
+        trends = charts.trends(found.name)
+        parked = Parked.objects.filter(subscription=found.name).defer("traceback")
+        last_error = parked.exclude(error="").order_by("-id")[:1]
+        asks_position = self.may_act(request) and _asks_position(found.name)
         return {
             "title": "Subscription",
             "lag": found.lag,
-            "charts": told.charts,
-            "rate": told.rate,
-            "last_error": next(iter(masking.rows(request, _last_error(found.name))), None),
+            "charts": trends.charts,
+            "rate": trends.rate,
+            "last_error": next(iter(masking.rows(request, list(last_error))), None),
             "buttons": self._buttons(request, found.lag),
-            "put_back": (
-                self.address("reset")
-                if self.may_act(request) and _has_to_be_asked_where(found.name)
-                else ""
-            ),
+            "reset_address": self.address("reset") if asks_position else "",
             "age": formatting.age(found.lag.seconds),
-            "hears": (
+            "event_types": (
                 sorted(cursors.event_types_of(found.name))
                 if found.name in registry.subscriptions()
                 else []
             ),
-            "parked": masking.rows(request, _parked_of(found.name)),
+            "parked": masking.rows(
+                request, list(parked.order_by("key", "position")[:SHOWN_PARKED])
+            ),
         }
 
     def subject_of(self, row: Subscription) -> str:
@@ -132,14 +127,14 @@ class SubscriptionAdmin(ActingAdmin):
 
     @method_decorator(require_safe)
     def overview_view(self, request: HttpRequest) -> HttpResponse:
-        return self._glance(request, "overview", overview.glance)
+        return self._status_page(request, "overview", overview.overview)
 
     @method_decorator(require_safe)
     def doctor_view(self, request: HttpRequest) -> HttpResponse:
-        return self._glance(request, "doctor", lambda: {"findings": doctor.examine()})
+        return self._status_page(request, "doctor", lambda: {"findings": doctor.examine()})
 
-    def _glance(
-        self, request: HttpRequest, name: str, shown: Callable[[], dict[str, Any]]
+    def _status_page(
+        self, request: HttpRequest, name: str, content: Callable[[], dict[str, Any]]
     ) -> HttpResponse:
         if not self.has_view_permission(request):
             raise PermissionDenied
@@ -148,16 +143,16 @@ class SubscriptionAdmin(ActingAdmin):
             "subtitle": name.capitalize(),
             "opts": self.opts,
         }
-        context = self.admin_site.each_context(request) | ours | shown()
+        context = self.admin_site.each_context(request) | ours | content()
         return TemplateResponse(request, f"admin/eventstore/{name}.html", context)
 
-    def _buttons(self, request: HttpRequest, where: lag.Lag) -> list[Button]:
-        if where.name not in registry.subscriptions():
+    def _buttons(self, request: HttpRequest, subscription: Lag) -> list[Button]:
+        if subscription.name not in registry.subscriptions():
             return []
-        words = ["resume", "skip"] if where.paused else ["pause"]
-        if control.goes_back(where.name) and not _has_to_be_asked_where(where.name):
-            words.append("reset")
-        return self.buttons(request, words, name=where.name)
+        acts = ["resume", "skip"] if subscription.paused else ["pause"]
+        if control.goes_back(subscription.name) and not _asks_position(subscription.name):
+            acts.append("reset")
+        return self.buttons(request, acts, name=subscription.name)
 
     @admin.display(description="kind")
     def kind(self, subscription: Any) -> str:
@@ -168,11 +163,11 @@ class SubscriptionAdmin(ActingAdmin):
         return badges.badge(subscription.lag)
 
     @admin.display(description="position")
-    def place(self, subscription: Subscription) -> int:
+    def at_position(self, subscription: Subscription) -> int:
         return subscription.position
 
-    @admin.display(description="fence")
-    def fence(self, subscription: Any) -> int:
+    @admin.display(description="high-water mark")
+    def high_water_mark(self, subscription: Any) -> int:
         return int(subscription.lag.fence)
 
     @admin.display(description="lag in events")
@@ -196,96 +191,68 @@ class SubscriptionAdmin(ActingAdmin):
         return _parked(subscription.lag.dead, subscription.name, status=Parked.Status.DEAD)
 
 
-def _last_error(name: str) -> list[Parked]:
-    return list(
-        Parked.objects.filter(subscription=name)
-        .exclude(error="")
-        .order_by("-id")
-        .defer("traceback")[:1]
-    )
-
-
-def _parked_of(name: str) -> list[Parked]:
-    found = Parked.objects.filter(subscription=name).order_by("key", "position").defer("traceback")
-    return list(found[:SHOWN_PARKED])
-
-
 def _parked(count: int, subscription: str, **more: str) -> SafeString | int:
-    # What the wiring no longer has is no choice of that list's filter.
+    # The list's filter has no choice for a retired subscription.
     if not count or subscription not in registry.subscriptions():
         return count
     return links.link(links.listing("parked", subscription=subscription, **more), count)
 
 
-def _pause(name: str, word: str) -> Choice:
-    do: Callable[..., None] = control.pause if word == "pause" else control.resume
-    return Choice(
-        subject=name,
-        things=[name],
-        shown=[name],
-        perform=lambda who, reason: _done(lambda: do(name, who=who, reason=reason)),
-        back=links.page("subscription", name),
-    )
+def _pause_or_resume(name: str, act: str) -> Choice:
+    do: Callable[..., None] = control.pause if act == "pause" else control.resume
+
+    def perform(who: str, reason: str) -> str:
+        do(name, who=who, reason=reason)
+        return DONE
+
+    back = links.page("subscription", name)
+    return Choice(subject=name, things=[name], shown=[name], perform=perform, back=back)
 
 
 def _skip(name: str) -> Choice:
-    """The next one ahead of the cursor; one that is parked is discarded from its own page."""
-    following = cursors.following(name)
+    """The next message after the cursor; a parked one is discarded from its own page."""
+    found = cursors.following(name)
+
+    def perform(who: str, reason: str) -> str:
+        if found is None:
+            raise control.OperationRefused("There is no next message.")
+        control.skip(name, found.position, who=who, reason=reason)
+        return DONE
+
     return Choice(
         subject=name,
-        things=[following.position] if following else [],
-        shown=(
-            [f"{following.type} of {following.stream}, at {following.position}"]
-            if following
-            else []
-        ),
-        perform=lambda who, reason: _done(
-            lambda: control.skip(name, _position(following), who=who, reason=reason)
-        ),
+        things=[found.position] if found else [],
+        shown=[f"{found.type} of {found.stream}, at {found.position}"] if found else [],
+        perform=perform,
         back=links.page("subscription", name),
     )
 
 
-def _has_to_be_asked_where(name: str) -> bool:
-    """A read model goes back to its beginning only."""
+def _asks_position(name: str) -> bool:
+    """A publication can be reset to any position; a read model only to the beginning."""
     return isinstance(registry.subscriptions().get(name), Publication)
 
 
-def _reset(name: str, stands: int, asked: str) -> Choice:
-    """Where the subscription stands by then is no part of it: it may go on while somebody thinks
-    about it."""
-    if not control.goes_back(name) or not (asked.isascii() and asked.isdigit() and len(asked) < 19):
+def _reset(name: str, current: int, text: str) -> Choice:
+    """The current position is no part of the choice: the subscription may move on meanwhile."""
+    if not control.goes_back(name) or not (text.isascii() and text.isdigit() and len(text) < 19):
         raise Http404
-    position = int(asked)
+    position, rows = int(text), ""
+    subscription = registry.subscriptions()[name]
+    if isinstance(subscription, Projection):
+        found = subscription.model._default_manager.order_by("pk")[: LONGEST_LIST + 1].count()
+        rows = (
+            f"; rows to delete: {f'more than {LONGEST_LIST:,}' if found > LONGEST_LIST else found}"
+        )
+
+    def perform(who: str, reason: str) -> str:
+        deleted = control.reset(name, position, who=who, reason=reason)
+        return f"Done and recorded: it continues after position {position}; {deleted} rows deleted."
+
     return Choice(
         subject=name,
         things=[(name, position)],
-        shown=[f"{name} goes back from position {stands} to {position}{_emptied(name)}"],
-        perform=lambda who, reason: _put_back(name, position, who, reason),
+        shown=[f"{name} goes back from position {current} to {position}{rows}"],
+        perform=perform,
         back=links.page("subscription", name),
     )
-
-
-def _emptied(name: str) -> str:
-    subscription = registry.subscriptions()[name]
-    if not isinstance(subscription, Projection):
-        return ""
-    found = subscription.model._default_manager.order_by("pk")[: LONGEST_LIST + 1].count()
-    many = f"more than {LONGEST_LIST:,}" if found > LONGEST_LIST else found
-    return f"; rows that are taken away: {many}"
-
-
-def _put_back(name: str, position: int, who: str, reason: str) -> str:
-    gone = control.reset(name, position, who=who, reason=reason)
-    return f"Done, and written down: it goes on behind {position}; {gone} rows were taken away."
-
-
-def _position(following: Message | None) -> int:
-    if following is None:
-        raise control.OperationRefused("Nothing lies ahead of it.")
-    return following.position
-
-
-def _done(do: Callable[[], None]) -> str:
-    do()
-    return "Done, and written down."

@@ -15,14 +15,17 @@ from access.permissions import is_operations
 from eventstore.console import dossier, links, read_models
 from eventstore.console.actions import Act, ActingAdmin, Choice
 from eventstore.console.read_models import ReadModelAdmin
-from eventstore.console.read_only import one_of
+from eventstore.console.read_only import ChoiceFilter
 from orders import customer_service as support
 from orders.models import OrderDetails, ReturnView
 
 from . import quantities
 from .quantities import QuantitiesForm
 
-RETURN_STATUSES = ("REQUESTED", "RECEIVED", "COMPLETED", "CLOSED")
+
+class StatusFilter(ChoiceFilter):
+    title = parameter_name = "status"
+    values = ("REQUESTED", "RECEIVED", "COMPLETED", "CLOSED")
 
 
 @admin.register(ReturnView)
@@ -37,7 +40,7 @@ class ReturnAdmin(ActingAdmin, ReadModelAdmin):
         "requested_at",
     )
     list_defer = ("lines", "charges")
-    list_filter = (one_of("status", "status", lambda: RETURN_STATUSES),)
+    list_filter = (StatusFilter,)
     ordering = ("-return_id",)
     search_fields = ("return_id", "order_id", "customer_id")
     search_help_text = (

@@ -1,5 +1,5 @@
-"""A program with all that it has started: how to find them, even when it has died, and how to end
-them."""
+"""A program with all processes that it has started: find them, even after the program has died, and
+end them."""
 
 import os
 from collections.abc import Iterable
@@ -13,49 +13,51 @@ PATIENCE = 10.0
 
 
 @dataclass(frozen=True)
-class Family:
-    """group: its number, which is the leader's pid and lives on with the last of its members."""
+class ProcessTree:
+    """group: the process group, which has the leader's pid and exists until its last member ends.
+
+    first: the processes that get the stop signal: the leader, or all if it has died.
+    """
 
     group: int
-    asked: list[psutil.Process]
+    first: list[psutil.Process]
     members: list[psutil.Process]
     stop_signal: int
 
 
-NOBODY = Family(-1, [], [], 0)
+EMPTY = ProcessTree(-1, [], [], 0)
 
 
-def of(pid: int, stop_signal: int) -> Family:
-    """All of the group that the program leads, and its descendants in groups of their own
-    (PostgreSQL's)."""
+def of(pid: int, stop_signal: int) -> ProcessTree:
+    """The group that the program leads, and descendants in groups of their own (PostgreSQL's)."""
     group = _members(pid)
     leader = [process for process in group if process.pid == pid]
     descendants = [child for process in leader for child in _descendants(process)]
-    # A leader knows how to stop the others in good order.
-    return Family(pid, leader or group, [*group, *descendants], stop_signal)
+    # The leader stops the others in order.
+    return ProcessTree(pid, leader or group, [*group, *descendants], stop_signal)
 
 
-def end(families: Iterable[Family]) -> None:
-    families = list(families)
-    for family in families:
-        _send(family.asked, family.stop_signal)
-    _alive_after(PATIENCE, [asked for family in families for asked in family.asked])
-    # Whoever is still here has been forgotten by its leader, does not listen, or was started while
-    # we looked.
+def end(trees: Iterable[ProcessTree]) -> None:
+    trees = list(trees)
+    for tree in trees:
+        _send(tree.first, tree.stop_signal)
+    _alive_after(PATIENCE, [process for tree in trees for process in tree.first])
+    # What remains was forgotten by its leader, ignores signals, or was started meanwhile.
     left = _alive_after(
-        0, [each for family in families for each in {*family.members, *_members(family.group)}]
+        0, [each for tree in trees for each in {*tree.members, *_members(tree.group)}]
     )
     _send(left, SIGTERM)
     _send(_alive_after(1, left), SIGKILL)
     _alive_after(PATIENCE, left)
 
 
-def kill(families: Iterable[Family]) -> None:
-    for family in families:
-        _send(family.members, SIGKILL)
+def kill(trees: Iterable[ProcessTree]) -> None:
+    for tree in trees:
+        _send(tree.members, SIGKILL)
 
 
 def _alive_after(seconds: float, processes: list[psutil.Process]) -> list[psutil.Process]:
+    """Those that still live when the time is over; returns early when none does."""
     bound = monotonic() + seconds
     while (alive := [process for process in processes if _lives(process)]) and monotonic() < bound:
         sleep(0.02)
@@ -63,7 +65,7 @@ def _alive_after(seconds: float, processes: list[psutil.Process]) -> list[psutil
 
 
 def _lives(process: psutil.Process) -> bool:
-    """A zombie does not: in a container there may be nobody to bury it."""
+    """A zombie counts as dead: in a container there may be no init process to reap it."""
     try:
         return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
