@@ -4,7 +4,7 @@ shipping's to declare.
 A customer's id is not hidden: it is what leads support to their orders, and says nothing by itself.
 """
 
-from orders.order import policies
+from orders import policies
 from orders.order.saga import Fulfilment
 
 from .commands import ImportOrder, PlaceOrder

@@ -1,7 +1,7 @@
 """What has happened to an order, as its customer may see it, and how far the process is that
 fulfils it.
 
-What is told of each event, orders/public_events.py says.
+What is told of each event, orders/api/public_events.py says.
 """
 
 from drf_spectacular.utils import extend_schema
@@ -19,7 +19,7 @@ from eventstore.api.queries import PRIVATE_HEADERS, NoParameters, QueryView, lin
 from eventstore.api.serializers import Digits, StrictSerializer
 from eventstore.models import SagaState
 from eventstore.subscriptions import Saga
-from orders import public_events as timeline
+from orders.api import public_events as timeline
 from orders.models import OrderDetails
 
 

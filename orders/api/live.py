@@ -11,11 +11,11 @@ from eventstore.live.feed import CloseSocket, FeedItem, Follow
 from eventstore.messages import Message
 from eventstore.privacy import personal_data
 from eventstore.projections import freshness
-from orders import public_events as timeline
 from orders import queries
+from orders.api import public_events as timeline
+from orders.api.public_events import Entry
 from orders.events import OrderPlaced
 from orders.models import OrderDetails
-from orders.public_events import Entry
 
 PAGE = 500
 # Each socket holds one while its client takes it.

@@ -22,7 +22,7 @@ from orders.events import (
     ReturnRequested,
 )
 from orders.order.aggregate import ORDER, Order, OrderNotFound
-from orders.order.placing import anything
+from orders.order.place_order import anything
 from orders.returns import quantities as portions
 
 

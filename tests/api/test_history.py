@@ -9,9 +9,9 @@ from django.db import transaction
 from eventstore import log
 from eventstore.testing import drain
 from orders.api import live
+from orders.api.public_events import PUBLIC_FIELDS
 from orders.events import OrderCancelled
-from orders.projections import ORDER_DETAILS
-from orders.public_events import PUBLIC_FIELDS
+from orders.order.projections import ORDER_DETAILS
 from payments.events import PaymentFailed
 from tests.eventstore.concurrently import in_thread
 

@@ -10,7 +10,7 @@ from eventstore.money import Money
 from inventory.commands import ReceiveStock
 from orders.commands import ImportOrder, ListProduct
 from orders.events import Charge, OrderLine, Portion
-from orders.projections import ORDER_DETAILS
+from orders.order.projections import ORDER_DETAILS
 from orders.returns.saga import RETURNING
 from payments.events import PaymentCompleted, PaymentRequested
 from shipping.commands import Address

@@ -1,13 +1,24 @@
-"""Orders in all their details, and the catalogue, folded from events."""
+"""Order details: one row for each order, folded from the events of all contexts."""
 
 from collections.abc import Iterable, Sequence
 from operator import attrgetter
 
 from msgspec import to_builtins
 
-from eventstore.money import Money
 from eventstore.subscriptions import Projection, Row
 from inventory.events import InventoryReleased, InventoryReservationFailed, InventoryReserved
+from orders.events import (
+    GoodsReturned,
+    OrderCancelled,
+    OrderConfirmed,
+    OrderPlaced,
+    OrderRefundRequested,
+    Portion,
+    ReturnedLine,
+    ReturnForgone,
+    ReturnPromised,
+)
+from orders.models import OrderDetails
 from payments.events import (
     DisputeClosed,
     LatePaymentCompleted,
@@ -32,22 +43,6 @@ from shipping.events import (
     ShipmentReturned,
     ShipmentShipped,
 )
-
-from .events import (
-    GoodsReturned,
-    OrderCancelled,
-    OrderConfirmed,
-    OrderPlaced,
-    OrderRefundRequested,
-    Portion,
-    ProductDelisted,
-    ProductListed,
-    ProductRepriced,
-    ReturnedLine,
-    ReturnForgone,
-    ReturnPromised,
-)
-from .models import OrderDetails, ProductView
 
 
 def order_placed(row: Row, event: OrderPlaced) -> Row:
@@ -222,22 +217,6 @@ def _all_is_back(lines: Sequence[Row], returned: dict[str, int]) -> bool:
     return all(returned.get(str(number), 0) == line["quantity"] for number, line in priced)
 
 
-def product_listed(row: Row, event: ProductListed) -> Row:
-    return row | {"name": event.name, "offered": True} | _price(event.price)
-
-
-def product_repriced(row: Row, event: ProductRepriced) -> Row:
-    return row | _price(event.price)
-
-
-def product_delisted(row: Row, event: ProductDelisted) -> Row:
-    return row | {"offered": False}
-
-
-def _price(price: Money) -> Row:
-    return {"price": price.amount, "currency": price.currency, "exponent": price.exponent}
-
-
 ORDER_DETAILS = Projection(
     model=OrderDetails,
     category="order",
@@ -273,16 +252,5 @@ ORDER_DETAILS = Projection(
         ReturnPromised: return_promised,
         ReturnForgone: return_forgone,
         GoodsReturned: goods_returned,
-    },
-)
-
-CATALOGUE = Projection(
-    model=ProductView,
-    category="product",
-    key=attrgetter("sku"),
-    evolve={
-        ProductListed: product_listed,
-        ProductRepriced: product_repriced,
-        ProductDelisted: product_delisted,
     },
 )
