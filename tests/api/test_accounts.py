@@ -6,7 +6,7 @@ from django.contrib.auth.models import User
 
 from access import accounts
 from eventstore.testing import drain
-from orders.models import Customer
+from access.models import Customer
 
 from .conftest import ADDRESS, Api, problem
 

@@ -75,7 +75,7 @@ def of_a_guard(how, guard="eventstore_append_only"):
 
 
 OTHER_TEXT = """
-    CREATE OR REPLACE FUNCTION eventstore_has_parked(subscription text) RETURNS boolean
+    CREATE OR REPLACE FUNCTION eventstore_has_parked(owner text) RETURNS boolean
     LANGUAGE sql AS 'SELECT false'
 """
 DISABLE, ENABLE = (

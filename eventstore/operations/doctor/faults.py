@@ -67,7 +67,7 @@ SAY = """
 """
 UNSAY = "DO $$ BEGIN EXECUTE format('ALTER DATABASE %%I RESET {name}', current_database()); END $$"
 ANSWER_NOTHING = """
-    CREATE OR REPLACE FUNCTION eventstore_has_parked(subscription text) RETURNS boolean
+    CREATE OR REPLACE FUNCTION eventstore_has_parked(owner text) RETURNS boolean
     LANGUAGE sql AS 'SELECT false'
 """
 PREPARE = "PREPARE TRANSACTION 'doctor'"

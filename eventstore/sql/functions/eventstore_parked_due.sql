@@ -4,7 +4,7 @@
 -- its indexes for equally good; and one that begins with the subscription alone reads all that the subscription has parked for each row
 -- that is looked for. Only one index has the rows in the order that is asked for here, and nothing may be sorted nor read
 -- from end to end; so that one is taken, whatever is known of the table. See docs/adr/0025-plans-that-hold.md.
-CREATE OR REPLACE FUNCTION eventstore_parked_due(subscription text, most bigint) RETURNS SETOF bigint
+CREATE OR REPLACE FUNCTION eventstore_parked_due(owner text, most bigint) RETURNS SETOF bigint
 LANGUAGE plpgsql ROWS 10
 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET enable_incremental_sort = off
 SET plan_cache_mode = force_generic_plan AS $$
@@ -12,7 +12,7 @@ BEGIN
     RETURN QUERY
     SELECT parked.id
     FROM eventstore_parked AS parked
-    WHERE parked.subscription = subscription AND parked.due_at <= now()
+    WHERE parked.subscription = owner AND parked.due_at <= now()
     ORDER BY parked.subscription, parked.due_at
     LIMIT most;
 END $$;

@@ -4,7 +4,7 @@
 -- its indexes for equally good; and one that begins with the subscription alone reads all that the subscription has parked for each row
 -- that is looked for. Only one index has the rows in the order that is asked for here, and nothing may be sorted nor read
 -- from end to end; so that one is taken, whatever is known of the table. See docs/adr/0025-plans-that-hold.md.
-CREATE OR REPLACE FUNCTION eventstore_parked_heads(subscription text, keys text[], without bigint[] DEFAULT '{}')
+CREATE OR REPLACE FUNCTION eventstore_parked_heads(owner text, keys text[], without bigint[] DEFAULT '{}')
 RETURNS TABLE (id bigint, key text, place bigint) LANGUAGE plpgsql ROWS 10
 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET enable_incremental_sort = off
 SET plan_cache_mode = force_generic_plan AS $$
@@ -16,8 +16,8 @@ BEGIN
         CROSS JOIN LATERAL (
             SELECT parked.id, parked.key, parked.position
             FROM eventstore_parked AS parked
-            WHERE (parked.subscription, parked.key) >= (subscription, wanted.key)
-              AND (parked.subscription, parked.key) <= (subscription, wanted.key)
+            WHERE (parked.subscription, parked.key) >= (owner, wanted.key)
+              AND (parked.subscription, parked.key) <= (owner, wanted.key)
             ORDER BY parked.subscription, parked.key, parked.position
             LIMIT 1
         ) AS found
@@ -27,8 +27,8 @@ BEGIN
         CROSS JOIN LATERAL (
             SELECT parked.id, parked.key, parked.position
             FROM eventstore_parked AS parked
-            WHERE (parked.subscription, parked.key, parked.position) > (subscription, walk.key, walk.position)
-              AND (parked.subscription, parked.key) <= (subscription, walk.key)
+            WHERE (parked.subscription, parked.key, parked.position) > (owner, walk.key, walk.position)
+              AND (parked.subscription, parked.key) <= (owner, walk.key)
             ORDER BY parked.subscription, parked.key, parked.position
             LIMIT 1
         ) AS following

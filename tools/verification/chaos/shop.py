@@ -42,7 +42,7 @@ def _people(customers: int) -> dict[str, str]:
     from knox.models import AuthToken
 
     from access.permissions import OPERATIONS
-    from orders.models import Customer
+    from access.models import Customer
 
     staff = User.objects.create(username=STAFF, is_staff=True)
     staff.groups.add(Group.objects.get_or_create(name=OPERATIONS)[0])

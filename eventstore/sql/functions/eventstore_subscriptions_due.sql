@@ -4,13 +4,13 @@
 -- its indexes for equally good; and one that begins with the subscription alone reads all that the subscription has parked for each row
 -- that is looked for. Only one index has the rows in the order that is asked for here, and nothing may be sorted nor read
 -- from end to end; so that one is taken, whatever is known of the table. See docs/adr/0025-plans-that-hold.md.
-CREATE OR REPLACE FUNCTION eventstore_subscriptions_due(subscriptions text[]) RETURNS SETOF text LANGUAGE plpgsql ROWS 10
+CREATE OR REPLACE FUNCTION eventstore_subscriptions_due(names text[]) RETURNS SETOF text LANGUAGE plpgsql ROWS 10
 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET enable_incremental_sort = off
 SET plan_cache_mode = force_generic_plan AS $$
 BEGIN
     RETURN QUERY
     SELECT wanted.subscription
-    FROM unnest(subscriptions) AS wanted(subscription)
+    FROM unnest(names) AS wanted(subscription)
     CROSS JOIN LATERAL (
         SELECT
         FROM eventstore_parked AS parked
