@@ -19,9 +19,9 @@ from orders import customer_service as support
 from orders import queries
 from orders.models import OrderDetails
 
-from . import quantities
+from . import forms
+from .forms import QuantitiesForm
 from .lines import priced
-from .quantities import QuantitiesForm
 
 NOBODYS = ""
 
@@ -80,7 +80,7 @@ class OrderDetailsAdmin(ActingAdmin, ReadModelAdmin):
 
     def _to_return(self, request: HttpRequest, found: OrderDetails) -> Choice:
         order = support.order(found.order_id)
-        form = quantities.to_return(order, request.POST or None)
+        form = forms.to_return(order, request.POST or None)
         return Choice(
             subject=self.subject_of(found),
             things=(
@@ -145,6 +145,6 @@ def _cancelled(order_id: str, who: str, reason: str) -> str:
 
 
 def _taken_back(order_id: str, form: QuantitiesForm, who: str, reason: str) -> str:
-    lines, charges = form.portions(quantities.LINE), form.portions(quantities.CHARGE)
+    lines, charges = form.portions(forms.LINE), form.portions(forms.CHARGE)
     return_id = support.request_return(order_id, lines, charges, who=who, reason=reason)
     return f"It is asked for, as return {return_id}."

@@ -19,8 +19,8 @@ from eventstore.console.read_only import one_of
 from orders import customer_service as support
 from orders.models import OrderDetails, ReturnView
 
-from . import quantities
-from .quantities import QuantitiesForm
+from . import forms
+from .forms import QuantitiesForm
 
 RETURN_STATUSES = ("REQUESTED", "RECEIVED", "COMPLETED", "CLOSED")
 
@@ -79,7 +79,7 @@ class ReturnAdmin(ActingAdmin, ReadModelAdmin):
 
     def _to_receive(self, request: HttpRequest, found: ReturnView) -> Choice:
         awaited = support.returned(found.return_id).awaited
-        form = quantities.to_receive(awaited, request.POST or None)
+        form = forms.to_receive(awaited, request.POST or None)
         choice = self._choice(
             found, lambda who, reason: _received(found.return_id, form, who, reason)
         )
@@ -132,7 +132,7 @@ def _received(return_id: str, form: QuantitiesForm, who: str, reason: str) -> st
     # Its page is asked for anew once anything has come, so that each answer to it is another
     # parcel.
     support.receive_return(
-        return_id, form.portions(quantities.LINE), who=who, reason=reason, delivery=str(uuid7())
+        return_id, form.portions(forms.LINE), who=who, reason=reason, delivery=str(uuid7())
     )
     return "They have come; stock and money follow."
 

@@ -272,7 +272,7 @@ def late_payment_completed(saga: Fulfilment, event: LatePaymentCompleted) -> Rea
 
 
 def payment_refunded_outside(saga: Fulfilment, event: PaymentRefundedOutside) -> Reaction:
-    return _alert(saga, f"{event.amount} was given back at the provider: {event.reference}")
+    return _alert(saga, f"{event.amount} was refunded at the provider: {event.reference}")
 
 
 def payment_disputed(saga: Fulfilment, event: PaymentDisputed) -> Reaction:

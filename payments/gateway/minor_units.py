@@ -1,9 +1,9 @@
-"""Our money in the unit that Stripe counts in, to the digit, or not at all."""
+"""Money in the minor unit (ISO 4217) that Stripe counts in: exact, or refused."""
 
 from eventstore.money import Money
 
-# https://docs.stripe.com/currencies: those without decimals, and those with three, of which the
-# last must be zero.
+# https://docs.stripe.com/currencies: currencies without decimals, and with three decimals, of which
+# the last must be zero.
 WITHOUT = {
     "BIF",
     "CLP",
@@ -22,12 +22,12 @@ WITHOUT = {
     "XPF",
 }
 WITH_THREE = {"BHD", "JOD", "KWD", "OMR", "TND"}
-# Counted with two for the sake of old times, which must be zero.
+# Two decimals for backward compatibility; both must be zero.
 WITH_TWO_ZEROS = {"ISK", "UGX"}
 
 
 class NotChargeable(ValueError):
-    """An amount that the provider cannot take exactly."""
+    """The provider cannot express this amount exactly."""
 
 
 def smallest_unit(money: Money) -> int:
@@ -37,7 +37,8 @@ def smallest_unit(money: Money) -> int:
     )
     if rest or amount % _multiple(money.currency):
         raise NotChargeable(
-            f"{money} cannot be moved exactly: the provider counts {money.currency} more coarsely."
+            f"{money} cannot be moved exactly: it is finer than the provider's unit of"
+            f" {money.currency}."
         )
     return amount
 

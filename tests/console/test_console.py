@@ -202,7 +202,7 @@ def test_support_takes_one_of_two_back_and_its_money_is_returned(open_as, viewer
     drain()
     page.reload()
     expect(page.get_by_role("row", name="Status COMPLETED: one is broken")).to_be_visible()
-    expect(page.get_by_role("row", name="Refund 4.50 EUR; given back 4.50 EUR")).to_be_visible()
+    expect(page.get_by_role("row", name="Refund 4.50 EUR; refunded 4.50 EUR")).to_be_visible()
 
 
 def test_a_saga_is_told_to_turn_back(open_as, operator, stuck):

@@ -19,7 +19,7 @@ from orders.events import (
     ReturnedLine,
     ReturnRequested,
 )
-from orders.returns.saga import ASKED_AGAIN, GOODS_PATIENCE, PATIENCE, RETURNING
+from orders.returns.saga import GOODS_PATIENCE, PATIENCE, RETRIES, RETURNING
 from payments.commands import RefundPart
 from payments.events import PartRefunded, PartRefundLapsed
 
@@ -101,7 +101,7 @@ def test_goods_that_come_in_the_very_moment_are_paid_back():
 @pytest.mark.parametrize(("count", "asked"), [(2, RESTOCK), (3, REFUND), (4, COMPLETE)])
 def test_a_step_that_does_not_answer_is_asked_again_and_in_the_end_a_person(count, asked):
     history = list(TO_THE_END[:count])
-    for _ in range(ASKED_AGAIN):
+    for _ in range(RETRIES):
         history.append(LATE)
         assert after(*history)[1] == [asked]
     assert after(*history, LATE) == ("NEEDS_ATTENTION", [])

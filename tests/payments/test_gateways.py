@@ -245,7 +245,7 @@ class TestStripe:
     def test_a_charge_that_it_does_not_count_so_finely_is_declined_with_a_sentence(self, bank):
         declined = bank.shop().charge(amount=Money(12345, "GBP", 3))
         assert declined == Declined(
-            "12.345 GBP cannot be moved exactly: the provider counts GBP more coarsely."
+            "12.345 GBP cannot be moved exactly: it is finer than the provider's unit of GBP."
         )
         assert bank.moved("charge") == 0
 
@@ -299,6 +299,6 @@ def test_money_that_the_provider_cannot_count_is_refused(money):
 def test_what_cannot_go_back_exactly_is_a_final_no(bank):
     shop = bank.shop()
     assert isinstance(shop.charge(amount=Money(2470, "KWD")), Charged)
-    with pytest.raises(RefundRefused, match="more coarsely"):
+    with pytest.raises(RefundRefused, match="is finer than"):
         shop.refund(amount=Money(1235, "KWD"))
     assert shop.refund(key="r2", amount=Money(2470, "KWD")).amount == 2470

@@ -10,7 +10,7 @@ from django.core.management import CommandError, call_command
 from eventstore.commands import bus
 from eventstore.money import Money
 from eventstore.testing import drain
-from payments import reconciliation as reconciling
+from payments import reconciliation
 from payments.commands import ProcessPayment, RefundPart, RefundPayment
 from payments.gateway.port import MoneyMoved
 from payments.gateway.sandbox import SandboxGateway
@@ -41,14 +41,14 @@ def book():
 def differences(since=LONG_AGO):
     return [
         each and each.order_id
-        for each in reconciling.differences(SandboxGateway(late=0.0), since=since)
+        for each in reconciliation.differences(SandboxGateway(late=0.0), since=since)
     ]
 
 
 def test_where_both_say_the_same_nothing_is_found(capsys):
     assert differences() == [None] * 4
     call_command("reconcile_payments")
-    assert capsys.readouterr().out == "4 orders are as the provider has them.\n"
+    assert capsys.readouterr().out == "4 orders agree with the provider's book.\n"
 
 
 def test_a_charge_that_the_provider_does_not_have(book):
@@ -70,7 +70,7 @@ def test_money_that_was_taken_under_a_key_that_we_never_gave(book):
 
 def test_money_that_was_taken_though_we_were_told_that_it_was_not(book):
     book.filter(order_id="declined").update(done_at=1)
-    (found,) = filter(None, reconciling.differences(SandboxGateway(), since=LONG_AGO))
+    (found,) = filter(None, reconciliation.differences(SandboxGateway(), since=LONG_AGO))
     assert (found.order_id, found.ours, found.theirs) == (
         "declined",
         MoneyMoved(0, 0),
@@ -95,7 +95,7 @@ def test_what_moves_while_it_is_looked_at_is_left_for_the_next_time(monkeypatch)
                 drain()
             return super().moved(order_id=order_id, currency=currency)
 
-    assert [*reconciling.differences(Refunding(), since=LONG_AGO)] == [None] * 3
+    assert [*reconciliation.differences(Refunding(), since=LONG_AGO)] == [None] * 3
 
 
 def test_only_what_is_of_late_is_asked_for():
@@ -107,9 +107,9 @@ def test_a_provider_that_does_not_answer_is_no_agreement(book, monkeypatch, caps
         raise TimeoutError("nothing came")
 
     monkeypatch.setattr(SandboxGateway, "moved", silent)
-    with pytest.raises(CommandError, match="4 of 4 orders are not"):
+    with pytest.raises(CommandError, match="4 of 4 orders differ"):
         call_command("reconcile_payments")
-    assert "could not be asked: TimeoutError: nothing came" in capsys.readouterr().out
+    assert "did not answer: TimeoutError: nothing came" in capsys.readouterr().out
 
 
 def test_for_programs_each_difference_is_a_line(book, capsys):

@@ -7,7 +7,7 @@ from django import forms
 
 from orders.events import Portion, ReturnedLine
 from orders.order.aggregate import Order
-from orders.returns import quantities as portions
+from orders.returns import quantities
 
 LINE, CHARGE = "line", "charge"
 
@@ -46,7 +46,7 @@ def to_return(order: Order, sent: Any = None) -> QuantitiesForm:
         (LINE, order.lines, order.lines_back),
         (CHARGE, order.charges, order.charges_back),
     ):
-        for number, units in portions.left(parts, back).items():
+        for number, units in quantities.left(parts, back).items():
             if units:
                 form.ask(kind, number, parts[number - 1].name, units, initial=0)
     return form
