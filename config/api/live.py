@@ -136,4 +136,4 @@ ADDRESSES = (
     Address("/ws/customers/me/", live.orders, {"after": "position"}),
 )
 
-FEED = Feed(PROTOCOL, timeline.types(), admit, live.told, still_held, no_socket)
+FEED = Feed(PROTOCOL, timeline.types(), admit, live.items, still_held, no_socket)

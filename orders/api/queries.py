@@ -1,5 +1,5 @@
-"""Customers see their own orders, staff everybody's, with addresses hidden until they say why they
-have to see one (eventstore.api.reveal); whoever is logged in sees the catalogue."""
+"""Orders and the catalogue. Customers see their own orders, staff all of them, with addresses
+hidden until they give a reason (eventstore.api.reveal). Every user sees the catalogue."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ from orders.models import OrderDetails, ProductView
 
 
 class LineAnswer(serializers.Serializer):
-    """announced, returned: units that are to come back, and that have."""
+    """announced, returned: units that are to come back, and that came back."""
 
     sku = serializers.CharField()
     name = serializers.CharField()
@@ -43,7 +43,7 @@ class AddressAnswer(serializers.Serializer):
 
 @extend_schema_field(AddressAnswer)
 class AddressOf(serializers.JSONField):
-    """As it is kept."""
+    """As stored."""
 
 
 class OrderAnswer(Answer):
@@ -84,7 +84,7 @@ class ProductAnswer(Answer):
 
 
 class OrdersParameters(PageParameters):
-    """placed_from, placed_before: that moment on, and up to that one without it."""
+    """placed_from: inclusive. placed_before: exclusive."""
 
     customer = Text(max_length=150, required=False)
     status = serializers.ChoiceField(
@@ -122,7 +122,7 @@ class OrdersView(PagesView):
             "placed_from": "placed_at__gte",
             "placed_before": "placed_at__lt",
         }
-        # An order that is being told of before it was placed is in no list.
+        # The row may exist before the order's own event has been folded; such a row is not listed.
         return self._of(customer).filter(
             placed_at__isnull=False, **{columns[name]: value for name, value in wanted.items()}
         )
@@ -154,6 +154,6 @@ def _with_returns(number: str, line: dict[str, Any], order: OrderDetails) -> dic
 
 
 def _priced(line: dict[str, Any], order: OrderDetails) -> dict[str, Any]:
-    """A line as it is kept, its price said in full."""
+    """A line as stored, with the price in full."""
     price = {"amount": line["unit_price"], "currency": order.currency, "exponent": order.exponent}
     return line | {"unit_price": price}

@@ -39,12 +39,12 @@ def goods_returned(row: Row, event: GoodsReturned) -> Row:
 
 
 def return_continued(row: Row, event: ReturnContinued) -> Row:
-    """What came later is a row of its own; its reference leads back here."""
+    """The later parcel is a return with its own row, which refers to this one."""
     return row
 
 
 def part_refunded(row: Row, event: PartRefunded) -> Row | None:
-    """A part that goes back for another reason is no return."""
+    """A partial refund for another reason is not a return: it has no row."""
     return row | {"refunded": event.amount.amount} if row["order_id"] else None
 
 

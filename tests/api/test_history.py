@@ -62,7 +62,7 @@ def test_what_came_back_is_told_too_as_a_socket_tells_it(ada, operator):
         "payments.part_refunded",
         "orders.return_completed",
     ]
-    [(_, _, text), *_] = live.told(list(log.read_stream(f"return-{return_id}")))
+    [(_, _, text), *_] = live.items(list(log.read_stream(f"return-{return_id}")))
     assert json.loads(text) == events[7]
 
 
