@@ -1,6 +1,5 @@
 """Inventory's part of the choreographed process: reserve the goods of a paid order, release those
-of
-an undone one."""
+of an undone one."""
 
 from datetime import timedelta
 from operator import attrgetter

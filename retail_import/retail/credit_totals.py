@@ -1,4 +1,4 @@
-"""What the matching of all credits comes to: by line, by order, and on the day of sale."""
+"""Totals of credit matching: by line, by order, and on the day of sale."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -47,7 +47,7 @@ class CreditMatching:
         return {"full": extents["full"], "partial": extents["partial"], "none": extents["none"]}
 
     def _orders_fully_returned(self, allocations: Iterable[Allocation]) -> int:
-        """All their priced goods, that is: free lines and charges are not asked."""
+        """Orders with all priced goods returned; free lines and charges do not count."""
         return sum(
             units == self._sold[order] for order, units in _units_by_order(allocations).items()
         )

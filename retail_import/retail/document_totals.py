@@ -1,5 +1,4 @@
-"""How many orders, credit notes and adjustments there are, and what an import of them must ask
-for."""
+"""Count orders, credit notes and adjustments, and the commands that an import of them sends."""
 
 from collections import Counter
 

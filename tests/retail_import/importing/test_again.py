@@ -64,7 +64,7 @@ def test_killed_it_goes_on_where_it_was(import_orders, dataset, batches):
 
     assert 0 < before <= ORDERS
     assert run.code == 0, run
-    said = "goes on from there" if batches < BATCHES else "has been imported before"
+    said = "continuing after" if batches < BATCHES else "is imported already"
     assert said in run.out
     assert placed() == ORDERS
     assert Event.objects.filter(type="inventory.stock_received").count() == 10, (
@@ -106,7 +106,7 @@ def test_the_slower_of_two_importers_stops(import_orders, dataset, monkeypatch):
         if issued.documents == 8:
             assert import_orders(dataset).code == 0
 
-    with pytest.raises(issuing.CannotGoOn, match="Another importer of this file is at work"):
+    with pytest.raises(issuing.CannotGoOn, match="Another importer of this file is running"):
         issuing.issue(task.path, task.survey, task.opening, overtaken)
     assert import_orders(dataset).code == 0
     assert placed() == ORDERS
