@@ -46,7 +46,7 @@ def long_log(books):
     drain()
     before = log.fence()
     fill.fill(url_of_the_test(), events=EVENTS)
-    fill.fill_beside(url_of_the_test(), orders=EVENTS // 7, messages=EVENTS, troubles=3000)
+    fill.fill_tables(url_of_the_test(), orders=EVENTS // 7, messages=EVENTS, troubles=3000)
     yield
     rebuild.forget("orders.catalogue", who="grace")
     # Emptying the tables does not put the sequence back, and the tests behind this one begin with
