@@ -1,5 +1,4 @@
-"""docs/guide/matrix.md: written from what is lived through, and read again to be held against
-it."""
+"""Write docs/guide/matrix.md from the cells, and read it again for comparison."""
 
 import re
 from collections.abc import Mapping
@@ -19,16 +18,16 @@ Outcomes = Mapping[str, tuple[str, ...]]
 
 
 def outcomes(state: str) -> dict[str, tuple[str, ...]]:
-    """By what comes: what becomes of it, for each process."""
+    """By fact: its outcome in each form of the process."""
     alone = {process: left_alone(state, process) for process in PROCESSES}
     return {
-        fact: tuple(_said(lived(state, fact, process), alone[process]) for process in PROCESSES)
+        fact: tuple(_outcome(lived(state, fact, process), alone[process]) for process in PROCESSES)
         for fact in FACTS
     }
 
 
 def written() -> dict[str, dict[str, tuple[str, ...]]]:
-    """The page, by state."""
+    """The outcomes on the page, by state."""
     _, _, table = PAGE.read_text().partition(BEGINNING)
     sections = re.split(r"^### ", table, flags=re.MULTILINE)[1:]
     return {section.partition("\n")[0].strip(): _rows(section) for section in sections}
@@ -53,18 +52,19 @@ def alone_in_words(state: str) -> str:
 
 def _section(state: str) -> str:
     grouped: dict[tuple[str, ...], list[str]] = {}
-    for fact, said in outcomes(state).items():
-        grouped.setdefault(said, []).append(fact)
-    rows = "".join(_row(facts, said) for said, facts in grouped.items())
+    for fact, outcome in outcomes(state).items():
+        grouped.setdefault(outcome, []).append(fact)
+    rows = "".join(_row(facts, outcome) for outcome, facts in grouped.items())
     return (
         f"\n### {state}\n\nLeft alone: {alone_in_words(state)}.\n\n"
         f"| what comes | what becomes of it | by choreography |\n|---|---|---|\n{rows}"
     )
 
 
-def _row(facts: list[str], said: tuple[str, ...]) -> str:
-    conducted, danced = said
-    return f"| {'; '.join(facts)} | {conducted} | {SAME if danced == conducted else danced} |\n"
+def _row(facts: list[str], outcomes: tuple[str, ...]) -> str:
+    orchestrated, choreographed = outcomes
+    other = SAME if choreographed == orchestrated else choreographed
+    return f"| {'; '.join(facts)} | {orchestrated} | {other} |\n"
 
 
 def _rows(section: str) -> dict[str, tuple[str, ...]]:
@@ -76,12 +76,12 @@ def _rows(section: str) -> dict[str, tuple[str, ...]]:
             and len(cells) == 3
             and not cells[0].startswith(("what comes", "---"))
         ):
-            said = (cells[1], cells[1] if cells[2] == SAME else cells[2])
-            found |= dict.fromkeys(cells[0].split("; "), said)
+            outcome = (cells[1], cells[1] if cells[2] == SAME else cells[2])
+            found |= dict.fromkeys(cells[0].split("; "), outcome)
     return found
 
 
-def _said(end: End, alone: End) -> str:
+def _outcome(end: End, alone: End) -> str:
     if end.answer == CANNOT_BE:
         return CANNOT_BE
     if end.answer:

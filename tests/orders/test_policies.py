@@ -1,5 +1,4 @@
-"""The orders without a conductor: a payment is waited for as long as its method takes, and no
-longer."""
+"""Orders' policy: it waits for a payment as long as its method takes, and no longer."""
 
 from datetime import UTC, datetime, timedelta
 

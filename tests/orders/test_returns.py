@@ -1,5 +1,4 @@
-"""No unit comes back twice, and none that was not bought; what comes back is worth what was paid
-for it."""
+"""Every unit that comes back was bought, comes back once, and is refunded at the price paid."""
 
 from datetime import UTC, datetime
 
@@ -117,9 +116,9 @@ class TestRequest:
             CompleteReturn("r1"),
         )
 
-    @pytest.mark.parametrize("asked", [wish((4, 1)), wish(charges=[(2, 1)])])
-    def test_what_is_not_on_the_order_cannot_come_back(self, asked):
-        refused(quantities.NotOnTheOrder, asked)
+    @pytest.mark.parametrize("command", [wish((4, 1)), wish(charges=[(2, 1)])])
+    def test_what_is_not_on_the_order_cannot_come_back(self, command):
+        refused(quantities.NotOnTheOrder, command)
 
     def test_nothing_is_no_return(self):
         refused(returns.EmptyReturn, wish())

@@ -1,5 +1,4 @@
-"""The log and the provider's book are laid beside each other, and what was planted between them is
-found."""
+"""Reconciliation finds the differences planted between the log and the provider's book."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -24,7 +23,7 @@ LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
 @pytest.fixture(autouse=True)
 def book():
-    """Orders of every kind, each as the provider has it."""
+    """Orders of every kind, in agreement with the provider's book."""
     for order_id in ("paid", "declined", "parts", "back"):
         bus.dispatch(
             ProcessPayment(order_id, TEN, "tok_declined" if order_id == "declined" else "tok_visa")
@@ -116,5 +115,5 @@ def test_for_programs_each_difference_is_a_line(book, capsys):
     book.get(order_id="paid").delete()
     with pytest.raises(CommandError, match="1 of 4"):
         call_command("reconcile_payments", "--json")
-    told = json.loads(capsys.readouterr().out)
-    assert (told["order_id"], told["theirs"]["taken"]) == ("paid", "0")
+    difference = json.loads(capsys.readouterr().out)
+    assert (difference["order_id"], difference["theirs"]["taken"]) == ("paid", "0")

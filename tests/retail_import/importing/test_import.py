@@ -1,4 +1,4 @@
-"""A whole file through the real path, and what is said when it does not go through."""
+"""A whole file through the real path, and the messages when the import fails."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""Files that cannot be carried through: a sentence, and nothing in the log."""
+"""Files that cannot be imported: one message, and nothing in the log."""
 
 import pytest
 

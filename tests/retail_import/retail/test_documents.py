@@ -1,4 +1,4 @@
-"""Lines become what happened, in file order."""
+"""Lines become documents, in file order."""
 
 from pathlib import Path
 

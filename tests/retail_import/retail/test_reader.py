@@ -1,4 +1,4 @@
-"""Every line is read exactly, or named."""
+"""Every line is read exactly, or an error names it."""
 
 import gzip
 from datetime import UTC, datetime

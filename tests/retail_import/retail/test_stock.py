@@ -1,4 +1,4 @@
-"""What moves stock, and what must lie on the shelf before."""
+"""The movements of stock, and the opening stock that they need."""
 
 from pathlib import Path
 
