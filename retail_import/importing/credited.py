@@ -26,7 +26,7 @@ def numbers(survey: Survey) -> dict[str, int]:
     found = {**_of_returns(returns), **_of_bookings(bookings)}
     return {
         **found,
-        "value_of_goods": -found["refunded"] - found["value_of_goods_beside_orders"],
+        "value_of_goods": -found["refunded"] - found["value_of_goods_without_order"],
         **OrderDetails.objects.filter(order_id__in=list(survey.invoices)).aggregate(**_ORDERS),
         "credit_notes": len(_notes(returns) | _notes(bookings.filter(kind="CREDIT"))),
         "ledger": ledger(survey),
@@ -99,7 +99,7 @@ def _of_bookings(bookings: Any) -> dict[str, int]:
         "value_unmatched": _value(exceptions),
         "charge_credits": len(charges),
         "value_of_charges": -_value(charges),
-        "value_of_goods_beside_orders": _value(_lines(credits, "lines")),
+        "value_of_goods_without_order": _value(_lines(credits, "lines")),
         "guest_notes": credits.filter(customer_id="").count(),
         "ledger_lines": bookings.filter(kind="ADJUSTMENT").count(),
         "ledger_value": bookings.filter(kind="ADJUSTMENT").aggregate(sum=Sum("amount", default=0))[

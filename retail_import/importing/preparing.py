@@ -37,7 +37,7 @@ def prepare(path: Path, *, opening: Path | None, expected: Path | None) -> Task:
         path=path,
         survey=found,
         opening=_read(opening, lambda path: survey.opening_of(path, found)) if opening else [],
-        expected=_read(expected, _totals) if expected else _totals_beside(path, found),
+        expected=_read(expected, _totals) if expected else _totals_of(path, found),
     )
 
 
@@ -60,10 +60,10 @@ def _totals(path: Path) -> Mapping[str, Any]:
     return totals
 
 
-def _totals_beside(path: Path, found: Survey) -> Mapping[str, Any]:
+def _totals_of(path: Path, found: Survey) -> Mapping[str, Any]:
     """The totals in the same folder, if they are of this file."""
-    path_of_totals = _next_to(path, EXPECTED)
-    totals = _read(path_of_totals, _totals) if path_of_totals else {}
+    totals_path = _next_to(path, EXPECTED)
+    totals = _read(totals_path, _totals) if totals_path else {}
     return totals if totals.get("source_sha256") == found.import_id else {}
 
 
