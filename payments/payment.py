@@ -82,10 +82,9 @@ class Payment(State, frozen=True):
 
 
 def process(payment: Payment, command: ProcessPayment) -> list[Event]:
-    if payment.amount is not None and (payment.amount, payment.method) != (
-        command.amount,
-        _method(command),
-    ):
+    # A payment of 0 has no method: it is completed without a request.
+    method = command.method if command.amount.amount else ""
+    if payment.amount is not None and (payment.amount, payment.method) != (command.amount, method):
         raise PaymentIsAnother(
             f"The payment of order {command.order_id} is {payment.amount}, not {command.amount}."
         )
@@ -192,11 +191,6 @@ def limited(refundable: Callable[[Money], str]) -> Aggregate:
         return events
 
     return PAYMENT._replace(decide={**PAYMENT.decide, RefundPart: refund_part_if_possible})
-
-
-def _method(command: ProcessPayment) -> str:
-    """An order that costs nothing records no method."""
-    return command.method if command.amount.amount else ""
 
 
 def record_refund(payment: Payment, command: RecordRefund) -> list[Event]:

@@ -14,10 +14,6 @@ from orders.models import BookingView, ProductView
 from .lines import priced
 
 
-def _without_sale(bookings: QuerySet[Any], chosen: str) -> QuerySet[Any]:
-    return bookings.filter(has_no_sale=True)
-
-
 @admin.register(BookingView)
 class BookingAdmin(ReadModelAdmin):
     list_display = (
@@ -30,7 +26,14 @@ class BookingAdmin(ReadModelAdmin):
         "booked_at",
     )
     list_defer = ("lines", "charges")
-    list_filter = (one_of("exceptions", "exceptions", lambda: ("yes",), _without_sale),)
+    list_filter = (
+        one_of(
+            "exceptions",
+            "exceptions",
+            lambda: ("yes",),
+            lambda bookings, chosen: bookings.filter(has_no_sale=True),
+        ),
+    )
     ordering = ("-booking_id",)
     search_fields = ("booking_id", "reference")
     search_help_text = "The whole id of a booking, or its reference."

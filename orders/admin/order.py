@@ -18,7 +18,6 @@ from orders import customer_service, queries
 from orders.models import OrderDetails
 
 from . import forms
-from .forms import QuantitiesForm
 from .lines import priced
 
 # may_act_for asks whether a user may act for a customer; staff may for any, also for a guest.
@@ -66,17 +65,29 @@ class OrderDetailsAdmin(ActingAdmin, ReadModelAdmin):
         return {"cancel": self._to_cancel, "return": self._to_return}[word](request, found)
 
     def _to_cancel(self, request: HttpRequest, found: OrderDetails) -> Choice:
+        def cancel(who: str, reason: str) -> str:
+            customer_service.cancel(found.order_id, who=who, reason=reason)
+            return "The order is cancelled; its saga undoes what was done."
+
         return Choice(
             subject=self.subject_of(found),
             things=[(found.order_id, found.status)] if "cancel" in _open_acts(found) else [],
             shown=[self._describe(found)],
-            perform=lambda who, reason: _cancel(found.order_id, who, reason),
+            perform=cancel,
             back=self.page_of(found.order_id),
         )
 
     def _to_return(self, request: HttpRequest, found: OrderDetails) -> Choice:
         order = customer_service.order(found.order_id)
         form = forms.to_return(order, request.POST or None)
+
+        def request_return(who: str, reason: str) -> str:
+            lines, charges = form.portions(forms.LINE), form.portions(forms.CHARGE)
+            return_id = customer_service.request_return(
+                found.order_id, lines, charges, who=who, reason=reason
+            )
+            return f"Return {return_id} is requested."
+
         return Choice(
             subject=self.subject_of(found),
             things=(
@@ -85,7 +96,7 @@ class OrderDetailsAdmin(ActingAdmin, ReadModelAdmin):
                 else []
             ),
             shown=[self._describe(found)],
-            perform=lambda who, reason: _request_return(found.order_id, form, who, reason),
+            perform=request_return,
             back=self.page_of(found.order_id),
             form=form,
         )
@@ -132,14 +143,3 @@ def _stock(order: OrderDetails) -> SafeString:
         format_html_join("", "<li>{}</li>", ((links.stream(f"stock-{sku}"),) for sku in skus))
         or formatting.NOTHING
     )
-
-
-def _cancel(order_id: str, who: str, reason: str) -> str:
-    customer_service.cancel(order_id, who=who, reason=reason)
-    return "The order is cancelled; its saga undoes what was done."
-
-
-def _request_return(order_id: str, form: QuantitiesForm, who: str, reason: str) -> str:
-    lines, charges = form.portions(forms.LINE), form.portions(forms.CHARGE)
-    return_id = customer_service.request_return(order_id, lines, charges, who=who, reason=reason)
-    return f"Return {return_id} is requested."

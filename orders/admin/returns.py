@@ -20,7 +20,6 @@ from orders import customer_service
 from orders.models import OrderDetails, ReturnView
 
 from . import forms
-from .forms import QuantitiesForm
 
 RETURN_STATUSES = ("REQUESTED", "RECEIVED", "COMPLETED", "CLOSED")
 
@@ -78,9 +77,20 @@ class ReturnAdmin(ActingAdmin, ReadModelAdmin):
     def _to_receive(self, request: HttpRequest, found: ReturnView) -> Choice:
         awaited = customer_service.returned(found.return_id).awaited
         form = forms.to_receive(awaited, request.POST or None)
-        choice = self._choice(
-            found, lambda who, reason: _receive(found.return_id, form, who, reason)
-        )
+
+        def receive(who: str, reason: str) -> str:
+            # After each arrival the page is loaded again, so that each submission is another
+            # parcel.
+            customer_service.receive_return(
+                found.return_id,
+                form.portions(forms.LINE),
+                who=who,
+                reason=reason,
+                delivery=str(uuid7()),
+            )
+            return "The goods are received; they are restocked and refunded next."
+
+        choice = self._choice(found, receive)
         still = (
             [(found.return_id, [(line.number, line.quantity) for line in awaited])]
             if awaited
@@ -89,7 +99,11 @@ class ReturnAdmin(ActingAdmin, ReadModelAdmin):
         return choice._replace(things=still, form=form)
 
     def _to_close(self, request: HttpRequest, found: ReturnView) -> Choice:
-        return self._choice(found, lambda who, reason: _close(found.return_id, who, reason))
+        def close(who: str, reason: str) -> str:
+            customer_service.close_return(found.return_id, who=who, reason=reason)
+            return "The return is closed; nothing is refunded."
+
+        return self._choice(found, close)
 
     def _choice(self, found: ReturnView, perform: Callable[[str, str], str]) -> Choice:
         return Choice(
@@ -120,19 +134,6 @@ def _open_acts(row: ReturnView) -> Sequence[str]:
     if row.status == "REQUESTED":
         return ("receive", "close") if row.lines else ()
     return ("receive",) if customer_service.returned(row.return_id).awaited else ()
-
-
-def _close(return_id: str, who: str, reason: str) -> str:
-    customer_service.close_return(return_id, who=who, reason=reason)
-    return "The return is closed; nothing is refunded."
-
-
-def _receive(return_id: str, form: QuantitiesForm, who: str, reason: str) -> str:
-    # After each arrival the page is loaded again, so that each submission is another parcel.
-    customer_service.receive_return(
-        return_id, form.portions(forms.LINE), who=who, reason=reason, delivery=str(uuid7())
-    )
-    return "The goods are received; they are restocked and refunded next."
 
 
 def _table(heading: str, key: str, lines: list[dict[str, Any]], row: ReturnView) -> SafeString:

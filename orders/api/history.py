@@ -62,8 +62,12 @@ class HistoryAnswer(serializers.Serializer):
 class _OfOneOrder(QueryView):
     def order(self, order_id: str) -> OrderDetails:
         """Read from the log while the read model does not have the order. Raises NotFound."""
+
+        def may_see(row: OrderDetails) -> bool:
+            return may_touch(self.request.user, row.customer_id)
+
         known = read_your_writes.row(
-            OrderDetails, order_id, read_your_writes.FROM_THE_LOG, self._may_see, note=self.note
+            OrderDetails, order_id, read_your_writes.FROM_THE_LOG, may_see, note=self.note
         )
         if known.row is None:
             raise NotFound
@@ -71,9 +75,6 @@ class _OfOneOrder(QueryView):
 
     def is_own(self, row: OrderDetails) -> bool:
         return owns(self.request.user, row.customer_id)
-
-    def _may_see(self, row: OrderDetails) -> bool:
-        return may_touch(self.request.user, row.customer_id)
 
 
 class OrderHistoryView(_OfOneOrder):

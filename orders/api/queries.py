@@ -67,7 +67,11 @@ class OrderAnswer(Answer):
     @extend_schema_field(LineAnswer(many=True))
     def get_lines(self, order: OrderDetails) -> list[dict[str, Any]]:
         return [
-            _with_returns(str(number), line, order)
+            _priced(line, order)
+            | {
+                "announced": order.announced.get(str(number), 0),
+                "returned": order.returned.get(str(number), 0),
+            }
             for number, line in enumerate(order.lines, start=1)
         ]
 
@@ -117,22 +121,21 @@ class OrdersView(PagesView):
         return owns(self.request.user, row.customer_id)
 
     def rows(self, customer: str | None = None, **wanted: Any) -> QuerySet[OrderDetails]:
+        if customer is not None and not may_touch(self.request.user, customer):
+            raise PermissionDenied
+        if customer is None and is_staff(self.request.user):
+            orders = queries.list_orders()
+        else:
+            orders = queries.list_customer_orders(customer or customer_id_of(self.request.user))
         columns = {
             "status": "status",
             "placed_from": "placed_at__gte",
             "placed_before": "placed_at__lt",
         }
         # The row may exist before the order's own event has been folded; such a row is not listed.
-        return self._of(customer).filter(
+        return orders.filter(
             placed_at__isnull=False, **{columns[name]: value for name, value in wanted.items()}
         )
-
-    def _of(self, customer: str | None) -> QuerySet[OrderDetails]:
-        if customer is not None and not may_touch(self.request.user, customer):
-            raise PermissionDenied
-        if customer is None and is_staff(self.request.user):
-            return queries.list_orders()
-        return queries.list_customer_orders(customer or customer_id_of(self.request.user))
 
 
 class ProductDetailsView(RowView):
@@ -146,11 +149,6 @@ class ProductsView(PagesView):
 
     def rows(self) -> QuerySet[ProductView]:
         return queries.list_products()
-
-
-def _with_returns(number: str, line: dict[str, Any], order: OrderDetails) -> dict[str, Any]:
-    units = {"announced": order.announced.get(number, 0), "returned": order.returned.get(number, 0)}
-    return _priced(line, order) | units
 
 
 def _priced(line: dict[str, Any], order: OrderDetails) -> dict[str, Any]:

@@ -117,13 +117,11 @@ class ReturnsView(PagesView):
     ) -> QuerySet[models.ReturnView]:
         if customer is not None and not may_touch(self.request.user, customer):
             raise PermissionDenied
-        rows = self._of_customer(customer)
-        return rows if order is None else rows.filter(order_id=order)
-
-    def _of_customer(self, customer: str | None) -> QuerySet[models.ReturnView]:
         if customer is None and is_staff(self.request.user):
-            return queries.list_returns()
-        return queries.list_customer_returns(customer or customer_id_of(self.request.user))
+            rows = queries.list_returns()
+        else:
+            rows = queries.list_customer_returns(customer or customer_id_of(self.request.user))
+        return rows if order is None else rows.filter(order_id=order)
 
 
 class BookingsView(PagesView):

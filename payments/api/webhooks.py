@@ -10,7 +10,7 @@ from django.conf import settings
 from eventstore import log
 from eventstore.aggregate import stream_name
 from eventstore.api.webhooks import Forged, WebhookView
-from eventstore.messages import Command, Event, Message
+from eventstore.messages import Command, Event
 from eventstore.subscriptions import NotYet
 from payments.gateway import effect
 from payments.gateway.port import RefundRefused
@@ -97,9 +97,7 @@ def _request(order_id: str, key: str) -> Event | None:
     stream = stream_name(PAYMENT.category, order_id)
     if not log.STREAM_NAME.fullmatch(stream):
         return None
-    found = (message.body for message in log.read_stream(stream) if _is_call(message, key))
-    return next(found, None)
-
-
-def _is_call(message: Message, key: str) -> bool:
-    return type(message.body) in effect.RECORD and key in effect.GATEWAY.keys(message)
+    for message in log.read_stream(stream):
+        if type(message.body) in effect.RECORD and key in effect.GATEWAY.keys(message):
+            return message.body  # type: ignore[no-any-return]
+    return None

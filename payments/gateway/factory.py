@@ -15,20 +15,18 @@ def gateway() -> Gateway:
         case "sandbox":
             return SandboxGateway()
         case "stripe":
-            return _stripe()
+            # A large library: imported only where it is used.
+            from payments.gateway.stripe import StripeGateway
+
+            if not settings.STRIPE_SECRET_KEY:
+                raise ImproperlyConfigured(
+                    "PAYMENT_GATEWAY is 'stripe', but STRIPE_SECRET_KEY is not set."
+                )
+            return StripeGateway(
+                secret_key=settings.STRIPE_SECRET_KEY,
+                base_url=settings.STRIPE_BASE_URL,
+                seconds=settings.STRIPE_TIMEOUT_SECONDS,
+            )
     raise ImproperlyConfigured(
         f"PAYMENT_GATEWAY is {settings.PAYMENT_GATEWAY!r}; it must be 'sandbox' or 'stripe'."
-    )
-
-
-def _stripe() -> Gateway:
-    # A large library: imported only where it is used.
-    from payments.gateway.stripe import StripeGateway
-
-    if not settings.STRIPE_SECRET_KEY:
-        raise ImproperlyConfigured("PAYMENT_GATEWAY is 'stripe', but STRIPE_SECRET_KEY is not set.")
-    return StripeGateway(
-        secret_key=settings.STRIPE_SECRET_KEY,
-        base_url=settings.STRIPE_BASE_URL,
-        seconds=settings.STRIPE_TIMEOUT_SECONDS,
     )

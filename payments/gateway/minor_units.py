@@ -32,10 +32,11 @@ class NotChargeable(ValueError):
 
 def smallest_unit(money: Money) -> int:
     """Raises NotChargeable."""
+    step = 10 if money.currency in WITH_THREE else 100 if money.currency in WITH_TWO_ZEROS else 1
     amount, rest = divmod(
         money.amount * int(10 ** exponent(money.currency)), int(10**money.exponent)
     )
-    if rest or amount % _multiple(money.currency):
+    if rest or amount % step:
         raise NotChargeable(
             f"{money} cannot be moved exactly: it is finer than the provider's unit of"
             f" {money.currency}."
@@ -45,7 +46,3 @@ def smallest_unit(money: Money) -> int:
 
 def exponent(currency: str) -> int:
     return 0 if currency in WITHOUT else 3 if currency in WITH_THREE else 2
-
-
-def _multiple(currency: str) -> int:
-    return 10 if currency in WITH_THREE else 100 if currency in WITH_TWO_ZEROS else 1

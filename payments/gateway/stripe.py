@@ -75,7 +75,8 @@ class StripeGateway:
         try:
             intent = _call(self.api.payment_intents.create, params, {"idempotency_key": key})
         except stripe.CardError as error:
-            return Declined(_reason(error))
+            code = getattr(error.error, "decline_code", None) or error.code
+            return Declined(str(code or "declined"))
         except stripe.InvalidRequestError as error:
             if error.code in FINAL:
                 return Declined(error.code)
@@ -210,10 +211,6 @@ def _refusal(error: stripe.StripeError) -> CallRefused:
     )
 
 
-def _reason(error: stripe.CardError) -> str:
-    return str(getattr(error.error, "decline_code", None) or error.code or "declined")
-
-
 def _outcome(
     intent: Mapping[str, Any], key: str, order_id: str, units: int, currency: str
 ) -> Charged | Declined:
@@ -247,16 +244,19 @@ def _refunded(refund: Mapping[str, Any], key: str, units: int, amount: Money) ->
     raise Unclear(f"Stripe's refund has the status {refund.get('status')!r}.")
 
 
-def _succeeded(item: Iterable[Mapping[str, Any]], currency: str) -> list[Mapping[str, Any]]:
+def _succeeded(items: Iterable[Mapping[str, Any]], currency: str) -> list[Mapping[str, Any]]:
     return [
         each
-        for each in item
+        for each in items
         if each.get("status") == "succeeded" and each.get("currency") == currency.lower()
     ]
 
 
-def _sum(item: Iterable[Mapping[str, Any]], currency: str) -> Decimal:
-    return Decimal(sum(_number(each, "amount") for each in item)).scaleb(-exponent(currency))
+def _sum(items: Iterable[Mapping[str, Any]], currency: str) -> Decimal:
+    amounts = [each.get("amount") for each in items]
+    if not all(isinstance(amount, int) for amount in amounts):
+        raise Unclear("Stripe's answer has no amount.")
+    return Decimal(sum(amounts)).scaleb(-exponent(currency))
 
 
 def _compare(item: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
@@ -287,12 +287,5 @@ def _items(page: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 def _text(item: Mapping[str, Any], name: str) -> str:
     found = item.get(name)
     if not isinstance(found, str) or not found:
-        raise Unclear(f"Stripe's answer has no {name}.")
-    return found
-
-
-def _number(item: Mapping[str, Any], name: str) -> int:
-    found = item.get(name)
-    if not isinstance(found, int):
         raise Unclear(f"Stripe's answer has no {name}.")
     return found

@@ -30,7 +30,12 @@ class NothingMoves(Exception):
 
 
 def until_subscriptions_are_near(report: Callable[[], None]) -> None:
-    _until(lambda: _distance() <= AHEAD, report)
+    def are_near() -> bool:
+        running = Subscription.objects.filter(name__in=registry.subscriptions(), paused=False)
+        slowest = running.aggregate(position=Min("position"))["position"]
+        return log.fence() - int(slowest or 0) <= AHEAD
+
+    _until(are_near, report)
 
 
 def until_orders_are_final(order_ids: Collection[str], report: Callable[[int], None]) -> None:
@@ -105,12 +110,6 @@ def _traces() -> Traces:
 def _is_at_rest() -> bool:
     """No subscription has anything to do, now or later."""
     return not cursors.work() and not Parked.objects.filter(due_at__isnull=False).exists()
-
-
-def _distance() -> int:
-    subscriptions = Subscription.objects.filter(name__in=registry.subscriptions(), paused=False)
-    slowest = subscriptions.aggregate(position=Min("position"))["position"]
-    return log.fence() - int(slowest or 0)
 
 
 def _until_all_are_among(

@@ -96,9 +96,10 @@ def issue(
         outgoing: list[Request] = []
         if not issued.documents:
             decided += _requests(map(translation.list_product, survey.products.values()))
-            outgoing += _requests(map(translation.receive_stock, filter(_has_units, opening)))
+            stocked = (each for each in opening if each.units > 0)
+            outgoing += _requests(map(translation.receive_stock, stocked))
         for document, credited in batch:
-            decided += _requests(_settled(document, credited))
+            decided += _requests(_commands_of(document, credited))
             outgoing += _requests([*translation.adjust_stock(document), *credited.restocks])
         _append(survey, decided, outgoing)
         issued = after
@@ -111,11 +112,7 @@ def _requests(commands: Iterable[Command]) -> list[Request]:
     return [Request(command, metadata) for command in commands]
 
 
-def _has_units(opening: OpeningStock) -> bool:
-    return opening.units > 0
-
-
-def _settled(document: Document, credited: CreditResult) -> Iterator[Command]:
+def _commands_of(document: Document, credited: CreditResult) -> Iterator[Command]:
     match document:
         case Order():
             yield translation.import_order(document)

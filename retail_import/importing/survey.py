@@ -117,7 +117,11 @@ class Findings:
 def opening_of(path: Path, survey: Survey) -> list[OpeningStock]:
     """Read an opening stock and compare it with the invoices. Raises WrongOpeningStock."""
     opening = list(opening_stock.read(path))
-    _refuse_other_products({each.sku for each in opening}, set(survey.stock))
+    stated, moved = {each.sku for each in opening}, set(survey.stock)
+    if missing := moved - stated:
+        raise WrongOpeningStock(f"{min(missing)} is in the file, but not in the opening stock.")
+    if extra := stated - moved:
+        raise WrongOpeningStock(f"{min(extra)} is in the opening stock, but not in the file.")
     for each in opening:
         needed = survey.stock[each.sku]
         if each.net != needed.net:
@@ -129,10 +133,3 @@ def opening_of(path: Path, survey: Survey) -> list[OpeningStock]:
                 f"{each.sku}: opening stock {each.units}, but the file needs {needed.units}."
             )
     return opening
-
-
-def _refuse_other_products(stated: set[str], moved: set[str]) -> None:
-    if missing := moved - stated:
-        raise WrongOpeningStock(f"{min(missing)} is in the file, but not in the opening stock.")
-    if extra := stated - moved:
-        raise WrongOpeningStock(f"{min(extra)} is in the opening stock, but not in the file.")

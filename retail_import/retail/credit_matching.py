@@ -81,13 +81,12 @@ class Sales:
         matches."""
         if note.customer is None:
             return ()
-        return tuple(self._match(credit) for credit in note.of_class(LineClass.CREDIT_GOODS))
-
-    def _match(self, credit: Line) -> Match:
-        allocations = tuple(self._take(credit))
-        return Match(
-            credit, allocations, -credit.quantity - sum(each.units for each in allocations)
-        )
+        found = []
+        for credit in note.of_class(LineClass.CREDIT_GOODS):
+            allocations = tuple(self._take(credit))
+            unmatched = -credit.quantity - sum(each.units for each in allocations)
+            found.append(Match(credit, allocations, unmatched))
+        return tuple(found)
 
     def _take(self, credit: Line) -> Iterator[Allocation]:
         wanted = -credit.quantity

@@ -26,8 +26,11 @@ class CreditMatching:
         allocations = [allocation for match in self._matches for allocation in match.allocations]
         same_day = [allocation for allocation in allocations if allocation.same_day]
         returned = self._orders_fully_returned(allocations)
+        extents = Counter(match.extent for match in self._matches)
         return {
-            **self._by_extent(),
+            "full": extents["full"],
+            "partial": extents["partial"],
+            "none": extents["none"],
             "lines": len(self._matches),
             "units_unmatched": sum(match.unmatched for match in self._matches),
             "value_unmatched_milli": sum(match.unmatched_value for match in self._matches),
@@ -41,10 +44,6 @@ class CreditMatching:
             "orders_partially_returned": len(_units_by_order(allocations)) - returned,
             "orders_fully_returned_same_day": self._orders_fully_returned(same_day),
         }
-
-    def _by_extent(self) -> dict[str, int]:
-        extents = Counter(match.extent for match in self._matches)
-        return {"full": extents["full"], "partial": extents["partial"], "none": extents["none"]}
 
     def _orders_fully_returned(self, allocations: Iterable[Allocation]) -> int:
         """Orders with all priced goods returned; free lines and charges do not count."""

@@ -14,7 +14,11 @@ from .malformed import BadValue, MalformedLine
 def records(path: Path, header: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
     """(line number, fields) of each record. Raises MalformedLine."""
     rows = _numbered_rows(path)
-    _refuse_other_header(rows, header)
+    _, first = next(rows, (1, None))
+    if first is None:
+        raise MalformedLine(1, "the file is empty")
+    if first != list(header):
+        raise MalformedLine(1, f"the header is {','.join(first)[:100]!r}, not {','.join(header)!r}")
     columns, number = len(header), 1
     for number, row in rows:
         if len(row) != columns:
@@ -28,16 +32,6 @@ def fingerprint(path: Path) -> str:
     """SHA-256 of the text; the same for the plain and the gzipped file."""
     with _open(path) as binary:
         return hashlib.file_digest(binary, "sha256").hexdigest()
-
-
-def _refuse_other_header(rows: Iterator[tuple[int, list[str]]], header: Sequence[str]) -> None:
-    for _, first in rows:
-        if first != list(header):
-            raise MalformedLine(
-                1, f"the header is {','.join(first)[:100]!r}, not {','.join(header)!r}"
-            )
-        return
-    raise MalformedLine(1, "the file is empty")
 
 
 def _numbered_rows(path: Path) -> Iterator[tuple[int, list[str]]]:

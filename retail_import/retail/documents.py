@@ -119,17 +119,14 @@ def _put(line: Line, open_: dict[str, list[Line]]) -> None:
         raise MalformedLine(
             line.number, f"invoice {line.invoice} continues, but ended minutes before"
         )
+    first = open_[line.invoice][0]
     open_[line.invoice].append(line)
-    _refuse_two_parties(open_[line.invoice][0], line)
-
-
-def _refuse_two_parties(first: Line, line: Line) -> None:
-    if line.customer != first.customer:
-        reason = f"invoice {line.invoice} has another customer here than on line {first.number}"
-        raise MalformedLine(line.number, reason)
-    if line.country != first.country:
-        reason = f"invoice {line.invoice} has another country here than on line {first.number}"
-        raise MalformedLine(line.number, reason)
+    for name in ("customer", "country"):
+        if getattr(line, name) != getattr(first, name):
+            raise MalformedLine(
+                line.number,
+                f"invoice {line.invoice} has another {name} here than on line {first.number}",
+            )
 
 
 def _documents_of(invoice: list[Line]) -> Iterator[Document]:

@@ -15,20 +15,16 @@ LONDON = ZoneInfo("Europe/London")
 def parse(text: str) -> datetime:
     """In UTC. A time in the repeated hour of October is in the first of the two. Raises
     BadValue."""
-    local = _local(text)
+    match = _TIME.fullmatch(text)
+    try:
+        month, day, year, hour, minute = map(int, match.groups() if match else ())
+        local = datetime(year, month, day, hour, minute, tzinfo=LONDON)
+    except ValueError:
+        raise BadValue(f"{short(text)} is not a time of the form M/D/YYYY H:MM") from None
     at = local.astimezone(UTC)
     if at.astimezone(LONDON).replace(tzinfo=None) != local.replace(tzinfo=None):
         raise BadValue(f"{short(text)} is in an hour that London skipped in spring")
     return at
-
-
-def _local(text: str) -> datetime:
-    match = _TIME.fullmatch(text)
-    try:
-        month, day, year, hour, minute = map(int, match.groups() if match else ())
-        return datetime(year, month, day, hour, minute, tzinfo=LONDON)
-    except ValueError:
-        raise BadValue(f"{short(text)} is not a time of the form M/D/YYYY H:MM") from None
 
 
 @lru_cache(8192)

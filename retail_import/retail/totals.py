@@ -43,19 +43,15 @@ def of_documents(documents: Iterable[Document]) -> Totals:
         for section in sections.values():
             section.add(document)
     found = {name: section.totals() for name, section in sections.items()}
+    # Orders, credits and ledger make up all money; a wrong sum makes another text.
+    money = sum(found["by_line_class"][kind]["value_milli_gbp"] for kind in _MONEY)
     return {
         "currency": "GBP",
         "money_unit": "milli-GBP (1/1000)",
         **found,
         "by_month": [{"month": month, **tally} for month, tally in found["by_month"].items()],
-        "identity": _identity(found["by_line_class"]),
+        "identity": f"{'+'.join(_MONEY)} == grand.value_milli_gbp ({money})",
     }
-
-
-def _identity(by_class: Mapping[str, Any]) -> str:
-    """The sum of orders, credits and ledger as a text, which differs if the sum does."""
-    value = sum(by_class[kind]["value_milli_gbp"] for kind in _MONEY)
-    return f"{'+'.join(_MONEY)} == grand.value_milli_gbp ({value})"
 
 
 class Difference(NamedTuple):

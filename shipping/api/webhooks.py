@@ -56,17 +56,15 @@ class CarrierWebhookView(WebhookView):
 
     def read(self, body: bytes, headers: Mapping[str, str]) -> tuple[str, Sequence[Command]]:
         notice = self.decode(body)
-        return headers["webhook-id"], self._commands(notice.type, notice.data.order_id)
-
-    def _commands(self, type_: str, order_id: str) -> Sequence[Command]:
+        id_, type_, order_id = headers["webhook-id"], notice.type, notice.data.order_id
         assert self.customer_of is not None, "call as_view(customer_of=...)"
         known = log.STREAM_NAME.fullmatch(
             stream_name(SHIPMENT.category, order_id)
         ) and self.customer_of(order_id)
         if type_ not in RECORD or not known:
             logger.warning("webhook of carrier ignored: %.100r of order %.100r", type_, order_id)
-            return []
-        return [RECORD[type_](order_id)]
+            return id_, []
+        return id_, [RECORD[type_](order_id)]
 
 
 RECORD: Mapping[str, type[Command]] = {
