@@ -31,6 +31,6 @@ def test_a_part_that_the_provider_refuses_lapses_and_the_whole_goes_back():
     drain()
     happened = [message.body for message in log.read_stream("payment-o1")]
     assert isinstance(happened[-3], PartRefundLapsed)
-    assert "100 is left" in happened[-3].reason
+    assert "exceeds the 100" in happened[-3].reason
     assert happened[-1].amount == EURO
     assert isinstance(happened[-1], PaymentRefunded)
