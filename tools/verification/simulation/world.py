@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from eventstore import registry
-from eventstore.aggregate import Refusal
+from eventstore.aggregate import CommandRejected
 from eventstore.messages import Command, CommandRefused, DeadlinePassed, Event, Intervened
 from eventstore.subscriptions import Commands, Saga
 from orders.events import OrderPlaced
@@ -137,7 +137,7 @@ class World:
             decided = decision.decide(
                 {stream: self.state(stream) for stream in decision.streams(command)}, command
             )
-        except Refusal as refusal:
+        except CommandRejected as refusal:
             if reply_to:
                 word = CommandRefused(key, registry.name_of(command), refusal.code, str(refusal))
                 self.append([Entry(reply_to, key, word)])
