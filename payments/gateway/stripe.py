@@ -253,10 +253,13 @@ def _succeeded(items: Iterable[Mapping[str, Any]], currency: str) -> list[Mappin
 
 
 def _sum(items: Iterable[Mapping[str, Any]], currency: str) -> Decimal:
-    amounts = [each.get("amount") for each in items]
-    if not all(isinstance(amount, int) for amount in amounts):
-        raise Unclear("Stripe's answer has no amount.")
-    return Decimal(sum(amounts)).scaleb(-exponent(currency))
+    total = 0
+    for each in items:
+        amount = each.get("amount")
+        if not isinstance(amount, int):
+            raise Unclear("Stripe's answer has no amount.")
+        total += amount
+    return Decimal(total).scaleb(-exponent(currency))
 
 
 def _compare(item: Mapping[str, Any], expected: Mapping[str, Any]) -> None:

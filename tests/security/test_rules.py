@@ -229,7 +229,7 @@ WRONG = {
 @pytest.mark.parametrize("name", RULES)
 def test_each_rule_sees_what_it_is_about(name):
     assert any(
-        RULES[name].broken(node, Path("order.py")) for node in ast.walk(ast.parse(WRONG[name]))
+        RULES[name].broken(node, Path("aggregate.py")) for node in ast.walk(ast.parse(WRONG[name]))
     )
 
 
