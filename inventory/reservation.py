@@ -1,5 +1,4 @@
-"""The reservation of one order: decided over the stock of all its products at once, all lines or
-none."""
+"""The reservation of one order: decided over the stock of all its products, all lines or none."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -22,12 +21,12 @@ from .stock import STOCK
 
 
 class ReservationIsAnother(CommandRejected):
-    """Other goods are reserved for this order."""
+    """The order has a reservation of other goods."""
 
 
 class Reservation(State, frozen=True):
-    """status: new, reserved, failed or released. lines: as they were reserved. back: units by
-    product that have come back by a return."""
+    """status: new, reserved, failed or released. lines: as reserved. back: units that returns have
+    brought back, by product."""
 
     status: str = "new"
     lines: tuple[StockLine, ...] = ()
@@ -71,13 +70,13 @@ def release(states: Mapping[str, Any], command: ReleaseInventory) -> EventsByStr
 
 
 def remaining(reservation: Reservation) -> tuple[StockLine, ...]:
-    """What was reserved and no return has brought back: held, or on the shelf again once it is
-    released."""
+    """The reserved goods that no return has brought back."""
     return without(reservation.lines, reservation.back)
 
 
 def without(lines: Sequence[StockLine], gone: Mapping[str, int]) -> tuple[StockLine, ...]:
-    """What of the lines is left, by product; more than there is takes nothing else away."""
+    """The lines less the units gone, by product. Extra units of one product are not subtracted from
+    another."""
     return tuple(
         StockLine(sku, quantity) for sku, quantity in (wanted(lines) - Counter(gone)).items()
     )

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from eventstore import registry
 from eventstore.messages import Event, IntegrationEvent
 from eventstore.schemas import generation
-from orders import public_events as timeline
+from orders.api import public_events as timeline
 
 from . import examples
 from .live import ADDRESSES, OFFERED_TOKEN, PROTOCOL, Address

@@ -23,8 +23,8 @@ from eventstore.api.serializers import KEY
 from eventstore.live.feed import Admission, CloseSocket, Feed, Follow, SocketRequest
 from eventstore.log import epochs
 from eventstore.projections import freshness
-from orders import public_events as timeline
 from orders.api import live
+from orders.api import public_events as timeline
 
 PROTOCOL = "orders.v1"
 OFFERED_TOKEN = "bearer."
@@ -136,4 +136,4 @@ ADDRESSES = (
     Address("/ws/customers/me/", live.orders, {"after": "position"}),
 )
 
-FEED = Feed(PROTOCOL, timeline.types(), admit, live.told, still_held, no_socket)
+FEED = Feed(PROTOCOL, timeline.types(), admit, live.items, still_held, no_socket)

@@ -1,5 +1,5 @@
-"""Which sale a goods credit takes back: of the same customer, SKU and unit price, last sold, first
-out."""
+"""Match a credit for goods to sales of the same customer, SKU and unit price; the last sale first
+(LIFO)."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -14,8 +14,8 @@ from .line import Line
 
 
 class Allocation(Struct, frozen=True, gc=False):
-    """Units of one sale line that one credit line takes back. number: of the sale among its order's
-    goods, from 1."""
+    """Units of one sale line that one credit line takes back. number: of the sale line among its
+    order's goods, from 1."""
 
     credit: Line
     sale: Line
@@ -36,7 +36,7 @@ class Allocation(Struct, frozen=True, gc=False):
 
 
 class Match(Struct, frozen=True, gc=False):
-    """One credit line: its sales, latest first, and the units that found none: an exception to
+    """One credit line: its sales, latest first. unmatched: units without a sale, an exception to
     report."""
 
     credit: Line
@@ -55,7 +55,7 @@ class Match(Struct, frozen=True, gc=False):
 
 
 class SaleLine(Struct):
-    """A sale line and how much of it has not been credited yet."""
+    """A sale line. units: not credited yet."""
 
     line: Line
     number: int
@@ -63,13 +63,13 @@ class SaleLine(Struct):
 
 
 class Sales:
-    """The sales so far of known customers. Feed it documents in file order, which is time order."""
+    """The sales of known customers so far. Add documents in file order, which is time order."""
 
     def __init__(self) -> None:
         self._sold: defaultdict[Key, list[SaleLine]] = defaultdict(list)
 
     def remember(self, order: Order) -> None:
-        """A guest's sale is left out: no credit can ask for it."""
+        """Sales of guests are left out: no credit can be matched to them."""
         if order.customer is None:
             return
         for number, line in enumerate(order.goods, start=1):
@@ -77,16 +77,16 @@ class Sales:
                 self._sold[_key(line)].append(SaleLine(line, number, line.quantity))
 
     def match(self, note: CreditNote) -> tuple[Match, ...]:
-        """Takes the units; a guest's note has no matches, for nobody knows whose sale it was."""
+        """Match a credit note and take the units from its sales. The note of a guest has no
+        matches."""
         if note.customer is None:
             return ()
-        return tuple(self._match(credit) for credit in note.of_class(LineClass.CREDIT_GOODS))
-
-    def _match(self, credit: Line) -> Match:
-        allocations = tuple(self._take(credit))
-        return Match(
-            credit, allocations, -credit.quantity - sum(each.units for each in allocations)
-        )
+        found = []
+        for credit in note.of_class(LineClass.CREDIT_GOODS):
+            allocations = tuple(self._take(credit))
+            unmatched = -credit.quantity - sum(each.units for each in allocations)
+            found.append(Match(credit, allocations, unmatched))
+        return tuple(found)
 
     def _take(self, credit: Line) -> Iterator[Allocation]:
         wanted = -credit.quantity

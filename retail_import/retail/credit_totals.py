@@ -1,4 +1,4 @@
-"""What the matching of all credits comes to: by line, by order, and on the day of sale."""
+"""Totals of credit matching: by line, by order, and on the day of sale."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -26,8 +26,11 @@ class CreditMatching:
         allocations = [allocation for match in self._matches for allocation in match.allocations]
         same_day = [allocation for allocation in allocations if allocation.same_day]
         returned = self._orders_fully_returned(allocations)
+        extents = Counter(match.extent for match in self._matches)
         return {
-            **self._by_extent(),
+            "full": extents["full"],
+            "partial": extents["partial"],
+            "none": extents["none"],
             "lines": len(self._matches),
             "units_unmatched": sum(match.unmatched for match in self._matches),
             "value_unmatched_milli": sum(match.unmatched_value for match in self._matches),
@@ -42,12 +45,8 @@ class CreditMatching:
             "orders_fully_returned_same_day": self._orders_fully_returned(same_day),
         }
 
-    def _by_extent(self) -> dict[str, int]:
-        extents = Counter(match.extent for match in self._matches)
-        return {"full": extents["full"], "partial": extents["partial"], "none": extents["none"]}
-
     def _orders_fully_returned(self, allocations: Iterable[Allocation]) -> int:
-        """All their priced goods, that is: free lines and charges are not asked."""
+        """Orders with all priced goods returned; free lines and charges do not count."""
         return sum(
             units == self._sold[order] for order, units in _units_by_order(allocations).items()
         )

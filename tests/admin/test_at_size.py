@@ -45,7 +45,7 @@ def long_log(books):
     drain()
     before = log.fence()
     fill.fill(url_of_the_test(), events=EVENTS)
-    fill.fill_beside(url_of_the_test(), orders=EVENTS // 7, messages=EVENTS, troubles=3000)
+    fill.fill_tables(url_of_the_test(), orders=EVENTS // 7, messages=EVENTS, troubles=3000)
     yield
     rebuild.forget("orders.catalogue", who="grace")
     # Truncating the tables does not reset the sequence, and later tests expect small positions.

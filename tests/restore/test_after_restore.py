@@ -53,8 +53,8 @@ def test_it_lists_by_name_what_was_lost_and_nothing_else(lost_orders, capsys):
     told, error = restored(capsys)
     payments = {each for each in told if each.startswith("payments: ")}
     assert payments == {
-        f"payments: {order_id}: lost, no payment of it is in the log; the provider has 10.00 taken"
-        " and 0 given back EUR"
+        f"payments: {order_id}: lost, the log has no payment of it; the provider has 10.00 charged"
+        " and 0 refunded EUR"
         for order_id in ("gone-1", "gone-2")
     }
     parcels = [each for each in told if each.startswith("shipping: ")]

@@ -1,4 +1,4 @@
-"""Last sold, first credited; what finds no sale is said."""
+"""Last sold, first credited; units without a sale are reported."""
 
 from pathlib import Path
 

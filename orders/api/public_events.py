@@ -1,4 +1,4 @@
-"""What a client is told of an order's events: of each type only the fields that are listed here."""
+"""The public form of an order's events: an allow-list of types and of their fields."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -54,14 +54,12 @@ from shipping.events import (
     ShipmentShipped,
 )
 
-# Each context keeps what concerns an order in a stream of its own, under the order's id; a return
-# has one of its own, and an id that the order names.
+# The streams named by an order's id. A return has an id of its own, which the order's stream names.
 CATEGORIES = ("order", "payment", "reservation", "shipment")
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """position: in the log; what a client goes on behind. version: in the event's own stream, named
-    by its category."""
+    """position: in the log; a client continues after it. version: in the stream of the category."""
 
     position: int
     order_id: str
@@ -73,7 +71,7 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 def entry(message: Message) -> Entry:
-    """What is told of an event; its class must be one of those in TOLD."""
+    """The public form of an event. Its class must be in PUBLIC_FIELDS."""
     return Entry(
         position=message.position,
         order_id=message.body.order_id,
@@ -86,7 +84,7 @@ def entry(message: Message) -> Entry:
 
 
 def masked(message: Message) -> Entry:
-    """As entry, for whom it is not about: what is personal is hidden."""
+    """As entry, for staff: personal data is hidden."""
     return entry(
         replace(message, body=personal_data.without(message.body))
         if personal_data.holds(type(message.body))
@@ -96,43 +94,42 @@ def masked(message: Message) -> Entry:
 
 @cache
 def shape(event: type[Event]) -> type[msgspec.Struct]:
-    """What is told of an event as a class of its own, with what is said there of its fields."""
+    """The public fields of an event as a class of its own, documented as they are there."""
     fields = [
         (field.name, ALWAYS_UTC.get(field.type, field.type))
         for field in msgspec.structs.fields(event)
+        if field.name in PUBLIC_FIELDS[event]
     ]
-    told = [field for field in fields if field[0] in PUBLIC_FIELDS[event]]
-    return msgspec.defstruct(event.__name__, told, namespace={"__doc__": _said_of(event)})
+    return msgspec.defstruct(event.__name__, fields, namespace={"__doc__": _public_doc(event)})
 
 
 @cache
 def types() -> Sequence[str]:
-    """The stored names of all that is told, those of the past included."""
-    today = [registry.name_of_class(event) for event in PUBLIC_FIELDS]
-    return [*today, *(past for past, now in registry.renamed().items() if now in today)]
+    """The stored names of all public events, former names included."""
+    names = [registry.name_of_class(event) for event in PUBLIC_FIELDS]
+    return [*names, *(former for former, name in registry.renamed().items() if name in names)]
 
 
 def streams(order_ids: Iterable[str]) -> list[str]:
-    """All that holds something about these orders. An order's promise of a return comes together
-    with the return."""
+    """All streams about these orders. ReturnPromised is appended together with the return's first
+    event, so no stream of a return is missed."""
     own = [stream_name(category, order_id) for order_id in order_ids for category in CATEGORIES]
     promised = log.read_streams(own, types=[registry.name_of_class(ReturnPromised)], limit=None)
     return [*own, *(stream_name("return", promise.body.return_id) for promise in promised)]
 
 
-def _said_of(event: type[Event]) -> str | None:
-    """Its docstring, without the sentences that begin with a field which is not told."""
-    sentences = re.split(r"(?<=\.) (?=[a-z_]+: )", event.__doc__ or "")
-    untold = tuple(
+def _public_doc(event: type[Event]) -> str | None:
+    """The docstring of an event, without the sentences about fields that are not public."""
+    sentences = re.split(r"(?<=\.) (?=[a-z_]+: )", " ".join((event.__doc__ or "").split()))
+    hidden = tuple(
         f"{field}: " for field in event.__struct_fields__ if field not in PUBLIC_FIELDS[event]
     )
-    return " ".join(each for each in sentences if not each.startswith(untold)) or None
+    return " ".join(each for each in sentences if not each.startswith(hidden)) or None
 
 
 ALWAYS_UTC: Mapping[Any, Any] = {datetime: Annotated[datetime, msgspec.Meta(tz=True)]}
 
-# Left out: by what the customer pays, what the gateway calls it, and how much of a product is in
-# stock.
+# Left out: the payment method, the gateway's ids, and the stock of a product.
 PUBLIC_FIELDS: Mapping[type[Event], Sequence[str]] = {
     OrderPlaced: ("customer_id", "lines", "charges", "total", "address", "placed_at", "reference"),
     OrderConfirmed: (),

@@ -1,9 +1,4 @@
-"""The orders' part of the process without a conductor: what others announce confirms or cancels an
-order.
-
-The classes are ours: of each announcement they name what we need of it, and pass over the rest (a
-tolerant reader).
-"""
+"""Orders' part of the choreographed process: confirm or cancel an order by what others announce."""
 
 from operator import attrgetter
 
@@ -51,13 +46,14 @@ class ShipmentRefused(Announced, frozen=True):
 
 
 class Ordering(State, frozen=True):
-    """status: open, until it is paid, or confirming or cancelling."""
+    """status: open, unpaid, paid, confirming or cancelling."""
 
     status: str = "open"
 
 
 def order_placed(ordering: Ordering, event: OrderPlaced) -> Reaction:
-    """As long as a conductor would wait: for the method's time, and once more."""
+    """Wait as long as the orchestrated process does: the time of the payment method, and one
+    retry."""
     return Reaction(Ordering("unpaid"), deadline=decides_within(event.payment_method) + AT_ONCE)
 
 
@@ -66,8 +62,7 @@ def payment_completed(ordering: Ordering, event: PaymentCompleted) -> Reaction:
 
 
 def deadline_passed(ordering: Ordering, event: DeadlinePassed) -> Reaction:
-    """Not paid in time: cancelled, and what is paid all the same goes back, as payments hear of the
-    cancellation."""
+    """Cancel an order that is not paid in time. Payments refund a payment that arrives later."""
     if ordering.status != "unpaid":
         return Reaction(ordering)
     return _cancel(event.key, "no answer: payment")
@@ -78,7 +73,7 @@ def payment_failed(ordering: Ordering, event: PaymentFailed) -> Reaction:
 
 
 def inventory_reserved(ordering: Ordering, event: InventoryReserved) -> Reaction:
-    """Without goods there is nothing to ship, and so nothing more to wait for."""
+    """An order without goods has nothing to ship: confirm it now."""
     return Reaction(ordering) if event.lines else _confirm(event.order_id)
 
 
@@ -115,8 +110,7 @@ POLICY = Saga(
         InventoryReservationFailed: inventory_failed,
         ShipmentCreated: shipment_created,
         ShipmentRefused: shipment_refused,
-        # An order that its customer cancelled first cannot be confirmed; the others hear of that
-        # too.
+        # The customer cancelled the order first. Its event reaches all contexts.
         CommandRefused: lambda ordering, event: Reaction(ordering),
     },
     contract={

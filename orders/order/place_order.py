@@ -1,5 +1,4 @@
-"""Placing an order: decided over the order and the catalogue's products, so that prices are the
-shop's own."""
+"""Place an order: decided over the order and its products, so the prices are the catalogue's."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -10,23 +9,23 @@ from orders.catalogue.aggregate import PRODUCT, Product, ProductNotOffered
 from orders.commands import Item, PlaceOrder
 from orders.events import OrderLine, OrderPlaced
 from orders.order.aggregate import ORDER, OrderAlreadyPlaced
-from orders.returns import quantities as portions
+from orders.returns import quantities
 
 
 class PriceChanged(CommandRejected):
-    """The customer saw another price than the catalogue's."""
+    """The price is not the one that the customer saw."""
 
 
 class MixedCurrencies(CommandRejected):
-    """The products are not all priced in one currency; order them apart."""
+    """All products of an order need prices in one currency; order the others separately."""
 
 
 class NotPayable(CommandRejected):
-    """The payment provider cannot take this amount."""
+    """The payment provider cannot charge this amount."""
 
 
 class EmptyOrder(CommandRejected):
-    """An order has at least one item."""
+    """An order needs at least one item."""
 
 
 def streams(command: PlaceOrder) -> Sequence[str]:
@@ -34,12 +33,12 @@ def streams(command: PlaceOrder) -> Sequence[str]:
 
 
 def anything(money: Money) -> str:
-    """Of a provider that can move every amount."""
+    """The limit of a provider that can charge and refund every amount."""
     return ""
 
 
 def decisions(payable: Callable[[Money], str]) -> Mapping[type[PlaceOrder], Decision]:
-    """payable: why the payment provider cannot take an amount; nothing, if it can."""
+    """payable: amount -> why the payment provider cannot charge it; empty if it can."""
 
     def place_payable(states: Mapping[str, Any], command: PlaceOrder) -> EventsByStream:
         decided = place(states, command)
@@ -61,16 +60,26 @@ def place(states: Mapping[str, Any], command: PlaceOrder) -> EventsByStream:
     if not command.items:
         raise EmptyOrder(command.order_id)
     prices = [_price(states[_product(item.sku)], item) for item in command.items]
-    if len({price.currency for price in prices}) > 1:
-        raise MixedCurrencies(command.order_id)
-    # In the finest unit of them all, in which each price is what it was.
+    if len(currencies := {price.currency for price in prices}) > 1:
+        raise MixedCurrencies(f"The prices are in {', '.join(sorted(currencies))}.")
+    # The finest unit of all prices, so that no price is rounded.
     finest = max(price.exponent for price in prices)
     prices = [price.at(finest) for price in prices]
     lines = tuple(
         OrderLine(item.sku, states[_product(item.sku)].name, item.quantity, price.amount)
         for item, price in zip(command.items, prices, strict=True)
     )
-    return {_order(command): [_placed(command, lines, prices[0])]}
+    placed = OrderPlaced(
+        order_id=command.order_id,
+        customer_id=command.customer_id,
+        lines=lines,
+        charges=(),
+        total=prices[0].of(quantities.total(lines)),
+        address=command.address,
+        payment_method=command.payment_method,
+        placed_at=command.placed_at,
+    )
+    return {_order(command): [placed]}
 
 
 def _price(product: Product, item: Item) -> Money:
@@ -79,19 +88,6 @@ def _price(product: Product, item: Item) -> Money:
     if item.seen is not None and item.seen != product.price:
         raise PriceChanged(f"{item.sku} costs {product.price}, not {item.seen}.")
     return product.price
-
-
-def _placed(command: PlaceOrder, lines: tuple[OrderLine, ...], unit: Money) -> OrderPlaced:
-    return OrderPlaced(
-        order_id=command.order_id,
-        customer_id=command.customer_id,
-        lines=lines,
-        charges=(),
-        total=unit.of(portions.value(lines)),
-        address=command.address,
-        payment_method=command.payment_method,
-        placed_at=command.placed_at,
-    )
 
 
 def _order(command: PlaceOrder) -> str:

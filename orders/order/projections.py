@@ -1,13 +1,24 @@
-"""Orders in all their details, and the catalogue, folded from events."""
+"""Order details: one row for each order, folded from the events of all contexts."""
 
 from collections.abc import Iterable, Sequence
 from operator import attrgetter
 
 from msgspec import to_builtins
 
-from eventstore.money import Money
 from eventstore.subscriptions import Projection, Row
 from inventory.events import InventoryReleased, InventoryReservationFailed, InventoryReserved
+from orders.events import (
+    GoodsReturned,
+    OrderCancelled,
+    OrderConfirmed,
+    OrderPlaced,
+    OrderRefundRequested,
+    Portion,
+    ReturnedLine,
+    ReturnForgone,
+    ReturnPromised,
+)
+from orders.models import OrderDetails
 from payments.events import (
     DisputeClosed,
     LatePaymentCompleted,
@@ -32,22 +43,6 @@ from shipping.events import (
     ShipmentReturned,
     ShipmentShipped,
 )
-
-from .events import (
-    GoodsReturned,
-    OrderCancelled,
-    OrderConfirmed,
-    OrderPlaced,
-    OrderRefundRequested,
-    Portion,
-    ProductDelisted,
-    ProductListed,
-    ProductRepriced,
-    ReturnedLine,
-    ReturnForgone,
-    ReturnPromised,
-)
-from .models import OrderDetails, ProductView
 
 
 def order_placed(row: Row, event: OrderPlaced) -> Row:
@@ -82,7 +77,7 @@ def payment_requested(row: Row, event: PaymentRequested) -> Row:
 
 
 def payment_completed(row: Row, event: PaymentCompleted | LatePaymentCompleted) -> Row:
-    """What somebody wants back already is owed back as soon as it is here."""
+    """A refund requested before the charge completed stays requested."""
     return row | {
         "payment_status": "REFUNDING" if row["payment_status"] == "REFUNDING" else "COMPLETED"
     }
@@ -108,8 +103,8 @@ def payment_refunded(row: Row, event: PaymentRefunded) -> Row:
 def part_refunded(row: Row, event: PartRefunded | PaymentRefundedOutside) -> Row:
     refunded = row["refunded"] + event.amount.amount
     if row["payment_status"] not in ("COMPLETED", "PARTLY_REFUNDED"):
-        return row | {"refunded": refunded}  # the rest of it is on its way back, or has gone
-    return row | {"payment_status": _after_a_part(row, refunded), "refunded": refunded}
+        return row | {"refunded": refunded}  # the whole payment is being refunded, or has been
+    return row | {"payment_status": _status_after_refund(row, refunded), "refunded": refunded}
 
 
 def payment_disputed(row: Row, event: PaymentDisputed) -> Row:
@@ -117,13 +112,13 @@ def payment_disputed(row: Row, event: PaymentDisputed) -> Row:
 
 
 def dispute_closed(row: Row, event: DisputeClosed) -> Row:
-    """Won, it is as it was before."""
-    return row | {
-        "payment_status": _after_a_part(row, row["refunded"]) if event.won else "CHARGED_BACK"
-    }
+    """A won dispute restores the status from before it."""
+    if not event.won:
+        return row | {"payment_status": "CHARGED_BACK"}
+    return row | {"payment_status": _status_after_refund(row, row["refunded"])}
 
 
-def _after_a_part(row: Row, refunded: int) -> str:
+def _status_after_refund(row: Row, refunded: int) -> str:
     if not refunded:
         return "COMPLETED"
     return "REFUNDED" if refunded >= row["total"] else "PARTLY_REFUNDED"
@@ -150,7 +145,7 @@ def shipment_requested(row: Row, event: ShipmentRequested) -> Row:
 
 
 def shipment_created(row: Row, event: ShipmentCreated) -> Row:
-    """It may be called off already, or have left."""
+    """The parcel may be cancelled already, or have left."""
     status = row["shipment_status"]
     return row | {
         "shipment_status": "CREATED" if status == "REQUESTED" else status,
@@ -187,17 +182,17 @@ def shipment_returned(row: Row, event: ShipmentReturned) -> Row:
 
 
 def return_promised(row: Row, event: ReturnPromised) -> Row:
-    return row | {"announced": _moved(row["announced"], event.lines, 1)}
+    return row | {"announced": _add_units(row["announced"], event.lines, 1)}
 
 
 def return_forgone(row: Row, event: ReturnForgone) -> Row:
-    return row | {"announced": _moved(row["announced"], event.lines, -1)}
+    return row | {"announced": _add_units(row["announced"], event.lines, -1)}
 
 
 def goods_returned(row: Row, event: GoodsReturned) -> Row:
-    returned = _moved(row["returned"], event.lines, 1)
+    returned = _add_units(row["returned"], event.lines, 1)
     return row | {
-        "announced": _moved(row["announced"], event.lines, -1),
+        "announced": _add_units(row["announced"], event.lines, -1),
         "returned": returned,
         "return_status": "RETURNED"
         if _all_is_back(to_builtins(row["lines"]), returned)
@@ -205,37 +200,21 @@ def goods_returned(row: Row, event: GoodsReturned) -> Row:
     }
 
 
-def _moved(
+def _add_units(
     units: dict[str, int], portions: Iterable[Portion | ReturnedLine], sign: int
 ) -> dict[str, int]:
-    moved = dict(units)
+    units = dict(units)
     for portion in portions:
         number = str(portion.number)
-        moved[number] = moved.get(number, 0) + sign * portion.quantity
-    return {number: quantity for number, quantity in moved.items() if quantity}
+        units[number] = units.get(number, 0) + sign * portion.quantity
+    return {number: quantity for number, quantity in units.items() if quantity}
 
 
 def _all_is_back(lines: Sequence[Row], returned: dict[str, int]) -> bool:
-    """All goods that cost something; nobody asks for gifts."""
+    """Whether all goods with a price came back; free goods count only if no line has a price."""
     numbered = list(enumerate(lines, start=1))
     priced = [each for each in numbered if each[1]["unit_price"]] or numbered
     return all(returned.get(str(number), 0) == line["quantity"] for number, line in priced)
-
-
-def product_listed(row: Row, event: ProductListed) -> Row:
-    return row | {"name": event.name, "offered": True} | _price(event.price)
-
-
-def product_repriced(row: Row, event: ProductRepriced) -> Row:
-    return row | _price(event.price)
-
-
-def product_delisted(row: Row, event: ProductDelisted) -> Row:
-    return row | {"offered": False}
-
-
-def _price(price: Money) -> Row:
-    return {"price": price.amount, "currency": price.currency, "exponent": price.exponent}
 
 
 ORDER_DETAILS = Projection(
@@ -273,16 +252,5 @@ ORDER_DETAILS = Projection(
         ReturnPromised: return_promised,
         ReturnForgone: return_forgone,
         GoodsReturned: goods_returned,
-    },
-)
-
-CATALOGUE = Projection(
-    model=ProductView,
-    category="product",
-    key=attrgetter("sku"),
-    evolve={
-        ProductListed: product_listed,
-        ProductRepriced: product_repriced,
-        ProductDelisted: product_delisted,
     },
 )
