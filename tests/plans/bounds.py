@@ -154,8 +154,7 @@ NEVER_MET: dict[str, str] = {
     "eventstore.projections.rebuild.records.WAIT": (
         "one row by its id, while somebody is in the way of a swap"
     ),
-    "eventstore.projections.rebuild.swap.IN_THE_WAY": "asked of the locks alone",
-    "eventstore.projections.rebuild.records.AIM": "one row by its id, when a rebuild is begun anew",
+    "eventstore.projections.rebuild.swap.BLOCKER": "asked of the locks alone",
 }
 
 

@@ -19,7 +19,7 @@ from eventstore.models import DeliveryMarker
 from eventstore.operations import control
 from eventstore.operations.doctor import Limits, delivery
 from eventstore.postgres import execute, rows
-from eventstore.projections.rebuild.run import AlreadyRebuilding, _alone
+from eventstore.projections.rebuild.run import AlreadyRebuilding, _exclusive_lock
 from tests.journeys.conftest import Shop
 from tests.workers.worker import Worker
 from tools.verification.bouncer import OLD
@@ -109,8 +109,8 @@ def test_after_journeys_a_late_subscription_and_a_rebuild_nothing_of_ours_is_lef
 def test_who_rebuilds_alone_holds_no_lock_longer_whichever_connection_it_is_given(pooled):
     """A lock of the session would be taken on one server connection and given back on another, and
     stay for good."""
-    with ExitStack() as others, _alone("orders.details"):
-        with pytest.raises(AlreadyRebuilding), _alone("orders.details"):
+    with ExitStack() as others, _exclusive_lock("orders.details"):
+        with pytest.raises(AlreadyRebuilding), _exclusive_lock("orders.details"):
             pass
         # Whatever server connection is free now is taken by somebody else.
         for _ in range(3):
