@@ -100,7 +100,7 @@ def test_the_next_message_is_left_out_and_those_behind_it_are_not():
     count("", "", "")
     control.pause(NAME, who="ada")
     first = log.fence() - 2
-    with pytest.raises(control.OperationRefused, match=f"its next one is at {first}"):
+    with pytest.raises(control.OperationRefused, match=f"its next message is at {first}"):
         control.skip(NAME, first + 1, who="ada", reason="it is wrong")
     control.skip(NAME, first, who="ada", reason="it is wrong")
     control.resume(NAME, who="ada")

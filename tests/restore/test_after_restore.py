@@ -59,7 +59,7 @@ def test_it_lists_by_name_what_was_lost_and_nothing_else(lost_orders, capsys):
     }
     parcels = [each for each in told if each.startswith("shipping: ")]
     assert {each.split(":")[1].strip() for each in parcels} == {"gone-1", "gone-2"}
-    assert "things wait for a person" in error
+    assert "things need an operator" in error
     assert OperatorAction.objects.get().action == "after restore"
 
 
@@ -97,7 +97,7 @@ def test_answers_that_speak_of_what_is_lost_are_forgotten(cups, capsys):
     execute(LATER).close()
     call_command("after_restore", reason="a drill")
     assert [each.scope[-1] for each in StoredResponse.objects.all()] == ["l"]
-    assert "1 answers under idempotency keys" in capsys.readouterr().out
+    assert "1 stored responses" in capsys.readouterr().out
 
 
 def test_a_read_model_that_was_not_restored_with_the_log_is_named(cups, capsys):
@@ -105,7 +105,7 @@ def test_a_read_model_that_was_not_restored_with_the_log_is_named(cups, capsys):
     execute(LATER).close()
     told, _ = restored(capsys)
     assert (
-        "1 rows of orders.details hold events that the log lacks: manage.py rebuild_projection"
+        "1 rows of orders.details include events that the log lacks: manage.py rebuild_projection"
         " orders.details" in told
     )
 
@@ -116,7 +116,7 @@ def test_a_subscription_that_was_not_is_named_and_misses_nothing_new(cups, capsy
         [last() + 10 * cursors.WINDOW],
     ).close()
     told, _ = restored(capsys)
-    assert any(each.startswith("The subscription payments stands at") for each in told)
+    assert any(each.startswith("The subscription payments is at position") for each in told)
     bus.enqueue([ProcessPayment("new", TEN, "tok_visa")])
     drain()
     assert SandboxEntry.objects.filter(order_id="new", done=True).exists()
