@@ -136,10 +136,7 @@ MORE: dict[str, tuple[int, Sequence[str], str]] = {
 }
 # Statements that no day in the shop says.
 NEVER_MET: dict[str, str] = {
-    "eventstore.operations.doctor.faults": (
-        "faults that the doctor's self-test brings about, on a database of its own"
-    ),
-    "eventstore.operations.doctor.server.IS_PREPARED": (
+    "eventstore.operations.doctor.sessions.IS_PREPARED": (
         "asked of a pooler, of what one session has prepared"
     ),
     "eventstore.log.epochs.BEGIN": (

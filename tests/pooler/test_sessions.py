@@ -17,7 +17,7 @@ from django.db import transaction
 from eventstore.delivery import heartbeats, poison
 from eventstore.models import DeliveryMarker
 from eventstore.operations import control
-from eventstore.operations.doctor import Limits, delivery
+from eventstore.operations.doctor import Limits, workers
 from eventstore.postgres import execute, rows
 from eventstore.projections.rebuild.run import AlreadyRebuilding, _exclusive_lock
 from tests.journeys.conftest import Shop
@@ -162,6 +162,11 @@ def test_a_worker_that_was_killed_is_not_taken_for_deaf_because_the_poolers_back
     heartbeats.note(heartbeats.WORKER)
     time.sleep(0.5)
     # Its backend is there still, for whoever comes next.
-    found = [each.check for each in delivery.workers(Limits(silent=timedelta(seconds=0.2)))]
+    limits = Limits(silent=timedelta(seconds=0.2))
+    found = [
+        each.check
+        for check in (workers.missing_workers, workers.stuck_workers)
+        for each in check(limits)
+    ]
     heartbeats.forget_own()
     assert found == ["no-worker"]
