@@ -85,7 +85,7 @@ def forget() -> None:
 
 def _record(name: str) -> int:
     calls = _under_way.get(name, [])
-    # Each future is asked once: it may be done at a second look.
+    # Each future is checked once, because it may complete at any moment.
     done = {id(call) for call in calls if call.future.done()}
     if not done:
         return 0

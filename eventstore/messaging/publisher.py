@@ -1,6 +1,6 @@
 """Translate a batch of domain events into integration events and publish them on the event bus."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from uuid import uuid5
 
 from eventstore import log, registry
@@ -16,7 +16,9 @@ def publish(publication: Publication, messages: Sequence[Message]) -> None:
 
 
 def _envelopes(publication: Publication, messages: Sequence[Message]) -> Iterator[Envelope]:
-    histories = _histories(messages)
+    histories: dict[str, list[Event]] = {message.stream: [] for message in messages}
+    for stream, _, event in log.read_newer(dict.fromkeys(histories, 0)):
+        histories[stream].append(event)
     for message in messages:
         history = histories[message.stream][: message.version]
         translate = publication.publish[type(message.body)]
@@ -31,11 +33,3 @@ def _envelopes(publication: Publication, messages: Sequence[Message]) -> Iterato
                 causation_id=message.id,
                 event=event,
             )
-
-
-def _histories(messages: Sequence[Message]) -> Mapping[str, list[Event]]:
-    """All events of each stream."""
-    histories: dict[str, list[Event]] = {message.stream: [] for message in messages}
-    for stream, _, event in log.read_newer(dict.fromkeys(histories, 0)):
-        histories[stream].append(event)
-    return histories

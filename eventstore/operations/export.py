@@ -47,10 +47,10 @@ class NotExportable(ValueError):
     """A stream cannot be exported as a fixture."""
 
 
-def lines(wanted: EventFilter, *, revealed: bool) -> Iterator[bytes]:
+def lines(filters: EventFilter, *, revealed: bool) -> Iterator[bytes]:
     """Events as lines of JSON, in the order of the log, up to the present high-water mark."""
     fence, last = log.fence(), 0
-    found = search.events(wanted).filter(position__lte=fence).order_by("position")
+    found = search.events(filters).filter(position__lte=fence).order_by("position")
     more = True
     while more:
         page, more = pages.page(found.filter(position__gt=last), PAGE, settings.page_bytes())

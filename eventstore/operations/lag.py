@@ -18,8 +18,8 @@ COUNTED = 10_000
 # that only they have not passed.
 # Messages that were cleared from the outbox are counted in the log, from which they are read.
 LAG = """
-    WITH hears AS MATERIALIZED (
-        SELECT name, type FROM unnest(%s::text[], %s::text[]) AS hears(name, type)
+    WITH handled AS MATERIALIZED (
+        SELECT name, type FROM unnest(%s::text[], %s::text[]) AS handled(name, type)
     ), bounds AS MATERIALIZED (
         SELECT coalesce((SELECT position FROM eventstore_subscription
                          WHERE name = 'eventstore.outbox'), 0) AS cleared,
@@ -55,7 +55,8 @@ LAG = """
         FROM eventstore_subscription AS subscription
         JOIN ahead ON ahead.after >= subscription.position AND (ahead.topic = subscription.name OR (
             ahead.topic = 'event' AND EXISTS (
-                SELECT FROM hears WHERE hears.name = subscription.name AND hears.type = ahead.type
+                SELECT FROM handled
+                WHERE handled.name = subscription.name AND handled.type = ahead.type
             )
         ))
         GROUP BY subscription.name

@@ -1,7 +1,7 @@
 """The lag history: position and lag of each subscription every 30 seconds, for the last 25
 hours."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from typing import NamedTuple
@@ -13,9 +13,8 @@ from . import lag
 
 EVERY = timedelta(seconds=30)
 KEPT = timedelta(hours=25)
-# Stands for all subscriptions together: the position of the log's end, the sum of their messages
-# and
-# the oldest message.
+# The name of the sample of all subscriptions: the position of the log's end, the sum of their
+# messages, the age of the oldest one.
 WHOLE = ""
 
 # The first process in a time slot writes its samples; several may run Celery beat. A subquery,
@@ -89,24 +88,20 @@ def trend(
     before."""
     last = _step_of(until, step)
     by_step = {
-        number: list(of_step)
-        for number, of_step in groupby(samples, lambda each: _step_of(each.at, step))
+        number: list(group)
+        for number, group in groupby(samples, lambda each: _step_of(each.at, step))
     }
-    return [_point(by_step, number, step) for number in range(last - count + 1, last + 1)]
-
-
-def _point(by_step: Mapping[int, list[Sample]], number: int, step: timedelta) -> Point:
-    at = datetime.fromtimestamp(number * step.total_seconds(), tz=UTC)
-    if number not in by_step:
-        return Point(at)
-    samples = by_step[number]
-    before = by_step[number - 1][-1] if number - 1 in by_step else samples[0]
-    return Point(
-        at,
-        rate(before, samples[-1]),
-        max(each.events for each in samples),
-        max(each.seconds for each in samples),
-    )
+    points = []
+    for number in range(last - count + 1, last + 1):
+        at = datetime.fromtimestamp(number * step.total_seconds(), tz=UTC)
+        if of_step := by_step.get(number):
+            before = by_step[number - 1][-1] if number - 1 in by_step else of_step[0]
+            events = max(each.events for each in of_step)
+            seconds = max(each.seconds for each in of_step)
+            points.append(Point(at, rate(before, of_step[-1]), events, seconds))
+        else:
+            points.append(Point(at))
+    return points
 
 
 def rate(before: Sample, after: Sample) -> float | None:

@@ -2,7 +2,7 @@
 with the commands to send."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -91,22 +91,24 @@ def key_of(saga: Saga, message: Message) -> str:
 def tell_deadlines(limit: int = 500) -> int:
     """Enqueue a message to its saga for each deadline that has passed. Call it in a transaction."""
     due = rows(TAKE_DUE, [limit])
-    log.write([], [_deadline_passed(*row) for row in due])
+    messages = []
+    for saga, key, correlation_id, at, set_at in due:
+        metadata = Metadata(correlation_id=correlation_id, actor="deadline")
+        passed = DeadlinePassed(key=key, due_at=at, set_at=set_at)
+        messages.append(log.saga_message(saga, key, passed, metadata=metadata))
+    log.write([], messages)
     return len(due)
 
 
 def load(name: str, saga: Saga, keys: set[str]) -> dict[str, tuple[Any, int]]:
     """State and position of each process by key. Raises NewerState, codec.Undecodable."""
-    return {
-        key: (_decode(saga, state, version), position)
-        for key, state, position, version in rows(LOAD, [list(keys), name])
-    }
-
-
-def _decode(saga: Saga, stored: str, version: int) -> Any:
-    if version > _schema_version(saga):
-        raise NewerState(f"The state has schema version {version}, newer than this code.")
-    return codec.reader(type(saga.initial), version, saga.upcasters)(stored)
+    found: dict[str, tuple[Any, int]] = {}
+    for key, state, position, version in rows(LOAD, [list(keys), name]):
+        if version > _schema_version(saga):
+            raise NewerState(f"The state has schema version {version}, newer than this code.")
+        read = codec.reader(type(saga.initial), version, saga.upcasters)
+        found[key] = read(state), position
+    return found
 
 
 def _schema_version(saga: Saga) -> int:
@@ -152,11 +154,3 @@ def _command_metadata(name: str, key: str, message: Message) -> Metadata:
         reply_to=name,
         reply_key=key,
     )
-
-
-def _deadline_passed(
-    saga: str, key: str, correlation_id: UUID, at: datetime, set_at: int
-) -> OutgoingMessage:
-    metadata = Metadata(correlation_id=correlation_id, actor="deadline")
-    message = DeadlinePassed(key=key, due_at=at, set_at=set_at)
-    return log.saga_message(saga, key, message, metadata=metadata)

@@ -39,7 +39,10 @@ def problems() -> Iterator[str]:
     """Every disagreement of classes, released schemas and declared modes, as a sentence."""
     for name in event_types():
         yield from _outdated_files(name)
-        yield from _violations(name)
+        version, mode = registry.schema_version_of(name), mode_of(name)
+        earlier = [release.avro for release in released(name) if release.version < version]
+        for why in compatibility.violations(mode, earlier, _avro(name)):
+            yield f"{name}: version {version} is declared {mode}, but {why}."
     for path in sorted(folder().glob("*/")):
         yield from _missing_files(path.name)
         yield from _unreadable_examples(path.name)
@@ -96,13 +99,6 @@ def _outdated_files(name: str) -> Iterator[str]:
                 " Raise its schema version by an upcaster, or delete the files if that version was"
                 " never released."
             )
-
-
-def _violations(name: str) -> Iterator[str]:
-    version = registry.schema_version_of(name)
-    before = [release.avro for release in released(name) if release.version < version]
-    for why in compatibility.violations(mode_of(name), before, _avro(name)):
-        yield f"{name}: version {version} is declared {mode_of(name)}, but {why}."
 
 
 def _missing_files(name: str) -> Iterator[str]:

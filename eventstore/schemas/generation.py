@@ -68,17 +68,15 @@ def _struct(cls: type) -> inspect.StructType:
 
 def _record(info: inspect.StructType, namespace: str, named: set[str]) -> Schema:
     named.add(info.cls.__name__)
-    fields = [_field(field, namespace, named) for field in info.fields]
+    fields = []
+    for field in info.fields:
+        described = {"name": field.encode_name, "type": _avro_type(field.type, namespace, named)}
+        if field.default not in (NODEFAULT, UNSET):
+            described["default"] = msgspec.to_builtins(field.default)
+        elif field.default_factory not in (NODEFAULT, UNSET):
+            described["default"] = msgspec.to_builtins(field.default_factory())
+        fields.append(described)
     return {"type": "record", "name": info.cls.__name__, "namespace": namespace, "fields": fields}
-
-
-def _field(field: inspect.Field, namespace: str, named: set[str]) -> Schema:
-    described = {"name": field.encode_name, "type": _avro_type(field.type, namespace, named)}
-    if field.default not in (NODEFAULT, UNSET):
-        described["default"] = msgspec.to_builtins(field.default)
-    elif field.default_factory not in (NODEFAULT, UNSET):
-        described["default"] = msgspec.to_builtins(field.default_factory())
-    return described
 
 
 def _avro_type(info: inspect.Type, namespace: str, named: set[str]) -> Any:

@@ -396,7 +396,7 @@ def test_workers_compare_what_they_folded_and_wait_for_a_word():
 
 
 def test_more_differences_than_anybody_reads_are_cut_off(monkeypatch):
-    monkeypatch.setattr(run, "MOST_TOLD", 3)
+    monkeypatch.setattr(run, "MAX_DIFFERENCES", 3)
     count(14)
     drain()
     Tally.objects.update(total=1000)

@@ -46,7 +46,7 @@ MORE: dict[str, tuple[int, Sequence[str], str]] = {
         "what is parked keeps its rows of the outbox, every ten seconds",
     ),
     r"starts_with\(stream": (WHOLE, STATES, "a rebuild reads the log from its beginning, once"),
-    r"^WITH hears AS": (ALL_PARKED, STATES, "how much is parked is counted, every half minute"),
+    r"^WITH handled AS": (ALL_PARKED, STATES, "how much is parked is counted, every half minute"),
     r"^SELECT subscription, count\(\*\)": (ALL_PARKED, STATES, "the doctor counts what is parked"),
     r"jsonb_agg\(to_jsonb\(parked\)": (
         ALL_PARKED,

@@ -7,7 +7,12 @@ from django.core.management.base import BaseCommand, CommandParser
 
 from eventstore import codec
 from eventstore.operations import doctor
-from eventstore.operations.doctor import Finding
+
+FORMAT = """\
+{severity} {check}: {what}
+  culprit: {culprit}
+  why:     {why}
+  mend:    {mend}"""
 
 
 class Command(BaseCommand):
@@ -24,15 +29,13 @@ class Command(BaseCommand):
         found = doctor.examine()
         if options["json"]:
             self.stdout.write(codec.encode_json([each._asdict() for each in found]).decode())
+        elif not found:
+            self.stdout.write("Healthy: nothing is stuck, nothing is unsafe.")
         else:
             self.stdout.write(
-                "\n\n".join(map(_as_text, found)) or "Healthy: nothing is stuck, nothing is unsafe."
+                "\n\n".join(
+                    FORMAT.format(**each._replace(severity=each.severity.upper())._asdict())
+                    for each in found
+                )
             )
         sys.exit(doctor.exit_code(found))
-
-
-def _as_text(each: Finding) -> str:
-    return (
-        f"{each.severity.upper()} {each.check}: {each.what}\n"
-        f"  culprit: {each.culprit}\n  why:     {each.why}\n  mend:    {each.mend}"
-    )

@@ -33,10 +33,14 @@ class Command(BaseCommand):
         reveal.add_argument(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        wanted = EventFilter(options["term"], options["type"], options["since"], options["until"])
-        filters = ", ".join(f"{name} {value}" for name, value in wanted._asdict().items() if value)
+        event_filter = EventFilter(
+            options["term"], options["type"], options["since"], options["until"]
+        )
+        filters = ", ".join(
+            f"{name} {value}" for name, value in event_filter._asdict().items() if value
+        )
         revealed = reveal.is_revealed(options, f"export_events {filters}".strip(), "events")
-        lines = export.lines(wanted, revealed=revealed)
+        lines = export.lines(event_filter, revealed=revealed)
         if options["output"] is None:
             for line in lines:
                 self.stdout.write(line.decode(), ending="")

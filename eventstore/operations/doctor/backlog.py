@@ -7,7 +7,6 @@ from eventstore.postgres import rows
 from eventstore.privacy import personal_data
 from eventstore.privacy.personal_data import Trouble
 from eventstore.projections import rebuild
-from eventstore.projections.rebuild import Rebuilding
 from eventstore.sagas import NEEDS_ATTENTION
 
 from .findings import CRITICAL, WARNING, Finding, Limits
@@ -44,7 +43,7 @@ LATE = """
     ORDER BY deadline_at
     LIMIT 1
 """
-# A rebuild is younger than this when the readers that block its swap are not yet worth a warning.
+# In its first minute, a rebuild whose swap is blocked by readers is not worth a warning.
 BLOCKED_SECONDS = 60.0
 
 
@@ -159,7 +158,10 @@ def rebuilds(limits: Limits) -> Iterator[Finding]:
                 why="The live table is unchanged, with the errors that the rebuild was to correct.",
                 mend=f"Fix the code, then manage.py rebuild_projection {each.subscription}",
             )
-        elif each.is_open and _is_stuck(each, limits):
+        elif each.is_open and (
+            (each.waits_for and each.age > BLOCKED_SECONDS)
+            or each.silent > limits.rebuild.total_seconds()
+        ):
             yield Finding(
                 check="rebuild",
                 severity=WARNING,
@@ -169,11 +171,6 @@ def rebuilds(limits: Limits) -> Iterator[Finding]:
                 why="Its shadow table takes disk space, and no other rebuild can begin.",
                 mend=f"manage.py rebuild_projection {each.subscription}, or --cancel",
             )
-
-
-def _is_stuck(each: Rebuilding, limits: Limits) -> bool:
-    is_blocked = bool(each.waits_for) and each.age > BLOCKED_SECONDS
-    return is_blocked or each.silent > limits.rebuild.total_seconds()
 
 
 CHECKS = (parked, sagas_that_need_attention, late_deadlines, rebuilds)

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 from eventstore.log import epochs
-from eventstore.log.epochs import Epoch
 
 from .findings import CRITICAL, WARNING, Finding, Limits
 
@@ -29,20 +28,16 @@ def log_epoch(limits: Limits) -> Iterator[Finding]:
         return
     for each in state.epochs:
         if each.may_have_lost and each.settled_at is None:
-            yield _unsettled(each)
-
-
-def _unsettled(epoch: Epoch) -> Finding:
-    return Finding(
-        check="log-epoch",
-        severity=WARNING,
-        what=f"Epoch {epoch.number} of the log began at {epoch.began_at:%Y-%m-%d %H:%M:%S}"
-        f" ({epoch.reason}): events after position {epoch.intact} may be lost."
-        f" {epoch.detail}".rstrip(),
-        culprit=f"{epoch.reason}, timeline {epoch.timeline}",
-        why="Payments or shipments may have been made for orders that the log does not have.",
-        mend='manage.py after_restore --reason "…"',
-    )
+            began = f"{each.began_at:%Y-%m-%d %H:%M:%S}"
+            yield Finding(
+                check="log-epoch",
+                severity=WARNING,
+                what=f"Epoch {each.number} of the log began at {began} ({each.reason}): events"
+                f" after position {each.intact} may be lost. {each.detail}".rstrip(),
+                culprit=f"{each.reason}, timeline {each.timeline}",
+                why="Payments or shipments may have been made for orders that the log lacks.",
+                mend='manage.py after_restore --reason "…"',
+            )
 
 
 CHECKS = (log_epoch,)

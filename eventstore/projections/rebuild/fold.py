@@ -105,7 +105,11 @@ class Rows:
         existing = [key for key in self.changed if self.written.get(key) is not None]
         if existing:
             execute(DELETE.format(table=self.table, key=self.key), [existing]).close()
-        lines = [self._line(row) for row in self.changed.values() if row is not None]
+        lines = [
+            "\t".join([_cell(row.get(column), is_json) for column, is_json in self.columns]) + "\n"
+            for row in self.changed.values()
+            if row is not None
+        ]
         if lines:
             copy_into(self.table, "".join(lines).encode())
 
@@ -127,10 +131,6 @@ class Rows:
                 position = row["position"] if row else "an unknown position"
                 return RebuildFailed(f"the row {key!r} as of position {position}: {error}")
         return None
-
-    def _line(self, row: Row) -> str:
-        cells = [_cell(row.get(column), is_json) for column, is_json in self.columns]
-        return "\t".join(cells) + "\n"
 
 
 class Fold:
@@ -169,8 +169,13 @@ class Fold:
         with _garbage_collector_off():
             for page in self._pages():
                 self._fold_page(page)
-                is_out_of_time = time.monotonic() > end
-                if is_out_of_time or self._is_checkpoint_due():
+                now = time.monotonic()
+                is_out_of_time = now > end
+                if (
+                    is_out_of_time
+                    or len(self.rows.changed) >= ROWS
+                    or now - self.checkpoint_at > CHECKPOINT_SECONDS
+                ):
                     self.checkpoint(page[-1][0])
                 if is_out_of_time:
                     return
@@ -191,18 +196,16 @@ class Fold:
         gc.collect()  # a function of the projection may have made reference cycles
         self.position, self.events_since, self.checkpoint_at = to, 0, time.monotonic()
 
-    def _is_checkpoint_due(self) -> bool:
-        return (
-            len(self.rows.changed) >= ROWS
-            or time.monotonic() - self.checkpoint_at > CHECKPOINT_SECONDS
-        )
-
     def _fold_page(self, page: Sequence[Recorded]) -> None:
-        ours = [
-            (key, event, recorded)
-            for key, event, recorded in self._decode(page)
-            if key in self.share
-        ]
+        ours = []
+        for recorded in page:
+            try:
+                event = registry.decode(recorded[2], recorded[3], recorded[4])
+                key = self.projection.key(event)
+            except (registry.UnknownType, codec.Undecodable, LookupError, AttributeError) as error:
+                raise _failed(recorded, error) from error
+            if key in self.share:
+                ours.append((key, event, recorded))
         self.rows.load({key for key, _, _ in ours})
         for key, event, recorded in ours:
             try:
@@ -211,32 +214,17 @@ class Fold:
                 raise _failed(recorded, error) from error
         self.events_since += len(ours)
 
-    def _decode(self, page: Sequence[Recorded]) -> Iterator[tuple[str, Any, Recorded]]:
-        key = self.projection.key
-        for recorded in page:
-            try:
-                event = registry.decode(recorded[2], recorded[3], recorded[4])
-                yield key(event), event, recorded
-            except (registry.UnknownType, codec.Undecodable, LookupError, AttributeError) as error:
-                raise _failed(recorded, error) from error
-
     def _pages(self) -> Iterator[list[Recorded]]:
+        page = self._read(self.position)
         # Inside a transaction, only its own connection sees what it has written.
         if transaction.get_connection().in_atomic_block:
-            return self._pages_one_by_one()
-        return self._pages_read_ahead()
-
-    def _pages_one_by_one(self) -> Iterator[list[Recorded]]:
-        page = self._read(self.position)
-        while page:
-            yield page
-            page = self._read(page[-1][0])
-
-    def _pages_read_ahead(self) -> Iterator[list[Recorded]]:
-        """A thread with its own connection reads each page while the one before it is folded."""
+            while page:
+                yield page
+                page = self._read(page[-1][0])
+            return
+        # A thread with its own connection reads each page while the one before it is folded.
         with ThreadPoolExecutor(1) as reader:
             try:
-                page = self._read(self.position)
                 while page:
                     is_last = len(page) < PAGE
                     ahead = reader.submit(self._read, self.until if is_last else page[-1][0])
