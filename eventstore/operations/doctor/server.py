@@ -188,11 +188,4 @@ def disk(limits: Limits) -> Iterator[Finding]:
             )
 
 
-CHECKS = (
-    connections,
-    old_transactions,
-    prepared_transactions,
-    transaction_ids,
-    clock,
-    disk,
-)
+CHECKS = (connections, old_transactions, prepared_transactions, transaction_ids, clock, disk)
