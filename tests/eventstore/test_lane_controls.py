@@ -139,9 +139,9 @@ def test_all_of_it_from_the_command_line():
         each["name"] for each in codec.decode_json(said("list", "--json"))
     ]
     assert codec.decode_json(said("pause", NAME, "--reason", "x", "--json"))["paused"] is True
-    assert "leaves" in said("skip", NAME, str(log.fence()), "--reason", "x")
-    assert "goes on" in said("resume", NAME)
-    assert "rows were taken away" in said("reset", NAME, "0", "--reason", "x")
+    assert "skips" in said("skip", NAME, str(log.fence()), "--reason", "x")
+    assert "is running" in said("resume", NAME)
+    assert "rows were deleted" in said("reset", NAME, "0", "--reason", "x")
     assert Subscription.objects.get(name=NAME).position == 0
     for wrong in (["pause", "nobody"], ["resume", NAME], ["reset", "toy", "0", "--reason", "x"]):
         with pytest.raises(CommandError):

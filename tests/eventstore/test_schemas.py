@@ -334,7 +334,7 @@ class TestAnEventThatChangesItsForm:
             f"toy.counted v1 at position {first[0]}: Counted cannot be made"
         )
         assert unfoldable.startswith(
-            "counter-a cannot be folded beyond version 0 at position 0: Undecodable"
+            "counter-a cannot be folded after version 0 at position 0: Undecodable"
         )
 
     def test_nor_can_what_was_released(self, today):

@@ -221,18 +221,19 @@ class TestByHand:
 
     def test_a_status_that_is_none_is_refused_with_those_that_are(self):
         with pytest.raises(
-            CommandError, match=r"'NONSENSE' is no status .* COMPENSATING, .* NEEDS_ATTENTION, "
+            CommandError, match=r"Unknown status 'NONSENSE'.* COMPENSATING, .* NEEDS_ATTENTION, "
         ):
             call_command("sagas", "list", "--status", "NONSENSE")
         with pytest.raises(
-            CommandError, match=r"'orders.fulfillment' is no saga. There are: orders.fulfilment, "
+            CommandError,
+            match=r"Unknown saga 'orders.fulfillment'. Expected one of: orders.fulfilment, ",
         ):
             call_command("sagas", "list", "orders.fulfillment")
 
     @pytest.mark.parametrize("status", [*sorted(registry.saga_statuses()), "NEEDS_ATTENTION"])
     def test_a_status_that_no_process_has_at_present_is_none_the_less_one(self, status, capsys):
         call_command("sagas", "list", "orders.returning", "--status", status)
-        assert "No process is like that." in capsys.readouterr().out
+        assert "No matching sagas." in capsys.readouterr().out
 
     def test_the_statuses_named_are_those_in_the_code(self):
         """Each literal that a process gives its state; what the wiring does not name would be
