@@ -22,14 +22,14 @@ def _envelopes(publication: Publication, messages: Sequence[Message]) -> Iterato
     for message in messages:
         history = histories[message.stream][: message.version]
         translate = publication.publish[type(message.body)]
-        for index, event in enumerate(translate(message.body, history)):
+        for index, published in enumerate(translate(message.body, history)):
             yield Envelope(
                 id=uuid5(message.id, str(index)),
-                type=registry.published_name_of(event),
+                type=registry.published_name_of(published),
                 subject=message.stream,
                 position=message.position,
                 time=message.recorded_at,
                 correlation_id=message.metadata.correlation_id,
                 causation_id=message.id,
-                event=event,
+                event=published,
             )

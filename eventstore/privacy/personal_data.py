@@ -5,7 +5,7 @@ The wiring's PERSONAL lists the fields. Data that no present class describes is 
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import msgspec
@@ -68,9 +68,13 @@ def without(message: Any) -> Any:
     return msgspec.convert(of_struct(message), type(message), strict=False)
 
 
-@cache
 def holds(cls: type) -> bool:
     """Whether a message of this class, or a part of one, may hold personal data."""
+    return _holds(cls)
+
+
+@cache
+def _holds(cls: type) -> bool:
     named, kind = registry.personal().get(cls, frozenset()), _type_info(cls)
     assert isinstance(kind, inspect.StructType)
     return bool(named) or any(_may_hold(field.type) for field in kind.fields)
@@ -206,17 +210,18 @@ def _is_scalar(data: Any) -> bool:
 
 
 def _personal_texts(positions: Sequence[int]) -> dict[int, list[str]]:
-    """The personal texts of each message, by position. A message that is deleted, or whose class is
-    unknown, has no entry."""
+    """The personal texts of each message, by position. A message that is deleted, or of an unknown
+    class, has no entry."""
     found: dict[int, list[str]] = {}
+
+    def collect(position: int, value: Any) -> None:
+        found[position].extend(_texts(value))
+
     for position, name, data in rows(MESSAGES, [list(positions), list(positions)]):
-        cls = _class_of(name)
-        if cls is None:
-            continue
-        texts: list[str] = []
-        decoded = msgspec.json.decode(data) if isinstance(data, str) else data
-        _walk(_type_info(cls), decoded, lambda value, texts=texts: texts.extend(_texts(value)))
-        found[position] = texts
+        if (cls := _class_of(name)) is not None:
+            found[position] = []
+            decoded = msgspec.json.decode(data) if isinstance(data, str) else data
+            _walk(_type_info(cls), decoded, partial(collect, position))
     return found
 
 

@@ -177,7 +177,7 @@ class TestByHand:
         seen_at = at(order_id)
         time_passes()
         with pytest.raises(
-            CommandError, match=f"not where you saw it, at {seen_at}: it is PAYMENT_PENDING at "
+            CommandError, match=f"has moved on from position {seen_at}: it is PAYMENT_PENDING at "
         ):
             call_command(
                 "sagas",
@@ -247,7 +247,7 @@ class TestByHand:
 
     @pytest.mark.parametrize("many", ["-1", "0", "99999999999999999999", "many"])
     def test_how_many_is_a_number_that_can_be_meant(self, many):
-        with pytest.raises(CommandError, match="no number from 1"):
+        with pytest.raises(CommandError, match="expected a number from 1"):
             call_command("sagas", "list", f"--limit={many}")
 
     def test_what_is_not_there_is_a_sentence_and_a_failure(self):

@@ -4,7 +4,6 @@ import logging
 import math
 import signal
 import threading
-from collections.abc import Callable
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -52,7 +51,7 @@ def _run_until(stop: threading.Event, *, poll: float) -> None:
         stop.wait(poll)
 
 
-def _attempt(work: Callable[[], object]) -> None:
+def _attempt(work: Any) -> None:
     try:
         work()
     except Exception:  # noqa: BLE001  such as a database restart: the next poll tries again

@@ -51,7 +51,7 @@ class Parked(NamedTuple):
     """The parked messages of a subscription: how many, and the first dead and overdue ones."""
 
     subscription: str
-    count: int
+    messages: int
     dead: int
     first_dead: int
     first_error: str
@@ -61,7 +61,7 @@ class Parked(NamedTuple):
 
 class Attentive(NamedTuple):
     saga: str
-    count: int
+    processes: int
     first_key: str
 
 
@@ -78,11 +78,11 @@ def parked(limits: Limits) -> Iterator[Finding]:
         each = Parked(*row)
         if each.dead:
             yield _dead_letters(each)
-        if each.count >= limits.parked:
+        if each.messages >= limits.parked:
             yield Finding(
                 check="parked",
                 severity=WARNING,
-                what=f"{each.subscription} has {each.count} parked messages.",
+                what=f"{each.subscription} has {each.messages} parked messages.",
                 culprit=f"{each.subscription}, or the provider that it calls",
                 why="Something fails again and again.",
                 mend=f"manage.py dead_letters list {each.subscription}",
