@@ -65,8 +65,8 @@ bench-short: $(PEERS_INSTALLED) ## the same in half a minute, to see that it run
 bench-store: $(PEERS_INSTALLED) ## the event store alone, beside a peer and a bare INSERT, up to two million events
 	@$(PYTHON) -m tools.devserver exec -- $(PYTHON) -W ignore -m bench.store
 
-doctor-selftest: $(INSTALLED) ## bring each fault about that the doctor knows, and see that it finds it and nothing else
-	@$(PYTHON) -m tools.devserver exec -- $(PYTHON) manage.py doctor --selftest
+doctor-selftest: $(INSTALLED) ## inject each fault that the doctor knows, and see that it finds it and nothing else
+	@$(PYTHON) -m tools.devserver exec -- $(PYTHON) -W ignore -m tools.verification.doctor
 
 fuzz: $(INSTALLED) ## five minutes of whatever the API's description allows and forbids, as five people; counts at the end
 	FUZZ_SECONDS=$${FUZZ_SECONDS:-60} .venv/bin/pytest tests/fuzz --timeout 900 -rP --show-capture=stdout

@@ -1,4 +1,4 @@
-"""Processes of several steps: react to messages, pass deadlines, intervene by hand."""
+"""Sagas, processes of several steps: react to messages, deliver deadlines, intervene by hand."""
 
 from .attention import NEEDS_ATTENTION as NEEDS_ATTENTION
 from .interventions import INTERVENTIONS as INTERVENTIONS

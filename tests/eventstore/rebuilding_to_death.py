@@ -23,18 +23,18 @@ def main(name, checkpoints, processes=1):
 
     left, victim = checkpoints, os.getpid()
     fold.PAGE = fold.ROWS = 10
-    commit = fold._commit
+    checkpoint = fold.Fold.checkpoint
 
     def deadly(*args):
         nonlocal left
-        commit(*args)
+        checkpoint(*args)
         left -= 1
         if not left:
             os.kill(victim, signal.SIGKILL)
             while os.getppid() == victim:
                 time.sleep(0.001)
 
-    fold._commit = deadly
+    fold.Fold.checkpoint = deadly
     rebuild.rebuild(name, processes=processes)
 
 

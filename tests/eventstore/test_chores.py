@@ -36,7 +36,7 @@ def old(toys):
 @pytest.mark.django_db(transaction=True)
 def test_without_celery_what_became_of_deferred_commands_is_forgotten_too(old):
     stop = threading.Event()
-    worker = in_thread(lambda: work._until(stop, poll=0.01))
+    worker = in_thread(lambda: work._run_until(stop, poll=0.01))
     try:
         until(lambda: not DeferredCommand.objects.exists(), seconds=10)
     finally:

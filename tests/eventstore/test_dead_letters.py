@@ -55,7 +55,7 @@ def test_a_dead_letter_is_listed_with_what_waits_behind_it(dead):
 
 @pytest.mark.parametrize("what", [["show"], ["retry"], ["discard", "--reason", "old"]])
 def test_where_nothing_matches_that_is_said(dead, what):
-    with pytest.raises(CommandError, match="Nothing that is parked matches"):
+    with pytest.raises(CommandError, match="No matching parked messages"):
         call_command("dead_letters", what[0], SUBSCRIPTION, "--key", "nobody", *what[1:])
     assert not OperatorAction.objects.exists()
 
@@ -134,11 +134,11 @@ class TestCommand:
         )
         call_command("dead_letters", "retry", SUBSCRIPTION, "--status", "dead")
         call_command("dead_letters", "discard", SUBSCRIPTION, "--reason", "a flood")
-        assert "1501 will be tried again" in capsys.readouterr().out
+        assert "1501 will be retried" in capsys.readouterr().out
         assert not Parked.objects.exists()
 
     def test_showing_what_is_not_there_is_a_failure_too(self):
-        with pytest.raises(CommandError, match="Nothing that is parked matches"):
+        with pytest.raises(CommandError, match="No matching parked messages"):
             call_command("dead_letters", "show", SUBSCRIPTION, "7")
 
     def test_without_a_match_it_is_a_sentence_and_a_failure(self):
@@ -149,5 +149,5 @@ class TestCommand:
         "what", [["list"], ["show"], ["retry"], ["discard", "--reason", "typo"]]
     )
     def test_a_subscription_that_is_none_is_not_one_where_nothing_is_parked(self, what):
-        with pytest.raises(CommandError, match="paymets.*There are: .*toy"):
+        with pytest.raises(CommandError, match="paymets.*Subscriptions: .*toy"):
             call_command("dead_letters", what[0], "paymets", *what[1:])

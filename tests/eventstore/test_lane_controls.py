@@ -100,7 +100,7 @@ def test_the_next_message_is_left_out_and_those_behind_it_are_not():
     count("", "", "")
     control.pause(NAME, who="ada")
     first = log.fence() - 2
-    with pytest.raises(control.OperationRefused, match=f"its next one is at {first}"):
+    with pytest.raises(control.OperationRefused, match=f"its next message is at {first}"):
         control.skip(NAME, first + 1, who="ada", reason="it is wrong")
     control.skip(NAME, first, who="ada", reason="it is wrong")
     control.resume(NAME, who="ada")
@@ -139,9 +139,9 @@ def test_all_of_it_from_the_command_line():
         each["name"] for each in codec.decode_json(said("list", "--json"))
     ]
     assert codec.decode_json(said("pause", NAME, "--reason", "x", "--json"))["paused"] is True
-    assert "leaves" in said("skip", NAME, str(log.fence()), "--reason", "x")
-    assert "goes on" in said("resume", NAME)
-    assert "rows were taken away" in said("reset", NAME, "0", "--reason", "x")
+    assert "skips" in said("skip", NAME, str(log.fence()), "--reason", "x")
+    assert "is running" in said("resume", NAME)
+    assert "rows were deleted" in said("reset", NAME, "0", "--reason", "x")
     assert Subscription.objects.get(name=NAME).position == 0
     for wrong in (["pause", "nobody"], ["resume", NAME], ["reset", "toy", "0", "--reason", "x"]):
         with pytest.raises(CommandError):

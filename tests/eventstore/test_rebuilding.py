@@ -259,7 +259,7 @@ def test_killed_while_others_fold_for_it_all_of_them_end_and_it_goes_on_where_ea
 def test_a_share_whose_process_is_killed_is_gone_on_with(small_pages, monkeypatch):
     count(300, counters=90)
     with monkeypatch.context() as patch, pytest.raises(rebuild.ShareLost):
-        patch.setattr(fold, "_commit", then_killed(fold._commit))
+        patch.setattr(fold.Fold, "checkpoint", then_killed(fold.Fold.checkpoint))
         rebuild.rebuild(NAME, processes=3)
     (cut_off,) = rebuild.latest(NAME)
     assert cut_off.state == "folding"
@@ -291,7 +291,7 @@ def rebuild_when_the_lock_is_gone():
 def test_what_other_code_has_folded_is_folded_anew(small_pages, monkeypatch):
     count(60, counters=30)
     leave_half_done()
-    monkeypatch.setattr(run, "_form", lambda subject: "another")
+    monkeypatch.setattr(run, "_fingerprint", lambda subject: "another")
     done = rebuild.rebuild(NAME)
     assert done.events == 60
     assert [each.state for each in rebuild.latest(NAME)] == ["swapped", "cancelled"]
@@ -317,7 +317,7 @@ def test_workers_fold_a_requested_one_turn_by_turn(small_pages):
 
 
 def test_a_second_one_at_the_same_time_is_refused():
-    with run._alone(NAME):
+    with run._exclusive_lock(NAME):
         for act in (rebuild.rebuild, lambda name: rebuild.request(name, who="ada")):
             with pytest.raises(rebuild.AlreadyRebuilding):
                 in_thread(act, NAME).result(10)
@@ -334,7 +334,7 @@ def test_called_off_by_a_person_elsewhere_it_leaves_the_live_table_as_it_was(sma
             in_thread(lambda: rebuild.cancel(NAME, who="bob", reason="not now")).result(10)
 
     with pytest.raises(rebuild.Stopped):
-        in_thread(lambda: rebuild.rebuild(NAME, tell=call_off)).result(20)
+        in_thread(lambda: rebuild.rebuild(NAME, on_checkpoint=call_off)).result(20)
     assert rebuild.latest(NAME)[0].state == "cancelled"
     assert live() == before
     assert not shadow_table.exists("rebuild.toy_tally")
@@ -347,7 +347,7 @@ def test_ctrl_c_leaves_the_live_table_as_it_was(small_pages):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        rebuild.rebuild(NAME, tell=interrupt)
+        rebuild.rebuild(NAME, on_checkpoint=interrupt)
     assert rebuild.latest(NAME)[0].state == "cancelled"
     assert live() == {}
     rebuild.rebuild(NAME)
@@ -396,7 +396,7 @@ def test_workers_compare_what_they_folded_and_wait_for_a_word():
 
 
 def test_more_differences_than_anybody_reads_are_cut_off(monkeypatch):
-    monkeypatch.setattr(run, "MOST_TOLD", 3)
+    monkeypatch.setattr(run, "MAX_DIFFERENCES", 3)
     count(14)
     drain()
     Tally.objects.update(total=1000)
@@ -409,7 +409,7 @@ def test_more_differences_than_anybody_reads_are_cut_off(monkeypatch):
 def test_a_comparison_that_killed_its_worker_is_not_begun_by_the_next(monkeypatch):
     found = rebuild.request(NAME, who="ada", swap=False)
     with monkeypatch.context() as patch, pytest.raises(SystemExit):
-        patch.setattr(run.difference, "differences", _killed)
+        patch.setattr(run.diff, "differences", _killed)
         rebuild.work(seconds=5)
     assert not rebuild.work(seconds=5)
     assert "--diff" in rebuild.found_differences(found.id).trouble
@@ -562,7 +562,7 @@ def test_a_migration_in_the_middle_is_found_out(small_pages, monkeypatch):
 
     monkeypatch.setattr(swapping, "_swap", migrated_first)
     try:
-        with pytest.raises(rebuild.RebuildFailed, match="migrated while it was rebuilt"):
+        with pytest.raises(rebuild.RebuildFailed, match="migrated during the rebuild"):
             rebuild.rebuild(NAME)
     finally:
         execute("DROP INDEX toy_later").close()

@@ -147,7 +147,7 @@ class TestNewCode:
         count("b")
         drain()
         assert saga("b").state["total"] == 1
-        assert Parked.objects.get().error.startswith("NewerState: The state is of schema version 2")
+        assert Parked.objects.get().error.startswith("NewerState: The state has schema version 2")
 
         deployed()
         due_again()

@@ -64,7 +64,7 @@ def test_what_many_ask_while_the_clerk_is_busy_is_one_statement(book):
     book_writes = book.write
     book.write = lambda entries: statements.append(len(entries)) or book_writes(entries)
     others = [in_thread(book.enter, entry(f"k{number}"), Course()) for number in range(8)]
-    until(lambda: len(book.page) == 8)
+    until(lambda: len(book.batch) == 8)
     go_on.set()
     for each in others:
         each.result(5)
@@ -88,7 +88,7 @@ def test_the_same_key_twice_at_once_in_one_process_is_two_tries(book):
     in_thread(book.in_turn, lambda: (busy.set(), go_on.wait(5)))
     assert busy.wait(5)
     both = [in_thread(book.enter, entry(), Course()) for _ in range(2)]
-    until(lambda: book.clerk._work_queue.qsize() == 2)
+    until(lambda: book.writer._work_queue.qsize() == 2)
     go_on.set()
     for each in both:
         each.result(5)

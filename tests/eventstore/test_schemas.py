@@ -129,7 +129,7 @@ def test_a_class_that_changed_without_a_new_version_is_found(shelf):
     )
     (problem,) = files.problems()
     assert problem.startswith(
-        "toy.counted: the class is no longer what v1.avsc says (the change is FULL)"
+        "toy.counted: the class no longer matches v1.avsc (the change is FULL)"
     )
 
 
@@ -144,7 +144,7 @@ def test_an_upcaster_that_cannot_take_what_was_released_is_found(shelf):
     shelf(UPCASTERS=[{"toy.counted": {1: lambda data: {"counter_id": data["not there"]}}}])
     list(files.write())
     (problem,) = files.problems()
-    assert "an event of version 1 cannot be read any more" in problem
+    assert "events of version 1 cannot be read any more" in problem
 
 
 def test_a_type_that_nobody_stores_any_more_is_found_until_it_is_renamed(shelf, tmp_path):
@@ -183,7 +183,7 @@ def test_a_file_of_an_older_version_that_is_gone_is_missed(shelf, tmp_path, kind
     (problem,) = files.problems()
     assert (
         problem
-        == f"toy.counted: v1.{kind} was released and is missing; take it back from the history."
+        == f"toy.counted: v1.{kind} was released and is missing. Restore it from the history."
     )
 
 
@@ -191,7 +191,7 @@ def test_what_was_released_under_a_name_of_the_past_is_read_as_well(shelf, tmp_p
     released_as(tmp_path, "toy.gone", 1, Counted, {"counter_id": 5})
     shelf(RENAMED={"toy.gone": "toy.counted"})
     (problem,) = files.problems()
-    assert problem.startswith("toy.gone: an event of version 1 cannot be read any more")
+    assert problem.startswith("toy.gone: events of version 1 cannot be read any more")
 
 
 def test_every_event_that_the_shop_ever_released_is_folded_by_its_aggregate():
@@ -334,15 +334,13 @@ class TestAnEventThatChangesItsForm:
             f"toy.counted v1 at position {first[0]}: Counted cannot be made"
         )
         assert unfoldable.startswith(
-            "counter-a cannot be folded beyond version 0 at position 0: Undecodable"
+            "counter-a cannot be folded after version 0 at position 0: Undecodable"
         )
 
     def test_nor_can_what_was_released(self, today):
         today(UPCASTERS=[])
         problems = list(files.problems())
-        assert any(
-            "an event of version 1 cannot be read any more" in problem for problem in problems
-        )
+        assert any("events of version 1 cannot be read any more" in problem for problem in problems)
 
 
 @pytest.mark.django_db(transaction=True)

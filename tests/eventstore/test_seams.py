@@ -501,13 +501,10 @@ TOLD_ELSEWHERE = {
     "projections.rebuild.records.TURN_BACK": (
         "test_rebuilding.py; in the transaction of a roll back"
     ),
-    "projections.rebuild.records.TELL_DIFFERENCES": (
+    "projections.rebuild.records.SAVE_DIFFERENCES": (
         "test_rebuilding.py; what a comparison has found, for people"
     ),
     "effects.sandbox.ENTER": "payments/test_sandbox.py; it is the provider's",
-    "projections.rebuild.records.AIM": (
-        "test_rebuilding.py; how far to fold, which the next try says anew"
-    ),
     "projections.rebuild.records.WAIT": (
         "test_rebuilding.py; who is in the way of a swap, for people"
     ),

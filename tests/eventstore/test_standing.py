@@ -84,11 +84,11 @@ def test_a_backlog_makes_the_question_no_dearer():
 
 def pages_of_a_look():
     """How many pages the database looks at."""
-    kept = freshness._kept(Tally)
+    source = freshness._sources()[Tally]
     with connection.cursor() as cursor:
         cursor.execute(
-            f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {kept.look}",
-            ["a", kept.subscription, kept.heard, False],
+            f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {source.look}",
+            ["a", source.subscription, source.event_types, False],
         )
         ((told,),) = cursor.fetchall()
     found = told[0]["Plan"]

@@ -177,7 +177,7 @@ class TestByHand:
         seen_at = at(order_id)
         time_passes()
         with pytest.raises(
-            CommandError, match=f"not where you saw it, at {seen_at}: it is PAYMENT_PENDING at "
+            CommandError, match=f"has moved on from position {seen_at}: it is PAYMENT_PENDING at "
         ):
             call_command(
                 "sagas",
@@ -220,18 +220,19 @@ class TestByHand:
 
     def test_a_status_that_is_none_is_refused_with_those_that_are(self):
         with pytest.raises(
-            CommandError, match=r"'NONSENSE' is no status .* COMPENSATING, .* NEEDS_ATTENTION, "
+            CommandError, match=r"Unknown status 'NONSENSE'.* COMPENSATING, .* NEEDS_ATTENTION, "
         ):
             call_command("sagas", "list", "--status", "NONSENSE")
         with pytest.raises(
-            CommandError, match=r"'orders.fulfillment' is no saga. There are: orders.fulfilment, "
+            CommandError,
+            match=r"Unknown saga 'orders.fulfillment'. Expected one of: orders.fulfilment, ",
         ):
             call_command("sagas", "list", "orders.fulfillment")
 
     @pytest.mark.parametrize("status", [*sorted(registry.saga_statuses()), "NEEDS_ATTENTION"])
     def test_a_status_that_no_process_has_at_present_is_none_the_less_one(self, status, capsys):
         call_command("sagas", "list", "orders.returning", "--status", status)
-        assert "No process is like that." in capsys.readouterr().out
+        assert "No matching sagas." in capsys.readouterr().out
 
     def test_the_statuses_named_are_those_in_the_code(self):
         """Every status literal of a process; `sagas list` would refuse one that the wiring does not
@@ -245,7 +246,7 @@ class TestByHand:
 
     @pytest.mark.parametrize("many", ["-1", "0", "99999999999999999999", "many"])
     def test_how_many_is_a_number_that_can_be_meant(self, many):
-        with pytest.raises(CommandError, match="no number from 1"):
+        with pytest.raises(CommandError, match="expected a number from 1"):
             call_command("sagas", "list", f"--limit={many}")
 
     def test_what_is_not_there_is_a_sentence_and_a_failure(self):

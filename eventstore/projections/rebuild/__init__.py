@@ -1,10 +1,9 @@
-"""Rebuild a read model beside the live one: fold the log into a table of its own, then swap the two
-at once.
+"""Rebuild a read model beside the live one: fold the log into a shadow table, then swap the tables.
 
-Readers and the subscription go on with the live table until the swap, which is one short commit.
-Nothing but rows of the new table is written meanwhile: a projection has no other effect. An event
-that cannot be folded stops the rebuild, and the live table stays as it is. How far it has come is
-committed with the rows, so it can be gone on with after any death.
+Readers and the subscription use the live table until the swap, which is one short commit. Before
+the swap, a rebuild writes nothing but rows of the shadow table: a projection has no other effect.
+An event that cannot be folded stops the rebuild, and the live table stays unchanged. Progress is
+committed together with the rows, so a rebuild can be resumed after any crash.
 """
 
 from .diff import Difference as Difference
@@ -13,6 +12,7 @@ from .fold import RebuildFailed as RebuildFailed
 from .parallel import ShareLost as ShareLost
 from .records import DiffReport as DiffReport
 from .records import Rebuilding as Rebuilding
+from .records import Stopped as Stopped
 from .records import found_differences as found_differences
 from .records import latest as latest
 from .records import latest_of_each as latest_of_each
@@ -33,4 +33,3 @@ from .run import roll_back as roll_back
 from .run import work as work
 from .shadow_table import NotRebuildable as NotRebuildable
 from .swap import NothingKept as NothingKept
-from .swap import Stopped as Stopped
