@@ -317,9 +317,7 @@ def clear(*, retention: timedelta, limit: int = 10_000) -> int:
 
 def event_types_of(name: str) -> Sequence[str]:
     """The stored names of the events that a subscription hears, those of the past included."""
-    today = [
-        registry.name_heard(name, cls) for cls in registry.subscriptions()[name].handles
-    ]
+    today = [registry.name_heard(name, cls) for cls in registry.subscriptions()[name].handles]
     return [*today, *(past for past, now in registry.renamed().items() if now in today)]
 
 

@@ -1,5 +1,4 @@
-"""Rules for what a general tool cannot know; each names the few places where it may be broken, and
-why."""
+"""Rules that a general linter cannot know; each lists its exceptions with their reasons."""
 
 import ast
 from collections.abc import Callable, Iterator
@@ -25,7 +24,7 @@ FILES = sorted(
     for file in (ROOT / package).rglob("*.py")
     if "migrations" not in file.parts
 )
-# Whatever decides or folds takes its time from the message.
+# Modules that decide or fold; they take the time from the message.
 PURE = (
     "aggregate.py",
     "saga.py",
@@ -42,8 +41,8 @@ PURE = (
 
 
 class Rule(NamedTuple):
-    """why: what goes wrong otherwise. broken: node, file -> whether. allowed: files where it may
-    be, and why."""
+    """why: what goes wrong otherwise. broken: node, file -> whether it breaks the rule. allowed:
+    exceptions, file -> reason."""
 
     why: str
     broken: Callable[[ast.AST, Path], bool]
@@ -51,7 +50,7 @@ class Rule(NamedTuple):
 
 
 def name_of(node: ast.AST) -> str:
-    """a.b.c of an expression, as far as it is made of names."""
+    """a.b.c of an expression that consists of names."""
     if isinstance(node, ast.Attribute):
         return f"{name_of(node.value)}.{node.attr}"
     return node.id if isinstance(node, ast.Name) else ""
@@ -111,8 +110,7 @@ def filters_by_names_of_the_client(node: ast.AST, _: Path) -> bool:
 
 
 def puts_a_value_into_sql(node: ast.AST, _: Path) -> bool:
-    """A statement may be put together of constants and of what is quoted, when it is read; values
-    are parameters."""
+    """SQL may be built of constants and quoted names at import; values are parameters."""
     if not (
         isinstance(node, ast.Call) and name_of(node.func).rpartition(".")[2] in ("execute", "rows")
     ):

@@ -1,5 +1,4 @@
-"""Threads for requests, given to clients in turn: one client with many requests delays its own
-only."""
+"""A thread pool that is fair to clients: one client with many requests delays only its own."""
 
 import asyncio
 from collections import Counter, OrderedDict, deque
@@ -7,8 +6,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-# Seconds that a request waits for a thread before it is refused.
-PATIENCE_SECONDS = 20.0
+# A request that waits longer for a thread is rejected.
+LONGEST_WAIT_SECONDS = 20.0
 
 Result = TypeVar("Result")
 
@@ -17,9 +16,8 @@ class Overloaded(Exception):
     """No thread became free in time."""
 
 
-class Turns:
-    """A pool of threads. A client uses less than half of them at once; those that wait are served
-    round-robin.
+class FairThreadPool:
+    """A client uses less than half of the threads at once. Waiting clients get threads round-robin.
 
     All methods run in the event loop.
     """
@@ -31,31 +29,31 @@ class Turns:
         self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
 
     async def run(self, client: str, function: Callable[..., Result], *arguments: Any) -> Result:
-        """The function's result, from a thread of the client's turn. Raises Overloaded."""
+        """The function's result, from a thread. Raises Overloaded."""
         if not self._free or self._running[client] >= self._most or client in self._waiting:
             await self._wait(client)
         else:
-            self._begin(client)
+            self._acquire(client)
         try:
             running = asyncio.get_running_loop().run_in_executor(self._pool, function, *arguments)
         except BaseException:
-            self._end(client)
+            self._release(client)
             raise
-        running.add_done_callback(lambda _: self._end(client))
-        # A client that goes away cancels its wait, not the thread, which keeps its turn until it
-        # has ended.
+        running.add_done_callback(lambda _: self._release(client))
+        # If the client disconnects, only its wait is cancelled. The thread counts as the client's
+        # until it ends.
         return await asyncio.shield(running)
 
-    def soon(self, function: Callable[[], object]) -> None:
-        """In a thread, without a turn and without its result."""
+    def submit(self, function: Callable[[], object]) -> None:
+        """Run the function in a thread, outside of the limits and without its result."""
         self._pool.submit(function)
 
     async def _wait(self, client: str) -> None:
-        """Until a turn was given."""
+        """Until a thread is acquired for the client."""
         turn = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(client, deque()).append(turn)
         try:
-            async with asyncio.timeout(PATIENCE_SECONDS):
+            async with asyncio.timeout(LONGEST_WAIT_SECONDS):
                 await turn
         except BaseException as error:
             self._withdraw(client, turn)
@@ -65,7 +63,7 @@ class Turns:
 
     def _withdraw(self, client: str, turn: "asyncio.Future[None]") -> None:
         if turn.done() and not turn.cancelled():
-            self._end(client)  # given at the same moment
+            self._release(client)  # acquired at the same moment
             return
         waiting = self._waiting.get(client)
         if waiting is not None and turn in waiting:
@@ -73,20 +71,20 @@ class Turns:
             if not waiting:
                 del self._waiting[client]
 
-    def _begin(self, client: str) -> None:
+    def _acquire(self, client: str) -> None:
         self._free -= 1
         self._running[client] += 1
 
-    def _end(self, client: str) -> None:
+    def _release(self, client: str) -> None:
         self._free += 1
         self._running[client] -= 1
         if not self._running[client]:
             del self._running[client]
-        self._give()
+        self._serve_next()
 
-    def _give(self) -> None:
-        """A free thread to the client that has waited for longest and may have one more; it is the
-        last one next."""
+    def _serve_next(self) -> None:
+        """Give a free thread to the client that has waited longest and is below its limit. If it
+        has more requests waiting, it goes to the end of the queue."""
         client = next((each for each in self._waiting if self._running[each] < self._most), None)
         if client is None or not self._free:
             return
@@ -95,7 +93,7 @@ class Turns:
         if waiting:
             self._waiting[client] = waiting
         if turn.done():
-            self._give()
+            self._serve_next()
             return
-        self._begin(client)
+        self._acquire(client)
         turn.set_result(None)
