@@ -132,4 +132,4 @@ ADDRESSES = (
     Address("/ws/customers/me/", live.orders, {"after": "position"}),
 )
 
-FEED = Feed(PROTOCOL, public_events.types(), admit, live.told, still_held, no_socket)
+FEED = Feed(PROTOCOL, public_events.types(), admit, live.items, still_held, no_socket)
