@@ -1,0 +1,73 @@
+"""docs/reference says what the code says; `make reference` writes it anew."""
+
+import tomllib
+
+import pytest
+from django.core.management import get_commands
+
+from eventstore import guarantees, registry
+from tools.reference import commands, doors, pages, problems, settings, source
+from tools.reference.pages import FOLDER, PAGES
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_no_page_is_stale(name):
+    assert (FOLDER / name).read_text() == PAGES[name](), (
+        f"docs/reference/{name} is stale: run `make reference` and commit what it writes."
+    )
+
+
+def test_every_generated_page_is_listed_on_the_first_one():
+    first = (FOLDER / "README.md").read_text()
+    assert [name for name in PAGES if f"({name})" not in first] == []
+
+
+def test_every_command_of_ours_is_there():
+    ours = [
+        name
+        for name, app in get_commands().items()
+        if isinstance(app, str) and app.partition(".")[0] in source.packages()
+    ]
+    page = commands.page()
+    assert len(ours) > 20
+    assert [name for name in ours if f"## `manage.py {name}`" not in page] == []
+
+
+def test_every_variable_has_a_meaning_and_no_meaning_is_left_over():
+    variables = {each.name: each for each in settings._variables()}
+    assert [each.name for each in variables.values() if not each.about] == []
+    meanings = tomllib.loads((source.ROOT / "tools/reference/meanings.toml").read_text())
+    assert set(meanings) - set(variables) == set()
+
+
+def test_every_event_and_every_published_one_is_there():
+    page = pages.pages()["events.md"]
+    for name in (*registry.published_types(), *registry.types()):
+        if name not in {each for table in registry.wiring().COMMANDS for each in table}:
+            assert f"### `{name}`" in page
+
+
+def test_every_guarantee_is_a_finding_and_a_check():
+    made = pages.pages()
+    for each in guarantees.table():
+        assert f"## `{each.finding}`" in made["doctor.md"]
+        assert f"| `{each.id}` |" in made["checks.md"]
+
+
+def test_every_finding_that_the_selftest_brings_about_is_there():
+    from eventstore.operations.doctor import faults
+
+    page = pages.pages()["doctor.md"]
+    names = {name.partition("/")[0] for name in faults.FAULTS}
+    assert [name for name in names if f"## `{name}`" not in page] == []
+
+
+def test_a_door_has_what_the_room_imports_into_it():
+    listed = {name for package in source.modules("eventstore") for name, _ in doors._door(package)}
+    assert {"append", "react", "rebuild", "project", "execute"} <= listed
+
+
+def test_a_rejected_command_is_a_conflict_and_what_nobody_may_see_is_not_found():
+    codes = {(row.status, row.code) for row in problems._rows()}
+    assert {("409", "NotEnoughStock"), ("404", "NotFound"), ("422", "KeyReused")} <= codes
+    assert not {code for _, code in codes if code == "Hidden"}
