@@ -1,4 +1,4 @@
-"""The public names of each room of the engine."""
+"""The public names of each package of the engine."""
 
 import ast
 from collections.abc import Container, Iterable, Iterator
@@ -9,8 +9,8 @@ from .source import ENGINE, Module, Name, about, code, heading, module, modules,
 ELSEWHERE = {"management", "checks", "settings", "apps"}
 
 INTRODUCTION = (
-    "What a project imports from the engine. A room whose door names its functions is used by the"
-    " room's name (`log.append`, `sagas.react`); the other modules are used by their own"
+    "What a project imports from the engine. A package that lists its public names in `__all__` is"
+    " used by the package's name (`log.append`, `sagas.react`); other modules are used by their own"
     " (`cursors.read`). Names that begin with an underscore are private to their module."
 )
 
@@ -19,7 +19,7 @@ def page() -> str:
     """Modules at the top first, then a section for each room."""
     top = [each for each in modules(ENGINE) if each.name.count(".") == 1]
     top = [each for each in top if _last(each) not in ELSEWHERE]
-    parts = [heading("Doors of the engine", INTRODUCTION), "## At the top\n"]
+    parts = [heading("Public names of the engine", INTRODUCTION), "## At the top\n"]
     parts += [
         _listing(each) for each in top if not each.is_package and _last(each) not in ELSEWHERE
     ]

@@ -51,7 +51,7 @@ def checks_page() -> str:
 
 def _said(each: Found) -> str:
     severity = {"error": "critical"}.get(each.severity, each.severity)
-    lines = [f"**{severity.capitalize()}.** {each.what}\n", f"- Why it matters: {each.why}"]
+    lines = [f"**{severity.capitalize()}.** {each.what}\n", f"- Consequence: {each.why}"]
     lines += [f"- To do: {each.mend}"]
     lines += [f"- System check: {code(each.id)}"] if each.id else []
     return "\n".join(lines) + "\n"
