@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from . import commands, doors, events, findings, problems, settings
+from . import addresses, commands, doors, events, findings, problems, settings
 from .source import ROOT
 
 FOLDER = ROOT / "docs" / "reference"
@@ -10,6 +10,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "doors.md": doors.page,
     "settings.md": settings.page,
     "commands.md": commands.page,
+    "addresses.md": addresses.page,
     "problems.md": problems.page,
     "events.md": events.page,
     "checks.md": findings.checks_page,
