@@ -1,4 +1,4 @@
-"""docs/reference says what the code says; `make reference` writes it anew."""
+"""docs/reference says what the code says; `make reference` writes it."""
 
 import tomllib
 
@@ -67,7 +67,7 @@ def test_a_door_has_what_the_room_imports_into_it():
     assert {"append", "react", "rebuild", "project", "execute"} <= listed
 
 
-def test_a_rejected_command_is_a_conflict_and_what_nobody_may_see_is_not_found():
+def test_a_rejected_command_is_a_conflict_and_what_is_hidden_is_not_found():
     codes = {(row.status, row.code) for row in problems._rows()}
     assert {("409", "NotEnoughStock"), ("404", "NotFound"), ("422", "KeyReused")} <= codes
     assert not {code for _, code in codes if code == "Hidden"}

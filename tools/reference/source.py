@@ -44,7 +44,7 @@ class Name(NamedTuple):
 
 @cache
 def packages() -> tuple[str, ...]:
-    """The project's own packages, as mypy is told them."""
+    """The project's own packages: those that mypy checks."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     return tuple(each for each in project["tool"]["mypy"]["files"] if each not in UNREAD)
 
