@@ -80,7 +80,7 @@ def _takes(operation: Any, document: Any) -> Iterator[tuple[str, bool]]:
 def _resolved(shape: Mapping[str, Any], document: Any) -> Mapping[str, Any]:
     reference = shape.get("$ref", "")
     name = reference.rpartition("/")[2]
-    return document["components"]["schemas"][name] if name else shape  # type: ignore[no-any-return]
+    return document["components"]["schemas"][name] if name else shape
 
 
 def _names(takes: Iterator[tuple[str, bool]]) -> str:

@@ -84,18 +84,17 @@ def _all() -> Iterator[Found]:
 
 
 def _guarantee(given: dict[str, ast.expr], where: str) -> Found:
-    stops = not (isinstance(given.get("stops"), ast.Constant) and not given["stops"].value)  # type: ignore[attr-defined]
-    texts = (text_of(given[name]) for name in ("what", "why", "mend"))
-    waiver = text_of(given.get("waiver"))
-    found = Found(
-        text_of(given["finding"]),
-        text_of(given["id"]),
-        "error" if stops else "warning",
-        *texts,
-        where,
-    )
-    return (
-        found._replace(mend=f"{found.mend} To run all the same: `{waiver}=1`.") if waiver else found
+    text = {name: text_of(value) for name, value in given.items()}
+    stops = "stops" not in given or ast.unparse(given["stops"]) != "False"
+    waiver = f" To run all the same: `{text['waiver']}=1`." if "waiver" in given else ""
+    return Found(
+        check=text["finding"],
+        id=text["id"],
+        severity="error" if stops else "warning",
+        what=text["what"],
+        why=text["why"],
+        mend=text["mend"] + waiver,
+        where=where,
     )
 
 

@@ -3,12 +3,22 @@
 import ast
 import tomllib
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from django.conf import settings
-
-from .source import ENGINE, Module, about, calls, code, comment_above, heading, module, table
+from .source import (
+    ENGINE,
+    Module,
+    about,
+    calls,
+    code,
+    comment_above,
+    heading,
+    module,
+    project,
+    table,
+)
 
 KINDS = {
     "bool": "on or off",
@@ -19,6 +29,8 @@ KINDS = {
     "address": "URL",
     "database": "URL of a PostgreSQL",
 }
+# Not django.conf's: it has no name while a test overrides a setting.
+SETTINGS: str = project()["django-stubs"]["django_settings_module"]
 # What the settings module says in no comment, or shorter.
 MEANINGS = tomllib.loads(Path(__file__).with_name("meanings.toml").read_text())
 READS = ("bool", "int", "float", "str", "list", "choice", "choices", "form", "address", "database")
@@ -66,17 +78,17 @@ def page() -> str:
 def _variables() -> Iterator[Variable]:
     """In the order of the file. Without a comment there, the engine's docstring says the meaning,
     or MEANINGS below."""
-    project = module(settings.SETTINGS_MODULE)
+    settings = module(SETTINGS)
     engine = _engine()
-    for statement in project.tree.body:
+    for statement in settings.tree.body:
         for call in _reads(statement):
             name = call.args[0].value  # type: ignore[attr-defined]
             setting = _target(statement)
-            said = comment_above(project, _line_of(statement, call))
+            said = comment_above(settings, _line_of(statement, call))
             if setting in engine:
                 said = engine[setting][-1]
             yield Variable(
-                name, _kind(call), _default(project, call), setting, MEANINGS.get(name, said)
+                name, _kind(call), _default(settings, call), setting, MEANINGS.get(name, said)
             )
 
 
@@ -117,15 +129,14 @@ def _choices(node: ast.expr) -> Any:
 
 def _evaluated(node: ast.expr) -> Any:
     """In the names of the settings module."""
-    names = vars(__import__(settings.SETTINGS_MODULE, fromlist=["_"]))
-    return eval(ast.unparse(node), dict(names))  # noqa: S307  our own settings module
+    return eval(ast.unparse(node), dict(vars(import_module(SETTINGS))))  # noqa: S307  our own settings module
 
 
-def _default(project: Module, call: ast.Call) -> str:
+def _default(settings: Module, call: ast.Call) -> str:
     """As the environment would say it."""
     node = next((each.value for each in call.keywords if each.arg == "default"), None)
     if isinstance(node, ast.Name):
-        assigned = {_target(each): getattr(each, "value", None) for each in project.tree.body}
+        assigned = {_target(each): getattr(each, "value", None) for each in settings.tree.body}
         node = assigned.get(node.id) or node
     match node:
         case None:

@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
 ENGINE = "eventstore"
@@ -43,10 +43,14 @@ class Name(NamedTuple):
 
 
 @cache
+def project() -> dict[str, Any]:
+    """What pyproject.toml says of the tools."""
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]  # type: ignore[no-any-return]
+
+
 def packages() -> tuple[str, ...]:
     """The project's own packages: those that mypy checks."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    return tuple(each for each in project["tool"]["mypy"]["files"] if each not in UNREAD)
+    return tuple(each for each in project()["mypy"]["files"] if each not in UNREAD)
 
 
 @cache
