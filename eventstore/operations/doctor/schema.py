@@ -8,9 +8,8 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
 from django.db.migrations.executor import MigrationExecutor
 
-from eventstore import registry
+from eventstore import registry, settings
 from eventstore.postgres import rows
-from eventstore.schemas import files
 from eventstore.subscriptions import Projection
 
 from .findings import CRITICAL, WARNING, Finding, Limits
@@ -111,10 +110,12 @@ def unreadable_events(limits: Limits) -> Iterator[Finding]:
 
 def schema_drift(limits: Limits) -> Iterator[Finding]:
     try:
-        problems = list(files.problems())
+        settings.schemas()
     except ImproperlyConfigured:
-        return  # this project publishes no schemas
-    for problem in problems:
+        return  # this project publishes no schemas, and need not have avro
+    from eventstore.schemas import files
+
+    for problem in files.problems():
         yield Finding(
             check="schema-drift",
             severity=WARNING,
