@@ -219,6 +219,9 @@ class DeliveryMarker(models.Model):
     times = models.IntegerField()
     begun_at = models.DateTimeField(db_default=Now())
 
+    class Meta:
+        db_table = "eventstore_delivery_marker"
+
     def __str__(self) -> str:
         return f"{self.subscription} at {self.position}, {self.times} times"
 

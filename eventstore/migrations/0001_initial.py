@@ -26,6 +26,9 @@ class Migration(migrations.Migration):
                 ('times', models.IntegerField()),
                 ('begun_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
             ],
+            options={
+                'db_table': 'eventstore_delivery_marker',
+            },
         ),
         migrations.CreateModel(
             name='OutboxMessage',

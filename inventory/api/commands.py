@@ -22,7 +22,7 @@ class AdjustStockShape(StrictSerializer):
 class ReceiveStockView(CommandView):
     permission_classes = [Operations]
     serializer_class = ReceiveStockShape
-    id_field, asked_at = "sku", "/api/queries/stock/"
+    id_field, query_url = "sku", "/api/queries/stock/"
 
     def command(self, sku: str, quantity: int, reference: str) -> ReceiveStock:
         return ReceiveStock(sku, quantity, reference)
@@ -31,7 +31,7 @@ class ReceiveStockView(CommandView):
 class AdjustStockView(CommandView):
     permission_classes = [Operations]
     serializer_class = AdjustStockShape
-    id_field, asked_at = "sku", "/api/queries/stock/"
+    id_field, query_url = "sku", "/api/queries/stock/"
 
     def command(self, sku: str, quantity: int, reason: str) -> AdjustStock:
         known(STOCK.category, sku)

@@ -84,7 +84,7 @@ class RepriceProductShape(StrictSerializer):
 
 class PlaceOrderView(CommandView):
     serializer_class = PlaceOrderShape
-    id_field, asked_at = "order_id", "/api/queries/orders/"
+    id_field, query_url = "order_id", "/api/queries/orders/"
 
     def command(self, items: list[Item], address: Address, payment_method: str) -> PlaceOrder:
         return PlaceOrder(
@@ -99,7 +99,7 @@ class PlaceOrderView(CommandView):
 
 class CancelOrderView(CommandView):
     serializer_class = CancelOrderShape
-    id_field, asked_at = "order_id", "/api/queries/orders/"
+    id_field, query_url = "order_id", "/api/queries/orders/"
 
     def command(self, order_id: str, reason: str) -> CancelOrder:
         order: Any = known(ORDER.category, order_id)
@@ -114,7 +114,7 @@ class RefundOrderView(CommandView):
 
     permission_classes = [Refunding]
     serializer_class = RefundOrderShape
-    id_field, asked_at = "order_id", "/api/queries/orders/"
+    id_field, query_url = "order_id", "/api/queries/orders/"
 
     def command(self, order_id: str, reason: str) -> RefundOrder:
         known(ORDER.category, order_id)
@@ -130,7 +130,7 @@ def is_called_off(order_id: str) -> bool:
 class ListProductView(CommandView):
     permission_classes = [Operations]
     serializer_class = ListProductShape
-    id_field, asked_at = "sku", "/api/queries/products/"
+    id_field, query_url = "sku", "/api/queries/products/"
 
     def command(self, sku: str, name: str, price: Money) -> ListProduct:
         return ListProduct(sku, name, price)
@@ -139,7 +139,7 @@ class ListProductView(CommandView):
 class RepriceProductView(CommandView):
     permission_classes = [Operations]
     serializer_class = RepriceProductShape
-    id_field, asked_at = "sku", "/api/queries/products/"
+    id_field, query_url = "sku", "/api/queries/products/"
 
     def command(self, sku: str, price: Money) -> RepriceProduct:
         known(PRODUCT.category, sku)
@@ -148,7 +148,7 @@ class RepriceProductView(CommandView):
 
 class DelistProductView(CommandView):
     permission_classes = [Operations]
-    id_field, asked_at = "sku", "/api/queries/products/"
+    id_field, query_url = "sku", "/api/queries/products/"
 
     def command(self, sku: str) -> DelistProduct:
         known(PRODUCT.category, sku)

@@ -61,7 +61,7 @@ class CloseReturnShape(StrictSerializer):
 
 class RequestReturnView(CommandView):
     serializer_class = RequestReturnShape
-    id_field, asked_at = "return_id", "/api/queries/returns/"
+    id_field, query_url = "return_id", "/api/queries/returns/"
 
     def command(
         self, order_id: str, lines: list[Portion], charges: list[Portion], reason: str
@@ -84,7 +84,7 @@ class RequestReturnView(CommandView):
 class ReceiveReturnView(CommandView):
     permission_classes = [Operations]
     serializer_class = ReceiveReturnShape
-    id_field, asked_at = "return_id", "/api/queries/returns/"
+    id_field, query_url = "return_id", "/api/queries/returns/"
 
     def command(
         self, return_id: str, delivery: str, lines: list[Portion] | None = None
@@ -98,7 +98,7 @@ class ReceiveReturnView(CommandView):
 class CloseReturnView(CommandView):
     permission_classes = [Operations]
     serializer_class = CloseReturnShape
-    id_field, asked_at = "return_id", "/api/queries/returns/"
+    id_field, query_url = "return_id", "/api/queries/returns/"
 
     def command(self, return_id: str, reason: str) -> CloseReturn:
         waiting: Any = known(RETURN.category, return_id)

@@ -13,7 +13,7 @@ class ShipShipmentView(CommandView):
     moment later, if at all; given where the URLs are put together."""
 
     permission_classes = [Operations]
-    id_field, asked_at = "order_id", "/api/queries/shipments/"
+    id_field, query_url = "order_id", "/api/queries/shipments/"
 
     stays_here: Callable[[str], bool] | None = None
 
@@ -26,7 +26,7 @@ class ShipShipmentView(CommandView):
 
 class DeliverShipmentView(CommandView):
     permission_classes = [Operations]
-    id_field, asked_at = "order_id", "/api/queries/shipments/"
+    id_field, query_url = "order_id", "/api/queries/shipments/"
 
     def command(self, order_id: str) -> DeliverShipment:
         known(SHIPMENT.category, order_id)

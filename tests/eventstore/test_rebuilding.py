@@ -415,7 +415,7 @@ def test_a_comparison_that_killed_its_worker_is_not_begun_by_the_next(monkeypatc
     assert "--diff" in rebuild.found_differences(found.id).trouble
     rebuild.request_comparison(NAME, who="ada", reason="at night")
     assert rebuild.work(seconds=5)
-    assert rebuild.found_differences(found.id) == rebuild.Told([])
+    assert rebuild.found_differences(found.id) == rebuild.DiffReport([])
 
 
 def _killed(*_):
