@@ -1,4 +1,4 @@
-"""Append to streams, read a stream, read the log."""
+"""Append to streams, read streams, read the log."""
 
 from .append import AppendCondition as AppendCondition
 from .append import Appended as Appended
@@ -8,6 +8,7 @@ from .append import append_all as append_all
 from .append import take_announced as take_announced
 from .append import write as write
 from .append import write_once as write_once
+from .decode import recorded as recorded
 from .envelopes import ANY as ANY
 from .envelopes import CATEGORY as CATEGORY
 from .envelopes import NO_STREAM as NO_STREAM
@@ -25,28 +26,27 @@ from .errors import InvalidStreamName as InvalidStreamName
 from .errors import PositionPassed as PositionPassed
 from .errors import StreamFull as StreamFull
 from .errors import WrongExpectedVersion as WrongExpectedVersion
-from .read import LAST_POSITION as LAST_POSITION
-from .read import PAGE as PAGE
-from .read import AheadOfTheLog as AheadOfTheLog
-from .read import InvalidLimit as InvalidLimit
-from .read import Past as Past
-from .read import fence as fence
-from .read import fence_and_epoch as fence_and_epoch
-from .read import positions_at as positions_at
-from .read import read_about as read_about
-from .read import read_backwards as read_backwards
-from .read import read_category as read_category
-from .read import read_category_backwards as read_category_backwards
-from .read import read_correlated as read_correlated
-from .read import read_event as read_event
-from .read import read_last as read_last
-from .read import read_log as read_log
-from .read import read_log_backwards as read_log_backwards
-from .read import read_merged as read_merged
-from .read import read_newer as read_newer
-from .read import read_page_of_streams as read_page_of_streams
-from .read import read_stream as read_stream
-from .read import read_streams as read_streams
-from .read import recorded as recorded
+from .page_size import PAGE as PAGE
+from .page_size import InvalidLimit as InvalidLimit
+from .scan import LAST_POSITION as LAST_POSITION
+from .scan import fence as fence
+from .scan import fence_and_epoch as fence_and_epoch
+from .scan import read_category as read_category
+from .scan import read_category_backwards as read_category_backwards
+from .scan import read_correlated as read_correlated
+from .scan import read_log as read_log
+from .scan import read_log_backwards as read_log_backwards
 from .sequence import Sequence as Sequence
 from .sequence import restart_sequence as restart_sequence
+from .streams import AheadOfTheLog as AheadOfTheLog
+from .streams import Past as Past
+from .streams import positions_at as positions_at
+from .streams import read_about as read_about
+from .streams import read_backwards as read_backwards
+from .streams import read_event as read_event
+from .streams import read_last as read_last
+from .streams import read_merged as read_merged
+from .streams import read_newer as read_newer
+from .streams import read_page_of_streams as read_page_of_streams
+from .streams import read_stream as read_stream
+from .streams import read_streams as read_streams
