@@ -202,7 +202,7 @@ PROBLEMS: Mapping[int, Said] = {
     415: ("UnsupportedMediaType", 'Unsupported media type "text/plain" in request.', {}),
     422: (
         "KeyReused",
-        "This idempotency key was used for another request. Use a new key for each wish.",
+        "This idempotency key was used for a different request. Use a new key for each request.",
         {},
     ),
     429: ("Throttled", "Request was throttled. Expected available in 20 seconds.", {}),
