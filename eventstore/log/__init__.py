@@ -1,4 +1,4 @@
-"""Append to streams, read a stream, read the log."""
+"""Append to streams, read streams, read the log."""
 
 from .append import (
     AppendCondition,
@@ -10,6 +10,7 @@ from .append import (
     write,
     write_once,
 )
+from .decode import recorded
 from .envelopes import (
     ANY,
     CATEGORY,
@@ -31,53 +32,53 @@ from .errors import (
     StreamFull,
     WrongExpectedVersion,
 )
-from .read import (
+from .page_size import PAGE, InvalidLimit
+from .scan import (
     LAST_POSITION,
-    PAGE,
-    AheadOfTheLog,
-    InvalidLimit,
-    Past,
     fence,
     fence_and_epoch,
-    positions_at,
-    read_about,
-    read_backwards,
     read_category,
     read_category_backwards,
     read_correlated,
-    read_event,
-    read_last,
     read_log,
     read_log_backwards,
+)
+from .sequence import Sequence, restart_sequence
+from .streams import (
+    AheadOfTheLog,
+    Past,
+    positions_at,
+    read_about,
+    read_backwards,
+    read_event,
+    read_last,
     read_merged,
     read_newer,
     read_page_of_streams,
     read_stream,
     read_streams,
-    recorded,
 )
-from .sequence import Sequence, restart_sequence
 
 __all__ = [
     "ANY",
-    "CATEGORY",
-    "LAST_POSITION",
-    "LAST_VERSION",
-    "NO_STREAM",
-    "PAGE",
-    "STREAM_EXISTS",
-    "STREAM_NAME",
     "AheadOfTheLog",
     "AppendCondition",
     "Appended",
+    "CATEGORY",
     "EventIdTaken",
     "InvalidAppend",
     "InvalidLimit",
     "InvalidStreamName",
+    "LAST_POSITION",
+    "LAST_VERSION",
+    "NO_STREAM",
     "NewEvent",
     "OutgoingMessage",
+    "PAGE",
     "Past",
     "PositionPassed",
+    "STREAM_EXISTS",
+    "STREAM_NAME",
     "Sequence",
     "StreamFull",
     "WrittenOnce",

@@ -1,5 +1,4 @@
-"""The connection to PostgreSQL: statements, transactions, a session beside, what a lost connection
-means."""
+"""The connection to PostgreSQL: statements, transactions, a side connection, lost connections."""
 
 from .connection import (
     ROLLED_BACK,

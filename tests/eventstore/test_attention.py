@@ -89,8 +89,8 @@ def test_who_has_seen_to_it_finds_the_process_where_it_has_come_to():
 
 
 def test_a_deadline_and_another_word_reach_the_process_beneath():
-    for word in (LATE, RETRY):
-        reaction = after(Asked(), Odd("a parcel"), word)
+    for event in (LATE, RETRY):
+        reaction = after(Asked(), Odd("a parcel"), event)
         assert (list(reaction.commands), reaction.state.status) == ([Ask()], "NEEDS_ATTENTION")
 
 

@@ -184,12 +184,12 @@ def test_what_is_right_is_not(wire, parts):
     assert found(wire, **parts) == []
 
 
-@pytest.mark.parametrize(("nudge", "number"), [(True, ["eventstore.E016"]), (False, [])])
+@pytest.mark.parametrize(("wakes", "number"), [(True, ["eventstore.E016"]), (False, [])])
 def test_without_celery_nobody_is_to_be_nudged_through_it(
-    wire, settings, monkeypatch, nudge, number
+    wire, settings, monkeypatch, wakes, number
 ):
     monkeypatch.setitem(sys.modules, "celery", None)  # as if it were not installed
-    settings.EVENTSTORE_WAKE_WORKERS = nudge
+    settings.EVENTSTORE_WAKE_WORKERS = wakes
     assert found(wire) == number
 
 

@@ -119,6 +119,6 @@ def pages_of_a_read(after=None):
     with connection.cursor() as cursor:
         cursor.execute("SELECT eventstore_fence()")
         cursor.execute(plan, [subscription, cursor.fetchone()[0], "toy.tallies", [], 500])
-        ((told,),) = cursor.fetchall()
-    found = told[0]["Plan"]
+        ((explained,),) = cursor.fetchall()
+    found = explained[0]["Plan"]
     return found["Shared Hit Blocks"] + found["Shared Read Blocks"]

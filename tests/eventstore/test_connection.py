@@ -105,13 +105,13 @@ def test_an_end_that_vanished_is_given_up_by_the_other():
         ]
         assert ours.getsockopt(SOL_SOCKET, SO_KEEPALIVE) == 1
         assert ours.getsockopt(IPPROTO_TCP, TCP_USER_TIMEOUT) == 20_000
-    told = (
+    names = (
         "tcp_keepalives_idle",
         "tcp_keepalives_interval",
         "tcp_keepalives_count",
         "tcp_user_timeout",
     )
-    assert [*map(the_server_says, told)] == [*map(str, seen), "20000"] == ["10", "3", "3", "20000"]
+    assert [*map(the_server_says, names)] == [*map(str, seen), "20000"] == ["10", "3", "3", "20000"]
 
 
 OWN_NETWORK = ["unshare", "--map-root-user", "--net"]
@@ -149,7 +149,7 @@ connection.ensure_connection()
 with connection.cursor() as cursor:
     cursor.execute("SELECT current_setting('application_name'), current_setting('work_mem'),
         current_setting('jit')")
-    print(json.dumps({"host": connection.connection.info.host, "said": cursor.fetchone()}))
+    print(json.dumps({"host": connection.connection.info.host, "settings": cursor.fetchone()}))
 """
 
 
@@ -176,7 +176,7 @@ def test_a_socket_in_the_file_system_serves_as_well(tmp_path):
 def test_what_the_address_says_for_itself_holds_beside_our_own():
     """Above all sslmode: who asks for an encrypted connection is not to have a plain one."""
     url = f"{url_of_the_test()}?application_name=ours&options=-c%20work_mem%3D5MB"
-    assert connected_by(url)["said"] == ["ours", "5MB", "off"]
+    assert connected_by(url)["settings"] == ["ours", "5MB", "off"]
     with pytest.raises(AssertionError, match="SSL"):
         connected_by(f"{url_of_the_test()}?sslmode=require")
 

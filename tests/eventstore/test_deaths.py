@@ -124,7 +124,7 @@ class TestAWorkerThatDies:
         assert heard() == {str(number): [1] for number in range(MANY) if number != 77}
         letter = Parked.objects.get()
         assert (letter.key, letter.status) == ("77", "dead")
-        assert letter.error.startswith("PoisonMessage: 2 workers, one after another")
+        assert letter.error.startswith("PoisonMessage: 2 workers in a row")
         assert not DeliveryMarker.objects.exists()
 
     def test_of_one_event_among_many_in_a_saga(self, deadly):

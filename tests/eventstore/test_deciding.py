@@ -29,7 +29,7 @@ def stored(name="a"):
 
 
 def remembered(name="a"):
-    return repository._memory.get(f"counter-{name}")
+    return repository.cache.states.get(f"counter-{name}")
 
 
 class Rival:
@@ -307,16 +307,15 @@ class TestWhatIsRemembered:
 
     def test_a_memory_that_is_ahead_of_the_log_heals(self):
         """The database came back from an older backup, or a test emptied it."""
-        repository._memory["counter-a"] = repository._memory.get("counter-a") or VersionedState(
-            7, COUNTER.initial
-        )
+        cached = repository.cache.states
+        cached["counter-a"] = cached.get("counter-a") or VersionedState(7, COUNTER.initial)
         assert bus.dispatch(Count("a", 1)).version == 1
 
     def test_it_is_bounded_and_who_was_used_last_stays(self, monkeypatch):
         monkeypatch.setattr(repository, "REMEMBERED", 3)
         for name in ("a", "b", "a", "c", "a", "d"):
             bus.dispatch(Count(name))
-        assert len(repository._memory) == 3
+        assert len(repository.cache.states) == 3
         assert remembered("a").version == 3
 
     def test_it_is_equal_to_the_fold_of_the_log(self):

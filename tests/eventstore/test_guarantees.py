@@ -91,11 +91,11 @@ REPLACED = f"""
     ALTER TABLE eventstore_event ENABLE ALWAYS TRIGGER {{guard}};
 """
 
-# What is done to the server, what is said of it, and by which id of the check.
+# What is done to the server, the message about it, and the id of the check.
 BROKEN = {
     "synchronous_commit": (
         partial(of_the_database, "synchronous_commit=off"),
-        "PostgreSQL runs with synchronous_commit off: a crash would lose what it has acknowledged.",
+        "PostgreSQL runs with synchronous_commit off: a crash would lose acknowledged writes.",
         "eventstore.E031",
     ),
     "replica": (
@@ -138,12 +138,12 @@ BROKEN = {
     ),
     "another function": (
         partial(of_a_function, OTHER_TEXT),
-        "The function eventstore_has_parked(text) has another text than its file.",
+        "The function eventstore_has_parked(text) differs from its file.",
         "eventstore.E034",
     ),
     "guard off": (
         partial(of_a_guard, DISABLE),
-        "The log's guard eventstore_append_only is switched off.",
+        "The log's guard eventstore_append_only is disabled.",
         "eventstore.E037",
     ),
     "guard off for replicas": (
@@ -161,7 +161,7 @@ BROKEN = {
     ),
     "guard that never guards": (
         partial(of_a_guard, REPLACED),
-        "The log's guard eventstore_append_only is another than ours.",
+        "The log's guard eventstore_append_only is different from ours.",
         "eventstore.E037",
     ),
 }
@@ -169,48 +169,48 @@ BROKEN = {
 
 @pytest.fixture
 def broken(another):
-    """broken(name): what is said of it, and by which id."""
+    """broken(name): the message about it, and the id of the check."""
     undo = []
 
     def break_it(name):
-        statements, said, id_ = BROKEN[name]
+        statements, message, id_ = BROKEN[name]
         do, back = statements()
         undo.append(back)
         another().execute(do)
         connection.close()
-        return said, id_
+        return message, id_
 
     yield break_it
     connection.close()
     for back in undo:
         another().execute(back)
-    connection_created.disconnect(guarantees._ask)
+    connection_created.disconnect(guarantees._check_database)
 
 
 @pytest.mark.parametrize("name", BROKEN)
 def test_it_stops_who_would_serve_and_the_check_and_the_doctor_name_it(broken, name):
-    said, id_ = broken(name)
+    message, id_ = broken(name)
     with pytest.raises(guarantees.Broken) as refused:
         guarantees.demand()
-    assert said in str(refused.value)
-    connection_created.disconnect(guarantees._ask)  # the process would have ended
+    assert message in str(refused.value)
+    connection_created.disconnect(guarantees._check_database)  # the process would have ended
     checked = guarantees.check_database(None, databases=["default"])
-    assert [(error.id, error.msg) for error in checked if error.msg == said] == [(id_, said)]
-    assert [each.severity for each in doctor.examine() if each.what == said] == ["critical"]
+    assert [(error.id, error.msg) for error in checked if error.msg == message] == [(id_, message)]
+    assert [each.severity for each in doctor.examine() if each.what == message] == ["critical"]
 
 
 @pytest.mark.parametrize("process", [WEB, LIVE, WORKER, BEAT, WORK, CHECK, DOCTOR], ids=" ".join)
 def test_each_process_ends_by_a_sentence(broken, process, tmp_path):
-    said, _ = broken("cache")
+    message, _ = broken("cache")
     done = boot(*process, *(["-s", str(tmp_path / "schedule")] if process is BEAT else []))
     assert done.returncode not in (0, None)
-    assert said in done.stdout + done.stderr
+    assert message in done.stdout + done.stderr
     assert "ALTER SEQUENCE eventstore_position" in done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
 
 
 def test_a_server_that_forgets_is_accepted_where_a_setting_says_so(broken):
-    said, _ = broken("synchronous_commit")
+    message, _ = broken("synchronous_commit")
     assert "ALLOW_UNSAFE_DATABASE=1" in boot(*WEB).stderr
     assert boot(*WEB, ALLOW_UNSAFE_DATABASE="1").returncode == 0
 
@@ -227,7 +227,7 @@ def test_a_sequence_behind_the_log_a_cursor_or_the_outbox_is_found(another):
     other.execute("SELECT setval('eventstore_position', %s)", [last - 1])
     (found,) = guarantees.breaches(guarantees.TABLES)
     assert found.what.startswith(
-        f"The sequence eventstore_position stands at {last - 1}, behind {last},"
+        f"The sequence eventstore_position is at {last - 1}, behind {last},"
     )
     for table, holder in (
         ("eventstore_event", "the outbox"),
@@ -254,9 +254,7 @@ class TestIsolation:
         url = f"{url_of_the_test()}?options=-c%20default_transaction_isolation%3Dserializable"
         done = boot(*WEB, DATABASE_URL=url)
         assert done.returncode == 3
-        assert (
-            "Statements by themselves are serializable here, and not read committed." in done.stderr
-        )
+        assert "Single statements run as serializable instead of read committed." in done.stderr
         assert "Traceback" not in done.stderr
 
     def test_what_the_database_says_does_not_reach_us_and_the_doctor_warns_for_others(
@@ -268,7 +266,8 @@ class TestIsolation:
             assert boot(*WEB).returncode == 0
             (found,) = [each for each in doctor.examine() if each.check == "isolation-of-others"]
             assert found.severity == "warning"
-            assert found.what == "Whoever connects otherwise than we do begins as repeatable read."
+            what = "Connections without our OPTIONS begin transactions as repeatable read."
+            assert found.what == what
             assert connection.settings_dict["NAME"] in found.mend
         finally:
             another().execute(back)
@@ -290,7 +289,7 @@ def test_a_database_of_older_or_newer_migrations_is_not_held_against_todays_text
 
 
 def test_while_the_database_is_away_a_process_boots_and_asks_when_it_is_back(broken):
-    said, _ = broken("cache")
+    message, _ = broken("cache")
     script = f"""
 import config.wsgi
 from django.db import connection
@@ -299,8 +298,8 @@ connection.ensure_connection()
 """
     away = url_of_the_test().replace(f":{connection.settings_dict['PORT']}/", ":1/")
     done = boot("-c", script, DATABASE_URL=away)
-    assert "the database is away" in done.stderr
-    assert said in done.stderr
+    assert "database unreachable" in done.stderr
+    assert message in done.stderr
 
 
 def test_it_costs_a_handful_of_queries_in_the_life_of_a_process():

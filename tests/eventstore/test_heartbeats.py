@@ -35,9 +35,9 @@ def test_the_beat_is_heard_by_what_it_sends():
 
 
 def test_who_has_gone_is_told_from_who_is_there():
-    with postgres.beside() as beside:
-        ((backend,),) = beside.rows("SELECT pg_backend_pid()")
-        beside.execute(
+    with postgres.beside() as side:
+        ((backend,),) = side.rows("SELECT pg_backend_pid()")
+        side.execute(
             "INSERT INTO eventstore_heartbeat VALUES (DEFAULT, 'worker', 'x:1', %s, now())",
             [backend],
         )

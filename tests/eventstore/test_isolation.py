@@ -72,9 +72,9 @@ def level(statement="SELECT current_setting('transaction_isolation')"):
 
 
 @pytest.mark.parametrize("begun_as", OLD_SNAPSHOTS)
-@pytest.mark.parametrize("said", [True, False], ids=["directly", "behind a pooler"])
-def test_a_subscription_misses_nothing_where_a_reader_in_one_snapshot_does(begun_as, said, request):
-    request.getfixturevalue("default" if said else "unsaid")(begun_as)
+@pytest.mark.parametrize("sent", [True, False], ids=["directly", "behind a pooler"])
+def test_a_subscription_misses_nothing_where_a_reader_in_one_snapshot_does(begun_as, sent, request):
+    request.getfixturevalue("default" if sent else "unsaid")(begun_as)
     race = Race()
     race.run()
 

@@ -123,16 +123,16 @@ def test_of_a_subscription_that_is_far_behind_the_beginning_is_counted(toys, mon
     for _ in range(12):
         count()
     Subscription.objects.filter(name="toy.closings").update(position=by_name()["toy"].fence - 2)
-    told = by_name()
-    assert (told["toy.tallies"].amount, told["toy.tallies"].is_behind) == (
+    lags = by_name()
+    assert (lags["toy.tallies"].amount, lags["toy.tallies"].is_behind) == (
         "7 or more",
         True,
     ), "5 of 10, and the last 2"
-    assert (told["toy.closings"].amount, told["toy.closings"].is_behind) == (
+    assert (lags["toy.closings"].amount, lags["toy.closings"].is_behind) == (
         "0",
         False,
     ), "it is near enough"
-    assert told["toy.tallies"].seconds > told["toy.closings"].seconds
+    assert lags["toy.tallies"].seconds > lags["toy.closings"].seconds
     drain()
     assert by_name()["toy.tallies"].amount == "0"
 
@@ -166,15 +166,15 @@ def test_one_query_for_any_number_of_subscriptions(toys):
 
 def test_the_command_says_it_in_lines_and_in_json():
     count()
-    lines = _said().splitlines()
+    lines = _output().splitlines()
     assert f"toy.tallies projection 0 {log.fence()} 1 " in "\n".join(lines)
     assert len(lines) == Subscription.objects.count()
-    said = {each["name"]: each for each in json.loads(_said("--json"))}
-    assert (said["toy.tallies"]["events"], said["toy.tallies"]["kind"]) == (1, "projection")
-    assert said["toy.tallies"]["seconds"] > 0
+    output = {each["name"]: each for each in json.loads(_output("--json"))}
+    assert (output["toy.tallies"]["events"], output["toy.tallies"]["kind"]) == (1, "projection")
+    assert output["toy.tallies"]["seconds"] > 0
 
 
-def _said(*options):
-    said = StringIO()
-    call_command("subscriptions", *options, stdout=said)
-    return said.getvalue()
+def _output(*options):
+    output = StringIO()
+    call_command("subscriptions", *options, stdout=output)
+    return output.getvalue()

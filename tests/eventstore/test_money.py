@@ -10,7 +10,7 @@ from orders.catalogue.aggregate import Product
 
 
 @pytest.mark.parametrize(
-    ("amount", "currency", "told"),
+    ("amount", "currency", "text"),
     [
         (500, "JPY", "500 JPY"),
         (890, "EUR", "8.90 EUR"),
@@ -18,8 +18,8 @@ from orders.catalogue.aggregate import Product
         (7, "CLF", "0.0007 CLF"),
     ],
 )
-def test_without_an_exponent_it_is_in_the_currencys_own_unit(amount, currency, told):
-    assert str(Money(amount, currency)) == told
+def test_without_an_exponent_it_is_in_the_currencys_own_unit(amount, currency, text):
+    assert str(Money(amount, currency)) == text
 
 
 def test_the_table_is_the_standards_own():

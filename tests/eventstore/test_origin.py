@@ -89,14 +89,14 @@ def test_whatever_is_owed_for_an_order_is_of_its_business_transaction_too(shop):
 def test_every_event_says_which_command_led_to_it_and_who_gave_it(shop):
     place(Metadata(uuid7(), actor="ada"))
     drain()
-    said = {
+    by = {
         event.type: (event.metadata.command, event.metadata.actor)
         for event in events_of_the_order()
     }
-    assert said["orders.order_placed"] == ("orders.place_order", "ada")
-    assert said["payments.payment_requested"] == ("payments.process_payment", "orders.fulfilment")
-    assert said["payments.payment_completed"] == ("payments.complete_payment", "payments.gateway")
-    assert said["orders.order_confirmed"] == ("orders.confirm_order", "orders.fulfilment")
+    assert by["orders.order_placed"] == ("orders.place_order", "ada")
+    assert by["payments.payment_requested"] == ("payments.process_payment", "orders.fulfilment")
+    assert by["payments.payment_completed"] == ("payments.complete_payment", "payments.gateway")
+    assert by["orders.order_confirmed"] == ("orders.confirm_order", "orders.fulfilment")
 
 
 def test_a_second_wish_about_the_same_order_is_a_business_transaction_of_its_own(shop):

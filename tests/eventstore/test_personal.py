@@ -61,12 +61,12 @@ def test_a_declared_class_is_hidden_wherever_it_stands():
 
 
 def test_what_is_hidden_is_a_message_still():
-    told = personal_data.without(MOVED)
-    assert told == Moved("p1", Home(HIDDEN, "AT"), MOVED.at, nick=HIDDEN, rooms=3)
+    masked = personal_data.without(MOVED)
+    assert masked == Moved("p1", Home(HIDDEN, "AT"), MOVED.at, nick=HIDDEN, rooms=3)
 
 
 @pytest.mark.parametrize(
-    ("stored", "told"),
+    ("stored", "masked"),
     [
         ({"person_id": "p1", "phone": "0123"}, {"person_id": "p1", "phone": HIDDEN}),
         ({"home": "Elm 7"}, {"home": HIDDEN}),
@@ -90,8 +90,8 @@ def test_what_is_hidden_is_a_message_still():
         "what is empty tells nothing",
     ],
 )
-def test_what_was_stored_by_other_code_fails_closed(stored, told):
-    assert personal_data.of_message("toy.moved", stored) == told
+def test_what_was_stored_by_other_code_fails_closed(stored, masked):
+    assert personal_data.of_message("toy.moved", stored) == masked
 
 
 def test_what_has_no_class_is_hidden_whole():
@@ -104,5 +104,5 @@ def test_what_has_no_class_is_hidden_whole():
 
 
 def test_what_may_be_anything_is_hidden():
-    told = personal_data.of_struct(Living(homes={1: Home("Elm 7")}, anything={"street": "Elm 7"}))
-    assert told == {"homes": {1: {"street": HIDDEN, "country": ""}}, "anything": HIDDEN}
+    masked = personal_data.of_struct(Living(homes={1: Home("Elm 7")}, anything={"street": "Elm 7"}))
+    assert masked == {"homes": {1: {"street": HIDDEN, "country": ""}}, "anything": HIDDEN}

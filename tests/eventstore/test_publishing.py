@@ -25,7 +25,7 @@ class CounterStands(StateTransfer, frozen=True):
     total: int
 
 
-def told(event, history):
+def published(event, history):
     total = sum(each.amount for each in history)
     passed = [CounterPassedTen(event.counter_id)] if total >= 10 > total - event.amount else []
     return [*passed, CounterChanged(event.counter_id), CounterStands(event.counter_id, total)]
@@ -44,7 +44,7 @@ pytestmark = [pytest.mark.django_db(transaction=True)]
 
 @pytest.fixture
 def heard(toys):
-    toys({"toy.published": Publication(publish={Counted: told})}, PUBLISHED=PUBLISHED)
+    toys({"toy.published": Publication(publish={Counted: published})}, PUBLISHED=PUBLISHED)
     heard = []
     event_bus().subscribe("toy.*", heard.append)
     yield heard

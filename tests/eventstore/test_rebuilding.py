@@ -326,11 +326,11 @@ def test_a_second_one_at_the_same_time_is_refused():
 def test_called_off_by_a_person_elsewhere_it_leaves_the_live_table_as_it_was(small_pages):
     count(60, counters=30)
     spoil()
-    before, told = live(), []
+    before, reported = live(), []
 
     def call_off(now):
-        told.append(now)
-        if len(told) == 2:
+        reported.append(now)
+        if len(reported) == 2:
             in_thread(lambda: rebuild.cancel(NAME, who="bob", reason="not now")).result(10)
 
     with pytest.raises(rebuild.Stopped):
@@ -366,15 +366,15 @@ def test_the_differences_are_listed_and_nothing_is_swapped(capsys):
     with pytest.raises(SystemExit) as ended:
         call_command("rebuild_projection", NAME, "--diff", "--json")
     assert ended.value.code == 1
-    said = [codec.decode_json(line) for line in capsys.readouterr().out.splitlines()[1:]]
-    assert {(each["key"], each["column"]) for each in said[:-1]} == {
+    lines = [codec.decode_json(line) for line in capsys.readouterr().out.splitlines()[1:]]
+    assert {(each["key"], each["column"]) for each in lines[:-1]} == {
         ("0", "total"),
         ("1", ""),
         ("ghost", ""),
     }
-    total = next(each for each in said[:-1] if each["key"] == "0")
+    total = next(each for each in lines[:-1] if each["key"] == "0")
     assert (total["old"], total["new"]) == (1000, sum(range(0, 14, 2)))
-    assert said[-1] == {"differences": 3}
+    assert lines[-1] == {"differences": 3}
     assert "ghost" in live()
     rebuild.rebuild(NAME)
     assert live() == fold_of_the_log()
@@ -387,8 +387,8 @@ def test_workers_compare_what_they_folded_and_wait_for_a_word():
     found = rebuild.request(NAME, who="ada", swap=False)
     while rebuild.work(seconds=5):
         assert rebuild.latest(NAME)[0].state == "ready", "and not swapped"
-    (told,) = rebuild.found_differences(found.id).first
-    assert (told["key"], told["column"], told["old"]) == ("0", "total", 1000)
+    (reported,) = rebuild.found_differences(found.id).first
+    assert (reported["key"], reported["column"], reported["old"]) == ("0", "total", 1000)
     assert live()["0"][0] == 1000
     rebuild.request_swap(NAME, who="ada")
     rebuild.work(seconds=5)
@@ -402,8 +402,8 @@ def test_more_differences_than_anybody_reads_are_cut_off(monkeypatch):
     Tally.objects.update(total=1000)
     found = rebuild.request(NAME, who="ada", swap=False)
     rebuild.work(seconds=5)
-    told = rebuild.found_differences(found.id)
-    assert (len(told.first), told.is_cut) == (3, True)
+    reported = rebuild.found_differences(found.id)
+    assert (len(reported.first), reported.is_cut) == (3, True)
 
 
 def test_a_comparison_that_killed_its_worker_is_not_begun_by_the_next(monkeypatch):

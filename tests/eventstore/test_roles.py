@@ -98,7 +98,7 @@ def test_whoever_owns_the_log_is_not_said_to_be_unable_to_change_it():
         cursor.execute(f"CREATE ROLE {ROLE}; GRANT {owner} TO {ROLE}")
     try:
         for each in (owner, ROLE):
-            with pytest.raises(CommandError, match="can change it"):
+            with pytest.raises(CommandError, match="can change the log"):
                 call_command("app_role", each)
     finally:
         with connection.cursor() as cursor:
@@ -205,9 +205,9 @@ class TestWhoMakesIt:
                 f"RESET ROLE; CREATE ROLE {ROLE} LOGIN; {EXTENSION}; SET ROLE eventstore_test_owner"
             )
         call_command("app_role", ROLE)
-        said = capsys.readouterr().out
-        assert "A superuser forbids it" in said
-        assert "REVOKE EXECUTE ON FUNCTION pg_advisory_lock(bigint)" in said
+        output = capsys.readouterr().out
+        assert "A superuser forbids it" in output
+        assert "REVOKE EXECUTE ON FUNCTION pg_advisory_lock(bigint)" in output
         with connection.cursor() as cursor:
             cursor.execute(f"SET ROLE {ROLE}")
         append("counter-a", [Counted("a")], expected=ANY)
@@ -215,7 +215,9 @@ class TestWhoMakesIt:
             cursor.execute("RESET ROLE")
 
     def test_without_the_right_to_make_roles_it_says_who_must(self, as_owner):
-        with pytest.raises(CommandError, match=f'CREATE ROLE "{ROLE}" LOGIN; then run this again'):
+        with pytest.raises(
+            CommandError, match=f'CREATE ROLE "{ROLE}" LOGIN; then run this command again'
+        ):
             call_command("app_role", ROLE)
         with connection.cursor() as cursor:
             cursor.execute("RESET ROLE")

@@ -304,8 +304,8 @@ class TestDeadlines:
         the_deadline_passes()
         from .concurrently import in_thread
 
-        told = [in_thread(step.tell_deadlines) for _ in range(4)]
-        assert sum(each.result(5) for each in told) == 1
+        results = [in_thread(step.tell_deadlines) for _ in range(4)]
+        assert sum(each.result(5) for each in results) == 1
 
     def test_a_worker_that_is_never_idle_tells_them_all_the_same(self, monkeypatch):
         from eventstore.delivery import worker
@@ -314,8 +314,8 @@ class TestDeadlines:
         drain()
         the_deadline_passes()
         busy = iter(range(10**9))
-        monkeypatch.setattr(worker, "_round", lambda *_: next(busy))
-        monkeypatch.setattr(worker.cursors, "work", lambda: {SUBSCRIPTION})
+        monkeypatch.setattr(worker.Worker, "deliver_ready", lambda *_: next(busy))
+        monkeypatch.setattr(worker.cursors, "look", lambda: {SUBSCRIPTION})
         worker.work(seconds=0.02)
         assert outgoing("eventstore.deadline_passed").count() == 1
 

@@ -22,8 +22,8 @@ def sample(seconds_ago, position, events=0, seconds=0.0):
     return metrics.Sample(NOW - timedelta(seconds=seconds_ago), position, events, seconds)
 
 
-def trend(*told, count=3):
-    return metrics.trend(told, until=NOW, step=MINUTE, count=count)
+def trend(*samples, count=3):
+    return metrics.trend(samples, until=NOW, step=MINUTE, count=count)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -70,16 +70,16 @@ class TestTaken:
 
 
 def test_a_step_has_its_highest_lag_and_the_rate_since_the_one_before():
-    told = trend(sample(70, 100, 5, 2.0), sample(40, 160, 50, 9.0), sample(10, 400, 0, 0.0))
-    assert [(each.events, each.seconds) for each in told] == [(None, None), (50, 9.0), (0, 0.0)]
-    assert [each.rate for each in told] == [None, 2.0, 8.0]
-    assert [each.at.minute for each in told] == [28, 29, 30]
+    points = trend(sample(70, 100, 5, 2.0), sample(40, 160, 50, 9.0), sample(10, 400, 0, 0.0))
+    assert [(each.events, each.seconds) for each in points] == [(None, None), (50, 9.0), (0, 0.0)]
+    assert [each.rate for each in points] == [None, 2.0, 8.0]
+    assert [each.at.minute for each in points] == [28, 29, 30]
 
 
 def test_where_nobody_took_samples_nothing_is_made_up():
-    told = trend(sample(150, 100), sample(5, 900))
-    assert told[1] == Point(datetime(2026, 1, 1, 12, 29, tzinfo=UTC))
-    assert told[2].rate is None, "the log may have grown at any time since"
+    points = trend(sample(150, 100), sample(5, 900))
+    assert points[1] == Point(datetime(2026, 1, 1, 12, 29, tzinfo=UTC))
+    assert points[2].rate is None, "the log may have grown at any time since"
     assert trend() == [Point(each.at) for each in trend()]
 
 

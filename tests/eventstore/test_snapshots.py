@@ -115,7 +115,7 @@ print(_code_of(folded.__code__))
 
 def test_the_shape_is_the_same_in_every_process():
     """Strings are hashed otherwise in each, and so a set of them comes in another order."""
-    said = {
+    shapes = {
         subprocess.run(
             [sys.executable, "-c", FOLDS_BY_A_SET],
             env=os.environ | {"PYTHONHASHSEED": seed, "DJANGO_SETTINGS_MODULE": "config.settings"},
@@ -125,7 +125,7 @@ def test_the_shape_is_the_same_in_every_process():
         ).stdout
         for seed in ("1", "2", "3")
     }
-    assert len(said) == 1
+    assert len(shapes) == 1
 
 
 def test_an_older_snapshot_never_replaces_a_newer_one(long):

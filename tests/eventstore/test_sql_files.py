@@ -93,7 +93,7 @@ def test_a_database_of_before_the_first_release_is_left_as_it_is():
     recorder = MigrationRecorder(connection)
     recorder.record_applied(*EARLIER)
     try:
-        with pytest.raises(CommandError, match="made before release 0.1.0"):
+        with pytest.raises(CommandError, match="created before release 0.1.0"):
             call_command("migrate", verbosity=0)
     finally:
         recorder.record_unapplied(*EARLIER)

@@ -25,45 +25,45 @@ def counted(times):
     append("counter-a", [Counted("a")] * times, expected=ANY)
 
 
-def standing():
+def progress():
     return freshness.standing(Tally, using="default")
 
 
 def test_nothing_waits_when_all_is_delivered():
     counted(2)
     drain()
-    assert (standing().waiting, standing().lag) == (None, 0)
-    assert standing().holds(standing().seen)
+    assert (progress().waiting, progress().lag) == (None, 0)
+    assert progress().holds(progress().seen)
 
 
 def test_the_first_event_that_is_not_delivered_waits():
     counted(1)
     drain()
-    reached = standing().position
+    reached = progress().position
     counted(3)
-    assert standing().waiting > reached
-    assert standing().lag > 0
-    assert standing().holds(reached)
-    assert not standing().holds(standing().seen)
+    assert progress().waiting > reached
+    assert progress().lag > 0
+    assert progress().holds(reached)
+    assert not progress().holds(progress().seen)
 
 
 def test_it_waits_too_when_the_outbox_was_cleared_further_than_the_subscription_has_come():
     counted(3)
     drain()
-    before = standing()
+    before = progress()
     OutboxMessage.objects.all().delete()
     Subscription.objects.update_or_create(
         name="eventstore.outbox", defaults={"position": before.position}
     )
     Subscription.objects.filter(name="toy.tallies").update(position=before.position - 2)
-    assert standing().waiting == before.position - 1
+    assert progress().waiting == before.position - 1
 
 
 def test_a_read_model_that_nothing_was_ever_delivered_to_stands_nowhere():
     counted(1)
     Subscription.objects.all().delete()
-    assert standing()[:2] == (None, None)
-    assert not standing().holds(standing().seen), (
+    assert progress()[:2] == (None, None)
+    assert not progress().holds(progress().seen), (
         "nothing is in it, though nothing is known to wait either"
     )
 
@@ -77,7 +77,7 @@ def test_a_backlog_makes_the_question_no_dearer():
     counted(MANY)
     assert pages_of_a_look() <= before + 10
     Subscription.objects.update_or_create(
-        name="eventstore.outbox", defaults={"position": standing().seen}
+        name="eventstore.outbox", defaults={"position": progress().seen}
     )
     assert pages_of_a_look() <= before + 10, "of an outbox that is cleared, the log is asked"
 
@@ -90,6 +90,6 @@ def pages_of_a_look():
             f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {source.look}",
             ["a", source.subscription, source.event_types, False],
         )
-        ((told,),) = cursor.fetchall()
-    found = told[0]["Plan"]
+        ((explained,),) = cursor.fetchall()
+    found = explained[0]["Plan"]
     return found["Shared Hit Blocks"] + found["Shared Read Blocks"]

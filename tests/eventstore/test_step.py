@@ -95,7 +95,7 @@ class TestTheCursor:
         assert heard() == [1, 2, 3]
 
     def test_it_does_not_move_outside_of_a_transaction(self):
-        with pytest.raises(AssertionError, match="receipt"):
+        with pytest.raises(AssertionError, match="in the transaction of the effects"):
             cursors.move(SUBSCRIPTION, 1)
 
     @pytest.mark.parametrize("subscription", ["toy", SUBSCRIPTION, "toy.round", "toy.effect"])

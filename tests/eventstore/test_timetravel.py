@@ -22,7 +22,7 @@ def stream():
     return "counter-a"
 
 
-def told(*arguments, **options):
+def output_of(*arguments, **options):
     out = StringIO()
     call_command("stream_state", *arguments, stdout=out, **options)
     return out.getvalue()
@@ -60,8 +60,8 @@ def test_before_its_first_event_there_is_no_stream(stream):
 
 
 def test_the_command_says_it_in_words_and_in_json(stream):
-    assert "total = 5   set at version 2 by toy.counted" in told(stream)
-    assert json.loads(told(stream, "--version", "1", "--json"))["state"] == {
+    assert "total = 5   set at version 2 by toy.counted" in output_of(stream)
+    assert json.loads(output_of(stream, "--version", "1", "--json"))["state"] == {
         "total": 2,
         "closed": False,
     }
@@ -70,4 +70,4 @@ def test_the_command_says_it_in_words_and_in_json(stream):
 @pytest.mark.parametrize("name", ["counter-never", "nobody-a", "nonsense"])
 def test_the_command_refuses_what_is_no_stream_with_a_sentence(name):
     with pytest.raises(CommandError, match="no event|one of: counter"):
-        told(name)
+        output_of(name)

@@ -82,13 +82,13 @@ class TestNudges:
 
 class TestReadModelsUnderLoad:
     @pytest.fixture
-    def beside(self):
-        with ThreadPoolExecutor(1, thread_name_prefix="readers") as thread:
-            yield thread
-            thread.submit(connections.close_all).result()
+    def thread(self):
+        with ThreadPoolExecutor(1, thread_name_prefix="readers") as executor:
+            yield executor
+            executor.submit(connections.close_all).result()
 
     @pytest.fixture
-    def told_in(self, toys, monkeypatch):
+    def read_in(self, toys, monkeypatch):
         """The threads in which the read model was brought up to date; ten messages are a load."""
         threads = []
 
@@ -106,20 +106,20 @@ class TestReadModelsUnderLoad:
         monkeypatch.setattr(step, "READERS_BATCH", 10)
         return threads
 
-    def test_they_take_a_batch_beside_the_processes(self, beside, told_in):
+    def test_they_take_a_batch_beside_the_processes(self, thread, read_in):
         for name in range(20):
             count(f"c{name}", note="echo")
-        assert worker.work(seconds=5, beside=beside) >= 60
+        assert worker.Worker(thread).run_once(seconds=5) >= 60
         assert set(totals().values()) == {2}
-        assert "readers" in told_in
+        assert "readers" in read_in
 
-    def test_without_load_nobody_begins_a_thread_for_them(self, beside, told_in):
+    def test_without_load_nobody_begins_a_thread_for_them(self, thread, read_in):
         count("a", note="echo")
-        worker.work(seconds=5, beside=beside)
+        worker.Worker(thread).run_once(seconds=5)
         assert totals() == {"a": 2}
-        assert "readers" not in told_in
+        assert "readers" not in read_in
 
-    def test_trouble_there_is_the_trouble_of_the_turn(self, beside, told_in, monkeypatch):
+    def test_trouble_there_is_the_trouble_of_the_turn(self, thread, read_in, monkeypatch):
         def cut_off(*_):
             raise OperationalError(threading.current_thread().name)
 
@@ -127,7 +127,7 @@ class TestReadModelsUnderLoad:
         for name in range(20):
             count(f"c{name}", note="echo")
         with pytest.raises(OperationalError, match="readers"):
-            worker.work(seconds=5, beside=beside)
+            worker.Worker(thread).run_once(seconds=5)
 
 
 class TestWhatABatchCosts:

@@ -121,12 +121,12 @@ def test_a_prepared_transaction_that_holds_it_has_no_backend_and_is_named_by_its
 class TestTheDoctor:
     SOON = doctor.Limits(fence=timedelta(0), held=timedelta(0), transaction=timedelta(0))
 
-    def told(self, check):
+    def findings(self, check):
         return [each for each in doctor.examine(self.SOON) if each.check == check]
 
     def test_names_one_that_holds_the_fence(self, prepared):
         prepared("forgotten", APPEND)
-        (fence,) = self.told("fence")
+        (fence,) = self.findings("fence")
         assert (fence.severity, "'forgotten'" in fence.culprit) == ("critical", True)
         assert fence.mend == "ROLLBACK PREPARED 'forgotten';"
 
@@ -134,13 +134,13 @@ class TestTheDoctor:
         prepared(
             "forgotten", "SELECT FROM eventstore_subscription WHERE name = 'toy.tallies' FOR UPDATE"
         )
-        (held,) = self.told("held-lane")
+        (held,) = self.findings("held-lane")
         assert "toy.tallies" in held.what
         assert held.mend == "ROLLBACK PREPARED 'forgotten';"
 
     def test_names_one_that_only_stands_about(self, prepared):
         prepared("forgotten", "UPDATE eventstore_heartbeat SET at = now()")
-        (about,) = self.told("prepared-transaction")
+        (about,) = self.findings("prepared-transaction")
         assert about.severity == "warning"
 
 

@@ -175,8 +175,8 @@ def _failures(people):
     for each in waiting:
         parked.held(each.subscription, [each.key])
     parked.defer("payments.gateway", 0.0)
-    with poison.marking("payments.gateway") as notes:
-        notes.begin(1)
+    with poison.marking("payments.gateway") as markers:
+        markers.begin(1)
     many = range(2_000_000_000, 2_000_000_256)
     with transaction.atomic():
         parked.park(

@@ -143,7 +143,7 @@ def test_a_dump_in_another_database_is_not_served_before_it_was_seen_to(clusters
     refused = manage(other, *WEB)
     assert refused.returncode
     assert (
-        "It was restored or copied. What it lacks has to be seen to first: manage.py after_restore"
+        "It was restored or copied. First check what it lacks: manage.py after_restore"
         in refused.stderr
     )
     doctor = manage(other, "manage.py", "doctor")

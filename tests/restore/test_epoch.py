@@ -85,7 +85,7 @@ class TestPositions:
         assert (lost and lost.intact) == intact
 
     def test_a_cursor_passes_a_gap_in_one_step_and_it_counts_as_nothing(self, monkeypatch):
-        monkeypatch.setattr(epochs, "_known", epochs._Known(33, (FIRST, SECOND, THIRD), 0.0))
+        monkeypatch.setattr(epochs, "_cached", epochs._Cached(33, (FIRST, SECOND, THIRD), 0.0))
         assert [epochs.beyond_gap(position) for position in (400, 501, 9_999, 10_001)] == [
             400,
             10_000,
@@ -186,7 +186,7 @@ class TestCalls:
         long_ago = msgspec.structs.replace(
             epochs.history()[-1], began_at=datetime.now(UTC) - timedelta(days=31)
         )
-        monkeypatch.setattr(epochs, "_known", epochs._Known(1, (long_ago,), 0.0))
+        monkeypatch.setattr(epochs, "_cached", epochs._Cached(1, (long_ago,), 0.0))
         assert not epochs.asks_first()
 
     def test_what_was_called_for_under_the_events_id_is_found_under_it(self, cups):

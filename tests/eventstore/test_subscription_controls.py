@@ -34,7 +34,7 @@ def noted():
     )
 
 
-def said(*arguments):
+def output_of(*arguments):
     out = io.StringIO()
     call_command("subscriptions", *arguments, stdout=out)
     return out.getvalue()
@@ -133,16 +133,16 @@ def test_what_takes_something_away_needs_a_reason(act):
 
 def test_all_of_it_from_the_command_line():
     count("")
-    assert NAME in said()
-    assert NAME in said("list")
-    assert [each["name"] for each in codec.decode_json(said("--json"))] == [
-        each["name"] for each in codec.decode_json(said("list", "--json"))
+    assert NAME in output_of()
+    assert NAME in output_of("list")
+    assert [each["name"] for each in codec.decode_json(output_of("--json"))] == [
+        each["name"] for each in codec.decode_json(output_of("list", "--json"))
     ]
-    assert codec.decode_json(said("pause", NAME, "--reason", "x", "--json"))["paused"] is True
-    assert "skips" in said("skip", NAME, str(log.fence()), "--reason", "x")
-    assert "is running" in said("resume", NAME)
-    assert "rows were deleted" in said("reset", NAME, "0", "--reason", "x")
+    assert codec.decode_json(output_of("pause", NAME, "--reason", "x", "--json"))["paused"] is True
+    assert "skips" in output_of("skip", NAME, str(log.fence()), "--reason", "x")
+    assert "is running" in output_of("resume", NAME)
+    assert "rows were deleted" in output_of("reset", NAME, "0", "--reason", "x")
     assert Subscription.objects.get(name=NAME).position == 0
     for wrong in (["pause", "nobody"], ["resume", NAME], ["reset", "toy", "0", "--reason", "x"]):
         with pytest.raises(CommandError):
-            said(*wrong)
+            output_of(*wrong)
