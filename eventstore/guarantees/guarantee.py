@@ -5,7 +5,9 @@ from typing import NamedTuple
 
 # What a check needs: only the settings; a server; our tables, at the migration that this code
 # knows.
-SETTINGS, SERVER, TABLES = "settings", "server", "tables"
+SETTINGS = "settings"
+SERVER = "server"
+TABLES = "tables"
 
 Row = Sequence[object]
 
