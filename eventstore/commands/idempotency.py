@@ -26,6 +26,13 @@ BATCH = 10_000
 
 # Replaced by the position when the append knows it. The body has only one member of that name.
 OPEN_POSITION = '"position":null'
+# If only some tables were restored, stored responses may refer to lost events.
+FORGET_LOST = """
+    DELETE FROM eventstore_stored_response
+    WHERE status = 202 AND (body::json->>'position')::bigint > %s
+        AND (body::json->>'position')::bigint <= %s
+    RETURNING scope
+"""
 
 
 class StoredResponse(msgspec.Struct, frozen=True):
@@ -104,3 +111,9 @@ def _load(key: IdempotencyKey, stored: str) -> StoredResponse:
     if row["fingerprint"] != key.fingerprint:
         raise KeyReused
     return StoredResponse(row["status"], row["headers"], row["body"])
+
+
+def forget_lost(*, after: int, until: int) -> int:
+    """Delete the stored responses that refer to positions which a restore has lost. Returns how
+    many."""
+    return len(rows(FORGET_LOST, [after, until]))

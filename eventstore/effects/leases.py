@@ -18,6 +18,7 @@ from datetime import timedelta
 from django.db import Error
 
 from eventstore import postgres
+from eventstore.outbox import parked
 
 logger = logging.getLogger(__name__)
 
@@ -26,26 +27,6 @@ SECONDS = 10.0
 RENEWED_EVERY = 3.0
 # A lease with more seconds left is not renewed, so that a quick call never costs a renewal.
 ENOUGH = 8.0
-
-# A locked row is being settled or taken over: it is skipped, so that no deadlock is possible.
-RENEW = """
-    WITH ours AS MATERIALIZED (
-        SELECT eventstore_parked_at(subscription, ARRAY[place]) AS id, token, seconds
-        FROM unnest(%s::text[], %s::bigint[], %s::integer[], %s::double precision[])
-            AS ours(subscription, place, token, seconds)
-    ), held AS MATERIALIZED (
-        SELECT parked.id, seconds
-        FROM eventstore_parked AS parked
-        JOIN ours USING (id)
-        WHERE parked.id = ANY(ARRAY(SELECT id FROM ours)) AND attempts = token AND status = 'leased'
-        FOR UPDATE OF parked SKIP LOCKED
-    )
-    UPDATE eventstore_parked AS parked
-    SET due_at = now() + make_interval(secs => seconds)
-    FROM held
-    WHERE parked.id = held.id
-    RETURNING subscription, position
-"""
 
 
 class Lease:
@@ -107,7 +88,8 @@ def renew(leases: Sequence[Lease]) -> None:
         # A separate connection, for some milliseconds, and only while calls are slow.
         with postgres.beside() as connection:
             renewed = connection.rows(
-                RENEW, [*columns, [each.token for each in ours.values()], list(seconds.values())]
+                parked.RENEW,
+                [*columns, [each.token for each in ours.values()], list(seconds.values())],
             )
     except Error as error:
         logger.warning("renewing the leases of %s calls failed: %r", len(ours), error)

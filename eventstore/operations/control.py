@@ -3,22 +3,13 @@ log."""
 
 from eventstore import registry
 from eventstore.log import audit
-from eventstore.outbox import cursors, wakeup
-from eventstore.postgres import atomic, execute, rows
+from eventstore.outbox import cursors, parked, wakeup
+from eventstore.postgres import atomic, execute
 from eventstore.subscriptions import Commands, Effect, Projection, Saga, Subscription
 
 from . import dead_letters
 
-PAUSE = """
-    UPDATE eventstore_subscription
-    SET paused = %s
-    WHERE name = %s AND paused <> %s
-    RETURNING position
-"""
-POSITION = "SELECT position FROM eventstore_subscription WHERE name = %s"
-IS_PARKED = "SELECT eventstore_parked_at(%s, ARRAY[%s::bigint])"
 EMPTY = "DELETE FROM {table}"
-UNPARK = "DELETE FROM eventstore_parked WHERE subscription = %s"
 
 # Why a subscription cannot be reset: the cursor can go back, its effects cannot. A publication can
 # be reset, because events that are published again keep their ids.
@@ -81,7 +72,7 @@ def reset(name: str, position: int = 0, *, who: str, reason: str) -> int:
         # was deleted.
         cursors.hold(cursors.CLEARED)
         cursors.hold(name)
-        ((current,),) = rows(POSITION, [name])
+        current = cursors.position_of(name)
         if not 0 <= position <= current:
             raise OperationRefused(
                 f"{name} is at position {current}; reset only goes back. To leave out a message"
@@ -89,7 +80,7 @@ def reset(name: str, position: int = 0, *, who: str, reason: str) -> int:
             )
         gone = 0
         if isinstance(subscription, Projection):
-            execute(UNPARK, [name]).close()
+            parked.clear(name)
             gone = int(execute(EMPTY.format(table=subscription.model._meta.db_table)).rowcount)
         cursors.move(name, position)
         details = {"from": current, "to": position, "rows": gone}
@@ -112,7 +103,7 @@ def skip(name: str, position: int, *, who: str, reason: str) -> None:
     find(name)
     with atomic():
         cursors.hold(name)
-        if rows(IS_PARKED, [name, position]):
+        if parked.is_parked(name, position):
             dead_letters.discard(name, [position], who=who, reason=reason)
             return
         following = cursors.following(name)
@@ -135,6 +126,6 @@ def skip(name: str, position: int, *, who: str, reason: str) -> None:
 def _set_paused(name: str, paused: bool, *, who: str, reason: str) -> None:
     find(name)
     with atomic():
-        if not rows(PAUSE, [paused, name, paused]):
+        if not cursors.set_paused(name, paused):
             raise OperationRefused(f"{name} is {'paused' if paused else 'running'} already.")
         audit.record(who, "pause" if paused else "resume", name, reason=reason.strip())

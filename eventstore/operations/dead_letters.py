@@ -11,8 +11,8 @@ from django.db import transaction
 
 from eventstore.log import audit
 from eventstore.messages import Message
-from eventstore.outbox import cursors, wakeup
-from eventstore.postgres import execute, rows
+from eventstore.outbox import cursors, parked, wakeup
+from eventstore.postgres import rows
 
 LIST = """
     SELECT subscription, position, key, status, attempts, due_at, error, traceback
@@ -22,32 +22,6 @@ LIST = """
       AND status = ANY(%s)
     ORDER BY subscription, position
     LIMIT %s
-"""
-# Only the first message of each key is retried.
-RETRY = """
-    WITH chosen AS MATERIALIZED (
-        SELECT id, key FROM eventstore_parked
-            WHERE id = ANY(ARRAY(SELECT eventstore_parked_at(%s, %s)))
-    )
-    UPDATE eventstore_parked
-    SET status = 'failed', due_at = now()
-    WHERE id = ANY(ARRAY(
-        SELECT id FROM eventstore_parked_heads(%s, ARRAY(SELECT DISTINCT key FROM chosen))
-        INTERSECT
-        SELECT id FROM chosen
-    )) AND status IN ('failed', 'dead')
-    RETURNING position
-"""
-DISCARD = """
-    DELETE FROM eventstore_parked
-    WHERE id = ANY(ARRAY(SELECT eventstore_parked_at(%s, %s))) AND status <> 'leased'
-    RETURNING position, key
-"""
-WAKE = """
-    UPDATE eventstore_parked
-    SET due_at = now()
-    WHERE id = ANY(ARRAY(SELECT id FROM eventstore_parked_heads(%s, %s)))
-      AND (status = 'waiting' AND due_at IS NULL) IS TRUE
 """
 
 SHOWN = ("failed", "dead", "waiting")
@@ -95,13 +69,13 @@ def retry(subscription: str, positions: Sequence[int], *, who: str, reason: str 
     Raises NotParked.
     """
     with transaction.atomic():
-        due = rows(RETRY, [subscription, list(positions), subscription])
+        due = parked.retry(subscription, positions)
         if not due:
             raise NotParked(
                 f"{subscription}: none of {_shortened(positions)} can be retried. A message must be"
                 " parked, the first of its key, and have no call in flight."
             )
-        details = {"positions": [position for (position,) in due]}
+        details = {"positions": due}
         audit.record(who, "retry", subscription, reason=reason, details=details)
     wakeup.wake_workers()
     return len(due)
@@ -117,14 +91,14 @@ def discard(subscription: str, positions: Sequence[int], *, who: str, reason: st
     with transaction.atomic():
         # While the cursor is locked, no message can be parked behind one that is deleted here.
         cursors.hold(subscription)
-        gone = rows(DISCARD, [subscription, list(positions)])
+        gone = parked.discard(subscription, positions)
         if not gone:
             raise NotParked(
                 f"{subscription}: none of {_shortened(positions)} can be discarded. A message must"
                 " be parked and have no call in flight."
             )
         keys = sorted({key for _, key in gone})
-        execute(WAKE, [subscription, keys]).close()
+        parked.wake(subscription, keys)
         details = {"positions": [position for position, _ in gone], "keys": keys}
         audit.record(who, "discard", subscription, reason=reason, details=details)
     wakeup.wake_workers()

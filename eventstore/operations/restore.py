@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from eventstore import registry
+from eventstore.commands import idempotency
 from eventstore.log import audit, epochs
 from eventstore.log.epochs import Epoch
 from eventstore.outbox import cursors
@@ -22,13 +23,6 @@ RECORDED_AT = """
     SELECT recorded_at FROM eventstore_event WHERE position <= %s ORDER BY position DESC LIMIT 1
 """
 BEYOND = "SELECT count(*) FROM {table} WHERE position > %s AND position <= %s"
-# If only some tables were restored, stored responses may refer to lost events.
-FORGET_RESPONSES = """
-    DELETE FROM eventstore_stored_response
-    WHERE status = 202 AND (body::json->>'position')::bigint > %s
-        AND (body::json->>'position')::bigint <= %s
-    RETURNING scope
-"""
 HEAD = "SELECT greatest(%s, (SELECT max(position) FROM eventstore_outbox WHERE position < %s))"
 CURSORS = """
     SELECT name, position
@@ -103,13 +97,10 @@ def _epoch() -> Epoch:
 
 
 def _forget_responses(epoch: Epoch) -> str:
-    forgotten = rows(FORGET_RESPONSES, [epoch.last, epoch.first])
+    forgotten = idempotency.forget_lost(after=epoch.last, until=epoch.first)
     if not forgotten:
         return "No stored response refers to an event that the log lacks."
-    return (
-        f"{len(forgotten)} stored responses referred to events that the log lacks; they were"
-        " deleted."
-    )
+    return f"{forgotten} stored responses referred to events that the log lacks; they were deleted."
 
 
 def _cursors_beyond_the_log(epoch: Epoch) -> Iterator[str]:

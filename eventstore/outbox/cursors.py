@@ -204,6 +204,13 @@ CLEAR = """
     )
     SELECT max(position), count(*) FROM passed
 """
+PAUSE = """
+    UPDATE eventstore_subscription
+    SET paused = %s
+    WHERE name = %s AND paused <> %s
+    RETURNING position
+"""
+POSITION = "SELECT position FROM eventstore_subscription WHERE name = %s"
 
 
 class Claim(NamedTuple):
@@ -302,6 +309,17 @@ def move(name: str, position: int) -> None:
         "A cursor must move in the transaction of the effects that it acknowledges."
     )
     execute(MOVE, [position, name]).close()
+
+
+def position_of(name: str) -> int:
+    """Where a cursor is. Call it while the cursor is locked."""
+    ((position,),) = rows(POSITION, [name])
+    return int(position)
+
+
+def set_paused(name: str, paused: bool) -> bool:
+    """Returns False when the subscription was already so."""
+    return bool(rows(PAUSE, [paused, name, paused]))
 
 
 def clear(*, retention: timedelta, limit: int = 10_000) -> int:

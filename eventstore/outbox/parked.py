@@ -85,6 +85,65 @@ POSTPONE = """
       AND eventstore_parked.position + 0 = failed.position
       AND eventstore_parked.attempts = failed.token
 """
+# Only the first message of each key is retried.
+RETRY = """
+    WITH chosen AS MATERIALIZED (
+        SELECT id, key FROM eventstore_parked
+            WHERE id = ANY(ARRAY(SELECT eventstore_parked_at(%s, %s)))
+    )
+    UPDATE eventstore_parked
+    SET status = 'failed', due_at = now()
+    WHERE id = ANY(ARRAY(
+        SELECT id FROM eventstore_parked_heads(%s, ARRAY(SELECT DISTINCT key FROM chosen))
+        INTERSECT
+        SELECT id FROM chosen
+    )) AND status IN ('failed', 'dead')
+    RETURNING position
+"""
+DISCARD = """
+    DELETE FROM eventstore_parked
+    WHERE id = ANY(ARRAY(SELECT eventstore_parked_at(%s, %s))) AND status <> 'leased'
+    RETURNING position, key
+"""
+WAKE = """
+    UPDATE eventstore_parked
+    SET due_at = now()
+    WHERE id = ANY(ARRAY(SELECT id FROM eventstore_parked_heads(%s, %s)))
+      AND (status = 'waiting' AND due_at IS NULL) IS TRUE
+"""
+IS_PARKED = "SELECT eventstore_parked_at(%s, ARRAY[%s::bigint])"
+UNPARK = "DELETE FROM eventstore_parked WHERE subscription = %s"
+EXPORT = """
+    SELECT jsonb_agg(to_jsonb(parked) - 'id')
+    FROM eventstore_parked AS parked
+    WHERE subscription = %s
+"""
+# They are due at once, and keep their number of attempts.
+PARK_AGAIN = """
+    INSERT INTO eventstore_parked (subscription, position, key, status, attempts, due_at, error,
+        traceback, parked_at)
+    SELECT subscription, position, key, status, attempts, due_at, error, traceback, parked_at
+    FROM jsonb_populate_recordset(NULL::eventstore_parked, %s::jsonb)
+"""
+# A locked row is being settled or taken over: it is skipped, so that no deadlock is possible.
+RENEW = """
+    WITH ours AS MATERIALIZED (
+        SELECT eventstore_parked_at(subscription, ARRAY[place]) AS id, token, seconds
+        FROM unnest(%s::text[], %s::bigint[], %s::integer[], %s::double precision[])
+            AS ours(subscription, place, token, seconds)
+    ), held AS MATERIALIZED (
+        SELECT parked.id, seconds
+        FROM eventstore_parked AS parked
+        JOIN ours USING (id)
+        WHERE parked.id = ANY(ARRAY(SELECT id FROM ours)) AND attempts = token AND status = 'leased'
+        FOR UPDATE OF parked SKIP LOCKED
+    )
+    UPDATE eventstore_parked AS parked
+    SET due_at = now() + make_interval(secs => seconds)
+    FROM held
+    WHERE parked.id = held.id
+    RETURNING subscription, position
+"""
 
 
 class Due(NamedTuple):
@@ -178,3 +237,42 @@ def delay(attempts: int) -> float:
 
 def _storable(text: str) -> str:
     return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
+
+
+def is_parked(name: str, position: int) -> bool:
+    return bool(rows(IS_PARKED, [name, position]))
+
+
+def retry(name: str, positions: Sequence[int]) -> list[int]:
+    """Make messages due now, if they are the first of their key. Returns their positions."""
+    return [position for (position,) in rows(RETRY, [name, list(positions), name])]
+
+
+def discard(name: str, positions: Sequence[int]) -> list[tuple[int, str]]:
+    """Delete messages that have no call in flight. Returns their positions and keys.
+
+    Call wake with the keys, in the same transaction.
+    """
+    return [(position, key) for position, key in rows(DISCARD, [name, list(positions)])]
+
+
+def wake(name: str, keys: Sequence[str]) -> None:
+    """Make the first message of each key due, if it waits for another one."""
+    execute(WAKE, [name, list(keys)]).close()
+
+
+def clear(name: str) -> None:
+    """Delete all parked messages of a subscription."""
+    execute(UNPARK, [name]).close()
+
+
+def take(name: str) -> str | None:
+    """Delete all parked messages of a subscription, and return them as a JSON array."""
+    ((parked,),) = rows(EXPORT, [name])
+    clear(name)
+    return parked if parked is None else str(parked)
+
+
+def put_back(parked: str | None) -> None:
+    """Park what take returned. The messages are due at once, and keep their number of attempts."""
+    execute(PARK_AGAIN, [parked]).close()

@@ -494,7 +494,7 @@ APART = (
     "eventstore.testing",
 )
 COVERED_ELSEWHERE = {
-    "effects.leases.RENEW": "test_leases.py; it changes nothing but a time",
+    "outbox.parked.RENEW": "test_leases.py; it changes nothing but a time",
     "log.append.APPEND_ON_CONDITION": "test_append.py; one statement, as AnAppend",
     "operations.metrics.TAKE": "test_samples.py; figures for people, one statement",
     "operations.metrics.FORGET": "test_samples.py; as TAKE",
@@ -510,7 +510,7 @@ COVERED_ELSEWHERE = {
     ),
     "delivery.heartbeats.SIGN_OFF": "workers/test_signing_off.py; one statement at an end in order",
     "projections.rebuild.records.WANT_SWAP": "test_rebuilding.py; a person's wish, one statement",
-    "projections.rebuild.swap.PARK_AGAIN": "test_rebuilding.py; in the transaction of the swap",
+    "outbox.parked.PARK_AGAIN": "test_rebuilding.py; in the transaction of the swap",
 }
 
 

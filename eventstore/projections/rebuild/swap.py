@@ -11,8 +11,8 @@ import time
 from django.db import OperationalError
 
 from eventstore.log.fence_monitor import HELD_BY
-from eventstore.outbox import cursors
-from eventstore.postgres import atomic, execute, rows, was_rolled_back
+from eventstore.outbox import cursors, parked
+from eventstore.postgres import atomic, rows, was_rolled_back
 from eventstore.subscriptions import Projection
 
 from . import records, shadow_table
@@ -29,19 +29,6 @@ SUBSCRIPTION = """
     SELECT position, greatest(position, eventstore_fence())
     FROM eventstore_subscription
     WHERE name = %s
-"""
-PARKED = """
-    SELECT jsonb_agg(to_jsonb(parked) - 'id')
-    FROM eventstore_parked AS parked
-    WHERE subscription = %s
-"""
-UNPARK = "DELETE FROM eventstore_parked WHERE subscription = %s"
-# They are due at once, and keep their number of attempts.
-PARK_AGAIN = """
-    INSERT INTO eventstore_parked (subscription, position, key, status, attempts, due_at, error,
-        traceback, parked_at)
-    SELECT subscription, position, key, status, attempts, due_at, error, traceback, parked_at
-    FROM jsonb_populate_recordset(NULL::eventstore_parked, %s::jsonb)
 """
 BLOCKER = f"""
     SELECT coalesce(
@@ -127,19 +114,17 @@ def _roll_back(name: str, projection: Projection) -> int:
         record = records.with_replaced(name)
         if record is None or not shadow_table.exists(kept):
             raise NothingKept(f"No earlier table of {name} is kept.")
-        position, parked = records.kept_cursor(record.id)
+        position, kept_messages = records.kept_cursor(record.id)
         shadow_table.lock(live, milliseconds=LOCK_MILLISECONDS)
         if shadow_table.form(kept) != shadow_table.form(live):
             raise NothingKept(
                 f"The earlier table of {name} has other columns or indexes: {table} was migrated"
                 " since. Rebuild it instead."
             )
-        records.keep_cursor(
-            record.id, position=_cursor_and_head(name)[0], parked=_take_parked(name)
-        )
+        records.keep_cursor(record.id, position=_cursor_and_head(name)[0], parked=parked.take(name))
         records.turn_back(record.id)
         shadow_table.exchange(table)
-        execute(PARK_AGAIN, [parked]).close()
+        parked.put_back(kept_messages)
         cursors.move(name, position)
     return position
 
@@ -156,7 +141,7 @@ def _swap(rebuild: Rebuilding, projection: Projection) -> None:
     if not records.become(rebuild.id, "swapped"):
         raise Stopped(f"The rebuild of {name} was cancelled.")
     records.forget_replaced(name)
-    records.keep_cursor(rebuild.id, position=position, parked=_take_parked(name))
+    records.keep_cursor(rebuild.id, position=position, parked=parked.take(name))
     shadow_table.replace(table)
     cursors.move(name, head)
 
@@ -166,10 +151,3 @@ def _cursor_and_head(name: str) -> tuple[int, int]:
     the fence is."""
     ((position, head),) = rows(SUBSCRIPTION, [name])
     return int(position), int(head)
-
-
-def _take_parked(name: str) -> str | None:
-    """Delete the parked messages of a subscription, and return them as a JSON array."""
-    ((parked,),) = rows(PARKED, [name])
-    execute(UNPARK, [name]).close()
-    return parked if parked is None else str(parked)
