@@ -17,7 +17,7 @@ class EventStoreConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from eventstore import checks, guarantees  # noqa: F401  both register their checks
+        from eventstore.guarantees import wiring  # noqa: F401  the package registers its checks, too
         from eventstore.outbox import cursors
         from eventstore.postgres import begin_read_committed, name_statements_by_text
 

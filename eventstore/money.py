@@ -1,14 +1,31 @@
-"""Money in messages: an integer and an exponent, never a float."""
+"""Money in messages: an integer and an exponent, never a float. Currencies and exponents are those of
+ISO 4217, as its maintenance agency publishes them (package iso4217)."""
 
+from collections.abc import Mapping
 from typing import Any
+
+from iso4217 import Currency
 
 from eventstore.messages import Checked, InvalidMessage, Value, replace
 
-from . import currencies
+# Currency -> the number of decimals of its minor unit; None for currencies without one, such as XXX
+# and gold.
+EXPONENTS: Mapping[str, int | None] = {each.code: each.exponent for each in Currency}
+
+# Currencies for prices.
+PAYABLE = tuple(sorted(code for code, exponent in EXPONENTS.items() if exponent is not None))
 
 # The maximum of the columns in read models.
 LARGEST = 2**63 - 1
 FINEST = 6
+
+
+def exponent_of(currency: str) -> int:
+    """Raises LookupError for an unknown or former currency, and for one without a minor unit."""
+    exponent = EXPONENTS.get(currency)
+    if exponent is None:
+        raise LookupError(f"{currency!r} is not an ISO 4217 currency with a minor unit.")
+    return exponent
 
 
 class DefaultsExponent(Checked):
@@ -17,7 +34,7 @@ class DefaultsExponent(Checked):
 
     def __call__(cls, amount: int, currency: str, exponent: int | None = None) -> Any:
         if exponent is None:
-            exponent = currencies.EXPONENTS.get(currency) or 0
+            exponent = EXPONENTS.get(currency) or 0
         return super().__call__(amount, currency, exponent)
 
 
@@ -33,7 +50,7 @@ class Money(Value, frozen=True, metaclass=DefaultsExponent):
     exponent: int = 2
 
     def validate(self) -> None:
-        if self.currency not in currencies.EXPONENTS:
+        if self.currency not in EXPONENTS:
             raise InvalidMessage(f"Money: {self.currency!r} is not an ISO 4217 code.")
         if not 0 <= self.exponent <= FINEST:
             raise InvalidMessage(f"Money: exponent {self.exponent} is not between 0 and {FINEST}.")

@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 from inventory.commands import Restock
 from orders.commands import ImportReturn, IssueCredit
+from retail_import.retail.credits.matching import Allocation, Match, Sales
 
 from ..retail.classes import LineClass
-from ..retail.credit_matching import Allocation, Match, Sales
 from ..retail.documents import CreditNote, Document, Order
 from . import translation
 from .translation import Remainder

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from inventory.commands import AdjustStock
+from retail_import.retail.credits.totals import CreditMatching
 
 from ..retail import csv_records, documents, london, opening_stock, tallies, totals
-from ..retail.credit_totals import CreditMatching
 from ..retail.document_totals import Commands, CreditNotes, Orders
 from ..retail.documents import CreditNote, Document, LedgerAdjustment, Order
 from ..retail.line import Line

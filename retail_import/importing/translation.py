@@ -8,9 +8,9 @@ from eventstore.money import Money
 from inventory.commands import AdjustStock, ReceiveStock, Restock, StockLine
 from orders.commands import AdjustLedger, ImportOrder, ImportReturn, IssueCredit, ListProduct
 from orders.events import Charge, OrderLine, Portion
+from retail_import.retail.credits.matching import Allocation
 from shipping.commands import Address
 
-from ..retail.credit_matching import Allocation
 from ..retail.documents import CreditNote, Document, LedgerAdjustment, Order, StockAdjustment
 from ..retail.line import Line
 from ..retail.opening_stock import OpeningStock

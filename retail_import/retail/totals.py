@@ -4,9 +4,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from retail_import.retail.credits.totals import CreditMatching
+
 from . import documents, tallies
 from .classes import LineClass
-from .credit_totals import CreditMatching
 from .csv_records import fingerprint
 from .document_totals import Commands, CreditNotes, Orders
 from .documents import Document

@@ -7,7 +7,7 @@ from django.db import connection
 
 from bench import fill
 from eventstore import log
-from eventstore.console import outbox, sagas
+from eventstore.console.pages import outbox, sagas
 from eventstore.log import audit
 from eventstore.postgres import rows
 from eventstore.projections import rebuild

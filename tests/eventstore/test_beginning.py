@@ -6,8 +6,9 @@ import threading
 import pytest
 from django.db import transaction
 
-from eventstore import checks, log
+from eventstore import log
 from eventstore.delivery import step
+from eventstore.guarantees import wiring as checks
 from eventstore.log import ANY, append
 from eventstore.models import Subscription
 from eventstore.outbox import cursors

@@ -7,8 +7,8 @@ from functools import partial
 import pytest
 from django.core.checks import run_checks
 
-from eventstore import checks
 from eventstore.aggregate import Decision
+from eventstore.guarantees import wiring as checks
 from eventstore.messages import Command, Event, State
 from eventstore.models import Subscription
 from eventstore.subscriptions import Commands, Effect, Reaction

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from retail_import.retail.credit_matching import Match, matches
+from retail_import.retail.credits.matching import Match, matches
 
 from . import given
 

@@ -8,10 +8,9 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.template.response import TemplateResponse
 
+from eventstore.console import masking
+from eventstore.console.reveal import ask_reason, record
 from eventstore.log import audit
-
-from . import masking
-from .reveal import ask_reason, record
 
 
 class Export(NamedTuple):

@@ -14,17 +14,17 @@ from django.utils.safestring import SafeString
 from django.views.decorators.http import require_http_methods, require_safe
 
 from eventstore import codec, registry
+from eventstore.console import formatting, links, masking
+from eventstore.console.actions import Button
+from eventstore.console.detail import PageAdmin
+from eventstore.console.names import category_of
+from eventstore.console.pages import exports, stream_state
+from eventstore.console.pages.exports import Export
+from eventstore.console.read_only import ChoiceFilter
 from eventstore.log import search
 from eventstore.models import Category, Event, Stream
 from eventstore.operations import export as exporting
 from eventstore.postgres import rows
-
-from . import exports, formatting, links, masking, stream_state
-from .actions import Button
-from .detail import PageAdmin
-from .exports import Export
-from .names import category_of
-from .read_only import ChoiceFilter
 
 LAST = """
     SELECT stream, version, recorded_at

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from eventstore.console import formatting
+from eventstore.console.diagrams import charts
 from eventstore.delivery import heartbeats
 from eventstore.operations import lag
 from eventstore.operations.lag import Lag
 from eventstore.postgres import rows
 from eventstore.sagas import NEEDS_ATTENTION
-
-from . import charts, formatting
 
 # Seconds of lag, of a worker's silence or of an open transaction from which an indicator warns, and
 # from which it is bad.

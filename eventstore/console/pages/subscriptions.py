@@ -15,16 +15,17 @@ from django.utils.safestring import SafeString
 from django.views.decorators.http import require_safe
 
 from eventstore import registry
+from eventstore.console import badges, formatting, links, masking
+from eventstore.console.actions import Act, ActingAdmin, Button, Choice
+from eventstore.console.diagrams import charts
+from eventstore.console.pages import overview
+from eventstore.console.read_only import LONGEST_LIST
 from eventstore.log import audit
 from eventstore.models import Parked, Subscription
 from eventstore.operations import control, dead_letters, doctor, lag
 from eventstore.operations.lag import Lag
 from eventstore.outbox import cursors
 from eventstore.subscriptions import Projection, Publication
-
-from . import badges, charts, formatting, links, masking, overview
-from .actions import Act, ActingAdmin, Button, Choice
-from .read_only import LONGEST_LIST
 
 SHOWN_PARKED = 50
 DONE = "Done and recorded."

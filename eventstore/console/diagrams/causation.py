@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 from uuid import UUID
 
+from eventstore.console.diagrams import correlation as causation_diagram
 from eventstore.models import Event
-
-from . import causation_diagram
 
 LONGEST = 500
 # The style sheet has as many levels of indentation.

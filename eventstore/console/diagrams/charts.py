@@ -7,10 +7,9 @@ from typing import Any, NamedTuple
 
 from django.utils import timezone
 
+from eventstore.console import formatting
 from eventstore.operations import metrics
 from eventstore.operations.metrics import Point
-
-from . import formatting
 
 DAY = timedelta(days=1)
 # title, length of a step, number of steps

@@ -9,12 +9,11 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
+from eventstore.console import formatting, links
+from eventstore.console.detail import PageAdmin
+from eventstore.console.read_only import ChoiceFilter, TimeFilter
 from eventstore.log import audit
 from eventstore.models import OperatorAction
-
-from . import formatting, links
-from .detail import PageAdmin
-from .read_only import ChoiceFilter, TimeFilter
 
 
 class KnownValueFilter(ChoiceFilter):

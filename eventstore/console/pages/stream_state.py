@@ -10,9 +10,8 @@ from django.http import HttpRequest
 from eventstore import codec, log, registry
 from eventstore.aggregate import VersionedState
 from eventstore.commands import snapshots
+from eventstore.console import formatting, masking
 from eventstore.operations import time_travel
-
-from . import formatting, masking
 
 # Longest stream whose events are all read to find the event that set each field.
 MOST_ATTRIBUTED = 1000

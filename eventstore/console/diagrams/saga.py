@@ -11,10 +11,9 @@ from itertools import islice, takewhile
 from typing import NamedTuple
 
 from eventstore import log, registry, sagas
+from eventstore.console import links
 from eventstore.models import SagaState
 from eventstore.subscriptions import Saga
-
-from . import links
 
 # Events of the correlation that are read; the list on the page has more.
 MOST_EVENTS = 300

@@ -14,14 +14,13 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from eventstore import registry
+from eventstore.console import formatting, links, masking
+from eventstore.console.actions import SHOWN, Act, ActingAdmin, Choice
+from eventstore.console.read_only import ChoiceFilter
 from eventstore.log import audit
 from eventstore.models import Event, OutboxMessage, Parked
 from eventstore.operations import dead_letters
 from eventstore.outbox import wakeup
-
-from . import formatting, links, masking
-from .actions import SHOWN, Act, ActingAdmin, Choice
-from .read_only import ChoiceFilter
 
 # Messages that one confirmation acts on; more need another one.
 MOST = 5_000

@@ -3,9 +3,9 @@
 from collections import Counter
 from collections.abc import Iterable
 
-from .classes import LineClass
-from .credit_matching import Allocation, Match, Sales
-from .documents import CreditNote, Document, Order
+from retail_import.retail.classes import LineClass
+from retail_import.retail.credits.matching import Allocation, Match, Sales
+from retail_import.retail.documents import CreditNote, Document, Order
 
 
 class CreditMatching:

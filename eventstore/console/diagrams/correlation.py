@@ -13,9 +13,8 @@ from math import log10
 from typing import NamedTuple
 from uuid import UUID
 
+from eventstore.console import formatting, links
 from eventstore.models import Event
-
-from . import formatting, links
 
 # More would be unreadable; the list below the diagram has all events.
 MOST = 60

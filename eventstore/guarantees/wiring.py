@@ -11,9 +11,8 @@ import msgspec
 from django.core.checks import CheckMessage, Error, register
 from django.db.models import Model
 
+from eventstore import log, registry, settings
 from eventstore.subscriptions import NOW, Commands, Effect, Projection, Publication, Saga
-
-from . import log, registry, settings
 
 TYPE_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}\.[a-z][a-z0-9_]{0,62}")
 SUBSCRIPTION_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}(\.[a-z][a-z0-9_]{0,62})?")

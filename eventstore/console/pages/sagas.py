@@ -12,14 +12,15 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from eventstore import codec, registry, sagas
+from eventstore.console import formatting, links
+from eventstore.console.actions import Act, ActingAdmin, Button, Choice
+from eventstore.console.diagrams import causation
+from eventstore.console.diagrams import saga as saga_diagram
+from eventstore.console.names import saga_names
+from eventstore.console.read_only import ChoiceFilter
 from eventstore.log import audit, search
 from eventstore.models import SagaState, Stream
 from eventstore.postgres import rows
-
-from . import causation, formatting, links, saga_diagram
-from .actions import Act, ActingAdmin, Button, Choice
-from .names import saga_names
-from .read_only import ChoiceFilter
 
 # Each saga defines its own statuses, so this reads them from the newest rows.
 STATUSES = """

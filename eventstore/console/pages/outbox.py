@@ -10,12 +10,11 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from eventstore import registry
+from eventstore.console import formatting, links, masking
+from eventstore.console.detail import PageAdmin
+from eventstore.console.read_only import ChoiceFilter
 from eventstore.models import Event, OutboxMessage, Parked, Subscription
 from eventstore.subscriptions import Commands, Saga
-
-from . import formatting, links, masking
-from .detail import PageAdmin
-from .read_only import ChoiceFilter
 
 LOOKED_THROUGH = 10_000
 

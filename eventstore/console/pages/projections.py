@@ -10,6 +10,9 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest
 from django.utils.safestring import SafeString
 
+from eventstore.console import badges, formatting, links, masking
+from eventstore.console.actions import Act, ActingAdmin, Choice
+from eventstore.console.read_only import ESTIMATE
 from eventstore.log import audit
 from eventstore.models import ProjectionSubscription
 from eventstore.operations import lag
@@ -17,10 +20,6 @@ from eventstore.postgres import rows
 from eventstore.privacy import personal_data
 from eventstore.projections import rebuild
 from eventstore.projections.rebuild import DiffReport, Rebuilding
-
-from . import badges, formatting, links, masking
-from .actions import Act, ActingAdmin, Choice
-from .read_only import ESTIMATE
 
 SHOWN_REBUILDS = 20
 # Seconds without progress after which an open rebuild counts as abandoned.

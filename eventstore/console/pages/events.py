@@ -23,16 +23,17 @@ from django.utils.safestring import SafeString
 from django.views.decorators.http import require_http_methods, require_safe
 
 from eventstore import codec, registry
+from eventstore.console import formatting, links, masking
+from eventstore.console.actions import Button
+from eventstore.console.detail import PageAdmin
+from eventstore.console.diagrams import causation
+from eventstore.console.names import identity_of, saga_names
+from eventstore.console.pages import exports
+from eventstore.console.pages.exports import Export
+from eventstore.console.read_only import LONGEST_LIST, ChoiceFilter, TimeFilter
 from eventstore.log import search
 from eventstore.models import Event, SagaState
 from eventstore.operations import export as exporting
-
-from . import causation, exports, formatting, links, masking
-from .actions import Button
-from .detail import PageAdmin
-from .exports import Export
-from .names import identity_of, saga_names
-from .read_only import LONGEST_LIST, ChoiceFilter, TimeFilter
 
 EFFECTS = 100
 

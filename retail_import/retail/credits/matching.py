@@ -7,10 +7,10 @@ from typing import Literal
 
 from msgspec import Struct
 
-from . import london
-from .classes import LineClass
-from .documents import CreditNote, Document, Order
-from .line import Line
+from retail_import.retail import london
+from retail_import.retail.classes import LineClass
+from retail_import.retail.documents import CreditNote, Document, Order
+from retail_import.retail.line import Line
 
 
 class Allocation(Struct, frozen=True, gc=False):
