@@ -1,5 +1,7 @@
-"""Money in messages: an integer and an exponent, never a float. Currencies and exponents are those of
-ISO 4217, as its maintenance agency publishes them (package iso4217)."""
+"""Money in messages: an integer and an exponent, never a float.
+
+Currencies and exponents are those of ISO 4217, as published (package iso4217).
+"""
 
 from collections.abc import Mapping
 from typing import Any
