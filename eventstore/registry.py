@@ -4,13 +4,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from functools import cache
 from importlib import import_module
-from typing import Any
+from typing import Any, TypeVar
 
 from eventstore.aggregate import Aggregate, Decision
 from eventstore.messages import INTERNAL, Command, Event, IntegrationEvent
 from eventstore.subscriptions import Subscription
 
 from . import aggregate, codec, settings
+
+K = TypeVar("K", bound=Subscription)
 
 
 class UnknownCommand(LookupError):
@@ -30,6 +32,11 @@ def wiring() -> Any:
 @cache
 def subscriptions() -> Mapping[str, Subscription]:
     return dict(wiring().SUBSCRIPTIONS)
+
+
+def of_kind(kind: type[K]) -> dict[str, K]:
+    """The subscriptions of one kind, by name."""
+    return {name: each for name, each in subscriptions().items() if isinstance(each, kind)}
 
 
 def after_restore() -> Mapping[str, Callable[[datetime], Iterable[str]]]:

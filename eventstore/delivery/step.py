@@ -12,27 +12,20 @@ from typing import NamedTuple
 
 from django.db import InterfaceError, OperationalError, transaction
 
-from eventstore import projections, registry, sagas
-from eventstore.commands import decide
-from eventstore.effects import calls
+from eventstore import registry, sagas
 from eventstore.log import WrongExpectedVersion
 from eventstore.log.epochs import EpochOver
 from eventstore.messages import Message
-from eventstore.messaging import publisher
 from eventstore.outbox import cursors, parked
 from eventstore.outbox.cursors import Claim
 from eventstore.outbox.parked import Due, ParkedMessage
 from eventstore.postgres import atomic
-from eventstore.subscriptions import Commands, Effect, Projection, Publication, Saga, Subscription
+from eventstore.subscriptions import Subscription
 
 from . import poison
+from .kinds import kind_of
 
 logger = logging.getLogger(__name__)
-
-BATCH = 500
-# A read model folds the messages for one row in memory and writes the row once, so larger batches
-# write fewer rows.
-READERS_BATCH = 2000
 
 # Not the fault of a message: the whole step is rolled back and retried.
 PASSING = (OperationalError, InterfaceError, WrongExpectedVersion)
@@ -55,9 +48,10 @@ def step(name: str, *, limit: int | None = None) -> int:
     """One batch of one subscription. Returns how many messages it moved; 0 when another worker
     holds the subscription."""
     subscription = registry.subscriptions()[name]
-    limit = limit or (READERS_BATCH if isinstance(subscription, Projection) else BATCH)
-    if isinstance(subscription, Effect):
-        return calls.step(name, subscription, limit)
+    kind = kind_of(subscription)
+    limit = limit or kind.batch
+    if kind.step:
+        return kind.step(name, subscription, limit)
     try:
         return _step(Delivery(name, subscription), limit)
     except Exception as error:
@@ -141,7 +135,7 @@ class Delivery:
     """
 
     def __init__(self, name: str, subscription: Subscription) -> None:
-        self.name, self.subscription = name, subscription
+        self.name, self.subscription, self.kind = name, subscription, kind_of(subscription)
         self.held: set[str] = set()
 
     def take(self, batch: Batch) -> int:
@@ -169,15 +163,8 @@ class Delivery:
         for message in messages:
             if isinstance(message.body, Exception):
                 raise message.body
-        match self.subscription:
-            case Projection():
-                projections.project(self.subscription, messages)
-            case Saga():
-                sagas.react(self.name, self.subscription, messages)
-            case Publication():
-                publisher.publish(self.subscription, messages)
-            case Commands():
-                decide.decide(messages)
+        assert self.kind.deliver is not None, "a kind with a step of its own is not delivered to"
+        self.kind.deliver(self.name, self.subscription, messages)
 
     def isolate(self, messages: Sequence[Message]) -> None:
         """Park the messages that wait behind a held key, and handle the others. Halve them until
@@ -254,10 +241,8 @@ class Delivery:
         """The keys that a message must stay in order with: the row or process that it goes into,
         and its stream."""
         try:
-            if isinstance(self.subscription, Projection):
-                return self.subscription.key(message.body), message.stream
-            if isinstance(self.subscription, Saga):
-                return sagas.key_of(self.subscription, message), message.stream
+            if self.kind.order_key:
+                return self.kind.order_key(self.subscription, message), message.stream
         except Exception:
             # The message cannot be decoded, or the key function fails: only its stream is known.
             logger.debug("no key for %s", message.position, exc_info=True)

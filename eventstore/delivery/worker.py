@@ -13,9 +13,9 @@ from django.db import close_old_connections
 from eventstore import log, registry
 from eventstore.effects import calls
 from eventstore.outbox import cursors, wakeup
-from eventstore.subscriptions import Projection, Publication
 
 from . import chores, heartbeats, step
+from .kinds import READERS_BATCH, kind_of
 
 TURN_SECONDS = 5.0
 LOOK_SECONDS = 0.01
@@ -138,7 +138,7 @@ class Round:
 
     def _readers_have_a_batch(self) -> bool:
         since = self.delivered - self.delivered_to_readers
-        return since > step.READERS_BATCH and all(each.done() for each in self.in_thread)
+        return since > READERS_BATCH and all(each.done() for each in self.in_thread)
 
 
 # The worker of this process. Its thread starts with the first batch, so after a fork.
@@ -199,7 +199,7 @@ def _step_each(subscriptions: Iterable[str], troubles: list[Exception]) -> int:
 
 
 def _is_reader(name: str) -> bool:
-    return isinstance(registry.subscriptions()[name], Projection | Publication)
+    return kind_of(registry.subscriptions()[name]).is_reader
 
 
 def _with_answers() -> set[str]:

@@ -81,17 +81,14 @@ def _events_without_a_name() -> Iterator[Error]:
 
 def _in_contracts() -> set[type]:
     """Classes of a saga's contract get their name there, if an event is stored under that name."""
-    sagas = [each for each in registry.subscriptions().values() if isinstance(each, Saga)]
     stored = registry.types()
+    sagas = registry.of_kind(Saga).values()
     return {cls for saga in sagas for name, cls in saga.contract.items() if name in stored}
 
 
 def _contexts_without_a_commands_subscription() -> Iterator[Error]:
-    subscriptions = {
-        name for name, each in registry.subscriptions().items() if isinstance(each, Commands)
-    }
     topics = {name.partition(".")[0] for table in registry.wiring().COMMANDS for name in table}
-    for topic in topics - subscriptions:
+    for topic in topics - registry.of_kind(Commands).keys():
         yield Error(
             f"No Commands() subscription named {topic!r}: commands enqueued for it would never be"
             " decided.",
@@ -149,8 +146,8 @@ def _gaps_in_upcasters() -> Iterator[Error]:
                     f"Upcasters exist for {name!r}, which is not a stored name.",
                     id="eventstore.E009",
                 )
-    for name, each in registry.subscriptions().items():
-        steps = set(each.upcasters) if isinstance(each, Saga) else set()
+    for name, each in registry.of_kind(Saga).items():
+        steps = set(each.upcasters)
         for missing in set(range(1, max(steps, default=0) + 1)) - steps:
             yield Error(
                 f"The saga {name!r} has no upcaster from schema version {missing}.",
@@ -159,10 +156,8 @@ def _gaps_in_upcasters() -> Iterator[Error]:
 
 
 def _sagas_without_a_status() -> Iterator[Error]:
-    for name, each in registry.subscriptions().items():
-        if isinstance(each, Saga) and not any(
-            field.name == "status" for field in msgspec.structs.fields(type(each.initial))
-        ):
+    for name, each in registry.of_kind(Saga).items():
+        if not any(field.name == "status" for field in msgspec.structs.fields(type(each.initial))):
             yield Error(
                 f"The state of the saga {name!r} has no field `status`.", id="eventstore.E010"
             )

@@ -115,15 +115,14 @@ def _cursors_beyond_the_log(epoch: Epoch) -> Iterator[str]:
 
 
 def _rows_beyond_the_log(epoch: Epoch) -> Iterator[str]:
-    for name, each in registry.subscriptions().items():
-        if isinstance(each, Projection):
-            table = each.model._meta.db_table
-            ((count,),) = rows(BEYOND.format(table=table), [epoch.last, epoch.first])
-            if count:
-                yield (
-                    f"{count} rows of {name} include events that the log lacks: manage.py"
-                    f" rebuild_projection {name}"
-                )
+    for name, projection in registry.of_kind(Projection).items():
+        table = projection.model._meta.db_table
+        ((count,),) = rows(BEYOND.format(table=table), [epoch.last, epoch.first])
+        if count:
+            yield (
+                f"{count} rows of {name} include events that the log lacks: manage.py"
+                f" rebuild_projection {name}"
+            )
 
 
 def _parked_without_message() -> Iterator[str]:

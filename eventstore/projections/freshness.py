@@ -196,8 +196,7 @@ def _sources() -> Mapping[type[Any], ReadModelSource]:
             event_types="{" + ",".join(cursors.event_types_of(name)) + "}",
             look=LOOK.format(table=each.model._meta.db_table, key=each.model._meta.pk.column),
         )
-        for name, each in registry.subscriptions().items()
-        if isinstance(each, Projection)
+        for name, each in registry.of_kind(Projection).items()
     }
 
 

@@ -59,7 +59,7 @@ def running(
 
 
 def names() -> list[str]:
-    return sorted(name for name, each in registry.subscriptions().items() if isinstance(each, Saga))
+    return sorted(registry.of_kind(Saga))
 
 
 def statuses() -> list[str]:

@@ -117,7 +117,7 @@ class OrderProgressView(_OfOneOrder):
     def get(self, request: Request, order_id: str) -> Response:
         parameters(NoParameters, request)
         self.order(order_id)
-        sagas = [name for name, each in registry.subscriptions().items() if isinstance(each, Saga)]
+        sagas = [*registry.of_kind(Saga)]
         found = SagaState.objects.filter(saga__in=sagas, key=order_id).order_by("saga")
         body = {"order_id": order_id, "processes": ProcessAnswer(found, many=True).data}
         return Response(body, headers=PRIVATE_HEADERS)

@@ -53,9 +53,7 @@ def until_returns_are_completed(return_ids: Collection[str], report: Callable[[i
 def until_read_models_are_level() -> None:
     """Wait until all read models have reached the present end of the log."""
     now = log.fence()
-    behind = {
-        name for name, each in registry.subscriptions().items() if isinstance(each, Projection)
-    }
+    behind = set(registry.of_kind(Projection))
 
     def are_level() -> bool:
         at = dict(

@@ -7,7 +7,7 @@ from django.db import OperationalError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from eventstore import log, projections
-from eventstore.delivery import step
+from eventstore.delivery import kinds, step
 from eventstore.log import ANY, append, context
 from eventstore.models import Event, OutboxMessage, Parked, SagaState, Subscription
 from eventstore.outbox import cursors
@@ -169,7 +169,7 @@ class TestFairness:
         while Tally.objects.count() < 201:
             assert step.step(SUBSCRIPTION)
             steps += 1
-        assert steps <= 10_200 / step.READERS_BATCH + 1
+        assert steps <= 10_200 / kinds.READERS_BATCH + 1
 
     def test_a_large_stream_that_cannot_be_taken_holds_up_no_other(self, toys):
         append(

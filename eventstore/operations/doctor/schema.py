@@ -130,9 +130,8 @@ def _models() -> Iterator[Any]:
     for model in apps.get_app_config("eventstore").get_models():
         if not model._meta.proxy and model._meta.managed:
             yield model
-    for each in registry.subscriptions().values():
-        if isinstance(each, Projection):
-            yield each.model
+    for projection in registry.of_kind(Projection).values():
+        yield projection.model
 
 
 CHECKS = (indexes, unreadable_events, schema_drift)

@@ -64,7 +64,7 @@ def projection(name: str) -> Projection:
 
 
 def projections() -> list[str]:
-    return [name for name, each in registry.subscriptions().items() if isinstance(each, Projection)]
+    return [*registry.of_kind(Projection)]
 
 
 def rebuild(
