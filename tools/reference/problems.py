@@ -118,7 +118,7 @@ def _of_literals() -> Iterator[Row]:
                     yield Row(str(status), name, text_of(detail), source.where)
                 case [_, ast.Constant(value=int(status)), ast.Constant(value=str(name)), detail]:
                     yield Row(str(status), name, text_of(detail), source.where)
-                case [_, ast.Name(), ast.Constant(value=str(name)), detail]:
+                case [_, ast.Name(), ast.Constant(value=str(name)), detail] if name.isalpha():
                     # The status is its caller's.
                     yield Row("Several statuses", name, _said(source, detail), source.where)
 
