@@ -86,9 +86,11 @@ def _of_cases() -> Iterator[Row]:
             for each in ast.walk(case.pattern)
             if isinstance(each, ast.MatchClass)
         ]
-        for call in calls(ast.Module(case.body, []), "Problem"):
+        made = (each for part in case.body for each in ast.walk(part) if isinstance(each, ast.Call))
+        for call in made:
+            # Problem, or what makes one: a status, a code that is the error's name, a detail.
             match call.args:
-                case [ast.Constant(value=status), ast.Name() | ast.Attribute(), detail, *_]:
+                case [ast.Constant(value=int(status)), ast.Name() | ast.Attribute(), detail, *_]:
                     rejected = names == [REJECTED]
                     for each in _subclasses(REJECTED) if rejected else map(_known, names):
                         if each and FRAMEWORK not in each.bases:
@@ -110,11 +112,13 @@ def _is_exception(cls: object) -> TypeGuard[type[exceptions.APIException]]:
 def _of_literals() -> Iterator[Row]:
     """Answers of views and middleware that raise nothing."""
     for source in all_modules():
-        for call in calls(source.tree, "response"):
+        for call in calls(source.tree, "response", "Problem", "_retry"):
             match call.args:
+                case [ast.Constant(value=int(status)), ast.Constant(value=str(name)), detail, *_]:
+                    yield Row(str(status), name, text_of(detail), source.where)
                 case [_, ast.Constant(value=int(status)), ast.Constant(value=str(name)), detail]:
                     yield Row(str(status), name, text_of(detail), source.where)
-                case [_, ast.Name(), ast.Constant(value=str(name)), detail]:
+                case [_, ast.Name(), ast.Constant(value=str(name)), detail] if name.isalpha():
                     # The status is its caller's.
                     yield Row("Several statuses", name, _said(source, detail), source.where)
 
