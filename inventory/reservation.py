@@ -34,22 +34,23 @@ class Reservation(State, frozen=True):
 
 
 def streams(command: ReserveInventory | ReleaseInventory) -> Sequence[str]:
-    return [reservation_of(command.order_id), *(_stock(sku) for sku in wanted(command.lines))]
+    return [reservation_of(command.order_id), *(_stock(sku) for sku in units_by_sku(command.lines))]
 
 
 def reserve(states: Mapping[str, Any], command: ReserveInventory) -> EventsByStream:
     own = reservation_of(command.order_id)
-    if states[own].status == "reserved" and wanted(states[own].lines) != wanted(command.lines):
+    reservation, wanted = states[own], units_by_sku(command.lines)
+    if reservation.status == "reserved" and units_by_sku(reservation.lines) != wanted:
         raise ReservationIsAnother(command.order_id)
-    if states[own].status != "new":
+    if reservation.status != "new":
         return {}
-    if shortages := _shortages(states, command.lines):
+    if shortages := _shortages(states, wanted):
         return {own: [InventoryReservationFailed(command.order_id, shortages)]}
     return {
         own: [InventoryReserved(command.order_id, command.lines)],
         **{
             _stock(sku): [StockReserved(sku, command.order_id, quantity)]
-            for sku, quantity in wanted(command.lines).items()
+            for sku, quantity in wanted.items()
         },
     }
 
@@ -64,25 +65,25 @@ def release(states: Mapping[str, Any], command: ReleaseInventory) -> EventsByStr
         own: [InventoryReleased(command.order_id, lines)],
         **{
             _stock(sku): [StockReleased(sku, command.order_id, quantity)]
-            for sku, quantity in wanted(lines).items()
+            for sku, quantity in units_by_sku(lines).items()
         },
     }
 
 
 def remaining(reservation: Reservation) -> tuple[StockLine, ...]:
     """The reserved goods that no return has brought back."""
-    return without(reservation.lines, reservation.back)
+    return subtract(reservation.lines, reservation.back)
 
 
-def without(lines: Sequence[StockLine], gone: Mapping[str, int]) -> tuple[StockLine, ...]:
+def subtract(lines: Sequence[StockLine], gone: Mapping[str, int]) -> tuple[StockLine, ...]:
     """The lines less the units gone, by product. Extra units of one product are not subtracted from
     another."""
     return tuple(
-        StockLine(sku, quantity) for sku, quantity in (wanted(lines) - Counter(gone)).items()
+        StockLine(sku, quantity) for sku, quantity in (units_by_sku(lines) - Counter(gone)).items()
     )
 
 
-def wanted(lines: Sequence[StockLine]) -> Counter[str]:
+def units_by_sku(lines: Sequence[StockLine]) -> Counter[str]:
     """Units by product: an order may name a product in several lines."""
     units: Counter[str] = Counter()
     for line in lines:
@@ -90,10 +91,10 @@ def wanted(lines: Sequence[StockLine]) -> Counter[str]:
     return units
 
 
-def _shortages(states: Mapping[str, Any], lines: Sequence[StockLine]) -> tuple[Shortage, ...]:
+def _shortages(states: Mapping[str, Any], wanted: Mapping[str, int]) -> tuple[Shortage, ...]:
     return tuple(
         Shortage(sku, quantity, states[_stock(sku)].available)
-        for sku, quantity in wanted(lines).items()
+        for sku, quantity in wanted.items()
         if quantity > states[_stock(sku)].available
     )
 
@@ -107,7 +108,7 @@ def _stock(sku: str) -> str:
 
 
 def returned(reservation: Reservation, event: InventoryReturned) -> Reservation:
-    return replace(reservation, back=dict(Counter(reservation.back) + wanted(event.lines)))
+    return replace(reservation, back=dict(Counter(reservation.back) + units_by_sku(event.lines)))
 
 
 RESERVATION = Aggregate(

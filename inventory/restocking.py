@@ -8,7 +8,7 @@ from eventstore.messages import State
 
 from .commands import Restock, StockLine
 from .events import GoodsRestocked, InventoryReturned, StockReturned
-from .reservation import remaining, reservation_of, wanted, without
+from .reservation import remaining, reservation_of, subtract, units_by_sku
 from .stock import STOCK
 
 
@@ -23,14 +23,14 @@ class Restocking(State, frozen=True):
 
 def streams(command: Restock) -> Sequence[str]:
     reservation = [reservation_of(command.order_id)] if command.order_id else []
-    stock = (_stock(sku) for sku in wanted(command.lines))
+    stock = (_stock(sku) for sku in units_by_sku(command.lines))
     return [_restocking(command.return_id), *reservation, *stock]
 
 
 def restock(states: Mapping[str, Any], command: Restock) -> EventsByStream:
     own = _restocking(command.return_id)
     if states[own].status == "restocked":
-        if wanted(states[own].lines) != wanted(command.lines):
+        if units_by_sku(states[own].lines) != units_by_sku(command.lines):
             raise RestockingIsAnother(command.return_id)
         return {}
     return {
@@ -38,7 +38,7 @@ def restock(states: Mapping[str, Any], command: Restock) -> EventsByStream:
         **_record_on_reservation(command),
         **{
             _stock(sku): [StockReturned(sku, command.return_id, quantity)]
-            for sku, quantity in wanted(_not_in_stock(states, command)).items()
+            for sku, quantity in units_by_sku(_not_in_stock(states, command)).items()
         },
     }
 
@@ -56,7 +56,7 @@ def _not_in_stock(states: Mapping[str, Any], command: Restock) -> Sequence[Stock
     reservation = states[reservation_of(command.order_id)] if command.order_id else None
     if reservation is None or reservation.status != "released":
         return command.lines
-    return without(command.lines, wanted(remaining(reservation)))
+    return subtract(command.lines, units_by_sku(remaining(reservation)))
 
 
 def _restocking(return_id: str) -> str:

@@ -124,9 +124,9 @@ def refund(payment: Payment, command: RefundPayment) -> list[Event]:
     ):
         return []
     # Before the charge completes nothing is refunded: all parts are promised, and lapse here.
-    gone = payment.parts if payment.status == "completed" else ()
+    refunded = payment.parts if payment.status == "completed" else ()
     left = payment.amount.of(
-        max(0, partial_refunds.left(payment.amount, gone) - sum(payment.outside.values()))
+        max(0, partial_refunds.left(payment.amount, refunded) - sum(payment.outside.values()))
     )
     if left.amount == 0:
         return [PaymentRefunded(command.order_id, left, reference="nothing-to-refund")]

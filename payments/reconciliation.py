@@ -150,14 +150,14 @@ def _order(events: Sequence[Event]) -> Order | None:
 
 def _is_under_way(events: Sequence[Event]) -> bool:
     kinds = {type(each) for each in events}
-    asked = {each.refund_id for each in events if isinstance(each, PartRefundRequested)}
+    requested = {each.refund_id for each in events if isinstance(each, PartRefundRequested)}
     ended = {each.refund_id for each in events if isinstance(each, PartRefunded | PartRefundLapsed)}
     if PaymentFailed in kinds and LatePaymentCompleted not in kinds:
         return False  # a failed payment is not refunded
     return (
         kinds.isdisjoint((PaymentCompleted, LatePaymentCompleted))
         or (RefundRequested in kinds and PaymentRefunded not in kinds)
-        or bool(asked - ended)
+        or bool(requested - ended)
     )
 
 

@@ -56,23 +56,23 @@ class Command(BaseCommand):
                 "The demo's accounts have a public password, and one of them is a superuser: they"
                 " are for development only. Set ALLOW_DEMO=1 to create them all the same."
             )
-        kept = _kept()
+        changed = _changed_accounts()
         if not anyway and User.objects.exclude(username__in=NAMES).exists():
             raise CommandError(
                 "This database has other users, and the demo's password is public. Use --anyway to"
                 " create its accounts all the same."
             )
-        _people(kept)
-        loaded = _goods()
-        for name in kept:
+        _create_users(changed)
+        loaded = _load_goods()
+        for name in changed:
             self.stdout.write(f"The account {name} has its own password; it is left unchanged.")
-        self.stdout.write(_about(url.rstrip("/"), live, kept, loaded))
-        buyer = next((name for name in CUSTOMERS if name not in kept), None)
+        self.stdout.write(_about(url.rstrip("/"), live, changed, loaded))
+        buyer = next((name for name in CUSTOMERS if name not in changed), None)
         if buyer:
             self.stdout.write(_lines(url.rstrip("/"), live, buyer, _token(buyer)))
 
 
-def _kept() -> tuple[str, ...]:
+def _changed_accounts() -> tuple[str, ...]:
     """The demo's accounts that have another password. They never get the public one, also with
     --anyway.
 
@@ -80,15 +80,15 @@ def _kept() -> tuple[str, ...]:
     names are not the demo's.
     """
     found = list(User.objects.filter(username__in=NAMES).order_by("username"))
-    kept = tuple(user.username for user in found if not user.check_password(PASSWORD))
-    if kept and len(kept) == len(found) < len(NAMES):
-        raise CommandError(f"The account {kept[0]} has its own password; it is left unchanged.")
-    return kept
+    changed = tuple(user.username for user in found if not user.check_password(PASSWORD))
+    if changed and len(changed) == len(found) < len(NAMES):
+        raise CommandError(f"The account {changed[0]} has its own password; it is left unchanged.")
+    return changed
 
 
-def _people(kept: Collection[str]) -> None:
+def _create_users(changed: Collection[str]) -> None:
     for name in NAMES:
-        if name in kept:
+        if name in changed:
             continue
         user = User.objects.filter(username=name).first() or User.objects.create_user(
             name,
@@ -101,7 +101,7 @@ def _people(kept: Collection[str]) -> None:
             user.groups.add(Group.objects.get(name=role))
 
 
-def _goods() -> int:
+def _load_goods() -> int:
     """List and stock the products that are missing; existing ones are left unchanged. Returns the
     number of commands."""
     commands: dict[str, messages.Command] = {}
@@ -122,20 +122,20 @@ def _token(name: str) -> str:
     return str(token)
 
 
-def _about(url: str, live: str, kept: Collection[str], loaded: int) -> str:
+def _about(url: str, live: str, changed: Collection[str], loaded: int) -> str:
     customers, staff = (
-        ", ".join(name for name in names if name not in kept) or "none"
+        ", ".join(name for name in names if name not in changed) or "none"
         for names in (CUSTOMERS, STAFF)
     )
     return f"""
 {len(PRODUCTS)} products, {UNITS_OF_EACH} of each in stock ({loaded} new commands).
 
-  Admin     {url}/admin/{"" if ADMIN in kept else f"   {ADMIN}"}
+  Admin     {url}/admin/{"" if ADMIN in changed else f"   {ADMIN}"}
   Commands  {url}/api/commands/
   Queries   {url}/api/queries/
   Sockets   {live}/ws/
 
-  Customers {customers};  staff {staff};  superuser {"none" if ADMIN in kept else ADMIN}
+  Customers {customers};  staff {staff};  superuser {"none" if ADMIN in changed else ADMIN}
   Password  {PASSWORD}   (for all of them; for demonstrations only)
 """
 
