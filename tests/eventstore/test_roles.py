@@ -215,7 +215,9 @@ class TestWhoMakesIt:
             cursor.execute("RESET ROLE")
 
     def test_without_the_right_to_make_roles_it_says_who_must(self, as_owner):
-        with pytest.raises(CommandError, match=f'CREATE ROLE "{ROLE}" LOGIN; then run this command again'):
+        with pytest.raises(
+            CommandError, match=f'CREATE ROLE "{ROLE}" LOGIN; then run this command again'
+        ):
             call_command("app_role", ROLE)
         with connection.cursor() as cursor:
             cursor.execute("RESET ROLE")
