@@ -18,7 +18,7 @@ from eventstore.log.epochs import (
     PROMOTION,
     Epoch,
     EpochOver,
-    Standing,
+    LogState,
 )
 from eventstore.money import Money
 from eventstore.testing import drain
@@ -34,7 +34,7 @@ NOW = datetime(2026, 6, 1, tzinfo=UTC)
 FIRST = Epoch(1, 11, "first", "", NOW, 0.0, 0, 0, 0, 7, 5, 1, None)
 SECOND = Epoch(2, 22, "promotion", "", NOW, 0.0, 450, 500, 10_000, 7, 5, 2, None)
 THIRD = Epoch(3, 33, "restore", "", NOW, 0.0, 10_200, 10_300, 90_000, 7, 5, 3, None)
-WHOLE = Standing(11, 7, 5, 1, 1.0, (FIRST,))
+WHOLE = LogState(11, 7, 5, 1, 1.0, (FIRST,))
 
 
 class TestWhatHappened:
