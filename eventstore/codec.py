@@ -37,9 +37,23 @@ Upcasters = Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]]
 def maker(cls: type, schema_version: int, upcasters: Upcasters) -> Callable[[str], Any]:
     """The function that decodes data stored under that schema version into the current class. It
     raises Unfit or Undecodable."""
-    if schema_version in upcasters:
-        return _upcasting(cls, schema_version, upcasters)
-    return decoder(cls)
+    if schema_version not in upcasters:
+        return decoder(cls)
+
+    def make(data: str) -> Any:
+        upcasted, version = decode_json(data), schema_version
+        while version in upcasters:
+            try:
+                upcasted = upcasters[version](upcasted)
+            except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+                raise Undecodable(
+                    f"The upcaster of {cls.__name__} from schema version {version} failed on stored"
+                    f" data: {error!r}"
+                ) from error
+            version += 1
+        return msgspec.convert(upcasted, cls)
+
+    return make
 
 
 def reader(cls: type, schema_version: int, upcasters: Upcasters) -> Callable[[str], Any]:
@@ -71,20 +85,3 @@ def metadata(correlation_id: UUID, causation_id: UUID | None, fields: str) -> Me
 @cache
 def decoder(cls: type) -> Callable[[str], Any]:
     return msgspec.json.Decoder(cls).decode
-
-
-def _upcasting(cls: type, schema_version: int, upcasters: Upcasters) -> Callable[[str], Any]:
-    def make(data: str) -> Any:
-        upcasted, version = decode_json(data), schema_version
-        while version in upcasters:
-            try:
-                upcasted = upcasters[version](upcasted)
-            except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-                raise Undecodable(
-                    f"The upcaster of {cls.__name__} from schema version {version} failed on stored"
-                    f" data: {error!r}"
-                ) from error
-            version += 1
-        return msgspec.convert(upcasted, cls)
-
-    return make

@@ -25,17 +25,17 @@ class Unstorable(ValueError):
     a character that PostgreSQL refuses."""
 
 
-def encode(value: Any, called: str) -> bytes:
-    """The value as JSON that PostgreSQL accepts, of any size. called: its name in errors. Raises
+def encode(value: Any, name: str) -> bytes:
+    """The value as JSON that PostgreSQL accepts, of any size. name: of the value in errors. Raises
     Unstorable."""
     try:
         raw = _encode(value)
     except UnicodeEncodeError as error:
-        raise Unstorable(f"{called} has a lone surrogate: {error}") from None
+        raise Unstorable(f"{name} has a lone surrogate: {error}") from None
     except RecursionError:
-        raise Unstorable(f"{called} is nested deeper than {MAX_DEPTH} levels.") from None
+        raise Unstorable(f"{name} is nested deeper than {MAX_DEPTH} levels.") from None
     if b"\\" in raw and NUL.search(raw):
-        raise Unstorable(f"{called} has a NUL character.")
+        raise Unstorable(f"{name} has a NUL character.")
     return raw
 
 

@@ -61,11 +61,11 @@ def _listening() -> Mapping[str, set[str]]:
     found: dict[str, set[str]] = {name: {name} for name in subscriptions()}
     for name, subscription in subscriptions().items():
         for event in subscription.handles:
-            found.setdefault(name_heard(name, event), set()).add(name)
+            found.setdefault(stored_name_for(name, event), set()).add(name)
     return found
 
 
-def name_heard(subscription: str, cls: type[Event]) -> str:
+def stored_name_for(subscription: str, cls: type[Event]) -> str:
     """The stored name of an event class that a subscription handles: from the subscription's
     contract, else from the wiring."""
     names = {own: name for name, own in _contract(subscription).items()}

@@ -73,8 +73,12 @@ def save(states: Mapping[str, VersionedState]) -> None:
 
 def passed_milestones(*, after: int, until: int) -> list[str]:
     """The streams that became due for a snapshot between two positions."""
-    passed = rows(PASSED_MILESTONES, [after, until])
-    return [stream for stream, version in passed if _is_due(stream, version)]
+    due = []
+    for stream, version in rows(PASSED_MILESTONES, [after, until]):
+        every = registry.aggregate_of(stream).snapshot_every
+        if every and version % every < MILESTONE:
+            due.append(stream)
+    return due
 
 
 def shape(aggregate: Aggregate) -> str:
@@ -106,11 +110,6 @@ def _code_of(code: CodeType) -> list[bytes]:
 def _stable_repr(constant: object) -> str:
     """`in {…}` compiles to a frozenset, whose order differs between processes."""
     return repr(sorted(map(repr, constant)) if isinstance(constant, frozenset) else constant)
-
-
-def _is_due(stream: str, version: int) -> bool:
-    every = registry.aggregate_of(stream).snapshot_every
-    return bool(every) and version % every < MILESTONE
 
 
 def _decode(

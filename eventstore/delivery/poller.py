@@ -27,14 +27,11 @@ def begin() -> None:
 def _poll_for_ever() -> None:
     while True:
         time.sleep(max(SILENCE_SECONDS - worker.this_process.silent_seconds(), 0.1))
-        if worker.this_process.silent_seconds() >= SILENCE_SECONDS:
-            _poll()
-
-
-def _poll() -> None:
-    try:
-        worker.run_turn()
-    except Exception:  # noqa: BLE001  whatever it is: a thread that ended would never poll again
-        logger.exception("scheduled poll failed; next poll in %.0f s", SILENCE_SECONDS)
-    finally:
-        postgres.close()
+        if worker.this_process.silent_seconds() < SILENCE_SECONDS:
+            continue
+        try:
+            worker.run_turn()
+        except Exception:  # noqa: BLE001  whatever it is: a thread that ended would never poll again
+            logger.exception("scheduled poll failed; next poll in %.0f s", SILENCE_SECONDS)
+        finally:
+            postgres.close()

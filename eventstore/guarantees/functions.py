@@ -80,11 +80,11 @@ def _read(name: str) -> tuple[Signature, Function]:
 
 
 def _types_of(arguments: str) -> tuple[str, ...]:
-    """The types of the input arguments, without their names."""
-    parts = (part.split("DEFAULT")[0].split() for part in arguments.split(",") if part.strip())
-    return tuple(" ".join(_type(words)) for words in parts if words[0] != "OUT")
-
-
-def _type(words: list[str]) -> list[str]:
-    words = words[1:] if words[0] in ("IN", "INOUT", "VARIADIC") else words
-    return words[1:] if len(words) > 1 else words
+    """The types of the input arguments, without their modes and names."""
+    types = []
+    for part in arguments.split(","):
+        words = part.split("DEFAULT")[0].split()
+        if words and words[0] != "OUT":
+            words = words[1:] if words[0] in ("IN", "INOUT", "VARIADIC") else words
+            types.append(" ".join(words[1:] if len(words) > 1 else words))
+    return tuple(types)

@@ -1,13 +1,12 @@
 """Changes of our database objects that break guarantees: functions, the sequence of positions, the
 guards of the log."""
 
-from collections.abc import Iterable
 from functools import partial
 
 from eventstore.postgres import rows
 
 from . import functions
-from .guarantee import TABLES, Guarantee, Row
+from .guarantee import TABLES, Guarantee
 
 # A sequence with CACHE reserves numbers for each session, and so returns numbers that the fence has
 # already passed.
@@ -72,10 +71,6 @@ def are_of_today() -> bool:
     )
 
 
-def _unguarded() -> Iterable[Row]:
-    return rows(UNGUARDED, [list(GUARDS), list(GUARDS.values())])
-
-
 GUARANTEES = (
     Guarantee(
         finding="functions",
@@ -121,7 +116,7 @@ GUARANTEES = (
         finding="guards",
         id="eventstore.E037",
         needs=TABLES,
-        look=_unguarded,
+        look=partial(rows, UNGUARDED, [list(GUARDS), list(GUARDS.values())]),
         what="The log's guard {0} is {1}.",
         culprit="trigger {0} of eventstore_event",
         why="Events can be changed or deleted without a trace.",

@@ -113,7 +113,7 @@ class LogState(msgspec.Struct, frozen=True):
 class _Cached(msgspec.Struct, frozen=True):
     mark: int
     epochs: tuple[Epoch, ...]
-    asked_at: float
+    queried_at: float
 
 
 _cached: _Cached | None = None
@@ -144,7 +144,7 @@ def history() -> Sequence[Epoch]:
 def recent() -> Sequence[Epoch]:
     """As history, at most TRUSTED_SECONDS old. For queries: appends and workers notice a new epoch
     by themselves."""
-    if _cached is None or time.monotonic() - _cached.asked_at > TRUSTED_SECONDS:
+    if _cached is None or time.monotonic() - _cached.queried_at > TRUSTED_SECONDS:
         return present()
     return history()
 
@@ -198,9 +198,8 @@ def what_happened(state: LogState) -> str:
     if not state.epochs:
         return CRASH if state.mark is None else ""
     latest = state.epochs[-1]
-    if latest.database != state.database or _differ(
-        latest.system_identifier, state.system_identifier
-    ):
+    systems = {latest.system_identifier, state.system_identifier} - {None}
+    if latest.database != state.database or len(systems) > 1:
         return ELSEWHERE
     if state.mark is not None:
         return ""
@@ -325,10 +324,6 @@ def _adopt(mark: int, epochs: tuple[Epoch, ...]) -> int:
         forget()
     _cached = _Cached(mark, epochs, time.monotonic())
     return mark
-
-
-def _differ(one: int | None, other: int | None) -> bool:
-    return one is not None and other is not None and one != other
 
 
 def _check_new_connection(connection: Any, **_: Any) -> None:

@@ -338,7 +338,8 @@ def clear(*, retention: timedelta, limit: int = 10_000) -> int:
 
 def event_types_of(name: str) -> Sequence[str]:
     """The stored names of the events that a subscription handles, former names included."""
-    current = [registry.name_heard(name, cls) for cls in registry.subscriptions()[name].handles]
+    handled = registry.subscriptions()[name].handles
+    current = [registry.stored_name_for(name, cls) for cls in handled]
     return [*current, *(old for old, new in registry.renamed().items() if new in current)]
 
 

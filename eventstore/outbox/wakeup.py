@@ -29,9 +29,14 @@ _thread_of_process = 0
 
 def wake_workers() -> None:
     """Request a wake-up. A thread of its own publishes it, so no request waits for the broker."""
-    if settings.wake_workers() and not getattr(_quiet, "now", False):
-        _ensure_thread()
-        _requested.set()
+    global _thread_of_process
+    if not settings.wake_workers() or getattr(_quiet, "now", False):
+        return
+    # A thread does not survive a fork, so each process starts its own.
+    if _thread_of_process != os.getpid():
+        _thread_of_process = os.getpid()
+        threading.Thread(target=_publish_for_ever, name="wakeup", daemon=True).start()
+    _requested.set()
 
 
 @contextmanager
@@ -42,14 +47,6 @@ def quiet() -> Iterator[None]:
         yield
     finally:
         _quiet.now = False
-
-
-def _ensure_thread() -> None:
-    global _thread_of_process
-    # A thread does not survive a fork, so each process starts its own.
-    if _thread_of_process != os.getpid():
-        _thread_of_process = os.getpid()
-        threading.Thread(target=_publish_for_ever, name="wakeup", daemon=True).start()
 
 
 def _publish_for_ever() -> None:

@@ -194,15 +194,14 @@ def _ready(using: str) -> Any:
 def _check_health(database: Any) -> None:
     """Django would send SELECT 1 in each request. A look at the socket is enough: if the server has
     hung up or is about to, there is something to read; an idle connection has nothing to read."""
-    if database.connection.closed or _can_be_read(database.connection.fileno()):
+    is_suspect = database.connection.closed
+    if not is_suspect:
+        poll = select.poll()
+        poll.register(database.connection.fileno(), select.POLLIN)
+        is_suspect = bool(poll.poll(0))
+    if is_suspect:
         database.close_if_health_check_failed()
     database.health_check_done = True
-
-
-def _can_be_read(socket: int) -> bool:
-    poll = select.poll()
-    poll.register(socket, select.POLLIN)
-    return bool(poll.poll(0))
 
 
 def _fetch(

@@ -11,8 +11,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from eventstore import defaults
-from eventstore.delivery import chores
-from eventstore.delivery import worker as working
+from eventstore.delivery import chores, worker
 from eventstore.management.commands import work
 from eventstore.models import DeferredCommand
 
@@ -46,7 +45,7 @@ def test_without_celery_what_became_of_deferred_commands_is_forgotten_too(old):
 
 @pytest.mark.django_db(transaction=True)
 def test_nor_are_they_kept_by_who_does_every_chore_at_once(old):
-    working.housekeep()
+    worker.housekeep()
     assert not DeferredCommand.objects.exists()
 
 

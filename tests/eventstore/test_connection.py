@@ -147,8 +147,10 @@ django.setup()
 from django.db import connection, connections, transaction
 connection.ensure_connection()
 with connection.cursor() as cursor:
-    cursor.execute("SELECT current_setting('application_name'), current_setting('work_mem'),
-        current_setting('jit')")
+    cursor.execute(
+        "SELECT current_setting('application_name'), current_setting('work_mem'),"
+        " current_setting('jit')"
+    )
     print(json.dumps({"host": connection.connection.info.host, "settings": cursor.fetchone()}))
 """
 

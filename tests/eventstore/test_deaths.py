@@ -9,8 +9,7 @@ from django.core.management import call_command
 from django.db import InterfaceError, InternalError, OperationalError, connection
 
 from eventstore import log, projections
-from eventstore.delivery import step
-from eventstore.delivery import worker as working
+from eventstore.delivery import step, worker
 from eventstore.log import ANY, append, context
 from eventstore.models import DeliveryMarker, Event, Parked, SagaState, Subscription
 from eventstore.outbox import cursors, parked
@@ -72,7 +71,7 @@ def count(name="a", amount=1, note=""):
 def deaths_until_all_is_done():
     """As a supervisor would: start a worker again until one comes to the end of its work."""
     deaths, until = 0, time.monotonic() + 30
-    while (died := worker()) or cursors.work():
+    while (died := process_of_its_own()) or cursors.work():
         assert time.monotonic() < until
         deaths += died
         time.sleep(
@@ -81,13 +80,13 @@ def deaths_until_all_is_done():
     return deaths
 
 
-def worker():
+def process_of_its_own():
     """A process of its own; 1 if it died in the middle."""
     pid = os.fork()
     if not pid:
         try:
             connection.connection = None  # it is our parent's
-            working.work()
+            worker.work()
             os._exit(0)
         finally:
             os._exit(2)
@@ -198,7 +197,7 @@ class TestAConnectionThatBreaks:
         breaks = 0
         while cursors.work():
             try:
-                working.work()
+                worker.work()
             except (OperationalError, InterfaceError, InternalError):
                 breaks += 1
                 assert breaks <= FEW

@@ -8,8 +8,7 @@ from uuid_utils.compat import uuid7
 
 from eventstore import log, registry
 from eventstore.aggregate import VersionedState
-from eventstore.commands import bus, repository
-from eventstore.commands import decide as deciding
+from eventstore.commands import bus, decide, repository
 from eventstore.commands.decide import DecisionBatch, Request
 from eventstore.log import ANY, WrongExpectedVersion, append, context
 from eventstore.messages import Command, Message, Metadata
@@ -202,25 +201,25 @@ class TestSeveralCommands:
 
     def test_several_for_the_same_streams_in_one_batch_carry_one_expectation_each(self):
         bus.dispatch(Count("b", 50))
-        deciding = DecisionBatch(
+        batch = DecisionBatch(
             [request(Move("a", "b", 1)), request(Count("b", 2)), request(Move("b", "a", 3))]
         )
         for index in range(3):
-            deciding.decide(index)
-        assert deciding.write().versions == {"counter-a": 2, "counter-b": 4}
+            batch.decide(index)
+        assert batch.write().versions == {"counter-a": 2, "counter-b": 4}
         assert [event.amount for event in stored("a")] == [-1, 3]
         assert [event.amount for event in stored("b")] == [50, 1, 2, -3]
 
     def test_one_that_is_refused_amid_a_batch_leaves_no_trace_in_the_state_of_the_others(self):
         bus.dispatch(Close("b"))
-        deciding = DecisionBatch(
+        batch = DecisionBatch(
             [request(Count("a", 1)), request(Move("a", "b", 5)), request(Count("a", 2))]
         )
-        deciding.decide(0)
+        batch.decide(0)
         with pytest.raises(CounterClosed):
-            deciding.decide(1)
-        deciding.decide(2)
-        deciding.write()
+            batch.decide(1)
+        batch.decide(2)
+        batch.write()
         assert stored("a") == [Counted("a", 1), Counted("a", 2)]
         assert repository.load(["counter-a"])["counter-a"].state.total == 3
 
@@ -250,7 +249,7 @@ class TestOwedCommands:
             message("b", Count("b", 1)),
             message("c", Count("c", 1)),
         ]
-        deciding.decide(messages)
+        decide.decide(messages)
         assert stored("a") == [Counted("a", 1)]
         assert stored("b") == [Closed("b")]
         assert stored("c") == [Counted("c", 1)]

@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 
 from eventstore import log
 from eventstore.commands import bus
-from eventstore.delivery import step as delivery
+from eventstore.delivery import step
 from eventstore.log import ANY, append
 from eventstore.models import OutboxMessage, Parked, Subscription
 from eventstore.operations import lag
@@ -64,7 +64,7 @@ def _standing(name):
 def test_a_subscription_is_behind_by_what_it_hears():
     for amount in (1, 2, 3):
         count(amount=amount)
-    delivery.step("toy.tallies", limit=2)
+    step.step("toy.tallies", limit=2)
     behind = by_name()["toy.tallies"]
     last = log.fence()
     assert (behind.kind, behind.fence, behind.events, behind.positions) == (
@@ -81,17 +81,17 @@ def test_a_subscription_is_behind_by_what_it_hears():
 
 def test_every_subscription_is_behind_by_as_much_as_it_could_read(toys):
     toys(EVERY_SUBSCRIPTION)
-    for step in range(8):
+    for number in range(8):
         for name in "abc":
             count(name, amount=4)
-        bus.enqueue([Count("owed", step)])
-        if step % 3 == 0:
+        bus.enqueue([Count("owed", number)])
+        if number % 3 == 0:
             append("counter-x", [Closed("x")], expected=ANY)
-        for subscription in list(EVERY_SUBSCRIPTION)[: step % 5]:
-            delivery.step(subscription, limit=2 + step)
+        for subscription in list(EVERY_SUBSCRIPTION)[: number % 5]:
+            step.step(subscription, limit=2 + number)
         assert events() == {
             subscription: readable(subscription) for subscription in EVERY_SUBSCRIPTION
-        }, step
+        }, number
     assert len(set(events().values())) > 2, "they stand at different places"
 
 

@@ -19,8 +19,7 @@ from eventstore.effects import calls, leases
 from eventstore.effects.leases import Lease
 from eventstore.log import ANY, append
 from eventstore.models import Event, OutboxMessage, Parked
-from eventstore.outbox import cursors
-from eventstore.outbox import parked as parking
+from eventstore.outbox import cursors, parked
 from eventstore.subscriptions import Effect
 from eventstore.testing import drain
 
@@ -40,7 +39,7 @@ def leased(toys):
     append("counter-a", [Counted("a")], expected=ANY)
     with transaction.atomic():
         calls._take_in(SUBSCRIPTION, 10)
-        parking.lease(SUBSCRIPTION, [Event.objects.get().position], timedelta(seconds=1))
+        parked.lease(SUBSCRIPTION, [Event.objects.get().position], timedelta(seconds=1))
     return Parked.objects.get()
 
 
@@ -84,7 +83,7 @@ class TestRenewing:
     def test_nobody_waits_for_who_is_settling_it(self, leased):
         ours = held(leased)
         with transaction.atomic():
-            parking.settle(SUBSCRIPTION, {leased.position: 1})
+            parked.settle(SUBSCRIPTION, {leased.position: 1})
             in_thread(leases.renew, [ours]).result(5)
         assert not Parked.objects.exists()
 

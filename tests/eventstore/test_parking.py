@@ -13,7 +13,7 @@ from eventstore.log import ANY, WrongExpectedVersion, append, context
 from eventstore.messages import Event
 from eventstore.models import Event as Stored
 from eventstore.models import Parked, Subscription
-from eventstore.outbox import parked as parking
+from eventstore.outbox import parked
 from eventstore.subscriptions import Commands
 from eventstore.testing import drain
 
@@ -32,7 +32,7 @@ def heard():
     return {tally.pk: tally.heard for tally in Tally.objects.all()}
 
 
-def parked(**wanted):
+def parked_rows(**wanted):
     return [
         (each.key, each.status) for each in Parked.objects.filter(**wanted).order_by("position")
     ]
@@ -57,12 +57,12 @@ def _without_boom(row, event):
 
 
 class TestTheOthers:
-    def test_only_the_key_of_a_failing_message_is_parked(self):
+    def test_only_the_key_of_a_failing_message_is_parked_rows(self):
         for number in range(20):
             count(str(number), number, note="boom" if number == 7 else "")
         step.step(SUBSCRIPTION)
 
-        assert parked() == [("7", "failed")]
+        assert parked_rows() == [("7", "failed")]
         assert heard() == {str(number): [number] for number in range(20) if number != 7}
 
     @pytest.mark.parametrize("bad", [{0}, {9}, {3, 4}, {0, 5, 9}, set(range(10))])
@@ -71,7 +71,7 @@ class TestTheOthers:
             count(str(number), note="boom" if number in bad else "")
         step.step(SUBSCRIPTION)
 
-        assert {int(key) for key, _ in parked()} == bad
+        assert {int(key) for key, _ in parked_rows()} == bad
         assert {int(key) for key in heard()} == set(range(10)) - bad
 
     def test_another_subscription_of_the_same_event_goes_on(self, toys):
@@ -85,8 +85,8 @@ class TestTheOthers:
         )
         count("a", note="boom")
         drain()
-        assert parked(subscription=SUBSCRIPTION) == [("a", "failed")]
-        assert parked(subscription="toy.round") == []
+        assert parked_rows(subscription=SUBSCRIPTION) == [("a", "failed")]
+        assert parked_rows(subscription="toy.round") == []
 
     def test_the_subscriptions_cursor_goes_on_too(self):
         count("a", note="boom")
@@ -104,7 +104,7 @@ class TestTheOrder:
         step.step(SUBSCRIPTION)
 
         assert heard() == {"a": [1], "b": [1]}
-        assert parked() == [("a", "failed"), ("a", "waiting")]
+        assert parked_rows() == [("a", "failed"), ("a", "waiting")]
 
     def test_what_comes_after_it_in_a_later_batch_waits_behind(self):
         count("a", 1, note="boom")
@@ -116,7 +116,7 @@ class TestTheOrder:
         drain()
 
         assert heard() == {"b": [1]}
-        assert parked() == [("a", "failed"), ("a", "waiting"), ("a", "waiting")]
+        assert parked_rows() == [("a", "failed"), ("a", "waiting"), ("a", "waiting")]
 
     def test_after_the_retry_all_that_waited_is_taken_in_order(self, wire):
         count("a", 1, note="boom")
@@ -130,7 +130,7 @@ class TestTheOrder:
         drain()
 
         assert heard() == {"a": [1, 2, 3, 4, 5]}
-        assert parked() == []
+        assert parked_rows() == []
 
     def test_a_second_culprit_among_those_that_wait_stops_the_rest_again(self, wire):
         count("a", 1, note="boom")
@@ -145,7 +145,7 @@ class TestTheOrder:
         drain()
 
         assert heard() == {"a": [1, 2]}
-        assert parked() == [("a", "failed"), ("a", "waiting")]
+        assert parked_rows() == [("a", "failed"), ("a", "waiting")]
 
     def test_events_of_one_stream_that_go_into_different_rows_do_not_wait_for_one_another_for_ever(
         self, toys, wire
@@ -165,7 +165,7 @@ class TestTheOrder:
         make_due()
         drain()
 
-        assert parked() == []
+        assert parked_rows() == []
         assert heard() == {"x": [0, 2], "y": [1, 3]}
 
     def test_a_saga_waits_across_the_streams_of_one_process(self, toys, wire):
@@ -176,7 +176,7 @@ class TestTheOrder:
         append("counter-elsewhere", [Counted("a", 4)], expected=0)
         append("counter-b", [Counted("b", 5)], expected=0)
         drain()
-        assert parked() == [("a", "failed"), ("a", "waiting")]
+        assert parked_rows() == [("a", "failed"), ("a", "waiting")]
 
         wire(SUBSCRIPTIONS={"toy.round": ROUND._replace(react=ROUND.react | {Counted: _sum})})
         make_due()
@@ -187,11 +187,11 @@ class TestTheOrder:
 class TestTheNextTry:
     def test_the_delay_doubles_up_to_a_limit(self, monkeypatch):
         monkeypatch.setattr(random, "uniform", lambda low, high: high)
-        assert [parking.delay(attempts) for attempts in (1, 2, 3, 4)] == [1, 2, 4, 8]
-        assert parking.delay(30) == parking.LONGEST_DELAY
+        assert [parked.delay(attempts) for attempts in (1, 2, 3, 4)] == [1, 2, 4, 8]
+        assert parked.delay(30) == parked.LONGEST_DELAY
 
     def test_what_failed_together_comes_back_apart(self):
-        delays = {parking.delay(5) for _ in range(50)}
+        delays = {parked.delay(5) for _ in range(50)}
         assert len(delays) > 40
         assert all(8 <= delay <= 16 for delay in delays)
 
@@ -218,7 +218,7 @@ class TestTheNextTry:
     def test_after_the_last_attempt_it_is_dead_and_what_waits_behind_goes_on_waiting(
         self, monkeypatch
     ):
-        monkeypatch.setattr(parking, "ATTEMPTS", 3)
+        monkeypatch.setattr(parked, "ATTEMPTS", 3)
         count("a", 1, note="boom")
         count("a", 2)
         drain()
@@ -228,11 +228,11 @@ class TestTheNextTry:
 
         dead = Parked.objects.get(status="dead")
         assert (dead.attempts, dead.due_at) == (3, None)
-        assert parked() == [("a", "dead"), ("a", "waiting")]
+        assert parked_rows() == [("a", "dead"), ("a", "waiting")]
         count("a", 3)
         drain()
         assert heard() == {}
-        assert len(parked()) == 3
+        assert len(parked_rows()) == 3
 
     def test_the_note_keeps_error_and_traceback_of_the_last_try(self, wire):
         count("a", 7, note="boom")
@@ -304,7 +304,7 @@ class TestErrorsOfTheDatabase:
 
         with pytest.raises(type(error)):
             step.step(SUBSCRIPTION)
-        assert parked() == []
+        assert parked_rows() == []
         assert heard() == {}
         assert Subscription.objects.get(pk=SUBSCRIPTION).position == 0
 
@@ -347,7 +347,7 @@ class TestUnreadable:
         make_due()
         drain()
         assert heard() == {"a": [3, 3, 1]}
-        assert parked() == []
+        assert parked_rows() == []
 
     def test_a_subscription_that_does_not_hear_it_passes_over_it_once_its_class_is_deployed(
         self, toys
@@ -361,7 +361,7 @@ class TestUnreadable:
         make_due()
         drain()
         assert heard() == {"a": [2]}
-        assert parked() == []
+        assert parked_rows() == []
 
     def test_an_owed_command_of_an_unknown_type_is_parked_and_decided_once_its_class_is_deployed(
         self, toys
@@ -370,19 +370,19 @@ class TestUnreadable:
         log.write([], [log.outgoing(Close("a"), metadata=context.current())])
         toys({"toy": Commands()}, COMMANDS=[{"toy.count": Count}])
         drain()
-        assert parked() == [("counter-a", "failed")]
+        assert parked_rows() == [("counter-a", "failed")]
 
         toys({"toy": Commands()})
         make_due()
         drain()
-        assert parked() == []
+        assert parked_rows() == []
         assert Stored.objects.get().type == "toy.closed"
 
     def test_data_that_does_not_fit_its_class_is_parked_and_taken_once_the_class_does(self, toys):
         append_raw('{"counter_id": "a", "amount": "three"}')
         count("b", 1)
         drain()
-        assert parked() == [("counter-a", "failed")]
+        assert parked_rows() == [("counter-a", "failed")]
         assert Parked.objects.get().error.startswith("Undecodable")
         assert heard() == {"b": [1]}
 
@@ -402,7 +402,7 @@ class TestUnreadable:
         )
         count("b", 1)
         drain()
-        assert parked() == [("counter-a", "failed")]
+        assert parked_rows() == [("counter-a", "failed")]
         assert heard() == {"b": [1]}
 
     def test_notes_of_a_newer_version_beside_an_event_do_not_matter(self):
@@ -418,7 +418,7 @@ class TestUnreadable:
         append("counter-a", [Counted("a", 3)], expected=2)
         drain()
         assert heard() == {}
-        assert parked() == [
+        assert parked_rows() == [
             ("counter-a", "failed"),
             ("counter-a", "waiting"),
             ("counter-a", "waiting"),
@@ -446,14 +446,14 @@ class TestCommands:
             ("counter-a", 1),
             ("counter-b", 4),
         ]
-        assert parked() == [("counter-a", "failed"), ("counter-a", "waiting")]
+        assert parked_rows() == [("counter-a", "failed"), ("counter-a", "waiting")]
 
-    def test_a_refused_command_is_settled_not_parked(self, toys):
+    def test_a_refused_command_is_settled_not_parked_rows(self, toys):
         toys({"toy": Commands()})
         append("counter-a", [Closed("a")], expected=0)
         log.write([], [log.outgoing(Count("a"), metadata=context.current())])
         drain()
-        assert parked() == []
+        assert parked_rows() == []
 
 
 class Doubled(Event, frozen=True):

@@ -11,8 +11,7 @@ from uuid_utils.compat import uuid7
 
 from eventstore import log
 from eventstore.aggregate import CommandRejected, Decision
-from eventstore.commands import bus, repository
-from eventstore.commands import decide as deciding
+from eventstore.commands import bus, decide, repository
 from eventstore.log import ANY, NO_STREAM, WrongExpectedVersion, append, context
 from eventstore.messages import Command, Message, Metadata
 from eventstore.models import Event
@@ -91,7 +90,7 @@ def by_dispatch(own, other):
 def by_a_batch(own, other):
     """As a worker decides what is owed to its context, with something else beside it."""
     with transaction.atomic():
-        deciding.decide([message(Count(f"{own}-beside")), message(CountUnless(own, other))])
+        decide.decide([message(Count(f"{own}-beside")), message(CountUnless(own, other))])
 
 
 def by_hand(own, other):
@@ -191,16 +190,14 @@ def test_many_in_one_transaction_do_not_fill_the_servers_table_of_locks(checked,
 
 def test_nor_does_a_large_batch(checked):
     with transaction.atomic():
-        deciding.decide(
-            [message(CountUnless(f"a{number}", f"b{number}")) for number in range(1000)]
-        )
+        decide.decide([message(CountUnless(f"a{number}", f"b{number}")) for number in range(1000)])
         assert locks() < 10
 
 
 def test_a_large_batch_and_a_single_one_see_each_other(checked, another):
     """The one has locked by category, the other by stream."""
     with transaction.atomic():
-        deciding.decide([message(CountUnless(f"a{number}", f"b{number}")) for number in range(300)])
+        decide.decide([message(CountUnless(f"a{number}", f"b{number}")) for number in range(300)])
         late = in_thread(bus.dispatch, CountUnless("b5", "a5"))
         until_waiting(another())
     with pytest.raises(OtherIsCounted):

@@ -170,7 +170,7 @@ class TestNewCode:
         count(amount=1)
         count("b")
         drain()
-        assert Parked.objects.get().error.startswith("Undecodable: an upcaster of SecondRound")
+        assert Parked.objects.get().error.startswith("Undecodable: The upcaster of SecondRound")
         assert saga("b").state["sum"] == 1
 
         deployed()

@@ -331,7 +331,7 @@ class TestAnEventThatChangesItsForm:
             call_command("schemas", "--store")
         unreadable, unfoldable = str(refused.value).splitlines()
         assert unreadable.startswith(
-            f"toy.counted v1 at position {first[0]}: Counted cannot be made"
+            f"toy.counted v1 at position {first[0]}: Stored data does not fit Counted"
         )
         assert unfoldable.startswith(
             "counter-a cannot be folded after version 0 at position 0: Undecodable"

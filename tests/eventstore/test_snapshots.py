@@ -10,7 +10,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from eventstore.commands import repository, snapshots
-from eventstore.log import ANY, append, read
+from eventstore.log import ANY, append, streams
 from eventstore.models import Snapshot
 
 from .toy import COUNTER, Closed, Counted, Counter
@@ -35,10 +35,10 @@ def fetched(stream):
     """How many events were read to load the stream anew."""
     repository.forget()
     counted = []
-    asked = read.rows_in_binary
+    asked = streams.rows_in_binary
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            read,
+            streams,
             "rows_in_binary",
             lambda *asking: counted.append(len(page := asked(*asking))) or page,
         )
@@ -93,7 +93,7 @@ def test_a_corrupt_snapshot_is_ignored_with_a_warning(long, caplog):
     Snapshot.objects.update(state={"total": "many"})
     with caplog.at_level(logging.WARNING):
         assert load(long) == (250, Counter(total=250))
-    assert "cannot be read" in caplog.text
+    assert "cannot be decoded" in caplog.text
 
 
 def test_a_snapshot_from_elsewhere_that_is_ahead_of_the_log_is_ignored_with_a_warning(long, caplog):
@@ -101,7 +101,7 @@ def test_a_snapshot_from_elsewhere_that_is_ahead_of_the_log_is_ignored_with_a_wa
     Snapshot.objects.update(version=400)
     with caplog.at_level(logging.WARNING):
         assert load(long) == (250, Counter(total=250))
-    assert "does not have" in caplog.text
+    assert "is not in the log" in caplog.text
 
 
 FOLDS_BY_A_SET = """

@@ -275,11 +275,11 @@ class TestWork:
         assert statements(1) == statements(100) <= 7
 
     def test_a_turn_ends_when_its_time_is_over(self):
-        from eventstore.delivery import worker as working
+        from eventstore.delivery import worker
 
         count()
-        assert working.work(seconds=0) == 0
-        assert working.work(seconds=5) == 1
+        assert worker.work(seconds=0) == 0
+        assert worker.work(seconds=5) == 1
 
     def test_trouble_in_one_subscription_does_not_keep_the_others_from_their_turn(
         self, toys, monkeypatch
@@ -290,10 +290,10 @@ class TestWork:
         count()
         monkeypatch.setattr("eventstore.sagas.react", cut_off)
 
-        from eventstore.delivery import worker as working
+        from eventstore.delivery import worker
 
         with pytest.raises(OperationalError):
-            working.work(seconds=1)
+            worker.work(seconds=1)
         assert heard() == [1]
         assert cursor("toy.round") == 0
         assert not Parked.objects.exists()
