@@ -19,8 +19,7 @@ def main(subscription):
     from eventstore.delivery import step
     from eventstore.effects import leases
     from eventstore.subscriptions import Effect
-
-    from . import toy
+    from tests.eventstore import toy
 
     leases.SECONDS, leases.ENOUGH, leases.RENEWED_EVERY = 0.6, 0.5, 0.1
     never = threading.Event()

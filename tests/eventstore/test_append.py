@@ -28,9 +28,8 @@ from eventstore.log import (
 )
 from eventstore.messages import Metadata
 from eventstore.models import Event, OutboxMessage
-
-from .concurrently import in_thread, until_waiting
-from .toy import Count, Counted
+from tests.eventstore.concurrently import in_thread, until_waiting
+from tests.eventstore.toy import Count, Counted
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("toys")]
 

@@ -18,9 +18,8 @@ from eventstore.log import (
     context,
 )
 from eventstore.models import Event, OutboxMessage
-
-from .concurrently import in_thread
-from .toy import Count, Counted
+from tests.eventstore.concurrently import in_thread
+from tests.eventstore.toy import Count, Counted
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("toys")]
 

@@ -6,8 +6,7 @@ from django.db import DatabaseError, connection, transaction
 from eventstore import log
 from eventstore.log import append
 from eventstore.models import Event
-
-from .toy import Counted
+from tests.eventstore.toy import Counted
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("toys", "recorded")]
 

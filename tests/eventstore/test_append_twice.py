@@ -11,9 +11,8 @@ from uuid_utils.compat import uuid7
 from eventstore import log
 from eventstore.log import ANY, NO_STREAM, append, append_all, context
 from eventstore.models import Event
-
-from .concurrently import in_thread, until_waiting
-from .toy import Counted
+from tests.eventstore.concurrently import in_thread, until_waiting
+from tests.eventstore.toy import Counted
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("toys")]
 

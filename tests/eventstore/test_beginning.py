@@ -14,9 +14,8 @@ from eventstore.models import Subscription
 from eventstore.outbox import cursors
 from eventstore.subscriptions import NOW, Effect, Publication, Reaction, Saga
 from eventstore.testing import drain
-
-from .concurrently import in_thread
-from .toy import ROUND, Counted, Round
+from tests.eventstore.concurrently import in_thread
+from tests.eventstore.toy import ROUND, Counted, Round
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("toys")]
 

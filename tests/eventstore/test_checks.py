@@ -12,8 +12,7 @@ from eventstore.guarantees import wiring as checks
 from eventstore.messages import Command, Event, State
 from eventstore.models import Subscription
 from eventstore.subscriptions import Commands, Effect, Reaction
-
-from .toy import (
+from tests.eventstore.toy import (
     COMMANDS,
     COUNTER,
     EVENTS,

@@ -14,8 +14,7 @@ from eventstore import defaults
 from eventstore.delivery import chores, worker
 from eventstore.management.commands import work
 from eventstore.models import DeferredCommand
-
-from .concurrently import in_thread, until
+from tests.eventstore.concurrently import in_thread, until
 
 ONCE = timedelta(days=365)
 

@@ -10,8 +10,7 @@ from eventstore.log import ANY, append
 from eventstore.models import OutboxMessage, Parked, Subscription
 from eventstore.outbox import cursors
 from eventstore.testing import drain
-
-from .toy import TALLIES, Counted, Tally
+from tests.eventstore.toy import TALLIES, Counted, Tally
 
 AT_ONCE = timedelta(0)
 

@@ -24,10 +24,9 @@ from eventstore import log, tasks
 from eventstore.log import ANY, append
 from eventstore.postgres import rows
 from eventstore.testing import drain
-
-from ..proxy import Proxy
-from .concurrently import in_thread, parameters, url_of_the_test
-from .toy import Counted, Tally
+from tests.eventstore.concurrently import in_thread, parameters, url_of_the_test
+from tests.eventstore.toy import Counted, Tally
+from tests.proxy import Proxy
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("toys")]
 

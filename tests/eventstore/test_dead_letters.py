@@ -11,8 +11,7 @@ from eventstore.models import OperatorAction, Parked
 from eventstore.operations import dead_letters
 from eventstore.outbox import parked
 from eventstore.testing import drain
-
-from .toy import TALLIES, Counted, Tally
+from tests.eventstore.toy import TALLIES, Counted, Tally
 
 SUBSCRIPTION = "toy.tallies"
 

@@ -15,9 +15,8 @@ from eventstore.models import DeliveryMarker, Event, Parked, SagaState, Subscrip
 from eventstore.outbox import cursors, parked
 from eventstore.subscriptions import Commands
 from eventstore.testing import drain, unguarded
-
-from . import toy
-from .toy import COUNTER, ROUND, TALLIES, Count, Counted, Tally
+from tests.eventstore import toy
+from tests.eventstore.toy import COUNTER, ROUND, TALLIES, Count, Counted, Tally
 
 pytestmark = [pytest.mark.django_db(transaction=True)]
 

@@ -16,9 +16,8 @@ from eventstore.models import Event, OutboxMessage
 from eventstore.registry import UnknownCommand
 from eventstore.subscriptions import Commands
 from eventstore.testing import drain
-
-from .concurrently import in_thread
-from .toy import COUNTER, Boom, Close, Closed, Count, Counted, CounterClosed, Move
+from tests.eventstore.concurrently import in_thread
+from tests.eventstore.toy import COUNTER, Boom, Close, Closed, Count, Counted, CounterClosed, Move
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("toys")]
 

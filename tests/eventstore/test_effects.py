@@ -19,10 +19,9 @@ from eventstore.models import Event, OutboxMessage, Parked, Subscription
 from eventstore.outbox import cursors, parked
 from eventstore.subscriptions import Commands, Effect, NotYet
 from eventstore.testing import drain
-
-from . import toy
-from .concurrently import in_thread, stopped, until
-from .toy import EVENTS, TALLIES, Close, Count, Counted, Tally
+from tests.eventstore import toy
+from tests.eventstore.concurrently import in_thread, stopped, until
+from tests.eventstore.toy import EVENTS, TALLIES, Close, Count, Counted, Tally
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("toys")]
 
@@ -662,7 +661,7 @@ class Unheard(Said, frozen=True):
 
 
 def toys_aggregate_with(event):
-    from .toy import COUNTER
+    from tests.eventstore.toy import COUNTER
 
     return COUNTER._replace(evolve=COUNTER.evolve | {event: lambda counter, event: counter})
 

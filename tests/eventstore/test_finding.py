@@ -8,8 +8,7 @@ from eventstore.log import ANY, append, search
 from eventstore.log.search import EventFilter
 from eventstore.models import Event
 from eventstore.postgres import rows
-
-from .toy import Counted
+from tests.eventstore.toy import Counted
 
 LONG_AGO, FAR_OFF = datetime(1999, 1, 1, tzinfo=UTC), datetime(2999, 1, 1, tzinfo=UTC)
 

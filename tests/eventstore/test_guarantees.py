@@ -14,9 +14,8 @@ from django.test.utils import CaptureQueriesContext
 from eventstore import guarantees
 from eventstore.log import append
 from eventstore.operations import doctor
-
-from .concurrently import url_of_the_test
-from .toy import Counted
+from tests.eventstore.concurrently import url_of_the_test
+from tests.eventstore.toy import Counted
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("toys")]
 

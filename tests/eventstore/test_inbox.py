@@ -13,9 +13,8 @@ from eventstore.limits import Unstorable
 from eventstore.models import Event, OutboxMessage, Received
 from eventstore.subscriptions import Commands
 from eventstore.testing import drain
-
-from .concurrently import in_thread, until_waiting
-from .toy import Count
+from tests.eventstore.concurrently import in_thread, until_waiting
+from tests.eventstore.toy import Count
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("toys")]
 

@@ -14,9 +14,8 @@ from eventstore.delivery import step
 from eventstore.log import ANY, append
 from eventstore.models import Event
 from eventstore.postgres import NotReadCommitted
-
-from .concurrently import in_thread, parameters
-from .toy import Counted, Tally
+from tests.eventstore.concurrently import in_thread, parameters
+from tests.eventstore.toy import Counted, Tally
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("toys")]
 

@@ -20,8 +20,7 @@ from eventstore.outbox import cursors
 from eventstore.outbox.cursors import Claim
 from eventstore.subscriptions import Commands
 from eventstore.testing import drain
-
-from .toy import ROUND, TALLIES, Close, Closed, Count, Counted
+from tests.eventstore.toy import ROUND, TALLIES, Close, Closed, Count, Counted
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("toys")]
 

@@ -22,9 +22,8 @@ from eventstore.models import Event, OutboxMessage, Parked
 from eventstore.outbox import cursors, parked
 from eventstore.subscriptions import Effect
 from eventstore.testing import drain
-
-from .concurrently import in_thread, until, url_of_the_test
-from .toy import Close, Counted
+from tests.eventstore.concurrently import in_thread, until, url_of_the_test
+from tests.eventstore.toy import Close, Counted
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("toys")]
 

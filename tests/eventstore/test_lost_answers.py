@@ -12,10 +12,9 @@ from eventstore.commands import bus
 from eventstore.log import ANY, append, context
 from eventstore.log.append import _json
 from eventstore.models import Event, OutboxMessage
+from tests.eventstore.concurrently import in_thread, until_waiting
+from tests.eventstore.toy import Close, Count, Counted, Move, Tally
 from tests.proxy import Proxy
-
-from .concurrently import in_thread, until_waiting
-from .toy import Close, Count, Counted, Move, Tally
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("toys")]
 

@@ -7,9 +7,8 @@ from django.db import connection, transaction
 from eventstore import log
 from eventstore.log import ANY, NO_STREAM, append, append_all
 from eventstore.models import Event
-
-from .concurrently import in_thread
-from .toy import Counted
+from tests.eventstore.concurrently import in_thread
+from tests.eventstore.toy import Counted
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("toys")]
 

@@ -16,8 +16,7 @@ from eventstore.models import Parked, Subscription
 from eventstore.outbox import parked
 from eventstore.subscriptions import Commands
 from eventstore.testing import drain
-
-from .toy import EVENTS, ROUND, TALLIES, Boom, Close, Closed, Count, Counted, Tally
+from tests.eventstore.toy import EVENTS, ROUND, TALLIES, Boom, Close, Closed, Count, Counted, Tally
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("toys")]
 
@@ -465,7 +464,7 @@ def _doubled(row, event: Doubled):
 
 
 def _counter_with(event):
-    from .toy import COUNTER
+    from tests.eventstore.toy import COUNTER
 
     return COUNTER._replace(evolve=COUNTER.evolve | {event: lambda counter, event: counter})
 

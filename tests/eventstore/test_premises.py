@@ -16,10 +16,9 @@ from eventstore.log import ANY, NO_STREAM, WrongExpectedVersion, append, context
 from eventstore.messages import Command, Message, Metadata
 from eventstore.models import Event
 from eventstore.testing import drain
-
-from . import toy
-from .concurrently import in_thread, until_waiting
-from .toy import Count, Counted, Move
+from tests.eventstore import toy
+from tests.eventstore.concurrently import in_thread, until_waiting
+from tests.eventstore.toy import Count, Counted, Move
 
 pytestmark = [pytest.mark.django_db(transaction=True)]
 

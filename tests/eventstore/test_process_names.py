@@ -10,9 +10,8 @@ import psycopg
 import pytest
 
 from eventstore import defaults
+from tests.eventstore.concurrently import until, url_of_the_test
 from tools.devserver import ports
-
-from .concurrently import until, url_of_the_test
 
 CASES = [
     (

@@ -8,8 +8,7 @@ from eventstore.messaging.event_bus import InProcessBus, event_bus
 from eventstore.models import Parked, Subscription
 from eventstore.subscriptions import Publication
 from eventstore.testing import drain
-
-from .toy import Boom, Counted
+from tests.eventstore.toy import Boom, Counted
 
 
 class CounterPassedTen(IntegrationEvent, frozen=True):

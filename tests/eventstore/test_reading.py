@@ -18,8 +18,7 @@ from eventstore.models import Event
 from eventstore.postgres import prepared, rows
 from eventstore.registry import UnknownType
 from eventstore.testing import unguarded
-
-from .toy import COUNTER, Closed, Counted
+from tests.eventstore.toy import COUNTER, Closed, Counted
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("toys")]
 

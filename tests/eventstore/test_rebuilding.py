@@ -23,10 +23,9 @@ from eventstore.projections.rebuild import fold, run, shadow_table
 from eventstore.projections.rebuild import swap as swapping
 from eventstore.subscriptions import Projection
 from eventstore.testing import drain
-
-from . import toy
-from .concurrently import in_thread, until
-from .toy import Closed, Counted, Tally
+from tests.eventstore import toy
+from tests.eventstore.concurrently import in_thread, until
+from tests.eventstore.toy import Closed, Counted, Tally
 
 NAME = "toy.tallies"
 

@@ -14,9 +14,8 @@ from eventstore.log import ANY, NO_STREAM, append, append_all, context
 from eventstore.models import Event
 from eventstore.testing import drain
 from tests import rights
-
-from .concurrently import parameters
-from .toy import Count, Counted, Tally
+from tests.eventstore.concurrently import parameters
+from tests.eventstore.toy import Count, Counted, Tally
 
 ROLE = "eventstore_test_app"
 

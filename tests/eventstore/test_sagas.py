@@ -11,8 +11,7 @@ from eventstore.messages import DeadlinePassed, Metadata, State, replace
 from eventstore.models import Event, OutboxMessage, Parked, SagaState, Subscription
 from eventstore.subscriptions import Commands, Reaction
 from eventstore.testing import drain
-
-from .toy import EVENTS, ROUND, Close, Closed, Counted, Round
+from tests.eventstore.toy import EVENTS, ROUND, Close, Closed, Counted, Round
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("rounds")]
 
@@ -302,7 +301,7 @@ class TestDeadlines:
         count(note="wait")
         drain()
         the_deadline_passes()
-        from .concurrently import in_thread
+        from tests.eventstore.concurrently import in_thread
 
         results = [in_thread(step.tell_deadlines) for _ in range(4)]
         assert sum(each.result(5) for each in results) == 1
@@ -392,7 +391,7 @@ def _fail(*args, **kwargs):
 
 
 def _count(name):
-    from .toy import Count
+    from tests.eventstore.toy import Count
 
     return Count(name)
 

@@ -11,8 +11,7 @@ from eventstore.models import Sample, Subscription
 from eventstore.operations import maintenance, metrics
 from eventstore.operations.metrics import Point
 from eventstore.testing import drain
-
-from .toy import Counted
+from tests.eventstore.toy import Counted
 
 NOW = datetime(2026, 1, 1, 12, 30, 20, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

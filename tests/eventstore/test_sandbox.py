@@ -9,8 +9,7 @@ from django.db import connection
 from eventstore.effects import sandbox
 from eventstore.effects.sandbox import NEVER, Book, Course
 from shipping.models import SandboxParcel
-
-from .concurrently import in_thread, until, until_waiting
+from tests.eventstore.concurrently import in_thread, until, until_waiting
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -13,9 +13,8 @@ from eventstore.operations import time_travel
 from eventstore.postgres import rows
 from eventstore.schemas import compatibility, files, generation
 from eventstore.testing import forget_everything
-
-from .conftest import forget_wiring
-from .toy import COUNTER, Closed, Counted
+from tests.eventstore.conftest import forget_wiring
+from tests.eventstore.toy import COUNTER, Closed, Counted
 
 
 class Part(Value, frozen=True):

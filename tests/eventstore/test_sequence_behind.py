@@ -16,8 +16,7 @@ from eventstore.models import Event, OutboxMessage, Subscription
 from eventstore.outbox import cursors
 from eventstore.postgres import NotReadCommitted
 from eventstore.testing import drain
-
-from .toy import Count, Counted, Tally
+from tests.eventstore.toy import Count, Counted, Tally
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("toys")]
 

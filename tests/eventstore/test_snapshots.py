@@ -12,8 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from eventstore.commands import repository, snapshots
 from eventstore.log import ANY, append, streams
 from eventstore.models import Snapshot
-
-from .toy import COUNTER, Closed, Counted, Counter
+from tests.eventstore.toy import COUNTER, Closed, Counted, Counter
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("toys")]
 

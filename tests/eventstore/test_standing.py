@@ -8,8 +8,7 @@ from eventstore.log import ANY, append
 from eventstore.models import OutboxMessage, Subscription
 from eventstore.projections import freshness
 from eventstore.testing import drain
-
-from .toy import TALLIES, Counted, Tally
+from tests.eventstore.toy import TALLIES, Counted, Tally
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("toys")]
 

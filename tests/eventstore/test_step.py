@@ -13,9 +13,8 @@ from eventstore.models import Event, OutboxMessage, Parked, SagaState, Subscript
 from eventstore.outbox import cursors
 from eventstore.subscriptions import Commands
 from eventstore.testing import drain
-
-from .concurrently import in_thread, stopped, until
-from .toy import EFFECT, ROUND, TALLIES, Closed, Count, Counted, Tally
+from tests.eventstore.concurrently import in_thread, stopped, until
+from tests.eventstore.toy import EFFECT, ROUND, TALLIES, Closed, Count, Counted, Tally
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("toys")]
 

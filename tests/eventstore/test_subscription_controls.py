@@ -14,9 +14,8 @@ from eventstore.models import OperatorAction, Parked, Subscription
 from eventstore.operations import control
 from eventstore.outbox import cursors
 from eventstore.testing import drain
-
-from . import toy
-from .toy import Counted, Tally
+from tests.eventstore import toy
+from tests.eventstore.toy import Counted, Tally
 
 NAME = "toy.tallies"
 

@@ -10,8 +10,7 @@ from django.db import connection
 from eventstore.log import ANY, append
 from eventstore.models import Event
 from eventstore.operations import time_travel
-
-from .toy import Closed, Counted, Counter
+from tests.eventstore.toy import Closed, Counted, Counter
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("toys")]
 

@@ -12,9 +12,8 @@ from eventstore.delivery import step, worker
 from eventstore.log import ANY, append
 from eventstore.outbox import wakeup
 from eventstore.subscriptions import Commands
-
-from .concurrently import until
-from .toy import EFFECT, ROUND, TALLIES, Count, Counted, Tally
+from tests.eventstore.concurrently import until
+from tests.eventstore.toy import EFFECT, ROUND, TALLIES, Count, Counted, Tally
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("toys")]
 

@@ -12,8 +12,7 @@ from django.db import DatabaseError, connection, transaction
 from eventstore import log
 from eventstore.log import ANY, append, fence_monitor
 from eventstore.operations import doctor
-
-from .toy import Counted
+from tests.eventstore.toy import Counted
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("toys")]
 

@@ -17,6 +17,7 @@ PACKAGES = (
     "shipping",
     "retail_import",
     "access",
+    "tools/devserver",
 )
 FILES = sorted(
     file
