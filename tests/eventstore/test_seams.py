@@ -496,21 +496,21 @@ APART = (
 COVERED_ELSEWHERE = {
     "outbox.parked.RENEW": "test_leases.py; it changes nothing but a time",
     "log.append.APPEND_ON_CONDITION": "test_append.py; one statement, as AnAppend",
-    "operations.metrics.TAKE": "test_samples.py; figures for people, one statement",
-    "operations.metrics.FORGET": "test_samples.py; as TAKE",
+    "operations.metrics.TAKE": "test_metrics.py; figures for people, one statement",
+    "operations.metrics.FORGET": "test_metrics.py; as TAKE",
     "projections.rebuild.records.TURN_BACK": (
-        "test_rebuilding.py; in the transaction of a roll back"
+        "test_rebuild.py; in the transaction of a roll back"
     ),
     "projections.rebuild.records.SAVE_DIFFERENCES": (
-        "test_rebuilding.py; what a comparison has found, for people"
+        "test_rebuild.py; what a comparison has found, for people"
     ),
     "effects.sandbox.ENTER": "payments/test_sandbox.py; it is the provider's",
     "projections.rebuild.records.WAIT": (
-        "test_rebuilding.py; who is in the way of a swap, for people"
+        "test_rebuild.py; who is in the way of a swap, for people"
     ),
     "delivery.heartbeats.SIGN_OFF": "workers/test_signing_off.py; one statement at an end in order",
-    "projections.rebuild.records.WANT_SWAP": "test_rebuilding.py; a person's wish, one statement",
-    "outbox.parked.PARK_AGAIN": "test_rebuilding.py; in the transaction of the swap",
+    "projections.rebuild.records.WANT_SWAP": "test_rebuild.py; a person's wish, one statement",
+    "outbox.parked.PARK_AGAIN": "test_rebuild.py; in the transaction of the swap",
 }
 
 

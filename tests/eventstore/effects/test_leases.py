@@ -165,7 +165,7 @@ class TestAWorker:
 
 @contextmanager
 def calling():
-    command = [sys.executable, "-m", "tests.eventstore.calling", SUBSCRIPTION]
+    command = [sys.executable, "-m", "tests.eventstore.effects.calling", SUBSCRIPTION]
     environment = {"DATABASE_URL": url_of_the_test(), "EVENTSTORE_WAKE_WORKERS": "0"}
     worker = subprocess.Popen(command, env=os.environ | environment)
     try:

@@ -219,7 +219,7 @@ def die_rebuilding(*numbers):
     settings = connection.settings_dict
     url = f"postgresql://{settings['USER']}:{settings['PASSWORD']}@{settings['HOST']}:{settings['PORT']}/{settings['NAME']}"
     ended = subprocess.run(
-        [sys.executable, "-m", "tests.eventstore.rebuilding_to_death", NAME, *map(str, numbers)],
+        [sys.executable, "-m", "tests.eventstore.projections.rebuilding_to_death", NAME, *map(str, numbers)],
         env=os.environ | {"DATABASE_URL": url, "EVENTSTORE_WAKE_WORKERS": "0"},
         capture_output=True,
         text=True,

@@ -579,5 +579,5 @@ def test_the_guide_names_every_exception_of_the_store():
         and issubclass(each, Exception)
         and each.__module__.startswith(module.__name__)
     }
-    guide = (Path(__file__).parents[2] / "docs/guide/extend.md").read_text()
+    guide = (Path(__file__).parents[3] / "docs/guide/extend.md").read_text()
     assert {name for name in raised if f"| `{name}` |" not in guide} == set()

@@ -1,5 +1,5 @@
 """A rebuild that is killed with -9 after an n-th checkpoint: python -m
-tests.eventstore.rebuilding_to_death NAME N [M]
+tests.eventstore.projections.rebuilding_to_death NAME N [M]
 
 M: in so many processes. Then the one that began the others is killed, after an n-th checkpoint of
 any of them.
