@@ -9,7 +9,7 @@ PEERS_INSTALLED := .venv/.installed-peers
 TWO_AT_A_TIME := $(if $(CELERY_BROKER_URL),,-n 2 --dist loadfile)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check audit fuzz simulate chaos faults drills greedy test-pooler bench bench-short bench-store bench-http bench-console screens format house plans clean-data clean doctor-selftest
+.PHONY: help run test check docs reference audit fuzz simulate chaos faults drills greedy test-pooler bench bench-short bench-store bench-http bench-console screens format house plans clean-data clean doctor-selftest
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,7 +23,7 @@ test: $(PEERS_INSTALLED) ## run all tests; they start their own PostgreSQL and R
 check: export SECRET_KEY ?= only-for-checks
 check: export PAYMENT_GATEWAY ?= sandbox
 check: export CARRIER ?= sandbox
-check: $(INSTALLED) ## check format, lint, types, imports, Django settings, migrations
+check: $(INSTALLED) ## check format, lint, types, imports, Django settings, migrations, documentation
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/mypy
@@ -32,6 +32,7 @@ check: $(INSTALLED) ## check format, lint, types, imports, Django settings, migr
 	$(PYTHON) -m tests.security.floors
 	$(PYTHON) manage.py check
 	$(PYTHON) -m tools.devserver exec -- $(PYTHON) manage.py makemigrations --check --dry-run
+	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict --quiet || NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict
 
 audit: $(INSTALLED) ## check installed packages for known vulnerabilities: online advisories and security-floors.txt
 	@$(PYTHON) -m tests.security.audit
@@ -65,8 +66,8 @@ bench-short: $(PEERS_INSTALLED) ## run the same benchmark in half a minute, as a
 bench-store: $(PEERS_INSTALLED) ## compare the event store with another one and with plain INSERTs, up to two million events
 	@$(PYTHON) -m tools.devserver exec -- $(PYTHON) -W ignore -m bench.store
 
-doctor-selftest: $(INSTALLED) ## cause each fault that the doctor knows, and check that it reports that fault only
-	@$(PYTHON) -m tools.devserver exec -- $(PYTHON) manage.py doctor --selftest
+doctor-selftest: $(INSTALLED) ## inject each fault that the doctor knows, and see that it finds it and nothing else
+	@$(PYTHON) -m tools.devserver exec -- $(PYTHON) -W ignore -m tools.verification.doctor
 
 fuzz: $(INSTALLED) ## five minutes of generated valid and invalid requests as five users; prints counts at the end
 	FUZZ_SECONDS=$${FUZZ_SECONDS:-60} .venv/bin/pytest tests/fuzz --timeout 900 -rP --show-capture=stdout
@@ -86,6 +87,16 @@ screens: $(INSTALLED) ## make the screenshots in docs/images; needs Chromium
 house: $(INSTALLED) ## measure the structure of the code: folders, import cycles, hops, lengths, location of SQL
 	@DJANGO_SETTINGS_MODULE=config.settings LOG_LEVEL=ERROR $(PYTHON) -m tools.devserver exec -- $(PYTHON) -W ignore -m tools.house
 
+docs: $(INSTALLED) ## build the documentation site into site/; checks the links, needs no network
+	@NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict
+	@echo "Open site/index.html, or serve the folder: $(PYTHON) -m http.server --directory site"
+
+reference: export SECRET_KEY ?= only-for-the-reference
+reference: export PAYMENT_GATEWAY ?= sandbox
+reference: export CARRIER ?= sandbox
+reference: $(INSTALLED) ## generate docs/reference from the code
+	@DJANGO_SETTINGS_MODULE=config.settings $(PYTHON) -m tools.reference
+
 format: $(INSTALLED) ## format the code
 	.venv/bin/ruff format .
 	.venv/bin/ruff check --fix .
@@ -95,10 +106,10 @@ clean-data: $(INSTALLED) ## delete the data of `make run`
 
 clean: ## delete that data, and all installed and generated files
 	@test ! -d .local || $(MAKE) --silent clean-data
-	rm -rf .venv .static .chaos .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .static .chaos site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
-$(INSTALLED): requirements.txt requirements-local.txt requirements-dev.txt
+$(INSTALLED): requirements.txt requirements-local.txt requirements-docs.txt requirements-dev.txt
 	@$(PYTHON3) -c 'import sys; sys.exit("Python 3.11 or newer is needed (PYTHON3=...)" if sys.version_info < (3, 11) else 0)'
 	@test -x $(PYTHON) || $(PYTHON3) -m venv .venv
 	.venv/bin/pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt

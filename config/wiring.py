@@ -10,8 +10,8 @@ import inventory.policies
 import orders.commands
 import orders.events
 import orders.integration_events
-import orders.order.policies
 import orders.personal
+import orders.policies
 import payments.commands
 import payments.events
 import payments.limits
@@ -31,15 +31,17 @@ from inventory.reservation import RESERVATION
 from inventory.restocking import RESTOCKING
 from inventory.stock import STOCK
 from orders.bookkeeping.aggregate import BOOKING
+from orders.bookkeeping.projections import BOOKINGS
 from orders.catalogue.aggregate import PRODUCT
+from orders.catalogue.projections import CATALOGUE
 from orders.integration_events import PUBLICATION
-from orders.order import placing
+from orders.order import place_order
 from orders.order.aggregate import ORDER
+from orders.order.projections import ORDER_DETAILS
 from orders.order.saga import FULFILMENT
-from orders.projections import CATALOGUE, ORDER_DETAILS
 from orders.returns import aggregate as returns
 from orders.returns.aggregate import RETURN
-from orders.returns.projections import BOOKINGS, RETURNS
+from orders.returns.projections import RETURNS
 from orders.returns.saga import RETURNING
 from payments.gateway import GATEWAY
 from payments.payment import limited
@@ -92,7 +94,7 @@ AGGREGATES = [
 
 # Decisions over several streams.
 DECISIONS = [
-    placing.decisions(LIMITS.charge),
+    place_order.decisions(LIMITS.charge),
     returns.decisions(LIMITS.refund),
     reservation.DECISIONS,
     restocking.DECISIONS,
@@ -104,7 +106,7 @@ PROCESSES = {
         "orders.fulfilment": FULFILMENT,
     },
     "choreography": {
-        "orders.policy": orders.order.policies.POLICY,
+        "orders.policy": orders.policies.POLICY,
         "payments.policy": payments.policies.POLICY,
         "inventory.policy": inventory.policies.POLICY,
         "shipping.policy": shipping.policies.POLICY,

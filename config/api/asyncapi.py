@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from eventstore import registry
 from eventstore.messages import Event
 from eventstore.schemas import generation
-from orders import public_events
+from orders.api import public_events
 
 from . import examples
 from .sockets import ADDRESSES, OFFERED_TOKEN, PROTOCOL, Address

@@ -217,7 +217,7 @@ PROBLEMS_AT: Mapping[tuple[str, int], ProblemExample] = {
     ("/api/commands/orders/", 409): (
         "PriceChanged",
         (
-            "The customer saw another price than the catalogue's. TEA-EARL-GREY costs 8.90 EUR, not"
+            "The price is not the one that the customer saw. TEA-EARL-GREY costs 8.90 EUR, not"
             " 7.90 EUR."
         ),
         {},
@@ -229,7 +229,7 @@ PROBLEMS_AT: Mapping[tuple[str, int], ProblemExample] = {
     ),
     ("/api/commands/orders/{order_id}/returns/", 409): (
         "MoreThanWasBought",
-        "More units than were bought and have not been returned yet.",
+        "More units than the order has left to return. Of line 1, 1 can be returned, not 2.",
         {},
     ),
     ("/api/webhooks/payments/stripe/", 401): ("Forged", FORGED, {}),

@@ -23,8 +23,7 @@ from eventstore.api.serializers import KEY
 from eventstore.live.feed import Admission, CloseSocket, Feed, Follow, SocketRequest
 from eventstore.log import epochs
 from eventstore.projections import freshness
-from orders import public_events
-from orders.api import live
+from orders.api import live, public_events
 
 PROTOCOL = "orders.v1"
 OFFERED_TOKEN = "bearer."
@@ -133,4 +132,4 @@ ADDRESSES = (
     Address("/ws/customers/me/", live.orders, {"after": "position"}),
 )
 
-FEED = Feed(PROTOCOL, public_events.types(), admit, live.told, still_held, no_socket)
+FEED = Feed(PROTOCOL, public_events.types(), admit, live.items, still_held, no_socket)

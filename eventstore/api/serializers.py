@@ -13,9 +13,8 @@ from django.urls.converters import StringConverter
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from eventstore import currencies
 from eventstore.messages import InvalidMessage
-from eventstore.money import FINEST, Money
+from eventstore.money import FINEST, PAYABLE, Money, exponent_of
 
 LARGEST_NUMBER = 2**31 - 1
 LARGEST_AMOUNT = 10**12
@@ -123,7 +122,7 @@ class PriceShape(StrictSerializer):
 
     makes = Money
     amount = Whole(min_value=0, max_value=LARGEST_AMOUNT)
-    currency = serializers.ChoiceField(currencies.PAYABLE)
+    currency = serializers.ChoiceField(PAYABLE)
     exponent = Whole(min_value=0, max_value=FINEST, required=False)
 
 
@@ -135,7 +134,7 @@ class MoneyShape(PriceShape):
     """
 
     def validate(self, money: Money) -> Money:
-        own = currencies.exponent_of(money.currency)
+        own = exponent_of(money.currency)
         if money.exponent != own:
             fault = serializers.ErrorDetail(
                 f"The exponent of {money.currency} is {own}; leave it out.", "contradiction"

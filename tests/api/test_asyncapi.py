@@ -11,7 +11,7 @@ from jsonschema import Draft7Validator
 from config import wiring
 from config.api import sockets
 from config.api.example_values import MISSING
-from orders import public_events as timeline
+from orders.api import public_events as timeline
 
 OFFICIAL = json.loads((Path(__file__).parent / "asyncapi" / "3.0.0.json").read_text())
 

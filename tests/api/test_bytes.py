@@ -78,9 +78,7 @@ def test_the_defaults_hold_what_a_shop_of_usual_orders_needs(ada):
     """Twenty thousand states fit, and the largest possible event is one page at most."""
     order_id = ada.place().json()["order_id"]
     drain()
-    [state] = [
-        folded for stream, folded in repository._memory.items() if stream == f"order-{order_id}"
-    ]
-    assert repository._size(state) * repository.REMEMBERED < settings.remembered_bytes()
+    state = repository.cache.states[f"order-{order_id}"]
+    assert repository.size_of(state) * repository.REMEMBERED < settings.remembered_bytes()
     assert settings.max_message_bytes() <= settings.page_bytes() <= MAILBOX_BYTES
     assert OrderDetails.objects.count() == 1

@@ -73,7 +73,7 @@ def test_a_second_run_changes_nothing_that_the_first_one_made():
     demo()
     before = Event.objects.count(), User.objects.count()
     assert before == (40, 6)
-    assert "(0 steps were new)" in demo()
+    assert "(0 new commands)" in demo()
     assert (Event.objects.count(), User.objects.count()) == before
     assert AuthToken.objects.count() == 1
 
@@ -102,7 +102,7 @@ def test_an_account_with_a_password_of_its_own_is_left_alone_and_the_others_are_
     given("linus", "a-word-of-his-own")
     before = User.objects.get(username="linus").password
     output = demo()
-    assert "The account linus has a password of its own and stays as it is." in output
+    assert "The account linus has its own password; it is left unchanged." in output
     assert "Customers ada, grace;" in output
     assert "Place an order as ada" in output
     assert User.objects.get(username="linus").password == before
@@ -133,7 +133,7 @@ def test_where_all_have_changed_theirs_there_is_nothing_to_paste():
 
 def test_a_shop_that_is_none_of_the_demos_gets_no_public_password():
     User.objects.create_superuser("admin", password="a-word-of-its-own")
-    with pytest.raises(CommandError, match="There is an account admin with a password of its own"):
+    with pytest.raises(CommandError, match="The account admin has its own password"):
         demo(anyway=True)
     assert User.objects.count() == 1
 

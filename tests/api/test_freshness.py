@@ -13,7 +13,7 @@ from eventstore.projections import freshness
 from eventstore.subscriptions import Projection
 from eventstore.testing import drain
 from inventory.commands import ReceiveStock
-from orders import projections
+from orders.catalogue import projections
 from orders.commands import CancelOrder
 
 from .conftest import NOBODY, pointers, problem

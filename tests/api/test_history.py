@@ -9,9 +9,9 @@ from django.db import transaction
 from eventstore import log
 from eventstore.testing import drain
 from orders.api import live
+from orders.api.public_events import PUBLIC_FIELDS
 from orders.events import OrderCancelled
-from orders.projections import ORDER_DETAILS
-from orders.public_events import PUBLIC_FIELDS
+from orders.order.projections import ORDER_DETAILS
 from payments.events import PaymentFailed
 from tests.eventstore.concurrently import in_thread
 
@@ -62,7 +62,7 @@ def test_what_came_back_is_told_too_as_a_socket_tells_it(ada, operator):
         "payments.part_refunded",
         "orders.return_completed",
     ]
-    [(_, _, text), *_] = live.told(list(log.read_stream(f"return-{return_id}")))
+    [(_, _, text), *_] = live.items(list(log.read_stream(f"return-{return_id}")))
     assert json.loads(text) == events[7]
 
 

@@ -462,7 +462,7 @@ class TestTheCarrier:
             "received": "msg_1",
             "repeat": False,
         }
-        assert "which is not for us" in caplog.text
+        assert "webhook of carrier ignored" in caplog.text
         assert "\0" not in caplog.text
         assert self.shipment(created) == "CREATED"
 

@@ -15,9 +15,7 @@ BEYOND_SCHEMAS = {
     "both": "a version or a time, not both",
     "empty": "lines or charges, one of them at least",
     "not_whole": "1.0 is an integer in JSON Schema, but not in this API",
-    "null_characters_not_allowed": (
-        "in any text; a schema would need a pattern for every string"
-    ),
+    "null_characters_not_allowed": ("in any text; a schema would need a pattern for every string"),
 }
 # Schemathesis generates values of its own for these, whatever the pattern.
 GENERATED_HEADERS = {"If-Match", "If-None-Match"}

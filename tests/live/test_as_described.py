@@ -14,7 +14,7 @@ from eventstore.money import Money
 from eventstore.schemas import generation
 from eventstore.testing import drain
 from inventory.commands import ReceiveStock
-from orders import public_events as timeline
+from orders.api import public_events as timeline
 from orders.commands import Item, ListProduct, PlaceOrder
 from orders.events import OrderPlaced
 from shipping.commands import Address

@@ -10,8 +10,8 @@ from eventstore import log
 from eventstore.live import followers
 from eventstore.live.feed import FeedItem
 from eventstore.live.followers import Follower
-from orders import public_events as timeline
 from orders.api import live
+from orders.api import public_events as timeline
 
 from .conftest import happens, placed
 

@@ -23,7 +23,7 @@ from eventstore.money import Money
 from eventstore.outbox import cursors
 from eventstore.testing import drain
 from inventory.commands import ReceiveStock
-from orders import public_events as timeline
+from orders.api import public_events as timeline
 from orders.commands import Item, ListProduct, PlaceOrder
 from orders.events import Portion, ReturnPromised, ReturnRequested
 from shipping.commands import Address
@@ -244,7 +244,7 @@ def test_of_every_event_that_names_an_order_it_is_decided_whether_it_is_told():
         if issubclass(event, Event) and "order_id" in event.__struct_fields__
     }
     assert about - set(timeline.types()) == set(WITHHELD), (
-        "list it in PUBLIC_FIELDS of orders/public_events.py, or here"
+        "list it in PUBLIC_FIELDS of orders/api/public_events.py, or here"
     )
 
 

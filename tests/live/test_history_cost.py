@@ -9,9 +9,9 @@ from django.db import connection
 from eventstore import log
 from eventstore.money import Money
 from eventstore.outbox import cursors
-from orders import public_events as timeline
 from orders import queries
 from orders.api import live
+from orders.api import public_events as timeline
 from orders.events import OrderCancelled, OrderLine, OrderPlaced
 from shipping.commands import Address
 from tests.plans import watching

@@ -168,7 +168,7 @@ class TestTheDemo:
     def test_a_real_superuser_of_one_of_its_names_keeps_the_password(self):
         User.objects.create_superuser("admin", password="only the owner knows")
         for insisted in ([], ["--anyway"]):
-            with pytest.raises(CommandError, match="account admin with a password of its own"):
+            with pytest.raises(CommandError, match="account admin has its own password"):
                 call_command("demo", *insisted)
         assert User.objects.get(username="admin").check_password("only the owner knows")
         assert User.objects.count() == 1
