@@ -189,6 +189,7 @@ class ChoiceFilter(admin.SimpleListFilter):
     filter by something else than the column called parameter_name.
     """
 
+    parameter_name: str
     values: ClassVar[Sequence[str]] = ()
 
     @classmethod

@@ -27,7 +27,7 @@ A_TEST = """
 from eventstore.privacy.personal_data import HIDDEN
 from orders.commands import CancelOrder
 from orders.events import OrderCancelled
-from orders.order import OrderNotOpen
+from orders.order.aggregate import OrderNotOpen
 
 from {name} import EVENTS, {name}
 
