@@ -249,6 +249,7 @@ EVENTSTORE_LIVE_RECHECK = env.float("LIVE_RECHECK_SECONDS", default=5.0, least=0
 EVENTSTORE_LIVE_SOCKETS = env.int("LIVE_SOCKETS", default=1000)
 EVENTSTORE_LIVE_SOCKETS_PER_USER = env.int("LIVE_SOCKETS_PER_USER", default=20)
 # Off only for processes without a broker. Workers poll all the same.
+EVENTSTORE_FAST_PATH = env.bool("EVENTSTORE_FAST_PATH", default=True)
 EVENTSTORE_WAKE_WORKERS = env.bool("EVENTSTORE_WAKE_WORKERS", default=True)
 
 # For measurements only: a server without fsync loses committed transactions.

@@ -18,6 +18,12 @@ def wake_workers() -> bool:
     return bool(getattr(settings, "EVENTSTORE_WAKE_WORKERS", True))
 
 
+def fast_path() -> bool:
+    """Whether short statements bypass psycopg's cursor (postgres/prepared.py). Off, psycopg runs
+    them all: slower, and independent of psycopg's internals."""
+    return bool(getattr(settings, "EVENTSTORE_FAST_PATH", True))
+
+
 def event_bus() -> str:
     """The dotted name of the event bus class that publishes integration events."""
     return str(

@@ -12,6 +12,8 @@ import psycopg
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connection, connections, transaction
 from psycopg import IsolationLevel, pq, sql
 
+from eventstore import settings
+
 from . import prepared
 
 Result = TypeVar("Result")
@@ -80,7 +82,7 @@ def begin_read_committed(connection: Any, **_: Any) -> None:
 
 def name_statements_by_text(connection: Any, **_: Any) -> None:
     """Signal handler for new connections: see prepared.NamedByText."""
-    if connection.vendor == "postgresql":
+    if connection.vendor == "postgresql" and settings.fast_path():
         prepared.name_by_text(connection.connection)
 
 
@@ -124,7 +126,7 @@ def rows_meanwhile(
     or when the statement is not prepared yet.
     """
     database = _ready(DEFAULT_DB_ALIAS)
-    if _is_watched(database):
+    if not _may_bypass_psycopg(database):
         return work(), None
     with database.wrap_database_errors:
         receive = prepared.send(database.connection, statement, params, pq.Format.BINARY)
@@ -226,7 +228,7 @@ def _fetch(
 def _fetch_once(
     database: Any, statement: str, params: Sequence[Any], format: pq.Format
 ) -> list[tuple[Any, ...]]:
-    if not _is_watched(database):
+    if _may_bypass_psycopg(database):
         with database.wrap_database_errors:
             found = prepared.ask(database.connection, statement, params, format)
         if found is not None:
@@ -249,6 +251,10 @@ def _execute(database: Any, cursor: Any, statement: str, params: Sequence[Any]) 
     with database.wrap_database_errors:
         cursor.execute(statement, params)
     return cursor
+
+
+def _may_bypass_psycopg(database: Any) -> bool:
+    return settings.fast_path() and not _is_watched(database)
 
 
 def _is_watched(database: Any) -> bool:

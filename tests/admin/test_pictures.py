@@ -86,7 +86,7 @@ def test_the_picture_is_told_to_who_does_not_see_it(staff, order):
     assert title.text == f"{len(nodes)} events in 4 lanes over time"
     links = [link.find(_named("title")).text for link in svg.iter(_named("a"))]
     assert links[0] == f"orders.order_placed, order-{order} version 1"
-    assert links[1].endswith(f", {nodes[1].after} after the one before it")
+    assert links[1].endswith(f", {nodes[1].after} after the previous event")
     ticks = [
         float(tick.get("x1")) for tick in svg.iter(_named("line")) if tick.get("class") == "es-tick"
     ]

@@ -498,9 +498,7 @@ COVERED_ELSEWHERE = {
     "log.append.APPEND_ON_CONDITION": "test_append.py; one statement, as AnAppend",
     "operations.metrics.TAKE": "test_metrics.py; figures for people, one statement",
     "operations.metrics.FORGET": "test_metrics.py; as TAKE",
-    "projections.rebuild.records.TURN_BACK": (
-        "test_rebuild.py; in the transaction of a roll back"
-    ),
+    "projections.rebuild.records.TURN_BACK": ("test_rebuild.py; in the transaction of a roll back"),
     "projections.rebuild.records.SAVE_DIFFERENCES": (
         "test_rebuild.py; what a comparison has found, for people"
     ),

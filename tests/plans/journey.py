@@ -15,7 +15,7 @@ from django.test import Client
 
 from access import accounts
 from access.permissions import OPERATIONS, SUPPORT
-from config.api import live as sockets
+from config.api import sockets
 from eventstore import log, sagas
 from eventstore.commands import bus, deferred, idempotency, inbox, repository, snapshots
 from eventstore.delivery import heartbeats, poison, worker

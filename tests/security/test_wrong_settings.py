@@ -60,6 +60,7 @@ WRONG = {
     "LIVE_SOCKETS": "1e3",
     "LIVE_SOCKETS_PER_USER": "twenty",
     "EVENTSTORE_WAKE_WORKERS": "nudge",
+    "EVENTSTORE_FAST_PATH": "fast",
     "ALLOW_UNSAFE_DATABASE": "maybe",
     "REDIS_URL": "localhost:6379",
     "CELERY_BROKER_URL": "http://127.0.0.1:5672",

@@ -217,9 +217,10 @@ def test_it_can_be_rebuilt_once_the_code_is_mended(toys):
 
 def die_rebuilding(*numbers):
     settings = connection.settings_dict
-    url = f"postgresql://{settings['USER']}:{settings['PASSWORD']}@{settings['HOST']}:{settings['PORT']}/{settings['NAME']}"
+    account, server = "{USER}:{PASSWORD}".format_map(settings), "{HOST}:{PORT}".format_map(settings)
+    url = f"postgresql://{account}@{server}/{settings['NAME']}"
     ended = subprocess.run(
-        [sys.executable, "-m", "tests.eventstore.projections.rebuilding_to_death", NAME, *map(str, numbers)],
+        [sys.executable, "-m", f"{__package__}.rebuilding_to_death", NAME, *map(str, numbers)],
         env=os.environ | {"DATABASE_URL": url, "EVENTSTORE_WAKE_WORKERS": "0"},
         capture_output=True,
         text=True,
