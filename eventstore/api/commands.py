@@ -2,7 +2,6 @@
 object and where to query it."""
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -16,9 +15,8 @@ from uuid_utils.compat import uuid7
 from eventstore import codec, log, settings
 from eventstore.aggregate import CommandRejected, stream_name
 from eventstore.commands import bus, deferred, idempotency, repository
-from eventstore.commands.decide import Write
 from eventstore.commands.idempotency import AlreadyAnswered, IdempotencyKey, StoredResponse
-from eventstore.log import OutgoingMessage, context
+from eventstore.log import Appended, OutgoingMessage, context
 from eventstore.messages import Command, Metadata, replace
 
 from . import headers, serializers
@@ -92,18 +90,19 @@ class CommandView(APIView):
         if seen is None and "respond-async" in preferences:
             return self._defer(command, key)
 
-        def storing_the_response(outcome: bus.Outcome) -> Write:
+        def write(outcome: bus.Outcome, *appended: Any) -> Appended:
             assert key is not None
             # The append fills in the position of new events.
             position = None if outcome.events else outcome.position
-            return partial(idempotency.write, key, self._accepted(command, outcome, position))
+            response = self._accepted(command, outcome, position)
+            return idempotency.write(key, response, *appended)
 
         try:
             outcome = bus.dispatch(
                 command,
                 metadata=_with_actor(request.user),
                 seen=seen,
-                writes=storing_the_response if key else None,
+                write=write if key else None,
             )
         except CommandRejected as rejection:
             if key is None:

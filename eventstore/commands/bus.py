@@ -5,18 +5,27 @@ import logging
 import random
 import time
 from collections.abc import Callable, Container, Iterable, Sequence
+from functools import partial
 from typing import NamedTuple, TypeVar
 
 from django.db import OperationalError, transaction
 
 from eventstore import log, postgres, registry
 from eventstore.aggregate import CommandRejected
-from eventstore.log import Appended, WrongExpectedVersion, context, epochs
+from eventstore.log import (
+    AppendCondition,
+    Appended,
+    NewEvent,
+    OutgoingMessage,
+    WrongExpectedVersion,
+    context,
+    epochs,
+)
 from eventstore.messages import Command, Event, Metadata, replace
 from eventstore.outbox import wakeup
 
 from . import repository
-from .decide import DecisionBatch, Request, Write
+from .decide import DecisionBatch, Request
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +52,12 @@ class Outcome(NamedTuple):
     events: Sequence[Event]
 
 
+# As log.write, with the outcome as its first argument.
+WriteOutcome = Callable[
+    [Outcome, Sequence[NewEvent], Sequence[OutgoingMessage], AppendCondition | None], Appended
+]
+
+
 class Stale(Exception):
     """The caller decided on a version of the command's own stream that is not the current one.
     actual: the current version; 0 for no stream."""
@@ -57,20 +72,20 @@ def dispatch(
     *,
     metadata: Metadata | None = None,
     seen: Container[int] | None = None,
-    writes: Callable[[Outcome], Write] | None = None,
+    write: WriteOutcome | None = None,
 ) -> Outcome:
     """Decide one command.
 
     seen: the versions of the command's own stream that the caller accepts; the append is to one of
-    them. writes: takes the outcome, before its position is known unless it is a repeat, and returns
-    the function that writes it, for instance together with a stored response.
+    them. write: appends the events in place of log.write, for instance together with a stored
+    response. It also gets the outcome, whose position is only known if it is a repeat.
 
     Raises the decider's CommandRejected, Stale, registry.UnknownCommand, and after ATTEMPTS
     conflicts WrongExpectedVersion or the database's error for a deadlock or a lock timeout. After
     any other error it is unknown whether the command was recorded.
     """
     request = Request(command, _with_name(command, metadata or context.current()))
-    dispatched = Dispatch(request, seen, writes)
+    dispatched = Dispatch(request, seen, write)
     outcome = _retry_on_conflict(dispatched.attempt)
     logger.info("%s → %s@%s", request.metadata.command, outcome.stream, outcome.version)
     return outcome
@@ -83,9 +98,9 @@ class Dispatch:
         self,
         request: Request,
         seen: Container[int] | None,
-        writes: Callable[[Outcome], Write] | None,
+        write: WriteOutcome | None,
     ) -> None:
-        self.request, self.seen, self.writes = request, seen, writes
+        self.request, self.seen, self.write = request, seen, write
         self.decision = registry.decision_for(request.command)
         self.streams = self.decision.streams(request.command)
         self.stream = self.streams[0]
@@ -128,7 +143,7 @@ class Dispatch:
             # One more statement, for repeats only.
             positions = log.positions_at({outcome.stream: outcome.version})
             outcome = outcome._replace(position=positions.get(outcome.stream, 0))
-        appended = batch.write(self.writes(outcome) if self.writes else log.write)
+        appended = batch.write(partial(self.write, outcome) if self.write else log.write)
         return outcome._replace(position=appended.position) if events else outcome
 
 

@@ -24,8 +24,6 @@ FORGET = """
 """
 BATCH = 10_000
 
-# Replaced by the position when the append knows it. The body has only one member of that name.
-OPEN_POSITION = '"position":null'
 # If only some tables were restored, stored responses may refer to lost events.
 FORGET_LOST = """
     DELETE FROM eventstore_stored_response
@@ -36,16 +34,12 @@ FORGET_LOST = """
 
 
 class StoredResponse(msgspec.Struct, frozen=True):
-    """The response to the client, byte for byte."""
+    """The response to the client, byte for byte. The append that stores it replaces
+    "position":null in the body by its own position (eventstore_append_once.sql)."""
 
     status: int
     headers: dict[str, str]
     body: str
-
-    def at(self, position: int) -> "StoredResponse":
-        return msgspec.structs.replace(
-            self, body=self.body.replace(OPEN_POSITION, f'"position":{position}')
-        )
 
 
 class IdempotencyKey(NamedTuple):
