@@ -1,4 +1,4 @@
-"""Who decides a command, who hears an event: what config/urls.py is to requests, this is to
+"""Which aggregate decides a command, and which subscription handles an event: config/urls.py for
 messages."""
 
 from django.conf import settings
@@ -10,8 +10,8 @@ import inventory.policies
 import orders.commands
 import orders.events
 import orders.integration_events
-import orders.order.policies
 import orders.personal
+import orders.policies
 import payments.commands
 import payments.events
 import payments.limits
@@ -31,15 +31,17 @@ from inventory.reservation import RESERVATION
 from inventory.restocking import RESTOCKING
 from inventory.stock import STOCK
 from orders.bookkeeping.aggregate import BOOKING
+from orders.bookkeeping.projections import BOOKINGS
 from orders.catalogue.aggregate import PRODUCT
+from orders.catalogue.projections import CATALOGUE
 from orders.integration_events import PUBLICATION
-from orders.order import placing
+from orders.order import place_order
 from orders.order.aggregate import ORDER
+from orders.order.projections import ORDER_DETAILS
 from orders.order.saga import FULFILMENT
-from orders.projections import CATALOGUE, ORDER_DETAILS
 from orders.returns import aggregate as returns
 from orders.returns.aggregate import RETURN
-from orders.returns.projections import BOOKINGS, RETURNS
+from orders.returns.projections import RETURNS
 from orders.returns.saga import RETURNING
 from payments.gateway import GATEWAY
 from payments.payment import limited
@@ -65,17 +67,16 @@ COMMANDS = [
     retail_import.import_progress.COMMANDS,
 ]
 
-# Events as they were written in the past, step by step to their class of today.
+# Convert stored events of older versions, step by step, to their present class.
 UPCASTERS = [orders.events.UPCASTERS]
 
-# What others are told, apart from our own events.
+# Integration events, for other systems; separate from the stored events.
 PUBLISHED = [orders.integration_events.PUBLISHED]
 
-# What is about a person, and hidden in the console and in exports until somebody says why it is to
-# be seen.
+# Personal data: masked in the console and in exports unless a reason is given.
 PERSONAL = [orders.personal.PERSONAL, payments.personal.PERSONAL, shipping.personal.PERSONAL]
 
-# What the provider cannot move is refused before anything is written.
+# Amounts that the provider cannot transfer are rejected before anything is written.
 LIMITS = payments.limits.OF.get(settings.PAYMENT_GATEWAY, payments.limits.OF["sandbox"])
 
 AGGREGATES = [
@@ -91,21 +92,21 @@ AGGREGATES = [
     SHIPMENT,
 ]
 
-# Decided over several streams at once.
+# Decisions over several streams.
 DECISIONS = [
-    placing.decisions(LIMITS.charge),
+    place_order.decisions(LIMITS.charge),
     returns.decisions(LIMITS.refund),
     reservation.DECISIONS,
     restocking.DECISIONS,
 ]
 
-# How an order goes through: one saga that conducts, or each context by what it hears of the others.
+# The process of an order: orchestrated by one saga, or choreographed by policies of the contexts.
 PROCESSES = {
     "orchestration": {
         "orders.fulfilment": FULFILMENT,
     },
     "choreography": {
-        "orders.policy": orders.order.policies.POLICY,
+        "orders.policy": orders.policies.POLICY,
         "payments.policy": payments.policies.POLICY,
         "inventory.policy": inventory.policies.POLICY,
         "shipping.policy": shipping.policies.POLICY,
@@ -113,9 +114,9 @@ PROCESSES = {
 }
 
 if settings.ORDER_PROCESS not in PROCESSES:
-    raise ImproperlyConfigured(f"ORDER_PROCESS is none of {', '.join(PROCESSES)}.")
+    raise ImproperlyConfigured(f"ORDER_PROCESS: expected one of {', '.join(PROCESSES)}.")
 
-# The names are kept beside cursors in the database; renaming one needs a migration.
+# The names are stored with the cursors in the database; renaming one needs a migration.
 SUBSCRIPTIONS = {
     **PROCESSES[settings.ORDER_PROCESS],
     "orders.returning": RETURNING,
@@ -135,7 +136,7 @@ SUBSCRIPTIONS = {
     "orders.published": PUBLICATION,
 }
 
-# Statuses that manage.py sagas list accepts, beside those that are stored.
+# Statuses that manage.py sagas list accepts even if no stored saga has them.
 STATUSES = {
     "orders.fulfilment": (
         *(
@@ -166,7 +167,7 @@ STATUSES = {
     "shipping.policy": ("new", "noted", "asked", "cancelled", "void"),
 }
 
-# Whose books are asked after a restore for what the log has lost.
+# Called after a restore: the providers' books show what the log has lost.
 AFTER_RESTORE = {
     "payments": payments.reconciliation.report_lost,
     "shipping": shipping.reconciliation.report_lost,

@@ -1,4 +1,4 @@
-"""Payments, to look at."""
+"""Payments in the admin, read-only."""
 
 from django.contrib import admin
 
@@ -9,8 +9,15 @@ from eventstore.console.read_only import ChoiceFilter
 from .models import PaymentView
 
 STATUSES = (
-    *("REQUESTED", "COMPLETED", "FAILED", "PARTLY_REFUNDED", "REFUNDING", "REFUNDED", "VOIDED"),
-    *("DISPUTED", "CHARGED_BACK"),
+    "REQUESTED",
+    "COMPLETED",
+    "FAILED",
+    "PARTLY_REFUNDED",
+    "REFUNDING",
+    "REFUNDED",
+    "VOIDED",
+    "DISPUTED",
+    "CHARGED_BACK",
 )
 
 

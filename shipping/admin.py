@@ -1,4 +1,4 @@
-"""Shipments, to look at."""
+"""Shipments in the admin, read-only."""
 
 from django.contrib import admin
 from django.utils.safestring import SafeString

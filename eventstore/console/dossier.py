@@ -99,9 +99,7 @@ def about(request: HttpRequest, identity: str) -> Dossier:
     first = parked.order_by("subscription", "position").defer("traceback")[:LONGEST]
     admin_of_sagas: Any = admin.site.get_model_admin(SagaState)
     sagas = SagaState.objects.filter(saga__in=saga_names(), key=identity).order_by("saga")
-    receivers = [
-        name for name, each in registry.subscriptions().items() if isinstance(each, Commands | Saga)
-    ]
+    receivers = [*registry.of_kind(Commands), *registry.of_kind(Saga)]
     return Dossier(
         timeline=[
             Moment(each, formatting.summary(each.data), formatting.pretty(each.data))

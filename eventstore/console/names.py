@@ -14,4 +14,4 @@ def identity_of(stream: str) -> str:
 
 def saga_names() -> list[str]:
     """Those of the wiring."""
-    return [name for name, each in registry.subscriptions().items() if isinstance(each, Saga)]
+    return [*registry.of_kind(Saga)]

@@ -1,4 +1,4 @@
-"""Bookings and the catalogue, to look at."""
+"""Bookings and the catalogue in the admin, read-only."""
 
 from typing import Any
 
@@ -39,18 +39,17 @@ class BookingAdmin(ReadModelAdmin):
     search_fields = ("booking_id", "reference")
     search_help_text = "The whole id of a booking, or its reference."
     fields = (
-        *(
-            "booking_id",
-            "kind",
-            "customer_id",
-            "reference",
-            "reason",
-            "goods",
-            "charged",
-            "has_no_sale",
-            "sum",
-        ),
-        *("booked_at", *WHERE_IT_STANDS),
+        "booking_id",
+        "kind",
+        "customer_id",
+        "reference",
+        "reason",
+        "goods",
+        "charged",
+        "has_no_sale",
+        "sum",
+        "booked_at",
+        *WHERE_IT_STANDS,
     )
 
     def named(self, queryset: QuerySet[Any], term: str) -> QuerySet[Any]:

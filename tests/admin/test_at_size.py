@@ -7,7 +7,7 @@ from django.db import connection
 
 from bench import fill
 from eventstore import log
-from eventstore.console import outbox, sagas
+from eventstore.console.pages import outbox, sagas
 from eventstore.log import audit
 from eventstore.postgres import rows
 from eventstore.projections import rebuild
@@ -45,7 +45,7 @@ def long_log(books):
     drain()
     before = log.fence()
     fill.fill(url_of_the_test(), events=EVENTS)
-    fill.fill_beside(url_of_the_test(), orders=EVENTS // 7, messages=EVENTS, troubles=3000)
+    fill.fill_tables(url_of_the_test(), orders=EVENTS // 7, messages=EVENTS, troubles=3000)
     yield
     rebuild.forget("orders.catalogue", who="grace")
     # Truncating the tables does not reset the sequence, and later tests expect small positions.

@@ -211,7 +211,7 @@ def test_a_publication_is_put_back_to_any_position_that_it_has_passed(operator):
     ahead = address.replace(f"position={stands - 1}", f"position={stands}")
     refused = say_yes(operator, ahead, "they lost it")
     assert refused.status_code == 409
-    assert f"stands at {stands - 1}" in refused.content.decode()
+    assert f"is at position {stands - 1}" in refused.content.decode()
 
 
 @pytest.mark.usefixtures("order")

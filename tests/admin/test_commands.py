@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command, get_commands, load_command_class
 
-from eventstore.console import overview
+from eventstore.console.pages import overview
 from eventstore.delivery import heartbeats, step
 from eventstore.models import Event, OperatorAction, Parked, SagaState, Sample
 from eventstore.operations import metrics

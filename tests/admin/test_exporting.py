@@ -170,9 +170,9 @@ def test_what_is_written_is_what_happened(order):
 
 
 def test_a_stream_too_long_for_a_test_says_so(staff, order, monkeypatch):
-    monkeypatch.setattr(exporting, "MOST_GIVEN", 1)
+    monkeypatch.setattr(exporting, "MAX_EVENTS", 1)
     assert (
-        "are no beginning of a test"
+        "A fixture has at most 1 events"
         in staff.get(f"/admin/eventstore/stream/order-{order}/fixture/").content.decode()
     )
     assert staff.get(f"/admin/eventstore/stream/order-{order}/fixture/given.py").status_code == 409
@@ -181,7 +181,7 @@ def test_a_stream_too_long_for_a_test_says_so(staff, order, monkeypatch):
 
 def test_a_stream_of_no_aggregate_makes_no_fixture(order, monkeypatch):
     monkeypatch.setattr(registry, "aggregates", dict)
-    with pytest.raises(CommandError, match="No aggregate of today folds"):
+    with pytest.raises(CommandError, match="has no aggregate in the wiring"):
         call_command("export_fixture", f"order-{order}")
     with pytest.raises(CommandError, match="has no event"):
         call_command("export_fixture", "order-nobody")

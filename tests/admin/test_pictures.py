@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from eventstore.console import causation_diagram
+from eventstore.console.diagrams import correlation as causation_diagram
 from eventstore.delivery import step as delivery
 from eventstore.models import Event, SagaState
 from eventstore.testing import drain

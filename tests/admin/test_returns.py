@@ -29,7 +29,7 @@ def return_page(client, return_id):
 
 def take_back(client, order_id, **words):
     (button,) = page_of(client, order_id).context["buttons"]
-    assert button.label == "Take something back"
+    assert button.label == "Request a return"
     return say_yes(client, button.address, "too small", **words)
 
 
@@ -44,8 +44,8 @@ def test_goods_are_announced_come_and_are_paid_back(staff, order):
     back = ReturnView.objects.get(order_id=order)
     assert (back.status, back.refund, back.reason) == ("REQUESTED", 450, "too small")
     assert [each.label for each in return_page(staff, back.pk).context["buttons"]] == [
-        "The goods have come",
-        "Wait no longer",
+        "Receive the goods",
+        "Close the return",
     ]
     receive = return_page(staff, back.pk).context["buttons"][0].address
     assert say_yes(staff, receive, "too small", **{"line-1": 1}).status_code == 302

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from eventstore.console import causation, formatting
+from eventstore.console import formatting
+from eventstore.console.diagrams import causation
 from eventstore.delivery import step as delivery
 from eventstore.log import audit
 from eventstore.models import Event, OutboxMessage, Parked, SagaState, Subscription

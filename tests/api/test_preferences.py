@@ -2,7 +2,7 @@
 
 import pytest
 
-from eventstore.api import prefer
+from eventstore.api import headers
 
 READ = {
     "": {},
@@ -28,11 +28,11 @@ READ = {
 
 @pytest.mark.parametrize("header", READ)
 def test_what_is_preferred(header):
-    assert prefer.parse(header) == READ[header]
+    assert headers.parse_preferences(header) == READ[header]
 
 
 class Counted(str):
-    """Counts how often its characters are looked at."""
+    """Counts how often its characters are read."""
 
     seen = 0
 
@@ -48,6 +48,6 @@ class Counted(str):
 )
 def test_each_character_is_looked_at_once_for_each_way_to_cut(trap):
     Counted.seen = 0
-    list(prefer._split(Counted(trap), ","))
+    list(headers._split(Counted(trap), ","))
     assert Counted.seen <= len(trap)
-    prefer.parse(trap)
+    headers.parse_preferences(trap)

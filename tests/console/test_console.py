@@ -173,7 +173,7 @@ def test_support_cancels_an_order_and_sees_it_undone(open_as, viewer, stuck):
     page.goto(f"/admin/orders/orderdetails/{stuck}/change/")
     _say(page, "Cancel the order", "the wrong colour")
     expect(
-        page.get_by_text("The order is cancelled; what was done of it is being undone.")
+        page.get_by_text("The order is cancelled; its saga undoes what was done.")
     ).to_be_visible()
     drain()
     page.reload()
@@ -186,21 +186,23 @@ def test_support_takes_one_of_two_back_and_its_money_is_returned(open_as, viewer
     (order_id,) = place_many(1)
     page = open_as(viewer)
     page.goto(f"/admin/orders/orderdetails/{order_id}/change/")
-    page.get_by_role("link", name="Take something back").click()
+    page.get_by_role("link", name="Request a return").click()
     page.get_by_label("A <b>cup</b>, at most 2").fill("1")
     page.get_by_label("Reason").fill("one is broken")
-    page.get_by_role("button", name="Take something back").click()
-    expect(page.get_by_text("It is asked for, as return")).to_be_visible()
+    page.get_by_role("button", name="Request a return").click()
+    expect(page.get_by_text("is requested.")).to_be_visible()
     drain()
     page = open_as(warehouse)
     page.goto(f"/admin/orders/orderdetails/{order_id}/change/")
     page.locator("a[href*='/returnview/'][href$='/change/']").click()
-    _say(page, "The goods have come", "a parcel")
-    expect(page.get_by_text("They have come; stock and money follow.")).to_be_visible()
+    _say(page, "Receive the goods", "a parcel")
+    expect(
+        page.get_by_text("The goods are received; they are restocked and refunded next.")
+    ).to_be_visible()
     drain()
     page.reload()
     expect(page.get_by_role("row", name="Status COMPLETED: one is broken")).to_be_visible()
-    expect(page.get_by_role("row", name="Refund 4.50 EUR; given back 4.50 EUR")).to_be_visible()
+    expect(page.get_by_role("row", name="Refund 4.50 EUR; refunded 4.50 EUR")).to_be_visible()
 
 
 def test_a_saga_is_told_to_turn_back(open_as, operator, stuck):

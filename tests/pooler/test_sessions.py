@@ -1,5 +1,5 @@
-"""Behind a transaction pooler a session is shared: no setting, lock, prepared statement or
-cursor may stay there."""
+"""Behind a transaction pooler a session is everybody's: whatever we set, lock, prepare or open
+there must not stay."""
 
 import os
 import subprocess
@@ -17,20 +17,20 @@ from django.db import transaction
 from eventstore.delivery import heartbeats, poison
 from eventstore.models import DeliveryMarker
 from eventstore.operations import control
-from eventstore.operations.doctor import Limits, delivery
+from eventstore.operations.doctor import Limits, workers
 from eventstore.postgres import execute, rows
-from eventstore.projections.rebuild.run import AlreadyRebuilding, _alone
+from eventstore.projections.rebuild.run import AlreadyRebuilding, _exclusive_lock
 from tests.journeys.conftest import Shop
 from tests.workers.worker import Worker
 from tools.verification.bouncer import OLD
 
 pytestmark = [pytest.mark.worker, pytest.mark.slow]
 
-# Settings that PgBouncer itself synchronises between a client and its server connection.
+# What PgBouncer itself keeps in step between a client and the server connection that it is given.
 KEPT_IN_STEP = {"application_name", "client_encoding", "DateStyle", "IntervalStyle", "TimeZone"} | {
     "standard_conforming_strings"
 }
-# These end with the transaction, however they are set.
+# These are of a transaction, however they are set.
 OF_A_TRANSACTION = {"transaction_isolation", "transaction_read_only", "transaction_deferrable"}
 BACKENDS = (
     "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <>"
@@ -62,11 +62,11 @@ def worker(pooled, tmp_path):
 
 
 def left_behind(pooled):
-    """Per server connection of the pooler, the state of a client's session that is still there."""
+    """Of every server connection of the pooler, whatever of a client's session is still there."""
     with ExitStack() as held, psycopg.connect(pooled.server, autocommit=True) as direct:
         count = len(direct.execute(BACKENDS).fetchall())
         assert count
-        # All at once, each in a transaction, so that each has its own server connection.
+        # All at once, each in a transaction, so that each has a server connection to itself.
         seen = {}
         for _ in range(count):
             client = held.enter_context(
@@ -88,7 +88,7 @@ def test_after_journeys_a_late_subscription_and_a_rebuild_nothing_of_ours_is_lef
     control.pause("orders.details", who="ada")
     worker.start().until_it_is_ready()
     orders += [shop.place(method="tok_declined"), shop.place(postcode="REFUSED")]
-    time.sleep(2.5)  # longer than a subscription may lag before its worker writes delivery markers
+    time.sleep(2.5)  # longer than a subscription may stand still before its worker takes notes
     control.resume("orders.details", who="ada")
     for order_id in orders:
         shop.comes_to_an_end(order_id)
@@ -107,16 +107,16 @@ def test_after_journeys_a_late_subscription_and_a_rebuild_nothing_of_ours_is_lef
 
 
 def test_who_rebuilds_alone_holds_no_lock_longer_whichever_connection_it_is_given(pooled):
-    """A session lock could be taken on one server connection and released on another, and would
-    stay for ever."""
-    with ExitStack() as others, _alone("orders.details"):
-        with pytest.raises(AlreadyRebuilding), _alone("orders.details"):
+    """A lock of the session would be taken on one server connection and given back on another, and
+    stay for good."""
+    with ExitStack() as others, _exclusive_lock("orders.details"):
+        with pytest.raises(AlreadyRebuilding), _exclusive_lock("orders.details"):
             pass
-        # Occupy the free server connections.
+        # Whatever server connection is free now is taken by somebody else.
         for _ in range(3):
             others.enter_context(psycopg.connect(os.environ["DATABASE_URL"])).execute("SELECT 1")
     assert left_behind(pooled) == {}
-    with _alone("orders.details"):
+    with _exclusive_lock("orders.details"):
         pass
 
 
@@ -129,8 +129,8 @@ def test_a_note_of_what_is_begun_does_not_wait_for_the_disk_and_nobody_else_inhe
 
 
 def test_after_a_rollback_to_a_savepoint_what_was_prepared_is_prepared_anew(pooled):
-    """psycopg then deallocates all statements; a pooler that tracks them disconnects a client
-    that executes one of them."""
+    """psycopg lets go of everything then; a pooler that keeps statements hangs up on who asks for
+    one of them."""
 
     def ask():
         return [rows("SELECT %s::int", [number]) for number in range(5)]
@@ -138,14 +138,14 @@ def test_after_a_rollback_to_a_savepoint_what_was_prepared_is_prepared_anew(pool
     before = ask()
     with transaction.atomic():
         for _ in range(5):
-            execute("SELECT 1").close()  # until psycopg has prepared one too
+            execute("SELECT 1").close()  # until psycopg, too, has prepared one
         with suppress(DivisionByZero), transaction.atomic():
             raise DivisionByZero
     assert ask() == before
 
 
 def test_a_list_that_is_read_piece_by_piece_is_read_whole_whoever_comes_between(pooled):
-    """A cursor WITH HOLD would stay on one server connection, and the next FETCH could go to
+    """A cursor held open on the server would stay on one connection, and its rest be asked of
     another."""
     User.objects.bulk_create(User(username=f"ada-{number}") for number in range(20))
     with ExitStack() as others:
@@ -161,7 +161,12 @@ def test_a_worker_that_was_killed_is_not_taken_for_deaf_because_the_poolers_back
     heartbeats.forget_own()
     heartbeats.note(heartbeats.WORKER)
     time.sleep(0.5)
-    # The pooler keeps its backend for the next client.
-    found = [each.check for each in delivery.workers(Limits(silent=timedelta(seconds=0.2)))]
+    # Its backend is there still, for whoever comes next.
+    limits = Limits(silent=timedelta(seconds=0.2))
+    found = [
+        each.check
+        for check in (workers.missing_workers, workers.stuck_workers)
+        for each in check(limits)
+    ]
     heartbeats.forget_own()
     assert found == ["no-worker"]

@@ -324,11 +324,7 @@ def _convert_to(ours: type[Event]) -> Callable[[Any], Any]:
 
 
 def _contexts() -> list[str]:
-    return [
-        name
-        for name, subscription in registry.subscriptions().items()
-        if isinstance(subscription, Commands)
-    ]
+    return [*registry.of_kind(Commands)]
 
 
 def _is_of_an_earlier_step(message: Any, since: int) -> bool:
