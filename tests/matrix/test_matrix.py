@@ -86,7 +86,7 @@ class TestItWouldFind:
             lambda world, order_id: world.dispatch(RefundPayment(order_id, "?")),
         )
         for state in ("parcel booked, to be confirmed", "confirmed"):
-            assert _found("kept and", state, "support or finance refunds it")
+            assert _found("the provider holds", state, "support or finance refunds it")
 
     def test_a_notice_of_the_carrier_that_is_refused(self, monkeypatch):
         from shipping.commands import ShipShipment
@@ -96,7 +96,7 @@ class TestItWouldFind:
             return facts._carried(world, order_id, ShipShipment(order_id), left=True)
 
         monkeypatch.setitem(FACTS, "carrier: shipped", refused)
-        assert _found("parcel is away", "cancelled while the parcel is booked", "carrier: shipped")
+        assert _found("parcel has left", "cancelled while the parcel is booked", "carrier: shipped")
 
     def test_late_money_that_is_ignored(self, monkeypatch):
         from eventstore import registry
@@ -107,7 +107,7 @@ class TestItWouldFind:
         monkeypatch.setattr(
             registry, "decision_for", _deciding_by(forgetful, registry.decision_for)
         )
-        assert _found("the log says", "cancelled, payment declined", "provider: payment succeeded")
+        assert _found("in the log", "cancelled, payment declined", "provider: payment succeeded")
 
 
 def _only_if_requested(payment, command):
