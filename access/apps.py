@@ -9,11 +9,11 @@ class AccessConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        post_migrate.connect(_make_groups, sender=self)
+        post_migrate.connect(_create_groups, sender=self)
 
 
-def _make_groups(**kwargs: Any) -> None:
-    """The staff roles exist wherever the database does; who is in them, an admin says."""
+def _create_groups(**kwargs: Any) -> None:
+    """The roles of staff exist in every migrated database. Admins assign users to them."""
     from django.contrib.auth.models import Group
 
     from access import permissions

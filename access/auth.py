@@ -1,5 +1,5 @@
-"""Log in for a token, log out to end it; a changed password ends all of an account's
-(sql/access_end_tokens.sql)."""
+"""Log in to get a token, log out to revoke it. A trigger revokes all tokens of an account when its
+password changes (sql/access_end_tokens.sql)."""
 
 import logging
 from collections.abc import Mapping
@@ -21,9 +21,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from eventstore.api import errors
-from eventstore.api import serializers as shapes
-from eventstore.api.serializers import StrictSerializer, Text
+from eventstore.api import headers
+from eventstore.api.serializers import StrictSerializer, Text, read
 
 from . import accounts, throttling
 from .bearer import unexpired
@@ -39,8 +38,8 @@ class LoginShape(StrictSerializer):
 
 
 class LoginAnswer(serializers.Serializer):
-    """token: to be sent as a bearer. expiry: until when. customer_id: under which the account's
-    orders are kept."""
+    """token: the bearer token. expiry: when it expires. customer_id: the owner of the account's
+    orders."""
 
     token = serializers.CharField()
     expiry = serializers.DateTimeField(allow_null=True)
@@ -51,21 +50,21 @@ class LoginView(APIView):
     serializer_class, answer = LoginShape, LoginAnswer
     authentication_classes = ()
     permission_classes = (AllowAny,)
-    # Guesses are counted where the account is known.
+    # Attempts are counted below, where the account is known.
     throttle_classes = ()
 
     def post(self, request: Request) -> Response:
-        errors.demand_length(request)
-        given = shapes.read(LoginShape, request.data)
-        if late := throttling.guess(request._request, given["username"]):
-            raise Throttled(late.counted.left)
-        user = authenticate(request, **given)
+        headers.require_length(request)
+        credentials = read(LoginShape, request.data)
+        if exceeded := throttling.count_login(request._request, credentials["username"]):
+            raise Throttled(exceeded.counted.left)
+        user = authenticate(request, **credentials)
         if user is None:
             raise AuthenticationFailed(NO_ACCOUNT)
-        held, token = _token(user)
+        stored, token = _create_token(user)
         user_logged_in.send(type(user), request=request, user=user)
         customer_id = accounts.customer_id_of(user)
-        return Response({"token": token, "expiry": held.expiry, "customer_id": customer_id})
+        return Response({"token": token, "expiry": stored.expiry, "customer_id": customer_id})
 
     def finalize_response(self, *args: Any, **kwargs: Any) -> Response:
         response: Response = super().finalize_response(*args, **kwargs)
@@ -84,37 +83,37 @@ class LogoutView(APIView):
 
 
 @transaction.atomic
-def _token(user: Any) -> tuple[AuthToken, str]:
-    """A new one. The account is held meanwhile: a password that changes just now ends this token
-    too, or is found."""
-    held = User.objects.select_for_update(no_key=True).filter(
+def _create_token(user: Any) -> tuple[AuthToken, str]:
+    """A new token. The account is locked meanwhile: a concurrent change of the password either
+    revokes this token too, or is seen here."""
+    account = User.objects.select_for_update(no_key=True).filter(
         pk=user.pk, is_active=True, password=user.password
     )
-    if held.first() is None:
+    if account.first() is None:
         raise AuthenticationFailed(NO_ACCOUNT)
     AuthToken.objects.filter(~unexpired(), user=user).delete()
     return cast(tuple[AuthToken, str], AuthToken.objects.create(user))
 
 
-# At the API's door and the console's alike. What was typed for a name that is no account's may be a
-# password.
+# The audit log of logins, at the API and at the console. The name of an unknown account is not
+# logged: it may be a password that was typed into the wrong field.
 
 
 @receiver(user_logged_in)
-def note_login(sender: Any, request: HttpRequest | Request, user: Any, **_: Any) -> None:
+def log_login(sender: Any, request: HttpRequest | Request, user: Any, **_: Any) -> None:
     audit.info("logged in %r at %r", user.get_username(), request.path)
 
 
 @receiver(user_login_failed)
-def note_failed_login(
+def log_failed_login(
     sender: Any,
     credentials: Mapping[str, Any],
     request: HttpRequest | Request | None = None,
     **_: Any,
 ) -> None:
     name = str(credentials.get("username") or "")
-    known = User.objects.filter(username=name).exists()
-    who = repr(name) if known else "an unknown account"
+    exists = User.objects.filter(username=name).exists()
+    who = repr(name) if exists else "an unknown account"
     audit.warning("login refused for %s at %r", who, request.path if request else "")
 
 

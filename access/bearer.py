@@ -1,4 +1,4 @@
-"""Whose token a request bears."""
+"""Authentication by bearer token."""
 
 from functools import cache
 from typing import Any
@@ -16,43 +16,42 @@ from eventstore.postgres import rows
 
 from .models import Customer
 
+INVALID = "Invalid or expired token."
+
 
 class BearerAuthentication(TokenAuthentication):
-    """Knox's tokens, found by their digest: one query for each request, and no bytes of a header
-    can break it.
+    """Knox's tokens, found by their digest: one query for each request, and a header with arbitrary
+    bytes is no error.
 
-    The user has a customer_id, which says what belongs to the account (eventstore.api.permissions).
+    The user gets a customer_id, which says what belongs to the account (access/permissions.py).
     """
 
     def authenticate_credentials(self, token: bytes) -> tuple[Any, AuthToken]:
-        held = _held(hash_token(token.decode("latin-1")))
-        if held is None or (held.expiry is not None and held.expiry <= timezone.now()):
-            raise AuthenticationFailed("This token is not known, or has expired.")
-        return self.validate_user(held)  # type: ignore[no-any-return]
+        stored = rows(_statement(), [hash_token(token.decode("latin-1"))])
+        if not stored:
+            raise AuthenticationFailed(INVALID)
+        [row] = stored
+        names, of_user = _columns(AuthToken), _columns(User)
+        end = len(names) + len(of_user)
+        found: AuthToken = AuthToken.from_db("default", names, row[: len(names)])
+        if found.expiry is not None and found.expiry <= timezone.now():
+            raise AuthenticationFailed(INVALID)
+        found.user = User.from_db("default", of_user, row[len(names) : end])
+        # NULL before the account's first request.
+        customer_id = row[end + _columns(Customer).index("customer_id")]
+        customer_id = customer_id or accounts.customer_id_of(found.user)
+        found.user.customer_id = found.user.principal = customer_id
+        return self.validate_user(found)  # type: ignore[no-any-return]
 
 
 def unexpired() -> Q:
     return Q(expiry=None) | Q(expiry__gt=timezone.now())
 
 
-def _held(digest: str) -> AuthToken | None:
-    found = rows(_statement(), [digest])
-    if not found:
-        return None
-    names, of_user = _columns(AuthToken), _columns(User)
-    end = len(names) + len(of_user)
-    held: AuthToken = AuthToken.from_db("default", names, found[0][: len(names)])
-    held.user = User.from_db("default", of_user, found[0][len(names) : end])
-    # An account that has never asked for anything has none yet.
-    known = found[0][end + _columns(Customer).index("customer_id")]
-    held.user.customer_id = held.user.principal = known or accounts.customer_id_of(held.user)
-    return held
-
-
 @cache
 def _statement() -> str:
-    """As Django writes it, but written once and planned once: that was half of the time that a
-    query takes."""
+    """The SQL as Django generates it, but generated once and prepared once: that was half of the
+    time of a query."""
     query = AuthToken.objects.select_related("user__customer").filter(digest="").query
     return str(query.sql_with_params()[0])
 

@@ -1,5 +1,5 @@
-"""Passwords are hashed one at a time in each process, so that guessing in crowds takes no time from
-others."""
+"""Each process hashes one password at a time, so that password guessing takes no time from other
+requests."""
 
 import os
 import sys
@@ -10,10 +10,10 @@ from typing import Any
 
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
 
-# Each that waits keeps a thread of the web process.
+# Each waiting request occupies a thread of the web process.
 MOST_WAITING = 2
-# Lower than requests', and not so low that the thread could be kept from giving back the
-# interpreter's lock.
+# A lower priority than requests have, but not so low that the thread is kept from releasing the
+# interpreter lock.
 NICE = 5
 RETRY_SECONDS = 2
 
@@ -21,12 +21,12 @@ _room = BoundedSemaphore(1 + MOST_WAITING)
 
 
 class Busy(Exception):
-    """Too many passwords are being checked at once. Try again in a moment."""
+    """Too many passwords are being checked at once. Retry in a moment."""
 
 
 class OneAtATime(PBKDF2PasswordHasher):
-    """Django's own, stored alike. Every check and every new password comes through here; encode
-    raises Busy."""
+    """Django's hasher with the same stored format. Every check and every new password goes through
+    encode, which raises Busy."""
 
     def encode(self, password: str, salt: str, iterations: int | None = None) -> str:
         if not _room.acquire(blocking=False):
@@ -42,7 +42,7 @@ class OneAtATime(PBKDF2PasswordHasher):
 
 @cache
 def _thread() -> ThreadPoolExecutor:
-    """Begun by the first password, so that each process has one of its own."""
+    """Started by the first password, after the process was forked."""
     return ThreadPoolExecutor(1, "hasher", initializer=_lower_priority)
 
 

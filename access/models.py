@@ -5,7 +5,7 @@ from django.db import models
 
 
 class Customer(models.Model):
-    """The id under which an account's orders are kept. Written once for each account
+    """The id under which an account's orders are stored. Written once for each account
     (access/accounts.py)."""
 
     customer_id = models.TextField(primary_key=True)

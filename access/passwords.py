@@ -1,18 +1,18 @@
-"""What a new password has to be, beside Django's own rules."""
+"""A password validator, in addition to Django's own."""
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.core.exceptions import ValidationError
 
 ATTRIBUTES = ("username", "first_name", "last_name", "email")
-# A shorter name is part of many a word.
+# A shorter name is part of many words.
 SHORTEST_NAME = 3
 
 
 class LongWithoutTheName:
-    """The user's names count for nothing: without them, the password has to be as long as any.
+    """The password must have the minimum length without the user's names.
 
     Django's UserAttributeSimilarityValidator compares the whole password with a name, and finds
-    "ada" and "ada12345678" unlike.
+    "ada12345678" dissimilar to "ada".
     """
 
     def __init__(self, min_length: int) -> None:
@@ -26,7 +26,7 @@ class LongWithoutTheName:
             raise ValidationError(self.get_help_text(), code="password_of_a_name")
 
     def get_help_text(self) -> str:
-        return f"Beside your name, your password must have at least {self.min_length} characters."
+        return f"Without your name, your password must have at least {self.min_length} characters."
 
 
 def _names(user: AbstractBaseUser | None) -> set[str]:

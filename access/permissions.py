@@ -1,5 +1,5 @@
-"""Who may do what: customers their own; each kind of staff sees everything and does its own work;
-admins may all."""
+"""Roles: customers see their own objects, each kind of staff sees everything and does its own work,
+admins may do everything."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ OPERATIONS = "operations"
 FINANCE = "finance"
 ADMIN = "admin"
 
-# Whoever is logged in is a customer; being in that group gives nothing more.
+# Every account is a customer; the group of that name grants nothing.
 GROUPS = (CUSTOMER, SUPPORT, OPERATIONS, FINANCE, ADMIN)
 
 
@@ -24,7 +24,7 @@ class Operations(BasePermission):
 
 
 class Refunding(BasePermission):
-    """Money back."""
+    """Refunds."""
 
     def has_permission(self, request: Request, view: Any) -> bool:
         return _is_one_of(request.user, SUPPORT, FINANCE)
@@ -44,24 +44,23 @@ def is_operations(user: Any) -> bool:
 
 
 def customer_id_of(user: Any) -> str:
-    """Under which what belongs to the user is kept: an id that nobody else is ever given, as no
-    name is. Who lets the user in says it (as the user's customer_id); empty for whom nothing can
-    belong to."""
+    """The id under which the user's objects are stored. Unlike a name, it is never given to another
+    account. The authentication sets it; empty for a user who cannot own anything."""
     return getattr(user, "customer_id", "")
 
 
 def owns(user: Any, customer_id: str) -> bool:
-    """What belongs to a guest, or to nobody any more, is nobody's own."""
+    """The objects of a guest, or of a deleted account, belong to no user."""
     return bool(customer_id) and customer_id == customer_id_of(user)
 
 
 def may_touch(user: Any, customer_id: str) -> bool:
-    """Whether something that belongs to this customer is any business of the user's."""
+    """Whether the user may see what belongs to this customer."""
     return owns(user, customer_id) or is_staff(user)
 
 
 def may_act_for(user: Any, customer_id: str) -> bool:
-    """Whether the user may do what only the customer, or who helps customers, may."""
+    """Whether the user may do what only the customer, or staff who help customers, may do."""
     return owns(user, customer_id) or _is_one_of(user, SUPPORT, OPERATIONS)
 
 

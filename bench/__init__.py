@@ -1,1 +1,1 @@
-"""What the platform can do, measured beside its peers: `make bench`."""
+"""Benchmarks of the platform and its peers: `make bench`."""

@@ -1,4 +1,4 @@
-"""python -m bench: ours and its peers in turns on the same servers; the last line is JSON."""
+"""python -m bench: run ours and its peers in turns on the same servers; the last line is JSON."""
 
 import json
 import sys
@@ -36,33 +36,33 @@ def _arguments() -> Namespace:
         nargs="*",
         metavar="CONTENDER",
         help=(
-            f"orders/s alone, of {', '.join(contenders.ORDERS)}; without any, all and everything"
-            " else"
+            f"measure only orders/s of {', '.join(contenders.ORDERS)}; default: all of them and all"
+            " other figures"
         ),
     )
     parser.add_argument(
-        "--orders", type=int, default=1500, help="of each contender in each round (%(default)s)"
+        "--orders", type=int, default=1500, help="per contender and round (%(default)s)"
     )
     parser.add_argument("--rounds", type=int, default=3, help="(%(default)s)")
     parser.add_argument(
-        "--lone", type=int, default=30, help="orders one after another (%(default)s)"
+        "--lone", type=int, default=30, help="orders placed one after another (%(default)s)"
     )
     parser.add_argument(
         "--crowd",
         type=int,
         default=2000,
-        help="buyers at once, for half as many units (%(default)s)",
+        help="concurrent buyers, for half as many units (%(default)s)",
     )
     parser.add_argument("--crowd-rounds", type=int, default=2, help="(%(default)s)")
     parser.add_argument(
-        "--import-lines", type=int, default=0, help="of a shop's history; 0: all (%(default)s)"
+        "--import-lines", type=int, default=0, help="lines to import; 0: all (%(default)s)"
     )
     parser.add_argument(
         "--large", type=int, default=2_000_000, help="events of a large log (%(default)s)"
     )
     arguments = parser.parse_args()
     if unknown := set(arguments.contenders) - set(contenders.ORDERS):
-        parser.error(f"no such contender: {', '.join(sorted(unknown))}")
+        parser.error(f"unknown contender: {', '.join(sorted(unknown))}")
     return arguments
 
 

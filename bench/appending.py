@@ -1,4 +1,4 @@
-"""Ours: appends a second of one writer, on a log of whatever size DATABASE_URL has.
+"""Ours: appends per second of one writer, on the log of DATABASE_URL.
 
 usage: python -m bench.one bench.appending EVENTS
 """

@@ -1,4 +1,4 @@
-"""What every contender sells: two items an order, over a hundred products."""
+"""The orders of every contender: two items each, over a hundred products."""
 
 PRODUCTS = [f"P{number}" for number in range(100)]
 PRICES = {sku: 1999 if number < 50 else 500 for number, sku in enumerate(PRODUCTS)}
@@ -6,8 +6,8 @@ QUANTITIES = (2, 1)
 TOTAL = 4498
 PLENTY = 10**9
 
-# Placed and confirmed before the clock starts: connections, imports and plans are nobody's
-# throughput.
+# Orders placed and confirmed before the clock starts, so that connections, imports and plans are
+# not measured.
 WARM_UP = 20
 
 

@@ -1,4 +1,4 @@
-"""Programs that we start, and that are surely ended, with all that they started."""
+"""Start programs, and end them with all their child processes."""
 
 import json
 import os
@@ -15,20 +15,20 @@ GRACE_SECONDS = 5.0
 
 
 def result_of(module: str, *arguments: str, environment: Mapping[str, str]) -> dict[str, Any]:
-    """Run one of our programs to its end; the JSON of its last line."""
-    with _family(
-        [sys.executable, "-W", "ignore", "-m", "bench.one", module, *arguments], environment
-    ) as child:
+    """Run a module of the benchmark to its end. Returns the JSON of its last line."""
+    command = [sys.executable, "-W", "ignore", "-m", "bench.one", module, *arguments]
+    with _session(command, environment) as child:
         output, _ = child.communicate(timeout=TIMEOUT_SECONDS)
     if child.returncode:
-        raise SystemExit(f"bench: {module} ended with {child.returncode}")
+        raise SystemExit(f"bench: {module} exited with {child.returncode}")
     return dict(json.loads(output.splitlines()[-1]))
 
 
 @contextmanager
 def member(*command: str, errors: int | None = None) -> Iterator[int]:
-    """A program beside this one, for a while, by its process id; it belongs to our family, which
-    has one end."""
+    """Run a program alongside; yields its process id. It belongs to this session, which result_of
+    ends
+    as a whole."""
     child = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors
     )
@@ -44,25 +44,25 @@ def member(*command: str, errors: int | None = None) -> Iterator[int]:
 
 
 def cpu_seconds(pid: int) -> float:
-    """What a program and all that it has started have used so far, of the system too; on Linux."""
+    """User and system time of a process and its children so far (Linux only)."""
     process = Path(f"/proc/{pid}")
-    # The name stands in brackets and may hold anything; behind it, user and system are the twelfth
-    # and the thirteenth.
+    # The process name in brackets may hold anything. After it, user and system time are fields 12
+    # and
+    # 13 (proc(5): utime, stime).
     user, system = (process / "stat").read_text().rpartition(")")[2].split()[11:13]
-    started = (process / f"task/{pid}/children").read_text().split()
-    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK") + sum(
-        cpu_seconds(int(each)) for each in started
-    )
+    children = (process / f"task/{pid}/children").read_text().split()
+    own = (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+    return own + sum(cpu_seconds(int(child)) for child in children)
 
 
 def raise_on_termination() -> None:
-    """Whoever ends us by a signal finds everything put away, as with Ctrl-C."""
+    """Clean up on SIGTERM and SIGHUP as on Ctrl-C."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
 
 
 @contextmanager
-def _family(command: list[str], environment: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
+def _session(command: list[str], environment: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
     child = subprocess.Popen(
         command,
         env={**os.environ, **environment},
@@ -74,14 +74,9 @@ def _family(command: list[str], environment: Mapping[str, str]) -> Iterator[subp
     try:
         yield child
     finally:
-        _end(child)
-
-
-def _end(child: subprocess.Popen[str]) -> None:
-    # At once and without asking: whatever it started is in its session too, also when it has itself
-    # ended.
-    with suppress(ProcessLookupError):
-        os.killpg(child.pid, signal.SIGKILL)
-    child.wait()
-    if child.stdout:
-        child.stdout.close()
+        # SIGKILL for the whole session: it may have children although it has exited itself.
+        with suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+        if child.stdout:
+            child.stdout.close()

@@ -1,5 +1,4 @@
-"""Ours: how long each page of the console takes to its first byte, asked of gunicorn as a browser
-would.
+"""Ours: the time to the first byte of each page of the console, over HTTP from gunicorn.
 
 usage: python -m bench.one bench.console_pages TIMES (DATABASE_URL: a database that bench.console
 has filled)
@@ -19,11 +18,11 @@ from .load import wait_for
 
 def main(times: int) -> None:
     django.setup()
-    cookie, pages = _logged_in(), _pages()
+    cookie, pages = _log_in(), _pages()
     port = ports.free()
     with children.member(*programs.web(port, {}).command):
         wait_for(port)
-        # Each thread's first request makes its connection and compiles templates.
+        # The first request of each thread opens its connection and compiles templates.
         for _ in range(20):
             _first_byte_ms(port, "/admin/", cookie)
         found = {
@@ -33,7 +32,7 @@ def main(times: int) -> None:
     print(json.dumps(found))
 
 
-def _logged_in() -> dict[str, str]:
+def _log_in() -> dict[str, str]:
     from django.contrib.auth.models import User
     from django.test import Client
 

@@ -1,28 +1,27 @@
-"""Who runs, in this order, each a program of its own that is given a number of orders and prints
-one line of JSON."""
+"""The contenders in the order of their turns: programs that take a number of orders and print one
+line of JSON."""
 
 from typing import Any, NamedTuple
 
 from . import children, servers
 
-# As in production, but for the log, of which only errors are wanted.
-OURS_READ = {
+# As in production, but logs errors only, and stops without draining.
+OUR_ENVIRONMENT = {
     "DJANGO_SETTINGS_MODULE": "config.settings",
     "SECRET_KEY": "only-for-benchmarks",
     "LOG_LEVEL": "ERROR",
-} | {"WEB_DRAIN_SECONDS": "0"}
-OFFLINE = OURS_READ | {"EVENTSTORE_WAKE_WORKERS": "0"}
+    "WEB_DRAIN_SECONDS": "0",
+}
+OFFLINE = OUR_ENVIRONMENT | {"EVENTSTORE_WAKE_WORKERS": "0"}
 
 
 class Contender(NamedTuple):
-    """says: what it is, for the table. prepared: whether its database is a copy of ours with the
-    schema and stock.
-
-    given: arguments beside the number of orders.
+    """label: its description in the table. prepared: whether its database is a copy of the
+    template. given: arguments after the number of orders.
     """
 
     module: str
-    says: str
+    label: str
     prepared: bool = False
     given: tuple[str, ...] = ()
 
@@ -39,7 +38,7 @@ ORDERS = {
         "bench.peers.eventsourcing_orders", "the library eventsourcing, a thread per step"
     ),
     "prototype": Contender(
-        "bench.peers.limit_subscriptions", "our subscriptions without what a product needs"
+        "bench.peers.limit_lanes", "our subscriptions without what a product needs"
     ),
 }
 
@@ -50,18 +49,18 @@ LOG = {
 
 
 def run(contender: Contender, *given: str, template: str) -> dict[str, Any]:
-    """One contender alone, on a fresh database and an empty broker; the figures that it prints."""
+    """Run one contender on a fresh database and an empty broker. Returns the figures it prints."""
     with servers.database(like=template if contender.prepared else "template0") as database_url:
         return run_on(database_url, contender, *given)
 
 
 def run_on(database_url: str, contender: Contender, *given: str) -> dict[str, Any]:
     with servers.broker() as redis_url:
-        urls = {
+        environment = {
             "DATABASE_URL": database_url,
             "REDIS_URL": redis_url,
             "CELERY_BROKER_URL": redis_url,
         }
-        return children.result_of(
-            contender.module, *given, environment=urls | (OURS_READ if contender.prepared else {})
-        )
+        if contender.prepared:
+            environment |= OUR_ENVIRONMENT
+        return children.result_of(contender.module, *given, environment=environment)

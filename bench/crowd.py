@@ -1,5 +1,5 @@
-"""Ours: many buyers at once for fewer units, of one product or of many; how fast all of them know
-where they stand.
+"""Ours: many concurrent buyers for fewer units, of one product or of many; the rate at which their
+orders end.
 
 usage: python -m bench.one bench.crowd BUYERS PRODUCTS UNITS_OF_EACH [WORKER_PROCESSES]
 (DATABASE_URL: a copy of bench.template's)
@@ -27,7 +27,7 @@ from . import basket, orders
 from .orders import ADDRESS
 from .workers import worker
 
-# So many of the buyers are in the shop at the same moment.
+# Buyers that place an order at the same moment.
 AT_ONCE = 16
 
 ENDED = "SELECT count(*) FROM orders_order_details WHERE status IN ('CONFIRMED', 'CANCELLED')"
@@ -55,13 +55,12 @@ def _offer(skus: Sequence[str], units: int) -> None:
 
 
 def _buy(skus: Sequence[str], buyers: int) -> int:
-    """How many of them were told that somebody else was quicker, which the server should have
-    settled."""
+    """The number of buyers that got a version conflict, which the server should have resolved."""
     with ThreadPoolExecutor(AT_ONCE, initializer=connection.ensure_connection) as crowd:
-        return sum(crowd.map(lambda number: _is_sent_away(skus[number % len(skus)]), range(buyers)))
+        return sum(crowd.map(lambda number: _has_conflict(skus[number % len(skus)]), range(buyers)))
 
 
-def _is_sent_away(sku: str) -> bool:
+def _has_conflict(sku: str) -> bool:
     items, now = (Item(sku, 1),), datetime.now(UTC)
     try:
         bus.dispatch(PlaceOrder(str(uuid4()), "CUS-1", items, ADDRESS, "tok_visa", now))
@@ -74,7 +73,7 @@ def _check(sold: int, conflicts: int) -> None:
     confirmed, left = _count(orders.CONFIRMED) - basket.WARM_UP, _count(LEFT)
     if (confirmed, left, conflicts) != (sold, 0, 0) or _count(orders.PARKED):
         raise SystemExit(
-            f"bench: {confirmed} of {sold} confirmed, {left} units left, {conflicts} conflicts seen"
+            f"bench: {confirmed} of {sold} confirmed, {left} units left, {conflicts} conflicts"
         )
 
 

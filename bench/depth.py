@@ -1,5 +1,4 @@
-"""Ours: how long it takes to load a stream of a thousand and of a hundred thousand events, each
-with a snapshot.
+"""Ours: the time to load a short and a long stream, each with a snapshot.
 
 usage: python -m bench.one bench.depth EVENTS_IN_THE_LONG_STREAM (DATABASE_URL: a copy of
 bench.template's)
@@ -19,8 +18,8 @@ from inventory.stock import STOCK
 
 SHORT = 1000
 BATCH = 5000
-# Behind the last snapshot lies something, as it does on most days.
-BEHIND = 50
+# Events after the last snapshot, as on most days.
+AFTER_SNAPSHOT = 50
 
 
 def main(long: int) -> None:
@@ -28,7 +27,7 @@ def main(long: int) -> None:
     streams = {count: _grow(f"STREAM-OF-{count}", count) for count in (SHORT, long)}
     repository.take_snapshots()
     for stream in streams.values():
-        _append(stream, BEHIND)
+        _append(stream, AFTER_SNAPSHOT)
     times = {count: _load_ms(stream) for count, stream in streams.items()}
     print(json.dumps({"load_1k_ms": times[SHORT], "load_long_ms": times[long]}))
 

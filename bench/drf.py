@@ -1,4 +1,4 @@
-"""The peer over HTTP: requests a second of its three views.
+"""The peer over HTTP: requests per second of its three views.
 
 usage: python -m bench.one bench.drf SECONDS   (DATABASE_URL: empty)
 """
@@ -9,7 +9,7 @@ import sys
 from tools.devserver import ports
 
 from . import basket, children
-from .load import WEB, asked, body, measured, order_id_of, wait_for
+from .load import WEB, body, measure, order_id_of, request, wait_for
 from .peers import drf
 
 
@@ -26,11 +26,11 @@ def main(seconds: int) -> None:
     ) as server:
         wait_for(port)
         for _ in range(basket.WARM_UP):
-            order_id = order_id_of(asked(port, "POST", "/insert/", body(0)), "id")
+            order_id = order_id_of(request(port, "POST", "/insert/", body(0)), "id")
         figures = {
-            "insert": measured(server, port, "POST", "/insert/", seconds),
-            "crud": measured(server, port, "POST", "/crud/", seconds),
-            "retrieve": measured(server, port, "GET", f"/orders/{order_id}/", seconds),
+            "insert": measure(server, port, "POST", "/insert/", seconds),
+            "crud": measure(server, port, "POST", "/crud/", seconds),
+            "retrieve": measure(server, port, "GET", f"/orders/{order_id}/", seconds),
         }
     print(
         json.dumps(

@@ -1,11 +1,12 @@
-"""A log of any size, put there in bulk: orders that went through, seven events each; and all that
-is known of them."""
+"""Fill a log of any size in bulk with confirmed orders, seven events each, and the tables that
+belong
+to them."""
 
 import psycopg
 
 EVENTS_OF_AN_ORDER = 7
 
-# Ids that grow, as ours do; the outbox stays empty, for every subscription has passed what is old.
+# Ids grow with time, as ours do. The outbox stays empty: every subscription is past these events.
 FILL = """
     WITH orders AS (
         SELECT lpad(to_hex(number), 32, '0')::uuid::text AS id, number
@@ -43,7 +44,7 @@ FILL = """
     ) AS steps(step, category, version, type, data)
     ORDER BY number, step
 """
-# As the one that is there, by other keys: those of the orders that were filled in.
+# Copies of the one row in the table, under the ids of the filled orders.
 MULTIPLY = """
     INSERT INTO {table}
     SELECT (jsonb_populate_record(one, {others})).*
@@ -76,7 +77,7 @@ ACTIONS = """
     INSERT INTO eventstore_operator_action (who, action, subject, reason, details)
     SELECT 'grace', 'retry', 'orders.details', 'because', '{}' FROM generate_series(1, %s)
 """
-# One that was deployed today.
+# A subscription that was deployed today and has the whole log ahead.
 BEHIND = "UPDATE eventstore_subscription SET position = 0 WHERE name = 'orders.returns'"
 SAMPLES = """
     INSERT INTO eventstore_sample (subscription, slot, at, position, events, seconds)
@@ -90,11 +91,11 @@ PASS = "UPDATE eventstore_subscription SET position = (SELECT last_value FROM ev
 
 
 def fill(url: str, *, events: int) -> int:
-    """Bring the log to about so many events; returns how many there are."""
+    """Fill the log up to about this many events. Returns the number of events."""
     with psycopg.connect(url, autocommit=True) as connection:
-        there = _count(connection)
-        missing = max(0, events - there) // EVENTS_OF_AN_ORDER
-        first = there + 1
+        count = _count(connection)
+        missing = max(0, events - count) // EVENTS_OF_AN_ORDER
+        first = count + 1
         connection.execute(FILL, (first, first + missing - 1))
         connection.execute(PASS)
         connection.execute("VACUUM ANALYZE eventstore_event")
@@ -102,10 +103,9 @@ def fill(url: str, *, events: int) -> int:
         return _count(connection)
 
 
-def fill_beside(url: str, *, orders: int, messages: int, troubles: int) -> None:
-    """What a log of so many orders has beside it: read models and sagas like the one that is there,
-    a day's samples, a subscription that has all of it ahead; and so many messages in the outbox, so
-    many parked ones and acts by hand."""
+def fill_tables(url: str, *, orders: int, messages: int, troubles: int) -> None:
+    """Fill the other tables: read models and sagas of the orders, a day of samples, a subscription
+    at position 0, messages in the outbox. troubles: parked messages, and operator actions."""
     with psycopg.connect(url, autocommit=True) as connection:
         for table, others in OF_AN_ORDER.items():
             connection.execute(MULTIPLY.format(table=table, others=others), (orders,))

@@ -1,5 +1,5 @@
-"""python -m bench.http: orders placed and asked for over HTTP, beside bare DRF in turns; the last
-line is JSON."""
+"""python -m bench.http: place and query orders over HTTP, in turns with bare DRF; the last line is
+JSON."""
 
 import json
 from argparse import ArgumentParser
@@ -19,9 +19,7 @@ BARE = Contender("bench.drf", "bare DRF: no token, no key, no events")
 
 def main() -> None:
     parser = ArgumentParser(prog="python -m bench.http", description=__doc__)
-    parser.add_argument(
-        "--seconds", type=int, default=3, help="of each view in each round (%(default)s)"
-    )
+    parser.add_argument("--seconds", type=int, default=3, help="per view and round (%(default)s)")
     parser.add_argument("--rounds", type=int, default=7, help="(%(default)s)")
     parser.add_argument("--sockets", type=int, default=500, help="(%(default)s)")
     given = parser.parse_args()
@@ -68,7 +66,7 @@ def _print_figures(rows: Sequence[tuple[Sequence[Figures], str]]) -> None:
 def _print_ratios(
     ours: Sequence[Figures], bare: Sequence[Figures], pairs: Sequence[tuple[str, str]]
 ) -> None:
-    """CPU: what they need in parts of what we need, so that more is better in both columns."""
+    """CPU: theirs / ours, so that more is better in both columns."""
     print(f"\n{'':18}{'per s':>8}{'CPU':>8}  rounds")
     for mine, theirs in pairs:
         rates = _ratios(ours, f"{mine}_per_s", bare, f"{theirs}_per_s")
@@ -81,7 +79,7 @@ def _print_ratios(
 def _ratios(
     some: Sequence[Figures], mine: str, others: Sequence[Figures], theirs: str
 ) -> list[float]:
-    """Within each round: a machine that drifts does so for both."""
+    """Within each round, so that a drift of the machine cancels out."""
     return [one[mine] / other[theirs] for one, other in zip(some, others, strict=True)]
 
 

@@ -1,11 +1,10 @@
-"""Ours: a shop's past invoices, imported through the real path until the last of its orders is
-confirmed.
+"""Ours: import a shop's past invoices through the real path, until the last order is confirmed.
 
 usage: python -m bench.one bench.importing LINES [WORKER_PROCESSES] (DATABASE_URL: a copy of
 bench.template's)
 
-LINES: of the file, so many from its beginning; 0: all. The file is the year that ORDERS_DATA leads
-to, else the small one of the tests.
+LINES: lines from the beginning of the file; 0: all. The file is in the folder ORDERS_DATA, else the
+small one of the tests.
 """
 
 import csv
@@ -47,8 +46,8 @@ def main(lines: int, processes: int = 1) -> None:
 
 
 def _part(lines: int, folder: Path) -> Path:
-    """The file's beginning, with the opening stock that it needs beside it, and without the totals
-    of the whole."""
+    """The beginning of the file, with the opening stock that it needs in the same folder, without
+    the totals of the whole file."""
     given = (
         Path(os.environ["ORDERS_DATA"], "online_retail") if os.environ.get("ORDERS_DATA") else SMALL
     )

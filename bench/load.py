@@ -1,4 +1,4 @@
-"""Requests over kept connections, as many as a web process of ours has threads for."""
+"""Send requests over persistent connections, as many as a web process has threads."""
 
 import json
 import threading
@@ -6,7 +6,6 @@ import time
 from collections.abc import Mapping
 from http.client import HTTPConnection
 from itertools import count
-from typing import Any
 from uuid import uuid4
 
 from tools.devserver import ports
@@ -24,7 +23,7 @@ WEB = (
 PATIENCE_SECONDS = 30.0
 
 
-def measured(
+def measure(
     server: int,
     port: int,
     method: str,
@@ -32,9 +31,9 @@ def measured(
     seconds: float,
     headers: Mapping[str, str] | None = None,
 ) -> dict[str, float]:
-    """per_s: answers a second of all clients; p99_ms of one. cpu_us: that the server's processes
-    used for each, which no other work on the machine makes more of. An Idempotency-Key of its own
-    goes with each POST.
+    """per_s: responses per second of all clients. p99_ms: of one request. cpu_us: CPU time of the
+    server's processes per request, which other work on the machine does not increase. Each POST has
+    its own Idempotency-Key.
     """
     taken: list[float] = []
     end = time.perf_counter() + seconds
@@ -60,35 +59,28 @@ def _client(
 ) -> None:
     connection = HTTPConnection(ports.HOST, port, timeout=PATIENCE_SECONDS)
     for number in count():
-        begun = time.perf_counter()
-        if begun > end:
+        start = time.perf_counter()
+        if start > end:
             break
-        sent = body(number) if method == "POST" else None
-        _asked(
-            connection,
-            method,
-            path,
-            sent,
-            headers | ({"Idempotency-Key": uuid4().hex} if sent else {}),
-        )
-        taken.append(time.perf_counter() - begun)
+        if method == "POST":
+            keyed = headers | {"Idempotency-Key": uuid4().hex}
+            _request(connection, method, path, body(number), keyed)
+        else:
+            _request(connection, method, path, None, headers)
+        taken.append(time.perf_counter() - start)
     connection.close()
 
 
-def asked(
+def request(
     port: int,
     method: str,
     path: str,
     sent: str | None = None,
     headers: Mapping[str, str] | None = None,
-) -> Any:
-    return _asked(
-        HTTPConnection(ports.HOST, port, timeout=PATIENCE_SECONDS),
-        method,
-        path,
-        sent,
-        headers or {},
-    )
+) -> bytes:
+    """The body of the response, over a connection of its own."""
+    connection = HTTPConnection(ports.HOST, port, timeout=PATIENCE_SECONDS)
+    return _request(connection, method, path, sent, headers or {})
 
 
 def order_id_of(answer: bytes, name: str) -> str:
@@ -121,14 +113,12 @@ def wait_for(port: int) -> None:
             time.sleep(0.05)
 
 
-def _asked(
+def _request(
     connection: HTTPConnection, method: str, path: str, sent: str | None, headers: Mapping[str, str]
 ) -> bytes:
     connection.request(method, path, sent, {"Content-Type": "application/json", **headers})
     response = connection.getresponse()
     answer = response.read()
     if response.status >= 300:
-        raise SystemExit(
-            f"bench: {method} {path} was answered with {response.status}: {answer[:300]!r}"
-        )
+        raise SystemExit(f"bench: {method} {path} answered {response.status}: {answer[:300]!r}")
     return answer

@@ -1,4 +1,4 @@
-"""Ours: appends, loads and log reads, to be compared with bench.peers.eventsourcing_append.
+"""Ours: appends, loads and log reads, to compare with bench.peers.eventsourcing_append.
 
 usage: python -m bench.one bench.log EVENTS   (DATABASE_URL: a copy of bench.template's)
 """
@@ -60,7 +60,7 @@ def rate(number: int, count: int) -> float:
 
 
 def _load() -> float:
-    """The median of nine times, in milliseconds."""
+    """Milliseconds, the median of nine."""
     placed = _placed()
     stream = stream_name(ORDER.category, placed.order_id)
     confirmed = OrderConfirmed(placed.order_id)
@@ -75,7 +75,7 @@ def _load() -> float:
 
 
 def _read() -> float:
-    """Events a second, read from the log and decoded: the median of nine times."""
+    """Events read and decoded per second, the median of nine."""
     return sorted(_read_once() for _ in range(9))[4]
 
 

@@ -1,5 +1,5 @@
-"""Ours: how long one order takes on an idle platform, over HTTP, from the POST to the query that
-says CONFIRMED.
+"""Ours: the time of one order on an idle platform, over HTTP, from the POST to the query that says
+CONFIRMED.
 
 usage: python -m bench.one bench.lone ORDERS [WORKER_PROCESSES] (DATABASE_URL: a copy of
 bench.template's)
@@ -22,7 +22,7 @@ from .workers import worker
 
 CUSTOMER = "bench"
 POLL_SECONDS = 0.002
-# Longer than anything that goes on after an order: each one finds everybody asleep.
+# Longer than all work after an order, so that each order finds the platform idle.
 PAUSE_SECONDS = 0.2
 PATIENCE_SECONDS = 30.0
 
@@ -35,16 +35,16 @@ class Shop:
         self.headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
 
     def place(self, body: str) -> str:
-        status, answer = self._ask("POST", "/api/commands/orders/", body)
+        status, answer = self._send("POST", "/api/commands/orders/", body)
         if status != 202:
-            raise SystemExit(f"bench: the order was answered with {status}: {answer}")
+            raise SystemExit(f"bench: placing the order answered {status}: {answer}")
         return str(answer["order_id"])
 
     def is_confirmed(self, order_id: str) -> bool:
-        status, answer = self._ask("GET", f"/api/queries/orders/{order_id}/")
+        status, answer = self._send("GET", f"/api/queries/orders/{order_id}/")
         return status == 200 and answer["status"] == "CONFIRMED"
 
-    def _ask(self, method: str, path: str, body: str | None = None) -> tuple[int, dict[str, Any]]:
+    def _send(self, method: str, path: str, body: str | None = None) -> tuple[int, dict[str, Any]]:
         self.connection.request(method, path, body, self.headers)
         response = self.connection.getresponse()
         return response.status, json.loads(response.read())
@@ -81,15 +81,15 @@ def _seconds(shop: Shop, number: int) -> float:
 
 @contextmanager
 def _shop():
-    token, port = _token(), ports.free()
-    # It logs every 404, and so it answers whoever asks for an order before the read model has it.
+    token, port = token_of_a_customer(), ports.free()
+    # It logs every 404, and the queries get one until the read model has the order.
     with children.member(*programs.web(port, {}).command, errors=subprocess.DEVNULL):
         _wait_for(port)
         yield Shop(port, token)
 
 
-def _token() -> str:
-    # Models can be imported only when Django is set up.
+def token_of_a_customer() -> str:
+    # Models can be imported only after django.setup().
     from django.contrib.auth import get_user_model
     from knox.models import AuthToken
 

@@ -1,5 +1,4 @@
-"""What `make bench` measures one after another: each prints what it found and returns its part of
-the summary."""
+"""The measurements of `make bench`: each prints its figures and returns its part of the summary."""
 
 import sys
 from argparse import Namespace
@@ -21,10 +20,8 @@ def orders(arguments: Namespace, template: str) -> dict[str, float]:
                 contender, str(arguments.orders), *contender.given, template=template
             )
             rates[name].append(figures["orders_per_s"])
-            _progress(name, figures)
-    print(
-        f"{arguments.orders} orders, placed one by one, until the last one is confirmed", flush=True
-    )
+            _print_progress(name, figures)
+    print(f"{arguments.orders} orders, placed one by one, until the last is confirmed", flush=True)
     print(report.orders(rates, table), end="\n\n", flush=True)
     if OURS not in rates:
         return {}
@@ -33,19 +30,17 @@ def orders(arguments: Namespace, template: str) -> dict[str, float]:
         for name in rates
         if not contenders.ORDERS[name].prepared
     }
-    with_two = (
-        {"orders_per_s_2_workers": median(rates[contenders.OURS_BY_TWO])}
-        if contenders.OURS_BY_TWO in rates
-        else {}
-    )
-    return {"orders_per_s": median(rates[OURS]), **with_two, **others}
+    summary = {"orders_per_s": median(rates[OURS])} | others
+    if contenders.OURS_BY_TWO in rates:
+        summary["orders_per_s_2_workers"] = median(rates[contenders.OURS_BY_TWO])
+    return summary
 
 
 def lone(arguments: Namespace, template: str) -> dict[str, float]:
     figures = contenders.run(
         Contender("bench.lone", "", prepared=True), str(arguments.lone), template=template
     )
-    _say(
+    _print(
         f"{arguments.lone} lone orders, from POST to the query that says CONFIRMED:"
         f" p50 {figures['lone_p50_ms']:.1f} ms, p99 {figures['lone_p99_ms']:.1f} ms"
     )
@@ -65,10 +60,10 @@ def crowd(arguments: Namespace, template: str) -> dict[str, float]:
         )
         ratios.append(hot["orders_per_s"] / spread["orders_per_s"])
         hot_rates.append(hot["orders_per_s"])
-    _say(
-        f"{buyers} buyers at once for {units} units: exactly so many confirmed, no conflict seen;"
-        f" of one product {median(hot_rates):.0f} orders/s, {median(ratios):.2f} of what they are"
-        f" over {products} products"
+    _print(
+        f"{buyers} concurrent buyers for {units} units: {units} confirmed, no conflicts; of one"
+        f" product {median(hot_rates):.0f} orders/s, {median(ratios):.2f} of the rate over"
+        f" {products} products"
     )
     return {"hot_product_vs_spread": median(ratios)}
 
@@ -76,7 +71,7 @@ def crowd(arguments: Namespace, template: str) -> dict[str, float]:
 def importing(arguments: Namespace, template: str) -> dict[str, float]:
     contender = Contender("bench.importing", "", prepared=True)
     figures = contenders.run(contender, str(arguments.import_lines), template=template)
-    _say(
+    _print(
         f"import: {figures['orders']:,.0f} past orders in {figures['seconds']:.0f} s,"
         f" {figures['import_orders_per_s']:.0f} orders/s"
     )
@@ -84,8 +79,7 @@ def importing(arguments: Namespace, template: str) -> dict[str, float]:
 
 
 def size(arguments: Namespace, template: str) -> dict[str, float]:
-    """In turns on a small log and on a large one, so that a machine that drifts does so for
-    both."""
+    """In turns on a small log and on a large one, so that a drift of the machine cancels out."""
     contender, costs = contenders.ORDERS[OURS], []
     with servers.database(like=template) as small, servers.database(like=template) as large:
         few, many = fill.fill(small, events=SMALL), fill.fill(large, events=arguments.large)
@@ -94,18 +88,17 @@ def size(arguments: Namespace, template: str) -> dict[str, float]:
                 contenders.run_on(url, contender, str(arguments.orders)) for url in (small, large)
             ]
             costs.append(rates[0]["orders_per_s"] / rates[1]["orders_per_s"])
-    _say(
-        f"an order costs, with {many:,} events in the log, {median(costs):.2f} of what it costs"
-        f" with {few:,}"
+    _print(
+        f"an order with {many:,} events in the log costs {median(costs):.2f} of one with {few:,}"
     )
     return {"full_vs_empty": median(costs)}
 
 
-def _say(sentence: str) -> None:
+def _print(sentence: str) -> None:
     print(sentence, end="\n\n", flush=True)
 
 
-def _progress(name: str, figures: Mapping[str, float]) -> None:
+def _print_progress(name: str, figures: Mapping[str, float]) -> None:
     if sys.stderr.isatty():
         rest = ", ".join(f"{key} {value:.0f}" for key, value in figures.items())
         print(f"  {name}: {rest}", file=sys.stderr, flush=True)

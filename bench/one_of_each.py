@@ -1,4 +1,4 @@
-"""Ours: one of everything that the console shows, for others to be made like it.
+"""Ours: one row of everything that the console shows, for bench.fill to multiply.
 
 usage: python -m bench.one bench.one_of_each   (DATABASE_URL: a copy of bench.template's)
 """

@@ -1,5 +1,4 @@
-"""Ours: orders dispatched one by one until each is confirmed and no subscription has anything left
-of what it hears.
+"""Ours: orders dispatched one by one, until all are confirmed and no subscription is behind.
 
 usage: python -m bench.one bench.orders ORDERS [WORKER_PROCESSES] (DATABASE_URL: a copy of
 bench.template's)
@@ -27,27 +26,26 @@ from .workers import worker
 ADDRESS = Address("Ada Lovelace", "12 St James's Square", "London", "SW1Y 4JH", "GB")
 
 CONFIRMED = "SELECT count(*) FROM orders_order_details WHERE status = 'CONFIRMED'"
-# Asked of the log itself: is there, for any subscription, an event it hears that its cursor has not
-# passed?
+# Whether any subscription has an event that it handles after its cursor, by the log itself.
 BEHIND = """
     SELECT EXISTS (
         SELECT FROM eventstore_subscription AS subscription
-        JOIN unnest(%s::text[], %s::text[]) AS hears(name, type) ON hears.name = subscription.name
+        JOIN unnest(%s::text[], %s::text[]) AS handled(name, type)
+            ON handled.name = subscription.name
         WHERE EXISTS (
-            SELECT FROM eventstore_event AS event WHERE event.type = hears.type
+            SELECT FROM eventstore_event AS event WHERE event.type = handled.type
                 AND event.position > subscription.position
         )
     )
 """
-# What must be true of a run that is to count: nothing failed, and the goods of every order are
-# reserved once.
+# A run counts only if nothing is parked and the goods of every order are reserved once.
 PARKED = "SELECT count(*) FROM eventstore_parked"
 RESERVED = "SELECT sum(reserved) FROM inventory_stock_level"
 
 
 def main(orders: int, processes: int = 1) -> None:
     django.setup()
-    before = Standing.now()
+    before = Before.now()
     with worker(app, "config", processes):
         warm_up()
         start = time.perf_counter()
@@ -63,14 +61,14 @@ def main(orders: int, processes: int = 1) -> None:
     )
 
 
-class Standing(NamedTuple):
-    """What earlier rounds on the same database have left."""
+class Before(NamedTuple):
+    """The counts that earlier rounds on the same database have left."""
 
     confirmed: int
     reserved: int
 
     @classmethod
-    def now(cls) -> "Standing":
+    def now(cls) -> "Before":
         return cls(_count(CONFIRMED), _count(RESERVED))
 
 
@@ -100,7 +98,7 @@ def _place(orders: int) -> None:
 
 
 def _wait_until_current(orders: int) -> None:
-    wait_until(lambda: _count(CONFIRMED) >= orders and not rows(BEHIND, _hears())[0][0])
+    wait_until(lambda: _count(CONFIRMED) >= orders and not rows(BEHIND, _handled_types())[0][0])
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
@@ -108,7 +106,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-def _hears() -> tuple[list[str], list[str]]:
+def _handled_types() -> tuple[list[str], list[str]]:
     pairs = [
         (name, registry.name_of_class(event))
         for name, subscription in registry.subscriptions().items()
@@ -117,13 +115,13 @@ def _hears() -> tuple[list[str], list[str]]:
     return [name for name, _ in pairs], [stored for _, stored in pairs]
 
 
-def _check(before: Standing, orders: int) -> None:
+def _check(before: Before, orders: int) -> None:
     if parked := _count(PARKED):
-        raise SystemExit(f"bench: {parked} messages are parked; this run says nothing")
+        raise SystemExit(f"bench: {parked} messages are parked; the run does not count")
     reserved = _count(RESERVED) - before.reserved
     if reserved != orders * sum(basket.QUANTITIES):
         raise SystemExit(
-            f"bench: {reserved} units are reserved for {orders} orders; this run says nothing"
+            f"bench: {reserved} units are reserved for {orders} orders; the run does not count"
         )
 
 

@@ -1,5 +1,6 @@
-"""Ours over HTTP: orders placed and asked for a second, with a token and an Idempotency-Key, and
-the lag of sockets.
+"""Ours over HTTP: orders placed and queried per second, with a token and an Idempotency-Key, and
+the
+lag of sockets.
 
 usage: python -m bench.one bench.ours_http SECONDS SOCKETS (DATABASE_URL: a copy of
 bench.template's)
@@ -17,18 +18,18 @@ from websockets.asyncio.client import connect
 from tools.devserver import ports, programs
 
 from . import basket, children
-from .load import asked, body, measured, order_id_of, wait_for
-from .lone import _token
+from .load import body, measure, order_id_of, request, wait_for
+from .lone import token_of_a_customer
 
 EVENTS = 100
 
 
 def main(seconds: int, sockets: int) -> None:
     django.setup()
-    token = _token()
+    token = token_of_a_customer()
     bearer = {"Authorization": f"Bearer {token}"}
     port, live = ports.free(), ports.free()
-    # All of them are one user's.
+    # All sockets are of one user.
     many = ("env", f"LIVE_SOCKETS={sockets + 1}", f"LIVE_SOCKETS_PER_USER={sockets}")
     with (
         children.member(*programs.web(port, {}).command) as server,
@@ -38,12 +39,12 @@ def main(seconds: int, sockets: int) -> None:
         wait_for(live)
         for number in range(basket.WARM_UP):
             order_id = order_id_of(
-                asked(port, "POST", "/api/commands/orders/", body(number), bearer), "order_id"
+                request(port, "POST", "/api/commands/orders/", body(number), bearer), "order_id"
             )
         _deliver()
         figures = {
-            "place": measured(server, port, "POST", "/api/commands/orders/", seconds, bearer),
-            "query": measured(
+            "place": measure(server, port, "POST", "/api/commands/orders/", seconds, bearer),
+            "query": measure(
                 server, port, "GET", f"/api/queries/orders/{order_id}/", seconds, bearer
             ),
         }
@@ -61,8 +62,8 @@ def _deliver() -> None:
 
 
 async def _lag(port: int, order_id: str, bearer: dict[str, str], sockets: int) -> float:
-    """From when an event was recorded until a client has it, in ms; every event goes to every
-    socket."""
+    """The 99th percentile of the time from an event's recording until a client has it, in ms. Every
+    event goes to every socket."""
     url, lags = f"ws://{ports.HOST}:{port}/ws/orders/{order_id}/?after=1", list[float]()
     async with asyncio.TaskGroup() as tasks:
         ready = [asyncio.Event() for _ in range(sockets)]
@@ -80,16 +81,15 @@ async def _listen(
     async with connect(
         url, additional_headers=bearer, compression=None, open_timeout=60, ping_interval=None
     ) as socket:
-        heard = 0
-        while heard < EVENTS:
-            told: dict[str, Any] = json.loads(await socket.recv())
-            if "caught_up" in told:
+        received = 0
+        while received < EVENTS:
+            item: dict[str, Any] = json.loads(await socket.recv())
+            if "caught_up" in item:
                 ready.set()
             elif ready.is_set():
-                lags.append(
-                    (time.time() - datetime.fromisoformat(told["recorded_at"]).timestamp()) * 1e3
-                )
-                heard += 1
+                recorded_at = datetime.fromisoformat(item["recorded_at"]).timestamp()
+                lags.append((time.time() - recorded_at) * 1e3)
+                received += 1
 
 
 def _happen(order_id: str) -> None:

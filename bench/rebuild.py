@@ -1,4 +1,4 @@
-"""Ours: the order details folded anew from the whole log, beside what COPY of the same rows takes.
+"""Ours: rebuild the order details from the whole log, compared with COPY of the same rows.
 
 usage: python -m bench.one bench.rebuild ROUNDS   (DATABASE_URL: a log that bench.fill has filled)
 """
@@ -23,14 +23,11 @@ COPY_IN = "COPY bench_copy FROM STDIN (FORMAT binary)"
 def main(rounds: int) -> None:
     django.setup()
     measured = [_round() for _ in range(rounds)]
-    print(
-        json.dumps(
-            {
-                "rebuild_events_per_s": median(count / seconds for count, seconds, _ in measured),
-                "rebuild_share_of_copy": median(copy / seconds for _, seconds, copy in measured),
-            }
-        )
-    )
+    figures = {
+        "rebuild_events_per_s": median(count / seconds for count, seconds, _ in measured),
+        "rebuild_share_of_copy": median(copy / seconds for _, seconds, copy in measured),
+    }
+    print(json.dumps(figures))
 
 
 def _round() -> tuple[int, float, float]:
@@ -40,7 +37,7 @@ def _round() -> tuple[int, float, float]:
 
 
 def _copy_seconds() -> float:
-    """Into a table of the same form with the same indexes; what is read for it is not counted."""
+    """COPY into a table of the same form with the same indexes; reading the rows is not counted."""
     execute(MAKE_COPY).close()
     cursor = execute("SELECT 1")
     with cursor.copy(COPY_OUT) as out:

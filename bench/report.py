@@ -1,4 +1,4 @@
-"""The figures as a table, with what they depend on; medians, and how far the rounds lie apart."""
+"""Format figures as tables, with the machine they depend on: medians and spreads of the rounds."""
 
 import os
 import platform
@@ -22,7 +22,7 @@ def machine() -> str:
     facts = " ".join(f"{name}={value}" for name, value in servers.facts().items())
     cores, load = len(os.sched_getaffinity(0)), os.getloadavg()[0]
     return (
-        f"{cores} cores, load {load:.1f} before we began, Python"
+        f"{cores} cores, load {load:.1f} before the start, Python"
         f" {platform.python_version()}\nPostgreSQL {facts}"
     )
 
@@ -33,15 +33,15 @@ def orders(rates: Rates, contenders: Mapping[str, Contender]) -> str:
         ratio = f"{ratio_of(rates, name):.2f} x" if name != OURS and OURS in rates else ""
         rounds = " ".join(f"{rate:.0f}" for rate in each)
         line = f"{name:16}{median(each):>9.0f}{_spread(each):>8.0%}{ratio:>9}  {rounds:24}"
-        lines.append(f"{line} {contenders[name].says}")
+        lines.append(f"{line} {contenders[name].label}")
     return "\n".join(lines)
 
 
 def log(figures: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
     lines = [f"{'':28}" + "".join(f"{name:>15}" for name in figures)]
-    for key, says in LOG_ROWS.items():
+    for key, label in LOG_ROWS.items():
         medians = (median(one[key] for one in each) for each in figures.values())
-        lines.append(f"{says:28}" + "".join(f"{value:>15,.1f}" for value in medians))
+        lines.append(f"{label:28}" + "".join(f"{value:>15,.1f}" for value in medians))
     floors = [
         one["floor_insert"] for each in figures.values() for one in each if "floor_insert" in one
     ]
@@ -53,7 +53,7 @@ def log(figures: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
 
 
 def ratio_of(rates: Rates, name: str) -> float:
-    """Ours to theirs in each round, then the median: a machine that drifts does so for both."""
+    """The median of ours / theirs in each round, so that a drift of the machine cancels out."""
     return median(ours / theirs for ours, theirs in zip(rates[OURS], rates[name], strict=True))
 
 

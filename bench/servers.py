@@ -1,4 +1,4 @@
-"""The servers that all contenders share: a fresh database and an empty broker for each, gone
+"""The servers that all contenders share: a fresh database and an empty broker for each run, removed
 afterwards."""
 
 import os
@@ -26,12 +26,12 @@ BEGIN_LOG = """
 
 @contextmanager
 def database(*, like: str = "template0") -> Iterator[str]:
-    """A database of the given form, by its URL; dropped in the end."""
+    """A new database, a copy of `like`; yields its URL and drops it afterwards."""
     name = f"bench_{uuid4().hex[:12]}"
     try:
         with _server() as server:
             server.execute(CREATE.format(sql.Identifier(name), sql.Identifier(name_of(like))))
-            # What the one before has left to be written is not paid by the next.
+            # So that no run pays for the dirty pages of the one before.
             server.execute("CHECKPOINT")
         _begin_log(at(DATABASE_URL, name))
         yield at(DATABASE_URL, name)
@@ -41,8 +41,8 @@ def database(*, like: str = "template0") -> Iterator[str]:
 
 
 def _begin_log(url: str) -> None:
-    """A copy of a log is not served before an operator says so; here it is another log, and knows
-    no earlier epoch."""
+    """A copied log is not served until an operator confirms it. Here the copy is a log of its own,
+    without an earlier epoch."""
     with psycopg.connect(url, autocommit=True) as copy:
         if copy.execute("SELECT to_regclass('eventstore_epoch') IS NOT NULL").fetchone() == (True,):
             copy.execute(BEGIN_LOG)
@@ -50,7 +50,7 @@ def _begin_log(url: str) -> None:
 
 @contextmanager
 def broker() -> Iterator[str]:
-    """A Redis database in which nothing is, by its URL; emptied in the end."""
+    """An empty Redis database; yields its URL and flushes it afterwards."""
     url = at(REDIS_URL, str(_claim()))
     try:
         yield url
@@ -69,7 +69,7 @@ def name_of(url: str) -> str:
 
 
 def facts() -> dict[str, str]:
-    """What the figures depend on."""
+    """The server settings that the figures depend on."""
     names = ("server_version", "fsync", "synchronous_commit", "full_page_writes", "shared_buffers")
     with _server() as server:
         return {name: _show(server, name) for name in names}
@@ -80,7 +80,7 @@ def _claim() -> int:
         count = int(any_.config_get("databases")["databases"])
     for number in reversed(range(count)):
         with redis.Redis.from_url(at(REDIS_URL, str(number))) as one:
-            # Two benches at once: the second one to put its name there finds that of the first.
+            # The owner key keeps two benchmarks from using one database.
             if one.dbsize() == 0 and one.set(OWNER, os.getpid(), nx=True):
                 return number
     raise SystemExit(f"bench: every database of {REDIS_URL} is in use")

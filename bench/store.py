@@ -1,5 +1,5 @@
-"""python -m bench.store: the store beside the library `eventsourcing` and a bare INSERT; the last
-line is JSON."""
+"""python -m bench.store: the store compared with the library `eventsourcing` and a bare INSERT; the
+last line is JSON."""
 
 import json
 from argparse import ArgumentParser, Namespace
@@ -11,7 +11,7 @@ from . import children, contenders, fill, report, servers
 from .contenders import OFFLINE, OURS
 
 SMALL = 10_000
-# Appended at a time to a log whose size is the point: few, so that it stays about that.
+# Events appended per round to a log of a given size: few, so that its size hardly changes.
 FEW = 3000
 
 Figures = Sequence[Mapping[str, float]]
@@ -23,13 +23,13 @@ def main() -> None:
     print(report.machine(), end="\n\n", flush=True)
     with servers.database() as template:
         children.result_of("bench.template", environment=OFFLINE | {"DATABASE_URL": template})
-        summary = _beside_peers(arguments, template)
+        summary = _compare_with_peers(arguments, template)
         summary |= _depth(arguments, template)
         summary |= _size(arguments, template)
     print(json.dumps({name: round(value, 3) for name, value in summary.items()}))
 
 
-def _beside_peers(arguments: Namespace, template: str) -> dict[str, float]:
+def _compare_with_peers(arguments: Namespace, template: str) -> dict[str, float]:
     figures: dict[str, list[dict[str, float]]] = {name: [] for name in contenders.LOG}
     for _ in range(arguments.rounds):
         for name, contender in contenders.LOG.items():
@@ -108,14 +108,14 @@ def _append_rate(arguments: Namespace, url: str) -> float:
 def _ratio(
     ours: Figures, theirs: Figures, of: Callable[[Mapping[str, float], Mapping[str, float]], float]
 ) -> float:
-    """In each round, then the median: a machine that drifts does so for both."""
+    """The median of the ratios of each round, so that a drift of the machine cancels out."""
     return median(of(mine, other) for mine, other in zip(ours, theirs, strict=True))
 
 
 def _arguments() -> Namespace:
     parser = ArgumentParser(prog="python -m bench.store", description=__doc__)
     parser.add_argument(
-        "--events", type=int, default=6000, help="appended by each writer count (%(default)s)"
+        "--events", type=int, default=6000, help="appended per number of writers (%(default)s)"
     )
     parser.add_argument("--rounds", type=int, default=5, help="(%(default)s)")
     parser.add_argument(

@@ -1,5 +1,4 @@
-"""The database that ours are copied from: our schema, a catalogue, and more stock than anybody will
-order."""
+"""Prepare the template of our databases: schema, catalogue, and more stock than any run orders."""
 
 import json
 

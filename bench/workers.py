@@ -1,4 +1,4 @@
-"""A real Celery worker beside a contender, heard before the clock starts."""
+"""Run a real Celery worker for a contender; it answers a ping before the clock starts."""
 
 import sys
 import time
@@ -14,7 +14,7 @@ PATIENCE_SECONDS = 60.0
 
 @contextmanager
 def worker(app: Celery, module: str, processes: int) -> Iterator[None]:
-    """`celery -A module worker -c processes`, ready to work."""
+    """`celery -A module worker -c processes`, ready to receive tasks."""
     celery = (sys.executable, "-W", "ignore", "-m", "celery", "-q", "-A", module, "worker")
     options = ("-c", str(processes), "-l", "ERROR", "--without-gossip", "--without-mingle")
     with children.member(*celery, *options):

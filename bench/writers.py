@@ -1,4 +1,4 @@
-"""How fast several writers are at once: the same clock for every contender."""
+"""Measure the rate of concurrent writers, with the same clock for every contender."""
 
 import time
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from threading import Barrier
 
 from . import basket
 
-# Seconds that the slowest writer may take to be ready; who waits longer has lost one.
+# Seconds for the slowest writer to be ready; after that one has failed.
 PATIENCE = 60
 
 
@@ -18,8 +18,9 @@ def rate(
     *,
     leave: Callable[[], None] = lambda: None,
 ) -> float:
-    """Appends a second. save: make so many, in the caller's thread. leave: what a thread does at
-    its end.
+    """Appends per second. save: append this many in the calling thread. leave: called by each
+    thread
+    at its end.
 
     Each writer has its connection and plans before the clock starts.
     """

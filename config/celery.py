@@ -1,4 +1,4 @@
-"""The Celery application; its settings are Django's, its tasks are one line deep."""
+"""The Celery application. Its settings are those of Django that begin with CELERY_."""
 
 import os
 

@@ -1,5 +1,5 @@
-"""Whether this process is about to end: readiness says so first, so that a balancer goes
-elsewhere."""
+"""Whether this process is about to end. Readiness reports it first, so that a load balancer sends
+requests elsewhere."""
 
 _draining = False
 

@@ -1,5 +1,5 @@
-"""What this shop's promises rest on: who takes the money and carries the parcels is said, and no
-password is public."""
+"""What must hold before this shop serves: a payment provider and a carrier are configured, and no
+account has a public password."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -14,15 +14,15 @@ def _unset(name: str) -> Iterator[tuple[()]]:
         yield ()
 
 
-def _what_stripe_lacks() -> Iterator[tuple[str]]:
+def _missing_stripe_settings() -> Iterator[tuple[str]]:
     if settings.PAYMENT_GATEWAY == "stripe":
         for name in ("STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRETS"):
             if not getattr(settings, name):
                 yield (name,)
 
 
-def _accounts_of_the_demo() -> Iterator[tuple[str]]:
-    """Only of these names: a password takes a third of a second to compare."""
+def _demo_accounts() -> Iterator[tuple[str]]:
+    """Only these names are checked: comparing a password takes a third of a second."""
     from django.contrib.auth.models import User
 
     from orders.management.commands import demo
@@ -66,24 +66,21 @@ GUARANTEES = (
         finding="stripe",
         id="config.E003",
         needs=SETTINGS,
-        look=_what_stripe_lacks,
-        what="PAYMENT_GATEWAY is stripe, and {0} is not set.",
+        look=_missing_stripe_settings,
+        what="PAYMENT_GATEWAY is stripe, but {0} is not set.",
         culprit="{0}",
-        why=(
-            "Each charge would become a dead letter, or what Stripe tells by itself would be turned"
-            " away."
-        ),
-        mend="Set {0}, from Stripe's dashboard.",
+        why="Each charge would become a dead letter, or Stripe's webhooks would be rejected.",
+        mend="Set {0}; Stripe's dashboard shows it.",
     ),
     Guarantee(
         finding="demo-accounts",
         id="config.E004",
         needs=TABLES,
-        look=_accounts_of_the_demo,
-        what="The account {0} has the demo's password, which is public.",
+        look=_demo_accounts,
+        what="The account {0} has the public password of the demo.",
         culprit="{0}",
         why="The README shows this password, so any reader of it can log in.",
-        mend="manage.py changepassword {0}, or take the account away.",
+        mend="Run manage.py changepassword {0}, or delete the account.",
         waiver="ALLOW_DEMO",
         waived=lambda: bool(settings.ALLOW_DEMO),
     ),

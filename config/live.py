@@ -1,4 +1,5 @@
-"""python -m config.live: the process that serves sockets, beside the one that serves requests."""
+"""python -m config.live: the process that serves WebSockets. Requests have processes of their
+own."""
 
 import asyncio
 import os
@@ -15,8 +16,8 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=8001)
     arguments = parser.parse_args()
     django.setup()
-    # What follows needs the models.
-    from config.api.live import FEED
+    # These imports need the models.
+    from config.api.sockets import FEED
     from eventstore import guarantees
     from eventstore.live.server import Sockets
 

@@ -1,14 +1,14 @@
-"""What is written into the log of requests that are a client's fault."""
+"""Log levels of requests that are the client's fault."""
 
 import logging
 
 
 class ClientsFault(logging.Filter):
-    """Django logs a suspicious request as an error of ours, with a traceback; it is one line, at
-    WARNING.
+    """Turns Django's log records about suspicious requests into one line at WARNING. Django logs
+    them as ERROR, with a traceback.
 
-    Anybody can send one, as often as they like: a wrong Host, too many fields, an address out of a
-    folder.
+    Any client can cause them, as often as it likes: by a wrong Host header, too many fields, or a
+    path outside of a folder.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:

@@ -1,7 +1,7 @@
-"""What browsers are told about every page, which runs only scripts of ours and stands in no frame;
-and what only pages for people need."""
+"""Middleware: response headers, and the parts of Django that only pages for people need."""
 
 from collections.abc import Callable
+from math import ceil
 from typing import Any
 
 from django.contrib.auth.middleware import AuthenticationMiddleware
@@ -10,7 +10,11 @@ from django.contrib.sessions.middleware import SessionMiddleware
 from django.http import HttpRequest, HttpResponse
 from django.utils.deprecation import MiddlewareMixin
 
+from access import hashing, throttling
+from config import admin_login, problems
+
 HEADER = "Content-Security-Policy"
+# Only scripts from this server run, and no page is framed.
 POLICY = "; ".join(
     (
         "default-src 'self'",
@@ -23,10 +27,12 @@ POLICY = "; ".join(
 )
 
 
-class ContentSecurityPolicyMiddleware:
+class _Middleware:
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
+
+class ContentSecurityPolicyMiddleware(_Middleware):
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
         response.headers.setdefault(HEADER, POLICY)
@@ -36,16 +42,48 @@ class ContentSecurityPolicyMiddleware:
         return response
 
 
-def is_for_people(request: HttpRequest) -> bool:
-    """The admin is read in a browser; everything else by programs."""
-    return request.path_info.startswith("/admin/")
+class RateLimitMiddleware(_Middleware):
+    """For each limit that the request was counted for, the remaining requests (r) and the seconds
+    until the limit resets (t)."""
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        quotas: list[throttling.Quota] = vars(request).get("quotas", [])
+        if quotas:
+            response["RateLimit-Policy"] = ", ".join(
+                f'"{each.policy}";q={each.most};w={each.seconds}' for each in quotas
+            )
+            response["RateLimit"] = ", ".join(
+                f'"{each.policy}";r={max(0, each.most - each.counted.number)}'
+                f";t={ceil(each.counted.left)}"
+                for each in quotas
+            )
+        return response
+
+
+class BusyMiddleware(_Middleware):
+    """Responds 503 when too many passwords are being checked."""
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        if not isinstance(error, hashing.Busy):
+            return None
+        if problems.is_for_people(request):
+            return admin_login.retry_later(
+                request, 503, hashing.RETRY_SECONDS, "Too many login attempts at the same time."
+            )
+        return problems.busy(request)
 
 
 class _ForPeople(MiddlewareMixin):
-    """Programs have a token and no cookies: they are not kept waiting for what is made of these."""
+    """Skipped for programs: they send a token and no cookies, and should not wait for sessions."""
 
     def __call__(self, request: HttpRequest) -> Any:
-        return super().__call__(request) if is_for_people(request) else self.get_response(request)
+        if request.path_info.startswith(problems.PAGES):
+            return super().__call__(request)
+        return self.get_response(request)
 
 
 class Sessions(_ForPeople, SessionMiddleware):

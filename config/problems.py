@@ -1,4 +1,4 @@
-"""Every error as problem details (RFC 9457): those of the API, and Django's own."""
+"""Every error as problem details (RFC 9457): the API's errors and Django's own."""
 
 import inspect
 import logging
@@ -19,7 +19,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from access import hashing, throttling
-from config import middleware as browsers
 from eventstore import middleware
 from eventstore.aggregate import CommandRejected
 from eventstore.api.errors import Fault, Hidden, Malformed, inside
@@ -35,14 +34,16 @@ audit = logging.getLogger("audit")
 MEDIA_TYPE = "application/problem+json"
 JSON = JSONRenderer()
 MOST_ERRORS = 100
-# Registered with IANA, so that a client may know it that does not know us.
+# Registered with IANA, so that generic clients know it.
 QUOTA_EXCEEDED = "https://iana.org/assignments/http-problem-types#quota-exceeded"
+# Everything else is for programs.
+PAGES = "/admin/"
 
 
 class Problem(NamedTuple):
-    """code: stable, the name of the error's class. errors: which parts of the request are at fault.
+    """code: stable; the name of the error's class. errors: the invalid parts of the request.
 
-    more: members of this type of problem alone, and its type, where that is not one of ours.
+    more: extension members of this problem type; also "type", if it is not a type of this API.
     """
 
     status: int
@@ -54,24 +55,32 @@ class Problem(NamedTuple):
 
 
 def exception_handler(error: Exception, about: Mapping[str, Any]) -> Response | None:
-    """What the API answers to an error; None for one that nobody has foreseen, which Django logs
-    and passes on."""
+    """The API's response to an error. None for an unexpected error, which Django logs and
+    re-raises."""
     problem = _problem(error)
     if problem is None:
         return None
-    # Whatever else the view tells, and whatever the client would take, an error is JSON.
-    about["request"].accepted_renderer, about["request"].accepted_media_type = JSON, JSON.media_type
+    request = about["request"]
+    # Errors are JSON, whatever the view renders and the client accepts.
+    request.accepted_renderer, request.accepted_media_type = JSON, JSON.media_type
     if problem.status in (401, 403) or isinstance(error, Hidden):
-        _note_denied(about["request"], problem, type(error).__name__)
+        # Values from the client are escaped, so that they cannot forge lines.
+        audit.warning(
+            "denied %s %r to %r: %s, answered %s",
+            request.method,
+            request.path,
+            getattr(request.user, "username", "") or "anonymous",
+            type(error).__name__,
+            problem.status,
+        )
     if isinstance(error, exceptions.Throttled):
-        exceeded = {
-            "type": QUOTA_EXCEEDED,
-            "violated-policies": throttling.violated(about["request"]),
-        }
-        problem = problem._replace(more=exceeded)
-    body = _body(about["request"], problem)
+        violated = throttling.violated(request)
+        problem = problem._replace(more={"type": QUOTA_EXCEEDED, "violated-policies": violated})
     return Response(
-        body, status=problem.status, headers=dict(problem.headers), content_type=MEDIA_TYPE
+        _body(request, problem),
+        status=problem.status,
+        headers=dict(problem.headers),
+        content_type=MEDIA_TYPE,
     )
 
 
@@ -79,31 +88,35 @@ def response(request: HttpRequest, status: int, code: str, detail: str) -> HttpR
     return _response(request, Problem(status, code, detail))
 
 
+def is_for_people(request: HttpRequest) -> bool:
+    return request.path_info.startswith(PAGES)
+
+
 def read_only(view: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
-    """For a view that is none of DRF's: another method is told so, and not asked for the token of a
-    form."""
+    """For views outside of DRF: another method than GET and HEAD is 405, without a check of the
+    CSRF token."""
 
     @csrf_exempt
     @wraps(view)
-    def answered(request: HttpRequest) -> HttpResponse:
+    def checked(request: HttpRequest) -> HttpResponse:
         if request.method in ("GET", "HEAD"):
             return view(request)
         problem = _problem(exceptions.MethodNotAllowed(str(request.method)))
         assert problem is not None
         return _response(request, problem._replace(headers={"Allow": "GET, HEAD"}))
 
-    return answered
+    return checked
 
 
 def title(code: str) -> str:
-    """The same for all problems of a type: "PriceChanged" is "Price changed"."""
+    """The same for all problems of a type: "Price changed" for PriceChanged."""
     return re.sub("(?<=[a-z])(?=[A-Z])", " ", code).capitalize()
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     if isinstance(exception, RequestDataTooBig):
-        return response(request, 413, "BodyTooLarge", "The body is too large.")
-    return response(request, 400, "BadRequest", "The request cannot be understood.")
+        return response(request, 413, "BodyTooLarge", "The request body is too large.")
+    return response(request, 400, "BadRequest", "The request is invalid.")
 
 
 def busy(request: HttpRequest) -> HttpResponse:
@@ -113,67 +126,44 @@ def busy(request: HttpRequest) -> HttpResponse:
 
 
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
-    if browsers.is_for_people(request):
+    if is_for_people(request):
         return defaults.permission_denied(request, exception)
-    return response(request, 403, "PermissionDenied", "This is not allowed.")
+    return response(request, 403, "PermissionDenied", "Permission denied.")
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    if browsers.is_for_people(request):
+    if is_for_people(request):
         return defaults.page_not_found(request, exception)
-    return response(request, 404, "NotFound", "Nothing has this address.")
+    return response(request, 404, "NotFound", "No view has this URL.")
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    if browsers.is_for_people(request):
+    if is_for_people(request):
         return defaults.server_error(request)
     return response(
         request,
         500,
         "InternalServerError",
-        "This is our fault. The correlation id says where to look.",
-    )
-
-
-def _note_denied(request: Request, problem: Problem, why: str) -> None:
-    """One line for each; what a client sends is written so that it cannot break out of it."""
-    who = getattr(request.user, "username", "") or "anonymous"
-    audit.warning(
-        "denied %s %r to %r: %s, answered %s",
-        request.method,
-        request.path,
-        who,
-        why,
-        problem.status,
+        "Internal server error. Quote the correlation id when reporting it.",
     )
 
 
 def _problem(error: Exception) -> Problem | None:
-    name = type(error).__name__
+    name, about = type(error).__name__, inspect.getdoc(type(error)) or ""
     match error:
         case CommandRejected():
-            return Problem(409, error.code, f"{inspect.getdoc(type(error))} {error}")
+            return Problem(409, error.code, f"{about} {error}")
         case WrongExpectedVersion():
-            return Problem(
-                409,
-                name,
-                "Others were first, several times over. Try again.",
-                headers={"Retry-After": "1"},
-            )
+            return _retry(409, name, "The resource was changed concurrently. Retry the request.")
         case Stale():
-            return Problem(
-                412,
-                name,
-                f"You decided on another version: {error}",
-                more={"current_version": error.actual},
-            )
+            detail = f"The resource has another version than If-Match: {error}"
+            return Problem(412, name, detail, more={"current_version": error.actual})
         case idempotency.StillRunning():
-            return Problem(409, name, f"{inspect.getdoc(error)}", headers={"Retry-After": "1"})
+            return _retry(409, name, about)
         case idempotency.KeyReused():
-            return Problem(422, name, f"{inspect.getdoc(error)}")
+            return Problem(422, name, about)
         case hashing.Busy():
-            retry = {"Retry-After": str(hashing.RETRY_SECONDS)}
-            return Problem(503, name, f"{inspect.getdoc(type(error))}", headers=retry)
+            return _retry(503, name, about, hashing.RETRY_SECONDS)
         case InvalidMessage() | InvalidStreamName() | Unstorable():
             return Problem(400, name, str(error), (Fault("#", str(error), "invalid"),))
         case Http404() | Hidden():
@@ -181,34 +171,30 @@ def _problem(error: Exception) -> Problem | None:
         case PermissionDenied():
             return _problem(exceptions.PermissionDenied())
         case OperationalError() | InterfaceError():
-            logger.exception("the database failed")
-            return Problem(
-                503, "DatabaseUnavailable", "Try again in a moment.", headers={"Retry-After": "1"}
-            )
+            logger.exception("database error")
+            detail = "The database is unavailable. Retry in a moment."
+            return _retry(503, "DatabaseUnavailable", detail)
         case exceptions.ValidationError():
-            return Problem(
-                400,
-                name,
-                "Some parts of the request are not valid.",
-                tuple(_faults(error.detail, "#")),
-            )
+            faults = tuple(_faults(error.detail, "#"))
+            return Problem(400, name, "Some parts of the request are invalid.", faults)
         case Malformed():
             return Problem(400, name, str(error.detail), error.faults)
         case exceptions.APIException():
-            return Problem(error.status_code, name, str(error.detail), headers=_headers(error))
+            headers = {
+                "WWW-Authenticate": getattr(error, "auth_header", None),
+                "Retry-After": getattr(error, "wait", None),
+            }
+            given = {header: str(value) for header, value in headers.items() if value is not None}
+            return Problem(error.status_code, name, str(error.detail), headers=given)
     return None
 
 
-def _headers(error: exceptions.APIException) -> dict[str, str]:
-    given = {
-        "WWW-Authenticate": getattr(error, "auth_header", None),
-        "Retry-After": getattr(error, "wait", None),
-    }
-    return {name: str(value) for name, value in given.items() if value is not None}
+def _retry(status: int, code: str, detail: str, seconds: int = 1) -> Problem:
+    return Problem(status, code, detail, headers={"Retry-After": str(seconds)})
 
 
 def _faults(detail: Any, pointer: str) -> Iterator[Fault]:
-    """One for each of DRF's nested errors, which follow the form of the request."""
+    """One for each of DRF's errors, which are nested like the request."""
     if isinstance(detail, dict):
         for name, each in detail.items():
             yield from _faults(

@@ -1,4 +1,4 @@
-"""Who answers a request."""
+"""The URLs of all views."""
 
 from django.conf import settings
 from django.contrib import admin
@@ -12,7 +12,7 @@ urlpatterns = [
     *(path(f"api/{side}/", include(f"config.api.urls_{side}")) for side in settings.API_SIDES),
     path("api/webhooks/", include("config.api.urls_webhooks")),
     path("api/", include("config.api.docs")),
-    path("admin/", include("config.console")),
+    path("admin/", include("config.admin_login")),
     path("admin/", admin.site.urls),
 ]
 

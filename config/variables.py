@@ -1,5 +1,4 @@
-"""Variables of the environment, each of its kind: what is of another is noted, and all of it told
-at once."""
+"""Environment variables, each with a type. Invalid values are collected and reported together."""
 
 import builtins
 import math
@@ -12,67 +11,65 @@ from urllib.parse import urlsplit
 import environ
 
 TRUE, FALSE = ("true", "on", "ok", "y", "yes", "1"), ("false", "off", "n", "no", "0", "")
-# gunicorn knows by this code that to start the process again is of no use, and ends.
+# gunicorn does not restart a process that exits with this code.
 EXIT_CODE = 3
 
-DURATION = (r"\d+(us|ms|s|min|h|d)?", "a time such as 10s, or 0 for none")
-RATE = (r"(\d+/(s|m|h|d|sec|min|hour|day)\w*)?", "a rate such as 20/min, or nothing for no limit")
+DURATION = (r"\d+(us|ms|s|min|h|d)?", "a duration such as 10s, or 0 for no limit")
+RATE = (r"(\d+/(s|m|h|d|sec|min|hour|day)\w*)?", "a rate such as 20/min, or empty for no limit")
 
 
 class Variables(environ.Env):
-    """wrong: a sentence for each that is not of its kind. Of those, the default is taken until
-    refuse() is called."""
+    """errors: a message for each invalid variable. Such a variable has its default until
+    exit_if_invalid() is called."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.wrong: list[str] = []
+        self.errors: list[str] = []
 
     def bool(self, var: str, default: bool = False) -> Any:
-        return self._read(var, default, _switch, "neither on nor off, 1 nor 0")
+        return self._read(var, default, _switch, "on or off, 1 or 0")
 
     def int(self, var: str, default: int, *, least: int = 0, most: float = math.inf) -> Any:
-        words = _between("whole number", least, most)
-        return self._read(var, default, lambda text: _number(int(text), least, most), words)
+        expected = _between("whole number", least, most)
+        return self._read(var, default, lambda text: _number(int(text), least, most), expected)
 
     def float(self, var: str, default: float, *, least: float = 0, most: float = math.inf) -> Any:
-        words = _between("number", least, most)
-        return self._read(var, default, lambda text: _number(float(text), least, most), words)
+        expected = _between("number", least, most)
+        return self._read(var, default, lambda text: _number(float(text), least, most), expected)
 
     def choice(self, var: str, choices: Sequence[str], default: str) -> Any:
         return self._read(
-            var, default, lambda text: choices[choices.index(text)], f"none of {', '.join(choices)}"
+            var, default, lambda text: choices[choices.index(text)], f"one of {', '.join(choices)}"
         )
 
     def choices(self, var: str, choices: Sequence[str], default: Sequence[str]) -> Any:
         def read(text: str) -> list[str]:
             return [choices[choices.index(part.strip())] for part in text.split(",") if part]
 
-        return self._read(
-            var, list(default), read, f"not of {', '.join(choices)}, with a comma between"
-        )
+        expected = f"one or more of {', '.join(choices)}, separated by commas"
+        return self._read(var, list(default), read, expected)
 
     def form(self, var: str, form: tuple[str, str], default: str) -> Any:
-        pattern, words = form
-        return self._read(var, default, lambda text: _matching(pattern, text), f"not {words}")
+        pattern, expected = form
+        return self._read(var, default, lambda text: _matching(pattern, text), expected)
 
     def address(self, var: str, schemes: Sequence[str], default: str) -> Any:
-        """Of what may hold a password: it is not repeated."""
-        return self._read(
-            var, default, lambda text: _addressed(text, schemes), _no_address(schemes), shown=False
-        )
+        """A URL. It may contain a password, so errors do not repeat it."""
+        expected = f"a URL that begins with {' or '.join(f'{each}://' for each in schemes)}"
+        return self._read(var, default, lambda text: _url(text, schemes), expected, is_secret=True)
 
     def database(self, var: str, default: str) -> Any:
         address = self.address(var, ("postgresql", "postgres", "pgsql"), default)
         return self.db_url_config(address)
 
-    def refuse(self) -> None:
-        """End by a sentence for each; without a word where there is none."""
-        if self.wrong:
-            sys.stderr.write("".join(f"{each}\n" for each in self.wrong))
+    def exit_if_invalid(self) -> None:
+        """Exit with all error messages, if any."""
+        if self.errors:
+            sys.stderr.write("".join(f"{each}\n" for each in self.errors))
             sys.exit(EXIT_CODE)
 
     def _read(
-        self, var: str, default: Any, read: Any, words: str, *, shown: builtins.bool = True
+        self, var: str, default: Any, read: Any, expected: str, *, is_secret: builtins.bool = False
     ) -> Any:
         text = self.str(var, default=None)
         if text is None:
@@ -80,7 +77,8 @@ class Variables(environ.Env):
         try:
             return read(text.strip())
         except (ValueError, OverflowError):
-            self.wrong.append(f"{var} is {repr(text) + ', which is ' if shown else ''}{words}.")
+            got = "" if is_secret else f", got {text!r}"
+            self.errors.append(f"{var}: expected {expected}{got}.")
             return default
 
 
@@ -95,7 +93,7 @@ def _number(value: Any, least: float, most: float) -> Any:
 
 
 def _between(kind: str, least: float, most: float) -> str:
-    return f"no {kind} of {least} or more" + ("" if math.isinf(most) else f", and up to {most}")
+    return f"a {kind} of at least {least}" + ("" if math.isinf(most) else f" and at most {most}")
 
 
 def _matching(pattern: str, text: str) -> str:
@@ -104,12 +102,8 @@ def _matching(pattern: str, text: str) -> str:
     return text
 
 
-def _addressed(text: str, schemes: Sequence[str]) -> str:
-    parts = urlsplit(text)  # raises ValueError itself
+def _url(text: str, schemes: Sequence[str]) -> str:
+    parts = urlsplit(text)  # raises ValueError, too
     if parts.scheme not in schemes or (parts.port is not None and not 0 < parts.port < 65536):
         raise ValueError
     return text
-
-
-def _no_address(schemes: Sequence[str]) -> str:
-    return f"no address that begins with {' or '.join(f'{each}://' for each in schemes)}"

@@ -1,4 +1,4 @@
-"""Who decides a command, who hears an event: what config/urls.py is to requests, this is to
+"""Which aggregate decides a command, and which subscription handles an event: config/urls.py for
 messages."""
 
 from django.conf import settings
@@ -11,8 +11,8 @@ import inventory.policies
 import orders.commands
 import orders.events
 import orders.integration_events
-import orders.order.policies
 import orders.personal
+import orders.policies
 import payments.commands
 import payments.events
 import payments.integration_events
@@ -34,14 +34,16 @@ from inventory.reservation import RESERVATION
 from inventory.restocking import RESTOCKING
 from inventory.stock import STOCK
 from orders.bookkeeping.aggregate import BOOKING
+from orders.bookkeeping.projections import BOOKINGS
 from orders.catalogue.aggregate import PRODUCT
-from orders.order import placing
+from orders.catalogue.projections import CATALOGUE
+from orders.order import place_order
 from orders.order.aggregate import ORDER
+from orders.order.projections import ORDER_DETAILS
 from orders.order.saga import FULFILMENT
-from orders.projections import CATALOGUE, ORDER_DETAILS
 from orders.returns import aggregate as returns
 from orders.returns.aggregate import RETURN
-from orders.returns.projections import BOOKINGS, RETURNS
+from orders.returns.projections import RETURNS
 from orders.returns.saga import RETURNING
 from payments.gateway import GATEWAY
 from payments.payment import limited
@@ -67,10 +69,10 @@ COMMANDS = [
     retail_import.import_progress.COMMANDS,
 ]
 
-# Events as they were written in the past, step by step to their class of today.
+# Convert stored events of older versions, step by step, to their present class.
 UPCASTERS = [orders.events.UPCASTERS]
 
-# What others are told, apart from our own events.
+# Integration events, for other systems; separate from the stored events.
 PUBLISHED = [
     orders.integration_events.PUBLISHED,
     payments.integration_events.PUBLISHED,
@@ -78,11 +80,10 @@ PUBLISHED = [
     shipping.integration_events.PUBLISHED,
 ]
 
-# What is about a person, and hidden in the console and in exports until somebody says why it is to
-# be seen.
+# Personal data: masked in the console and in exports unless a reason is given.
 PERSONAL = [orders.personal.PERSONAL, payments.personal.PERSONAL, shipping.personal.PERSONAL]
 
-# What the provider cannot move is refused before anything is written.
+# Amounts that the provider cannot transfer are rejected before anything is written.
 LIMITS = payments.limits.OF.get(settings.PAYMENT_GATEWAY, payments.limits.OF["sandbox"])
 
 AGGREGATES = [
@@ -98,21 +99,21 @@ AGGREGATES = [
     SHIPMENT,
 ]
 
-# Decided over several streams at once.
+# Decisions over several streams.
 DECISIONS = [
-    placing.decisions(LIMITS.charge),
+    place_order.decisions(LIMITS.charge),
     returns.decisions(LIMITS.refund),
     reservation.DECISIONS,
     restocking.DECISIONS,
 ]
 
-# How an order goes through: one saga that conducts, or each context by what it hears of the others.
+# The process of an order: orchestrated by one saga, or choreographed by policies of the contexts.
 PROCESSES = {
     "orchestration": {
         "orders.fulfilment": FULFILMENT,
     },
     "choreography": {
-        "orders.policy": orders.order.policies.POLICY,
+        "orders.policy": orders.policies.POLICY,
         "payments.policy": payments.policies.POLICY,
         "inventory.policy": inventory.policies.POLICY,
         "shipping.policy": shipping.policies.POLICY,
@@ -120,7 +121,7 @@ PROCESSES = {
 }
 
 if settings.ORDER_PROCESS not in PROCESSES:
-    raise ImproperlyConfigured(f"ORDER_PROCESS is none of {', '.join(PROCESSES)}.")
+    raise ImproperlyConfigured(f"ORDER_PROCESS: expected one of {', '.join(PROCESSES)}.")
 
 PUBLICATIONS = {
     "orders.published": orders.integration_events.PUBLICATION,
@@ -128,14 +129,14 @@ PUBLICATIONS = {
     "inventory.published": inventory.integration_events.PUBLICATION,
     "shipping.published": shipping.integration_events.PUBLICATION,
 }
-# Each publication goes to each broker of the settings.
+# One relay for each publication and each broker of the settings.
 RELAYS = {
     f"{name}@{broker}": Relay(publication, broker)
     for name, publication in PUBLICATIONS.items()
     for broker in settings.EVENTSTORE_BROKERS
 }
 
-# The names are kept beside cursors in the database; renaming one needs a migration.
+# The names are stored with the cursors in the database; renaming one needs a migration.
 SUBSCRIPTIONS = {
     **PROCESSES[settings.ORDER_PROCESS],
     "orders.returning": RETURNING,
@@ -156,7 +157,7 @@ SUBSCRIPTIONS = {
     **RELAYS,
 }
 
-# Statuses that manage.py sagas list accepts, beside those that are stored.
+# Statuses that manage.py sagas list accepts even if no stored saga has them.
 STATUSES = {
     "orders.fulfilment": (
         *(
@@ -187,7 +188,7 @@ STATUSES = {
     "shipping.policy": ("new", "noted", "asked", "cancelled", "void"),
 }
 
-# Whose books are asked after a restore for what the log has lost.
+# Called after a restore: the providers' books show what the log has lost.
 AFTER_RESTORE = {
     "payments": payments.reconciliation.report_lost,
     "shipping": shipping.reconciliation.report_lost,

@@ -5,7 +5,7 @@ from django.core.wsgi import get_wsgi_application
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 application = get_wsgi_application()
 
-import sys  # noqa: E402  only now are the settings read
+import sys  # noqa: E402  the settings are read by the line above
 
 from config import settings, variables  # noqa: E402
 from eventstore import guarantees  # noqa: E402

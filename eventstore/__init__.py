@@ -1,24 +1,24 @@
-"""The event store: a log in PostgreSQL, and what delivers it.
+"""The event store: an event log in PostgreSQL, and the delivery of its events to subscriptions.
 
-What a project writes (pure): messages, aggregate, subscriptions, money. The wiring: registry,
-codec, limits, settings. Where Django and Celery look: apps, models, checks, tasks, middleware,
-defaults, management.
+For a project's own code (pure): messages, aggregate, subscriptions, money. The wiring: registry,
+codec, limits, settings. For Django and Celery: apps, models, checks, tasks, middleware, defaults,
+management.
 
-Rooms, each importing only what stands below it (`.importlinter`, contract "rooms"):
+Packages, from top to bottom. Each imports only those below it (`.importlinter`, contract "rooms"):
 
-    console                  the operators' pages in the Django admin, an app of its own
+    console                  the operators' pages in the Django admin, a Django app of its own
     api, live                views and serializers for DRF; the WebSocket server
-    operations               what people do by hand and look at: control, lag, export, doctor
-    delivery                 deliver one batch to one subscription; workers, heartbeats
+    operations               tools for operators: control, lag, export, restore, doctor
+    delivery                 deliver a batch to a subscription; workers, heartbeats
     commands                 decide a command and append: dispatch, repository, idempotency, inbox
     projections              fold events into read models; rebuild them
-    sagas                    react to messages, pass deadlines, intervene
-    effects                  calls to the world outside: leases, circuit breaker, sandbox
-    messaging                integration events, who publishes them, and the relays to brokers
-    privacy                  what is personal, and how it is hidden
+    sagas                    react to messages, deadlines, interventions
+    effects                  calls to external systems: leases, circuit breaker, sandbox
+    messaging                publish integration events; relays to Kafka and RabbitMQ
+    privacy                  fields with personal data
     outbox                   cursors over the outbox, parked messages, waking the workers
     schemas                  schemas of events, and their compatibility
-    guarantees               what the promises rest on, compared with the database
-    log                      append, read and search the event log; the audit trail
-    sql, postgres            the functions of the database; the connection
+    guarantees               checks of the settings and database objects that everything relies on
+    log                      append, read and search the event log; epochs; the audit log
+    sql, postgres            the SQL functions; the connection
 """

@@ -1,5 +1,5 @@
-"""What an aggregate is: a category, an empty state, and two tables; and how several decide
-together."""
+"""Aggregates: a category, an initial state, and the tables decide and evolve (Chassaing's Decider);
+and decisions over several streams."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import reduce
@@ -9,7 +9,7 @@ from eventstore.messages import Command, Event, State
 
 
 class CommandRejected(Exception):
-    """A command was understood and turned down; clients get 409, sagas get CommandRefused.
+    """A command was valid and rejected. Clients get 409, sagas get CommandRefused.
 
     The class name is the stable code; the message is for people.
     """
@@ -24,8 +24,7 @@ class Aggregate(NamedTuple):
 
     category: first part of its stream names. identity: the field of its commands that names the
     stream. decide: command -> (state, command) -> events. evolve: event -> (state, event) -> state.
-    snapshot_every: for streams that grow long, about how many events may pass until the next
-    snapshot; 0 for none.
+    snapshot_every: for long streams, about how many events between two snapshots; 0 for none.
     """
 
     category: str
@@ -46,7 +45,7 @@ class Aggregate(NamedTuple):
 
 
 class VersionedState(NamedTuple):
-    """A stream's state as it is at a version."""
+    """The state of a stream at a version."""
 
     version: int
     state: Any
@@ -58,11 +57,10 @@ EventsByStream = Mapping[str, Sequence[Event]]
 class Decision(NamedTuple):
     """A decision over several streams, recorded in all of them or in none.
 
-    streams: the streams it must know, the first one being its own. decide: (states by stream,
-    command) -> events by stream; streams that it only read are left out. opens: its own stream is
-    begun by it, and is not there before. unchecked: why it does not matter that a stream which it
-    only read has gone on when its events are recorded. Where nothing is said here, it does matter:
-    the decision is made again.
+    streams: the streams to load, the command's own first. decide: (states by stream, command) ->
+    events by stream, without the streams that it only read. creates_stream: it creates its own
+    stream, which does not exist before. unchecked: the reason why a stream that was only read may
+    have new events when the decision is recorded. If it is empty, the decision is repeated then.
     """
 
     streams: Callable[[Any], Sequence[str]]
@@ -72,7 +70,7 @@ class Decision(NamedTuple):
 
 
 def decisions(aggregate: Aggregate) -> dict[type[Command], Decision]:
-    """The aggregate's own table, said in the general form."""
+    """The decisions of the aggregate's own table, in the general form."""
     return {command: _decision(aggregate, decide) for command, decide in aggregate.decide.items()}
 
 

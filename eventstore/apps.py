@@ -7,7 +7,7 @@ from django.db.backends.signals import connection_created
 from django.db.migrations.recorder import MigrationRecorder
 from django.db.models.signals import post_migrate, pre_migrate
 
-# Of the migrations before release 0.1.0, which are one since.
+# One of the migrations before release 0.1.0, which squashed them.
 EARLIER = ("eventstore", "0002_append_and_fence")
 
 
@@ -17,7 +17,7 @@ class EventStoreConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from eventstore import checks, guarantees  # noqa: F401  both register themselves
+        from eventstore.guarantees import wiring  # noqa: F401  the package registers its checks, too
         from eventstore.outbox import cursors
         from eventstore.postgres import begin_read_committed, name_statements_by_text
 
@@ -30,6 +30,6 @@ class EventStoreConfig(AppConfig):
 def _refuse_earlier(*, using: str, **_: Any) -> None:
     if EARLIER in MigrationRecorder(connections[using]).applied_migrations():
         raise CommandError(
-            "This database was made before release 0.1.0, whose migrations are one now. It was left"
-            " as it is. Use an empty database; `make clean-data` removes the one of `make run`."
+            "This database was created before release 0.1.0, which squashed the migrations. It was"
+            " not changed. Use an empty database; `make clean-data` deletes the one of `make run`."
         )

@@ -1,4 +1,4 @@
-"""Messages to JSON and back, the one place that knows msgspec's ways."""
+"""Encode messages to JSON and decode them, with msgspec."""
 
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -9,25 +9,25 @@ import msgspec
 
 from eventstore.messages import Metadata
 
-from . import limits as bounds
+from . import limits
 
 encode_json = msgspec.json.Encoder().encode
 decode_json = msgspec.json.Decoder().decode
 
 
-# What a message's maker raises of its own accord; who names the class as well raises Undecodable.
+# The error of a `maker`; a `reader` raises Undecodable, which names the class, instead.
 Unfit = msgspec.MsgspecError
 
 
 class Undecodable(ValueError):
-    """Stored data that does not fit the class it is to become."""
+    """The stored data does not fit its class."""
 
 
 def encode(message: msgspec.Struct) -> msgspec.Raw:
-    """The message as JSON. Raises limits.Unstorable for what the log could not hold or give
-    back."""
-    raw = bounds.encode(message, type(message).__name__)
-    bounds.check(message, raw)
+    """The message as JSON. Raises limits.Unstorable for a message that the log cannot store or
+    return unchanged."""
+    raw = limits.encode(message, type(message).__name__)
+    limits.check(message, raw)
     return msgspec.Raw(raw)
 
 
@@ -35,31 +35,44 @@ Upcasters = Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]]
 
 
 def maker(cls: type, schema_version: int, upcasters: Upcasters) -> Callable[[str], Any]:
-    """What makes a message of today's class from data stored under that schema version. Raises
-    Unfit, Undecodable."""
-    return (
-        _upcasting(cls, schema_version, upcasters) if schema_version in upcasters else decoder(cls)
-    )
+    """The function that decodes data stored under that schema version into the current class. It
+    raises Unfit or Undecodable."""
+    if schema_version not in upcasters:
+        return decoder(cls)
+
+    def make(data: str) -> Any:
+        upcasted, version = decode_json(data), schema_version
+        while version in upcasters:
+            try:
+                upcasted = upcasters[version](upcasted)
+            except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+                raise Undecodable(
+                    f"The upcaster of {cls.__name__} from schema version {version} failed on stored"
+                    f" data: {error!r}"
+                ) from error
+            version += 1
+        return msgspec.convert(upcasted, cls)
+
+    return make
 
 
 def reader(cls: type, schema_version: int, upcasters: Upcasters) -> Callable[[str], Any]:
-    """As maker, but it raises Undecodable alone."""
+    """As maker, but the function raises only Undecodable."""
     make = maker(cls, schema_version, upcasters)
 
     def read(data: str) -> Any:
         try:
             return make(data)
         except Unfit as error:
-            raise Undecodable(
-                f"{cls.__name__} cannot be made from what is stored: {error}"
-            ) from None
+            raise Undecodable(f"Stored data does not fit {cls.__name__}: {error}") from None
 
     return read
 
 
-def metadata(correlation_id: UUID, causation_id: UUID | None, notes: str) -> Metadata:
-    """What is stored beside an event; notes that only newer code takes are passed over."""
-    known = decode_json(notes)
+def metadata(correlation_id: UUID, causation_id: UUID | None, fields: str) -> Metadata:
+    """The metadata of an event from its columns. fields: JSON; unknown fields, which newer code may
+    have written, are ignored."""
+    known = decode_json(fields)
     return Metadata(
         correlation_id,
         causation_id,
@@ -72,25 +85,3 @@ def metadata(correlation_id: UUID, causation_id: UUID | None, notes: str) -> Met
 @cache
 def decoder(cls: type) -> Callable[[str], Any]:
     return msgspec.json.Decoder(cls).decode
-
-
-def _upcasting(cls: type, schema_version: int, upcasters: Upcasters) -> Callable[[str], Any]:
-    def make(data: str) -> Any:
-        upcasted, version = decode_json(data), schema_version
-        while version in upcasters:
-            upcasted = _step(cls, upcasters[version], upcasted)
-            version += 1
-        return msgspec.convert(upcasted, cls)
-
-    return make
-
-
-def _step(
-    cls: type, upcast: Callable[[dict[str, Any]], dict[str, Any]], data: dict[str, Any]
-) -> dict[str, Any]:
-    try:
-        return upcast(data)
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        raise Undecodable(
-            f"an upcaster of {cls.__name__} cannot take what is stored: {error!r}"
-        ) from error

@@ -1,5 +1,5 @@
-"""What a project's settings may take over from us as it is; they import this, so it imports nothing
-of Django."""
+"""Recommended values for a project's settings. The settings import this module, so it imports
+nothing of Django."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import PurePath
@@ -7,12 +7,12 @@ from typing import Any
 
 from eventstore.delivery.chores import CHORES
 
-# Seconds, and how many questions: 10 + 3 × 3 from the last word that came until the other end is
-# taken for gone.
+# TCP keepalive: after 10 s of silence, 3 probes at intervals of 3 s; then the other end counts as
+# gone.
 SILENCE = {"keepalives_idle": 10, "keepalives_interval": 3, "keepalives_count": 3}
 UNANSWERED_MS = 20_000
 
-# Commands that are one of the processes.
+# Management command -> the kind of process that it is.
 MANAGED = {"work": "worker", "runserver": "web"}
 
 
@@ -26,21 +26,21 @@ def connection(
 ) -> dict[str, Any]:
     """OPTIONS of the database.
 
-    prepare_threshold: the engine's statements are planned once; None for a pooler that cannot keep
-    them. idle_in_transaction: who appended holds the fence until it commits; one that stops in the
-    middle is cut off. jit: the engine's statements are short and run thousands of times; compiling
-    one costs more than it ever saves. name: of the process, as pg_stat_activity shows it (see
-    process_name); PGAPPNAME and the address of the database come before it. It is part of the
-    connection, so a pooler passes it on.
+    prepare_threshold: statements are prepared after so many runs; None for a pooler without
+    prepared statements. idle_in_transaction: an appender holds the fence until it commits, so one
+    that stops in the middle is disconnected after this time. jit: the statements are short and run
+    thousands of times, so compiling one costs more than it saves. name: of the process in
+    pg_stat_activity (see process_name); PGAPPNAME and the database URL take precedence. It is a
+    parameter of the connection, so a pooler passes it on.
 
-    A machine or network that vanishes without a word would keep who waits for it as long as the
-    kernel asks again, a quarter of an hour or two; so both ends give up after 20 seconds: we a
-    statement or a new connection, the server the locks of who cannot be told its answer any more.
-    Neither concerns a socket in the file system.
+    If a machine or network disappears silently, a client would wait as long as the kernel
+    retransmits, a quarter of an hour or more. So both ends give up after 20 seconds: the client a
+    statement or a new connection, the server the locks of an unreachable client. This does not
+    apply to Unix domain sockets.
     """
     server = {
-        # For a statement by itself, whatever the database or the role says; a transaction says so
-        # when it begins.
+        # For single statements, whatever the database or the role has as default; transactions set
+        # it when they begin.
         "default_transaction_isolation": "read\\ committed",
         "idle_in_transaction_session_timeout": idle_in_transaction,
         "lock_timeout": lock_timeout,
@@ -59,7 +59,8 @@ def connection(
 
 
 def process_name(arguments: Sequence[str]) -> str:
-    """What a process is, by its sys.argv: web, worker, beat, live, or the command that it runs."""
+    """The kind of a process by its sys.argv: web, worker, beat, live, or the command that it
+    runs."""
     program, *rest = arguments or [""]
     path = PurePath(program)
     name = path.parent.name if path.name == "__main__.py" else path.stem
@@ -75,17 +76,14 @@ def process_name(arguments: Sequence[str]) -> str:
 
 
 def joined(*options: Mapping[str, Any]) -> dict[str, Any]:
-    """OPTIONS of several origins as one: the last has the say, and what each tells the server is
-    told."""
-    told = [each["options"] for each in options if each.get("options")]
-    return {name: value for each in options for name, value in each.items()} | {
-        "options": " ".join(told)
-    }
+    """OPTIONS from several sources as one: the last value wins, except that the server options of
+    all are combined."""
+    server = " ".join(each["options"] for each in options if each.get("options"))
+    return {name: value for each in options for name, value in each.items()} | {"options": server}
 
 
 def beat_schedule(*, poll_seconds: float = 1.0) -> dict[str, Any]:
-    """CELERY_BEAT_SCHEDULE: the poll that makes delivery certain, and what is to be done every few
-    seconds."""
+    """CELERY_BEAT_SCHEDULE: the poll, which makes delivery certain, and the chores."""
     return {
         "poll": _every(poll_seconds, "eventstore.deliver"),
         **{chore.task: _every(chore.seconds, chore.task) for chore in CHORES},
@@ -95,8 +93,8 @@ def beat_schedule(*, poll_seconds: float = 1.0) -> dict[str, Any]:
 def transport(broker_url: str) -> dict[str, Any]:
     """CELERY_BROKER_TRANSPORT_OPTIONS.
 
-    A worker that was killed gives its task back soon; tasks are nudges of a few seconds, so this
-    may be short.
+    visibility_timeout: after this time, the broker delivers the task of a killed worker again.
+    Tasks take a few seconds, so it may be short.
     """
     if not broker_url.startswith("redis"):
         return {"confirm_publish": True}
@@ -112,5 +110,5 @@ def transport(broker_url: str) -> dict[str, Any]:
 
 
 def _every(seconds: float, task: str) -> dict[str, Any]:
-    # A turn that nobody took until the next one is due is not needed any more.
+    # If no worker took it, it expires when the next one is due.
     return {"task": task, "schedule": seconds, "options": {"expires": seconds}}

@@ -1,5 +1,4 @@
-"""What is said: events (facts, past tense), commands (wishes, imperative), and the envelope each
-travels in."""
+"""Messages: events (facts, past tense), commands (requests, imperative), and their envelope."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -11,35 +10,31 @@ import msgspec
 from msgspec.structs import astuple
 from msgspec.structs import replace as replace  # the one way to change a frozen message or state
 
-# Frozen and made of JSON's values, none of these can be part of a cycle: gc=False spares the
-# collector from looking at them, and a page of the log from being looked at again and again while
-# it is read.
+# All of these are frozen and consist of JSON values, so they cannot be part of a reference cycle.
+# With gc=False the garbage collector skips them, also while a page of the log is read.
 
 
 class InvalidMessage(ValueError):
-    """A message was made with a field of the wrong type or value; the sentence names both."""
+    """A field of a message has the wrong type or value; the text names both."""
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(msgspec.field,))
 class Checked(msgspec.StructMeta):
-    """A message made by hand is checked: its types, which decoding a stored one checks anyway, and
-    then its values."""
+    """Checks the types and values of a message when code creates it. Decoding a stored message
+    checks the types anyway."""
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        made = super().__call__(*args, **kwargs)
-        values = astuple(made)
-        if not _is_plain(_shape(cls), values):
+        message = super().__call__(*args, **kwargs)
+        values = astuple(message)
+        if not _has_exact_types(_shape(cls), values):
             _check_types(cls, values)
-        made.validate()
-        return made
+        message.validate()
+        return message
 
 
 class Shape(NamedTuple):
-    """classes: of each field, the class that all its values have; None where a type says more than
-    a class.
-
-    rows: of a field that is any number of one class, its place and that class.
-    """
+    """classes: for each field the class of its values; None where its type is more than a class.
+    rows: for each field that is a tuple of one class, its index and that class."""
 
     classes: tuple[type | None, ...]
     rows: tuple[tuple[int, frozenset[type]], ...]
@@ -66,20 +61,19 @@ def _is_row(type_: Any) -> bool:
     )
 
 
-def _is_plain(shape: Shape, values: tuple[Any, ...]) -> bool:
-    """Whether each value has exactly its class: so nearly all messages have, and it is soon
-    seen."""
+def _has_exact_types(shape: Shape, values: tuple[Any, ...]) -> bool:
+    """Whether each value has exactly its class: true for nearly all messages, and a fast check."""
     classes, rows = shape
     if tuple(map(type, values)) != classes:
         return False
-    for place, of in rows:  # noqa: SIM110 - each message is asked, and a generator takes half as long again
-        if not of.issuperset(map(type, values[place])):
+    for index, of in rows:  # noqa: SIM110 - for each message; a generator takes half as long again
+        if not of.issuperset(map(type, values[index])):
             return False
     return True
 
 
 def _check_types(cls: Checked, values: tuple[Any, ...]) -> None:
-    """Look closely at the others, but for the fields that have exactly their class."""
+    """The slow check, for the fields whose values do not have exactly their class."""
     fields = zip(cls.__struct_fields__, _shape(cls).classes, values, strict=True)
     given = {
         name: value
@@ -87,14 +81,13 @@ def _check_types(cls: Checked, values: tuple[Any, ...]) -> None:
         if type(value) is not its_class or its_class is tuple
     }
     try:
-        meant = msgspec.convert(given, _fields_of(cls))
+        converted = msgspec.convert(given, _fields_of(cls))
     except msgspec.ValidationError as error:
         raise InvalidMessage(f"{cls.__name__}: {error}") from None
-    if (
-        meant != given
-    ):  # a list for a tuple, a text for a time: as JSON has it, and as a message must not keep it
-        names = ", ".join(name for name in given if meant[name] != given[name])
-        raise InvalidMessage(f"{cls.__name__}: {names} would have to be converted first.")
+    # For instance a list for a tuple or a string for a time: valid in JSON, but not in a message.
+    if converted != given:
+        names = ", ".join(name for name in given if converted[name] != given[name])
+        raise InvalidMessage(f"{cls.__name__}: convert {names} to the declared type first.")
 
 
 @cache
@@ -107,49 +100,48 @@ class Value(msgspec.Struct, frozen=True, gc=False, metaclass=Checked):
     """A part of a message or of a state: immutable, compared by its fields."""
 
     def validate(self) -> None:
-        """Raise InvalidMessage for values that make no sense.
+        """Raise InvalidMessage for invalid values.
 
-        Not asked of what is stored: a rule that is new today must not make yesterday's events
-        unreadable.
+        Not called for stored messages: a new rule must not make old events unreadable.
         """
 
 
 class State(msgspec.Struct, frozen=True, gc=False):
-    """What an aggregate or a saga folds its events to. Made by our own functions only, so
-    unchecked."""
+    """The state that an aggregate or a saga folds its events to. Created only by its own functions,
+    so unchecked."""
 
 
 class Command(Value, frozen=True):
-    """What somebody wants done. Decided by exactly one decider."""
+    """A request to do something. Exactly one decider decides it."""
 
 
 class Event(Value, frozen=True):
-    """A domain event: what was decided. Kept for ever under its stored name."""
+    """A domain event: a recorded fact. Stored for ever under its stored name."""
 
 
 class IntegrationEvent(Value, frozen=True):
-    """What others are told: a contract of its own, apart from the domain events that we decide and
-    fold by."""
+    """An event published to other systems: a contract of its own, separate from the domain
+    events."""
 
 
 class EventNotification(IntegrationEvent, frozen=True):
-    """Says that something changed, by its id alone; who cares asks for the rest (Fowler, Event
+    """Tells only the id of what has changed; a receiver queries the rest (Fowler, Event
     Notification)."""
 
 
 class StateTransfer(IntegrationEvent, frozen=True):
-    """Carries the whole state, so that nobody has to ask back (Fowler, Event-Carried State
+    """Carries the whole state, so that a receiver need not query it (Fowler, Event-Carried State
     Transfer)."""
 
 
 class Announced(Event, frozen=True):
-    """Another context's event as we read it: a class of our own that names what we need of it, and
-    no more."""
+    """Another context's event as this context reads it: a class of its own with only the fields
+    that it needs."""
 
 
 class CommandRefused(Event, frozen=True):
-    """Told to the saga that owed the command: a decider turned it down. Lives in the outbox, not in
-    the log."""
+    """Sent to the saga that enqueued a command: the decider rejected it. In the outbox, not in the
+    log."""
 
     key: str
     command: str
@@ -158,10 +150,10 @@ class CommandRefused(Event, frozen=True):
 
 
 class DeadlinePassed(Event, frozen=True):
-    """Told to a saga whose step did not answer in time. Lives in the outbox, not in the log.
+    """Sent to a saga whose step took too long. In the outbox, not in the log.
 
-    set_at: position of the message that the saga answered with this deadline; a later answer takes
-    it back.
+    set_at: position of the message to which the saga reacted with this deadline; a later reaction
+    cancels it.
     """
 
     key: str
@@ -170,25 +162,25 @@ class DeadlinePassed(Event, frozen=True):
 
 
 class Intervened(Event, frozen=True):
-    """Told to a saga by a person. action: retry, compensate or skip the present step. Lives in the
-    outbox.
+    """Sent to a saga by an operator. action: retry, compensate or skip the current step. In the
+    outbox, not in the log.
 
-    seen_at: position of the message that brought the saga to the step which the person saw; of
-    another it is not meant.
+    seen_at: position of the message that brought the saga to the step that the operator saw; at any
+    other step the action has no effect.
     """
 
     key: str
     action: str
     reason: str
     who: str
-    seen_at: int = 0  # of a word from before it was asked for
+    seen_at: int = 0  # in messages from before this field
 
 
 class Metadata(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """Where a message comes from; carried along the whole chain.
+    """Where a message comes from; passed on to every message that it causes.
 
-    correlation_id: one business transaction, from the request to its last effect.
-    causation_id: the event that led to this one; None for what a person or client asked for.
+    correlation_id: the same from a request to its last effect. causation_id: the event that led to
+    this one; None for the request of a person or client.
     """
 
     correlation_id: UUID
@@ -201,11 +193,12 @@ class Metadata(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
 
 class Message(msgspec.Struct, frozen=True, gc=False):
-    """A recorded event, or a message owed to one subscription, as it is read back.
+    """A recorded event, or an outgoing message for one subscription, as it is read from the
+    database.
 
-    position: place in the global order. stream: the stream of an event, or the key of an owed
-    message. version: the event's version in its stream, from 1; 0 for what is owed. body: the
-    message itself, made by today's class; in the outbox, the error that kept it from being read.
+    position: place in the global order. stream: the stream of an event, or the key of an outgoing
+    message. version: the event's version in its stream, from 1; 0 for an outgoing message. body:
+    the message, an instance of its current class; in the outbox, the error of decoding it.
     """
 
     position: int

@@ -1,9 +1,9 @@
-"""Every request is a business transaction of its own, or goes on with the one that the client
-names.
+"""Correlation of requests: every request has a correlation id, its own or the one that the client
+sends.
 
-Its own id tells it apart from others of the same transaction. It belongs to the client's trace,
-too, which goes with all that it causes; where the client has begun none, to one of the same id as
-the transaction, so that nothing more is kept.
+A request id distinguishes requests with the same correlation id. The client's W3C trace context is
+passed on to everything that the request causes. Without one, the correlation id is the trace id, so
+that nothing more is stored.
 """
 
 import logging
@@ -21,9 +21,9 @@ from eventstore.log import context
 from eventstore.messages import Metadata
 
 HEADER, REQUEST = "X-Correlation-ID", "X-Request-ID"
-# What can break out of no header and no line of a log.
+# Safe in headers and log lines.
 VISIBLE = re.compile("[!-~]{1,128}")
-# Version ff is none; ids of zeros alone are none either.
+# The W3C forbids version ff, and ids that are all zeros.
 TRACE = re.compile(r"(?!ff)[0-9a-f]{2}-(?P<trace>[0-9a-f]{32})-(?P<span>[0-9a-f]{16})-[0-9a-f]{2}")
 
 _request_id: ContextVar[str] = ContextVar("eventstore_request_id", default="-")
@@ -37,8 +37,8 @@ class CorrelationMiddleware:
         return answered(request, self._logged)
 
     def _logged(self, request: HttpRequest) -> HttpResponse:
-        """Django does so too, once for each response, but after the last middleware: its line would
-        name no request."""
+        """Django logs error responses too, once per response, but after the last middleware, where
+        the request id is gone."""
         response = self.get_response(request)
         if response.status_code >= 400:
             log_response(
@@ -48,7 +48,7 @@ class CorrelationMiddleware:
 
 
 class CorrelationFilter(logging.Filter):
-    """Gives every log line the business transaction and the request that it belongs to."""
+    """Adds the correlation id and the request id to every log record."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         bound = context.bound_now()
@@ -60,8 +60,11 @@ class CorrelationFilter(logging.Filter):
 def answered(
     request: HttpRequest, get_response: Callable[[HttpRequest], HttpResponse]
 ) -> HttpResponse:
-    correlation_id, name = _given(request) or uuid7(), _name(request) or str(uuid7())
-    with _named(name), context.bound(Metadata(correlation_id, trace=_trace(request))):
+    """The response, with the ids bound meanwhile and sent back in its headers."""
+    correlation_id = _correlation_id_of(request) or uuid7()
+    given = request.headers.get(REQUEST, "")
+    name = given if VISIBLE.fullmatch(given) else str(uuid7())
+    with _request_id_bound(name), context.bound(Metadata(correlation_id, trace=_trace_of(request))):
         response = get_response(request)
     response[HEADER], response[REQUEST] = str(correlation_id), name
     return response
@@ -77,7 +80,7 @@ def trace_id() -> str:
 
 
 @contextmanager
-def _named(name: str) -> Iterator[None]:
+def _request_id_bound(name: str) -> Iterator[None]:
     token = _request_id.set(name)
     try:
         yield
@@ -85,8 +88,8 @@ def _named(name: str) -> Iterator[None]:
         _request_id.reset(token)
 
 
-def _given(request: HttpRequest) -> UUID | None:
-    """An id of zeros alone is none, and could be no trace's."""
+def _correlation_id_of(request: HttpRequest) -> UUID | None:
+    """Not an id of zeros, which is invalid as a trace id."""
     try:
         given = UUID(request.headers.get(HEADER, ""))
     except ValueError:
@@ -94,13 +97,8 @@ def _given(request: HttpRequest) -> UUID | None:
     return given if given.int else None
 
 
-def _name(request: HttpRequest) -> str | None:
-    given = request.headers.get(REQUEST, "")
-    return given if VISIBLE.fullmatch(given) else None
-
-
-def _trace(request: HttpRequest) -> str:
-    """The client's W3C trace context; one that is not valid is passed over, never an error."""
+def _trace_of(request: HttpRequest) -> str:
+    """The client's W3C trace context. An invalid one is ignored, as the standard demands."""
     given = request.headers.get("traceparent", "")
     found = TRACE.fullmatch(given) if given else None
     return given if found and int(found["trace"], 16) and int(found["span"], 16) else ""

@@ -1,5 +1,5 @@
-"""The tables, for migrations and for the admin. Code writes to them through store, outbox, parking
-and fold."""
+"""The tables, for migrations and the admin. Code writes to them by SQL in the modules that own
+them."""
 
 from typing import Any
 
@@ -9,15 +9,14 @@ from django.db.models.lookups import Exact, GreaterThanOrEqual
 
 
 class ClockTimestamp(models.Func):
-    """The moment itself, where now() would be the transaction's beginning."""
+    """The current time; now() is the start of the transaction."""
 
     function = "clock_timestamp"
     output_field = models.DateTimeField()
 
 
 class Category(models.Func):
-    """The first part of a stream's name, before the hyphen; what an aggregate calls its
-    category."""
+    """The category of a stream: the part of its name before the first hyphen."""
 
     function = "split_part"
     template = "%(function)s(%(expressions)s, '-', 1)"
@@ -25,22 +24,21 @@ class Category(models.Func):
 
 
 class AsWritten(models.JSONField):
-    """JSON kept as the text that it was written as: giving that back costs a third of what jsonb
-    costs."""
+    """JSON stored as the original text: reading it costs a third of reading jsonb."""
 
     def db_type(self, connection: Any) -> str:
         return "json"
 
     def from_db_value(self, value: Any, expression: Any, connection: Any) -> Any:
-        # psycopg has read it already.
+        # psycopg has decoded it already.
         return value
 
 
 class Event(models.Model):
-    """The log. position: order of the whole log. version: order in the stream, from 1.
+    """The log. position: order in the whole log. version: order in the stream, from 1.
 
-    Never changed or removed: triggers see to it, which heed no setting of a session
-    (sql/guards.sql).
+    Events are never changed or deleted. Triggers enforce it, and no setting of a session disables
+    them (sql/guards.sql).
     """
 
     position = models.BigIntegerField(primary_key=True)
@@ -70,8 +68,8 @@ class Event(models.Model):
             ),
             models.Index(fields=["type", "position"], name="eventstore_event_type"),
             models.Index(Category("stream"), "position", name="eventstore_event_category"),
-            # Which streams have grown long enough for a snapshot; nearly free, for nearly no event
-            # is in it.
+            # Streams that have grown long enough for a snapshot; cheap, because few events are in
+            # it.
             models.Index(
                 fields=["position"],
                 name="eventstore_event_milestones",
@@ -91,7 +89,7 @@ class Event(models.Model):
 
 
 class Stream(Event):
-    """A stream, stood for by its first event."""
+    """A stream, represented by its first event."""
 
     class Meta:
         proxy = True
@@ -101,7 +99,7 @@ class Stream(Event):
 
 
 class Snapshot(models.Model):
-    """A folded state, of use only to code of the same shape."""
+    """A stored state. shape: of the code that folded it; code with another shape ignores it."""
 
     stream = models.TextField(primary_key=True, db_collation="C")
     version = models.IntegerField()
@@ -114,11 +112,11 @@ class Snapshot(models.Model):
 
 
 class OutboxMessage(models.Model):
-    """One narrow row for each message: an event by its position, or what is owed to one
-    subscription, with payload.
+    """One narrow row per message: an event, by its position only, or an outgoing message for one
+    subscription, with its payload.
 
-    topic: "event", or the name of the subscription it is owed to. key: the stream, or what the
-    message is about.
+    topic: "event", or the name of the subscription. key: the stream, or the order key of the
+    message.
     """
 
     position = models.BigIntegerField(primary_key=True)
@@ -138,8 +136,7 @@ class OutboxMessage(models.Model):
 
 
 class Subscription(models.Model):
-    """Who listens, and how far it has come: the cursor is the receipt of all that lies before
-    it."""
+    """The cursor of a subscription: it acknowledges all messages up to its position."""
 
     name = models.TextField(primary_key=True, db_collation="C")
     position = models.BigIntegerField(db_default=0)
@@ -147,7 +144,7 @@ class Subscription(models.Model):
     moved_at = models.DateTimeField(db_default=Now())
 
     class Meta:
-        # Each append asks whether a cursor stands at its position, or behind it.
+        # Each append checks that no cursor is at its position or after it.
         indexes = [models.Index(fields=["position"], name="eventstore_cursor_position")]
 
     def __str__(self) -> str:
@@ -155,7 +152,7 @@ class Subscription(models.Model):
 
 
 class ProjectionSubscription(Subscription):
-    """A subscription that folds a read model, and so one that can be rebuilt."""
+    """A subscription that folds a read model, which can be rebuilt."""
 
     class Meta:
         proxy = True
@@ -166,11 +163,12 @@ class ProjectionSubscription(Subscription):
 
 
 class Parked(models.Model):
-    """A message its subscription has moved past without settling it: failed, waiting behind one, or
-    in flight.
+    """A message that its subscription's cursor has passed and that is not settled: it failed, waits
+    behind a failed one, or is a call in progress.
 
-    key: what must stay in order. attempts: fencing token of who works on it. due_at: next try, or
-    end of the lease; null for those that wait behind another of the same key, and for dead letters.
+    key: messages with the same key stay in order. attempts: also the fencing token of the worker
+    that handles it. due_at: next attempt, or end of the lease; null for messages that wait behind
+    another one with the same key, and for dead letters.
     """
 
     class Status(models.TextChoices):
@@ -193,7 +191,7 @@ class Parked(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=["subscription", "position"], name="eventstore_parked_once"
-            ),
+            )
         ]
         indexes = [
             models.Index(
@@ -208,10 +206,10 @@ class Parked(models.Model):
 
 
 class DeliveryMarker(models.Model):
-    """What a worker began on a subscription where the one before it may have died. Gone, unless it
-    died as well.
+    """What a worker began on a subscription where the worker before it may have died. Deleted
+    unless the worker dies.
 
-    position: of the message, or 0 for a whole batch. times: how often the same was begun.
+    position: of the message, or 0 for a whole batch. times: how often it was begun.
     """
 
     subscription = models.TextField(primary_key=True, db_collation="C")
@@ -227,9 +225,9 @@ class DeliveryMarker(models.Model):
 
 
 class SagaState(models.Model):
-    """One running process. deadline_at: when its present step is late; by the database's clock.
+    """One process of a saga. deadline_at: when its current step is late, by the database's clock.
 
-    schema_version: of the state, by the code that wrote it.
+    schema_version: of the stored state.
     """
 
     saga = models.TextField(db_collation="C")
@@ -246,7 +244,7 @@ class SagaState(models.Model):
     class Meta:
         db_table = "eventstore_saga"
         constraints = [
-            models.UniqueConstraint(fields=["saga", "key"], name="eventstore_one_saga_per_key"),
+            models.UniqueConstraint(fields=["saga", "key"], name="eventstore_one_saga_per_key")
         ]
         indexes = [
             models.Index(
@@ -254,7 +252,7 @@ class SagaState(models.Model):
                 name="eventstore_saga_deadline",
                 condition=models.Q(deadline_at__isnull=False),
             ),
-            # Those that wait for a person, however long ago they began.
+            # Processes that wait for an operator, however old they are.
             models.Index(
                 fields=["id"],
                 name="eventstore_saga_attention",
@@ -267,10 +265,9 @@ class SagaState(models.Model):
 
 
 class StoredResponse(models.Model):
-    """What a client was answered under an idempotency key, written in the commit of what it tells
-    of.
+    """The response stored under an idempotency key, in the commit of the command's events.
 
-    scope: who asked, method, address and key, with blanks between. fingerprint: of what was asked.
+    scope: principal, method, URL and key, separated by spaces. fingerprint: of the request.
     """
 
     scope = models.TextField(primary_key=True, db_collation="C")
@@ -289,8 +286,8 @@ class StoredResponse(models.Model):
 
 
 class Received(models.Model):
-    """What came from outside, remembered in the transaction of its effect. message_id: as its
-    source names it."""
+    """A message from outside, recorded in the transaction of its effect. message_id: of its
+    source."""
 
     source = models.TextField(db_collation="C")
     message_id = models.TextField(db_collation="C")
@@ -301,7 +298,7 @@ class Received(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=["source", "message_id"], name="eventstore_received_once"
-            ),
+            )
         ]
         indexes = [models.Index(fields=["received_at"], name="eventstore_inbox_received")]
         verbose_name_plural = "received messages"
@@ -311,10 +308,10 @@ class Received(models.Model):
 
 
 class DeferredCommand(models.Model):
-    """A command that a client left to be decided by a worker, and what became of it.
+    """A command that a client sent to be decided by a worker, and its outcome.
 
-    subscription, key: whom it is owed to, and in which order; under these it lies parked if it
-    cannot be decided.
+    subscription, key: where it is enqueued, and its order key; if it cannot be decided, it is
+    parked under these.
     """
 
     id = models.UUIDField(primary_key=True)
@@ -339,7 +336,7 @@ class DeferredCommand(models.Model):
 
 
 class OperatorAction(models.Model):
-    """What a person did to the machinery by hand, when and why. Only ever added to."""
+    """The audit log: what an operator did, when and why. Append-only."""
 
     at = models.DateTimeField(db_default=Now())
     who = models.TextField()
@@ -361,13 +358,12 @@ class OperatorAction(models.Model):
 
 
 class Rebuild(models.Model):
-    """A read model that is folded anew beside the live one, by whom and why, and what became of it.
+    """The rebuild of a read model in a second table: by whom, why, and its outcome.
 
-    background: the workers fold it, a turn at a time; else whoever began it. swap: put it in its
-    place when it is folded. form: of the live table, and of the code that folds, when it began.
-    head: how far the log went then. seconds: spent on folding. differences: from the live table, as
-    the workers found them. replaced: the place of the table that it took the place of, as long as
-    that is kept.
+    background: the workers fold it, a turn at a time; else the process that began it. swap: replace
+    the live table when the fold is complete. form: of the live table and of the code when it began.
+    head: the end of the log then. seconds: spent on folding. differences: from the live table, as
+    the workers found them. replaced: where the replaced table is, while it is kept.
     """
 
     class State(models.TextChoices):
@@ -402,7 +398,7 @@ class Rebuild(models.Model):
                 fields=["subscription"],
                 condition=models.Q(state__in=["folding", "ready"]),
                 name="eventstore_one_rebuild_at_a_time",
-            ),
+            )
         ]
 
     def __str__(self) -> str:
@@ -410,7 +406,7 @@ class Rebuild(models.Model):
 
 
 class RebuildShare(models.Model):
-    """How far a process has come with its share of the keys; moves in the commit of the rows."""
+    """The progress of a process with its share of the keys; saved in the commit of the rows."""
 
     rebuild = models.ForeignKey(Rebuild, on_delete=models.CASCADE, related_name="shares")
     number = models.SmallIntegerField()
@@ -420,7 +416,7 @@ class RebuildShare(models.Model):
     class Meta:
         db_table = "eventstore_rebuild_share"
         constraints = [
-            models.UniqueConstraint(fields=["rebuild", "number"], name="eventstore_rebuild_shares"),
+            models.UniqueConstraint(fields=["rebuild", "number"], name="eventstore_rebuild_shares")
         ]
 
     def __str__(self) -> str:
@@ -447,7 +443,7 @@ class RelayLease(models.Model):
 
 
 class Heartbeat(models.Model):
-    """Who was at work, and when last. backend: its process of the database."""
+    """The last sign of life of a process. backend: its PostgreSQL process id."""
 
     kind = models.TextField(db_collation="C")
     name = models.TextField(db_collation="C")
@@ -465,10 +461,10 @@ class Heartbeat(models.Model):
 
 
 class Sample(models.Model):
-    """Where a subscription stood at some time, or with no name all of them together; kept for a day
-    and a bit.
+    """The lag of a subscription at a time, or of all subscriptions if it has no name. Kept for
+    about a day.
 
-    slot: of half a minute, counted from 1970. events, seconds: how far it was behind.
+    slot: number of the half minute since 1970. events, seconds: how far it was behind.
     """
 
     pk = models.CompositePrimaryKey("subscription", "slot")
@@ -488,9 +484,9 @@ class Sample(models.Model):
 
 
 class ReadModel(models.Model):
-    """Mother of read models: every row says where it stands.
+    """Abstract base of read models.
 
-    version: of the row's own stream. position: of the last event folded into it, in the log.
+    version: of the row's own stream. position: of the last event folded into the row.
     """
 
     version = models.IntegerField(default=0)
@@ -502,9 +498,11 @@ class ReadModel(models.Model):
 
 
 class SandboxCall(models.Model):
-    """Mother of the books of sandboxes: what somebody else would remember of a call, by its key.
+    """Abstract base of the tables of sandboxes: what a real provider would store of a call, by its
+    key.
 
-    done_at: the try at which it is done; beyond all tries, never. done: whether it has been.
+    done_at: the number of the attempt that succeeds; larger than any attempt for never. done:
+    whether it has succeeded.
     """
 
     key = models.TextField(primary_key=True)

@@ -1,31 +1,50 @@
-"""Money as events hold it: never a float."""
+"""Money in messages: an integer and an exponent, never a float.
 
+Currencies and exponents are those of ISO 4217, as published (package iso4217).
+"""
+
+from collections.abc import Mapping
 from typing import Any
+
+from iso4217 import Currency
 
 from eventstore.messages import Checked, InvalidMessage, Value, replace
 
-from . import currencies
+# Currency -> the number of decimals of its minor unit; None for currencies without one, such as XXX
+# and gold.
+EXPONENTS: Mapping[str, int | None] = {each.code: each.exponent for each in Currency}
 
-# What the columns of read models hold.
+# Currencies for prices.
+PAYABLE = tuple(sorted(code for code, exponent in EXPONENTS.items() if exponent is not None))
+
+# The maximum of the columns in read models.
 LARGEST = 2**63 - 1
 FINEST = 6
 
 
-class InItsUnit(Checked):
-    """Where no exponent is given, the currency's own holds: 500 JPY are five hundred yen. What is
-    stored has one, or means the 2 of old."""
+def exponent_of(currency: str) -> int:
+    """Raises LookupError for an unknown or former currency, and for one without a minor unit."""
+    exponent = EXPONENTS.get(currency)
+    if exponent is None:
+        raise LookupError(f"{currency!r} is not an ISO 4217 currency with a minor unit.")
+    return exponent
+
+
+class DefaultsExponent(Checked):
+    """Without an exponent, the currency's own applies: 500 JPY are five hundred yen. Stored amounts
+    have an exponent, or are from a time when it was always 2."""
 
     def __call__(cls, amount: int, currency: str, exponent: int | None = None) -> Any:
         if exponent is None:
-            exponent = currencies.EXPONENTS.get(currency) or 0
+            exponent = EXPONENTS.get(currency) or 0
         return super().__call__(amount, currency, exponent)
 
 
-class Money(Value, frozen=True, metaclass=InItsUnit):
-    """amount: an integer in the smallest unit used, of which 10 ** exponent make one of the
-    currency (ISO 4217).
+class Money(Value, frozen=True, metaclass=DefaultsExponent):
+    """amount: an integer in a unit of which 10 ** exponent make one unit of the currency (ISO
+    4217).
 
-    Equal amounts are equal in whatever unit: 8.900 EUR is 8.90 EUR.
+    Amounts are compared independently of the exponent: 8.900 EUR equals 8.90 EUR.
     """
 
     amount: int
@@ -33,12 +52,10 @@ class Money(Value, frozen=True, metaclass=InItsUnit):
     exponent: int = 2
 
     def validate(self) -> None:
-        if self.currency not in currencies.EXPONENTS:
+        if self.currency not in EXPONENTS:
             raise InvalidMessage(f"Money: {self.currency!r} is not an ISO 4217 code.")
         if not 0 <= self.exponent <= FINEST:
-            raise InvalidMessage(
-                f"Money: an exponent of {self.exponent} is not from 0 to {FINEST}."
-            )
+            raise InvalidMessage(f"Money: exponent {self.exponent} is not between 0 and {FINEST}.")
         self._check_amount()
 
     def __eq__(self, other: object) -> bool:
@@ -46,10 +63,10 @@ class Money(Value, frozen=True, metaclass=InItsUnit):
             return NotImplemented
         if self.exponent == other.exponent:
             return self.amount == other.amount and self.currency == other.currency
-        return self._plain() == other._plain()
+        return self._normalized() == other._normalized()
 
     def __hash__(self) -> int:
-        return hash(self._plain())
+        return hash(self._normalized())
 
     def __str__(self) -> str:
         sign, digits = "-" if self.amount < 0 else "", f"{abs(self.amount):0{self.exponent + 1}d}"
@@ -57,21 +74,21 @@ class Money(Value, frozen=True, metaclass=InItsUnit):
         return f"{sign}{whole}{'.' if part else ''}{part} {self.currency}"
 
     def of(self, amount: int) -> "Money":
-        """Another amount in the same unit, also of a currency that is none any more: what was paid
-        in it goes back."""
+        """Another amount with the same currency and exponent. Also for a currency that is no longer
+        valid, in which a payment must be refunded."""
         return replace(self, amount=amount)._check_amount()
 
     def at(self, exponent: int) -> "Money":
-        """The same amount in a unit as fine or finer."""
+        """The same amount with an exponent that is equal or higher."""
         return replace(
             self, amount=self.amount * 10 ** (exponent - self.exponent), exponent=exponent
         )._check_amount()
 
     def _check_amount(self) -> "Money":
         if abs(self.amount) > LARGEST:
-            raise InvalidMessage(f"Money: an amount of {self.amount} does not fit 64 bits.")
+            raise InvalidMessage(f"Money: the amount {self.amount} does not fit into 64 bits.")
         return self
 
-    def _plain(self) -> tuple[int, str]:
-        """In a unit that is fine enough for all."""
+    def _normalized(self) -> tuple[int, str]:
+        """With the highest exponent."""
         return self.amount * 10 ** (FINEST - self.exponent), self.currency

@@ -1,10 +1,10 @@
-"""Look things up in the wiring module that settings.EVENTSTORE_WIRING names."""
+"""Look up names and functions in the wiring module that settings.EVENTSTORE_WIRING names."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from functools import cache
 from importlib import import_module
-from typing import Any
+from typing import Any, TypeVar
 
 from eventstore.aggregate import Aggregate, Decision
 from eventstore.messages import INTERNAL, Command, Event, IntegrationEvent
@@ -12,14 +12,16 @@ from eventstore.subscriptions import Subscription
 
 from . import aggregate, codec, settings
 
+K = TypeVar("K", bound=Subscription)
+
 
 class UnknownCommand(LookupError):
-    """No decider in the wiring takes this command."""
+    """The wiring has no decider for this command."""
 
 
 class UnknownType(LookupError):
-    """A stored name that the wiring does not know: newer than this code, or taken out of it. Never
-    skipped."""
+    """The wiring does not have this stored name: it is newer than this code, or was removed. Such
+    messages are never skipped."""
 
 
 @cache
@@ -32,20 +34,25 @@ def subscriptions() -> Mapping[str, Subscription]:
     return dict(wiring().SUBSCRIPTIONS)
 
 
+def of_kind(kind: type[K]) -> dict[str, K]:
+    """The subscriptions of one kind, by name."""
+    return {name: each for name, each in subscriptions().items() if isinstance(each, kind)}
+
+
 def after_restore() -> Mapping[str, Callable[[datetime], Iterable[str]]]:
-    """Whom to ask after a restore: (since) -> a sentence for each thing done since then that is not
-    in the log."""
+    """Name -> function to call after a restore: (since) -> a sentence for each effect since then
+    that is not in the log."""
     return getattr(wiring(), "AFTER_RESTORE", {})
 
 
 def saga_statuses() -> frozenset[str]:
-    """Those that the wiring names for the sagas that are wired."""
+    """The statuses that the wiring names for its sagas."""
     statuses = getattr(wiring(), "STATUSES", {})
     return frozenset(each for name in subscriptions() for each in statuses.get(name, ()))
 
 
 def listeners(announced: Iterable[str]) -> set[str]:
-    """The subscriptions that hear any of these event types, or are themselves the topic."""
+    """The subscriptions that handle one of these event types, or whose name is the topic."""
     return {subscription for each in announced for subscription in _listening().get(each, ())}
 
 
@@ -54,15 +61,15 @@ def _listening() -> Mapping[str, set[str]]:
     found: dict[str, set[str]] = {name: {name} for name in subscriptions()}
     for name, subscription in subscriptions().items():
         for event in subscription.handles:
-            found.setdefault(name_heard(name, event), set()).add(name)
+            found.setdefault(stored_name_for(name, event), set()).add(name)
     return found
 
 
-def name_heard(subscription: str, cls: type[Event]) -> str:
-    """The stored name of an event that a subscription hears: by the wiring, or by the
-    subscription's own contract."""
-    announced = {ours: name for name, ours in _contract(subscription).items()}
-    return announced.get(cls) or name_of_class(cls)
+def stored_name_for(subscription: str, cls: type[Event]) -> str:
+    """The stored name of an event class that a subscription handles: from the subscription's
+    contract, else from the wiring."""
+    names = {own: name for name, own in _contract(subscription).items()}
+    return names.get(cls) or name_of_class(cls)
 
 
 @cache
@@ -72,7 +79,7 @@ def _contract(subscription: str) -> Mapping[str, type[Event]]:
 
 @cache
 def aggregates() -> Mapping[str, Aggregate]:
-    """Every aggregate by its category."""
+    """Category -> aggregate."""
     return {each.category: each for each in wiring().AGGREGATES}
 
 
@@ -84,12 +91,12 @@ def decision_for(command: Command) -> Decision:
     try:
         return _decisions()[type(command)]
     except KeyError:
-        raise UnknownCommand(f"No decider takes {type(command).__name__}.") from None
+        raise UnknownCommand(f"No decider for {type(command).__name__}.") from None
 
 
 def topic_of(command: Command) -> str:
-    """The subscription that a command is owed to: its context, the first part of its stored
-    name."""
+    """The subscription that a command is enqueued for: its context, which is the first part of its
+    stored name."""
     return name_of(command).partition(".")[0]
 
 
@@ -120,7 +127,7 @@ def published_name_of(event: IntegrationEvent) -> str:
 
 @cache
 def published_types() -> Mapping[str, type[IntegrationEvent]]:
-    """What others are told, by its stored name."""
+    """Published name -> class of the integration event."""
     return {
         name: cls for table in getattr(wiring(), "PUBLISHED", ()) for name, cls in table.items()
     }
@@ -138,24 +145,24 @@ def types() -> Mapping[str, type[Event | Command]]:
 
 @cache
 def upcasters(name: str) -> Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]]:
-    """The steps of a stored type, by the schema version they start from."""
+    """The upcasters of a stored type, by the schema version that they start from."""
     return next((table[name] for table in getattr(wiring(), "UPCASTERS", ()) if name in table), {})
 
 
 def renamed() -> Mapping[str, str]:
-    """Stored names of the past -> today's."""
+    """Former stored name -> current one."""
     return getattr(wiring(), "RENAMED", {})
 
 
 def compatibilities() -> Iterable[Mapping[str, str]]:
-    """Tables of stored name -> the compatibility that is promised for it."""
+    """Tables of stored name -> its promised compatibility."""
     return getattr(wiring(), "COMPATIBILITY", ())
 
 
 @cache
 def personal() -> Mapping[type, frozenset[str]]:
-    """Which fields are about a person, by the class of a message, a part of one, a state or a read
-    model."""
+    """Class -> its fields with personal data. Classes of messages, of parts of messages, of states
+    and of read models."""
     return {
         cls: frozenset(names)
         for table in getattr(wiring(), "PERSONAL", ())
@@ -169,7 +176,7 @@ def schema_version_of(name: str) -> int:
 
 
 def decode(name: str, schema_version: int, data: str) -> Any:
-    """Make the message of today from one stored under any earlier schema version.
+    """Decode a message stored under any schema version into its current class.
 
     Raises UnknownType, or codec.Undecodable when the data does not fit the class.
     """
@@ -183,35 +190,35 @@ def decode_for(subscription: str, name: str, schema_version: int, data: str) -> 
 
 @cache
 def _reader_for(subscription: str, name: str, schema_version: int) -> Callable[[str], Any]:
-    ours = _contract(subscription).get(renamed().get(name, name))
-    return reader(name, schema_version, ours)
+    own = _contract(subscription).get(renamed().get(name, name))
+    return reader(name, schema_version, own)
 
 
 @cache
-def reader(name: str, schema_version: int, ours: type[Event] | None = None) -> Callable[[str], Any]:
-    """What decodes, for those who do so thousands of times. ours: into this class. Raises as
-    decode."""
-    return codec.reader(*_meant(name, schema_version, ours))
+def reader(name: str, schema_version: int, own: type[Event] | None = None) -> Callable[[str], Any]:
+    """The function that decodes, looked up once for thousands of messages. own: the class to decode
+    into. Raises as decode does, also when it is called."""
+    return codec.reader(*_decoding_of(name, schema_version, own))
 
 
 @cache
 def maker(name: str, schema_version: int) -> Callable[[str], Any]:
-    """As reader, but it may raise codec.Unfit: for those who ask again, by reader, what is
-    amiss."""
-    return codec.maker(*_meant(name, schema_version, None))
+    """As reader, but faster, and its function may raise codec.Unfit: for callers that then decode
+    again with reader to get the full error."""
+    return codec.maker(*_decoding_of(name, schema_version, None))
 
 
-def _meant(
-    name: str, schema_version: int, ours: type[Event] | None
+def _decoding_of(
+    name: str, schema_version: int, own: type[Event] | None
 ) -> tuple[type, int, codec.Upcasters]:
     name = renamed().get(name, name)
     try:
-        cls = ours or types()[name]
+        cls = own or types()[name]
     except KeyError:
-        raise UnknownType(f"No class in the wiring is stored as {name!r}.") from None
+        raise UnknownType(f"No class in the wiring has the stored name {name!r}.") from None
     if schema_version > schema_version_of(name):
         raise UnknownType(
-            f"{name!r} is stored under schema version {schema_version}, newer than this code."
+            f"{name!r} is stored with schema version {schema_version}, newer than this code."
         )
     return cls, schema_version, upcasters(name)
 

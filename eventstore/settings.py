@@ -1,4 +1,4 @@
-"""What a project may say in its Django settings; only the wiring must be said."""
+"""The Django settings of the event store. Only EVENTSTORE_WIRING is required."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -10,19 +10,23 @@ from django.core.exceptions import ImproperlyConfigured
 
 
 def wiring() -> str:
-    """The module that lists who decides a command and who hears an event, such as
-    "config.wiring"."""
+    """The module that lists deciders, events and subscriptions, such as "config.wiring"."""
     return str(_required("EVENTSTORE_WIRING"))
 
 
 def wake_workers() -> bool:
-    """Whether writers tell the workers through Celery's broker; without it they come to know by
-    their poll."""
+    """Whether writers wake the workers through Celery's broker. Without it, workers only poll."""
     return bool(getattr(settings, "EVENTSTORE_WAKE_WORKERS", True))
 
 
+def fast_path() -> bool:
+    """Whether short statements bypass psycopg's cursor (postgres/prepared.py). Off, psycopg runs
+    them all: slower, and independent of psycopg's internals."""
+    return bool(getattr(settings, "EVENTSTORE_FAST_PATH", True))
+
+
 def event_bus() -> str:
-    """The class of the bus that integration events go out on."""
+    """The dotted name of the event bus class that publishes integration events."""
     return str(
         getattr(settings, "EVENTSTORE_EVENT_BUS", "eventstore.messaging.event_bus.InProcessBus")
     )
@@ -51,103 +55,105 @@ def cloudevents_mode() -> str:
 
 
 def outbox_retention() -> timedelta:
-    """How long the outbox keeps what every subscription has passed; the setting is in seconds."""
+    """How long the outbox keeps rows that every subscription has passed; the setting is in
+    seconds."""
     return timedelta(seconds=getattr(settings, "EVENTSTORE_OUTBOX_RETENTION", 0))
 
 
 def query_database() -> str:
-    """Which of Django's databases queries are asked of: a replica, where there is one."""
+    """The alias of the database that queries read from, for instance a replica."""
     return str(getattr(settings, "EVENTSTORE_QUERY_DATABASE", "default"))
 
 
 def longest_wait() -> float:
-    """Seconds for which a query waits at most for a read model, whatever the client would
-    prefer."""
+    """The maximum of seconds that a query waits for a read model, even if the client asks for
+    more."""
     return float(getattr(settings, "EVENTSTORE_LONGEST_WAIT", 5.0))
 
 
 def remembered_bytes() -> int:
-    """How much a process remembers of the states that it has decided on, as they would be
-    packed."""
+    """The maximum size of a process's cache of states, in bytes of MessagePack."""
     return int(getattr(settings, "EVENTSTORE_REMEMBERED_BYTES", 16 << 20))
 
 
 def page_bytes() -> int:
-    """How much of events or rows a page is made of, as JSON: one more ends it early. A single one
-    may be larger."""
+    """The maximum size of a page of events or rows, in bytes of JSON. A single event or row may be
+    larger."""
     return int(getattr(settings, "EVENTSTORE_PAGE_BYTES", 1 << 20))
 
 
 def most_waiting() -> int:
-    """How many requests of one process wait for a read model at once; each keeps a thread."""
+    """How many requests of one process may wait for a read model at once; each blocks a thread."""
     return int(getattr(settings, "EVENTSTORE_MOST_WAITING", 4))
 
 
 def most_waiting_per_user() -> int:
-    """How many of them are one user's."""
+    """How many of them may belong to one user."""
     return int(getattr(settings, "EVENTSTORE_MOST_WAITING_PER_USER", 2))
 
 
 def idempotency_key_required() -> bool:
-    """Whether a command without an Idempotency-Key is refused."""
+    """Whether a command without an Idempotency-Key is rejected."""
     return bool(getattr(settings, "EVENTSTORE_IDEMPOTENCY_KEY_REQUIRED", False))
 
 
 def response_retention() -> timedelta:
-    """How long an answer under an idempotency key can be had again; the setting is in days."""
+    """How long responses are stored under their idempotency keys; the setting is in days."""
     return timedelta(days=getattr(settings, "EVENTSTORE_RESPONSE_RETENTION", 30))
 
 
 def max_message_bytes() -> int:
-    """How large a message may be as JSON. What is larger belongs into a file, and its name into the
-    message."""
+    """The maximum size of a message, in bytes of JSON. Store larger data in a file and its name in
+    the message."""
     return int(getattr(settings, "EVENTSTORE_MAX_MESSAGE_BYTES", 1 << 20))
 
 
 def inbox_retention() -> timedelta:
-    """For how long a message from outside is known again; longer than anybody repeats it. The
-    setting is in days."""
+    """How long a message from outside is recognized as a repeat; longer than any sender repeats it.
+    The setting is in days."""
     return timedelta(days=getattr(settings, "EVENTSTORE_INBOX_RETENTION", 30))
 
 
 def allow_unsafe_database() -> bool:
-    """Whether to run on a server that may forget what it has acknowledged, as for a measurement."""
+    """Whether to run on a server that may lose acknowledged writes, for instance for a
+    benchmark."""
     return bool(getattr(settings, "EVENTSTORE_ALLOW_UNSAFE_DATABASE", False))
 
 
 def guarantees() -> str:
-    """What the project's own promises rest on: the name of a table of
-    eventstore.guarantees.Guarantee, or none."""
+    """The dotted name of a tuple of eventstore.guarantees.Guarantee, for the project's own
+    guarantees; or empty."""
     return str(getattr(settings, "EVENTSTORE_GUARANTEES", ""))
 
 
 def environment() -> str:
-    """What the console calls the place that it is in, such as "production"; no word, no banner."""
+    """The name of the environment in the console's banner, such as "production"; empty for no
+    banner."""
     return str(getattr(settings, "EVENTSTORE_ENVIRONMENT", ""))
 
 
 def live_poll() -> float:
-    """Seconds between two looks of a socket server at the end of the log."""
+    """Seconds between two polls of the log by a WebSocket server."""
     return float(getattr(settings, "EVENTSTORE_LIVE_POLL", 0.05))
 
 
 def live_recheck() -> float:
-    """Seconds between two looks at whether those who follow still may."""
+    """Seconds between two checks of whether the connected users still have permission."""
     return float(getattr(settings, "EVENTSTORE_LIVE_RECHECK", 5.0))
 
 
 def live_sockets() -> int:
-    """How many sockets a process serves at once; more are told to try again."""
+    """How many sockets a process serves at once; further clients are asked to retry."""
     return int(getattr(settings, "EVENTSTORE_LIVE_SOCKETS", 1000))
 
 
 def live_sockets_per_user() -> int:
-    """How many of them one user may have open at a process."""
+    """How many of them may belong to one user."""
     return int(getattr(settings, "EVENTSTORE_LIVE_SOCKETS_PER_USER", 20))
 
 
 def schemas() -> Path:
-    """The folder of the published schemas; only manage.py schemas asks for it."""
+    """The folder of the published schemas; only manage.py schemas uses it."""
     return Path(_required("EVENTSTORE_SCHEMAS"))
 
 
@@ -156,5 +162,5 @@ def _required(name: str) -> Any:
         return getattr(settings, name)
     except AttributeError:
         raise ImproperlyConfigured(
-            f"The event store needs {name} in your settings; see eventstore/settings.py."
+            f"The event store needs the setting {name}; see eventstore/settings.py."
         ) from None

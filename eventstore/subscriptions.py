@@ -1,8 +1,8 @@
-"""Who listens, as plain tables. Each is a name in the wiring and a cursor in the database: a
-subscription.
+"""The kinds of subscriptions, as plain tables. A subscription is a name in the wiring and a cursor
+in the database.
 
-All four are pure: they say what follows from a message. The engine loads, calls them for a whole
-batch, and writes effects and cursor in one commit.
+Their functions are pure: they return what follows from a message. The engine loads states, calls
+them for a whole batch, and writes effects and cursor in one commit.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,19 +13,18 @@ from eventstore.messages import Announced, Command, Event, IntegrationEvent, Mes
 
 Row = dict[str, Any]
 
-# For `after`: where the log ends when the subscription is first enlisted, by `migrate` or by the
-# first worker that knows it.
+# For `after`: the end of the log when the subscription's cursor is created, by `migrate` or by the
+# first worker with the new code.
 NOW = -1
 
 
 class Projection(NamedTuple):
-    """A read model as a fold: one row for each key.
+    """A read model as a fold: one row per key.
 
-    model: a subclass of models.ReadModel. category: whose stream version a row carries.
-    key: event -> primary key of its row. evolve: event -> (row, event) -> row; a new row comes as
-    the model's defaults, a row that is no more is None. Values are JSON-native, or datetimes.
-    It begins where the log does, always: it is the fold of all of it, and is so when it is folded
-    anew.
+    model: a subclass of models.ReadModel. category: the category of the streams whose version a row
+    has. key: event -> primary key of its row. evolve: event -> (row, event) -> row; a new row
+    starts with the model's defaults, None deletes the row. Values are JSON-native or datetimes.
+    It always begins at the beginning of the log, so that a rebuild gives the same rows.
     """
 
     model: type[Any]
@@ -39,10 +38,10 @@ class Projection(NamedTuple):
 
 
 class Reaction(NamedTuple):
-    """What a saga answers. deadline: how long the step may take before DeadlinePassed comes; None
-    takes it away.
+    """The reaction of a saga to an event. deadline: time until DeadlinePassed is sent; None cancels
+    the deadline.
 
-    A reaction that changes nothing leaves the deadline as it is.
+    A reaction that changes nothing leaves the deadline unchanged.
     """
 
     state: State
@@ -54,13 +53,12 @@ class Saga(NamedTuple):
     """A process over several aggregates (Garcia-Molina & Salem 1987; a process manager in Hohpe &
     Woolf).
 
-    initial: its state, with a field `status`. key: event -> which process it belongs to.
+    initial: its state, with a field `status`. key: event -> the process that it belongs to.
     react: event -> (state, event) -> Reaction.
-    contract: stored name -> our own class for what another context announces under it
-    (consumer-driven contract). upcasters: schema version -> what makes a state of the next one from
-    a state stored under it, as JSON. after: the position behind which it begins to hear, or NOW. It
-    is looked at once, when the subscription is first enlisted; from then on its cursor says where
-    it stands. No further than the log goes.
+    contract: stored name -> our own class for another context's event with that name
+    (consumer-driven contract). upcasters: schema version -> function that converts a stored state,
+    as JSON, to the next version. after: the position after which it begins, or NOW; used once, when
+    its cursor is created. A position beyond the end of the log means its end.
     """
 
     initial: State
@@ -76,8 +74,8 @@ class Saga(NamedTuple):
 
 
 class NotYet(Exception):
-    """Raised by an effect whose provider is still at it: asked again by key, for as long as it
-    takes."""
+    """Raised by an effect whose provider has not finished: it is called again with the same key,
+    any number of times. again: after how long."""
 
     def __init__(self, why: str, *, again: timedelta = timedelta(seconds=30)) -> None:
         super().__init__(why)
@@ -87,16 +85,16 @@ class NotYet(Exception):
 class Effect(NamedTuple):
     """Calls to the outside world, made outside of any transaction.
 
-    perform: event -> (event, idempotency key) -> the command that records the answer. What it
-    raises is tried again. find: event -> the same, of a call that an earlier try may have made
-    already; asked before it is made again. None where the provider knows nothing of it.
-    key: event -> the idempotency key, from what can neither be lost nor made twice: what the call
-    is about, and which step of it. An event that is lost and recorded again has another id, and
-    would be called for a second time. concurrency: calls at once in one worker process. lease:
-    after this long without an answer another worker tries, and soon after the death of the first
-    one (leases.py).
-    trips, rest: so many messages that fail in a row with TimeoutError or ConnectionError give the
-    provider a rest. after: where it begins, as of a Saga.
+    perform: event -> (event, idempotency key) -> the command that records the result. An error is
+    retried. find: event -> the same, but looks up a call that an earlier attempt may have made; it
+    runs before a retry, and returns None if the provider does not know the call.
+    key: event -> the idempotency key, made of the subject of the call and its step, which cannot be
+    lost or made twice. An event that is lost and recorded again has another id, and the call would
+    be made a second time. concurrency: simultaneous calls in one worker process. lease: after this
+    time without a result another worker tries; earlier if the first one is dead
+    (effects/leases.py).
+    trips, rest: after so many consecutive messages that fail with TimeoutError or ConnectionError,
+    no calls for so long (circuit breaker). after: where it begins, as in Saga.
     """
 
     perform: Mapping[type[Event], Callable[[Any, str], Command]]
@@ -113,18 +111,19 @@ class Effect(NamedTuple):
         return tuple(self.perform)
 
     def keys(self, message: Message) -> Sequence[str]:
-        """The key of the call, and then any under which it may have been made before it had one of
-        its own."""
+        """The key of the call, then the keys under which an older version of the code may have made
+        it."""
         by_id = str(message.id)
-        named = self.key.get(type(message.body))
-        return (named(message.body), by_id) if named else (by_id,)
+        make_key = self.key.get(type(message.body))
+        return (make_key(message.body), by_id) if make_key else (by_id,)
 
 
 class Publication(NamedTuple):
-    """What others are told of our domain events, put on the event bus.
+    """Publishes integration events about our domain events on the event bus.
 
     publish: event -> (event, history) -> integration events. history: the domain events of its
-    stream up to this one, so that a whole state can be told. after: where it begins, as of a Saga.
+    stream up to this one, so that a whole state can be published. after: where it begins, as in
+    Saga.
     """
 
     publish: Mapping[type[Event], Callable[[Any, Sequence[Event]], Sequence[IntegrationEvent]]]
@@ -151,8 +150,8 @@ class Relay(NamedTuple):
 
 
 class Commands(NamedTuple):
-    """The subscription of the commands owed to one context: the single writer of its aggregates,
-    where nobody else is."""
+    """The commands enqueued for one context. Decides them one after another, and so is the only
+    writer of the context's aggregates, unless commands are also dispatched directly."""
 
     @property
     def handles(self) -> Sequence[type[Event]]:

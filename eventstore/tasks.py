@@ -1,4 +1,4 @@
-"""What Celery runs. The broker carries a nudge; what is owed to whom is in the tables."""
+"""The Celery tasks. The broker carries wake-ups only; the messages are in the database."""
 
 import atexit
 from typing import Any
@@ -27,7 +27,7 @@ def deliver() -> None:
 
 
 def _task(chore: chores.Chore) -> Any:
-    """A turn that is not taken until the next one, or for half a minute, is not needed any more."""
+    """The task expires when the next one is due, but not within half a minute."""
 
     def do() -> None:
         chore()
@@ -43,7 +43,7 @@ CHORES = {chore.task: _task(chore) for chore in chores.CHORES}
 @worker_init.connect  # type: ignore[untyped-decorator]
 @beat_init.connect  # type: ignore[untyped-decorator]
 def refuse_to_serve_without_guarantees(**_: Any) -> None:
-    # Celery notes what a handler raises and goes on; it does not stop an exit.
+    # Celery only logs an exception of a signal handler; it does not catch SystemExit.
     guarantees.demand_or_exit()
 
 
@@ -55,13 +55,13 @@ def take_the_name_of_the_node(sender: str, **_: Any) -> None:
 @worker_process_shutdown.connect  # type: ignore[untyped-decorator]
 @worker_shutdown.connect  # type: ignore[untyped-decorator]
 def sign_off(**_: Any) -> None:
-    """Of a pool's child, and of a worker that runs its tasks itself."""
+    """For a child of the pool, and for a worker that runs its tasks itself."""
     heartbeats.sign_off(heartbeats.WORKER)
 
 
 @beat_init.connect  # type: ignore[untyped-decorator]
 def sign_off_the_beat_at_its_end(**_: Any) -> None:
-    """Celery has a signal for its beginning only, and ends it by SystemExit."""
+    """Celery beat has no signal for its end; it ends with SystemExit."""
     atexit.register(heartbeats.sign_off, heartbeats.BEAT)
 
 

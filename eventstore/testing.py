@@ -1,10 +1,9 @@
-"""given(...).when(...).then(...) for aggregates; react(...) for sagas; drain() for the workers'
-part of a journey."""
+"""Test helpers: given(...).when(...).then(...) for aggregates, react(...) for sagas, drain() to do
+the workers' part."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 from django.db import transaction
 from django.test import TransactionTestCase
@@ -16,7 +15,7 @@ from eventstore.effects import calls
 from eventstore.messages import Command, Event
 from eventstore.messaging import relay
 from eventstore.postgres import execute
-from eventstore.subscriptions import Projection, Reaction, Row, Saga
+from eventstore.subscriptions import Reaction, Saga
 
 from . import registry
 
@@ -43,10 +42,10 @@ class Scenario:
             decided = self._decide()
         except refusal:
             return
-        raise AssertionError(f"expected {refusal.__name__}, but it was decided: {list(decided)}")
+        raise AssertionError(f"expected {refusal.__name__}, but decided {list(decided)}")
 
     def _decide(self) -> Sequence[Event]:
-        assert self.command is not None, "say .when(command) first"
+        assert self.command is not None, "call .when(command) first"
         return self.aggregate.decide[type(self.command)](self.state, self.command)
 
 
@@ -55,7 +54,7 @@ def given(aggregate: Aggregate, *history: Event) -> Scenario:
 
 
 def decided(histories: Mapping[str, Sequence[Event]], command: Command) -> dict[str, list[Event]]:
-    """What a decision over several streams says; streams without events are left out."""
+    """The events that a decision over several streams returns, without streams that get none."""
     decision = registry.decision_for(command)
     known = {
         stream: registry.aggregate_of(stream).fold(histories.get(stream, ()))
@@ -67,44 +66,36 @@ def decided(histories: Mapping[str, Sequence[Event]], command: Command) -> dict[
 
 
 def react(saga: Saga, *events: Event) -> Reaction:
-    """The saga's last reaction, after it has heard all the events."""
+    """The saga's reaction to the last of the events."""
     reaction = Reaction(saga.initial)
     for event in events:
         reaction = saga.react[type(event)](reaction.state, event)
     return reaction
 
 
-def projected(projection: Projection, *events: Event, blank: Row) -> Any:
-    """The row after the events; blank: the model's defaults and its key."""
-    row: Any = blank
-    for event in events:
-        row = projection.evolve[type(event)](row, event)
-    return row
-
-
 def drain() -> int:
-    """Deliver, as a worker would, until nothing is left that is due."""
+    """Deliver as a worker does, until nothing is due."""
     return worker.work(seconds=math.inf)
 
 
 def forget_everything() -> None:
-    """Drop what this process remembers of a log that a test has emptied, and of who did not answer
-    there."""
+    """Drop this process's caches: of a log that a test has emptied, and of the circuit breakers.
+    Stop its relays."""
     relay.stop()
     repository.forget()
     calls.forget()
 
 
 def let_django_truncate() -> None:
-    """Between tests Django truncates every table, and the log's guard must let it. Only ever in a
-    test's database."""
+    """Disable the log's guard against TRUNCATE, with which Django empties tables between tests.
+    Only for a test database."""
     execute(UNGUARD.format(guard=NEVER_TRUNCATED)).close()
 
 
 @contextmanager
 def unguarded() -> Iterator[None]:
-    """For a test that changes or removes events, as a vandal or a broken disk would. Only ever in a
-    test's database."""
+    """For a test that changes or deletes events, as an attacker or a broken disk would. Only for a
+    test database."""
     with transaction.atomic():
         execute(UNGUARD.format(guard=APPEND_ONLY)).close()
         yield
@@ -112,7 +103,7 @@ def unguarded() -> Iterator[None]:
 
 
 class JourneyTestCase(TransactionTestCase):
-    """Commits what it writes, so that drain() finds it; a test that is rolled back would deliver
+    """A test case that commits, so that drain() delivers; a test in a transaction would deliver
     nothing."""
 
     @classmethod

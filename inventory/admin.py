@@ -1,4 +1,4 @@
-"""Stock levels, to look at."""
+"""Stock levels in the admin, read-only."""
 
 from django.contrib import admin
 

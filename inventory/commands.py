@@ -1,4 +1,4 @@
-"""What the warehouse's books can be asked for."""
+"""The commands of the warehouse."""
 
 from eventstore.messages import Command, InvalidMessage, Value
 
@@ -9,7 +9,9 @@ class StockLine(Value, frozen=True):
 
     def validate(self) -> None:
         if self.quantity < 1:
-            raise InvalidMessage(f"StockLine: {self.quantity} of {self.sku} is not at least 1.")
+            raise InvalidMessage(
+                f"StockLine: quantity {self.quantity} of {self.sku}; it must be at least 1."
+            )
 
 
 class ReceiveStock(Command, frozen=True):
@@ -19,11 +21,13 @@ class ReceiveStock(Command, frozen=True):
 
     def validate(self) -> None:
         if self.quantity < 1:
-            raise InvalidMessage(f"ReceiveStock: {self.quantity} of {self.sku} is not at least 1.")
+            raise InvalidMessage(
+                f"ReceiveStock: quantity {self.quantity} of {self.sku}; it must be at least 1."
+            )
 
 
 class AdjustStock(Command, frozen=True):
-    """Set the books right. quantity: what is added, or taken away when negative."""
+    """Correct the books. quantity: units to add; below 0 to take away."""
 
     sku: str
     quantity: int
@@ -31,25 +35,27 @@ class AdjustStock(Command, frozen=True):
 
 
 class ReserveInventory(Command, frozen=True):
-    """All lines or none."""
+    """Reserve all lines or none."""
 
     order_id: str
     lines: tuple[StockLine, ...]
 
 
 class ReleaseInventory(Command, frozen=True):
-    """Give back what is reserved and has not come back by a return. lines: as they were reserved;
-    they name the stock that is concerned."""
+    """Release the reserved goods that no return has brought back. lines: as they were reserved;
+    they
+    name the products."""
 
     order_id: str
     lines: tuple[StockLine, ...]
 
 
 class Restock(Command, frozen=True):
-    """Put back what came back. return_id: what it came back by; asked for twice it is done once.
+    """Put returned goods back into stock. return_id: the return that brought them; a repeat does
+    nothing.
 
-    order_id: for which the goods were reserved, if that is known; what was released of them is on
-    the shelf already.
+    order_id: the order that the goods were reserved for, empty if it is not known. Goods of it that
+    were released are in stock already.
     """
 
     return_id: str

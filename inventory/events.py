@@ -1,4 +1,4 @@
-"""What has happened to stock and to reservations."""
+"""The events of stock, reservations and restocking."""
 
 from eventstore.messages import Event, Value
 
@@ -46,15 +46,15 @@ class InventoryReservationFailed(Event, frozen=True):
 
 
 class InventoryReleased(Event, frozen=True):
-    """lines: what went back, without what a return had brought; none when nothing was reserved, and
-    then a reservation that comes later is refused."""
+    """lines: the released goods, without those that a return had brought back. Empty when nothing
+    was reserved; then a later ReserveInventory does nothing."""
 
     order_id: str
     lines: tuple[StockLine, ...]
 
 
 class InventoryReturned(Event, frozen=True):
-    """Of the order's goods these have come back by a return: nothing of them is left to release."""
+    """A return brought these goods of the order back: they are not left to release."""
 
     order_id: str
     return_id: str
@@ -68,8 +68,8 @@ class StockReturned(Event, frozen=True):
 
 
 class GoodsRestocked(Event, frozen=True):
-    """lines: what came; it is on the shelf, also where it was released before and is not put there
-    once more."""
+    """lines: the goods that arrived. Those that were released before are in stock already and are
+    not counted twice."""
 
     return_id: str
     lines: tuple[StockLine, ...]

@@ -1,4 +1,4 @@
-"""Read models: rebuilt from events at will, never written outside of projections."""
+"""Read models, written by projections alone and rebuilt from events."""
 
 from django.db import models
 
@@ -6,8 +6,7 @@ from eventstore.models import ReadModel
 
 
 class StockLevel(ReadModel):
-    """Units of one product: what was received, returned and adjusted by, less what is reserved, is
-    available."""
+    """Units of one product: available = received + returned + adjusted - reserved."""
 
     sku = models.TextField(primary_key=True)
     received = models.BigIntegerField(default=0)

@@ -1,9 +1,5 @@
-"""The inventory's part of the process without a conductor: what others announce, and what we do
-about it.
-
-The classes are ours: of each announcement they name what we need of it, and pass over the rest (a
-tolerant reader).
-"""
+"""Inventory's part of the choreographed process: reserve the goods of a paid order, release those
+of an undone one."""
 
 from datetime import timedelta
 from operator import attrgetter
@@ -23,7 +19,7 @@ from eventstore.subscriptions import Reaction, Saga
 from .commands import ReleaseInventory, ReserveInventory, StockLine
 from .events import InventoryReserved
 
-# For a parcel to be called back; then a person is called.
+# How long to wait for the recall of a parcel; then the process needs attention.
 PATIENCE = timedelta(hours=1)
 
 
@@ -70,11 +66,10 @@ class ShipmentCancelled(Announced, frozen=True):
 
 
 class Reserving(Attentive, frozen=True):
-    """status: noted, asked for, cancelled, or kept by a customer whose money goes back;
-    COMPENSATING while a parcel is called back, NEEDS_ATTENTION if it is not.
+    """status: new, noted (placed, not paid yet), asked, cancelled, or kept (refunded, the customer
+    keeps the goods); COMPENSATING while a parcel is recalled, NEEDS_ATTENTION if that fails.
 
-    lines: of the order, kept until it is paid. parcel: none; packed, since shipping heard of the
-    goods; left or lost.
+    lines: of the order. parcel: none; packed, from the reservation on; left or lost.
     """
 
     lines: tuple[StockLine, ...] = ()
@@ -94,8 +89,8 @@ def payment_completed(reserving: Reserving, event: PaymentCompleted) -> Reaction
 
 
 def inventory_reserved(reserving: Reserving, event: InventoryReserved) -> Reaction:
-    """Shipping hears of it too, and in the same order as we: if before a cancellation, there will
-    be a parcel."""
+    """Shipping sees the same events in the same order: if it sees the reservation before a
+    cancellation, it requests a parcel."""
     if reserving.status != "asked" or not event.lines:
         return Reaction(reserving)
     return Reaction(replace(reserving, parcel="packed"))
@@ -103,18 +98,18 @@ def inventory_reserved(reserving: Reserving, event: InventoryReserved) -> Reacti
 
 def shipment_shipped(reserving: Reserving, event: ShipmentShipped) -> Reaction:
     left = replace(reserving, parcel="left")
-    return Reaction(_needing_attention(left) if reserving.status == "COMPENSATING" else left)
+    return Reaction(_halt(left) if reserving.status == "COMPENSATING" else left)
 
 
 def shipment_delivered(reserving: Reserving, event: ShipmentDelivered) -> Reaction:
-    """A person had seen to it that it would come back, and it has not."""
+    """An operator had counted the parcel as back (skip), and it was delivered all the same."""
     if reserving.status == "cancelled" and reserving.parcel == "left":
         return attention.call(Reaction(reserving), "the parcel of a cancelled order was delivered")
-    return _waiting(reserving)
+    return _wait(reserving)
 
 
 def shipment_lost(reserving: Reserving, event: ShipmentLost) -> Reaction:
-    """Goods that are lost do not go back on the shelf."""
+    """Lost goods are not put back into stock."""
     status = "cancelled" if reserving.status in WAITING else reserving.status
     return Reaction(replace(reserving, status=status, parcel="lost"))
 
@@ -131,21 +126,22 @@ def shipment_undone(
 
 
 def order_cancelled(reserving: Reserving, event: OrderCancelled) -> Reaction:
-    """What is in a parcel is not on the shelf before it is called back; what has left is not there
-    at all."""
+    """Packed goods are released once their parcel is recalled. Goods that have left cannot be
+    released."""
     if reserving.status != "asked":
         return Reaction(replace(reserving, status="cancelled"))
     match reserving.parcel:
         case "packed":
             return Reaction(replace(reserving, status="COMPENSATING"), deadline=PATIENCE)
         case "left":
-            return Reaction(_needing_attention(reserving))
+            return Reaction(_halt(reserving))
     return _release(event.order_id, reserving)
 
 
 def order_refund_requested(reserving: Reserving, event: OrderRefundRequested) -> Reaction:
-    """As for a cancelled order; but what has left is the customer's to keep, and what came back was
-    put back."""
+    """As for a cancelled order, but the customer keeps goods that have left. Goods that came back
+    by
+    a return are in stock already."""
     if not event.recalled or reserving.parcel in ("left", "lost"):
         return Reaction(replace(reserving, status="kept"))
     if reserving.parcel == "packed":
@@ -154,24 +150,22 @@ def order_refund_requested(reserving: Reserving, event: OrderRefundRequested) ->
 
 
 def deadline_passed(reserving: Reserving, event: DeadlinePassed) -> Reaction:
-    return Reaction(
-        _needing_attention(reserving) if reserving.status == "COMPENSATING" else reserving
-    )
+    return Reaction(_halt(reserving) if reserving.status == "COMPENSATING" else reserving)
 
 
 def intervened(reserving: Reserving, event: Intervened) -> Reaction:
-    """A person has seen to the parcel by other means."""
+    """An operator has dealt with the parcel by other means (skip)."""
     if event.action != "skip" or reserving.status not in WAITING:
-        return _waiting(reserving)
+        return _wait(reserving)
     return _release(event.key, reserving)
 
 
-def _waiting(reserving: Reserving) -> Reaction:
+def _wait(reserving: Reserving) -> Reaction:
     return Reaction(reserving, deadline=PATIENCE if reserving.status == "COMPENSATING" else None)
 
 
-def _needing_attention(reserving: Reserving) -> Reserving:
-    return replace(reserving, status="NEEDS_ATTENTION")
+def _halt(reserving: Reserving) -> Reserving:
+    return replace(reserving, status=attention.NEEDS_ATTENTION)
 
 
 def _release(order_id: str, reserving: Reserving) -> Reaction:
@@ -180,7 +174,7 @@ def _release(order_id: str, reserving: Reserving) -> Reaction:
     )
 
 
-WAITING = ("COMPENSATING", "NEEDS_ATTENTION")
+WAITING = ("COMPENSATING", attention.NEEDS_ATTENTION)
 
 REACT: dict[type[Event], attention.React] = {
     OrderPlaced: order_placed,
@@ -202,7 +196,7 @@ REACT: dict[type[Event], attention.React] = {
 POLICY = Saga(
     initial=Reserving(),
     key=attrgetter("order_id"),
-    react=attention.watched(REACT, _waiting),
+    react=attention.watched(REACT, _wait),
     contract={
         "orders.order_placed": OrderPlaced,
         "orders.order_cancelled": OrderCancelled,

@@ -1,4 +1,4 @@
-"""Stock levels, folded from the stock's own events."""
+"""Stock levels: one row for each product, folded from the events of its stock."""
 
 from operator import attrgetter
 
@@ -9,26 +9,26 @@ from .models import StockLevel
 
 
 def stock_received(row: Row, event: StockReceived) -> Row:
-    return _moved(row, "received", event.quantity, available=event.quantity)
+    return _move(row, "received", event.quantity, available=event.quantity)
 
 
 def stock_adjusted(row: Row, event: StockAdjusted) -> Row:
-    return _moved(row, "adjusted", event.quantity, available=event.quantity)
+    return _move(row, "adjusted", event.quantity, available=event.quantity)
 
 
 def stock_reserved(row: Row, event: StockReserved) -> Row:
-    return _moved(row, "reserved", event.quantity, available=-event.quantity)
+    return _move(row, "reserved", event.quantity, available=-event.quantity)
 
 
 def stock_released(row: Row, event: StockReleased) -> Row:
-    return _moved(row, "reserved", -event.quantity, available=event.quantity)
+    return _move(row, "reserved", -event.quantity, available=event.quantity)
 
 
 def stock_returned(row: Row, event: StockReturned) -> Row:
-    return _moved(row, "returned", event.quantity, available=event.quantity)
+    return _move(row, "returned", event.quantity, available=event.quantity)
 
 
-def _moved(row: Row, column: str, quantity: int, *, available: int) -> Row:
+def _move(row: Row, column: str, quantity: int, *, available: int) -> Row:
     return row | {column: row[column] + quantity, "available": row["available"] + available}
 
 

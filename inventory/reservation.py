@@ -1,5 +1,4 @@
-"""The reservation of one order: decided over the stock of all its products at once, all lines or
-none."""
+"""The reservation of one order: decided over the stock of all its products, all lines or none."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -22,12 +21,12 @@ from .stock import STOCK
 
 
 class ReservationIsAnother(CommandRejected):
-    """Other goods are reserved for this order."""
+    """The order has a reservation of other goods."""
 
 
 class Reservation(State, frozen=True):
-    """status: new, reserved, failed or released. lines: as they were reserved. back: units by
-    product that have come back by a return."""
+    """status: new, reserved, failed or released. lines: as reserved. back: units that returns have
+    brought back, by product."""
 
     status: str = "new"
     lines: tuple[StockLine, ...] = ()
@@ -35,22 +34,23 @@ class Reservation(State, frozen=True):
 
 
 def streams(command: ReserveInventory | ReleaseInventory) -> Sequence[str]:
-    return [reservation_of(command.order_id), *(_stock(sku) for sku in wanted(command.lines))]
+    return [reservation_of(command.order_id), *(_stock(sku) for sku in units_by_sku(command.lines))]
 
 
 def reserve(states: Mapping[str, Any], command: ReserveInventory) -> EventsByStream:
     own = reservation_of(command.order_id)
-    if states[own].status == "reserved" and wanted(states[own].lines) != wanted(command.lines):
+    reservation, wanted = states[own], units_by_sku(command.lines)
+    if reservation.status == "reserved" and units_by_sku(reservation.lines) != wanted:
         raise ReservationIsAnother(command.order_id)
-    if states[own].status != "new":
+    if reservation.status != "new":
         return {}
-    if shortages := _shortages(states, command.lines):
+    if shortages := _shortages(states, wanted):
         return {own: [InventoryReservationFailed(command.order_id, shortages)]}
     return {
         own: [InventoryReserved(command.order_id, command.lines)],
         **{
             _stock(sku): [StockReserved(sku, command.order_id, quantity)]
-            for sku, quantity in wanted(command.lines).items()
+            for sku, quantity in wanted.items()
         },
     }
 
@@ -65,25 +65,25 @@ def release(states: Mapping[str, Any], command: ReleaseInventory) -> EventsByStr
         own: [InventoryReleased(command.order_id, lines)],
         **{
             _stock(sku): [StockReleased(sku, command.order_id, quantity)]
-            for sku, quantity in wanted(lines).items()
+            for sku, quantity in units_by_sku(lines).items()
         },
     }
 
 
 def remaining(reservation: Reservation) -> tuple[StockLine, ...]:
-    """What was reserved and no return has brought back: held, or on the shelf again once it is
-    released."""
-    return without(reservation.lines, reservation.back)
+    """The reserved goods that no return has brought back."""
+    return subtract(reservation.lines, reservation.back)
 
 
-def without(lines: Sequence[StockLine], gone: Mapping[str, int]) -> tuple[StockLine, ...]:
-    """What of the lines is left, by product; more than there is takes nothing else away."""
+def subtract(lines: Sequence[StockLine], gone: Mapping[str, int]) -> tuple[StockLine, ...]:
+    """The lines less the units gone, by product. Extra units of one product are not subtracted from
+    another."""
     return tuple(
-        StockLine(sku, quantity) for sku, quantity in (wanted(lines) - Counter(gone)).items()
+        StockLine(sku, quantity) for sku, quantity in (units_by_sku(lines) - Counter(gone)).items()
     )
 
 
-def wanted(lines: Sequence[StockLine]) -> Counter[str]:
+def units_by_sku(lines: Sequence[StockLine]) -> Counter[str]:
     """Units by product: an order may name a product in several lines."""
     units: Counter[str] = Counter()
     for line in lines:
@@ -91,10 +91,10 @@ def wanted(lines: Sequence[StockLine]) -> Counter[str]:
     return units
 
 
-def _shortages(states: Mapping[str, Any], lines: Sequence[StockLine]) -> tuple[Shortage, ...]:
+def _shortages(states: Mapping[str, Any], wanted: Mapping[str, int]) -> tuple[Shortage, ...]:
     return tuple(
         Shortage(sku, quantity, states[_stock(sku)].available)
-        for sku, quantity in wanted(lines).items()
+        for sku, quantity in wanted.items()
         if quantity > states[_stock(sku)].available
     )
 
@@ -108,7 +108,7 @@ def _stock(sku: str) -> str:
 
 
 def returned(reservation: Reservation, event: InventoryReturned) -> Reservation:
-    return replace(reservation, back=dict(Counter(reservation.back) + wanted(event.lines)))
+    return replace(reservation, back=dict(Counter(reservation.back) + units_by_sku(event.lines)))
 
 
 RESERVATION = Aggregate(

@@ -1,4 +1,4 @@
-"""Goods that come back: on the shelves of all their products at once, and once only."""
+"""The restocking of one return: into the stock of all its products, once."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,12 +8,12 @@ from eventstore.messages import State
 
 from .commands import Restock, StockLine
 from .events import GoodsRestocked, InventoryReturned, StockReturned
-from .reservation import remaining, reservation_of, wanted, without
+from .reservation import remaining, reservation_of, subtract, units_by_sku
 from .stock import STOCK
 
 
 class RestockingIsAnother(CommandRejected):
-    """Other goods of this return are on the shelf already."""
+    """The return has been restocked with other goods."""
 
 
 class Restocking(State, frozen=True):
@@ -22,44 +22,41 @@ class Restocking(State, frozen=True):
 
 
 def streams(command: Restock) -> Sequence[str]:
-    its_order = [reservation_of(command.order_id)] if command.order_id else []
-    return [
-        _restocking(command.return_id),
-        *its_order,
-        *(_stock(sku) for sku in wanted(command.lines)),
-    ]
+    reservation = [reservation_of(command.order_id)] if command.order_id else []
+    stock = (_stock(sku) for sku in units_by_sku(command.lines))
+    return [_restocking(command.return_id), *reservation, *stock]
 
 
 def restock(states: Mapping[str, Any], command: Restock) -> EventsByStream:
     own = _restocking(command.return_id)
     if states[own].status == "restocked":
-        if wanted(states[own].lines) != wanted(command.lines):
+        if units_by_sku(states[own].lines) != units_by_sku(command.lines):
             raise RestockingIsAnother(command.return_id)
         return {}
     return {
         own: [GoodsRestocked(command.return_id, command.lines)],
-        **_told_to_its_order(command),
+        **_record_on_reservation(command),
         **{
             _stock(sku): [StockReturned(sku, command.return_id, quantity)]
-            for sku, quantity in wanted(_not_here(states, command)).items()
+            for sku, quantity in units_by_sku(_not_in_stock(states, command)).items()
         },
     }
 
 
-def _told_to_its_order(command: Restock) -> EventsByStream:
+def _record_on_reservation(command: Restock) -> EventsByStream:
     if not command.order_id:
         return {}
     returned = InventoryReturned(command.order_id, command.return_id, command.lines)
     return {reservation_of(command.order_id): [returned]}
 
 
-def _not_here(states: Mapping[str, Any], command: Restock) -> Sequence[StockLine]:
-    """Goods of a parcel that was called off went on the shelf when they were released; a return may
-    name them too."""
+def _not_in_stock(states: Mapping[str, Any], command: Restock) -> Sequence[StockLine]:
+    """A return may name goods of a recalled parcel. They went into stock when the reservation was
+    released."""
     reservation = states[reservation_of(command.order_id)] if command.order_id else None
     if reservation is None or reservation.status != "released":
         return command.lines
-    return without(command.lines, wanted(remaining(reservation)))
+    return subtract(command.lines, units_by_sku(remaining(reservation)))
 
 
 def _restocking(return_id: str) -> str:

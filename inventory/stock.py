@@ -1,4 +1,4 @@
-"""The stock of one product: how much of it can still be promised."""
+"""The stock of one product: how many units can still be reserved."""
 
 from eventstore.aggregate import Aggregate, CommandRejected
 from eventstore.messages import Event, State
@@ -8,7 +8,7 @@ from .events import StockAdjusted, StockReceived, StockReleased, StockReserved, 
 
 
 class NotEnoughStock(CommandRejected):
-    """More was to be taken away than is there unpromised."""
+    """The stock has fewer available units than the adjustment takes away."""
 
 
 class Stock(State, frozen=True):
@@ -22,7 +22,7 @@ def receive(stock: Stock, command: ReceiveStock) -> list[Event]:
 def adjust(stock: Stock, command: AdjustStock) -> list[Event]:
     if stock.available + command.quantity < 0:
         raise NotEnoughStock(
-            f"{command.sku} has {stock.available}, {-command.quantity} cannot be taken away."
+            f"{command.sku} has {stock.available} available, not {-command.quantity}."
         )
     return [StockAdjusted(command.sku, command.quantity, command.reason)]
 

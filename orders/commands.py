@@ -1,4 +1,4 @@
-"""What orders, returns, the catalogue and the books can be asked for."""
+"""The commands of orders, returns, the catalogue, and bookings without an order."""
 
 from datetime import datetime
 
@@ -10,8 +10,8 @@ from .events import Charge, OrderLine, Portion
 
 
 class Item(Value, frozen=True):
-    """What a customer puts into the basket. seen: the unit price that the customer saw, if it is
-    told."""
+    """A product in the basket. seen: the unit price that the customer saw, if the client sends
+    it."""
 
     sku: str
     quantity: int
@@ -19,11 +19,13 @@ class Item(Value, frozen=True):
 
     def validate(self) -> None:
         if self.quantity < 1:
-            raise InvalidMessage(f"Item: {self.quantity} of {self.sku} is not at least 1.")
+            raise InvalidMessage(
+                f"Item: quantity {self.quantity} of {self.sku}; it must be at least 1."
+            )
 
 
 class ListProduct(Command, frozen=True):
-    """Offer a product at a price, or again after it was delisted."""
+    """Offer a product at a price; a delisted product is offered again."""
 
     sku: str
     name: str
@@ -40,8 +42,8 @@ class DelistProduct(Command, frozen=True):
 
 
 class PlaceOrder(Command, frozen=True):
-    """At the catalogue's prices. placed_at: told by whoever stands at the door, for nothing below
-    it has a clock."""
+    """Place an order at the catalogue's prices. placed_at: set by the API; decisions read no
+    clock."""
 
     order_id: str
     customer_id: str
@@ -52,10 +54,10 @@ class PlaceOrder(Command, frozen=True):
 
 
 class ImportOrder(Command, frozen=True):
-    """An order whose prices were agreed elsewhere: a shop's history, another channel. customer_id:
-    empty for a guest.
+    """An order with prices agreed elsewhere: a shop's history, another channel. customer_id: empty
+    for a guest.
 
-    currency, exponent: of all prices in it. reference: its name where it comes from.
+    currency, exponent: of all its prices. reference: the order's id in its source system.
     """
 
     order_id: str
@@ -80,18 +82,19 @@ class CancelOrder(Command, frozen=True):
 
 
 class RefundOrder(Command, frozen=True):
-    """Give all of its money back: an order under way is cancelled; of a confirmed one the parcel is
-    called back."""
+    """Refund the whole payment. An order under way is cancelled; the parcel of a confirmed order is
+    recalled."""
 
     order_id: str
     reason: str
 
 
 class RequestReturn(Command, frozen=True):
-    """Send goods back, or have charges refunded. return_id: given by whoever asks, so that asking
-    twice is one return.
+    """Send goods back, or have charges refunded. return_id: chosen by the sender, so that a repeat
+    is
+    the same return.
 
-    requested_at: told by whoever stands at the door.
+    requested_at: set by the API.
     """
 
     return_id: str
@@ -103,8 +106,9 @@ class RequestReturn(Command, frozen=True):
 
 
 class ImportReturn(Command, frozen=True):
-    """A return that was settled elsewhere: a shop's history. Its goods have come, whatever has
-    become of the order."""
+    """A return that was settled elsewhere: a shop's history. Its goods have arrived, so the status
+    of
+    the order does not matter."""
 
     return_id: str
     order_id: str
@@ -115,10 +119,10 @@ class ImportReturn(Command, frozen=True):
 
 
 class ReceiveReturn(Command, frozen=True):
-    """Goods have arrived. lines: what came of them, when it is not all that is still awaited.
+    """Goods have arrived. lines: the goods that arrived; empty for all that are awaited.
 
-    delivery: the name of the parcel. Told again without a name, or with the same one, equal lines
-    are a repeat.
+    delivery: the name of the parcel. Equal lines without a name, or with the same one, are a
+    repeat.
     """
 
     return_id: str
@@ -133,7 +137,7 @@ class CompleteReturn(Command, frozen=True):
 
 
 class CloseReturn(Command, frozen=True):
-    """Wait no longer for goods that do not come."""
+    """Stop waiting for goods that do not arrive."""
 
     return_id: str
     order_id: str
@@ -141,7 +145,7 @@ class CloseReturn(Command, frozen=True):
 
 
 class IssueCredit(Command, frozen=True):
-    """Give money back beside any order. currency, exponent: of all prices in it."""
+    """Give money back without an order. currency, exponent: of all its prices."""
 
     booking_id: str
     customer_id: str

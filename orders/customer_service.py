@@ -1,5 +1,4 @@
-"""What people do for a customer by hand: decided as ever, and written down with who and why in the
-same commit."""
+"""What staff do for a customer: dispatch a command and record who did it and why, in one commit."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -21,8 +20,7 @@ REFUSALS = (CommandRejected, WrongExpectedVersion, audit.ReasonMissing)
 
 
 def order(order_id: str) -> Order:
-    """As it stands in the log, which knows of each unit whether it is on its way back. A new one
-    when there is none."""
+    """The order by the log, which has the units of every return; a new one if there is none."""
     return _state(ORDER.category, order_id)  # type: ignore[no-any-return]
 
 
@@ -31,7 +29,7 @@ def returned(return_id: str) -> Return:
 
 
 def cancel(order_id: str, *, who: str, reason: str) -> None:
-    """Raises audit.ReasonMissing, and what the order refuses; so do all that follow."""
+    """Raises audit.ReasonMissing and CommandRejected, as all functions below."""
     reason = audit.require_reason(reason)
     _do(CancelOrder(order_id, reason), "cancel", f"order {order_id}", who=who, reason=reason)
 
@@ -39,29 +37,30 @@ def cancel(order_id: str, *, who: str, reason: str) -> None:
 def request_return(
     order_id: str, lines: Sequence[Portion], charges: Sequence[Portion], *, who: str, reason: str
 ) -> str:
-    """Have goods sent back, and charges refunded, which need nothing sent. Returns the id of the
-    return."""
+    """Request goods back, and charges refunded. Returns the id of the return."""
     reason, return_id = audit.require_reason(reason), str(uuid7())
-    asked = RequestReturn(return_id, order_id, tuple(lines), tuple(charges), reason, timezone.now())
-    _do(asked, "request return", f"order {order_id}", who=who, reason=reason)
+    command = RequestReturn(
+        return_id, order_id, tuple(lines), tuple(charges), reason, timezone.now()
+    )
+    _do(command, "request return", f"order {order_id}", who=who, reason=reason)
     return return_id
 
 
 def receive_return(
     return_id: str, lines: Sequence[Portion] = (), *, who: str, reason: str, delivery: str = ""
 ) -> None:
-    """The goods have come. lines: what came of them, when it is not all that is still awaited.
-    delivery: the parcel's name; two without one that hold the same cannot be told apart."""
+    """The goods have arrived. lines: the goods that arrived; empty for all that are awaited.
+    delivery: the parcel's name; two parcels without a name and with the same contents are one."""
     reason = audit.require_reason(reason)
-    came = ReceiveReturn(return_id, _order_of(return_id), tuple(lines), timezone.now(), delivery)
-    _do(came, "receive return", f"return {return_id}", who=who, reason=reason)
+    command = ReceiveReturn(return_id, _order_of(return_id), tuple(lines), timezone.now(), delivery)
+    _do(command, "receive return", f"return {return_id}", who=who, reason=reason)
 
 
 def close_return(return_id: str, *, who: str, reason: str) -> None:
-    """Wait no longer for goods that do not come."""
+    """Stop waiting for goods that do not arrive."""
     reason = audit.require_reason(reason)
-    given_up = CloseReturn(return_id, _order_of(return_id), reason)
-    _do(given_up, "close return", f"return {return_id}", who=who, reason=reason)
+    command = CloseReturn(return_id, _order_of(return_id), reason)
+    _do(command, "close return", f"return {return_id}", who=who, reason=reason)
 
 
 def _order_of(return_id: str) -> str:

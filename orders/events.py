@@ -1,5 +1,4 @@
-"""What has happened to orders, to what came back of them, to the catalogue, and in the books beside
-orders."""
+"""The events of orders, returns, the catalogue, and bookings without an order."""
 
 from datetime import datetime
 
@@ -9,7 +8,7 @@ from shipping.commands import Address
 
 
 class OrderLine(Value, frozen=True):
-    """Goods. unit_price: in the unit of the order's total."""
+    """Goods of an order. unit_price: in the unit of the order's total."""
 
     sku: str
     name: str
@@ -18,8 +17,7 @@ class OrderLine(Value, frozen=True):
 
 
 class Charge(Value, frozen=True):
-    """What is paid beside goods: postage, a discount, a fee. unit_price: in the unit of the order's
-    total."""
+    """Not goods: postage, a discount, a fee. unit_price: in the unit of the order's total."""
 
     code: str
     name: str
@@ -28,7 +26,7 @@ class Charge(Value, frozen=True):
 
 
 class Portion(Value, frozen=True):
-    """So many units of an order's line, or charge, of that number, counted from 1."""
+    """Units of one line or charge of an order. number: of the line or charge, counted from 1."""
 
     number: int
     quantity: int
@@ -36,7 +34,7 @@ class Portion(Value, frozen=True):
     def validate(self) -> None:
         if self.number < 1 or self.quantity < 1:
             raise InvalidMessage(
-                f"Portion: {self.quantity} of number {self.number}; both are at least 1."
+                f"Portion: number {self.number}, quantity {self.quantity}; both must be at least 1."
             )
 
 
@@ -95,9 +93,9 @@ class OrderCancelled(Event, frozen=True):
 
 
 class OrderRefundRequested(Event, frozen=True):
-    """All of the money of a confirmed order goes back.
+    """The whole payment of a confirmed order is to be refunded.
 
-    recalled: whether its parcel is called back first, if that has not left; it always is today.
+    recalled: whether the parcel is recalled first, if it has not left; always true today.
     """
 
     order_id: str
@@ -106,7 +104,7 @@ class OrderRefundRequested(Event, frozen=True):
 
 
 class ReturnPromised(Event, frozen=True):
-    """The order's word that these units belong to a return now, so that no other can have them."""
+    """These units belong to a return now; no other return can have them."""
 
     order_id: str
     return_id: str
@@ -115,8 +113,7 @@ class ReturnPromised(Event, frozen=True):
 
 
 class ReturnForgone(Event, frozen=True):
-    """The order's word that these units do not come back after all; another return may have
-    them."""
+    """These units do not come back by this return; another return may have them."""
 
     order_id: str
     return_id: str
@@ -125,8 +122,8 @@ class ReturnForgone(Event, frozen=True):
 
 
 class ReturnRequested(Event, frozen=True):
-    """refund: what is to be given back if all of it comes. reference: its name where it comes
-    from."""
+    """refund: what is refunded if all goods arrive. reference: the return's id in its source
+    system."""
 
     return_id: str
     order_id: str
@@ -140,10 +137,9 @@ class ReturnRequested(Event, frozen=True):
 
 
 class GoodsReturned(Event, frozen=True):
-    """The warehouse's word: lines are what really came. refund: of these and of the charges, and no
-    more.
+    """lines: the goods that arrived. refund: for these goods and for the charges, no more.
 
-    delivery: the name of the parcel they came in, if it was told.
+    delivery: the name of the parcel, if it has one.
     """
 
     return_id: str
@@ -155,8 +151,8 @@ class GoodsReturned(Event, frozen=True):
 
 
 class ReturnContinued(Event, frozen=True):
-    """More of what was announced came later than the rest. continued_by: the return that these
-    units are now."""
+    """More of the announced goods arrived, in a later parcel. continued_by: the return that these
+    units belong to now."""
 
     return_id: str
     order_id: str
@@ -165,14 +161,14 @@ class ReturnContinued(Event, frozen=True):
 
 
 class ReturnCompleted(Event, frozen=True):
-    """On the shelf again, and paid back."""
+    """Restocked and refunded."""
 
     return_id: str
     order_id: str
 
 
 class ReturnClosed(Event, frozen=True):
-    """Nothing came of it, and nothing will."""
+    """Closed without goods; none are awaited any more."""
 
     return_id: str
     order_id: str
@@ -180,10 +176,11 @@ class ReturnClosed(Event, frozen=True):
 
 
 class CreditIssued(Event, frozen=True):
-    """Money given back of which no order knows: to a guest, for a charge, for goods whose sale was
-    not found.
+    """Money given back without an order: to a guest, for a charge, for goods whose sale was not
+    found.
 
-    customer_id: empty for a guest. lines: goods that came back. total: what is given back, above 0.
+    customer_id: empty for a guest. lines: goods that came back. total: the money given back, above
+    0.
     """
 
     booking_id: str
@@ -196,7 +193,7 @@ class CreditIssued(Event, frozen=True):
 
 
 class LedgerAdjusted(Event, frozen=True):
-    """A bookkeeper's correction; amount is below 0 where something is written off."""
+    """A bookkeeper's correction. amount: below 0 for a write-off."""
 
     booking_id: str
     amount: Money
@@ -225,6 +222,6 @@ EVENTS = {
 }
 
 UPCASTERS = {
-    # Before parcels had names.
+    # Version 1 is from before parcels had names.
     "orders.goods_returned": {1: lambda data: data | {"delivery": ""}},
 }

@@ -1,8 +1,9 @@
-"""What others are told of orders: three kinds of word, each a contract apart from our own events.
+"""What other systems get of orders: three messages, each a contract apart from our own events.
 
-orders.order_confirmed_integration an integration event: what a partner needs to act on a confirmed
-order orders.order_status_changed a notification: the id alone
-orders.order_details                 a state transfer: the whole order as it stands
+orders.order_confirmed_integration  an integration event: what a partner needs to act on a
+                                    confirmed order
+orders.order_status_changed         a notification: the id alone
+orders.order_details                a state transfer: the whole order at its present version
 """
 
 from collections.abc import Sequence

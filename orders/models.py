@@ -1,4 +1,4 @@
-"""Read models, rebuilt from events at will and written by projections alone."""
+"""Read models, written by projections alone and rebuilt from events."""
 
 from django.db import models
 
@@ -6,9 +6,9 @@ from eventstore.models import ReadModel
 
 
 class OrderDetails(ReadModel):
-    """All about one order in one row. total, refunded: in units of 10 ** -exponent of the currency.
+    """One order in one row. total, refunded: in units of 10 ** -exponent of the currency.
 
-    announced, returned: units by the number of their line that are to come back, and that have.
+    announced, returned: units that are to come back, and that came back, by line number.
     """
 
     order_id = models.TextField(primary_key=True)
@@ -50,8 +50,8 @@ class OrderDetails(ReadModel):
 
 
 class ReturnView(ReadModel):
-    """What comes back of an order. lines: as announced, then as they came. refund: what is due for
-    it, in that unit."""
+    """One return. lines: as announced, then as they arrived. refund: the refund due, refunded: the
+    refund made, in units of 10 ** -exponent of the currency."""
 
     return_id = models.TextField(primary_key=True)
     order_id = models.TextField(default="")
@@ -82,9 +82,9 @@ class ReturnView(ReadModel):
 
 
 class BookingView(ReadModel):
-    """What is booked beside orders. amount: what it adds to the books, below 0 for a credit.
+    """A booking without an order. amount: added to the books, below 0 for a credit.
 
-    kind: CREDIT or ADJUSTMENT. has_no_sale: a credit of goods to a known customer, to whom no such
+    kind: CREDIT or ADJUSTMENT. has_no_sale: a credit for goods of a known customer, for which no
     sale was found.
     """
 

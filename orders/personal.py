@@ -1,10 +1,10 @@
-"""What orders knows of a person: what they pay by, and where they live; an address itself is
-shipping's to declare.
+"""The personal data of orders: payment methods, and the address of an order's read model.
 
-A customer's id is not hidden: it is what leads support to their orders, and says nothing by itself.
+Shipping declares the fields of Address. A customer's id is not hidden: support finds a customer's
+orders by it, and alone it says nothing about a person.
 """
 
-from orders.order import policies
+from orders import policies
 from orders.order.saga import Fulfilment
 
 from .commands import ImportOrder, PlaceOrder

@@ -1,4 +1,4 @@
-"""What the read models of orders and of the catalogue can be asked."""
+"""Queries of the read models of orders, returns, bookings and the catalogue."""
 
 from django.db.models import QuerySet
 
@@ -16,7 +16,7 @@ def list_customer_orders(customer_id: str) -> QuerySet[OrderDetails]:
 
 
 def get_customer_of(order_id: str) -> str | None:
-    """Whose order it is; by the log, where the read model does not know yet."""
+    """The customer of an order; read from the log while the read model does not have the order."""
     known = (
         OrderDetails.objects.filter(order_id=order_id).values_list("customer_id", flat=True).first()
     )

@@ -1,4 +1,4 @@
-"""What payments can be asked for, and how long each way to pay takes to decide."""
+"""The commands of payments, and how long each payment method takes to decide."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -8,7 +8,7 @@ from eventstore.money import Money
 
 
 class ProcessPayment(Command, frozen=True):
-    """method: what the gateway knows the card by, never the card itself."""
+    """Charge the order. method: the gateway's token for the card, never the card number."""
 
     order_id: str
     amount: Money
@@ -16,15 +16,15 @@ class ProcessPayment(Command, frozen=True):
 
 
 class RefundPayment(Command, frozen=True):
-    """Give back whatever was taken, or will have been by a charge that is under way."""
+    """Refund the whole payment, also that of a charge under way."""
 
     order_id: str
     reason: str
 
 
 class RefundPart(Command, frozen=True):
-    """Give back some of it. refund_id: what the part is for, such as a return; asked for twice it
-    is given once."""
+    """Refund a part. refund_id: what the part is for, such as a return; a repeat refunds nothing
+    more."""
 
     order_id: str
     refund_id: str
@@ -33,25 +33,25 @@ class RefundPart(Command, frozen=True):
 
     def validate(self) -> None:
         if self.amount.amount < 1:
-            raise InvalidMessage(f"RefundPart: {self.amount} is not more than nothing.")
+            raise InvalidMessage(f"RefundPart: amount {self.amount}; it must be above 0.")
 
 
 class CompletePayment(Command, frozen=True):
-    """The gateway's answer: the money was taken."""
+    """The gateway's answer: charged."""
 
     order_id: str
     reference: str
 
 
 class FailPayment(Command, frozen=True):
-    """The gateway's answer: it takes nothing."""
+    """The gateway's answer: declined."""
 
     order_id: str
     reason: str
 
 
 class CompleteRefund(Command, frozen=True):
-    """The gateway's answer: this much went back."""
+    """The gateway's answer: this amount was refunded."""
 
     order_id: str
     amount: int
@@ -59,7 +59,7 @@ class CompleteRefund(Command, frozen=True):
 
 
 class CompletePartRefund(Command, frozen=True):
-    """The gateway's answer: this much of the part went back."""
+    """The gateway's answer: this amount of the part was refunded."""
 
     order_id: str
     refund_id: str
@@ -68,7 +68,7 @@ class CompletePartRefund(Command, frozen=True):
 
 
 class FailPartRefund(Command, frozen=True):
-    """The gateway's answer: nothing of the part goes back, however often it is asked for."""
+    """The gateway's final answer: the part cannot be refunded."""
 
     order_id: str
     refund_id: str
@@ -76,8 +76,8 @@ class FailPartRefund(Command, frozen=True):
 
 
 class RecordRefund(Command, frozen=True):
-    """The gateway tells of a refund that we did not ask for. reference, charge: its own names for
-    it and the charge."""
+    """The gateway reports a refund that we did not request. reference, charge: the gateway's ids of
+    the refund and of the charge."""
 
     order_id: str
     amount: int
@@ -86,10 +86,9 @@ class RecordRefund(Command, frozen=True):
 
 
 class RecordDispute(Command, frozen=True):
-    """The gateway tells of a dispute. amount: what the bank holds back for it. outcome: "", won or
-    lost.
+    """The gateway reports a dispute. amount: what the bank withholds. outcome: empty, won or lost.
 
-    reference, charge: the gateway's own names for it and the charge.
+    reference, charge: the gateway's ids of the dispute and of the charge.
     """
 
     order_id: str
@@ -101,10 +100,12 @@ class RecordDispute(Command, frozen=True):
 
     def validate(self) -> None:
         if self.outcome not in ("", "won", "lost"):
-            raise InvalidMessage(f"RecordDispute: {self.outcome!r} is neither won nor lost.")
+            raise InvalidMessage(
+                f"RecordDispute: outcome {self.outcome!r}; it must be empty, won or lost."
+            )
 
 
-# By the first word of the method's name, behind tok_. A card decides while the customer waits.
+# By the beginning of the method's name after tok_. A card decides while the customer waits.
 AT_ONCE = timedelta(minutes=15)
 DECIDES_WITHIN: Mapping[str, timedelta] = {
     "bank_slip": timedelta(days=5),
@@ -114,7 +115,7 @@ DECIDES_WITHIN: Mapping[str, timedelta] = {
 
 
 def decides_within(method: str) -> timedelta:
-    """How long a payment by this method is waited for."""
+    """How long to wait for a payment by this method."""
     name = method.removeprefix("tok_")
     return next(
         (within for kind, within in DECIDES_WITHIN.items() if name.startswith(kind)), AT_ONCE

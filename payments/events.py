@@ -1,4 +1,4 @@
-"""What has happened to an order's payment."""
+"""The events of an order's payment."""
 
 from eventstore.messages import Event
 from eventstore.money import Money
@@ -11,7 +11,7 @@ class PaymentRequested(Event, frozen=True):
 
 
 class PaymentCompleted(Event, frozen=True):
-    """reference: the gateway's own name for the charge."""
+    """reference: the gateway's id of the charge."""
 
     order_id: str
     amount: Money
@@ -19,8 +19,7 @@ class PaymentCompleted(Event, frozen=True):
 
 
 class LatePaymentCompleted(Event, frozen=True):
-    """The money was taken after all, although the payment had failed: nobody waits for it any
-    more."""
+    """Charged after the payment had failed, when the order no longer waits for it."""
 
     order_id: str
     amount: Money
@@ -45,15 +44,14 @@ class PaymentRefunded(Event, frozen=True):
 
 
 class PaymentVoided(Event, frozen=True):
-    """Taken back before anything was asked of the gateway: a payment that comes later is not
-    processed."""
+    """Cancelled before the gateway was called: a later ProcessPayment does nothing."""
 
     order_id: str
     reason: str
 
 
 class PartRefundPromised(Event, frozen=True):
-    """Wanted back before the money came in: the gateway is asked for it as soon as it has."""
+    """Requested before the charge completed: the gateway is asked for the refund once it has."""
 
     order_id: str
     refund_id: str
@@ -76,8 +74,8 @@ class PartRefunded(Event, frozen=True):
 
 
 class PartRefundLapsed(Event, frozen=True):
-    """What was promised cannot be kept: the money never came in, or all of it goes back another
-    way."""
+    """The part is not refunded: the charge failed, the whole payment is refunded, or the gateway
+    refuses it."""
 
     order_id: str
     refund_id: str
@@ -85,7 +83,8 @@ class PartRefundLapsed(Event, frozen=True):
 
 
 class PaymentRefundedOutside(Event, frozen=True):
-    """Somebody gave it back at the gateway itself. reference: the gateway's own name for it."""
+    """Refunded at the gateway, for example in its dashboard. reference: the gateway's id of the
+    refund."""
 
     order_id: str
     amount: Money
@@ -93,8 +92,8 @@ class PaymentRefundedOutside(Event, frozen=True):
 
 
 class PaymentDisputed(Event, frozen=True):
-    """The customer's bank takes it back until the dispute is closed. reference: the gateway's own
-    name for it."""
+    """The customer's bank withholds the money until the dispute is closed. reference: the gateway's
+    id of the dispute."""
 
     order_id: str
     amount: Money
@@ -103,7 +102,7 @@ class PaymentDisputed(Event, frozen=True):
 
 
 class DisputeClosed(Event, frozen=True):
-    """won: the money is ours again; otherwise it stays with the customer."""
+    """won: true if the money is returned to us; otherwise the customer keeps it."""
 
     order_id: str
     amount: Money

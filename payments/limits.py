@@ -1,9 +1,8 @@
-"""What a payment provider can move, as tables: an amount that it cannot is refused before anything
-is written.
+"""The limits of payment providers: an amount outside of them is refused before anything is
+recorded.
 
-Each limit answers an amount with the sentence that says why it cannot be moved; with nothing, if it
-can. What a provider refuses beside this is its answer to the call, and no reason to ask again
-(gateway/effect.py).
+A limit is a function: amount -> why the provider cannot move it; empty if it can. What a provider
+refuses beyond its limits is an answer to the call, and final (gateway/effect.py).
 """
 
 from collections.abc import Callable, Mapping
@@ -43,8 +42,7 @@ STRIPES_SMALLEST = {
 
 
 class Limits(NamedTuple):
-    """Of what is taken, and of what is given back; where nothing is to be moved, no provider is
-    asked."""
+    """For charges and for refunds. An amount of 0 calls no provider."""
 
     charge: Limit
     refund: Limit
@@ -60,8 +58,7 @@ def charged_by_stripe(money: Money) -> str:
     least = STRIPES_SMALLEST.get(money.currency, 0)
     if 0 < smallest_unit(money) < least:
         return (
-            f"{money} is too little to be charged: the provider takes {money.currency} from {least}"
-            " units on."
+            f"{money} is below the provider's minimum charge of {least} units of {money.currency}."
         )
     return ""
 

@@ -1,5 +1,5 @@
-"""Read models, rebuilt from events at will and never written outside of projections; and the
-sandbox gateway's book."""
+"""Read models, written by projections alone and rebuilt from events; and the sandbox gateway's
+book."""
 
 from django.db import models
 
@@ -7,8 +7,7 @@ from eventstore.models import ReadModel, SandboxCall
 
 
 class PaymentView(ReadModel):
-    """The payment of an order as it stands. amount, refunded: in units of 10 ** -exponent of the
-    currency."""
+    """The payment of an order. amount, refunded: in units of 10 ** -exponent of the currency."""
 
     order_id = models.TextField(primary_key=True)
     status = models.TextField(default="NEW")
@@ -30,10 +29,10 @@ class PaymentView(ReadModel):
 
 
 class SandboxEntry(SandboxCall):
-    """A call as the sandbox gateway remembers it, for others to compare our events with.
+    """A call as the sandbox gateway has recorded it; reconciliation compares it with our events.
 
     asked: in units of 10 ** -exponent of the currency. amount: what has moved of it, all or
-    nothing. method: of a charge; it decides how that goes, and the refunds of its order.
+    nothing. method: of a charge; it decides the outcome of the charge and of the order's refunds.
     """
 
     class Kind(models.TextChoices):

@@ -1,5 +1,4 @@
-"""Parts of a payment that go back one by one: what is left to give, and what becomes of a
-promise."""
+"""Partial refunds of a payment: what is left to refund, and what becomes of promised parts."""
 
 from collections.abc import Iterable, Sequence
 
@@ -18,16 +17,20 @@ class Part(State, frozen=True):
 
 
 def left(amount: Money, parts: Iterable[Part]) -> int:
+    """What is left of the amount, in its own unit."""
     return amount.amount - sum(part.amount.amount for part in parts if part.status != "lapsed")
 
 
 def is_within(part: Money, left: int, paid: Money) -> bool:
-    """Whether it is of the same currency and unit, and not too much."""
+    """Whether the part has the currency and unit of the payment, and is not more than what is
+    left."""
     return part == paid.of(part.amount) and part.amount <= left
 
 
 def fall_due(parts: Iterable[Part], paid: PaymentCompleted) -> Sequence[Event]:
-    """The money has come in: what was promised is asked for, as far as it reaches."""
+    """The charge completed: request the promised parts, in order, as far as the payment covers
+    them.
+    The others lapse."""
     events: list[Event] = []
     left = paid.amount.amount
     for part in _promised(parts):
@@ -46,6 +49,7 @@ def fall_due(parts: Iterable[Part], paid: PaymentCompleted) -> Sequence[Event]:
 
 
 def lapse(parts: Iterable[Part], order_id: str, reason: str) -> Sequence[Event]:
+    """The promised parts are not refunded."""
     return [PartRefundLapsed(order_id, part.refund_id, reason) for part in _promised(parts)]
 
 

@@ -1,12 +1,12 @@
-"""The payment of one order: requested once, then completed or failed; refunded in parts, or all
-that is left."""
+"""The payment of one order: requested once, then completed or failed; refunded in parts or
+whole."""
 
 from collections.abc import Callable
 
 from eventstore.aggregate import Aggregate, CommandRejected
 from eventstore.messages import Event, State, replace
 from eventstore.money import Money
-from payments import partial_refunds as parts
+from payments import partial_refunds
 from payments.partial_refunds import Part
 
 from .commands import (
@@ -40,34 +40,36 @@ from .events import (
 
 
 class NothingLeftToRefund(CommandRejected):
-    """All that was taken goes back already, or has gone."""
+    """The whole payment is being refunded, or has been."""
 
 
 class NothingWasPaid(CommandRejected):
-    """The payment failed, or was never asked for."""
+    """The payment failed or was voided: there is nothing to refund."""
 
 
 class MoreThanWasPaid(CommandRejected):
-    """The parts given back would come to more than was taken, or are of another currency."""
+    """The refunds would exceed the payment, or are in another currency."""
 
 
 class NotRefundable(CommandRejected):
-    """The payment provider cannot give back this amount."""
+    """The payment provider cannot refund this amount."""
 
 
 class PaymentIsAnother(CommandRejected):
-    """A payment of this order is there, of another amount or by another method."""
+    """The order has a payment of another amount or by another method."""
 
 
 class RefundIsAnother(CommandRejected):
-    """A part under this name goes back already, of another amount."""
+    """A refund with this id exists already, of another amount."""
 
 
 class Payment(State, frozen=True):
-    """refunding: somebody wants the money back, whether or not it has been taken yet.
+    """status: new, requested, completed, failed, refunded or voided. refunding: the whole payment
+    is
+    to be refunded, also while its charge is under way.
 
-    outside: what went back, or is held back, without our asking, by the gateway's names. closed:
-    disputes among these.
+    outside: amounts refunded at the gateway or withheld by a dispute, by the gateway's id. closed:
+    the ids of closed disputes.
     """
 
     status: str = "new"
@@ -80,40 +82,39 @@ class Payment(State, frozen=True):
 
 
 def process(payment: Payment, command: ProcessPayment) -> list[Event]:
-    if payment.amount is not None and (payment.amount, payment.method) != (
-        command.amount,
-        _method(command),
-    ):
+    # A payment of 0 has no method: it is completed without a request.
+    method = command.method if command.amount.amount else ""
+    if payment.amount is not None and (payment.amount, payment.method) != (command.amount, method):
         raise PaymentIsAnother(
-            f"{command.order_id} is paid by {payment.amount}, not {command.amount}."
+            f"The payment of order {command.order_id} is {payment.amount}, not {command.amount}."
         )
     if payment.status != "new":
         return []
     if command.amount.amount == 0:
         free = PaymentCompleted(command.order_id, command.amount, reference="nothing-to-pay")
-        return [free, *parts.fall_due(payment.parts, free)]
+        return [free, *partial_refunds.fall_due(payment.parts, free)]
     return [PaymentRequested(command.order_id, command.amount, command.method)]
 
 
 def complete(payment: Payment, command: CompletePayment) -> list[Event]:
-    """The gateway's word counts, whatever it said before."""
+    """The gateway's answer counts, also after it said that the payment failed."""
     if payment.status == "failed" and payment.amount is not None:
         return [LatePaymentCompleted(command.order_id, payment.amount, command.reference)]
     if payment.status != "requested" or payment.amount is None:
         return []
     completed = PaymentCompleted(command.order_id, payment.amount, command.reference)
-    return [completed, *parts.fall_due(payment.parts, completed)]
+    return [completed, *partial_refunds.fall_due(payment.parts, completed)]
 
 
 def fail(payment: Payment, command: FailPayment) -> list[Event]:
     if payment.status != "requested":
         return []
-    lapsed = parts.lapse(payment.parts, command.order_id, "the payment failed")
+    lapsed = partial_refunds.lapse(payment.parts, command.order_id, "the payment failed")
     return [PaymentFailed(command.order_id, command.reason), *lapsed]
 
 
 def refund(payment: Payment, command: RefundPayment) -> list[Event]:
-    lapsed = parts.lapse(payment.parts, command.order_id, "the whole payment goes back")
+    lapsed = partial_refunds.lapse(payment.parts, command.order_id, "the whole payment goes back")
     if payment.status == "new":
         return [PaymentVoided(command.order_id, command.reason), *lapsed]
     if (
@@ -122,11 +123,10 @@ def refund(payment: Payment, command: RefundPayment) -> list[Event]:
         or payment.amount is None
     ):
         return []
-    # Before the charge is answered nothing has gone back: parts are promised at most, and lapse
-    # here.
-    gone = payment.parts if payment.status == "completed" else ()
+    # Before the charge completes nothing is refunded: all parts are promised, and lapse here.
+    refunded = payment.parts if payment.status == "completed" else ()
     left = payment.amount.of(
-        max(0, parts.left(payment.amount, gone) - sum(payment.outside.values()))
+        max(0, partial_refunds.left(payment.amount, refunded) - sum(payment.outside.values()))
     )
     if left.amount == 0:
         return [PaymentRefunded(command.order_id, left, reference="nothing-to-refund")]
@@ -138,21 +138,22 @@ def refund_part(payment: Payment, command: RefundPart) -> list[Event]:
         if part.refund_id == command.refund_id:
             if part.amount != command.amount:
                 raise RefundIsAnother(
-                    f"{command.refund_id} gives back {part.amount}, not {command.amount}."
+                    f"Refund {command.refund_id} is {part.amount}, not {command.amount}."
                 )
             return []
     if payment.refunding or payment.status == "refunded":
-        raise NothingLeftToRefund(
-            f"The whole payment of {command.order_id} goes back, or has gone."
-        )
+        raise NothingLeftToRefund(f"Order {command.order_id}: nothing is left of its payment.")
     if payment.status in ("failed", "voided"):
-        raise NothingWasPaid(f"The payment of {command.order_id} is {payment.status}.")
-    if payment.amount is not None and not _has_left(payment, command.amount, of=payment.amount):
+        raise NothingWasPaid(f"The payment of order {command.order_id} is {payment.status}.")
+    if payment.amount is not None and not partial_refunds.is_within(
+        command.amount, _left(payment), payment.amount
+    ):
         raise MoreThanWasPaid(
-            f"{command.amount} is more than is left of {payment.amount} for {command.order_id}."
+            f"{command.amount} is more than what is left of {payment.amount} of order"
+            f" {command.order_id}."
         )
-    said = PartRefundRequested if payment.status == "completed" else PartRefundPromised
-    return [said(command.order_id, command.refund_id, command.amount, command.reason)]
+    event = PartRefundRequested if payment.status == "completed" else PartRefundPromised
+    return [event(command.order_id, command.refund_id, command.amount, command.reason)]
 
 
 def complete_refund(payment: Payment, command: CompleteRefund) -> list[Event]:
@@ -164,8 +165,8 @@ def complete_refund(payment: Payment, command: CompleteRefund) -> list[Event]:
 def complete_part(payment: Payment, command: CompletePartRefund) -> list[Event]:
     for part in payment.parts:
         if part.refund_id == command.refund_id and part.status == "requested":
-            went_back = part.amount.of(command.amount)
-            return [PartRefunded(command.order_id, command.refund_id, went_back, command.reference)]
+            amount = part.amount.of(command.amount)
+            return [PartRefunded(command.order_id, command.refund_id, amount, command.reference)]
     return []
 
 
@@ -177,8 +178,11 @@ def fail_part(payment: Payment, command: FailPartRefund) -> list[Event]:
 
 
 def limited(refundable: Callable[[Money], str]) -> Aggregate:
-    """refundable: why the provider cannot give back an amount; nothing, if it can. Then a part of
-    it is not asked for, and nothing waits behind it."""
+    """The aggregate within a provider's limits: it refuses a part that the provider cannot refund,
+    so that no call to the gateway fails for good and holds back the next.
+
+    refundable: amount -> why the provider cannot refund it; empty if it can.
+    """
 
     def refund_part_if_possible(payment: Payment, command: RefundPart) -> list[Event]:
         events = refund_part(payment, command)
@@ -189,18 +193,14 @@ def limited(refundable: Callable[[Money], str]) -> Aggregate:
     return PAYMENT._replace(decide={**PAYMENT.decide, RefundPart: refund_part_if_possible})
 
 
-def _method(command: ProcessPayment) -> str:
-    """Where there is nothing to pay, no method is noted."""
-    return command.method if command.amount.amount else ""
-
-
 def record_refund(payment: Payment, command: RecordRefund) -> list[Event]:
-    """What we have asked for and can have no more of is thereby done."""
+    """A refund at the gateway may leave nothing of the refund that we requested: then that is
+    done."""
     if payment.amount is None or command.reference in payment.outside:
         return []
     amount = payment.amount.of(command.amount)
     recorded = [
-        *_proved(payment, command),
+        *_complete_charge(payment, command),
         PaymentRefundedOutside(command.order_id, amount, command.reference),
     ]
     if payment.refunding and _left(payment) <= command.amount:
@@ -211,30 +211,27 @@ def record_refund(payment: Payment, command: RecordRefund) -> list[Event]:
 
 
 def record_dispute(payment: Payment, command: RecordDispute) -> list[Event]:
-    """Word of its beginning may come after word of its end, or never."""
+    """The notice of the beginning may arrive after that of the end, or never."""
     if payment.amount is None or command.reference in payment.closed:
         return []
-    order_id, amount, reference = (
-        command.order_id,
-        payment.amount.of(command.amount),
-        command.reference,
-    )
+    order_id, reference = command.order_id, command.reference
+    amount = payment.amount.of(command.amount)
     recorded = list[Event]()
     if reference not in payment.outside:
-        recorded += _proved(payment, command)
+        recorded += _complete_charge(payment, command)
         recorded.append(PaymentDisputed(order_id, amount, reference, command.reason))
     if command.outcome:
         recorded.append(DisputeClosed(order_id, amount, reference, won=command.outcome == "won"))
     return recorded
 
 
-def _proved(payment: Payment, command: RecordRefund | RecordDispute) -> list[Event]:
-    """What goes back was taken, though its answer may still be on its way."""
+def _complete_charge(payment: Payment, command: RecordRefund | RecordDispute) -> list[Event]:
+    """A refund or dispute proves the charge, also before its answer has arrived."""
     return complete(payment, CompletePayment(command.order_id, command.charge))
 
 
 def is_given_back(payment: Payment) -> bool:
-    """Whether all that was taken has gone, or is held by the customer's bank."""
+    """Whether the whole payment was refunded, or is withheld by the customer's bank."""
     return (
         payment.amount is not None
         and payment.amount.amount > 0
@@ -246,11 +243,7 @@ def is_given_back(payment: Payment) -> bool:
 
 def _left(payment: Payment) -> int:
     assert payment.amount is not None
-    return parts.left(payment.amount, payment.parts) - sum(payment.outside.values())
-
-
-def _has_left(payment: Payment, part: Money, *, of: Money) -> bool:
-    return parts.is_within(part, _left(payment), of)
+    return partial_refunds.left(payment.amount, payment.parts) - sum(payment.outside.values())
 
 
 def requested(payment: Payment, event: PaymentRequested) -> Payment:
@@ -306,7 +299,8 @@ PAYMENT = Aggregate(
     evolve={
         PaymentRequested: requested,
         PaymentCompleted: completed,
-        # What was to go back of it has lapsed with it; what comes in late is asked back anew.
+        # The refund lapses with the payment. A payment that completes late is refunded by a new
+        # command.
         PaymentFailed: lambda payment, event: replace(payment, status="failed", refunding=False),
         LatePaymentCompleted: completed,
         RefundRequested: lambda payment, event: replace(payment, refunding=True),

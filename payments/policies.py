@@ -1,9 +1,4 @@
-"""The payments' part of the process without a conductor: what orders announce, and what we do about
-it.
-
-The classes are ours: of each announcement they name what we need of it, and pass over the rest (a
-tolerant reader).
-"""
+"""Payments' part of the choreographed process: charge a placed order, refund an undone one."""
 
 from datetime import timedelta
 from operator import attrgetter
@@ -30,7 +25,7 @@ from .events import (
     PaymentRefundedOutside,
 )
 
-# For the goods to be back; then a person is called.
+# How long to wait for the goods of an undone order; then the process needs attention.
 PATIENCE = timedelta(hours=1)
 
 
@@ -68,11 +63,12 @@ class InventoryReleased(Announced, frozen=True):
 
 
 class Paying(Attentive, frozen=True):
-    """status: asked for, cancelled; or COMPENSATING while the goods are not back, NEEDS_ATTENTION
-    if they do not come.
+    """status: new, asked or cancelled; COMPENSATING while the goods are not back, NEEDS_ATTENTION
+    if
+    they do not come back in time.
 
-    goods: whether they are being reserved, as they are for whoever has paid. reason: of the
-    cancellation. left: whether they have left in a parcel.
+    goods: whether goods are reserved, as for every paid order. reason: of the cancellation. left:
+    whether the parcel has left.
     """
 
     goods: bool = False
@@ -87,8 +83,8 @@ def order_placed(paying: Paying, event: OrderPlaced) -> Reaction:
 
 
 def payment_completed(paying: Paying, event: PaymentCompleted) -> Reaction:
-    """The inventory hears of it too, and in the same order as we: if before a cancellation, it
-    reserves."""
+    """The inventory sees the same events in the same order: if it sees the payment before a
+    cancellation, it reserves the goods."""
     return Reaction(replace(paying, goods=True) if paying.status == "asked" else paying)
 
 
@@ -98,7 +94,8 @@ def goods_undone(paying: Paying, event: InventoryReservationFailed | InventoryRe
 
 
 def order_cancelled(paying: Paying, event: OrderCancelled) -> Reaction:
-    """The last step first, as a conductor would: what has not come back is not paid back."""
+    """The last step is undone first, as in the orchestrated process: no refund before the goods are
+    back."""
     cancelled = replace(paying, reason=event.reason)
     if paying.goods:
         return Reaction(replace(cancelled, status="COMPENSATING"), deadline=PATIENCE)
@@ -106,7 +103,7 @@ def order_cancelled(paying: Paying, event: OrderCancelled) -> Reaction:
 
 
 def order_refund_requested(paying: Paying, event: OrderRefundRequested) -> Reaction:
-    """As for a cancelled order; but goods that left before are the customer's to keep."""
+    """As for a cancelled order, but the customer keeps goods that left before."""
     refunding = replace(paying, reason=event.reason)
     if paying.goods and event.recalled and not paying.left:
         return Reaction(replace(refunding, status="COMPENSATING"), deadline=PATIENCE)
@@ -114,16 +111,16 @@ def order_refund_requested(paying: Paying, event: OrderRefundRequested) -> React
 
 
 def shipment_shipped(paying: Paying, event: ShipmentShipped) -> Reaction:
-    return _waiting(replace(paying, left=True))
+    return _wait(replace(paying, left=True))
 
 
 def shipment_lost(paying: Paying, event: ShipmentLost) -> Reaction:
-    """Goods that are lost need not be waited for."""
+    """Lost goods do not come back: refund now."""
     return _refund(event.order_id, paying) if paying.status in WAITING else Reaction(paying)
 
 
 def late_payment_completed(paying: Paying, event: LatePaymentCompleted) -> Reaction:
-    """It goes back, and a person is told that it came."""
+    """Refund it, and alert an operator."""
     reason = paying.reason or "the payment had failed"
     return attention.call(
         _refund(event.order_id, replace(paying, reason=reason)),
@@ -133,39 +130,41 @@ def late_payment_completed(paying: Paying, event: LatePaymentCompleted) -> React
 
 def payment_refunded_outside(paying: Paying, event: PaymentRefundedOutside) -> Reaction:
     return attention.call(
-        _waiting(paying), f"{event.amount} was given back at the provider: {event.reference}"
+        _wait(paying), f"{event.amount} was refunded at the provider: {event.reference}"
     )
 
 
 def payment_disputed(paying: Paying, event: PaymentDisputed) -> Reaction:
     return attention.call(
-        _waiting(paying), f"{event.amount} is disputed: {event.reference}, {event.reason}"
+        _wait(paying), f"{event.amount} is disputed: {event.reference}, {event.reason}"
     )
 
 
 def dispute_closed(paying: Paying, event: DisputeClosed) -> Reaction:
-    """Won, the money is here again; of an order that is undone it is owed back."""
+    """A won dispute returns the money to us. If the order was undone, it is the customer's."""
     if event.won and paying.status != "asked":
         return attention.call(
-            _waiting(paying), f"{event.amount} came back when a dispute was won: {event.reference}"
+            _wait(paying), f"{event.amount} came back when a dispute was won: {event.reference}"
         )
-    return _waiting(paying)
+    return _wait(paying)
 
 
 def deadline_passed(paying: Paying, event: DeadlinePassed) -> Reaction:
     return Reaction(
-        replace(paying, status="NEEDS_ATTENTION") if paying.status == "COMPENSATING" else paying
+        replace(paying, status=attention.NEEDS_ATTENTION)
+        if paying.status == "COMPENSATING"
+        else paying
     )
 
 
 def intervened(paying: Paying, event: Intervened) -> Reaction:
-    """A person has seen to the goods by other means."""
+    """An operator has dealt with the goods by other means (skip)."""
     if event.action != "skip" or paying.status not in WAITING:
-        return _waiting(paying)
+        return _wait(paying)
     return _refund(event.key, paying)
 
 
-def _waiting(paying: Paying) -> Reaction:
+def _wait(paying: Paying) -> Reaction:
     return Reaction(paying, deadline=PATIENCE if paying.status == "COMPENSATING" else None)
 
 
@@ -173,7 +172,7 @@ def _refund(order_id: str, paying: Paying) -> Reaction:
     return Reaction(replace(paying, status="cancelled"), [RefundPayment(order_id, paying.reason)])
 
 
-WAITING = ("COMPENSATING", "NEEDS_ATTENTION")
+WAITING = ("COMPENSATING", attention.NEEDS_ATTENTION)
 
 REACT: dict[type[Event], attention.React] = {
     OrderPlaced: order_placed,
@@ -196,7 +195,7 @@ REACT: dict[type[Event], attention.React] = {
 POLICY = Saga(
     initial=Paying(),
     key=attrgetter("order_id"),
-    react=attention.watched(REACT, _waiting),
+    react=attention.watched(REACT, _wait),
     contract={
         "orders.order_placed": OrderPlaced,
         "orders.order_cancelled": OrderCancelled,

@@ -1,4 +1,4 @@
-"""Payments as they stand, folded from their events."""
+"""Payments: one row for each order, folded from the events of its payment."""
 
 from operator import attrgetter
 
@@ -32,7 +32,7 @@ def payment_requested(row: Row, event: PaymentRequested) -> Row:
 
 
 def payment_completed(row: Row, event: PaymentCompleted | LatePaymentCompleted) -> Row:
-    """What somebody wants back already is owed back as soon as it is here."""
+    """A refund requested before the charge completed stays requested."""
     money = event.amount
     return row | {
         "status": "REFUNDING" if row["status"] == "REFUNDING" else "COMPLETED",
@@ -57,7 +57,7 @@ def payment_refunded(row: Row, event: PaymentRefunded) -> Row:
 
 def part_refunded(row: Row, event: PartRefunded | PaymentRefundedOutside) -> Row:
     refunded = row["refunded"] + event.amount.amount
-    return row | {"status": _after_a_part(row, refunded), "refunded": refunded}
+    return row | {"status": _status_after_refund(row, refunded), "refunded": refunded}
 
 
 def payment_voided(row: Row, event: PaymentVoided) -> Row:
@@ -69,15 +69,15 @@ def payment_disputed(row: Row, event: PaymentDisputed) -> Row:
 
 
 def dispute_closed(row: Row, event: DisputeClosed) -> Row:
-    """Won, it is as it was before."""
+    """A won dispute restores the status from before it."""
     if not event.won:
         return row | {"status": "CHARGED_BACK"}
-    return row | {"status": _after_a_part(row | {"status": "COMPLETED"}, row["refunded"])}
+    return row | {"status": _status_after_refund(row | {"status": "COMPLETED"}, row["refunded"])}
 
 
-def _after_a_part(row: Row, refunded: int) -> str:
+def _status_after_refund(row: Row, refunded: int) -> str:
     if row["status"] not in ("COMPLETED", "PARTLY_REFUNDED"):
-        return str(row["status"])  # the rest of it is on its way back, or has gone
+        return str(row["status"])  # the whole payment is being refunded, or has been
     if not refunded:
         return "COMPLETED"
     return "REFUNDED" if refunded >= row["amount"] else "PARTLY_REFUNDED"

@@ -1,8 +1,7 @@
-"""Our word beside the provider's: what the log says has moved for an order, and what the provider's
-own book says.
+"""Compare the log with the provider's book: the money moved for each order.
 
-What is under way is left for the next time: the provider may have done what we have not heard of
-yet.
+Orders with a call under way are left for the next run: the provider may have done what the log does
+not have yet.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -33,18 +32,17 @@ from payments.gateway.port import Gateway, MoneyMoved
 
 CALLS = (PaymentRequested, RefundRequested, PartRefundRequested)
 ANSWERS = (PaymentCompleted, PaymentFailed, PaymentRefunded, PartRefunded)
-TOLD = (LatePaymentCompleted, PaymentRefundedOutside)
+NOTICES = (LatePaymentCompleted, PaymentRefundedOutside)
 
 GIVEN_BACK = (PaymentRefunded, PartRefunded, PaymentRefundedOutside)
 
 NOTHING = MoneyMoved(Decimal(0), Decimal(0))
-# Orders read from the log at once: the provider is asked about each by itself.
+# Orders read from the log at once. The provider is asked about each order separately.
 BATCH = 200
 
 
 class Order(NamedTuple):
-    """By the log. under_way: whether the provider has been asked for something and has not
-    answered."""
+    """An order by the log. under_way: whether a call to the provider has no answer yet."""
 
     order_id: str
     currency: str
@@ -53,7 +51,7 @@ class Order(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """theirs: None when the provider gave no answer; error: then."""
+    """theirs: None if the provider did not answer; then error says why."""
 
     order_id: str
     currency: str
@@ -63,23 +61,22 @@ class Difference(NamedTuple):
 
 
 def differences(gateway: Gateway, *, since: datetime) -> Iterator[Difference | None]:
-    """For each order about whose payment something was recorded since then: None where both say the
-    same."""
+    """One item for each order with an event of its payment since then: None where log and provider
+    agree."""
     order_ids = iter(_orders(since))
     while batch := list(islice(order_ids, BATCH)):
         for order in _by_the_log(batch):
             if order.under_way:
                 continue
             found = _difference(gateway, order)
-            # It may have moved while we asked; then it is looked at the next time.
+            # An order that changed during the comparison is left for the next run.
             if found is None or _by_the_log([order.order_id]) == [order]:
                 yield found
 
 
 def lost(gateway: Gateway, *, since: datetime) -> Iterator[Difference]:
-    """What the provider has taken since then, and not given back, for orders whose payment is not
-    in the log at all: it was lost with a part of it. Raises what the gateway raises when its book
-    cannot be had."""
+    """Charges since then, not refunded, of orders without a payment in the log: a part of the log
+    was lost. Raises what the gateway raises if its book cannot be read."""
     charged = iter(dict.fromkeys(gateway.charged(since=since)))
     while batch := list(islice(charged, BATCH)):
         known = {order.order_id for order in _by_the_log([order_id for order_id, _ in batch])}
@@ -92,25 +89,25 @@ def lost(gateway: Gateway, *, since: datetime) -> Iterator[Difference]:
                     yield found
 
 
-def sentence(each: Difference) -> str:
-    if each.theirs is None:
+def describe_lost(lost: Difference) -> str:
+    if lost.theirs is None:
         return (
-            f"{each.order_id}: lost, no payment of it is in the log, and the provider could not be"
-            f" asked: {each.error}"
+            f"{lost.order_id}: lost, the log has no payment of it; the provider did not answer:"
+            f" {lost.error}"
         )
     return (
-        f"{each.order_id}: lost, no payment of it is in the log; the provider has"
-        f" {each.theirs.taken} taken and {each.theirs.given_back} given back {each.currency}"
+        f"{lost.order_id}: lost, the log has no payment of it; the provider has"
+        f" {lost.theirs.taken} charged and {lost.theirs.given_back} refunded {lost.currency}"
     )
 
 
 def report_lost(since: datetime) -> Iterator[str]:
-    """A sentence for each; for manage.py after_restore."""
-    yield from map(sentence, lost(gateway(), since=since))
+    """One line for each lost payment, for manage.py after_restore."""
+    yield from map(describe_lost, lost(gateway(), since=since))
 
 
 def _orders(since: datetime) -> Sequence[str]:
-    types = [registry.name_of_class(each) for each in (*CALLS, *ANSWERS, *TOLD)]
+    types = [registry.name_of_class(each) for each in (*CALLS, *ANSWERS, *NOTICES)]
     recorded = log.read_log(after=search.position_at(since) - 1, types=types)
     return list(dict.fromkeys(message.body.order_id for message in recorded))
 
@@ -118,7 +115,7 @@ def _orders(since: datetime) -> Sequence[str]:
 def _difference(gateway: Gateway, order: Order) -> Difference | None:
     try:
         theirs = gateway.moved(order_id=order.order_id, currency=order.currency)
-    except Exception as error:  # noqa: BLE001  whatever it is, this order could not be compared, and the others can
+    except Exception as error:  # noqa: BLE001  report it for this order, and compare the others
         return Difference(
             order.order_id, order.currency, order.moved, None, f"{type(error).__name__}: {error}"
         )
@@ -130,7 +127,7 @@ def _difference(gateway: Gateway, order: Order) -> Difference | None:
 
 
 def _by_the_log(order_ids: Iterable[str]) -> list[Order]:
-    """Without those that cost nothing: nobody was asked."""
+    """Orders that cost nothing are left out: they call no provider."""
     events: dict[str, list[Event]] = {
         stream_name("payment", order_id): [] for order_id in order_ids
     }
@@ -153,14 +150,14 @@ def _order(events: Sequence[Event]) -> Order | None:
 
 def _is_under_way(events: Sequence[Event]) -> bool:
     kinds = {type(each) for each in events}
-    asked = {each.refund_id for each in events if isinstance(each, PartRefundRequested)}
+    requested = {each.refund_id for each in events if isinstance(each, PartRefundRequested)}
     ended = {each.refund_id for each in events if isinstance(each, PartRefunded | PartRefundLapsed)}
     if PaymentFailed in kinds and LatePaymentCompleted not in kinds:
-        return False  # and nothing will go back, whoever asked for it
+        return False  # a failed payment is not refunded
     return (
         kinds.isdisjoint((PaymentCompleted, LatePaymentCompleted))
         or (RefundRequested in kinds and PaymentRefunded not in kinds)
-        or bool(asked - ended)
+        or bool(requested - ended)
     )
 
 

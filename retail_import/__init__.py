@@ -1,1 +1,1 @@
-"""Imports a retail history into the shop: an application on top of the contexts."""
+"""Import a shop's past invoices: an application above the contexts."""

@@ -1,14 +1,13 @@
-"""The import of a shop's history: how much of one file is in. The mark goes into the log with what
-it counts."""
+"""The progress of one file's import, recorded in the same append as the documents it counts."""
 
 from eventstore.aggregate import Aggregate, CommandRejected
 from eventstore.messages import Command, Event, State
 
 
 class AdvanceImport(Command, frozen=True):
-    """Note how much of a file of past invoices is in. import_id: the file's fingerprint.
+    """Record how much of a file is imported. import_id: the file's fingerprint.
 
-    after: the documents that were in before; documents, lines: those that are in now.
+    after: documents imported before. documents, lines: imported now.
     """
 
     import_id: str
@@ -18,7 +17,7 @@ class AdvanceImport(Command, frozen=True):
 
 
 class ImportAdvanced(Event, frozen=True):
-    """documents, lines: how many of the file, from its beginning, are in."""
+    """documents, lines: how many of the file are imported, from its beginning."""
 
     import_id: str
     documents: int
@@ -26,7 +25,7 @@ class ImportAdvanced(Event, frozen=True):
 
 
 class ImportMovedOn(CommandRejected):
-    """Another importer of the same file was first."""
+    """Another importer of the same file was faster."""
 
 
 class HistoryImport(State, frozen=True):
@@ -35,10 +34,10 @@ class HistoryImport(State, frozen=True):
 
 
 def advance(history: HistoryImport, command: AdvanceImport) -> list[Event]:
-    """A repeat is refused, not ignored: what comes with it would be taken in twice."""
+    """A repeat is refused, not ignored: its documents would be imported twice."""
     if command.after != history.documents:
         raise ImportMovedOn(
-            f"{history.documents} documents of the file are in, not {command.after}."
+            f"{history.documents} documents of the file are imported, not {command.after}."
         )
     return [ImportAdvanced(command.import_id, command.documents, command.lines)]
 
@@ -55,6 +54,6 @@ HISTORY_IMPORT = Aggregate(
     },
 )
 
-# The names by which they are stored.
+# Stored names; they begin with the context that the import belonged to at first.
 COMMANDS = {"orders.advance_import": AdvanceImport}
 EVENTS = {"orders.import_advanced": ImportAdvanced}

@@ -1,11 +1,11 @@
-"""Shipments, to look at."""
+"""Shipments in the admin, read-only."""
 
 from django.contrib import admin
 from django.utils.safestring import SafeString
 
 from eventstore.console import read_models
 from eventstore.console.read_models import WHERE_IT_STANDS, ReadModelAdmin
-from eventstore.console.read_only import one_of
+from eventstore.console.read_only import ChoiceFilter
 
 from .models import ShipmentView
 
@@ -22,10 +22,15 @@ STATUSES = (
 )
 
 
+class StatusFilter(ChoiceFilter):
+    title = parameter_name = "status"
+    values = STATUSES
+
+
 @admin.register(ShipmentView)
 class ShipmentAdmin(ReadModelAdmin):
     list_display = ("order_id", "status", "tracking", "reason")
-    list_filter = (one_of("status", "status", lambda: STATUSES),)
+    list_filter = (StatusFilter,)
     list_defer = ("address",)
     ordering = ("-order_id",)
     search_help_text = "The whole id of an order."

@@ -1,16 +1,16 @@
-"""The carrier: a port, the effect that calls it, and a sandbox that needs nothing else.
+"""The carrier: a port, the effect that calls it, and a sandbox without an external service.
 
-The sandbox decides by the postcode alone, so that every course of a parcel can be walked at will:
+The postcode decides the outcome in the sandbox:
 
-    REFUSED              the carrier does not go there
+    REFUSED              the carrier does not serve the address
     TIMEOUT-ONCE         the first try times out, the next one is booked
-    TIMEOUT              every try times out, and nothing is booked
-    BOOKED-BUT-TIMEOUT   booked at once, yet every try times out: only a lookup by key finds it
-    LATE                 booked, but the answer comes after two seconds
+    TIMEOUT              every try times out, nothing is booked
+    BOOKED-BUT-TIMEOUT   booked at once, but every try times out: only a lookup by key finds it
+    LATE                 booked, the answer takes two seconds
     any other            booked
 
-It keeps a book of its own (shipping.models.SandboxParcel); tries are counted there, whatever
-becomes of a worker.
+Its book is shipping.models.SandboxParcel. The book counts the tries, so that the count survives the
+death of a worker.
 """
 
 from collections.abc import Iterator
@@ -39,10 +39,10 @@ class NotServed(NamedTuple):
 
 
 class Carrier(Protocol):
-    """key: the same for every try of one call; the carrier answers a repeat without doing it again.
+    """key: the idempotency key, the same for every try of a call; a repeat gets the first answer.
 
-    Without an answer it raises TimeoutError or ConnectionError: whether the parcel is booked is
-    then found out by key.
+    Without an answer a carrier raises TimeoutError or ConnectionError: the engine then looks the
+    booking up by its key.
     """
 
     def book(self, *, key: str, order_id: str, address: Address) -> Booking | NotServed: ...
@@ -52,8 +52,7 @@ class Carrier(Protocol):
     def cancel(self, *, key: str, order_id: str) -> None: ...
 
     def booked(self, *, since: datetime) -> Iterator[tuple[str, str]]:
-        """The order and the tracking number of each parcel that was booked since then and is not
-        cancelled."""
+        """(order id, tracking number) of each parcel booked since then and not cancelled."""
         ...
 
 
@@ -70,18 +69,18 @@ class SandboxCarrier:
     """late: seconds that a late answer takes."""
 
     def __init__(self, *, late: float = 2.0) -> None:
-        self.kept = Book(SandboxParcel, late=late)
+        self.calls = Book(SandboxParcel, late=late)
 
     def book(self, *, key: str, order_id: str, address: Address) -> Booking | NotServed:
         tracking = f"SB{key.replace('-', '')[-12:].upper()}"
         entry = {"key": key, "order_id": order_id, "kind": "booking", "tracking": tracking}
-        self.kept.enter(entry, COURSES.get(address.postcode, Course()))
+        self.calls.enter(entry, COURSES.get(address.postcode, Course()))
         return (
             NotServed("address not served") if address.postcode == "REFUSED" else Booking(tracking)
         )
 
     def find_booking(self, *, key: str) -> Booking | None:
-        found = self.kept.in_turn(SandboxParcel.objects.filter(key=key, done=True).first)
+        found = self.calls.in_turn(SandboxParcel.objects.filter(key=key, done=True).first)
         return Booking(found.tracking) if found else None
 
     def booked(self, *, since: datetime) -> Iterator[tuple[str, str]]:
@@ -90,20 +89,20 @@ class SandboxCarrier:
         booked = done.filter(kind=SandboxParcel.Kind.BOOKING).exclude(
             order_id__in=cancelled.values("order_id")
         )
-        yield from self.kept.in_turn(
+        yield from self.calls.in_turn(
             lambda: list(booked.order_by("entered_at").values_list("order_id", "tracking"))
         )
 
     def cancel(self, *, key: str, order_id: str) -> None:
         entry = {"key": key, "order_id": order_id, "kind": "cancellation", "tracking": ""}
-        self.kept.enter(entry, Course())
+        self.calls.enter(entry, Course())
 
 
 @cache
 def carrier() -> Carrier:
     if settings.CARRIER == "sandbox":
         return SandboxCarrier()
-    raise ImproperlyConfigured("CARRIER is not 'sandbox', and there is no other yet.")
+    raise ImproperlyConfigured(f"CARRIER is {settings.CARRIER!r}; only 'sandbox' is supported.")
 
 
 def book(event: ShipmentRequested, key: str) -> Command:

@@ -1,10 +1,10 @@
-"""What shipping can be asked for."""
+"""The commands of shipping."""
 
 from eventstore.messages import Command, Value
 
 
 class Address(Value, frozen=True):
-    """country: ISO 3166 alpha-2, or a name where the source has no more."""
+    """country: ISO 3166 alpha-2, or a name where the source has no code."""
 
     name: str = ""
     street: str = ""
@@ -19,64 +19,64 @@ class CreateShipment(Command, frozen=True):
 
 
 class CancelShipment(Command, frozen=True):
-    """Call it off, or the booking that is under way."""
+    """Cancel the parcel, also one whose booking is under way."""
 
     order_id: str
     reason: str
 
 
 class BookShipment(Command, frozen=True):
-    """The carrier's answer: it will come. tracking: the carrier's own number."""
+    """The carrier's answer: booked. tracking: the carrier's tracking number."""
 
     order_id: str
     tracking: str
 
 
 class RefuseShipment(Command, frozen=True):
-    """The carrier's answer: it does not go there."""
+    """The carrier's answer: it does not serve the address."""
 
     order_id: str
     reason: str
 
 
 class CompleteCancellation(Command, frozen=True):
-    """The carrier's answer: the booking is void."""
+    """The carrier's answer: the booking is cancelled."""
 
     order_id: str
 
 
 class ShipShipment(Command, frozen=True):
-    """The carrier has taken the parcel."""
+    """The warehouse hands the parcel to the carrier."""
 
     order_id: str
 
 
 class DeliverShipment(Command, frozen=True):
-    """The parcel has arrived."""
+    """The parcel has reached the customer."""
 
     order_id: str
 
 
 class RecordShipped(Command, frozen=True):
-    """The carrier tells that it has the parcel, whatever we believe of it."""
+    """The carrier reports that it has the parcel; recorded in any status."""
 
     order_id: str
 
 
 class RecordDelivered(Command, frozen=True):
-    """The carrier tells that the parcel has arrived."""
+    """The carrier reports that the parcel was delivered."""
 
     order_id: str
 
 
 class RecordLost(Command, frozen=True):
-    """The carrier tells that it has lost the parcel."""
+    """The carrier reports that the parcel is lost."""
 
     order_id: str
 
 
 class RecordReturned(Command, frozen=True):
-    """The carrier tells that it has brought the parcel back to us."""
+    """The carrier reports that it has brought the parcel back to us."""
 
     order_id: str
 

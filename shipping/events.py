@@ -1,4 +1,4 @@
-"""What has happened to an order's parcel."""
+"""The events of an order's parcel."""
 
 from eventstore.messages import Event
 
@@ -26,8 +26,7 @@ class ShipmentCancellationRequested(Event, frozen=True):
 
 
 class ShipmentCancelled(Event, frozen=True):
-    """Also said when nothing had been asked of the carrier: a shipment that comes later is not
-    created."""
+    """Also recorded when the carrier was never called: a later CreateShipment does nothing."""
 
     order_id: str
 
@@ -41,21 +40,20 @@ class ShipmentDelivered(Event, frozen=True):
 
 
 class ShipmentDisowned(Event, frozen=True):
-    """The carrier's answer to the booking: it does not go there; and yet it has told that it took
-    the parcel."""
+    """The carrier refuses the booking of a parcel that, by its own report, it has taken."""
 
     order_id: str
     reason: str
 
 
 class ShipmentLost(Event, frozen=True):
-    """The carrier's word; it may be found and delivered later."""
+    """Reported by the carrier; the parcel may be found and delivered later."""
 
     order_id: str
 
 
 class ShipmentReturned(Event, frozen=True):
-    """The carrier has brought it back to us undelivered, or after it was refused at the door."""
+    """The carrier brought the parcel back, undelivered or refused by the customer."""
 
     order_id: str
 

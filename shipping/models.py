@@ -1,5 +1,5 @@
-"""Read models, rebuilt from events at will and never written outside of projections; and the
-sandbox carrier's book."""
+"""Read models, written by projections alone and rebuilt from events; and the sandbox carrier's
+book."""
 
 from django.db import models
 
@@ -7,7 +7,7 @@ from eventstore.models import ReadModel, SandboxCall
 
 
 class ShipmentView(ReadModel):
-    """The parcel of an order as it stands."""
+    """The parcel of an order."""
 
     order_id = models.TextField(primary_key=True)
     status = models.TextField(default="NEW")
@@ -25,7 +25,7 @@ class ShipmentView(ReadModel):
 
 
 class SandboxParcel(SandboxCall):
-    """A call as the sandbox carrier remembers it, for others to compare our events with."""
+    """A call as the sandbox carrier has recorded it; reconciliation compares it with our events."""
 
     class Kind(models.TextChoices):
         BOOKING = "booking"

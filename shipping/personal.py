@@ -1,4 +1,4 @@
-"""What shipping knows of a person: where they live."""
+"""The personal data of shipping: addresses."""
 
 from .commands import Address
 from .models import ShipmentView

@@ -1,9 +1,5 @@
-"""The shipping's part of the process without a conductor: what others announce, and what we do
-about it.
-
-The classes are ours: of each announcement they name what we need of it, and pass over the rest (a
-tolerant reader).
-"""
+"""Shipping's part of the choreographed process: request a parcel for reserved goods, cancel that of
+an undone order."""
 
 from operator import attrgetter
 
@@ -50,10 +46,10 @@ class OrderRefundRequested(Announced, frozen=True):
 
 
 class Shipping(Attentive, frozen=True):
-    """status: noted, asked for, void when the carrier has none or none any more; or cancelled until
-    then.
+    """status: new, noted (placed, nothing to ship yet), asked; cancelled while the parcel is
+    recalled, void when the carrier has no parcel, or no longer.
 
-    address: of the order, kept until there is something to ship.
+    address: of the order.
     """
 
     address: Address = Address()
@@ -92,7 +88,7 @@ def shipment_undone(shipping: Shipping, event: ShipmentRefused | ShipmentCancell
 
 
 def parcel_left(shipping: Shipping, event: ShipmentShipped | ShipmentDelivered) -> Reaction:
-    """One that leaves while it is called off is the inventory's to see to, which waits for its
+    """The inventory's policy deals with a parcel that leaves during its recall: it waits for the
     goods."""
     if shipping.status in ("asked", "cancelled"):
         return Reaction(shipping)
@@ -100,7 +96,7 @@ def parcel_left(shipping: Shipping, event: ShipmentShipped | ShipmentDelivered) 
 
 
 def parcel_is_gone(shipping: Shipping, event: ShipmentLost | ShipmentReturned) -> Reaction:
-    """Whoever waits for a parcel that is called off hears of it too."""
+    """During a recall the policies that wait for the parcel handle this event themselves."""
     if shipping.status != "asked":
         return Reaction(shipping)
     fact = (
@@ -112,7 +108,7 @@ def parcel_is_gone(shipping: Shipping, event: ShipmentLost | ShipmentReturned) -
 
 
 def shipment_disowned(shipping: Shipping, event: ShipmentDisowned) -> Reaction:
-    """While it is called off, the inventory calls a person."""
+    """During a recall the inventory's policy alerts an operator."""
     if shipping.status == "cancelled":
         return Reaction(shipping)
     return attention.call(
@@ -121,7 +117,8 @@ def shipment_disowned(shipping: Shipping, event: ShipmentDisowned) -> Reaction:
 
 
 def command_refused(shipping: Shipping, event: CommandRefused) -> Reaction:
-    """A parcel that has left is not called off; that is the inventory's to see to."""
+    """A refused cancellation means that the parcel has left: the inventory's policy deals with
+    it."""
     if event.command != "shipping.create_shipment":
         return Reaction(shipping)
     return attention.call(Reaction(shipping), "a parcel left that was never booked")

@@ -1,4 +1,4 @@
-"""Parcels as they stand, folded from their events."""
+"""Parcels: one row for each order, folded from the events of its shipment."""
 
 from operator import attrgetter
 
@@ -23,7 +23,7 @@ def shipment_requested(row: Row, event: ShipmentRequested) -> Row:
 
 
 def shipment_created(row: Row, event: ShipmentCreated) -> Row:
-    """It may be called off already, or have left."""
+    """The parcel may be cancelled already, or have left."""
     return row | {
         "status": "CREATED" if row["status"] == "REQUESTED" else row["status"],
         "tracking": event.tracking,

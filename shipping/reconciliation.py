@@ -1,5 +1,4 @@
-"""The carrier's book beside the log: parcels that are booked for orders which the log does not
-have."""
+"""Compare the carrier's book with the log: parcels booked for orders that the log has lost."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -14,15 +13,15 @@ BATCH = 200
 
 
 class Lost(NamedTuple):
-    """A parcel that nobody here knows of. tracking: the carrier's own number."""
+    """A booked parcel without a shipment in the log. tracking: the carrier's tracking number."""
 
     order_id: str
     tracking: str
 
 
 def lost(carrier: Carrier, *, since: datetime) -> Iterator[Lost]:
-    """Booked since then, not cancelled, and not in the log. Raises what the carrier raises without
-    an answer."""
+    """Parcels booked since then, not cancelled, and missing in the log. Raises what the carrier
+    raises if it does not answer."""
     booked = carrier.booked(since=since)
     while batch := list(islice(booked, BATCH)):
         streams = {stream_name("shipment", order_id): 0 for order_id, _ in batch}
@@ -31,11 +30,11 @@ def lost(carrier: Carrier, *, since: datetime) -> Iterator[Lost]:
 
 
 def report_lost(since: datetime) -> Iterator[str]:
-    """A sentence for each; for manage.py after_restore."""
+    """One line for each lost parcel, for manage.py after_restore."""
     from shipping.carrier import carrier
 
     for each in lost(carrier(), since=since):
         yield (
-            f"{each.order_id}: lost, no shipment of it is in the log; the carrier has booked"
+            f"{each.order_id}: lost, the log has no shipment of it; the carrier has booked"
             f" {each.tracking}"
         )

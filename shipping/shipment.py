@@ -1,8 +1,9 @@
-"""The parcel of one order: requested, created or refused by the carrier; shipped, delivered; or
-cancelled before.
+"""The parcel of one order: requested, then created or refused by the carrier; shipped and
+delivered,
+or cancelled before.
 
-The warehouse asks whether a parcel may leave, and is refused where it may not. What the carrier
-tells is recorded.
+A command of the warehouse is refused where the parcel may not leave. What the carrier reports is
+always recorded.
 """
 
 from eventstore.aggregate import Aggregate, CommandRejected
@@ -37,33 +38,34 @@ from .events import (
 
 
 class ShipmentNotCreated(CommandRejected):
-    """There is no parcel for the carrier to take."""
+    """The order has no booked parcel to ship."""
 
 
 class ShipmentNotShipped(CommandRejected):
-    """A parcel that has not left cannot arrive."""
+    """Only a shipped or lost parcel can be delivered."""
 
 
 class ShipmentAlreadyShipped(CommandRejected):
-    """The parcel has left; it can only be returned."""
+    """The parcel has left already; its goods can only be returned."""
 
 
 class ShipmentIsAnother(CommandRejected):
-    """A parcel of this order is there, to another address."""
+    """The order has a parcel to another address."""
 
 
 class ShipmentCalledOff(CommandRejected):
-    """The order is cancelled, or its money goes back or has gone; its parcel stays here."""
+    """The order is cancelled or refunded; its parcel must not leave."""
 
 
-# Of these the carrier has, or had, the parcel.
+# In these statuses the carrier has, or had, the parcel.
 LEFT = ("shipped", "delivered", "lost", "returned")
 
 
 class Shipment(State, frozen=True):
     """status: new, requested, created, refused, cancelled or one of LEFT.
 
-    asked: whether the carrier was asked for it. booked: whether it has said so, or never will.
+    asked: whether a booking was requested. booked: whether the booking is settled: made, or refused
+    for a parcel that has left.
     """
 
     status: str = "new"
@@ -74,8 +76,7 @@ class Shipment(State, frozen=True):
 
 
 def create(shipment: Shipment, command: CreateShipment) -> list[Event]:
-    """Where the carrier tells of a parcel that was never asked for, none is asked for until a
-    person has seen to it."""
+    """Refused where the carrier reports a parcel that was never requested: an operator decides."""
     if shipment.asked and shipment.address != command.address:
         raise ShipmentIsAnother(command.order_id)
     if shipment.status in LEFT and not shipment.asked:
@@ -86,8 +87,7 @@ def create(shipment: Shipment, command: CreateShipment) -> list[Event]:
 
 
 def book(shipment: Shipment, command: BookShipment) -> list[Event]:
-    """A parcel may leave before the carrier's answer to its booking is recorded; the tracking
-    number is in that."""
+    """The parcel may leave before the answer to its booking, which has the tracking number."""
     if shipment.booked or shipment.status not in ("requested", *LEFT):
         return []
     return [ShipmentCreated(command.order_id, command.tracking)]
@@ -121,7 +121,8 @@ def ship(shipment: Shipment, command: ShipShipment) -> list[Event]:
     if shipment.status in LEFT:
         return []
     if shipment.status != "created" or shipment.cancelling:
-        raise ShipmentNotCreated(command.order_id)
+        status = "being cancelled" if shipment.cancelling else shipment.status
+        raise ShipmentNotCreated(f"The parcel of order {command.order_id} is {status}.")
     return [ShipmentShipped(command.order_id)]
 
 
@@ -129,7 +130,7 @@ def deliver(shipment: Shipment, command: DeliverShipment) -> list[Event]:
     if shipment.status == "delivered":
         return []
     if shipment.status not in ("shipped", "lost"):
-        raise ShipmentNotShipped(command.order_id)
+        raise ShipmentNotShipped(f"The parcel of order {command.order_id} is {shipment.status}.")
     return [ShipmentDelivered(command.order_id)]
 
 
@@ -140,23 +141,23 @@ def record_shipped(shipment: Shipment, command: RecordShipped) -> list[Event]:
 def record_delivered(shipment: Shipment, command: RecordDelivered) -> list[Event]:
     if shipment.status in ("delivered", "returned"):
         return []
-    return [*_left_before(shipment, command.order_id), ShipmentDelivered(command.order_id)]
+    return [*_ship_first(shipment, command.order_id), ShipmentDelivered(command.order_id)]
 
 
 def record_lost(shipment: Shipment, command: RecordLost) -> list[Event]:
     if shipment.status in ("lost", "returned"):
         return []
-    return [*_left_before(shipment, command.order_id), ShipmentLost(command.order_id)]
+    return [*_ship_first(shipment, command.order_id), ShipmentLost(command.order_id)]
 
 
 def record_returned(shipment: Shipment, command: RecordReturned) -> list[Event]:
     if shipment.status == "returned":
         return []
-    return [*_left_before(shipment, command.order_id), ShipmentReturned(command.order_id)]
+    return [*_ship_first(shipment, command.order_id), ShipmentReturned(command.order_id)]
 
 
-def _left_before(shipment: Shipment, order_id: str) -> list[Event]:
-    """Word of its leaving may come later, or never."""
+def _ship_first(shipment: Shipment, order_id: str) -> list[Event]:
+    """The report that it left may arrive later, or never."""
     return [] if shipment.status in LEFT else [ShipmentShipped(order_id)]
 
 

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tools.devserver import environment, folder, services
-from tools.devserver.refusal import LauncherError
+from tools.devserver.errors import LauncherError
 
 
 def _start() -> None:

@@ -1,15 +1,15 @@
-"""make house: how the code is laid out, in figures; the last line is one JSON object.
+"""make house: figures on the structure of the code. The last line of output is one JSON object.
 
-most_flat_modules   modules in the fullest folder
-import_circles      groups of modules that import one another, by imports of any kind
-post_files          files of ours that POST /api/commands/orders/ enters
-post_returns        how often it comes back to a file that it had left
-query_files         files of ours that GET /api/queries/orders/ID/ enters
-one_caller_share    of the private functions, those that are named once beside their definition
-core_files          files that the README lists to be read, in order
+most_flat_modules   modules in the folder with the most modules
+import_circles      groups of modules that import each other, also by imports in functions
+post_files          files of ours that POST /api/commands/orders/ runs through
+post_returns        how often it returns to a file that it had left
+query_files         files of ours that GET /api/queries/orders/ID/ runs through
+one_caller_share    share of private functions that are referenced exactly once
+core_files          files in the reading list of the README
 core_lines          their lines
-function_median     lines of a function, from def to its end; function_p90 and function_max likewise
-sql_outside_owner   constants of SQL in another module than most of those that name the same table
+function_median     lines of a function, from def to its end; also function_p90 and function_max
+sql_outside_owner   constants with writing SQL outside of the module that has most of its table's
 """
 
 import ast
@@ -74,7 +74,7 @@ def main() -> None:
 
 
 def _trees() -> Trees:
-    """module -> its file and what is in it, without migrations."""
+    """Module name -> its file and syntax tree, without migrations."""
     found = {}
     for package in PACKAGES:
         for path in sorted((ROOT / package).rglob("*.py")):
@@ -94,7 +94,7 @@ def _functions(trees: Trees) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]
 
 
 def _one_caller_share(trees: Trees) -> float:
-    """By name within the module: a private function is called from nowhere else."""
+    """References by name within the module, the only place where private functions are used."""
     private = once = 0
     for _, tree in trees.values():
         names = Counter(
@@ -150,8 +150,7 @@ def _reached(imports: dict[str, set[str]], name: str) -> set[str]:
 
 
 def _outside_owner(trees: Trees) -> list[str]:
-    """Of each table, the constants that write to it, and stand in another module than most of
-    them."""
+    """Constants that write to a table, in another module than most constants that write to it."""
     writers: dict[str, Counter[str]] = defaultdict(Counter)
     constants: list[tuple[str, str, str]] = []
     for module, (_, tree) in trees.items():
@@ -181,8 +180,8 @@ def _is_text(node: ast.AST) -> bool:
 
 
 def _entered() -> tuple[list[str], list[str]]:
-    """The files that placing an order goes through, each time it enters one from another; and
-    asking for it."""
+    """The files that placing an order runs through, with repetitions; and those of the query for
+    it."""
     import django
 
     django.setup()
@@ -195,15 +194,16 @@ def _entered() -> tuple[list[str], list[str]]:
     call_command("migrate", verbosity=0)
     client, body = _customer()
     path = "/api/commands/orders/"
-    client.post(
-        path, body, content_type="application/json"
-    )  # what is found out once is not counted
-    answers: list[Any] = []
-    post = _files(lambda: answers.append(client.post(path, body, content_type="application/json")))
-    found = answers[0]["Location"]
+    # The first request fills caches; it is not counted.
+    client.post(path, body, content_type="application/json")
+    responses: list[Any] = []
+    post = _files(
+        lambda: responses.append(client.post(path, body, content_type="application/json"))
+    )
+    found = responses[0]["Location"]
     drain()
     client.get(found)
-    return post, _files(lambda: answers.append(client.get(found)))
+    return post, _files(lambda: responses.append(client.get(found)))
 
 
 def _customer() -> tuple[Any, dict[str, Any]]:
@@ -235,12 +235,12 @@ def _customer() -> tuple[Any, dict[str, Any]]:
 def _files(act: Any) -> list[str]:
     entered: list[str] = []
 
-    def note(frame: Any, event: str, _: Any) -> None:
+    def profile(frame: Any, event: str, _: Any) -> None:
         name = frame.f_code.co_filename
         if event == "call" and name.startswith(OURS) and (not entered or entered[-1] != name):
             entered.append(name)
 
-    sys.setprofile(note)
+    sys.setprofile(profile)
     try:
         act()
     finally:

@@ -1,2 +1,2 @@
-"""The same orders on what a team might have used instead, and on the least that this design can
-cost."""
+"""The same orders on what a team might use instead, and on a prototype with the least that this
+design costs."""

@@ -1,4 +1,4 @@
-"""Peer: what most Django teams would write instead: plain CRUD models and one Celery task per step.
+"""Peer: what most Django teams would write: plain CRUD models and one Celery task per step.
 
 place -> pay -> reserve -> ship -> confirm; each step is a transaction that updates rows and, on
 commit, queues the next task. No event log, no outbox: a crash between commit and queue loses the

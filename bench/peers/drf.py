@@ -1,5 +1,5 @@
-"""Peer: Django and DRF with nothing else: a view that inserts one row, one that does what a CRUD
-shop does, a retrieve.
+"""Peer: bare Django and DRF: a view that inserts one row, one that does what a CRUD shop does, and
+a retrieve.
 
 No authentication, no idempotency, no events; served by gunicorn as bench.peers.drf:application
 (DATABASE_URL: empty)

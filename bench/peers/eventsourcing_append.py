@@ -1,7 +1,7 @@
 """Peer: appends, loads and log reads of the Python library `eventsourcing` (9.5) on PostgreSQL.
 
-floor_insert: beside it, the least that any of it can cost: one prepared single-row INSERT of the
-same payload per commit over psycopg.
+floor_insert: the least that an append can cost: one prepared single-row INSERT of the same payload
+per commit over psycopg.
 
 usage: python -m bench.one bench.peers.eventsourcing_append EVENTS   (DATABASE_URL: empty)
 """

@@ -1,4 +1,4 @@
-"""DATABASE_URL as the library `eventsourcing` wants to be told of it."""
+"""Convert DATABASE_URL to the settings of the library `eventsourcing`."""
 
 import os
 from urllib.parse import unquote, urlsplit

@@ -1,7 +1,9 @@
-"""Prototype, not product: lanes with cursors over an insert-only outbox, in plain psycopg.
+"""Prototype, not product: subscriptions (here: lanes) with cursors over an insert-only outbox, in
+plain psycopg.
 
-Shows what this design can reach on a machine. It leaves out what a product needs: retries, parking,
-idempotency, checked messages, upcasting, snapshots, real metadata, an outside gateway, stock that
+It shows the limit of this design on a machine. It leaves out what a product needs: retries,
+parking, idempotency, checked messages, upcasting, snapshots, real metadata, an outside gateway,
+stock that
 can run out, a broker.
 
 usage: python -m bench.one bench.peers.limit_lanes ORDERS [WORKERS]   (DATABASE_URL: empty)
@@ -330,7 +332,7 @@ def _single(type_):
 
 
 def _payments(cursor, rows):
-    """The request, and the sandbox's answer to it, in one."""
+    """The request and the sandbox's answer in one step."""
     versions = _last_versions(cursor, [key for _, key, _ in rows])
     events = []
     for _, key, payload in rows:

@@ -1,5 +1,5 @@
-"""What events say of themselves in AsyncAPI 3.0, made from the sockets' addresses and the classes
-of what is told."""
+"""The AsyncAPI 3.0 document of the events, made from the sockets' addresses and the classes of the
+events."""
 
 import inspect
 import re
@@ -8,18 +8,18 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from eventstore import registry
-from eventstore.messages import Event, IntegrationEvent
+from eventstore.messages import Event
 from eventstore.schemas import generation
-from orders import public_events as timeline
+from orders.api import public_events
 
 from . import examples
-from .live import ADDRESSES, OFFERED_TOKEN, PROTOCOL, Address
+from .sockets import ADDRESSES, OFFERED_TOKEN, PROTOCOL, Address
 
 Described = dict[str, Any]
 
 
 class MessageDoc(NamedTuple):
-    """A message. payload: its schema; what it is made of stands among the components."""
+    """payload: the schema of the message; it refers to the schemas among the components."""
 
     name: str
     about: str
@@ -28,68 +28,62 @@ class MessageDoc(NamedTuple):
 
 @cache
 def document() -> Described:
-    told, published, components = _spoken()
-    followed = {address.follow.__name__: _followed(address, told) for address in ADDRESSES}
+    streamed, published, components = _messages()
+    followed = {address.follow.__name__: _followed(address, streamed) for address in ADDRESSES}
     return {
         "asyncapi": "3.0.0",
-        "info": {"title": "What happens to orders", "version": "1", "description": ABOUT},
+        "info": {"title": "Events of orders", "version": "1", "description": ABOUT},
         "defaultContentType": "application/json",
         "servers": SERVERS,
-        "channels": followed | {"published": _published(published)},
+        # Published events have no address before a broker carries them.
+        "channels": followed | {"published": _channel(published, None, ABOUT_PUBLISHED)},
         "operations": (
-            {f"tell_{name}": _sends(name) for name in followed} | {"publish": _sends("published")}
+            {f"tell_{name}": _send(name) for name in followed} | {"publish": _send("published")}
         ),
         "components": {
-            "messages": {each.name: _message(each, components) for each in (*told, *published)},
+            "messages": {each.name: _message(each, components) for each in (*streamed, *published)},
             "schemas": components,
             "securitySchemes": SECURITY,
         },
     }
 
 
-def _spoken() -> tuple[Sequence[MessageDoc], Sequence[MessageDoc], dict[str, Any]]:
-    """What is told over sockets, what is published, and by name what both are made of."""
-    told, published = list(timeline.PUBLIC_FIELDS), registry.published_types()
-    shapes = [timeline.shape(event) for event in told]
+def _messages() -> tuple[Sequence[MessageDoc], Sequence[MessageDoc], dict[str, Any]]:
+    """The messages of sockets, the published messages, and the schemas of both by name."""
+    events, published = list(public_events.PUBLIC_FIELDS), registry.published_types()
+    shapes = [public_events.shape(event) for event in events]
     (entry, *data), components = generation.components(
-        [timeline.Entry, *shapes, *published.values()]
+        [public_events.Entry, *shapes, *published.values()]
     )
-    envelope = components.pop(_name_of(entry))
-    return (
-        [
-            *(_told(event, envelope, shape) for event, shape in zip(told, data, strict=False)),
-            RESTARTED,
-            CAUGHT_UP,
-        ],
-        [
-            _integration(*each, shape)
-            for each, shape in zip(published.items(), data[len(told) :], strict=True)
-        ],
-        components,
-    )
+    envelope = components.pop(str(entry["$ref"]).rpartition("/")[2])
+    streamed = [
+        *(_event(event, envelope, shape) for event, shape in zip(events, data, strict=False)),
+        RESTARTED,
+        CAUGHT_UP,
+    ]
+    integration = [
+        MessageDoc(name, inspect.getdoc(cls) or "", shape)
+        for (name, cls), shape in zip(published.items(), data[len(events) :], strict=True)
+    ]
+    return streamed, integration, components
 
 
-def _told(event: type[Event], envelope: Described, data: Described) -> MessageDoc:
-    name, category = registry.name_of_class(event), _category(event)
-    said = {
+def _event(event: type[Event], envelope: Described, data: Described) -> MessageDoc:
+    name = registry.name_of_class(event)
+    category = next(
+        each.category for each in registry.aggregates().values() if event in each.evolve
+    )
+    properties = {
         "category": {"const": category},
         "type": {"const": name},
         "recorded_at": {"type": "string", "format": "date-time"},
         "data": data,
     }
-    payload = envelope | {"title": name, "properties": envelope["properties"] | said}
-    return MessageDoc(name, timeline.shape(event).__doc__ or "", payload)
+    payload = envelope | {"title": name, "properties": envelope["properties"] | properties}
+    return MessageDoc(name, public_events.shape(event).__doc__ or "", payload)
 
 
-def _category(event: type[Event]) -> str:
-    return next(each.category for each in registry.aggregates().values() if event in each.evolve)
-
-
-def _integration(name: str, cls: type[IntegrationEvent], shape: Described) -> MessageDoc:
-    return MessageDoc(name, inspect.getdoc(cls) or "", shape)
-
-
-def _followed(address: Address, told: Sequence[MessageDoc]) -> Described:
+def _followed(address: Address, messages: Sequence[MessageDoc]) -> Described:
     parameters = {
         name: {"description": "An id or a name."} for name in re.findall(r"{(\w+)}", address.path)
     }
@@ -98,25 +92,20 @@ def _followed(address: Address, told: Sequence[MessageDoc]) -> Described:
             "type": "integer",
             "minimum": 0,
             "default": 0,
-            "description": f"Begin behind this {meaning}.",
+            "description": f"Begin after this {meaning}.",
         }
         for name, meaning in address.known.items()
     }
-    asked = {
+    request = {
         "method": "GET",
         "query": {"type": "object", "properties": query},
         "bindingVersion": "0.1.0",
     }
-    return _channel(told, address.path, address.follow.__doc__) | {
+    return _channel(messages, address.path, address.follow.__doc__) | {
         "servers": [{"$ref": f"#/servers/{name}"} for name in SERVERS],
         **({"parameters": parameters} if parameters else {}),
-        "bindings": {"ws": asked},
+        "bindings": {"ws": request},
     }
-
-
-def _published(published: Sequence[MessageDoc]) -> Described:
-    # No broker, no address.
-    return _channel(published, None, ABOUT_PUBLISHED)
 
 
 def _channel(
@@ -126,68 +115,65 @@ def _channel(
     return {"address": address, "description": about, "messages": names}
 
 
-def _sends(channel: str) -> Described:
+def _send(channel: str) -> Described:
     return {"action": "send", "channel": {"$ref": f"#/channels/{channel}"}}
 
 
-def _message(spoken: MessageDoc, components: Described) -> Described:
-    said = {"description": spoken.about} if spoken.about else {}
-    example = {"name": spoken.name, "payload": examples.of(spoken.payload, components)}
-    return {"name": spoken.name, "title": _title(spoken.name), **said} | {
-        "payload": spoken.payload,
+def _message(message: MessageDoc, components: Described) -> Described:
+    example = {"name": message.name, "payload": examples.of(message.payload, components)}
+    return {
+        "name": message.name,
+        # "Order placed" for orders.order_placed
+        "title": message.name.rpartition(".")[2].replace("_", " ").capitalize(),
+        **({"description": message.about} if message.about else {}),
+        "payload": message.payload,
         "examples": [example],
     }
 
 
-def _title(name: str) -> str:
-    """orders.order_placed is Order placed."""
-    return name.rpartition(".")[2].replace("_", " ").capitalize()
-
-
-def _name_of(reference: Described) -> str:
-    return str(reference["$ref"]).rpartition("/")[2]
-
-
 ABOUT = (
-    "Events come in the order of their positions, each once. Keep the last position and come back"
-    " behind it: you miss nothing and get nothing twice. Members that are not listed here may come;"
-    " pass over them. A socket that is not served is closed with 4000 and the status that HTTP"
-    " would have."
+    "Events arrive in the order of their positions, each once. Store the last position and"
+    " reconnect with it: no event is missed or repeated. Ignore unknown members, as new ones may be"
+    " added. A rejected socket is closed with 4000 plus the HTTP status code."
 )
 ABOUT_PUBLISHED = (
-    "What other systems are told: a contract apart from the events of our own, at least once, in"
-    " order for each order. As long as no broker carries it, who subscribes in the same process"
-    " hears it (EVENTSTORE_EVENT_BUS)."
+    "Integration events for other systems: a separate contract from the stored events. Delivery is"
+    " at least once, and in order for each order. Without a broker, subscribers in the same process"
+    " receive them (EVENTSTORE_EVENT_BUS)."
 )
 CAUGHT_UP = MessageDoc(
     "caught_up",
-    "Comes once: what was there when you came has been told, what follows is new.",
+    "Sent once, after all events that existed when the socket was opened. The events that follow"
+    " are new.",
     {
         "title": "caught_up",
         "type": "object",
         "properties": {
-            "caught_up": {"type": "integer", "description": "The position up to which that is so."}
+            "caught_up": {
+                "type": "integer",
+                "description": "The position up to which all events have been sent.",
+            }
         },
         "required": ["caught_up"],
     },
 )
 RESTARTED = MessageDoc(
     "restarted_after",
-    "Comes first, or not at all: what you had seen behind this position, the log may have lost."
-    " Drop it; what is left of it comes again.",
+    "Sent first, and only if the log was restored: the events that you have seen after this"
+    " position may be lost. Discard them; those that still exist are sent again.",
     {
         "title": "restarted_after",
         "type": "object",
         "properties": {
             "restarted_after": {
                 "type": "integer",
-                "description": "The position behind which it begins.",
+                "description": "The position after which the events begin.",
             }
         },
         "required": ["restarted_after"],
     },
 )
-MAY = [
+AUTHENTICATION = [
     {"$ref": "#/components/securitySchemes/bearer"},
     {"$ref": "#/components/securitySchemes/offered"},
 ]
@@ -195,29 +181,30 @@ SERVERS = {
     "local": {
         "host": "127.0.0.1:8001",
         "protocol": "ws",
-        "description": "What make run serves.",
-        "security": MAY,
+        "description": "The local server of `make run`.",
+        "security": AUTHENTICATION,
     },
     "live": {
         "host": "{host}",
         "protocol": "wss",
-        "description": "python -m config.live, behind whatever ends TLS.",
+        "description": "`python -m config.live` behind a proxy that terminates TLS.",
         "variables": {"host": {"default": "shop.example"}},
-        "security": MAY,
+        "security": AUTHENTICATION,
     },
 }
 SECURITY = {
     "bearer": {
         "type": "http",
         "scheme": "bearer",
-        "description": "The token that logging in has given.",
+        "description": "The token from the login.",
     },
     "offered": {
         "type": "httpApiKey",
         "in": "header",
         "name": "Sec-WebSocket-Protocol",
         "description": (
-            f"For pages, which can send no other header: {PROTOCOL}, {OFFERED_TOKEN}TOKEN"
+            "For browsers, which cannot set other headers of a WebSocket. Offer two subprotocols:"
+            f" {PROTOCOL}, {OFFERED_TOKEN}TOKEN"
         ),
     },
 }

@@ -1,15 +1,15 @@
-"""An AsyncAPI document as a person reads it: channels, what comes through each, and what that is
-made of."""
+"""The template context of the page that shows an AsyncAPI document: channels, messages, and their
+parts."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 Described = Mapping[str, Any]
 
 
 class Member(NamedTuple):
-    """part: the name of what it is made of, where that is described by itself."""
+    """part: the name of its schema, if that is described separately."""
 
     name: str
     kind: str
@@ -26,7 +26,7 @@ class Message(NamedTuple):
 
 
 class Channel(NamedTuple):
-    """begins: the parameters that say where."""
+    """begins: the query parameters, which say where to begin."""
 
     name: str
     address: str | None
@@ -49,11 +49,20 @@ def page(document: Described) -> dict[str, Any]:
         "servers": document["servers"].values(),
         "security": document["components"]["securitySchemes"].values(),
         "channels": [_channel(name, channel) for name, channel in document["channels"].items()],
-        "around": _around(next(each["payload"] for each in messages.values() if _data(each))),
+        # The same for all events, but for their data.
+        "around": [
+            member
+            for member in _members(
+                next(each["payload"] for each in messages.values() if _data(each))
+            )
+            if member.name != "data"
+        ],
         "messages": [_message(message, parts) for message in messages.values()],
         "parts": [
             Part(name, parts[name].get("description", ""), _members(parts[name]))
-            for name in _shared(messages, parts)
+            for name in sorted(
+                {member.part for part in parts.values() for member in _members(part) if member.part}
+            )
         ],
     }
 
@@ -66,18 +75,13 @@ def _channel(name: str, channel: Described) -> Channel:
 
 
 def _message(message: Described, parts: Described) -> Message:
-    """Of an event that is told, its data; the members around it are the same for all."""
-    told = _data(message) or message["payload"]
+    """An event is shown by its data, as its other members are the same for all events."""
+    shown = _data(message) or message["payload"]
     example = json.dumps(message["examples"][0]["payload"], indent=2, ensure_ascii=False)
-    members = _members(parts[_part(told)] if _part(told) else told)
+    members = _members(parts[_part(shown)] if _part(shown) else shown)
     return Message(
         message["name"], message["title"], message.get("description", ""), members, example
     )
-
-
-def _around(payload: Described) -> list[Member]:
-    """What is the same for all events; each tells by itself what its data are."""
-    return [member for member in _members(payload) if member.name != "data"]
 
 
 def _data(message: Described) -> Described:
@@ -86,26 +90,14 @@ def _data(message: Described) -> Described:
 
 
 def _members(schema: Described) -> list[Member]:
-    return [_member(name, each) for name, each in schema.get("properties", {}).items()]
-
-
-def _member(name: str, schema: Described) -> Member:
-    one = schema.get("items", schema)
-    kind = _part(one) or one.get("format") or one.get("type", "string")
-    return Member(
-        name,
-        kind if one is schema else f"{kind}, any number of",
-        _part(one),
-        schema.get("description", ""),
-    )
+    found = list[Member]()
+    for name, each in schema.get("properties", {}).items():
+        one = each.get("items", each)
+        kind = _part(one) or one.get("format") or one.get("type", "string")
+        kind = kind if one is each else f"array of {kind}"
+        found.append(Member(name, kind, _part(one), each.get("description", "")))
+    return found
 
 
 def _part(schema: Described) -> str:
     return str(schema.get("$ref", "")).rpartition("/")[2]
-
-
-def _shared(messages: Described, parts: Described) -> Iterable[str]:
-    """What is a member of others; a message's own data is shown with the message."""
-    return sorted(
-        {member.part for part in parts.values() for member in _members(part) if member.part}
-    )

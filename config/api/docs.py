@@ -1,5 +1,5 @@
-"""The API's own description, of requests and of events, and a page to read each; all of it from
-here."""
+"""The OpenAPI and AsyncAPI documents and a page for each. All scripts and styles come from this
+server."""
 
 from typing import Any
 
@@ -10,22 +10,20 @@ from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSpli
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from config import middleware as browsers
-from config import problems
-from config.api import asyncapi
-from config.api import asyncapi_page as reading
+from config import middleware, problems
+from config.api import asyncapi, asyncapi_page
 
 
 class PageView(SpectacularSwaggerSplitView):
-    """The script that it brings writes styles into the page; other scripts than ours still do not
-    run."""
+    """Swagger UI writes inline styles, so the policy allows these; inline scripts stay
+    forbidden."""
 
     url_name = "openapi"
     schema = None
 
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         response: Response = super().get(request, *args, **kwargs)  # type: ignore[no-untyped-call]
-        response[browsers.HEADER] = f"{browsers.POLICY}; style-src 'self' 'unsafe-inline'"
+        response[middleware.HEADER] = f"{middleware.POLICY}; style-src 'self' 'unsafe-inline'"
         return response
 
 
@@ -36,7 +34,7 @@ def events(request: HttpRequest) -> HttpResponse:
 
 @problems.read_only
 def events_page(request: HttpRequest) -> HttpResponse:
-    return render(request, "events.html", reading.page(asyncapi.document()))
+    return render(request, "events.html", asyncapi_page.page(asyncapi.document()))
 
 
 urlpatterns = [

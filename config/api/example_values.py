@@ -1,11 +1,10 @@
-"""What the examples of the API are made of: the life of one order of tea, and the problems that one
-may be told of."""
+"""The values in the API's examples: the life of one order of tea, and the possible problems."""
 
 from collections.abc import Mapping
 from typing import Any
 
-# What stands for a text of which nobody has said how it looks; a test finds it.
-UNSAID = "…"
+# The example of a text without an entry here; a test finds it.
+MISSING = "…"
 
 ORDER = "0198c0de-0000-7000-8000-000000000001"
 RETURN = "0198c0de-0000-7000-8000-000000000002"
@@ -15,16 +14,16 @@ REQUEST = "checkout-7f3a"
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 NOW = "2026-01-31T12:00:00.000001Z"
 PRICE = {"amount": 890, "currency": "EUR", "exponent": 2}
-# Two of it, and postage.
+# Two of them, and postage.
 PAID = PRICE | {"amount": 2130}
 POSTAGE = PRICE | {"amount": 350}
-NOTHING = PRICE | {"amount": 0}
+NO_MONEY = PRICE | {"amount": 0}
 TEA = "Earl Grey, loose, 100 g"
 
 FORMATS = {"date-time": NOW, "uuid": TAG, "uri": "https://shop.example/"}
 
-WORDS: Mapping[str, Any] = {
-    # Who and where
+VALUES: Mapping[str, Any] = {
+    # People and places
     "username": "ada",
     "password": "demo-only",
     "token": "3f9c1e0b…",
@@ -35,7 +34,7 @@ WORDS: Mapping[str, Any] = {
     "city": "London",
     "postcode": "SW1Y 4JH",
     "country": "GB",
-    # What is called how
+    # Names and ids
     "order_id": ORDER,
     "order": ORDER,
     "return_id": RETURN,
@@ -51,7 +50,7 @@ WORDS: Mapping[str, Any] = {
     "code": "POST",
     "reference": "A-1001",
     "tracking": "SB-0198c0de",
-    # What and how much
+    # Quantities and money
     "quantity": 2,
     "price": PRICE,
     "seen": PRICE,
@@ -70,7 +69,7 @@ WORDS: Mapping[str, Any] = {
     "process": "orders.fulfilment",
     "location": f"/api/queries/orders/{ORDER}/",
     "received": "msg_2KWPBgLlAfxdpx2AI54pPJ85f4W",
-    # How it stands
+    # Statuses
     "payment_status": "COMPLETED",
     "reservation_status": "RESERVED",
     "shipment_status": "CREATED",
@@ -82,8 +81,8 @@ WORDS: Mapping[str, Any] = {
     "position": 118,
     "after": 118,
     "caught_up": 131,
-    "detail": "Refused, as things stand.",
-    # In a request's headers
+    "detail": "The command was rejected.",
+    # Request headers
     "Idempotency-Key": '"8e03978e-40d5-43e8-bc93-6894a57f9324"',
     "If-Match": '"2"',
     "If-None-Match": '"2.118"',
@@ -100,7 +99,7 @@ WORDS: Mapping[str, Any] = {
     "webhook-id": "msg_2KWPBgLlAfxdpx2AI54pPJ85f4W",
     "webhook-timestamp": "1769860800",
     "webhook-signature": "v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=",
-    # In an answer's
+    # Response headers
     "Location": f"/api/queries/orders/{ORDER}/",
     "Preference-Applied": "respond-async",
     "Idempotent-Replayed": "true",
@@ -120,9 +119,8 @@ WORDS: Mapping[str, Any] = {
     "cursor": f"{ORDER}:LgJ0sXbVC3bu1vbYJbPhdFRDZFK3i2WSSAeyTLNEUzs",
 }
 
-# By the name of the schema, the operation, or the side of the API: where one is called as another
-# that looks otherwise.
-WORDS_OF: Mapping[str, Mapping[str, Any]] = {
+# By the name of a schema, an operation, or a side of the API: members with another value there.
+VALUES_OF: Mapping[str, Mapping[str, Any]] = {
     "commands": {"Prefer": "respond-async"},
     "OrderLine": {"name": TEA, "unit_price": 890},
     "Charge": {"name": "Postage", "quantity": 1, "unit_price": 350},
@@ -136,25 +134,25 @@ WORDS_OF: Mapping[str, Mapping[str, Any]] = {
         "reason": "",
         "reference": "",
         "return_status": "NONE",
-        "refunded": NOTHING,
+        "refunded": NO_MONEY,
     },
     "LineAnswer": {"name": TEA, "announced": 0, "returned": 0},
     "ChargeAnswer": {"name": "Postage", "quantity": 1, "unit_price": POSTAGE},
     "ReturnedChargeAnswer": {"quantity": 1, "unit_price": POSTAGE},
     "CreditedLineAnswer": {"name": TEA},
-    "ReturnAnswer": {"status": "RECEIVED", "reference": "", "refunded": NOTHING},
+    "ReturnAnswer": {"status": "RECEIVED", "reference": "", "refunded": NO_MONEY},
     "BookingAnswer": {"reason": "", "amount": PAID | {"amount": -2130}},
     "PaymentAnswer": {
         "status": "COMPLETED",
         "reason": "",
-        "refunded": NOTHING,
+        "refunded": NO_MONEY,
         "reference": "ch_0198c0de",
     },
     "ShipmentAnswer": {"status": "CREATED", "reason": ""},
     "StockLevelAnswer": {"received": 102, "adjusted": 0, "reserved": 2, "returned": 0},
     "ProductAnswer": {"name": TEA},
     "ListProductShape": {"name": TEA},
-    # Charges come back at the word of staff alone.
+    # Only staff may return charges.
     "RequestReturnShape": {"charges": []},
     "ProcessAnswer": {"status": "COMPLETED"},
     "EventAnswer": {"data": {"amount": PAID}},
@@ -168,14 +166,14 @@ WORDS_OF: Mapping[str, Mapping[str, Any]] = {
     "CarrierWebhook": {"type": "parcel.shipped"},
 }
 
-FORGED = "This is not signed, not by whom it should be, or too old."
-SHUT = "No secret is set here by which a webhook could be known; nobody is let in."
-# By status: the error's code, what it says for people, and what else it has.
-Said = tuple[str, str, Mapping[str, Any]]
-PROBLEMS: Mapping[int, Said] = {
+FORGED = "The signature is missing, invalid or expired."
+SHUT = "Webhooks are disabled: no signing secret is configured."
+# By status: the error's code, its detail, and its further members.
+ProblemExample = tuple[str, str, Mapping[str, Any]]
+PROBLEMS: Mapping[int, ProblemExample] = {
     400: (
         "ValidationError",
-        "Some parts of the request are not valid.",
+        "Some parts of the request are invalid.",
         {
             "errors": [
                 {"pointer": "#/reason", "detail": "This field is required.", "code": "required"}
@@ -186,31 +184,31 @@ PROBLEMS: Mapping[int, Said] = {
     403: ("PermissionDenied", "You do not have permission to perform this action.", {}),
     404: ("NotFound", "Not found.", {}),
     406: ("NotAcceptable", "Could not satisfy the request Accept header.", {}),
-    409: ("WrongExpectedVersion", "Others were first, several times over. Try again.", {}),
+    409: ("WrongExpectedVersion", "The resource was changed concurrently. Retry the request.", {}),
     411: (
         "LengthRequired",
-        "Say the body's length (Content-Length); a chunked body is not read.",
+        "Content-Length is required. Chunked request bodies are not supported.",
         {},
     ),
     412: (
         "Stale",
-        f"You decided on another version: order-{ORDER} is at version 3.",
+        f"The resource has another version than If-Match: order-{ORDER} is at version 3.",
         {"current_version": 3},
     ),
-    413: ("BodyTooLarge", "The body is larger than 2621440 bytes.", {}),
-    414: ("AddressTooLong", "The request cannot be read. Limit request line.", {}),
+    413: ("BodyTooLarge", "The request body is larger than 2621440 bytes.", {}),
+    414: ("AddressTooLong", "Malformed request: Limit request line.", {}),
     415: ("UnsupportedMediaType", 'Unsupported media type "text/plain" in request.', {}),
     422: (
         "KeyReused",
-        "This idempotency key was used for another request. Use a new key for each wish.",
+        "This idempotency key was used for a different request. Use a new key for each request.",
         {},
     ),
     429: ("Throttled", "Request was throttled. Expected available in 20 seconds.", {}),
-    431: ("HeadersTooLarge", "The request cannot be read. Limit request headers.", {}),
-    503: ("DatabaseUnavailable", "Try again in a moment.", {}),
+    431: ("HeadersTooLarge", "Malformed request: Limit request headers.", {}),
+    503: ("DatabaseUnavailable", "The database is unavailable. Retry in a moment.", {}),
 }
-# Where it is another problem than elsewhere.
-PROBLEMS_AT: Mapping[tuple[str, int], Said] = {
+# By path and status: problems that differ from those above.
+PROBLEMS_AT: Mapping[tuple[str, int], ProblemExample] = {
     ("/api/auth/login/", 401): (
         "AuthenticationFailed",
         "No active account has this username and password.",
@@ -219,7 +217,7 @@ PROBLEMS_AT: Mapping[tuple[str, int], Said] = {
     ("/api/commands/orders/", 409): (
         "PriceChanged",
         (
-            "The customer saw another price than the catalogue's. TEA-EARL-GREY costs 8.90 EUR, not"
+            "The price is not the one that the customer saw. TEA-EARL-GREY costs 8.90 EUR, not"
             " 7.90 EUR."
         ),
         {},
@@ -231,7 +229,7 @@ PROBLEMS_AT: Mapping[tuple[str, int], Said] = {
     ),
     ("/api/commands/orders/{order_id}/returns/", 409): (
         "MoreThanWasBought",
-        "More units than were bought and have not been returned yet.",
+        "More units than the order has left to return. Of line 1, 1 can be returned, not 2.",
         {},
     ),
     ("/api/webhooks/payments/stripe/", 401): ("Forged", FORGED, {}),

@@ -1,5 +1,5 @@
-"""An example of all that the API describes, made from its schema and a few words: the life of one
-order of tea."""
+"""Examples for everything in the OpenAPI and AsyncAPI documents, made from the schemas and
+example_values.py."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from config import problems
-from config.api.example_values import FORMATS, PROBLEMS, PROBLEMS_AT, UNSAID, WORDS, WORDS_OF
+from config.api.example_values import FORMATS, MISSING, PROBLEMS, PROBLEMS_AT, VALUES, VALUES_OF
 
 Schema = Mapping[str, Any]
 
@@ -17,24 +17,28 @@ def add(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     schemas = result["components"]["schemas"]
     for path, operations in result["paths"].items():
         for operation in operations.values():
-            for name, side, said in _named(operation):
-                said["example"] = of(said["schema"], schemas, name, side)
+            for name, side, parameter in _parameters_and_headers(operation):
+                parameter["example"] = of(parameter["schema"], schemas, name, side)
             for status, content in _contents(operation):
-                body = of(content["schema"], schemas, "", operation["operationId"])
-                content["example"] = (
-                    _problem(status, path) if status else _with_its_next(body, path)
-                )
+                if status:
+                    content["example"] = _problem(status, path)
+                else:
+                    body = of(content["schema"], schemas, "", operation["operationId"])
+                    if isinstance(body, dict) and body.get("next") == MISSING:
+                        cursor = quote(VALUES["cursor"])
+                        body["next"] = f"{_concrete(path)}?limit=50&cursor={cursor}"
+                    content["example"] = body
     return result
 
 
 def of(schema: Schema, schemas: Schema, name: str = "", owner: str = "") -> Any:
-    """name: of the member that it is. owner: of the schema whose member it is, by its name among
-    the schemas."""
+    """An example. name: of the member that has the schema. owner: the name of the schema that has
+    the member."""
     if "const" in schema:
         return schema["const"]
-    word = WORDS_OF.get(owner, {}).get(name, WORDS.get(name))
-    if word is not None and word in schema.get("enum", (word,)):
-        return word
+    value = VALUES_OF.get(owner, {}).get(name, VALUES.get(name))
+    if value is not None and value in schema.get("enum", (value,)):
+        return value
     if "$ref" in schema:
         component = schema["$ref"].rpartition("/")[2]
         return of(schemas[component], schemas, "", component)
@@ -50,20 +54,16 @@ def of(schema: Schema, schemas: Schema, name: str = "", owner: str = "") -> Any:
         }
     if kind == "array":
         return [of(schema["items"], schemas, "", owner)]
-    return _simple(schema)
-
-
-def _simple(schema: Schema) -> Any:
-    kinds = schema.get("type", "string")
-    kind = kinds if isinstance(kinds, str) else kinds[0]
+    kind = kind or "string"
+    if not isinstance(kind, str):
+        kind = kind[0]
     if kind == "string":
-        return FORMATS.get(schema.get("format", ""), UNSAID)
+        return FORMATS.get(schema.get("format", ""), MISSING)
     return {"integer": max(1, schema.get("minimum", 1)), "number": 1.5, "boolean": True}.get(kind)
 
 
-def _named(operation: Schema) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Each parameter and each header of an answer by its name, with the side of the API it belongs
-    to."""
+def _parameters_and_headers(operation: Schema) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Each parameter and each response header: its name, its side of the API, its description."""
     side = operation["tags"][0]
     for parameter in operation.get("parameters", ()):
         if "examples" not in parameter:
@@ -74,17 +74,10 @@ def _named(operation: Schema) -> Iterator[tuple[str, str, dict[str, Any]]]:
 
 
 def _contents(operation: Schema) -> Iterator[tuple[int, dict[str, Any]]]:
-    """What is asked and answered; with its status what is answered as a problem, else with 0."""
-    for status, said in ((0, operation.get("requestBody", {})), *operation["responses"].items()):
-        for media_type, content in said.get("content", {}).items():
+    """The contents of the request and of the responses: with the status of a problem, or 0."""
+    for status, body in ((0, operation.get("requestBody", {})), *operation["responses"].items()):
+        for media_type, content in body.get("content", {}).items():
             yield int(status) if media_type == "application/problem+json" else 0, content
-
-
-def _with_its_next(body: Any, path: str) -> Any:
-    """A page leads to the next one of its own list."""
-    if isinstance(body, dict) and body.get("next") == UNSAID:
-        return body | {"next": f"{_address(path)}?limit=50&cursor={quote(WORDS['cursor'])}"}
-    return body
 
 
 def _problem(status: int, path: str) -> dict[str, Any]:
@@ -94,13 +87,13 @@ def _problem(status: int, path: str) -> dict[str, Any]:
         "title": problems.title(code),
         "status": status,
         "detail": detail,
-        "instance": _address(path),
+        "instance": _concrete(path),
         "code": code,
         "errors": [],
-        **{name: WORDS[name] for name in ("correlation_id", "request_id", "trace_id")},
+        **{name: VALUES[name] for name in ("correlation_id", "request_id", "trace_id")},
         **more,
     }
 
 
-def _address(path: str) -> str:
-    return re.sub(r"{(\w+)}", lambda name: str(WORDS[name[1]]), path)
+def _concrete(path: str) -> str:
+    return re.sub(r"{(\w+)}", lambda name: str(VALUES[name[1]]), path)

@@ -1,4 +1,5 @@
-"""For whoever keeps the processes alive: is this one alive, and can it serve."""
+"""Probes for load balancers and process managers: whether this process is alive, and whether it can
+serve."""
 
 from django.db import DatabaseError, connections
 from django.db.migrations.executor import MigrationExecutor
@@ -15,12 +16,10 @@ def live(request: HttpRequest) -> HttpResponse:
 
 @problems.read_only
 def ready(request: HttpRequest) -> HttpResponse:
-    """Whether the database answers and is migrated to what this code needs, and the process goes on
-    serving."""
+    """Ready if the database answers, its migrations are applied, and the process is not about to
+    end."""
     if draining.begun():
-        return problems.response(
-            request, 503, "Draining", "This process is about to end; ask another one."
-        )
+        return problems.response(request, 503, "Draining", "This process is shutting down.")
     try:
         executor = MigrationExecutor(connections["default"])
         missing = executor.migration_plan(executor.loader.graph.leaf_nodes())

@@ -1,4 +1,4 @@
-"""The command side: every address that changes something."""
+"""The URLs of the command side."""
 
 from django.urls import path
 
@@ -18,7 +18,8 @@ from shipping.api.commands import DeliverShipmentView, ShipShipmentView
 
 
 def stays_here(order_id: str) -> bool:
-    """Whether a parcel must not be handed over: shipping knows neither orders nor payments."""
+    """Whether a parcel must not be handed over. The shipping context knows neither orders nor
+    payments, so it asks here."""
     return is_called_off(order_id) or is_given_back(order_id)
 
 

@@ -1,4 +1,4 @@
-"""The query side: every address that tells something."""
+"""The URLs of the query side."""
 
 from django.urls import path
 

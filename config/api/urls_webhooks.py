@@ -1,4 +1,4 @@
-"""Where providers call us; each signs what it says."""
+"""The URLs for webhooks of providers, who sign them."""
 
 from django.urls import path
 

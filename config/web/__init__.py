@@ -1,6 +1,8 @@
-"""Settings of gunicorn beyond its command line (--config python:config.web): one event loop holds
-every connection of a process, and a thread is given to a request only when all of it is here (ADR
-28)."""
+"""gunicorn's settings, in addition to the command line (--config python:config.web).
+
+One event loop holds all connections of a process, and a request gets a thread only when it is
+complete (ADR 28).
+"""
 
 import os
 import signal
@@ -9,19 +11,18 @@ from typing import Any
 
 from config import settings
 
-STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
 worker_class = "config.web.worker.Worker"
-# Connections that a process holds at once; for one more, the one that has been idle for longest is
-# closed.
+# Connections of one process. For one more, the connection that has been idle longest is closed.
 worker_connections = settings.WEB_CONNECTIONS
-# An idle connection costs no thread. Longer than the usual 60 seconds of a proxy, which then closes
-# first.
+# Seconds. An idle connection occupies no thread. Longer than the usual 60 seconds of a proxy, so
+# that the proxy closes first.
 keepalive = 75
-# uvloop where it is installed.
+# uvloop if it is installed.
 asgi_loop = "auto"
 asgi_lifespan = "off"
-# A client that has gone gets no thread any more.
+# The request of a disconnected client gets no thread any more.
 asgi_disconnect_grace_period = 0
 
 
@@ -31,9 +32,10 @@ def on_starting(server: Any) -> None:
     # A new worker still has the master's signal handlers, and uvloop handles signals only while its
     # loop runs. So signals stay blocked until the loop runs; the kernel keeps them pending.
     os.register_at_fork(
-        before=partial(signal.pthread_sigmask, signal.SIG_BLOCK, STOPPING), after_in_parent=let_stop
+        before=partial(signal.pthread_sigmask, signal.SIG_BLOCK, STOP_SIGNALS),
+        after_in_parent=unblock_signals,
     )
 
 
-def let_stop() -> None:
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
+def unblock_signals() -> None:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)

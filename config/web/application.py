@@ -1,8 +1,8 @@
-"""Django behind gunicorn's event loop: the body is collected first, a thread makes the answer, the
-loop sends it.
+"""Django behind gunicorn's event loop: the loop reads the request body, a thread makes the
+response, and the loop sends it.
 
-So neither a slow upload nor a slow download keeps a thread, and a body that is too large is refused
-unread.
+So neither a slow upload nor a slow download occupies a thread, and a body that is too large is
+rejected unread.
 """
 
 import asyncio
@@ -16,13 +16,12 @@ from typing import IO, Any, NamedTuple, cast
 from urllib.parse import unquote_to_bytes
 
 from django.conf import settings
-from django.http import HttpResponse
 
 from access import throttling
 
-from . import refusals
-from .refusals import Refusal
-from .turns import Overloaded, Turns
+from . import early_errors
+from .early_errors import EarlyError
+from .fair_pool import FairThreadPool, Overloaded
 
 logger = logging.getLogger(__name__)
 
@@ -31,15 +30,14 @@ Headers = Sequence[tuple[bytes, bytes]]
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 
-# Of a request's body in memory, what is larger lies in a file; of an answer on its way to a client
-# at once.
+# Bytes. A larger request body is buffered in a file; a response is sent in pieces of this size.
 PIECE = 1 << 16
-# For a whole body, however steadily it drips.
+# For a whole request body, however steadily it arrives.
 BODY_SECONDS = 120.0
 
 
-class Answer(NamedTuple):
-    """rest: further pieces of a body that is made while it is sent."""
+class Response(NamedTuple):
+    """rest: further pieces of a streaming response."""
 
     status: int
     headers: Headers
@@ -47,80 +45,66 @@ class Answer(NamedTuple):
     rest: "Rest | None" = None
 
 
-class Refused(Exception):
-    def __init__(self, refusal: Refusal) -> None:
-        super().__init__(refusal.detail)
-        self.refusal = refusal
+class Rejected(Exception):
+    def __init__(self, error: EarlyError) -> None:
+        super().__init__(error.detail)
+        self.error = error
 
 
-class Gone(Exception):
-    """The client has hung up."""
+class Disconnected(Exception):
+    """The client has closed the connection."""
 
 
 class Application:
-    """ASGI around a WSGI application."""
+    """An ASGI application around a WSGI application."""
 
     def __init__(self, wsgi: Callable[..., Any], threads: int) -> None:
-        self._wsgi, self._turns = wsgi, Turns(threads)
+        self._wsgi, self._threads = wsgi, FairThreadPool(threads)
 
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
-        meta = _meta(scope)
-        client = _client(meta)
-        with _room(meta) as body:
+        meta = _environ(scope)
+        # A client is a token, or an address of anonymous clients.
+        client = meta.get("HTTP_AUTHORIZATION") or throttling.address(meta)
+        length = int(meta.get("CONTENT_LENGTH") or 0)
+        with BytesIO() if length <= PIECE else SpooledTemporaryFile(PIECE) as buffer:
+            body = cast(IO[bytes], buffer)
             try:
-                await _collect(meta, receive, body)
-                answer = await self._turns.run(client, _answer, self._wsgi, meta, body)
-            except Gone:
+                await _read_body(length, receive, body)
+                response = await self._threads.run(client, _respond, self._wsgi, meta, body)
+            except Disconnected:
                 return
-            except Refused as refused:
-                answer = _refusal(refused.refusal)
+            except Rejected as rejected:
+                response = _error_response(rejected.error)
             except Overloaded:
-                answer = _refusal(
-                    Refusal(503, "Too many requests at once. Try again in a moment.", retry_after=1)
+                response = _error_response(
+                    EarlyError(503, "Too many requests at once. Retry in a moment.", retry_after=1)
                 )
-        await self._send(client, answer, send)
+        await self._send(client, response, send)
 
-    async def _send(self, client: str, answer: Answer, send: Send) -> None:
-        await send(
-            {"type": "http.response.start", "status": answer.status, "headers": answer.headers}
-        )
-        *pieces, last = _cut(answer.body)
-        for piece in pieces:
-            await _hand(send, piece, more=True)
-        await _hand(send, last, more=answer.rest is not None)
-        if answer.rest is not None:
+    async def _send(self, client: str, response: Response, send: Send) -> None:
+        start = {"status": response.status, "headers": response.headers}
+        await send({"type": "http.response.start"} | start)
+        # Each piece has its own time limit. An empty body is one empty piece.
+        for begin in range(0, len(response.body) or 1, PIECE):
+            end = begin + PIECE
+            more = end < len(response.body) or response.rest is not None
+            await _send_piece(send, response.body[begin:end], more=more)
+        if response.rest is not None:
             try:
-                while piece := await self._turns.run(client, answer.rest.take):
-                    await _hand(send, piece, more=True)
+                while piece := await self._threads.run(client, response.rest.take):
+                    await _send_piece(send, piece, more=True)
             finally:
-                # Also where the client has gone, and a thread is still about to make the next
-                # piece.
-                self._turns.soon(answer.rest.close)
-            await _hand(send, b"", more=False)
+                # Also if the client has disconnected while a thread makes the next piece.
+                self._threads.submit(response.rest.close)
+            await _send_piece(send, b"", more=False)
 
 
-def _room(meta: Meta) -> IO[bytes]:
-    """For a body: one that is small, or that a client says is, needs no file."""
-    length = int(meta.get("CONTENT_LENGTH") or 0)
-    return BytesIO() if length <= PIECE else cast(IO[bytes], SpooledTemporaryFile(PIECE))
-
-
-def _cut(body: bytes) -> list[bytes]:
-    """In pieces, each of which has to be taken in time."""
-    return (
-        [body[start : start + PIECE] for start in range(0, len(body), PIECE)]
-        if len(body) > PIECE
-        else [body]
-    )
-
-
-async def _collect(meta: Meta, receive: Receive, body: IO[bytes]) -> None:
-    """A body whose length is not told is not read: a view that wants one answers 411. Raises
-    Refused and Gone."""
+async def _read_body(length: int, receive: Receive, body: IO[bytes]) -> None:
+    """Read a body of this Content-Length. A chunked body is not read: a view that needs a body
+    responds 411. Raises Rejected and Disconnected."""
     limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-    length = int(meta.get("CONTENT_LENGTH") or 0)
     if length > limit:
-        raise Refused(Refusal(413, f"The body is larger than {limit} bytes."))
+        raise Rejected(EarlyError(413, f"The request body is larger than {limit} bytes."))
     if length == 0:
         return
     end = asyncio.get_running_loop().time() + BODY_SECONDS
@@ -129,7 +113,7 @@ async def _collect(meta: Meta, receive: Receive, body: IO[bytes]) -> None:
             while True:
                 message = await receive()
                 if message["type"] == "http.disconnect":
-                    raise Gone
+                    raise Disconnected
                 length -= body.write(message.get("body", b""))
                 if length <= 0:
                     break
@@ -137,58 +121,53 @@ async def _collect(meta: Meta, receive: Receive, body: IO[bytes]) -> None:
                     min(end, asyncio.get_running_loop().time() + settings.WEB_SILENT_SECONDS)
                 )
     except TimeoutError:
-        raise Refused(Refusal(408, "The rest of the request did not come.")) from None
+        raise Rejected(EarlyError(408, "The rest of the request did not arrive in time.")) from None
     body.seek(0)
 
 
-async def _hand(send: Send, piece: bytes, *, more: bool) -> None:
-    """Waits until most of what was handed before has been taken."""
+async def _send_piece(send: Send, piece: bytes, *, more: bool) -> None:
+    """Waits until the client has read most of the pieces before."""
     try:
         async with asyncio.timeout(settings.WEB_SILENT_SECONDS):
             await send({"type": "http.response.body", "body": piece, "more_body": more})
     except TimeoutError:
         logger.warning(
-            "an answer was not taken for %s seconds; the connection is closed",
+            "client read nothing for %s seconds; closing the connection",
             settings.WEB_SILENT_SECONDS,
         )
-        # As for a client that has gone.
+        # As if the client had disconnected.
         raise asyncio.CancelledError from None
 
 
-def _answer(wsgi: Callable[..., Any], meta: Meta, body: IO[bytes]) -> Answer:
-    """In a thread."""
-    begun: list[tuple[int, Headers]] = []
+def _respond(wsgi: Callable[..., Any], meta: Meta, body: IO[bytes]) -> Response:
+    """Runs in a thread."""
+    started: list[tuple[int, Headers]] = []
 
     def start_response(
         status: str, headers: Sequence[tuple[str, str]], exc_info: Any = None
     ) -> None:
-        begun[:] = [
-            (
-                int(status[:3]),
-                [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers],
-            )
-        ]
+        started[:] = [(int(status[:3]), _encoded(headers))]
 
     meta["wsgi.input"] = body
     response = wsgi(meta, start_response)
-    [(status, headers)] = begun
+    [(status, headers)] = started
     bodiless = meta["REQUEST_METHOD"] == "HEAD" or status in (204, 304)
     if getattr(response, "streaming", False) and not bodiless:
-        return Answer(status, headers, b"", Rest(response))
+        return Response(status, headers, b"", Rest(response))
     pieces: Iterable[bytes] = () if bodiless else response
     whole = b"".join(pieces)
     response.close()
-    return Answer(status, headers, whole)
+    return Response(status, headers, whole)
 
 
 class Rest:
-    """The pieces of a streaming response. Its methods run in threads, one after the other."""
+    """The pieces of a streaming response. Its methods run in threads, one at a time."""
 
     def __init__(self, response: Any) -> None:
         self._response, self._pieces, self._lock = response, iter(response), Lock()
 
     def take(self) -> bytes:
-        """As much as fits one turn; nothing at the end."""
+        """One piece or somewhat more; empty at the end."""
         found = bytearray()
         with self._lock:
             for each in self._pieces:
@@ -202,22 +181,18 @@ class Rest:
             self._response.close()
 
 
-def _refusal(refusal: Refusal) -> Answer:
-    response: HttpResponse = refusals.answer(refusal)
+def _error_response(error: EarlyError) -> Response:
+    response = early_errors.response(error)
     response["Content-Length"], response["Connection"] = str(len(response.content)), "close"
-    headers = [
-        (name.encode("latin-1"), value.encode("latin-1")) for name, value in response.items()
-    ]
-    return Answer(response.status_code, headers, response.content)
+    return Response(response.status_code, _encoded(response.items()), response.content)
 
 
-def _client(meta: Meta) -> str:
-    """Whose turn it is: a token's, or an address's."""
-    return meta.get("HTTP_AUTHORIZATION") or throttling.address(meta)
+def _encoded(headers: Iterable[tuple[str, str]]) -> Headers:
+    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
 
 
-def _meta(scope: Mapping[str, Any]) -> Meta:
-    """As PEP 3333 has it."""
+def _environ(scope: Mapping[str, Any]) -> Meta:
+    """The WSGI environ (PEP 3333)."""
     server, client = scope.get("server") or ("", ""), scope.get("client") or ("", "")
     meta: Meta = {
         "REQUEST_METHOD": scope["method"],

@@ -1,4 +1,4 @@
-"""One connection: what a client may not send, and how long it may be silent."""
+"""One HTTP connection: errors as problem details, and time limits for silent clients."""
 
 import http.client
 import sys
@@ -8,36 +8,37 @@ from django.conf import settings
 from gunicorn.asgi.parser import ParseError
 from gunicorn.asgi.protocol import _REASON_PHRASES, ASGIProtocol
 
-from . import refusals
-from .refusals import Refusal
+from . import early_errors
+from .early_errors import EarlyError
 
-# After the last answer, for what is still on its way: to close before it has come would take the
-# answer back.
+# After the last response, the rest of the request is still read for so long: closing the connection
+# with unread data would reset it, and the client could lose the response.
 LINGER_SECONDS = 0.2
 
-
-# Its own table lacks some that we answer with, such as 412.
+# gunicorn's own table lacks some statuses that the API uses, such as 412.
 _REASON_PHRASES.update(
     {status: phrase for status, phrase in http.client.responses.items() if phrase}
 )
 
 
 class ExpectationFailed(ParseError):
-    """The client expects what is not 100-continue."""
+    """The Expect header has another value than 100-continue."""
 
 
 class UnreadableNumber(ParseError):
-    """A number of more digits than Python reads."""
+    """A number with more digits than Python parses."""
 
 
 class Protocol(ASGIProtocol):
-    """gunicorn's, with answers in problem details, and with bounds on connections that wait."""
+    """gunicorn's protocol, with problem details for errors, and limits for idle connections."""
 
     _closed: bool
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
-        self._first = self.worker.loop.call_later(settings.WEB_SILENT_SECONDS, self._nothing_came)
+        self._first = self.worker.loop.call_later(
+            settings.WEB_SILENT_SECONDS, self._first_request_late
+        )
         self.worker.note_idle(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -46,15 +47,15 @@ class Protocol(ASGIProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if not self._closed:  # else it has its last answer
+        if not self._closed:  # otherwise the last response was sent
             super().data_received(data)
 
     def _feed_callback_parser(self, data: bytes) -> bool:
         try:
-            going_on: bool = super()._feed_callback_parser(data)
-            return going_on
-        except ValueError:  # of int(), which gunicorn does not expect
-            self.refuse(refusals.unreadable(400, UnreadableNumber()))
+            goes_on: bool = super()._feed_callback_parser(data)
+            return goes_on
+        except ValueError:  # from int(), which gunicorn does not expect
+            self.send_error(early_errors.unreadable(400, UnreadableNumber()))
             self._close_transport()
             return False
 
@@ -71,38 +72,37 @@ class Protocol(ASGIProtocol):
         super()._arm_keepalive_timer()
         self.worker.note_idle(self)
 
-    def let_go(self) -> None:
-        """Close a connection on which no request is under way."""
+    def close_idle(self) -> None:
+        """Close a connection without a request in progress."""
         self._keepalive_timeout()
 
-    def make_room(self) -> None:
-        """As let_go, at once: one that lingers would still count."""
+    def abort_idle(self) -> None:
+        """As close_idle, but at once: a lingering connection would still count."""
         self._closed = True
         self.transport.abort()
 
-    def _nothing_came(self) -> None:
-        if self._http1_begun():
-            self.refuse(Refusal(408, "The rest of the request did not come."))
-        self.let_go()
+    def _first_request_late(self) -> None:
+        if self._callback_parser is not None and self._callback_parser.remaining():
+            self.send_error(EarlyError(408, "The rest of the request did not arrive in time."))
+        self.close_idle()
 
-    def _http1_begun(self) -> bool:
-        return bool(self._callback_parser is not None and self._callback_parser.remaining())
-
-    def refuse(self, refusal: Refusal) -> None:
-        self._safe_write(refusals.written(refusal))
+    def send_error(self, error: EarlyError) -> None:
+        self._safe_write(early_errors.serialized(error))
 
     def _send_error_response(self, status: int, message: str, extra_headers: Any = ()) -> None:
-        """gunicorn calls it where it handles the error, of which we tell the class alone."""
+        """gunicorn calls it while it handles an exception. Only the exception's class is sent."""
         error = sys.exception()
         if isinstance(error, ExpectationFailed):
             status = 417
-        self.refuse(Refusal(500, "") if status == 500 else refusals.unreadable(status, error))
+        self.send_error(
+            EarlyError(500, "") if status == 500 else early_errors.unreadable(status, error)
+        )
 
     def _is_websocket_upgrade(self, request: Any) -> bool:
-        return False  # config.live serves sockets
+        return False  # config.live serves WebSockets
 
     def _close_transport(self) -> None:
-        """Say that nothing more comes, take for a moment what is still on its way, then close."""
+        """Send EOF, read the rest of the request for a moment, then close."""
         if self._closed or self.transport is None:
             return
         self._closed = True
@@ -115,7 +115,7 @@ class Protocol(ASGIProtocol):
         self.worker.loop.call_later(LINGER_SECONDS, self._hang_up)
 
     def _hang_up(self) -> None:
-        """Abort drops what was not taken, so a slow client has as long for it as it may be
+        """Aborting drops unsent data, so a slow client gets as much time to read it as it may be
         silent."""
         left = self.transport.get_write_buffer_size()
         if left:

@@ -1,4 +1,4 @@
-"""A process that serves requests: it accepts, drains and ends."""
+"""The process that serves requests: it accepts connections, drains them, and ends."""
 
 import asyncio
 import errno
@@ -11,26 +11,26 @@ from gunicorn.workers.gasgi import ASGIWorker
 
 from config import draining, settings
 
-from . import let_stop
+from . import unblock_signals
+from .early_errors import EarlyError
 from .protocol import Protocol
-from .refusals import Refusal
 
-# File descriptors beside client connections: log, database, Redis, event loop.
+# File descriptors for other purposes than connections: log, database, Redis, event loop.
 OTHER_FILES = 100
 HEARTBEAT_SECONDS = 1.0
-# Too many open files, or no memory for another.
+# Too many open files, or out of memory.
 NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 NO_ROOM_SECONDS = 1.0
 
 
 class Worker(ASGIWorker):
-    """gunicorn's, with threads for a WSGI application, and a drain in front of the end."""
+    """gunicorn's ASGI worker, with threads for a WSGI application, and draining before the end."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        # Connections on which no request is under way; the first one has been idle for longest.
+        # Connections without a request in progress, the longest idle first.
         self.idle: dict[Protocol, None] = {}
-        self._told = asyncio.Event()
+        self._stopping = asyncio.Event()
         self._accepting: set[asyncio.Task[Any]] = set()
         self._draining = False
         self._ssl: Any = None
@@ -41,65 +41,67 @@ class Worker(ASGIWorker):
 
     @classmethod
     def check_config(cls, cfg: Any, log: Any) -> None:
-        """Threads are right here, unlike for gunicorn's own ASGI worker."""
+        """gunicorn's own ASGI worker rejects --threads; this one uses them."""
 
     def load_wsgi(self) -> None:
-        from .application import Application  # once Django is set up
+        from .application import Application  # needs Django set up
 
         super().load_wsgi()
         self.asgi = Application(self.asgi, self.cfg.threads)
 
     def handle_exit_signal(self) -> None:
         super().handle_exit_signal()
-        self._told.set()
+        self._stopping.set()
 
     def handle_quit_signal(self) -> None:
         super().handle_quit_signal()
-        self._told.set()
+        self._stopping.set()
 
     def note_idle(self, connection: Protocol) -> None:
-        """Of too many connections, one that waits makes room."""
+        """Close the longest idle connection if there are too many."""
         self.idle[connection] = None
         if self.nr_conns > self.worker_connections:
             oldest = next(iter(self.idle))
             self.idle.pop(oldest)
             if oldest is connection:
-                connection.refuse(
-                    Refusal(503, "Too many connections. Try again in a moment.", retry_after=1)
+                connection.send_error(
+                    EarlyError(503, "Too many connections. Retry in a moment.", retry_after=1)
                 )
-                connection.let_go()
+                connection.close_idle()
             else:
-                oldest.make_room()
+                oldest.abort_idle()
 
     async def _serve(self) -> None:
-        self.worker_connections = min(self.worker_connections, _most_files() - OTHER_FILES)
-        let_stop()
+        _, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))
+        self.worker_connections = min(self.worker_connections, most_files - OTHER_FILES)
+        unblock_signals()
         heart = asyncio.create_task(self._beat())
         self._ssl = self._get_ssl_context()
         for each in self.sockets:
             each.sock.setblocking(False)
             self._listen(each.sock)
-        await self._told.wait()
+        await self._stopping.wait()
         if not self._quick_shutdown:
             await self._drain()
         await self._shutdown()
         heart.cancel()
 
     async def _beat(self) -> None:
-        """gunicorn kills a process that is silent for its time-out; one whose master has died ends
-        by itself."""
+        """Without heartbeats gunicorn's master kills the process. If the master has died, the
+        process ends by itself."""
         while True:
             self.notify()
             if self.ppid != os.getppid() or not self.alive:
                 self.alive = False
-                self._told.set()
+                self._stopping.set()
             await asyncio.sleep(HEARTBEAT_SECONDS)
 
     async def _drain(self) -> None:
-        """Readiness says so first, and every answer closes its connection; new connections are
-        served meanwhile.
+        """Readiness fails first, and every response closes its connection; new connections are
+        still served.
 
-        Then what is on its way to being accepted is accepted, and nothing after it.
+        Then the connections in the listen queue are accepted, and none after them.
         """
         draining.begin()
         await asyncio.sleep(settings.WEB_DRAIN_SECONDS)
@@ -111,16 +113,17 @@ class Worker(ASGIWorker):
         if self._accepting:
             await asyncio.wait(self._accepting)
         for connection in list(self.idle):
-            connection.let_go()
+            connection.close_idle()
 
     def _listen(self, listener: socket.socket) -> None:
         if not self._draining:
             self.loop.add_reader(listener.fileno(), self._accept, listener)
 
     def _accept(self, listener: socket.socket) -> bool:
-        """Accept one connection, so that processes share a crowd. Whether there was one.
+        """Accept one connection only, so that processes share a burst. Returns whether there was
+        one.
 
-        Where the system has no room for another, all that wait do so for a moment.
+        If the system is out of file descriptors or memory, accepting pauses for a moment.
         """
         try:
             client, _ = listener.accept()
@@ -129,7 +132,7 @@ class Worker(ASGIWorker):
         except OSError as error:
             if error.errno not in NO_ROOM:
                 raise
-            self.log.error("No connection can be accepted: %s", error)
+            self.log.error("cannot accept connections: %s", error)
             self.loop.remove_reader(listener.fileno())
             self.loop.call_later(NO_ROOM_SECONDS, self._listen, listener)
             return False
@@ -144,11 +147,4 @@ class Worker(ASGIWorker):
     def _accepted(self, accepting: "asyncio.Task[Any]") -> None:
         self._accepting.discard(accepting)
         if not accepting.cancelled() and (error := accepting.exception()):
-            self.log.debug("A connection failed before its first request: %s", error)
-
-
-def _most_files() -> int:
-    """As many open files as the system allows this process."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    return most
+            self.log.debug("connection failed before its first request: %s", error)

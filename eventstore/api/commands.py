@@ -1,8 +1,7 @@
-"""A command endpoint: read the body, dispatch, answer 202 with where its subject stands and where
-to ask for it."""
+"""Command endpoints: read the body, dispatch the command, respond 202 with the version of its
+object and where to query it."""
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -11,30 +10,21 @@ from django.views.decorators.common import no_append_slash
 from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.views import APIView
+from uuid_utils.compat import uuid7
 
-from eventstore import codec, log
+from eventstore import codec, log, settings
 from eventstore.aggregate import CommandRejected, stream_name
-from eventstore.commands import bus, deferred, repository
-from eventstore.commands import idempotency as answers
-from eventstore.commands.idempotency import StoredResponse
+from eventstore.commands import bus, deferred, idempotency, repository
+from eventstore.commands.idempotency import AlreadyAnswered, IdempotencyKey, StoredResponse
 from eventstore.log import Appended, OutgoingMessage, context
 from eventstore.messages import Command, Metadata, replace
 
-from . import conditional as preconditions
-from . import errors as faults
-from . import idempotency
-from . import prefer as preferences
-from . import read_your_writes as freshness
-from . import serializers as shapes
-from .principal import principal
+from . import headers, serializers
+from .deferred import STATUS_URL, principal
+from .errors import Fault, Malformed
+from .idempotency import new_id, scoped
+from .read_your_writes import POSITION, VERSION
 from .serializers import StrictSerializer
-
-# Writes what was decided, and keeps the answer with it.
-Keep = Callable[..., Appended]
-
-
-# Where to ask what became of a command that was left with us.
-STATUS_URL = "/api/queries/commands/"
 
 APPLIED = "Preference-Applied"
 
@@ -44,159 +34,168 @@ class Nothing(StrictSerializer):
 
 
 class CommandView(APIView):
-    """command: the URL's and the body's parts -> the command. subject: the command's field that
-    names what it is about.
+    """command: makes the command from the parts of the URL and the members of the body.
 
-    query_url: the query that tells about the subject. The query side may be deployed elsewhere, so
-    that its address is written down here and not looked up.
+    id_field: the command's field with the id of its object. query_url: where that object is
+    queried. It is not reversed from the URL configuration, because the query side can be deployed
+    elsewhere.
     """
 
     serializer_class: type[StrictSerializer] = Nothing
-    key: answers.IdempotencyKey | None = None
+    key: IdempotencyKey | None = None
     command: Callable[..., Command]
     id_field: ClassVar[str]
     query_url: ClassVar[str]
 
     @classmethod
     def as_view(cls, **initkwargs: Any) -> Any:
-        # A redirect to the address with a slash would turn the POST into a GET.
+        # A redirect to the URL with a slash would turn the POST into a GET.
         return no_append_slash(super().as_view(**initkwargs))
 
     def post(self, request: Request, **named: str) -> HttpResponse:
-        faults.demand_length(request)
-        key = self.key = idempotency.key(request)
+        headers.require_length(request)
+        given, preferences = headers.idempotency_key(request), headers.preferences(request)
+        if given is None and settings.idempotency_key_required():
+            detail = "Every command needs an Idempotency-Key."
+            raise Malformed(Fault(headers.IDEMPOTENCY_KEY, detail, "required"))
+        key = self.key = None if given is None else scoped(given, request)
         try:
-            answer = self._answer(key, **named)
-        except answers.AlreadyAnswered as already:
-            answer = idempotency.replayed(already.answer)
+            response = self._execute(request, key, preferences, named)
+        except AlreadyAnswered as already:
+            response = _replayed(already.answer)
         except Exception:
-            # Asked again, it may be refused what it was granted the first time; then that is what
-            # is said again.
-            earlier = answers.find(key) if key else None
-            if earlier is None:
+            # A repeat can fail where the first request succeeded. It still gets the first response.
+            stored = idempotency.find(key) if key else None
+            if stored is None:
                 raise
-            answer = idempotency.replayed(earlier)
-        return _response(answer, preferences.returned(request))
+            response = _replayed(stored)
+        return _http_response(response, preferences.get("return", ""))
 
     def new_id(self) -> str:
-        """Of what the request begins, such as an order; the same for each repeat under the same
-        key."""
-        return idempotency.new_id(self.key)
+        """An id for what the command creates, such as an order; the same for each repeat under one
+        idempotency key."""
+        return new_id(self.key) if self.key else str(uuid7())
 
-    def _answer(self, key: answers.IdempotencyKey | None, **named: str) -> StoredResponse:
-        seen = preconditions.if_match(self.request)
-        command = self.command(**named, **shapes.read(self.serializer_class, self.request.data))
-        keep = partial(answers.write, key) if key else None
-        # What was decided on a certain version is decided while the client waits, who may have to
-        # decide anew.
-        if seen is None and "respond-async" in preferences.preferred(self.request):
-            return self._left(command, keep)
+    def _execute(
+        self,
+        request: Request,
+        key: IdempotencyKey | None,
+        preferences: Mapping[str, str],
+        named: Mapping[str, str],
+    ) -> StoredResponse:
+        seen = headers.if_match(request)
+        command = self.command(**named, **serializers.read(self.serializer_class, request.data))
+        # A command with If-Match is never deferred: the client has to learn about a conflict at
+        # once, to decide again.
+        if seen is None and "respond-async" in preferences:
+            return self._defer(command, key)
+
+        def write(outcome: bus.Outcome, *appended: Any) -> Appended:
+            assert key is not None
+            # The append fills in the position of new events.
+            position = None if outcome.events else outcome.position
+            response = self._accepted(command, outcome, position)
+            return idempotency.write(key, response, *appended)
+
         try:
-            return self._decided(command, seen, keep)
-        except CommandRejected as refusal:
+            outcome = bus.dispatch(
+                command,
+                metadata=_with_actor(request.user),
+                seen=seen,
+                write=write if key else None,
+            )
+        except CommandRejected as rejection:
             if key is None:
                 raise
-            return self._refused(key, refusal)
+            # A rejection is a response too: a repeat gets it even if the command would succeed now.
+            problem = self.handle_exception(rejection)
+            content_type = {"Content-Type": str(problem.content_type)}
+            response = _json_response(problem.status_code, problem.data, content_type)
+            idempotency.keep(key, response)
+            return response
+        return self._accepted(command, outcome, outcome.position)
 
-    def _decided(
-        self, command: Command, seen: preconditions.Versions | None, keep: Keep | None
+    def _accepted(
+        self, command: Command, outcome: bus.Outcome, position: int | None
     ) -> StoredResponse:
-        outcome = bus.dispatch(
-            command,
-            metadata=_asked_by(self.request.user),
-            seen=seen,
-            writes=(lambda outcome: partial(keep, self._accepted(command, outcome)))
-            if keep
-            else None,
-        )
-        return self._accepted(command, outcome).at(outcome.position)
-
-    def _accepted(self, command: Command, outcome: bus.Outcome) -> StoredResponse:
-        key = getattr(command, self.id_field)
-        # Where nothing is recorded, it is known what the answer rests on before the answer is kept.
-        position = None if outcome.events else outcome.position
-        said = {
-            self.id_field: key,
+        id_ = getattr(command, self.id_field)
+        body = {
+            self.id_field: id_,
             "version": outcome.version,
             "position": position,
             "status": "PROCESSING",
         }
-        return _answer(202, said, {"Location": f"{self.query_url}{key}/"})
+        return _json_response(202, body, {"Location": f"{self.query_url}{id_}/"})
 
-    def _refused(self, key: answers.IdempotencyKey, refusal: CommandRejected) -> StoredResponse:
-        """A refusal is an answer too: who asks again under the key is told the same, whatever has
-        changed since."""
-        problem = self.handle_exception(refusal)
-        answer = _answer(
-            problem.status_code, problem.data, {"Content-Type": str(problem.content_type)}
-        )
-        answers.keep(key, answer)
-        return answer
+    def _defer(self, command: Command, key: IdempotencyKey | None) -> StoredResponse:
+        """Enqueue the command for a worker. The client polls the status URL for its outcome."""
+        id_ = getattr(command, self.id_field)
 
-    def _left(self, command: Command, keep: Keep | None) -> StoredResponse:
-        """Owed to the workers, and decided by them; the client asks what became of it."""
-        subject, answered = getattr(command, self.id_field), list[StoredResponse]()
+        def respond(command_id: UUID) -> StoredResponse:
+            body = {"command_id": str(command_id), self.id_field: id_, "status": "PENDING"}
+            location = f"{STATUS_URL}{command_id}/"
+            return _json_response(202, body, {"Location": location, APPLIED: "respond-async"})
 
-        def write(id_: UUID, outgoing: Sequence[OutgoingMessage]) -> None:
-            said = {"command_id": str(id_), self.id_field: subject, "status": "PENDING"}
-            headers = {"Location": f"{STATUS_URL}{id_}/", APPLIED: "respond-async"}
-            answered.append(_answer(202, said, headers))
-            if keep:
-                keep(answered[0], (), outgoing)
+        def write(command_id: UUID, outgoing: Sequence[OutgoingMessage]) -> None:
+            if key:
+                idempotency.write(key, respond(command_id), (), outgoing)
             else:
                 log.write((), outgoing)
 
-        deferred.defer(
+        command_id = deferred.defer(
             command,
-            metadata=_asked_by(self.request.user),
+            metadata=_with_actor(self.request.user),
             principal=principal(self.request.user),
-            location=f"{self.query_url}{subject}/",
+            location=f"{self.query_url}{id_}/",
             write=write,
         )
-        return answered[0]
+        return respond(command_id)
 
 
 def known(category: str, key: str) -> Any:
-    """The state of what a command is about, from its own events; 404 when there are none."""
+    """The state of an aggregate, from its own events. Raises NotFound when it has none."""
     version, state = repository.load_one(stream_name(category, key))
     if version == 0:
         raise NotFound
     return state
 
 
-def _asked_by(user: Any) -> Metadata:
+def _with_actor(user: Any) -> Metadata:
     return replace(context.current(), actor=user.get_username())
 
 
-def _answer(status: int, said: Mapping[str, Any], headers: Mapping[str, str]) -> StoredResponse:
-    body = codec.encode_json(said).decode()
+def _replayed(response: StoredResponse) -> StoredResponse:
+    return replace(response, headers=response.headers | {"Idempotent-Replayed": "true"})
+
+
+def _json_response(
+    status: int, body: Mapping[str, Any], headers: Mapping[str, str]
+) -> StoredResponse:
     return StoredResponse(
-        status, {"Content-Type": "application/json", "Vary": "Prefer"} | dict(headers), body
+        status,
+        {"Content-Type": "application/json", "Vary": "Prefer"} | dict(headers),
+        codec.encode_json(body).decode(),
     )
 
 
-def _response(answer: StoredResponse, returned: str) -> HttpResponse:
-    """An answer is kept whole, and each request says whether it would be sent the body. An error
-    always has one."""
-    if answer.status != 202:
-        return HttpResponse(answer.body, status=answer.status, headers=answer.headers)
-    headers = answer.headers | _to_have_seen(answer.body) | _applied(answer, returned)
-    response = HttpResponse(answer.body, status=answer.status, headers=headers)
-    if returned == preferences.MINIMAL:
-        response.content = b""
-        del response["Content-Type"]
-    return response
-
-
-def _to_have_seen(body: str) -> dict[str, str]:
-    """Under the names by which a query is told so, for whoever has no body to read it from."""
-    said = codec.decode_json(body)
-    named = {freshness.VERSION: "version", freshness.POSITION: "position"}
-    return {header: str(said[member]) for header, member in named.items() if member in said}
-
-
-def _applied(answer: StoredResponse, returned: str) -> dict[str, str]:
-    applied = [
-        each for each in (answer.headers.get(APPLIED), returned and f"return={returned}") if each
-    ]
-    return {APPLIED: ", ".join(applied)} if applied else {}
+def _http_response(response: StoredResponse, preferred: str) -> HttpResponse:
+    """A response is stored with its body, and each request decides whether it gets the body.
+    Errors always have theirs. preferred: the value of the preference "return"."""
+    if response.status != 202:
+        return HttpResponse(response.body, status=response.status, headers=response.headers)
+    body = codec.decode_json(response.body)
+    # For clients that prefer no body: what to send with the next query.
+    progress = {
+        header: str(body[member])
+        for header, member in ((VERSION, "version"), (POSITION, "position"))
+        if member in body
+    }
+    honoured = preferred in (headers.MINIMAL, headers.REPRESENTATION)
+    candidates = (response.headers.get(APPLIED), f"return={preferred}" if honoured else "")
+    applied = ", ".join(each for each in candidates if each)
+    all_headers = response.headers | progress | ({APPLIED: applied} if applied else {})
+    found = HttpResponse(response.body, status=response.status, headers=all_headers)
+    if preferred == headers.MINIMAL:
+        found.content = b""
+        del found["Content-Type"]
+    return found

@@ -1,4 +1,4 @@
-"""What became of a command that a client left to be decided by a worker."""
+"""The status of a deferred command (`Prefer: respond-async`)."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,14 +12,15 @@ from rest_framework.views import APIView
 
 from eventstore.commands import deferred
 
-from . import serializers as shapes
 from .errors import Hidden
-from .principal import principal
+from .serializers import serialize
+
+STATUS_URL = "/api/queries/commands/"
 
 
 class DeferredCommandAnswer(serializers.Serializer):
-    """location: where to ask about its subject. version, position: what to have seen there, once it
-    has succeeded."""
+    """location: where to query the command's object. version, position: what to send with that
+    query as X-Min-Version and Min-Position, once the command has succeeded."""
 
     command_id = serializers.UUIDField()
     status = serializers.ChoiceField(["PENDING", "SUCCEEDED", "REFUSED", "FAILED"])
@@ -31,25 +32,32 @@ class DeferredCommandAnswer(serializers.Serializer):
 
 
 class DeferredCommandView(APIView):
-    """Asked of the primary, never of a replica: whoever left a command can ask for it at once.
+    """Read from the primary database, so that the status is there as soon as the command was
+    accepted.
 
-    sees_all: whether a user may see the commands of others.
+    sees_all: whether a user may see the commands of other users.
     """
 
     serializer_class = DeferredCommandAnswer
     sees_all: Callable[[Any], bool] = staticmethod(lambda user: False)
 
     def get(self, request: Request, id_: UUID) -> Response:
-        found = deferred.find(id_)
-        if found is None:
+        command = deferred.find(id_)
+        if command is None:
             raise NotFound
-        if not self._may_see(found):
+        if command.principal != principal(request.user) and not self.sees_all(request.user):
             raise Hidden
-        headers = {"Cache-Control": "private, no-store"} | (
-            {"Retry-After": "1"} if found.status == "PENDING" else {}
-        )
-        said = shapes.serialize(self.serializer_class, {"command_id": id_} | found._asdict())
-        return Response(said, headers=headers)
+        headers = {"Cache-Control": "private, no-store"}
+        if command.status == "PENDING":
+            headers["Retry-After"] = "1"
+        body = serialize(self.serializer_class, {"command_id": id_} | command._asdict())
+        return Response(body, headers=headers)
 
-    def _may_see(self, found: deferred.DeferredCommand) -> bool:
-        return found.principal == principal(self.request.user) or self.sees_all(self.request.user)
+
+def principal(user: Any) -> str:
+    """The id under which a user's deferred commands are stored; never given to another account.
+
+    The project's authentication sets `user.principal`. Without it, this is the account's primary
+    key.
+    """
+    return getattr(user, "principal", "") or str(user.pk)

@@ -1,14 +1,16 @@
-"""What is wrong with a request as such, before anybody is asked to decide anything."""
+"""Errors of a request that are found before any command is decided or any row is read."""
 
 from typing import NamedTuple
 
 from rest_framework.exceptions import APIException, NotFound
-from rest_framework.request import Request
 
 
 class Fault(NamedTuple):
-    """pointer: which part of the body, as a JSON Pointer in a fragment (RFC 6901), which query
-    parameter, or the name of a header."""
+    """One invalid part of a request.
+
+    pointer: a JSON Pointer into the body as a URI fragment (RFC 6901), the name of a query
+    parameter, or the name of a header.
+    """
 
     pointer: str
     detail: str
@@ -17,7 +19,7 @@ class Fault(NamedTuple):
 
 class Malformed(APIException):
     status_code = 400
-    default_detail = "Some part of the request is not what it should be."
+    default_detail = "Some parts of the request are invalid."
 
     def __init__(self, *faults: Fault) -> None:
         super().__init__()
@@ -26,29 +28,24 @@ class Malformed(APIException):
 
 class BodyTooLarge(APIException):
     status_code = 413
-    default_detail = "The body is too large."
+    default_detail = "The request body is too large."
 
 
 class Hidden(NotFound):
-    """It is there, and none of the user's business: told as if it were not, and noted."""
+    """The object exists, but the user may not see it. The response is the same as for an object
+    that does not exist; the audit log has a line about it."""
 
 
 class LengthRequired(APIException):
-    """Django takes a body whose length is not said for an empty one, and a command would be obeyed
-    without it."""
+    """Django reads a body without Content-Length as empty, so a command would run without its
+    parameters."""
 
     status_code = 411
-    default_detail = "Say the body's length (Content-Length); a chunked body is not read."
-
-
-def demand_length(request: Request) -> None:
-    """Before the body is asked for. Raises LengthRequired."""
-    if "Transfer-Encoding" in request.headers:
-        raise LengthRequired
+    default_detail = "Content-Length is required. Chunked request bodies are not supported."
 
 
 def inside(pointer: str, part: str | int) -> str:
-    """The pointer one step deeper; a lone surrogate in a name is written out, for it could not be
-    sent back."""
+    """The pointer, one step deeper. A lone surrogate in a name is escaped: UTF-8 cannot encode
+    it."""
     name = str(part).replace("~", "~0").replace("/", "~1")
     return f"{pointer}/{name.encode('utf-8', 'backslashreplace').decode()}"

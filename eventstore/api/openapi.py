@@ -1,5 +1,5 @@
-"""What the API says of itself in OpenAPI 3.1: made from the views' own shapes, so that it cannot
-say anything else."""
+"""The OpenAPI 3.1 document: made from the serializers of the views, so that it matches what they
+do."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,10 +12,9 @@ from rest_framework import serializers
 from eventstore import registry
 from eventstore.schemas import generation
 
-from . import prefer as preferences
-from . import read_your_writes as freshness
-from . import reveal
+from . import read_your_writes, reveal
 from .commands import CommandView, Nothing
+from .headers import MINIMAL, REPRESENTATION
 from .queries import NoParameters, PagesView, QueryView, RowView
 from .webhooks import WebhookView
 
@@ -29,9 +28,10 @@ class FaultShape(serializers.Serializer):
 
 
 class Problem(serializers.Serializer):
-    """Problem details (RFC 9457). code: stable, to be decided on; detail: for people.
+    """Problem details (RFC 9457). code: stable; programs compare it. detail: for people; its text
+    may change.
 
-    violated-policies: the limits that were met, of 429.
+    violated-policies: the exceeded limits of a 429.
     """
 
     type = serializers.CharField()
@@ -52,8 +52,8 @@ class Problem(serializers.Serializer):
 
 
 class Closed(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]
-    """What is not said is refused in a body and not told in an answer, and the description says
-    so."""
+    """Every object has additionalProperties: false. Requests with unknown members are rejected, and
+    responses have none."""
 
     target_class = serializers.Serializer
     match_subclasses = True
@@ -66,7 +66,7 @@ class Closed(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]
 
 
 class Schema(AutoSchema):
-    """For CommandView, QueryView and what else there is; a view of another kind says it by
+    """Describes each kind of view. A view of another kind declares its parameters with
     extend_schema."""
 
     def get_operation_id(self) -> str:
@@ -75,27 +75,26 @@ class Schema(AutoSchema):
     def get_description(self) -> str:  # type: ignore[override]
         return str(self.view.__doc__ or "")
 
-    def get_override_parameters(self) -> list[Any]:
-        match self.view:
-            case CommandView():
-                return [*EVERYWHERE, *COMMANDS]
-            case RowView():
-                told = [REVEAL] if registry.personal().get(self.view.model) else []
-                return [*EVERYWHERE, *STANDS, *ROWS, *told, *self._in_the_address()]
-            case PagesView():
-                return [*EVERYWHERE, *STANDS, *LISTS, *TOLD_OF_LISTS, *self._in_the_address()]
-            case QueryView():
-                return [*EVERYWHERE, *STANDS, *self._in_the_address()]
-            case WebhookView() as webhook:
-                return [*EVERYWHERE, *(_header(*each) for each in webhook.signed_by.items())]
-        return list(EVERYWHERE)
-
-    def _in_the_address(self) -> list[Any]:
-        shape = getattr(self.view, "parameters", NoParameters)
-        return [shape] if shape().fields else []
-
     def get_auth(self) -> list[dict[str, Any]]:
         return [{"bearer": []}] if self.view.get_authenticators() else []
+
+    def get_override_parameters(self) -> list[Any]:
+        headers: tuple[OpenApiParameter, ...] = ()
+        match self.view:
+            case CommandView():
+                headers = COMMANDS
+            case RowView():
+                personal = registry.personal().get(self.view.model)
+                headers = (*PROGRESS, *ROWS, *([REVEAL] if personal else []))
+            case PagesView():
+                headers = (*PROGRESS, *LISTS, *PAGES)
+            case QueryView():
+                headers = PROGRESS
+            case WebhookView() as webhook:
+                headers = tuple(_request_header(*each) for each in webhook.signed_by.items())
+        shape = getattr(self.view, "parameters", NoParameters)
+        query = [shape] if isinstance(self.view, QueryView) and shape().fields else []
+        return [*EVERY_OPERATION, *headers, *query]
 
     def get_request_serializer(self) -> Any:
         if isinstance(self.view, WebhookView):
@@ -104,78 +103,73 @@ class Schema(AutoSchema):
         return shape if self.method == "POST" and shape is not Nothing else None
 
     def get_response_serializers(self) -> Any:
-        answers: dict[Any, Any] = {}
+        errors = next(codes for kind, codes in ERRORS_OF if isinstance(self.view, kind))
+        return self._success() | {
+            (status, PROBLEM): OpenApiResponse(Problem, ERRORS[status])
+            for status in sorted(errors | BEFORE_ROUTING)
+        }
+
+    def _success(self) -> dict[Any, Any]:
         match self.view:
-            case CommandView():
-                answers[202] = OpenApiResponse(
-                    _accepted(self.view.id_field),
-                    "Decided, and recorded. No body, where return=minimal is preferred.",
-                )
-                told = {400, 401, 403, 404, 409, 411, 412, 413, 415, 422, 429, 503}
+            case CommandView() as command:
+                about = "The command was accepted. No body if return=minimal is preferred."
+                return {202: OpenApiResponse(_accepted(command.id_field), about)}
             case PagesView() as pages:
-                answers[200] = OpenApiResponse(self._page(pages), "A page.")
-                told = {400, 401, 403, 406, 412, 429, 503}
+                row = self.resolve_serializer(pages.serializer_class, "response").ref
+                return {200: OpenApiResponse(_page(row), "A page.")}
             case WebhookView():
-                answers[200] = OpenApiResponse(RECEIVED, "Taken, or taken before.")
-                told = {400, 401, 411, 413, 415, 503}
+                about = "Received, now or in an earlier delivery."
+                return {200: OpenApiResponse(RECEIVED, about)}
             case RowView() as row:
-                answers[200] = OpenApiResponse(row.serializer_class, "As it stands.")
-                answers[304] = OpenApiResponse(None, "As the client has it already.")
-                told = {400, 401, 403, 404, 406, 412, 429, 503}
-            case _:
-                answer = getattr(self.view, "answer", getattr(self.view, "serializer_class", None))
-                answers[200 if answer else 204] = OpenApiResponse(
-                    answer, "As it stands." if answer else "Done."
-                )
-                told = {400, 401, 403, 404, 406, 411, 412, 413, 415, 429, 503}
-        return answers | {
-            (status, PROBLEM): OpenApiResponse(Problem, WHY[status])
-            for status in sorted(told | UNREADABLE)
-        }
-
-    def _page(self, pages: PagesView) -> Mapping[str, Any]:
-        row = self.resolve_serializer(pages.serializer_class, "response").ref
-        properties = {
-            "data": {"type": "array", "items": row},
-            "has_more": {"type": "boolean"},
-            "next": {"type": ["string", "null"], "description": "The address of the next page."},
-        }
-        return {
-            "type": "object",
-            "properties": properties,
-            "required": list(properties),
-            "additionalProperties": False,
-        }
+                current = OpenApiResponse(row.serializer_class, "The current state.")
+                return {200: current, 304: OpenApiResponse(None, "Not modified.")}
+        body = getattr(self.view, "answer", getattr(self.view, "serializer_class", None))
+        if body is None:
+            return {204: OpenApiResponse(None, "Done.")}
+        return {200: OpenApiResponse(body, "The current state.")}
 
 
-def _accepted(subject: str) -> Mapping[str, Any]:
-    """version and position are there once it is decided; command_id when it was left to the
-    workers."""
+def _page(row: Any) -> Mapping[str, Any]:
     properties = {
-        subject: {"type": "string"},
+        "data": {"type": "array", "items": row},
+        "has_more": {"type": "boolean"},
+        "next": {"type": ["string", "null"], "description": "The URL of the next page."},
+    }
+    return _object(properties, list(properties))
+
+
+def _accepted(id_field: str) -> Mapping[str, Any]:
+    """version and position are present in a decided command's response, command_id in a deferred
+    command's."""
+    properties = {
+        id_field: {"type": "string"},
         "status": {"type": "string", "enum": ["PROCESSING", "PENDING"]},
         "version": {"type": "integer"},
         "position": {"type": "integer"},
         "command_id": {"type": "string", "format": "uuid"},
     }
+    return _object(properties, [id_field, "status"])
+
+
+def _object(properties: Mapping[str, Any], required: list[str]) -> dict[str, Any]:
     return {
         "type": "object",
         "properties": properties,
-        "required": [subject, "status"],
+        "required": required,
         "additionalProperties": False,
     }
 
 
-def _header(name: str, description: str, pattern: str | None = None) -> OpenApiParameter:
+def _request_header(name: str, description: str, pattern: str | None = None) -> OpenApiParameter:
     return OpenApiParameter(
         name, str, OpenApiParameter.HEADER, description=description, pattern=pattern
     )
 
 
-def _told(
+def _response_header(
     name: str, description: str, *statuses: int, pattern: str | None = None, required: bool = True
 ) -> OpenApiParameter:
-    """A header of the answers with these statuses; without any, of all."""
+    """A header of responses with these statuses; without statuses, of all."""
     return OpenApiParameter(
         name,
         str,
@@ -188,170 +182,200 @@ def _told(
 
 
 TAG = r'(W/)?"[!#-~]*"'
+TAG_LIST = rf"^(\*|{TAG}(, ?{TAG})*)$"
 UUID = "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
+DIGITS = "^[0-9]+$"
 LIMIT = r'^"[a-z]+";r=[0-9]+;t=[0-9]+(, "[a-z]+";r=[0-9]+;t=[0-9]+)*$'
 POLICY = r'^"[a-z]+";q=[0-9]+;w=[0-9]+(, "[a-z]+";q=[0-9]+;w=[0-9]+)*$'
-RETURN = f"return=({preferences.MINIMAL}|{preferences.REPRESENTATION})"
+RETURN = f"return=({MINIMAL}|{REPRESENTATION})"
 APPLIED = f"^(respond-async|{RETURN}|respond-async, {RETURN})$"
-SOURCES = f"^({freshness.READ_MODEL}|{freshness.EVENT_LOG})$"
+SOURCES = f"^({read_your_writes.READ_MODEL}|{read_your_writes.EVENT_LOG})$"
 
-EVERYWHERE = (
-    _header("X-Correlation-ID", "A business transaction to go on with; every answer carries one."),
-    _told("X-Correlation-ID", "The business transaction.", pattern=UUID),
-    _header(
+RETRY = "Seconds to wait before retrying."
+SOURCE = "Where the response comes from: the read model, or the event log."
+
+EVERY_OPERATION = (
+    _request_header(
+        "X-Correlation-ID", "A correlation id to continue; without it, a new one is made."
+    ),
+    _response_header("X-Correlation-ID", "The correlation id of the request.", pattern=UUID),
+    _request_header(
         "X-Request-ID",
-        "The client's own id of this request: 1 to 128 visible ASCII characters. Others are"
+        "The client's id of this request: 1 to 128 visible ASCII characters. Any other value is"
         " replaced.",
     ),
-    _told("X-Request-ID", "The request.", pattern="^[!-~]{1,128}$"),
-    _header(
+    _response_header("X-Request-ID", "The id of the request.", pattern="^[!-~]{1,128}$"),
+    _request_header(
         "traceparent",
-        "The client's trace (W3C Trace Context), which goes with all that the request causes.",
+        "The client's trace (W3C Trace Context). It is kept with everything that the request"
+        " causes.",
     ),
-    _told("WWW-Authenticate", "How to say who is asking.", 401),
-    _told(
-        "Retry-After",
-        "Seconds until it may be asked again.",
-        409,
-        pattern="^[0-9]+$",
-        required=False,
-    ),
-    _told("Retry-After", "Seconds until it may be asked again.", 429, 503, pattern="^[0-9]+$"),
-    _told(
+    _response_header("WWW-Authenticate", "The authentication scheme to use.", 401),
+    _response_header("Retry-After", RETRY, 409, pattern=DIGITS, required=False),
+    _response_header("Retry-After", RETRY, 429, 503, pattern=DIGITS),
+    _response_header(
         "RateLimit",
-        "What is left of each limit (r), and in how many seconds it begins anew (t).",
+        "For each rate limit, the remaining requests (r) and the seconds until it resets (t).",
         pattern=LIMIT,
         required=False,
     ),
-    _told(
+    _response_header(
         "RateLimit-Policy",
-        "Each limit: how many (q) in how many seconds (w).",
+        "For each rate limit, the number of requests (q) in a window of seconds (w).",
         pattern=POLICY,
         required=False,
     ),
 )
 COMMANDS = (
-    _header(
+    _request_header(
         "Idempotency-Key",
-        "1 to 255 visible ASCII characters, quoted or bare. A repeat is answered as the first"
-        " time.",
+        "1 to 255 visible ASCII characters, quoted or unquoted. A repeated request with the same"
+        " key is executed once and gets the same response.",
         r'^([!#-~][!-~]{0,254}|"[!#-[\]-~]{1,255}")$',
     ),
-    _header(
+    _request_header(
         "If-Match",
-        'The entity tag or version on which the client decided, such as "17"; another one is 412.',
-        rf"^(\*|{TAG}(, ?{TAG})*)$",
+        'The entity tag or version on which the command is based, such as "17". If the object has'
+        " another version, the response is 412.",
+        TAG_LIST,
     ),
     OpenApiParameter(
         "Prefer",
         str,
         OpenApiParameter.HEADER,
         description=(
-            "respond-async leaves the command to the workers, and tells where to ask what became of"
-            " it. return=minimal leaves out the body of a 202; return=representation does not,"
-            " which is the rule."
+            "respond-async defers the command to a worker; Location is the URL of its status."
+            " return=minimal omits the body of a 202; return=representation, the default, does not."
         ),
         examples=[
-            OpenApiExample("Left to the workers", "respond-async"),
+            OpenApiExample("Deferred to a worker", "respond-async"),
             OpenApiExample("Without a body", "return=minimal"),
             OpenApiExample("Both", "respond-async, return=minimal"),
         ],
     ),
-    _told(
+    _response_header(
         "Location",
-        "Where to ask about its subject, or what became of the command.",
+        "The URL of the object, or the status URL of a deferred command.",
         202,
         pattern="^/api/queries/",
     ),
-    _told(
-        "X-Min-Version", "Its version, once it is decided.", 202, pattern="^[0-9]+$", required=False
+    _response_header(
+        "X-Min-Version",
+        "The version of the object, for the next query. Absent for a deferred command.",
+        202,
+        pattern=DIGITS,
+        required=False,
     ),
-    _told(
-        "Min-Position", "Its position, once it is decided.", 202, pattern="^[0-9]+$", required=False
+    _response_header(
+        "Min-Position",
+        "The position in the log, for the next query. Absent for a deferred command.",
+        202,
+        pattern=DIGITS,
+        required=False,
     ),
-    _told(
-        "Preference-Applied", "What was preferred and done.", 202, pattern=APPLIED, required=False
+    _response_header(
+        "Preference-Applied",
+        "The preferences that were honoured.",
+        202,
+        pattern=APPLIED,
+        required=False,
     ),
-    _told(
+    _response_header(
         "Idempotent-Replayed",
-        "This was answered before.",
+        "The stored response of an earlier request with the same idempotency key.",
         202,
         409,
         pattern="^true$",
         required=False,
     ),
 )
-STANDS = (
-    _told(
+PROGRESS = (
+    _response_header(
         "X-Projection-Position",
-        "Where in the log the read model stands.",
+        "The position in the log that the read model has reached.",
         200,
         304,
-        pattern="^[0-9]+$",
+        pattern=DIGITS,
     ),
-    _told(
-        "X-Projection-Lag", "Seconds by which it is behind.", 200, 304, pattern=r"^[0-9]+\.[0-9]+$"
+    _response_header(
+        "X-Projection-Lag",
+        "Seconds by which the read model is behind the log.",
+        200,
+        304,
+        pattern=r"^[0-9]+\.[0-9]+$",
     ),
 )
 LISTS = (
-    _header("Min-Position", "A position in the log that the answer must hold.", "^[0-9]{1,18}$"),
-    _header("Prefer", "wait=SECONDS for the read model to come so far."),
-    _told(
+    _request_header(
+        "Min-Position",
+        "A position in the log that the response must include.",
+        "^[0-9]{1,18}$",
+    ),
+    _request_header("Prefer", "wait=SECONDS: how long to wait for the read model to catch up."),
+    _response_header(
         "Restarted-After",
-        "What was seen behind it may be lost.",
+        "The log was restored. Events after this position that the client has seen may be lost.",
         200,
         304,
-        pattern="^[0-9]+$",
+        pattern=DIGITS,
         required=False,
     ),
 )
 ROWS = (
     *LISTS,
-    _header(
-        "X-Min-Version", "A version of the row's stream that the answer must hold.", "^[0-9]{1,9}$"
+    _request_header(
+        "X-Min-Version",
+        "A version of the object that the response must include.",
+        "^[0-9]{1,9}$",
     ),
-    _header("If-None-Match", "The entity tag of what the client has.", rf"^(\*|{TAG}(, ?{TAG})*)$"),
-    _told("ETag", "The row's version and position.", 200, 304, pattern=r'^"[0-9]+\.[0-9]+"$'),
-    _told("X-Answered-From", "The side that has answered.", 200, 304, pattern=SOURCES),
+    _request_header("If-None-Match", "The entity tags that the client has in its cache.", TAG_LIST),
+    _response_header(
+        "ETag", "The version and the position of the row.", 200, 304, pattern=r'^"[0-9]+\.[0-9]+"$'
+    ),
+    _response_header("X-Answered-From", SOURCE, 200, 304, pattern=SOURCES),
 )
-REVEAL = _header(
+REVEAL = _request_header(
     reveal.HEADER,
-    "Why staff have to see what is personal of another's; without it, that is hidden. It is written"
-    " down.",
+    "Staff only: why personal data of another person has to be shown. Without it, that data is"
+    " masked. The reason is recorded.",
     rf"^{reveal.REASON}$",
 )
-TOLD_OF_LISTS = (
-    _told("X-Answered-From", "The side that has answered.", 200, pattern=SOURCES),
-    _told(
-        "Link",
-        "The next page, where there is one.",
-        200,
-        pattern='^<[^>]+>; rel="next"$',
-        required=False,
+PAGES = (
+    _response_header("X-Answered-From", SOURCE, 200, pattern=SOURCES),
+    _response_header(
+        "Link", "The next page, if any.", 200, pattern='^<[^>]+>; rel="next"$', required=False
     ),
 )
-RECEIVED = {
-    "type": "object",
-    "properties": {"received": {"type": "string"}, "repeat": {"type": "boolean"}},
-    "required": ["received", "repeat"],
-    "additionalProperties": False,
-}
-# Before anybody has asked which address it is.
-UNREADABLE = {414, 431}
-WHY = {
-    400: "Some part of the request is not valid; `errors` says which.",
-    401: "A token is needed.",
-    403: "Not for this role.",
-    404: "Nothing has this address, or it is none of the client's business.",
-    406: "Only JSON is spoken.",
-    409: "Refused, as things stand; `code` says why. Or the same is being answered just now.",
-    411: "The body's length must be said.",
-    412: "Things stand at another version.",
-    413: "The body is too large.",
-    414: "The address is too long.",
-    415: "Only JSON is understood.",
-    422: "The idempotency key was used for something else.",
-    429: "Too often; `Retry-After` says when again.",
-    431: "The headers are too many or too large.",
-    503: "Not just now; `Retry-After` says when again.",
+RECEIVED = _object(
+    {"received": {"type": "string"}, "repeat": {"type": "boolean"}}, ["received", "repeat"]
+)
+# The server sends these before the request has a URL, so every operation has them.
+BEFORE_ROUTING = {414, 431}
+# The first kind that matches.
+ERRORS_OF: tuple[tuple[type, set[int]], ...] = (
+    (CommandView, {400, 401, 403, 404, 409, 411, 412, 413, 415, 422, 429, 503}),
+    (PagesView, {400, 401, 403, 406, 412, 429, 503}),
+    (WebhookView, {400, 401, 411, 413, 415, 503}),
+    (RowView, {400, 401, 403, 404, 406, 412, 429, 503}),
+    (object, {400, 401, 403, 404, 406, 411, 412, 413, 415, 429, 503}),
+)
+ERRORS = {
+    400: "Some parts of the request are invalid; see `errors`.",
+    401: "Authentication is required.",
+    403: "The user's role does not permit this.",
+    404: "Not found, or not visible to this client.",
+    406: "Only application/json is supported.",
+    409: (
+        "The command was rejected (`code` says why), the resource was changed concurrently, or a"
+        " request with the same idempotency key is still running."
+    ),
+    411: "Content-Length is required.",
+    412: "The object has another version, or has not reached the required version yet.",
+    413: "The request body is too large.",
+    414: "The URL is too long.",
+    415: "Only application/json is supported.",
+    422: "The idempotency key was used for a different request.",
+    429: "Too many requests; retry after `Retry-After` seconds.",
+    431: "The request headers are too many or too large.",
+    503: "Temporarily unavailable; retry after `Retry-After` seconds.",
 }

@@ -1,5 +1,5 @@
-"""JSON to the letter (RFC 8259, I-JSON of RFC 7493): what Python's reader forgives is refused, and
-its place named."""
+"""A strict JSON parser (RFC 8259; I-JSON, RFC 7493): rejects what Python's parser tolerates, and
+says where it is."""
 
 import json
 from collections import Counter
@@ -25,39 +25,28 @@ class StrictJSONParser(BaseParser):
         media_type: str | None = None,
         parser_context: Mapping[str, Any] | None = None,
     ) -> Any:
-        _demand_plain(parser_context["request"].headers if parser_context else {})
-        tree = _read(_body(stream))
+        headers = parser_context["request"].headers if parser_context else {}
+        if headers.get("Content-Encoding", "identity").lower() != "identity":
+            raise UnsupportedMediaType("", detail="Content-Encoding is not supported.")
+        limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        body: bytes = stream.read(limit + 1)
+        if len(body) > limit:
+            raise BodyTooLarge(f"The request body is larger than {limit} bytes.")
+        try:
+            tree = json.loads(
+                body.decode(), object_pairs_hook=_object, parse_constant=_reject_constant
+            )
+        except RecursionError:
+            raise Malformed(_too_deep("#")) from None
+        except ValueError as error:
+            raise Malformed(Fault("#", f"Invalid JSON in UTF-8: {error}", "not_json")) from None
         if fault := _fault(tree, 1):
             raise Malformed(fault._replace(pointer=f"#{fault.pointer}"))
         return tree
 
 
-def _demand_plain(headers: Mapping[str, str]) -> None:
-    if headers.get("Content-Encoding", "identity").lower() != "identity":
-        raise UnsupportedMediaType(
-            "", detail="A body is read as it is: leave Content-Encoding out."
-        )
-
-
-def _body(stream: IO[Any]) -> bytes:
-    limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-    body: bytes = stream.read(limit + 1)
-    if len(body) > limit:
-        raise BodyTooLarge(f"The body is larger than {limit} bytes.")
-    return body
-
-
-def _read(body: bytes) -> Any:
-    try:
-        return json.loads(body.decode(), object_pairs_hook=_object, parse_constant=_not_json)
-    except RecursionError:
-        raise Malformed(_too_deep("#")) from None
-    except ValueError as error:
-        raise Malformed(Fault("#", f"This is not JSON in UTF-8: {error}", "not_json")) from None
-
-
-class _Repeating(dict[str, Any]):
-    """An object that has some name twice."""
+class _ObjectWithDuplicates(dict[str, Any]):
+    """A JSON object with a repeated name."""
 
     def __init__(self, pairs: list[tuple[str, Any]], repeated: str) -> None:
         super().__init__(pairs)
@@ -69,26 +58,28 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) == len(pairs):
         return found
     counts = Counter(name for name, _ in pairs)
-    return _Repeating(pairs, next(name for name, count in counts.items() if count > 1))
+    repeated = next(name for name, count in counts.items() if count > 1)
+    return _ObjectWithDuplicates(pairs, repeated)
 
 
-def _not_json(constant: str) -> NoReturn:
+def _reject_constant(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is not a JSON number")
 
 
 def _fault(value: Any, depth: int) -> Fault | None:
-    """The first one within, its pointer as seen from the value: most bodies have none, and need no
-    pointers."""
+    """The first fault within the value, its pointer relative to the value. Pointers are made on the
+    way back only, as most bodies have no fault."""
     parts: Iterable[tuple[str | int, Any]]
     match value:
         case str():
             return _fault_of_text(value)
         case int() if abs(value) > LARGEST:
-            return Fault("", "This number does not fit 64 bits.", "too_large")
+            return Fault("", "The number does not fit in 64 bits.", "too_large")
         case dict() | list() if depth > DEEPEST:
             return _too_deep("")
-        case _Repeating():
-            return Fault(inside("", value.repeated), "This name is given twice.", "repeated")
+        case _ObjectWithDuplicates():
+            pointer = inside("", value.repeated)
+            return Fault(pointer, "Duplicate member name.", "repeated")
         case dict():
             parts = value.items()
         case list():
@@ -103,11 +94,11 @@ def _fault(value: Any, depth: int) -> Fault | None:
 
 def _fault_of_text(text: str) -> Fault | None:
     if "\0" in text:
-        return Fault("", "The character NUL is not allowed.", "null_characters_not_allowed")
+        return Fault("", "Null characters are not allowed.", "null_characters_not_allowed")
     if not text.isascii() and any("\ud800" <= each <= "\udfff" for each in text):
-        return Fault("", "A lone surrogate is not a character.", "surrogate_characters_not_allowed")
+        return Fault("", "Lone surrogates are not allowed.", "surrogate_characters_not_allowed")
     return None
 
 
 def _too_deep(pointer: str) -> Fault:
-    return Fault(pointer, f"This lies deeper than {DEEPEST} levels.", "too_deep")
+    return Fault(pointer, f"Nested deeper than {DEEPEST} levels.", "too_deep")

@@ -1,6 +1,6 @@
-"""Query endpoints: one row of a read model, or pages of them by key."""
+"""Query endpoints: one row of a read model, or pages of rows in the order of a key."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, ClassVar
 from urllib.parse import urlencode
@@ -19,16 +19,14 @@ from eventstore import codec, settings
 from eventstore.log import pages
 from eventstore.projections.freshness import Progress
 
-from . import conditional as preconditions
-from . import read_your_writes as freshness
-from . import reveal
-from . import serializers as shapes
-from .read_your_writes import Found, MinimumVersion
-from .serializers import Digits, StrictSerializer, Text
+from . import read_your_writes, reveal
+from .headers import etag, if_none_match
+from .read_your_writes import MinimumVersion
+from .serializers import Digits, StrictSerializer, Text, read, serialize
 
 LONGEST_PAGE = 100
 
-# An answer is for who asked, and may be kept if it is asked for again each time.
+# A response is for one user. That user's own cache may store it and has to revalidate it each time.
 PRIVATE_HEADERS = {"Cache-Control": "private, no-cache", "Vary": "Accept, Authorization"}
 
 
@@ -37,28 +35,28 @@ class NoParameters(StrictSerializer):
 
 
 class MomentParameters(StrictSerializer):
-    """The row as it was when its stream came to a version, or at a time."""
+    """The row as it was in a version of its stream, or at a time."""
 
     version = Digits(min_value=1, required=False)
     at = serializers.DateTimeField(required=False)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if len(attrs) > 1:
-            raise ValidationError({"at": ["Say a version or a time, not both."]}, "both")
+            raise ValidationError({"at": ["Give either a version or a time, not both."]}, "both")
         return attrs
 
 
 class PageParameters(StrictSerializer):
     limit = Digits(min_value=1, max_value=LONGEST_PAGE, default=50)
     cursor = Text(
-        required=False, validators=[RegexValidator(r"^[!-~]+\Z", "A cursor is visible ASCII.")]
+        required=False, validators=[RegexValidator(r"^[!-~]+\Z", "Expected visible ASCII.")]
     )
 
 
 class QueryView(APIView):
-    """Says with every answer, also with a refusal, where the read model stood when it was asked.
+    """Every response, including errors, has the progress of the read model in its headers.
 
-    is_own: whether a row is about the user, who then sees what is personal in it.
+    is_own: whether a row is about the user, who then sees the personal data in it.
     """
 
     standing: Progress | None = None
@@ -71,9 +69,9 @@ class QueryView(APIView):
         self.standing = standing
 
     def wanted(self) -> MinimumVersion:
-        wanted = freshness.wanted(self.request)
-        self.restarted_after = wanted.restarted_after
-        return wanted
+        minimum = read_your_writes.wanted(self.request)
+        self.restarted_after = minimum.restarted_after
+        return minimum
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         response = super().finalize_response(request, response, *args, **kwargs)
@@ -81,16 +79,15 @@ class QueryView(APIView):
             response["X-Projection-Position"] = str(self.standing.position or 0)
             response["X-Projection-Lag"] = f"{self.standing.lag:.3f}"
         if self.restarted_after is not None:
-            response[freshness.RESTARTED] = str(self.restarted_after)
+            response[read_your_writes.RESTARTED] = str(self.restarted_after)
         return response
 
 
 class RowView(QueryView):
-    """model: the read model, whose key is the one part of the URL. may_see: whether the row is the
-    user's business. called: what acts on such a thing are written down under, when it is not the
-    model's own name.
+    """model: the read model; the one part of the URL is its key. may_see: whether the user may see
+    the row. called: the object's name in the audit log, the model's own name by default.
 
-    parameters: MomentParameters where the row can be had as it once was; then its events are few.
+    parameters: MomentParameters if past versions can be queried; then a row must have few events.
     """
 
     model: ClassVar[type[Any]]
@@ -102,36 +99,32 @@ class RowView(QueryView):
         return True
 
     def get(self, request: Request, **named: str) -> HttpResponse:
-        asked, held = parameters(self.parameters, request), preconditions.if_none_match(request)
+        moment, known_tags = parameters(self.parameters, request), if_none_match(request)
         [key] = named.values()
-        row, source = self._found(key, asked)
+        may_see, note = self.may_see, self.note
+        if moment:
+            found = read_your_writes.row_as_of(self.model, key, moment, may_see, note=note)
+        else:
+            found = read_your_writes.row(self.model, key, self.wanted(), may_see, note=note)
+        row, source = found
         if row is None:
             raise NotFound
-        headers = PRIVATE_HEADERS | {"ETag": preconditions.etag(row), "X-Answered-From": source}
-        if self._is_masked(row):
+        headers = PRIVATE_HEADERS | {"ETag": etag(row), "X-Answered-From": source}
+        if not self.is_own(row) and reveal.holds(self.model):
             if reveal.is_revealed(request, f"{self.called or self.model._meta.verbose_name} {key}"):
-                return told(shapes.serialize(self.serializer_class, row), headers | reveal.UNKEPT)
+                return _response(serialize(self.serializer_class, row), headers | reveal.UNKEPT)
             reveal.hide(row)
-        if headers["ETag"] in held:
+        if headers["ETag"] in known_tags:
             return HttpResponse(status=304, headers=headers)
-        return told(shapes.serialize(self.serializer_class, row), headers)
-
-    def _is_masked(self, row: Any) -> bool:
-        return reveal.holds(self.model) and not self.is_own(row)
-
-    def _found(self, key: str, moment: dict[str, Any]) -> Found:
-        if moment:
-            return freshness.row_as_of(self.model, key, moment, self.may_see, note=self.note)
-        return freshness.row(self.model, key, self.wanted(), self.may_see, note=self.note)
+        return _response(serialize(self.serializer_class, row), headers)
 
 
 class PagesView(QueryView):
-    """rows: the parameters' values -> all rows that the user may see. key: a unique column of
-    theirs.
+    """rows: the values of the parameters -> all rows that the user may see. key: a unique column.
 
-    moment: a time that is known of each row, where that, and not the key, says in which order they
-    come. A page begins behind the last key of the one before, so that what is written meanwhile
-    moves nothing.
+    moment: a column with a time, if rows are in the order of that time; rows of the same time are
+    in the order of the key. Keyset pagination: a page begins after the last row of the page before,
+    so rows written meanwhile shift nothing.
     """
 
     serializer_class: type[serializers.Serializer]
@@ -143,86 +136,78 @@ class PagesView(QueryView):
 
     def get(self, request: Request) -> HttpResponse:
         reveal.refuse_for_lists(request)
-        asked = parameters(self.parameters, request)
-        limit, cursor = asked.pop("limit"), asked.pop("cursor", None)
-        rows, wanted = self._behind(cursor, self.rows(**asked)), self.wanted()
-        database = freshness.database_for_list(rows.model, wanted, note=self.note)
-        page, rows_told, has_more = self._page(rows.using(database), limit)
-        following = self._next(page[-1], asked | {"limit": limit}) if has_more else None
-        said = {"data": rows_told, "has_more": has_more, "next": following}
-        return told(
-            said, PRIVATE_HEADERS | {"X-Answered-From": freshness.READ_MODEL} | link(following)
-        )
+        values = parameters(self.parameters, request)
+        limit, cursor = values.pop("limit"), values.pop("cursor", None)
+        rows, minimum = self._after(cursor, self.rows(**values)), self.wanted()
+        database = read_your_writes.database_for_list(rows.model, minimum, note=self.note)
+        page, data, has_more = self._page(rows.using(database), limit)
+        following = self._next(page[-1], values | {"limit": limit}) if has_more else None
+        body = {"data": data, "has_more": has_more, "next": following}
+        source = {"X-Answered-From": read_your_writes.READ_MODEL}
+        return _response(body, PRIVATE_HEADERS | source | link(following))
 
     def _page(self, rows: QuerySet[Any], limit: int) -> tuple[list[Any], list[msgspec.Raw], bool]:
-        """The rows, what is told of each, and whether more follow. It ends early where its bytes
-        are enough."""
+        """The rows, each as JSON, and whether more follow. A page ends early when its JSON has as
+        many bytes as the settings allow."""
         most = settings.page_bytes()
         found, more = pages.page(rows, limit, most)
-        self._mask(rows.model, found)
-        rows_told = list[msgspec.Raw]()
-        while len(rows_told) < len(found) and (not rows_told or sum(map(len, rows_told)) < most):
-            told = shapes.serialize(self.serializer_class, found[len(rows_told)])
-            rows_told.append(msgspec.Raw(codec.encode_json(told)))
-        return found[: len(rows_told)], rows_told, more or len(rows_told) < len(found)
-
-    def _mask(self, model: type[Any], page: Sequence[Any]) -> None:
-        if reveal.holds(model):
-            for row in page:
+        if reveal.holds(rows.model):
+            for row in found:
                 if not self.is_own(row):
                     reveal.hide(row)
+        data = list[msgspec.Raw]()
+        while len(data) < len(found) and (not data or sum(map(len, data)) < most):
+            row = serialize(self.serializer_class, found[len(data)])
+            data.append(msgspec.Raw(codec.encode_json(row)))
+        return found[: len(data)], data, more or len(data) < len(found)
 
-    def _behind(self, cursor: str | None, rows: QuerySet[Any]) -> QuerySet[Any]:
+    def _after(self, cursor: str | None, rows: QuerySet[Any]) -> QuerySet[Any]:
         way, sign = ("lt", "-") if self.descending else ("gt", "")
         if cursor is not None:
-            at, key = self._last(cursor)
-            behind = Q(**{f"{self.key}__{way}": key})
+            try:
+                last = self._signer().unsign(cursor)
+            except BadSignature:
+                raise ValidationError({"cursor": ["Invalid cursor."]}, "forged") from None
+            at, _, key = last.partition("|") if self.moment else ("", "", last)
+            after = Q(**{f"{self.key}__{way}": key})
             if self.moment:
-                # The first of the two alone is what an index can be asked for.
+                # Implied by the second condition, but only this one can use an index.
                 rows = rows.filter(**{f"{self.moment}__{way}e": at})
-                behind = Q(**{f"{self.moment}__{way}": at}) | Q(**{self.moment: at}) & behind
-            rows = rows.filter(behind)
+                after = Q(**{f"{self.moment}__{way}": at}) | Q(**{self.moment: at}) & after
+            rows = rows.filter(after)
         return rows.order_by(*(f"{sign}{column}" for column in (self.moment, self.key) if column))
 
-    def _last(self, cursor: str) -> tuple[str, str]:
-        """The moment, where one is told, and the key of the last row of the page before."""
-        try:
-            last = self._signer().unsign(cursor)
-        except BadSignature:
-            raise ValidationError({"cursor": ["This cursor is none of ours."]}, "forged") from None
-        at, _, key = last.partition("|") if self.moment else ("", "", last)
-        return at, key
-
-    def _next(self, row: Any, asked: dict[str, Any]) -> str:
+    def _next(self, row: Any, values: dict[str, Any]) -> str:
         at = f"{getattr(row, self.moment).isoformat()}|" if self.moment else ""
         cursor = self._signer().sign(f"{at}{getattr(row, self.key)}")
-        return f"{self.request.path}?{urlencode(asked | {'cursor': cursor})}"
+        return f"{self.request.path}?{urlencode(values | {'cursor': cursor})}"
 
     def _signer(self) -> Signer:
-        # Of another form than those by the key alone.
+        # A cursor with a moment has another form, so it is never valid for a view without one.
         return Signer(salt=f"{type(self).__qualname__}{self.moment}")
 
 
 def link(following: str | None) -> dict[str, str]:
-    """A copy of what the body says, for clients that know pages in general (RFC 8288)."""
+    """The next page as a Link header (RFC 8288), for generic clients. The body has it as well."""
     return {} if following is None else {"Link": f'<{following}>; rel="next"'}
 
 
-def told(said: Mapping[str, Any], headers: Mapping[str, str]) -> HttpResponse:
-    return HttpResponse(codec.encode_json(said), content_type="application/json", headers=headers)
-
-
 def parameters(shape: type[StrictSerializer], request: Request) -> dict[str, Any]:
-    """The query parameters by their shape; one that is not known, or given twice, is refused by its
-    name."""
+    """The query parameters. Raises ValidationError, also for an unknown or a repeated parameter."""
     given = request.query_params
     if not given:
-        return dict(_of_who_asks_for_nothing(shape))
+        return dict(_defaults(shape))
     if repeated := [name for name, values in given.lists() if len(values) > 1]:
-        raise ValidationError({name: ["This is given twice."] for name in repeated}, "repeated")
-    return dict(shapes.read(shape, given.dict()))
+        raise ValidationError(
+            {name: ["This parameter is given more than once."] for name in repeated}, "repeated"
+        )
+    return dict(read(shape, given.dict()))
 
 
 @cache
-def _of_who_asks_for_nothing(shape: type[StrictSerializer]) -> Mapping[str, Any]:
-    return shapes.read(shape, {})  # type: ignore[no-any-return]
+def _defaults(shape: type[StrictSerializer]) -> Mapping[str, Any]:
+    return read(shape, {})  # type: ignore[no-any-return]
+
+
+def _response(body: Mapping[str, Any], headers: Mapping[str, str]) -> HttpResponse:
+    return HttpResponse(codec.encode_json(body), content_type="application/json", headers=headers)

@@ -1,7 +1,5 @@
-"""Read your own write: a client says what it has seen happen, and is never told of an earlier
-time."""
+"""Read-your-writes: a client names the version it has seen and never gets an older state."""
 
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
@@ -15,43 +13,42 @@ from eventstore.log import epochs
 from eventstore.projections import freshness
 from eventstore.projections.freshness import PRIMARY, Progress, RowAndProgress
 
-from . import prefer as preferences
-from . import waiting
+from . import headers, waiting
 from .errors import Fault, Hidden, Malformed
 
 VERSION, POSITION, RESTARTED = "X-Min-Version", "Min-Position", "Restarted-After"
 READ_MODEL, EVENT_LOG = "read-model", "event-log"
 
-# Read models usually follow within 50 ms; who waits longer looks less often.
-LOOK_AGAIN_SECONDS, LOOK_SELDOM_SECONDS = 0.02, 0.2
-# A list cannot be folded from the log, so it waits without being asked to.
-LISTS_WAIT_SECONDS = 1.0
+# Read models usually follow within 50 ms, so a long wait polls less and less often.
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.02, 0.2
+# A list cannot be folded from the log, so it waits even without `Prefer: wait`.
+LIST_WAIT_SECONDS = 1.0
 
 
 class NotThereYet(APIException):
     status_code = status.HTTP_412_PRECONDITION_FAILED
-    default_detail = "Nothing has come so far yet: neither the read model nor the log itself."
+    default_detail = "Neither the read model nor the event log has reached this version yet."
 
 
 class ReadModelBehind(APIException):
     status_code = status.HTTP_503_SERVICE_UNAVAILABLE
-    default_detail = "The list does not hold yet what you have seen. Try again in a moment."
+    default_detail = "The read model has not reached this position yet. Retry in a moment."
     wait = 1
 
 
 class TooManyWait(APIException):
     status_code = status.HTTP_503_SERVICE_UNAVAILABLE
-    default_detail = "Too many requests wait already, yours or others'. Try again in a moment."
+    default_detail = "Too many requests are waiting for the read model. Retry in a moment."
     wait = 1
 
 
 class MinimumVersion(NamedTuple):
-    """version: of the row's stream. position: in the log. wait: seconds that the client would give
-    the read model.
+    """version: of the row's stream. position: in the log. wait: seconds for which the client lets
+    the read model catch up.
 
-    who: the user, whose waiting requests are counted together.
-    restarted_after: where what the client has seen may have been lost, the position up to which
-    nothing was; then neither the version nor the position is waited for.
+    who: the user; waiting requests are limited for each user.
+    restarted_after: if the log may have lost what the client has seen, the position up to which
+    nothing was lost. Then the version is not required, and the position is this one.
     """
 
     version: int | None
@@ -75,31 +72,34 @@ class MinimumVersion(NamedTuple):
         )
 
 
-# For who tells of a row by its events, and needs no more of the row than that it is there.
+# For views that show the events of a row: of the row itself they only need that it exists.
 FROM_THE_LOG = MinimumVersion(version=1, position=None, wait=None)
 
 
 class Found(NamedTuple):
-    """row: None when there is none. source: which side it came from."""
+    """row: None when there is none. source: READ_MODEL or EVENT_LOG."""
 
     row: Any
     source: str
 
 
-# Told where the read model stands each time it is asked, so that it is known however the asking
-# ends.
+# Called with the progress of the read model each time it is read, so that the response headers have
+# it even if the query fails.
 Note = Callable[[Progress], None]
 
 
 def wanted(request: Request) -> MinimumVersion:
-    seconds = preferences.wait(request)
-    wait = None if seconds is None else min(seconds, settings.longest_wait())
-    wanted = MinimumVersion(
-        _number(request, VERSION, 9), _number(request, POSITION, 18), wait, str(request.user.pk)
+    """What the request's headers demand. Raises Malformed."""
+    seconds = headers.preferred_wait(request)
+    minimum = MinimumVersion(
+        headers.number(request, VERSION, 9),
+        headers.number(request, POSITION, 18),
+        None if seconds is None else min(seconds, settings.longest_wait()),
+        str(request.user.pk),
     )
-    if wanted.position and (lost := epochs.lost_behind(wanted.position, epochs.recent())):
-        return wanted._replace(version=None, position=lost.intact, restarted_after=lost.intact)
-    return wanted
+    if minimum.position and (lost := epochs.lost_behind(minimum.position, epochs.recent())):
+        return minimum._replace(version=None, position=lost.intact, restarted_after=lost.intact)
+    return minimum
 
 
 def row(
@@ -110,19 +110,24 @@ def row(
     *,
     note: Note,
 ) -> Found:
-    """Raises NotThereYet for what has not happened at all, TooManyWait where it was not waited for,
-    and Hidden for what the user may not see."""
-    seen = _look(model, key, note)
+    """The row, in the minimum version at least.
+
+    Raises NotThereYet if even the log has not reached the minimum, TooManyWait if it has not and
+    the request could not wait, and Hidden if the user may not see the row.
+    """
+    seen = freshness.look(model, key)
+    note(seen.standing)
     if not wanted.anything or wanted.in_read_model(seen):
-        return Found(_shown(seen.row, may_see), READ_MODEL)
-    # First of all whether there is such a thing: nobody is kept waiting for what is not there, or
-    # not theirs.
-    recorded = _shown(freshness.recorded(model, key), may_see)
+        return Found(_visible(seen.row, may_see), READ_MODEL)
+    # Checked before waiting: a client does not wait for a row that does not exist or that it may
+    # not see.
+    recorded = _visible(freshness.recorded(model, key), may_see)
     if recorded is None:
         return Found(None, EVENT_LOG)
     with waiting.room(wanted.who, wanted.wait or 0) as seconds:
-        for _ in _while_waiting(seconds):
-            seen = _look(model, key, note)
+        for _ in _polls(seconds):
+            seen = freshness.look(model, key)
+            note(seen.standing)
             if wanted.in_read_model(seen):
                 return Found(seen.row, READ_MODEL)
     recorded = freshness.recorded(model, key) if seconds else recorded
@@ -139,15 +144,15 @@ def row_as_of(
     *,
     note: Note,
 ) -> Found:
-    """Raises Hidden for what the user may not see."""
+    """The row in a past version or at a past time. Raises Hidden if the user may not see it."""
     note(freshness.standing(model, using=settings.query_database()))
-    return Found(_shown(freshness.as_of(model, key, **moment), may_see), EVENT_LOG)
+    return Found(_visible(freshness.as_of(model, key, **moment), may_see), EVENT_LOG)
 
 
 def database_for_list(model: type[Any], wanted: MinimumVersion, *, note: Note) -> str:
-    """Which database has a list as fresh as is wanted. Raises ReadModelBehind when none has, within
-    the wait."""
-    for _ in _turns(wanted):
+    """The database whose read model has reached the minimum position: the replica if possible.
+    Raises ReadModelBehind or NotThereYet if none reaches it within the wait."""
+    for _ in _attempts(wanted):
         for database in dict.fromkeys((settings.query_database(), PRIMARY)):
             standing = freshness.standing(model, using=database)
             note(standing)
@@ -157,59 +162,45 @@ def database_for_list(model: type[Any], wanted: MinimumVersion, *, note: Note) -
 
 
 def end_for_pages(wanted: MinimumVersion) -> int:
-    """Up to where the log may be told in pages: whoever goes on behind a position misses nothing
-    before it.
+    """The high-water mark: the position up to which the log can be read in pages without missing an
+    event.
 
-    Raises ReadModelBehind while a transaction that is still open holds it back before what is
-    wanted.
+    Raises ReadModelBehind if an open transaction keeps it below the minimum position for the whole
+    wait, and NotThereYet if that position does not exist yet.
     """
-    for _ in _turns(wanted):
+    for _ in _attempts(wanted):
         fence = log.fence()
         if wanted.position is None or wanted.position <= fence:
             return fence
     raise _not_yet(wanted)
 
 
-def _look(model: type[Any], key: str, note: Note) -> RowAndProgress:
-    seen = freshness.look(model, key)
-    note(seen.standing)
-    return seen
-
-
-def _turns(wanted: MinimumVersion) -> Iterator[None]:
-    """One, and more while the client waits."""
+def _attempts(wanted: MinimumVersion) -> Iterator[None]:
+    """One at once, then one after each pause until the wait is over."""
     if wanted.version is not None:
-        raise Malformed(Fault(VERSION, f"A list is of many streams; say {POSITION}.", "invalid"))
+        raise Malformed(
+            Fault(VERSION, f"A list has no single version. Use {POSITION} instead.", "invalid")
+        )
     yield None
-    with waiting.room(
-        wanted.who, LISTS_WAIT_SECONDS if wanted.wait is None else wanted.wait
-    ) as seconds:
-        yield from _while_waiting(seconds)
+    wait = LIST_WAIT_SECONDS if wanted.wait is None else wanted.wait
+    with waiting.room(wanted.who, wait) as seconds:
+        yield from _polls(seconds)
 
 
-def _not_yet(wanted: MinimumVersion) -> APIException:
-    assert wanted.position is not None, "whoever wants nothing has been answered"
-    return NotThereYet() if wanted.position > freshness.last_given() else ReadModelBehind()
-
-
-def _shown(row: Any, may_see: Callable[[Any], bool]) -> Any:
-    if row is not None and not may_see(row):
-        raise Hidden
-    return row
-
-
-def _while_waiting(seconds: float) -> Iterator[None]:
-    until, pause = time.monotonic() + seconds, LOOK_AGAIN_SECONDS
+def _polls(seconds: float) -> Iterator[None]:
+    until, pause = time.monotonic() + seconds, FIRST_PAUSE_SECONDS
     while time.monotonic() < until:
         time.sleep(pause)
-        pause = min(pause * 1.25, LOOK_SELDOM_SECONDS)
+        pause = min(pause * 1.25, LONGEST_PAUSE_SECONDS)
         yield
 
 
-def _number(request: Request, header: str, digits: int) -> int | None:
-    given = request.headers.get(header)
-    if given is None:
-        return None
-    if not re.fullmatch(rf"[0-9]{{1,{digits}}}", given):
-        raise Malformed(Fault(header, f"A whole number of at most {digits} digits.", "invalid"))
-    return int(given)
+def _not_yet(wanted: MinimumVersion) -> APIException:
+    assert wanted.position is not None, "a list without a minimum position is always fresh enough"
+    return NotThereYet() if wanted.position > freshness.last_given() else ReadModelBehind()
+
+
+def _visible(row: Any, may_see: Callable[[Any], bool]) -> Any:
+    if row is not None and not may_see(row):
+        raise Hidden
+    return row

@@ -1,8 +1,8 @@
-"""Personal data in the API: hidden from whom it is not about, until they say why they have to see
-it.
+"""Personal data in the API: hidden from everyone it is not about, unless staff give a reason
+(X-Reveal-Reason).
 
-As in the console: it takes the right to reveal, one thing at a time, and who asked and why is
-written down first.
+As in the console, this needs the permission to reveal, works for one object at a time, and is
+recorded with its reason before anything is shown.
 """
 
 import re
@@ -18,21 +18,21 @@ from .errors import Fault, Malformed
 
 HEADER = "X-Reveal-Reason"
 RIGHT = "eventstore.reveal"
-# As a header is sent everywhere; not blank.
+# ASCII, as every HTTP library can send it; not blank.
 REASON = r"[!-~][ -~]{0,254}"
 
-# Kept nowhere on the way.
+# No cache may store a response with revealed data.
 UNKEPT = {"Cache-Control": "private, no-store"}
 
 
 def holds(model: type[models.Model]) -> bool:
-    """Whether a row has anything personal."""
+    """Whether the model has personal fields."""
     return bool(registry.personal().get(model))
 
 
 def is_revealed(request: Request, subject: str) -> bool:
-    """Whether the user has said why, and may; then it is recorded. Raises PermissionDenied,
-    Malformed."""
+    """Whether the request gives a reason and the user may reveal; then it is recorded. False
+    without the header. Raises PermissionDenied and Malformed."""
     reason = request.headers.get(HEADER)
     if reason is None:
         return False
@@ -40,7 +40,7 @@ def is_revealed(request: Request, subject: str) -> bool:
         raise PermissionDenied
     if not re.fullmatch(REASON, reason):
         raise Malformed(
-            Fault(HEADER, "Say why, in 1 to 255 ASCII characters: the reason is kept.", "invalid")
+            Fault(HEADER, "A reason of 1 to 255 ASCII characters is required.", "invalid")
         )
     personal_data.reveal(
         request.user.get_username(),
@@ -55,11 +55,11 @@ def refuse_for_lists(request: Request) -> None:
     """Raises Malformed."""
     if HEADER in request.headers:
         raise Malformed(
-            Fault(HEADER, "One thing is revealed at a time: ask for that one.", "not_here")
+            Fault(HEADER, "Lists cannot be revealed. Query one object instead.", "not_here")
         )
 
 
 def hide(row: models.Model) -> None:
-    """What of the row is personal; nobody saves the row."""
+    """Mask the row's personal fields in memory. The row must not be saved afterwards."""
     for name in registry.personal().get(type(row), ()):
         setattr(row, name, personal_data.hide_within(getattr(row, name)))

@@ -1,60 +1,58 @@
-"""What bodies and answers are made of. A number is a number, a text a text, and what is not known
-is refused."""
+"""Serializers of requests and responses. Requests are strict: no type is coerced, and unknown
+members are rejected."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache
 from itertools import islice
 from typing import Any, ClassVar
 
 from django.core.validators import RegexValidator
 from django.urls import register_converter
+from django.urls.converters import StringConverter
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from eventstore import currencies
 from eventstore.messages import InvalidMessage
-from eventstore.money import FINEST, Money
+from eventstore.money import FINEST, PAYABLE, Money, exponent_of
 
 LARGEST_NUMBER = 2**31 - 1
 LARGEST_AMOUNT = 10**12
-# That are told of; an error takes a hundred times the bytes of the name that it is about.
+# Unknown members that an error lists: an error takes a hundred times the bytes of a name.
 MOST_UNKNOWN = 100
 
-# What names a stream: short enough for an index, and safe in an address.
+# The key of a stream: short enough for an index, and safe in a URL.
 KEY_LENGTH = 64
 KEY = rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{KEY_LENGTH - 1}}}"
 
 
 def read(shape: "type[StrictSerializer]", data: Any) -> Any:
-    """What is built of the data. Raises ValidationError."""
-    return _made(shape).run_validation(data)
+    """The object that the shape makes of the data. Raises ValidationError."""
+    return _instance(shape).run_validation(data)
 
 
 def serialize(answer: type[serializers.Serializer], row: Any) -> dict[str, Any]:
-    """The row as its readers are told of it."""
-    return _made(answer).to_representation(row)
+    """The row as JSON-native values."""
+    return _instance(answer).to_representation(row)
 
 
 @cache
-def _made(cls: type[serializers.Serializer]) -> serializers.Serializer:
-    """Made once: DRF copies all fields for each object, which takes longer than what they do, and
-    they keep nothing."""
+def _instance(cls: type[serializers.Serializer]) -> serializers.Serializer:
+    """One for each class: DRF copies all fields for each instance, which takes longer than using
+    them, and they have no state."""
     return cls()
 
 
 class StrictSerializer(serializers.Serializer):
-    """The members of an object, and no others. makes: what is built of them."""
+    """An object with these members and no others. makes: the class that is built from them."""
 
     makes: ClassVar[type] = dict
 
     def to_internal_value(self, data: Any) -> Any:
-        if isinstance(data, Mapping) and (
-            unknown := list(islice(self._unknown(data), MOST_UNKNOWN))
-        ):
-            raise serializers.ValidationError(
-                {name: ["This is not known here."] for name in unknown}, "unknown"
-            )
+        if isinstance(data, Mapping):
+            unknown = islice((name for name in data if name not in self.fields), MOST_UNKNOWN)
+            if errors := {name: ["Unknown member or parameter."] for name in unknown}:
+                raise serializers.ValidationError(errors, "unknown")
         values = super().to_internal_value(data)
         try:
             return self.makes(**values)
@@ -63,13 +61,10 @@ class StrictSerializer(serializers.Serializer):
                 {"non_field_errors": [str(error)]}, "invalid"
             ) from None
 
-    def _unknown(self, data: Mapping[str, Any]) -> Iterator[str]:
-        return (name for name in data if name not in self.fields)
 
-
-# Refused already where blanks are trimmed; a validator makes it a part of the API's description.
-# Python takes some characters for white space that others do not.
-NOT_BLANK = RegexValidator(r"[^\s\x1c-\x1f\x85]", "This is blank.", "blank")
+# DRF rejects blank text by itself where it trims; the validator adds this to the OpenAPI document.
+# Python takes some control characters for white space that other languages do not.
+NOT_BLANK = RegexValidator(r"[^\s\x1c-\x1f\x85]", "This field may not be blank.", "blank")
 
 
 class Text(serializers.CharField):
@@ -85,23 +80,21 @@ class Text(serializers.CharField):
 
 
 class Key(Text):
-    """A SKU, or any other name of a stream."""
+    """A SKU, or any other key of a stream."""
 
     def __init__(self, **options: Any) -> None:
         known = RegexValidator(
             rf"^{KEY}\Z",
-            f"At most {KEY_LENGTH} of letters, digits, '.', '_' and '-', not beginning with a"
-            " sign.",
+            f"Expected 1 to {KEY_LENGTH} letters, digits, '.', '_' or '-', beginning with a letter"
+            " or a digit.",
         )
         super().__init__(validators=[known], **options)
 
 
 class Whole(serializers.IntegerField):
-    """A whole number, said as one: not true, not 1e2, not "12"."""
+    """A JSON integer: not true, not 1e2, not "12"."""
 
-    default_error_messages = {
-        "not_whole": "Say a whole number as one: not true, not 1.0, not text."
-    }
+    default_error_messages = {"not_whole": "Expected a JSON integer, not true, 1.0 or a string."}
 
     def __init__(self, *, min_value: int, max_value: int = LARGEST_NUMBER, **options: Any) -> None:
         super().__init__(min_value=min_value, max_value=max_value, **options)
@@ -113,7 +106,7 @@ class Whole(serializers.IntegerField):
 
 
 class Digits(Whole):
-    """A whole number in a query parameter, where all is text."""
+    """A whole number in a query parameter, where every value is text."""
 
     def to_internal_value(self, data: Any) -> int:
         if not re.fullmatch("[0-9]{1,18}", data):
@@ -122,27 +115,26 @@ class Digits(Whole):
 
 
 class PriceShape(StrictSerializer):
-    """amount: an integer in units of which 10 ** exponent make one of the currency (ISO 4217).
+    """amount: an integer; 10 ** exponent of them make one unit of the currency (ISO 4217).
 
-    exponent: the currency's own, unless it is said otherwise, as it is where a price was told in a
-    finer unit.
+    exponent: the currency's own by default. Prices in a finer unit have a larger one.
     """
 
     makes = Money
     amount = Whole(min_value=0, max_value=LARGEST_AMOUNT)
-    currency = serializers.ChoiceField(currencies.PAYABLE)
+    currency = serializers.ChoiceField(PAYABLE)
     exponent = Whole(min_value=0, max_value=FINEST, required=False)
 
 
 class MoneyShape(PriceShape):
-    """amount: an integer in the smallest unit of the currency (ISO 4217): 500 JPY are five hundred
+    """amount: an integer in the minor unit of the currency (ISO 4217): 500 JPY are five hundred
     yen.
 
-    exponent: need not be said, and can be no other than the currency's.
+    exponent: optional; only the currency's own is valid.
     """
 
     def validate(self, money: Money) -> Money:
-        own = currencies.exponent_of(money.currency)
+        own = exponent_of(money.currency)
         if money.exponent != own:
             fault = serializers.ErrorDetail(
                 f"The exponent of {money.currency} is {own}; leave it out.", "contradiction"
@@ -152,14 +144,14 @@ class MoneyShape(PriceShape):
 
 
 class Answer(serializers.Serializer):
-    """A row of a read model, with where it stands. version: of its stream. position: in the log."""
+    """A row of a read model. version: of its stream. position: of its last event in the log."""
 
     version = serializers.IntegerField()
     position = serializers.IntegerField()
 
 
 class MoneyAnswer(serializers.Serializer):
-    """As in a body; what was written off is below 0."""
+    """As in a request. A loss is negative."""
 
     amount = serializers.IntegerField()
     currency = serializers.CharField()
@@ -168,7 +160,7 @@ class MoneyAnswer(serializers.Serializer):
 
 @extend_schema_field(MoneyAnswer)
 class MoneyOf(serializers.Field):
-    """A row's amount in that column, together with the row's currency and exponent."""
+    """The amount in a column of the row, with the row's currency and exponent."""
 
     def __init__(self, column: str) -> None:
         super().__init__(source="*", read_only=True)
@@ -182,14 +174,8 @@ class MoneyOf(serializers.Field):
         }
 
 
-class KeyConverter:
+class KeyConverter(StringConverter):
     regex = KEY
-
-    def to_python(self, value: str) -> str:
-        return value
-
-    def to_url(self, value: str) -> str:
-        return value
 
 
 register_converter(KeyConverter, "key")

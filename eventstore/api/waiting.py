@@ -1,4 +1,5 @@
-"""How many requests of this process wait for a read model at once, as each keeps a thread."""
+"""How many requests of this process wait for a read model at once: each of them occupies a
+thread."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -12,31 +13,24 @@ _waiting: Counter[str] = Counter()
 
 
 @contextmanager
-def room(who: str, seconds: float) -> Iterator[float]:
-    """The seconds for which a client may wait; 0 where it, or all together, wait as often as they
-    may."""
-    if seconds <= 0 or not _enter(who):
+def room(user: str, seconds: float) -> Iterator[float]:
+    """The seconds for which the request may wait: 0 if the user, or all users together, have as
+    many waiting requests as the settings allow."""
+    with _lock:
+        has_room = (
+            seconds > 0
+            and _waiting.total() < settings.most_waiting()
+            and _waiting[user] < settings.most_waiting_per_user()
+        )
+        if has_room:
+            _waiting[user] += 1
+    if not has_room:
         yield 0.0
         return
     try:
         yield seconds
     finally:
-        _leave(who)
-
-
-def _enter(who: str) -> bool:
-    with _lock:
-        if (
-            _waiting.total() >= settings.most_waiting()
-            or _waiting[who] >= settings.most_waiting_per_user()
-        ):
-            return False
-        _waiting[who] += 1
-        return True
-
-
-def _leave(who: str) -> None:
-    with _lock:
-        _waiting[who] -= 1
-        if not _waiting[who]:
-            del _waiting[who]
+        with _lock:
+            _waiting[user] -= 1
+            if not _waiting[user]:
+                del _waiting[user]

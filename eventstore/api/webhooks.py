@@ -1,5 +1,5 @@
-"""A webhook's endpoint: the signature over the raw body first, then once for each id what follows
-from it."""
+"""Webhook endpoints: verify the signature over the raw body, then enqueue the resulting commands
+once for each message id."""
 
 import hashlib
 import logging
@@ -18,30 +18,30 @@ from eventstore.commands import inbox
 from eventstore.log import context
 from eventstore.messages import Command, replace
 
-from . import errors as faults
+from . import headers
+from .errors import Fault, Malformed
 
 logger = logging.getLogger(__name__)
 
 
 class Forged(APIException):
     status_code = 401
-    default_detail = "This is not signed, not by whom it should be, or too old."
-    # RFC 9110 wants to be told how one would have to say who one is.
+    default_detail = "The signature is missing, invalid or expired."
+    # RFC 9110 demands a WWW-Authenticate header in every 401.
     auth_header = "Signature"
 
 
 class WebhooksShut(APIException):
     status_code = 503
-    default_detail = "No secret is set here by which a webhook could be known; nobody is let in."
+    default_detail = "Webhooks are disabled: no signing secret is configured."
     wait = 3600
 
 
 class WebhookView(APIView):
-    """source: who calls, as the inbox has it. Whoever knows one of its secrets is let in, and
-    nobody else.
+    """Accepts messages that are signed with one of the secrets.
 
-    notice: what is read of the body. signed_by: the headers in which the signature comes, and what
-    each says.
+    source: the sender's name in the inbox. notice: the part of the body that is read. signed_by:
+    the headers of the signature, with a description of each.
     """
 
     authentication_classes = ()
@@ -53,14 +53,15 @@ class WebhookView(APIView):
 
     @classmethod
     def decode(cls, body: bytes) -> Any:
-        """The body as a notice; NUL may be in its texts. Raises faults.Malformed."""
+        """The body as a notice. Its texts may contain NUL. Raises Malformed."""
         try:
             return msgspec.json.decode(body, type=cls.notice)
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-            raise faults.Malformed(faults.Fault("#", str(error), "invalid")) from None
+            raise Malformed(Fault("#", str(error), "invalid")) from None
 
     @classmethod
     def as_view(cls, **initkwargs: Any) -> Any:
+        # A redirect to the URL with a slash would turn the POST into a GET.
         return no_append_slash(super().as_view(**initkwargs))
 
     def secrets(self) -> Sequence[str]:
@@ -71,13 +72,13 @@ class WebhookView(APIView):
         raise NotImplementedError
 
     def read(self, body: bytes, headers: Mapping[str, str]) -> tuple[str, Sequence[Command]]:
-        """The message's id and what follows from it. Raises faults.Malformed."""
+        """The message's id and the commands that follow from it. Raises Malformed."""
         raise NotImplementedError
 
     def post(self, request: Request) -> Response:
-        faults.demand_length(request)
+        headers.require_length(request)
         body: bytes = request._request.body
-        self._let_in(body, request.headers)
+        self._authenticate(body, request.headers)
         message_id, commands = self.read(body, request.headers)
         new = inbox.receive(
             self.source,
@@ -85,18 +86,14 @@ class WebhookView(APIView):
             commands,
             metadata=replace(context.current(), actor=self.source),
         )
-        what = f"{len(commands)} commands" if new else "a repeat"
-        # The inbox keeps no contents: two lines of one id show whether they differed.
-        logger.info(
-            "%s said %s: %s, SHA-256 %s",
-            self.source,
-            message_id,
-            what,
-            hashlib.sha256(body).hexdigest()[:16],
-        )
+        outcome = f"{len(commands)} commands" if new else "a repeat"
+        # The inbox does not store bodies: the digest shows whether two messages with the same id
+        # differed.
+        digest = hashlib.sha256(body).hexdigest()[:16]
+        logger.info("webhook %s %s: %s, SHA-256 %s", self.source, message_id, outcome, digest)
         return Response({"received": message_id, "repeat": not new})
 
-    def _let_in(self, body: bytes, headers: Mapping[str, str]) -> None:
+    def _authenticate(self, body: bytes, headers: Mapping[str, str]) -> None:
         secrets = self.secrets()
         if not secrets:
             raise WebhooksShut

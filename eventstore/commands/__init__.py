@@ -1,1 +1,1 @@
-"""Decide a command from events, and append what it decides."""
+"""Decide commands from events, and append the new events."""

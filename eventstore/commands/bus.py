@@ -1,38 +1,48 @@
-"""Commands in: find the one decider, load, decide, append; begin again when another writer was
+"""Dispatch commands: find the decider, load, decide, append; retry when another writer was
 first."""
 
 import logging
 import random
 import time
 from collections.abc import Callable, Container, Iterable, Sequence
+from functools import partial
 from typing import NamedTuple, TypeVar
 
 from django.db import OperationalError, transaction
 
 from eventstore import log, postgres, registry
 from eventstore.aggregate import CommandRejected
-from eventstore.log import Appended, OutgoingMessage, WrongExpectedVersion, context, epochs
+from eventstore.log import (
+    AppendCondition,
+    Appended,
+    NewEvent,
+    OutgoingMessage,
+    WrongExpectedVersion,
+    context,
+    epochs,
+)
 from eventstore.messages import Command, Event, Metadata, replace
 from eventstore.outbox import wakeup
 
-from . import repository as states
-from .decide import DecisionBatch, Request, Write
+from . import repository
+from .decide import DecisionBatch, Request
 
 logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
 ATTEMPTS = 5
-# At most this long before the second attempt, doubled for each later one; those who met once come
-# back apart.
+# Maximum pause before the second attempt, doubled for each further one. The pause is random, so
+# that writers that collided do not collide again.
 PAUSE_SECONDS = 0.005
 
 
 class Outcome(NamedTuple):
-    """stream: the command's own. version: where it stands now. events: what was recorded.
+    """The result of a command. stream: the command's own. version: of the stream now. events: those
+    recorded.
 
-    position: of the last of them in the log; of the stream's last event, where the command is a
-    repeat and nothing was recorded: that is what the answer rests on. 0 for a stream without
+    position: of the last recorded event in the log. Where the command is a repeat and nothing was
+    recorded: of the stream's last event, which the result depends on. 0 for a stream without
     events.
     """
 
@@ -42,9 +52,15 @@ class Outcome(NamedTuple):
     events: Sequence[Event]
 
 
+# As log.write, with the outcome as its first argument.
+WriteOutcome = Callable[
+    [Outcome, Sequence[NewEvent], Sequence[OutgoingMessage], AppendCondition | None], Appended
+]
+
+
 class Stale(Exception):
-    """The caller decided on a version of the command's own stream that is not the present one.
-    actual: which is; 0 for no stream."""
+    """The caller decided on a version of the command's own stream that is not the current one.
+    actual: the current version; 0 for no stream."""
 
     def __init__(self, stream: str, actual: int) -> None:
         super().__init__(f"{stream} is at version {actual}.")
@@ -56,37 +72,101 @@ def dispatch(
     *,
     metadata: Metadata | None = None,
     seen: Container[int] | None = None,
-    writes: Callable[[Outcome], Write] | None = None,
+    write: WriteOutcome | None = None,
 ) -> Outcome:
     """Decide one command.
 
-    seen: the versions of the command's own stream on which the caller decided; the version that is
-    appended to is one of them. writes: what is to come of it, its position not known yet unless it
-    is a repeat -> how to write that, such as with an answer.
-    Raises the decider's Refusal, Stale, registry.UnknownCommand, and after ATTEMPTS lost races
-    WrongExpectedVersion, or the database's own error for a deadlock or a lock that was not to be
-    had. Any other error leaves it open whether the command was recorded.
+    seen: the versions of the command's own stream that the caller accepts; the append is to one of
+    them. write: appends the events in place of log.write, for instance together with a stored
+    response. It also gets the outcome, whose position is only known if it is a repeat.
+
+    Raises the decider's CommandRejected, Stale, registry.UnknownCommand, and after ATTEMPTS
+    conflicts WrongExpectedVersion or the database's error for a deadlock or a lock timeout. After
+    any other error it is unknown whether the command was recorded.
     """
-    request = Request(command, _commanded(command, metadata or context.current()))
-    outcome = _again_on_conflict(
-        lambda: _from_memory(request, seen, writes) or _decide_one(request, seen, writes)
-    )
-    logger.info("%s made %s version %s", request.metadata.command, outcome.stream, outcome.version)
+    request = Request(command, _with_name(command, metadata or context.current()))
+    dispatched = Dispatch(request, seen, write)
+    outcome = _retry_on_conflict(dispatched.attempt)
+    logger.info("%s → %s@%s", request.metadata.command, outcome.stream, outcome.version)
     return outcome
 
 
+class Dispatch:
+    """One command: decided on cached states if possible, else on the log."""
+
+    def __init__(
+        self,
+        request: Request,
+        seen: Container[int] | None,
+        write: WriteOutcome | None,
+    ) -> None:
+        self.request, self.seen, self.write = request, seen, write
+        self.decision = registry.decision_for(request.command)
+        self.streams = self.decision.streams(request.command)
+        self.stream = self.streams[0]
+
+    def attempt(self) -> Outcome:
+        # The cache serves commands that create their stream. Not in a caller's transaction, which a
+        # failed append would break.
+        cacheable = self.decision.creates_stream and self.seen is None
+        if cacheable and not postgres.in_transaction() and (outcome := self._from_cache()):
+            return outcome
+        return self._from_log()
+
+    def _from_cache(self) -> Outcome | None:
+        """Decide without reading the log; the append checks the states. None if a state is not
+        cached or is too old, and for a rejection, which an old state does not justify."""
+        epoch = epochs.mark()
+        states = repository.recall(self.streams, opened=self.stream)
+        if states is None:
+            return None
+        try:
+            return self._decide(DecisionBatch([self.request], states, epoch=epoch))
+        except WrongExpectedVersion as error:
+            if error.actual < error.expected:
+                epochs.went_back(error.stream, remembered=error.expected)
+            return None
+        except (CommandRejected, epochs.EpochOver):
+            return None
+
+    def _from_log(self) -> Outcome:
+        batch = DecisionBatch([self.request])
+        version = batch.states[self.stream].version
+        if self.seen is not None and version not in self.seen:
+            raise Stale(self.stream, version)
+        return self._decide(batch)
+
+    def _decide(self, batch: DecisionBatch) -> Outcome:
+        events = batch.decide(0)
+        outcome = Outcome(self.stream, batch.states[self.stream].version, 0, events)
+        if not events:
+            # One more statement, for repeats only.
+            positions = log.positions_at({outcome.stream: outcome.version})
+            outcome = outcome._replace(position=positions.get(outcome.stream, 0))
+        appended = batch.write(partial(self.write, outcome) if self.write else log.write)
+        return outcome._replace(position=appended.position) if events else outcome
+
+
 def dispatch_all(commands: Iterable[Command], *, metadata: Metadata | None = None) -> Appended:
-    """Decide several commands in order, recorded all or none. The first Refusal refuses all."""
+    """Decide several commands in order, and record all or none. The first rejection rejects all."""
     metadata = metadata or context.current()
     return dispatch_requests([Request(command, metadata) for command in commands])
 
 
 def dispatch_requests(requests: Iterable[Request], *, owing: Iterable[Request] = ()) -> Appended:
-    """As dispatch_all, for commands of several business transactions. owing: put into the outbox by
-    the same append."""
-    decided = [Request(command, _commanded(command, metadata)) for command, metadata in requests]
+    """As dispatch_all, for commands of several correlations. owing: commands that the same append
+    puts into the outbox."""
+    named = [Request(command, _with_name(command, metadata)) for command, metadata in requests]
     outgoing = [log.outgoing(command, metadata=metadata) for command, metadata in owing]
-    return _again_on_conflict(lambda: _decide_all(decided, outgoing))
+
+    def attempt() -> Appended:
+        batch = DecisionBatch(named)
+        batch.outgoing += outgoing
+        for index in range(len(named)):
+            batch.decide(index)
+        return batch.write()
+
+    return _retry_on_conflict(attempt)
 
 
 def enqueue(commands: Iterable[Command], *, metadata: Metadata | None = None) -> None:
@@ -96,82 +176,20 @@ def enqueue(commands: Iterable[Command], *, metadata: Metadata | None = None) ->
     transaction.on_commit(wakeup.wake_workers)
 
 
-def _from_memory(
-    request: Request, seen: Container[int] | None, writes: Callable[[Outcome], Write] | None
-) -> Outcome | None:
-    """Decide without a look into the log, which the append has. None where memory does not do, or
-    is too old to refuse anything."""
-    decision = registry.decision_for(request.command)
-    # Within somebody's transaction, an append that fails would break it.
-    if not decision.creates_stream or seen is not None or postgres.in_transaction():
-        return None
-    own, *others = decision.streams(request.command)
-    epoch = epochs.mark()
-    from_cache = states.recall([own, *others], opened=own)
-    if from_cache is None:
-        return None
-    try:
-        return _decided(DecisionBatch([request], from_cache, epoch=epoch), own, writes)
-    except WrongExpectedVersion as error:
-        if error.actual < error.expected:
-            epochs.went_back(error.stream, remembered=error.expected)
-        return None
-    except (CommandRejected, epochs.EpochOver):
-        return None
-
-
-def _decide_one(
-    request: Request, seen: Container[int] | None, writes: Callable[[Outcome], Write] | None
-) -> Outcome:
-    deciding = DecisionBatch([request])
-    stream = deciding.decisions[0].streams(request.command)[0]
-    if seen is not None and deciding.folded[stream].version not in seen:
-        raise Stale(stream, deciding.folded[stream].version)
-    return _decided(deciding, stream, writes)
-
-
-def _decided(
-    deciding: DecisionBatch, stream: str, writes: Callable[[Outcome], Write] | None
-) -> Outcome:
-    events = deciding.decide(0)
-    outcome = Outcome(stream, deciding.folded[stream].version, 0, events)
-    if not events:
-        outcome = outcome._replace(position=_stands_at(outcome))
-    appended = deciding.write(writes(outcome) if writes else log.write)
-    return outcome._replace(position=appended.position) if events else outcome
-
-
-def _stands_at(outcome: Outcome) -> int:
-    """One more statement, for repeats alone."""
-    return log.positions_at({outcome.stream: outcome.version}).get(outcome.stream, 0)
-
-
-def _decide_all(requests: Sequence[Request], outgoing: Sequence[OutgoingMessage]) -> Appended:
-    deciding = DecisionBatch(requests)
-    deciding.outgoing += outgoing
-    for index in range(len(requests)):
-        deciding.decide(index)
-    return deciding.write()
-
-
-def _again_on_conflict(attempt: Callable[[], Result]) -> Result:
+def _retry_on_conflict(attempt: Callable[[], Result]) -> Result:
     for attempts in range(1, ATTEMPTS):
         try:
             return attempt()
         except (WrongExpectedVersion, OperationalError) as error:
-            # Inside somebody's transaction the error has broken it: only its owner can begin again.
-            if postgres.in_transaction() or not _was_only_a_race(error):
+            conflict = isinstance(error, WrongExpectedVersion | epochs.EpochOver)
+            retryable = conflict or postgres.was_rolled_back(error)
+            # In a caller's transaction the error has broken it: only the caller can retry.
+            if postgres.in_transaction() or not retryable:
                 raise
-            logger.info("begin again: %s", error)
+            logger.info("conflict, retrying: %s", error)
         time.sleep(random.uniform(0, PAUSE_SECONDS * 2**attempts))
     return attempt()
 
 
-def _was_only_a_race(error: Exception) -> bool:
-    return isinstance(error, WrongExpectedVersion | epochs.EpochOver) or postgres.was_rolled_back(
-        error
-    )
-
-
-def _commanded(command: Command, metadata: Metadata) -> Metadata:
+def _with_name(command: Command, metadata: Metadata) -> Metadata:
     return replace(metadata, command=registry.name_of(command))

@@ -29,29 +29,27 @@ from eventstore.messages import (
 )
 from eventstore.outbox import wakeup
 
-from . import deferred
-from . import repository as states
+from . import deferred, repository
 
 logger = logging.getLogger(__name__)
 
-
-# What it writes, and on which premises.
+# Writes events and messages, on a condition. log.write is one.
 Write = Callable[[Sequence[NewEvent], Sequence[OutgoingMessage], AppendCondition | None], Appended]
 
 
 class Request(NamedTuple):
-    """A command with where it comes from."""
+    """A command, and where it comes from."""
 
     command: Command
     metadata: Metadata
 
 
 class DecisionBatch:
-    """Decides commands one after another on states that it carries along, then writes everything at
-    once.
+    """Decides commands one after another, each on the states that the ones before it left, then
+    writes everything at once.
 
-    recalled: states that were not looked for in the log; what is decided is written if they are
-    still the last ones, in the epoch in which they were recalled.
+    from_cache: states that were not read from the log. The write is refused if they are not the
+    latest ones. epoch: in which they were cached.
     """
 
     def __init__(
@@ -63,161 +61,162 @@ class DecisionBatch:
     ) -> None:
         self.decisions = [registry.decision_for(request.command) for request in requests]
         self.requests = requests
-        # Known before anything is looked at: if it ends meanwhile, nothing of this is remembered.
+        # Before anything is read: if the epoch ends meanwhile, nothing of this is cached.
         self.epoch = epochs.mark() if epoch is None else epoch
-        self.folded = dict(from_cache) if from_cache else self._loaded()
-        self.condition = {stream: folded.version for stream, folded in (from_cache or {}).items()}
+        self.states = dict(from_cache) if from_cache else self._load()
+        # The versions that the events are decided on; those of written streams are checked anyway.
+        self.read = {stream: state.version for stream, state in (from_cache or {}).items()}
         self.events: list[NewEvent] = []
         self.written: set[str] = set()
         self.outgoing: list[OutgoingMessage] = []
 
-    def _loaded(self) -> dict[str, VersionedState]:
-        wanted = dict.fromkeys(
+    def _load(self) -> dict[str, VersionedState]:
+        streams = dict.fromkeys(
             stream
             for decision, request in zip(self.decisions, self.requests, strict=True)
             for stream in decision.streams(request.command)
         )
-        return states.load(wanted)
+        return repository.load(streams)
+
+    def own_stream(self, index: int) -> str:
+        return self.decisions[index].streams(self.requests[index].command)[0]
 
     def decide(self, index: int) -> list[Event]:
-        """Raises Refusal; then nothing of this command is kept."""
+        """Raises the decider's CommandRejected; then nothing of this command is written."""
         decision, (command, metadata) = self.decisions[index], self.requests[index]
-        known = {stream: self.folded[stream].state for stream in decision.streams(command)}
+        known = {stream: self.states[stream].state for stream in decision.streams(command)}
         decided = decision.decide(known, command)
-        # An event that cannot be stored is found before any of the command's is kept.
-        made = {
-            stream: self._made(stream, events, metadata)
+        # All envelopes are made before any is added: one of the events may be too large to store.
+        new = {
+            stream: log.new_events(
+                stream,
+                events,
+                expected=self.states[stream].version,
+                metadata=metadata,
+                continues=stream in self.written,
+            )
             for stream, events in decided.items()
             if events
         }
-        if made and not decision.unchecked:
-            self.condition |= {
-                stream: self.folded[stream].version
-                for stream in known
-                if stream not in self.written
-            }
-        for stream, new in made.items():
-            self._keep(stream, decided[stream], new)
+        if new and not decision.unchecked:
+            only_read = (stream for stream in known if stream not in self.written)
+            self.read |= {stream: self.states[stream].version for stream in only_read}
+        for stream, envelopes in new.items():
+            (version, state), events = self.states[stream], decided[stream]
+            state = registry.aggregate_of(stream).fold(events, state)
+            self.states[stream] = VersionedState(version + len(events), state)
+            self.events += envelopes
+            self.written.add(stream)
         return [event for events in decided.values() for event in events]
 
     def write(self, write: Write = log.write) -> Appended:
+        # The expected version of a written stream is part of its events.
+        others = {stream: v for stream, v in self.read.items() if stream not in self.written}
+        condition = AppendCondition(self.epoch, others) if others else None
         try:
-            appended = write(self.events, self.outgoing, self._of_others())
+            appended = write(self.events, self.outgoing, condition)
         except WrongExpectedVersion as error:
-            states.forget([error.stream])
+            repository.forget([error.stream])
             raise
-        states.remember(self.folded, epoch=self.epoch)
-        transaction.on_commit(self._log)
+        repository.remember(self.states, epoch=self.epoch)
+        if logger.isEnabledFor(logging.DEBUG):
+            transaction.on_commit(self._log)
         if self.events or self.outgoing:
             transaction.on_commit(wakeup.wake_workers)
         return appended
 
-    def _of_others(self) -> AppendCondition | None:
-        """The versions of what was only read: of a stream that is written, its expected version
-        says as much."""
-        others = {
-            stream: version
-            for stream, version in self.condition.items()
-            if stream not in self.written
-        }
-        return AppendCondition(self.epoch, others) if others else None
-
     def _log(self) -> None:
-        if logger.isEnabledFor(logging.DEBUG):
-            for event in self.events:
-                logger.debug(
-                    "%s@%s %s by %s correlation=%s cause=%s",
-                    event.stream,
-                    event.version,
-                    event.type,
-                    event.metadata.get("command", "?"),
-                    event.correlation_id,
-                    event.causation_id or "-",
-                )
-
-    def _made(self, stream: str, events: Sequence[Event], metadata: Metadata) -> list[NewEvent]:
-        version, continues = self.folded[stream].version, stream in self.written
-        return log.new_events(
-            stream, events, expected=version, metadata=metadata, continues=continues
-        )
-
-    def _keep(self, stream: str, events: Sequence[Event], new: Sequence[NewEvent]) -> None:
-        version, state = self.folded[stream]
-        self.events += new
-        self.written.add(stream)
-        self.folded[stream] = VersionedState(
-            version + len(events), registry.aggregate_of(stream).fold(events, state)
-        )
+        for event in self.events:
+            logger.debug(
+                "%s@%s %s by %s correlation=%s cause=%s",
+                event.stream,
+                event.version,
+                event.type,
+                event.metadata.get("command", "?"),
+                event.correlation_id,
+                event.causation_id or "-",
+            )
 
 
 def decide(messages: Sequence[Message]) -> None:
-    """Decide what is owed to a context; a saga whose command is refused is told, and so is a
-    client."""
-    deciding = DecisionBatch(
+    """Decide the commands enqueued for a context, and reply to their senders: to a saga only when
+    its command is rejected, to a client always."""
+    batch = DecisionBatch(
         [Request(message.body, _without_reply(message.metadata)) for message in messages]
     )
-    settled, repeats = list[deferred.CommandResult](), dict[str, str]()
+    clients = ClientCommands(batch)
     for index, message in enumerate(messages):
-        is_a_clients = message.metadata.reply_to == deferred.CLIENT
-        try:
-            events = deciding.decide(index)
-        except CommandRejected as refusal:
-            logger.info("%s refused for %s: %s", message.type, message.stream, refusal.code)
-            if is_a_clients:
-                settled.append(
-                    _turned_down(
-                        message, refusal.code, f"{inspect.getdoc(type(refusal))} {refusal}"
-                    )
-                )
-            else:
-                deciding.outgoing += _refused(message, refusal)
-        except (InvalidMessage, Unstorable) as error:
-            # The client's doing; were it said at once, it would be a 400. Nothing of it is kept.
-            if not is_a_clients:
-                raise
-            settled.append(_turned_down(message, type(error).__name__, str(error)))
+        if message.metadata.reply_to == deferred.CLIENT:
+            clients.decide(index, message)
         else:
-            if is_a_clients:
-                stream = deciding.decisions[index].streams(message.body)[0]
-                settled.append(
-                    deferred.CommandResult(
-                        message.metadata.reply_key, "SUCCEEDED", deciding.folded[stream].version
-                    )
-                )
-                if not events:
-                    repeats[message.metadata.reply_key] = stream
-    position = deciding.write().position
-    deferred.settle(_placed(settled, position, repeats, deciding))
+            _decide_for_saga(batch, index, message)
+    clients.settle(batch.write())
 
 
-def _placed(
-    settled: Sequence[deferred.CommandResult],
-    position: int,
-    repeats: Mapping[str, str],
-    deciding: DecisionBatch,
-) -> Sequence[deferred.CommandResult]:
-    """With the positions that a client has to have seen. repeats: the streams on which those rest
-    that recorded nothing, by the key of the reply."""
-    versions = {stream: deciding.folded[stream].version for stream in repeats.values()}
-    stands_at = log.positions_at(versions) if versions else {}
-    where = {key: stands_at.get(stream, 0) for key, stream in repeats.items()}
-    return [
-        replace(each, position=where.get(each.id, position)) if each.status == "SUCCEEDED" else each
-        for each in settled
-    ]
+def _decide_for_saga(batch: DecisionBatch, index: int, message: Message) -> None:
+    try:
+        batch.decide(index)
+    except CommandRejected as rejection:
+        _log_rejection(message, rejection)
+        saga, key = message.metadata.reply_to, message.metadata.reply_key
+        if saga:
+            refused = CommandRefused(key, message.type, rejection.code, str(rejection))
+            metadata = _without_reply(message.metadata)
+            batch.outgoing.append(log.saga_message(saga, key, refused, metadata=metadata))
 
 
-def _turned_down(message: Message, code: str, detail: str) -> deferred.CommandResult:
-    return deferred.CommandResult(message.metadata.reply_key, "REFUSED", code=code, detail=detail)
+class ClientCommands:
+    """Decides the deferred commands of a batch and collects their results. The positions are known
+    only after the write."""
+
+    def __init__(self, batch: DecisionBatch) -> None:
+        self.batch = batch
+        self.results: list[deferred.CommandResult] = []
+        # Of commands that recorded nothing: reply key -> the stream that the result depends on.
+        self.repeats: dict[str, str] = {}
+
+    def decide(self, index: int, message: Message) -> None:
+        try:
+            events = self.batch.decide(index)
+        except CommandRejected as rejection:
+            _log_rejection(message, rejection)
+            detail = f"{inspect.getdoc(type(rejection))} {rejection}"
+            self._reject(message, rejection.code, detail)
+        except (InvalidMessage, Unstorable) as error:
+            # An error in the client's input: without deferral it would be a 400.
+            self._reject(message, type(error).__name__, str(error))
+        else:
+            key, stream = message.metadata.reply_key, self.batch.own_stream(index)
+            version = self.batch.states[stream].version
+            self.results.append(deferred.CommandResult(key, "SUCCEEDED", version))
+            if not events:
+                self.repeats[key] = stream
+
+    def _reject(self, message: Message, code: str, detail: str) -> None:
+        key = message.metadata.reply_key
+        self.results.append(deferred.CommandResult(key, "REFUSED", code=code, detail=detail))
+
+    def settle(self, appended: Appended) -> None:
+        """Record the results with the positions that the clients' next queries must have seen."""
+        versions = {stream: self.batch.states[stream].version for stream in self.repeats.values()}
+        positions = log.positions_at(versions) if versions else {}
+
+        def position_of(result: deferred.CommandResult) -> int:
+            if result.id in self.repeats:
+                return positions.get(self.repeats[result.id], 0)
+            return appended.position
+
+        deferred.settle(
+            [
+                replace(each, position=position_of(each)) if each.status == "SUCCEEDED" else each
+                for each in self.results
+            ]
+        )
+
+
+def _log_rejection(message: Message, rejection: CommandRejected) -> None:
+    logger.info("%s rejected for %s: %s", message.type, message.stream, rejection.code)
 
 
 def _without_reply(metadata: Metadata) -> Metadata:
     return replace(metadata, reply_to="", reply_key="")
-
-
-def _refused(message: Message, refusal: CommandRejected) -> list[OutgoingMessage]:
-    to, key = message.metadata.reply_to, message.metadata.reply_key
-    if not to:
-        return []
-    word = CommandRefused(key=key, command=message.type, code=refusal.code, detail=str(refusal))
-    return [log.saga_message(to, key, word, metadata=_without_reply(message.metadata))]

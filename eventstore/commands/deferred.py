@@ -1,5 +1,5 @@
-"""Commands that clients left with us: owed to their context's subscription, and what became of
-each."""
+"""Deferred commands (`Prefer: respond-async`, RFC 7240): enqueued for a worker, with their
+outcome."""
 
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -15,10 +15,10 @@ from eventstore.messages import Command, Metadata, replace
 from eventstore.outbox import wakeup
 from eventstore.postgres import atomic, execute, rows
 
-# Whom the subscription answers instead of a saga.
+# The value of Metadata.reply_to for commands of clients, instead of the name of a saga.
 CLIENT = "eventstore.client"
 
-NOTE = """
+RECORD = """
     INSERT INTO eventstore_deferred_command (id, principal, location, subscription, key)
     VALUES (%s, %s, %s, %s, %s)
 """
@@ -29,27 +29,29 @@ SETTLE = """
             id uuid, status text, version integer, position bigint, code text, detail text
         )
     )
-    UPDATE eventstore_deferred_command AS kept
+    UPDATE eventstore_deferred_command AS deferred
     SET status = settled.status, version = settled.version, position = settled.position,
         code = settled.code, detail = settled.detail, settled_at = now()
     FROM settled
-    WHERE kept.id = ANY(ARRAY(SELECT id FROM settled)) AND kept.id = settled.id
+    WHERE deferred.id = ANY(ARRAY(SELECT id FROM settled)) AND deferred.id = settled.id
 """
-# What no worker could decide, however often, lies parked as a dead letter of its subscription, the
-# first under its key.
+# A command that failed at every attempt is a dead letter of its subscription, the first one parked
+# under its key.
 FIND = """
     SELECT principal, location,
            CASE WHEN status = 'PENDING' AND EXISTS (
                SELECT
-               FROM eventstore_parked_heads(kept.subscription, ARRAY[kept.key]) AS head
-               CROSS JOIN LATERAL (SELECT status FROM eventstore_parked WHERE id = head.id
-                   LIMIT 1) AS parked
-               CROSS JOIN LATERAL (SELECT id FROM eventstore_outbox WHERE position = head.place
-                   LIMIT 1) AS owed
-               WHERE parked.status = 'dead' AND owed.id = kept.id
+               FROM eventstore_parked_heads(deferred.subscription, ARRAY[deferred.key]) AS head
+               CROSS JOIN LATERAL (
+                   SELECT status FROM eventstore_parked WHERE id = head.id LIMIT 1
+               ) AS parked
+               CROSS JOIN LATERAL (
+                   SELECT id FROM eventstore_outbox WHERE position = head.place LIMIT 1
+               ) AS message
+               WHERE parked.status = 'dead' AND message.id = deferred.id
            ) THEN 'FAILED' ELSE status END,
            version, position, code, detail
-    FROM eventstore_deferred_command AS kept
+    FROM eventstore_deferred_command AS deferred
     WHERE id = %s
 """
 FORGET = """
@@ -64,11 +66,11 @@ FORGET = """
 
 
 class DeferredCommand(NamedTuple):
-    """principal: who left it. location: where to ask about its subject. status: PENDING, SUCCEEDED,
-    REFUSED or FAILED.
+    """principal: who sent it. location: the URL of the resource it is about. status: PENDING,
+    SUCCEEDED, REFUSED or FAILED.
 
-    version, position: what the client has to have seen when it succeeded. code, detail: of the
-    refusal.
+    version, position: what the client must see in queries after it succeeded. code, detail: of the
+    rejection.
     """
 
     principal: str
@@ -81,7 +83,7 @@ class DeferredCommand(NamedTuple):
 
 
 class CommandResult(msgspec.Struct, frozen=True):
-    """What became of one; see Left."""
+    """The outcome of a deferred command; fields as in DeferredCommand."""
 
     id: str
     status: str
@@ -99,24 +101,26 @@ def defer(
     location: str,
     write: Callable[[UUID, Sequence[OutgoingMessage]], Any],
 ) -> UUID:
-    """Owe the command to its context, in one commit with the note of who left it. write: its id and
-    what is owed -> how that gets into the outbox."""
+    """Enqueue the command for its context, and record its sender in the same commit.
+
+    write: takes the command's id and the outgoing messages, and puts them into the outbox.
+    """
     outgoing = log.outgoing(command, metadata=metadata)
     outgoing = msgspec.structs.replace(
         outgoing, metadata=replace(outgoing.metadata, reply_to=CLIENT, reply_key=str(outgoing.id))
     )
     with atomic():
-        execute(NOTE, [outgoing.id, principal, location, outgoing.topic, outgoing.key]).close()
-        # Last, as whoever has appended holds everybody's view of the log back until the commit.
+        execute(RECORD, [outgoing.id, principal, location, outgoing.topic, outgoing.key]).close()
+        # Last, because an append holds the fence, and so all readers, until the commit.
         write(outgoing.id, [outgoing])
     transaction.on_commit(wakeup.wake_workers)
     return outgoing.id
 
 
-def settle(settled: Sequence[CommandResult]) -> None:
-    """Note what became of them, in the transaction that recorded it."""
-    if settled:
-        execute(SETTLE, [codec.encode_json(settled).decode()]).close()
+def settle(results: Sequence[CommandResult]) -> None:
+    """Record the outcomes, in the transaction that wrote the events."""
+    if results:
+        execute(SETTLE, [codec.encode_json(results).decode()]).close()
 
 
 def find(id_: UUID) -> DeferredCommand | None:

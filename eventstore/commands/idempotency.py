@@ -1,5 +1,5 @@
-"""Answers given under an idempotency key: what is asked twice is done once, and answered twice
-alike."""
+"""Stored responses by idempotency key: a repeated request is executed once and gets the same
+response (draft-ietf-httpapi-idempotency-key-header)."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -24,55 +24,56 @@ FORGET = """
 """
 BATCH = 10_000
 
-# Where the position goes that only the append knows; the one member of that name in the body.
-OPEN_POSITION = '"position":null'
+# If only some tables were restored, stored responses may refer to lost events.
+FORGET_LOST = """
+    DELETE FROM eventstore_stored_response
+    WHERE status = 202 AND (body::json->>'position')::bigint > %s
+        AND (body::json->>'position')::bigint <= %s
+    RETURNING scope
+"""
 
 
 class StoredResponse(msgspec.Struct, frozen=True):
-    """What goes back to the client, to the letter."""
+    """The response to the client, byte for byte. The append that stores it replaces
+    "position":null in the body by its own position (eventstore_append_once.sql)."""
 
     status: int
     headers: dict[str, str]
     body: str
 
-    def at(self, position: int) -> "StoredResponse":
-        return msgspec.structs.replace(
-            self, body=self.body.replace(OPEN_POSITION, f'"position":{position}')
-        )
-
 
 class IdempotencyKey(NamedTuple):
-    """scope: who asked, method, address and the client's key, with blanks between. fingerprint: of
-    what was asked."""
+    """scope: principal, method, URL and the client's key, separated by spaces. fingerprint: of the
+    request."""
 
     scope: str
     fingerprint: str
 
 
 class AlreadyAnswered(Exception):
-    """Somebody asked the same a moment ago, and has this answer."""
+    """An identical request was answered a moment ago. answer: its response."""
 
     def __init__(self, answer: StoredResponse) -> None:
-        super().__init__("This was asked and answered before.")
+        super().__init__("This request was answered before.")
         self.answer = answer
 
 
 class StillRunning(Exception):
-    """A request with this idempotency key is being answered just now. Try again."""
+    """A request with this idempotency key is still running. Retry later."""
 
 
 class KeyReused(Exception):
-    """This idempotency key was used for another request. Use a new key for each wish."""
+    """This idempotency key was used for a different request. Use a new key for each request."""
 
 
 def find(key: IdempotencyKey) -> StoredResponse | None:
-    """What was answered under the key. Raises KeyReused when something else was asked."""
+    """The response stored under the key. Raises KeyReused if it answers a different request."""
     found = rows(FIND, [key.scope])
-    return _earlier(key, found[0][0]) if found else None
+    return _load(key, found[0][0]) if found else None
 
 
 def keep(key: IdempotencyKey, answer: StoredResponse) -> None:
-    """Keep an answer to which nothing was written, such as a refusal. Raises as write does."""
+    """Store a response without writing events, such as a rejection. Raises as write does."""
     write(key, answer, (), ())
 
 
@@ -83,24 +84,30 @@ def write(
     messages: Sequence[OutgoingMessage],
     condition: AppendCondition | None = None,
 ) -> Appended:
-    """Write, and keep the answer in the same commit. Raises AlreadyAnswered, StillRunning or
+    """Write, and store the response in the same commit. Raises AlreadyAnswered, StillRunning or
     KeyReused; then nothing was written."""
     row = {"scope": key.scope, "fingerprint": key.fingerprint} | msgspec.structs.asdict(answer)
     written = log.write_once(codec.encode_json(row).decode(), events, messages, condition)
     if written.running:
         raise StillRunning
     if written.earlier is not None:
-        raise AlreadyAnswered(_earlier(key, written.earlier))
+        raise AlreadyAnswered(_load(key, written.earlier))
     return written.appended
 
 
 def forget(*, older_than: timedelta) -> int:
-    """Delete what is older, in batches; returns how many rows were deleted."""
+    """Delete older responses, in batches. Returns the number of deleted rows."""
     return delete_older(FORGET, older_than, batch=BATCH)
 
 
-def _earlier(key: IdempotencyKey, given: str) -> StoredResponse:
-    row = codec.decode_json(given)
+def _load(key: IdempotencyKey, stored: str) -> StoredResponse:
+    row = codec.decode_json(stored)
     if row["fingerprint"] != key.fingerprint:
         raise KeyReused
     return StoredResponse(row["status"], row["headers"], row["body"])
+
+
+def forget_lost(*, after: int, until: int) -> int:
+    """Delete the stored responses that refer to positions which a restore has lost. Returns how
+    many."""
+    return len(rows(FORGET_LOST, [after, until]))

@@ -1,5 +1,5 @@
-"""What has come from outside, by source and id, remembered in the transaction of its effect: a
-repeat has none."""
+"""The inbox: messages from outside, by source and id, recorded in the transaction of their effect,
+so that a repeated message has no effect."""
 
 import re
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ from eventstore.postgres import atomic, delete_older, rows
 
 from . import bus
 
-# Who comes second waits for the first one's commit, and then finds it there.
+# A second delivery of the same message waits here for the first one's commit, and then conflicts.
 REMEMBER = """
     INSERT INTO eventstore_inbox (source, message_id)
     VALUES (%s, %s)
@@ -30,7 +30,7 @@ FORGET = """
 """
 BATCH = 10_000
 
-# What fits the index on it, can be sent back, and stays in its line of the log.
+# Fits into the index, can be sent back, and cannot break a log line.
 MESSAGE_ID = re.compile(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]{1,255}")
 
 
@@ -41,25 +41,25 @@ def receive(
     *,
     metadata: Metadata | None = None,
 ) -> bool:
-    """Owe the commands that follow from a message, unless it was received before. Returns whether
-    it is new.
+    """Enqueue the commands that follow from a message, unless it was received before. Returns
+    whether the message is new.
 
-    A message is known by its id alone: what a known one says is not looked at. Raises Unstorable
-    for an id that is empty, has more than 255 characters, or holds a control character or half of
-    one.
+    Only the id identifies a message; the content of a repeat is ignored. Raises Unstorable for an
+    id that is empty, has more than 255 characters, or contains a control character or a surrogate.
     """
     if not MESSAGE_ID.fullmatch(message_id):
         raise Unstorable(
-            f"{message_id[:50]!a} is no id of a message: 1 to 255 characters, none that controls."
+            f"Invalid message id {message_id[:50]!a}: expected 1 to 255 characters without control"
+            " characters."
         )
     with atomic():
         if not rows(REMEMBER, [source, message_id]):
             return False
-        # Last, for who appends holds the fence until the commit.
+        # Last, because an append holds the fence until the commit.
         bus.enqueue(commands, metadata=metadata)
     return True
 
 
 def forget(*, older_than: timedelta) -> int:
-    """Delete what is older, in batches; returns how many rows were deleted."""
+    """Delete older messages, in batches. Returns the number of deleted rows."""
     return delete_older(FORGET, older_than, batch=BATCH)

@@ -1,5 +1,5 @@
-"""The folded state of streams: what is remembered, brought up to date by what is newer; one query
-for any number."""
+"""Load the states of aggregates: from this process's cache, brought up to date with newer events;
+one query for any number of streams (Repository, Evans)."""
 
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
@@ -11,48 +11,83 @@ import msgspec
 from django.db import transaction
 
 from eventstore import log, postgres, registry, settings
-from eventstore.aggregate import Aggregate, VersionedState
-from eventstore.log import Past, epochs
+from eventstore.aggregate import VersionedState
+from eventstore.log import epochs
 from eventstore.outbox import cursors
 from eventstore.postgres import atomic
 
 from . import snapshots
 
+# Maximum of cached states.
 REMEMBERED = 20_000
 
 _encoder = msgspec.msgpack.Encoder(enc_hook=repr)
-_memory: OrderedDict[str, VersionedState] = OrderedDict()
-# How much of the bound each takes.
-_sizes: dict[str, int] = {}
-_taken = 0
-_lock = Lock()
+
+
+class StateCache:
+    """Stream -> its last known state. Bounded by number and by bytes; the least recently stored
+    state goes first. Safe for threads."""
+
+    def __init__(self) -> None:
+        self.states: OrderedDict[str, VersionedState] = OrderedDict()
+        self.bytes = 0
+        self._sizes: dict[str, int] = {}
+        self._lock = Lock()
+
+    def put(self, states: Mapping[str, VersionedState]) -> None:
+        """A state larger than a quarter of the maximum is not cached."""
+        most = settings.remembered_bytes()
+        with self._lock:
+            for stream, state in states.items():
+                self._drop(stream)  # so that it becomes the newest one
+                size = size_of(state)
+                if size <= most // 4:
+                    self.states[stream], self._sizes[stream] = state, size
+                    self.bytes += size
+            while len(self.states) > REMEMBERED or self.bytes > most:
+                self._drop(next(iter(self.states)))
+
+    def drop(self, streams: Iterable[str] | None = None) -> None:
+        """None: all."""
+        with self._lock:
+            for stream in list(self.states) if streams is None else streams:
+                self._drop(stream)
+
+    def _drop(self, stream: str) -> None:
+        self.states.pop(stream, None)
+        self.bytes -= self._sizes.pop(stream, 0)
+
+
+cache = StateCache()
 
 
 def load(streams: Iterable[str]) -> dict[str, VersionedState]:
-    """Each stream's version and state. Events never change, so what this process remembers is only
-    ever too old; unless the log has lost some of them, and then it is dropped."""
-    wanted = tuple(streams)
+    """The current version and state of each stream.
+
+    Events never change, so a cached state can only be too old. The exception is a log that has lost
+    events: then the cache is dropped.
+    """
+    names = tuple(streams)
     try:
-        return _loaded(wanted)
+        return _load(names)
     except log.AheadOfTheLog as ahead:
         forget()
         epochs.went_back(ahead.stream, remembered=ahead.version)
-        return _loaded(wanted)
+        return _load(names)
 
 
-def _loaded(streams: Iterable[str]) -> dict[str, VersionedState]:
-    epoch = epochs.mark() if _memory else None
-    known = {
-        stream: _memory.get(stream) or VersionedState(0, registry.aggregate_of(stream).initial)
-        for stream in streams
-    }
-    known |= snapshots.load(stream for stream, folded in known.items() if folded.version == 0)
-    newer = log.read_newer(
-        {stream: folded.version for stream, folded in known.items()}, epoch=epoch
-    )
-    for stream, past in groupby(newer, itemgetter(0)):
-        known[stream] = _folded(registry.aggregate_of(stream), known[stream], past)
-    return known
+def _load(streams: Iterable[str]) -> dict[str, VersionedState]:
+    cached = cache.states
+    epoch = epochs.mark() if cached else None
+    states = {stream: cached.get(stream) or _initial(stream) for stream in streams}
+    states |= snapshots.load(stream for stream, state in states.items() if state.version == 0)
+    versions = {stream: state.version for stream, state in states.items()}
+    for stream, newer in groupby(log.read_newer(versions, epoch=epoch), itemgetter(0)):
+        apply, (version, state) = registry.aggregate_of(stream).apply, states[stream]
+        for _, at, event in newer:
+            version, state = at, apply(state, event)
+        states[stream] = VersionedState(version, state)
+    return states
 
 
 def load_one(stream: str) -> VersionedState:
@@ -60,40 +95,46 @@ def load_one(stream: str) -> VersionedState:
 
 
 def recall(streams: Iterable[str], *, opened: str) -> dict[str, VersionedState] | None:
-    """What this process remembers of the streams, which may be too old; None if it does not know
-    one of them.
+    """The cached states of the streams, which may be too old; None if one of them is not cached.
 
-    opened: the one that is not there before. Where it is known all the same, the append finds out,
-    and whether that is a repeat.
+    opened: the stream that the command creates. If it exists after all, the append finds out, and
+    also whether the command is a repeat.
     """
-    from_cache = {opened: VersionedState(0, registry.aggregate_of(opened).initial)}
+    states = {opened: _initial(opened)}
     for stream in streams:
         if stream == opened:
             continue
-        remembered = _memory.get(stream)
-        if remembered is None:
+        cached = cache.states.get(stream)
+        if cached is None:
             return None
-        from_cache[stream] = remembered
-    return from_cache
+        states[stream] = cached
+    return states
 
 
-def remember(folded: Mapping[str, VersionedState], *, epoch: int) -> None:
-    """Keep states for the next load, once they are committed; none where Django would not know of
-    the commit. epoch: in which they were decided on."""
+def remember(states: Mapping[str, VersionedState], *, epoch: int) -> None:
+    """Cache states for the next load, once they are committed. epoch: in which they were decided.
+
+    Caches nothing in a transaction that Django does not know of, because on_commit would run at
+    once.
+    """
+
+    def put() -> None:
+        # Another thread may have noticed the end of the epoch meanwhile.
+        if epoch == epochs.known_mark():
+            cache.put(states)
+
     if transaction.get_connection().in_atomic_block or not postgres.in_transaction():
-        transaction.on_commit(lambda: _keep(folded, epoch))
+        transaction.on_commit(put)
 
 
 def forget(streams: Iterable[str] | None = None) -> None:
-    """Drop what is remembered: after a conflict, and when a test empties the log."""
-    with _lock:
-        for stream in list(_memory) if streams is None else streams:
-            _drop(stream)
+    """Drop cached states, by default all: after a conflict, and when a test empties the log."""
+    cache.drop(streams)
 
 
 def take_snapshots() -> int:
-    """Snapshot the streams that have passed a milestone since the last call; returns how many. The
-    workers do it."""
+    """Snapshot the streams that have passed a milestone since the last call; called by the workers.
+    Returns the number of snapshots."""
     with atomic():
         claimed = cursors.claim(cursors.SNAPSHOTS)
         if claimed is None or claimed.position == claimed.fence:
@@ -104,45 +145,17 @@ def take_snapshots() -> int:
     return len(due)
 
 
-def _folded(aggregate: Aggregate, known: VersionedState, past: Iterable[Past]) -> VersionedState:
-    version, state = known
-    for _, at, event in past:
-        version, state = at, aggregate.apply(state, event)
-    return VersionedState(version, state)
-
-
-def _keep(folded: Mapping[str, VersionedState], epoch: int) -> None:
-    """As many as fit, by number and by bytes; one that is larger than a quarter of the room is not
-    kept at all."""
-    global _taken
-    # The epoch may have ended meanwhile, and been noticed by another thread.
-    if epoch != epochs.known_mark():
-        return
-    room = settings.remembered_bytes()
-    with _lock:
-        for stream, each in folded.items():
-            _drop(stream)  # who was used last goes last
-            size = _size(each)
-            if size <= room // 4:
-                _memory[stream], _sizes[stream] = each, size
-                _taken += size
-        while len(_memory) > REMEMBERED or _taken > room:
-            _drop(next(iter(_memory)))
-
-
-def _drop(stream: str) -> None:
-    global _taken
-    _memory.pop(stream, None)
-    _taken -= _sizes.pop(stream, 0)
-
-
-def _size(folded: VersionedState) -> int:
-    """As it would be packed; in memory it takes a multiple of that, and about the same one for all
-    states."""
+def size_of(state: VersionedState) -> int:
+    """Its size in MessagePack. In memory a state takes a multiple of that, nearly the same one for
+    all states."""
     try:
-        return len(_encoder.encode(folded.state))
+        return len(_encoder.encode(state.state))
     except (TypeError, ValueError, OverflowError):
-        return len(repr(folded.state))
+        return len(repr(state.state))
+
+
+def _initial(stream: str) -> VersionedState:
+    return VersionedState(0, registry.aggregate_of(stream).initial)
 
 
 epochs.drop_when_over(forget)

@@ -1,2 +1,2 @@
-"""The operators' pages in the Django admin: a window on the log, and the few things that people do
-by hand."""
+"""The console: the operators' pages in the Django admin. They show the log and the machinery, and
+run a few recorded actions."""

@@ -1,5 +1,5 @@
-"""Acting by hand: a page says what will be done to how many, asks why, and on a yes does it and
-writes it down."""
+"""Operator actions: a confirmation page lists the targets and asks for a reason; a POST performs
+the action and records it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
@@ -22,23 +22,25 @@ from .detail import PageAdmin
 
 OPERATE = "eventstore.operate"
 
+# A confirmation page lists so many targets and counts the rest.
 SHOWN = 20
 
 
 class Act(NamedTuple):
-    """What a person may do. label: on the button. meaning: a sentence for who has never done it."""
+    """An action of a page. label: text of its button. meaning: one sentence that explains the
+    action to a new operator."""
 
     label: str
     meaning: str
 
 
 class Choice(NamedTuple):
-    """What an act is about to be done to.
+    """The targets of an action.
 
-    things: each of them, so that it is noticed when they have become others while somebody thought
-    about it. shown: the first SHOWN of them at least, for people. perform: (who, reason) -> what
-    was done, in a sentence. back: where to then. form: what else has to be said, bound to what was
-    sent; perform reads what it has cleaned.
+    things: every target; a POST is rejected if they differ from those of the confirmation page.
+    shown: text of at least the first SHOWN targets. perform: (who, reason) -> the message that the
+    operator gets. back: address to return to. form: further input, bound to the POST data; perform
+    reads its cleaned data.
     """
 
     subject: str
@@ -49,7 +51,8 @@ class Choice(NamedTuple):
     form: forms.Form | None = None
 
     @property
-    def seal(self) -> str:
+    def digest(self) -> str:
+        """Identifies the targets that a confirmation page showed."""
         return sha256(repr(list(self.things)).encode()).hexdigest()
 
 
@@ -64,18 +67,18 @@ def may_operate(request: HttpRequest) -> bool:
 
 @method_decorator(require_http_methods(["GET", "HEAD", "POST"]), name="act_view")
 class ActingAdmin(PageAdmin):
-    """acts: what there is to do, by the word in the address. refusals: the errors whose sentence
-    the person is told."""
+    """acts: the actions by the name in their address. refusals: errors that reject an action; the
+    page shows their message."""
 
     acts: Mapping[str, Act]
     refusals: tuple[type[Exception], ...] = (audit.ReasonMissing,)
 
-    def choose(self, request: HttpRequest, word: str) -> Choice:
-        """What the address names. Raises Http404 when it names nothing."""
+    def choose(self, request: HttpRequest, act: str) -> Choice:
+        """The targets that the address selects. Raises Http404 for an invalid selection."""
         raise NotImplementedError
 
     def asked_about(self, request: HttpRequest) -> Any:
-        """The row that the address names by its id. Raises Http404."""
+        """The row with the id in the address. Raises Http404."""
         found = self.get_object(request, request.GET.get("id", ""))
         if found is None:
             raise Http404
@@ -85,49 +88,57 @@ class ActingAdmin(PageAdmin):
         return may_operate(request) and self.has_view_permission(request)
 
     def buttons(
-        self, request: HttpRequest, words: Sequence[str], about: str = "", **chosen: object
+        self, request: HttpRequest, acts: Sequence[str], suffix: str = "", **query: object
     ) -> list[Button]:
-        """Empty for whom it is not."""
+        """Buttons for these actions; none without permission."""
         if not self.may_act(request):
             return []
         return [
-            Button(f"{self.acts[word].label}{about}", self.address(word, **chosen))
-            for word in words
+            Button(f"{self.acts[act].label}{suffix}", self.address(act, **query)) for act in acts
         ]
 
-    def address(self, word: str, **chosen: object) -> str:
-        return f"{reverse(f'admin:{self._act_name}', args=[word])}?{urlencode(chosen)}"
+    def address(self, act: str, **query: object) -> str:
+        return f"{reverse(f'admin:{self._act_view_name}', args=[act])}?{urlencode(query)}"
 
     def get_urls(self) -> list[URLPattern]:
-        act = path(
-            "act/<slug:word>/", self.admin_site.admin_view(self.act_view), name=self._act_name
-        )
-        return [act, *super().get_urls()]
+        view = self.admin_site.admin_view(self.act_view)
+        return [path("act/<slug:act>/", view, name=self._act_view_name), *super().get_urls()]
 
-    def act_view(self, request: HttpRequest, word: str) -> HttpResponse:
+    def act_view(self, request: HttpRequest, act: str) -> HttpResponse:
         if not self.may_act(request):
             raise PermissionDenied
-        if word not in self.acts:
+        if act not in self.acts:
             raise Http404
-        choice = self.choose(request, word)
-        trouble = self._attempt(request, choice) if request.method == "POST" else ""
-        if request.method == "POST" and not trouble:
-            return HttpResponseRedirect(choice.back)
-        return self._asked(request, self.acts[word], choice, trouble)
+        choice, error = self.choose(request, act), ""
+        if request.method == "POST":
+            error = self._perform(request, choice)
+            if not error:
+                return HttpResponseRedirect(choice.back)
+        context: dict[str, Any] = self.admin_site.each_context(request) | {
+            "title": self.acts[act].label,
+            "subtitle": choice.subject,
+            "opts": self.opts,
+            "act": self.acts[act],
+            "choice": choice,
+            "count": len(choice.things),
+            "shown": choice.shown[:SHOWN],
+            "more": max(0, len(choice.things) - SHOWN),
+            "error": error,
+            "reason": request.POST.get("reason", ""),
+        }
+        status = 409 if error else 200
+        return TemplateResponse(request, "admin/eventstore/act.html", context, status=status)
 
     @property
-    def _act_name(self) -> str:
+    def _act_view_name(self) -> str:
         return f"{self.opts.app_label}_{self.opts.model_name}_act"
 
-    def _attempt(self, request: HttpRequest, choice: Choice) -> str:
-        """Why it was not done; nothing when it was."""
-        if not choice.things or request.POST.get("seal") != choice.seal:
-            return (
-                "What this is about has changed since you looked. Look again, and say again that"
-                " you want it."
-            )
+    def _perform(self, request: HttpRequest, choice: Choice) -> str:
+        """Returns why the action was rejected, or "" after success."""
+        if not choice.things or request.POST.get("digest") != choice.digest:
+            return "The selection has changed since you opened this page. Check and confirm again."
         if choice.form is not None and not choice.form.is_valid():
-            return "It cannot be done as you have filled it in; what is wrong stands beside it."
+            return "Invalid input. See the messages beside the fields."
         try:
             reason = audit.require_reason(request.POST.get("reason", "").replace("\x00", ""))
             done = choice.perform(request.user.get_username(), reason)
@@ -135,20 +146,3 @@ class ActingAdmin(PageAdmin):
             return str(error)
         messages.success(request, done)
         return ""
-
-    def _asked(self, request: HttpRequest, act: Act, choice: Choice, trouble: str) -> HttpResponse:
-        context: dict[str, Any] = self.admin_site.each_context(request) | {
-            "title": act.label,
-            "subtitle": choice.subject,
-            "opts": self.opts,
-            "act": act,
-            "choice": choice,
-            "count": len(choice.things),
-            "shown": choice.shown[:SHOWN],
-            "more": max(0, len(choice.things) - SHOWN),
-            "trouble": trouble,
-            "reason": request.POST.get("reason", ""),
-        }
-        return TemplateResponse(
-            request, "admin/eventstore/act.html", context, status=409 if trouble else 200
-        )

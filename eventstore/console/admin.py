@@ -1,6 +1,6 @@
-"""Django's autodiscovery imports this module; each of these registers its pages."""
+"""Imported by Django's autodiscovery; each of these modules registers its pages."""
 
-from . import (  # noqa: F401
+from .pages import (  # noqa: F401
     events,
     operator_actions,
     outbox,

@@ -1,4 +1,4 @@
-"""How a subscription is, in a word."""
+"""The state of a subscription as a badge."""
 
 from django.utils.safestring import SafeString
 
@@ -8,18 +8,18 @@ from eventstore.operations.lag import Lag
 from . import formatting
 
 
-def badge(where: Lag) -> SafeString:
-    return formatting.badge(*state(where))
+def badge(subscription: Lag) -> SafeString:
+    return formatting.badge(*state(subscription))
 
 
-def state(where: Lag) -> tuple[str, str]:
-    """The word, and its mood."""
-    if where.kind == "retired":
+def state(subscription: Lag) -> tuple[str, str]:
+    """The state's name and its level, as formatting.badge takes them."""
+    if subscription.kind == "retired":
         return "retired", ""
-    if where.name in lag.OUR_OWN:
+    if subscription.name in lag.OUR_OWN:
         return "internal", ""
-    if where.paused:
+    if subscription.paused:
         return "paused", "waiting"
-    if where.dead:
+    if subscription.dead:
         return "dead letters", "bad"
-    return ("behind", "waiting") if where.is_behind else ("up to date", "good")
+    return ("behind", "waiting") if subscription.is_behind else ("up to date", "good")

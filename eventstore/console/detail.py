@@ -1,4 +1,4 @@
-"""A page about one thing, laid out by a template of its own where Django would show a form."""
+"""A page of one row with a template of its own, in place of Django's form."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ class PageAdmin(RevealingAdmin):
     page_template: str
 
     def page(self, request: HttpRequest, found: Any) -> dict[str, Any]:
-        """What the template shows of it."""
+        """The template's context for this row."""
         raise NotImplementedError
 
     @method_decorator(require_safe)
@@ -33,7 +33,7 @@ class PageAdmin(RevealingAdmin):
         if object_id is None or not self.has_view_permission(request):
             raise PermissionDenied
         key = unquote(object_id)
-        found = None if "\x00" in key else self.find(request, key)
+        found = self.find(request, key)
         if found is None:
             return self._get_obj_does_not_exist_redirect(request, self.opts, key)  # type: ignore[attr-defined,no-any-return]
         (original,) = masking.rows(request, [found])
@@ -43,5 +43,5 @@ class PageAdmin(RevealingAdmin):
             "opts": self.opts,
             "original": original,
         }
-        more = self.beside(request, original) | self.page(request, original)
+        more = self.page_links(request, original) | self.page(request, original)
         return TemplateResponse(request, self.page_template, context | more)

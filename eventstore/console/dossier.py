@@ -1,5 +1,5 @@
-"""All that the log and the machinery know about one thing: its streams, processes, and what is
-still under way."""
+"""Everything about one id: its streams, its sagas, and the messages that are pending or parked for
+it."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -18,12 +18,13 @@ from eventstore.subscriptions import Commands, Saga
 
 from . import formatting, masking
 from .actions import Button
+from .names import saga_names
 
 LONGEST = 500
 
-# The outbox has no index by key: what lies ahead of the hindmost subscription is looked through,
-# and no more than so much.
-OWED = """
+# The outbox has no index by key: this reads what lies ahead of the hindmost subscription, up to a
+# limit.
+OUTGOING = """
     SELECT waiting.position, waiting.topic, waiting.type, waiting.created_at
     FROM (
         SELECT position, topic, type, key, created_at
@@ -45,8 +46,8 @@ class Moment(NamedTuple):
     payload: str
 
 
-class Standing(NamedTuple):
-    """A stream as it stands now. fields: of its state, for people; none when today's code cannot
+class StreamSummary(NamedTuple):
+    """A stream at its last version. fields: of its state, as text; none when today's code cannot
     read it."""
 
     stream: str
@@ -54,7 +55,9 @@ class Standing(NamedTuple):
     fields: Sequence[tuple[str, str]]
 
 
-class Owed(NamedTuple):
+class Outgoing(NamedTuple):
+    """A message that its subscription has not taken yet."""
+
     position: int
     topic: str
     type: str
@@ -62,81 +65,65 @@ class Owed(NamedTuple):
 
 
 class Process(NamedTuple):
-    """buttons: what a person may tell it at present."""
+    """buttons: the actions that the saga's present step allows."""
 
     saga: SagaState
     buttons: Sequence[Button]
 
 
 class Dossier(NamedTuple):
-    """timeline: the first LONGEST events, of all streams. owed: on their way to a context or a
-    saga."""
+    """timeline: the first LONGEST events of all streams. is_cut: there are more. outgoing: commands
+    and messages to sagas that wait in the outbox."""
 
     timeline: Sequence[Moment]
     is_cut: bool
-    standings: Sequence[Standing]
+    streams: Sequence[StreamSummary]
     processes: Sequence[Process]
-    owed: Sequence[Owed]
+    outgoing: Sequence[Outgoing]
     parked: Sequence[Parked]
 
     @property
     def correlations(self) -> Sequence[UUID]:
-        """The business transactions that it had a part in, the oldest first."""
+        """The correlations of its events, the oldest first."""
         return list(dict.fromkeys(each.event.correlation_id for each in self.timeline))
 
 
 def about(request: HttpRequest, identity: str) -> Dossier:
-    """A number of queries that does not grow with it."""
+    """A fixed number of queries."""
     names = search.streams_named(identity)
+    keys = [*names, identity]
     events = masking.rows(
         request, list(Event.objects.filter(stream__in=names).order_by("position")[: LONGEST + 1])
     )
+    parked = Parked.objects.filter(subscription__in=list(registry.subscriptions()), key__in=keys)
+    first = parked.order_by("subscription", "position").defer("traceback")[:LONGEST]
+    admin_of_sagas: Any = admin.site.get_model_admin(SagaState)
+    sagas = SagaState.objects.filter(saga__in=saga_names(), key=identity).order_by("saga")
+    receivers = [*registry.of_kind(Commands), *registry.of_kind(Saga)]
     return Dossier(
         timeline=[
             Moment(each, formatting.summary(each.data), formatting.pretty(each.data))
             for each in events[:LONGEST]
         ],
         is_cut=len(events) > LONGEST,
-        standings=_standings(request, list(dict.fromkeys(each.stream for each in events))),
-        processes=_processes(request, identity),
-        owed=_owed([*names, identity]),
-        parked=masking.rows(request, list(_parked([*names, identity]))),
+        streams=_streams(request, list(dict.fromkeys(each.stream for each in events))),
+        processes=[Process(each, admin_of_sagas.action_buttons(request, each)) for each in sagas],
+        outgoing=[Outgoing(*row) for row in rows(OUTGOING, [receivers, keys])],
+        parked=masking.rows(request, list(first)),
     )
 
 
-def _standings(request: HttpRequest, names: Sequence[str]) -> list[Standing]:
+def _streams(request: HttpRequest, names: Sequence[str]) -> list[StreamSummary]:
     try:
-        folded = repository.load(names)
+        loaded = repository.load(names)
     except (registry.UnknownType, codec.Undecodable):
-        return [Standing(name, 0, ()) for name in names]
-    return [
-        Standing(name, each.version, _fields(masking.struct(request, each.state)))
-        for name, each in folded.items()
-    ]
-
-
-def _fields(state: dict[str, Any]) -> list[tuple[str, str]]:
-    return [(name, _in_a_line(value)) for name, value in state.items()]
-
-
-def _in_a_line(value: Any) -> str:
-    return value if isinstance(value, str) else formatting.in_a_line(value)
-
-
-def _processes(request: HttpRequest, key: str) -> list[Process]:
-    names = [name for name, each in registry.subscriptions().items() if isinstance(each, Saga)]
-    registered: Any = admin.site.get_model_admin(SagaState)
-    found = SagaState.objects.filter(saga__in=names, key=key).order_by("saga")
-    return [Process(each, registered.hands(request, each)) for each in found]
-
-
-def _owed(keys: Sequence[str]) -> list[Owed]:
-    subscriptions = [
-        name for name, each in registry.subscriptions().items() if isinstance(each, Commands | Saga)
-    ]
-    return [Owed(*row) for row in rows(OWED, [subscriptions, list(keys)])]
-
-
-def _parked(keys: Sequence[str]) -> Any:
-    found = Parked.objects.filter(subscription__in=list(registry.subscriptions()), key__in=keys)
-    return found.order_by("subscription", "position").defer("traceback")[:LONGEST]
+        return [StreamSummary(name, 0, ()) for name in names]
+    found = []
+    for name, each in loaded.items():
+        state = masking.struct(request, each.state)
+        fields = [
+            (field, value if isinstance(value, str) else formatting.in_a_line(value))
+            for field, value in state.items()
+        ]
+        found.append(StreamSummary(name, each.version, fields))
+    return found

@@ -1,4 +1,4 @@
-"""Values as people read them."""
+"""Values as text and HTML for operators."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,54 +14,52 @@ NOTHING = SafeString("–")
 
 
 def pretty(value: Any) -> str:
-    """As indented JSON. The template that shows it escapes it."""
+    """Indented JSON, not escaped: templates escape it."""
     return msgspec.json.format(codec.encode_json(value), indent=2).decode()
 
 
 def tree(json: str) -> SafeString:
-    """JSON as lists in lists, each of which can be shut; without a script."""
+    """JSON as nested lists that can be collapsed without a script."""
     return _branch(codec.decode_json(json))
 
 
 def _branch(value: Any) -> SafeString:
     match value:
         case dict() if value:
-            twigs = (
+            children = (
                 (format_html('<span class="es-key">{}</span>', name), each)
                 for name, each in value.items()
             )
         case list() if value:
-            twigs = (
+            children = (
                 (format_html('<span class="es-quiet">{}</span>', number), each)
                 for number, each in enumerate(value)
             )
         case _:
             return format_html('<span class="es-leaf">{}</span>', codec.encode_json(value).decode())
-    return format_html(
-        '<ul class="es-tree">{}</ul>',
-        format_html_join("", "<li>{}</li>", ((_twig(*each),) for each in twigs)),
-    )
+    items = format_html_join("", "<li>{}</li>", ((_child(*each),) for each in children))
+    return format_html('<ul class="es-tree">{}</ul>', items)
 
 
-def _twig(name: SafeString, value: Any) -> SafeString:
+def _child(name: SafeString, value: Any) -> SafeString:
     if not value or not isinstance(value, dict | list):
         return format_html("{}: {}", name, _branch(value))
-    many = f"{{{len(value)}}}" if isinstance(value, dict) else f"[{len(value)}]"
+    count = f"{{{len(value)}}}" if isinstance(value, dict) else f"[{len(value)}]"
     return format_html(
         '<details open><summary>{} <span class="es-quiet">{}</span></summary>{}</details>',
         name,
-        many,
+        count,
         _branch(value),
     )
 
 
 def in_a_line(value: Any) -> str:
-    """As JSON of one line; the rest of a long one is left out."""
+    """JSON on one line, cut after SUMMARY characters."""
     return shortened(msgspec.json.format(codec.encode_json(value), indent=0).decode())
 
 
 def summary(data: Any) -> str:
-    """The fields of a message in a line, without the punctuation of JSON."""
+    """The fields of a message on one line, without the punctuation of JSON."""
     if not isinstance(data, dict):
         return in_a_line(data)
     line = ", ".join(
@@ -76,7 +74,7 @@ def shortened(line: str) -> str:
 
 
 def time(at: datetime | None) -> SafeString:
-    """To the millisecond, in UTC, in a form that does not break in a table."""
+    """UTC to the millisecond; it does not wrap in a table."""
     if at is None:
         return NOTHING
     text = at.astimezone(UTC).isoformat(sep=" ", timespec="milliseconds").removesuffix("+00:00")
@@ -84,7 +82,7 @@ def time(at: datetime | None) -> SafeString:
 
 
 def age(seconds: float) -> str:
-    """Rough beyond a minute: 0.4 s, 12 min, 3 h, 5 days."""
+    """Rounded: 0.4 s, 12 min, 3 h, 5 days."""
     if seconds < 60:
         return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
     for size, unit in ((86400, "days"), (3600, "h"), (60, "min")):
@@ -98,7 +96,7 @@ def since(at: datetime, now: datetime) -> str:
 
 
 def short(name: object) -> SafeString:
-    """The end of a long id, where ids of one moment differ; the whole of it when pointed at."""
+    """The end of a long id, where ids of the same moment differ; the whole id as a tooltip."""
     text = str(name)
     category, hyphen, identity = text.partition("-") if len(text) > 36 else ("", "", text)
     if len(identity) <= 20:
@@ -108,7 +106,6 @@ def short(name: object) -> SafeString:
     )
 
 
-def badge(word: str, mood: str = "") -> SafeString:
-    """A state as a word in a frame. mood: good, bad, waiting, or none; the word says it without the
-    colour."""
-    return format_html('<span class="es-badge {}">{}</span>', f"es-{mood}" if mood else "", word)
+def badge(state: str, level: str = "") -> SafeString:
+    """A state in a coloured frame. level: "good", "waiting", "bad" or "" for none."""
+    return format_html('<span class="es-badge {}">{}</span>', f"es-{level}" if level else "", state)

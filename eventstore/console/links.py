@@ -1,4 +1,4 @@
-"""Where things are found, as addresses and as links."""
+"""Addresses of pages, and links to them."""
 
 from collections.abc import Mapping, Sequence
 from urllib.parse import urlencode
@@ -13,6 +13,7 @@ from django.utils.safestring import SafeString
 from eventstore import registry
 
 from . import formatting
+from .names import category_of
 
 
 def link(address: str, text: object) -> SafeString:
@@ -20,7 +21,7 @@ def link(address: str, text: object) -> SafeString:
 
 
 def page(model: str, key: str | int | UUID, **query: object) -> str:
-    """The page of one thing of this app. model: in small letters."""
+    """The page of a row of the event store. model: its name in lower case."""
     return with_query(reverse(f"admin:eventstore_{model}_change", args=[quote(key)]), query)
 
 
@@ -58,19 +59,16 @@ def saga(process: int, text: object) -> SafeString:
 
 
 def correlation(correlation_id: UUID, text: object = None) -> SafeString:
-    """All of a business transaction on one page."""
+    """To the page of all events of a correlation."""
     return link(
         reverse("admin:eventstore_event_correlation", args=[correlation_id]), text or correlation_id
     )
 
 
 def known_stream(key: str) -> SafeString:
-    """A link when the key is a stream's name, else the key as it is; in short, for lists."""
-    return (
-        stream(key, formatting.short(key))
-        if key.partition("-")[0] in registry.aggregates()
-        else formatting.short(key)
-    )
+    """A shortened key for lists; a link if it is the name of a stream."""
+    text = formatting.short(key)
+    return stream(key, text) if category_of(key) in registry.aggregates() else text
 
 
 def side_by_side(links: Sequence[SafeString]) -> SafeString:

@@ -1,7 +1,4 @@
-"""Who sees the console, who acts in it, and who sees what is about a person, as groups of Django's
-own."""
-
-from collections.abc import Sequence
+"""Permissions of the console for Django groups: to view, to operate, to reveal personal data."""
 
 from django.contrib import admin
 from django.contrib.auth.models import Group, Permission
@@ -15,23 +12,21 @@ OPERATE, REVEAL = "operate", "reveal"
 
 
 def grant(group: str, *more: str) -> None:
-    """Let a group see every page of the console. more: OPERATE, REVEAL. Its members are staff as
-    well."""
-    known, _ = Group.objects.get_or_create(name=group)
-    known.permissions.add(*_viewing(), *_more(more))
+    """Let a group, created if missing, see every page of the console. more: OPERATE, REVEAL.
 
-
-def _viewing() -> list[Permission]:
+    Members must also be staff to log in.
+    """
     models = [
         model
         for model, registered in admin.site._registry.items()
         if isinstance(registered, ReadOnlyAdmin)
     ]
     kinds = ContentType.objects.get_for_models(*models, for_concrete_models=False)
-    names = [f"view_{model._meta.model_name}" for model in models]
-    return list(Permission.objects.filter(content_type__in=kinds.values(), codename__in=names))
-
-
-def _more(names: Sequence[str]) -> list[Permission]:
-    kind = ContentType.objects.get_for_model(OperatorAction)
-    return list(Permission.objects.filter(content_type=kind, codename__in=names))
+    to_view = [f"view_{model._meta.model_name}" for model in models]
+    known, _ = Group.objects.get_or_create(name=group)
+    known.permissions.add(
+        *Permission.objects.filter(content_type__in=kinds.values(), codename__in=to_view),
+        *Permission.objects.filter(
+            content_type=ContentType.objects.get_for_model(OperatorAction), codename__in=more
+        ),
+    )

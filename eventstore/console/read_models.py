@@ -1,4 +1,4 @@
-"""Rows of read models, each with the way back to the streams that it is folded from."""
+"""Rows of read models, each with links to the streams that it is folded from."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
@@ -9,32 +9,29 @@ from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from eventstore import registry
 from eventstore.log import search
 from eventstore.models import SagaState, Stream
 from eventstore.money import Money
-from eventstore.subscriptions import Saga
 
 from . import formatting, links, masking
+from .names import saga_names
 from .reveal import RevealingAdmin
 
 WHERE_IT_STANDS = ("streams", "version", "position", "updated")
 
 
 class ReadModelAdmin(RevealingAdmin):
-    """Found by its whole key, or by what `named` says. The key is what its streams are about."""
+    """Rows are found by their full key, or as `named` defines. The key is the identity in the names
+    of its streams."""
 
     search_fields: ClassVar[tuple[str, ...]] = ("pk",)
-    nothing = "No row yet: its projection has heard of none."
+    nothing = "No rows yet."
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
         term = search_term.strip()
         return (self.named(queryset, term) if term else queryset), False
-
-    def find(self, request: HttpRequest, key: str) -> Any:
-        return self.get_object(request, key)
 
     def get_object(
         self, request: HttpRequest, object_id: str, from_field: str | None = None
@@ -46,25 +43,18 @@ class ReadModelAdmin(RevealingAdmin):
         return queryset.filter(pk=term)
 
     def streams(self, row: Model) -> SafeString:
-        return (
-            links.side_by_side([links.stream(each.stream) for each in _streams(row)])
-            or formatting.NOTHING
-        )
+        streams = [links.stream(each.stream) for each in _streams(row)]
+        return links.side_by_side(streams) or formatting.NOTHING
 
     def saga(self, row: Model) -> SafeString:
-        names = [name for name, each in registry.subscriptions().items() if isinstance(each, Saga)]
-        found = SagaState.objects.filter(saga__in=names, key=row.pk).order_by("saga")
-        return (
-            links.side_by_side(
-                [links.saga(each.pk, f"{each.saga}: {each.status}") for each in found]
-            )
-            or formatting.NOTHING
-        )
+        found = SagaState.objects.filter(saga__in=saga_names(), key=row.pk).order_by("saga")
+        sagas = [links.saga(each.pk, f"{each.saga}: {each.status}") for each in found]
+        return links.side_by_side(sagas) or formatting.NOTHING
 
     def correlation(self, row: Model) -> SafeString:
-        """Of what its streams began with, the oldest first."""
-        begun: Iterable[UUID] = dict.fromkeys(each.correlation_id for each in _streams(row))
-        return links.side_by_side([links.correlation(each) for each in begun]) or formatting.NOTHING
+        """Of the first events of its streams, the oldest first."""
+        first: Iterable[UUID] = dict.fromkeys(each.correlation_id for each in _streams(row))
+        return links.side_by_side([links.correlation(each) for each in first]) or formatting.NOTHING
 
     def updated(self, row: Any) -> SafeString:
         return formatting.time(row.updated_at)
@@ -80,7 +70,7 @@ def _streams(row: Model) -> QuerySet[Stream]:
 
 
 def money(amount: int, row: Any) -> str:
-    """row: with a currency and an exponent."""
+    """amount: in minor units. row: it has a currency and an exponent."""
     return str(Money(amount, row.currency, row.exponent)) if row.currency else formatting.NOTHING
 
 
@@ -99,7 +89,7 @@ def table(headings: Sequence[str], lines: Iterable[Sequence[object]]) -> SafeStr
 
 
 def address(parts: Mapping[str, str] | str) -> SafeString:
-    """A text stands for one that is hidden."""
+    """parts: the fields of the address, or the text that masks it."""
     if isinstance(parts, str):
         return format_html("{}", parts)
     order = ("name", "street", "postcode", "city", "country")

@@ -1,14 +1,14 @@
-"""What every page of the admin has in common: nothing can be changed, and no list costs more than
-its page.
+"""The base of every page of the console: nothing can be changed, and no list costs more than the
+page that it shows.
 
-A long list is read in stretches: pages are turned within one, and the next begins behind the key of
-its last row.
+A long list is read in stretches of LONGEST_LIST rows: its pages lie within one stretch, and the
+next stretch begins after the key of the last row (keyset pagination).
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.contrib.admin.options import IncorrectLookupParameters
@@ -26,20 +26,20 @@ from eventstore.postgres import rows
 
 from . import masking
 
-# As far as pages are turned within a stretch: each costs all that lies before it there.
+# Rows of a stretch: OFFSET reads every row before a page.
 LONGEST_LIST = 1_000
+# The query parameter with the key after which a stretch begins.
 BEYOND = "beyond"
 
 ESTIMATE = "SELECT reltuples::bigint FROM pg_class WHERE oid = %s::regclass"
 
 
 class BoundedPaginator(Paginator):
-    """Counts to LONGEST_LIST and no further; beyond that, PostgreSQL's own estimate of the table is
-    told."""
+    """Counts up to LONGEST_LIST; above that, gives PostgreSQL's own estimate of the table."""
 
     @cached_property
     def counted(self) -> int:
-        # In the order of the list, so that it is counted along the index that the list is read by.
+        # In the order of the list, so that the count uses the list's index.
         queryset: Any = self.object_list
         return int(queryset[: LONGEST_LIST + 1].count())
 
@@ -53,29 +53,28 @@ class BoundedPaginator(Paginator):
 
     @cached_property
     def estimate(self) -> int:
-        """How many rows the whole table has, about; never less than what was counted."""
+        """About how many rows the whole table has, at least those that were counted."""
         queryset: Any = self.object_list
         ((estimated,),) = rows(ESTIMATE, [queryset.model._meta.db_table])
         return max(int(estimated), self.counted)
 
     def last(self, field: str) -> Any:
-        """That of the last row that pages are turned to."""
+        """This field of the stretch's last row."""
         queryset: Any = self.object_list
         return queryset.values_list(field, flat=True)[LONGEST_LIST - 1]
 
 
 class BoundedChangeList(ChangeList):
-    """further: the address of the next stretch. from_the_beginning: of the first. Each is empty
-    where this is it."""
+    """next_stretch, first_stretch: their addresses; "" if there is no next one, or if this is the
+    first."""
 
     model_admin: "ReadOnlyAdmin"
 
     def __init__(self, request: HttpRequest, *args: Any) -> None:
         super().__init__(request, *args)
-        self.from_the_beginning = (
-            self.get_query_string(remove=[BEYOND]) if BEYOND in self.params else ""
-        )
-        # Who searches anew does so from the beginning.
+        is_later = BEYOND in self.params
+        self.first_stretch = self.get_query_string(remove=[BEYOND]) if is_later else ""
+        # A new search starts at the first stretch.
         self.params.pop(BEYOND, None)
 
     def get_filters_params(self, params: Any = None) -> dict[str, Any]:
@@ -84,56 +83,46 @@ class BoundedChangeList(ChangeList):
         return found
 
     def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Any]:
-        found = (
-            super().get_queryset(request, exclude_parameters).defer(*self.model_admin.list_defer)
-        )
-        return (
-            _behind(found, self._place(request), request.GET[BEYOND])
-            if BEYOND in request.GET
-            else found
-        )
+        """Raises IncorrectLookupParameters for an invalid key."""
+        found = super().get_queryset(request, exclude_parameters)
+        found = found.defer(*self.model_admin.list_defer)
+        if BEYOND not in request.GET:
+            return found
+        order = self._order(request)
+        field = order.removeprefix("-")
+        try:
+            text = request.GET[BEYOND].replace("\x00", "")
+            key = found.model._meta.get_field(field).to_python(text)
+        except ValidationError as error:
+            raise IncorrectLookupParameters(str(error)) from error
+        return found.filter(**{f"{field}__{'gt' if field == order else 'lt'}": key})
 
     def get_results(self, request: HttpRequest) -> None:
-        # What is searched for is found by several indexes at once, and then sorted: it is little.
+        # A search combines several indexes and sorts the few rows that it finds.
         is_sorted = self.query or any(name in request.GET for name in self.model_admin.sorted_by)
         with postgres.along_indexes(in_their_order=not is_sorted):
             super().get_results(request)
             self.result_list: list[Any] = list(self.result_list)
-            self.further = self._further(request)
+            paginator: Any = self.paginator
+            self.next_stretch = ""
+            if paginator.is_cut:
+                key = paginator.last(self._order(request).removeprefix("-"))
+                self.next_stretch = str(self.get_query_string({BEYOND: key}))
         masking.rows(request, self.result_list)
         self.model_admin.annotate(self.result_list)
 
-    def _further(self, request: HttpRequest) -> str:
-        paginator: Any = self.paginator
-        if not paginator.is_cut:
-            return ""
-        key = paginator.last(self._place(request).removeprefix("-"))
-        return str(self.get_query_string({BEYOND: key}))
-
-    def _place(self, request: HttpRequest) -> str:
-        """The field that the list is in the order of, as an ordering has it."""
+    def _order(self, request: HttpRequest) -> str:
+        """The field that orders the list, with "-" for descending."""
         return str(self.model_admin.get_ordering(request)[0])
 
     def url_for_result(self, result: Model) -> str:
         return self.model_admin.url_of(result) or super().url_for_result(result)
 
 
-def _behind(found: QuerySet[Any], place: str, said: str) -> QuerySet[Any]:
-    """What comes after that key, along the index that the list is read by. Raises
-    IncorrectLookupParameters."""
-    field = place.removeprefix("-")
-    try:
-        key = found.model._meta.get_field(field).to_python(said.replace("\x00", ""))
-    except ValidationError as error:
-        raise IncorrectLookupParameters(str(error)) from error
-    return found.filter(**{f"{field}__{'gt' if field == place else 'lt'}": key})
-
-
 @method_decorator(require_safe, name="changelist_view")
 @method_decorator(require_safe, name="changeform_view")
 class ReadOnlyAdmin(admin.ModelAdmin):
-    """Subclasses name an ordering that an index gives, by what no two rows share. nothing: what an
-    empty list says."""
+    """Subclasses order by a unique field that has an index. nothing: text of an empty list."""
 
     actions = None
     paginator = BoundedPaginator
@@ -142,11 +131,11 @@ class ReadOnlyAdmin(admin.ModelAdmin):
     show_facets = admin.ShowFacets.NEVER
     sortable_by = ()
     list_defer: Sequence[str] = ()
-    # Filters by which so little is left that it is sorted; of all others an index has the order.
+    # Filters that leave so few rows that they are sorted; others keep the order of an index.
     sorted_by: Sequence[str] = ()
     change_list_template = "admin/eventstore/change_list.html"
     change_form_template = "admin/eventstore/change_form.html"
-    nothing = "There is nothing yet."
+    nothing = "Nothing yet."
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -158,15 +147,15 @@ class ReadOnlyAdmin(admin.ModelAdmin):
         return False
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
-        """Only the filters that are offered; Django would search any column by any pattern that an
-        address asks for."""
-        offered: Sequence[Any] = self.list_filter
-        return lookup in {name for each in offered for name in each.parameters}
+        """Only the list's own filters. Django would otherwise search any column by any pattern in
+        the address."""
+        filters: Sequence[Any] = self.list_filter
+        return lookup in {name for each in filters for name in each.parameters()}
 
     def get_object(
         self, request: HttpRequest, object_id: str, from_field: str | None = None
     ) -> Any:
-        # PostgreSQL takes no NUL, so nothing is named by one.
+        # PostgreSQL stores no NUL, so no key has one; a query with one would fail.
         return None if "\x00" in object_id else super().get_object(request, object_id, from_field)
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
@@ -186,72 +175,84 @@ class ReadOnlyAdmin(admin.ModelAdmin):
         return super().changeform_view(request, object_id, form_url, extra_context)
 
     def annotate(self, page: Sequence[Any]) -> None:
-        """Give the rows of one page what the list shows beside them; one query for all of them."""
+        """Add what the list shows besides columns to the rows of one page, by one query for all."""
 
     def url_of(self, row: Any) -> str:
-        """Where a row of the list leads to, when not to its primary key."""
+        """The address of a row's page; "" if it has the primary key."""
         return ""
 
 
-def one_of(
-    parameter: str,
-    title: str,
-    choices: Callable[[], Iterable[str]],
-    narrow: Callable[[QuerySet[Any], str], QuerySet[Any]] | None = None,
-) -> type[admin.SimpleListFilter]:
-    """A filter whose choices the code knows, so that no table is searched for them."""
+class ChoiceFilter(admin.SimpleListFilter):
+    """A filter by one of a few known values, so that no query has to look for them.
 
-    class OneOf(admin.SimpleListFilter):
-        parameters: Sequence[str]
+    Subclasses set title, parameter_name and values, or override offered. They override narrow to
+    filter by something else than the column called parameter_name.
+    """
 
-        def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-            return [(choice, choice) for choice in choices()]
+    parameter_name: str
+    values: ClassVar[Sequence[str]] = ()
 
-        def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-            chosen = self.value()
-            if chosen is None:
-                return queryset
-            if chosen not in dict(self.lookup_choices):
-                raise IncorrectLookupParameters
-            return narrow(queryset, chosen) if narrow else queryset.filter(**{parameter: chosen})
+    @classmethod
+    def parameters(cls) -> Sequence[str]:
+        return (cls.parameter_name,)
 
-    OneOf.title, OneOf.parameter_name, OneOf.parameters = title, parameter, (parameter,)
-    return OneOf
+    def offered(self) -> Iterable[str]:
+        return self.values
+
+    def narrow(self, queryset: QuerySet[Any], value: str) -> QuerySet[Any]:
+        return queryset.filter(**{self.parameter_name: value})
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(value, value) for value in self.offered()]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        value = self.value()
+        if value is None:
+            return queryset
+        if value not in dict(self.lookup_choices):
+            raise IncorrectLookupParameters
+        return self.narrow(queryset, value)
 
 
-def between(
-    title: str, narrow: Callable[[QuerySet[Any], datetime | None, datetime | None], QuerySet[Any]]
-) -> type[admin.ListFilter]:
-    """A filter by a stretch of time, as two fields of a form; either may be left open."""
+class TimeFilter(admin.ListFilter):
+    """A filter by a range of time, as a form of two fields; each may be empty.
 
-    class Between(admin.ListFilter):
-        parameters = ("since", "until")
-        template = "admin/eventstore/between.html"
+    Subclasses set title and define narrow.
+    """
 
-        def __init__(
-            self, request: HttpRequest, params: dict[str, Any], model: Any, model_admin: Any
-        ) -> None:
-            super().__init__(request, params, model, model_admin)
-            self.said = {name: str(params.pop(name, [""])[-1]) for name in self.parameters}
-            self.used_parameters |= {name: value for name, value in self.said.items() if value}
-            ours = (*self.parameters, "p", BEYOND)
-            self.others = [(name, value) for name, value in request.GET.items() if name not in ours]
+    template = "admin/eventstore/time_filter.html"
 
-        def has_output(self) -> bool:
-            return True
+    def __init__(
+        self, request: HttpRequest, params: dict[str, Any], model: Any, model_admin: Any
+    ) -> None:
+        super().__init__(request, params, model, model_admin)
+        self.range = {name: str(params.pop(name, [""])[-1]) for name in self.parameters()}
+        self.used_parameters |= {name: value for name, value in self.range.items() if value}
+        ours = (*self.parameters(), "p", BEYOND)
+        self.others = [(name, value) for name, value in request.GET.items() if name not in ours]
 
-        def expected_parameters(self) -> list[str | None]:
-            return list(self.parameters)
+    @classmethod
+    def parameters(cls) -> Sequence[str]:
+        return ("since", "until")
 
-        def choices(self, changelist: Any) -> Any:
-            return [{**self.said, "others": self.others}]
+    def narrow(
+        self, queryset: QuerySet[Any], since: datetime | None, until: datetime | None
+    ) -> QuerySet[Any]:
+        """From since up to, but not including, until."""
+        raise NotImplementedError
 
-        def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-            try:
-                asked = search.wanted(self.said)
-            except search.NotATime as error:
-                raise IncorrectLookupParameters(str(error)) from error
-            return narrow(queryset, asked.since, asked.until)
+    def has_output(self) -> bool:
+        return True
 
-    Between.title = title
-    return Between
+    def expected_parameters(self) -> list[str | None]:
+        return list(self.parameters())
+
+    def choices(self, changelist: Any) -> Any:
+        return [{**self.range, "others": self.others}]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        try:
+            found = search.wanted(self.range)
+        except search.NotATime as error:
+            raise IncorrectLookupParameters(str(error)) from error
+        return self.narrow(queryset, found.since, found.until)

@@ -1,8 +1,8 @@
-"""What is to be done every so often, whether or not there is anything to deliver: by Celery's beat
-or manage.py work.
+"""Periodic chores, whether or not there is anything to deliver: run by Celery beat or by manage.py
+work.
 
-A project's settings read it, before there are models; so the functions are named, and looked up
-when it is time.
+A project's settings import this module before models are loaded. So a chore has the dotted name of
+its function, which is imported when it runs.
 """
 
 import time
@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 
 class Chore(NamedTuple):
-    """task: its name for Celery. seconds: between two times. function: the dotted name of what does
-    it."""
+    """task: its name for Celery. seconds: between two runs. function: the dotted name of what to
+    run."""
 
     task: str
     seconds: float
@@ -35,13 +35,13 @@ CHORES = (
 
 
 class Rota:
-    """Which chores are due in a process that does them by itself: at first all."""
+    """Schedules the chores in a process without Celery; at the start all are due."""
 
     def __init__(self, *, now: Callable[[], float] = time.monotonic) -> None:
         self.now, self.next = now, dict.fromkeys(CHORES, now())
 
     def due(self) -> Iterator[Chore]:
-        """Each is reckoned as done when it is told."""
+        """Schedules the next run of each chore that it returns."""
         for chore, at in self.next.items():
             if at <= self.now():
                 self.next[chore] = self.now() + chore.seconds

@@ -1,8 +1,8 @@
-"""Who is at work: each worker process says so every few seconds, and the beat by what it sends;
-both sign off.
+"""Heartbeats of workers and of Celery beat.
 
-Behind a pooler a backend is the pooler's and outlives its client, so that it proves nothing: then
-none is noted.
+A worker process writes one every few seconds, a task of Celery beat writes beat's. Both sign off
+when they end. Behind a pooler a backend belongs to the pooler and outlives its client, so no
+backend is recorded.
 """
 
 import logging
@@ -23,38 +23,38 @@ EVERY_SECONDS = 5.0
 WORKER = "worker"
 BEAT = "beat"
 
-NOTE = """
+RECORD = """
     INSERT INTO eventstore_heartbeat (kind, name, backend, at)
-    VALUES (%s, %s, CASE WHEN pg_backend_pid() = %s THEN pg_backend_pid()
-        ELSE 0 END, clock_timestamp())
+    VALUES (
+        %s, %s, CASE WHEN pg_backend_pid() = %s THEN pg_backend_pid() ELSE 0 END, clock_timestamp()
+    )
     ON CONFLICT (kind, name) DO UPDATE
     SET backend = EXCLUDED.backend, at = EXCLUDED.at
 """
 SIGN_OFF = "DELETE FROM eventstore_heartbeat WHERE kind = %s AND name = %s"
 FORGET = "DELETE FROM eventstore_heartbeat WHERE at < now() - interval '1 day'"
 LIST = """
-    SELECT kind, heartbeat.name, heartbeat.at, extract(epoch
-        FROM clock_timestamp() - heartbeat.at)::double precision,
+    SELECT kind, heartbeat.name, heartbeat.at,
+           extract(epoch FROM clock_timestamp() - heartbeat.at)::double precision,
            EXISTS (
                SELECT FROM pg_stat_activity
                WHERE pid = backend AND datname = current_database()
-                   AND backend_start <= heartbeat.at
+                 AND backend_start <= heartbeat.at
            )
     FROM eventstore_heartbeat AS heartbeat
     ORDER BY kind, heartbeat.name
 """
 
-_noted: dict[tuple[str, int], float] = {}
+# (kind, process id) -> when its last heartbeat was written.
+_written: dict[tuple[str, int], float] = {}
 _signed_off: set[int] = set()
-# Of this program among others on the same host, such as the worker of a Celery node.
+# The name of this program among others on the same host, such as that of a Celery node.
 _program = "work"
 
 
 class Heartbeat(NamedTuple):
-    """name: program@host:pid, or "" for the beat. seconds: since it was last heard.
-
-    connected: its backend lives; False behind a pooler, where that is unknown.
-    """
+    """name: program@host:pid, or "" for Celery beat. seconds: since the last heartbeat. connected:
+    its backend is alive; False behind a pooler, where that is unknown."""
 
     kind: str
     name: str
@@ -64,27 +64,25 @@ class Heartbeat(NamedTuple):
 
 
 def call(program: str) -> None:
-    """What this process and those that it forks are called in their heartbeats, beside host and
-    pid."""
+    """Set the program's name in the heartbeats of this process and of those that it forks."""
     global _program
     _program = program
 
 
 def note(kind: str) -> None:
-    """At most once in a while, so that it costs a busy worker nothing; and not after it has signed
-    off."""
+    """Write a heartbeat, at most once in EVERY_SECONDS, and not after sign_off."""
     pid, now = os.getpid(), time.monotonic()
-    if pid in _signed_off or now - _noted.get((kind, pid), -EVERY_SECONDS) < EVERY_SECONDS:
+    if pid in _signed_off or now - _written.get((kind, pid), -EVERY_SECONDS) < EVERY_SECONDS:
         return
-    execute(NOTE, [kind, _name(kind), postgres.reported_backend()]).close()
-    _noted[kind, pid] = now
+    execute(RECORD, [kind, _name(kind), postgres.reported_backend()]).close()
+    _written[kind, pid] = now
 
 
 def sign_off(*kinds: str) -> None:
-    """For a process that ends in good order: it is not listed any more as one that was lost.
+    """Delete the heartbeats of a process that ends normally, so that it is not listed as lost.
 
-    A database that is away is not waited for: then the row stays for a day, as that of a process
-    that was killed.
+    Does not wait for an unreachable database: then the row stays for a day, as that of a killed
+    process does.
     """
     _signed_off.add(os.getpid())
     try:
@@ -95,18 +93,18 @@ def sign_off(*kinds: str) -> None:
 
 
 def _name(kind: str) -> str:
-    # Any process may hear the beat, and there is one of it.
+    # There is one Celery beat, and any worker process may run its task.
     return "" if kind == BEAT else f"{_program}@{socket.gethostname()}:{os.getpid()}"
 
 
 def forget_own() -> None:
-    """So that the next note is written, however soon it is."""
-    _noted.clear()
+    """Make the next `note` write at once; for tests."""
+    _written.clear()
     _signed_off.clear()
 
 
 def forget() -> None:
-    """Those that have long been gone."""
+    """Delete the heartbeats of processes that ended long ago."""
     execute(FORGET).close()
 
 

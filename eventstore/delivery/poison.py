@@ -1,10 +1,10 @@
-"""A message that ends the worker which takes it (a crash of the interpreter, all of the memory)
-leaves no word of it.
+"""Poison messages: a message that ends its worker (a crash of the interpreter, out of memory)
+raises no error that could be recorded.
 
-What it leaves is a subscription that has work, that nobody holds, and that has not moved for a
-while. Then, and only then, the next worker notes what it begins, on a connection of its own, so
-that the note outlives it: at first the batch as a whole; who finds such a note takes each message
-alone. One that was noted alone so often is parked.
+Its sign is a subscription that has work, that no worker holds, and that has not moved for a while.
+Only then the next worker records what it begins, on a side connection, so that the marker survives
+the worker. First it marks the batch as a whole. A worker that finds such a marker delivers and
+marks each message alone. A message that was marked alone POISON times is parked.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,67 +16,63 @@ from eventstore.messages import Message
 from eventstore.outbox.cursors import Claim
 from eventstore.outbox.parked import Due
 
-# Nobody waits that long for a free worker, but on a bad day; then a note that was not needed costs
-# some milliseconds.
+# Longer than a healthy queue ever waits; a false positive costs a few milliseconds.
 OVERDUE = timedelta(seconds=1)
 POISON = 2
 
-# The place of a whole batch.
+# The position that marks a whole batch.
 BATCH = 0
 
-FOUND = """
+FIND = """
     SELECT position, times
     FROM eventstore_delivery_marker
     WHERE subscription = %s
 """
-# It must outlive the worker, not the server, so nobody waits for the disk. Set for this one
-# transaction: behind a transaction pooler a setting of the session is everybody's, and a crash
-# would lose acknowledged orders.
-HASTE = "WITH hasty AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))"
-NOTE = f"""
-    {HASTE}
+# A marker must survive the worker, not the server, so it does not wait for the disk. The setting is
+# for this transaction only: behind a transaction pooler, a setting of the session would apply to
+# other clients, and a crash would lose acknowledged orders.
+ASYNCHRONOUS = "WITH fast AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))"
+MARK = f"""
+    {ASYNCHRONOUS}
     INSERT INTO eventstore_delivery_marker (subscription, position, times)
-    SELECT %s, %s::bigint, %s::integer FROM hasty
+    SELECT %s, %s::bigint, %s::integer FROM fast
     ON CONFLICT (subscription) DO UPDATE
     SET position = EXCLUDED.position, times = EXCLUDED.times, begun_at = now()
 """
-FORGET = f"""
-    {HASTE}
-    DELETE FROM eventstore_delivery_marker USING hasty
+UNMARK = f"""
+    {ASYNCHRONOUS}
+    DELETE FROM eventstore_delivery_marker USING fast
     WHERE subscription = %s
 """
 
 
 class PoisonMessage(Exception):
-    """Every worker that took this message ended in the middle of it, without an error that could be
-    caught."""
+    """Every worker that took this message ended while handling it, without an error."""
 
 
 class DeliveryMarkers:
-    """What is begun on one subscription. found, times: what was noted last by who did not live to
-    take the note back."""
+    """The marker of one subscription. found, times: the position, and how often it was begun,
+    according to the last worker that did not remove its marker."""
 
-    def __init__(self, name: str, beside: postgres.SideConnection) -> None:
-        self.name, self.beside = name, beside
+    def __init__(self, name: str, side: postgres.SideConnection) -> None:
+        self.name, self.side = name, side
         self.found: int | None
         self.times: int
-        self.found, self.times = next(iter(beside.rows(FOUND, [name])), (None, 0))
+        self.found, self.times = next(iter(side.rows(FIND, [name])), (None, 0))
 
     def begin(self, position: int) -> None:
-        """Raises PoisonMessage for a message that was begun too often."""
+        """Mark the position. Raises PoisonMessage for a message that was begun too often."""
         times = self.times if position == self.found else 0
         if position != BATCH and times >= POISON:
-            raise PoisonMessage(
-                f"{times} workers, one after another, took it alone and did not come back."
-            )
-        self.beside.execute(NOTE, [self.name, position, times + 1])
+            raise PoisonMessage(f"{times} workers in a row ended while handling it alone.")
+        self.side.execute(MARK, [self.name, position, times + 1])
 
     def is_poison(self, one: Message | Due) -> bool:
         return one.position == self.found != BATCH and self.times >= POISON
 
 
 def suspected(claimed: Claim, due: Sequence[Due], messages: Sequence[Message]) -> bool:
-    """Whether something lies here that a worker should have come to by now."""
+    """Whether a message waits here that a worker should have taken by now."""
     if any(claimed.at - each.due_at > OVERDUE for each in due):
         return True
     still = claimed.at - claimed.moved_at > OVERDUE
@@ -85,15 +81,14 @@ def suspected(claimed: Claim, due: Sequence[Due], messages: Sequence[Message]) -
 
 @contextmanager
 def marking(name: str) -> Iterator[DeliveryMarkers]:
-    """For who holds the subscription. Whoever comes out of it alive, with an error or without,
-    takes the note back.
+    """For a worker that holds the subscription. The marker is removed at the end, with or without
+    an error.
 
-    But not who has lost its connection: that is a message's doing as well, when it breaks one after
-    another.
+    It stays if the connection is lost: a message may also break one connection after another.
     """
-    with postgres.beside() as beside:
+    with postgres.beside() as side:
         try:
-            yield DeliveryMarkers(name, beside)
+            yield DeliveryMarkers(name, side)
         finally:
             if not postgres.is_lost():
-                beside.execute(FORGET, [name])
+                side.execute(UNMARK, [name])

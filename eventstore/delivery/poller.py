@@ -1,7 +1,8 @@
-"""A worker delivers also when it hears nothing: its broker gone, its connection to it broken, no
-beat alive.
+"""Poll without Celery tasks: a worker delivers also when the broker is gone, its connection to the
+broker is broken, or Celery beat is down.
 
-Nudges and the beat's poll make delivery quick. That it comes to pass depends on the database alone.
+Wake-ups and the poll of Celery beat make delivery fast. That it happens at all depends on the
+database only.
 """
 
 import logging
@@ -10,7 +11,7 @@ import time
 
 from eventstore import postgres
 
-from . import worker as working
+from . import worker
 
 logger = logging.getLogger(__name__)
 
@@ -18,24 +19,19 @@ SILENCE_SECONDS = 5.0
 
 
 def begin() -> None:
-    """For each process of a worker that runs tasks, after its fork."""
-    working.hear()
+    """Start the poller. For each process of a worker that runs tasks, after its fork."""
+    worker.this_process.touch()
     threading.Thread(target=_poll_for_ever, name="poll", daemon=True).start()
 
 
 def _poll_for_ever() -> None:
     while True:
-        time.sleep(max(SILENCE_SECONDS - working.silent_seconds(), 0.1))
-        if working.silent_seconds() >= SILENCE_SECONDS:
-            _poll()
-
-
-def _poll() -> None:
-    try:
-        working.run_turn()
-    except Exception:  # noqa: BLE001  whatever it is, a thread that ended would never ask again
-        logger.exception(
-            "a turn that nobody asked for has failed; the next one is in %.0f s", SILENCE_SECONDS
-        )
-    finally:
-        postgres.close()
+        time.sleep(max(SILENCE_SECONDS - worker.this_process.silent_seconds(), 0.1))
+        if worker.this_process.silent_seconds() < SILENCE_SECONDS:
+            continue
+        try:
+            worker.run_turn()
+        except Exception:  # noqa: BLE001  whatever it is: a thread that ended would never poll again
+            logger.exception("scheduled poll failed; next poll in %.0f s", SILENCE_SECONDS)
+        finally:
+            postgres.close()

@@ -1,55 +1,42 @@
-"""Messages out: a subscription takes a batch, its effects and its moved cursor commit together.
+"""One step of a subscription: a batch of messages, whose effects and cursor commit together.
 
-A handler that raises does not stop its subscription. The batch is halved until the culprit is
-found; that message, and from then on everything that must stay in order behind it, is parked beside
-the subscription and tried again later. So is one that ends its workers without raising anything;
-see deaths.py.
+A handler that raises does not stop its subscription. The step is repeated with savepoints, and the
+batch is halved until the message at fault is found. That message is parked and retried later, and
+so are all messages that must stay in order behind it. A message that ends its workers without an
+error is parked too; see poison.py.
 """
 
 import logging
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from django.db import InterfaceError, OperationalError, transaction
 
-from eventstore import projections, registry, sagas
-from eventstore.commands import decide
-from eventstore.effects import calls
+from eventstore import registry, sagas
 from eventstore.log import WrongExpectedVersion
 from eventstore.log.epochs import EpochOver
 from eventstore.messages import Message
-from eventstore.messaging import publisher, relay
 from eventstore.outbox import cursors, parked
 from eventstore.outbox.cursors import Claim
 from eventstore.outbox.parked import Due, ParkedMessage
 from eventstore.postgres import atomic
-from eventstore.subscriptions import (
-    Commands,
-    Effect,
-    Projection,
-    Publication,
-    Relay,
-    Saga,
-    Subscription,
-)
+from eventstore.subscriptions import Subscription
 
-from . import poison as deaths
+from . import poison
+from .kinds import kind_of
 
 logger = logging.getLogger(__name__)
 
-BATCH = 500
-# What comes to one row is folded there and written once, so the more is read at once the fewer rows
-# are written.
-READERS_BATCH = 2000
-
-Deliver = Callable[[str, Subscription, Sequence[Message], set[str]], None]
-Begin = Callable[[int], None]
+# Not the fault of a message: the whole step is rolled back and retried.
+PASSING = (OperationalError, InterfaceError, WrongExpectedVersion)
+# An OperationalError that is a message's fault: SQLSTATE class 54, a value is too large, for
+# instance for an index.
+PROGRAM_LIMIT_EXCEEDED = "54"
 
 
-class Load(NamedTuple):
-    """What a step takes: parked messages that are due, and the next ones. until: where the cursor
-    stands then."""
+class Batch(NamedTuple):
+    """What a step takes: parked messages that are due, and the next messages. until: where the
+    cursor moves."""
 
     claimed: Claim
     due: Sequence[Due]
@@ -57,40 +44,33 @@ class Load(NamedTuple):
     until: int
 
 
-# Not the fault of any message: the whole step is rolled back and taken again.
-PASSING = (OperationalError, InterfaceError, WrongExpectedVersion)
-# But for this class of OperationalError: what a message holds is too large, for an index above all.
-PROGRAM_LIMIT_EXCEEDED = "54"
-
-
 def step(name: str, *, limit: int | None = None) -> int:
-    """One batch of one subscription. Returns how many messages it moved; 0 when another worker has
-    the subscription."""
+    """One batch of one subscription. Returns how many messages it moved; 0 when another worker
+    holds the subscription."""
     subscription = registry.subscriptions()[name]
-    limit = limit or (READERS_BATCH if isinstance(subscription, Projection) else BATCH)
-    if isinstance(subscription, Effect):
-        return calls.step(name, subscription, limit)
-    if isinstance(subscription, Relay):
-        return relay.step(name, subscription)
+    kind = kind_of(subscription)
+    limit = limit or kind.batch
+    if kind.step:
+        return kind.step(name, subscription, limit)
     try:
-        return _step(name, subscription, limit, deliver=_deliver_trusting)
+        return _step(Delivery(name, subscription), limit)
     except Exception as error:
-        if _passes(error):
+        if _is_passing(error):
             raise
-        # Nothing of it is kept. Once more, with a savepoint around every part, to find whose fault
-        # it was.
-        return _step(name, subscription, limit, deliver=_deliver)
+        # All of it was rolled back. Repeat it with a savepoint around each part, to find the
+        # message at fault.
+        return _step(IsolatingDelivery(name, subscription), limit)
 
 
 def attempt(name: str, troubles: list[Exception]) -> int:
-    """A step that keeps its trouble to itself: no subscription, whatever is wrong with it, takes
-    the others' turn from them."""
+    """A step whose error is logged and added to the list, so that the other subscriptions get their
+    turn."""
     try:
         return step(name)
     except (WrongExpectedVersion, EpochOver) as error:
-        logger.info("%s begins again: %s", name, error)
+        logger.info("%s: conflict, the step is retried: %s", name, error)
     except Exception as error:
-        logger.exception("%s could not take its step", name)
+        logger.exception("%s: delivering a batch failed", name)
         troubles.append(error)
     return 0
 
@@ -101,8 +81,8 @@ def tell_deadlines() -> int:
 
 
 def concerns(subscription: Subscription, message: Message) -> bool:
-    """Whether a parked message is for this subscription; of an event whose type was unknown, that
-    could not be said."""
+    """Whether a parked message is for this subscription. Unknown for an event that cannot be
+    decoded, so then True."""
     return (
         message.version == 0
         or isinstance(message.body, Exception)
@@ -110,198 +90,198 @@ def concerns(subscription: Subscription, message: Message) -> bool:
     )
 
 
-def _step(name: str, subscription: Subscription, limit: int, *, deliver: Deliver) -> int:
+def _step(delivery: "Delivery", limit: int) -> int:
     with atomic():
-        claimed = cursors.claim(name)
-        if claimed is None:
+        batch = _claim(delivery.name, limit)
+        if batch is None:
             return 0
-        due = parked.due(name, limit) if claimed.parked else []
-        messages = cursors.read(name, claimed, limit)
-        load = Load(
-            claimed,
-            due,
-            messages,
-            messages[-1].position if len(messages) == limit else claimed.until,
-        )
-        if not deaths.suspected(claimed, due, messages):
-            return _take(name, subscription, load, deliver)
-        with deaths.marking(name) as notes:
-            if notes.found is None:
-                notes.begin(deaths.BATCH)
-                return _take(name, subscription, load, deliver)
-            return _take(
-                name,
-                subscription,
-                _safe(load, notes),
-                partial(_deliver_alone, notes.begin),
-                notes.begin,
-            )
+        if not poison.suspected(batch.claimed, batch.due, batch.messages):
+            return delivery.take(batch)
+        with poison.marking(delivery.name) as markers:
+            if markers.found is None:
+                markers.begin(poison.BATCH)
+                return delivery.take(batch)
+            alone = MarkedDelivery(delivery.name, delivery.subscription, markers)
+            return alone.take(_up_to_poison(batch, markers))
 
 
-def _take(
-    name: str,
-    subscription: Subscription,
-    load: Load,
-    deliver: Deliver,
-    begin: Begin = lambda _: None,
-) -> int:
-    claimed, due, messages, until = load
-    _retry(name, subscription, due, begin)
-    deliver(
-        name,
-        subscription,
-        messages,
-        _held(name, subscription, messages) if claimed.parked else set(),
-    )
-    if until > claimed.position:
-        cursors.move(name, until)
-    return len(due) + len(messages)
+def _claim(name: str, limit: int) -> Batch | None:
+    claimed = cursors.claim(name)
+    if claimed is None:
+        return None
+    due = parked.due(name, limit) if claimed.parked else []
+    messages = cursors.read(name, claimed, limit)
+    is_full = len(messages) == limit
+    return Batch(claimed, due, messages, messages[-1].position if is_full else claimed.until)
 
 
-def _safe(load: Load, notes: deaths.DeliveryMarkers) -> Load:
-    """Nothing comes behind a message that is to be parked as deadly: one more death would take the
-    parking back."""
-    claimed, due, messages, until = load
-    if any(map(notes.is_poison, due)):
-        return Load(claimed, [each for each in due if notes.is_poison(each)], [], claimed.position)
+def _up_to_poison(batch: Batch, markers: poison.DeliveryMarkers) -> Batch:
+    """Without the messages behind a poison message: if one of them ended this worker as well, its
+    parking would be rolled back."""
+    claimed, due, messages, until = batch
+    if any(map(markers.is_poison, due)):
+        poisonous = [each for each in due if markers.is_poison(each)]
+        return Batch(claimed, poisonous, [], claimed.position)
     for index, message in enumerate(messages):
-        if notes.is_poison(message):
-            return Load(claimed, [], messages[: index + 1], message.position)
-    return load
+        if markers.is_poison(message):
+            return Batch(claimed, [], messages[: index + 1], message.position)
+    return batch
 
 
-def _passes(error: Exception) -> bool:
+class Delivery:
+    """The ordinary delivery: no message is expected to fail, so it needs no savepoint.
+
+    held: the order keys behind which messages wait, because a message with that key is parked.
+    """
+
+    def __init__(self, name: str, subscription: Subscription) -> None:
+        self.name, self.subscription, self.kind = name, subscription, kind_of(subscription)
+        self.held: set[str] = set()
+
+    def take(self, batch: Batch) -> int:
+        """Handle the batch and move the cursor. Returns the number of messages."""
+        self._retry(batch.due)
+        if batch.claimed.parked:
+            keys = {key for message in batch.messages for key in self._keys(message)}
+            self.held = parked.held(self.name, keys)
+        self.deliver(batch.messages)
+        if batch.until > batch.claimed.position:
+            cursors.move(self.name, batch.until)
+        return len(batch.due) + len(batch.messages)
+
+    def deliver(self, messages: Sequence[Message]) -> None:
+        if self.held:
+            self.isolate(messages)
+        elif messages:
+            self.handle(messages)
+
+    def begin(self, position: int) -> None:
+        """Called before a message is delivered alone. Raises PoisonMessage."""
+
+    def handle(self, messages: Sequence[Message]) -> None:
+        """Raises what the handlers raise, and the error of a message that cannot be decoded."""
+        for message in messages:
+            if isinstance(message.body, Exception):
+                raise message.body
+        assert self.kind.deliver is not None, "a kind with a step of its own is not delivered to"
+        self.kind.deliver(self.name, self.subscription, messages)
+
+    def isolate(self, messages: Sequence[Message]) -> None:
+        """Park the messages that wait behind a held key, and handle the others. Halve them until
+        the message at fault is alone, and park it."""
+        waiting, free = list[Message](), list[Message]()
+        for message in messages:
+            (free if self.held.isdisjoint(self._keys(message)) else waiting).append(message)
+        parked.park(
+            self.name, [ParkedMessage(each.position, self._order_key(each)) for each in waiting]
+        )
+        if not free:
+            return
+        try:
+            with transaction.atomic():
+                self.handle(free)
+        except Exception as error:
+            if _is_passing(error):
+                raise
+            if len(free) == 1:
+                self.park(free[0], error)
+                return
+            half = len(free) // 2
+            self.isolate(free[:half])
+            self.isolate(free[half:])
+
+    def park(self, message: Message, error: Exception, *, attempts: int = 1) -> None:
+        """Further messages wait behind its first key only, because its settling wakes up those
+        behind one key."""
+        logger.error(
+            "%s: parked %s of %s after an error",
+            self.name,
+            message.type,
+            message.stream,
+            exc_info=error,
+        )
+        key = self._keys(message)[0]
+        parked.park(self.name, [parked.failed(message.position, error, attempts=attempts, key=key)])
+        self.held.add(key)
+
+    def _retry(self, due: Sequence[Due]) -> None:
+        """Handle parked messages that are due, each alone."""
+        positions = [each.position for each in due]
+        messages = {each.position: each for each in cursors.read_at(self.name, positions)}
+        done: dict[int, int] = {}
+        for each in due:
+            try:
+                self.begin(each.position)
+                message = messages[each.position]
+                with transaction.atomic():
+                    if concerns(self.subscription, message):
+                        self.handle([message])
+            except Exception as error:
+                if _is_passing(error):
+                    raise
+                self._postpone(each, error)
+            else:
+                done[each.position] = each.attempts
+        parked.settle(self.name, done)
+
+    def _postpone(self, due: Due, error: Exception) -> None:
+        is_poison = isinstance(error, poison.PoisonMessage)
+        attempts = parked.ATTEMPTS if is_poison else due.attempts + 1
+        failed = parked.failed(due.position, error, attempts=attempts, token=due.attempts)
+        parked.postpone(self.name, [failed])
+        logger.warning(
+            "%s: retry of position %s failed, attempt %s: %r",
+            self.name,
+            due.position,
+            attempts,
+            error,
+        )
+
+    def _keys(self, message: Message) -> tuple[str, ...]:
+        """The keys that a message must stay in order with: the row or process that it goes into,
+        and its stream."""
+        try:
+            if self.kind.order_key:
+                return self.kind.order_key(self.subscription, message), message.stream
+        except Exception:
+            # The message cannot be decoded, or the key function fails: only its stream is known.
+            logger.debug("no key for %s", message.position, exc_info=True)
+        return (message.stream,)
+
+    def _order_key(self, message: Message) -> str:
+        """The key behind which a message waits."""
+        return next(key for key in self._keys(message) if key in self.held)
+
+
+class IsolatingDelivery(Delivery):
+    """After an error: with savepoints, so that only the messages at fault are parked."""
+
+    def deliver(self, messages: Sequence[Message]) -> None:
+        self.isolate(messages)
+
+
+class MarkedDelivery(Delivery):
+    """After the death of a worker: each message alone, with a marker that survives this worker."""
+
+    def __init__(
+        self, name: str, subscription: Subscription, markers: poison.DeliveryMarkers
+    ) -> None:
+        super().__init__(name, subscription)
+        self.markers = markers
+
+    def begin(self, position: int) -> None:
+        self.markers.begin(position)
+
+    def deliver(self, messages: Sequence[Message]) -> None:
+        for message in messages:
+            try:
+                self.begin(message.position)
+            except poison.PoisonMessage as error:
+                self.park(message, error, attempts=parked.ATTEMPTS)
+            else:
+                self.isolate([message])
+
+
+def _is_passing(error: Exception) -> bool:
     state = str(getattr(error.__cause__, "sqlstate", None))
     return isinstance(error, PASSING) and not state.startswith(PROGRAM_LIMIT_EXCEEDED)
-
-
-def _held(name: str, subscription: Subscription, messages: Sequence[Message]) -> set[str]:
-    return parked.held(
-        name, {key for message in messages for key in _orders(subscription, message)}
-    )
-
-
-def _deliver_trusting(
-    name: str, subscription: Subscription, messages: Sequence[Message], held: set[str]
-) -> None:
-    """The ordinary course: nothing is parked and nothing fails, so no savepoint is paid for."""
-    if held:
-        _deliver(name, subscription, messages, held)
-    elif messages:
-        _handle(name, subscription, messages)
-
-
-def _deliver_alone(
-    begin: Begin, name: str, subscription: Subscription, messages: Sequence[Message], held: set[str]
-) -> None:
-    for message in messages:
-        try:
-            begin(message.position)
-        except deaths.PoisonMessage as error:
-            held.add(_park(name, subscription, message, error, attempts=parked.ATTEMPTS))
-        else:
-            _deliver(name, subscription, [message], held)
-
-
-def _deliver(
-    name: str, subscription: Subscription, messages: Sequence[Message], held: set[str]
-) -> None:
-    """Deliver what may be delivered; `held` grows by the keys of what had to be parked."""
-    free = [message for message in messages if held.isdisjoint(_orders(subscription, message))]
-    behind = [
-        message for message in messages if not held.isdisjoint(_orders(subscription, message))
-    ]
-    parked.park(
-        name,
-        [ParkedMessage(message.position, _key(subscription, message, held)) for message in behind],
-    )
-    if not free:
-        return
-    try:
-        with transaction.atomic():
-            _handle(name, subscription, free)
-    except Exception as error:
-        if _passes(error):
-            raise
-        if len(free) > 1:
-            half = len(free) // 2
-            _deliver(name, subscription, free[:half], held)
-            _deliver(name, subscription, free[half:], held)
-            return
-        held.add(_park(name, subscription, free[0], error))
-
-
-def _handle(name: str, subscription: Subscription, messages: Sequence[Message]) -> None:
-    for message in messages:
-        if isinstance(message.body, Exception):
-            raise message.body
-    match subscription:
-        case Projection():
-            projections.project(subscription, messages)
-        case Saga():
-            sagas.react(name, subscription, messages)
-        case Publication():
-            publisher.publish(subscription, messages)
-        case Commands():
-            decide.decide(messages)
-
-
-def _retry(name: str, subscription: Subscription, due: Sequence[Due], begin: Begin) -> None:
-    messages = {
-        message.position: message
-        for message in cursors.read_at(name, [each.position for each in due])
-    }
-    done: dict[int, int] = {}
-    for each in due:
-        try:
-            begin(each.position)
-            with transaction.atomic():
-                if concerns(subscription, messages[each.position]):
-                    _handle(name, subscription, [messages[each.position]])
-        except Exception as error:
-            if _passes(error):
-                raise
-            attempts = (
-                parked.ATTEMPTS if isinstance(error, deaths.PoisonMessage) else each.attempts + 1
-            )
-            place = parked.failed(each.position, error, attempts=attempts, token=each.attempts)
-            parked.postpone(name, [place])
-            logger.warning(
-                "%s cannot take %s, attempt %s: %r", name, each.position, attempts, error
-            )
-        else:
-            done[each.position] = each.attempts
-    parked.settle(name, done)
-
-
-def _park(
-    name: str, subscription: Subscription, message: Message, error: Exception, *, attempts: int = 1
-) -> str:
-    """Returns the key behind which others must wait now; they are woken by it, so they must wait
-    for no other."""
-    logger.exception(
-        "%s cannot take %s of %s; it is parked", name, message.type, message.stream, exc_info=error
-    )
-    key = _key(subscription, message, set())
-    parked.park(name, [parked.failed(message.position, error, attempts=attempts, key=key)])
-    return key
-
-
-def _orders(subscription: Subscription, message: Message) -> tuple[str, ...]:
-    """What a message must stay in order with: its stream, and the row or process that it goes
-    into."""
-    try:
-        if isinstance(subscription, Projection):
-            return subscription.key(message.body), message.stream
-        if isinstance(subscription, Saga):
-            return sagas.key_of(subscription, message), message.stream
-    except (
-        Exception
-    ):  # an unreadable message, or a key function at fault: its stream is all that is known of it
-        logger.debug("no key for %s", message.position, exc_info=True)
-    return (message.stream,)
-
-
-def _key(subscription: Subscription, message: Message, held: set[str]) -> str:
-    orders = _orders(subscription, message)
-    return next((key for key in orders if key in held), orders[0])

@@ -1,5 +1,4 @@
-"""One turn of a worker: deliver until nothing is left, or until it is time to let the next task
-in."""
+"""A worker: deliver until nothing is left, or until it is time for the next task."""
 
 import gc
 import threading
@@ -15,175 +14,198 @@ from eventstore import log, registry
 from eventstore.effects import calls
 from eventstore.messaging import relay
 from eventstore.outbox import cursors, wakeup
-from eventstore.subscriptions import Projection, Publication, Relay
 
-from . import chores, heartbeats
-from . import step as delivery
+from . import chores, heartbeats, step
+from .kinds import READERS_BATCH, kind_of
 
 TURN_SECONDS = 5.0
 LOOK_SECONDS = 0.01
 CALL_WAIT_SECONDS = 0.05
-# How often the processes may answer one another before the read models have their turn.
+# How many times the processes may react to one another before the read models get their messages.
 CHAIN = 20
-# A batch makes thousands of messages that go by themselves. To search them for garbage as often as
-# Python does, after 700 more of anything, takes a fifth of a worker's time.
-SELDOM = (20_000, 20, 50)
+# Thresholds of the garbage collector. A batch makes thousands of messages that reference counting
+# frees. With Python's default, a collection per 700 new objects, a worker spends a fifth of its
+# time on collections.
+RARE_COLLECTIONS = (20_000, 20, 50)
 
-_turn = threading.Lock()
-_heard = time.monotonic()
+
+class Worker:
+    """Delivers to all subscriptions, in one process.
+
+    readers: a thread for the read models. Under load they get their batches there while the other
+    subscriptions go on in the calling thread; without it, everything runs in the calling thread.
+    """
+
+    def __init__(self, readers: Executor | None = None) -> None:
+        self.readers = readers
+        self._turn = threading.Lock()
+        self._touched = time.monotonic()
+
+    def touch(self) -> None:
+        """Record that the process got a task."""
+        self._touched = time.monotonic()
+
+    def silent_seconds(self) -> float:
+        """Since the last task."""
+        return time.monotonic() - self._touched
+
+    def run_turn(self) -> int:
+        """Deliver until nothing is left for wakeup.GAP_SECONDS, or for TURN_SECONDS. One turn at a
+        time: a process has one table of calls in progress. Returns the number of messages.
+
+        Looks again after the last message, because a writer that has just sent a wake-up sends no
+        further one within that time.
+        """
+        with self._turn:
+            try:
+                until = time.monotonic() + TURN_SECONDS
+                delivered = self.run_once()
+                rest = time.monotonic() + wakeup.GAP_SECONDS
+                while delivered and time.monotonic() < min(rest, until):
+                    time.sleep(LOOK_SECONDS)
+                    if more := self.run_once():
+                        delivered, rest = delivered + more, time.monotonic() + wakeup.GAP_SECONDS
+                return delivered
+            finally:
+                self.touch()
+
+    def run_once(self, seconds: float = TURN_SECONDS) -> int:
+        """Deliver until nothing is left, for at most about `seconds`. If something is left then,
+        wake the workers. Returns the number of messages."""
+        until, delivered = time.monotonic() + seconds, 0
+        # Celery keeps a connection over many tasks; a broken one is replaced here.
+        close_old_connections()
+        _ensure_cursors_once()
+        heartbeats.note(heartbeats.WORKER)
+        with wakeup.quiet():
+            while time.monotonic() < until:
+                found = cursors.look()
+                ready = found - {cursors.DEADLINES} - relay.unavailable(found)
+                if ready := ready | _with_answers():
+                    delivered += self.deliver_ready(ready, until)
+                elif calls.under_way():
+                    calls.wait_for_any(CALL_WAIT_SECONDS)
+                elif relay.under_way():
+                    relay.wait(CALL_WAIT_SECONDS)
+                elif cursors.DEADLINES not in found or not step.tell_deadlines():
+                    return delivered
+            # A worker that is never idle must handle deadlines too.
+            step.tell_deadlines()
+        wakeup.wake_workers()
+        return delivered
+
+    def deliver_ready(self, subscriptions: set[str], until: float) -> int:
+        return Round(subscriptions, until, self.readers).run()
+
+
+class Round:
+    """Delivers to the subscriptions with work, and to those that their messages reach in turn.
+
+    The processes (sagas, effects, commands) react to one another as long as there is something to
+    react to. The readers (read models, publications, relays) get everything at the end; under load,
+    they get full batches in the thread meanwhile. The process knows what its own steps write, so
+    the database is queried for work only after the round.
+    """
+
+    def __init__(self, subscriptions: set[str], until: float, thread: Executor | None) -> None:
+        self.readers = {name for name in subscriptions if _is_reader(name)}
+        self.processes = subscriptions - self.readers
+        self.until, self.thread = until, thread
+        self.delivered = 0
+        # `delivered` when the readers last got a batch in the thread.
+        self.delivered_to_readers = 0
+        self.in_thread: list[Future[int]] = []
+        self.troubles: list[Exception] = []
+
+    def run(self) -> int:
+        """Returns the number of messages. Raises the first error of a step, after all steps."""
+        for _ in range(CHAIN):
+            if not self.processes or time.monotonic() > self.until:
+                break
+            self._deliver_to_processes()
+            if self.thread and self._readers_have_a_batch():
+                task = self.thread.submit(_step_in_thread, self.readers, self.troubles)
+                self.in_thread.append(task)
+                self.readers, self.delivered_to_readers = set(), self.delivered
+        self.delivered += sum(each.result() for each in self.in_thread)
+        self.delivered += _step_each(self.readers, self.troubles)
+        if self.troubles:
+            raise self.troubles[0]
+        return self.delivered
+
+    def _deliver_to_processes(self) -> None:
+        log.take_announced()
+        self.delivered += _step_each(self.processes, self.troubles)
+        reached = registry.listeners(log.take_announced()) | _with_answers()
+        self.processes = {name for name in reached if not _is_reader(name)}
+        self.readers |= reached - self.processes
+
+    def _readers_have_a_batch(self) -> bool:
+        since = self.delivered - self.delivered_to_readers
+        return since > READERS_BATCH and all(each.done() for each in self.in_thread)
+
+
+# The worker of this process. Its thread starts with the first batch, so after a fork.
+this_process = Worker(ThreadPoolExecutor(1, thread_name_prefix="readers"))
 
 
 def run_turn() -> int:
-    """One turn at a time in each process: the calls that it has under way are kept in one table."""
-    with _turn:
-        try:
-            return _work_on()
-        finally:
-            hear()
+    return this_process.run_turn()
+
+
+def work(*, seconds: float = TURN_SECONDS) -> int:
+    """Deliver in the calling thread only; see Worker.run_once."""
+    return Worker().run_once(seconds)
 
 
 @contextmanager
 def tune_gc() -> Iterator[None]:
-    """For who goes through many messages and then does something else again."""
-    often = gc.get_threshold()
-    gc.set_threshold(*SELDOM)
+    """Collect garbage rarely while many messages are processed."""
+    before = gc.get_threshold()
+    gc.set_threshold(*RARE_COLLECTIONS)
     try:
         yield
     finally:
-        gc.set_threshold(*often)
+        gc.set_threshold(*before)
 
 
 def freeze_imports() -> None:
-    """For a process that will do nothing but deliver: what it has imported stays for good, and is
-    not searched."""
+    """For a process that only delivers: freezes imported objects so that the garbage collector
+    skips them, and collects rarely from now on."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(*SELDOM)
-
-
-def hear() -> None:
-    """Somebody has asked this process to work."""
-    global _heard
-    _heard = time.monotonic()
-
-
-def silent_seconds() -> float:
-    return time.monotonic() - _heard
-
-
-def _work_on() -> int:
-    """As work, and then a few looks more: who writes now may have nudged just before, and does not
-    do so again yet."""
-    until = time.monotonic() + TURN_SECONDS
-    delivered, rest = work(beside=_beside()), time.monotonic() + wakeup.GAP_SECONDS
-    while delivered and time.monotonic() < min(rest, until):
-        time.sleep(LOOK_SECONDS)
-        if more := work(beside=_beside()):
-            delivered, rest = delivered + more, time.monotonic() + wakeup.GAP_SECONDS
-    return delivered
-
-
-def work(*, seconds: float = TURN_SECONDS, beside: Executor | None = None) -> int:
-    """Deliver for at most about `seconds`; a turn that ends with work left nudges the next one.
-
-    beside: a thread for the read models, which under load take their batches while the processes go
-    on.
-    """
-    until, delivered = time.monotonic() + seconds, 0
-    # Celery keeps a connection over many tasks; one that broke is made anew here.
-    close_old_connections()
-    _ensure_cursors_once()
-    heartbeats.note(heartbeats.WORKER)
-    with wakeup.quiet():
-        while time.monotonic() < until:
-            found = cursors.look()
-            ready = found - {cursors.DEADLINES} - relay.unavailable(found)
-            if subscriptions := ready | _answered():
-                delivered += _round(subscriptions, until, beside)
-            elif calls.under_way():
-                calls.wait_for_any(CALL_WAIT_SECONDS)
-            elif relay.under_way():
-                relay.wait(CALL_WAIT_SECONDS)
-            elif cursors.DEADLINES not in found or not delivery.tell_deadlines():
-                return delivered
-        # Who is never idle tells them all the same.
-        delivery.tell_deadlines()
-    wakeup.wake_workers()
-    return delivered
+    gc.set_threshold(*RARE_COLLECTIONS)
 
 
 def housekeep() -> None:
-    """Every chore, due or not."""
+    """Run every chore, due or not."""
     for chore in chores.CHORES:
         chore()
 
 
 @cache
 def _ensure_cursors_once() -> None:
-    """A subscription that came with new code, and no migration, has its cursor from the first
-    worker that knows it."""
+    """A subscription that came with new code and no migration gets its cursor from the first worker
+    that runs the new code."""
     cursors.ensure_cursors()
 
 
-def _round(subscriptions: set[str], until: float, beside: Executor | None) -> int:
-    """Let the processes answer one another as long as they have something to say; the read models
-    take it all at once, or under load a full batch at a time, beside the processes.
-
-    What a step writes is known here, so nobody is asked for it: the database is asked again only
-    after the round.
-    """
-    processes = {name for name in subscriptions if not _is_reader(name)}
-    readers, troubles, begun, delivered, enough = (
-        subscriptions - processes,
-        list[Exception](),
-        list[Future[int]](),
-        0,
-        0,
-    )
-    for _ in range(CHAIN):
-        if not processes or time.monotonic() > until:
-            break
-        log.take_announced()
-        delivered += _steps(processes, troubles)
-        told = registry.listeners(log.take_announced()) | _answered()
-        processes = {name for name in told if not _is_reader(name)}
-        readers |= told - processes
-        if (
-            beside
-            and delivered > enough + delivery.READERS_BATCH
-            and all(each.done() for each in begun)
-        ):
-            begun.append(beside.submit(_steps_beside, readers, troubles))
-            readers, enough = set(), delivered
-    delivered += sum(each.result() for each in begun) + _steps(readers, troubles)
-    if troubles:
-        raise troubles[0]
-    return delivered
-
-
-@cache
-def _beside() -> Executor:
-    """The thread in which a worker process delivers to the read models, on a connection of its
-    own."""
-    return ThreadPoolExecutor(1, thread_name_prefix="readers")
-
-
-def _steps_beside(subscriptions: set[str], troubles: list[Exception]) -> int:
+def _step_in_thread(subscriptions: set[str], troubles: list[Exception]) -> int:
     close_old_connections()
-    return _steps(subscriptions, troubles)
+    return _step_each(subscriptions, troubles)
 
 
-def _steps(subscriptions: Iterable[str], troubles: list[Exception]) -> int:
+def _step_each(subscriptions: Iterable[str], troubles: list[Exception]) -> int:
+    """One step of each subscription, in the order of the wiring."""
     return sum(
-        delivery.attempt(name, troubles)
-        for name in registry.subscriptions()
-        if name in subscriptions
+        step.attempt(name, troubles) for name in registry.subscriptions() if name in subscriptions
     )
 
 
 def _is_reader(name: str) -> bool:
-    return isinstance(registry.subscriptions()[name], Projection | Publication | Relay)
+    return kind_of(registry.subscriptions()[name]).is_reader
 
 
-def _answered() -> set[str]:
+def _with_answers() -> set[str]:
+    """The subscriptions of effects whose calls have returned."""
     return {name for name in registry.subscriptions() if calls.answered(name)}

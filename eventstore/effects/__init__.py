@@ -1,1 +1,1 @@
-"""Calls to the world outside: each made under a lease, once or again."""
+"""Calls to the outside world, each under a lease: made once, or repeated with the same key."""

@@ -1,5 +1,5 @@
-"""Calls to the outside world: leased in one short transaction, made outside of any, answered in
-another."""
+"""Calls to the outside world: leased in a short transaction, made outside of any transaction, their
+answers recorded in another one."""
 
 import logging
 import time
@@ -22,26 +22,24 @@ from .leases import Lease
 
 logger = logging.getLogger(__name__)
 
-# A quick provider's answers are waited for, so that they are recorded as one batch; those of a slow
-# one, or of more calls than are made at once, are collected later, and the other subscriptions go
-# on meanwhile.
+# Answers of a fast provider are awaited, so that they are recorded as one batch. Answers of a slow
+# one, or of more calls than run at once, are collected later; other subscriptions go on meanwhile.
 PROMPT_SECONDS = 0.01
-# Calls that wait for a free thread, for each one that has it: a batch is worth more than a short
-# queue.
+# Calls that may wait for each thread: a full batch is worth more than a short queue.
 QUEUED = 15
 
 
 class LeaseRanOut(Exception):
-    """No attempt came back with an answer or an error within its lease."""
+    """The lease of the last attempt expired without an answer or an error."""
 
 
 class NotMade(Exception):
-    """When the call's turn came, its lease had run out, or its provider was given a rest. It counts
-    as no attempt."""
+    """The call was not made: its lease had expired, or the circuit was open. It does not count as
+    an attempt."""
 
 
 class Call(NamedTuple):
-    """A call under way; who comes back later than its lease is not heard."""
+    """A call in flight. An answer that comes after its lease has been taken over is ignored."""
 
     message: Message
     lease: Lease
@@ -59,8 +57,7 @@ _renewal = leases.Renewal(
 
 
 def step(name: str, effect: Effect, limit: int) -> int:
-    """Record the answers that came, take in what is new, begin calls. Returns how many messages
-    moved."""
+    """Record answers, park new messages, start calls. Returns how many messages moved."""
     begun = _begin(name, effect, limit)
     calls = _under_way.get(name, ())
     if len(calls) <= effect.concurrency:
@@ -73,8 +70,7 @@ def under_way() -> bool:
 
 
 def wait_for_any(seconds: float) -> None:
-    """Rest until some call is answered, so that who drains the subscriptions does not spin
-    meanwhile."""
+    """Wait until a call is answered, so that draining the subscriptions does not spin."""
     wait([call.future for calls in _under_way.values() for call in calls], seconds, FIRST_COMPLETED)
 
 
@@ -83,39 +79,36 @@ def answered(name: str) -> bool:
 
 
 def forget() -> None:
-    """Drop what this process remembers of its providers."""
+    """Close every circuit of this process."""
     _circuit.cache_clear()
 
 
 def _record(name: str) -> int:
-    done, pending = _sorted_out(_under_way.get(name, []))
+    calls = _under_way.get(name, [])
+    # Each future is checked once, because it may complete at any moment.
+    done = {id(call) for call in calls if call.future.done()}
     if not done:
         return 0
-    answers = [call for call in done if call.future.exception() is None]
-    failures = [call for call in done if call.future.exception() is not None]
+    pending = [call for call in calls if id(call) not in done]
+    answers, failures = list[Call](), list[Call]()
+    for call in calls:
+        if id(call) in done:
+            (answers if call.future.exception() is None else failures).append(call)
     with atomic():
-        # Who takes in at the same time would see what is settled here, and let its own message wait
-        # for it for ever.
+        # Without the lock, a concurrent _take_in would still see what is settled here, and park a
+        # message that waits behind it for ever.
         cursors.hold(name)
         ours = parked.settle(name, {call.message.position: call.token for call in answers})
-        parked.postpone(name, [_put_off(call) for call in failures])
-        given = [call.future.result() for call in answers if call.message.position in ours]
-        log.write([], [answer for answer in given if answer is not None])
+        parked.postpone(name, [_postponed(call) for call in failures])
+        commands = [call.future.result() for call in answers if call.message.position in ours]
+        log.write([], [command for command in commands if command is not None])
     _under_way[name] = pending
     return len(done)
 
 
-def _sorted_out(calls: Sequence[Call]) -> tuple[list[Call], list[Call]]:
-    done = {id(call) for call in calls if call.future.done()}
-    return [call for call in calls if id(call) in done], [
-        call for call in calls if id(call) not in done
-    ]
-
-
 def _begin(name: str, effect: Effect, limit: int) -> int:
-    taken_at = (
-        time.monotonic()
-    )  # sooner than the database reckons, so that we never believe in a lease that is over
+    # Earlier than the database's own time, so that a lease never seems longer than it is.
+    taken_at = time.monotonic()
     with atomic():
         taken_in = _take_in(name, limit)
         begun, circuit = len(_under_way.get(name, ())), _circuit(name)
@@ -130,33 +123,32 @@ def _begin(name: str, effect: Effect, limit: int) -> int:
         if circuit.is_open:
             parked.defer(name, circuit.wait())
     if due:
-        held = [
-            Lease(name, each.position, each.attempts + 1, taken_at=taken_at, longest=effect.lease)
-            for each in due
-        ]
-        may_be_made = epochs.asks_first()
-        calls = [_call(effect, messages[lease.position], lease, may_be_made) for lease in held]
+        # Whether the log may have lost that a call was made.
+        may_have_been_made = epochs.asks_first()
+        calls = []
+        for each in due:
+            message, token = messages[each.position], each.attempts + 1
+            lease = Lease(name, each.position, token, taken_at=taken_at, longest=effect.lease)
+            again = may_have_been_made or token > 1
+            future = _threads(name).submit(_perform, effect, message, lease, again)
+            calls.append(Call(message, lease, future))
         _under_way.setdefault(name, []).extend(calls)
         _renewal.begin()
     return taken_in + len(due)
 
 
 def _take_in(name: str, limit: int) -> int:
-    """Note every new message as owed and move the cursor past it; in order for each stream."""
+    """Park every new message and move the cursor past it. Messages of a stream stay in order."""
     claimed = cursors.claim(name)
     if claimed is None or claimed.until == claimed.position:
         return 0
     messages = cursors.read(name, claimed, limit)
-    waiting = (
-        parked.held(name, {message.stream for message in messages}) if claimed.parked else set()
-    )
+    streams = {message.stream for message in messages}
+    waiting = parked.held(name, streams) if claimed.parked else set()
     places = []
     for message in messages:
-        places.append(
-            ParkedMessage(
-                message.position, message.stream, delay=None if message.stream in waiting else 0.0
-            )
-        )
+        delay = None if message.stream in waiting else 0.0
+        places.append(ParkedMessage(message.position, message.stream, delay=delay))
         waiting.add(message.stream)
     parked.park(name, places)
     cursors.move(name, messages[-1].position if len(messages) == limit else claimed.until)
@@ -164,41 +156,39 @@ def _take_in(name: str, limit: int) -> int:
 
 
 def _worth_a_try(name: str, due: Sequence[Due]) -> list[Due]:
-    """All but those that were leased to the last attempt without an answer: they may have killed
-    who called."""
+    """All but those whose last attempt never came back: they may have killed the worker."""
     spent = [each for each in due if each.status == "leased" and each.attempts >= parked.ATTEMPTS]
-    unanswered = LeaseRanOut("No attempt came back with an answer or an error within its lease.")
+    error = LeaseRanOut("The lease of the last attempt expired without an answer or an error.")
     parked.postpone(
         name,
         [
-            parked.failed(each.position, unanswered, attempts=each.attempts, token=each.attempts)
+            parked.failed(each.position, error, attempts=each.attempts, token=each.attempts)
             for each in spent
         ],
     )
     return [each for each in due if each not in spent]
 
 
-def _call(effect: Effect, message: Message, lease: Lease, may_be_made: bool) -> Call:
-    """may_be_made: whether the log may have lost that this call was made."""
-    again = may_be_made or lease.token > 1
-    return Call(
-        message, lease, _threads(lease.name).submit(_perform, effect, message, lease, again)
-    )
-
-
 def _perform(effect: Effect, message: Message, lease: Lease, again: bool) -> OutgoingMessage | None:
-    """The answer, ready to be stored, so that one that cannot be is this call's failure and nobody
-    else's."""
+    """Make one call. Returns the answer, ready to be stored: an answer that cannot be encoded fails
+    this call alone."""
     name = lease.name
     if not lease.is_held or _circuit(name).is_resting:
         raise NotMade(
-            f"{message.position} had its turn too late, or while its provider is given a rest."
+            f"The call for {message.position} was not made: its lease has expired, or the circuit"
+            " is open."
         )
     if isinstance(message.body, Exception):
         raise message.body
     if type(message.body) not in effect.handles:
-        return None  # of an event whose type was unknown when it was taken in
-    return _answer(name, message, _through(_circuit(name), effect, message, again))
+        return None  # its type was unknown when it was parked
+    metadata = Metadata(
+        correlation_id=message.metadata.correlation_id,
+        causation_id=message.id,
+        actor=name,
+        trace=message.metadata.trace,
+    )
+    return log.outgoing(_through(_circuit(name), effect, message, again), metadata=metadata)
 
 
 def _through(circuit: Circuit, effect: Effect, message: Message, again: bool) -> Command:
@@ -212,24 +202,14 @@ def _through(circuit: Circuit, effect: Effect, message: Message, again: bool) ->
 
 
 def _ask(effect: Effect, message: Message, again: bool) -> Command:
-    """What went wrong before may have gone right over there, and a provider forgets its keys in
-    time: ask first."""
+    """A repeated call looks for the result first: an earlier attempt may have succeeded, and the
+    provider may have forgotten its key since."""
     event, keys = message.body, effect.keys(message)
     if again and (find := effect.find.get(type(event))):
         found = next(filter(None, (find(event, key) for key in keys)), None)
         if found:
             return found
     return effect.perform[type(event)](event, keys[0])
-
-
-def _answer(name: str, message: Message, command: Command) -> OutgoingMessage:
-    metadata = Metadata(
-        correlation_id=message.metadata.correlation_id,
-        causation_id=message.id,
-        actor=name,
-        trace=message.metadata.trace,
-    )
-    return log.outgoing(command, metadata=metadata)
 
 
 @cache
@@ -244,35 +224,21 @@ def _circuit(name: str) -> Circuit:
     return Circuit(name, trips=effect.trips, rest=effect.rest)
 
 
-def _put_off(call: Call) -> ParkedMessage:
-    error = call.future.exception()
+def _postponed(call: Call) -> ParkedMessage:
+    message, token, error = call.message, call.token, call.future.exception()
     assert error is not None
     match error:
         case NotMade():
             return ParkedMessage(
-                call.message.position,
-                attempts=call.token - 1,
-                token=call.token,
-                delay=TRIAL_SECONDS,
+                message.position, attempts=token - 1, token=token, delay=TRIAL_SECONDS
             )
         case NotYet():
-            logger.info(
-                "%s at %s has no result yet: %s", call.message.type, call.message.position, error
-            )
-            # Never a dead letter; one attempt stands, so that it is asked by key and not made
-            # again.
+            logger.info("%s at %s has no result yet: %s", message.type, message.position, error)
+            # Never a dead letter. One attempt is counted, so that the next one looks for the result
+            # by key.
+            delay = error.again.total_seconds()
             return ParkedMessage(
-                call.message.position,
-                attempts=1,
-                token=call.token,
-                delay=error.again.total_seconds(),
-                error=str(error),
+                message.position, attempts=1, token=token, delay=delay, error=str(error)
             )
-    logger.warning(
-        "%s at %s failed for the %s. time: %r",
-        call.message.type,
-        call.message.position,
-        call.token,
-        error,
-    )
-    return parked.failed(call.message.position, error, attempts=call.token, token=call.token)
+    logger.warning("%s at %s failed, attempt %s: %r", message.type, message.position, token, error)
+    return parked.failed(message.position, error, attempts=token, token=token)

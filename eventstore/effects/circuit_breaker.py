@@ -1,5 +1,5 @@
-"""A circuit breaker for one subscription's provider, in this process: whoever fails and fails is
-left alone for a while."""
+"""A circuit breaker for the provider of one subscription, in this process: a provider that keeps
+failing gets no calls for a while (Nygard, "Release It!")."""
 
 import logging
 import threading
@@ -8,18 +8,18 @@ from datetime import timedelta
 
 logger = logging.getLogger(__name__)
 
-# What says that nobody is there, and not that a call was wrong.
+# Errors of an unreachable provider, not of a wrong call.
 NO_ANSWER = (TimeoutError, ConnectionError)
-# How long the others wait for the one that is on trial.
+# How long other calls wait for the trial call.
 TRIAL_SECONDS = 1.0
 
 
 class Circuit:
-    """trips: how many different messages must fail in a row, none answered between, for it to open.
-    rest: for how long.
+    """trips: how many different messages must fail in a row before it opens. rest: how long it
+    stays open.
 
-    A message that fails for ever does not open it alone. After the rest one call goes on trial: its
-    answer closes it.
+    One message that keeps failing does not open it. After the rest one trial call is made; its
+    answer closes the circuit.
     """
 
     def __init__(self, name: str, *, trips: int, rest: timedelta) -> None:
@@ -38,29 +38,25 @@ class Circuit:
         return until is not None and time.monotonic() < until
 
     def allows(self, free: int, *, under_way: int) -> int:
-        """How many calls may begin, where there is room for so many."""
+        """How many calls may begin. free: how many there is room for."""
         if self.is_resting:
             return 0
         return int(under_way == 0) if self.is_open else free
 
     def wait(self) -> float:
-        """Seconds after which it is worth looking again, while it is open."""
+        """Seconds until the next call may begin, while it is open."""
         return max((self.until or 0.0) - time.monotonic(), TRIAL_SECONDS)
 
     def failed(self, position: int) -> None:
         with self.lock:
             self.unanswered.add(position)
             if not self.is_resting and (self.is_open or len(self.unanswered) >= self.trips):
-                logger.warning(
-                    "%s: its provider answers nobody; it is not asked for %s s",
-                    self.name,
-                    self.rest,
-                )
+                logger.warning("%s: circuit opened, no calls for %s s", self.name, self.rest)
                 self.until = time.monotonic() + self.rest
 
     def answered(self) -> None:
         with self.lock:
             if self.is_open:
-                logger.warning("%s: its provider answers again", self.name)
+                logger.warning("%s: circuit closed, the provider answers again", self.name)
             self.until = None
             self.unanswered.clear()

@@ -1,5 +1,4 @@
-"""The book of a provider that we stand in for: by key, in a table of its own, whatever becomes of
-the processes."""
+"""The ledger of a sandbox provider: a row for each key, which outlives every process."""
 
 import threading
 import time
@@ -18,12 +17,10 @@ Answer = TypeVar("Answer")
 Entry = dict[str, Any]
 
 NEVER = 2**31 - 1
-# How long a page is held open for who else calls just now: far shorter than what one commit for
-# each call would take.
+# How long a batch waits for concurrent calls: far less than a commit for each call would take.
 GATHER_SECONDS = 0.001
 
-# In the order of the keys, so that two processes that ask for the same ones never wait for each
-# other crosswise.
+# Rows are locked in the order of their keys, so that two processes never deadlock.
 ENTER = """
     INSERT INTO {table} (tries, {columns})
     SELECT 1, {columns}
@@ -35,8 +32,8 @@ ENTER = """
 
 
 class Course(NamedTuple):
-    """How a call goes. done_at, answered_at: at which try of its key. late: whether the answer
-    takes its time."""
+    """How a call goes. done_at, answered_at: the number of the try that does it, or that is
+    answered. late: whether the answer is slow."""
 
     done_at: int = 1
     answered_at: int = 1
@@ -44,60 +41,61 @@ class Course(NamedTuple):
 
 
 class Book:
-    """Kept by a thread of its own: what many threads enter at once is one statement and one commit.
+    """The ledger. One thread writes it: concurrent calls become one statement and one commit.
 
-    model: a subclass of SandboxCall. late: seconds.
+    model: a subclass of SandboxCall. late: how many seconds a late answer takes.
     """
 
     def __init__(self, model: type[SandboxCall], *, late: float) -> None:
         self.model, self.late = model, late
-        self.clerk = ThreadPoolExecutor(1, thread_name_prefix=model._meta.db_table)
+        self.writer = ThreadPoolExecutor(1, thread_name_prefix=model._meta.db_table)
         self.lock = threading.Lock()
-        self.page: dict[str, Entry] = {}
+        # The batch that still takes entries, by key, and its result: the tries of each key.
+        self.batch: dict[str, Entry] = {}
         self.written: Future[dict[str, int]] = Future()
 
     def enter(self, entry: Entry, course: Course) -> None:
-        """Note one more try of entry["key"], and do it if this is the one. Raises TimeoutError for
-        no answer."""
-        written = self._put_down(entry | {"done_at": course.done_at})
-        self.answer(course, written.result()[entry["key"]])
+        """Count one more try of entry["key"], and carry it out if the course says so.
+
+        Raises TimeoutError if the course gives this try no answer.
+        """
+        key = entry["key"]
+        with self.lock:
+            # A second try of a key cannot be in the same statement.
+            if not self.batch or key in self.batch:
+                self.batch = {}
+                work = partial(self._write_batch, self.batch)
+                self.written = self.writer.submit(_drop_connection_on_error, work)
+            self.batch[key] = entry | {"done_at": course.done_at}
+            written = self.written
+        self.answer(course, written.result()[key])
 
     def in_turn(self, work: Callable[[], Answer]) -> Answer:
-        """What asks more of the database than that, done in the clerk's thread, on the clerk's
-        connection."""
-        return self.clerk.submit(_mending, work).result()
+        """Run other work on the database in the writer's thread, on its connection."""
+        return self.writer.submit(_drop_connection_on_error, work).result()
 
     def write(self, entries: Sequence[Entry]) -> dict[str, int]:
-        """Returns how often each key has been tried by now. In the clerk's thread only."""
+        """Returns the number of tries of each key. Call it in the writer's thread."""
         statement = ENTER.format(table=self.model._meta.db_table, columns=", ".join(entries[0]))
         return dict(rows(statement, [encode_json(entries).decode()]))
 
     def answer(self, course: Course, tries: int) -> None:
+        """Raises TimeoutError if the course gives this try no answer."""
         if course.late:
             time.sleep(self.late)
         if tries < course.answered_at:
             raise TimeoutError(f"No answer in time (try {tries}).")
 
-    def _put_down(self, entry: Entry) -> "Future[dict[str, int]]":
-        """Onto the page that is written next; a key that is on it already is another try, and
-        begins a new one."""
-        with self.lock:
-            if not self.page or entry["key"] in self.page:
-                self.page = {}
-                self.written = self.clerk.submit(_mending, partial(self._write_page, self.page))
-            self.page[entry["key"]] = entry
-            return self.written
-
-    def _write_page(self, page: dict[str, Entry]) -> dict[str, int]:
+    def _write_batch(self, batch: dict[str, Entry]) -> dict[str, int]:
         time.sleep(GATHER_SECONDS)
         with self.lock:
-            if self.page is page:
-                self.page = {}
-        return self.write(list(page.values()))
+            if self.batch is batch:
+                self.batch = {}
+        return self.write(list(batch.values()))
 
 
-def _mending(work: Callable[[], Answer]) -> Answer:
-    """A connection that broke is thrown away, so that whoever asks next has a new one."""
+def _drop_connection_on_error(work: Callable[[], Answer]) -> Answer:
+    """The connection may be broken; the next call then opens a new one."""
     try:
         return work()
     except Exception:

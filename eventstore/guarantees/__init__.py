@@ -1,8 +1,7 @@
-"""What the promises rest on and no code of ours can keep: looked at when a process starts, by the
-check, by the doctor.
+"""Guarantees: settings and database objects that the event store relies on and cannot enforce.
 
-A process that is to serve refuses to where one of them is broken: no promise of ours would hold on
-it.
+They are checked when a process starts, by `manage.py check` and by `manage.py doctor`. A process
+refuses to serve while one of them is broken.
 """
 
 import logging
@@ -20,56 +19,68 @@ from eventstore import postgres, settings
 from eventstore.log import epochs
 
 from . import server, tables
-from .guarantee import SERVER as SERVER
-from .guarantee import SETTINGS as SETTINGS
-from .guarantee import TABLES as TABLES
-from .guarantee import Breach as Breach
-from .guarantee import Guarantee as Guarantee
+from .guarantee import SERVER, SETTINGS, TABLES, Breach, Guarantee
+
+__all__ = [
+    "Breach",
+    "Broken",
+    "Guarantee",
+    "SERVER",
+    "SETTINGS",
+    "TABLES",
+    "breaches",
+    "check_database",
+    "check_settings",
+    "demand",
+    "demand_or_exit",
+    "table",
+]
 
 logger = logging.getLogger(__name__)
 
 
 class Broken(ImproperlyConfigured):
-    """Something that the promises rest on is not so; a sentence for each."""
+    """A guarantee is broken; a sentence for each."""
 
 
 def table() -> tuple[Guarantee, ...]:
-    """Ours, and what the project adds (EVENTSTORE_GUARANTEES)."""
+    """The event store's guarantees, and those of the project (EVENTSTORE_GUARANTEES)."""
     added = settings.guarantees()
     return (*(import_string(added) if added else ()), *server.GUARANTEES, *tables.GUARANTEES)
 
 
 def breaches(*needs: str) -> Iterator[Breach]:
-    """What is broken, of the guarantees with these needs; of the tables only where this code knows
-    them as they are."""
-    looked_at = set(needs)
-    if TABLES in looked_at and not tables.are_of_today():
-        looked_at.remove(TABLES)
+    """The broken guarantees with these needs. Tables are checked only if they are at the migration
+    that this code knows."""
+    checked = set(needs)
+    if TABLES in checked and not tables.are_of_today():
+        checked.remove(TABLES)
     for each in table():
-        if each.needs in looked_at and not each.waived():
+        if each.needs in checked and not each.waived():
             yield from each.breaches()
 
 
 def demand() -> None:
-    """For a process that is to serve: settings are looked at now, the database with its first
-    connection, now or when it is back.
+    """Call it when a process starts to serve: checks the settings now, and the database on the
+    first connection. If the database is unreachable, that is later.
 
-    Raises Broken. Costs a handful of queries in the life of a process.
+    Raises Broken. Costs a few queries per process.
     """
     _refuse(breaches(SETTINGS))
-    connection_created.connect(_ask)
+    connection_created.connect(_check_database)
     try:
         postgres.connect()
     except OperationalError as error:
         logger.warning(
-            "the database is away, its settings are looked at when it is back: %s", error
+            "database unreachable; guarantees will be checked on the first connection: %s", error
         )
     finally:
-        postgres.close()  # who forks now must not take it along
+        postgres.close()  # a process that forks now must not share it
 
 
 def demand_or_exit(code: int = 1) -> None:
-    """As demand, for a program: it ends by a sentence, and no traceback. code: its exit code."""
+    """As demand, for a program: prints the error without a traceback and exits. code: its exit
+    code."""
     try:
         demand()
     except Broken as error:
@@ -77,32 +88,31 @@ def demand_or_exit(code: int = 1) -> None:
         sys.exit(code)
 
 
-def _ask(connection: Any = None, **_: Any) -> None:
+def _check_database(connection: Any = None, **_: Any) -> None:
     if connection is not None and connection.alias != DEFAULT_DB_ALIAS:
         return
-    # While it is asked nobody asks; after a yes nobody any more.
-    connection_created.disconnect(_ask)
+    # Checked once. A reconnect during the check must not start another one; after a failure, the
+    # next connection checks again.
+    connection_created.disconnect(_check_database)
     try:
         _refuse(breaches(SERVER, TABLES))
         epochs.demand()
-    except epochs.LogRestored as restored:
-        connection_created.connect(_ask)
+    except Exception as error:
+        connection_created.connect(_check_database)
         postgres.close()
-        raise Broken(str(restored)) from None
-    except Exception:
-        connection_created.connect(_ask)
-        postgres.close()
+        if isinstance(error, epochs.LogRestored):
+            raise Broken(str(error)) from None
         raise
 
 
 def _refuse(found: Iterable[Breach]) -> None:
-    sentences = [f"{each.what} {each.mend}{_waiver(each)}" for each in found if each.stops]
+    sentences = []
+    for each in found:
+        if each.stops:
+            waiver = f" To run anyway, set {each.waiver}=1." if each.waiver else ""
+            sentences.append(f"{each.what} {each.mend}{waiver}")
     if sentences:
         raise Broken("\n".join(sentences))
-
-
-def _waiver(each: Breach) -> str:
-    return f" To run all the same, set {each.waiver}=1." if each.waiver else ""
 
 
 @register()
@@ -112,11 +122,9 @@ def check_settings(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 
 @register(Tags.database)
 def check_database(app_configs: Any, databases: Any = None, **kwargs: Any) -> list[CheckMessage]:
-    return (
-        list(_messages(breaches(SERVER, TABLES)))
-        if databases and DEFAULT_DB_ALIAS in databases
-        else []
-    )
+    if not databases or DEFAULT_DB_ALIAS not in databases:
+        return []
+    return list(_messages(breaches(SERVER, TABLES)))
 
 
 def _messages(found: Iterable[Breach]) -> Iterator[CheckMessage]:

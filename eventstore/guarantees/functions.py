@@ -1,5 +1,4 @@
-"""The functions of our files in eventstore/sql/functions, held against those that the database
-has."""
+"""Compare the functions in eventstore/sql/functions with those in the database."""
 
 import re
 from collections.abc import Iterator
@@ -10,18 +9,18 @@ from typing import NamedTuple
 from eventstore import migrations, sql
 from eventstore.postgres import rows
 
-MADE = re.compile(
+DEFINITION = re.compile(
     r"""
     ^CREATE \s OR \s REPLACE \s FUNCTION \s (?P<name>\w+) \( (?P<arguments>.*?) \) \s+
-        (?P<how>(?:RETURNS | LANGUAGE) \b .*?) AS \s \$\$ (?P<text>.*) \$\$;
+        (?P<options>(?:RETURNS | LANGUAGE) \b .*?) AS \s \$\$ (?P<text>.*) \$\$;
     """,
     re.VERBOSE | re.DOTALL | re.MULTILINE,
 )
-# Ours by their name, as whoever calls them would find them.
-FOUND = """
+# By name, as a caller would find them on the search path.
+FIND = """
     SELECT proname, coalesce((
         SELECT array_agg(format_type(type, NULL) ORDER BY place)
-        FROM unnest(proargtypes::oid[]) WITH ORDINALITY AS given(type, place)
+        FROM unnest(proargtypes::oid[]) WITH ORDINALITY AS arguments(type, place)
     ), '{}'), prosrc, prosecdef
     FROM pg_proc
     WHERE proname = ANY(%s) AND pg_function_is_visible(oid)
@@ -37,31 +36,27 @@ class Signature(NamedTuple):
 
 
 class Function(NamedTuple):
-    """as_owner: whether it runs with the rights of whoever owns it."""
+    """as_owner: whether it is SECURITY DEFINER, and so runs with the privileges of its owner."""
 
     text: str
     as_owner: bool
 
 
 def wrong() -> Iterator[tuple[str, str]]:
-    """Each function that is gone or is another than today's: its signature, and in what it
-    differs."""
-    made = of_today()
-    found = rows(FOUND, [[each.name for each in made]])
-    there = {
+    """Each function that is missing or differs from its file: its signature and the difference."""
+    expected = of_today()
+    found = {
         Signature(name, tuple(types)): Function(text, as_owner)
-        for name, types, text, as_owner in found
+        for name, types, text, as_owner in rows(FIND, [[each.name for each in expected]])
     }
-    for signature, function in made.items():
-        if signature not in there:
+    for signature, function in expected.items():
+        if signature not in found:
             yield str(signature), "is missing"
-        elif there[signature].text != function.text:
-            yield str(signature), "has another text than its file"
-        elif there[signature] != function:
-            yield (
-                str(signature),
-                f"is {'no longer' if function.as_owner else 'now'} SECURITY DEFINER",
-            )
+        elif found[signature].text != function.text:
+            yield str(signature), "differs from its file"
+        elif found[signature] != function:
+            change = "no longer" if function.as_owner else "now"
+            yield str(signature), f"is {change} SECURITY DEFINER"
 
 
 @cache
@@ -77,20 +72,19 @@ def migrations_of_today() -> frozenset[str]:
 
 
 def _read(name: str) -> tuple[Signature, Function]:
-    found = MADE.search(sql.function(name))
+    found = DEFINITION.search(sql.function(name))
     if found is None or found["name"] != name:
-        raise ValueError(f"eventstore/sql/functions/{name}.sql does not make {name}.")
-    return Signature(name, _types_of(found["arguments"])), Function(
-        found["text"], "SECURITY DEFINER" in found["how"]
-    )
+        raise ValueError(f"eventstore/sql/functions/{name}.sql does not define {name}.")
+    as_owner = "SECURITY DEFINER" in found["options"]
+    return Signature(name, _types_of(found["arguments"])), Function(found["text"], as_owner)
 
 
 def _types_of(arguments: str) -> tuple[str, ...]:
-    """Of those that a caller gives: without the names, and what only comes out."""
-    given = (part.split("DEFAULT")[0].split() for part in arguments.split(",") if part.strip())
-    return tuple(" ".join(_type(words)) for words in given if words[0] != "OUT")
-
-
-def _type(words: list[str]) -> list[str]:
-    words = words[1:] if words[0] in ("IN", "INOUT", "VARIADIC") else words
-    return words[1:] if len(words) > 1 else words
+    """The types of the input arguments, without their modes and names."""
+    types = []
+    for part in arguments.split(","):
+        words = part.split("DEFAULT")[0].split()
+        if words and words[0] != "OUT":
+            words = words[1:] if words[0] in ("IN", "INOUT", "VARIADIC") else words
+            types.append(" ".join(words[1:] if len(words) > 1 else words))
+    return tuple(types)

@@ -1,18 +1,19 @@
-"""What a guarantee is, and what is found when it is broken."""
+"""A guarantee, and the breach of one."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-# What a look needs: nothing but the settings; a server; our tables, migrated to what this code
+# What a check needs: only the settings; a server; our tables, at the migration that this code
 # knows.
-SETTINGS, SERVER, TABLES = "settings", "server", "tables"
+SETTINGS = "settings"
+SERVER = "server"
+TABLES = "tables"
 
 Row = Sequence[object]
 
 
 class Breach(NamedTuple):
-    """One thing that is not as promises need it, in sentences. culprit: what stands in the way.
-    mend: what to do."""
+    """A broken guarantee, described in sentences. culprit: the cause. mend: how to repair it."""
 
     finding: str
     id: str
@@ -25,13 +26,12 @@ class Breach(NamedTuple):
 
 
 class Guarantee(NamedTuple):
-    """Something that the promises rest on, and that somebody else's setting can take away.
+    """Something that the event store relies on and that a setting outside of it can break.
 
-    finding: what the doctor calls it. id: the system check's. look: what breaks it just now, a row
-    each; one question. what, culprit, mend: sentences, in which {0}, {1} … are the row's. why: what
-    it leads to.
-    stops: whether a process refuses to serve. waiver: the setting by which it is accepted; waived:
-    whether it is.
+    finding: its name for the doctor. id: of the system check. look: one query for what breaks it
+    now, a row each. what, culprit, mend: sentences in which {0}, {1} … are values of the row. why:
+    the consequence. stops: whether a process refuses to serve. waiver: the setting that accepts the
+    breach; waived: whether it is set.
     """
 
     finding: str

@@ -1,1 +1,1 @@
-"""The log as it grows, told to whoever follows a part of it over a WebSocket."""
+"""Live events over WebSockets: clients follow a part of the log as it grows."""

@@ -1,5 +1,5 @@
-"""What a project has to say so that its log can be followed: who may follow what, and what is told
-of an event."""
+"""What a project defines so that clients can follow its log: who may follow what, and what they see
+of each event."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -8,8 +8,9 @@ from eventstore.messages import Message
 
 
 class FeedItem(NamedTuple):
-    """An event as clients may see it. topics: under which it is followed. text: JSON, made once for
-    all sockets."""
+    """An event as clients see it. topics: the followers of these get it. text: JSON, serialized
+    once
+    for all sockets."""
 
     position: int
     topics: Sequence[str]
@@ -17,8 +18,8 @@ class FeedItem(NamedTuple):
 
 
 class SocketRequest(NamedTuple):
-    """The opening request of a socket. headers: by name in lower case. protocols: the subprotocols
-    that it offers."""
+    """The opening handshake of a socket. headers: by name in lower case. protocols: the offered
+    subprotocols."""
 
     path: str
     query: str
@@ -29,9 +30,9 @@ class SocketRequest(NamedTuple):
 class Follow(NamedTuple):
     """What a client follows. after: position of the last event that it has.
 
-    restarted: whether that lies before what it said that it had, as the log has lost what it had
-    seen. history: (after, until) -> pages of all that there is to tell of it between these
-    positions, in order.
+    restarted: whether after is below the position that the client named, because the log has lost
+    events that the client has seen. history: (after, until) -> pages of the topic's items between
+    these positions, in order.
     """
 
     topic: str
@@ -41,7 +42,7 @@ class Follow(NamedTuple):
 
 
 class Admission(NamedTuple):
-    """token: by which the client may follow. who: whose sockets are counted together."""
+    """token: the token that permits this. who: the user, whose sockets are limited in number."""
 
     token: str
     who: str
@@ -49,7 +50,7 @@ class Admission(NamedTuple):
 
 
 class CloseSocket(Exception):
-    """A socket that is closed instead of served. code: 4000 + the status that HTTP would have."""
+    """The socket is closed. code: 4000 + the HTTP status code, or a code of RFC 6455."""
 
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(reason)
@@ -57,18 +58,18 @@ class CloseSocket(Exception):
 
 
 class Feed(NamedTuple):
-    """protocol: the subprotocol that is spoken. types: the stored names that are told at all.
+    """protocol: the subprotocol. types: the stored names of the events that clients may see.
 
-    admit: what a client asks for -> who may follow what; raises Refused.
-    told: messages -> what clients are told of them.
-    still_held: tokens -> those that are good as ever.
-    no_socket: the status and headers of a request that asks for no socket -> headers and body of
-    its answer.
+    admit: who may follow what; raises CloseSocket.
+    items: messages -> what clients see of them.
+    still_held: tokens -> those that are still valid.
+    no_socket: the status and the headers of a request that is no WebSocket handshake -> the headers
+    and the body of its response.
     """
 
     protocol: str
     types: Sequence[str]
     admit: Callable[[SocketRequest], Admission]
-    told: Callable[[Sequence[Message]], Sequence[FeedItem]]
+    items: Callable[[Sequence[Message]], Sequence[FeedItem]]
     still_held: Callable[[Collection[str]], Collection[str]]
     no_socket: Callable[[int, Mapping[str, str]], tuple[Mapping[str, str], bytes]]

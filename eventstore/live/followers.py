@@ -1,4 +1,4 @@
-"""Who follows what in this process, and what is on its way to each."""
+"""The followers of this process, and the items that are queued for each."""
 
 import asyncio
 from collections import Counter, defaultdict
@@ -8,16 +8,16 @@ from eventstore import settings
 
 from .feed import CloseSocket, FeedItem
 
-# Events that a client may be behind before it is given up; it comes back and goes on from the last
-# one it has.
+# Items and bytes that may be queued for a client. A slower client is disconnected; it reconnects
+# with the position of its last event. A single item may be larger.
 MAILBOX = 500
-# And bytes; a single event may be larger.
 MAILBOX_BYTES = 4 << 20
 
 
 class Follower:
-    """One socket. held: the token by which it may follow. ended: why it has to be closed, once that
-    is so."""
+    """One socket. held: the token that permits it. ended: set with the reason when the socket has
+    to
+    be closed."""
 
     def __init__(self, topic: str, *, after: int, held: str, who: str) -> None:
         self.topic, self.after, self.held, self.who = topic, after, held, who
@@ -25,86 +25,82 @@ class Follower:
         self._bytes = 0
         self.ended: asyncio.Future[CloseSocket] = asyncio.get_running_loop().create_future()
 
-    def take(self, told: FeedItem) -> None:
-        if told.position <= self.after or self.ended.done():
+    def put(self, item: FeedItem) -> None:
+        if item.position <= self.after or self.ended.done():
             return
-        if self.mailbox.full() or (self._bytes and self._bytes + len(told.text) > MAILBOX_BYTES):
-            self.end(
-                CloseSocket(
-                    4408, "too slow; come back with the position of the last event that you have"
-                )
-            )
+        if self.mailbox.full() or (self._bytes and self._bytes + len(item.text) > MAILBOX_BYTES):
+            self.end(too_slow())
             return
-        self._bytes += len(told.text)
-        self.mailbox.put_nowait(told)
+        self._bytes += len(item.text)
+        self.mailbox.put_nowait(item)
 
     async def next(self) -> FeedItem:
-        """What is to be sent next, once there is something."""
-        told = await self.mailbox.get()
-        self._bytes -= len(told.text)
-        return told
+        """The next item to send; waits for one."""
+        item = await self.mailbox.get()
+        self._bytes -= len(item.text)
+        return item
 
     def end(self, why: CloseSocket) -> None:
         if not self.ended.done():
             self.ended.set_result(why)
 
 
+def too_slow() -> CloseSocket:
+    return CloseSocket(4408, "client too slow; reconnect with the last position")
+
+
 class Followers:
-    """position: all up to there has been told to those who had joined."""
+    """position: all items up to it were queued for the followers that had joined."""
 
     def __init__(self) -> None:
         self.position = 0
-        # Set for the reader, which looks seldom while nobody follows, by who is about to join and
-        # by who has.
+        # Wakes the reader, which polls rarely without followers.
         self.wanted = asyncio.Event()
         self._about_to_join: list[asyncio.Future[None]] = []
         self._by_topic: defaultdict[str, set[Follower]] = defaultdict(set)
         self._of: Counter[str] = Counter()
 
-    async def come_up(self) -> None:
-        """Call it before joining: where nobody follows, the position may be old, and all since then
-        would come into the mailbox at once."""
+    async def catch_up(self) -> None:
+        """Call it before join. Without followers the position may be old, and all events since then
+        would be queued at once."""
         if not self._by_topic:
-            looked = asyncio.get_running_loop().create_future()
-            self._about_to_join.append(looked)
+            read = asyncio.get_running_loop().create_future()
+            self._about_to_join.append(read)
             self.wanted.set()
-            await looked
+            await read
 
     def join(self, follower: Follower) -> int:
-        """From the position that this returns on, the follower is told everything; what lies before
-        is history.
+        """The follower gets all items after the returned position; those before it are history.
+        Raises CloseSocket.
 
-        Nothing is awaited in here nor in tell, so that no event falls between the two, and none
-        into both; and of two sockets that join at once, one is counted first.
+        Neither this method nor publish awaits anything, so no item falls between the two or into
+        both, and the limit holds for sockets that join at once.
         """
         if self._of[follower.who] >= settings.live_sockets_per_user():
-            raise CloseSocket(
-                4429, "you have as many sockets open as one user may; close one first"
-            )
+            raise CloseSocket(4429, "too many open sockets of this user; close one first")
         self._of[follower.who] += 1
         self._by_topic[follower.topic].add(follower)
         self.wanted.set()
         return self.position
 
-    def tell(self, told: Sequence[FeedItem], position: int) -> None:
-        for each in told:
-            for topic in each.topics:
+    def publish(self, items: Sequence[FeedItem], position: int) -> None:
+        for item in items:
+            for topic in item.topics:
                 for follower in tuple(self._by_topic.get(topic, ())):
-                    follower.take(each)
+                    follower.put(item)
         self.position = position
-        for looked in self._about_to_join:
-            if not looked.done():
-                looked.set_result(None)
+        for read in self._about_to_join:
+            if not read.done():
+                read.set_result(None)
         self._about_to_join.clear()
 
-    def begin_anew(self, position: int) -> None:
-        """Another epoch of the log: nobody goes on with what it may have lost. Who comes back
-        begins where all is."""
+    def restart(self, position: int) -> None:
+        """The log has another epoch, and may have lost what the followers have seen. They
+        reconnect,
+        and learn where to restart."""
         for follower in self._all():
             follower.end(
-                CloseSocket(
-                    1012, "the log has begun another epoch; come back with the last position"
-                )
+                CloseSocket(1012, "the log was restored; reconnect with the last position")
             )
         self.position = position
 
@@ -117,10 +113,10 @@ class Followers:
     def held(self) -> set[str]:
         return {follower.held for follower in self._all()}
 
-    def end_those_of(self, bad: Collection[str]) -> None:
+    def end_those_of(self, tokens: Collection[str]) -> None:
         for follower in self._all():
-            if follower.held in bad:
-                follower.end(CloseSocket(4401, "the token has expired or was taken back"))
+            if follower.held in tokens:
+                follower.end(CloseSocket(4401, "the token has expired or was revoked"))
 
     def __len__(self) -> int:
         return len(self._all())

@@ -1,17 +1,16 @@
-"""The process that serves sockets: admits each, sends it the history that it lacks, then what
-comes."""
+"""The WebSocket server: admits each socket, sends it the missing history, then new items."""
 
 import asyncio
 import logging
 import signal
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, contextmanager
+from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Any, TypeVar
 
 from django.db import DatabaseError, close_old_connections
-from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
@@ -20,16 +19,16 @@ from eventstore import settings
 
 from . import tail
 from .feed import CloseSocket, Feed, Follow, SocketRequest
-from .followers import Follower, Followers
+from .followers import Follower, Followers, too_slow
 
 logger = logging.getLogger(__name__)
 
 LIVE = "/health/live"
 
-# Who admits sockets and reads their history; the reader of the log has a thread, and a connection,
-# of its own.
+# Threads, each with a database connection, that admit sockets and read their history. The reader of
+# the log has one more.
 THREADS = 4
-# For one message to be taken, and for the close to be answered.
+# For the client to receive one message, and to reply to a close.
 SEND_SECONDS = 20.0
 CLOSE_SECONDS = 2.0
 LARGEST_MESSAGE_FROM_A_CLIENT = 1024
@@ -42,41 +41,65 @@ class Sockets:
 
     def __init__(self, feed: Feed) -> None:
         self.feed, self.followers, self._served = feed, Followers(), 0
-        self._askers = ThreadPoolExecutor(THREADS, "asker")
+        self._queries = ThreadPoolExecutor(THREADS, "query")
         self._reader = ThreadPoolExecutor(1, "reader")
 
     async def serve(self, host: str, port: int) -> None:
-        """Until SIGTERM or SIGINT, or until the log holds what this code cannot read; then the
-        exception is raised."""
-        async with _listening(self, host, port) as server:
+        """Until SIGTERM or SIGINT. Raises the error if the reader fails, for instance at an event
+        that this code cannot decode."""
+        listening = serve(
+            self.handle,
+            host,
+            port,
+            process_request=_health,
+            process_response=lambda connection, request, response: _explain_error(
+                self.feed, request, response
+            ),
+            # Never the token, which may be among the offered subprotocols.
+            select_subprotocol=lambda connection, offered: (
+                Subprotocol(self.feed.protocol) if self.feed.protocol in offered else None
+            ),
+            # Compression would need ten times the memory of the rest of a socket, for messages of
+            # a few hundred bytes.
+            compression=None,
+            max_size=LARGEST_MESSAGE_FROM_A_CLIENT,
+            max_queue=1,
+            close_timeout=CLOSE_SECONDS,
+            server_header=None,
+        )
+        async with listening as server:
             stopping, reading = asyncio.create_task(_signal()), asyncio.create_task(self._read())
             await asyncio.wait({stopping, reading}, return_when=asyncio.FIRST_COMPLETED)
-            server.close(code=1001, reason="the server is going away; come back")
+            server.close(code=1001, reason="server shutting down; reconnect")
             if reading.done():
                 reading.result()
             reading.cancel()
 
-    async def answer(self, connection: ServerConnection) -> None:
+    async def handle(self, connection: ServerConnection) -> None:
         try:
             with self._room():
                 ending = await self._serve(connection)
-        except CloseSocket as refused:
-            ending = refused
+        except CloseSocket as rejected:
+            ending = rejected
         except ConnectionClosed:
             return
         except DatabaseError as error:
-            logger.warning("a socket cannot be served just now: %s", error)
-            ending = CloseSocket(1013, "try again in a moment")
-        await _close(connection, ending)
+            logger.warning("database error, closing a socket: %s", error)
+            ending = CloseSocket(1013, "database unavailable; retry in a moment")
+        logger.info("closing a socket: %s %s", ending.code, ending.reason)
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await connection.close(ending.code, ending.reason)
+        except TimeoutError:
+            # The client does not even receive the close frame. Unsent data is dropped.
+            connection.transport.abort()
 
     @contextmanager
     def _room(self) -> Iterator[None]:
-        """Taken before anybody is asked who it is: strangers who come in crowds shall not keep the
-        askers busy."""
+        """Checked before authentication, so that a flood of anonymous clients does not occupy the
+        database threads."""
         if self._served >= settings.live_sockets():
-            raise CloseSocket(
-                1013, "this process serves as many sockets as it may; try again in a moment"
-            )
+            raise CloseSocket(1013, "too many sockets; retry in a moment")
         self._served += 1
         try:
             yield
@@ -84,93 +107,75 @@ class Sockets:
             self._served -= 1
 
     async def _serve(self, connection: ServerConnection) -> CloseSocket:
-        token, who, followed = await self._ask(self.feed.admit, _asked(connection))
+        token, who, followed = await self._query(self.feed.admit, _opening_request(connection))
         follower = Follower(followed.topic, after=followed.after, held=token, who=who)
-        await self.followers.come_up()
+        await self.followers.catch_up()
         joined_at = self.followers.join(follower)
-        logger.info("%s is followed after %s", followed.topic, followed.after)
+        logger.info("following %s after %s", followed.topic, followed.after)
         try:
             return await _first_of(
-                self._send(connection, followed, follower, joined_at),
-                _hear(connection),
+                self._stream(connection, followed, follower, joined_at),
+                _receive(connection),
                 _end_of(follower),
             )
         finally:
             self.followers.leave(follower)
 
-    async def _send(
+    async def _stream(
         self, connection: ServerConnection, followed: Follow, follower: Follower, joined_at: int
     ) -> CloseSocket:
         if followed.restarted:
-            await _hand(connection, f'{{"restarted_after":{followed.after}}}')
+            await _send(connection, f'{{"restarted_after":{followed.after}}}')
         pages = followed.history(followed.after, joined_at)
-        while page := await self._ask(next, pages, None):
-            for told in page:
-                await _hand(connection, told.text)
-        await _hand(connection, f'{{"caught_up":{max(followed.after, joined_at)}}}')
+        while page := await self._query(next, pages, None):
+            for item in page:
+                await _send(connection, item.text)
+        await _send(connection, f'{{"caught_up":{max(followed.after, joined_at)}}}')
         while True:
-            await _hand(connection, (await follower.next()).text)
+            await _send(connection, (await follower.next()).text)
 
     async def _read(self) -> None:
-        async def ask(function: Callable[..., Any], *arguments: Any) -> Any:
-            return await _in(self._reader, function, *arguments)
+        async def query(function: Callable[..., Any], *arguments: Any) -> Any:
+            return await _run(self._reader, function, *arguments)
 
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(tail.follow(self.feed, self.followers, ask))
-            tasks.create_task(self._end_what_is_no_longer_allowed())
+            tasks.create_task(tail.follow(self.feed, self.followers, query))
+            tasks.create_task(self._recheck_tokens())
 
-    async def _end_what_is_no_longer_allowed(self) -> None:
-        """One question for all sockets."""
+    async def _recheck_tokens(self) -> None:
+        """One query for all sockets."""
         while True:
             await asyncio.sleep(settings.live_recheck())
             try:
-                # Only of those that were asked about: somebody may have joined meanwhile.
-                if not (held := self.followers.held()):
-                    continue
-                self.followers.end_those_of(held - set(await self._ask(self.feed.still_held, held)))
+                # Tokens of sockets that join during the query were not checked by it.
+                if held := self.followers.held():
+                    valid = set(await self._query(self.feed.still_held, held))
+                    self.followers.end_those_of(held - valid)
             except DatabaseError as error:
-                logger.warning("tokens cannot be looked at just now: %s", error)
+                logger.warning("cannot check tokens: %s", error)
 
-    async def _ask(self, function: Callable[..., Result], *arguments: Any) -> Result:
-        return await _in(self._askers, function, *arguments)
+    async def _query(self, function: Callable[..., Result], *arguments: Any) -> Result:
+        return await _run(self._queries, function, *arguments)
 
 
-async def _in(pool: ThreadPoolExecutor, function: Callable[..., Result], *arguments: Any) -> Result:
+async def _run(
+    pool: ThreadPoolExecutor, function: Callable[..., Result], *arguments: Any
+) -> Result:
     return await asyncio.get_running_loop().run_in_executor(pool, _connected, function, *arguments)
 
 
 def _connected(function: Callable[..., Result], *arguments: Any) -> Result:
-    # As at the beginning of a request: a connection that has broken meanwhile is not used again.
+    # As Django does at the beginning of a request: a broken connection is not used again.
     close_old_connections()
     return function(*arguments)
-
-
-def _listening(sockets: Sockets, host: str, port: int) -> AbstractAsyncContextManager[Server]:
-    return serve(
-        sockets.answer,
-        host,
-        port,
-        process_request=_health,
-        process_response=lambda connection, request, response: _tell_why(
-            sockets.feed, request, response
-        ),
-        select_subprotocol=lambda connection, offered: _spoken(sockets.feed, offered),
-        # Its memory would be ten times that of all else in a socket, for messages of a few hundred
-        # bytes.
-        compression=None,
-        max_size=LARGEST_MESSAGE_FROM_A_CLIENT,
-        max_queue=1,
-        close_timeout=CLOSE_SECONDS,
-        server_header=None,
-    )
 
 
 def _health(connection: ServerConnection, request: Request) -> Response | None:
     return connection.respond(HTTPStatus.OK, "live\n") if request.path == LIVE else None
 
 
-def _tell_why(feed: Feed, request: Request, response: Response) -> None:
-    """In place of what websockets says, which repeats what was sent."""
+def _explain_error(feed: Feed, request: Request, response: Response) -> None:
+    """Replace the body of websockets' own error response, which repeats parts of the request."""
     if response.status_code >= HTTPStatus.BAD_REQUEST:
         headers, response.body = feed.no_socket(
             response.status_code, dict(request.headers.raw_items())
@@ -180,12 +185,7 @@ def _tell_why(feed: Feed, request: Request, response: Response) -> None:
             response.headers[name] = value
 
 
-def _spoken(feed: Feed, offered: Any) -> Subprotocol | None:
-    """Never the token, which may stand among what is offered."""
-    return Subprotocol(feed.protocol) if feed.protocol in offered else None
-
-
-def _asked(connection: ServerConnection) -> SocketRequest:
+def _opening_request(connection: ServerConnection) -> SocketRequest:
     request = connection.request
     assert request is not None
     path, _, query = request.path.partition("?")
@@ -194,20 +194,19 @@ def _asked(connection: ServerConnection) -> SocketRequest:
     return SocketRequest(path, query, headers, protocols)
 
 
-async def _hand(connection: ServerConnection, text: str) -> None:
-    """Waits while the client takes nothing: what is not sent yet stays in the bounded mailbox."""
+async def _send(connection: ServerConnection, text: str) -> None:
+    """Waits while the client receives nothing. Unsent items stay in the bounded mailbox. Raises
+    CloseSocket."""
     try:
         async with asyncio.timeout(SEND_SECONDS):
             await connection.send(text)
     except TimeoutError:
-        raise CloseSocket(
-            4408, "too slow; come back with the position of the last event that you have"
-        ) from None
+        raise too_slow() from None
 
 
-async def _hear(connection: ServerConnection) -> CloseSocket:
+async def _receive(connection: ServerConnection) -> CloseSocket:
     await connection.recv()
-    return CloseSocket(1003, "nothing is expected from you")
+    return CloseSocket(1003, "clients must not send messages")
 
 
 async def _end_of(follower: Follower) -> CloseSocket:
@@ -215,7 +214,7 @@ async def _end_of(follower: Follower) -> CloseSocket:
 
 
 async def _first_of(*ways: Coroutine[Any, Any, CloseSocket]) -> CloseSocket:
-    """What ends first; the others are gone when this returns."""
+    """The result of the first to end; the others are cancelled."""
     tasks = [asyncio.create_task(way) for way in ways]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -226,18 +225,8 @@ async def _first_of(*ways: Coroutine[Any, Any, CloseSocket]) -> CloseSocket:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _close(connection: ServerConnection, why: CloseSocket) -> None:
-    logger.info("a socket is closed: %s %s", why.code, why.reason)
-    try:
-        async with asyncio.timeout(CLOSE_SECONDS):
-            await connection.close(why.code, why.reason)
-    except TimeoutError:
-        # It takes not even the close: what is still to be sent is dropped with the connection.
-        connection.transport.abort()
-
-
 async def _signal() -> None:
-    heard, loop = asyncio.Event(), asyncio.get_running_loop()
+    received, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, heard.set)
-    await heard.wait()
+        loop.add_signal_handler(number, received.set)
+    await received.wait()

@@ -1,5 +1,5 @@
-"""The one reader of the log in this process: what lies between where it stands and the fence, again
-and again."""
+"""The one reader of the log in this process: polls for events between its position and the
+high-water mark."""
 
 import asyncio
 import logging
@@ -17,50 +17,50 @@ from .followers import Followers
 
 logger = logging.getLogger(__name__)
 
-DATABASE_GONE_SECONDS = 1.0
-# Between two looks where nobody follows. A socket that is about to join has one made for it.
+DATABASE_ERROR_SECONDS = 1.0
+# Between two polls without followers. A socket that is about to join wakes the reader.
 ALONE_SECONDS = 2.0
-# Between two looks where nothing has been appended for so many of them.
+# Between two polls after so many of them have found nothing.
 QUIET_SECONDS = 0.25
-QUIET_LOOKS = 100
+QUIET_POLLS = 100
 
-Ask = Callable[..., Awaitable[Any]]
+Query = Callable[..., Awaitable[Any]]
 
 
 class Page(NamedTuple):
-    """until: where the reader stands now. more: whether it stopped before the fence. epoch: the
-    mark of the log's."""
+    """until: the reader's new position. more: whether it is below the high-water mark. epoch: the
+    mark of the log's epoch."""
 
-    told: Sequence[FeedItem]
+    items: Sequence[FeedItem]
     until: int
     more: bool
     epoch: int
 
 
-async def follow(feed: Feed, followers: Followers, ask: Ask) -> None:
-    """For ever. ask: runs a function that needs the database in a thread.
+async def follow(feed: Feed, followers: Followers, query: Query) -> None:
+    """Runs for ever. query: runs a function in a thread with a database connection.
 
-    As often as the settings say while anything is appended, to whatever stream; seldom where nobody
-    follows, and somewhat later for the first event after a quiet time.
+    Polls as often as the settings say while events are appended to any stream, rarely without
+    followers, and less often after a quiet time, so that its first event comes somewhat later.
     """
     quiet = epoch = 0
     while True:
-        anybody = len(followers) > 0
+        has_followers = len(followers) > 0
         try:
-            page = await ask(_next, feed, followers.position, anybody)
+            page = await query(_next, feed, followers.position, has_followers)
         except (OperationalError, InterfaceError) as error:
-            logger.warning("the log cannot be read just now: %s", error)
-            await asyncio.sleep(DATABASE_GONE_SECONDS)
+            logger.warning("cannot read the log: %s", error)
+            await asyncio.sleep(DATABASE_ERROR_SECONDS)
             continue
         if epoch not in (0, page.epoch):
-            followers.begin_anew(page.until)
+            followers.restart(page.until)
             epoch = page.epoch
             continue
         epoch = page.epoch
-        if len(followers) > 0 and not anybody:
-            continue  # who has joined meanwhile is owed what was passed over
+        if len(followers) > 0 and not has_followers:
+            continue  # the events were skipped, but a follower has joined meanwhile: read them
         quiet = 0 if page.until > followers.position else quiet + 1
-        followers.tell(page.told, page.until)
+        followers.publish(page.items, page.until)
         if not page.more:
             await _pause(followers, quiet)
 
@@ -68,7 +68,7 @@ async def follow(feed: Feed, followers: Followers, ask: Ask) -> None:
 async def _pause(followers: Followers, quiet: int) -> None:
     if len(followers) > 0:
         await asyncio.sleep(
-            max(settings.live_poll(), QUIET_SECONDS if quiet > QUIET_LOOKS else 0.0)
+            max(settings.live_poll(), QUIET_SECONDS if quiet > QUIET_POLLS else 0.0)
         )
         return
     try:
@@ -79,15 +79,15 @@ async def _pause(followers: Followers, quiet: int) -> None:
     followers.wanted.clear()
 
 
-def _next(feed: Feed, position: int, anybody: bool) -> Page:
+def _next(feed: Feed, position: int, has_followers: bool) -> Page:
     fence, epoch = log.fence_and_epoch()
     if epoch is None or epoch != epochs.known_mark():
-        # Before the first is told of another epoch, and to begin it where nobody else has.
+        # Before any item of the new epoch is sent. Begins the epoch if no other process has.
         return Page((), log.fence(), more=False, epoch=epochs.renew())
-    # It may fall back behind what was told already (see outbox.CLAIM).
+    # The high-water mark may fall behind what was sent already (see outbox.CLAIM).
     fence = max(position, fence)
-    if fence == position or not anybody:
+    if fence == position or not has_followers:
         return Page((), fence, more=False, epoch=epoch)
     messages = list(islice(log.read_log(after=position, until=fence, types=feed.types), log.PAGE))
     more = len(messages) == log.PAGE
-    return Page(feed.told(messages), messages[-1].position if more else fence, more, epoch)
+    return Page(feed.items(messages), messages[-1].position if more else fence, more, epoch)

@@ -1,52 +1,113 @@
-"""Append to streams, read a stream, read the log."""
+"""Append to streams, read streams, read the log."""
 
-from .append import AppendCondition as AppendCondition
-from .append import Appended as Appended
-from .append import WrittenOnce as WrittenOnce
-from .append import append as append
-from .append import append_all as append_all
-from .append import take_announced as take_announced
-from .append import write as write
-from .append import write_once as write_once
-from .envelopes import ANY as ANY
-from .envelopes import CATEGORY as CATEGORY
-from .envelopes import NO_STREAM as NO_STREAM
-from .envelopes import STREAM_EXISTS as STREAM_EXISTS
-from .envelopes import STREAM_NAME as STREAM_NAME
-from .envelopes import NewEvent as NewEvent
-from .envelopes import OutgoingMessage as OutgoingMessage
-from .envelopes import new_events as new_events
-from .envelopes import outgoing as outgoing
-from .envelopes import saga_message as saga_message
-from .errors import LAST_VERSION as LAST_VERSION
-from .errors import EventIdTaken as EventIdTaken
-from .errors import InvalidAppend as InvalidAppend
-from .errors import InvalidStreamName as InvalidStreamName
-from .errors import PositionPassed as PositionPassed
-from .errors import StreamFull as StreamFull
-from .errors import WrongExpectedVersion as WrongExpectedVersion
-from .read import LAST_POSITION as LAST_POSITION
-from .read import PAGE as PAGE
-from .read import AheadOfTheLog as AheadOfTheLog
-from .read import InvalidLimit as InvalidLimit
-from .read import Past as Past
-from .read import fence as fence
-from .read import fence_and_epoch as fence_and_epoch
-from .read import positions_at as positions_at
-from .read import read_about as read_about
-from .read import read_backwards as read_backwards
-from .read import read_category as read_category
-from .read import read_category_backwards as read_category_backwards
-from .read import read_correlated as read_correlated
-from .read import read_event as read_event
-from .read import read_last as read_last
-from .read import read_log as read_log
-from .read import read_log_backwards as read_log_backwards
-from .read import read_merged as read_merged
-from .read import read_newer as read_newer
-from .read import read_page_of_streams as read_page_of_streams
-from .read import read_stream as read_stream
-from .read import read_streams as read_streams
-from .read import recorded as recorded
-from .sequence import Sequence as Sequence
-from .sequence import restart_sequence as restart_sequence
+from .append import (
+    AppendCondition,
+    Appended,
+    WrittenOnce,
+    append,
+    append_all,
+    take_announced,
+    write,
+    write_once,
+)
+from .decode import recorded
+from .envelopes import (
+    ANY,
+    CATEGORY,
+    NO_STREAM,
+    STREAM_EXISTS,
+    STREAM_NAME,
+    NewEvent,
+    OutgoingMessage,
+    new_events,
+    outgoing,
+    saga_message,
+)
+from .errors import (
+    LAST_VERSION,
+    EventIdTaken,
+    InvalidAppend,
+    InvalidStreamName,
+    PositionPassed,
+    StreamFull,
+    WrongExpectedVersion,
+)
+from .page_size import PAGE, InvalidLimit
+from .scan import (
+    LAST_POSITION,
+    fence,
+    fence_and_epoch,
+    read_category,
+    read_category_backwards,
+    read_correlated,
+    read_log,
+    read_log_backwards,
+)
+from .sequence import Sequence, restart_sequence
+from .streams import (
+    AheadOfTheLog,
+    Past,
+    positions_at,
+    read_about,
+    read_backwards,
+    read_event,
+    read_last,
+    read_merged,
+    read_newer,
+    read_page_of_streams,
+    read_stream,
+    read_streams,
+)
+
+__all__ = [
+    "ANY",
+    "AheadOfTheLog",
+    "AppendCondition",
+    "Appended",
+    "CATEGORY",
+    "EventIdTaken",
+    "InvalidAppend",
+    "InvalidLimit",
+    "InvalidStreamName",
+    "LAST_POSITION",
+    "LAST_VERSION",
+    "NO_STREAM",
+    "NewEvent",
+    "OutgoingMessage",
+    "PAGE",
+    "Past",
+    "PositionPassed",
+    "STREAM_EXISTS",
+    "STREAM_NAME",
+    "Sequence",
+    "StreamFull",
+    "WrittenOnce",
+    "WrongExpectedVersion",
+    "append",
+    "append_all",
+    "fence",
+    "fence_and_epoch",
+    "new_events",
+    "outgoing",
+    "positions_at",
+    "read_about",
+    "read_backwards",
+    "read_category",
+    "read_category_backwards",
+    "read_correlated",
+    "read_event",
+    "read_last",
+    "read_log",
+    "read_log_backwards",
+    "read_merged",
+    "read_newer",
+    "read_page_of_streams",
+    "read_stream",
+    "read_streams",
+    "recorded",
+    "restart_sequence",
+    "saga_message",
+    "take_announced",
+    "write",
+    "write_once",
+]

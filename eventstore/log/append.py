@@ -1,4 +1,4 @@
-"""Append to streams: any number of events, streams and owed messages in one round trip."""
+"""Append to streams: any number of events, streams and outgoing messages in one round trip."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -12,9 +12,9 @@ from eventstore import codec, limits, postgres
 from eventstore.messages import Event, Metadata
 from eventstore.postgres import rows
 
-from . import context, epochs
+from . import context, epochs, errors
 from .envelopes import ANY, NewEvent, OutgoingMessage, check_ids, check_versions, new_events
-from .errors import InvalidAppend, named
+from .errors import InvalidAppend
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +25,8 @@ APPEND_ONCE = (
     "SELECT running, earlier, positions, versions FROM eventstore_append_once(%s::jsonb, %s::json,"
     " %s::json)"
 )
-# The events go through the condition on their way, so that these are locked and looked at first.
+# The events are passed through the function that checks the condition, so that it locks and checks
+# before the append.
 APPEND_ON_CONDITION = """
     SELECT positions, versions
     FROM eventstore_check_condition(%s, %s::json, %s::json) AS given(events),
@@ -46,10 +47,10 @@ _announced: set[str] = set()
 
 
 class Appended(NamedTuple):
-    """What an append did. position: of its last event in the log, 0 if it had none. versions: each
-    stream's last.
+    """The result of an append. position: of its last event in the log; 0 if it had none. versions:
+    the last version of each stream.
 
-    positions: of every event, in the order in which they were given.
+    positions: of all events, in the order in which they were given.
     """
 
     position: int
@@ -58,11 +59,12 @@ class Appended(NamedTuple):
 
 
 class AppendCondition(NamedTuple):
-    """What a decision was made on beside the streams that it writes. epoch: the mark of the one in
-    which it was read or remembered; None where nothing was.
+    """What a decision read besides the streams that it writes; the append is refused if it has
+    changed. Compare DCBAppendCondition of the Python library eventsourcing.
 
-    versions: of streams that are not written, which must be their last ones until this is
-    committed; or STREAM_EXISTS.
+    epoch: the mark of the epoch in which it was read or cached; None where nothing was read.
+    versions: streams that are not written -> the version that must still be their last one when
+    this append commits, or STREAM_EXISTS.
     """
 
     epoch: int | None
@@ -70,8 +72,8 @@ class AppendCondition(NamedTuple):
 
 
 class WrittenOnce(NamedTuple):
-    """running: somebody else writes under the same scope just now. earlier: the answer that stands
-    there, as JSON."""
+    """running: another transaction is writing under the same scope. earlier: the response stored
+    for the scope, as JSON."""
 
     running: bool
     earlier: str | None
@@ -89,8 +91,8 @@ def append(
     """Append to one stream. expected: an exact version, NO_STREAM, STREAM_EXISTS or ANY. ids: one
     for each event.
 
-    With the same ids and expectation again, nothing is written and the first answer comes back. Of
-    no events, only the expectation is looked at.
+    A repeat with the same ids and the same expected version writes nothing and returns the first
+    result. With no events, only the expected version is checked.
     Raises WrongExpectedVersion, EventIdTaken, InvalidStreamName, InvalidAppend, StreamFull,
     PositionPassed, postgres.NotReadCommitted, limits.Unstorable, registry.UnknownType.
     """
@@ -104,14 +106,22 @@ def append_all(
     ids: Sequence[UUID] | None = None,
 ) -> Appended:
     """Append to several streams, all or nothing. streams: name -> (expected version, events). ids:
-    one for each event, in the order of the streams and of their events. Raises as append does."""
+    one for each event, in the order of the streams and of their events.
+
+    Raises as append does.
+    """
     metadata = metadata or context.current()
-    given = iter(ids) if ids is not None else None
+    given_ids = iter(ids) if ids is not None else None
     new: list[NewEvent] = []
     condition: dict[str, int] = {}
-    for stream, each in streams.items():
-        expected, events = _parts(stream, each)
-        new += new_events(stream, events, expected=expected, metadata=metadata, ids=given)
+    for stream, pair in streams.items():
+        try:
+            expected, events = pair
+        except (TypeError, ValueError):
+            raise InvalidAppend(
+                f"Cannot append {pair!r} to {stream}: pass (expected version, events)."
+            ) from None
+        new += new_events(stream, events, expected=expected, metadata=metadata, ids=given_ids)
         if not events and expected != ANY:
             condition[stream] = expected
     if ids is not None:
@@ -124,136 +134,113 @@ def write(
     messages: Sequence[OutgoingMessage] = (),
     condition: AppendCondition | None = None,
 ) -> Appended:
-    """One round trip, for any number of events, streams and outbox rows.
+    """Write any number of events, streams and outgoing messages in one round trip.
 
-    premises: what was read and is not written. Raises as append does, and epochs.EpochOver where
-    they are of an epoch that is over.
+    Raises as append does, and epochs.EpochOver where the condition is of an earlier epoch.
     """
     if not events and not messages and not condition:
         return Appended(0, {})
     is_open = any(event.version is None for event in events)
     if condition:
         statement = APPEND_OPEN_ON_CONDITION if is_open else APPEND_ON_CONDITION
-        params = [
-            condition.epoch,
-            _locked(events, condition.versions),
-            _json(events),
-            _json(messages),
-        ]
-    elif len(events) == 1 and not messages and (appended := _written_alone(*events)):
+        params = [*_condition_params(condition, events), _json(messages)]
+    elif len(events) == 1 and not messages and (appended := _append_one(*events)):
         return appended
     else:
         statement, params = APPEND_OPEN if is_open else APPEND, [_json(events), _json(messages)]
     check_versions(events)
-    positions, versions = _written(statement, params, repeatable=bool(events) or not messages)
+    positions, versions = _run(statement, params, repeatable=bool(events) or not messages)
     return _appended(events, messages, positions, versions)
 
 
 def write_once(
-    answer: str,
+    response: str,
     events: Sequence[NewEvent],
     messages: Sequence[OutgoingMessage] = (),
     condition: AppendCondition | None = None,
 ) -> WrittenOnce:
-    """As write, unless there is an answer of the same scope; else this one is kept in the same
-    commit.
+    """As write, and store the response in the same commit; unless a response with the same scope is
+    stored already, then write nothing.
 
-    answer: a row of GivenAnswer as JSON. No event leaves its version open.
+    response: a row of eventstore_stored_response as JSON. All events must have a version.
     """
     check_versions(events)
     if condition:
         statement = APPEND_ONCE_ON_CONDITION
-        params = [
-            condition.epoch,
-            _locked(events, condition.versions),
-            _json(events),
-            answer,
-            _json(messages),
-        ]
+        params = [*_condition_params(condition, events), response, _json(messages)]
     else:
-        statement, params = APPEND_ONCE, [answer, _json(events), _json(messages)]
-    running, earlier, positions, versions = _written(statement, params, repeatable=True)
+        statement, params = APPEND_ONCE, [response, _json(events), _json(messages)]
+    running, earlier, positions, versions = _run(statement, params, repeatable=True)
     if running or earlier:
         return WrittenOnce(running, earlier, Appended(0, {}))
     return WrittenOnce(running, earlier, _appended(events, messages, positions, versions))
 
 
 def take_announced() -> set[str]:
-    """The event types and topics that this process has written since it was last asked; a hint for
-    who delivers."""
+    """The event types and topics that this process has written since the last call: a hint for the
+    worker which subscriptions have new messages."""
     announced = set(_announced)
     _announced.clear()
     return announced
 
 
-def _parts(stream: str, given: tuple[int, Sequence[Event]]) -> tuple[int, Sequence[Event]]:
-    try:
-        expected, events = given
-    except (TypeError, ValueError):
-        raise InvalidAppend(f"{stream} has {given!r}, not (expected version, events).") from None
-    return expected, events
-
-
-def _written_alone(event: NewEvent) -> Appended | None:
-    """The short way for what a command decides most often. None: to be written the long way, which
-    can say why not."""
+def _append_one(event: NewEvent) -> Appended | None:
+    """The fast path for the most common append. None: not written; the general function finds out
+    why."""
     if event.version is None:
         return None
-    (position,) = _written(
-        APPEND_ONE,
-        [
-            event.stream,
-            event.version,
-            event.id,
-            event.type,
-            event.schema_version,
-            str(event.data, "utf-8"),
-            event.correlation_id,
-            event.causation_id,
-            limits.encode(event.metadata, "Metadata").decode(),
-        ],
-        repeatable=True,
-    )
+    params = [
+        event.stream,
+        event.version,
+        event.id,
+        event.type,
+        event.schema_version,
+        str(event.data, "utf-8"),
+        event.correlation_id,
+        event.causation_id,
+        limits.encode(event.metadata, "Metadata").decode(),
+    ]
+    (position,) = _run(APPEND_ONE, params, repeatable=True)
     if position is None:
         return None
     _announced.add(event.type)
     return Appended(position, {event.stream: event.version}, [position])
 
 
-def _written(statement: str, params: Sequence[Any], *, repeatable: bool) -> tuple[Any, ...]:
+def _run(statement: str, params: Sequence[Any], *, repeatable: bool) -> tuple[Any, ...]:
+    """The one row of the statement's result. Raises the log's own errors."""
     try:
-        return _asked(statement, params, repeatable=repeatable)
+        return _run_with_retry(statement, params, repeatable=repeatable)
     except DatabaseError as error:
-        if ours := named(error):
-            raise ours from error
+        if translated := errors.translate(error):
+            raise translated from error
         raise
 
 
-def _asked(statement: str, params: Sequence[Any], *, repeatable: bool) -> tuple[Any, ...]:
-    """An answer that is lost with its connection may have been a yes: said again, the same ids have
-    the same answer.
+def _run_with_retry(statement: str, params: Sequence[Any], *, repeatable: bool) -> tuple[Any, ...]:
+    """If the connection breaks, the append may or may not be committed. A retry with the same event
+    ids has the same result either way.
 
-    Not within a transaction, which was lost with it: only who began it can say all of it again.
+    No retry in a transaction, which is lost with its connection: only the caller that began it can
+    repeat all of it.
     """
     repeatable = repeatable and not postgres.in_transaction()
     try:
-        return _answer(statement, params)
+        (row,) = rows(statement, params)
     except (OperationalError, InterfaceError):
         if not (repeatable and postgres.forget_if_lost()):
             raise
-        logger.warning("the connection broke during an append, which is said again", exc_info=True)
-        return _answer(statement, params)
+        logger.warning(
+            "connection lost during append; retrying with the same event ids", exc_info=True
+        )
+        (row,) = rows(statement, params)
     except DatabaseError as error:
-        # Nothing is appended to a log that may have lost something before its next epoch has begun.
+        # A log that may have lost events takes no append before its next epoch begins.
         if not epochs.is_over(error) or postgres.in_transaction():
             raise
         epochs.renew()
-        return _answer(statement, params)
-
-
-def _answer(statement: str, params: Sequence[Any]) -> tuple[Any, ...]:
-    (answer,) = rows(statement, params)
-    return answer
+        (row,) = rows(statement, params)
+    return row
 
 
 def _appended(
@@ -272,12 +259,13 @@ def _appended(
     return Appended(max(positions), last, positions)
 
 
+def _condition_params(condition: AppendCondition, events: Sequence[NewEvent]) -> list[Any]:
+    """The arguments of eventstore_check_condition: the epoch, the streams to lock, the events. The
+    streams that are written have no version in it."""
+    written: dict[str, int | None] = dict.fromkeys(event.stream for event in events)
+    streams = codec.encode_json(written | dict(condition.versions)).decode()
+    return [condition.epoch, streams, _json(events)]
+
+
 def _json(items: Sequence[msgspec.Struct]) -> str | None:
     return limits.encode(items, "An append").decode() if items else None
-
-
-def _locked(events: Sequence[NewEvent], condition: Mapping[str, int]) -> str:
-    """What eventstore_check_condition locks: the streams that are written stand without a
-    version."""
-    written: dict[str, int | None] = dict.fromkeys(event.stream for event in events)
-    return codec.encode_json(written | dict(condition)).decode()

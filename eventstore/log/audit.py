@@ -1,5 +1,5 @@
-"""What people do by hand, written down with who, when and why, in the transaction in which it is
-done."""
+"""The audit log of operators' actions: who, when and why, recorded in the transaction of the
+action."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -10,12 +10,13 @@ from django.db.models import QuerySet
 from eventstore.codec import encode_json
 from eventstore.postgres import execute, rows
 
-NOTE = """
+RECORD = """
     INSERT INTO eventstore_operator_action (who, action, subject, reason, details)
     VALUES (%s, %s, %s, %s, %s::jsonb)
 """
 
-# Of the newest ones; who has done nothing for so long is found by what it was done to.
+# From the newest actions only, so that a large table stays fast. Older ones are found by their
+# subject.
 KNOWN = {
     column: f"""
         SELECT DISTINCT {column}
@@ -28,7 +29,7 @@ KNOWN = {
 
 
 class ReasonMissing(ValueError):
-    """What takes something away for good needs a reason."""
+    """An action that cannot be undone needs a reason."""
 
 
 def record(
@@ -39,18 +40,18 @@ def record(
     reason: str = "",
     details: Mapping[str, Any] | None = None,
 ) -> None:
-    execute(NOTE, [who, action, subject, reason, encode_json(details or {}).decode()]).close()
+    execute(RECORD, [who, action, subject, reason, encode_json(details or {}).decode()]).close()
 
 
 def require_reason(reason: str) -> str:
-    """The reason, without blanks around it. Raises ReasonMissing."""
+    """The reason, stripped. Raises ReasonMissing."""
     if not reason.strip():
-        raise ReasonMissing("Say why: the reason is kept with what you do.")
+        raise ReasonMissing("A reason is required; it is recorded with the action.")
     return reason.strip()
 
 
 def known(column: str) -> list[str]:
-    """Who has done something, or what has been done. column: who or action."""
+    """The values of a column, for a filter. column: who or action."""
     return [value for (value,) in rows(KNOWN[column])]
 
 

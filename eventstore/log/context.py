@@ -1,4 +1,5 @@
-"""Who asks, and which business transaction this is: carried from the request to the last effect."""
+"""The metadata of the current context: actor and correlation, carried from the request to the last
+effect."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,12 +13,12 @@ _current: ContextVar[Metadata | None] = ContextVar("eventstore_metadata", defaul
 
 
 def current() -> Metadata:
-    """What is bound, or a new business transaction of its own."""
+    """The bound metadata, or a new correlation."""
     return _current.get() or Metadata(correlation_id=uuid7())
 
 
 def bound_now() -> Metadata | None:
-    """What is bound, if anything is."""
+    """The bound metadata, if any."""
     return _current.get()
 
 

@@ -1,4 +1,4 @@
-"""What is on its way into the log and the outbox, looked at before it is sent."""
+"""Envelopes of events and messages to write, checked before they are sent to the database."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,16 +16,16 @@ ANY = -1
 STREAM_EXISTS = -2
 NO_STREAM = 0
 
-# Well below what an index entry may hold, and nothing that a log line or a URL would trip over.
+# Well below the maximum size of an index entry, and safe in log lines and URLs.
 CATEGORY = re.compile(r"[a-z][a-z0-9_]{0,62}")
 STREAM_NAME = re.compile(CATEGORY.pattern + r"-[^\x00-\x1f\x7f\ud800-\udfff]{1,200}")
 
-# What is stored beside the ids of a message's metadata, where there is any.
-NOTES = ("actor", "trace", "command")
+# The fields of Metadata that are stored as JSON, if they are set; ids have columns of their own.
+STORED_FIELDS = ("actor", "trace", "command")
 
 
 class NewEvent(msgspec.Struct, frozen=True):
-    """An event on its way into the log. expected is set on the first one of each stream only."""
+    """An event to append. expected: set only on the first event of each stream."""
 
     stream: str
     version: int | None
@@ -40,7 +40,7 @@ class NewEvent(msgspec.Struct, frozen=True):
 
 
 class OutgoingMessage(msgspec.Struct, frozen=True):
-    """A message on its way into the outbox: a command for a context, or word for one saga."""
+    """A message to enqueue in the outbox: a command for a context, or a message for one saga."""
 
     topic: str
     key: str
@@ -59,8 +59,8 @@ def new_events(
     ids: Iterator[UUID] | None = None,
     continues: bool = False,
 ) -> list[NewEvent]:
-    """Envelopes for one stream. continues: an earlier part of the same write carries the
-    expectation already.
+    """Envelopes for one stream. ids: the events' ids; where they run out, new ones are made.
+    continues: an earlier part of the same write already has the stream's expected version.
 
     Raises InvalidStreamName, InvalidAppend, StreamFull, registry.UnknownType, limits.Unstorable.
     """
@@ -72,45 +72,44 @@ def new_events(
         raise InvalidAppend(
             f"The metadata of an append to {stream} is {metadata!r}, not messages.Metadata."
         )
-    notes = {name: value for name in NOTES if (value := getattr(metadata, name))}
-    return [
-        NewEvent(
-            stream=stream,
-            version=expected + step if expected >= 0 else None,
-            expected=expected if expected < 0 or (step == 1 and not continues) else None,
-            id=(ids and next(ids, None)) or uuid7(),
-            type=(name := registry.name_of(event)),
-            schema_version=registry.schema_version_of(name),
-            data=codec.encode(event),
-            correlation_id=metadata.correlation_id,
-            causation_id=metadata.causation_id,
-            metadata=notes,
+    stored = {name: value for name in STORED_FIELDS if (value := getattr(metadata, name))}
+    new = []
+    for number, event in enumerate(events, start=1):
+        given_id = next(ids, None) if ids else None
+        type_ = registry.name_of(event)
+        is_first = number == 1 and not continues
+        new.append(
+            NewEvent(
+                stream=stream,
+                version=expected + number if expected >= 0 else None,
+                expected=expected if expected < 0 or is_first else None,
+                id=given_id or uuid7(),
+                type=type_,
+                schema_version=registry.schema_version_of(type_),
+                data=codec.encode(event),
+                correlation_id=metadata.correlation_id,
+                causation_id=metadata.causation_id,
+                metadata=stored,
+            )
         )
-        for step, event in enumerate(events, start=1)
-    ]
+    return new
 
 
 def outgoing(command: Command, *, metadata: Metadata) -> OutgoingMessage:
-    """A command on its way to its context's subscription; the stream it is about keeps its order
-    there."""
+    """A command for the subscription of its context. Its key is its own stream, so that commands
+    for one stream stay in order."""
     name = registry.name_of(command)
     stream = registry.decision_for(command).streams(command)[0]
     check_name(stream)
-    return OutgoingMessage(
-        registry.topic_of(command),
-        stream,
-        name,
-        uuid7(),
-        codec.encode(command),
-        replace(metadata, command=name),
-    )
+    metadata = replace(metadata, command=name)
+    topic, payload = registry.topic_of(command), codec.encode(command)
+    return OutgoingMessage(topic, stream, name, uuid7(), payload, metadata)
 
 
 def saga_message(saga: str, key: str, event: Event, *, metadata: Metadata) -> OutgoingMessage:
-    """A message for one saga alone, about the process of that key."""
-    return OutgoingMessage(
-        saga, key, registry.name_of(event), uuid7(), codec.encode(event), metadata
-    )
+    """A message for one saga only, about the process with that key."""
+    type_, payload = registry.name_of(event), codec.encode(event)
+    return OutgoingMessage(saga, key, type_, uuid7(), payload, metadata)
 
 
 def check_name(stream: str) -> None:
@@ -124,8 +123,8 @@ def check_expectation(stream: str, expected: int) -> None:
     check_name(stream)
     if not isinstance(expected, int) or isinstance(expected, bool) or expected < STREAM_EXISTS:
         raise InvalidAppend(
-            f"{stream} cannot be expected at version {expected!r}: an exact version, NO_STREAM (0),"
-            " ANY (-1) or STREAM_EXISTS (-2)."
+            f"Invalid expected version {expected!r} of {stream}: use an exact version, NO_STREAM"
+            " (0), ANY (-1) or STREAM_EXISTS (-2)."
         )
 
 
@@ -133,34 +132,30 @@ def check_ids(ids: Sequence[UUID], count: int) -> None:
     """Raises InvalidAppend, EventIdTaken."""
     if len(ids) != count:
         raise InvalidAppend(
-            f"There are {len(ids)} ids for {count} events: one for each, in their order."
+            f"Got {len(ids)} ids for {count} events: pass one id per event, in the same order."
         )
-    if foreign_types := [each for each in ids if not isinstance(each, UUID)]:
-        raise InvalidAppend(f"{foreign_types[0]!r} is no id of an event, which is a UUID.")
+    if not_uuids := [each for each in ids if not isinstance(each, UUID)]:
+        raise InvalidAppend(f"Invalid event id {not_uuids[0]!r}: expected a UUID.")
     if len(set(ids)) < len(ids):
-        raise EventIdTaken(
-            f"The same id stands for two events of one append: {sorted(map(str, ids))}."
-        )
+        raise EventIdTaken(f"Two events of one append have the same id: {sorted(map(str, ids))}.")
 
 
 def check_versions(events: Iterable[NewEvent]) -> None:
-    """Whether the versions of each stream follow one another. Raises InvalidAppend."""
+    """The versions of each stream must be consecutive. Raises InvalidAppend."""
     last: dict[str, int] = {}
     for event in events:
         if event.version is not None:
             before = last.get(event.stream)
             if before is not None and event.version != before + 1:
                 raise InvalidAppend(
-                    f"Version {event.version} of {event.stream} comes after version {before}."
+                    f"Version {event.version} of {event.stream} follows version {before}."
                 )
             last[event.stream] = event.version
 
 
 def _check_events(stream: str, events: Sequence[Event]) -> None:
     if not isinstance(events, Sequence):
-        raise InvalidAppend(
-            f"What is appended to {stream} is {events!r}, not a sequence of events."
-        )
+        raise InvalidAppend(f"Cannot append {events!r} to {stream}: not a sequence of events.")
     for event in events:
         if not isinstance(event, Event):
-            raise InvalidAppend(f"What is appended to {stream} is {event!r}, which is no event.")
+            raise InvalidAppend(f"Cannot append {event!r} to {stream}: not an event.")

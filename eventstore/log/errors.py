@@ -1,4 +1,4 @@
-"""Why the store refuses, each reason with a name of its own."""
+"""The errors of the log: why an append is refused."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -13,14 +13,14 @@ from . import epochs
 
 LAST_VERSION = 2**31 - 1
 
-# A position that a row has already; by its table's key, where the append itself did not come to see
-# it.
+# Primary keys by which the database refuses a position that is in use, where the append function
+# did not check it.
 KEYS_OF_POSITIONS = ("eventstore_event_pkey", "eventstore_outbox_pkey")
 
 
 class WrongExpectedVersion(Exception):
-    """Another writer was first (optimistic concurrency). expected and actual are stream versions; 0
-    is no stream."""
+    """Another writer was first (optimistic concurrency). expected, actual: versions of the stream;
+    0 for no stream."""
 
     def __init__(self, stream: str, expected: int, actual: int) -> None:
         super().__init__(f"{stream} was expected at version {expected} and is at {actual}.")
@@ -28,56 +28,57 @@ class WrongExpectedVersion(Exception):
 
 
 class EventIdTaken(Exception):
-    """An event of this id is in the log already, in another place than this append would give it,
-    or is in it twice."""
+    """The log already has an event with this id in another place, or the append has the id
+    twice."""
 
 
 class InvalidStreamName(ValueError):
-    """A stream is called `category-identity`: a word of up to 63 letters in lower case, and up to
-    200 characters."""
+    """A stream name has the form `category-identity`: up to 63 lower-case letters, and up to 200
+    characters."""
 
     def __init__(self, stream: object) -> None:
-        named = repr(stream[:300] if isinstance(stream, str) else stream)
+        name = repr(stream[:300] if isinstance(stream, str) else stream)
         super().__init__(
-            f"{named} is no name for a stream: `category-identity`, with no control characters."
+            f"Invalid stream name {name}: expected `category-identity` without control characters."
         )
         self.stream = stream
 
 
 class InvalidAppend(ValueError):
-    """Wrong whatever is in the log: an expectation that is none, ids that do not match, something
-    that is no event, versions of a stream that do not follow one another."""
+    """The arguments are invalid whatever the log holds: an invalid expected version, ids that do
+    not match the events, an object that is not an event, or versions of a stream with a gap."""
 
 
 class StreamFull(Exception):
-    """A stream has no versions left: it ends at LAST_VERSION."""
+    """The stream would exceed LAST_VERSION."""
 
 
 class PositionPassed(Exception):
-    """The sequence of positions is behind what was read or used, as after a restore without
-    sequences: what is written there would never be delivered. Nothing was written. `manage.py
-    restart_sequence` mends it."""
+    """The sequence of positions is behind the log or a cursor, as after a restore without
+    sequences. Events written there would never be delivered, so nothing was written.
+
+    `manage.py restart_sequence` repairs it.
+    """
 
     def __init__(self, position: int | None = None, reached: int | None = None) -> None:
-        where = f"position {position} and {reached} is" if position else "a position that is"
+        where = f"position {position}, but {reached} is" if position else "a position that is"
         super().__init__(
-            f"The sequence eventstore_position gave out {where} read or used already: an event"
-            " there would never be delivered. Nothing was written. Put the sequence ahead of the"
-            " log: manage.py restart_sequence."
+            f"The sequence eventstore_position returned {where} already in use or read. An event"
+            " there would never be delivered, so nothing was written. Move the sequence ahead of"
+            " the log: manage.py restart_sequence."
         )
         self.position, self.reached = position, reached
 
 
-def named(error: DatabaseError) -> Exception | None:
-    """The store's own error for one of the database's; None for one that is the database's
-    alone."""
+def translate(error: DatabaseError) -> Exception | None:
+    """The log's own error for a database error; None if there is none."""
     cause = error.__cause__
     if not isinstance(cause, psycopg.Error):
         return None
     if epochs.is_over(error):
         return epochs.over()
-    if ours := OF_STATE.get(cause.sqlstate or ""):
-        return ours(cause.diag)
+    if make := OF_STATE.get(cause.sqlstate or ""):
+        return make(cause.diag)
     if isinstance(error, IntegrityError):
         if cause.diag.constraint_name in KEYS_OF_POSITIONS:
             return PositionPassed()
@@ -87,8 +88,8 @@ def named(error: DatabaseError) -> Exception | None:
 
 
 def _sentence(diagnosis: Diagnostic) -> str:
-    said = diagnosis.message_primary or ""
-    return f"{said[:1].upper()}{said[1:]}."
+    message = diagnosis.message_primary or ""
+    return f"{message[:1].upper()}{message[1:]}."
 
 
 def _details(diagnosis: Diagnostic) -> dict[str, Any]:
@@ -96,7 +97,7 @@ def _details(diagnosis: Diagnostic) -> dict[str, Any]:
     return details
 
 
-# SQLSTATE -> what it is called here. Those that begin with ES are raised by our own functions.
+# SQLSTATE -> our error. Our own SQL functions raise those that begin with ES.
 OF_STATE: Mapping[str, Callable[[Diagnostic], Exception]] = {
     "ES001": lambda diagnosis: WrongExpectedVersion(**_details(diagnosis)),
     "ES011": lambda diagnosis: PositionPassed(**_details(diagnosis)),

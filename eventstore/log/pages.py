@@ -1,5 +1,4 @@
-"""Pages of a table that are bounded by bytes, not by rows alone: one order may have ten lines, or
-ten thousand."""
+"""Pages of a table bounded by rows and by bytes: one order may have ten lines or ten thousand."""
 
 from collections.abc import Sequence
 from functools import reduce
@@ -9,14 +8,15 @@ from typing import Any
 
 from django.db.models import F, Func, IntegerField, JSONField, QuerySet
 
-# A stored value may be compressed. What is typical grows about so many times when it is unpacked.
+# A stored value may be compressed; typical JSON grows by about this factor when it is unpacked.
 UNPACKED = 8
 
 
 def page(rows: QuerySet[Any], most: int, bytes_: int) -> tuple[list[Any], bool]:
-    """The first rows in their order, as many as fit, at least one; and whether more follow.
+    """The first rows in their order, as many as fit but at least one; and whether more follow.
 
-    most: rows. bytes_: of their JSON columns, estimated by what they take where they are stored.
+    most: maximum of rows. bytes_: maximum size of their JSON columns, estimated from the stored
+    size.
     """
     columns = [
         field.name for field in rows.model._meta.concrete_fields if isinstance(field, JSONField)
@@ -24,23 +24,20 @@ def page(rows: QuerySet[Any], most: int, bytes_: int) -> tuple[list[Any], bool]:
     if not columns:
         found = list(rows[: most + 1])
         return found[:most], len(found) > most
-    sizes = list(
-        rows.annotate(stored_bytes=_stored(columns)).values_list("stored_bytes", flat=True)[
-            : most + 1
-        ]
-    )
+    measured = rows.annotate(stored_bytes=_stored_size(columns))
+    sizes = list(measured.values_list("stored_bytes", flat=True)[: most + 1])
     fitting = min(most, how_many_fit(sizes, bytes_ // UNPACKED))
     return list(rows[:fitting]) if fitting else [], len(sizes) > fitting
 
 
 def how_many_fit(sizes: Sequence[int], room: int) -> int:
-    """Each that begins within the room; the first one always does."""
+    """Counts each row that begins within the room; the first one always does."""
     begins = accumulate(sizes[:-1], initial=0) if sizes else ()
-    return sum(1 for before in begins if before < max(1, room))
+    return sum(1 for begin in begins if begin < max(1, room))
 
 
-def _stored(columns: list[str]) -> Any:
-    """Told without fetching what is large."""
+def _stored_size(columns: list[str]) -> Any:
+    """An expression that PostgreSQL computes without fetching large values."""
     sizes = [
         Func(F(column), function="pg_column_size", output_field=IntegerField())
         for column in columns

@@ -1,5 +1,4 @@
-"""Which events are looked for: by what they are about, their type, when they were recorded; always
-along an index."""
+"""Search events by subject, type and time of recording, always by an index."""
 
 import argparse
 from collections.abc import Mapping, Sequence
@@ -16,13 +15,14 @@ from eventstore.aggregate import stream_name
 from eventstore.models import Event
 from eventstore.postgres import rows
 
-# The log has no index by time: it is nearly in the order of time, so it is cut in halves along its
-# primary key.
+# The log has no index by time. It is nearly in the order of time, so this is a binary search along
+# its primary key.
 POSITION_AT = """
     WITH RECURSIVE narrowed(low, high) AS (
         SELECT coalesce((SELECT position FROM eventstore_event ORDER BY position LIMIT 1), 0),
-               coalesce((SELECT position FROM eventstore_event ORDER BY position DESC
-                   LIMIT 1) + 1, 0)
+               coalesce(
+                   (SELECT position FROM eventstore_event ORDER BY position DESC LIMIT 1) + 1, 0
+               )
         UNION ALL
         SELECT CASE WHEN probe.recorded_at < %s THEN probe.position + 1 ELSE low END,
                CASE WHEN probe.recorded_at < %s THEN high ELSE (low + high) / 2 END
@@ -38,15 +38,15 @@ POSITION_AT = """
     )
     SELECT low FROM narrowed WHERE low >= high
 """
-# Of two transactions, the one with the earlier position may have been recorded so much later.
+# Of two transactions, the one with the lower position may be recorded later, by up to this much.
 SLACK = timedelta(seconds=5)
 
 
 class EventFilter(NamedTuple):
-    """term: the id of an event, of a correlation, of what streams are about, or the whole name of a
-    stream.
+    """term: an event id, a correlation id, the identity part of stream names, or a whole stream
+    name.
 
-    since: the first moment that is wanted. until: the first that is not.
+    since: inclusive. until: exclusive.
     """
 
     term: str = ""
@@ -56,11 +56,11 @@ class EventFilter(NamedTuple):
 
 
 class NotATime(argparse.ArgumentTypeError):
-    """A text that is no time; a command line tells the sentence as it is."""
+    """The text is not a time. A command line prints the message as it is."""
 
 
 def wanted(query: Mapping[str, str]) -> EventFilter:
-    """As an address says it. Raises NotATime."""
+    """The filter from a URL's query parameters q, type, since and until. Raises NotATime."""
     since, until = (query.get(name, "").strip() for name in ("since", "until"))
     return EventFilter(
         query.get("q", "").strip(),
@@ -70,18 +70,18 @@ def wanted(query: Mapping[str, str]) -> EventFilter:
     )
 
 
-def events(wanted: EventFilter) -> QuerySet[Event]:
+def events(filter: EventFilter) -> QuerySet[Event]:
     found = Event.objects.all()
-    if wanted.term:
-        found = found.filter(about(wanted.term))
-    if wanted.type:
-        found = found.filter(type=wanted.type)
-    return recorded_between(found, wanted.since, wanted.until)
+    if filter.term:
+        found = found.filter(about(filter.term))
+    if filter.type:
+        found = found.filter(type=filter.type)
+    return recorded_between(found, filter.since, filter.until)
 
 
 def about(term: str) -> Q:
-    """Every part of it has an index of its own. PostgreSQL takes no NUL, so nothing is named by
-    one."""
+    """Events whose id, correlation or stream is this term. Each part of the condition has its own
+    index. PostgreSQL stores no NUL character, so a term with one matches nothing."""
     if "\x00" in term:
         return Q(position=None)
     streams = Q(stream__in=[term, *streams_named(term)])
@@ -100,12 +100,12 @@ def recorded_between(
 
 
 def position_at(at: datetime) -> int:
-    """The first position from which on events were recorded at that time or later; one query."""
+    """The first position whose event was recorded at that time or later; one query."""
     return int(rows(POSITION_AT, [at, at])[0][0])
 
 
 def streams_named(identity: str) -> Sequence[str]:
-    """The names that a stream about this may have, one for each category."""
+    """The possible stream names for an identity, one per category."""
     return [stream_name(category, identity) for category in registry.aggregates()]
 
 
@@ -117,11 +117,11 @@ def uuid(term: str) -> UUID | None:
 
 
 def time(text: str) -> datetime:
-    """Without a zone it is meant in the project's. Raises NotATime."""
+    """A time without a zone is in the project's time zone. Raises NotATime."""
     try:
         parsed = parse_datetime(text)
     except ValueError:
         parsed = None
     if parsed is None or not 1970 <= parsed.year < 9999:
-        raise NotATime(f"{text!r} is no time like 2026-11-24T08:00:00Z")
+        raise NotATime(f"invalid time {text!r}: expected a time like 2026-11-24T08:00:00Z")
     return parsed if timezone.is_aware(parsed) else timezone.make_aware(parsed)

@@ -1,4 +1,4 @@
-"""The sequence of positions, put ahead of the log where a restore has left it behind."""
+"""Move the sequence of positions ahead of the log, after a restore has left it behind."""
 
 from typing import NamedTuple
 
@@ -6,7 +6,8 @@ from django.db import transaction
 
 from eventstore.postgres import execute, rows
 
-# Nobody is given a position meanwhile. In the order in which an append comes to them.
+# No append gets a position meanwhile. The tables are locked in the order in which an append uses
+# them.
 STOP_APPENDS = "LOCK TABLE eventstore_event, eventstore_outbox IN SHARE ROW EXCLUSIVE MODE"
 REACHED = """
     SELECT coalesce(pg_sequence_last_value('eventstore_position'), 0), greatest(
@@ -20,8 +21,8 @@ SET = "SELECT setval('eventstore_position', %s)"
 
 
 class Sequence(NamedTuple):
-    """last: the position that was given out last. reached: the highest one that is in the log,
-    owed, or passed."""
+    """last: the position that the sequence returned last. reached: the highest position in the log,
+    in the outbox or of a cursor."""
 
     last: int
     reached: int
@@ -32,13 +33,13 @@ class Sequence(NamedTuple):
 
 
 def restart_sequence() -> Sequence:
-    """If the sequence is behind, let it go on where the log ends; returns how it stood before.
+    """If the sequence is behind, continue it where the log ends. Returns its state before.
 
     Appends wait meanwhile. Needs a connection as the owner of the tables.
     """
     with transaction.atomic():
         execute(STOP_APPENDS).close()
-        stood = Sequence(*rows(REACHED)[0])
-        if stood.is_behind:
-            rows(SET, [stood.reached])
-    return stood
+        before = Sequence(*rows(REACHED)[0])
+        if before.is_behind:
+            rows(SET, [before.reached])
+    return before

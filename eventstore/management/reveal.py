@@ -1,4 +1,4 @@
-"""`--reveal REASON` of commands: shows personal data, after recording who asked for it and why."""
+"""The option `--reveal REASON` of commands: show personal data, and record who sees it and why."""
 
 import getpass
 from typing import Any
@@ -11,12 +11,12 @@ from eventstore.privacy import personal_data
 
 def add_argument(parser: CommandParser) -> None:
     parser.add_argument(
-        "--reveal", metavar="REASON", help="tell personal data as well; it is written down, and why"
+        "--reveal", metavar="REASON", help="show personal data; the reason goes into the audit log"
     )
 
 
 def is_revealed(options: dict[str, Any], command: str, subject: str) -> bool:
-    """Whether to tell it. Raises CommandError for an empty reason."""
+    """Whether to show personal data. Raises CommandError for an empty reason."""
     if options["reveal"] is None:
         return False
     try:

@@ -1,1 +1,1 @@
-"""Integration events: what others are told."""
+"""Integration events: translated from domain events and published to other systems."""

@@ -1,5 +1,5 @@
-"""Where integration events go out: publish, subscribe, unsubscribe; here in one process, with a
-broker the same."""
+"""The event bus to which integration events are published: in this process, or a broker behind the
+same interface."""
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
@@ -14,13 +14,13 @@ from eventstore import settings
 
 
 class Envelope(NamedTuple):
-    """An integration event on its way. id: the same for every time it is published, so that who
-    hears can tell repeats.
+    """An integration event with its metadata.
 
-    type: its stored name. subject: the stream it is about. position: of the domain event behind it
-    in the log. sequence: its place in its stream's publication, larger for each later one.
-    previous: the sequence of the one before it, so that a consumer can tell what came too early; 0
-    for the first. trace: the W3C trace context of the domain event.
+    id: the same each time it is published, so that subscribers can detect repeats. type: its stored
+    name. subject: the stream that it is about. position: of its domain event in the log. sequence:
+    its place in its stream, larger for each later one. previous: the sequence of the one before it,
+    so that a consumer can detect a gap; 0 for the first. trace: the W3C trace context of the domain
+    event.
     """
 
     id: UUID
@@ -40,8 +40,8 @@ Handler = Callable[[Envelope], None]
 
 
 class EventBus(Protocol):
-    """At least once, in order for each subject. What publish raises, the subscription tries
-    again."""
+    """Delivers at least once, in order for each subject. If publish raises, the subscription
+    retries."""
 
     def publish(self, envelopes: Iterable[Envelope]) -> None: ...
 
@@ -52,10 +52,10 @@ class EventBus(Protocol):
 
 
 class InProcessBus:
-    """Calls its subscribers at once, in the order in which they came, within the subscription's
-    transaction.
+    """Calls its subscribers immediately, in the order in which they subscribed, in the
+    subscription's transaction.
 
-    A subscriber's own writes to the database so commit together with the subscription's cursor:
+    So a subscriber's own writes to the database commit together with the subscription's cursor:
     exactly once.
     """
 
@@ -81,6 +81,6 @@ class InProcessBus:
 
 @cache
 def event_bus() -> EventBus:
-    """The bus that settings.EVENTSTORE_EVENT_BUS names; one for each process."""
+    """The bus that settings.EVENTSTORE_EVENT_BUS names; one per process."""
     bus: EventBus = import_string(settings.event_bus())()
     return bus

@@ -1,4 +1,4 @@
-"""Translate a batch of domain events into integration events and put them on the event bus."""
+"""Translate a batch of domain events into integration events and publish them on the event bus."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from uuid import uuid5
@@ -9,23 +9,23 @@ from eventstore.subscriptions import Publication
 
 from .event_bus import Envelope, event_bus
 
-# More integration events than one domain event is ever translated into.
+# Upper bound for the integration events of one domain event.
 PER_EVENT = 1000
 
 
 def publish(publication: Publication, messages: Sequence[Message]) -> None:
-    """Lazily: a bus that nobody listens to never asks for the envelopes, and then they are not
-    made."""
-    event_bus().publish(_all_envelopes(publication, messages))
+    # A bus without subscribers never iterates over the envelopes, so they are not made.
+    event_bus().publish(_envelopes(publication, messages))
 
 
-def _all_envelopes(publication: Publication, messages: Sequence[Message]) -> Iterator[Envelope]:
+def _envelopes(publication: Publication, messages: Sequence[Message]) -> Iterator[Envelope]:
     histories = read_histories(messages)
     for message in messages:
         yield from envelopes(publication, message, histories[message.stream][: message.version])
 
 
 def read_histories(messages: Sequence[Message]) -> Mapping[str, list[Event]]:
+    """The events of each message's stream."""
     histories: dict[str, list[Event]] = {message.stream: [] for message in messages}
     for stream, _, event in log.read_newer(dict.fromkeys(histories, 0)):
         histories[stream].append(event)
@@ -57,7 +57,7 @@ def envelopes(
 
 
 def _last_sequence(publication: Publication, history: Sequence[Event]) -> int:
-    """Of the last integration event that this history led to; 0 when there is none."""
+    """The sequence of the last integration event of this history; 0 if there is none."""
     for version in range(len(history), 0, -1):
         event = history[version - 1]
         if (translate := publication.publish.get(type(event))) and (

@@ -1,1 +1,1 @@
-"""What people do by hand and look at."""
+"""What operators look at and do by hand."""

@@ -1,29 +1,20 @@
-"""A subscription in a person's hands: stop it, let it go on, begin it anew, leave a message out.
-Each is written down."""
+"""Control a subscription: pause, resume, reset, skip a message. Each action goes into the audit
+log."""
 
 from eventstore import registry
 from eventstore.log import audit
-from eventstore.outbox import cursors, wakeup
-from eventstore.postgres import atomic, execute, rows
+from eventstore.outbox import cursors, parked, wakeup
+from eventstore.postgres import atomic, execute
 from eventstore.subscriptions import Commands, Effect, Projection, Saga, Subscription
 
 from . import dead_letters
 
-PAUSE = """
-    UPDATE eventstore_subscription
-    SET paused = %s
-    WHERE name = %s AND paused <> %s
-    RETURNING position
-"""
-POSITION = "SELECT position FROM eventstore_subscription WHERE name = %s"
-IS_PARKED = "SELECT eventstore_parked_at(%s, ARRAY[%s::bigint])"
 EMPTY = "DELETE FROM {table}"
-UNPARK = "DELETE FROM eventstore_parked WHERE subscription = %s"
 
-# Why a subscription does not go back: a cursor can be put back, what was done cannot. A publication
-# can: what others are told again comes under the same id.
+# Why a subscription cannot be reset: the cursor can go back, its effects cannot. A publication can
+# be reset, because events that are published again keep their ids.
 REPEATS = {
-    Saga: "each process would take its steps, and owe its commands, a second time",
+    Saga: "each process would take its steps and send its commands a second time",
     Effect: "each call to the outside world would be made a second time",
     Commands: "each command would be decided a second time",
 }
@@ -34,96 +25,97 @@ class NoSuchSubscription(LookupError):
 
 
 class OperationRefused(Exception):
-    """It would do harm, or it is so already; the sentence says which."""
+    """The operation would do harm, or the subscription is in that state already."""
 
 
 def find(name: str) -> Subscription:
-    """Raises NoSuchSubscription, which names those that there are."""
+    """Raises NoSuchSubscription, which lists the existing ones."""
     try:
         return registry.subscriptions()[name]
     except KeyError:
         known = ", ".join(registry.subscriptions())
-        raise NoSuchSubscription(f"{name!r} is no subscription. There are: {known}.") from None
+        raise NoSuchSubscription(
+            f"{name!r} is not a subscription. Subscriptions: {known}."
+        ) from None
 
 
 def pause(name: str, *, who: str, reason: str = "") -> None:
-    """From the next step on; what is under way is finished. Raises NoSuchSubscription,
-    NotToBeDone."""
+    """Stop delivery; a batch in progress is finished. Raises NoSuchSubscription,
+    OperationRefused."""
     _set_paused(name, True, who=who, reason=reason)
 
 
 def resume(name: str, *, who: str, reason: str = "") -> None:
-    """Raises NoSuchSubscription, NotToBeDone."""
+    """Raises NoSuchSubscription, OperationRefused."""
     _set_paused(name, False, who=who, reason=reason)
     wakeup.wake_workers()
 
 
 def reset(name: str, position: int = 0, *, who: str, reason: str) -> int:
-    """Put a subscription back to an earlier position, from where it goes on; returns how many rows
-    of a read model went.
+    """Move a subscription back to an earlier position, from which it continues. Returns how many
+    rows of a read model were deleted.
 
-    A read model is emptied and fills anew before its readers' eyes; a publication tells again what
-    it told. Raises NoSuchSubscription, NotToBeDone, audit.ReasonMissing.
+    A read model is emptied and fills again while it is in use; a publication publishes again.
+    Raises NoSuchSubscription, OperationRefused, audit.ReasonMissing.
     """
     reason, subscription = audit.require_reason(reason), find(name)
     if not goes_back(name):
-        raise OperationRefused(f"{name} does not go back: {REPEATS[type(subscription)]}.")
+        raise OperationRefused(f"{name} cannot be reset: {REPEATS[type(subscription)]}.")
     if isinstance(subscription, Projection) and position:
         raise OperationRefused(
-            f"{name} goes back to 0 only: its rows hold what lies behind {position} already, and"
-            " would hold it twice. To see no empty table meanwhile: manage.py rebuild_projection"
-            f" {name}."
+            f"{name} can be reset to 0 only: its rows already include the events after {position},"
+            " which would be folded twice. To keep the table readable meanwhile, use manage.py"
+            f" rebuild_projection {name}."
         )
     with atomic():
-        # Nobody clears the outbox while a cursor goes back: the subscription would look for what is
-        # gone.
+        # The outbox must not be cleared while a cursor moves back: the subscription would miss what
+        # was deleted.
         cursors.hold(cursors.CLEARED)
         cursors.hold(name)
-        ((stands,),) = rows(POSITION, [name])
-        if not 0 <= position <= stands:
+        current = cursors.position_of(name)
+        if not 0 <= position <= current:
             raise OperationRefused(
-                f"{name} stands at {stands}; what lies ahead is left out by skip, one at a time."
+                f"{name} is at position {current}; reset only goes back. To leave out a message"
+                " ahead, use skip."
             )
-        gone = _empty(name, subscription) if isinstance(subscription, Projection) else 0
+        gone = 0
+        if isinstance(subscription, Projection):
+            parked.clear(name)
+            gone = int(execute(EMPTY.format(table=subscription.model._meta.db_table)).rowcount)
         cursors.move(name, position)
-        audit.record(
-            who,
-            "reset",
-            name,
-            reason=reason,
-            details={"from": stands, "to": position, "rows": gone},
-        )
+        details = {"from": current, "to": position, "rows": gone}
+        audit.record(who, "reset", name, reason=reason, details=details)
     wakeup.wake_workers()
     return gone
 
 
 def goes_back(name: str) -> bool:
-    """Whether it can be reset. Raises NoSuchSubscription."""
+    """Whether the subscription can be reset. Raises NoSuchSubscription."""
     return type(find(name)) not in REPEATS
 
 
 def skip(name: str, position: int, *, who: str, reason: str) -> None:
-    """Leave one message out: one that is parked, or the next one ahead of the cursor.
+    """Leave out one message: a parked one, or the next one ahead of the cursor.
 
-    Raises NoSuchSubscription, NotToBeDone, dead_letters.NotParked, audit.ReasonMissing.
+    Raises NoSuchSubscription, OperationRefused, dead_letters.NotParked, audit.ReasonMissing.
     """
     reason = audit.require_reason(reason)
     find(name)
     with atomic():
         cursors.hold(name)
-        if rows(IS_PARKED, [name, position]):
+        if parked.is_parked(name, position):
             dead_letters.discard(name, [position], who=who, reason=reason)
             return
         following = cursors.following(name)
         if following is None or following.position != position:
-            there = (
-                f"its next one is at {following.position}"
+            ahead = (
+                f"its next message is at {following.position}"
                 if following
-                else "nothing lies ahead of it"
+                else "no message is ahead of it"
             )
             raise OperationRefused(
-                f"{name} has not parked a message at {position}, and {there}. Pause it to choose in"
-                " peace."
+                f"{name} has no parked message at {position}, and {ahead}. Pause the subscription"
+                " first if it moves."
             )
         cursors.move(name, position)
         details = {"position": position, "type": following.type, "stream": following.stream}
@@ -134,11 +126,6 @@ def skip(name: str, position: int, *, who: str, reason: str) -> None:
 def _set_paused(name: str, paused: bool, *, who: str, reason: str) -> None:
     find(name)
     with atomic():
-        if not rows(PAUSE, [paused, name, paused]):
+        if not cursors.set_paused(name, paused):
             raise OperationRefused(f"{name} is {'paused' if paused else 'running'} already.")
         audit.record(who, "pause" if paused else "resume", name, reason=reason.strip())
-
-
-def _empty(name: str, projection: Projection) -> int:
-    execute(UNPARK, [name]).close()
-    return int(execute(EMPTY.format(table=projection.model._meta.db_table)).rowcount)

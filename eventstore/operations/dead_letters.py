@@ -1,8 +1,7 @@
-"""Parked messages in a person's hands: look into them, try them again now, or discard them with a
-reason.
+"""Parked messages: list them, read them, retry them now, or discard them with a reason.
 
-A parked row points to its message, it holds no copy: a retry runs today's code and upcasters. What
-waits behind a message of its key goes on waiting in order until that one is settled or discarded.
+A parked row refers to its message and holds no copy of it: a retry runs today's code and upcasters.
+Messages that wait behind one of the same key stay in order until that one is settled or discarded.
 """
 
 from collections.abc import Sequence
@@ -12,8 +11,8 @@ from django.db import transaction
 
 from eventstore.log import audit
 from eventstore.messages import Message
-from eventstore.outbox import cursors, wakeup
-from eventstore.postgres import execute, rows
+from eventstore.outbox import cursors, parked, wakeup
+from eventstore.postgres import rows
 
 LIST = """
     SELECT subscription, position, key, status, attempts, due_at, error, traceback
@@ -24,39 +23,13 @@ LIST = """
     ORDER BY subscription, position
     LIMIT %s
 """
-# Only the first of a key.
-RETRY = """
-    WITH chosen AS MATERIALIZED (
-        SELECT id, key FROM eventstore_parked
-            WHERE id = ANY(ARRAY(SELECT eventstore_parked_at(%s, %s)))
-    )
-    UPDATE eventstore_parked
-    SET status = 'failed', due_at = now()
-    WHERE id = ANY(ARRAY(
-        SELECT id FROM eventstore_parked_heads(%s, ARRAY(SELECT DISTINCT key FROM chosen))
-        INTERSECT
-        SELECT id FROM chosen
-    )) AND status IN ('failed', 'dead')
-    RETURNING position
-"""
-DISCARD = """
-    DELETE FROM eventstore_parked
-    WHERE id = ANY(ARRAY(SELECT eventstore_parked_at(%s, %s))) AND status <> 'leased'
-    RETURNING position, key
-"""
-WAKE = """
-    UPDATE eventstore_parked
-    SET due_at = now()
-    WHERE id = ANY(ARRAY(SELECT id FROM eventstore_parked_heads(%s, %s))) 
-      AND (status = 'waiting' AND due_at IS NULL) IS TRUE
-"""
 
 SHOWN = ("failed", "dead", "waiting")
 
 
 class Letter(NamedTuple):
-    """A parked message. status: failed (tried again at due_at), dead (no more), waiting (behind one
-    of its key)."""
+    """A parked message. status: failed (retried at due_at), dead (never retried), or waiting
+    (behind another one of its key)."""
 
     subscription: str
     position: int
@@ -69,8 +42,7 @@ class Letter(NamedTuple):
 
 
 class NotParked(LookupError):
-    """There is no such parked message, or it is not the first of its key, or a call for it is under
-    way."""
+    """None of the messages is parked, is the first of its key, and has no call in flight."""
 
 
 def letters(
@@ -80,56 +52,58 @@ def letters(
     statuses: Sequence[str] = SHOWN,
     limit: int | None = 1000,
 ) -> list[Letter]:
-    """limit: None for all of them."""
+    """Parked messages in order. limit: None for all."""
     found = rows(LIST, [subscription, subscription, key, key, list(statuses), limit])
     return [Letter(*row) for row in found]
 
 
 def message_of(letter: Letter) -> Message:
-    """The message itself, made by today's code; its body is the error when that cannot be."""
+    """The message itself. If today's code cannot decode it, its body is the error."""
     (message,) = cursors.read_at(letter.subscription, [letter.position])
     return message
 
 
 def retry(subscription: str, positions: Sequence[int], *, who: str, reason: str = "") -> int:
-    """Make them due now; returns how many were the first of their key, and so will be tried. Raises
-    NotParked."""
+    """Make messages due now. Returns how many: only those that are the first of their key.
+
+    Raises NotParked.
+    """
     with transaction.atomic():
-        tried = [
-            position for (position,) in rows(RETRY, [subscription, list(positions), subscription])
-        ]
-        if not tried:
+        due = parked.retry(subscription, positions)
+        if not due:
             raise NotParked(
-                f"{subscription} has none of {_listed(positions)} that can be tried again."
+                f"{subscription}: none of {_shortened(positions)} can be retried. A message must be"
+                " parked, the first of its key, and have no call in flight."
             )
-        audit.record(who, "retry", subscription, reason=reason, details={"positions": tried})
+        details = {"positions": due}
+        audit.record(who, "retry", subscription, reason=reason, details=details)
     wakeup.wake_workers()
-    return len(tried)
+    return len(due)
 
 
 def discard(subscription: str, positions: Sequence[int], *, who: str, reason: str) -> int:
-    """Take them away for good; what waits behind them is delivered. Raises NotParked,
-    audit.ReasonMissing."""
+    """Delete parked messages for good; messages that wait behind them are delivered. Returns how
+    many were deleted.
+
+    Raises NotParked, audit.ReasonMissing.
+    """
     reason = audit.require_reason(reason)
     with transaction.atomic():
-        # Nobody parks behind them meanwhile: it would wait for what is gone.
+        # While the cursor is locked, no message can be parked behind one that is deleted here.
         cursors.hold(subscription)
-        gone = rows(DISCARD, [subscription, list(positions)])
+        gone = parked.discard(subscription, positions)
         if not gone:
             raise NotParked(
-                f"{subscription} has none of {_listed(positions)} that can be discarded."
+                f"{subscription}: none of {_shortened(positions)} can be discarded. A message must"
+                " be parked and have no call in flight."
             )
-        rows_of_keys = sorted({key for _, key in gone})
-        _wake(subscription, rows_of_keys)
-        details = {"positions": [position for position, _ in gone], "keys": rows_of_keys}
+        keys = sorted({key for _, key in gone})
+        parked.wake(subscription, keys)
+        details = {"positions": [position for position, _ in gone], "keys": keys}
         audit.record(who, "discard", subscription, reason=reason, details=details)
     wakeup.wake_workers()
     return len(gone)
 
 
-def _wake(subscription: str, keys: Sequence[str]) -> None:
-    execute(WAKE, [subscription, list(keys)]).close()
-
-
-def _listed(positions: Sequence[int]) -> str:
+def _shortened(positions: Sequence[int]) -> str:
     return ", ".join(map(str, positions[:5])) + (", …" if len(positions) > 5 else "")

@@ -1,6 +1,6 @@
-"""Events out of the log: as lines of JSON, and as the Python that a test begins with."""
+"""Export events as NDJSON, or as a pytest fixture in Python."""
 
-import datetime as times
+import datetime
 import re
 from collections.abc import Iterator, Sequence
 from enum import Enum
@@ -11,21 +11,21 @@ import msgspec
 from eventstore import codec, log, registry, settings
 from eventstore.log import pages, search
 from eventstore.log.search import EventFilter
-from eventstore.messages import Event as Happened
-from eventstore.models import Event
+from eventstore.messages import Event
+from eventstore.models import Event as EventRow
 from eventstore.privacy import personal_data
 
-# Held in memory at once, however many are exported, and fewer where they are large.
+# Events in memory at once; fewer if they are large.
 PAGE = 500
 
-# More is no beginning of a test.
-MOST_GIVEN = 1000
+# A fixture with more events is of no use for a test.
+MAX_EVENTS = 1000
 
-LINE = 110
+LINE_LENGTH = 110
 
-FIXTURE = '''"""What happened to a stream up to version {version}, for a test to begin with.
+FIXTURE = '''"""The events of a stream up to version {version}, for a test to start from.
 
-    def test_what_should_come_of_it({name}):
+    def test_what_comes_next({name}):
         {name}.when(...).then(...)
 {hidden}"""
 
@@ -40,39 +40,38 @@ EVENTS = {events}
 def {name}() -> Scenario:
     return given(registry.aggregate_of(STREAM), *EVENTS)
 '''
-HIDDEN = f"\nWhat is about a person is hidden as {personal_data.HIDDEN}.\n"
+HIDDEN = f"\nPersonal data is masked as {personal_data.HIDDEN}.\n"
 
 
 class NotExportable(ValueError):
-    """A stream that makes no beginning of a test; the sentence says why."""
+    """A stream cannot be exported as a fixture."""
 
 
-def lines(wanted: EventFilter, *, revealed: bool) -> Iterator[bytes]:
-    """One event after another in the order of the log, up to where it is complete now."""
+def lines(filters: EventFilter, *, revealed: bool) -> Iterator[bytes]:
+    """Events as lines of JSON, in the order of the log, up to the present high-water mark."""
     fence, last = log.fence(), 0
-    found = search.events(wanted).filter(position__lte=fence).order_by("position")
+    found = search.events(filters).filter(position__lte=fence).order_by("position")
     more = True
     while more:
         page, more = pages.page(found.filter(position__gt=last), PAGE, settings.page_bytes())
         for event in page:
-            yield codec.encode_json(_told(event, revealed)) + b"\n"
+            yield codec.encode_json(_as_json(event, revealed)) + b"\n"
             last = event.position
 
 
 def fixture(stream: str, version: int, *, revealed: bool) -> str:
-    """A Python file with a fixture: the stream's aggregate, given its events. Raises
-    NotExportable."""
-    if version > MOST_GIVEN:
+    """Python source of a fixture: the stream's aggregate with its events. Raises NotExportable."""
+    if version > MAX_EVENTS:
         raise NotExportable(
-            f"{version} events are no beginning of a test; {MOST_GIVEN} are the most. Take an"
-            " earlier one."
+            f"A fixture has at most {MAX_EVENTS} events, this one would have {version}. Choose an"
+            " earlier version."
         )
-    happened = [each.body for each in log.read_stream(stream, to_version=version)]
-    if not happened:
+    events = [each.body for each in log.read_stream(stream, to_version=version)]
+    if not events:
         raise NotExportable(f"{stream} has no event.")
     if stream.partition("-")[0] not in registry.aggregates():
-        raise NotExportable(f"No aggregate of today folds {stream}.")
-    given = tuple(happened if revealed else map(_without, happened))
+        raise NotExportable(f"{stream} has no aggregate in the wiring.")
+    given = tuple(events if revealed else map(_masked, events))
     return FIXTURE.format(
         version=len(given),
         name=name(stream),
@@ -84,21 +83,22 @@ def fixture(stream: str, version: int, *, revealed: bool) -> str:
 
 
 def name(stream: str) -> str:
-    """Of its fixture. The end of an id tells those of one moment apart."""
+    """The name of a stream's fixture. It uses the end of the id, which differs even for ids of one
+    moment."""
     category, _, identity = stream.partition("-")
     return f"{category}_{re.sub(r'[^a-z0-9]+', '_', identity.lower())[-12:].strip('_')}"
 
 
-def _without(happened: Happened) -> Any:
+def _masked(event: Event) -> Any:
     try:
-        return personal_data.without(happened)
+        return personal_data.without(event)
     except msgspec.ValidationError as error:
         raise NotExportable(
-            f"{type(happened).__name__} is none without its personal texts: reveal it."
+            f"{type(event).__name__} is not valid with masked personal data. Reveal it instead."
         ) from error
 
 
-def _told(event: Event, revealed: bool) -> dict[str, Any]:
+def _as_json(event: EventRow, revealed: bool) -> dict[str, Any]:
     return {
         "position": event.position,
         "id": event.id,
@@ -114,7 +114,7 @@ def _told(event: Event, revealed: bool) -> dict[str, Any]:
     }
 
 
-def _imports(given: Sequence[Happened]) -> Iterator[str]:
+def _imports(given: Sequence[Event]) -> Iterator[str]:
     used = set(_classes(given))
     if any(each.__module__ == "datetime" for each in used):
         yield "import datetime"
@@ -130,7 +130,9 @@ def _imports(given: Sequence[Happened]) -> Iterator[str]:
             named.setdefault(each.__module__, set()).add(each.__name__)
     names = [each for module in named.values() for each in module]
     if len(names) != len(set(names)):
-        raise NotExportable("Two of its classes have the same name, and so no place in one file.")
+        raise NotExportable(
+            "Two classes of its events have the same name, so one file cannot import both."
+        )
     yield from (
         f"from {module} import {', '.join(sorted(named[module]))}" for module in sorted(named)
     )
@@ -143,14 +145,14 @@ def _classes(value: Any) -> Iterator[type]:
 
 
 def _source(value: Any, depth: int = 0) -> str:
-    """As one would write it: in a line where it fits, else each part in a line of its own."""
+    """Python source of a value: on one line if it fits, else one line for each part."""
     brackets = _brackets(value)
     if brackets is None:
         return f"{type(value).__name__}.{value.name}" if isinstance(value, Enum) else repr(value)
     parts = [f"{label}{_source(part, depth + 1)}" for label, part in _parts(value)]
     comma = "," if isinstance(value, tuple) and len(parts) == 1 else ""
     flat = f"{brackets[0]}{', '.join(parts)}{comma}{brackets[1]}"
-    if len(flat) + 4 * depth <= LINE and "\n" not in flat:
+    if len(flat) + 4 * depth <= LINE_LENGTH and "\n" not in flat:
         return flat
     inner = "".join(f"{'    ' * (depth + 1)}{part},\n" for part in parts)
     return f"{brackets[0]}\n{inner}{'    ' * depth}{brackets[1]}"
@@ -170,7 +172,7 @@ def _brackets(value: Any) -> tuple[str, str] | None:
 
 
 def _parts(value: Any) -> list[tuple[str, Any]]:
-    """What it is made of, each with what is written before it."""
+    """The parts of a value, each with the label that is written before it."""
     match value:
         case msgspec.Struct():
             return [(f"{name}=", getattr(value, name)) for name in value.__struct_fields__]
@@ -178,6 +180,6 @@ def _parts(value: Any) -> list[tuple[str, Any]]:
             return [("", each) for each in value]
         case dict():
             return [(f"{key!r}: ", each) for key, each in value.items()]
-        case times.datetime():
+        case datetime.datetime():
             return [("", value.tzinfo)] if value.tzinfo is not None else []
     return []

@@ -1,35 +1,35 @@
-"""The chores themselves; when each is due stands in chores.CHORES."""
+"""Periodic chores. Their intervals are in eventstore.delivery.chores.CHORES."""
 
 from eventstore import settings
 from eventstore.commands import deferred, idempotency, inbox, repository
 from eventstore.delivery import heartbeats
 from eventstore.log import fence_monitor
 from eventstore.outbox import cursors
-from eventstore.projections import rebuild as rebuilding
+from eventstore.projections import rebuild as rebuilds
 
-from . import metrics as samples
+from . import metrics
 
-CLEARED_AT_ONCE = 100_000
+CLEAR_BATCH = 100_000
 REBUILD_SECONDS = 5.0
 
 
 def clear_outbox() -> None:
-    cursors.clear(retention=settings.outbox_retention(), limit=CLEARED_AT_ONCE)
+    cursors.clear(retention=settings.outbox_retention(), limit=CLEAR_BATCH)
 
 
 def rebuild() -> None:
-    rebuilding.work(seconds=REBUILD_SECONDS)
+    rebuilds.work(seconds=REBUILD_SECONDS)
 
 
 def watch() -> None:
     fence_monitor.warn_about_blockers()
     heartbeats.note(heartbeats.BEAT)
     heartbeats.forget()
-    samples.take()
+    metrics.take()
 
 
 def forget_answers() -> None:
-    """And what became of commands that clients have left here."""
+    """Delete old stored responses, and old deferred commands with their outcome."""
     idempotency.forget(older_than=settings.response_retention())
     deferred.forget(older_than=settings.response_retention())
 

@@ -1,7 +1,7 @@
-"""How it went: where each subscription stood, and how far it was behind, every half minute of the
-last day and a bit."""
+"""The lag history: position and lag of each subscription every 30 seconds, for the last 25
+hours."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from typing import NamedTuple
@@ -10,16 +10,15 @@ from eventstore.log import epochs
 from eventstore.postgres import execute, rows
 
 from . import lag
-from .lag import Lag
 
 EVERY = timedelta(seconds=30)
 KEPT = timedelta(hours=25)
-# Stands for all subscriptions together: its position is how far the log goes, its lag their sum and
-# the oldest message.
+# The name of the sample of all subscriptions: the position of the log's end, the sum of their
+# messages, the age of the oldest one.
 WHOLE = ""
 
-# Whoever comes first in a slot of time writes it; several may beat, and none knows of the others.
-# In a query of its own, asked once: what may change from row to row is looked for along no index.
+# The first process in a time slot writes its samples; several may run Celery beat. A subquery,
+# because a volatile expression in a condition cannot use an index.
 SLOT = "(SELECT floor(extract(epoch FROM clock_timestamp()) / 30)::integer)"
 IS_TAKEN = (
     f"SELECT EXISTS (SELECT FROM eventstore_sample WHERE subscription = '' AND slot = {SLOT})"
@@ -28,11 +27,11 @@ TAKE = f"""
     INSERT INTO eventstore_sample (subscription, slot, at, position, events, seconds)
     SELECT subscription, {SLOT}, clock_timestamp(), position, events, seconds
     FROM unnest(%s::text[], %s::bigint[], %s::bigint[], %s::double precision[])
-        AS told(subscription, position, events, seconds)
+        AS sample(subscription, position, events, seconds)
     ON CONFLICT DO NOTHING
 """
 FORGET = f"DELETE FROM eventstore_sample WHERE slot < {SLOT} - %s"
-# Compared as a pair, for which only the index that begins with the subscription has the order.
+# The comparison of pairs makes the planner use the index that begins with the subscription.
 SINCE = f"""
     SELECT at, position, events, seconds
     FROM eventstore_sample
@@ -42,8 +41,7 @@ SINCE = f"""
 
 
 class Sample(NamedTuple):
-    """position: how far the subscription, or the log, had come. events, seconds: how far the
-    subscription was behind."""
+    """position: of the subscription, or of the log's end. events, seconds: its lag."""
 
     at: datetime
     position: int
@@ -52,7 +50,7 @@ class Sample(NamedTuple):
 
 
 class Point(NamedTuple):
-    """A step of time, by its beginning. rate: positions a second. None: nobody took a sample."""
+    """A time step, by its beginning. rate: positions a second. None: there is no sample."""
 
     at: datetime
     rate: float | None = None
@@ -61,18 +59,21 @@ class Point(NamedTuple):
 
 
 def take() -> None:
-    """At most once in a slot of time, however often it is called, and by how many."""
-    ((taken,),) = rows(IS_TAKEN)
-    if taken:
+    """Store a sample of each subscription, unless this time slot has samples already."""
+    ((is_taken,),) = rows(IS_TAKEN)
+    if is_taken:
         return
     subscriptions = [
         each for each in lag.lags() if each.kind != "retired" and each.name not in lag.OUR_OWN
     ]
-    told = [
-        _whole(subscriptions),
-        *((each.name, each.position, each.events, each.seconds) for each in subscriptions),
-    ]
-    execute(TAKE, [list(column) for column in zip(*told, strict=True)]).close()
+    whole = (
+        WHOLE,
+        max((each.fence for each in subscriptions), default=0),
+        sum(each.events for each in subscriptions),
+        max((each.seconds for each in subscriptions), default=0.0),
+    )
+    samples = [(each.name, each.position, each.events, each.seconds) for each in subscriptions]
+    execute(TAKE, [list(column) for column in zip(whole, *samples, strict=True)]).close()
     execute(FORGET, [KEPT // EVERY]).close()
 
 
@@ -83,47 +84,31 @@ def since(ago: timedelta, subscription: str = WHOLE) -> list[Sample]:
 def trend(
     samples: Sequence[Sample], *, until: datetime, step: timedelta, count: int
 ) -> list[Point]:
-    """So many steps of time up to now; of each the highest lag, and the rate since the step before
-    it."""
+    """`count` time steps that end now: in each the highest lag, and the rate since the step
+    before."""
     last = _step_of(until, step)
-    told = {
-        number: list(of_it)
-        for number, of_it in groupby(samples, lambda each: _step_of(each.at, step))
+    by_step = {
+        number: list(group)
+        for number, group in groupby(samples, lambda each: _step_of(each.at, step))
     }
-    return list(_points(told, range(last - count + 1, last + 1), step))
-
-
-def _points(told: dict[int, list[Sample]], numbers: range, step: timedelta) -> Iterator[Point]:
-    for number in numbers:
+    points = []
+    for number in range(last - count + 1, last + 1):
         at = datetime.fromtimestamp(number * step.total_seconds(), tz=UTC)
-        if number not in told:
-            yield Point(at)
-            continue
-        of_it = told[number]
-        before = told[number - 1][-1] if number - 1 in told else of_it[0]
-        yield Point(
-            at,
-            rate(before, of_it[-1]),
-            max(each.events for each in of_it),
-            max(each.seconds for each in of_it),
-        )
+        if of_step := by_step.get(number):
+            before = by_step[number - 1][-1] if number - 1 in by_step else of_step[0]
+            events = max(each.events for each in of_step)
+            seconds = max(each.seconds for each in of_step)
+            points.append(Point(at, rate(before, of_step[-1]), events, seconds))
+        else:
+            points.append(Point(at))
+    return points
 
 
 def rate(before: Sample, after: Sample) -> float | None:
-    """A subscription that was put back is not told as one that goes backwards."""
+    """Positions a second; 0 for a subscription that was reset in between."""
     seconds = (after.at - before.at).total_seconds()
     return max(0, epochs.given(before.position, after.position)) / seconds if seconds else None
 
 
 def _step_of(at: datetime, step: timedelta) -> int:
     return int(at.timestamp() // step.total_seconds())
-
-
-def _whole(subscriptions: Sequence[Lag]) -> tuple[str, int, int, float]:
-    fence = max((each.fence for each in subscriptions), default=0)
-    return (
-        WHOLE,
-        fence,
-        sum(each.events for each in subscriptions),
-        max((each.seconds for each in subscriptions), default=0.0),
-    )

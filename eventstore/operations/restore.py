@@ -1,40 +1,36 @@
-"""After a restore: another epoch of the log, and a look at everything that may go on from what is
-lost."""
+"""After a restore: begin another epoch of the log, and find everything that may refer to lost
+events."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from eventstore import registry
+from eventstore.commands import idempotency
 from eventstore.log import audit, epochs
 from eventstore.log.epochs import Epoch
 from eventstore.outbox import cursors
 from eventstore.postgres import rows
 from eventstore.subscriptions import Projection
 
-# Of two events, the one with the earlier position may have been recorded so much later.
+# An event may be recorded this much later than one with a higher position.
 SLACK = timedelta(seconds=5)
 
-SETTLE = (
-    "UPDATE eventstore_epoch SET settled_at = clock_timestamp() WHERE number = %s RETURNING number"
-)
-RECORDED = (
-    "SELECT recorded_at FROM eventstore_event WHERE position <= %s ORDER BY position DESC LIMIT 1"
-)
-AHEAD = "SELECT count(*) FROM {table} WHERE position > %s AND position <= %s"
-# Where only some tables were restored, answers speak of what is not there.
-FORGET_ANSWERS = """
-    DELETE FROM eventstore_stored_response
-    WHERE status = 202 AND (body::json->>'position')::bigint > %s
-        AND (body::json->>'position')::bigint <= %s
-    RETURNING scope
+SETTLE = """
+    UPDATE eventstore_epoch SET settled_at = clock_timestamp() WHERE number = %s RETURNING number
 """
+RECORDED_AT = """
+    SELECT recorded_at FROM eventstore_event WHERE position <= %s ORDER BY position DESC LIMIT 1
+"""
+BEYOND = "SELECT count(*) FROM {table} WHERE position > %s AND position <= %s"
 HEAD = "SELECT greatest(%s, (SELECT max(position) FROM eventstore_outbox WHERE position < %s))"
-CURSORS = (
-    "SELECT name, position FROM eventstore_subscription WHERE position > %s AND position < %s ORDER"
-    " BY name"
-)
-PARKED = """
+CURSORS = """
+    SELECT name, position
+    FROM eventstore_subscription
+    WHERE position > %s AND position < %s
+    ORDER BY name
+"""
+PARKED_WITHOUT_MESSAGE = """
     SELECT count(*) FROM eventstore_parked AS parked
     WHERE NOT EXISTS (SELECT FROM eventstore_outbox WHERE position = parked.position)
       AND NOT EXISTS (SELECT FROM eventstore_event WHERE position = parked.position)
@@ -42,8 +38,8 @@ PARKED = """
 
 
 class Report(NamedTuple):
-    """epoch: the present one. since: when what may be lost began. done, open: in sentences; open
-    waits for a person."""
+    """epoch: the present one. since: the beginning of the time whose events may be lost. done,
+    open: sentences; an operator has to act on the open ones."""
 
     epoch: Epoch
     since: datetime | None
@@ -52,112 +48,94 @@ class Report(NamedTuple):
 
 
 def restored(*, who: str, reason: str, since: datetime | None = None) -> Report:
-    """Begin another epoch, unless the present one has begun by itself and nobody has seen to it;
-    look at what is beside the log, and ask the providers. since: what they did from then on is
-    asked for, instead of from what is intact on.
+    """Begin another epoch, unless the present one began by itself and is not settled; check
+    everything besides the log, and ask the providers.
 
+    since: ask the providers from this time on, in place of the time up to which the log is intact.
     Raises audit.ReasonMissing.
     """
     reason = audit.require_reason(reason)
     epoch = _epoch()
-    since = since or _recorded(epoch.intact)
-    done, still_open = [_sentence(epoch)], list[str]()
-    done += [*_sequence(epoch), *_answers(epoch)]
-    still_open += [*_cursors(epoch), *_read_models(epoch), *_parked()]
+    if since is None:
+        recorded = rows(RECORDED_AT, [epoch.intact])
+        since = recorded[0][0] - SLACK if recorded else None
+    done = [
+        f"Epoch {epoch.number} of the log began at {epoch.began_at:%Y-%m-%d %H:%M:%S}"
+        f" ({epoch.reason}): all events up to position {epoch.intact} are intact, the last event is"
+        f" at {epoch.last}.",
+        f"New positions begin after {epoch.first}, so no position of a lost event is used again.",
+        _forget_responses(epoch),
+    ]
+    open_ = [
+        *_cursors_beyond_the_log(epoch),
+        *_rows_beyond_the_log(epoch),
+        *_parked_without_message(),
+    ]
     for name, look in registry.after_restore().items():
         if since is None:
-            done.append(f"{name}: nothing was recorded before, so nothing was asked.")
+            done.append(f"{name}: not asked, because the log had no events before.")
             continue
-        found = list(_asked(name, look, since))
-        done += (
-            []
-            if found
-            else [f"{name}: nothing was done since {since:%Y-%m-%d %H:%M:%S} that the log lacks."]
-        )
-        still_open += [f"{name}: {each}" for each in found]
+        found = list(_ask_provider(look, since))
+        if not found:
+            done.append(f"{name}: did nothing since {since:%Y-%m-%d %H:%M:%S} that the log lacks.")
+        open_ += [f"{name}: {each}" for each in found]
     if not rows(SETTLE, [epoch.number]):
-        raise LookupError(f"epoch {epoch.number} is not there")
-    audit.record(
-        who, "after restore", f"epoch {epoch.number}", reason=reason, details={"open": still_open}
-    )
+        raise LookupError(f"epoch {epoch.number} does not exist")
+    details = {"open": open_}
+    audit.record(who, "after restore", f"epoch {epoch.number}", reason=reason, details=details)
     epochs.renew()
-    return Report(epoch, since, done, still_open)
+    return Report(epoch, since, done, open_)
 
 
 def _epoch() -> Epoch:
-    standing = epochs.ask()
-    latest = standing.epochs[-1]
+    state = epochs.ask()
+    latest = state.epochs[-1]
     began_by_itself = latest.may_have_lost and latest.settled_at is None
-    if epochs.what_happened(standing) or not began_by_itself:
-        epochs.begin(epochs.RESTORE, over=standing.mark)
+    if epochs.what_happened(state) or not began_by_itself:
+        epochs.begin(epochs.RESTORE, over=state.mark)
     return epochs.ask().epochs[-1]
 
 
-def _recorded(position: int) -> datetime | None:
-    found = rows(RECORDED, [position])
-    return found[0][0] - SLACK if found else None
+def _forget_responses(epoch: Epoch) -> str:
+    forgotten = idempotency.forget_lost(after=epoch.last, until=epoch.first)
+    if not forgotten:
+        return "No stored response refers to an event that the log lacks."
+    return f"{forgotten} stored responses referred to events that the log lacks; they were deleted."
 
 
-def _sentence(epoch: Epoch) -> str:
-    return (
-        f"Epoch {epoch.number} of the log began at {epoch.began_at:%Y-%m-%d %H:%M:%S}"
-        f" ({epoch.reason}): all up to position {epoch.intact} is there, the last event is at"
-        f" {epoch.last}."
-    )
-
-
-def _sequence(epoch: Epoch) -> Iterator[str]:
-    yield (
-        f"New positions lie behind {epoch.first}: none that was given to what is lost is given"
-        " again."
-    )
-
-
-def _answers(epoch: Epoch) -> Iterator[str]:
-    if forgotten := rows(FORGET_ANSWERS, [epoch.last, epoch.first]):
-        yield (
-            f"{len(forgotten)} answers under idempotency keys spoke of what the log lacks; they"
-            " were forgotten."
-        )
-    else:
-        yield "No answer under an idempotency key speaks of an event that the log lacks."
-
-
-def _cursors(epoch: Epoch) -> Iterator[str]:
-    """As far as the outbox goes a cursor may have come; and it may be far where nothing was left to
-    do."""
+def _cursors_beyond_the_log(epoch: Epoch) -> Iterator[str]:
+    # A cursor may be as far as the outbox goes, and a window further if nothing was left to do.
     ((head,),) = rows(HEAD, [epoch.last, epoch.first])
     for name, position in rows(CURSORS, [head + cursors.WINDOW, epoch.first]):
         yield (
-            f"The subscription {name} stands at {position}, and the log ends at {head}: it was not"
-            " restored together with the log. It goes on with new events; see what it did beyond"
-            f" {head}."
+            f"The subscription {name} is at position {position}, but the log ends at {head}: it was"
+            " not restored together with the log. It continues with new events; check its effects"
+            f" after {head}."
         )
 
 
-def _read_models(epoch: Epoch) -> Iterator[str]:
-    for name, each in registry.subscriptions().items():
-        if isinstance(each, Projection):
-            ((count,),) = rows(
-                AHEAD.format(table=each.model._meta.db_table), [epoch.last, epoch.first]
+def _rows_beyond_the_log(epoch: Epoch) -> Iterator[str]:
+    for name, projection in registry.of_kind(Projection).items():
+        table = projection.model._meta.db_table
+        ((count,),) = rows(BEYOND.format(table=table), [epoch.last, epoch.first])
+        if count:
+            yield (
+                f"{count} rows of {name} include events that the log lacks: manage.py"
+                f" rebuild_projection {name}"
             )
-            if count:
-                yield (
-                    f"{count} rows of {name} hold events that the log lacks: manage.py"
-                    f" rebuild_projection {name}"
-                )
 
 
-def _parked() -> Iterator[str]:
-    ((count,),) = rows(PARKED)
+def _parked_without_message() -> Iterator[str]:
+    ((count,),) = rows(PARKED_WITHOUT_MESSAGE)
     if count:
         yield (
-            f"{count} parked messages are of events that the log lacks: manage.py dead_letters list"
+            f"{count} parked messages belong to events that the log lacks: manage.py dead_letters"
+            " list"
         )
 
 
-def _asked(name: str, look: object, since: datetime) -> Iterator[str]:
+def _ask_provider(look: Callable[[datetime], Iterable[str]], since: datetime) -> Iterator[str]:
     try:
-        yield from look(since)  # type: ignore[operator]
-    except Exception as error:  # noqa: BLE001  whatever it is, this one could not be asked, and the others can
+        yield from look(since)
+    except Exception as error:  # noqa: BLE001  a provider that fails must not keep us from the others
         yield f"could not be asked, run the command again: {type(error).__name__}: {error}"

@@ -1,4 +1,4 @@
-"""An aggregate as it was at a version or at a time, and which event set each field of it last."""
+"""An aggregate as it was at a version or a time, and the event that last set each of its fields."""
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -11,8 +11,8 @@ from eventstore.messages import Message
 
 
 class Moment(NamedTuple):
-    """version: of the stream then. state: folded up to it. set_by: field -> the event that gave it
-    its value."""
+    """version: of the stream at that moment. state: the aggregate's. set_by: field -> the event
+    that set it last."""
 
     stream: str
     version: int
@@ -21,7 +21,7 @@ class Moment(NamedTuple):
 
 
 class Change(NamedTuple):
-    """One event and what it did. changed: field -> (before, after)."""
+    """One event and its effect. state: after it. changed: field -> (before, after)."""
 
     message: Message
     state: Any
@@ -29,17 +29,17 @@ class Change(NamedTuple):
 
 
 class NoSuchStream(LookupError):
-    """There is no event in the stream, or none that early."""
+    """The stream has no event, or none before that time."""
 
 
 def moment(stream: str, *, version: int = log.LAST_VERSION, at: datetime | None = None) -> Moment:
-    """The state at a version, or as it was recorded at a time. Raises NoSuchStream."""
+    """The state at a version, or at a recording time. Raises NoSuchStream."""
     last: Change | None = None
     set_by: dict[str, Message] = {}
     for last in changes(stream, version=version, at=at):
         set_by |= dict.fromkeys(last.changed, last.message)
     if last is None:
-        raise NoSuchStream(f"{stream} has no event up to then.")
+        raise NoSuchStream(f"{stream} has no event up to that version or time.")
     return Moment(stream, last.message.version, last.state, set_by)
 
 
@@ -55,7 +55,7 @@ def changes(
 
 
 def difference(before: Any, after: Any) -> dict[str, tuple[Any, Any]]:
-    """The fields of two states of one aggregate that differ."""
+    """The fields in which two states of an aggregate differ: field -> (before, after)."""
     names = [field.name for field in msgspec.structs.fields(after)]
     pairs = {name: (getattr(before, name), getattr(after, name)) for name in names}
     return {name: (old, new) for name, (old, new) in pairs.items() if old != new}

@@ -1,4 +1,4 @@
-"""Cursors over the outbox: claim one, read what lies between it and the fence, move it."""
+"""Cursors over the outbox: claim one, read the messages between it and the fence, move it."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -12,21 +12,19 @@ from eventstore.log import epochs
 from eventstore.messages import Message, Metadata
 from eventstore.postgres import atomic, execute, rows, rows_in_binary
 
-# The cursor of who takes snapshots: a subscription beside those of the wiring.
+# Cursors besides those of the wiring. SNAPSHOTS: up to where snapshots were taken.
 SNAPSHOTS = "eventstore.snapshots"
-# How far the outbox has been cleared; what lies before it is only in the log.
+# Up to where the outbox has been cleared; older messages are only in the log.
 CLEARED = "eventstore.outbox"
 
-# Beside the subscriptions that have work: that a deadline has passed. One question less for who
-# asks every second.
+# A result of `look`, besides subscriptions: a deadline has passed. Saves a query per second.
 DEADLINES = "eventstore.deadlines"
 
-# A step looks no further ahead than this.
+# A step reads at most this many positions ahead.
 WINDOW = 10_000
 
-# Where a subscription begins, a cut is made through the log as any reader makes one: nothing will
-# appear at or before the fence any more, and all that comes later is behind it. A cursor ahead of
-# the log would pass by what is written next.
+# A new subscription begins at the fence or before it: nothing can appear there later. A cursor
+# ahead of the fence would skip the next events.
 ENSURE_CURSORS = """
     INSERT INTO eventstore_subscription (name, position)
     SELECT name, CASE WHEN after < 0 THEN fence ELSE least(after, fence) END
@@ -34,17 +32,16 @@ ENSURE_CURSORS = """
          eventstore_fence() AS fence
     ON CONFLICT DO NOTHING
 """
-# The fence may fall back behind a cursor: an appender that was stopped between its look at the
-# sequence and its lock holds an old number. What was passed stays passed.
+# The fence may move back behind a cursor: an appender that was suspended between reading the
+# sequence and taking its lock holds an old number. A cursor never moves back for that.
 CURSOR = """
     SELECT position, greatest(position, eventstore_fence()), eventstore_has_parked(name),
-           (SELECT position FROM eventstore_subscription
-               WHERE name = 'eventstore.outbox'), moved_at, now()
+           (SELECT position FROM eventstore_subscription WHERE name = 'eventstore.outbox'),
+           moved_at, now()
     FROM eventstore_subscription
     WHERE name = %s
 """
-# Not while the log waits for its next epoch: where the subscriptions stood tells how much of it is
-# whole.
+# Not while the log waits for its next epoch: the cursors show how much of the log is complete.
 CLAIM = CURSOR + "AND NOT paused AND eventstore_mark() IS NOT NULL FOR UPDATE SKIP LOCKED"
 HOLD = """
     SELECT
@@ -60,10 +57,10 @@ COLUMNS = """
     event.correlation_id, event.causation_id, coalesce(event.metadata, outbox.metadata),
     coalesce(event.recorded_at, outbox.created_at)
 """
-# Statements are planned when a process begins, and then the tables may be small. So that a plan
-# stays good when they have grown, each asks for its rows one by one through an index (LATERAL …
-# LIMIT 1): a plain join may become a scan. A subscription reads all but what it is known not to
-# hear: an event of a type that only newer code knows may concern it.
+# Statements are planned when a process starts, when the tables may be small. LATERAL … LIMIT 1 asks
+# for each row through an index, so that the plan stays good when the tables have grown; a plain
+# join may become a scan. A subscription reads all types but those that it is known not to handle,
+# because a type that only newer code knows may concern it.
 READ = f"""
     SELECT {COLUMNS}
     FROM (
@@ -90,7 +87,7 @@ READ_AT = f"""
     WHERE outbox.position IS NOT NULL OR event.position IS NOT NULL
     ORDER BY wanted.position
 """
-# For a subscription that is younger than the oldest row of the outbox.
+# For a subscription whose cursor is before the oldest row of the outbox.
 READ_FROM_LOG = """
     SELECT position, id, stream, version, type, schema_version, data,
            correlation_id, causation_id, metadata, recorded_at
@@ -104,50 +101,56 @@ MOVE = """
     SET position = %s, moved_at = now()
     WHERE name = %s
 """
-# A subscription has work when something it hears lies ahead, when a parked message is due, or when
-# so much lies ahead, heard or not, that passing over it again and again would cost more than moving
-# the cursor. So no more than that is looked at, once for all subscriptions.
+# A subscription has work when a message for it is ahead, when a parked message is due, or when more
+# than 2000 positions of any kind are ahead: then moving the cursor is cheaper than skipping the
+# same rows each time. So the query looks at no more than 2000 positions, once for all
+# subscriptions.
 WORK = """
     WITH fence AS MATERIALIZED (
         SELECT eventstore_fence() AS position
     ), ahead AS MATERIALIZED (
         SELECT topic, type, max(outbox.position) AS position
         FROM eventstore_outbox AS outbox, fence
-        WHERE outbox.position <= fence.position
-            AND outbox.position > greatest(fence.position - 2000, (
-            SELECT min(position) FROM eventstore_subscription WHERE NOT paused AND name = ANY(%s)
-        ))
+        WHERE outbox.position <= fence.position AND outbox.position > greatest(
+            fence.position - 2000,
+            (SELECT min(position) FROM eventstore_subscription WHERE NOT paused AND name = ANY(%s))
+        )
         GROUP BY topic, type
-    ), heard AS MATERIALIZED (
+    ), messages AS MATERIALIZED (
         SELECT topic AS name, position FROM ahead WHERE topic <> 'event'
         UNION ALL
-        SELECT hears.name, position
-        FROM ahead JOIN unnest(%s::text[], %s::text[]) AS hears(name, type) USING (type)
+        SELECT handles.name, position
+        FROM ahead JOIN unnest(%s::text[], %s::text[]) AS handles(name, type) USING (type)
         WHERE topic = 'event'
     )
     SELECT name
     FROM eventstore_subscription AS subscription, fence
     WHERE NOT paused AND name = ANY(%s) AND (
-        EXISTS (SELECT FROM heard WHERE heard.name = subscription.name
-            AND heard.position > subscription.position)
+        EXISTS (
+            SELECT FROM messages
+            WHERE messages.name = subscription.name AND messages.position > subscription.position
+        )
         OR name = ANY(ARRAY(SELECT eventstore_subscriptions_due(%s)))
         OR fence.position - subscription.position > 2000
-        OR subscription.position < (SELECT position FROM eventstore_subscription
-            WHERE name = 'eventstore.outbox')
+        OR subscription.position < (
+            SELECT position FROM eventstore_subscription WHERE name = 'eventstore.outbox'
+        )
     )
     UNION ALL
     SELECT 'eventstore.deadlines'
-    WHERE (SELECT id FROM eventstore_saga WHERE deadline_at <= now() ORDER BY deadline_at
-        LIMIT 1) IS NOT NULL
+    WHERE (
+        SELECT id FROM eventstore_saga WHERE deadline_at <= now() ORDER BY deadline_at LIMIT 1
+    ) IS NOT NULL
     UNION ALL
     SELECT NULL WHERE eventstore_mark() IS DISTINCT FROM %s
 """
 
 
-# What every subscription has passed and nothing parked points to; those left behind for that reason
-# go later. A retention may keep millions of rows: they are nearly in the order of time, so the look
-# ends at the first young one. What is parked is looked for subscription by subscription, as its
-# indexes begin with the subscription; also of subscriptions that are no more.
+# Deletes what every subscription has passed and no parked message needs. Rows that a parked message
+# still needs (left_behind) are deleted by a later run. A retention may keep millions of rows; they
+# are nearly in the order of time, so the search stops at the first row that is too young. Parked
+# messages are searched by subscription, because the indexes begin with it; subscriptions that no
+# longer exist are included.
 CLEAR = """
     WITH RECURSIVE subscriptions(name) AS (
         (SELECT subscription FROM eventstore_parked ORDER BY subscription, position LIMIT 1)
@@ -159,8 +162,9 @@ CLEAR = """
             WHERE subscription > subscriptions.name ORDER BY subscription, position LIMIT 1
         ) AS following
     ), ahead AS MATERIALIZED (
-        SELECT min(position) AS position FROM eventstore_subscription
-            WHERE name <> 'eventstore.outbox'
+        SELECT min(position) AS position
+        FROM eventstore_subscription
+        WHERE name <> 'eventstore.outbox'
     ), young AS MATERIALIZED (
         SELECT position
         FROM (
@@ -174,8 +178,9 @@ CLEAR = """
     ), passed AS MATERIALIZED (
         SELECT position
         FROM eventstore_outbox
-        WHERE position > %s AND position <= coalesce((SELECT position - 1
-            FROM young), (SELECT position FROM ahead))
+        WHERE position > %s AND position <= coalesce(
+            (SELECT position - 1 FROM young), (SELECT position FROM ahead)
+        )
         ORDER BY position
         LIMIT %s
     ), left_behind AS MATERIALIZED (
@@ -186,7 +191,7 @@ CLEAR = """
         CROSS JOIN LATERAL (
             SELECT position FROM eventstore_parked
             WHERE subscription = subscriptions.name
-                AND position <= coalesce((SELECT max(position) FROM passed), %s)
+              AND position <= coalesce((SELECT max(position) FROM passed), %s)
             ORDER BY subscription, position
         ) AS held
     ), cleared AS (
@@ -199,15 +204,22 @@ CLEAR = """
     )
     SELECT max(position), count(*) FROM passed
 """
+PAUSE = """
+    UPDATE eventstore_subscription
+    SET paused = %s
+    WHERE name = %s AND paused <> %s
+    RETURNING position
+"""
+POSITION = "SELECT position FROM eventstore_subscription WHERE name = %s"
 
 
 class Claim(NamedTuple):
-    """position: the cursor. fence: how far may be read. parked: whether anything waits beside the
-    subscription.
+    """A locked cursor.
 
-    until: how far this step reads, and moves the cursor if there is no more than it takes.
-    from_log: whether this part of the outbox has been cleared, so that it must be read from the
-    log. moved_at, at: when the cursor last moved, and when it was claimed, by the database's clock.
+    position: of the cursor. fence: how far may be read. parked: whether the subscription has parked
+    messages. until: how far this step reads; the cursor moves there if the step takes all of it.
+    from_log: this part of the outbox has been cleared, so it is read from the log. moved_at, at:
+    when the cursor last moved and when it was claimed, by the database's clock.
     """
 
     position: int
@@ -220,34 +232,34 @@ class Claim(NamedTuple):
 
 
 def ensure_cursors() -> None:
-    """Give every subscription of the wiring its cursor, at the beginning of the log or behind the
-    position it names."""
+    """Create the missing cursors of the wiring's subscriptions: at the beginning of the log, or
+    after the position that the subscription names."""
     begins = {name: getattr(each, "after", 0) for name, each in registry.subscriptions().items()}
     begins |= {SNAPSHOTS: 0, CLEARED: 0}
     with atomic():
-        # Not while the outbox is cleared: who clears could not know of the new subscription, nor
-        # the subscription of what is cleared.
+        # Not while the outbox is cleared: `clear` would not see the new subscription, nor the
+        # subscription what is cleared.
         hold(CLEARED)
         execute(ENSURE_CURSORS, [list(begins), list(begins.values())]).close()
 
 
 def work() -> set[str]:
-    """The subscriptions that have something to do; one query."""
+    """The subscriptions that have work; one query."""
     return look() - {DEADLINES}
 
 
 def look() -> set[str]:
-    """As work, and DEADLINES if a deadline has passed that was not told. The one query tells too
-    whether another epoch of the log has begun, or has to. Raises epochs.LogRestored."""
-    found = {name for (name,) in rows(WORK, [*_wiring(), epochs.known_mark()])}
+    """As work, and DEADLINES if a deadline has passed. The same query finds out whether a new epoch
+    of the log has begun or must begin. Raises epochs.LogRestored."""
+    found = {name for (name,) in rows(WORK, [*_params_of_work(), epochs.known_mark()])}
     if None in found:
         epochs.renew()
     return found - {None}
 
 
 def claim(name: str) -> Claim | None:
-    """Lock the subscription's cursor for this transaction; None when it is paused or another worker
-    has it."""
+    """Lock the subscription's cursor for this transaction. None if the subscription is paused or
+    another worker holds it."""
     found = rows(CLAIM, [name])
     return _claim(*found[0]) if found else None
 
@@ -267,17 +279,17 @@ def hold(name: str) -> None:
 
 
 def read(name: str, claimed: Claim, limit: int) -> list[Message]:
-    between, unheard = [claimed.position, claimed.until], _unheard(name)
+    between, excluded = [claimed.position, claimed.until], _excluded_types(name)
     if claimed.from_log:
-        return [
-            _message(name, row) for row in rows_in_binary(READ_FROM_LOG, [*between, unheard, limit])
-        ]
-    return [_message(name, row) for row in rows_in_binary(READ, [*between, name, unheard, limit])]
+        found = rows_in_binary(READ_FROM_LOG, [*between, excluded, limit])
+    else:
+        found = rows_in_binary(READ, [*between, name, excluded, limit])
+    return [_message(name, row) for row in found]
 
 
 def following(name: str) -> Message | None:
-    """The next message that the subscription would read, paused or not. Call it while the
-    subscription is held."""
+    """The next message that the subscription would read, paused or not. Hold the subscription when
+    you call it."""
     position, *rest = rows(CURSOR, [name])[0]
     while (claimed := _claim(position, *rest)).until > position:
         if found := read(name, claimed, 1):
@@ -287,79 +299,80 @@ def following(name: str) -> Message | None:
 
 
 def read_at(name: str, positions: Sequence[int]) -> list[Message]:
-    return (
-        [_message(name, row) for row in rows_in_binary(READ_AT, [list(positions)])]
-        if positions
-        else []
-    )
+    if not positions:
+        return []
+    return [_message(name, row) for row in rows_in_binary(READ_AT, [list(positions)])]
 
 
 def move(name: str, position: int) -> None:
     assert transaction.get_connection().in_atomic_block, (
-        "The cursor moves in the commit of what it is the receipt of."
+        "A cursor must move in the transaction of the effects that it acknowledges."
     )
     execute(MOVE, [position, name]).close()
 
 
+def position_of(name: str) -> int:
+    """Where a cursor is. Call it while the cursor is locked."""
+    ((position,),) = rows(POSITION, [name])
+    return int(position)
+
+
+def set_paused(name: str, paused: bool) -> bool:
+    """Returns False when the subscription was already so."""
+    return bool(rows(PAUSE, [paused, name, paused]))
+
+
 def clear(*, retention: timedelta, limit: int = 10_000) -> int:
-    """Remove rows that every subscription has passed and that are older than the retention; returns
-    how many were passed."""
+    """Delete the rows that every subscription has passed and that are older than the retention.
+    Returns how many rows were passed."""
     with atomic():
         claimed = claim(CLEARED)
         if claimed is None:
             return 0
-        stands = claimed.position
-        ((last, count),) = rows(CLEAR, [stands, retention, stands, limit, stands, stands])
+        start = claimed.position
+        ((last, count),) = rows(CLEAR, [start, retention, start, limit, start, start])
         if last is not None:
             move(CLEARED, last)
     return int(count)
 
 
 def event_types_of(name: str) -> Sequence[str]:
-    """The stored names of the events that a subscription hears, those of the past included."""
-    today = [registry.name_heard(name, cls) for cls in registry.subscriptions()[name].handles]
-    return [*today, *(past for past, now in registry.renamed().items() if now in today)]
+    """The stored names of the events that a subscription handles, former names included."""
+    handled = registry.subscriptions()[name].handles
+    current = [registry.stored_name_for(name, cls) for cls in handled]
+    return [*current, *(old for old, new in registry.renamed().items() if new in current)]
 
 
 @cache
-def _wiring() -> Sequence[Sequence[str]]:
-    """What WORK asks about: the subscriptions, which hears what, and the subscriptions again,
-    twice."""
+def _params_of_work() -> Sequence[Sequence[str]]:
+    """The parameters of WORK: the subscriptions; pairs of subscription and handled type; and the
+    subscriptions twice more."""
     names = list(registry.subscriptions())
     pairs = [(name, stored) for name in names for stored in event_types_of(name)]
     return names, [name for name, _ in pairs], [stored for _, stored in pairs], names, names
 
 
 @cache
-def _unheard(name: str) -> list[str] | None:
-    """The stored names that a subscription does not hear; None for one that hears no events, of
-    whatever type."""
-    heard = event_types_of(name)
-    return (
-        [each for each in (*registry.types(), *registry.renamed()) if each not in heard]
-        if heard
-        else None
-    )
+def _excluded_types(name: str) -> list[str] | None:
+    """The stored names that a subscription does not handle; None, which excludes all events, for
+    one that handles none."""
+    handled = event_types_of(name)
+    if not handled:
+        return None
+    return [each for each in (*registry.types(), *registry.renamed()) if each not in handled]
 
 
 def _message(name: str, row: tuple[Any, ...]) -> Message:
-    (
-        position,
-        id_,
-        key,
-        version,
-        type_,
-        schema_version,
-        data,
-        correlation_id,
-        causation_id,
-        notes,
-        at,
-    ) = row
+    position, id_, key, version, type_, schema, data, correlation, cause, fields, at = row
+    body: Any
+    try:
+        body = registry.decode_for(name, type_, schema, data)
+    except (registry.UnknownType, codec.Undecodable) as error:
+        # Delivery parks the message with this error and goes on.
+        body = error
+    # An event has columns for its ids; any other message has all of its metadata as JSON.
     metadata = (
-        codec.metadata(correlation_id, causation_id, notes)
-        if version
-        else codec.decoder(Metadata)(notes)
+        codec.metadata(correlation, cause, fields) if version else codec.decoder(Metadata)(fields)
     )
     return Message(
         position=position,
@@ -367,16 +380,7 @@ def _message(name: str, row: tuple[Any, ...]) -> Message:
         stream=key,
         version=version,
         type=type_,
-        body=_body(name, type_, schema_version, data),
+        body=body,
         metadata=metadata,
         recorded_at=at,
     )
-
-
-def _body(name: str, type_: str, schema_version: int, data: str) -> Any:
-    """The message, or the error that kept it from being read: delivery parks that one and goes
-    on."""
-    try:
-        return registry.decode_for(name, type_, schema_version, data)
-    except (registry.UnknownType, codec.Undecodable) as error:
-        return error

@@ -1,5 +1,5 @@
-"""What a subscription has moved past without settling it: failed messages, those in order behind
-them, calls in flight."""
+"""Parked messages: those that a subscription's cursor has passed and that are not settled. They
+have failed, wait in order behind a failed one, or are calls in progress."""
 
 import random
 import traceback
@@ -15,10 +15,10 @@ from eventstore.postgres import execute, rows
 ATTEMPTS = 12
 LONGEST_DELAY = 300.0
 
-# This table is empty most of the time, and its statistics may say so while thousands of rows are in
-# it. So rows are found by functions (migration 0031), each along the one index that it means, and
-# all else is said of their ids. What is asked of a row besides is written so that no index seems to
-# serve for it: (…) IS TRUE, position + 0.
+# This table is empty most of the time, and its statistics may say so while it has thousands of
+# rows. So SQL functions (sql/functions/eventstore_parked_*.sql) find the ids of rows, each by one
+# certain index, and the statements work on these ids. Further conditions are written so that no
+# index seems to serve for them: (…) IS TRUE, position + 0.
 HELD = "SELECT key FROM eventstore_parked_heads(%s, %s)"
 PARK = """
     INSERT INTO eventstore_parked (subscription, position, key, status, attempts, due_at, error,
@@ -27,7 +27,7 @@ PARK = """
         traceback
     FROM jsonb_to_recordset(%s::jsonb) AS parked(
         position bigint, key text, status text, attempts integer, delay double precision,
-            error text, traceback text
+        error text, traceback text
     )
 """
 DUE = """
@@ -43,15 +43,15 @@ LEASE = """
     SET status = 'leased', attempts = attempts + 1, due_at = now() + %s
     WHERE id = ANY(ARRAY(SELECT eventstore_parked_at(%s, %s)))
 """
-# Whoever waits next in order behind a settled message becomes due. What this statement deletes it
-# still sees, so the first of each key is looked for that is not among it; only of keys that have
-# anything behind what was settled.
+# The next message in order behind a settled one becomes due. This statement still sees the rows
+# that it deletes, so it looks for the first row of each key that is not among them; only for keys
+# that have a row behind the settled one.
 SETTLE = """
     WITH settled AS MATERIALIZED (
         DELETE FROM eventstore_parked
         USING unnest(%s::bigint[], %s::integer[]) AS held(place, token)
-        WHERE id = ANY(ARRAY(SELECT eventstore_parked_at(%s, %s))) AND position + 0 = place
-            AND attempts = token
+        WHERE id = ANY(ARRAY(SELECT eventstore_parked_at(%s, %s)))
+          AND position + 0 = place AND attempts = token
         RETURNING position, key
     ), woken AS (
         UPDATE eventstore_parked
@@ -79,17 +79,76 @@ POSTPONE = """
         error = failed.error, traceback = failed.traceback
     FROM jsonb_to_recordset(%s::jsonb) AS failed(
         position bigint, token integer, status text, attempts integer, delay double precision,
-            error text,
-        traceback text
+        error text, traceback text
     )
     WHERE id = ANY(ARRAY(SELECT eventstore_parked_at(%s, %s)))
-        AND eventstore_parked.position + 0 = failed.position
+      AND eventstore_parked.position + 0 = failed.position
       AND eventstore_parked.attempts = failed.token
+"""
+# Only the first message of each key is retried.
+RETRY = """
+    WITH chosen AS MATERIALIZED (
+        SELECT id, key FROM eventstore_parked
+            WHERE id = ANY(ARRAY(SELECT eventstore_parked_at(%s, %s)))
+    )
+    UPDATE eventstore_parked
+    SET status = 'failed', due_at = now()
+    WHERE id = ANY(ARRAY(
+        SELECT id FROM eventstore_parked_heads(%s, ARRAY(SELECT DISTINCT key FROM chosen))
+        INTERSECT
+        SELECT id FROM chosen
+    )) AND status IN ('failed', 'dead')
+    RETURNING position
+"""
+DISCARD = """
+    DELETE FROM eventstore_parked
+    WHERE id = ANY(ARRAY(SELECT eventstore_parked_at(%s, %s))) AND status <> 'leased'
+    RETURNING position, key
+"""
+WAKE = """
+    UPDATE eventstore_parked
+    SET due_at = now()
+    WHERE id = ANY(ARRAY(SELECT id FROM eventstore_parked_heads(%s, %s)))
+      AND (status = 'waiting' AND due_at IS NULL) IS TRUE
+"""
+IS_PARKED = "SELECT eventstore_parked_at(%s, ARRAY[%s::bigint])"
+UNPARK = "DELETE FROM eventstore_parked WHERE subscription = %s"
+EXPORT = """
+    SELECT jsonb_agg(to_jsonb(parked) - 'id')
+    FROM eventstore_parked AS parked
+    WHERE subscription = %s
+"""
+# They are due at once, and keep their number of attempts.
+PARK_AGAIN = """
+    INSERT INTO eventstore_parked (subscription, position, key, status, attempts, due_at, error,
+        traceback, parked_at)
+    SELECT subscription, position, key, status, attempts, due_at, error, traceback, parked_at
+    FROM jsonb_populate_recordset(NULL::eventstore_parked, %s::jsonb)
+"""
+# A locked row is being settled or taken over: it is skipped, so that no deadlock is possible.
+RENEW = """
+    WITH ours AS MATERIALIZED (
+        SELECT eventstore_parked_at(subscription, ARRAY[place]) AS id, token, seconds
+        FROM unnest(%s::text[], %s::bigint[], %s::integer[], %s::double precision[])
+            AS ours(subscription, place, token, seconds)
+    ), held AS MATERIALIZED (
+        SELECT parked.id, seconds
+        FROM eventstore_parked AS parked
+        JOIN ours USING (id)
+        WHERE parked.id = ANY(ARRAY(SELECT id FROM ours)) AND attempts = token AND status = 'leased'
+        FOR UPDATE OF parked SKIP LOCKED
+    )
+    UPDATE eventstore_parked AS parked
+    SET due_at = now() + make_interval(secs => seconds)
+    FROM held
+    WHERE parked.id = held.id
+    RETURNING subscription, position
 """
 
 
 class Due(NamedTuple):
-    """attempts is the fencing token: whoever settles must still hold the attempt that it began."""
+    """A parked message that is due. attempts: the fencing token; only the worker that began this
+    attempt may settle it."""
 
     position: int
     key: str
@@ -99,8 +158,8 @@ class Due(NamedTuple):
 
 
 class ParkedMessage(msgspec.Struct, frozen=True):
-    """A row to be parked, or to be put off again. delay: seconds until it is due; None waits for
-    another, or for us."""
+    """A row to park or to postpone. delay: seconds until it is due; None waits for the message
+    before it in order, or for an operator."""
 
     position: int
     key: str = ""
@@ -113,17 +172,18 @@ class ParkedMessage(msgspec.Struct, frozen=True):
 
 
 def held(name: str, keys: Iterable[str]) -> set[str]:
-    """Those of the keys behind which a message must wait."""
+    """Those of the keys that have a parked message, so that further messages must wait behind
+    it."""
     return {key for (key,) in rows(HELD, [name, list(keys)])}
 
 
-def park(name: str, places: Sequence[ParkedMessage]) -> None:
-    if places:
-        execute(PARK, [name, encode_json(places).decode()]).close()
+def park(name: str, messages: Sequence[ParkedMessage]) -> None:
+    if messages:
+        execute(PARK, [name, encode_json(messages).decode()]).close()
 
 
 def due(name: str, limit: int) -> list[Due]:
-    """Parked messages whose time has come, locked for this transaction; at most one of each key."""
+    """The parked messages that are due, locked for this transaction; at most one of each key."""
     return [Due(*row) for row in rows(DUE, [name, limit])]
 
 
@@ -132,30 +192,30 @@ def lease(name: str, positions: Sequence[int], duration: object) -> None:
 
 
 def settle(name: str, tokens: Mapping[int, int]) -> set[int]:
-    """Remove what is done. tokens: position -> attempts. Returns the positions that were still
-    ours."""
+    """Delete handled messages. tokens: position -> attempts. Returns the positions whose token was
+    still valid."""
     if not tokens:
         return set()
     params = [list(tokens), list(tokens.values()), name, list(tokens), name, name]
     return {position for (position,) in rows(SETTLE, params)}
 
 
-def postpone(name: str, places: Sequence[ParkedMessage]) -> None:
-    if places:
-        params = [encode_json(places).decode(), name, [each.position for each in places]]
+def postpone(name: str, messages: Sequence[ParkedMessage]) -> None:
+    if messages:
+        params = [encode_json(messages).decode(), name, [each.position for each in messages]]
         execute(POSTPONE, params).close()
 
 
 def defer(name: str, seconds: float) -> None:
-    """Let all that is due wait, without counting it as an attempt."""
+    """Delay all messages that are due, without counting an attempt."""
     execute(DEFER, [seconds, name]).close()
 
 
 def failed(
     position: int, error: BaseException, *, attempts: int, key: str = "", token: int = 0
 ) -> ParkedMessage:
-    """The place of a message whose handler raised for the attempts-th time: tried again later, or a
-    dead letter."""
+    """The row for a message whose handler has failed `attempts` times: to retry later, or a dead
+    letter."""
     dead = attempts >= ATTEMPTS
     return ParkedMessage(
         position=position,
@@ -170,10 +230,49 @@ def failed(
 
 
 def delay(attempts: int) -> float:
-    """Seconds until the next try: doubled each time, with jitter so that what failed together comes
-    back apart."""
+    """Seconds until the next try: exponential backoff with jitter, so that messages that failed
+    together are not retried together."""
     return float(min(2.0 ** (attempts - 1), LONGEST_DELAY) * random.uniform(0.5, 1.0))
 
 
 def _storable(text: str) -> str:
     return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
+
+
+def is_parked(name: str, position: int) -> bool:
+    return bool(rows(IS_PARKED, [name, position]))
+
+
+def retry(name: str, positions: Sequence[int]) -> list[int]:
+    """Make messages due now, if they are the first of their key. Returns their positions."""
+    return [position for (position,) in rows(RETRY, [name, list(positions), name])]
+
+
+def discard(name: str, positions: Sequence[int]) -> list[tuple[int, str]]:
+    """Delete messages that have no call in flight. Returns their positions and keys.
+
+    Call wake with the keys, in the same transaction.
+    """
+    return [(position, key) for position, key in rows(DISCARD, [name, list(positions)])]
+
+
+def wake(name: str, keys: Sequence[str]) -> None:
+    """Make the first message of each key due, if it waits for another one."""
+    execute(WAKE, [name, list(keys)]).close()
+
+
+def clear(name: str) -> None:
+    """Delete all parked messages of a subscription."""
+    execute(UNPARK, [name]).close()
+
+
+def take(name: str) -> str | None:
+    """Delete all parked messages of a subscription, and return them as a JSON array."""
+    ((parked,),) = rows(EXPORT, [name])
+    clear(name)
+    return parked if parked is None else str(parked)
+
+
+def put_back(parked: str | None) -> None:
+    """Park what take returned. The messages are due at once, and keep their number of attempts."""
+    execute(PARK_AGAIN, [parked]).close()

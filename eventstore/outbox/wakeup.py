@@ -1,5 +1,5 @@
-"""Word to the workers that there is something to do. It carries nothing, and losing it costs a
-second."""
+"""Wake the workers when there is something to deliver. The wake-up carries no data, and losing one
+delays delivery by one poll interval, a second."""
 
 import logging
 import os
@@ -12,32 +12,36 @@ from eventstore import settings
 
 logger = logging.getLogger(__name__)
 
-# The task that delivers, by its name; one that no worker took for so many seconds is not needed any
-# more.
+# The name of the task that delivers. A task that no worker took within DELIVER_EXPIRES seconds is
+# dropped.
 DELIVER = "eventstore.deliver"
 DELIVER_EXPIRES = 30
-# One nudge serves all that was written until it is heard, and who heard it looks for more as long
-# as this: more of them would only keep the broker and both ends of it busy.
+# At most one wake-up per GAP_SECONDS: it serves for everything written until a worker starts, and a
+# worker looks for more for as long. More of them would only load the broker.
 GAP_SECONDS = 0.05
-# A broker that is down is left alone for a while.
+# Pause after the broker could not be reached.
 SILENT_SECONDS = 1.0
 
-_wanted = threading.Event()
+_requested = threading.Event()
 _quiet = threading.local()
 _thread_of_process = 0
 
 
 def wake_workers() -> None:
-    """Ask for a nudge. It is published by a thread of its own: no request waits for the broker, up
-    or down."""
-    if settings.wake_workers() and not getattr(_quiet, "now", False):
-        _ensure_thread()
-        _wanted.set()
+    """Request a wake-up. A thread of its own publishes it, so no request waits for the broker."""
+    global _thread_of_process
+    if not settings.wake_workers() or getattr(_quiet, "now", False):
+        return
+    # A thread does not survive a fork, so each process starts its own.
+    if _thread_of_process != os.getpid():
+        _thread_of_process = os.getpid()
+        threading.Thread(target=_publish_for_ever, name="wakeup", daemon=True).start()
+    _requested.set()
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """For who delivers: what it writes itself, it will deliver itself."""
+    """For a worker: it delivers what it writes itself, so no wake-up is needed."""
     _quiet.now = True
     try:
         yield
@@ -45,28 +49,20 @@ def quiet() -> Iterator[None]:
         _quiet.now = False
 
 
-def _ensure_thread() -> None:
-    global _thread_of_process
-    # A thread does not survive a fork, so each process has its own.
-    if _thread_of_process != os.getpid():
-        _thread_of_process = os.getpid()
-        threading.Thread(target=_publish_for_ever, name="nudge", daemon=True).start()
-
-
 def _publish_for_ever() -> None:
     while True:
-        _wanted.wait()
-        _wanted.clear()
+        _requested.wait()
+        _requested.clear()
         time.sleep(GAP_SECONDS if _publish() else SILENT_SECONDS)
 
 
 def _publish() -> bool:
-    from celery import current_app  # loaded only where workers are nudged
+    from celery import current_app  # imported only where wake-ups are enabled
 
     try:
-        # By its name, as workers know it: what they do lies above this module.
+        # By name: the task's module is in a higher layer than this one.
         current_app.send_task(DELIVER, retry=False, ignore_result=True, expires=DELIVER_EXPIRES)
-    except Exception as error:  # noqa: BLE001  whatever the broker's client raises; the poll makes delivery certain
-        logger.warning("could not nudge the workers, the poll will: %s", error)
+    except Exception as error:  # noqa: BLE001  whatever the broker's client raises; workers poll anyway
+        logger.warning("could not notify workers; they will poll: %s", error)
         return False
     return True

@@ -1,5 +1,5 @@
-"""The database role that the application runs as: it appends by our functions, and can do nothing
-else to the log."""
+"""The database role that the application connects as: it can append to the log through our
+functions, and cannot change the log in any other way."""
 
 from collections.abc import Iterable
 
@@ -7,9 +7,8 @@ from psycopg import sql
 
 from .connection import compose, execute, rows
 
-# A superuser, and whoever owns the log or may become who owns it: nothing that is taken from them
-# stays taken.
-ABOVE = """
+# Superusers, the owner of the log and its members: revoking a privilege from them has no effect.
+IS_PRIVILEGED = """
     SELECT EXISTS (
         SELECT FROM pg_roles, pg_class
         WHERE rolname = %s AND pg_class.oid = 'eventstore_event'::regclass
@@ -17,13 +16,12 @@ ABOVE = """
     )
 """
 EXISTS = "SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = %s)"
-MAY_MAKE_ROLES = "SELECT rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = current_user"
+MAY_CREATE_ROLES = "SELECT rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = current_user"
 MAY_USE_SCHEMA = "SELECT has_schema_privilege(%s, current_schema(), 'USAGE')"
 CREATE = "CREATE ROLE {role} LOGIN"
 PASSWORD = "ALTER ROLE {role} PASSWORD {password}"
 
-# What is the project's own in the schema: not what an extension or somebody else has put there,
-# whose rights are theirs to give.
+# The project's own objects in the schema, without those of extensions or of other owners.
 RELATIONS = """
     SELECT pg_class.oid::regclass::text
     FROM pg_class
@@ -48,13 +46,13 @@ FUNCTIONS = """
     ORDER BY 1
 """
 TABLES, SEQUENCES = ["r", "p", "v", "m"], ["S"]
-# Parts of the append functions; who calls them by themselves takes locks of the fence for nothing.
-PARTS = ["eventstore_take_fence", "eventstore_lock_condition"]
+# Parts of the append functions. Called alone, they only take locks of the fence.
+INTERNAL_FUNCTIONS = ["eventstore_take_fence", "eventstore_lock_condition"]
 
 GRANTS = (
     ("GRANT SELECT, INSERT, UPDATE, DELETE ON {each} TO {role}", RELATIONS, TABLES),
     ("GRANT USAGE, SELECT ON SEQUENCE {each} TO {role}", RELATIONS, SEQUENCES),
-    ("GRANT EXECUTE ON FUNCTION {each} TO {role}", FUNCTIONS, PARTS),
+    ("GRANT EXECUTE ON FUNCTION {each} TO {role}", FUNCTIONS, INTERNAL_FUNCTIONS),
 )
 REVOKES = (
     "REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON eventstore_event FROM {role}",
@@ -68,8 +66,8 @@ REVOKES = (
     "REVOKE INSERT, UPDATE, DELETE ON django_migrations FROM {role}",
 )
 
-# Those of one number, as the fence's locks are. Of two numbers, nothing of ours is held up by.
-LOCKING = """
+# Advisory locks with one bigint key, as those of the fence. Locks with two keys cannot block us.
+LOCK_FUNCTIONS = """
     SELECT oid::regprocedure::text
     FROM pg_proc
     WHERE pronamespace = 'pg_catalog'::regnamespace AND pronargs = 1
@@ -86,43 +84,42 @@ OWNER = "SELECT relowner::regrole::text FROM pg_class WHERE oid = 'eventstore_ev
 
 
 class AboveTheLog(ValueError):
-    """The role could change the log whatever it is forbidden."""
+    """The role can change the log whatever is revoked from it."""
 
 
 class NoSuchRole(LookupError):
-    """There is no role of that name, and whoever is connected may not make one."""
+    """The role does not exist, and the current user may not create roles."""
 
 
 def create(role: str, *, password: str | None = None) -> None:
-    """Make the role, or bring its rights up to date after a migration. Needs a connection as the
-    tables' owner.
+    """Create the role, or update its privileges after a migration. Needs a connection as the owner
+    of the tables.
 
-    Rebuilding a projection makes and drops tables, so it is run as the owner, as migrations are.
+    Rebuilding a projection creates and drops tables, so it runs as the owner, as migrations do.
     Raises AboveTheLog, NoSuchRole.
     """
-    if rows(ABOVE, [role]) == [(True,)]:
+    if rows(IS_PRIVILEGED, [role]) == [(True,)]:
         raise AboveTheLog(
-            f"{role} owns the log or is a superuser, so it can change it; the application needs"
-            " another."
+            f"{role} owns the log or is a superuser, so it can change the log. Use another role for"
+            " the application."
         )
-    _make(role, password)
+    _create_if_missing(role, password)
     if rows(MAY_USE_SCHEMA, [role]) == [(False,)]:
-        _say(
-            "GRANT USAGE ON SCHEMA {each} TO {role}",
-            role,
-            [_identifier(rows("SELECT current_schema()")[0][0])],
-        )
+        ((schema,),) = rows("SELECT current_schema()")
+        _execute_for_each("GRANT USAGE ON SCHEMA {each} TO {role}", role, [_quote(schema)])
     for grant, objects, kinds in GRANTS:
-        _say(grant, role, [name for (name,) in rows(objects, [kinds])])
+        _execute_for_each(grant, role, [name for (name,) in rows(objects, [kinds])])
     for revoke in REVOKES:
-        _say(revoke, role, [""])
+        _execute_for_each(revoke, role, [""])
 
 
 def forbid_locking() -> bool:
-    """Let nobody but the log's owner take advisory locks of one number; whether that could be said.
+    """Allow only the owner of the log to take advisory locks with one bigint key. Returns False if
+    the current user may not change that.
 
-    Else any role of the database can hold a lock in the fence's numbers, and every reader with it.
-    Only a superuser can forbid it, and only for all: PostgreSQL grants it to everybody.
+    Otherwise any role of the database can hold a lock in the number range of the fence, and so
+    block all readers. PostgreSQL grants these functions to PUBLIC, and only a superuser can revoke
+    that.
     """
     if rows(MAY_FORBID_LOCKING) == [(False,)]:
         return False
@@ -132,38 +129,38 @@ def forbid_locking() -> bool:
 
 
 def may_lock(role: str) -> bool:
-    """Whether the role can take advisory locks of one number."""
+    """Whether the role can take advisory locks with one bigint key."""
     return rows(MAY_LOCK, [role]) == [(True,)]
 
 
 def locking_forbidden() -> list[str]:
-    """The statements by which a superuser forbids it."""
-    functions, ((owner,),) = ", ".join(name for (name,) in rows(LOCKING)), rows(OWNER)
+    """The statements with which a superuser forbids it."""
+    functions, ((owner,),) = ", ".join(name for (name,) in rows(LOCK_FUNCTIONS)), rows(OWNER)
     return [
         f"REVOKE EXECUTE ON FUNCTION {functions} FROM PUBLIC",
         f"GRANT EXECUTE ON FUNCTION {functions} TO {owner}",
     ]
 
 
-def _make(role: str, password: str | None) -> None:
+def _create_if_missing(role: str, password: str | None) -> None:
     if rows(EXISTS, [role]) == [(False,)]:
-        if rows(MAY_MAKE_ROLES) == [(False,)]:
+        if rows(MAY_CREATE_ROLES) == [(False,)]:
             raise NoSuchRole(
-                "permission denied to create role. Let who may do so say CREATE ROLE"
-                f" {_identifier(role)} LOGIN; then run this again."
+                "permission denied to create role. As a user who may create roles, run: CREATE ROLE"
+                f" {_quote(role)} LOGIN; then run this command again."
             )
-        _say(CREATE, role, [""])
+        _execute_for_each(CREATE, role, [""])
     if password is not None:
         execute(
             compose(PASSWORD, role=sql.Identifier(role), password=sql.Literal(password))
         ).close()
 
 
-def _say(statement: str, role: str, objects: Iterable[str]) -> None:
-    """Once for each of the objects, whose names come from the catalog and are quoted there."""
+def _execute_for_each(statement: str, role: str, objects: Iterable[str]) -> None:
+    """objects: names that are quoted already, as the catalog gives them."""
     for name in objects:
         execute(compose(statement, role=sql.Identifier(role), each=sql.SQL(name))).close()
 
 
-def _identifier(name: str) -> str:
+def _quote(name: str) -> str:
     return compose("{name}", name=sql.Identifier(name))

@@ -1,4 +1,4 @@
-"""How the engine speaks to PostgreSQL: prepared statements on Django's own connection."""
+"""Statements and transactions on Django's own PostgreSQL connection, with prepared statements."""
 
 import asyncio
 import select
@@ -12,50 +12,53 @@ import psycopg
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connection, connections, transaction
 from psycopg import IsolationLevel, pq, sql
 
+from eventstore import settings
+
 from . import prepared
 
-Done = TypeVar("Done")
+Result = TypeVar("Result")
 
-# What the ORM writes cannot be bound to an index by its text. So a list is read with the other ways
-# made dear, for its transaction alone: a table whose statistics are older than its rows would be
-# read, and sorted, from end to end.
+# The text of an ORM query cannot force the use of an index. So a list makes the other plans
+# expensive, for its own transaction only. Otherwise PostgreSQL would read and sort a whole table
+# when the table's statistics are older than its rows.
 ALONG_INDEXES = (
     "SELECT set_config('enable_seqscan', 'off', true), set_config('enable_sort', %s, true)"
 )
 
 # serialization_failure, deadlock_detected, lock_not_available
 ROLLED_BACK = ("40001", "40P01", "55P03")
-# PostgreSQL knows no READ UNCOMMITTED: it is another name for the same.
+# In PostgreSQL, READ UNCOMMITTED is another name for READ COMMITTED.
 READ_COMMITTED = (IsolationLevel.READ_COMMITTED, IsolationLevel.READ_UNCOMMITTED)
 
 
 class NotReadCommitted(DatabaseError):
-    """The log was to be read or appended to in a transaction of one snapshot, in which events would
-    be passed over.
+    """The transaction has one snapshot (REPEATABLE READ or SERIALIZABLE). Reading or appending to
+    the log in it would skip events.
 
-    Begin it as READ COMMITTED, which is what Django begins unless OPTIONS["isolation_level"] says
+    Begin the transaction as READ COMMITTED. Django does so unless OPTIONS["isolation_level"] says
     otherwise.
     """
 
 
 class OnStandby(DatabaseError):
-    """A standby was asked how far the log is complete: it does not know which appends are under way
-    at its primary."""
+    """A standby cannot tell up to which position the log is complete: it does not know which
+    appends are in progress on its primary."""
 
 
-NAMED = {"ES003": NotReadCommitted, "ES004": OnStandby}
+# SQLSTATE -> the exception for it.
+ERROR_OF_STATE = {"ES003": NotReadCommitted, "ES004": OnStandby}
 
 
 @contextmanager
 def atomic() -> Iterator[None]:
-    """As Django's, on its default connection; the outermost is READ COMMITTED, whatever the project
-    begins by default.
+    """As Django's `atomic` on the default connection; the outermost transaction is READ COMMITTED,
+    whatever the project's default is.
 
-    It costs no statement: it is said with BEGIN, and so it holds behind a pooler, too.
+    The isolation level is part of BEGIN, so it costs no statement and works behind a pooler.
     """
     raw = _ready(DEFAULT_DB_ALIAS).connection
-    chosen = raw.isolation_level
-    if chosen in READ_COMMITTED or not prepared.is_idle(raw):
+    level = raw.isolation_level
+    if level in READ_COMMITTED or not prepared.is_idle(raw):
         with transaction.atomic():
             yield
         return
@@ -65,81 +68,81 @@ def atomic() -> Iterator[None]:
             yield
     finally:
         if prepared.is_idle(raw):  # and not broken
-            raw.isolation_level = chosen
+            raw.isolation_level = level
 
 
 def begin_read_committed(connection: Any, **_: Any) -> None:
-    """For a new connection of Django's: a transaction is what Django says that it is, whatever the
-    server, the database or the role begin by default. What the project has chosen by
-    OPTIONS["isolation_level"] stays chosen."""
+    """Signal handler for new connections: begin transactions as READ COMMITTED, whatever the
+    server, the database or the role have as their default. OPTIONS["isolation_level"] of the
+    project takes precedence."""
     raw = connection.connection
     if connection.vendor == "postgresql" and raw.isolation_level is None:
         raw.isolation_level = IsolationLevel.READ_COMMITTED
 
 
 def name_statements_by_text(connection: Any, **_: Any) -> None:
-    """For a new connection of Django's: see prepared.NamedByText."""
-    if connection.vendor == "postgresql":
+    """Signal handler for new connections: see prepared.NamedByText."""
+    if connection.vendor == "postgresql" and settings.fast_path():
         prepared.name_by_text(connection.connection)
 
 
 def execute(statement: str, params: Sequence[Any] = (), *, using: str = DEFAULT_DB_ALIAS) -> Any:
-    """Run one statement and return its cursor. using: which of Django's databases.
+    """Run one statement and return its cursor. using: the alias of the database.
 
-    A plain psycopg cursor binds on the server, so a statement is planned once for each connection,
-    where Django's own would be parsed and planned anew each time. Errors, query logging and the
-    connection's health are Django's.
+    A plain psycopg cursor binds parameters on the server, so a statement is planned once per
+    connection. Django's own cursor would have it parsed and planned each time. Errors, query
+    logging and health checks are Django's.
     """
     database = _ready(using)
-    return _executed(database, psycopg.Cursor(database.connection), statement, params)
+    return _execute(database, psycopg.Cursor(database.connection), statement, params)
 
 
 def rows(
     statement: str, params: Sequence[Any] = (), *, using: str = DEFAULT_DB_ALIAS
 ) -> list[tuple[Any, ...]]:
-    """Run one statement and fetch all of its answer."""
-    return _rows(statement, params, pq.Format.TEXT, using)
+    """Run one statement and fetch all rows."""
+    return _fetch(statement, params, pq.Format.TEXT, using)
 
 
 def rows_in_binary(
     statement: str, params: Sequence[Any] = (), *, using: str = DEFAULT_DB_ALIAS
 ) -> list[tuple[Any, ...]]:
-    """As rows, where there are thousands of them: numbers, ids and times that nobody has to spell,
-    nor to read again.
+    """As `rows`, in PostgreSQL's binary format: faster for thousands of rows, because numbers, ids
+    and times need not be formatted and parsed.
 
-    JSON comes as its text; what is kept as jsonb has to be cast to that.
+    A json column comes as its text. Cast a jsonb column to json.
     """
-    return _rows(statement, params, pq.Format.BINARY, using)
+    return _fetch(statement, params, pq.Format.BINARY, using)
 
 
 def rows_meanwhile(
-    statement: str, params: Sequence[Any], work: Callable[[], Done]
-) -> tuple[Done, Sequence[tuple[Any, ...]] | None]:
-    """Do some work while the server looks for rows; both, rows as rows_in_binary has them, but not
-    loaded yet, so that this too can be done while the server looks for the next ones.
+    statement: str, params: Sequence[Any], work: Callable[[], Result]
+) -> tuple[Result, Sequence[tuple[Any, ...]] | None]:
+    """Run `work` while the server runs the statement. Returns the result of `work` and the rows.
 
-    The work is done without this connection. None for the rows: they were not looked for, as
-    nothing can wait for them in a transaction, or where somebody watches, or the statement is not
-    asked often.
+    The rows are as in `rows_in_binary`, but not decoded yet, so that the caller can decode them
+    while the server runs the next statement. `work` must not use this connection.
+    The rows are None where the statement was not sent: in a transaction, while queries are logged,
+    or when the statement is not prepared yet.
     """
     database = _ready(DEFAULT_DB_ALIAS)
-    if _is_watched(database):
+    if not _may_bypass_psycopg(database):
         return work(), None
     with database.wrap_database_errors:
-        take = prepared.send(database.connection, statement, params, pq.Format.BINARY)
-    if take is None:
+        receive = prepared.send(database.connection, statement, params, pq.Format.BINARY)
+    if receive is None:
         return work(), None
     try:
-        done = work()
+        result = work()
     finally:
-        # Whatever became of the work: nothing else can be asked until this is answered.
+        # Even if `work` fails: the connection is unusable until the result is received.
         with database.wrap_database_errors:
-            found = take()
-    return done, found
+            found = receive()
+    return result, found
 
 
 def delete_older(statement: str, older_than: timedelta, *, batch: int) -> int:
-    """Delete in batches, each in a transaction of its own; returns how many rows were deleted.
+    """Delete in batches, each in a transaction of its own. Returns the number of deleted rows.
 
     statement: takes the age and the size of a batch.
     """
@@ -153,7 +156,7 @@ def delete_older(statement: str, older_than: timedelta, *, batch: int) -> int:
 
 
 def copy_into(table: str, lines: bytes) -> None:
-    """Rows in the text format of COPY: the fastest way into a table."""
+    """Load rows in the text format of COPY, the fastest way into a table."""
     database = _ready(DEFAULT_DB_ALIAS)
     cursor = psycopg.Cursor(database.connection)
     with database.wrap_database_errors, cursor.copy(f"COPY {table} FROM STDIN") as copy:
@@ -161,10 +164,10 @@ def copy_into(table: str, lines: bytes) -> None:
 
 
 class OfThread(threading.local):
-    """Django's default connection of this thread. To look it up takes half as long as all else that
-    is done here.
+    """Caches Django's default connection of this thread: the lookup takes half as long as
+    everything else in this module.
 
-    Where an event loop runs in the thread, Django keeps one for each context instead.
+    Not used where an event loop runs in the thread: there Django keeps a connection per context.
     """
 
     database: Any = None
@@ -182,7 +185,7 @@ def _database(using: str) -> Any:
 
 
 def _ready(using: str) -> Any:
-    # Kept in a variable: Django's `connection` looks for it with each attribute.
+    # Kept in a variable: Django's `connection` looks up the real one at each attribute access.
     database = _database(using)
     if database.connection is not None and not database.health_check_done and database.autocommit:
         _check_health(database)
@@ -191,67 +194,67 @@ def _ready(using: str) -> Any:
 
 
 def _check_health(database: Any) -> None:
-    """Django would ask SELECT 1 in each request. But a server that has hung up, or is about to, has
-    said so: something is there to be read, where an idle connection has nothing."""
-    if database.connection.closed or _can_be_read(database.connection.fileno()):
+    """Django would send SELECT 1 in each request. A look at the socket is enough: if the server has
+    hung up or is about to, there is something to read; an idle connection has nothing to read."""
+    is_suspect = database.connection.closed
+    if not is_suspect:
+        poll = select.poll()
+        poll.register(database.connection.fileno(), select.POLLIN)
+        is_suspect = bool(poll.poll(0))
+    if is_suspect:
         database.close_if_health_check_failed()
     database.health_check_done = True
 
 
-def _can_be_read(socket: int) -> bool:
-    waiting = select.poll()
-    waiting.register(socket, select.POLLIN)
-    return bool(waiting.poll(0))
-
-
-def _rows(
+def _fetch(
     statement: str, params: Sequence[Any], format: pq.Format, using: str
 ) -> list[tuple[Any, ...]]:
     database = _ready(using)
     try:
-        return _found(database, statement, params, format)
+        return _fetch_once(database, statement, params, format)
     except DatabaseError as error:
-        named = NAMED.get(str(getattr(error.__cause__, "sqlstate", None)))
+        named = ERROR_OF_STATE.get(str(getattr(error.__cause__, "sqlstate", None)))
         if named is None:
             raise
-        if (
-            named is OnStandby
-            or using != DEFAULT_DB_ALIAS
-            or not prepared.is_idle(database.connection)
-        ):
+        idle = using == DEFAULT_DB_ALIAS and prepared.is_idle(database.connection)
+        if named is OnStandby or not idle:
             raise named(str(error)) from error
-    # A statement by itself, where the server begins another isolation: nothing of it stands.
+    # A single statement on a server with another default isolation: it was refused and left
+    # nothing behind, so it can run again in a transaction.
     with atomic():
-        return _found(database, statement, params, format)
+        return _fetch_once(database, statement, params, format)
 
 
-def _found(
+def _fetch_once(
     database: Any, statement: str, params: Sequence[Any], format: pq.Format
 ) -> list[tuple[Any, ...]]:
-    if not _is_watched(database):
+    if _may_bypass_psycopg(database):
         with database.wrap_database_errors:
             found = prepared.ask(database.connection, statement, params, format)
         if found is not None:
             return list(found)
     cursor = prepared.cursor(database.connection)
-    # Of the cursor and not of the statement, so that Django's cursor, which knows no binary, may
-    # stand around it.
+    # Set on the cursor and not passed to execute(): Django's debug cursor, which wraps this one,
+    # has no parameter for it.
     cursor.format = format
-    with _executed(database, cursor, statement, params) as answered:
-        return list(answered.fetchall())
+    with _execute(database, cursor, statement, params) as executed:
+        return list(executed.fetchall())
 
 
-def _executed(database: Any, cursor: Any, statement: str, params: Sequence[Any]) -> Any:
+def _execute(database: Any, cursor: Any, statement: str, params: Sequence[Any]) -> Any:
     if _is_watched(database):
         watched = database.make_debug_cursor(cursor)
         watched.execute(statement, params)
         return watched
-    # What Django's cursor does around a statement that nobody watches, without the layers for those
-    # who do.
+    # What Django's cursor does, without its layers for query logging and execute_wrapper().
     database.validate_no_broken_transaction()
     with database.wrap_database_errors:
         cursor.execute(statement, params)
     return cursor
+
+
+def _may_bypass_psycopg(database: Any) -> bool:
+    return settings.fast_path() and not _is_watched(database)
 
 
 def _is_watched(database: Any) -> bool:
@@ -263,8 +266,8 @@ def connect() -> None:
 
 
 def reported_backend() -> int:
-    """The backend's process id as the connection was told it: of a pooler's own making, where there
-    is one."""
+    """The process id of the backend as the connection got it at its start. Behind a pooler it is a
+    number made up by the pooler."""
     connection.ensure_connection()
     return int(connection.connection.info.backend_pid)
 
@@ -274,8 +277,8 @@ def close() -> None:
 
 
 def was_rolled_back(error: Exception) -> bool:
-    """Whether the server took a statement back on account of others: nothing of it stands, and it
-    may be said again."""
+    """Whether the server rolled the statement back because of another transaction (serialization
+    failure, deadlock, lock timeout), so that it can be retried."""
     return getattr(error.__cause__, "sqlstate", None) in ROLLED_BACK
 
 
@@ -284,9 +287,9 @@ def is_lost() -> bool:
 
 
 def in_transaction() -> bool:
-    """Whether something of a caller's is open on the connection, by whatever means: atomic(),
-    set_autocommit(False), a BEGIN of their own; or whether that cannot be said any more, for it is
-    broken."""
+    """Whether the caller has a transaction open on the connection, by whatever means: atomic(),
+    set_autocommit(False) or a BEGIN of its own. True also where a broken connection makes it
+    unknown."""
     database = _database(DEFAULT_DB_ALIAS)
     if database.in_atomic_block or database.connection is None:
         return bool(database.in_atomic_block)
@@ -297,8 +300,11 @@ def in_transaction() -> bool:
 
 
 def forget_if_lost() -> bool:
-    """Whether the connection broke; then the next statement has a new one. Not for who had a
-    transaction on it: ask in_transaction before the statement that may break."""
+    """Whether the connection broke; then it is closed, and the next statement opens a new one.
+
+    Not for a caller that had a transaction open on it: call in_transaction() before the statement
+    that may break.
+    """
     lost = not connection.in_atomic_block and connection.autocommit and is_lost()
     if lost:
         connection.close()
@@ -306,23 +312,24 @@ def forget_if_lost() -> bool:
 
 
 def compose(template: str, **parts: sql.Composable) -> str:
-    """A statement whose names or literals are put in by psycopg's own quoting, where no parameter
-    can stand."""
+    """A statement with names or literals quoted by psycopg, where a parameter is not possible."""
     connection.ensure_connection()
     return sql.SQL(template).format(**parts).as_string(connection.connection)
 
 
 @contextmanager
 def along_indexes(*, in_their_order: bool) -> Iterator[None]:
-    """For lists that the ORM reads. in_their_order: whether one index has what is looked for in the
-    list's order, so that nothing needs to be sorted."""
+    """Make PostgreSQL read by index, for lists that the ORM queries.
+
+    in_their_order: one index has the rows in the order of the list, so that no sort is needed.
+    """
     with transaction.atomic():
         rows(ALONG_INDEXES, ["off" if in_their_order else "on"])
         yield
 
 
 class SideConnection:
-    """A connection of its own, on which each statement is committed at once."""
+    """A second connection, on which each statement commits at once."""
 
     def __init__(self) -> None:
         self.connection = connection.copy()
@@ -339,9 +346,10 @@ class SideConnection:
 
 @contextmanager
 def beside() -> Iterator[SideConnection]:
-    """For what must stay whatever becomes of our transaction, and of us."""
-    other = SideConnection()
+    """For writes that must survive a rollback of the current transaction or the death of the
+    process."""
+    side = SideConnection()
     try:
-        yield other
+        yield side
     finally:
-        other.connection.close()
+        side.connection.close()

@@ -1,9 +1,8 @@
-"""A statement by itself in one call of libpq, for those that are asked thousands of times.
+"""Run a prepared statement in one call of libpq, for statements that run thousands of times.
 
-psycopg's cursors can be interrupted, watched from a loop, and begin a transaction on their way. A
-prepared statement outside of any transaction needs none of it: without, it takes a third less of
-the processor, and Python's lock is free for other threads from the moment it is sent until its
-answer has come.
+psycopg's cursors can be interrupted, can be watched from an event loop, and begin transactions. A
+prepared statement outside a transaction needs none of that. Without it, a statement takes a third
+less CPU time, and Python's GIL is free for other threads from sending until the result arrives.
 """
 
 import re
@@ -19,43 +18,44 @@ from psycopg.adapt import PyFormat, Transformer
 from psycopg.types.string import TextBinaryLoader
 
 Row = tuple[Any, ...]
-# A statement, and its parameters' types as PostgreSQL numbers them.
+# A statement, and the OIDs of its parameters' types.
 Key = tuple[str, tuple[int, ...] | None]
 
-# No more than this are kept by name on one connection; what is made up anew each time would fill
-# the server.
+# Maximum of prepared statements per connection: statements with generated text would fill the
+# server's memory.
 MOST = 100
-# invalid_sql_statement_name: somebody let go of all that was prepared. feature_not_supported: the
-# table has other columns now.
+# invalid_sql_statement_name: another client ran DEALLOCATE. feature_not_supported: the columns of
+# the table have changed.
 OUTDATED = (b"26000", b"0A000")
-# duplicate_prepared_statement: through a pooler that keeps none, somebody else has prepared it
-# there. It is the same.
+# duplicate_prepared_statement: behind a pooler without prepared statements, another client has
+# prepared it on this server connection. The name comes from the text, so it is the same statement.
 THERE_ALREADY = b"42P05"
 
 
 class StatementCache:
-    """What one connection was asked: how often, until it is prepared, and then under which name.
+    """The statements of one connection: how often each ran before it was prepared, and its name
+    after that.
 
-    adapting: knows by now how the parameters' classes are written. For one statement at a time.
-    loading: how values are read.
+    adapting: caches how the parameters' classes are dumped; used by one statement at a time.
+    loading: knows how values are loaded.
     """
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
         self.adapting, self.loading = Transformer(connection), cursor(connection)
-        self.asked: dict[Key, int] = {}
+        self.runs: dict[Key, int] = {}
         self.names: dict[Key, bytes] = {}
         self.numbers = count()
-        self._hear_of_deallocation(connection)
+        self._clear_names_with_psycopg(connection)
 
-    def _hear_of_deallocation(self, connection: Any) -> None:
-        """After DROP, ALTER and ROLLBACK, to a savepoint too, psycopg lets go of all that is
-        prepared, ours with it.
+    def _clear_names_with_psycopg(self, connection: Any) -> None:
+        """After DROP, ALTER and ROLLBACK (also to a savepoint), psycopg deallocates all prepared
+        statements, ours with them.
 
-        PostgreSQL says so when one of them is asked for; PgBouncer, which keeps them itself, hangs
-        up instead.
+        PostgreSQL would report the missing statement at its next use. PgBouncer, which tracks
+        prepared statements itself, closes the connection instead.
         """
-        psycopgs = connection._prepared
-        clear = psycopgs.clear
+        manager = connection._prepared
+        clear = manager.clear
 
         def clear_ours_too() -> bool:
             cleared: bool = clear()
@@ -63,27 +63,26 @@ class StatementCache:
                 self.names.clear()
             return cleared
 
-        psycopgs.clear = clear_ours_too
+        manager.clear = clear_ours_too
 
 
 class NamedByText(PrepareManager):
-    """What psycopg's own cursors prepare, under names that tell the text.
+    """Names the statements that psycopg's own cursors prepare after their text.
 
-    A mere number is another client's statement where a pooler gives us its connection: that would
-    be run instead.
+    psycopg numbers them. Behind a pooler, the same number may be another client's statement on the
+    same server connection, and the wrong statement would run.
     """
 
     def get(self, query: Any, prepare: bool | None = None) -> tuple[Prepare, bytes]:
-        asked, name = super().get(query, prepare)
-        return asked, _named(name, *self.key(query)) if asked is Prepare.SHOULD else name
+        state, name = super().get(query, prepare)
+        return state, _name_of(name, *self.key(query)) if state is Prepare.SHOULD else name
 
 
 class Answer(Sequence[Row]):
-    """Rows as they came from the server. Each is loaded when it is asked for; all of them, at once,
-    by who iterates."""
+    """The rows of a result. Indexing decodes one row; iterating decodes all of them at once."""
 
-    def __init__(self, known: StatementCache, result: Any) -> None:
-        self.adapting, self.result = Transformer(known.loading), result
+    def __init__(self, statements: StatementCache, result: Any) -> None:
+        self.adapting, self.result = Transformer(statements.loading), result
         self.adapting.set_pgresult(result)
 
     def __len__(self) -> int:
@@ -98,126 +97,128 @@ class Answer(Sequence[Row]):
 
 
 def name_by_text(connection: Any) -> None:
-    """For a new connection, before anything is prepared on it."""
-    named = NamedByText()
-    named.prepare_threshold, named.prepared_max = (
-        connection._prepared.prepare_threshold,
-        connection._prepared.prepared_max,
-    )
-    connection._prepared = named
+    """For a new connection, before a statement is prepared on it."""
+    manager, before = NamedByText(), connection._prepared
+    manager.prepare_threshold, manager.prepared_max = before.prepare_threshold, before.prepared_max
+    connection._prepared = manager
 
 
 def cursor(connection: psycopg.Connection[Any]) -> psycopg.Cursor[Any]:
-    """In binary, it gives JSON as its text, which psycopg would decode: the messages' own decoder
-    is quicker."""
-    asking = psycopg.Cursor(connection)
-    asking.adapters.register_loader("json", TextBinaryLoader)
-    return asking
+    """A cursor that in binary format gives JSON as text: the messages' own decoder is faster than
+    psycopg's."""
+    plain = psycopg.Cursor(connection)
+    plain.adapters.register_loader("json", TextBinaryLoader)
+    return plain
 
 
 def ask(
     connection: psycopg.Connection[Any], statement: str, params: Sequence[Any], format: pq.Format
 ) -> Answer | None:
-    """None: a cursor has to ask, and nothing was sent.
+    """Run the statement. None: nothing was sent; run it with a cursor.
 
-    So it is within a transaction, behind a pooler that keeps no statements, and for what is rarely
-    asked. Raises what the cursor would.
+    That is so in a transaction, behind a pooler without prepared statements, and for statements
+    that run rarely. Raises what the cursor would raise.
     """
     if not is_idle(connection):
         return None
-    known = _of(connection)
-    adapting, values = known.adapting, _adapted(known, params)
+    statements = _statements_of(connection)
+    adapting, values = statements.adapting, _dump(statements, params)
     key = (statement, adapting.types)
-    if key not in known.names and not _is_asked_often(known, key, connection.prepare_threshold):
+    if key not in statements.names and not _runs_often(
+        statements, key, connection.prepare_threshold
+    ):
         return None
     with connection.lock:
-        result = _answer(connection.pgconn, known, key, values, adapting.formats, format)
+        result = _run(connection.pgconn, statements, key, values, adapting.formats, format)
     if result.status != pq.ExecStatus.TUPLES_OK:
         raise _error(connection.pgconn, result, adapting.encoding)
-    return Answer(known, result)
+    return Answer(statements, result)
 
 
 def send(
     connection: psycopg.Connection[Any], statement: str, params: Sequence[Any], format: pq.Format
 ) -> Callable[[], Answer | None] | None:
-    """Ask for what `ask` has prepared already, and do not wait: what takes the answer. Nothing else
-    can be asked until then. None, for either: to be asked by `ask`."""
+    """Send a statement that `ask` has prepared, and do not wait. Returns the function that receives
+    its rows. The connection is busy until that function is called.
+
+    None, from either function: run the statement with `ask`.
+    """
     if not is_idle(connection):
         return None
-    known = _of(connection)
-    adapting, values = known.adapting, _adapted(known, params)
-    name = known.names.get((statement, adapting.types))
+    statements = _statements_of(connection)
+    adapting, values = statements.adapting, _dump(statements, params)
+    name = statements.names.get((statement, adapting.types))
     if name is None:
         return None
     with connection.lock:
         connection.pgconn.send_query_prepared(name, values, adapting.formats, format)
 
-    def take() -> Answer | None:
+    def receive() -> Answer | None:
         with connection.lock:
             result, *_ = iter(connection.pgconn.get_result, None)
-        return Answer(known, result) if result.status == pq.ExecStatus.TUPLES_OK else None
+        return Answer(statements, result) if result.status == pq.ExecStatus.TUPLES_OK else None
 
-    return take
+    return receive
 
 
 def is_idle(connection: psycopg.Connection[Any]) -> bool:
-    """Whether a statement would be committed by itself."""
+    """Whether a statement would run in a transaction of its own."""
     return (
         connection.autocommit and connection.pgconn.transaction_status == pq.TransactionStatus.IDLE
     )
 
 
-def _adapted(known: StatementCache, params: Sequence[Any]) -> Any:
-    return known.adapting.dump_sequence(params, [PyFormat.AUTO] * len(params))
+def _statements_of(connection: Any) -> StatementCache:
+    """Stored on the connection, so that it lives as long as the connection."""
+    statements: StatementCache | None = getattr(connection, "eventstore_statements", None)
+    if statements is None:
+        statements = connection.eventstore_statements = StatementCache(connection)
+    return statements
 
 
-def _of(connection: Any) -> StatementCache:
-    """Kept on the connection itself, and gone with it."""
-    known: StatementCache | None = getattr(connection, "eventstore_known", None)
-    if known is None:
-        known = connection.eventstore_known = StatementCache(connection)
-    return known
+def _dump(statements: StatementCache, params: Sequence[Any]) -> Any:
+    return statements.adapting.dump_sequence(params, [PyFormat.AUTO] * len(params))
 
 
-def _is_asked_often(known: StatementCache, key: Key, threshold: int | None) -> bool:
-    if threshold is None or len(known.names) >= MOST:
+def _runs_often(statements: StatementCache, key: Key, threshold: int | None) -> bool:
+    if threshold is None or len(statements.names) >= MOST:
         return False
-    if len(known.asked) > MOST:
-        known.asked.clear()
-    known.asked[key] = known.asked.get(key, 0) + 1
-    return known.asked[key] > threshold
+    if len(statements.runs) > MOST:
+        statements.runs.clear()
+    statements.runs[key] = statements.runs.get(key, 0) + 1
+    return statements.runs[key] > threshold
 
 
-def _answer(
-    pgconn: Any, known: StatementCache, key: Key, values: Any, formats: Any, format: pq.Format
+def _run(
+    pgconn: Any, statements: StatementCache, key: Key, values: Any, formats: Any, format: pq.Format
 ) -> Any:
-    result = _asked(pgconn, known, key, values, formats, format)
+    result = _run_once(pgconn, statements, key, values, formats, format)
     if result.error_field(pq.DiagnosticField.SQLSTATE) not in OUTDATED:
         return result
-    # Outside of a transaction nothing was lost by this.
-    known.names.pop(key, None)
-    return _asked(pgconn, known, key, values, formats, format)
+    # Outside a transaction, the failed try has changed nothing.
+    statements.names.pop(key, None)
+    return _run_once(pgconn, statements, key, values, formats, format)
 
 
-def _asked(
-    pgconn: Any, known: StatementCache, key: Key, values: Any, formats: Any, format: pq.Format
+def _run_once(
+    pgconn: Any, statements: StatementCache, key: Key, values: Any, formats: Any, format: pq.Format
 ) -> Any:
-    """The answer, or why it could not be prepared."""
-    if key not in known.names:
+    """The result, or the error of preparing the statement."""
+    if key not in statements.names:
         statement, types = key
-        text = _numbered(statement)
-        name = _named(b"eventstore_%d" % next(known.numbers), text, types)
-        prepared = pgconn.prepare(name, text, types)
+        text = _with_numbered_parameters(statement)
+        name = _name_of(b"eventstore_%d" % next(statements.numbers), text, types)
+        result = pgconn.prepare(name, text, types)
         if (
-            prepared.status != pq.ExecStatus.COMMAND_OK
-            and prepared.error_field(pq.DiagnosticField.SQLSTATE) != THERE_ALREADY
+            result.status != pq.ExecStatus.COMMAND_OK
+            and result.error_field(pq.DiagnosticField.SQLSTATE) != THERE_ALREADY
         ):
-            return prepared
-        known.names[key] = name
-    return pgconn.exec_prepared(known.names[key], values, formats, format)
+            return result
+        statements.names[key] = name
+    return pgconn.exec_prepared(statements.names[key], values, formats, format)
 
 
-def _numbered(statement: str) -> bytes:
+def _with_numbered_parameters(statement: str) -> bytes:
     """With $1, $2 … where psycopg has %s, and % where it has %%."""
     numbers = count(1)
     return re.sub(
@@ -225,7 +226,7 @@ def _numbered(statement: str) -> bytes:
     ).encode()
 
 
-def _named(number: bytes, text: bytes, types: Any) -> bytes:
+def _name_of(number: bytes, text: bytes, types: Any) -> bytes:
     digest = blake2b(text + repr(types).encode(), digest_size=12).hexdigest()
     return b"%s_%s" % (number, digest.encode())
 

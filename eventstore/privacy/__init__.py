@@ -1,1 +1,1 @@
-"""What is personal, and how it is hidden."""
+"""Which data is personal, and how it is masked."""

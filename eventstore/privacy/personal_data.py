@@ -1,12 +1,11 @@
-"""What of messages, states and rows is about a person, and how it is hidden from whom it is not
-for.
+"""Which fields of messages, states and rows are personal data, and how they are masked.
 
-The wiring's PERSONAL says which fields; what no class of today explains is hidden whole.
+The wiring's PERSONAL lists the fields. Data that no present class describes is masked as a whole.
 """
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import msgspec
@@ -27,49 +26,56 @@ MESSAGES = """
         AND payload IS NOT NULL
 """
 
-# Looked for at the beginning of a word alone, and without going back: a long word takes one pass.
+# Matched only at the beginning of a word and with possessive quantifiers: a long word takes one
+# pass.
 E_MAIL = re.compile(r"(?<![\w.+-])[\w.+-]++@[\w-]++(\.[\w-]++)++")
-# Where PostgreSQL quotes the row that it would not take, or what it could not read.
+# Lines in which PostgreSQL quotes the row that it rejected, or the text that it could not parse.
 QUOTED = re.compile(r"^(DETAIL|CONTEXT):.*$", re.MULTILINE)
 PLACE = re.compile(r" at position (\d+): ")
 CLASS_OF_ERROR = re.compile(r"[A-Za-z_][\w.]*(?=[:(]|$)")
 
+# Types whose values are never scalars, or may be anything.
+NOT_SCALAR = inspect.StructType | inspect.CollectionType | inspect.DictType | inspect.AnyType
+
 
 def of_message(name: str, data: Any) -> Any:
-    """What is stored under a name, under whatever schema version: a field that today's class has
-    not is hidden."""
-    return _hidden(_class_of(name), data)
+    """Mask stored data, of whatever schema version: a field that the present class lacks is
+    masked."""
+    return _mask(_class_of(name), data)
 
 
 def of_metadata(data: Any) -> Any:
-    return _hidden(Metadata, data)
+    return _mask(Metadata, data)
 
 
 def of_saga(name: str, state: Any) -> Any:
-    """A process's state as it is stored."""
+    """Mask the stored state of a process."""
     saga = registry.subscriptions().get(name)
-    return _hidden(type(saga.initial) if isinstance(saga, Saga) else None, state)
+    return _mask(type(saga.initial) if isinstance(saga, Saga) else None, state)
 
 
 def of_struct(struct: msgspec.Struct) -> Any:
-    """A message, or a state, as JSON has it."""
-    return _hidden(type(struct), msgspec.to_builtins(struct))
+    """A message or a state as masked JSON."""
+    return _mask(type(struct), msgspec.to_builtins(struct))
 
 
 def without(message: Any) -> Any:
-    """The same message with its personal fields hidden; they are texts, and so stay what their
-    class wants."""
+    """The same message with its personal fields masked. Such fields are texts, so the mask fits
+    their type.
+
+    Raises msgspec.ValidationError if the class rejects the mask.
+    """
     return msgspec.convert(of_struct(message), type(message), strict=False)
 
 
 def holds(cls: type) -> bool:
-    """Whether there may be anything personal in a message, or a part of one, of this class."""
+    """Whether a message of this class, or a part of one, may hold personal data."""
     return _holds(cls)
 
 
 @cache
 def _holds(cls: type) -> bool:
-    named, kind = registry.personal().get(cls, frozenset()), _kind(cls)
+    named, kind = registry.personal().get(cls, frozenset()), _type_info(cls)
     assert isinstance(kind, inspect.StructType)
     return bool(named) or any(_may_hold(field.type) for field in kind.fields)
 
@@ -88,7 +94,7 @@ def _may_hold(kind: inspect.Type) -> bool:
 
 
 def hide_within(value: Any) -> Any:
-    """Of the same form, so that it fits its description, and nothing is left in it to tell."""
+    """Mask each value inside. The structure stays, so that it fits its schema."""
     match value:
         case dict():
             return {name: hide_within(each) for name, each in value.items()}
@@ -98,17 +104,17 @@ def hide_within(value: Any) -> Any:
 
 
 def hide(value: Any) -> Any:
-    """Nothing is left to tell, but whether there was anything."""
+    """Mask a value. Empty values stay, so whether there was one remains visible."""
     return HIDDEN if value not in (None, "", [], {}, ()) else value
 
 
 def reveal(who: str, subject: str, *, reason: str, details: Mapping[str, Any]) -> None:
-    """Write down who is about to see it, and why. Raises audit.ReasonMissing."""
+    """Record in the audit log who is about to see the data, and why. Raises audit.ReasonMissing."""
     audit.record(who, "reveal", subject, reason=audit.require_reason(reason), details=details)
 
 
 class Trouble(NamedTuple):
-    """What went wrong with the message at a position."""
+    """The failure of the message at a position."""
 
     position: int
     error: str
@@ -116,20 +122,20 @@ class Trouble(NamedTuple):
 
 
 def of_troubles(troubles: Sequence[Trouble]) -> list[Trouble]:
-    """What the message says of a person, its error may repeat; without the message, only the
-    error's class is told."""
-    secrets = _secrets([each.position for each in troubles])
+    """Mask failures: an error may quote the message's personal data. If the message is not
+    readable, only the class of the error stays."""
+    secrets = _personal_texts([each.position for each in troubles])
     return [
         each._replace(
-            error=_without(each.error, secrets.get(each.position)),
-            traceback=_without(each.traceback, secrets.get(each.position)),
+            error=_redact(each.error, secrets.get(each.position)),
+            traceback=_redact(each.traceback, secrets.get(each.position)),
         )
         for each in troubles
     ]
 
 
 def of_column(model: type, column: str, value: Any) -> Any:
-    """A value of a read model's row; the whole row, by its columns, where no column is named."""
+    """Mask a value of a read model's row. column: "" for the whole row, as a dict by column."""
     named = registry.personal().get(model, frozenset())
     if column:
         return hide(value) if column in named else value
@@ -137,73 +143,53 @@ def of_column(model: type, column: str, value: Any) -> Any:
 
 
 def of_rebuild(error: str) -> str:
-    """Why a rebuild failed: at some message, or for a reason of the table's."""
+    """Mask the error of a rebuild, which failed at a message or for a reason of the table."""
     place = PLACE.search(error)
     if place is None:
-        return _without(error, ())
-    (told,) = of_troubles([Trouble(int(place.group(1)), error[place.end() :])])
-    return error[: place.end()] + told.error
+        return _redact(error, ())
+    (masked,) = of_troubles([Trouble(int(place.group(1)), error[place.end() :])])
+    return error[: place.end()] + masked.error
 
 
 def _class_of(name: str) -> type | None:
     return registry.types().get(registry.renamed().get(name, name))
 
 
-def _hidden(cls: type | None, data: Any) -> Any:
-    return hide(data) if cls is None else _walked(_kind(cls), data, hide)
+def _mask(cls: type | None, data: Any) -> Any:
+    return hide(data) if cls is None else _walk(_type_info(cls), data, hide)
 
 
 @cache
-def _kind(cls: type) -> inspect.Type:
+def _type_info(cls: type) -> inspect.Type:
     return inspect.type_info(cls)
 
 
-def _walked(kind: inspect.Type, data: Any, hide: Callable[[Any], Any]) -> Any:
-    """The data with what is personal handed to `hide`, and so is whatever is not of the kind that
-    it should be."""
+def _walk(kind: inspect.Type, data: Any, hide: Callable[[Any], Any]) -> Any:
+    """The data with each personal value replaced by hide(value), as is each value that does not fit
+    its type."""
     match kind, data:
         case inspect.UnionType(types=kinds), _:
             fitting = [each for each in kinds if _fits(each, data)]
-            return (
-                _walked(fitting[0], data, hide)
-                if len(fitting) == 1 or _is_plain(data) and fitting
-                else hide(data)
-            )
+            # Of scalars any type will do; of objects it must be clear which one describes them.
+            if len(fitting) == 1 or (fitting and _is_scalar(data)):
+                return _walk(fitting[0], data, hide)
         case inspect.StructType(cls=cls, fields=fields), dict():
-            return _fields_walked(cls, fields, data, hide)
+            personal = registry.personal().get(cls, ())
+            types = {each.encode_name: each.type for each in fields if each.name not in personal}
+            return {
+                name: _walk(types[name], value, hide) if name in types else hide(value)
+                for name, value in data.items()
+            }
         case inspect.DictType(value_type=each), dict():
-            return {name: _walked(each, value, hide) for name, value in data.items()}
-        case inspect.ListType(item_type=each) | inspect.VarTupleType(
-            item_type=each
-        ), list() | tuple():
-            return [_walked(each, value, hide) for value in data]
+            return {name: _walk(each, value, hide) for name, value in data.items()}
         case (
-            (
-                inspect.StructType()
-                | inspect.CollectionType()
-                | inspect.DictType()
-                | inspect.AnyType()
-            ),
-            _,
+            inspect.ListType(item_type=each) | inspect.VarTupleType(item_type=each),
+            list() | tuple(),
         ):
-            return hide(data)
-        case _ if _is_plain(data):
+            return [_walk(each, value, hide) for value in data]
+        case _ if _is_scalar(data) and not isinstance(kind, NOT_SCALAR):
             return data
     return hide(data)
-
-
-def _fields_walked(
-    cls: type, fields: Iterable[inspect.Field], data: Mapping[str, Any], hide: Any
-) -> dict[str, Any]:
-    kinds = {
-        field.encode_name: field.type
-        for field in fields
-        if field.name not in registry.personal().get(cls, ())
-    }
-    return {
-        name: _walked(kinds[name], value, hide) if name in kinds else hide(value)
-        for name, value in data.items()
-    }
 
 
 def _fits(kind: inspect.Type, data: Any) -> bool:
@@ -219,26 +205,23 @@ def _fits(kind: inspect.Type, data: Any) -> bool:
     )
 
 
-def _is_plain(data: Any) -> bool:
+def _is_scalar(data: Any) -> bool:
     return not isinstance(data, dict | list | tuple)
 
 
-def _secrets(positions: Sequence[int]) -> dict[int, list[str]]:
-    """The personal texts of the messages at these positions; none for what is there no more, or has
-    no class."""
+def _personal_texts(positions: Sequence[int]) -> dict[int, list[str]]:
+    """The personal texts of each message, by position. A message that is deleted, or of an unknown
+    class, has no entry."""
     found: dict[int, list[str]] = {}
+
+    def collect(position: int, value: Any) -> None:
+        found[position].extend(_texts(value))
+
     for position, name, data in rows(MESSAGES, [list(positions), list(positions)]):
-        cls = _class_of(name)
-        if cls is not None:
-            found[position] = _personal_texts(
-                cls, msgspec.json.decode(data) if isinstance(data, str) else data
-            )
-    return found
-
-
-def _personal_texts(cls: type, data: Any) -> list[str]:
-    found: list[str] = []
-    _walked(_kind(cls), data, lambda value: found.extend(_texts(value)))
+        if (cls := _class_of(name)) is not None:
+            found[position] = []
+            decoded = msgspec.json.decode(data) if isinstance(data, str) else data
+            _walk(_type_info(cls), decoded, partial(collect, position))
     return found
 
 
@@ -251,12 +234,13 @@ def _texts(value: Any) -> Iterable[str]:
     return [str(value)] if value not in (None, "") else []
 
 
-def _without(text: str, secrets: Sequence[str] | None) -> str:
+def _redact(text: str, secrets: Sequence[str] | None) -> str:
+    """Mask the secrets in an error text. secrets: None if they are unknown; then only the class of
+    the error stays."""
     if secrets is None:
-        told = CLASS_OF_ERROR.match(text)
-        return f"{told.group()}: {HIDDEN}" if told else str(hide(text))
-    # As a text stands in a sentence, and as it stands in the form that Python and JSON give it; the
-    # longest first.
+        error_class = CLASS_OF_ERROR.match(text)
+        return f"{error_class.group()}: {HIDDEN}" if error_class else str(hide(text))
+    # As plain text, as in a Python repr, and as in JSON; the longest first.
     forms = {
         form
         for each in secrets

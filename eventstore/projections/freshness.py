@@ -1,8 +1,7 @@
-"""How fresh a read model is; and for who needs it fresher, a row of it as the log has it now.
+"""How far a read model has come, and a row that includes events it has not folded yet.
 
-The row that the read model holds is one query, together with where the read model stands. What is
-recorded and not folded yet is folded here in memory by the projection's own functions, and kept
-nowhere.
+`look` reads a row and the progress of the read model with one query. `recorded` folds the events
+that the row lacks in memory, with the projection's own functions; it stores nothing.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,25 +16,27 @@ from eventstore.outbox import cursors
 from eventstore.postgres import rows
 from eventstore.subscriptions import Projection, Row
 
-from . import fold as projections
+from .fold import fold_row, load
 
-# One statement, and the same few looks into indexes however far the subscription lies behind. CASE
-# hides from the planner that few rows may be of these types: it would collect and sort all that
-# waits, where the first is wanted. Of an outbox that is cleared further than the subscription has
-# come, the log is asked, for each type by itself, and as pairs, for which only the index of types
-# has the order.
-# On the primary, whatever somebody was told of is visible. A replica may have the higher of two
-# positions and not yet the lower, which committed later; so only what some subscription has passed
-# is seen there, once all before it was.
-STANDING = """
+# The number of index lookups is the same however far the subscription is behind. CASE hides the
+# selectivity of the types from the planner: otherwise it collects and sorts all waiting rows where
+# only the first is needed. If the outbox was cleared beyond the cursor, the log is searched
+# instead, one type at a time; the comparison of pairs makes the planner use the index on
+# (type, position).
+# On the primary every acknowledged write is visible. A replica may have the higher of two positions
+# before the lower one, which committed later. There, only positions that some subscription has
+# passed count as visible: a subscription passes a position when all earlier ones are committed.
+PROGRESS = """
     SELECT subscription.position, least(ahead.position, held.position) AS waiting,
            greatest(0, coalesce(extract(epoch
                FROM clock_timestamp() - least(ahead.at, held.at)), 0))::float8 AS lag,
-           CASE WHEN asked.follows
+           CASE WHEN parameters.on_replica
                THEN (SELECT max(position) FROM eventstore_subscription)
                ELSE greatest(subscription.position, (SELECT max(position) FROM eventstore_event))
            END AS seen
-    FROM (SELECT %s::text AS name, %s::text[] AS heard, %s::boolean AS follows) AS asked
+    FROM (
+        SELECT %s::text AS name, %s::text[] AS event_types, %s::boolean AS on_replica
+    ) AS parameters
     LEFT JOIN eventstore_subscription AS subscription USING (name)
     LEFT JOIN eventstore_subscription AS cleared ON cleared.name = 'eventstore.outbox'
     LEFT JOIN LATERAL (
@@ -43,7 +44,7 @@ STANDING = """
             SELECT position, created_at AS at
             FROM eventstore_outbox
             WHERE position > subscription.position AND CASE WHEN topic = 'event'
-                THEN type = ANY(heard) END
+                THEN type = ANY(event_types) END
               AND (cleared.position IS NULL OR subscription.position >= cleared.position)
             ORDER BY position
             LIMIT 1
@@ -51,7 +52,7 @@ STANDING = """
         UNION ALL
         (
             SELECT position, at
-            FROM unnest(heard) AS each(type)
+            FROM unnest(event_types) AS each(type)
             CROSS JOIN LATERAL (
                 SELECT position, recorded_at AS at
                 FROM eventstore_event AS event
@@ -66,11 +67,12 @@ STANDING = """
         )
     ) AS ahead ON true
     LEFT JOIN LATERAL (SELECT place AS position, at
-        FROM eventstore_parked_first(asked.name)) AS held ON true
+        FROM eventstore_parked_first(parameters.name)) AS held ON true
 """
 LOOK = f"""
-    SELECT (SELECT row_to_json(kept)::text FROM {{table}} AS kept WHERE {{key}} = %s), standing.*
-    FROM ({STANDING}) AS standing
+    SELECT (SELECT row_to_json(stored)::text FROM {{table}} AS stored WHERE {{key}} = %s),
+        progress.*
+    FROM ({PROGRESS}) AS progress
 """
 LAST_GIVEN = "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM eventstore_position"
 
@@ -78,11 +80,11 @@ PRIMARY = "default"
 
 
 class Progress(NamedTuple):
-    """Where a read model stands, in the database that was asked.
+    """How far a read model has come, in the database that was queried.
 
-    position: of its cursor, None when it has none yet. waiting: of the first event that it hears
-    and has not taken, None when there is none. lag: since when that waits, in seconds. seen: up to
-    where this database has all.
+    position: of its cursor; None before it has one. waiting: position of the first event that it
+    has to fold; None when it is up to date. lag: age of that event in seconds. seen: the position
+    up to which this database is complete.
     """
 
     position: int | None
@@ -91,20 +93,19 @@ class Progress(NamedTuple):
     seen: int
 
     def holds(self, position: int) -> bool:
-        """Whether all that was recorded up to this position and concerns the read model is in
-        it."""
+        """Whether the read model includes every event of its own up to this position."""
         if self.position is None:
             return False
         return position <= self.seen and (self.waiting is None or position < self.waiting)
 
 
 class ReadModelSource(NamedTuple):
-    """A read model. heard: the stored names that its subscription hears, as PostgreSQL writes an
-    array. look: at one row."""
+    """event_types: the stored names that the projection folds, as a PostgreSQL array literal.
+    look: the statement that reads one row with the progress."""
 
     subscription: str
     projection: Projection
-    heard: str
+    event_types: str
     look: str
 
 
@@ -115,44 +116,43 @@ class RowAndProgress(NamedTuple):
     standing: Progress
 
 
-class OwnStreams(NamedTuple):
-    """Where the events of one row are found. categories: their streams are called after the row's
-    key. strays: stored names of what comes from streams called otherwise."""
+class EventSources(NamedTuple):
+    """Where the events of one row are. categories: of the streams that are named after the row's
+    key. foreign_types: stored names of events that come from other streams."""
 
     categories: Sequence[str]
     foreign_types: Sequence[str]
 
 
 def look(model: type[Any], key: str) -> RowAndProgress:
-    """The row of the read model, in the database that queries are asked of; one statement."""
-    kept, using = _kept(model), settings.query_database()
-    ((row, *standing),) = rows(
-        kept.look, [key, kept.subscription, kept.heard, using != PRIMARY], using=using
+    """The row and the progress of its read model, from the query database; one statement."""
+    source, using = _sources()[model], settings.query_database()
+    ((row, *progress),) = rows(
+        source.look, [key, source.subscription, source.event_types, using != PRIMARY], using=using
     )
-    return RowAndProgress(
-        _instance(kept.projection, codec.decode_json(row)) if row else None, Progress(*standing)
-    )
+    instance = _instance(source.projection, codec.decode_json(row)) if row else None
+    return RowAndProgress(instance, Progress(*progress))
 
 
 def standing(model: type[Any], *, using: str) -> Progress:
-    kept = _kept(model)
-    (found,) = rows(STANDING, [kept.subscription, kept.heard, using != PRIMARY], using=using)
-    return Progress(*found)
+    source = _sources()[model]
+    params = [source.subscription, source.event_types, using != PRIMARY]
+    (progress,) = rows(PROGRESS, params, using=using)
+    return Progress(*progress)
 
 
 def recorded(model: type[Any], key: str) -> Any:
-    """The row with all folded in that has been recorded; None when there is none."""
-    projection = _kept(model).projection
-    row = projections.load(model._meta.db_table, model._meta.pk.column, [key]).get(key)
-    return _folded(projection, key, row, events(projection, key, row))
+    """The row with all recorded events folded in; None when there is no row."""
+    projection = _sources()[model].projection
+    row = load(model._meta.db_table, model._meta.pk.column, [key]).get(key)
+    return _fold(projection, key, row, events(projection, key, row))
 
 
 def as_of(
     model: type[Any], key: str, *, version: int | None = None, at: datetime | None = None
 ) -> Any:
-    """The row as it was when its stream came to a version, or at a time; None when there was
-    none."""
-    projection = _kept(model).projection
+    """The row as it was at a version of its stream, or at a time; None when there was no row."""
+    projection = _sources()[model].projection
     until = list[Message]()
     for message in events(projection, key, None):
         if at is not None and message.recorded_at > at:
@@ -163,12 +163,12 @@ def as_of(
     else:
         if version is not None:
             return None
-    return _folded(projection, key, None, until) if until else None
+    return _fold(projection, key, None, until) if until else None
 
 
 def events(projection: Projection, key: str, row: Row | None) -> list[Message]:
-    """The events of a row that are recorded and not in it, in global order."""
-    categories, foreign_types = _own_streams(projection)
+    """The recorded events that the row does not include, in global order."""
+    categories, foreign_types = _event_sources(projection)
     version, position = (row["version"], row["position"]) if row else (0, 0)
     own = {
         stream_name(each, key): version if each == projection.category else 0 for each in categories
@@ -182,51 +182,43 @@ def events(projection: Projection, key: str, row: Row | None) -> list[Message]:
 
 
 def last_given() -> int:
-    """The highest position that was ever given out; what lies beyond it nobody can have seen."""
+    """The highest position that was ever assigned. No client can have seen a higher one."""
     return int(rows(LAST_GIVEN)[0][0])
 
 
-def _kept(model: type[Any]) -> ReadModelSource:
-    return _read_models()[model]
-
-
 @cache
-def _read_models() -> Mapping[type[Any], ReadModelSource]:
+def _sources() -> Mapping[type[Any], ReadModelSource]:
+    """By model."""
     return {
         each.model: ReadModelSource(
             subscription=name,
             projection=each,
-            heard="{" + ",".join(cursors.event_types_of(name)) + "}",
+            event_types="{" + ",".join(cursors.event_types_of(name)) + "}",
             look=LOOK.format(table=each.model._meta.db_table, key=each.model._meta.pk.column),
         )
-        for name, each in registry.subscriptions().items()
-        if isinstance(each, Projection)
+        for name, each in registry.of_kind(Projection).items()
     }
 
 
-def _own_streams(projection: Projection) -> OwnStreams:
+def _event_sources(projection: Projection) -> EventSources:
     key = str(projection.model._meta.pk.column)
-    heard, categories = set(projection.evolve), list[str]()
-    foreign_types: set[type[Event]] = set(heard)
+    folded, categories = set(projection.evolve), list[str]()
+    foreign_types: set[type[Event]] = set(folded)
     for aggregate in registry.aggregates().values():
-        if aggregate.identity == key and not heard.isdisjoint(aggregate.evolve):
+        if aggregate.identity == key and not folded.isdisjoint(aggregate.evolve):
             categories.append(aggregate.category)
             foreign_types -= set(aggregate.evolve)
-    return OwnStreams(categories, [registry.name_of_class(each) for each in foreign_types])
+    return EventSources(categories, [registry.name_of_class(each) for each in foreign_types])
 
 
-def _folded(projection: Projection, key: str, row: Row | None, events: Sequence[Message]) -> Any:
-    """The row with these events in it, which may hold messages where the table holds JSON; None
-    when there is none."""
-    folded = projections.fold_one(projection, key, row, events)
-    return (
-        None
-        if folded is None
-        else _instance(projection, codec.decode_json(codec.encode_json(folded)))
-    )
+def _fold(projection: Projection, key: str, row: Row | None, events: Sequence[Message]) -> Any:
+    folded = fold_row(projection, key, row, events)
+    if folded is None:
+        return None
+    # A folded row may hold messages where the table holds JSON.
+    return _instance(projection, codec.decode_json(codec.encode_json(folded)))
 
 
 def _instance(projection: Projection, row: Row) -> Any:
-    """The row as the model's own."""
     fields = projection.model._meta.concrete_fields
     return projection.model(*(field.to_python(row[field.column]) for field in fields))

@@ -1,5 +1,4 @@
-"""A fact that does not fit a process: a person is called, and the process goes on beneath until it
-ends."""
+"""Facts that do not fit a process: a person is called, and meanwhile the process continues."""
 
 from collections.abc import Callable, Mapping
 from functools import wraps
@@ -14,9 +13,7 @@ React = Callable[[Any, Any], Reaction]
 
 
 class Attentive(State, frozen=True):
-    """A saga's state. beneath: the status of the process itself while a person is called; empty
-    when nobody is.
-
+    """A saga's state. beneath: the status of the process itself while a person is called, else "".
     fact: what the person is called for.
     """
 
@@ -26,8 +23,7 @@ class Attentive(State, frozen=True):
 
 
 def call(waiting: Reaction, fact: str) -> Reaction:
-    """Call a person for the fact. waiting: the reaction that leaves the process where it is, with
-    its deadline."""
+    """Call a person about the fact. waiting: the reaction that keeps the state and its deadline."""
     state: Any = waiting.state
     return waiting._replace(
         state=replace(state, status=NEEDS_ATTENTION, beneath=state.status, fact=fact)
@@ -37,35 +33,34 @@ def call(waiting: Reaction, fact: str) -> Reaction:
 def watched(
     react: Mapping[type[Event], React], waiting: Callable[[Any], Reaction]
 ) -> dict[type[Event], React]:
-    """The reactions of a process, to be taken also while a person is called; `skip` says that the
-    person has come.
+    """Wrap the reactions of a process so that they also work while a person is called.
 
-    waiting: the reaction that leaves a state as it is, with its deadline.
+    The intervention `skip` ends the call. waiting: returns the reaction that keeps a state and its
+    deadline.
     """
-    return {event: _beneath(reaction, waiting) for event, reaction in react.items()}
+    return {event: _also_while_called(reaction, waiting) for event, reaction in react.items()}
 
 
-def _beneath(react: React, waiting: Callable[[Any], Reaction]) -> React:
+def _also_while_called(react: React, waiting: Callable[[Any], Reaction]) -> React:
     @wraps(react)
-    def reacting(state: Any, event: Any) -> Reaction:
+    def wrapped(state: Any, event: Any) -> Reaction:
         if not state.beneath:
             return react(state, event)
         process = replace(state, status=state.beneath, beneath="", fact="")
         if isinstance(event, Intervened) and event.action == "skip":
             return waiting(process)
-        return _still_called(state, react(process, event))
+        return _keep_calling(state, react(process, event))
 
-    return reacting
+    return wrapped
 
 
-def _still_called(called: Any, reaction: Reaction) -> Reaction:
+def _keep_calling(called: Any, reaction: Reaction) -> Reaction:
+    """The reaction of the process, with the call on top. A new fact is added to the earlier one."""
     state: Any = reaction.state
-    fact = (
-        f"{called.fact}; {state.fact}"
-        if state.beneath and state.fact not in called.fact
-        else called.fact
-    )
-    status = state.beneath or state.status
+    fact = called.fact
+    if state.beneath and state.fact not in called.fact:
+        fact = f"{called.fact}; {state.fact}"
+    beneath = state.beneath or state.status
     return reaction._replace(
-        state=replace(state, status=NEEDS_ATTENTION, beneath=status, fact=fact)
+        state=replace(state, status=NEEDS_ATTENTION, beneath=beneath, fact=fact)
     )

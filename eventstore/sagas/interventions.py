@@ -1,5 +1,4 @@
-"""Look at the processes that are under way, and tell one of them to retry, compensate or skip its
-step."""
+"""List running processes, and tell one of them to retry, compensate or skip its step."""
 
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -31,15 +30,15 @@ INTERVENTIONS = ("retry", "compensate", "skip")
 
 
 class NoSuchSaga(LookupError):
-    """No process of this key has begun."""
+    """No process has this key."""
 
 
 class MovedOn(Exception):
-    """A process is no longer at the step that somebody saw and decided about."""
+    """The process has left the step that the operator saw."""
 
 
 class Running(NamedTuple):
-    """A process as it stands. state: as JSON."""
+    """A process and its state as JSON."""
 
     saga: str
     key: str
@@ -55,46 +54,49 @@ class Running(NamedTuple):
 def running(
     *, name: str | None = None, key: str | None = None, status: str | None = None, limit: int = 1000
 ) -> list[Running]:
-    """Processes, the longest untouched first."""
+    """Processes, those longest without a change first."""
     return [Running(*row) for row in rows(LIST, [name, name, key, key, status, status, limit])]
 
 
 def names() -> list[str]:
-    return sorted(name for name, each in registry.subscriptions().items() if isinstance(each, Saga))
+    return sorted(registry.of_kind(Saga))
 
 
 def statuses() -> list[str]:
-    """Those that the wiring names, and ours; empty where it names none, for then any may be one."""
-    named = registry.saga_statuses()
-    return sorted(named | {NEEDS_ATTENTION}) if named else []
+    """The statuses that the wiring lists, and NEEDS_ATTENTION; empty if it lists none, because then
+    any status may occur."""
+    listed = registry.saga_statuses()
+    return sorted(listed | {NEEDS_ATTENTION}) if listed else []
 
 
 def allowed(name: str, key: str) -> list[str]:
-    """The interventions that would change anything at present. Raises NewerState,
-    codec.Undecodable."""
+    """The interventions that would change the process in its present state.
+
+    Raises NewerState, codec.Undecodable.
+    """
     saga = registry.subscriptions().get(name)
     if not isinstance(saga, Saga) or Intervened not in saga.react:
         return []
-    known = load(name, saga, {key})
+    loaded = load(name, saga, {key})
     return [
         action
         for action in INTERVENTIONS
-        if key in known and _would_change(saga, known[key][0], key, action)
+        if key in loaded and _would_change(saga, loaded[key][0], key, action)
     ]
 
 
 def _would_change(saga: Saga, state: Any, key: str, action: str) -> bool:
-    """A reaction is pure: asking costs nothing and does nothing."""
+    # Reactions are pure, so trying one has no effect.
     reaction = saga.react[Intervened](state, Intervened(key=key, action=action, reason="", who=""))
     return bool(reaction.commands) or reaction.state != state
 
 
 def intervene(name: str, key: str, action: str, *, seen_at: int, who: str, reason: str) -> None:
-    """Tell a saga to retry, compensate or skip its present step: a message like any other, in its
-    order.
+    """Send a process the message to retry, compensate or skip its present step.
 
-    seen_at: its position when the person saw it. If it moves on before the word reaches it, the
-    word changes nothing, and that is written down. Raises NoSuchSaga, MovedOn, audit.ReasonMissing.
+    seen_at: the position of the process when the operator saw it. If the process moves on before
+    the message arrives, the message changes nothing, and the audit log says so. Raises NoSuchSaga,
+    MovedOn, audit.ReasonMissing.
     """
     reason = audit.require_reason(reason)
     found = next((Running(*row) for row in rows(FIND, [name, key])), None)
@@ -102,12 +104,12 @@ def intervene(name: str, key: str, action: str, *, seen_at: int, who: str, reaso
         raise NoSuchSaga(f"{name} has no process {key!r}.")
     if found.position != seen_at:
         raise MovedOn(
-            f"{name} {key} is not where you saw it, at {seen_at}: it is {found.status} at"
-            f" {found.position}. Look again."
+            f"{name} {key} has moved on from position {seen_at}: it is {found.status} at"
+            f" {found.position}. Check it again."
         )
-    word = Intervened(key=key, action=action, reason=reason, who=who, seen_at=seen_at)
+    message = Intervened(key=key, action=action, reason=reason, who=who, seen_at=seen_at)
     metadata = Metadata(correlation_id=found.correlation_id, actor=who)
     with atomic():
         audit.record(who, action, f"{name} {key}", reason=reason, details={"seen_at": seen_at})
-        log.write([], [log.saga_message(name, key, word, metadata=metadata)])
+        log.write([], [log.saga_message(name, key, message, metadata=metadata)])
     wakeup.wake_workers()

@@ -1,8 +1,8 @@
-"""Run a batch of messages through a saga: load its states, react, write states and owed commands
-back together."""
+"""Run a batch of messages through a saga: load its states, react, and write the states together
+with the commands to send."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -16,19 +16,22 @@ from eventstore.subscriptions import Reaction, Saga
 
 LOAD = """
     SELECT found.key, found.state, found.position, found.schema_version
-    FROM unnest(%s::text[]) AS wanted(key)
+    FROM unnest(%s::text[]) AS requested(key)
     CROSS JOIN LATERAL (
-        SELECT * FROM eventstore_saga WHERE saga = %s AND eventstore_saga.key = wanted.key LIMIT 1
+        SELECT *
+        FROM eventstore_saga
+        WHERE saga = %s AND eventstore_saga.key = requested.key
+        LIMIT 1
     ) AS found
 """
 SAVE = """
     INSERT INTO eventstore_saga (saga, schema_version, key, status, state, position, correlation_id,
         deadline_at)
     SELECT %s, %s, key, status, state, position, correlation_id,
-        now() + make_interval(secs => deadline)
+           now() + make_interval(secs => deadline)
     FROM jsonb_to_recordset(%s::jsonb) AS changed(
         key text, status text, state jsonb, position bigint, correlation_id uuid,
-            deadline double precision
+        deadline double precision
     )
     ON CONFLICT (saga, key) DO UPDATE
     SET status = EXCLUDED.status, state = EXCLUDED.state, position = EXCLUDED.position,
@@ -47,7 +50,7 @@ TAKE_DUE = """
 
 
 class NewerState(LookupError):
-    """A process was last taken on by newer code than this; it waits for that code."""
+    """Newer code than this wrote the state of the process; the message waits for that code."""
 
 
 class SagaChange(msgspec.Struct, frozen=True):
@@ -60,27 +63,24 @@ class SagaChange(msgspec.Struct, frozen=True):
 
 
 def react(name: str, saga: Saga, messages: Sequence[Message]) -> None:
-    known = load(name, saga, {key_of(saga, message) for message in messages})
-    changed: dict[str, SagaChange] = {}
+    states = load(name, saga, {key_of(saga, message) for message in messages})
+    changes: dict[str, SagaChange] = {}
     outgoing: list[OutgoingMessage] = []
     for message in messages:
         key = key_of(saga, message)
-        state, position = known.get(key, (saga.initial, 0))
-        if _is_of_an_earlier_step(name, message, position):
+        state, position = states.get(key, (saga.initial, 0))
+        if _is_for_an_earlier_step(name, message, position):
             continue
         reaction = saga.react[type(message.body)](state, message.body)
         if reaction.state == state and not reaction.commands and reaction.deadline is None:
-            continue  # an answer out of its turn changes nothing, and leaves the deadline as it is
-        known[key] = reaction.state, message.position
-        changed[key] = _changed(key, message, reaction)
-        outgoing += [
-            log.outgoing(command, metadata=_answering(name, key, message))
-            for command in reaction.commands
-        ]
-    if changed:
-        execute(
-            SAVE, [name, _schema_version(saga), codec.encode_json(list(changed.values())).decode()]
-        ).close()
+            continue  # nothing to write; the deadline in the table stays
+        states[key] = reaction.state, message.position
+        changes[key] = _change(key, message, reaction)
+        metadata = _command_metadata(name, key, message)
+        outgoing += [log.outgoing(command, metadata=metadata) for command in reaction.commands]
+    if changes:
+        stored = codec.encode_json(list(changes.values())).decode()
+        execute(SAVE, [name, _schema_version(saga), stored]).close()
     log.write([], outgoing)
 
 
@@ -89,34 +89,34 @@ def key_of(saga: Saga, message: Message) -> str:
 
 
 def tell_deadlines(limit: int = 500) -> int:
-    """Move deadlines that have passed into the outbox, for their sagas to hear. Call it inside a
-    transaction."""
+    """Enqueue a message to its saga for each deadline that has passed. Call it in a transaction."""
     due = rows(TAKE_DUE, [limit])
-    log.write([], [_passed(*row) for row in due])
+    messages = []
+    for saga, key, correlation_id, at, set_at in due:
+        metadata = Metadata(correlation_id=correlation_id, actor="deadline")
+        passed = DeadlinePassed(key=key, due_at=at, set_at=set_at)
+        messages.append(log.saga_message(saga, key, passed, metadata=metadata))
+    log.write([], messages)
     return len(due)
 
 
 def load(name: str, saga: Saga, keys: set[str]) -> dict[str, tuple[Any, int]]:
-    found = rows(LOAD, [list(keys), name])
-    return {
-        key: (_state(saga, state, version), position) for key, state, position, version in found
-    }
-
-
-def _state(saga: Saga, stored: str, version: int) -> Any:
-    """Raises NewerState, codec.Undecodable."""
-    if version > _schema_version(saga):
-        raise NewerState(f"The state is of schema version {version}, newer than this code.")
-    return codec.reader(type(saga.initial), version, saga.upcasters)(stored)
+    """State and position of each process by key. Raises NewerState, codec.Undecodable."""
+    found: dict[str, tuple[Any, int]] = {}
+    for key, state, position, version in rows(LOAD, [list(keys), name]):
+        if version > _schema_version(saga):
+            raise NewerState(f"The state has schema version {version}, newer than this code.")
+        read = codec.reader(type(saga.initial), version, saga.upcasters)
+        found[key] = read(state), position
+    return found
 
 
 def _schema_version(saga: Saga) -> int:
     return max(saga.upcasters, default=0) + 1
 
 
-def _is_of_an_earlier_step(name: str, message: Message, position: int) -> bool:
-    """What was meant for a step that had its answer before the saga could hear of this: a deadline,
-    a person's word."""
+def _is_for_an_earlier_step(name: str, message: Message, position: int) -> bool:
+    """Whether a deadline or an intervention arrives after its step has ended."""
     match message.body:
         case DeadlinePassed(set_at=step):
             return step != position
@@ -131,8 +131,8 @@ def _is_of_an_earlier_step(name: str, message: Message, position: int) -> bool:
     return False
 
 
-def _changed(key: str, message: Message, reaction: Reaction) -> SagaChange:
-    state: Any = reaction.state  # manage.py check sees to it that it has a status
+def _change(key: str, message: Message, reaction: Reaction) -> SagaChange:
+    state: Any = reaction.state  # manage.py check verifies that it has a status
     deadline: timedelta | None = reaction.deadline
     return SagaChange(
         key=key,
@@ -144,7 +144,7 @@ def _changed(key: str, message: Message, reaction: Reaction) -> SagaChange:
     )
 
 
-def _answering(name: str, key: str, message: Message) -> Metadata:
+def _command_metadata(name: str, key: str, message: Message) -> Metadata:
     cause = message.id if message.version else message.metadata.causation_id
     return Metadata(
         correlation_id=message.metadata.correlation_id,
@@ -153,13 +153,4 @@ def _answering(name: str, key: str, message: Message) -> Metadata:
         trace=message.metadata.trace,
         reply_to=name,
         reply_key=key,
-    )
-
-
-def _passed(
-    saga: str, key: str, correlation_id: UUID, at: datetime, set_at: int
-) -> OutgoingMessage:
-    metadata = Metadata(correlation_id=correlation_id, actor="deadline")
-    return log.saga_message(
-        saga, key, DeadlinePassed(key=key, due_at=at, set_at=set_at), metadata=metadata
     )

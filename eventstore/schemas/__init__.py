@@ -1,1 +1,1 @@
-"""Schemas of events: generated, published, compared."""
+"""Schemas of event types: generated from the classes, stored in files, compared."""

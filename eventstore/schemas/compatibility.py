@@ -1,9 +1,8 @@
-"""Whether two versions of a schema understand one another, and whether a type keeps the promise it
-declares.
+"""Whether two versions of a schema are compatible, and whether a type keeps its declared mode.
 
-The words are those of the Confluent Schema Registry: BACKWARD, the new schema reads old data;
-FORWARD, the old schema reads new data; FULL, both; the transitive forms hold against every version
-there was, not only the last.
+The modes are those of the Confluent Schema Registry. BACKWARD: the new schema reads old data.
+FORWARD: the old schema reads new data. FULL: both. The transitive modes hold against every earlier
+version, the others against the last one.
 """
 
 import json
@@ -28,30 +27,29 @@ DEFAULT = "BACKWARD"
 
 
 def classify(old: Schema, new: Schema) -> str:
-    """FULL, BACKWARD, FORWARD, or NONE: how a change is to be called."""
-    backward, forward = not _broken(reader=new, writer=old), not _broken(reader=old, writer=new)
+    """The compatibility of a change: FULL, BACKWARD, FORWARD or NONE."""
+    backward = not _incompatibilities(reader=new, writer=old)
+    forward = not _incompatibilities(reader=old, writer=new)
     if backward and forward:
         return "FULL"
     return "BACKWARD" if backward else "FORWARD" if forward else "NONE"
 
 
 def violations(mode: str, released: Sequence[Schema], new: Schema) -> Iterator[str]:
-    """What breaks the declared mode, in sentences. released: oldest first."""
+    """Each violation of the declared mode, as a sentence. released: earlier schemas, oldest
+    first."""
     direction, _, transitive = mode.partition("_")
     for age, old in enumerate(reversed(released if transitive else released[-1:]), start=1):
+        earlier = "the previous version" if age == 1 else f"the version {age} releases earlier"
         if direction in ("BACKWARD", "FULL"):
-            yield from (
-                f"cannot read what the version {age} before wrote: {why}"
-                for why in _broken(new, old)
-            )
+            for why in _incompatibilities(reader=new, writer=old):
+                yield f"it cannot read data of {earlier}: {why}"
         if direction in ("FORWARD", "FULL"):
-            yield from (
-                f"the version {age} before cannot read what it writes: {why}"
-                for why in _broken(old, new)
-            )
+            for why in _incompatibilities(reader=old, writer=new):
+                yield f"{earlier} cannot read its data: {why}"
 
 
-def _broken(reader: Schema, writer: Schema) -> list[str]:
+def _incompatibilities(reader: Schema, writer: Schema) -> list[str]:
     checker: Any = ReaderWriterCompatibilityChecker
     result = checker().get_compatibility(parse(json.dumps(reader)), parse(json.dumps(writer)))
     if result.compatibility is SchemaCompatibilityType.compatible:

@@ -1,5 +1,5 @@
-"""The schemas that the repo holds: one folder for each stored type, one set of files for each
-version ever released."""
+"""The schema files in the repository: a folder for each stored type, three files for each version
+ever released."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -8,13 +8,12 @@ from typing import Any, NamedTuple
 
 from eventstore import codec, registry, settings
 
-from . import compatibility
-from . import generation as schemas
+from . import compatibility, generation
 from .generation import Schema
 
 
 class Release(NamedTuple):
-    """A version of a stored type as the repo has it."""
+    """A released version of a stored type."""
 
     name: str
     version: int
@@ -27,7 +26,7 @@ def folder() -> Path:
 
 
 def write() -> Iterator[Path]:
-    """Write what is missing; a released version is never written again. Yields the new files."""
+    """Write the missing files; existing ones are never overwritten. Yields the new paths."""
     for name in event_types():
         for path, content in _files(name).items():
             if not path.exists():
@@ -37,18 +36,20 @@ def write() -> Iterator[Path]:
 
 
 def problems() -> Iterator[str]:
-    """Every way in which classes, released schemas and declared modes do not agree, in
-    sentences."""
+    """Every disagreement of classes, released schemas and declared modes, as a sentence."""
     for name in event_types():
-        yield from _stale(name)
-        yield from _broken_promises(name)
+        yield from _outdated_files(name)
+        version, mode = registry.schema_version_of(name), mode_of(name)
+        earlier = [release.avro for release in released(name) if release.version < version]
+        for why in compatibility.violations(mode, earlier, _avro(name)):
+            yield f"{name}: version {version} is declared {mode}, but {why}."
     for path in sorted(folder().glob("*/")):
-        yield from _missing(path.name)
-        yield from _unreadable(path.name)
+        yield from _missing_files(path.name)
+        yield from _unreadable_examples(path.name)
 
 
 def released(name: str) -> Sequence[Release]:
-    """All versions of a type that have their schema and their example, oldest first."""
+    """All versions of a type that have a schema and an example, oldest first."""
     paths = sorted(folder().joinpath(name).glob("v*.avsc"), key=_version_of)
     return [
         Release(
@@ -79,52 +80,44 @@ def mode_of(name: str) -> str:
 
 
 def _files(name: str) -> dict[Path, str]:
-    cls, version, place = _class_of(name), registry.schema_version_of(name), folder() / name
+    cls, version = _class_of(name), registry.schema_version_of(name)
     return {
-        place / f"v{version}.avsc": _pretty(_avro(name)),
-        place / f"v{version}.schema.json": _pretty(schemas.json_schema(cls)),
-        place / f"v{version}.example.json": _pretty(schemas.example(cls)),
+        folder() / name / f"v{version}.avsc": _pretty(_avro(name)),
+        folder() / name / f"v{version}.schema.json": _pretty(generation.json_schema(cls)),
+        folder() / name / f"v{version}.example.json": _pretty(generation.example(cls)),
     }
 
 
-def _stale(name: str) -> Iterator[str]:
+def _outdated_files(name: str) -> Iterator[str]:
     for path, content in _files(name).items():
         if not path.exists():
-            yield f"{name}: {path.name} is missing; run manage.py schemas --write."
+            yield f"{name}: {path.name} is missing. Run manage.py schemas --write."
         elif path.read_text() != content and path.suffix == ".avsc":
             change = compatibility.classify(json.loads(path.read_text()), _avro(name))
             yield (
-                f"{name}: the class is no longer what {path.name} says (the change is {change});"
-                " raise its schema version by an upcaster, or remove the files if that version was"
+                f"{name}: the class no longer matches {path.name} (the change is {change})."
+                " Raise its schema version by an upcaster, or delete the files if that version was"
                 " never released."
             )
 
 
-def _broken_promises(name: str) -> Iterator[str]:
-    version = registry.schema_version_of(name)
-    before = [release.avro for release in released(name) if release.version < version]
-    for why in compatibility.violations(mode_of(name), before, _avro(name)):
-        yield f"{name}: version {version} is declared {mode_of(name)}, but {why}."
-
-
-def _missing(name: str) -> Iterator[str]:
-    """What was released stays: the log may hold events of it for ever."""
+def _missing_files(name: str) -> Iterator[str]:
+    """Released files must stay, because the log may hold events of their version for ever."""
     there = {path.name for path in folder().joinpath(name).iterdir()}
     last = max((_version_of(folder() / file) for file in there), default=0)
     for version in range(1, last):
         for file in (f"v{version}.avsc", f"v{version}.schema.json", f"v{version}.example.json"):
             if file not in there:
-                yield f"{name}: {file} was released and is missing; take it back from the history."
+                yield f"{name}: {file} was released and is missing. Restore it from the history."
 
 
-def _unreadable(folder_name: str) -> Iterator[str]:
-    """Of every version ever released, also under a name of the past, its example is read with
-    today's code."""
+def _unreadable_examples(folder_name: str) -> Iterator[str]:
+    """The present code must read the example of every released version, under a former name too."""
     name = registry.renamed().get(folder_name, folder_name)
     if name not in event_types():
         yield (
-            f"{folder_name}: released, and no class is stored under it any more; list it in"
-            " RENAMED."
+            f"{folder_name}: the type was released, but no class has this stored name any more."
+            " List it in RENAMED."
         )
         return
     for release in released(folder_name):
@@ -133,13 +126,13 @@ def _unreadable(folder_name: str) -> Iterator[str]:
             read(json.dumps(release.example))
         except ValueError as error:
             yield (
-                f"{folder_name}: an event of version {release.version} cannot be read any more:"
+                f"{folder_name}: events of version {release.version} cannot be read any more:"
                 f" {error}"
             )
 
 
 def _avro(name: str) -> Schema:
-    return schemas.avro(_class_of(name), namespace=name.partition(".")[0])
+    return generation.avro(_class_of(name), namespace=name.partition(".")[0])
 
 
 def _class_of(name: str) -> type:

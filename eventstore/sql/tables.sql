@@ -1,14 +1,13 @@
--- What Django's models cannot say.
+-- What Django's models cannot define.
 
--- Gives out the positions of the log, in the order in which they are asked for. A sequence that keeps numbers back for
--- each session (CACHE) gives out later what the fence has passed.
+-- The positions of the log. With CACHE, a session would reserve numbers, and use some that the fence has already passed.
 CREATE SEQUENCE eventstore_position CACHE 1;
 
--- Another epoch of the log begins when the log may have lost something. See docs/adr/0023-the-log-has-epochs.md.
+-- A new epoch of the log begins when the log may have lost events. See docs/adr/0023-the-log-has-epochs.md.
 --
--- first: positions of this epoch lie above it; intact: all events up to there are known to be there, of all that were
--- there before; last: of the last event that it began with.
--- Tables of their own and no models: what empties models for a test must not end the epoch.
+-- first: positions of this epoch lie above it; intact: up to this position no event was lost before the epoch began;
+-- last: position of the last event at its beginning.
+-- These tables have no models: emptying all models' tables in a test must not end the epoch.
 CREATE TABLE eventstore_epoch (
     number integer PRIMARY KEY,
     mark bigint NOT NULL UNIQUE,
@@ -25,7 +24,7 @@ CREATE TABLE eventstore_epoch (
     settled_at timestamptz
 );
 
--- The mark of the present epoch. PostgreSQL does not log this table, so it empties it whenever the server may have
--- forgotten something else, too: after a crash, on a standby that becomes the primary, and in what was restored from a
--- base backup. As long as no mark stands here, no append is taken and no subscription takes a step.
+-- The mark of the current epoch. The table is UNLOGGED, so PostgreSQL empties it whenever the server may have lost other
+-- data: after a crash, on a standby that becomes the primary, and after a restore from a base backup. While it is empty,
+-- appends are refused and subscriptions do not move.
 CREATE UNLOGGED TABLE eventstore_epoch_mark (mark bigint NOT NULL);

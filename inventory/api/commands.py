@@ -1,4 +1,4 @@
-"""Operations receives stock and sets the books right."""
+"""Commands of operations: receive stock, adjust stock."""
 
 from access.permissions import Operations
 from eventstore.api.commands import CommandView, known
@@ -13,7 +13,7 @@ class ReceiveStockShape(StrictSerializer):
 
 
 class AdjustStockShape(StrictSerializer):
-    """quantity: what is added, or taken away when negative."""
+    """quantity: units to add; below 0 to take away."""
 
     quantity = Whole(min_value=-LARGEST_NUMBER)
     reason = Text()

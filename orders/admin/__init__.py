@@ -1,4 +1,3 @@
-"""Orders, what comes back of them, what is beside them, and the catalogue: to look at, and for
-staff to act on."""
+"""Orders, returns, bookings and the catalogue in the admin, with the actions of staff."""
 
 from . import lists, order, returns  # noqa: F401  each registers itself

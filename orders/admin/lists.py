@@ -1,4 +1,4 @@
-"""Bookings and the catalogue, to look at."""
+"""Bookings and the catalogue in the admin, read-only."""
 
 from typing import Any
 
@@ -8,14 +8,18 @@ from django.utils.safestring import SafeString
 
 from eventstore.console import read_models
 from eventstore.console.read_models import WHERE_IT_STANDS, ReadModelAdmin
-from eventstore.console.read_only import one_of
+from eventstore.console.read_only import ChoiceFilter
 from orders.models import BookingView, ProductView
 
 from .lines import priced
 
 
-def _without_sale(bookings: QuerySet[Any], chosen: str) -> QuerySet[Any]:
-    return bookings.filter(has_no_sale=True)
+class ExceptionsFilter(ChoiceFilter):
+    title = parameter_name = "exceptions"
+    values = ("yes",)
+
+    def narrow(self, queryset: QuerySet[Any], value: str) -> QuerySet[Any]:
+        return queryset.filter(has_no_sale=True)
 
 
 @admin.register(BookingView)
@@ -30,23 +34,22 @@ class BookingAdmin(ReadModelAdmin):
         "booked_at",
     )
     list_defer = ("lines", "charges")
-    list_filter = (one_of("exceptions", "exceptions", lambda: ("yes",), _without_sale),)
+    list_filter = (ExceptionsFilter,)
     ordering = ("-booking_id",)
     search_fields = ("booking_id", "reference")
     search_help_text = "The whole id of a booking, or its reference."
     fields = (
-        *(
-            "booking_id",
-            "kind",
-            "customer_id",
-            "reference",
-            "reason",
-            "goods",
-            "charged",
-            "has_no_sale",
-            "sum",
-        ),
-        *("booked_at", *WHERE_IT_STANDS),
+        "booking_id",
+        "kind",
+        "customer_id",
+        "reference",
+        "reason",
+        "goods",
+        "charged",
+        "has_no_sale",
+        "sum",
+        "booked_at",
+        *WHERE_IT_STANDS,
     )
 
     def named(self, queryset: QuerySet[Any], term: str) -> QuerySet[Any]:

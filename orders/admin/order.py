@@ -1,5 +1,4 @@
-"""Orders; and each with everything about it on one page, and what its state allows support to
-do."""
+"""Orders in the admin: the list, a page for each order, and the actions that its status allows."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,15 +14,14 @@ from access.permissions import may_act_for
 from eventstore.console import dossier, formatting, links, read_models
 from eventstore.console.actions import Act, ActingAdmin, Choice
 from eventstore.console.read_models import ReadModelAdmin
-from orders import customer_service as support
-from orders import queries
+from orders import customer_service, queries
 from orders.models import OrderDetails
 
-from . import quantities
+from . import forms
 from .lines import priced
-from .quantities import QuantitiesForm
 
-NOBODYS = ""
+# may_act_for asks whether a user may act for a customer; staff may for any, also for a guest.
+GUEST = ""
 
 
 @admin.register(OrderDetails)
@@ -43,15 +41,12 @@ class OrderDetailsAdmin(ActingAdmin, ReadModelAdmin):
     search_fields = ("order_id", "customer_id")
     search_help_text = "The whole id of an order or of a customer, or the name of an account."
     page_template = "admin/orders/order.html"
-    refusals = support.REFUSALS
+    refusals = customer_service.REFUSALS
     acts = {
-        "cancel": Act(
-            "Cancel the order", "Its saga undoes what was done of it: parcel, stock and payment."
-        ),
+        "cancel": Act("Cancel the order", "Its saga undoes parcel, stock and payment."),
         "return": Act(
-            "Take something back",
-            "Goods are waited for, put back into stock and paid back; a charge is paid back at"
-            " once.",
+            "Request a return",
+            "Goods are restocked and refunded once they arrive; charges are refunded at once.",
         ),
     }
 
@@ -62,25 +57,37 @@ class OrderDetailsAdmin(ActingAdmin, ReadModelAdmin):
         return queryset.filter(found)
 
     def may_act(self, request: HttpRequest) -> bool:
-        """As by the API: whoever helps customers."""
-        return self.has_view_permission(request) and may_act_for(request.user, NOBODYS)
+        """As in the API: staff who may act for customers."""
+        return self.has_view_permission(request) and may_act_for(request.user, GUEST)
 
     def choose(self, request: HttpRequest, word: str) -> Choice:
         found = self.asked_about(request)
         return {"cancel": self._to_cancel, "return": self._to_return}[word](request, found)
 
     def _to_cancel(self, request: HttpRequest, found: OrderDetails) -> Choice:
+        def cancel(who: str, reason: str) -> str:
+            customer_service.cancel(found.order_id, who=who, reason=reason)
+            return "The order is cancelled; its saga undoes what was done."
+
         return Choice(
             subject=self.subject_of(found),
             things=[(found.order_id, found.status)] if "cancel" in _open_acts(found) else [],
-            shown=[self._in_words(found)],
-            perform=lambda who, reason: _cancelled(found.order_id, who, reason),
+            shown=[self._describe(found)],
+            perform=cancel,
             back=self.page_of(found.order_id),
         )
 
     def _to_return(self, request: HttpRequest, found: OrderDetails) -> Choice:
-        order = support.order(found.order_id)
-        form = quantities.to_return(order, request.POST or None)
+        order = customer_service.order(found.order_id)
+        form = forms.to_return(order, request.POST or None)
+
+        def request_return(who: str, reason: str) -> str:
+            lines, charges = form.portions(forms.LINE), form.portions(forms.CHARGE)
+            return_id = customer_service.request_return(
+                found.order_id, lines, charges, who=who, reason=reason
+            )
+            return f"Return {return_id} is requested."
+
         return Choice(
             subject=self.subject_of(found),
             things=(
@@ -88,13 +95,13 @@ class OrderDetailsAdmin(ActingAdmin, ReadModelAdmin):
                 if order.status == "confirmed" and form.fields
                 else []
             ),
-            shown=[self._in_words(found)],
-            perform=lambda who, reason: _taken_back(found.order_id, form, who, reason),
+            shown=[self._describe(found)],
+            perform=request_return,
             back=self.page_of(found.order_id),
             form=form,
         )
 
-    def _in_words(self, found: OrderDetails) -> str:
+    def _describe(self, found: OrderDetails) -> str:
         called = accounts.names([found.customer_id]).get(found.customer_id, found.customer_id)
         return f"order {found.order_id} of {called}, {read_models.money(found.total, found)}"
 
@@ -125,26 +132,14 @@ class OrderDetailsAdmin(ActingAdmin, ReadModelAdmin):
 
 
 def _open_acts(order: OrderDetails) -> Sequence[str]:
-    """What its state allows: an order under way is cancelled, and of one that is confirmed
-    something comes back."""
+    """The actions that the status allows."""
     return {"PLACED": ("cancel",), "CONFIRMED": ("return",)}.get(order.status, ())
 
 
 def _stock(order: OrderDetails) -> SafeString:
-    """Where the units of its goods are counted."""
+    """Links to the stock of the order's products."""
     skus = sorted({line["sku"] for line in order.lines})
     return (
         format_html_join("", "<li>{}</li>", ((links.stream(f"stock-{sku}"),) for sku in skus))
         or formatting.NOTHING
     )
-
-
-def _cancelled(order_id: str, who: str, reason: str) -> str:
-    support.cancel(order_id, who=who, reason=reason)
-    return "The order is cancelled; what was done of it is being undone."
-
-
-def _taken_back(order_id: str, form: QuantitiesForm, who: str, reason: str) -> str:
-    lines, charges = form.portions(quantities.LINE), form.portions(quantities.CHARGE)
-    return_id = support.request_return(order_id, lines, charges, who=who, reason=reason)
-    return f"It is asked for, as return {return_id}."

@@ -1,5 +1,5 @@
-"""Returns, and what operations says of them: the goods have come, or nobody waits for them any
-more."""
+"""Returns in the admin: the list, a page for each return, and the actions of operations: receive
+the goods, close the return."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -15,14 +15,16 @@ from access.permissions import is_operations
 from eventstore.console import dossier, links, read_models
 from eventstore.console.actions import Act, ActingAdmin, Choice
 from eventstore.console.read_models import ReadModelAdmin
-from eventstore.console.read_only import one_of
-from orders import customer_service as support
+from eventstore.console.read_only import ChoiceFilter
+from orders import customer_service
 from orders.models import OrderDetails, ReturnView
 
-from . import quantities
-from .quantities import QuantitiesForm
+from . import forms
 
-RETURN_STATUSES = ("REQUESTED", "RECEIVED", "COMPLETED", "CLOSED")
+
+class StatusFilter(ChoiceFilter):
+    title = parameter_name = "status"
+    values = ("REQUESTED", "RECEIVED", "COMPLETED", "CLOSED")
 
 
 @admin.register(ReturnView)
@@ -37,21 +39,19 @@ class ReturnAdmin(ActingAdmin, ReadModelAdmin):
         "requested_at",
     )
     list_defer = ("lines", "charges")
-    list_filter = (one_of("status", "status", lambda: RETURN_STATUSES),)
+    list_filter = (StatusFilter,)
     ordering = ("-return_id",)
     search_fields = ("return_id", "order_id", "customer_id")
     search_help_text = (
         "The whole id of a return, of an order or of a customer, or the name of an account."
     )
     page_template = "admin/orders/return.html"
-    refusals = support.REFUSALS
+    refusals = customer_service.REFUSALS
     acts = {
-        "receive": Act(
-            "The goods have come", "They are put back into stock, and what they cost is paid back."
-        ),
+        "receive": Act("Receive the goods", "They are restocked and refunded."),
         "close": Act(
-            "Wait no longer",
-            "Nothing is paid back, and what was announced may be returned another time.",
+            "Close the return",
+            "Nothing is refunded; the goods may be returned by another return.",
         ),
     }
 
@@ -62,15 +62,15 @@ class ReturnAdmin(ActingAdmin, ReadModelAdmin):
         return queryset.filter(found)
 
     @admin.display(description="refund")
-    def due(self, wanted: ReturnView) -> str:
-        return read_models.money(wanted.refund, wanted)
+    def due(self, row: ReturnView) -> str:
+        return read_models.money(row.refund, row)
 
     @admin.display(description="refunded")
-    def given_back(self, wanted: ReturnView) -> str:
-        return read_models.money(wanted.refunded, wanted)
+    def given_back(self, row: ReturnView) -> str:
+        return read_models.money(row.refunded, row)
 
     def may_act(self, request: HttpRequest) -> bool:
-        """As by the API: whoever sees the goods."""
+        """As in the API: operations."""
         return self.has_view_permission(request) and is_operations(request.user)
 
     def choose(self, request: HttpRequest, word: str) -> Choice:
@@ -78,11 +78,22 @@ class ReturnAdmin(ActingAdmin, ReadModelAdmin):
         return {"receive": self._to_receive, "close": self._to_close}[word](request, found)
 
     def _to_receive(self, request: HttpRequest, found: ReturnView) -> Choice:
-        awaited = support.returned(found.return_id).awaited
-        form = quantities.to_receive(awaited, request.POST or None)
-        choice = self._choice(
-            found, lambda who, reason: _received(found.return_id, form, who, reason)
-        )
+        awaited = customer_service.returned(found.return_id).awaited
+        form = forms.to_receive(awaited, request.POST or None)
+
+        def receive(who: str, reason: str) -> str:
+            # After each arrival the page is loaded again, so that each submission is another
+            # parcel.
+            customer_service.receive_return(
+                found.return_id,
+                form.portions(forms.LINE),
+                who=who,
+                reason=reason,
+                delivery=str(uuid7()),
+            )
+            return "The goods are received; they are restocked and refunded next."
+
+        choice = self._choice(found, receive)
         still = (
             [(found.return_id, [(line.number, line.quantity) for line in awaited])]
             if awaited
@@ -91,7 +102,11 @@ class ReturnAdmin(ActingAdmin, ReadModelAdmin):
         return choice._replace(things=still, form=form)
 
     def _to_close(self, request: HttpRequest, found: ReturnView) -> Choice:
-        return self._choice(found, lambda who, reason: _closed(found.return_id, who, reason))
+        def close(who: str, reason: str) -> str:
+            customer_service.close_return(found.return_id, who=who, reason=reason)
+            return "The return is closed; nothing is refunded."
+
+        return self._choice(found, close)
 
     def _choice(self, found: ReturnView, perform: Callable[[str, str], str]) -> Choice:
         return Choice(
@@ -109,37 +124,22 @@ class ReturnAdmin(ActingAdmin, ReadModelAdmin):
             "order": links.of(OrderDetails, found.order_id),
             "due": self.due(found),
             "given_back": self.given_back(found),
-            "goods": _returned("SKU", "sku", found.lines, found),
-            "charges": _returned("Code", "code", found.charges, found) if found.charges else "",
+            "goods": _table("SKU", "sku", found.lines, found),
+            "charges": _table("Code", "code", found.charges, found) if found.charges else "",
             "dossier": dossier.about(request, found.return_id),
             "buttons": self.buttons(request, _open_acts(found), id=found.return_id),
         }
 
 
-def _open_acts(wanted: ReturnView) -> Sequence[str]:
-    """Charges alone are waited for by nobody; what did not come with the rest may still come."""
-    if wanted.status == "REQUESTED":
-        return ("receive", "close") if wanted.lines else ()
-    return ("receive",) if support.returned(wanted.return_id).awaited else ()
+def _open_acts(row: ReturnView) -> Sequence[str]:
+    """A return of charges alone awaits no goods. Goods missing in the first parcel may arrive
+    later."""
+    if row.status == "REQUESTED":
+        return ("receive", "close") if row.lines else ()
+    return ("receive",) if customer_service.returned(row.return_id).awaited else ()
 
 
-def _closed(return_id: str, who: str, reason: str) -> str:
-    support.close_return(return_id, who=who, reason=reason)
-    return "It is closed; nothing is paid back."
-
-
-def _received(return_id: str, form: QuantitiesForm, who: str, reason: str) -> str:
-    # Its page is asked for anew once anything has come, so that each answer to it is another
-    # parcel.
-    support.receive_return(
-        return_id, form.portions(quantities.LINE), who=who, reason=reason, delivery=str(uuid7())
-    )
-    return "They have come; stock and money follow."
-
-
-def _returned(
-    heading: str, key: str, lines: list[dict[str, Any]], wanted: ReturnView
-) -> SafeString:
+def _table(heading: str, key: str, lines: list[dict[str, Any]], row: ReturnView) -> SafeString:
     return read_models.table(
         ("Number", heading, "Quantity", "Price"),
         (
@@ -147,7 +147,7 @@ def _returned(
                 line["number"],
                 line[key],
                 line["quantity"],
-                read_models.money(line["unit_price"], wanted),
+                read_models.money(line["unit_price"], row),
             )
             for line in lines
         ),

@@ -1,5 +1,5 @@
-"""Customers place and cancel their orders; support and finance give money back; operations keeps
-the catalogue."""
+"""Commands of customers (place, cancel), of support and finance (refund), of operations
+(catalogue)."""
 
 from typing import Any
 
@@ -29,13 +29,13 @@ from shipping.commands import Address
 
 MOST_ITEMS = 10_000
 NO_CARDS = (
-    "This looks like a card's number. Give it to the gateway, and us the name that the gateway"
-    " gives it."
+    "This looks like a card number. Send it to the payment gateway only, and the gateway's token"
+    " here."
 )
 
 
 class ItemShape(StrictSerializer):
-    """seen: the unit price that the customer saw; the order is refused when it has changed."""
+    """seen: the unit price that the customer saw; the order is refused if it has changed."""
 
     makes = Item
     sku = Key()
@@ -55,7 +55,7 @@ class AddressShape(StrictSerializer):
 
 
 class PlaceOrderShape(StrictSerializer):
-    """payment_method: what the payment gateway knows the card by, never the card itself."""
+    """payment_method: the payment gateway's token for the card, never the card number."""
 
     items = serializers.ListField(child=ItemShape(), min_length=1, max_length=MOST_ITEMS)
     address = AddressShape()
@@ -109,8 +109,8 @@ class CancelOrderView(CommandView):
 
 
 class RefundOrderView(CommandView):
-    """All of an order's money goes back. One under way is cancelled; a parcel that has not left is
-    called back."""
+    """Refund the whole payment. An order under way is cancelled; a parcel that has not left is
+    recalled."""
 
     permission_classes = [Refunding]
     serializer_class = RefundOrderShape
@@ -122,8 +122,7 @@ class RefundOrderView(CommandView):
 
 
 def is_called_off(order_id: str) -> bool:
-    """Whether the parcel of an order must stay here; asked by who is about to hand it over. From
-    the log."""
+    """Whether the parcel of an order must not leave; read from the log."""
     return repository.load_one(stream_name(ORDER.category, order_id)).state.status in CALLED_OFF
 
 

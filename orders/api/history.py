@@ -1,8 +1,4 @@
-"""What has happened to an order, as its customer may see it, and how far the process is that
-fulfils it.
-
-What is told of each event, orders/public_events.py says.
-"""
+"""The history of an order in its public form (public_events.py), and the state of its processes."""
 
 from drf_spectacular.utils import extend_schema
 from msgspec import to_builtins
@@ -19,19 +15,19 @@ from eventstore.api.queries import PRIVATE_HEADERS, NoParameters, QueryView, lin
 from eventstore.api.serializers import Digits, StrictSerializer
 from eventstore.models import SagaState
 from eventstore.subscriptions import Saga
-from orders import public_events as timeline
+from orders.api import public_events
 from orders.models import OrderDetails
 
 
 class HistoryParameters(StrictSerializer):
-    """after: position of the last event that was seen."""
+    """after: position of the last event seen."""
 
     after = Digits(min_value=0, max_value=10**18 - 1, default=0)
     limit = Digits(min_value=1, max_value=100, default=100)
 
 
 class ProcessAnswer(serializers.ModelSerializer):
-    """process: its name. deadline_at: when its present step is late."""
+    """process: its name. deadline_at: when the present step times out."""
 
     process = serializers.CharField(source="saga")
 
@@ -46,7 +42,7 @@ class ProgressAnswer(serializers.Serializer):
 
 
 class EventAnswer(serializers.Serializer):
-    """As a socket tells it. version: in the event's own stream, named by its category."""
+    """As sent on a socket. version: in the stream of the category."""
 
     position = serializers.IntegerField()
     order_id = serializers.CharField()
@@ -65,9 +61,13 @@ class HistoryAnswer(serializers.Serializer):
 
 class _OfOneOrder(QueryView):
     def order(self, order_id: str) -> OrderDetails:
-        """By the log, where the read model does not know of it yet."""
+        """Read from the log while the read model does not have the order. Raises NotFound."""
+
+        def may_see(row: OrderDetails) -> bool:
+            return may_touch(self.request.user, row.customer_id)
+
         known = read_your_writes.row(
-            OrderDetails, order_id, read_your_writes.FROM_THE_LOG, self._may_see, note=self.note
+            OrderDetails, order_id, read_your_writes.FROM_THE_LOG, may_see, note=self.note
         )
         if known.row is None:
             raise NotFound
@@ -76,56 +76,48 @@ class _OfOneOrder(QueryView):
     def is_own(self, row: OrderDetails) -> bool:
         return owns(self.request.user, row.customer_id)
 
-    def _may_see(self, row: OrderDetails) -> bool:
-        return may_touch(self.request.user, row.customer_id)
-
 
 class OrderHistoryView(_OfOneOrder):
-    """From the log itself. What is being written just now is told once all that began before it is
-    over, so that it cannot come to stand before what has been told. `Min-Position` waits for
+    """Read from the log, up to its high-water mark: an event appears once every transaction that
+    began before it has ended, so that no later page has an earlier event. `Min-Position` waits for
     that."""
 
     parameters, answer = HistoryParameters, HistoryAnswer
 
     @extend_schema(parameters=[*LISTS, REVEAL])
     def get(self, request: Request, order_id: str) -> Response:
-        asked = parameters(HistoryParameters, request)
+        given = parameters(HistoryParameters, request)
         order = self.order(order_id)
-        is_told_all = self.is_own(order) or reveal.is_revealed(request, f"order {order_id}")
-        after, limit, until = (
-            asked["after"],
-            asked["limit"],
-            read_your_writes.end_for_pages(self.wanted()),
-        )
-        streams = timeline.streams([order_id])
+        is_revealed = self.is_own(order) or reveal.is_revealed(request, f"order {order_id}")
         events, has_more = log.read_page_of_streams(
-            streams,
-            types=timeline.types(),
-            after=after,
-            until=until,
-            limit=limit,
+            public_events.streams([order_id]),
+            types=public_events.types(),
+            after=given["after"],
+            until=read_your_writes.end_for_pages(self.wanted()),
+            limit=given["limit"],
             bytes_=settings.page_bytes(),
         )
-        tell = timeline.entry if is_told_all else timeline.masked
-        page = [tell(event) for event in events]
-        following = f"{request.path}?after={page[-1].position}&limit={limit}" if has_more else None
+        entry_of = public_events.entry if is_revealed else public_events.masked
+        page = [entry_of(event) for event in events]
+        next_ = f"?after={page[-1].position}&limit={given['limit']}" if has_more else ""
+        following = f"{request.path}{next_}" if next_ else None
         body = {"data": to_builtins(page), "has_more": has_more, "next": following}
-        kept = PRIVATE_HEADERS | (reveal.UNKEPT if reveal.HEADER in request.headers else {})
-        return Response(
-            body, headers=kept | {"X-Answered-From": read_your_writes.EVENT_LOG} | link(following)
-        )
+        headers = PRIVATE_HEADERS | {"X-Answered-From": read_your_writes.EVENT_LOG}
+        if reveal.HEADER in request.headers:
+            headers = headers | reveal.UNKEPT
+        return Response(body, headers=headers | link(following))
 
 
 class OrderProgressView(_OfOneOrder):
-    """Conducted, an order is in the hands of one process; by choreography, of one in each
-    context."""
+    """The processes of an order: one if orders are orchestrated, one in each context if they are
+    choreographed."""
 
     answer = ProgressAnswer
 
     def get(self, request: Request, order_id: str) -> Response:
         parameters(NoParameters, request)
         self.order(order_id)
-        sagas = [name for name, each in registry.subscriptions().items() if isinstance(each, Saga)]
+        sagas = [*registry.of_kind(Saga)]
         found = SagaState.objects.filter(saga__in=sagas, key=order_id).order_by("saga")
         body = {"order_id": order_id, "processes": ProcessAnswer(found, many=True).data}
         return Response(body, headers=PRIVATE_HEADERS)

@@ -1,4 +1,4 @@
-"""Following orders as they happen: one of them, or all of a customer's; told from the log alone."""
+"""Live feeds of one order, or of all orders of a customer; read from the log alone."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
@@ -11,52 +11,48 @@ from eventstore.live.feed import CloseSocket, FeedItem, Follow
 from eventstore.messages import Message
 from eventstore.privacy import personal_data
 from eventstore.projections import freshness
-from orders import public_events as timeline
 from orders import queries
+from orders.api import public_events
+from orders.api.public_events import Entry
 from orders.events import OrderPlaced
 from orders.models import OrderDetails
-from orders.public_events import Entry
 
 PAGE = 500
-# Each socket holds one while its client takes it.
+# Each socket holds one page while its client reads it.
 PAGE_BYTES = 1 << 18
 
 
 def order(user: Any, order_id: str, *, version: int, position: int) -> Follow:
-    """All that happens to one order: from behind a version of its own stream on, or a position,
-    whichever is later."""
+    """The feed of one order, after a version of its own stream or a position, whichever is later.
+    Raises CloseSocket."""
     owner = _owners([order_id]).get(order_id)
     if owner is None or not may_touch(user, owner):
         raise CloseSocket(4404, "nothing has this address")
-    told_to = _position_of(order_id, version)
-    # Of a version that the order does not have, the client was told by a log that is not this one:
-    # from the beginning.
-    after, restarted = 0 if told_to is None else max(position, told_to), told_to is None
-    own = owns(user, owner)
-    topic, tell = (
-        (_of_order(order_id), timeline.entry)
-        if own
-        else (_of_order_masked(order_id), timeline.masked)
-    )
-    return Follow(
-        topic, after, partial(_pages, tell, lambda until: [order_id]), restarted=restarted
-    )
+    seen = _position_of(order_id, version)
+    # The client has a version that this log does not have, from before a restore: start again.
+    after, restarted = 0 if seen is None else max(position, seen), seen is None
+    if owns(user, owner):
+        topic, entry_of = _of_order(order_id), public_events.entry
+    else:
+        topic, entry_of = _of_order_masked(order_id), public_events.masked
+    pages = partial(_pages, entry_of, lambda until: [order_id])
+    return Follow(topic, after, pages, restarted=restarted)
 
 
 def orders(user: Any, *, position: int) -> Follow:
-    """All that happens to the orders of whoever asks, from behind a position on."""
+    """The feed of all orders of the user, after a position."""
     customer_id = customer_id_of(user)
     return Follow(
         _of_customer(customer_id),
         position,
-        partial(_pages, timeline.entry, partial(_ids, customer_id)),
+        partial(_pages, public_events.entry, partial(_ids, customer_id)),
     )
 
 
-def told(messages: Sequence[Message]) -> list[FeedItem]:
-    """What is new, under the order that it is about, and under its customer; and for staff, under
-    the order as others may see it."""
-    entries = [timeline.entry(message) for message in messages]
+def items(messages: Sequence[Message]) -> list[FeedItem]:
+    """New events, under the topics of their order and of its customer; for staff, masked under a
+    topic of their own."""
+    entries = [public_events.entry(message) for message in messages]
     owners = {
         entry.order_id: entry.data["customer_id"]
         for entry in entries
@@ -66,37 +62,40 @@ def told(messages: Sequence[Message]) -> list[FeedItem]:
     return [
         each
         for message, entry in zip(messages, entries, strict=True)
-        for each in _told_to_all(message, entry, _of_customer(owners[entry.order_id]))
+        for each in _items(message, entry, _of_customer(owners[entry.order_id]))
     ]
 
 
-def _told_to_all(message: Message, entry: Entry, customer: str) -> list[FeedItem]:
-    own, others = (_of_order(entry.order_id), customer), _of_order_masked(entry.order_id)
+def _items(message: Message, entry: Entry, customer: str) -> list[FeedItem]:
+    own, staff = (_of_order(entry.order_id), customer), _of_order_masked(entry.order_id)
     if not personal_data.holds(type(message.body)):
-        return [_told(entry, *own, others)]
-    return [_told(entry, *own), _told(timeline.masked(message), others)]
+        return [_item(entry, *own, staff)]
+    return [_item(entry, *own), _item(public_events.masked(message), staff)]
 
 
 def _pages(
-    tell: Callable[[Message], Entry], ids: Callable[[int], Iterable[str]], after: int, until: int
+    entry_of: Callable[[Message], Entry],
+    ids: Callable[[int], Iterable[str]],
+    after: int,
+    until: int,
 ) -> Iterator[list[FeedItem]]:
-    """Each page is asked for by itself, so that nothing is held open while a slow client reads."""
-    streams = timeline.streams(ids(until))
+    """Each page is a query of its own, so that no connection is held while a slow client reads."""
+    streams = public_events.streams(ids(until))
     pages = log.read_merged(
-        streams, types=timeline.types(), after=after, until=until, size=PAGE, bytes_=PAGE_BYTES
+        streams, types=public_events.types(), after=after, until=until, size=PAGE, bytes_=PAGE_BYTES
     )
     for page in pages:
-        yield [_told(tell(message)) for message in page]
+        yield [_item(entry_of(message)) for message in page]
 
 
-def _told(entry: Entry, *topics: str) -> FeedItem:
+def _item(entry: Entry, *topics: str) -> FeedItem:
     return FeedItem(entry.position, topics, codec.encode_json(entry).decode())
 
 
 def _ids(customer_id: str, until: int) -> set[str]:
-    """Of all orders placed up to a position. The read model knows most; what it has not taken yet
-    is in the log."""
-    known_until = _taken()
+    """Ids of a customer's orders placed up to a position. The read model has most of them, the log
+    those that the read model has not folded yet."""
+    known_until = _folded_until()
     known = set(queries.list_customer_orders(customer_id).values_list("order_id", flat=True))
     placed = log.read_log(after=known_until, until=until, types=["orders.order_placed"])
     return known | {
@@ -104,16 +103,16 @@ def _ids(customer_id: str, until: int) -> set[str]:
     }
 
 
-def _taken() -> int:
-    """Up to where the read model has taken everything; nothing, before its subscription has
+def _folded_until() -> int:
+    """The position up to which the read model has every event; 0 before its subscription has
     begun."""
-    standing = freshness.standing(OrderDetails, using=freshness.PRIMARY)
-    position = standing.position or 0
-    return position if standing.waiting is None else min(position, standing.waiting - 1)
+    progress = freshness.standing(OrderDetails, using=freshness.PRIMARY)
+    position = progress.position or 0
+    return position if progress.waiting is None else min(position, progress.waiting - 1)
 
 
 def _position_of(order_id: str, version: int) -> int | None:
-    """None when the order has not come to that version."""
+    """None if the order does not have this version."""
     if version == 0:
         return 0
     stream = stream_name("order", order_id)
@@ -123,16 +122,14 @@ def _position_of(order_id: str, version: int) -> int | None:
 
 
 def _owners(order_ids: Any) -> dict[str, str]:
-    """Whose orders these are, of those that were placed."""
+    """order id -> customer id, of the orders that were placed."""
     streams = [stream_name("order", order_id) for order_id in order_ids]
-    found = (
-        log.read_streams(streams, types=["orders.order_placed"], limit=len(streams))
-        if streams
-        else []
-    )
+    if not streams:
+        return {}
+    placed = log.read_streams(streams, types=["orders.order_placed"], limit=len(streams))
     return {
         message.body.order_id: message.body.customer_id
-        for message in found
+        for message in placed
         if isinstance(message.body, OrderPlaced)
     }
 
@@ -142,7 +139,7 @@ def _of_order(order_id: str) -> str:
 
 
 def _of_order_masked(order_id: str) -> str:
-    return f"veiled order {order_id}"
+    return f"masked order {order_id}"
 
 
 def _of_customer(customer_id: str) -> str:

@@ -1,5 +1,5 @@
-"""Customers see their own orders, staff everybody's, with addresses hidden until they say why they
-have to see one (eventstore.api.reveal); whoever is logged in sees the catalogue."""
+"""Orders and the catalogue. Customers see their own orders, staff all of them, with addresses
+hidden until they give a reason (eventstore.api.reveal). Every user sees the catalogue."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ from orders.models import OrderDetails, ProductView
 
 
 class LineAnswer(serializers.Serializer):
-    """announced, returned: units that are to come back, and that have."""
+    """announced, returned: units that are to come back, and that came back."""
 
     sku = serializers.CharField()
     name = serializers.CharField()
@@ -43,7 +43,7 @@ class AddressAnswer(serializers.Serializer):
 
 @extend_schema_field(AddressAnswer)
 class AddressOf(serializers.JSONField):
-    """As it is kept."""
+    """As stored."""
 
 
 class OrderAnswer(Answer):
@@ -67,7 +67,11 @@ class OrderAnswer(Answer):
     @extend_schema_field(LineAnswer(many=True))
     def get_lines(self, order: OrderDetails) -> list[dict[str, Any]]:
         return [
-            _with_returns(str(number), line, order)
+            _priced(line, order)
+            | {
+                "announced": order.announced.get(str(number), 0),
+                "returned": order.returned.get(str(number), 0),
+            }
             for number, line in enumerate(order.lines, start=1)
         ]
 
@@ -84,7 +88,7 @@ class ProductAnswer(Answer):
 
 
 class OrdersParameters(PageParameters):
-    """placed_from, placed_before: that moment on, and up to that one without it."""
+    """placed_from: inclusive. placed_before: exclusive."""
 
     customer = Text(max_length=150, required=False)
     status = serializers.ChoiceField(
@@ -117,22 +121,21 @@ class OrdersView(PagesView):
         return owns(self.request.user, row.customer_id)
 
     def rows(self, customer: str | None = None, **wanted: Any) -> QuerySet[OrderDetails]:
+        if customer is not None and not may_touch(self.request.user, customer):
+            raise PermissionDenied
+        if customer is None and is_staff(self.request.user):
+            orders = queries.list_orders()
+        else:
+            orders = queries.list_customer_orders(customer or customer_id_of(self.request.user))
         columns = {
             "status": "status",
             "placed_from": "placed_at__gte",
             "placed_before": "placed_at__lt",
         }
-        # An order that is being told of before it was placed is in no list.
-        return self._of(customer).filter(
+        # The row may exist before the order's own event has been folded; such a row is not listed.
+        return orders.filter(
             placed_at__isnull=False, **{columns[name]: value for name, value in wanted.items()}
         )
-
-    def _of(self, customer: str | None) -> QuerySet[OrderDetails]:
-        if customer is not None and not may_touch(self.request.user, customer):
-            raise PermissionDenied
-        if customer is None and is_staff(self.request.user):
-            return queries.list_orders()
-        return queries.list_customer_orders(customer or customer_id_of(self.request.user))
 
 
 class ProductDetailsView(RowView):
@@ -148,12 +151,7 @@ class ProductsView(PagesView):
         return queries.list_products()
 
 
-def _with_returns(number: str, line: dict[str, Any], order: OrderDetails) -> dict[str, Any]:
-    units = {"announced": order.announced.get(number, 0), "returned": order.returned.get(number, 0)}
-    return _priced(line, order) | units
-
-
 def _priced(line: dict[str, Any], order: OrderDetails) -> dict[str, Any]:
-    """A line as it is kept, its price said in full."""
+    """A line as stored, with the price in full."""
     price = {"amount": line["unit_price"], "currency": order.currency, "exponent": order.exponent}
     return line | {"unit_price": price}

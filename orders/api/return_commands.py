@@ -1,5 +1,5 @@
-"""Customers send goods back; staff may refund charges too; operations receives what comes, or gives
-it up."""
+"""Commands of returns: customers send goods back, staff may refund charges too, operations receives
+the goods or closes the return."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ MOST_PORTIONS = 10_000
 
 
 class PortionShape(StrictSerializer):
-    """number: of the order's line, or charge, counted from 1."""
+    """number: of the order's line or charge, counted from 1."""
 
     makes = Portion
     number = Whole(min_value=1)
@@ -33,7 +33,7 @@ class Portions(serializers.ListField):
 
 
 class RequestReturnShape(StrictSerializer):
-    """charges: such as postage; refunded without goods, at the word of staff."""
+    """charges: for example postage; refunded without goods, by staff only."""
 
     lines = Portions(default=list)
     charges = Portions(default=list)
@@ -42,14 +42,14 @@ class RequestReturnShape(StrictSerializer):
     def validate(self, values: dict[str, Any]) -> dict[str, Any]:
         if not values["lines"] and not values["charges"]:
             raise serializers.ValidationError(
-                {"lines": ["Say which lines come back, or which charges."]}, "empty"
+                {"lines": ["Name at least one line or charge to return."]}, "empty"
             )
         return values
 
 
 class ReceiveReturnShape(StrictSerializer):
-    """lines: what came, when it is not all that is still awaited. delivery: the parcel's name,
-    which tells two parcels of equal contents apart."""
+    """lines: the goods that arrived, if not all that are awaited. delivery: the parcel's name; it
+    distinguishes two parcels with the same contents."""
 
     lines = Portions(required=False, min_length=1)
     delivery = Text(allow_blank=True, default="", max_length=100)

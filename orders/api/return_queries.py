@@ -1,4 +1,5 @@
-"""Customers see their own returns, staff everybody's; the books beside orders are for staff."""
+"""Returns and bookings. Customers see their own returns, staff all of them; bookings are for
+staff."""
 
 from typing import Any
 
@@ -90,7 +91,7 @@ class ReturnsParameters(PageParameters):
 
 
 class BookingsParameters(PageParameters):
-    """exceptions: yes for the credits alone to which no sale was found."""
+    """exceptions: yes for only the credits for which no sale was found."""
 
     exceptions = serializers.ChoiceField(choices=["yes", "no"], default="no")
 
@@ -104,8 +105,8 @@ class ReturnView(RowView):
 
 
 class ReturnsView(PagesView):
-    """The newest first, as their ids grow with time, where their keys have one. Another customer's
-    order has no returns that one may see."""
+    """The newest first, for ids that grow with time. The list of another customer's order is
+    empty."""
 
     serializer_class = ReturnAnswer
     parameters = ReturnsParameters
@@ -116,13 +117,11 @@ class ReturnsView(PagesView):
     ) -> QuerySet[models.ReturnView]:
         if customer is not None and not may_touch(self.request.user, customer):
             raise PermissionDenied
-        rows = self._of_customer(customer)
-        return rows if order is None else rows.filter(order_id=order)
-
-    def _of_customer(self, customer: str | None) -> QuerySet[models.ReturnView]:
         if customer is None and is_staff(self.request.user):
-            return queries.list_returns()
-        return queries.list_customer_returns(customer or customer_id_of(self.request.user))
+            rows = queries.list_returns()
+        else:
+            rows = queries.list_customer_returns(customer or customer_id_of(self.request.user))
+        return rows if order is None else rows.filter(order_id=order)
 
 
 class BookingsView(PagesView):
@@ -138,7 +137,7 @@ class BookingsView(PagesView):
 
 
 def _priced(line: dict[str, Any], row: models.ReturnView | models.BookingView) -> dict[str, Any]:
-    """A line as it is kept, its price said in full."""
+    """A line as stored, with the price in full."""
     return line | {
         "unit_price": {
             "amount": line["unit_price"],

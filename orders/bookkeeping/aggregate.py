@@ -1,20 +1,19 @@
-"""What is booked beside orders: credits that no order knows of, and adjustments of the ledger; each
-once."""
+"""Bookings without an order: credits and ledger adjustments, each booked once."""
 
 from eventstore.aggregate import Aggregate, CommandRejected
 from eventstore.messages import Event, State
 from eventstore.money import Money
 from orders.commands import AdjustLedger, IssueCredit
 from orders.events import CreditIssued, LedgerAdjusted
-from orders.returns import quantities as portions
+from orders.returns import quantities
 
 
 class BookedOtherwise(CommandRejected):
-    """Something else is booked under this id."""
+    """A different booking has this id."""
 
 
 class Booking(State, frozen=True):
-    """credit, adjustment: what is booked, once it is; never both."""
+    """credit, adjustment: the event that booked it; one of the two at most."""
 
     credit: CreditIssued | None = None
     adjustment: LedgerAdjusted | None = None
@@ -27,27 +26,29 @@ def issue_credit(booking: Booking, command: IssueCredit) -> list[Event]:
         lines=command.lines,
         charges=command.charges,
         total=Money(
-            portions.value((*command.lines, *command.charges)), command.currency, command.exponent
+            quantities.total((*command.lines, *command.charges)),
+            command.currency,
+            command.exponent,
         ),
         reference=command.reference,
         issued_at=command.issued_at,
     )
-    return _booked_once(booking, credit)
+    return _book_once(booking, credit)
 
 
 def adjust_ledger(booking: Booking, command: AdjustLedger) -> list[Event]:
-    adjusted = LedgerAdjusted(
+    adjustment = LedgerAdjusted(
         command.booking_id, command.amount, command.reason, command.reference, command.booked_at
     )
-    return _booked_once(booking, adjusted)
+    return _book_once(booking, adjustment)
 
 
-def _booked_once(booking: Booking, event: CreditIssued | LedgerAdjusted) -> list[Event]:
+def _book_once(booking: Booking, event: CreditIssued | LedgerAdjusted) -> list[Event]:
     booked = booking.credit or booking.adjustment
     if booked is None:
         return [event]
     if booked != event:
-        raise BookedOtherwise(f"{event.booking_id}, by the name {event.reference!r}.")
+        raise BookedOtherwise(f"Booking {event.booking_id}, reference {event.reference!r}.")
     return []
 
 

@@ -1,4 +1,4 @@
-"""A product in the catalogue: its name and its price, and whether it is offered."""
+"""A product of the catalogue: its name, its price, and whether it is offered."""
 
 from eventstore.aggregate import Aggregate, CommandRejected
 from eventstore.messages import Event, State, replace
@@ -8,7 +8,7 @@ from orders.events import ProductDelisted, ProductListed, ProductRepriced
 
 
 class ProductNotOffered(CommandRejected):
-    """The catalogue does not offer it, or not any more."""
+    """The catalogue does not offer this product."""
 
 
 class Product(State, frozen=True):

@@ -1,5 +1,7 @@
-"""The order: placed once, then confirmed or cancelled, and a confirmed one may be refunded; it
-knows which of its units some return has."""
+"""The order: placed once, then confirmed or cancelled; a confirmed order may be refunded.
+
+It records which of its units belong to a return.
+"""
 
 from collections.abc import Iterable
 
@@ -18,29 +20,29 @@ from orders.events import (
     ReturnForgone,
     ReturnPromised,
 )
-from orders.returns import quantities as portions
+from orders.returns import quantities
 
 
 class OrderNotFound(CommandRejected):
-    """No order of this id has been placed."""
+    """No order has this id."""
 
 
 class OrderAlreadyPlaced(CommandRejected):
-    """An order of this id exists."""
+    """An order with this id exists already."""
 
 
 class OrderNotOpen(CommandRejected):
-    """The order is confirmed, cancelled or refunded already."""
+    """The status of the order does not allow this."""
 
 
-# Of such an order no parcel may leave any more.
+# In these statuses no parcel of the order may leave any more.
 CALLED_OFF = ("cancelled", "refunding")
 
 
 class Order(State, frozen=True):
     """status: new, placed, confirmed, cancelled or refunding.
 
-    lines_back, charges_back: units by the number of their line or charge that some return has.
+    lines_back, charges_back: units that belong to a return, by the number of their line or charge.
     """
 
     status: str = "new"
@@ -62,7 +64,7 @@ def import_(order: Order, command: ImportOrder) -> list[Event]:
             lines=command.lines,
             charges=command.charges,
             total=Money(
-                portions.value((*command.lines, *command.charges)),
+                quantities.total((*command.lines, *command.charges)),
                 command.currency,
                 command.exponent,
             ),
@@ -78,7 +80,9 @@ def confirm(order: Order, command: ConfirmOrder) -> list[Event]:
     if order.status in ("confirmed", "refunding"):
         return []
     if order.status != "placed":
-        raise OrderNotOpen(f"{command.order_id} is {order.status}.")
+        raise OrderNotOpen(
+            f"Order {command.order_id} is {order.status}; only a placed order can be confirmed."
+        )
     return [OrderConfirmed(command.order_id)]
 
 
@@ -88,18 +92,20 @@ def cancel(order: Order, command: CancelOrder) -> list[Event]:
     if order.status == "cancelled":
         return []
     if order.status != "placed":
-        raise OrderNotOpen(f"{command.order_id} is {order.status}.")
+        raise OrderNotOpen(
+            f"Order {command.order_id} is {order.status}; only a placed order can be cancelled."
+        )
     return [OrderCancelled(command.order_id, command.reason)]
 
 
 def refund(order: Order, command: RefundOrder) -> list[Event]:
-    """What is under way is undone by its process, the last step first, and its money goes back with
-    it."""
+    """An order under way is cancelled instead: its process undoes the steps in reverse and refunds
+    the payment."""
     if order.status == "new":
         raise OrderNotFound(command.order_id)
     if order.status == "cancelled":
         raise OrderNotOpen(
-            f"{command.order_id} is cancelled, and its process gives back what was paid."
+            f"Order {command.order_id} is cancelled; its cancellation refunds the payment."
         )
     if order.status == "refunding":
         return []
@@ -115,24 +121,24 @@ def placed(order: Order, event: OrderPlaced) -> Order:
 def return_promised(order: Order, event: ReturnPromised) -> Order:
     return replace(
         order,
-        lines_back=_moved(order.lines_back, event.lines, 1),
-        charges_back=_moved(order.charges_back, event.charges, 1),
+        lines_back=_add_units(order.lines_back, event.lines, 1),
+        charges_back=_add_units(order.charges_back, event.charges, 1),
     )
 
 
 def return_forgone(order: Order, event: ReturnForgone) -> Order:
     return replace(
         order,
-        lines_back=_moved(order.lines_back, event.lines, -1),
-        charges_back=_moved(order.charges_back, event.charges, -1),
+        lines_back=_add_units(order.lines_back, event.lines, -1),
+        charges_back=_add_units(order.charges_back, event.charges, -1),
     )
 
 
-def _moved(back: dict[int, int], portions: Iterable[Portion], sign: int) -> dict[int, int]:
-    moved = dict(back)
+def _add_units(back: dict[int, int], portions: Iterable[Portion], sign: int) -> dict[int, int]:
+    units = dict(back)
     for portion in portions:
-        moved[portion.number] = moved.get(portion.number, 0) + sign * portion.quantity
-    return moved
+        units[portion.number] = units.get(portion.number, 0) + sign * portion.quantity
+    return units
 
 
 ORDER = Aggregate(

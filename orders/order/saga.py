@@ -1,10 +1,10 @@
-"""The saga: an order is paid, reserved, shipped, confirmed; what goes wrong undoes what went
-before, in reverse.
+"""The saga of an order: pay, reserve, ship, confirm. A failure undoes the earlier steps in reverse.
 
-A step that does not answer in time is asked once more, then undone; a step back is asked again, and
-in the end for a person's attention. What is owed is never called done. Facts from outside that do
-not fit call for attention too. docs/guide/matrix.md has what becomes of each command and fact in
-each state.
+A step forward that does not answer in time is retried once, then undone. A step back is retried
+three times; then the saga needs attention. No step counts as undone before its answer has come.
+A fact from outside that does not fit the process needs attention too.
+
+docs/guide/matrix.md lists the outcome of each command and each fact in each state.
 """
 
 from datetime import timedelta
@@ -42,18 +42,17 @@ from shipping.events import (
     ShipmentShipped,
 )
 
-# Longer than the gateways' own tries take, so that a deadline says that something is wrong, not
-# slow.
+# Longer than all tries of a gateway, so that a passed deadline means broken and not slow.
 PATIENCE = timedelta(minutes=15)
-ASKED_AGAIN_FORWARD, ASKED_AGAIN_BACK = 1, 3
+RETRIES_FORWARD, RETRIES_BACK = 1, 3
 
 
 class Fulfilment(Attentive, frozen=True):
-    """payment, inventory, shipment: whether there is something of it to undo.
+    """payment, inventory, shipment: whether the step has something to undo.
 
-    order: open; confirming, as soon as it may be confirmed any moment; confirmed, cancelled or
-    refunding. asked_again: how often the present step was. left: the parcel of a refunded order had
-    left before, so its goods are not undone. strayed: it left while it was being called off.
+    order: open; confirming, from the moment that the confirmation is sent; confirmed, cancelled or
+    refunding. asked_again: retries of the present step. left: the parcel left before the refund, so
+    the customer keeps the goods. strayed: the parcel left while it was being recalled.
     """
 
     status: str = "STARTED"
@@ -72,13 +71,13 @@ class Fulfilment(Attentive, frozen=True):
     strayed: bool = False
 
 
-# The way forward: each step begins when the one before has answered, and an answer out of its turn
+# The way forward: each step begins when the one before has answered. An answer to any other step
 # changes nothing.
 
 
 def order_placed(saga: Fulfilment, event: OrderPlaced) -> Reaction:
     lines = tuple(StockLine(line.sku, line.quantity) for line in event.lines)
-    begun = replace(
+    started = replace(
         saga,
         order_id=event.order_id,
         lines=lines,
@@ -87,25 +86,25 @@ def order_placed(saga: Fulfilment, event: OrderPlaced) -> Reaction:
         method=event.payment_method,
         payment=True,
     )
-    return _step(begun, "PAYMENT_PENDING")
+    return _begin(started, "PAYMENT_PENDING")
 
 
 def payment_completed(saga: Fulfilment, event: PaymentCompleted) -> Reaction:
     if saga.status != "PAYMENT_PENDING":
-        return _waiting(saga)
+        return _wait(saga)
     if not saga.lines:
         return _confirm(saga)
-    return _step(replace(saga, inventory=True), "INVENTORY_PENDING")
+    return _begin(replace(saga, inventory=True), "INVENTORY_PENDING")
 
 
 def inventory_reserved(saga: Fulfilment, event: InventoryReserved) -> Reaction:
     if saga.status != "INVENTORY_PENDING":
-        return _waiting(saga)
-    return _step(replace(saga, shipment=True), "SHIPPING_PENDING")
+        return _wait(saga)
+    return _begin(replace(saga, shipment=True), "SHIPPING_PENDING")
 
 
 def shipment_created(saga: Fulfilment, event: ShipmentCreated) -> Reaction:
-    return _confirm(saga) if saga.status == "SHIPPING_PENDING" else _waiting(saga)
+    return _confirm(saga) if saga.status == "SHIPPING_PENDING" else _wait(saga)
 
 
 def order_confirmed(saga: Fulfilment, event: OrderConfirmed) -> Reaction:
@@ -113,27 +112,27 @@ def order_confirmed(saga: Fulfilment, event: OrderConfirmed) -> Reaction:
 
 
 def _confirm(saga: Fulfilment) -> Reaction:
-    return _step(replace(saga, order="confirming"), "CONFIRMING")
+    return _begin(replace(saga, order="confirming"), "CONFIRMING")
 
 
-def _step(saga: Fulfilment, status: str) -> Reaction:
-    return _ask(replace(saga, status=status, asked_again=0))
+def _begin(saga: Fulfilment, status: str) -> Reaction:
+    return _send(replace(saga, status=status, asked_again=0))
 
 
-# The way back: one step at a time, the last one done first; each answer leads to the next.
+# The way back: one step at a time, the last one first. Each answer leads to the next step.
 
 
 def payment_failed(saga: Fulfilment, event: PaymentFailed) -> Reaction:
-    return _undone(saga, "payment", f"payment failed: {event.reason}")
+    return _mark_undone(saga, "payment", f"payment failed: {event.reason}")
 
 
 def inventory_failed(saga: Fulfilment, event: InventoryReservationFailed) -> Reaction:
     short = ", ".join(shortage.sku for shortage in event.shortages)
-    return _undone(saga, "inventory", f"out of stock: {short}")
+    return _mark_undone(saga, "inventory", f"out of stock: {short}")
 
 
 def shipment_refused(saga: Fulfilment, event: ShipmentRefused) -> Reaction:
-    return _undone(saga, "shipment", f"shipping refused: {event.reason}")
+    return _mark_undone(saga, "shipment", f"shipping refused: {event.reason}")
 
 
 def order_cancelled(saga: Fulfilment, event: OrderCancelled) -> Reaction:
@@ -142,72 +141,69 @@ def order_cancelled(saga: Fulfilment, event: OrderCancelled) -> Reaction:
 
 def order_refund_requested(saga: Fulfilment, event: OrderRefundRequested) -> Reaction:
     refunding = replace(saga, order="refunding", reason=event.reason)
-    return _undo(refunding if event.recalled else _goods_are_out(refunding))
+    return _undo(refunding if event.recalled else _leave_goods_with_customer(refunding))
 
 
 def shipment_cancelled(saga: Fulfilment, event: ShipmentCancelled) -> Reaction:
-    return _undone(saga, "shipment")
+    return _mark_undone(saga, "shipment")
 
 
 def inventory_released(saga: Fulfilment, event: InventoryReleased) -> Reaction:
-    return _undone(saga, "inventory")
+    return _mark_undone(saga, "inventory")
 
 
 def payment_refunded(saga: Fulfilment, event: PaymentRefunded) -> Reaction:
-    return _undone(saga, "payment")
+    return _mark_undone(saga, "payment")
 
 
 def payment_voided(saga: Fulfilment, event: PaymentVoided) -> Reaction:
-    return _undone(saga, "payment")
+    return _mark_undone(saga, "payment")
 
 
 def command_refused(saga: Fulfilment, event: CommandRefused) -> Reaction:
-    """Of its confirmation and its cancellation the order takes one; that one is heard, and decides
-    how it goes on."""
+    """The order accepts either its confirmation or its cancellation. The event of the accepted one
+    decides how the saga goes on."""
     if event.command in ("orders.confirm_order", "orders.cancel_order"):
-        return _waiting(saga)
+        return _wait(saga)
     if event.command == "shipping.create_shipment":
-        return _beside(saga, "a parcel left that was never booked")
+        return _alert(saga, "a parcel left that was never booked")
     if event.command == "shipping.cancel_shipment":
-        return _shipment_stands(saga, event)
-    return _call_for_attention(replace(saga, reason=f"{event.command} was refused: {event.code}"))
+        return _parcel_not_recalled(saga, event)
+    return _halt(replace(saga, reason=f"{event.command} was refused: {event.code}"))
 
 
-def _shipment_stands(saga: Fulfilment, refused: CommandRefused) -> Reaction:
-    """Who refunds a parcel that has left, means the customer to keep it; one that leaves meanwhile
-    was to stay here."""
+def _parcel_not_recalled(saga: Fulfilment, refused: CommandRefused) -> Reaction:
+    """The parcel has left. The customer keeps the goods of an order that was refunded afterwards; a
+    parcel that left during the recall needs attention."""
     if not saga.shipment:
-        return _waiting(saga)
+        return _wait(saga)
     if saga.order == "refunding" and not saga.strayed:
-        return _undo(_goods_are_out(saga))
-    return _call_for_attention(
-        replace(saga, reason=f"{refused.command} was refused: {refused.code}")
-    )
+        return _undo(_leave_goods_with_customer(saga))
+    return _halt(replace(saga, reason=f"{refused.command} was refused: {refused.code}"))
 
 
-def _goods_are_out(saga: Fulfilment) -> Fulfilment:
+def _leave_goods_with_customer(saga: Fulfilment) -> Fulfilment:
     return replace(saga, shipment=False, inventory=False, left=True)
 
 
-def _undone(saga: Fulfilment, step: str, reason: str = "") -> Reaction:
-    """Note that there is nothing (more) to undo of a step, and go on with the one before it.
+def _mark_undone(saga: Fulfilment, step: str, reason: str = "") -> Reaction:
+    """The step has nothing (more) to undo: go on with the one before it.
 
-    Money that goes back after the end, out of goodwill or for what was returned, undoes nothing of
-    the order.
+    A refund after the end (goodwill, a return) undoes nothing of the order.
     """
     if saga.status == "COMPLETED" or not getattr(saga, step):
-        return _waiting(saga)
+        return _wait(saga)
     return _undo(replace(saga, **{step: False}, reason=saga.reason or reason))
 
 
 def _undo(saga: Fulfilment) -> Reaction:
-    if _next_undo(saga) is None:
+    if _undo_command(saga) is None:
         return Reaction(replace(saga, status="COMPENSATED"))
-    return _step(saga, "COMPENSATING")
+    return _begin(saga, "COMPENSATING")
 
 
-def _next_undo(saga: Fulfilment) -> Command | None:
-    match _last_done(saga):
+def _undo_command(saga: Fulfilment) -> Command | None:
+    match _last_step(saga):
         case "shipment":
             return CancelShipment(saga.order_id, saga.reason)
         case "inventory":
@@ -219,120 +215,112 @@ def _next_undo(saga: Fulfilment) -> Command | None:
     return None
 
 
-def _last_done(saga: Fulfilment) -> str | None:
-    """Of what is left to undo. An order that may be confirmed any moment comes first: nothing of it
-    may be undone."""
+def _last_step(saga: Fulfilment) -> str | None:
+    """The last step that is not undone. An order that is being confirmed comes first: while it may
+    become confirmed, none of its steps may be undone."""
     if saga.order == "confirming":
         return "order"
     steps = {"shipment": saga.shipment, "inventory": saga.inventory, "payment": saga.payment}
     steps["order"] = saga.order == "open"
-    return next((step for step, stands in steps.items() if stands), None)
+    return next((step for step, is_done in steps.items() if is_done), None)
 
 
-# Facts from outside: recorded whatever we believe, and what does not fit calls for a person.
+# Facts from outside: always recorded. One that does not fit the process alerts an operator.
 
 
 def parcel_left(saga: Fulfilment, event: ShipmentShipped | ShipmentDelivered) -> Reaction:
-    """The answer to its booking may still be on its way. While it is being called off, goods and
-    money stay."""
+    """The parcel may leave before the answer to its booking arrives. One that leaves during its
+    recall stops the way back: goods and money stay as they are."""
     if saga.left or saga.status == "SHIPPING_PENDING" or saga.order in ("confirming", "confirmed"):
-        return _waiting(saga)
+        return _wait(saga)
     if saga.shipment:
-        return _call_for_attention(replace(saga, strayed=True, fact="the parcel has left"))
-    return _beside(saga, "a parcel left that is not booked")
+        return _halt(replace(saga, strayed=True, fact="the parcel has left"))
+    return _alert(saga, "a parcel left that is not booked")
 
 
 def shipment_disowned(saga: Fulfilment, event: ShipmentDisowned) -> Reaction:
     if saga.status != "SHIPPING_PENDING":
-        return _waiting(saga)
-    return _call_for_attention(
-        replace(saga, fact=f"the carrier took a parcel that it refuses: {event.reason}")
-    )
+        return _wait(saga)
+    return _halt(replace(saga, fact=f"the carrier took a parcel that it refuses: {event.reason}"))
 
 
 def shipment_lost(saga: Fulfilment, event: ShipmentLost) -> Reaction:
-    return _parcel_is_gone(
-        saga, replace(saga, shipment=False, inventory=False), "the parcel is lost"
-    )
+    return _parcel_gone(saga, replace(saga, shipment=False, inventory=False), "the parcel is lost")
 
 
 def shipment_returned(saga: Fulfilment, event: ShipmentReturned) -> Reaction:
-    """Goods that were the customer's to keep are here again, and still reserved."""
+    """The goods of a refunded order, left to the customer, are back here and still reserved."""
     if saga.left:
-        return _beside(saga, "the carrier brought the parcel of a refunded order back")
-    return _parcel_is_gone(
-        saga, replace(saga, shipment=False), "the carrier brought the parcel back"
-    )
+        return _alert(saga, "the carrier brought the parcel of a refunded order back")
+    return _parcel_gone(saga, replace(saga, shipment=False), "the carrier brought the parcel back")
 
 
-def _parcel_is_gone(saga: Fulfilment, gone: Fulfilment, fact: str) -> Reaction:
-    """An order that is being undone no longer waits for it; of any other it is for a person to say
-    what now."""
+def _parcel_gone(saga: Fulfilment, gone: Fulfilment, fact: str) -> Reaction:
+    """An order that is being undone stops waiting for its parcel. For any other order an operator
+    decides."""
     if saga.left or saga.status == "COMPENSATED":
-        return _waiting(saga)
+        return _wait(saga)
     if saga.status in BACK and saga.order != "confirming":
-        return _undo(gone) if saga.shipment else _waiting(saga)
-    return _beside(gone if saga.shipment else saga, fact)
+        return _undo(gone) if saga.shipment else _wait(saga)
+    return _alert(gone if saga.shipment else saga, fact)
 
 
 def late_payment_completed(saga: Fulfilment, event: LatePaymentCompleted) -> Reaction:
-    """It goes back as any payment of an undone order does, and a person is told that it came."""
-    reaction = _undo(replace(saga, payment=True))
-    return attention.call(reaction, "the payment came after it had failed")
+    """Refund it, as any payment of an undone order, and alert an operator."""
+    refund = _undo(replace(saga, payment=True))
+    return attention.call(refund, "the payment came after it had failed")
 
 
 def payment_refunded_outside(saga: Fulfilment, event: PaymentRefundedOutside) -> Reaction:
-    return _beside(saga, f"{event.amount} was given back at the provider: {event.reference}")
+    return _alert(saga, f"{event.amount} was refunded at the provider: {event.reference}")
 
 
 def payment_disputed(saga: Fulfilment, event: PaymentDisputed) -> Reaction:
-    return _beside(saga, f"{event.amount} is disputed: {event.reference}, {event.reason}")
+    return _alert(saga, f"{event.amount} is disputed: {event.reference}, {event.reason}")
 
 
 def dispute_closed(saga: Fulfilment, event: DisputeClosed) -> Reaction:
-    """Won, the money is here again; of an order that is undone it is owed back."""
+    """A won dispute returns the money to us. If the order was undone, it is the customer's."""
     if event.won and saga.order in ("cancelled", "refunding"):
-        return _beside(saga, f"{event.amount} came back when a dispute was won: {event.reference}")
-    return _waiting(saga)
+        return _alert(saga, f"{event.amount} came back when a dispute was won: {event.reference}")
+    return _wait(saga)
 
 
-def _beside(saga: Fulfilment, fact: str) -> Reaction:
-    return attention.call(_waiting(saga), fact)
+def _alert(saga: Fulfilment, fact: str) -> Reaction:
+    return attention.call(_wait(saga), fact)
 
 
-# Waiting: what is owed at present, how long for, and what a person may do about it.
+# Waiting: the pending command, its deadline, and what an operator may do about it.
 
 
 def deadline_passed(saga: Fulfilment, event: DeadlinePassed) -> Reaction:
     if not _is_waiting(saga):
         return Reaction(saga)
     if saga.status == "COMPENSATING":
-        return (
-            _ask_again(saga) if saga.asked_again < ASKED_AGAIN_BACK else _call_for_attention(saga)
-        )
-    if saga.asked_again < ASKED_AGAIN_FORWARD:
-        return _ask_again(saga)
+        return _retry(saga) if saga.asked_again < RETRIES_BACK else _halt(saga)
+    if saga.asked_again < RETRIES_FORWARD:
+        return _retry(saga)
     return _undo(replace(saga, reason=f"no answer: {saga.status}"))
 
 
 def intervened(saga: Fulfilment, event: Intervened) -> Reaction:
-    """A person asks again, turns back, or takes the present step back as done, having seen to it by
-    other means."""
-    if event.action == "retry" and _outgoing(saga):
-        return _ask_again(saga)
+    """An operator retries the pending command, turns the order back (compensate), or counts the
+    present step back as done, by other means (skip)."""
+    if event.action == "retry" and _pending_command(saga):
+        return _retry(saga)
     if event.action == "compensate" and saga.status in FORWARD:
         return _undo(replace(saga, reason=f"by {event.who}: {event.reason}"))
-    # What the order will say of itself, nobody can say for it.
+    # Whether an order is confirmed is decided by the order alone, not by an operator.
     if event.action == "skip" and saga.status in BACK and saga.order != "confirming":
-        done = _last_done(saga)
+        step = _last_step(saga)
         return _undo(
-            replace(saga, **{done: "cancelled" if done == "order" else False}) if done else saga
+            replace(saga, **{step: "cancelled" if step == "order" else False}) if step else saga
         )
-    return _waiting(saga)
+    return _wait(saga)
 
 
-def _outgoing(saga: Fulfilment) -> Command | None:
-    """The command whose answer the saga waits for."""
+def _pending_command(saga: Fulfilment) -> Command | None:
+    """The command that the saga waits for an answer to."""
     match saga.status:
         case "PAYMENT_PENDING":
             return ProcessPayment(saga.order_id, saga.total, saga.method)
@@ -342,29 +330,29 @@ def _outgoing(saga: Fulfilment) -> Command | None:
             return CreateShipment(saga.order_id, saga.address)
         case "CONFIRMING":
             return ConfirmOrder(saga.order_id)
-        case "COMPENSATING" | "NEEDS_ATTENTION":
-            return _next_undo(saga)
+        case "COMPENSATING" | attention.NEEDS_ATTENTION:
+            return _undo_command(saga)
     return None
 
 
-def _ask(saga: Fulfilment) -> Reaction:
-    command = _outgoing(saga)
+def _send(saga: Fulfilment) -> Reaction:
+    command = _pending_command(saga)
     return Reaction(saga, [command] if command else [], deadline=_patience(saga))
 
 
-def _ask_again(saga: Fulfilment) -> Reaction:
-    status = "COMPENSATING" if saga.status == "NEEDS_ATTENTION" else saga.status
-    return _ask(replace(saga, status=status, asked_again=saga.asked_again + 1))
+def _retry(saga: Fulfilment) -> Reaction:
+    status = "COMPENSATING" if saga.status == attention.NEEDS_ATTENTION else saga.status
+    return _send(replace(saga, status=status, asked_again=saga.asked_again + 1))
 
 
-def _waiting(saga: Fulfilment) -> Reaction:
-    """Nothing changes; while an answer is owed, there is a deadline for it."""
+def _wait(saga: Fulfilment) -> Reaction:
+    """Nothing changes. While an answer is pending, its deadline is set again."""
     return Reaction(saga, deadline=_patience(saga) if _is_waiting(saga) else None)
 
 
 def _patience(saga: Fulfilment) -> timedelta:
-    """A payment takes as long as its method does; no goods are held meanwhile. Asked again, it
-    should know by now."""
+    """A payment may take as long as its method does, for no goods are held meanwhile. A retry finds
+    a payment that should be decided, and gets the usual time."""
     if saga.status == "PAYMENT_PENDING" and not saga.asked_again:
         return max(PATIENCE, decides_within(saga.method))
     return PATIENCE
@@ -374,12 +362,12 @@ def _is_waiting(saga: Fulfilment) -> bool:
     return saga.status in FORWARD or saga.status == "COMPENSATING"
 
 
-def _call_for_attention(saga: Fulfilment) -> Reaction:
-    return Reaction(replace(saga, status="NEEDS_ATTENTION"))
+def _halt(saga: Fulfilment) -> Reaction:
+    return Reaction(replace(saga, status=attention.NEEDS_ATTENTION))
 
 
 FORWARD = ("PAYMENT_PENDING", "INVENTORY_PENDING", "SHIPPING_PENDING", "CONFIRMING")
-BACK = ("COMPENSATING", "NEEDS_ATTENTION")
+BACK = ("COMPENSATING", attention.NEEDS_ATTENTION)
 
 REACT: dict[type[Event], attention.React] = {
     OrderPlaced: order_placed,
@@ -413,5 +401,5 @@ REACT: dict[type[Event], attention.React] = {
 FULFILMENT = Saga(
     initial=Fulfilment(),
     key=attrgetter("order_id"),
-    react=attention.watched(REACT, _waiting),
+    react=attention.watched(REACT, _wait),
 )

@@ -1,5 +1,5 @@
-"""A return: decided together with its order, so that no unit comes back twice and none that was not
-bought."""
+"""A return: decided together with its order, so that every unit that comes back was bought, and
+comes back once."""
 
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
@@ -22,44 +22,44 @@ from orders.events import (
     ReturnRequested,
 )
 from orders.order.aggregate import ORDER, Order, OrderNotFound
-from orders.order.placing import anything
-from orders.returns import quantities as portions
+from orders.order.place_order import anything
+from orders.returns import quantities
 
 
 class OrderNotConfirmed(CommandRejected):
-    """Only what is paid and on its way can come back; before that, an order is cancelled."""
+    """Only a confirmed order can be returned; cancel an order that is not confirmed yet."""
 
 
 class EmptyReturn(CommandRejected):
-    """A return has at least one line or charge."""
+    """A return needs at least one line or charge."""
 
 
 class NotRefundable(CommandRejected):
-    """The payment provider cannot give back this amount; return other goods together with these."""
+    """The payment provider cannot refund this amount; return other goods together with these."""
 
 
 class ReturnNotFound(CommandRejected):
-    """No return of this id has been requested for the order."""
+    """The order has no return with this id."""
 
 
 class ReturnNotOpen(CommandRejected):
-    """Its goods have come already, or are not waited for."""
+    """The return does not await goods."""
 
 
 class PerhapsTheSameParcel(CommandRejected):
-    """Goods like these have come for this return before; if this is another parcel, give it a name
+    """The same goods have been received for this return before. If this is another parcel, name it
     (delivery)."""
 
 
 class ReturnIsAnother(CommandRejected):
-    """A return of this id is there, of other goods or of another order."""
+    """A return with this id exists already, of other goods or of another order."""
 
 
 class Return(State, frozen=True):
-    """status: new, requested, received, completed or closed. refund: tells the unit of all prices.
+    """status: new, requested, received, completed or closed. refund: in the unit of all prices.
 
-    announced: as it was requested. lines: the same, then what came first, by the parcel called
-    delivery. awaited: what has not come yet.
+    announced: the units requested. lines: the goods requested, then the goods of the first parcel.
+    delivery: the name of that parcel. awaited: the goods that have not arrived.
     """
 
     status: str = "new"
@@ -86,32 +86,30 @@ def streams_of_arrival(command: ReceiveReturn) -> Sequence[str]:
 
 
 def late_id(command: ReceiveReturn) -> str:
-    """What the return is called that these goods are, when others of the return have come before:
-    the same for the same parcel."""
-    counted = sorted(portions.units(command.lines).items())
-    return (
-        f"{command.return_id}.{sha256(repr((command.delivery, counted)).encode()).hexdigest()[:12]}"
-    )
+    """The id of the return that a later parcel becomes: the same for each repeat of the command."""
+    counted = sorted(quantities.count(command.lines).items())
+    digest = sha256(repr((command.delivery, counted)).encode()).hexdigest()
+    return f"{command.return_id}.{digest[:12]}"
 
 
 def request(states: Mapping[str, Any], command: RequestReturn) -> EventsByStream:
     own, its_order = streams(command)
-    order = _placed(states[its_order], command.order_id)
+    order = _require_placed(states[its_order], command.order_id)
     if order.status != "confirmed":
-        raise OrderNotConfirmed(f"{command.order_id} is {order.status}.")
+        raise OrderNotConfirmed(f"Order {command.order_id} is {order.status}.")
     if not command.lines and not command.charges:
         raise EmptyReturn(command.order_id)
     if _is_repeat(states[own], command, command.charges):
         return {}
-    lines = portions.lines(order.lines, order.lines_back, command.lines)
-    charges = portions.charges(order.charges, order.charges_back, command.charges)
+    lines = quantities.price_lines(order.lines, order.lines_back, command.lines)
+    charges = quantities.price_charges(order.charges, order.charges_back, command.charges)
     requested = ReturnRequested(
         return_id=command.return_id,
         order_id=command.order_id,
         customer_id=order.customer_id,
         lines=lines,
         charges=charges,
-        refund=order.total.of(portions.value(lines) + portions.value(charges)),
+        refund=order.total.of(quantities.total(lines) + quantities.total(charges)),
         reason=command.reason,
         requested_at=command.requested_at,
     )
@@ -121,17 +119,17 @@ def request(states: Mapping[str, Any], command: RequestReturn) -> EventsByStream
 
 def import_(states: Mapping[str, Any], command: ImportReturn) -> EventsByStream:
     own, its_order = streams(command)
-    order = _placed(states[its_order], command.order_id)
+    order = _require_placed(states[its_order], command.order_id)
     if _is_repeat(states[own], command, ()):
         return {}
-    lines = portions.lines(order.lines, order.lines_back, command.lines)
+    lines = quantities.price_lines(order.lines, order.lines_back, command.lines)
     requested = ReturnRequested(
         return_id=command.return_id,
         order_id=command.order_id,
         customer_id=order.customer_id,
         lines=lines,
         charges=(),
-        refund=order.total.of(portions.value(lines)),
+        refund=order.total.of(quantities.total(lines)),
         reason=command.reason,
         requested_at=command.returned_at,
         reference=command.reference,
@@ -147,18 +145,20 @@ def import_(states: Mapping[str, Any], command: ImportReturn) -> EventsByStream:
 
 def receive(states: Mapping[str, Any], command: ReceiveReturn) -> EventsByStream:
     own, its_order, late = streams_of_arrival(command)
-    waiting = _requested(states[own], command)
+    waiting = _require_requested(states[own], command)
     if waiting.status == "closed" or not waiting.lines:
         raise _not_open(waiting, command.return_id)
     if waiting.status != "requested":
         if states[late].status != "new" or _has_come(waiting, command):
-            _refuse_if_more_may_have_come(waiting, command)
+            _refuse_ambiguous_repeat(waiting, command)
             return {}
-        return _later(waiting, _placed(states[its_order], command.order_id), command)
-    came, missing = portions.sort_out(
-        waiting.awaited, command.lines or portions.of(waiting.awaited)
+        return _receive_later(
+            waiting, _require_placed(states[its_order], command.order_id), command
+        )
+    came, missing = quantities.split(
+        waiting.awaited, command.lines or quantities.portions(waiting.awaited)
     )
-    refund = waiting.refund.of(portions.value(came) + portions.value(waiting.charges))
+    refund = waiting.refund.of(quantities.total(came) + quantities.total(waiting.charges))
     returned = GoodsReturned(
         command.return_id, command.order_id, came, refund, command.received_at, command.delivery
     )
@@ -167,35 +167,37 @@ def receive(states: Mapping[str, Any], command: ReceiveReturn) -> EventsByStream
 
 
 def _has_come(waiting: Return, command: ReceiveReturn) -> bool:
-    """Whether these are the goods that came first, told once more, or the rest where there is
-    none."""
+    """Whether the command repeats the arrival of the first parcel, or names no goods where none are
+    awaited."""
     if not command.lines:
         return not waiting.awaited
-    first = waiting.delivery, portions.units(portions.of(waiting.lines))
-    return first == (command.delivery, portions.units(command.lines))
+    first = waiting.delivery, quantities.count(quantities.portions(waiting.lines))
+    return first == (command.delivery, quantities.count(command.lines))
 
 
-def _refuse_if_more_may_have_come(waiting: Return, command: ReceiveReturn) -> None:
-    """Without a name, one parcel told twice is as two of equal contents, where as much is still
-    awaited."""
-    awaited = portions.units(portions.of(waiting.awaited))
-    if command.lines and not command.delivery and portions.units(command.lines) <= awaited:
+def _refuse_ambiguous_repeat(waiting: Return, command: ReceiveReturn) -> None:
+    """Without a parcel's name, a repeat cannot be told from a second parcel with the same contents,
+    as long as that much is awaited."""
+    awaited = quantities.count(quantities.portions(waiting.awaited))
+    if command.lines and not command.delivery and quantities.count(command.lines) <= awaited:
         raise PerhapsTheSameParcel(command.return_id)
 
 
-def _later(waiting: Return, order: Order, command: ReceiveReturn) -> EventsByStream:
-    """Part of the return has been paid back, or is being: what comes now is a return of its own,
-    received at once."""
-    came, _ = portions.sort_out(waiting.awaited, command.lines or portions.of(waiting.awaited))
-    units, late = portions.of(came), late_id(command)
-    lines = portions.lines(order.lines, order.lines_back, units)
+def _receive_later(waiting: Return, order: Order, command: ReceiveReturn) -> EventsByStream:
+    """The first parcel is being refunded, or has been. The goods of a later one become a return of
+    their own, requested and received at once."""
+    came, _ = quantities.split(
+        waiting.awaited, command.lines or quantities.portions(waiting.awaited)
+    )
+    units, late = quantities.portions(came), late_id(command)
+    lines = quantities.price_lines(order.lines, order.lines_back, units)
     requested = ReturnRequested(
         return_id=late,
         order_id=command.order_id,
         customer_id=waiting.customer_id,
         lines=lines,
         charges=(),
-        refund=waiting.refund.of(portions.value(lines)),
+        refund=waiting.refund.of(quantities.total(lines)),
         reason=waiting.reason,
         requested_at=command.received_at,
         reference=command.return_id,
@@ -213,35 +215,35 @@ def _later(waiting: Return, order: Order, command: ReceiveReturn) -> EventsByStr
 
 def close(states: Mapping[str, Any], command: CloseReturn) -> EventsByStream:
     own, its_order = streams(command)
-    waiting = _requested(states[own], command)
+    waiting = _require_requested(states[own], command)
     if waiting.status == "closed":
         return {}
     if waiting.status != "requested" or not waiting.lines:
         raise _not_open(waiting, command.return_id)
-    lines, charges = portions.of(waiting.lines), portions.of(waiting.charges)
+    lines, charges = quantities.portions(waiting.lines), quantities.portions(waiting.charges)
     return {
         own: [ReturnClosed(command.return_id, command.order_id, command.reason)],
         its_order: [ReturnForgone(command.order_id, command.return_id, lines, charges)],
     }
 
 
-def complete(settled: Return, command: CompleteReturn) -> list[Event]:
-    if settled.status == "new":
+def complete(received: Return, command: CompleteReturn) -> list[Event]:
+    if received.status == "new":
         raise ReturnNotFound(command.return_id)
-    if settled.status == "closed":
-        raise ReturnNotOpen(f"{command.return_id} is closed.")
-    if settled.status == "completed":
+    if received.status == "closed":
+        raise ReturnNotOpen(f"Return {command.return_id} is closed.")
+    if received.status == "completed":
         return []
-    return [ReturnCompleted(command.return_id, settled.order_id)]
+    return [ReturnCompleted(command.return_id, received.order_id)]
 
 
-def _placed(order: Order, order_id: str) -> Order:
+def _require_placed(order: Order, order_id: str) -> Order:
     if order.status == "new":
         raise OrderNotFound(order_id)
     return order
 
 
-def _requested(waiting: Return, command: ReceiveReturn | CloseReturn) -> Return:
+def _require_requested(waiting: Return, command: ReceiveReturn | CloseReturn) -> Return:
     if waiting.status == "new" or waiting.order_id != command.order_id:
         raise ReturnNotFound(command.return_id)
     return waiting
@@ -252,18 +254,22 @@ def _is_repeat(
 ) -> bool:
     if known.status == "new":
         return False
-    there = (
+    recorded = (
         known.order_id,
-        portions.units(known.announced),
-        portions.units(portions.of(known.charges)),
+        quantities.count(known.announced),
+        quantities.count(quantities.portions(known.charges)),
     )
-    if there != (command.order_id, portions.units(command.lines), portions.units(charges)):
+    if recorded != (
+        command.order_id,
+        quantities.count(command.lines),
+        quantities.count(charges),
+    ):
         raise ReturnIsAnother(command.return_id)
     return True
 
 
 def _not_open(waiting: Return, return_id: str) -> ReturnNotOpen:
-    return ReturnNotOpen(f"{return_id} is {waiting.status}, and no goods are awaited for it.")
+    return ReturnNotOpen(f"Return {return_id} is {waiting.status}.")
 
 
 def requested(waiting: Return, event: ReturnRequested) -> Return:
@@ -275,20 +281,20 @@ def requested(waiting: Return, event: ReturnRequested) -> Return:
         charges=event.charges,
         refund=event.refund,
         reason=event.reason,
-        announced=portions.of(event.lines),
+        announced=quantities.portions(event.lines),
         awaited=event.lines,
     )
 
 
 def returned(waiting: Return, event: GoodsReturned) -> Return:
-    awaited = portions.without(waiting.awaited, portions.of(event.lines))
+    awaited = quantities.subtract(waiting.awaited, quantities.portions(event.lines))
     return replace(
         waiting, status="received", lines=event.lines, awaited=awaited, delivery=event.delivery
     )
 
 
 def continued(waiting: Return, event: ReturnContinued) -> Return:
-    return replace(waiting, awaited=portions.without(waiting.awaited, event.lines))
+    return replace(waiting, awaited=quantities.subtract(waiting.awaited, event.lines))
 
 
 RETURN = Aggregate(
@@ -302,16 +308,18 @@ RETURN = Aggregate(
         ReturnRequested: requested,
         GoodsReturned: returned,
         ReturnContinued: continued,
-        ReturnCompleted: lambda settled, event: replace(settled, status="completed"),
+        ReturnCompleted: lambda received, event: replace(received, status="completed"),
         ReturnClosed: lambda waiting, event: replace(waiting, status="closed", awaited=()),
     },
 )
 
 
 def decisions(refundable: Callable[[Money], str]) -> Mapping[type[Command], Decision]:
-    """refundable: why the payment provider cannot give back an amount; nothing, if it can. Of goods
-    that have come in other numbers than announced, payments decide: they are in the house, whatever
-    they are worth."""
+    """refundable: amount -> why the payment provider cannot refund it; empty if it can.
+
+    It is asked when a return is requested. Goods that arrive in other numbers than announced are
+    received whatever they are worth; payments decide about their refund.
+    """
 
     def request_refundable(states: Mapping[str, Any], command: RequestReturn) -> EventsByStream:
         decided = request(states, command)

@@ -1,18 +1,14 @@
-"""Returns, and what is booked beside orders, folded from events."""
-
-from operator import attrgetter
+"""Returns: one row for each."""
 
 from eventstore.subscriptions import Projection, Row
 from orders.events import (
-    CreditIssued,
     GoodsReturned,
-    LedgerAdjusted,
     ReturnClosed,
     ReturnCompleted,
     ReturnContinued,
     ReturnRequested,
 )
-from orders.models import BookingView, ReturnView
+from orders.models import ReturnView
 from orders.returns.saga import return_of
 from payments.events import PartRefunded
 
@@ -43,12 +39,12 @@ def goods_returned(row: Row, event: GoodsReturned) -> Row:
 
 
 def return_continued(row: Row, event: ReturnContinued) -> Row:
-    """What came later is a row of its own; its reference leads back here."""
+    """The later parcel is a return with its own row, which refers to this one."""
     return row
 
 
 def part_refunded(row: Row, event: PartRefunded) -> Row | None:
-    """A part that goes back for another reason is no return."""
+    """A partial refund for another reason is not a return: it has no row."""
     return row | {"refunded": event.amount.amount} if row["order_id"] else None
 
 
@@ -58,33 +54,6 @@ def return_completed(row: Row, event: ReturnCompleted) -> Row:
 
 def return_closed(row: Row, event: ReturnClosed) -> Row:
     return row | {"status": "CLOSED", "refund": 0, "reason": event.reason}
-
-
-def credit_issued(row: Row, event: CreditIssued) -> Row:
-    return row | {
-        "kind": "CREDIT",
-        "customer_id": event.customer_id,
-        "reference": event.reference,
-        "lines": event.lines,
-        "charges": event.charges,
-        "has_no_sale": bool(event.customer_id and event.lines),
-        "amount": -event.total.amount,
-        "currency": event.total.currency,
-        "exponent": event.total.exponent,
-        "booked_at": event.issued_at,
-    }
-
-
-def ledger_adjusted(row: Row, event: LedgerAdjusted) -> Row:
-    return row | {
-        "kind": "ADJUSTMENT",
-        "reference": event.reference,
-        "reason": event.reason,
-        "amount": event.amount.amount,
-        "currency": event.amount.currency,
-        "exponent": event.amount.exponent,
-        "booked_at": event.booked_at,
-    }
 
 
 RETURNS = Projection(
@@ -98,15 +67,5 @@ RETURNS = Projection(
         PartRefunded: part_refunded,
         ReturnCompleted: return_completed,
         ReturnClosed: return_closed,
-    },
-)
-
-BOOKINGS = Projection(
-    model=BookingView,
-    category="booking",
-    key=attrgetter("booking_id"),
-    evolve={
-        CreditIssued: credit_issued,
-        LedgerAdjusted: ledger_adjusted,
     },
 )

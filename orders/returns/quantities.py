@@ -1,5 +1,4 @@
-"""Which units of an order: how many are left to return, what of the announced has come, and what
-they are worth."""
+"""Units of an order: how many are left to return, which of them arrived, what they are worth."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,40 +9,52 @@ from orders.events import Charge, OrderLine, Portion, ReturnedCharge, ReturnedLi
 
 
 class NotOnTheOrder(CommandRejected):
-    """The order has no line or charge of this number."""
+    """The order has no line or charge with this number."""
 
 
 class MoreThanWasBought(CommandRejected):
-    """More units than were bought and have not been returned yet."""
+    """More units than the order has left to return."""
 
 
 class MoreThanWasAnnounced(CommandRejected):
-    """More came than the return is about; it needs a return of its own."""
+    """More goods than the return awaits; the others need a return of their own."""
 
 
-def lines(
+def price_lines(
     bought: Sequence[OrderLine], back: Mapping[int, int], wanted: Sequence[Portion]
 ) -> tuple[ReturnedLine, ...]:
-    """The units wanted, at the prices at which they were bought. back: units by number that some
-    return has."""
+    """The wanted units, at the prices paid.
+
+    back: units by line number that belong to a return already. Raises NotOnTheOrder,
+    MoreThanWasBought.
+    """
     _refuse_more_than_is_left(bought, back, wanted, kind="line")
-    return tuple(_line(bought[portion.number - 1], portion) for portion in wanted)
+    lines = ((bought[portion.number - 1], portion) for portion in wanted)
+    return tuple(
+        ReturnedLine(portion.number, line.sku, portion.quantity, line.unit_price)
+        for line, portion in lines
+    )
 
 
-def charges(
+def price_charges(
     charged: Sequence[Charge], back: Mapping[int, int], wanted: Sequence[Portion]
 ) -> tuple[ReturnedCharge, ...]:
+    """As price_lines, for charges."""
     _refuse_more_than_is_left(charged, back, wanted, kind="charge")
-    return tuple(_charge(charged[portion.number - 1], portion) for portion in wanted)
+    charges = ((charged[portion.number - 1], portion) for portion in wanted)
+    return tuple(
+        ReturnedCharge(portion.number, charge.code, portion.quantity, charge.unit_price)
+        for charge, portion in charges
+    )
 
 
-def sort_out(
-    announced: Sequence[ReturnedLine], came: Iterable[Portion]
+def split(
+    awaited: Sequence[ReturnedLine], arrived: Iterable[Portion]
 ) -> tuple[tuple[ReturnedLine, ...], tuple[Portion, ...]]:
-    """What came, at the prices announced, and what is missing."""
-    counted = units(came)
+    """What arrived, at the announced prices, and what is missing. Raises MoreThanWasAnnounced."""
+    counted = count(arrived)
     here, missing = [], []
-    for line in announced:
+    for line in awaited:
         quantity = min(line.quantity, counted[line.number])
         counted[line.number] -= quantity
         if quantity:
@@ -51,45 +62,46 @@ def sort_out(
         if quantity < line.quantity:
             missing.append(Portion(line.number, line.quantity - quantity))
     if extra := +counted:
-        raise MoreThanWasAnnounced(
-            f"{extra[min(extra)]} more of line {min(extra)} than are awaited."
-        )
+        number = min(extra)
+        raise MoreThanWasAnnounced(f"Line {number}: {extra[number]} more than awaited.")
     return tuple(here), tuple(missing)
 
 
-def units(portions: Iterable[Portion]) -> Counter[int]:
-    """By the number of their line; equal for the same goods, however they are listed."""
-    found: Counter[int] = Counter()
+def count(portions: Iterable[Portion]) -> Counter[int]:
+    """Units by line number. Two lists of the same goods count alike, in whatever order."""
+    counted: Counter[int] = Counter()
     for portion in portions:
-        found[portion.number] += portion.quantity
-    return found
+        counted[portion.number] += portion.quantity
+    return counted
 
 
-def without(announced: Sequence[ReturnedLine], gone: Iterable[Portion]) -> tuple[ReturnedLine, ...]:
-    """What of the lines remains; more than there is takes nothing else away."""
-    taken = units(gone)
+def subtract(
+    awaited: Sequence[ReturnedLine], arrived: Iterable[Portion]
+) -> tuple[ReturnedLine, ...]:
+    """What is still awaited. Extra units of one line are not subtracted from another."""
+    counted = count(arrived)
     remaining = []
-    for line in announced:
-        quantity = min(line.quantity, taken[line.number])
-        taken[line.number] -= quantity
+    for line in awaited:
+        quantity = min(line.quantity, counted[line.number])
+        counted[line.number] -= quantity
         if quantity < line.quantity:
             remaining.append(replace(line, quantity=line.quantity - quantity))
     return tuple(remaining)
 
 
 def left(bought: Sequence[OrderLine | Charge], back: Mapping[int, int]) -> dict[int, int]:
-    """Units by number, of all that was bought, that no return has yet."""
+    """Units by line number that belong to no return yet."""
     return {
         number: part.quantity - back.get(number, 0) for number, part in enumerate(bought, start=1)
     }
 
 
-def of(parts: Iterable[ReturnedLine | ReturnedCharge]) -> tuple[Portion, ...]:
+def portions(parts: Iterable[ReturnedLine | ReturnedCharge]) -> tuple[Portion, ...]:
     return tuple(Portion(part.number, part.quantity) for part in parts)
 
 
-def value(parts: Iterable[OrderLine | Charge | ReturnedLine | ReturnedCharge]) -> int:
-    """What goods and charges come to, in the unit of their prices."""
+def total(parts: Iterable[OrderLine | Charge | ReturnedLine | ReturnedCharge]) -> int:
+    """In the unit of the prices."""
     return sum(part.quantity * part.unit_price for part in parts)
 
 
@@ -101,18 +113,10 @@ def _refuse_more_than_is_left(
     kind: str,
 ) -> None:
     available = left(bought, back)
-    for number, quantity in units(wanted).items():
+    for number, quantity in count(wanted).items():
         if number not in available:
-            raise NotOnTheOrder(f"There is no {kind} {number} on the order.")
+            raise NotOnTheOrder(f"There is no {kind} {number}; the order has {len(bought)}.")
         if quantity > available[number]:
             raise MoreThanWasBought(
                 f"Of {kind} {number}, {available[number]} can be returned, not {quantity}."
             )
-
-
-def _line(bought: OrderLine, portion: Portion) -> ReturnedLine:
-    return ReturnedLine(portion.number, bought.sku, portion.quantity, bought.unit_price)
-
-
-def _charge(charged: Charge, portion: Portion) -> ReturnedCharge:
-    return ReturnedCharge(portion.number, charged.code, portion.quantity, charged.unit_price)

@@ -1,8 +1,8 @@
-"""The saga of a return: its goods arrive, go on the shelf, are paid back; what never comes is
-closed in the end.
+"""The saga of a return: wait for the goods, restock them, refund them. A return whose goods do not
+arrive is closed.
 
-One conductor in either form of the order's process: a return begins when that is over, and what
-cannot be paid back needs a person's eyes, for which there must be one place to look.
+Returns are orchestrated by this saga, also where orders are choreographed: a return begins when the
+order's process is over, and an operator needs one place to look for a refund that failed.
 """
 
 from datetime import timedelta
@@ -17,6 +17,7 @@ from eventstore.messages import (
     replace,
 )
 from eventstore.money import Money
+from eventstore.sagas.attention import NEEDS_ATTENTION
 from eventstore.subscriptions import Reaction, Saga
 from inventory.commands import Restock, StockLine
 from inventory.events import GoodsRestocked
@@ -27,17 +28,16 @@ from payments.events import PartRefunded, PartRefundLapsed
 
 # How long a customer has to send the goods.
 GOODS_PATIENCE = timedelta(days=30)
-# Longer than the gateway's own tries take, so that a deadline says that something is wrong, not
-# slow.
+# Longer than all tries of a gateway, so that a passed deadline means broken and not slow.
 PATIENCE = timedelta(minutes=15)
-ASKED_AGAIN = 3
+RETRIES = 3
 
 
 class Returning(State, frozen=True):
-    """reason: of the return. step: the one that needs attention. note: why, or why goods or money
-    are given up.
+    """reason: of the return. step: the step that needs attention. note: why it does, or why the
+    return does without goods or money.
 
-    asked_again: how often the present step was.
+    asked_again: retries of the present step.
     """
 
     status: str = "STARTED"
@@ -51,12 +51,12 @@ class Returning(State, frozen=True):
     asked_again: int = 0
 
 
-# Forward: each step begins when the one before has answered, and an answer out of its turn changes
-# nothing.
+# The way forward: each step begins when the one before has answered. An answer to any other step
+# changes nothing.
 
 
 def return_requested(saga: Returning, event: ReturnRequested) -> Reaction:
-    begun = replace(
+    started = replace(
         saga,
         return_id=event.return_id,
         order_id=event.order_id,
@@ -64,21 +64,21 @@ def return_requested(saga: Returning, event: ReturnRequested) -> Reaction:
         reason=event.reason,
     )
     if event.lines:
-        return Reaction(replace(begun, status="GOODS_PENDING"), deadline=GOODS_PATIENCE)
-    return _refund(begun)
+        return Reaction(replace(started, status="GOODS_PENDING"), deadline=GOODS_PATIENCE)
+    return _refund(started)
 
 
 def goods_returned(saga: Returning, event: GoodsReturned) -> Reaction:
     lines = tuple(StockLine(line.sku, line.quantity) for line in event.lines)
-    return _step(replace(saga, lines=lines, refund=event.refund), "RESTOCKING")
+    return _begin(replace(saga, lines=lines, refund=event.refund), "RESTOCKING")
 
 
 def goods_restocked(saga: Returning, event: GoodsRestocked) -> Reaction:
-    return _refund(saga) if _at(saga) == "RESTOCKING" else _waiting(saga)
+    return _refund(saga) if _current_step(saga) == "RESTOCKING" else _wait(saga)
 
 
 def part_refunded(saga: Returning, event: PartRefunded) -> Reaction:
-    return _step(saga, "COMPLETING") if _at(saga) == "REFUNDING" else _waiting(saga)
+    return _begin(saga, "COMPLETING") if _current_step(saga) == "REFUNDING" else _wait(saga)
 
 
 def return_completed(saga: Returning, event: ReturnCompleted) -> Reaction:
@@ -86,15 +86,15 @@ def return_completed(saga: Returning, event: ReturnCompleted) -> Reaction:
 
 
 def _refund(saga: Returning) -> Reaction:
-    """What cost nothing is not paid back."""
-    return _step(saga, "REFUNDING" if saga.refund.amount else "COMPLETING")
+    """Goods that cost nothing need no refund."""
+    return _begin(saga, "REFUNDING" if saga.refund.amount else "COMPLETING")
 
 
-def _step(saga: Returning, status: str) -> Reaction:
-    return _ask(replace(saga, status=status, step="", asked_again=0))
+def _begin(saga: Returning, status: str) -> Reaction:
+    return _send(replace(saga, status=status, step="", asked_again=0))
 
 
-# Nothing comes of it, or something stands in the way.
+# No goods, no refund, or a refused command.
 
 
 def return_closed(saga: Returning, event: ReturnClosed) -> Reaction:
@@ -102,62 +102,62 @@ def return_closed(saga: Returning, event: ReturnClosed) -> Reaction:
 
 
 def refund_lapsed(saga: Returning, event: PartRefundLapsed) -> Reaction:
-    return _call_for_attention(saga, event.reason) if _at(saga) == "REFUNDING" else _waiting(saga)
+    return _halt(saga, event.reason) if _current_step(saga) == "REFUNDING" else _wait(saga)
 
 
 def command_refused(saga: Returning, event: CommandRefused) -> Reaction:
-    """Goods that arrived just before they were given up are heard of too, and go on from there.
-    Where the whole payment of the order goes back, the return has nothing left to pay."""
+    """A return whose goods arrive just before it is closed goes on from there. Where the whole
+    payment
+    of the order is refunded, the return has nothing left to refund."""
     if event.command == "orders.close_return":
-        return _waiting(saga)
+        return _wait(saga)
     if event.command == "payments.refund_part" and event.code == "NothingLeftToRefund":
-        return _nothing_left_to_pay(saga) if _at(saga) == "REFUNDING" else _waiting(saga)
-    return _call_for_attention(saga, f"{event.command} was refused: {event.code}")
+        if _current_step(saga) != "REFUNDING":
+            return _wait(saga)
+        note = "nothing left to pay: the whole payment goes back"
+        return _begin(replace(saga, note=note), "COMPLETING")
+    return _halt(saga, f"{event.command} was refused: {event.code}")
 
 
-def _nothing_left_to_pay(saga: Returning) -> Reaction:
-    return _step(
-        replace(saga, note="nothing left to pay: the whole payment goes back"), "COMPLETING"
-    )
+def _halt(saga: Returning, note: str) -> Reaction:
+    return Reaction(replace(saga, status=NEEDS_ATTENTION, step=_current_step(saga), note=note))
 
 
-def _call_for_attention(saga: Returning, note: str) -> Reaction:
-    return Reaction(replace(saga, status="NEEDS_ATTENTION", step=_at(saga), note=note))
-
-
-# Waiting: what is owed at present, how long for, and what a person may do about it.
+# Waiting: the pending command, its deadline, and what an operator may do about it.
 
 
 def deadline_passed(saga: Returning, event: DeadlinePassed) -> Reaction:
     if saga.status == "GOODS_PENDING":
-        return _step(replace(saga, note="the goods did not come"), "CLOSING")
-    if _outgoing(saga) is None:
+        return _begin(replace(saga, note="the goods did not come"), "CLOSING")
+    if _pending_command(saga) is None:
         return Reaction(saga)
-    if saga.asked_again < ASKED_AGAIN:
-        return _ask(replace(saga, asked_again=saga.asked_again + 1))
-    return _call_for_attention(saga, f"no answer: {saga.status}")
+    if saga.asked_again < RETRIES:
+        return _send(replace(saga, asked_again=saga.asked_again + 1))
+    return _halt(saga, f"no answer: {saga.status}")
 
 
 def intervened(saga: Returning, event: Intervened) -> Reaction:
-    """A person asks again, gives up goods that do not come, or takes the present step as done by
-    other means."""
+    """An operator retries the pending command, gives up goods that do not arrive (compensate), or
+    counts the present step as done by other means (skip)."""
     note = f"by {event.who}: {event.reason}"
-    if event.action == "retry" and _outgoing(saga):
-        return _ask(replace(saga, status=_at(saga), step="", asked_again=saga.asked_again + 1))
+    if event.action == "retry" and _pending_command(saga):
+        return _send(
+            replace(saga, status=_current_step(saga), step="", asked_again=saga.asked_again + 1)
+        )
     if event.action == "compensate" and saga.status == "GOODS_PENDING":
-        return _step(replace(saga, note=note), "CLOSING")
+        return _begin(replace(saga, note=note), "CLOSING")
     if event.action == "skip":
-        match _at(saga):
+        match _current_step(saga):
             case "RESTOCKING":
                 return _refund(replace(saga, note=note))
             case "REFUNDING":
-                return _step(replace(saga, note=note), "COMPLETING")
-    return _waiting(saga)
+                return _begin(replace(saga, note=note), "COMPLETING")
+    return _wait(saga)
 
 
-def _outgoing(saga: Returning) -> Command | None:
-    """The command whose answer the saga waits for."""
-    match _at(saga):
+def _pending_command(saga: Returning) -> Command | None:
+    """The command that the saga waits for an answer to."""
+    match _current_step(saga):
         case "RESTOCKING":
             return Restock(saga.return_id, saga.lines, saga.order_id)
         case "REFUNDING":
@@ -169,22 +169,22 @@ def _outgoing(saga: Returning) -> Command | None:
     return None
 
 
-def _at(saga: Returning) -> str:
+def _current_step(saga: Returning) -> str:
     return saga.step or saga.status
 
 
-def _ask(saga: Returning) -> Reaction:
-    command = _outgoing(saga)
+def _send(saga: Returning) -> Reaction:
+    command = _pending_command(saga)
     return Reaction(saga, [command] if command else [], deadline=PATIENCE)
 
 
-def _waiting(saga: Returning) -> Reaction:
-    """Nothing changes, and the deadline stays as it is."""
+def _wait(saga: Returning) -> Reaction:
+    """Nothing changes; the deadline stays as it is."""
     return Reaction(saga)
 
 
 def return_of(event: Event) -> str:
-    """Payments know a return as what their part is for."""
+    """The events of payments name the return in refund_id."""
     return str(getattr(event, "refund_id", "") or getattr(event, "return_id", ""))
 
 

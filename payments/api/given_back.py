@@ -1,4 +1,4 @@
-"""Whether an order is paid for, asked by who is about to hand its goods over."""
+"""Whether an order's payment was given back, checked before its parcel is shipped."""
 
 from eventstore.aggregate import stream_name
 from eventstore.commands import repository
@@ -7,5 +7,5 @@ from payments.payment import PAYMENT
 
 
 def is_given_back(order_id: str) -> bool:
-    """From the log, as it stands."""
+    """Read from the log."""
     return payment.is_given_back(repository.load_one(stream_name(PAYMENT.category, order_id)).state)

@@ -1,4 +1,4 @@
-"""What moves at Stripe without our asking: refunds from its dashboard, and disputes."""
+"""Money that moves at Stripe without our request: refunds from its dashboard, and disputes."""
 
 import logging
 from collections.abc import Mapping
@@ -19,39 +19,37 @@ from payments.payment import PAYMENT
 
 logger = logging.getLogger(__name__)
 
-# Of others nothing is held back: inquiries, and what prevented a dispute.
+# status of a dispute: outcome. Other statuses (inquiries, prevented disputes) withhold no money.
 DISPUTES = {"needs_response": "", "under_review": "", "won": "won", "lost": "lost"}
 
 
 class StripeSilent(APIException):
-    """Whose order it is about can be known from Stripe alone, which sends the notice again."""
+    """Only Stripe knows the order of this notice, and does not answer. It sends the notice
+    again."""
 
     status_code = 503
-    default_detail = "Stripe does not tell which order this is about; send it again."
+    default_detail = "Stripe did not answer which order this is about. Send the notice again."
     wait = 60
 
 
-def fact(told: Mapping[str, Any]) -> Command | None:
-    """What a refund or dispute tells; None where nothing has moved, or it is not ours. Raises
-    StripeSilent."""
-    intent, reference, status = told.get("payment_intent"), told.get("id"), str(told.get("status"))
-    is_final = status == "succeeded" if told.get("object") == "refund" else status in DISPUTES
+def command(item: Mapping[str, Any]) -> Command | None:
+    """The command that records a refund or a dispute. None where no money has moved, or the order
+    is
+    not ours. Raises StripeSilent."""
+    intent, reference, status = item.get("payment_intent"), item.get("id"), str(item.get("status"))
+    is_final = status == "succeeded" if item.get("object") == "refund" else status in DISPUTES
     if not (is_final and isinstance(intent, str) and isinstance(reference, str)):
         return None
     order_id = _order_of(intent)
     paid = _paid(order_id)
     if paid is None:
-        logger.warning(
-            "Stripe tells of %.100r on %.100r, which is no order of ours", reference, intent
-        )
+        logger.warning("stripe: %.100r of %.100r belongs to no order", reference, intent)
         return None
-    amount = _amount(told, paid)
-    if told.get("object") == "refund":
+    amount = _amount(item, paid)
+    if item.get("object") == "refund":
         return RecordRefund(order_id, amount, reference, charge=intent)
-    outcome = DISPUTES[status]
-    return RecordDispute(
-        order_id, amount, reference, str(told.get("reason")), outcome, charge=intent
-    )
+    reason, outcome = str(item.get("reason")), DISPUTES[status]
+    return RecordDispute(order_id, amount, reference, reason, outcome, charge=intent)
 
 
 def _order_of(intent: str) -> str:
@@ -74,10 +72,10 @@ def _paid(order_id: str) -> Money | None:
     return next((event.amount for event in events if isinstance(event, PaymentRequested)), None)
 
 
-def _amount(told: Mapping[str, Any], paid: Money) -> int:
-    """In our unit. What is told in another currency, or makes no sense, counts as all of it: a
-    person will look."""
-    amount, currency = told.get("amount"), str(told.get("currency")).upper()
+def _amount(item: Mapping[str, Any], paid: Money) -> int:
+    """In our unit. An amount in another currency, or an invalid one, counts as the whole payment:
+    an operator is alerted anyway."""
+    amount, currency = item.get("amount"), str(item.get("currency")).upper()
     if type(amount) is not int or currency != paid.currency:
         return paid.amount
     ours = Decimal(amount).scaleb(paid.exponent - exponent(currency))

@@ -1,4 +1,4 @@
-"""The payment of an order, for its customer and for staff; all of them, for staff."""
+"""The payment of an order, for its customer and staff; all payments, for staff."""
 
 from collections.abc import Callable
 
@@ -24,24 +24,23 @@ class PaymentAnswer(Answer):
 class PaymentsParameters(PageParameters):
     status = serializers.ChoiceField(
         [
-            *(
-                "REQUESTED",
-                "COMPLETED",
-                "FAILED",
-                "REFUNDING",
-                "PARTLY_REFUNDED",
-                "REFUNDED",
-                "VOIDED",
-            ),
-            *("DISPUTED", "CHARGED_BACK"),
+            "REQUESTED",
+            "COMPLETED",
+            "FAILED",
+            "REFUNDING",
+            "PARTLY_REFUNDED",
+            "REFUNDED",
+            "VOIDED",
+            "DISPUTED",
+            "CHARGED_BACK",
         ],
         required=False,
     )
 
 
 class PaymentDetailsView(RowView):
-    """customer_of: whose order it is, which payments do not know; given where the URLs are put
-    together."""
+    """customer_of: order id -> customer id, which payments do not know; set in the URL
+    configuration."""
 
     serializer_class = PaymentAnswer
     model, parameters = PaymentView, MomentParameters
@@ -55,12 +54,12 @@ class PaymentDetailsView(RowView):
         return owns(self.request.user, self._customer(row) or "")
 
     def _customer(self, row: PaymentView) -> str | None:
-        assert self.customer_of is not None, "say as_view(customer_of=...)"
+        assert self.customer_of is not None, "call as_view(customer_of=...)"
         return self.customer_of(row.order_id)
 
 
 class PaymentsView(PagesView):
-    """The newest first, as orders' ids grow with time."""
+    """The newest first: ids of orders grow with time."""
 
     permission_classes = [Staff]
     serializer_class = PaymentAnswer

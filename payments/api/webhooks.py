@@ -1,5 +1,4 @@
-"""What Stripe tells without being asked: answers to our calls under their keys, and what moved
-there without us."""
+"""Webhooks of Stripe: answers to our calls, and refunds and disputes that we did not request."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -11,7 +10,7 @@ from django.conf import settings
 from eventstore import log
 from eventstore.aggregate import stream_name
 from eventstore.api.webhooks import Forged, WebhookView
-from eventstore.messages import Command, Event, Message
+from eventstore.messages import Command, Event
 from eventstore.subscriptions import NotYet
 from payments.gateway import effect
 from payments.gateway.port import RefundRefused
@@ -23,13 +22,13 @@ logger = logging.getLogger(__name__)
 
 
 class Data(msgspec.Struct):
-    """object: what the event is about, as it stands now."""
+    """object: the object of the event in its present state."""
 
     object: Annotated[dict[str, Any], msgspec.Meta(min_length=1)]
 
 
 class Notice(msgspec.Struct):
-    """type: such as payment_intent.succeeded."""
+    """type: for example payment_intent.succeeded."""
 
     id: str
     type: str
@@ -44,7 +43,7 @@ class StripeWebhookView(WebhookView):
         return list(settings.STRIPE_WEBHOOK_SECRETS)
 
     def verify(self, body: bytes, headers: Mapping[str, str], secret: str) -> None:
-        # A large library, which no other process should wait for.
+        # A large library: imported only where it is used.
         import stripe
 
         try:
@@ -56,51 +55,49 @@ class StripeWebhookView(WebhookView):
 
     def read(self, body: bytes, headers: Mapping[str, str]) -> tuple[str, Sequence[Command]]:
         notice = self.decode(body)
-        answers = [_answer(each) for each in _told_of(notice)]
-        return notice.id, [answer for answer in answers if answer is not None]
+        commands = [_command(each) for each in _objects(notice)]
+        return notice.id, [command for command in commands if command is not None]
 
 
-def _told_of(notice: Notice) -> list[Mapping[str, Any]]:
-    """The payment intents, refunds and disputes in it; of a charge, its refunds where they are
-    given."""
-    told = notice.data.object
-    if told.get("object") == "charge":
-        refunds = told.get("refunds")
+def _objects(notice: Notice) -> list[Mapping[str, Any]]:
+    """The payment intents, refunds and disputes of a notice; for a charge, its refunds if the
+    notice
+    has them."""
+    item = notice.data.object
+    if item.get("object") == "charge":
+        refunds = item.get("refunds")
         data = refunds.get("data") if isinstance(refunds, dict) else None
         return [each for each in data if isinstance(each, dict)] if isinstance(data, list) else []
-    return [told] if told.get("object") in ("payment_intent", "refund", "dispute") else []
+    return [item] if item.get("object") in ("payment_intent", "refund", "dispute") else []
 
 
-def _answer(told: Mapping[str, Any]) -> Command | None:
-    """None for what is not ours, is not final yet, or does not fit what was asked: then the call
-    itself finds out."""
+def _command(item: Mapping[str, Any]) -> Command | None:
+    """The command that records it. None for an object that is not ours, not final yet, or does not
+    match its call: then the call itself gets the answer."""
     from payments.gateway import stripe
 
-    key, order_id = stripe.ours(told)
-    if told.get("object") == "dispute" or (told.get("object") == "refund" and not key):
-        return outside.fact(told)
-    asked = _asked(order_id, key)
-    if asked is None:
+    key, order_id = stripe.ours(item)
+    if item.get("object") == "dispute" or (item.get("object") == "refund" and not key):
+        return outside.command(item)
+    request = _request(order_id, key)
+    if request is None:
         return None
     try:
-        return effect.RECORD[type(asked)](asked, stripe.told(told, key, order_id, asked.amount))  # type: ignore[attr-defined]
+        answer = stripe.answer_of(item, key, order_id, request.amount)  # type: ignore[attr-defined]
+        return effect.RECORD[type(request)](request, answer)
     except NotYet:
         return None
     except (stripe.Unclear, RefundRefused) as error:
-        logger.warning(
-            "Stripe told of order %s what is not taken as an answer: %s", order_id, error
-        )
+        logger.warning("webhook of stripe ignored for order %s: %s", order_id, error)
         return None
 
 
-def _asked(order_id: str, key: str) -> Event | None:
-    """The event whose call this is about, by its key."""
+def _request(order_id: str, key: str) -> Event | None:
+    """The event that made the call with this key."""
     stream = stream_name(PAYMENT.category, order_id)
     if not log.STREAM_NAME.fullmatch(stream):
         return None
-    found = (message.body for message in log.read_stream(stream) if _is_call(message, key))
-    return next(found, None)
-
-
-def _is_call(message: Message, key: str) -> bool:
-    return type(message.body) in effect.RECORD and key in effect.GATEWAY.keys(message)
+    for message in log.read_stream(stream):
+        if type(message.body) in effect.RECORD and key in effect.GATEWAY.keys(message):
+            return message.body  # type: ignore[no-any-return]
+    return None

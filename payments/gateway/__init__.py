@@ -1,5 +1,4 @@
-"""The payment gateway: a port, the effect that asks it, and who stands behind it
-(PAYMENT_GATEWAY)."""
+"""The payment gateway: a port, the effect that calls it, and the providers behind it."""
 
 from payments.gateway.factory import gateway as gateway
 

@@ -1,5 +1,4 @@
-"""The effect that asks the gateway: what is requested goes out, what it answers comes back as a
-command."""
+"""The effect that calls the gateway: a request event makes a call, its answer becomes a command."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -23,41 +22,40 @@ def charge(event: PaymentRequested, key: str) -> Command:
     charged = gateway().charge(
         key=key, order_id=event.order_id, amount=event.amount, method=event.method
     )
-    return _paid(event, charged)
+    return _record_charge(event, charged)
 
 
 def find_charge(event: PaymentRequested, key: str) -> Command | None:
     found = gateway().find_charge(key=key, order_id=event.order_id, amount=event.amount)
-    return _paid(event, found) if found else None
+    return _record_charge(event, found) if found else None
 
 
 def refund(event: RefundRequested, key: str) -> Command:
-    return _given_back(
+    return _record_refund(
         event, gateway().refund(key=key, order_id=event.order_id, amount=event.amount)
     )
 
 
 def find_refund(event: RefundRequested, key: str) -> Command | None:
     found = gateway().find_refund(key=key, order_id=event.order_id, amount=event.amount)
-    return _given_back(event, found) if found else None
+    return _record_refund(event, found) if found else None
 
 
 def refund_part(event: PartRefundRequested, key: str) -> Command:
     try:
         refunded = gateway().refund(key=key, order_id=event.order_id, amount=event.amount)
     except RefundRefused as error:
-        # An answer, and a final one: asked again and again, it would hold back all else that
-        # concerns the payment.
+        # The refusal is final. Retries would hold back all later calls for this payment.
         return FailPartRefund(event.order_id, event.refund_id, str(error))
-    return _part_given_back(event, refunded)
+    return _record_part_refund(event, refunded)
 
 
 def find_part_refund(event: PartRefundRequested, key: str) -> Command | None:
     found = gateway().find_refund(key=key, order_id=event.order_id, amount=event.amount)
-    return _part_given_back(event, found) if found else None
+    return _record_part_refund(event, found) if found else None
 
 
-def _paid(event: PaymentRequested, answer: Charged | Declined) -> Command:
+def _record_charge(event: PaymentRequested, answer: Charged | Declined) -> Command:
     match answer:
         case Charged(reference):
             return CompletePayment(event.order_id, reference)
@@ -65,19 +63,19 @@ def _paid(event: PaymentRequested, answer: Charged | Declined) -> Command:
             return FailPayment(event.order_id, reason)
 
 
-def _given_back(event: RefundRequested, refunded: Refunded) -> Command:
+def _record_refund(event: RefundRequested, refunded: Refunded) -> Command:
     return CompleteRefund(event.order_id, refunded.amount, refunded.reference)
 
 
-def _part_given_back(event: PartRefundRequested, refunded: Refunded) -> Command:
+def _record_part_refund(event: PartRefundRequested, refunded: Refunded) -> Command:
     return CompletePartRefund(event.order_id, event.refund_id, refunded.amount, refunded.reference)
 
 
-# How an answer is recorded, whether it comes to a call or without being asked.
+# request event: (event, answer) -> the command that records the answer, of a call or of a webhook.
 RECORD: Mapping[type[Event], Callable[[Any, Any], Command]] = {
-    PaymentRequested: _paid,
-    RefundRequested: _given_back,
-    PartRefundRequested: _part_given_back,
+    PaymentRequested: _record_charge,
+    RefundRequested: _record_refund,
+    PartRefundRequested: _record_part_refund,
 }
 
 GATEWAY = Effect(
@@ -91,7 +89,7 @@ GATEWAY = Effect(
         RefundRequested: find_refund,
         PartRefundRequested: find_part_refund,
     },
-    # An order is charged once and given back whole once; parts are told apart by what they are for.
+    # An order is charged once and refunded as a whole once. Parts have their own refund_id.
     key={
         PaymentRequested: lambda event: f"charge:{event.order_id}",
         RefundRequested: lambda event: f"refund:{event.order_id}",

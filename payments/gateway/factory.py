@@ -1,4 +1,4 @@
-"""Who takes the money: PAYMENT_GATEWAY says so."""
+"""Build the gateway that the setting PAYMENT_GATEWAY names."""
 
 from functools import cache
 
@@ -15,18 +15,18 @@ def gateway() -> Gateway:
         case "sandbox":
             return SandboxGateway()
         case "stripe":
-            return _stripe()
-    raise ImproperlyConfigured("PAYMENT_GATEWAY is neither 'sandbox' nor 'stripe'.")
+            # A large library: imported only where it is used.
+            from payments.gateway.stripe import StripeGateway
 
-
-def _stripe() -> Gateway:
-    # A large library, which nobody else should wait for.
-    from payments.gateway.stripe import StripeGateway
-
-    if not settings.STRIPE_SECRET_KEY:
-        raise ImproperlyConfigured("PAYMENT_GATEWAY is 'stripe': STRIPE_SECRET_KEY is needed.")
-    return StripeGateway(
-        secret_key=settings.STRIPE_SECRET_KEY,
-        base_url=settings.STRIPE_BASE_URL,
-        seconds=settings.STRIPE_TIMEOUT_SECONDS,
+            if not settings.STRIPE_SECRET_KEY:
+                raise ImproperlyConfigured(
+                    "PAYMENT_GATEWAY is 'stripe', but STRIPE_SECRET_KEY is not set."
+                )
+            return StripeGateway(
+                secret_key=settings.STRIPE_SECRET_KEY,
+                base_url=settings.STRIPE_BASE_URL,
+                seconds=settings.STRIPE_TIMEOUT_SECONDS,
+            )
+    raise ImproperlyConfigured(
+        f"PAYMENT_GATEWAY is {settings.PAYMENT_GATEWAY!r}; it must be 'sandbox' or 'stripe'."
     )

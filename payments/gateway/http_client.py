@@ -1,4 +1,4 @@
-"""The HTTP under Stripe's library: bounded in time and size, following nobody elsewhere."""
+"""The HTTP client of Stripe's library: bounded in time and size, without redirects."""
 
 import time
 from collections.abc import Mapping
@@ -11,10 +11,10 @@ MOST_BYTES = 1 << 20
 
 
 class BoundedClient(stripe.HTTPClient):
-    """Their own clients bound each read but not the whole, take an answer of any size, and follow
-    redirects.
+    """Stripe's own clients bound each read but not the whole call, accept an answer of any size,
+    and follow redirects.
 
-    seconds: for the whole of a call.
+    seconds: for the whole call.
     """
 
     name = "bounded"
@@ -53,5 +53,5 @@ class BoundedClient(stripe.HTTPClient):
         for part in response.iter_bytes():
             body += part
             if len(body) > MOST_BYTES or time.monotonic() > until:
-                raise httpx.ReadError("an answer without end")
+                raise httpx.ReadError("the answer is too large or too slow")
         return body

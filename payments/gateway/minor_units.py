@@ -1,9 +1,9 @@
-"""Our money in the unit that Stripe counts in, to the digit, or not at all."""
+"""Money in the minor unit (ISO 4217) that Stripe counts in: exact, or refused."""
 
 from eventstore.money import Money
 
-# https://docs.stripe.com/currencies: those without decimals, and those with three, of which the
-# last must be zero.
+# https://docs.stripe.com/currencies: currencies without decimals, and with three decimals, of which
+# the last must be zero.
 WITHOUT = {
     "BIF",
     "CLP",
@@ -22,29 +22,27 @@ WITHOUT = {
     "XPF",
 }
 WITH_THREE = {"BHD", "JOD", "KWD", "OMR", "TND"}
-# Counted with two for the sake of old times, which must be zero.
+# Two decimals for backward compatibility; both must be zero.
 WITH_TWO_ZEROS = {"ISK", "UGX"}
 
 
 class NotChargeable(ValueError):
-    """An amount that the provider cannot take exactly."""
+    """The provider cannot express this amount exactly."""
 
 
 def smallest_unit(money: Money) -> int:
     """Raises NotChargeable."""
+    step = 10 if money.currency in WITH_THREE else 100 if money.currency in WITH_TWO_ZEROS else 1
     amount, rest = divmod(
         money.amount * int(10 ** exponent(money.currency)), int(10**money.exponent)
     )
-    if rest or amount % _multiple(money.currency):
+    if rest or amount % step:
         raise NotChargeable(
-            f"{money} cannot be moved exactly: the provider counts {money.currency} more coarsely."
+            f"{money} cannot be moved exactly: it is finer than the provider's unit of"
+            f" {money.currency}."
         )
     return amount
 
 
 def exponent(currency: str) -> int:
     return 0 if currency in WITHOUT else 3 if currency in WITH_THREE else 2
-
-
-def _multiple(currency: str) -> int:
-    return 10 if currency in WITH_THREE else 100 if currency in WITH_TWO_ZEROS else 1

@@ -1,8 +1,9 @@
-"""What we ask of a payment provider, whoever it is.
+"""The port: what we need of any payment provider.
 
-Every call carries a key, the same for all of its tries. Whoever has no answer raises TimeoutError
-or ConnectionError: whether money moved is then unknown, and is found out by the key before anything
-is asked again.
+Every call carries an idempotency key, the same for all tries of the call. Without an answer a
+gateway raises TimeoutError or ConnectionError. Whether money moved is then unknown: the engine
+looks
+the call up by its key before it calls again.
 """
 
 from collections.abc import Iterator
@@ -14,8 +15,8 @@ from eventstore.money import Money
 
 
 class RefundRefused(Exception):
-    """The provider gives nothing back, now or later: more than is left, or an amount or a charge
-    that it cannot."""
+    """A final refusal: the refund exceeds what is left, or the provider cannot refund this amount
+    or charge."""
 
 
 class Charged(NamedTuple):
@@ -27,21 +28,21 @@ class Declined(NamedTuple):
 
 
 class Refunded(NamedTuple):
-    """amount: what went back; 0 where nothing had been taken."""
+    """amount: what was refunded; 0 where nothing had been charged."""
 
     amount: int
     reference: str
 
 
 class MoneyMoved(NamedTuple):
-    """What has moved for an order, under whatever keys, in whole units of a currency."""
+    """All money moved for an order, in whole units of the currency."""
 
     taken: Decimal
     given_back: Decimal
 
 
 class Gateway(Protocol):
-    """A repeat is answered without being done again, for as long as the provider remembers the
+    """A repeat under the same key gets the first answer, for as long as the provider remembers the
     key."""
 
     def charge(
@@ -59,6 +60,6 @@ class Gateway(Protocol):
     def moved(self, *, order_id: str, currency: str) -> MoneyMoved: ...
 
     def charged(self, *, since: datetime) -> Iterator[tuple[str, str]]:
-        """The order and the currency of each charge of ours that was taken since then, whatever we
-        know of it."""
+        """(order id, currency) of each of our charges since then, also of those missing in our
+        log."""
         ...

@@ -1,21 +1,21 @@
-"""A gateway that needs nothing else and keeps a book of its own (payments.models.SandboxEntry).
+"""A gateway without an external service; its book is payments.models.SandboxEntry.
 
-It decides by the payment method alone, so that every course of an order can be walked at will:
+The payment method decides the outcome:
 
-    tok_visa, and any other   taken
-    tok_declined              declined for good
-    tok_insufficient_funds    declined for good
-    tok_timeout_once          the first try times out, the next one is taken
-    tok_timeout               every try times out, and nothing is taken
-    tok_charged_but_timeout   taken at once, yet every try times out: only a lookup by key finds it
-    tok_flaky                 by its key: taken at the first, second or third try
-    tok_late                  taken, but the answer comes after two seconds
-    tok_bank_slip             undecided at the first two tries, then taken; tries are 30 s apart
-    tok_bank_slip_unpaid      undecided for good
-    tok_refund_timeout_once   taken; the first refund times out, the next one goes through
-    tok_refunded_but_timeout  taken; the refund goes through, and yet every try of it times out
+    tok_visa, and any other   charged
+    tok_declined              declined
+    tok_insufficient_funds    declined
+    tok_timeout_once          the first try times out, the next one is charged
+    tok_timeout               every try times out, nothing is charged
+    tok_charged_but_timeout   charged at once, every try times out: only a lookup by key finds it
+    tok_flaky                 by its key: charged at the first, second or third try
+    tok_late                  charged, the answer takes two seconds
+    tok_bank_slip             pending at the first two tries, then charged; tries are 30 s apart
+    tok_bank_slip_unpaid      always pending
+    tok_refund_timeout_once   charged; the first refund times out, the next one succeeds
+    tok_refunded_but_timeout  charged; the refund succeeds, but every try of it times out
 
-Tries are counted in the book, so that they go on after a worker's death.
+The book counts the tries, so that the count survives the death of a worker.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -41,7 +41,7 @@ CHARGES = {
     "tok_charged_but_timeout": Course(answered_at=NEVER),
     "tok_late": Course(late=True),
 }
-# Whoever is paid by these hears of it later: no answer is none that was lost.
+# These methods decide later: a missing answer means pending, not lost.
 SLOW = {
     "tok_bank_slip": Course(done_at=3, answered_at=3),
     "tok_bank_slip_unpaid": Course(done_at=NEVER, answered_at=NEVER),
@@ -62,16 +62,13 @@ class SandboxGateway:
     def charge(self, *, key: str, order_id: str, amount: Money, method: str) -> Charged | Declined:
         entry = _entry(key, "charge", f"ch_{key}", order_id, amount, method)
         if method in SLOW:
-            return self._slowly(entry, SLOW[method])
+            try:
+                self.book.enter(entry, SLOW[method])
+            except TimeoutError:
+                raise NotYet("The bank slip has not been paid yet.") from None
+            return Charged(entry["reference"])
         self.book.enter(entry, _course(CHARGES, method, key))
         return Declined(method.removeprefix("tok_")) if method in DECLINED else Charged(f"ch_{key}")
-
-    def _slowly(self, entry: Entry, course: Course) -> Charged:
-        try:
-            self.book.enter(entry, course)
-        except TimeoutError:
-            raise NotYet("The bank slip has not been paid yet.") from None
-        return Charged(entry["reference"])
 
     def find_charge(self, *, key: str, order_id: str, amount: Money) -> Charged | None:
         found = self._find(key)
@@ -109,21 +106,21 @@ class SandboxGateway:
 
     @transaction.atomic
     def _enter_refund(self, entry: Entry) -> tuple[Course, int] | None:
-        """None where nothing was taken. The order's entries are held, so that two refunds never
-        give back too much."""
-        held = (
+        """None where nothing was charged. The entries of the order are locked, so that two refunds
+        together never exceed the charge."""
+        locked = (
             SandboxEntry.objects.select_for_update()
             .filter(order_id=entry["order_id"])
             .order_by("key")
         )
-        others = [each for each in held if each.key != entry["key"]]
+        others = [each for each in locked if each.key != entry["key"]]
         charges = [each for each in others if each.kind == SandboxEntry.Kind.CHARGE and each.done]
         if not charges:
             return None
         left = sum(each.amount if each in charges else -each.amount for each in others)
         if entry["asked"] > left:
             raise RefundRefused(
-                f"{entry['asked']} was to go back, and {left} is left of what was taken."
+                f"A refund of {entry['asked']} exceeds the {left} that is left of the charge."
             )
         course = _course(REFUNDS, charges[0].method, entry["key"])
         return course, self.book.write([entry | {"done_at": course.done_at}])[entry["key"]]

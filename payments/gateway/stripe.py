@@ -1,8 +1,8 @@
 """Stripe, through its official library: payment intents and refunds, each under our key.
 
-Our key is the idempotency key, which Stripe forgets after a day, and stands in the metadata, where
-it is found later. The order is the transfer group, for charges are listed by that at once, where
-Stripe's search is a minute behind.
+Our key is sent as the idempotency key, which Stripe forgets after a day, and in the metadata, where
+a lookup finds it later. The transfer group is the order's id: the list of charges by transfer group
+is current, whereas Stripe's search lags by a minute.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -19,8 +19,7 @@ from payments.gateway.minor_units import NotChargeable, exponent, smallest_unit
 
 from .port import Charged, Declined, MoneyMoved, Refunded, RefundRefused
 
-# What is wrong with the card or the amount, and stays wrong. Whatever else Stripe refuses is for us
-# to mend.
+# Final errors of the card or the amount. All other errors are for us to mend.
 FINAL = (
     "amount_too_large",
     "amount_too_small",
@@ -28,9 +27,9 @@ FINAL = (
     "resource_missing",
     "token_already_used",
 )
-# Of what was taken too little is left, or it was taken too long ago or by a method that gives
-# nothing back.
-TOO_MUCH = (
+# Final errors of a refund: too little is left, or the charge is too old, disputed, or of a method
+# without refunds.
+REFUND_REFUSED = (
     "charge_already_refunded",
     "amount_too_large",
     "charge_not_refundable",
@@ -39,17 +38,15 @@ TOO_MUCH = (
 
 
 class Unclear(ConnectionError):
-    """An answer that proves nothing. Whether money moved is unknown, as if there had been none."""
+    """An unusable answer. Whether money moved is unknown, as without an answer."""
 
 
 class CallRefused(Exception):
-    """Stripe does not take the call as such; somebody has to mend our account, our key or our
-    code."""
+    """Stripe rejects the call itself: our account, key or code has to be mended."""
 
 
 class StripeGateway:
-    """seconds: how long a call may take. The library's own retries are off, for the engine decides
-    on them."""
+    """seconds: how long a call may take. The library's retries are off: the engine retries."""
 
     def __init__(self, *, secret_key: str, base_url: str, seconds: float) -> None:
         client = stripe.StripeClient(
@@ -76,9 +73,10 @@ class StripeGateway:
             **_method(method),
         }
         try:
-            intent = _called(self.api.payment_intents.create, params, {"idempotency_key": key})
+            intent = _call(self.api.payment_intents.create, params, {"idempotency_key": key})
         except stripe.CardError as error:
-            return Declined(_reason(error))
+            code = getattr(error.error, "decline_code", None) or error.code
+            return Declined(str(code or "declined"))
         except stripe.InvalidRequestError as error:
             if error.code in FINAL:
                 return Declined(error.code)
@@ -88,7 +86,9 @@ class StripeGateway:
     def find_charge(self, *, key: str, order_id: str, amount: Money) -> Charged | Declined | None:
         for charge in self._charges(order_id):
             if _metadata(charge).get("key") == key:
-                intent = _asked(self.api.payment_intents.retrieve, _text(charge, "payment_intent"))
+                intent = _request(
+                    self.api.payment_intents.retrieve, _text(charge, "payment_intent")
+                )
                 return _outcome(intent, key, order_id, smallest_unit(amount), amount.currency)
         return None
 
@@ -97,7 +97,7 @@ class StripeGateway:
         if not charges:
             return Refunded(0, "nothing-taken")
         if charges[0].get("status") == "pending":
-            raise NotYet("The charge is still pending, so nothing can go back.")
+            raise NotYet("The charge is pending; it cannot be refunded yet.")
         try:
             units = smallest_unit(amount)
         except NotChargeable as error:
@@ -108,10 +108,10 @@ class StripeGateway:
             "metadata": {"key": key, "order_id": order_id},
         }
         try:
-            refund = _called(self.api.refunds.create, params, {"idempotency_key": key})
+            refund = _call(self.api.refunds.create, params, {"idempotency_key": key})
         except stripe.InvalidRequestError as error:
-            if error.code in TOO_MUCH:
-                raise RefundRefused(f"Stripe gives back no {amount}: {error.code}.") from None
+            if error.code in REFUND_REFUSED:
+                raise RefundRefused(f"Stripe refuses to refund {amount}: {error.code}.") from None
             raise _refusal(error) from None
         return _refunded(refund, key, units, amount)
 
@@ -130,63 +130,63 @@ class StripeGateway:
         return MoneyMoved(_sum(charges, currency), _sum(refunds, currency))
 
     def order_of(self, payment_intent: str) -> str:
-        """Empty where it is none of ours. Refunds and disputes that we did not begin name their
-        payment intent only."""
-        return ours(_asked(self.api.payment_intents.retrieve, payment_intent))[1]
+        """The order's id, empty if the intent is not ours. Refunds and disputes that we did not
+        request name only their payment intent."""
+        return ours(_request(self.api.payment_intents.retrieve, payment_intent))[1]
 
     def charged(self, *, since: datetime) -> Iterator[tuple[str, str]]:
-        behind: dict[str, Any] = {}
+        after: dict[str, Any] = {}
         while True:
-            page = _asked(
+            page = _request(
                 self.api.charges.list,
-                {"created": {"gte": int(since.timestamp())}, "limit": 100, **behind},
+                {"created": {"gte": int(since.timestamp())}, "limit": 100, **after},
             )
-            charges = _listed(page)
+            charges = _items(page)
             for charge in charges:
                 key, order_id = ours(charge)
                 if key and order_id and charge.get("status") == "succeeded":
                     yield order_id, _text(charge, "currency").upper()
             if not charges or not page.get("has_more"):
                 return
-            behind = {"starting_after": _text(charges[-1], "id")}
+            after = {"starting_after": _text(charges[-1], "id")}
 
     def _refunds(self, charge: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-        of_this = {"payment_intent": _text(charge, "payment_intent"), "limit": 100}
-        return _listed(_asked(self.api.refunds.list, of_this))
+        params = {"payment_intent": _text(charge, "payment_intent"), "limit": 100}
+        return _items(_request(self.api.refunds.list, params))
 
     def _charges(self, order_id: str) -> list[Mapping[str, Any]]:
-        page = _asked(self.api.charges.list, {"transfer_group": order_id, "limit": 100})
-        return [charge for charge in _listed(page) if _metadata(charge).get("order_id") == order_id]
+        page = _request(self.api.charges.list, {"transfer_group": order_id, "limit": 100})
+        return [charge for charge in _items(page) if _metadata(charge).get("order_id") == order_id]
 
 
-def ours(said: Mapping[str, Any]) -> tuple[str, str]:
-    """The key and the order that stand in the metadata; empty for what is none of ours."""
-    metadata = _metadata(said)
+def ours(item: Mapping[str, Any]) -> tuple[str, str]:
+    """(key, order id) of the metadata; empty for an object that is not ours."""
+    metadata = _metadata(item)
     return str(metadata.get("key", "")), str(metadata.get("order_id", ""))
 
 
-def told(
-    said: Mapping[str, Any], key: str, order_id: str, amount: Money
+def answer_of(
+    item: Mapping[str, Any], key: str, order_id: str, amount: Money
 ) -> Charged | Declined | Refunded:
-    """What a payment intent or a refund says of the call with that key. Raises NotYet, Unclear,
-    RefundRefused."""
-    if said.get("object") == "refund":
-        return _refunded(said, key, smallest_unit(amount), amount)
-    return _outcome(said, key, order_id, smallest_unit(amount), amount.currency)
+    """The answer that a payment intent or a refund gives to the call with that key. Raises NotYet,
+    Unclear, RefundRefused."""
+    if item.get("object") == "refund":
+        return _refunded(item, key, smallest_unit(amount), amount)
+    return _outcome(item, key, order_id, smallest_unit(amount), amount.currency)
 
 
-def _asked(call: Callable[..., Any], *args: Any) -> Mapping[str, Any]:
+def _request(call: Callable[..., Any], *args: Any) -> Mapping[str, Any]:
     try:
-        return _called(call, *args)
+        return _call(call, *args)
     except (stripe.CardError, stripe.InvalidRequestError) as error:
         raise _refusal(error) from None
 
 
-def _called(call: Callable[..., Any], *args: Any) -> Mapping[str, Any]:
-    """The answer as plain data. Only what Stripe says of the call itself comes through as its own
-    error.
+def _call(call: Callable[..., Any], *args: Any) -> Mapping[str, Any]:
+    """The answer as plain data. CardError and InvalidRequestError pass through.
 
-    What the library would tell besides (bodies, headers) goes no further: it may hold anything.
+    All other errors become ours without the library's details (bodies, headers), which may hold
+    anything. Raises CallRefused, TimeoutError, Unclear.
     """
     try:
         return dict(call(*args).to_dict())
@@ -197,22 +197,18 @@ def _called(call: Callable[..., Any], *args: Any) -> Mapping[str, Any]:
     except stripe.APIConnectionError as error:
         raise TimeoutError(str(error.user_message)) from None
     except stripe.StripeError as error:
-        raise Unclear(f"Stripe answers with {error.http_status}: {type(error).__name__}.") from None
+        raise Unclear(f"Stripe answered {error.http_status}: {type(error).__name__}.") from None
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise Unclear(
-            f"Stripe's answer has no form that its library knows: {type(error).__name__}."
+            f"Stripe's answer has a form that its library does not know: {type(error).__name__}."
         ) from None
 
 
 def _refusal(error: stripe.StripeError) -> CallRefused:
     return CallRefused(
-        f"Stripe refuses the call: {type(error).__name__} {error.http_status}"
+        f"Stripe rejected the call: {type(error).__name__} {error.http_status}"
         f" {error.code or ''}".rstrip()
     )
-
-
-def _reason(error: stripe.CardError) -> str:
-    return str(getattr(error.error, "decline_code", None) or error.code or "declined")
 
 
 def _outcome(
@@ -225,12 +221,12 @@ def _outcome(
             _compare(intent, {"amount_received": units})
             return Charged(_text(intent, "id"))
         case "processing":
-            raise NotYet("The bank has not decided yet.")
+            raise NotYet("The payment is processing.")
         case "requires_payment_method" | "canceled":
             error = intent.get("last_payment_error")
             error = error if isinstance(error, Mapping) else {}
             return Declined(str(error.get("decline_code") or error.get("code") or intent["status"]))
-    raise Unclear(f"A payment intent of the status {intent.get('status')!r}.")
+    raise Unclear(f"Stripe's payment intent has the status {intent.get('status')!r}.")
 
 
 def _refunded(refund: Mapping[str, Any], key: str, units: int, amount: Money) -> Refunded:
@@ -240,30 +236,36 @@ def _refunded(refund: Mapping[str, Any], key: str, units: int, amount: Money) ->
         case "succeeded":
             return Refunded(amount.amount, _text(refund, "id"))
         case "pending" | "requires_action":
-            raise NotYet("The refund is on its way.")
+            raise NotYet("The refund is pending.")
         case "failed" | "canceled":
             raise RefundRefused(
-                f"Stripe could not give back {amount}: {refund.get('failure_reason')}."
+                f"Stripe failed to refund {amount}: {refund.get('failure_reason')}."
             )
-    raise Unclear(f"A refund of the status {refund.get('status')!r}.")
+    raise Unclear(f"Stripe's refund has the status {refund.get('status')!r}.")
 
 
-def _succeeded(said: Iterable[Mapping[str, Any]], currency: str) -> list[Mapping[str, Any]]:
+def _succeeded(items: Iterable[Mapping[str, Any]], currency: str) -> list[Mapping[str, Any]]:
     return [
         each
-        for each in said
+        for each in items
         if each.get("status") == "succeeded" and each.get("currency") == currency.lower()
     ]
 
 
-def _sum(said: Iterable[Mapping[str, Any]], currency: str) -> Decimal:
-    return Decimal(sum(_number(each, "amount") for each in said)).scaleb(-exponent(currency))
+def _sum(items: Iterable[Mapping[str, Any]], currency: str) -> Decimal:
+    total = 0
+    for each in items:
+        amount = each.get("amount")
+        if not isinstance(amount, int):
+            raise Unclear("Stripe's answer has no amount.")
+        total += amount
+    return Decimal(total).scaleb(-exponent(currency))
 
 
-def _compare(said: Mapping[str, Any], meant: Mapping[str, Any]) -> None:
-    for name, value in meant.items():
-        if said.get(name) != value:
-            raise Unclear(f"Stripe says another {name} than was asked for.")
+def _compare(item: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
+    for name, value in expected.items():
+        if item.get(name) != value:
+            raise Unclear(f"Stripe's answer has another {name} than the call.")
 
 
 def _method(method: str) -> dict[str, Any]:
@@ -273,27 +275,20 @@ def _method(method: str) -> dict[str, Any]:
     return {"payment_method": method}
 
 
-def _metadata(said: Mapping[str, Any]) -> Mapping[str, Any]:
-    found = said.get("metadata")
+def _metadata(item: Mapping[str, Any]) -> Mapping[str, Any]:
+    found = item.get("metadata")
     return found if isinstance(found, Mapping) else {}
 
 
-def _listed(page: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def _items(page: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     found = page.get("data")
     if not isinstance(found, list) or not all(isinstance(each, Mapping) for each in found):
-        raise Unclear("Stripe's list is none.")
+        raise Unclear("Stripe's answer is not a list.")
     return found
 
 
-def _text(said: Mapping[str, Any], name: str) -> str:
-    found = said.get(name)
+def _text(item: Mapping[str, Any], name: str) -> str:
+    found = item.get(name)
     if not isinstance(found, str) or not found:
-        raise Unclear(f"Stripe's answer has no {name}.")
-    return found
-
-
-def _number(said: Mapping[str, Any], name: str) -> int:
-    found = said.get(name)
-    if not isinstance(found, int):
         raise Unclear(f"Stripe's answer has no {name}.")
     return found

@@ -4,56 +4,78 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='PaymentView',
+            name="PaymentView",
             fields=[
-                ('version', models.IntegerField(default=0)),
-                ('position', models.BigIntegerField(default=0)),
-                ('updated_at', models.DateTimeField(null=True)),
-                ('order_id', models.TextField(primary_key=True, serialize=False)),
-                ('status', models.TextField(default='NEW')),
-                ('amount', models.BigIntegerField(default=0)),
-                ('refunded', models.BigIntegerField(default=0)),
-                ('currency', models.TextField(default='')),
-                ('exponent', models.SmallIntegerField(default=2)),
-                ('method', models.TextField(default='')),
-                ('reference', models.TextField(default='')),
-                ('reason', models.TextField(default='')),
+                ("version", models.IntegerField(default=0)),
+                ("position", models.BigIntegerField(default=0)),
+                ("updated_at", models.DateTimeField(null=True)),
+                ("order_id", models.TextField(primary_key=True, serialize=False)),
+                ("status", models.TextField(default="NEW")),
+                ("amount", models.BigIntegerField(default=0)),
+                ("refunded", models.BigIntegerField(default=0)),
+                ("currency", models.TextField(default="")),
+                ("exponent", models.SmallIntegerField(default=2)),
+                ("method", models.TextField(default="")),
+                ("reference", models.TextField(default="")),
+                ("reason", models.TextField(default="")),
             ],
             options={
-                'verbose_name': 'payment',
-                'db_table': 'payments_payment',
-                'indexes': [models.Index(fields=['status', 'order_id'], name='payments_payment_status')],
+                "verbose_name": "payment",
+                "db_table": "payments_payment",
+                "indexes": [
+                    models.Index(fields=["status", "order_id"], name="payments_payment_status")
+                ],
             },
         ),
         migrations.CreateModel(
-            name='SandboxEntry',
+            name="SandboxEntry",
             fields=[
-                ('key', models.TextField(primary_key=True, serialize=False)),
-                ('tries', models.IntegerField()),
-                ('done_at', models.IntegerField()),
-                ('done', models.GeneratedField(db_persist=True, expression=django.db.models.lookups.GreaterThanOrEqual(models.F('tries'), models.F('done_at')), output_field=models.BooleanField())),
-                ('entered_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('order_id', models.TextField()),
-                ('kind', models.TextField(choices=[('charge', 'Charge'), ('refund', 'Refund')])),
-                ('asked', models.BigIntegerField()),
-                ('amount', models.GeneratedField(db_persist=True, expression=models.Case(models.When(then=models.F('asked'), tries__gte=models.F('done_at')), default=models.Value(0)), output_field=models.BigIntegerField())),
-                ('currency', models.TextField()),
-                ('exponent', models.SmallIntegerField()),
-                ('method', models.TextField(default='')),
-                ('reference', models.TextField()),
+                ("key", models.TextField(primary_key=True, serialize=False)),
+                ("tries", models.IntegerField()),
+                ("done_at", models.IntegerField()),
+                (
+                    "done",
+                    models.GeneratedField(
+                        db_persist=True,
+                        expression=django.db.models.lookups.GreaterThanOrEqual(
+                            models.F("tries"), models.F("done_at")
+                        ),
+                        output_field=models.BooleanField(),
+                    ),
+                ),
+                (
+                    "entered_at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now()),
+                ),
+                ("order_id", models.TextField()),
+                ("kind", models.TextField(choices=[("charge", "Charge"), ("refund", "Refund")])),
+                ("asked", models.BigIntegerField()),
+                (
+                    "amount",
+                    models.GeneratedField(
+                        db_persist=True,
+                        expression=models.Case(
+                            models.When(then=models.F("asked"), tries__gte=models.F("done_at")),
+                            default=models.Value(0),
+                        ),
+                        output_field=models.BigIntegerField(),
+                    ),
+                ),
+                ("currency", models.TextField()),
+                ("exponent", models.SmallIntegerField()),
+                ("method", models.TextField(default="")),
+                ("reference", models.TextField()),
             ],
             options={
-                'verbose_name_plural': 'sandbox entries',
-                'db_table': 'payments_sandbox_entry',
-                'indexes': [models.Index(fields=['order_id'], name='payments_sandbox_order')],
+                "verbose_name_plural": "sandbox entries",
+                "db_table": "payments_sandbox_entry",
+                "indexes": [models.Index(fields=["order_id"], name="payments_sandbox_order")],
             },
         ),
     ]

@@ -1,2 +1,2 @@
-"""A shop's history through the real path: every document becomes commands, and the outcome is
-compared with it."""
+"""Import through the real path: each document becomes commands, and the outcome is compared with
+the file."""

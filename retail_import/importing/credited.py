@@ -1,5 +1,4 @@
-"""What has come of the credit notes of a file: returns, credits beside orders, and the ledger as
-the log has it."""
+"""The outcome of a file's credit notes: returns, credits without an order, and the ledger."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -17,7 +16,7 @@ from orders.models import BookingView, OrderDetails, ReturnView
 from . import translation
 from .survey import Survey
 
-# A payment's stream is called after its order.
+# The stream of a payment is named by its order.
 PAYMENT = "payment"
 
 
@@ -27,7 +26,7 @@ def numbers(survey: Survey) -> dict[str, int]:
     found = {**_of_returns(returns), **_of_bookings(bookings)}
     return {
         **found,
-        "value_of_goods": -found["refunded"] - found["value_of_goods_beside_orders"],
+        "value_of_goods": -found["refunded"] - found["value_of_goods_without_order"],
         **OrderDetails.objects.filter(order_id__in=list(survey.invoices)).aggregate(**_ORDERS),
         "credit_notes": len(_notes(returns) | _notes(bookings.filter(kind="CREDIT"))),
         "ledger": ledger(survey),
@@ -35,7 +34,7 @@ def numbers(survey: Survey) -> dict[str, int]:
 
 
 def not_completed(survey: Survey) -> list[str]:
-    """A line for each return that is not restocked and paid back."""
+    """One line for each return that is not restocked and refunded."""
     open_ = ReturnView.objects.filter(return_id__in=list(survey.returns)).exclude(
         status="COMPLETED"
     )
@@ -47,30 +46,25 @@ def not_completed(survey: Survey) -> list[str]:
 
 
 def ledger(survey: Survey) -> int:
-    """By the log alone: what was taken, less what went back, less credits, and what the bookkeeper
-    corrected."""
+    """By the log alone: payments - refunds - credits + ledger adjustments."""
     paid = _sums(PAYMENT, survey.invoices, "data__amount__amount")
     booked = _sums(BOOKING.category, _bookings(survey), "data__amount__amount")
     credited = _sums(BOOKING.category, _bookings(survey), "data__total__amount")
-    gone = (
-        paid["payments.part_refunded"]
-        + paid["payments.payment_refunded"]
-        + credited["orders.credit_issued"]
+    refunded = paid["payments.part_refunded"] + paid["payments.payment_refunded"]
+    return (
+        paid["payments.payment_completed"]
+        - refunded
+        - credited["orders.credit_issued"]
+        + booked["orders.ledger_adjusted"]
     )
-    return paid["payments.payment_completed"] - gone + booked["orders.ledger_adjusted"]
 
 
 def _sums(category: str, keys: Iterable[str], amount: str) -> Mapping[str, int]:
     """By stored type of event."""
     streams = [stream_name(category, key) for key in keys]
     by_type = Event.objects.filter(stream__in=streams).values("type").order_by("type")
-    return Counter(
-        dict(
-            by_type.annotate(sum=Sum(Cast(KT(amount), BigIntegerField()), default=0)).values_list(
-                "type", "sum"
-            )
-        )
-    )
+    summed = by_type.annotate(sum=Sum(Cast(KT(amount), BigIntegerField()), default=0))
+    return Counter(dict(summed.values_list("type", "sum")))
 
 
 def _bookings(survey: Survey) -> list[str]:
@@ -105,7 +99,7 @@ def _of_bookings(bookings: Any) -> dict[str, int]:
         "value_unmatched": _value(exceptions),
         "charge_credits": len(charges),
         "value_of_charges": -_value(charges),
-        "value_of_goods_beside_orders": _value(_lines(credits, "lines")),
+        "value_of_goods_without_order": _value(_lines(credits, "lines")),
         "guest_notes": credits.filter(customer_id="").count(),
         "ledger_lines": bookings.filter(kind="ADJUSTMENT").count(),
         "ledger_value": bookings.filter(kind="ADJUSTMENT").aggregate(sum=Sum("amount", default=0))[

@@ -1,9 +1,7 @@
-"""What each credit note of the file comes to: returns of the orders it takes back, and a credit for
-all the rest.
+"""Turn each credit note into returns of the matched orders, and a credit for the rest.
 
-Goods of a known customer go back to the sales they are matched to. What finds no sale, what a guest
-brings back and what is refunded of charges is a credit of which no order knows. All goods are
-restocked, matched or not.
+Goods of a known customer are matched to their sales. Goods without a sale, goods of a guest, and
+refunded charges become a credit without an order. All goods are restocked, matched or not.
 """
 
 from collections import Counter, defaultdict
@@ -11,9 +9,9 @@ from typing import NamedTuple
 
 from inventory.commands import Restock
 from orders.commands import ImportReturn, IssueCredit
+from retail_import.retail.credits.matching import Allocation, Match, Sales
 
 from ..retail.classes import LineClass
-from ..retail.credit_matching import Allocation, Match, Sales
 from ..retail.documents import CreditNote, Document, Order
 from . import translation
 from .translation import Remainder
@@ -26,8 +24,9 @@ class CreditResult(NamedTuple):
 
 
 class Crediting:
-    """Feed it documents in file order. An order whose priced goods are all back on its day was
-    cancelled."""
+    """Call `of` with the documents in file order. An order whose priced goods all come back on the
+    day
+    of sale counts as cancelled."""
 
     def __init__(self) -> None:
         self._sales = Sales()

@@ -1,5 +1,5 @@
-"""Deliver what the import has issued, beside whatever workers there are, and notice when nothing
-moves any more."""
+"""Deliver the messages of the import, together with any running workers, and detect a
+standstill."""
 
 import time
 from collections.abc import Callable, Collection
@@ -14,11 +14,11 @@ from eventstore.outbox import cursors
 from eventstore.subscriptions import Projection
 from orders.models import OrderDetails, ReturnView
 
-# So many messages may lie ahead of the slowest subscription before the next documents are issued.
+# The slowest subscription may lag by this many messages before the next documents are issued.
 AHEAD = 5_000
 TURN_SECONDS = 1.0
 PAUSE_SECONDS = 0.1
-# Longer than a call may take, and than a dead worker's leases last.
+# Longer than an outside call, and longer than the lease of a dead worker.
 PATIENCE_SECONDS = 90.0
 
 FINAL = ("CONFIRMED", "CANCELLED")
@@ -26,31 +26,34 @@ SLICE = 5_000
 
 
 class NothingMoves(Exception):
-    """The subscriptions have come to a halt before their work was done."""
+    """The subscriptions have stopped before their work was done."""
 
 
-def until_subscriptions_are_near(told: Callable[[], None]) -> None:
-    _until(lambda: _distance() <= AHEAD, told)
+def until_subscriptions_are_near(report: Callable[[], None]) -> None:
+    def are_near() -> bool:
+        running = Subscription.objects.filter(name__in=registry.subscriptions(), paused=False)
+        slowest = running.aggregate(position=Min("position"))["position"]
+        return log.fence() - int(slowest or 0) <= AHEAD
+
+    _until(are_near, report)
 
 
-def until_orders_are_final(order_ids: Collection[str], told: Callable[[int], None]) -> None:
-    """told: hears how many are open."""
+def until_orders_are_final(order_ids: Collection[str], report: Callable[[int], None]) -> None:
+    """report: called with the number of open orders."""
     final = OrderDetails.objects.filter(status__in=FINAL)
-    _until_all_are_among(final, order_ids, told)
+    _until_all_are_among(final, order_ids, report)
 
 
-def until_returns_are_completed(return_ids: Collection[str], told: Callable[[int], None]) -> None:
-    """told: hears how many are open."""
+def until_returns_are_completed(return_ids: Collection[str], report: Callable[[int], None]) -> None:
+    """report: called with the number of open returns."""
     completed = ReturnView.objects.filter(status="COMPLETED")
-    _until_all_are_among(completed, return_ids, told)
+    _until_all_are_among(completed, return_ids, report)
 
 
 def until_read_models_are_level() -> None:
-    """Up to the last position of this moment; what others write meanwhile is not waited for."""
+    """Wait until all read models have reached the present end of the log."""
     now = log.fence()
-    behind = {
-        name for name, each in registry.subscriptions().items() if isinstance(each, Projection)
-    }
+    behind = set(registry.of_kind(Projection))
 
     def are_level() -> bool:
         at = dict(
@@ -65,7 +68,7 @@ def until_read_models_are_level() -> None:
 
 
 def parked() -> list[str]:
-    """A line for each message that a subscription could not take, of whatever order."""
+    """One line for each message, of any order, that a subscription failed to process."""
     failed = Parked.objects.exclude(error="").order_by("subscription", "position")
     return [
         f"{each.subscription} at {each.position}, {each.key}, {each.status} after {each.attempts}"
@@ -74,12 +77,13 @@ def parked() -> list[str]:
     ]
 
 
-def _until(condition: Callable[[], bool], told: Callable[[], None]) -> None:
+def _until(condition: Callable[[], bool], report: Callable[[], None]) -> None:
+    """Deliver until the condition holds. Raises NothingMoves."""
     if condition():
         return
     since, seen = time.monotonic(), _traces()
     while not condition():
-        told()
+        report()
         if not worker.work(seconds=TURN_SECONDS):
             time.sleep(PAUSE_SECONDS)
         if (now := _traces()) != seen:
@@ -89,7 +93,7 @@ def _until(condition: Callable[[], bool], told: Callable[[], None]) -> None:
 
 
 class Traces(NamedTuple):
-    """What changes wherever a subscription moves."""
+    """Changes whenever a subscription makes progress."""
 
     positions: dict[str, int]
     parked: int
@@ -102,28 +106,21 @@ def _traces() -> Traces:
 
 
 def _is_at_rest() -> bool:
-    """Nothing to do for anybody, now or later."""
+    """No subscription has anything to do, now or later."""
     return not cursors.work() and not Parked.objects.filter(due_at__isnull=False).exists()
 
 
-def _distance() -> int:
-    subscriptions = Subscription.objects.filter(name__in=registry.subscriptions(), paused=False)
-    slowest = subscriptions.aggregate(position=Min("position"))["position"]
-    return log.fence() - int(slowest or 0)
-
-
 def _until_all_are_among(
-    done: QuerySet[Any], keys: Collection[str], told: Callable[[int], None]
+    done: QuerySet[Any], keys: Collection[str], report: Callable[[int], None]
 ) -> None:
-    """keys: primary keys of the rows that are waited for."""
+    """keys: primary keys of the awaited rows."""
     open_ = set(keys)
 
     def are_done() -> bool:
-        asked = list(open_)
-        for start in range(0, len(asked), SLICE):
-            open_.difference_update(
-                done.filter(pk__in=asked[start : start + SLICE]).values_list("pk", flat=True)
-            )
+        waiting = list(open_)
+        for start in range(0, len(waiting), SLICE):
+            some = done.filter(pk__in=waiting[start : start + SLICE])
+            open_.difference_update(some.values_list("pk", flat=True))
         return not open_
 
-    _until(are_done, lambda: told(len(open_)))
+    _until(are_done, lambda: report(len(open_)))

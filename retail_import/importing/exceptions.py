@@ -1,4 +1,4 @@
-"""The exception list: goods that known customers gave back, and to whom no such sale was found."""
+"""The exception list: goods returned by known customers for which no sale was found."""
 
 import csv
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ HEADER = (
 
 
 def write(path: Path) -> int:
-    """As CSV, of every import that has been made; returns how many lines there are."""
+    """Write the exceptions of all imports as CSV. Returns the number of lines."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(HEADER)

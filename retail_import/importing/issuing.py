@@ -1,23 +1,22 @@
-"""Issue the documents of a file, some hundreds in one append, together with the mark of how many
-are in.
+"""Issue the documents of a file, some hundreds in one append, together with the progress mark.
 
-The mark is a stream of its own (import_progress.py). Killed at any moment, an import goes on after
-its last append; of two importers of one file the slower finds the mark moved on, and stops.
+The mark is a stream of its own (import_progress.py). An import killed at any moment continues after
+its last append. Of two importers of one file, the slower one finds the mark moved and stops.
 
-Stock may be down to exactly 0, yet nothing is waited for. Whatever adjusts stock, or restocks what
-a credit note brings back, is owed to inventory's subscription by the very append that places the
-orders around it. An order reserves later, by a command that its placing and its payment lead to:
-behind every adjustment of its own append and of those before, and the subscription keeps the order
-of the outbox. (The process of a return asks for its restocking too, later; that is a repeat.) So
-whenever the subscription decides, there is a document n of the file such that
+Stock may fall to exactly 0, yet the importer waits for nothing. The append that places orders also
+enqueues, for inventory's subscription, the commands that adjust stock and that restock the goods of
+credit notes. An order's reservation is a later command, sent once the order is placed and paid. It
+comes after every adjustment of its own append and of all earlier appends, because the subscription
+keeps the order of the outbox. (The saga of a return requests the restocking again, later; that is a
+repeat.) So whenever the subscription decides, there is a document n of the file such that
 
     available = opening + adjustments up to n - reservations of some of the orders up to n
              >= opening + adjustments up to n - all the orders up to n
               = what the shop's own books held after n, which is never below 0;
 
 n is within an append while that append's adjustments are decided, and its last document afterwards.
-In what order the reservations come does not matter. Inventory's subscription is the one writer of
-stock: if the importer appended adjustments itself, the two would run into each other all the time.
+The order of the reservations does not matter. Inventory's subscription is the only writer of stock:
+if the importer appended adjustments itself, the two would conflict all the time.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -46,17 +45,17 @@ BATCH = 300
 
 
 class CannotGoOn(Exception):
-    """Nothing of the next batch is in; the sentence says why."""
+    """The next batch is refused as a whole; the message says why."""
 
 
 class IssueProgress(NamedTuple):
-    """How much of the file, from its beginning, is in."""
+    """How much of the file is imported, from its beginning."""
 
     documents: int = 0
     lines: int = 0
     orders: int = 0
 
-    def and_(self, batch: Iterable[Document]) -> "IssueProgress":
+    def add(self, batch: Iterable[Document]) -> "IssueProgress":
         documents, lines, orders = self
         for document in batch:
             documents += 1
@@ -78,45 +77,42 @@ def issue(
     opening: Iterable[OpeningStock],
     between: Callable[[IssueProgress], None],
 ) -> None:
-    """All that is not in yet. between: called before each append and after the last. Raises
+    """Issue what is not imported yet. between: called before each append and after the last. Raises
     CannotGoOn."""
     crediting = Crediting()
-    # What is in already is matched once more: a later credit may take back what it sold.
+    # Imported documents are matched once more: a later credit may return their goods.
     read = ((document, crediting.of(document)) for document in documents.read(path))
-    issued = IssueProgress().and_(
+    issued = IssueProgress().add(
         document for document, _ in islice(read, mark(survey.import_id).documents)
     )
     while batch := list(islice(read, BATCH)):
         between(issued)
-        after = issued.and_(document for document, _ in batch)
-        # The mark comes first: of two importers one must find it moved on before it finds its
+        after = issued.add(document for document, _ in batch)
+        # The mark comes first: the slower of two importers must find it moved before it finds its
         # orders placed.
-        decided = _together(
+        decided = _requests(
             [AdvanceImport(survey.import_id, issued.documents, after.documents, after.lines)]
         )
         outgoing: list[Request] = []
         if not issued.documents:
-            decided += _together(map(translation.list_product, survey.products.values()))
-            outgoing += _together(map(translation.receive_stock, filter(_has_units, opening)))
+            decided += _requests(map(translation.list_product, survey.products.values()))
+            stocked = (each for each in opening if each.units > 0)
+            outgoing += _requests(map(translation.receive_stock, stocked))
         for document, credited in batch:
-            decided += _together(_settled(document, credited))
-            outgoing += _together([*translation.adjust_stock(document), *credited.restocks])
+            decided += _requests(_commands_of(document, credited))
+            outgoing += _requests([*translation.adjust_stock(document), *credited.restocks])
         _append(survey, decided, outgoing)
         issued = after
     between(issued)
 
 
-def _together(commands: Iterable[Command]) -> list[Request]:
-    """As one business transaction of its own."""
+def _requests(commands: Iterable[Command]) -> list[Request]:
+    """Requests with one correlation id."""
     metadata = Metadata(correlation_id=uuid7(), actor="import")
     return [Request(command, metadata) for command in commands]
 
 
-def _has_units(opening: OpeningStock) -> bool:
-    return opening.units > 0
-
-
-def _settled(document: Document, credited: CreditResult) -> Iterator[Command]:
+def _commands_of(document: Document, credited: CreditResult) -> Iterator[Command]:
     match document:
         case Order():
             yield translation.import_order(document)
@@ -131,10 +127,10 @@ def _append(survey: Survey, decided: Sequence[Request], outgoing: Sequence[Reque
     try:
         bus.dispatch_requests(decided, owing=outgoing)
     except ImportMovedOn as refusal:
-        raise CannotGoOn(f"Another importer of this file is at work: {refusal}") from refusal
+        raise CannotGoOn(f"Another importer of this file is running: {refusal}") from refusal
     except OrderAlreadyPlaced as refusal:
         raise CannotGoOn(
-            f"Invoice {survey.invoices[str(refusal)]} is in already, from another file."
+            f"Invoice {survey.invoices[str(refusal)]} is imported already, from another file."
         ) from refusal
     except (CommandRejected, Unstorable) as error:
         raise CannotGoOn(f"{type(error).__name__}: {error}") from error

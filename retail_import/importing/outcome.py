@@ -1,5 +1,4 @@
-"""What has come of an import: asked of the read models, and of the log where no read model has
-it."""
+"""The outcome of an import, by the read models, and by the log where no read model has it."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -23,9 +22,9 @@ from .survey import Survey
 
 
 class Outcome(NamedTuple):
-    """numbers: by name, as report.py sets them beside the file's. by_month: orders and their value.
+    """numbers: by name; report.py compares them with the file's. by_month: orders and their value.
 
-    missing: adjustments that the file asks for and the log does not hold. available: units by SKU.
+    missing: adjustments of the file that the log does not have. available: units by SKU.
     """
 
     numbers: Mapping[str, int]
@@ -56,7 +55,7 @@ def of_import(survey: Survey) -> Outcome:
 
 
 def counted(adjustments: Counter[AdjustStock]) -> dict[str, int]:
-    """Lines and units of the shop's own adjustments."""
+    """Lines and units of stock adjustments."""
     return {
         "adjusted_lines": adjustments.total(),
         "adjusted_units": sum(each.quantity * count for each, count in adjustments.items()),
@@ -64,12 +63,12 @@ def counted(adjustments: Counter[AdjustStock]) -> dict[str, int]:
 
 
 def not_confirmed(survey: Survey) -> list[str]:
-    """A line for each order that did not go through."""
+    """One line for each order that is not confirmed."""
     orders = _of(survey, OrderDetails.objects.exclude(status="CONFIRMED")).order_by(
         "placed_at", "order_id"
     )
     return [
-        f"order {reference} is {status.lower()}: {reason or 'no reason is known'}"
+        f"order {reference} is {status.lower()}: {reason or 'no reason recorded'}"
         for reference, status, reason in orders.values_list("reference", "status", "reason")
     ]
 
@@ -121,7 +120,7 @@ _ORDERS = {
         "total", filter=Q(currency=translation.CURRENCY, exponent=translation.EXPONENT), default=0
     ),
 }
-# Of an order that went through; what is given back of it is counted apart.
+# Payments of confirmed orders; their refunds are counted separately.
 _PAID = Q(status__in=("COMPLETED", "PARTLY_REFUNDED", "REFUNDED"))
 _PAYMENTS = {
     "payments": Count("pk", filter=_PAID),

@@ -1,5 +1,4 @@
-"""Read all files to their ends before anything is imported, and refuse those that cannot be carried
-through."""
+"""Read and check all files before anything is imported."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -18,12 +17,11 @@ EXPECTED = ("expected_totals.json",)
 
 
 class ImportRejected(Exception):
-    """Nothing is imported; the sentence says what is wrong with which file."""
+    """Nothing is imported; the message says what is wrong with which file."""
 
 
 class Task(NamedTuple):
-    """Files without contradictions. opening: empty where none is stated. expected: empty where
-    nothing is."""
+    """Checked files. opening, expected: empty if there is no such file."""
 
     path: Path
     survey: Survey
@@ -32,15 +30,14 @@ class Task(NamedTuple):
 
 
 def prepare(path: Path, *, opening: Path | None, expected: Path | None) -> Task:
-    """opening, expected: where none is named, the one that lies beside the file is taken. Raises
-    Refused."""
+    """opening, expected: by default the files in the same folder. Raises ImportRejected."""
     found = _read(path, survey.of_file)
-    opening = opening or _beside(path, OPENING_STOCK)
+    opening = opening or _next_to(path, OPENING_STOCK)
     return Task(
         path=path,
         survey=found,
         opening=_read(opening, lambda path: survey.opening_of(path, found)) if opening else [],
-        expected=_read(expected, _totals) if expected else _totals_beside(path, found),
+        expected=_read(expected, _totals) if expected else _totals_of(path, found),
     )
 
 
@@ -59,16 +56,16 @@ def _totals(path: Path) -> Mapping[str, Any]:
     except ValueError as error:
         raise ImportRejected(f"{path.name} is not JSON: {error}.") from error
     if not isinstance(totals, dict):
-        raise ImportRejected(f"{path.name} holds no totals.")
+        raise ImportRejected(f"{path.name} is not a JSON object of totals.")
     return totals
 
 
-def _totals_beside(path: Path, found: Survey) -> Mapping[str, Any]:
-    """Those of another file, which happens to lie in the same folder, are not this one's."""
-    beside = _beside(path, EXPECTED)
-    totals = _read(beside, _totals) if beside else {}
+def _totals_of(path: Path, found: Survey) -> Mapping[str, Any]:
+    """The totals in the same folder, if they are of this file."""
+    totals_path = _next_to(path, EXPECTED)
+    totals = _read(totals_path, _totals) if totals_path else {}
     return totals if totals.get("source_sha256") == found.import_id else {}
 
 
-def _beside(path: Path, names: tuple[str, ...]) -> Path | None:
+def _next_to(path: Path, names: tuple[str, ...]) -> Path | None:
     return next((path.with_name(name) for name in names if path.with_name(name).exists()), None)

@@ -1,4 +1,4 @@
-"""How far an import is: a bar on a terminal, a line every few seconds anywhere else."""
+"""Show the progress of an import: a bar on a terminal, otherwise a line every few seconds."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -19,18 +19,18 @@ from .survey import Survey
 
 GAP_SECONDS = 5.0
 
-Tell = Callable[[IssueProgress, int], None]
-"""Told how much is issued, and how many of the orders are still open once all are."""
+# (what is issued, orders or returns still open once all is issued)
+Show = Callable[[IssueProgress, int], None]
 
 
 @contextmanager
-def shown(console: Console, survey: Survey) -> Iterator[Tell]:
-    with _bar(console, survey) if console.is_terminal else _lines(console, survey) as tell:
-        yield tell
+def shown(console: Console, survey: Survey) -> Iterator[Show]:
+    with _bar(console, survey) if console.is_terminal else _lines(console, survey) as show:
+        yield show
 
 
 @contextmanager
-def _bar(console: Console, survey: Survey) -> Iterator[Tell]:
+def _bar(console: Console, survey: Survey) -> Iterator[Show]:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -49,25 +49,25 @@ def _bar(console: Console, survey: Survey) -> Iterator[Tell]:
 
 
 @contextmanager
-def _lines(console: Console, survey: Survey) -> Iterator[Tell]:
-    rate, said = Rate(), time.monotonic()
+def _lines(console: Console, survey: Survey) -> Iterator[Show]:
+    rate, printed_at = Rate(), time.monotonic()
 
-    def tell(issued: IssueProgress, open_: int) -> None:
-        nonlocal said
+    def show(issued: IssueProgress, open_: int) -> None:
+        nonlocal printed_at
         speed = rate.of(issued)
-        if time.monotonic() - said < GAP_SECONDS:
+        if time.monotonic() - printed_at < GAP_SECONDS:
             return
-        said = time.monotonic()
+        printed_at = time.monotonic()
         left = rate.seconds_left(survey.lines)
         console.print(
             _sentence(survey, issued, open_, speed) + (f", {left:.0f} s left" if left else "")
         )
 
-    yield tell
+    yield show
 
 
 class Rate:
-    """Since this run began; an import that goes on did the rest at another time."""
+    """Orders per second since this run began, without the documents of earlier runs."""
 
     def __init__(self) -> None:
         self._began = time.monotonic()

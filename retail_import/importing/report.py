@@ -1,4 +1,4 @@
-"""The file, what came of it and what was expected, side by side; every difference is told."""
+"""Compare the file, the outcome of its import and the expected totals, row by row."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
@@ -14,7 +14,7 @@ from .survey import Survey
 
 
 class Row(NamedTuple):
-    """came_out: None for what is only counted. expected: None when nothing is."""
+    """came_out: None for a number that is only counted. expected: None without expected totals."""
 
     label: str
     in_file: int
@@ -59,7 +59,8 @@ class Report:
         table.add_column("")
         for row in self.rows:
             numbers = (
-                _shown(number, row.is_money) for number in (row.in_file, row.came_out, row.expected)
+                _format(number, row.is_money)
+                for number in (row.in_file, row.came_out, row.expected)
             )
             table.add_row(
                 row.label, *numbers, row.verdict, style="red" if row.verdict == "DIFFERS" else None
@@ -83,11 +84,9 @@ class Report:
             yield Row(f"{month}: value, GBP", value, value_out, is_money=True)
 
     def _adjustments(self) -> Iterator[Row]:
-        asked, numbers = outcome.counted(self.survey.adjustments), self.found.numbers
-        yield Row(
-            "stock adjustments: lines of goods", asked["adjusted_lines"], numbers["adjusted_lines"]
-        )
-        yield Row("stock adjustments: units", asked["adjusted_units"], numbers["adjusted_units"])
+        in_file, numbers = outcome.counted(self.survey.adjustments), self.found.numbers
+        for label, name in (("lines of goods", "adjusted_lines"), ("units", "adjusted_units")):
+            yield Row(f"stock adjustments: {label}", in_file[name], numbers[name])
 
     def _returns(self) -> Iterator[Row]:
         numbers = self.found.numbers
@@ -104,7 +103,7 @@ class Report:
         )
 
     def _stock(self) -> Iterator[Row]:
-        """Without an opening stock, what lies on the shelves is not the file's business alone."""
+        """Only with an opening stock: without one, the stock depends on more than the file."""
         if not self.opening:
             return
         numbers, closing = self.found.numbers, {each.sku: each.closing for each in self.opening}
@@ -135,11 +134,11 @@ class Report:
         yield Row("stock: products that close at other units", 0, otherwise)
 
     def _other_totals(self) -> Iterator[Row]:
-        """Where the file itself adds up to something else than expected, beyond the rows above."""
-        told = {path for _, path, _, _ in TOTALS}
+        """Other totals of the file that differ from the expected ones."""
+        shown = {path for _, path, _, _ in TOTALS}
         named = {name: self.expected[name] for name in self.survey.totals if name in self.expected}
         for path, expected, actual in totals.compare(named, self.survey.totals):
-            if path not in told and isinstance(expected, int) and isinstance(actual, int):
+            if path not in shown and isinstance(expected, int) and isinstance(actual, int):
                 yield Row(path, actual, None, expected)
 
     def _expected(self, path: str) -> int | None:
@@ -158,7 +157,7 @@ def _at(tree: Mapping[str, Any], path: str) -> int | None:
     return node if isinstance(node, int) else None
 
 
-def _shown(number: int | None, is_money: bool) -> str:
+def _format(number: int | None, is_money: bool) -> str:
     if number is None:
         return ""
     return f"{Decimal(number).scaleb(-3):,}" if is_money else f"{number:,}"
@@ -166,7 +165,7 @@ def _shown(number: int | None, is_money: bool) -> str:
 
 MATCHING = "credit_matching_LIFO_customer_sku_price"
 
-# label, path in the totals, name in the outcome (none: counted only), whether it is money
+# label, path in the totals, name in the outcome (empty: only counted), whether it is money
 TOTALS = (
     ("orders placed", "orders.placed", "orders", False),
     ("orders placed, by the log", "orders.placed", "placed_in_log", False),

@@ -1,4 +1,4 @@
-"""Issue, deliver until everything is final, compare."""
+"""Run an import: issue, deliver until everything is final, compare."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -26,10 +26,10 @@ class Result(NamedTuple):
 def run(task: Task, console: Console) -> Result:
     """Raises issuing.CannotGoOn."""
     stuck = False
-    with worker.tune_gc(), progress.shown(console, task.survey) as tell:
+    with worker.tune_gc(), progress.shown(console, task.survey) as show:
         try:
-            _issue(task, tell)
-            _settle(task, tell)
+            _issue(task, show)
+            _settle(task, show)
         except NothingMoves:
             stuck = True
     found = outcome.of_import(task.survey)
@@ -39,30 +39,27 @@ def run(task: Task, console: Console) -> Result:
     )
 
 
-def _issue(task: Task, tell: progress.Tell) -> None:
+def _issue(task: Task, show: progress.Show) -> None:
     def between(issued: IssueProgress) -> None:
-        tell(issued, 0)
-        delivering.until_subscriptions_are_near(lambda: tell(issued, 0))
+        show(issued, 0)
+        delivering.until_subscriptions_are_near(lambda: show(issued, 0))
 
     issuing.issue(task.path, task.survey, task.opening, between)
 
 
-def _settle(task: Task, tell: progress.Tell) -> None:
+def _settle(task: Task, show: progress.Show) -> None:
     everything = IssueProgress(task.survey.documents, task.survey.lines, len(task.survey.invoices))
-    delivering.until_orders_are_final(task.survey.invoices, lambda open_: tell(everything, open_))
+    delivering.until_orders_are_final(task.survey.invoices, lambda open_: show(everything, open_))
     delivering.until_returns_are_completed(
-        task.survey.returns, lambda open_: tell(everything, open_)
+        task.survey.returns, lambda open_: show(everything, open_)
     )
     delivering.until_read_models_are_level()
 
 
 def _exceptions(task: Task, found: outcome.Outcome, stuck: bool) -> Iterator[str]:
-    """What went another way than the file's, a line each; never silently."""
+    """One line for each deviation from the file."""
     if stuck:
-        yield (
-            "the subscriptions have come to a halt before every order was final and every return"
-            " paid back"
-        )
+        yield ("the subscriptions stopped before every order was final and every return refunded")
     yield from outcome.not_confirmed(task.survey)
     yield from credited.not_completed(task.survey)
     for adjustment, count in found.missing.items():

@@ -1,5 +1,4 @@
-"""What is in a file, found in the one pass that also checks every line of it, before anything is
-imported."""
+"""Survey a file in one pass that also checks every line, before anything is imported."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -7,9 +6,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from inventory.commands import AdjustStock
+from retail_import.retail.credits.totals import CreditMatching
 
 from ..retail import csv_records, documents, london, opening_stock, tallies, totals
-from ..retail.credit_totals import CreditMatching
 from ..retail.document_totals import Commands, CreditNotes, Orders
 from ..retail.documents import CreditNote, Document, LedgerAdjustment, Order
 from ..retail.line import Line
@@ -20,18 +19,19 @@ from .crediting import Crediting
 
 
 class WrongOpeningStock(ValueError):
-    """The opening stock does not belong to the file of invoices, or is not enough for it."""
+    """The opening stock contradicts the file of invoices, or is too small for it."""
 
 
 class Survey(NamedTuple):
-    """totals: in the form of the totals expected. by_month: orders and their value, in the shop's
-    months.
+    """totals: in the form of the expected totals. by_month: orders and their value, by month in
+    London. invoices: invoice number by order id.
 
-    products: the line that first sold each. stock: what each product's movements need. adjustments:
-    how often each.
+    products: the line that first sold each product. stock: the opening stock that each product's
+    movements need. adjustments: how often each occurs.
 
-    notes, ledger: the invoices of credit notes and of ledger adjustments. returns: the ids of all
-    that comes back.
+    notes, ledger: the invoice numbers of credit notes and of ledger adjustments. returns: the ids
+    of
+    all returns.
     """
 
     import_id: str
@@ -115,29 +115,21 @@ class Findings:
 
 
 def opening_of(path: Path, survey: Survey) -> list[OpeningStock]:
-    """The opening stock that a file states. Raises WrongOpeningStock when the invoices contradict
-    it."""
+    """Read an opening stock and compare it with the invoices. Raises WrongOpeningStock."""
     opening = list(opening_stock.read(path))
-    _refuse_other_products({each.sku for each in opening}, set(survey.stock))
+    stated, moved = {each.sku for each in opening}, set(survey.stock)
+    if missing := moved - stated:
+        raise WrongOpeningStock(f"{min(missing)} is in the file, but not in the opening stock.")
+    if extra := stated - moved:
+        raise WrongOpeningStock(f"{min(extra)} is in the opening stock, but not in the file.")
     for each in opening:
         needed = survey.stock[each.sku]
         if each.net != needed.net:
             raise WrongOpeningStock(
-                f"{each.sku} moves by {each.net} in the opening stock, by {needed.net} in the file."
+                f"{each.sku}: net {each.net} in the opening stock, but {needed.net} in the file."
             )
         if each.units < needed.units:
             raise WrongOpeningStock(
-                f"{each.sku} opens with {each.units} units, and the file needs {needed.units}."
+                f"{each.sku}: opening stock {each.units}, but the file needs {needed.units}."
             )
     return opening
-
-
-def _refuse_other_products(stated: set[str], moved: set[str]) -> None:
-    if missing := moved - stated:
-        raise WrongOpeningStock(
-            f"the file moves {min(missing)}, which the opening stock does not name."
-        )
-    if strange := stated - moved:
-        raise WrongOpeningStock(
-            f"the opening stock names {min(strange)}, which nothing in the file moves."
-        )

@@ -1,4 +1,4 @@
-"""What each document of the file asks for, as commands."""
+"""Translate the documents of a file into commands."""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -8,15 +8,15 @@ from eventstore.money import Money
 from inventory.commands import AdjustStock, ReceiveStock, Restock, StockLine
 from orders.commands import AdjustLedger, ImportOrder, ImportReturn, IssueCredit, ListProduct
 from orders.events import Charge, OrderLine, Portion
+from retail_import.retail.credits.matching import Allocation
 from shipping.commands import Address
 
-from ..retail.credit_matching import Allocation
 from ..retail.documents import CreditNote, Document, LedgerAdjustment, Order, StockAdjustment
 from ..retail.line import Line
 from ..retail.opening_stock import OpeningStock
-from ..retail.stock import Movement, movements
+from ..retail.stock import movements
 
-# An invoice is the same order in whatever file it comes.
+# The namespace of ids: an invoice is the same order in every file.
 INVOICES = UUID("3b0d1a5e-6f57-4c58-9d0a-0f4c2b7f9e11")
 
 CURRENCY, EXPONENT = "GBP", 3
@@ -26,7 +26,7 @@ CREDITED = "credit note"
 
 
 class Remainder(NamedTuple):
-    """Units of a credit note's line for which there is no order."""
+    """Units of a credit note's line without an order."""
 
     line: Line
     units: int
@@ -41,7 +41,7 @@ def order_id(invoice: str) -> str:
 
 
 def return_id(note: str, order: str) -> str:
-    """Of what one credit note takes back of one order."""
+    """The id of the return of one order's goods by one credit note."""
     return str(uuid5(INVOICES, f"{note} of {order}"))
 
 
@@ -69,13 +69,13 @@ def import_order(order: Order) -> ImportOrder:
 
 
 def adjust_stock(document: Document) -> list[AdjustStock]:
-    """What a document moves beside an order's reservation; one for each line, as the shop's books
-    have it."""
-    match document:
-        case StockAdjustment():
-            return [_adjust(movement, _reason(movement.line)) for movement in movements(document)]
-        case CreditNote() | Order() | LedgerAdjustment() | Document():
-            return []
+    """The stock adjustments of a document, one for each line; none for other documents."""
+    if not isinstance(document, StockAdjustment):
+        return []
+    return [
+        AdjustStock(movement.sku, movement.units, _reason(movement.line))
+        for movement in movements(document)
+    ]
 
 
 def list_product(line: Line) -> ListProduct:
@@ -89,7 +89,7 @@ def receive_stock(opening: OpeningStock) -> ReceiveStock:
 def import_return(
     note: CreditNote, invoice: str, taken: Iterable[Allocation], *, cancels: bool
 ) -> ImportReturn:
-    """cancels: with this, all priced goods of the order are back on the day of sale."""
+    """cancels: whether all priced goods of the order are back, on the day of sale."""
     return ImportReturn(
         return_id=return_id(note.invoice, invoice),
         order_id=order_id(invoice),
@@ -118,8 +118,8 @@ def issue_credit(note: CreditNote, rest: Iterable[Remainder]) -> IssueCredit:
 
 
 def restock(key: str, parts: Sequence[Allocation | Remainder], order_id: str = "") -> Restock:
-    """key: of the return or the booking that the goods came back by. order_id: of the sale, where
-    it is known."""
+    """key: the id of the return or booking that brought the goods. order_id: of the sale, if
+    known."""
     return Restock(key, tuple(StockLine(each.sku, each.units) for each in parts), order_id)
 
 
@@ -133,13 +133,6 @@ def adjust_ledger(document: LedgerAdjustment) -> AdjustLedger:
     )
 
 
-def _adjust(movement: Movement, reason: str) -> AdjustStock:
-    return AdjustStock(movement.sku, movement.units, reason)
-
-
 def _reason(line: Line) -> str:
-    return (
-        f"invoice {line.invoice}: {line.description}"
-        if line.description
-        else f"invoice {line.invoice}"
-    )
+    invoice = f"invoice {line.invoice}"
+    return f"{invoice}: {line.description}" if line.description else invoice

@@ -1,1 +1,1 @@
-"""A shop's past invoices, in the form of the Online Retail data: read, understood, counted."""
+"""A shop's past invoices in the format of the Online Retail data: read, classified, counted."""

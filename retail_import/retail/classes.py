@@ -1,4 +1,4 @@
-"""What one line of an invoice is: the first rule that fits."""
+"""Classify a line of an invoice by the first rule that matches."""
 
 import re
 from enum import StrEnum
@@ -19,7 +19,7 @@ class LineClass(StrEnum):
 
 
 def classify(line: Line, *, invoice_is_free: bool) -> LineClass:
-    """`invoice_is_free`: every line of the invoice has price 0."""
+    """invoice_is_free: whether every line of the invoice has price 0."""
     if line.invoice[0] == "A":
         return LineClass.LEDGER_ADJUSTMENT
     if line.invoice[0] == "C":
@@ -35,8 +35,8 @@ def classify(line: Line, *, invoice_is_free: bool) -> LineClass:
 
 @lru_cache(8192)
 def is_goods(code: str) -> bool:
-    """What lies on a shelf; the other codes are postage, discounts, vouchers, fees and manual
-    entries."""
+    """Whether the code is of goods. The other codes are postage, discounts, vouchers, fees and
+    manual entries."""
     sku = code.upper()
     return sku == "PADS" or sku.startswith("DCGS") or bool(_NUMBERED.fullmatch(sku))
 

@@ -1,4 +1,4 @@
-"""The records of a CSV file, plain or gzipped, each with the number of the line it starts on."""
+"""Read the records of a CSV file, plain or gzipped, with the number of the line each starts on."""
 
 import csv
 import gzip
@@ -12,37 +12,32 @@ from .malformed import BadValue, MalformedLine
 
 
 def records(path: Path, header: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
+    """(line number, fields) of each record. Raises MalformedLine."""
     rows = _numbered_rows(path)
-    _refuse_other_header(rows, header)
+    _, first = next(rows, (1, None))
+    if first is None:
+        raise MalformedLine(1, "the file is empty")
+    if first != list(header):
+        raise MalformedLine(1, f"the header is {','.join(first)[:100]!r}, not {','.join(header)!r}")
     columns, number = len(header), 1
     for number, row in rows:
         if len(row) != columns:
-            raise MalformedLine(number, f"{len(row)} columns where {columns} belong")
+            raise MalformedLine(number, f"expected {columns} columns, got {len(row)}")
         yield number, row
     if number == 1:
-        raise MalformedLine(2, "nothing follows the header")
+        raise MalformedLine(2, "the file has no line after the header")
 
 
 def fingerprint(path: Path) -> str:
-    """Of the text, however it is packed."""
-    with _opened(path) as binary:
+    """SHA-256 of the text; the same for the plain and the gzipped file."""
+    with _open(path) as binary:
         return hashlib.file_digest(binary, "sha256").hexdigest()
-
-
-def _refuse_other_header(rows: Iterator[tuple[int, list[str]]], header: Sequence[str]) -> None:
-    for _, first in rows:
-        if first != list(header):
-            raise MalformedLine(
-                1, f"the header is {','.join(first)[:100]!r}, not {','.join(header)!r}"
-            )
-        return
-    raise MalformedLine(1, "the file is empty")
 
 
 def _numbered_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     number = 1
-    with _opened(path) as binary:
-        reader = csv.reader(map(_decoded, binary), strict=True)
+    with _open(path) as binary:
+        reader = csv.reader(map(_decode, binary), strict=True)
         try:
             for row in reader:
                 yield number, row
@@ -51,17 +46,17 @@ def _numbered_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
             raise MalformedLine(number, _reason(error)) from None
 
 
-def _opened(path: Path) -> io.BufferedReader:
+def _open(path: Path) -> io.BufferedReader:
     if path.suffix.lower() == ".gz":
         # GzipFile reads lines in Python; a buffer above it reads them in C, which halves the time.
         return io.BufferedReader(gzip.open(path), 1 << 16)
     return path.open("rb")
 
 
-def _decoded(line: bytes) -> str:
-    """Line by line, not by TextIOWrapper, whose blocks would blame a line far from the bad byte."""
+def _decode(line: bytes) -> str:
+    """By line and not by TextIOWrapper, which decodes blocks: its error would name a wrong line."""
     if b"\0" in line:
-        raise BadValue("a zero byte stands in the text")
+        raise BadValue("the text has a zero byte")
     return line.decode()
 
 
@@ -70,7 +65,7 @@ def _reason(error: Exception) -> str:
         case UnicodeDecodeError():
             return "the text is not UTF-8"
         case EOFError():
-            return "the compressed file breaks off"
+            return "the compressed file is truncated"
         case gzip.BadGzipFile() | zlib.error():
             return "the file is not gzip, or is damaged"
         case _:

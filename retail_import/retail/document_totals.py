@@ -1,5 +1,4 @@
-"""How many orders, credit notes and adjustments there are, and what an import of them must ask
-for."""
+"""Count orders, credit notes and adjustments, and the commands that an import of them sends."""
 
 from collections import Counter
 
@@ -56,7 +55,15 @@ class Commands:
     def add(self, document: Document) -> None:
         match document:
             case Order():
-                self._add_order(document)
+                goods = document.goods
+                self._counts.update(
+                    place_order=1,
+                    pay_nonzero=document.value != 0,
+                    ship_orders_with_goods=bool(goods),
+                    reserve_lines=len(goods),
+                    reserve_units=sum(line.quantity for line in goods),
+                    charge_lines=len(document.lines) - len(goods),
+                )
             case CreditNote():
                 self._counts.update(credit_notes=1)
             case StockAdjustment():
@@ -64,17 +71,6 @@ class Commands:
                 self._counts.update(stock_out_lines=out, stock_in_lines=len(document.lines) - out)
             case LedgerAdjustment():
                 self._counts.update(ledger_adjustments=len(document.lines))
-
-    def _add_order(self, order: Order) -> None:
-        goods = order.goods
-        self._counts.update(
-            place_order=1,
-            pay_nonzero=order.value != 0,
-            ship_orders_with_goods=bool(goods),
-            reserve_lines=len(goods),
-            reserve_units=sum(line.quantity for line in goods),
-            charge_lines=len(order.lines) - len(goods),
-        )
 
     def totals(self) -> dict[str, int]:
         return dict(self._counts)

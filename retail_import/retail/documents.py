@@ -1,4 +1,4 @@
-"""What happened in the shop, in file order: orders, credit notes, stock and ledger adjustments."""
+"""The documents of a file, in file order: orders, credit notes, stock and ledger adjustments."""
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
@@ -13,8 +13,8 @@ from .malformed import MalformedLine
 
 
 class Document(Struct, frozen=True, gc=False):
-    """An invoice's lines of one role; `kinds` holds the class of each. Known by invoice and
-    type."""
+    """The lines of an invoice that have one role. kinds: the class of each line. Identified by
+    invoice and type."""
 
     lines: tuple[Line, ...]
     kinds: tuple[LineClass, ...]
@@ -25,7 +25,7 @@ class Document(Struct, frozen=True, gc=False):
 
     @property
     def at(self) -> datetime:
-        """A few invoices span two minutes; the first counts."""
+        """The time of the first line; a few invoices span two minutes."""
         return self.lines[0].at
 
     @property
@@ -42,12 +42,12 @@ class Document(Struct, frozen=True, gc=False):
 
     @property
     def goods(self) -> tuple[Line, ...]:
-        """Priced or free: what moves stock."""
+        """Lines that move stock, priced or free."""
         return tuple(line for line in self.lines if is_goods(line.code))
 
     @property
     def charges(self) -> tuple[Line, ...]:
-        """What moves money only, or, at price 0, nothing."""
+        """Lines that move no stock."""
         return tuple(line for line in self.lines if not is_goods(line.code))
 
     def of_class(self, kind: LineClass) -> tuple[Line, ...]:
@@ -65,11 +65,11 @@ class CreditNote(Document, frozen=True, gc=False):
 
 
 class StockAdjustment(Document, frozen=True, gc=False):
-    """Units found or lost, at no price: in above 0, out below."""
+    """Units found (above 0) or lost (below 0), without a price."""
 
 
 class LedgerAdjustment(Document, frozen=True, gc=False):
-    """A bad debt written off; no order's business."""
+    """A bad debt written off; it belongs to no order."""
 
 
 class Extent(Struct, frozen=True):
@@ -78,8 +78,7 @@ class Extent(Struct, frozen=True):
 
 
 def check(path: Path) -> Extent:
-    """Read to the end and keep nothing, so that no import begins with a file that it cannot
-    finish."""
+    """Read the whole file and keep nothing. Raises MalformedLine."""
     sizes = [len(document.lines) for document in read(path)]
     return Extent(sum(sizes), len(sizes))
 
@@ -89,52 +88,50 @@ def read(path: Path) -> Iterator[Document]:
 
 
 def documents(lines: Iterable[Line]) -> Iterator[Document]:
-    """In the order of their first lines, with no more in memory than what was begun in the last
-    minutes."""
-    begun: dict[str, list[Line]] = {}
+    """The documents in the order of their first lines. Only invoices of the last minutes are held
+    in memory."""
+    open_: dict[str, list[Line]] = {}
     current = ""
     for line in lines:
         if line.invoice != current:
             current = line.invoice
-            yield from _ended(begun, line.at)
-        _put(line, begun)
-    for invoice in begun.values():
+            yield from _pop_ended(open_, line.at)
+        _put(line, open_)
+    for invoice in open_.values():
         yield from _documents_of(invoice)
 
 
-def _ended(begun: dict[str, list[Line]], now: datetime) -> Iterator[Document]:
-    """The oldest first, and none before it has ended: the order of first lines is kept."""
-    while begun:
-        oldest = next(iter(begun))
-        if begun[oldest][-1].at + INTERRUPTION >= now:
+def _pop_ended(open_: dict[str, list[Line]], now: datetime) -> Iterator[Document]:
+    """Take out ended invoices, the oldest first. An open one stops it, to keep the order of first
+    lines."""
+    while open_:
+        oldest = next(iter(open_))
+        if open_[oldest][-1].at + INTERRUPTION >= now:
             return
-        yield from _documents_of(begun.pop(oldest))
+        yield from _documents_of(open_.pop(oldest))
 
 
-def _put(line: Line, begun: dict[str, list[Line]]) -> None:
+def _put(line: Line, open_: dict[str, list[Line]]) -> None:
     if line.position == 1:
-        begun[line.invoice] = [line]
+        open_[line.invoice] = [line]
         return
-    if line.invoice not in begun:
+    if line.invoice not in open_:
         raise MalformedLine(
-            line.number, f"invoice {line.invoice} goes on, but had ended minutes before"
+            line.number, f"invoice {line.invoice} continues, but ended minutes before"
         )
-    begun[line.invoice].append(line)
-    _refuse_two_parties(begun[line.invoice][0], line)
-
-
-def _refuse_two_parties(first: Line, line: Line) -> None:
-    if line.customer != first.customer:
-        reason = f"invoice {line.invoice} has another customer here than on line {first.number}"
-        raise MalformedLine(line.number, reason)
-    if line.country != first.country:
-        reason = f"invoice {line.invoice} has another country here than on line {first.number}"
-        raise MalformedLine(line.number, reason)
+    first = open_[line.invoice][0]
+    open_[line.invoice].append(line)
+    for name in ("customer", "country"):
+        if getattr(line, name) != getattr(first, name):
+            raise MalformedLine(
+                line.number,
+                f"invoice {line.invoice} has another {name} here than on line {first.number}",
+            )
 
 
 def _documents_of(invoice: list[Line]) -> Iterator[Document]:
-    """One, as far as is known; stock that leaves on a sale's invoice would be a document beside the
-    order."""
+    """One document for each role. All known invoices have one role; lines of stock adjustments on a
+    sale's invoice would become a second document."""
     free = all(line.price == 0 for line in invoice)
     classed = [(line, classify(line, invoice_is_free=free)) for line in invoice]
     for role in dict.fromkeys(_ROLES[kind] for _, kind in classed):
@@ -142,7 +139,7 @@ def _documents_of(invoice: list[Line]) -> Iterator[Document]:
         yield role(lines, kinds)
 
 
-# One real invoice (542806) is interrupted: by a credit note in its first minute; it goes on in its
+# One real invoice (542806) is interrupted by a credit note in its first minute and continues in its
 # second.
 INTERRUPTION = timedelta(minutes=5)
 

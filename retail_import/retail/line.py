@@ -6,8 +6,9 @@ from msgspec import Struct
 
 
 class Line(Struct, frozen=True, gc=False):
-    """Known by invoice and position there, for exact duplicates are real; `number` finds it in the
-    file."""
+    """Identified by invoice and position in it, for real files have exact duplicates. number: of
+    the
+    line in the file. price: in thousandths of a pound."""
 
     number: int
     invoice: str
@@ -17,13 +18,12 @@ class Line(Struct, frozen=True, gc=False):
     quantity: int
     at: datetime
     price: int
-    """Thousandths of a pound."""
     customer: str | None
     country: str
 
     @property
     def sku(self) -> str:
-        """Codes differ in case only; stock is counted under the upper-cased one."""
+        """Codes that differ only in case are one product."""
         return self.code.upper()
 
     @property

@@ -1,9 +1,9 @@
-"""Time as the shop's clock shows it, and as the log keeps it."""
+"""Convert the shop's local time (London) to UTC, and to local days and months."""
 
 import re
 from datetime import UTC, date, datetime
 from functools import lru_cache
-from reprlib import repr as shown  # a short form: the file may hold anything
+from reprlib import repr as short  # the file may hold anything
 from zoneinfo import ZoneInfo
 
 from .malformed import BadValue
@@ -13,21 +13,18 @@ LONDON = ZoneInfo("Europe/London")
 
 @lru_cache(8192)
 def parse(text: str) -> datetime:
-    """In UTC. Of an hour that the clocks repeat in October the first one is meant."""
-    local = _local(text)
-    at = local.astimezone(UTC)
-    if at.astimezone(LONDON).replace(tzinfo=None) != local.replace(tzinfo=None):
-        raise BadValue(f"{shown(text)} is in an hour that the clocks of London skipped")
-    return at
-
-
-def _local(text: str) -> datetime:
+    """In UTC. A time in the repeated hour of October is in the first of the two. Raises
+    BadValue."""
     match = _TIME.fullmatch(text)
     try:
         month, day, year, hour, minute = map(int, match.groups() if match else ())
-        return datetime(year, month, day, hour, minute, tzinfo=LONDON)
+        local = datetime(year, month, day, hour, minute, tzinfo=LONDON)
     except ValueError:
-        raise BadValue(f"{shown(text)} is not a time written M/D/YYYY H:MM") from None
+        raise BadValue(f"{short(text)} is not a time of the form M/D/YYYY H:MM") from None
+    at = local.astimezone(UTC)
+    if at.astimezone(LONDON).replace(tzinfo=None) != local.replace(tzinfo=None):
+        raise BadValue(f"{short(text)} is in an hour that London skipped in spring")
+    return at
 
 
 @lru_cache(8192)

@@ -1,8 +1,8 @@
-"""What is said of a file that is not what it should be."""
+"""Errors of malformed files."""
 
 
 class MalformedLine(ValueError):
-    """The file breaks its form; the sentence names the line, counted from 1 with the header."""
+    """A line is malformed. line_number: counted from 1, with the header."""
 
     def __init__(self, line_number: int, reason: str) -> None:
         super().__init__(line_number, reason)
@@ -14,4 +14,4 @@ class MalformedLine(ValueError):
 
 
 class BadValue(ValueError):
-    """One field cannot be read; whoever knows the line turns it into a MalformedLine."""
+    """A field is malformed; the reader adds the line number and raises MalformedLine."""

@@ -1,4 +1,4 @@
-"""What must lie on the shelves before the first movement, as the opening-stock file states it."""
+"""Read the file of opening stock: the units in stock before the first movement."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,8 +14,8 @@ HEADER = ("sku", "minimal_opening", "net", "closing", "moves")
 
 
 class OpeningStock(Struct, frozen=True, gc=False):
-    """`units` is the least with which no movement is refused; the rest is what the movements come
-    to."""
+    """units: the least opening stock with which no movement is refused. net, closing, moves: the
+    result of the movements."""
 
     sku: str
     units: int
@@ -38,14 +38,15 @@ def read(path: Path) -> Iterator[OpeningStock]:
 
 def _refuse_contradictions(opening: OpeningStock, seen: set[str]) -> None:
     if opening.sku in seen:
-        raise BadValue(f"SKU {opening.sku} stands in the file twice")
+        raise BadValue(f"SKU {opening.sku} is in the file twice")
     if opening.sku != opening.sku.upper() or not is_goods(opening.sku):
         raise BadValue(f"{opening.sku!r} is not an upper-cased SKU of goods")
     if opening.units < 0 or opening.closing < 0 or opening.moves < 1:
         raise BadValue(
-            "opening and closing stock must not be negative, and something must have moved"
+            "opening and closing stock must not be negative, and moves must be at least 1"
         )
     if opening.units + opening.net != opening.closing:
         raise BadValue(
-            f"{opening.units} at first and {opening.net} net do not close at {opening.closing}"
+            f"opening {opening.units} and net {opening.net} do not add up to closing"
+            f" {opening.closing}"
         )

@@ -1,4 +1,4 @@
-"""The lines of an Online Retail file, in its order, each one checked."""
+"""Read and check the lines of an Online Retail file, in file order."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -23,7 +23,8 @@ HEADER = (
 
 
 def read(path: Path) -> Iterator[Line]:
-    """Streams: whoever must not begin with a bad file reads it once to the end before."""
+    """Yields lines while reading; documents.check reads a whole file first. Raises
+    MalformedLine."""
     positions: Counter[str] = Counter()
     latest = datetime.min.replace(tzinfo=UTC)
     for number, row in records(path, HEADER):
@@ -54,15 +55,15 @@ def _line(number: int, row: list[str], positions: Counter[str]) -> Line:
 
 
 def _refuse_contradictions(line: Line, latest: datetime) -> None:
-    """What no class of line can take without losing units or money."""
+    """Refuse what every class of line would turn into lost units or money."""
     if line.at < latest:
-        raise BadValue("its time is before that of the line above, and file order is time order")
+        raise BadValue("its time is before that of the line above; lines must be in time order")
     kind = line.invoice[0]
     if line.price < 0 and kind != "A":
         raise BadValue("only a ledger adjustment may have a negative price")
     if line.quantity == 0:
         raise BadValue("the quantity is 0")
     if line.quantity > 0 and kind == "C":
-        raise BadValue("a credit note takes back, so its quantity must be negative")
+        raise BadValue("the quantity of a credit note must be negative")
     if line.quantity < 0 and line.price and kind not in "AC":
-        raise BadValue("a negative quantity at a price belongs on a credit note")
+        raise BadValue("only a credit note may have a negative quantity at a price")

@@ -1,8 +1,9 @@
-"""Which documents move stock, and what the movements of a whole file come to.
+"""The stock movements of documents, and their totals.
 
-Goods move stock, whatever their price: an order's leave, a credit note's come back, matched to a
-sale or not, and an adjustment goes the way of its sign. Other codes never do, not even on a stock
-adjustment (ten real lines at price 0, for postage and vouchers), and ledger adjustments never do.
+Goods move stock at any price: those of an order leave, those of a credit note come back, matched to
+a sale or not, and an adjustment adds or takes away by its sign. Other codes never move stock, not
+even on a stock adjustment (ten real lines at price 0, for postage and vouchers). Ledger adjustments
+never do.
 """
 
 from collections import defaultdict
@@ -16,7 +17,7 @@ from .opening_stock import OpeningStock
 
 
 class Movement(Struct, frozen=True, gc=False):
-    """Units onto the shelf, or off it when negative."""
+    """units: added to stock; below 0 taken away."""
 
     sku: str
     units: int
@@ -32,7 +33,7 @@ def movements(document: Document) -> Iterator[Movement]:
 
 
 class Level(Struct):
-    """Of one SKU, counted from an empty shelf."""
+    """The level of one SKU, counted from 0."""
 
     units: int = 0
     lowest: int = 0

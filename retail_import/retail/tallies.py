@@ -1,4 +1,4 @@
-"""Lines, invoices, units and value, of everything and by class, month and country."""
+"""Tallies of lines, invoices, units and value: in total, by class, month and country."""
 
 from collections import defaultdict
 from collections.abc import Callable
@@ -30,7 +30,7 @@ class Tally:
 
 
 class TallyBy:
-    """One tally for each group that a line may fall in."""
+    """One tally for each group of lines."""
 
     def __init__(self, group: Callable[[Line, LineClass], str]) -> None:
         self.tallies: defaultdict[str, Tally] = defaultdict(Tally)
@@ -47,12 +47,12 @@ class TallyBy:
 def by_class() -> TallyBy:
     tallies = TallyBy(lambda line, kind: kind)
     for kind in LineClass:
-        tallies.tallies[kind] = Tally()  # a class without lines is told as 0, not left out
+        tallies.tallies[kind] = Tally()  # a class without lines has zeros
     return tallies
 
 
 def by_month() -> TallyBy:
-    """The shop's months, not UTC's."""
+    """By month in London, not in UTC."""
     return TallyBy(lambda line, kind: london.month(line.at))
 
 

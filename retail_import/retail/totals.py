@@ -1,12 +1,13 @@
-"""What a file adds up to, in the shape of the totals expected of it, and where two such differ."""
+"""The totals of a file, in the form of its expected totals, and their comparison."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from retail_import.retail.credits.totals import CreditMatching
+
 from . import documents, tallies
 from .classes import LineClass
-from .credit_totals import CreditMatching
 from .csv_records import fingerprint
 from .document_totals import Commands, CreditNotes, Orders
 from .documents import Document
@@ -22,7 +23,7 @@ class Section(Protocol):
 
 
 def of_file(path: Path) -> Totals:
-    totals = of_documents(documents.read(path))  # first: it tells a damaged file by its line
+    totals = of_documents(documents.read(path))  # first: it names the line of a damaged file
     return {"source_sha256": fingerprint(path), **totals}
 
 
@@ -42,28 +43,20 @@ def of_documents(documents: Iterable[Document]) -> Totals:
     for document in documents:
         for section in sections.values():
             section.add(document)
-    return _told({name: section.totals() for name, section in sections.items()})
-
-
-def _told(sections: Mapping[str, Mapping[str, Any]]) -> Totals:
-    months = [{"month": month, **tally} for month, tally in sections["by_month"].items()]
+    found = {name: section.totals() for name, section in sections.items()}
+    # Orders, credits and ledger make up all money; a wrong sum makes another text.
+    money = sum(found["by_line_class"][kind]["value_milli_gbp"] for kind in _MONEY)
     return {
         "currency": "GBP",
         "money_unit": "milli-GBP (1/1000)",
-        **sections,
-        "by_month": months,
-        "identity": _identity(sections["by_line_class"]),
+        **found,
+        "by_month": [{"month": month, **tally} for month, tally in found["by_month"].items()],
+        "identity": f"{'+'.join(_MONEY)} == grand.value_milli_gbp ({money})",
     }
 
 
-def _identity(by_class: Mapping[str, Any]) -> str:
-    """Orders, credits and ledger make up all the money there is; another sum is another text."""
-    value = sum(by_class[kind]["value_milli_gbp"] for kind in _MONEY)
-    return f"{'+'.join(_MONEY)} == grand.value_milli_gbp ({value})"
-
-
 class Difference(NamedTuple):
-    """None stands for what is not there at all."""
+    """expected, actual: None if the path is missing."""
 
     path: str
     expected: object

@@ -1,12 +1,12 @@
-"""One field of a line, from text to value: exact, or refused.
+"""Convert the text of one field to a value: exact, or refused.
 
-Columns repeat their texts (a thousand prices, a few thousand customers in half a million lines), so
-each function remembers its last answers; that is what makes a whole file a matter of seconds.
+Columns repeat their texts (a thousand prices and a few thousand customers in half a million lines).
+So each function caches its results; with the cache a whole file takes seconds.
 """
 
 import re
 from functools import lru_cache
-from reprlib import repr as shown  # a short form: the file may hold anything
+from reprlib import repr as short  # the file may hold anything
 
 from .malformed import BadValue
 
@@ -14,16 +14,16 @@ from .malformed import BadValue
 @lru_cache(8192)
 def whole(text: str) -> int:
     if not _WHOLE.fullmatch(text):
-        raise BadValue(f"{shown(text)} is not a whole number of at most seven digits")
+        raise BadValue(f"{short(text)} is not a whole number of at most seven digits")
     return int(text)
 
 
 @lru_cache(8192)
 def thousandths(text: str) -> int:
-    """Pounds to thousandths of a pound, by digits alone: a float would lose some."""
+    """Pounds to thousandths of a pound, by digits: a float would be inexact."""
     match = _PRICE.fullmatch(text)
     if not match:
-        raise BadValue(f"{shown(text)} is not a price of at most seven digits and three decimals")
+        raise BadValue(f"{short(text)} is not a price of at most seven digits and three decimals")
     sign, pounds, decimals = match.groups(default="")
     return int(sign + pounds + decimals.ljust(3, "0"))
 
@@ -31,7 +31,9 @@ def thousandths(text: str) -> int:
 @lru_cache(8192)
 def invoice(text: str) -> str:
     if not _INVOICE.fullmatch(text):
-        raise BadValue(f"{shown(text)} is not an invoice number: digits, after a C or an A at most")
+        raise BadValue(
+            f"{short(text)} is not an invoice number: digits, with an optional C or A before"
+        )
     return text
 
 
@@ -39,21 +41,21 @@ def invoice(text: str) -> str:
 def customer(text: str) -> str | None:
     """None for a guest."""
     if not _CUSTOMER.fullmatch(text):
-        raise BadValue(f"{shown(text)} is not a customer number")
+        raise BadValue(f"{short(text)} is not a customer number")
     return text or None
 
 
 @lru_cache(8192)
 def name(text: str) -> str:
-    """A stock code or a country. Blanks around a code would make a charge of goods in silence."""
+    """A stock code or a country. A blank around a code would silently make goods a charge."""
     if not text or text != text.strip():
-        raise BadValue(f"{shown(text)} is empty, or has blanks around it, where a name belongs")
+        raise BadValue(f"{short(text)} is not a name: it is empty, or has blanks around it")
     return text
 
 
 @lru_cache(8192)
 def description(text: str) -> str:
-    """Anything, empty too; here only so that equal ones are one object."""
+    """Any text; cached so that equal texts are one object."""
     return text
 
 

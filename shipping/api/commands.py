@@ -1,4 +1,4 @@
-"""The warehouse tells what became of a parcel."""
+"""Commands of the warehouse: ship a parcel, deliver it."""
 
 from collections.abc import Callable
 
@@ -9,8 +9,8 @@ from shipping.shipment import LEFT, SHIPMENT, ShipmentCalledOff
 
 
 class ShipShipmentView(CommandView):
-    """stays_here: whether an order's parcel must not be handed over, which shipping hears of a
-    moment later, if at all; given where the URLs are put together."""
+    """stays_here: order id -> whether the parcel must not leave; set in the URL configuration.
+    Shipping itself learns of a cancellation a moment later, and of a refund not at all."""
 
     permission_classes = [Operations]
     id_field, query_url = "order_id", "/api/queries/shipments/"
@@ -18,7 +18,7 @@ class ShipShipmentView(CommandView):
     stays_here: Callable[[str], bool] | None = None
 
     def command(self, order_id: str) -> ShipShipment:
-        assert self.stays_here is not None, "say as_view(stays_here=...)"
+        assert self.stays_here is not None, "call as_view(stays_here=...)"
         if known(SHIPMENT.category, order_id).status not in LEFT and self.stays_here(order_id):
             raise ShipmentCalledOff(order_id)
         return ShipShipment(order_id)

@@ -1,4 +1,4 @@
-"""The parcel of an order, for its customer and for staff; all of them, for staff."""
+"""The parcel of an order, for its customer and staff; all parcels, for staff."""
 
 from collections.abc import Callable
 
@@ -22,7 +22,7 @@ class ParcelAddressAnswer(serializers.Serializer):
 
 @extend_schema_field(ParcelAddressAnswer)
 class AddressOf(serializers.JSONField):
-    """As it is kept."""
+    """As stored."""
 
 
 class ShipmentAnswer(Answer):
@@ -51,8 +51,8 @@ class ShipmentsParameters(PageParameters):
 
 
 class ShipmentDetailsView(RowView):
-    """customer_of: whose order it is, which shipping does not know; given where the URLs are put
-    together."""
+    """customer_of: order id -> customer id, which shipping does not know; set in the URL
+    configuration."""
 
     serializer_class = ShipmentAnswer
     model, parameters = ShipmentView, MomentParameters
@@ -66,12 +66,12 @@ class ShipmentDetailsView(RowView):
         return owns(self.request.user, self._customer(row) or "")
 
     def _customer(self, row: ShipmentView) -> str | None:
-        assert self.customer_of is not None, "say as_view(customer_of=...)"
+        assert self.customer_of is not None, "call as_view(customer_of=...)"
         return self.customer_of(row.order_id)
 
 
 class ShipmentsView(PagesView):
-    """The newest first, as orders' ids grow with time."""
+    """The newest first: ids of orders grow with time."""
 
     permission_classes = [Staff]
     serializer_class = ShipmentAnswer

@@ -1,5 +1,4 @@
-"""What the carrier tells of its parcels, signed as Standard Webhooks has it
-(standardwebhooks.com)."""
+"""Webhooks of the carrier, signed by Standard Webhooks (standardwebhooks.com)."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -23,25 +22,25 @@ class Parcel(msgspec.Struct):
 
 
 class Notice(msgspec.Struct):
-    """type: parcel.shipped, parcel.delivered, parcel.lost or parcel.returned; others are taken note
-    of."""
+    """type: parcel.shipped, parcel.delivered, parcel.lost or parcel.returned; others are logged."""
 
     type: str
     data: Parcel
 
 
 class CarrierWebhookView(WebhookView):
-    """What is told of an order is recorded, whatever we believe of its parcel; of no order of ours
-    it is logged.
+    """A notice about an order is recorded in any status of its parcel. One about no order of ours
+    is logged and ignored.
 
-    customer_of: whose order it is, None for nobody's; given where the URLs are put together.
+    customer_of: order id -> customer id, None if there is no such order; set in the URL
+    configuration.
     """
 
     source, notice = "carrier", Notice
     signed_by = {
         "webhook-id": "The same for every try.",
         "webhook-timestamp": "When this try was sent, in seconds since 1970.",
-        "webhook-signature": "Signatures by the secrets that may be known: v1,… v1,…",
+        "webhook-signature": "One signature for each valid secret: v1,… v1,…",
     }
 
     customer_of: Callable[[str], str | None] | None = None
@@ -57,19 +56,15 @@ class CarrierWebhookView(WebhookView):
 
     def read(self, body: bytes, headers: Mapping[str, str]) -> tuple[str, Sequence[Command]]:
         notice = self.decode(body)
-        return headers["webhook-id"], self._follows(notice.type, notice.data.order_id)
-
-    def _follows(self, type_: str, order_id: str) -> Sequence[Command]:
-        assert self.customer_of is not None, "say as_view(customer_of=...)"
+        id_, type_, order_id = headers["webhook-id"], notice.type, notice.data.order_id
+        assert self.customer_of is not None, "call as_view(customer_of=...)"
         known = log.STREAM_NAME.fullmatch(
             stream_name(SHIPMENT.category, order_id)
         ) and self.customer_of(order_id)
         if type_ not in RECORD or not known:
-            logger.warning(
-                "the carrier tells %.100r of %.100r, which is not for us", type_, order_id
-            )
-            return []
-        return [RECORD[type_](order_id)]
+            logger.warning("webhook of carrier ignored: %.100r of order %.100r", type_, order_id)
+            return id_, []
+        return id_, [RECORD[type_](order_id)]
 
 
 RECORD: Mapping[str, type[Command]] = {

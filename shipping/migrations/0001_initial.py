@@ -4,46 +4,63 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='SandboxParcel',
+            name="SandboxParcel",
             fields=[
-                ('key', models.TextField(primary_key=True, serialize=False)),
-                ('tries', models.IntegerField()),
-                ('done_at', models.IntegerField()),
-                ('done', models.GeneratedField(db_persist=True, expression=django.db.models.lookups.GreaterThanOrEqual(models.F('tries'), models.F('done_at')), output_field=models.BooleanField())),
-                ('entered_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('order_id', models.TextField()),
-                ('kind', models.TextField(choices=[('booking', 'Booking'), ('cancellation', 'Cancellation')])),
-                ('tracking', models.TextField(default='')),
+                ("key", models.TextField(primary_key=True, serialize=False)),
+                ("tries", models.IntegerField()),
+                ("done_at", models.IntegerField()),
+                (
+                    "done",
+                    models.GeneratedField(
+                        db_persist=True,
+                        expression=django.db.models.lookups.GreaterThanOrEqual(
+                            models.F("tries"), models.F("done_at")
+                        ),
+                        output_field=models.BooleanField(),
+                    ),
+                ),
+                (
+                    "entered_at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now()),
+                ),
+                ("order_id", models.TextField()),
+                (
+                    "kind",
+                    models.TextField(
+                        choices=[("booking", "Booking"), ("cancellation", "Cancellation")]
+                    ),
+                ),
+                ("tracking", models.TextField(default="")),
             ],
             options={
-                'db_table': 'shipping_sandbox_parcel',
-                'indexes': [models.Index(fields=['order_id'], name='shipping_sandbox_order')],
+                "db_table": "shipping_sandbox_parcel",
+                "indexes": [models.Index(fields=["order_id"], name="shipping_sandbox_order")],
             },
         ),
         migrations.CreateModel(
-            name='ShipmentView',
+            name="ShipmentView",
             fields=[
-                ('version', models.IntegerField(default=0)),
-                ('position', models.BigIntegerField(default=0)),
-                ('updated_at', models.DateTimeField(null=True)),
-                ('order_id', models.TextField(primary_key=True, serialize=False)),
-                ('status', models.TextField(default='NEW')),
-                ('tracking', models.TextField(default='')),
-                ('reason', models.TextField(default='')),
-                ('address', models.JSONField(default=dict)),
+                ("version", models.IntegerField(default=0)),
+                ("position", models.BigIntegerField(default=0)),
+                ("updated_at", models.DateTimeField(null=True)),
+                ("order_id", models.TextField(primary_key=True, serialize=False)),
+                ("status", models.TextField(default="NEW")),
+                ("tracking", models.TextField(default="")),
+                ("reason", models.TextField(default="")),
+                ("address", models.JSONField(default=dict)),
             ],
             options={
-                'verbose_name': 'shipment',
-                'db_table': 'shipping_shipment',
-                'indexes': [models.Index(fields=['status', 'order_id'], name='shipping_shipment_status')],
+                "verbose_name": "shipment",
+                "db_table": "shipping_shipment",
+                "indexes": [
+                    models.Index(fields=["status", "order_id"], name="shipping_shipment_status")
+                ],
             },
         ),
     ]

@@ -1,4 +1,4 @@
-"""A shop with one order that went through, and somebody who may look at all of it."""
+"""A shop with one completed order, and clients of staff."""
 
 import re
 from datetime import UTC, datetime
@@ -43,7 +43,7 @@ def order(shop):
 
 @pytest.fixture
 def books(order):
-    """A unit of the order on its way back, and a credit of which no order knows."""
+    """A return in progress for the order, and a credit without an order."""
     bus.dispatch(
         RequestReturn(
             str(uuid4()), order, (Portion(1, 1),), (), "too <b>small</b>", datetime.now(UTC)
@@ -71,8 +71,8 @@ def place_many(count):
 
 
 def member(name, group, right=None):
-    """The client of somebody of the staff, in a group that has this right of the console, or has
-    its rights already."""
+    """The client of a staff member in this group. right: a console permission for the group;
+    None if it has some."""
     if right:
         call_command("console_roles", right, group)
     user = User.objects.create_user(name, is_staff=True)
@@ -82,11 +82,13 @@ def member(name, group, right=None):
     return client
 
 
-def seal_of(page):
-    """What the form of an act says that it has shown."""
-    return re.search(r'name="seal" value="(\w+)"', page.content.decode()).group(1)
+def digest_of(page):
+    """The digest of the targets that a confirmation page shows."""
+    return re.search(r'name="digest" value="(\w+)"', page.content.decode()).group(1)
 
 
 def say_yes(client, address, reason, **words):
-    """As a browser does: with the seal of what was shown."""
-    return client.post(address, {"reason": reason, "seal": seal_of(client.get(address))} | words)
+    """Confirm as a browser does: with the digest of the targets that were shown."""
+    return client.post(
+        address, {"reason": reason, "digest": digest_of(client.get(address))} | words
+    )

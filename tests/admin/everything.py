@@ -1,5 +1,4 @@
-"""The admin's own pages, as addresses: every list, a page of each kind of thing, and every other
-way in."""
+"""The addresses of the console: every list, a page of each kind of row, and every other view."""
 
 import re
 from urllib.parse import urlencode
@@ -9,7 +8,7 @@ from django.contrib import admin
 from django.contrib.admin.utils import quote
 from django.urls import reverse
 
-# What Django gives every list, and we beside it.
+# Views of every list: Django's and ours.
 COMMON = {
     "",
     "add/",
@@ -24,7 +23,7 @@ def lists():
 
 
 def pages():
-    """One for each model that has a row."""
+    """One page for each model that has a row."""
     found = []
     for model in models():
         registered = admin.site.get_model_admin(model)
@@ -47,33 +46,33 @@ def everything_there_is():
 
 
 def routes():
-    """The address of every view of the console, with KEY for what it is about, APP/MODEL for what
-    each list has."""
+    """The address of every view, with KEY for the row and APP/MODEL for views that every list
+    has."""
     found = set()
     for resolver in admin.site.get_urls():
         app, _, model = str(resolver.pattern).strip("/").partition("/")
         if app in OURS and model:
             registered = admin.site._registry[apps.get_model(app, model)]
             found |= {
-                _address_of(app, model, str(each.pattern), word)
+                _address_of(app, model, str(each.pattern), act)
                 for each in resolver.url_patterns
-                for word in _words(registered)
+                for act in _acts(registered)
             }
     return found
 
 
-def _words(registered):
+def _acts(registered):
     return getattr(registered, "acts", None) or [""]
 
 
-def _address_of(app, model, pattern, word):
-    pattern = pattern.replace("<slug:word>", word)
+def _address_of(app, model, pattern, act):
+    pattern = pattern.replace("<slug:act>", act)
     own = re.sub(r"<\w+:\w+>", "KEY", pattern)
     return f"APP/MODEL/{own}" if own in COMMON else f"{app}/{model}/{own}"
 
 
 def everywhere():
-    """Each address that the console answers, by what it is; a new one has to be named here."""
+    """Name -> address of every view; add a new kind of view to _named."""
     found = {}
     for model in models():
         registered = admin.site.get_model_admin(model)
@@ -85,12 +84,12 @@ def everywhere():
     return found
 
 
-# Those that belong to no row: their queries, if they want any.
+# Views without a row: their queries.
 APART = {
     "eventstore_overview": "",
     "eventstore_doctor": "",
     "eventstore_event_export": "?since=2020-01-01T00:00:00",
-    # Else it would be the whole log, which it is for.
+    # Without a query it would export the whole log.
     "eventstore_event_ndjson": "?q=stock-CUP",
 }
 
@@ -116,15 +115,15 @@ def _named(name, registered, row):
     if kind == "act":
         chosen = urlencode({"id": row.pk, "name": row.pk})
         return {
-            f"{name} {word}": f"{reverse(f'admin:{name}', args=[word])}?{chosen}"
-            for word in registered.acts
+            f"{name} {act}": f"{reverse(f'admin:{name}', args=[act])}?{chosen}"
+            for act in registered.acts
         }
     assert kind == "add", f"tests/admin/everything.py does not say how to ask for {name}"
     return {name: reverse(f"admin:{name}")}
 
 
 def _questions(registered, row):
-    """A list as it is, further down, behind a row, searched, and by each of its filters."""
+    """Queries of a list: none, page 2, the next stretch, a search, and each of its filters."""
     yield from ("", "?p=2", f"?{urlencode({'beyond': row.pk})}")
     if registered.search_fields:
         yield f"?{urlencode({'q': row.pk})}"

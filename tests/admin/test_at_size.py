@@ -1,5 +1,4 @@
-"""With a long log behind it, every page of the console reads a few rows of it, and finds them by an
-index."""
+"""With a long log, every page of the console reads a few rows, by an index."""
 
 import json
 
@@ -8,7 +7,7 @@ from django.db import connection
 
 from bench import fill
 from eventstore import log
-from eventstore.console import outbox, sagas
+from eventstore.console.pages import outbox, sagas
 from eventstore.log import audit
 from eventstore.postgres import rows
 from eventstore.projections import rebuild
@@ -19,9 +18,9 @@ from .everything import everywhere
 
 EVENTS = 35_000
 MOST_QUERIES = 16
-# It asks one question after another about everything.
+# It runs many checks.
 MOST_OF_THE_DOCTOR = 70
-# What a page counts up to at most, twice over; far from all of it.
+# About twice what a page counts; far from the whole table.
 MOST_ROWS = 11_000
 DOCTOR = "eventstore_doctor"
 GROWING = {
@@ -39,18 +38,17 @@ SLOW = (
 
 @pytest.fixture
 def long_log(books):
-    """Of everything one at least, and of what grows with the shop as much as a test has time
+    """At least one row of everything, and as many rows of the growing tables as a test has time
     for."""
     rebuild.rebuild("orders.catalogue", who="grace")
     audit.record("grace", "retry", "payments.gateway", reason="it was time")
     drain()
     before = log.fence()
     fill.fill(url_of_the_test(), events=EVENTS)
-    fill.fill_beside(url_of_the_test(), orders=EVENTS // 7, messages=EVENTS, troubles=3000)
+    fill.fill_tables(url_of_the_test(), orders=EVENTS // 7, messages=EVENTS, troubles=3000)
     yield
     rebuild.forget("orders.catalogue", who="grace")
-    # Emptying the tables does not put the sequence back, and the tests behind this one begin with
-    # young logs.
+    # Truncating the tables does not reset the sequence, and later tests expect small positions.
     rows("SELECT setval('eventstore_position', %s)", [before])
 
 
@@ -61,27 +59,27 @@ def test_no_page_reads_more_of_a_long_log_than_it_shows(staff, monkeypatch):
     assert all(any(_troubles(sql)) for sql in SLOW), "this test would find them out"
     troubles = []
     for name, address in everywhere().items():
-        asked = []
-        with connection.execute_wrapper(_noted_in(asked)):
+        queries = []
+        with connection.execute_wrapper(_recorder(queries)):
             answer = staff.get(address)
         assert answer.status_code in (200, 302, 403), (name, answer.status_code)
-        if len(asked) > (MOST_OF_THE_DOCTOR if name == DOCTOR else MOST_QUERIES):
-            troubles.append((name, f"{len(asked)} queries"))
-        for sql, params in asked:
+        if len(queries) > (MOST_OF_THE_DOCTOR if name == DOCTOR else MOST_QUERIES):
+            troubles.append((name, f"{len(queries)} queries"))
+        for sql, params in queries:
             troubles += [(name, trouble, sql) for trouble in _troubles(sql, params)]
     assert not troubles, "\n".join(map(str, troubles))
 
 
-def _noted_in(asked):
-    def note(execute, sql, params, many, context):
-        asked.append((sql, params))
+def _recorder(queries):
+    def record(execute, sql, params, many, context):
+        queries.append((sql, params))
         return execute(sql, params, many, context)
 
-    return note
+    return record
 
 
 def _troubles(sql, params=()):
-    """Each look at a growing table that reads all of it, or very much of it."""
+    """Each scan of a growing table that reads all or most of it."""
     if not sql.lstrip().upper().startswith(("SELECT", "WITH")):
         return
     with connection.cursor() as cursor:

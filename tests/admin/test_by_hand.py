@@ -1,5 +1,4 @@
-"""What people do by hand in the console: asked twice, told why, written down; and never by whom it
-is not for."""
+"""Operator actions: confirmed, with a reason, recorded, and only with permission."""
 
 from urllib.parse import urlencode
 
@@ -14,7 +13,7 @@ from eventstore.models import Event, OperatorAction, OutboxMessage, Parked, Saga
 from eventstore.testing import drain
 from orders.models import OrderDetails
 
-from .conftest import member, place, say_yes, seal_of
+from .conftest import digest_of, member, place, say_yes
 
 PARKED = "/admin/eventstore/parked/act/"
 SUBSCRIPTION = "/admin/eventstore/subscription/act/"
@@ -23,8 +22,8 @@ SAGA = "/admin/eventstore/sagastate/act/"
 
 @pytest.fixture
 def letters(order):
-    """Two dead letters of one gateway, one failed of another subscription; behind the first waits
-    one of the same key."""
+    """Two dead letters of one gateway, a failed one of another subscription, and one that waits
+    behind the first."""
     at = list(Event.objects.order_by("position").values_list("position", flat=True))
     return [
         _parked("payments.gateway", at[0], "payment-1", "dead"),
@@ -71,9 +70,9 @@ def test_a_whole_sequence_is_discarded(operator, letters):
 def test_all_that_match_the_present_filter_are_tried_again(operator, letters):
     listed = operator.get("/admin/eventstore/parked/?status=dead&subscription=payments.gateway")
     address = listed.context["buttons"][0].address
-    asked = operator.get(address)
-    assert asked.context["count"] == 2
-    assert "Try again now: 2" in asked.content.decode()
+    page = operator.get(address)
+    assert page.context["count"] == 2
+    assert "Retry now: 2" in page.content.decode()
     say_yes(operator, address, "the gateway is up again")
     assert dict(Parked.objects.values_list("position", "status")) == {
         letters[0].position: "failed",
@@ -96,10 +95,10 @@ def test_all_of_several_subscriptions_are_done_together_and_written_down_for_eac
 
 def test_a_call_under_way_is_not_discarded(operator, letters):
     Parked.objects.filter(pk=letters[3].pk).update(status="leased")
-    asked = operator.get(f"{PARKED}discard/?subscription=shipping.carrier")
-    assert asked.context["count"] == 0
-    assert "<textarea" not in asked.content.decode()
-    assert _post_anyway(operator, asked).status_code == 409
+    page = operator.get(f"{PARKED}discard/?subscription=shipping.carrier")
+    assert page.context["count"] == 0
+    assert "<textarea" not in page.content.decode()
+    assert _post_anyway(operator, page).status_code == 409
     assert not OperatorAction.objects.exists()
 
 
@@ -115,12 +114,12 @@ def test_nothing_is_done_without_a_reason(operator):
 
 def test_who_was_shown_another_number_is_asked_again(operator, letters):
     address = f"{PARKED}discard/?subscription=payments.gateway"
-    seal = seal_of(operator.get(address))
+    digest = digest_of(operator.get(address))
     _parked("payments.gateway", letters[3].position, "payment-3", "dead")
-    answer = operator.post(address, {"reason": "they are old", "seal": seal})
+    answer = operator.post(address, {"reason": "they are old", "digest": digest})
     assert answer.status_code == 409
-    assert "has changed since you looked" in answer.content.decode()
-    assert "Discard for good: 4" in answer.content.decode()
+    assert "has changed since you opened this page" in answer.content.decode()
+    assert "Discard: 4" in answer.content.decode()
     assert Parked.objects.count() == 5
 
 
@@ -129,7 +128,7 @@ def test_a_saga_is_told_to_turn_back(operator, shop):
     step.step("orders.fulfilment")
     saga = SagaState.objects.get(key=order_id)
     buttons = operator.get(f"/admin/eventstore/sagastate/{saga.pk}/change/").context["buttons"]
-    assert [each.label for each in buttons] == ["Retry the step", "Turn back"], (
+    assert [each.label for each in buttons] == ["Retry the step", "Compensate"], (
         "what its step allows"
     )
     assert (
@@ -149,9 +148,9 @@ def test_a_saga_that_has_moved_on_is_looked_at_again_first(operator, shop):
     step.step("orders.fulfilment")
     saga = SagaState.objects.get(key=order_id)
     address = f"{SAGA}compensate/?id={saga.pk}"
-    seal = seal_of(operator.get(address))
+    digest = digest_of(operator.get(address))
     drain()
-    assert operator.post(address, {"reason": "too late", "seal": seal}).status_code == 409
+    assert operator.post(address, {"reason": "too late", "digest": digest}).status_code == 409
     assert not OutboxMessage.objects.filter(type="eventstore.intervened").exists()
 
 
@@ -183,11 +182,9 @@ def test_a_read_model_is_emptied_and_fills_anew(operator, order):
     OrderDetails.objects.update(status="SPOILT")
     stands = Subscription.objects.get(name="orders.details").position
     page = operator.get("/admin/eventstore/subscription/orders.details/change/")
-    (address,) = [each.address for each in page.context["buttons"] if each.label == "Put back"]
-    told = operator.get(address).context["choice"].shown
-    assert told == [
-        f"orders.details goes back from position {stands} to 0; rows that are taken away: 1"
-    ]
+    (address,) = [each.address for each in page.context["buttons"] if each.label == "Reset"]
+    shown = operator.get(address).context["choice"].shown
+    assert shown == [f"orders.details goes back from position {stands} to 0; rows to delete: 1"]
     assert say_yes(operator, address, "wrong by hand").status_code == 302
     assert not OrderDetails.objects.exists()
     drain()
@@ -206,7 +203,7 @@ def test_a_read_model_is_emptied_and_fills_anew(operator, order):
 def test_a_publication_is_put_back_to_any_position_that_it_has_passed(operator):
     page = operator.get("/admin/eventstore/subscription/orders.published/change/")
     stands = page.context["lag"].position
-    address = page.context["put_back"] + urlencode(
+    address = page.context["reset_address"] + urlencode(
         {"name": "orders.published", "position": stands - 1}
     )
     assert say_yes(operator, address, "they lost it").status_code == 302
@@ -214,7 +211,7 @@ def test_a_publication_is_put_back_to_any_position_that_it_has_passed(operator):
     ahead = address.replace(f"position={stands - 1}", f"position={stands}")
     refused = say_yes(operator, ahead, "they lost it")
     assert refused.status_code == 409
-    assert f"stands at {stands - 1}" in refused.content.decode()
+    assert f"is at position {stands - 1}" in refused.content.decode()
 
 
 @pytest.mark.usefixtures("order")
@@ -244,8 +241,8 @@ def test_support_sees_and_does_not_act(operator, letters):
 def test_no_other_site_can_make_an_operator_act(operator):
     client = Client(enforce_csrf_checks=True)
     client.force_login(User.objects.get(username="grace"))
-    seal = seal_of(client.get(f"{PARKED}discard/"))
-    assert client.post(f"{PARKED}discard/", {"reason": "x", "seal": seal}).status_code == 403
+    digest = digest_of(client.get(f"{PARKED}discard/"))
+    assert client.post(f"{PARKED}discard/", {"reason": "x", "digest": digest}).status_code == 403
     assert len(_parked_now()) == 4
 
 
@@ -270,7 +267,7 @@ def test_what_is_no_choice_is_not_found(operator, address):
 @pytest.mark.usefixtures("shop")
 @pytest.mark.parametrize("word", ["pause", "resume", "skip", "reset"])
 def test_a_subscription_that_has_no_cursor_yet_is_not_found(operator, word):
-    """It came with new code, and no worker has seen that yet."""
+    """It came with new code, and no worker has created its cursor."""
     Subscription.objects.filter(name="orders.published").delete()
     assert operator.get(f"{SUBSCRIPTION}{word}/?name=orders.published").status_code == 404
 
@@ -304,8 +301,8 @@ def _parked_now():
     return list(Parked.objects.order_by("id").values_list("id", "status"))
 
 
-def _post_anyway(client, asked):
+def _post_anyway(client, page):
     return client.post(
         f"{PARKED}discard/?subscription=shipping.carrier",
-        {"reason": "all the same", "seal": asked.context["choice"].seal},
+        {"reason": "all the same", "digest": page.context["choice"].digest},
     )

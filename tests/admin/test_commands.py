@@ -1,4 +1,4 @@
-"""What the console shows and does, from the command line; and nobody forgets to say how."""
+"""The commands that show and do what the console does; the guide names one for every view."""
 
 import json
 import re
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command, get_commands, load_command_class
 
-from eventstore.console import overview
+from eventstore.console.pages import overview
 from eventstore.delivery import heartbeats, step
 from eventstore.models import Event, OperatorAction, Parked, SagaState, Sample
 from eventstore.operations import metrics
@@ -22,15 +22,14 @@ from .everything import lists, models, routes
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guide" / "console.md"
 
-# Django's own, which end in a refusal or elsewhere: nothing is added, changed or removed here, and
-# so has no history.
+# Django's own views that are rejected or redirected: nothing is added, changed or deleted here.
 NOTHING_THERE = {f"APP/MODEL/{view}" for view in ("add/", "KEY/", "KEY/history/", "KEY/delete/")}
 
-# What they write is for machines whatever is asked for.
+# Their output is machine-readable in any case.
 WITHOUT_JSON = ("export_events", "export_fixture")
 
 
-def said(*words):
+def run_json(*words):
     out = StringIO()
     call_command(*words, "--json", stdout=out)
     return json.loads(out.getvalue())
@@ -40,34 +39,34 @@ def said(*words):
 def test_every_list_is_browsed_as_the_console_shows_it(staff):
     for model, address in zip(models(), lists(), strict=True):
         shown = staff.get(address).context["cl"].result_list
-        keys = [row[model._meta.pk.name] for row in said("browse", model._meta.model_name)]
+        keys = [row[model._meta.pk.name] for row in run_json("browse", model._meta.model_name)]
         assert keys == [each.pk for each in shown], address
 
 
 def test_a_list_is_searched_and_filtered_as_by_its_address(order):
-    (stream,) = said("browse", "stream", "--search", f"order-{order}")
+    (stream,) = run_json("browse", "stream", "--search", f"order-{order}")
     assert stream["last_version"] == "2"
-    found = said("browse", "event", "--search", order, "--filter", "type=orders.order_placed")
+    found = run_json("browse", "event", "--search", order, "--filter", "type=orders.order_placed")
     assert [each["stream"] for each in found] == [f"order-{order}"]
     before = Event.objects.filter(position__lt=found[0]["position"]).latest("position")
     assert (
-        said("browse", "event", "--filter", f"beyond={found[0]['position']}")[0]["position"]
+        run_json("browse", "event", "--filter", f"beyond={found[0]['position']}")[0]["position"]
         == before.position
     )
-    with pytest.raises(CommandError, match="no such filter"):
+    with pytest.raises(CommandError, match="Unknown filter"):
         call_command("browse", "event", "--filter", "data__icontains=a")
-    with pytest.raises(CommandError, match="There are: .*stream"):
+    with pytest.raises(CommandError, match="Known lists: .*stream"):
         call_command("browse", "nothing")
-    with pytest.raises(CommandError, match="has no 'nobody'"):
+    with pytest.raises(CommandError, match="No row 'nobody' in stream"):
         call_command("browse", "stream", "nobody")
 
 
 def test_a_row_is_shown_with_what_is_personal_hidden_until_somebody_says_why(order):
     position = str(Event.objects.get(stream=f"order-{order}", version=1).position)
-    assert said("browse", "event", position)["data"]["address"]["name"] == HIDDEN
-    assert said("browse", "shipmentview", order)["address"] == HIDDEN
+    assert run_json("browse", "event", position)["data"]["address"]["name"] == HIDDEN
+    assert run_json("browse", "shipmentview", order)["address"] == HIDDEN
     assert (
-        said("browse", "event", position, "--reveal", "she asked")["data"]["address"]["name"]
+        run_json("browse", "event", position, "--reveal", "she asked")["data"]["address"]["name"]
         == "Ada"
     )
     (written,) = OperatorAction.objects.all()
@@ -82,9 +81,9 @@ def test_a_row_is_shown_with_what_is_personal_hidden_until_somebody_says_why(ord
 
 
 def test_states_and_processes_hide_what_is_personal(order):
-    assert said("sagas", "show", "orders.fulfilment", order)["state"]["method"] == HIDDEN
-    assert said("sagas", "list")[0]["state"]["method"] == HIDDEN
-    shown = said("sagas", "show", "orders.fulfilment", order, "--reveal", "she asked")
+    assert run_json("sagas", "show", "orders.fulfilment", order)["state"]["method"] == HIDDEN
+    assert run_json("sagas", "list")[0]["state"]["method"] == HIDDEN
+    shown = run_json("sagas", "show", "orders.fulfilment", order, "--reveal", "she asked")
     assert shown["state"]["method"] == "tok_visa"
     assert OperatorAction.objects.get().subject == f"orders.fulfilment {order}"
 
@@ -98,26 +97,28 @@ def test_all_about_an_order_is_told_as_its_page_shows_it(staff):
         subscription="payments.gateway", position=1, key=f"payment-{order_id}", status="dead"
     )
     page = staff.get(f"/admin/orders/orderdetails/{order_id}/change/").context["dossier"]
-    told = said("dossier", order_id)
-    assert set(told) == {*page._fields, "correlations"}
-    assert [(each["stream"], each["fields"]) for each in told["standings"]] == [
-        (each.stream, dict(each.fields)) for each in page.standings
+    output = run_json("dossier", order_id)
+    assert set(output) == {*page._fields, "correlations"}
+    assert [(each["stream"], each["fields"]) for each in output["streams"]] == [
+        (each.stream, dict(each.fields)) for each in page.streams
     ]
-    assert [(each["saga"], each["status"]) for each in told["processes"]] == [
+    assert [(each["saga"], each["status"]) for each in output["processes"]] == [
         ("orders.fulfilment", "PAYMENT_PENDING")
     ]
-    assert [(each["topic"], each["type"]) for each in told["owed"]] == [
+    assert [(each["topic"], each["type"]) for each in output["outgoing"]] == [
         ("payments", "payments.process_payment")
     ]
-    assert [(each["subscription"], each["status"]) for each in told["parked"]] == [
+    assert [(each["subscription"], each["status"]) for each in output["parked"]] == [
         ("payments.gateway", "dead")
     ]
-    assert [(each["position"], each["data"]) for each in told["timeline"]] == [
+    assert [(each["position"], each["data"]) for each in output["timeline"]] == [
         (each.event.position, each.event.data) for each in page.timeline
     ]
-    assert told["timeline"][0]["data"]["address"]["name"] == HIDDEN
+    assert output["timeline"][0]["data"]["address"]["name"] == HIDDEN
     assert (
-        said("dossier", order_id, "--reveal", "she asked")["timeline"][0]["data"]["address"]["name"]
+        run_json("dossier", order_id, "--reveal", "she asked")["timeline"][0]["data"]["address"][
+            "name"
+        ]
         == "Ada"
     )
     assert OperatorAction.objects.get().details == {"command": f"dossier {order_id}"}
@@ -131,7 +132,7 @@ def test_all_about_an_order_is_read_by_people_too(order):
     for line in (
         f"order-{order} at version 2",
         "  status: confirmed",
-        "process orders.fulfilment: COMPLETED at",
+        "saga orders.fulfilment: COMPLETED at",
     ):
         assert f"\n{line}" in f"\n{out.getvalue()}"
     assert f"order-{order}@2 orders.order_confirmed" in out.getvalue()
@@ -146,33 +147,38 @@ def test_the_overview_is_told_part_by_part_as_the_page_shows_it(staff):
         subscription="payments.gateway", position=1, key="payment-1", status="dead"
     )
     metrics.take()
-    # Seconds count on between the two, so they are left out.
-    shown, told = staff.get("/admin/eventstore/subscription/overview/").context, said("overview")
-    assert set(told) == set(overview.glance())
-    assert [(each["name"], each["word"], each["mood"]) for each in told["signs"]] == [
-        each[:3] for each in shown["signs"]
+    # Without seconds, which differ between the two.
+    shown, output = (
+        staff.get("/admin/eventstore/subscription/overview/").context,
+        run_json("overview"),
+    )
+    assert set(output) == set(overview.overview())
+    assert [(each["name"], each["state"], each["level"]) for each in output["indicators"]] == [
+        each[:3] for each in shown["indicators"]
     ]
     assert ("Dead letters", "some", "bad") in {
-        (each["name"], each["word"], each["mood"]) for each in told["signs"]
+        (each["name"], each["state"], each["level"]) for each in output["indicators"]
     }
-    subscriptions = {each["name"]: each for each in told["subscriptions"]}
+    subscriptions = {each["name"]: each for each in output["subscriptions"]}
     assert list(subscriptions) == [each.name for each in shown["subscriptions"]]
     assert (
         subscriptions["payments.gateway"]["state"],
         subscriptions["payments.gateway"]["dead"],
     ) == ("dead letters", 1)
     assert (
-        [tuple(each.values()) for each in told["sagas"]]
+        [tuple(each.values()) for each in output["sagas"]]
         == shown["sagas"]
         == [("orders.fulfilment", "COMPLETED", 1)]
     )
-    assert [(each["title"], len(each["points"])) for each in told["charts"]] == [
+    assert [(each["title"], len(each["points"])) for each in output["charts"]] == [
         (each.title, len(each.points)) for each in shown["charts"]
     ]
-    assert {each["events"] for each in told["charts"][0]["points"]} == {None, 0}, (
+    assert {each["events"] for each in output["charts"][0]["points"]} == {None, 0}, (
         "one sample was taken"
     )
-    assert [each["name"] for each in told["beats"]] == [each.name for each in shown["beats"]]
+    assert [each["name"] for each in output["heartbeats"]] == [
+        each.name for each in shown["heartbeats"]
+    ]
 
 
 @pytest.mark.usefixtures("order")
@@ -189,23 +195,21 @@ def test_a_subscription_is_told_with_its_rate_and_its_trend_as_its_page_shows_it
             seconds=1.5,
         )
     shown = staff.get("/admin/eventstore/subscription/orders.details/change/").context
-    told = said("overview", "orders.details")
-    assert (told["name"], told["position"], told["events"]) == (
+    output = run_json("overview", "orders.details")
+    assert (output["name"], output["position"], output["events"]) == (
         "orders.details",
         shown["lag"].position,
         0,
     )
-    assert told["rate"] == shown["rate"] == 10.0
-    assert [each["summary"] for each in told["charts"]] == [
+    assert output["rate"] == shown["rate"] == 10.0
+    assert [each["summary"] for each in output["charts"]] == [
         each.summary for each in shown["charts"]
     ]
-    assert max(each["seconds"] or 0 for each in told["charts"][0]["points"]) == 1.5
+    assert max(each["seconds"] or 0 for each in output["charts"][0]["points"]) == 1.5
     out = StringIO()
     call_command("overview", "orders.details", stdout=out)
-    assert "rate: 10.0 positions a second, of late" in out.getvalue()
-    with pytest.raises(
-        CommandError, match="'nobody' is no subscription. There are: .*orders.details"
-    ):
+    assert "rate: 10.0 positions a second" in out.getvalue()
+    with pytest.raises(CommandError, match="Unknown subscription 'nobody'. Known .*orders.details"):
         call_command("overview", "nobody")
 
 
@@ -215,14 +219,14 @@ def test_the_overview_is_read_by_people_too():
     call_command("overview", stdout=out)
     lines = out.getvalue().splitlines()
     assert "Dead letters: none; nothing is parked" in lines
-    assert "The last hour: nobody took samples" in lines
-    assert "subscription payments.gateway: up to date; 0 messages ahead; parked 0, dead 0" in lines
+    assert "The last hour: no samples" in lines
+    assert "subscription payments.gateway: up to date; 0 messages behind; parked 0, dead 0" in lines
     assert "saga orders.fulfilment COMPLETED: 1" in lines
 
 
 def test_a_stream_is_compared_with_an_earlier_version(order):
-    told = said("stream_state", f"order-{order}", "--since", "1")
-    assert told["changed"] == {"status": {"before": "placed", "after": "confirmed"}}
+    output = run_json("stream_state", f"order-{order}", "--since", "1")
+    assert output["changed"] == {"status": {"before": "placed", "after": "confirmed"}}
 
 
 @pytest.mark.usefixtures("shop")
@@ -230,11 +234,14 @@ def test_a_dead_letter_is_told_without_the_person_and_settled():
     order_id = place("tok_timeout", name="Zoë Canary")
     drain()
     Parked.objects.update(status="dead", error="TimeoutError: tok_timeout did not answer")
-    (letter,) = said("dead_letters", "list")
+    (letter,) = run_json("dead_letters", "list")
     assert letter["error"] == f"TimeoutError: {HIDDEN} did not answer"
     position = str(letter["position"])
-    assert said("dead_letters", "show", "payments.gateway", position)["message"]["method"] == HIDDEN
-    shown = said(
+    assert (
+        run_json("dead_letters", "show", "payments.gateway", position)["message"]["method"]
+        == HIDDEN
+    )
+    shown = run_json(
         "dead_letters", "show", "payments.gateway", position, "--reveal", "what did they pay by?"
     )
     assert shown["message"] == {
@@ -242,7 +249,9 @@ def test_a_dead_letter_is_told_without_the_person_and_settled():
         "amount": {"amount": 900, "currency": "EUR", "exponent": 2},
         "method": "tok_timeout",
     }
-    gone = said("dead_letters", "discard", "payments.gateway", position, "--reason", "paid by hand")
+    gone = run_json(
+        "dead_letters", "discard", "payments.gateway", position, "--reason", "paid by hand"
+    )
     assert gone == {"subscription": "payments.gateway", "count": 1}
 
 
@@ -250,23 +259,25 @@ def test_a_dead_letter_is_told_without_the_person_and_settled():
 def test_an_open_order_is_cancelled_with_a_reason():
     order_id = place()
     step.step("orders.fulfilment")
-    at = str(said("sagas", "show", "orders.fulfilment", order_id)["position"])
-    retried = said("sagas", "retry", "orders.fulfilment", order_id, "--at", at, "--reason", "lost")
+    at = str(run_json("sagas", "show", "orders.fulfilment", order_id)["position"])
+    retried = run_json(
+        "sagas", "retry", "orders.fulfilment", order_id, "--at", at, "--reason", "lost"
+    )
     assert retried["status"] == "PAYMENT_PENDING"
-    assert said("cancel_order", order_id, "--reason", "a bot") == {
+    assert run_json("cancel_order", order_id, "--reason", "a bot") == {
         "order_id": order_id,
         "cancelled": True,
     }
     drain()
     assert SagaState.objects.get(key=order_id).status == "COMPENSATED"
-    done = said("operator_actions", "--subject", f"order {order_id}")
+    done = run_json("operator_actions", "--subject", f"order {order_id}")
     assert [(each["action"], each["reason"]) for each in done] == [("cancel", "a bot")]
     with pytest.raises(CommandError, match="OrderNotOpen|OrderNotFound"):
         call_command("cancel_order", "nobody", "--reason", "x")
 
 
 def table():
-    """Addresses and the command beside them, of each row of the guide."""
+    """The addresses and the command of each row in the guide's table."""
     rows = re.findall(
         r"^\| [^|]+ \| (`[^|]+`) \| `manage.py ([^|]+)` \|$", GUIDE.read_text(), re.MULTILINE
     )

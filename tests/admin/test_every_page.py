@@ -1,5 +1,4 @@
-"""Whatever page of the admin it is: it can be seen by whom it is for, changes nothing, and costs a
-few queries."""
+"""Every page of the console needs permission, changes nothing, and costs a few queries."""
 
 import re
 from types import MappingProxyType
@@ -17,7 +16,7 @@ from eventstore.testing import drain
 from .conftest import place, place_many
 from .everything import lists, pages
 
-# Of these, two are the session and the user.
+# Two of these read the session and the user.
 MOST_QUERIES = 9
 
 INLINE = re.compile(
@@ -170,7 +169,7 @@ def test_what_is_in_a_payload_is_escaped_everywhere(staff):
         "00000000-0000-7000-8000-000000000000",
     ],
 )
-def test_what_is_not_there_leads_home_with_a_word(staff, key):
+def test_what_is_not_there_leads_home_with_a_message(staff, key):
     for address in lists():
         assert staff.get(f"{address}{key}/change/").status_code in (302, 404), (address, key)
 

@@ -1,5 +1,4 @@
-"""Events taken away: the same that the list shows, as lines of JSON; a stream as the beginning of a
-test."""
+"""Exports: the events of a list as lines of JSON; a stream as a test fixture."""
 
 import json
 import os
@@ -28,7 +27,7 @@ A_TEST = """
 from eventstore.privacy.personal_data import HIDDEN
 from orders.commands import CancelOrder
 from orders.events import OrderCancelled
-from orders.order import OrderNotOpen
+from orders.order.aggregate import OrderNotOpen
 
 from {name} import EVENTS, {name}
 
@@ -70,21 +69,21 @@ def test_all_that_the_list_shows_is_exported_in_the_order_of_the_log(staff, orde
 
 
 def test_a_line_is_the_event_and_what_is_personal_is_hidden(staff, order):
-    (told,) = lines(staff.get(f"{NDJSON}?q=order-{order}&type=orders.order_placed"))
+    (line,) = lines(staff.get(f"{NDJSON}?q=order-{order}&type=orders.order_placed"))
     event = Event.objects.get(stream=f"order-{order}", version=1)
-    assert told["data"] == event.data | {
+    assert line["data"] == event.data | {
         "address": {"name": HIDDEN, "street": "", "city": "", "postcode": HIDDEN, "country": ""},
         "payment_method": HIDDEN,
     }
-    assert (told["id"], told["stream"], told["version"]) == (str(event.id), event.stream, 1)
-    assert told["schema_version"] == 1
+    assert (line["id"], line["stream"], line["version"]) == (str(event.id), event.stream, 1)
+    assert line["schema_version"] == 1
     assert not OperatorAction.objects.exists()
 
 
 def test_what_is_personal_is_exported_for_a_reason(privacy, order):
     answer = privacy.post(f"{NDJSON}?type=orders.order_placed", {"reason": "the court asks"})
-    (told,) = lines(answer)
-    assert told["data"]["address"]["name"] == "Ada"
+    (line,) = lines(answer)
+    assert line["data"]["address"]["name"] == "Ada"
     assert "attachment" in answer["Content-Disposition"]
     (written,) = OperatorAction.objects.all()
     assert (written.who, written.action, written.subject, written.reason) == (
@@ -103,10 +102,10 @@ def test_no_more_than_a_page_of_events_is_held_at_once(monkeypatch):
     monkeypatch.setattr(exporting, "PAGE", 10)
     place_many(5)
     with CaptureQueriesContext(connection) as queries:
-        told = exporting.lines(EventFilter(), revealed=False)
-        next(told)
+        exported = exporting.lines(EventFilter(), revealed=False)
+        next(exported)
         held = len(queries)
-        rest = sum(1 for _ in told)
+        rest = sum(1 for _ in exported)
     assert held == 3, "the fence, the sizes of a page, and the page"
     pages = [
         each["sql"]
@@ -171,9 +170,9 @@ def test_what_is_written_is_what_happened(order):
 
 
 def test_a_stream_too_long_for_a_test_says_so(staff, order, monkeypatch):
-    monkeypatch.setattr(exporting, "MOST_GIVEN", 1)
+    monkeypatch.setattr(exporting, "MAX_EVENTS", 1)
     assert (
-        "are no beginning of a test"
+        "A fixture has at most 1 events"
         in staff.get(f"/admin/eventstore/stream/order-{order}/fixture/").content.decode()
     )
     assert staff.get(f"/admin/eventstore/stream/order-{order}/fixture/given.py").status_code == 409
@@ -182,7 +181,7 @@ def test_a_stream_too_long_for_a_test_says_so(staff, order, monkeypatch):
 
 def test_a_stream_of_no_aggregate_makes_no_fixture(order, monkeypatch):
     monkeypatch.setattr(registry, "aggregates", dict)
-    with pytest.raises(CommandError, match="No aggregate of today folds"):
+    with pytest.raises(CommandError, match="has no aggregate in the wiring"):
         call_command("export_fixture", f"order-{order}")
     with pytest.raises(CommandError, match="has no event"):
         call_command("export_fixture", "order-nobody")

@@ -1,4 +1,4 @@
-"""What the searches and filters find, and along which index."""
+"""What searches and filters find, and the index that they use."""
 
 from datetime import timedelta
 
@@ -128,7 +128,7 @@ def test_orders_are_found_by_id_and_by_customer(staff, order):
 def test_no_list_sorts_or_reads_a_whole_table():
     """Each list's first page, its filters and its searches, as PostgreSQL plans them without
     sequential scans."""
-    wanted = {
+    indexes = {
         (
             "SELECT position FROM eventstore_event WHERE version = 1"
             " AND split_part(stream, '-', 1) = 'stock' ORDER BY position DESC LIMIT 50"
@@ -147,7 +147,7 @@ def test_no_list_sorts_or_reads_a_whole_table():
             "ANALYZE eventstore_event; SET enable_seqscan = off; SET enable_bitmapscan = off"
         )
         try:
-            for query, index in wanted.items():
+            for query, index in indexes.items():
                 cursor.execute(f"EXPLAIN {query}")
                 plan = "\n".join(line for (line,) in cursor.fetchall())
                 assert index in plan, plan
@@ -169,7 +169,7 @@ def test_a_long_list_is_counted_so_far_and_no_further(staff, monkeypatch):
 
 @pytest.mark.usefixtures("books")
 def test_the_whole_of_each_list_is_read_in_stretches(staff, monkeypatch):
-    """As long as there are more: each row once, in the order of the list."""
+    """Following the next stretches gives each row once, in the order of the list."""
     place_many(2)
     monkeypatch.setattr(read_only, "LONGEST_LIST", 20)
     monkeypatch.setattr(read_only.ReadOnlyAdmin, "list_per_page", 10)
@@ -181,7 +181,7 @@ def test_the_whole_of_each_list_is_read_in_stretches(staff, monkeypatch):
             )
             seen += [each.pk for each in first.result_list]
             seen += [each.pk for each in second.result_list] if second.multi_page else []
-            further = first.further
+            further = first.next_stretch
         registered = admin.site.get_model_admin(model)
         expected = registered.get_queryset(None).order_by(
             *registered.get_ordering(RequestFactory().get(address))
@@ -194,7 +194,7 @@ def test_a_list_that_begins_further_down_says_so_and_is_left_by_a_search(staff):
     last = Event.objects.latest("position").position
     page = staff.get(f"/admin/eventstore/event/?beyond={last}&type=orders.order_placed")
     assert last not in [each.position for each in found(page)]
-    assert '<a href="?type=orders.order_placed">From the beginning</a>' in page.content.decode()
+    assert '<a href="?type=orders.order_placed">To the beginning</a>' in page.content.decode()
     assert 'name="beyond"' not in page.content.decode(), (
         "in the form of the search, or of the times"
     )

@@ -1,5 +1,4 @@
-"""Every address of the console for everybody who could ask for it: what each may look at, do, and
-see of a person."""
+"""Every address of the console for every kind of user: what each may see, do and reveal."""
 
 import pytest
 from django.contrib.auth.models import Group, User
@@ -14,17 +13,17 @@ from orders.models import ReturnView
 from .conftest import place
 from .everything import models, routes
 
-# Who asks, in the order of the columns. A customer is logged in and no staff; a clerk is staff
-# without a right here.
+# The users, in the order of the columns. A customer is logged in, but no staff; a clerk is staff
+# without permissions here.
 PEOPLE = ("nobody", "customer", "clerk", "viewer", "operator", "revealer", "support", "admin")
 
-# What each is answered: led to the login, refused, or let in.
+# The statuses: redirect to the login, forbidden, or allowed.
 LOOK = (302, 302, 403, 200, 200, 200, 200, 200)
 NOT_EVEN_ADMIN = (302, 302, 403, 403, 403, 403, 403, 403)
 OPERATE = (302, 302, 403, 403, 200, 403, 403, 200)
 REVEAL = (302, 302, 403, 403, 403, 200, 403, 200)
 HELP = (302, 302, 403, 403, 403, 403, 200, 200)
-# Of the role operations, as by the API, which nobody here has; test_returns.py has somebody.
+# For the role operations, as in the API; no user here has it, see test_returns.py.
 RECEIVE = (302, 302, 403, 403, 403, 403, 403, 200)
 PAST = (302, 302, 403, 302, 302, 302, 302, 302)
 ELSEWHERE = (302, 302, 302, 302, 302, 302, 302, 302)
@@ -66,8 +65,8 @@ MAY_GET = {
     "orders/returnview/act/receive/": RECEIVE,
 }
 
-# What takes a POST at all. An act wants the seal of what one was shown, and without it is answered
-# 409.
+# What accepts a POST. An action needs the digest of the targets that were shown; without it the
+# status is 409.
 MAY_POST = {
     "APP/MODEL/KEY/reveal/": REVEAL,
     "eventstore/event/export/events.ndjson": REVEAL,
@@ -110,7 +109,7 @@ def people(shop):
 
 @pytest.fixture
 def order_id(people):
-    """One order still under way, one message of it that is dead, and a return."""
+    """An order in progress, one dead message of it, and a return."""
     order_id = place()
     for subscription in ("orders.fulfilment", "orders.details", "payments"):
         step.step(subscription)
@@ -170,7 +169,7 @@ def test_the_three_rights_are_apart(people):
 
 
 def _wrong(people, order_id, method, expected):
-    """Address -> what each was answered, and should have been, where that differs."""
+    """Address -> actual and expected statuses, where they differ."""
     wrong = {}
     for route, statuses in expected.items():
         for address in _addresses(route, order_id):
@@ -187,7 +186,7 @@ def _form(method):
 
 
 def _addresses(route, order_id):
-    """Of a model that has each; an act with what it is about."""
+    """The addresses of a route: for each model that has it, or with the targets of an action."""
     if not route.startswith("APP/MODEL/"):
         key = {"correlation": Event.objects.get(stream=f"order-{order_id}").correlation_id}
         found = f"/admin/{route}".replace(

@@ -1,4 +1,4 @@
-"""One page with everything about an order, for whoever has its customer on the phone."""
+"""The page with everything about an order, for customer service."""
 
 import pytest
 from django.contrib.auth.models import User
@@ -29,7 +29,7 @@ def test_it_tells_of_money_stock_parcel_and_of_every_step(staff, order):
         .order_by("position")
         .values_list("type", flat=True)
     )
-    assert {each.stream for each in dossier.standings} == {
+    assert {each.stream for each in dossier.streams} == {
         f"{category}-{order}" for category in ("order", "payment", "reservation", "shipment")
     }
     assert [(each.saga.saga, each.saga.status) for each in dossier.processes] == [
@@ -45,7 +45,7 @@ def test_it_tells_what_comes_back(staff, order):
 
 
 @pytest.mark.usefixtures("shop")
-def test_it_tells_what_is_owed_and_what_is_parked(staff):
+def test_it_tells_what_is_pending_and_what_is_parked(staff):
     order_id = place()
     step.step("orders.details")
     step.step("orders.fulfilment")
@@ -57,7 +57,7 @@ def test_it_tells_what_is_owed_and_what_is_parked(staff):
         ("payments", "payments.process_payment")
     ]
     assert [each.subscription for each in dossier.parked] == ["payments.gateway"]
-    assert [each.label for each in dossier.processes[0].buttons] == ["Retry the step", "Turn back"]
+    assert [each.label for each in dossier.processes[0].buttons] == ["Retry the step", "Compensate"]
 
 
 @pytest.mark.usefixtures("shop")
@@ -80,7 +80,7 @@ def test_an_order_that_is_confirmed_meanwhile_stays_confirmed_and_the_page_says_
     drain()
     address = f"/admin/orders/orderdetails/act/cancel/?id={order_id}"
     assert staff.get(address).context["count"] == 0
-    assert staff.post(address, {"reason": "late", "seal": "0"}).status_code == 409
+    assert staff.post(address, {"reason": "late", "digest": "0"}).status_code == 409
     assert not OperatorAction.objects.exists()
 
 

@@ -1,4 +1,4 @@
-"""How it goes, at a glance: good, worth a look or wrong, each with a word."""
+"""The overview's indicators: good, waiting or bad."""
 
 import html
 from datetime import UTC, datetime, timedelta
@@ -19,18 +19,19 @@ DOCTOR = "/admin/eventstore/subscription/doctor/"
 SUBSCRIPTION = "/admin/eventstore/subscription/orders.details/change/"
 
 
-def signs(client):
-    return {each.name: (each.word, each.mood) for each in client.get(OVERVIEW).context["signs"]}
+def indicators(client):
+    found = client.get(OVERVIEW).context["indicators"]
+    return {each.name: (each.state, each.level) for each in found}
 
 
 def test_all_is_well_when_all_is_delivered_and_a_worker_is_heard(staff, order):
     heartbeats.forget_own()
     heartbeats.note(heartbeats.WORKER)
-    told = signs(staff)
-    assert told["Subscriptions"] == ("up to date", "good")
-    assert told["Dead letters"] == ("none", "good")
-    assert told["Paused"] == ("none", "good")
-    assert told["Workers"] == ("at work", "good")
+    found = indicators(staff)
+    assert found["Subscriptions"] == ("up to date", "good")
+    assert found["Dead letters"] == ("none", "good")
+    assert found["Paused"] == ("none", "good")
+    assert found["Workers"] == ("running", "good")
 
 
 @pytest.mark.usefixtures("shop")
@@ -42,11 +43,11 @@ def test_what_is_wrong_is_said(staff):
         subscription="payments.gateway", position=1, key="payment-1", status="dead"
     )
     Subscription.objects.filter(name="shipping.carrier").update(paused=True)
-    told = signs(staff)
-    assert told["Subscriptions"] == ("far behind", "bad")
-    assert told["Dead letters"] == ("some", "bad")
-    assert told["Paused"] == ("some", "waiting")
-    assert told["Workers"] == ("none", "bad")
+    found = indicators(staff)
+    assert found["Subscriptions"] == ("far behind", "bad")
+    assert found["Dead letters"] == ("some", "bad")
+    assert found["Paused"] == ("some", "waiting")
+    assert found["Workers"] == ("none", "bad")
     page = staff.get(DOCTOR)
     assert page.context["findings"]
     assert all(
@@ -81,13 +82,15 @@ def test_the_samples_of_the_last_hour_and_day_are_a_table_to_be_drawn(staff):
 def test_where_nobody_took_samples_the_page_says_so_and_why(staff):
     page = staff.get(OVERVIEW).content.decode()
     assert "data-chart" not in page
-    assert "Nothing to draw yet" in page
-    assert signs(staff)["Log"] == ("not measured", "waiting")
+    assert "No samples in this time" in page
+    assert indicators(staff)["Log"] == ("not measured", "waiting")
 
 
 @pytest.mark.usefixtures("order")
 def test_a_subscription_tells_its_last_error(staff):
-    assert "none that is not settled" in staff.get(SUBSCRIPTION).content.decode()
+    assert (
+        '<th scope="row">Last error</th><td>none</td>' in staff.get(SUBSCRIPTION).content.decode()
+    )
     for position, error in ((1, "TimeoutError: once"), (2, "ConnectionError: twice"), (3, "")):
         Parked.objects.create(
             subscription="orders.details", position=position, key="a", status="failed", error=error

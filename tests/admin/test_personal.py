@@ -1,5 +1,4 @@
-"""What is about a person is hidden on every page, and shown on one page to whom may see it and says
-why."""
+"""Personal data is masked on every page, and revealed on one page with permission and a reason."""
 
 import html
 import re
@@ -23,7 +22,7 @@ from orders.models import OrderDetails
 from .conftest import member, place
 from .everything import everything_there_is, lists
 
-# As people write themselves: with what is escaped in HTML, in JSON and by Python.
+# With characters that HTML, JSON and Python escape.
 PERSON = {
     "name": "Zoë O'Canary",
     "street": 'Canary "Row" 7',
@@ -36,8 +35,7 @@ SECRETS = (*PERSON.values(), METHOD)
 
 @pytest.fixture
 def canary(shop):
-    """Orders of one person: one that went through, one still under way, one whose payment could not
-    be taken."""
+    """Orders of one person: one completed, one in progress, and one with a failed payment."""
     done = place(METHOD, **PERSON)
     drain()
     under_way = place(METHOD, **PERSON)
@@ -79,7 +77,7 @@ def test_one_page_is_revealed_to_whom_says_why_and_that_is_written_down(groups, 
 
 
 @pytest.mark.parametrize(
-    ("model", "told"),
+    ("model", "secret"),
     [
         ("event", PERSON["city"]),
         ("stream", PERSON["city"]),
@@ -90,10 +88,12 @@ def test_one_page_is_revealed_to_whom_says_why_and_that_is_written_down(groups, 
         ("shipment", PERSON["postcode"]),
     ],
 )
-def test_each_kind_of_page_can_be_revealed(staff, canary, model, told):
+def test_each_kind_of_page_can_be_revealed(staff, canary, model, secret):
     reveal = _page(model, canary).replace("/change/", "/reveal/")
-    assert told not in html.unescape(staff.get(reveal).content.decode())
-    assert told in html.unescape(staff.post(reveal, {"reason": "to see"}).content.decode()), reveal
+    assert secret not in html.unescape(staff.get(reveal).content.decode())
+    assert secret in html.unescape(staff.post(reveal, {"reason": "to see"}).content.decode()), (
+        reveal
+    )
 
 
 def test_a_revealed_stream_is_that_of_the_version_asked_for(staff, canary):
@@ -121,14 +121,14 @@ def test_nothing_is_revealed_without_a_reason_or_the_right(groups, canary):
 def test_an_error_is_told_without_the_person_it_quotes(canary):
     (parked,) = Parked.objects.all()
     found = personal_data.Trouble(parked.position, parked.error, parked.traceback)
-    (told,) = personal_data.of_troubles([found])
+    (masked,) = personal_data.of_troubles([found])
     assert (
-        told.error
+        masked.error
         == f"ValueError: no such place: {personal_data.HIDDEN!r}, {personal_data.HIDDEN}".replace(
             "'•••'", '"•••"'
         )
     )
-    assert "raise ValueError" in told.traceback
+    assert "raise ValueError" in masked.traceback
     (gone,) = personal_data.of_troubles([found._replace(position=10**9)])
     assert gone.error == f"ValueError: {personal_data.HIDDEN}", "nobody knows what it quotes"
 
@@ -139,19 +139,19 @@ def test_what_postgresql_quotes_of_a_row_is_not_told(canary):
         "IntegrityError: null value in column\nDETAIL:  Failing row contains (1, Somebody Else, Elm"
         " 7).\nHINT: none"
     )
-    (told,) = personal_data.of_troubles([personal_data.Trouble(parked.position, error)])
+    (masked,) = personal_data.of_troubles([personal_data.Trouble(parked.position, error)])
     assert (
-        told.error
+        masked.error
         == f"IntegrityError: null value in column\nDETAIL: {personal_data.HIDDEN}\nHINT: none"
     )
 
 
 def test_the_error_of_a_rebuild_is_told_without_the_person(canary):
     at = Event.objects.get(stream=f"order-{canary}", version=1).position
-    told = personal_data.of_rebuild(
+    text = personal_data.of_rebuild(
         f"orders.order_placed at position {at}: KeyError({PERSON['city']!r})"
     )
-    assert told == f"orders.order_placed at position {at}: KeyError('{personal_data.HIDDEN}')"
+    assert text == f"orders.order_placed at position {at}: KeyError('{personal_data.HIDDEN}')"
     gone = personal_data.of_rebuild(
         "orders.order_placed at position 999999: KeyError('Canarytown')"
     )
@@ -178,7 +178,7 @@ def _park(error, order_id):
 
 
 def _page(model, order_id):
-    """Of the one that holds it."""
+    """The page of the row with the personal data."""
     match model:
         case "event":
             return links.page(
@@ -210,12 +210,12 @@ def _acts():
 
 
 def _holds_nothing_personal(answer, where):
-    told = html.unescape(answer.content.decode())
+    text = html.unescape(answer.content.decode())
     for secret in SECRETS:
-        assert secret not in told, (where, secret)
+        assert secret not in text, (where, secret)
 
 
-# What people call such fields; and those that are called so and are about goods.
+# Names of personal fields; and fields with such names that are about goods.
 SOUNDS_PERSONAL = re.compile(
     r"name|street|city|postcode|zip|country|mail|phone|address|method|card|iban|birth|recipient"
 )
@@ -269,7 +269,7 @@ def test_no_field_that_sounds_personal_is_forgotten():
 
 
 def _gather(kind, fields):
-    """Field names of every class that one is made of."""
+    """The field names of every class within this type."""
     if isinstance(kind, inspect.StructType) and kind.cls not in fields:
         fields[kind.cls] = [field.name for field in kind.fields]
         for field in kind.fields:

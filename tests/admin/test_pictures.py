@@ -1,5 +1,4 @@
-"""What is drawn: a business transaction in lanes, with a line from each cause; and the steps of a
-saga."""
+"""The diagrams: a correlation in lanes, with a line from each cause; and the steps of a saga."""
 
 import xml.etree.ElementTree as ElementTree
 from datetime import timedelta
@@ -7,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from eventstore.console import causation_diagram
+from eventstore.console.diagrams import correlation as causation_diagram
 from eventstore.delivery import step as delivery
 from eventstore.models import Event, SagaState
 from eventstore.testing import drain
@@ -45,8 +44,8 @@ def test_events_of_one_context_lie_in_one_lane_and_go_to_the_right(order):
 
 
 def test_the_wider_distance_is_always_the_longer_time(order):
-    """At these seconds since the first: two at once, milliseconds, minutes, a month; and a clock
-    that was put back."""
+    """With these seconds since the first event: two at once, milliseconds, minutes, a month, and
+    a clock that was set back."""
     since = (0, 0, 0.009, 0.108, 60.108, 120.108, 2_592_120, 2_592_110)
     events = list(
         Event.objects.filter(correlation_id=_placed(order).correlation_id).order_by("position")
@@ -79,15 +78,15 @@ def test_the_wider_distance_is_always_the_longer_time(order):
 def test_the_picture_is_told_to_who_does_not_see_it(staff, order):
     page = staff.get(f"/admin/eventstore/event/correlation/{_placed(order).correlation_id}/")
     svg, nodes = _svg(page), page.context["correlation"].picture.nodes
-    title, told = (svg.find(_named(tag)) for tag in ("title", "desc"))
+    title, description = (svg.find(_named(tag)) for tag in ("title", "desc"))
     assert (svg.get("aria-labelledby"), svg.get("aria-describedby")) == (
         title.get("id"),
-        told.get("id"),
+        description.get("id"),
     )
     assert title.text == f"{len(nodes)} events in 4 lanes over time"
     links = [link.find(_named("title")).text for link in svg.iter(_named("a"))]
     assert links[0] == f"orders.order_placed, order-{order} version 1"
-    assert links[1].endswith(f", {nodes[1].after} after the one before it")
+    assert links[1].endswith(f", {nodes[1].after} after the previous event")
     ticks = [
         float(tick.get("x1")) for tick in svg.iter(_named("line")) if tick.get("class") == "es-tick"
     ]
@@ -102,7 +101,7 @@ def test_no_more_is_drawn_than_can_be_looked_at(order):
 
 def test_a_saga_that_went_through_shows_each_step_and_what_it_asked_for(staff, order):
     page, steps = _steps(staff, order)
-    assert [(step.status, *step.asked) for step in steps] == [
+    assert [(step.status, *step.commands) for step in steps] == [
         ("PAYMENT_PENDING", "payments.process_payment"),
         ("INVENTORY_PENDING", "inventory.reserve_inventory"),
         ("SHIPPING_PENDING", "shipping.create_shipment"),
@@ -119,7 +118,7 @@ def test_a_saga_that_turned_back_shows_what_it_undid(staff):
     drain()
     _, steps = _steps(staff, order_id)
     assert [step.status for step in steps] == ["PAYMENT_PENDING", "COMPENSATING", "COMPENSATED"]
-    assert steps[1].asked == ["orders.cancel_order"]
+    assert steps[1].commands == ["orders.cancel_order"]
 
 
 @pytest.mark.usefixtures("shop")
@@ -136,7 +135,7 @@ def test_a_step_that_the_log_does_not_tell_is_shown_all_the_same(staff, order):
     _, steps = _steps(staff, order)
     assert [(step.status, step.cause) for step in steps][-1] == (
         "NEEDS_ATTENTION",
-        "not told by the log",
+        "not in the log",
     )
 
 

@@ -1,5 +1,4 @@
-"""Staff take something back from an order's page, and say on the return's page what has come of
-it."""
+"""Staff request a return on an order's page, and receive or close it on the return's page."""
 
 import json
 from datetime import UTC, datetime
@@ -30,7 +29,7 @@ def return_page(client, return_id):
 
 def take_back(client, order_id, **words):
     (button,) = page_of(client, order_id).context["buttons"]
-    assert button.label == "Take something back"
+    assert button.label == "Request a return"
     return say_yes(client, button.address, "too small", **words)
 
 
@@ -45,8 +44,8 @@ def test_goods_are_announced_come_and_are_paid_back(staff, order):
     back = ReturnView.objects.get(order_id=order)
     assert (back.status, back.refund, back.reason) == ("REQUESTED", 450, "too small")
     assert [each.label for each in return_page(staff, back.pk).context["buttons"]] == [
-        "The goods have come",
-        "Wait no longer",
+        "Receive the goods",
+        "Close the return",
     ]
     receive = return_page(staff, back.pk).context["buttons"][0].address
     assert say_yes(staff, receive, "too small", **{"line-1": 1}).status_code == 302
@@ -58,12 +57,9 @@ def test_goods_are_announced_come_and_are_paid_back(staff, order):
     assert staff.get(receive).context["count"] == 0
     assert [
         (each.action, each.who, each.reason) for each in OperatorAction.objects.order_by("id")
-    ] == [
-        ("request return", "root", "too small"),
-        ("receive return", "root", "too small"),
-    ]
-    asked = Event.objects.get(type="orders.return_requested")
-    assert asked.metadata["actor"] == "root"
+    ] == [("request return", "root", "too small"), ("receive return", "root", "too small")]
+    requested = Event.objects.get(type="orders.return_requested")
+    assert requested.metadata["actor"] == "root"
 
 
 def test_of_what_was_announced_less_may_come(staff, order):
@@ -176,17 +172,17 @@ def test_support_asks_and_operations_receives(order):
 
 
 def test_by_commands_as_well(order):
-    asked = said("request", order, "--line", "1:2", "--reason", "too small")
+    requested = run_json("request", order, "--line", "1:2", "--reason", "too small")
     drain()
-    return_id = asked["return_id"]
-    assert said("receive", return_id, "--line", "1:1", "--reason", "one is broken") == {
+    return_id = requested["return_id"]
+    assert run_json("receive", return_id, "--line", "1:1", "--reason", "one is broken") == {
         "return_id": return_id,
         "received": True,
     }
     drain()
     assert ReturnView.objects.get(pk=return_id).refunded == 450
-    another = said("request", order, "--line", "1:1", "--reason", "the other, too")["return_id"]
-    assert said("close", another, "--reason", "it does not come") == {
+    another = run_json("request", order, "--line", "1:1", "--reason", "the other, too")["return_id"]
+    assert run_json("close", another, "--reason", "it does not come") == {
         "return_id": another,
         "closed": True,
     }
@@ -212,7 +208,7 @@ def test_a_command_says_what_is_wrong(order, words, why):
     assert not OperatorAction.objects.exists()
 
 
-def said(*words):
-    told = StringIO()
-    call_command("returns", *words, "--json", stdout=told)
-    return json.loads(told.getvalue())
+def run_json(*words):
+    output = StringIO()
+    call_command("returns", *words, "--json", stdout=output)
+    return json.loads(output.getvalue())

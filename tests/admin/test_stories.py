@@ -1,12 +1,13 @@
-"""What one sees on the pages: the state that a stream had, what led to an event, who has still to
-take a message."""
+"""The contents of the pages: the states of a stream, the cause of an event, the deliveries of a
+message."""
 
 import html
 import json
 
 import pytest
 
-from eventstore.console import causation, formatting
+from eventstore.console import formatting
+from eventstore.console.diagrams import causation
 from eventstore.delivery import step as delivery
 from eventstore.log import audit
 from eventstore.models import Event, OutboxMessage, Parked, SagaState, Subscription
@@ -46,9 +47,9 @@ def test_two_versions_of_a_stream_are_compared(staff, order):
     assert staff.get(f"{address}?since=x").context["since"] == 1
 
 
-@pytest.mark.parametrize("asked", ["0", "-1", "99", "x", "²", "9" * 30])
-def test_a_version_that_is_none_is_the_nearest_there_is(staff, order, asked):
-    answer = staff.get(f"/admin/eventstore/stream/order-{order}/change/", {"version": asked})
+@pytest.mark.parametrize("version", ["0", "-1", "99", "x", "²", "9" * 30])
+def test_a_version_that_is_none_is_the_nearest_there_is(staff, order, version):
+    answer = staff.get(f"/admin/eventstore/stream/order-{order}/change/", {"version": version})
     assert answer.context["version"] in (1, 2)
 
 
@@ -63,7 +64,7 @@ def test_a_timeline_tells_what_caused_each_event(staff, order):
 @pytest.mark.usefixtures("shop")
 def test_a_long_stream_is_shown_in_stretches(staff, monkeypatch):
     monkeypatch.setattr("eventstore.console.streams.STRETCH", 10)
-    monkeypatch.setattr("eventstore.console.stream_state.TOLD_APART", 5)
+    monkeypatch.setattr("eventstore.console.stream_state.MOST_ATTRIBUTED", 5)
     place_many(24)
     answer = staff.get("/admin/eventstore/stream/stock-CUP/change/?version=12")
     assert [each.event.version for each in answer.context["timeline"]] == list(range(11, 21))
@@ -79,7 +80,7 @@ def test_a_stream_that_no_code_of_today_can_fold_says_so(staff, order, monkeypat
         monkeypatch.setattr(registry, way, _unknown)
     answer = staff.get(f"/admin/eventstore/stream/order-{order}/change/")
     assert answer.status_code == 200
-    assert "Today's code cannot read all of its events." in text(answer)
+    assert "Today's code cannot read all events of this stream." in text(answer)
     position = Event.objects.get(stream=f"order-{order}", version=1).position
     answer = staff.get(f"/admin/eventstore/event/{position}/change/")
     assert "orders.order_placed was taken out" in text(answer)
@@ -91,7 +92,7 @@ def test_an_event_names_its_cause_and_its_effects(staff, order):
     assert page.context["cause"].type == "payments.payment_completed"
     assert [effect.type for effect in page.context["effects"]] == ["shipping.shipment_requested"]
     assert json.loads(page.context["data"]) == reserved.data
-    assert page.context["today"]["by"] == "InventoryReserved"
+    assert page.context["decoded"]["by"] == "InventoryReserved"
 
 
 @pytest.mark.usefixtures("order")
@@ -122,7 +123,7 @@ def test_a_correlation_too_long_to_show_says_so(staff, order, monkeypatch):
     placed = Event.objects.get(stream=f"order-{order}", version=1)
     answer = staff.get(f"/admin/eventstore/event/{placed.position}/change/")
     assert len(answer.context["correlation"].steps) == 3
-    assert "There are more than these 3" in text(answer)
+    assert "Only the first 3 are listed" in text(answer)
 
 
 def test_a_parked_message_leads_to_its_event_and_shows_its_traceback(staff, shop):
@@ -152,14 +153,14 @@ def test_the_outbox_tells_who_has_still_to_take_a_message(staff, shop):
     delivery.step("orders.fulfilment")
     message = OutboxMessage.objects.get(topic="event", key=f"order-{order_id}")
     page = staff.get(f"/admin/eventstore/outboxmessage/{message.position}/change/")
-    assert {each.subscription: each.word for each in page.context["deliveries"]} == {
+    assert {each.subscription: each.state for each in page.context["deliveries"]} == {
         "orders.details": "pending",
         "orders.fulfilment": "passed",
         "orders.published": "pending",
     }
     drain()
     message.refresh_from_db()
-    assert "by all" in text(staff.get("/admin/eventstore/outboxmessage/"))
+    assert ">delivered<" in text(staff.get("/admin/eventstore/outboxmessage/"))
     outgoing = OutboxMessage.objects.filter(topic="payments").first()
     page = text(staff.get(f"/admin/eventstore/outboxmessage/{outgoing.position}/change/"))
     assert "payments.process_payment" in page
@@ -171,8 +172,8 @@ def test_the_outbox_tells_who_could_not_take_a_message(staff, shop):
     drain()
     parked = Parked.objects.get()
     page = staff.get(f"/admin/eventstore/outboxmessage/{parked.position}/change/")
-    words = {each.subscription: each.word for each in page.context["deliveries"]}
-    assert words["payments.gateway"] == "failed"
+    states = {each.subscription: each.state for each in page.context["deliveries"]}
+    assert states["payments.gateway"] == "failed"
     assert "TimeoutError" in text(page)
 
 
@@ -261,14 +262,14 @@ def test_a_business_transaction_has_a_page_with_its_streams_and_processes(staff,
 
 
 def test_json_is_a_tree_whose_branches_can_be_shut():
-    told = formatting.tree('{"lines": [{"sku": "<b>"}], "none": [], "sum": 1.50}')
-    assert "<summary><span" in told
-    assert told.count("<details open>") == 2, (
+    html_tree = formatting.tree('{"lines": [{"sku": "<b>"}], "none": [], "sum": 1.50}')
+    assert "<summary><span" in html_tree
+    assert html_tree.count("<details open>") == 2, (
         "the list, and what is in it; an empty one has nothing to shut"
     )
-    assert '<span class="es-key">none</span>: <span class="es-leaf">[]</span>' in told
-    assert "&quot;&lt;b&gt;&quot;" in told
-    assert "<b>" not in told
+    assert '<span class="es-key">none</span>: <span class="es-leaf">[]</span>' in html_tree
+    assert "&quot;&lt;b&gt;&quot;" in html_tree
+    assert "<b>" not in html_tree
 
 
 def test_the_history_of_a_page_is_what_was_done_to_it_by_hand(staff, order):

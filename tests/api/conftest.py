@@ -1,8 +1,9 @@
-"""A small shop with people, and the hands with which each of them reaches for the API."""
+"""A small shop, and an API client for each of its people."""
 
 import json
 
 import pytest
+import redis
 from django.contrib.auth.models import Group, User
 from django.test import Client
 from knox.models import AuthToken
@@ -29,8 +30,7 @@ NOBODY = "00000000-0000-7000-8000-000000000000"
 
 
 class Api:
-    """One person's client; whatever fails inside comes out as the answer that the person would
-    get."""
+    """One person's client. Unexpected errors become the response that the person would get."""
 
     def __init__(self, user=None):
         self.headers = (
@@ -58,7 +58,7 @@ class Api:
 
 
 def problem(answer, status, code=None):
-    """The problem that an answer is, once its form has been checked."""
+    """The problem details of a response, after a check of their form."""
     assert answer.status_code == status, answer.content
     assert answer["Content-Type"] == "application/problem+json"
     body = answer.json()
@@ -78,9 +78,9 @@ def pointers(answer):
 
 
 @pytest.fixture(autouse=True)
-def _no_throttle_remembered():
-    throttling._own.clear()
-    counted = throttling._redis()
+def _no_requests_counted(monkeypatch, settings):
+    monkeypatch.setattr(throttling, "COUNTER", throttling.RequestCounter(settings.REDIS_URL))
+    counted = redis.Redis.from_url(settings.REDIS_URL)
     for key in counted.scan_iter("throttle_*"):
         counted.delete(key)
 
@@ -123,7 +123,7 @@ def support(person):
 
 @pytest.fixture
 def shop(transactional_db):
-    """Cups for 19.99 EUR and pots for 69 EUR, ten of each; the read models know of them."""
+    """Cups for 19.99 EUR and pots for 69 EUR, ten of each; the read models are up to date."""
     for sku, name, cents in (("CUP", "A cup", 1999), ("POT", "A pot", 6900)):
         bus.dispatch(ListProduct(sku, name, Money(cents, "EUR")))
         bus.dispatch(ReceiveStock(sku, 10))

@@ -1,5 +1,5 @@
-"""What is whose goes by an id that no two accounts ever have: not by a name, which changes and is
-given again."""
+"""Objects belong to an id that no two accounts ever have, not to a name, which can change and be
+used again."""
 
 import pytest
 from django.contrib.auth.models import User
@@ -44,8 +44,8 @@ def listed(api, path="/api/queries/orders/"):
 
 
 def test_an_order_says_whose_it_is_by_an_id_and_not_by_the_name(ada, bought):
-    told = ada.get(f"/api/queries/orders/{bought}/").json()["customer_id"]
-    assert told == ada.customer_id != "ada"
+    owner = ada.get(f"/api/queries/orders/{bought}/").json()["customer_id"]
+    assert owner == ada.customer_id != "ada"
 
 
 def test_orders_stay_with_the_person_whose_name_is_changed(ada, person, bought):
@@ -73,7 +73,7 @@ def test_orders_of_an_account_that_is_deleted_are_nobodys(ada, person, support, 
     gone = User.objects.get(username="ada")
     number = gone.pk
     gone.delete()
-    # The worst case: name and number given again, as after a restore that forgot the sequence.
+    # The worst case: the same name and primary key, as after a restore that reset the sequence.
     heir = Api(User.objects.create(pk=number, username="ada"))
     for path in everything_of(bought, return_id):
         problem(heir.get(path), 404)

@@ -1,4 +1,4 @@
-"""The description of the events is true, complete, and to be read without a script."""
+"""The AsyncAPI document is valid, complete, and readable without a script."""
 
 import json
 import re
@@ -9,9 +9,9 @@ import pytest
 from jsonschema import Draft7Validator
 
 from config import wiring
-from config.api import live
-from config.api.example_values import UNSAID
-from orders import public_events as timeline
+from config.api import sockets
+from config.api.example_values import MISSING
+from orders.api import public_events as timeline
 
 OFFICIAL = json.loads((Path(__file__).parent / "asyncapi" / "3.0.0.json").read_text())
 
@@ -43,12 +43,14 @@ def test_every_reference_leads_somewhere(described):
 
 
 def test_every_address_of_a_socket_is_there_with_everything_that_is_told(described):
-    told = {*timeline.types(), "caught_up", "restarted_after"} - set(getattr(wiring, "RENAMED", {}))
+    names = {*timeline.types(), "caught_up", "restarted_after"} - set(
+        getattr(wiring, "RENAMED", {})
+    )
     channels = {each["address"]: each for each in described["channels"].values() if each["address"]}
-    assert set(channels) == {address.path for address in live.ADDRESSES}
-    for address in live.ADDRESSES:
+    assert set(channels) == {address.path for address in sockets.ADDRESSES}
+    for address in sockets.ADDRESSES:
         channel = channels[address.path]
-        assert set(channel["messages"]) == told
+        assert set(channel["messages"]) == names
         assert set(channel["bindings"]["ws"]["query"]["properties"]) == set(address.known)
 
 
@@ -62,8 +64,8 @@ def test_every_message_has_an_example_that_fits_its_schema(described):
         payload = message["payload"] | {"components": described["components"]}
         for example in message["examples"]:
             Draft7Validator(payload).validate(example["payload"])
-            assert UNSAID not in json.dumps(example, ensure_ascii=False), (
-                f"say in config/api/example_values.py how a text of {name} looks"
+            assert MISSING not in json.dumps(example, ensure_ascii=False), (
+                f"add an example of {name} to VALUES in config/api/example_values.py"
             )
 
 

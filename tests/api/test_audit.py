@@ -1,4 +1,4 @@
-"""Whoever is denied something leaves one line behind."""
+"""Every denied request leaves one line in the audit log."""
 
 import logging
 

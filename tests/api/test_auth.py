@@ -1,4 +1,4 @@
-"""Log in, bear the token, log out; and what ends a token beside that."""
+"""Log in, use the token, log out; and what else revokes a token."""
 
 import logging
 import threading
@@ -28,9 +28,9 @@ def account(settings):
 
 
 def test_a_token_serves_until_its_bearer_logs_out(account, anonymous):
-    told = anonymous.post(LOGIN, ADA).json()
-    assert set(told) == {"token", "expiry", "customer_id"}
-    bearer = {"Authorization": f"Bearer {told['token']}"}
+    found = anonymous.post(LOGIN, ADA).json()
+    assert set(found) == {"token", "expiry", "customer_id"}
+    bearer = {"Authorization": f"Bearer {found['token']}"}
     assert anonymous.get(ORDERS, **bearer).status_code == 200
     assert anonymous.post(LOGOUT, **bearer).status_code == 204
     problem(anonymous.get(ORDERS, **bearer), 401, "AuthenticationFailed")
@@ -102,7 +102,7 @@ def test_a_password_that_is_soon_guessed_is_not_taken(password):
 )
 def test_a_name_in_a_password_does_not_count(password):
     user = User(username="linus", last_name="Torvalds", email="linus@shop.example")
-    with pytest.raises(ValidationError, match="Beside your name"):
+    with pytest.raises(ValidationError, match="Without your name"):
         validate_password(password, user)
 
 
@@ -165,10 +165,11 @@ def test_a_session_of_the_console_ends_too(db):
 
 @pytest.mark.django_db(transaction=True)
 def test_a_password_that_changes_during_the_login_leaves_no_token(account, anonymous, monkeypatch):
-    """Between the look at the password and the token, which is when it would be missed."""
+    """Between the check of the password and the creation of the token, where a revocation could be
+    missed."""
     from access import auth
 
-    looked, token = threading.Event(), auth._token
+    looked, token = threading.Event(), auth._create_token
 
     def late(user):
         in_thread = threading.Thread(target=lambda: (change_it_in_bulk(user), looked.set()))
@@ -176,7 +177,7 @@ def test_a_password_that_changes_during_the_login_leaves_no_token(account, anony
         assert looked.wait(20)
         return token(user)
 
-    monkeypatch.setattr(auth, "_token", late)
+    monkeypatch.setattr(auth, "_create_token", late)
     problem(anonymous.post(LOGIN, ADA), 401, "AuthenticationFailed")
     assert not AuthToken.objects.exists()
 
@@ -185,14 +186,14 @@ def test_a_password_that_changes_during_the_login_leaves_no_token(account, anony
 def test_who_logs_in_is_logged_and_who_fails_to(account, anonymous, caplog, door):
     caplog.set_level(logging.INFO, logger="audit")
     User.objects.filter(pk=account.pk).update(is_staff=True)
-    told = []
+    found = []
     for body in (
         ADA,
         ADA | {"password": "wrong canary"},
         {"username": "typed-canary", "password": "wrong canary"},
     ):
         if door == "api":
-            told.append(anonymous.post(LOGIN, body).content.decode())
+            found.append(anonymous.post(LOGIN, body).content.decode())
         else:
             Client().post("/admin/login/", body)
     path = LOGIN if door == "api" else "/admin/login/"
@@ -209,5 +210,5 @@ def test_who_logs_in_is_logged_and_who_fails_to(account, anonymous, caplog, door
     everything = caplog.text
     assert "canary" not in everything
     assert ADA["password"].strip() not in everything
-    if told:
-        assert told[0].split('"token":"')[1].split('"')[0] not in everything
+    if found:
+        assert found[0].split('"token":"')[1].split('"')[0] not in everything

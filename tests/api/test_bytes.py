@@ -1,4 +1,4 @@
-"""What is large is told in more pages, each of bounded bytes, and nothing is lost on the way."""
+"""Large data comes in more pages, each of bounded bytes, and is complete."""
 
 import pytest
 
@@ -17,7 +17,7 @@ SMALL = 1 << 16
 
 @pytest.fixture
 def large(ada, settings):
-    """Seven orders of five hundred lines, where a page is of 64 kB."""
+    """Seven orders of five hundred lines; a page has 64 kB."""
     settings.EVENTSTORE_PAGE_BYTES = SMALL
     placed = [
         ada.place(*({"sku": "CUP", "quantity": 1} for _ in range(LINES))).json()["order_id"]
@@ -28,13 +28,13 @@ def large(ada, settings):
 
 
 def walked(ada, address):
-    """All pages, each with its bytes."""
+    """All pages, each with its size in bytes."""
     while address:
         answer = ada.get(address)
-        told = answer.json()
-        yield told, len(answer.content)
-        assert told["has_more"] == (told["next"] is not None)
-        address = told["next"]
+        page = answer.json()
+        yield page, len(answer.content)
+        assert page["has_more"] == (page["next"] is not None)
+        address = page["next"]
 
 
 def test_a_page_of_orders_ends_early_and_the_next_one_goes_on(ada, large):
@@ -75,12 +75,10 @@ def test_a_page_of_a_history_ends_early_and_the_next_one_goes_on(ada, large, set
 
 
 def test_the_defaults_hold_what_a_shop_of_usual_orders_needs(ada):
-    """Twenty thousand states fit, and the largest event there may be is one page at most."""
+    """Twenty thousand states fit, and the largest possible event is one page at most."""
     order_id = ada.place().json()["order_id"]
     drain()
-    [state] = [
-        folded for stream, folded in repository._memory.items() if stream == f"order-{order_id}"
-    ]
-    assert repository._size(state) * repository.REMEMBERED < settings.remembered_bytes()
+    state = repository.cache.states[f"order-{order_id}"]
+    assert repository.size_of(state) * repository.REMEMBERED < settings.remembered_bytes()
     assert settings.max_message_bytes() <= settings.page_bytes() <= MAILBOX_BYTES
     assert OrderDetails.objects.count() == 1

@@ -1,4 +1,4 @@
-"""manage.py demo: what it prints can be pasted, and twice is as once."""
+"""manage.py demo: its output can be pasted, and a second run changes nothing."""
 
 import json
 import re
@@ -32,7 +32,7 @@ def demo(**options):
 
 
 def pasted(line):
-    """The parts of a printed curl line: address, Authorization and body."""
+    """The parts of a printed curl line: URL, Authorization header and body."""
     words = shlex.split(line.removeprefix("LOCATION=$("))
     address = next(word for word in words if word.startswith("http"))
     bearer = next(word for word in words if word.startswith("Authorization: ")).removeprefix(
@@ -42,8 +42,8 @@ def pasted(line):
 
 
 def test_the_printed_lines_place_an_order_and_show_it():
-    said = demo(url="http://shop.example:81/")
-    place, ask = (line for line in said.splitlines() if "curl" in line)
+    output = demo(url="http://shop.example:81/")
+    place, ask = (line for line in output.splitlines() if "curl" in line)
     address, bearer, body = pasted(place)
     assert address == "http://shop.example:81/api/commands/orders/"
     answer = Api().post("/api/commands/orders/", body, Authorization=bearer)
@@ -58,8 +58,8 @@ def test_the_printed_lines_place_an_order_and_show_it():
 
 
 def test_everybody_can_log_in_as_printed():
-    said = demo()
-    assert PASSWORD in said
+    output = demo()
+    assert PASSWORD in output
     for name in ("ada", "grace", "linus", "operator", "support", "admin"):
         answer = Api().post("/api/auth/login/", {"username": name, "password": PASSWORD})
         assert answer.status_code == 200, name
@@ -73,7 +73,7 @@ def test_a_second_run_changes_nothing_that_the_first_one_made():
     demo()
     before = Event.objects.count(), User.objects.count()
     assert before == (40, 6)
-    assert "(0 steps were new)" in demo()
+    assert "(0 new commands)" in demo()
     assert (Event.objects.count(), User.objects.count()) == before
     assert AuthToken.objects.count() == 1
 
@@ -101,10 +101,10 @@ def test_an_account_with_a_password_of_its_own_is_left_alone_and_the_others_are_
     demo()
     given("linus", "a-word-of-his-own")
     before = User.objects.get(username="linus").password
-    said = demo()
-    assert "The account linus has a password of its own and stays as it is." in said
-    assert "Customers ada, grace;" in said
-    assert "Place an order as ada" in said
+    output = demo()
+    assert "The account linus has its own password; it is left unchanged." in output
+    assert "Customers ada, grace;" in output
+    assert "Place an order as ada" in output
     assert User.objects.get(username="linus").password == before
 
 
@@ -113,9 +113,9 @@ def test_who_has_changed_a_password_takes_no_token_for_everybody_to_read():
     given("ada", "a-word-of-her-own")
     given("admin", "a-word-of-its-own")
     AuthToken.objects.all().delete()
-    said = demo()
-    assert "Place an order as grace" in said
-    assert "superuser none" in said
+    output = demo()
+    assert "Place an order as grace" in output
+    assert "superuser none" in output
     assert [token.user.username for token in AuthToken.objects.all()] == ["grace"]
     assert (
         Api().post("/api/auth/login/", {"username": "ada", "password": PASSWORD}).status_code == 401
@@ -126,14 +126,14 @@ def test_where_all_have_changed_theirs_there_is_nothing_to_paste():
     demo()
     for user in User.objects.all():
         given(user.username, "a-word-of-ones-own")
-    said = demo()
-    assert "curl" not in said
-    assert "/api/commands/" in said
+    output = demo()
+    assert "curl" not in output
+    assert "/api/commands/" in output
 
 
 def test_a_shop_that_is_none_of_the_demos_gets_no_public_password():
     User.objects.create_superuser("admin", password="a-word-of-its-own")
-    with pytest.raises(CommandError, match="There is an account admin with a password of its own"):
+    with pytest.raises(CommandError, match="The account admin has its own password"):
         demo(anyway=True)
     assert User.objects.count() == 1
 

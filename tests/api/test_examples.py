@@ -1,5 +1,4 @@
-"""Every example of the API's description can be sent as it stands, and what comes is as
-described."""
+"""Every example in the OpenAPI document can be sent, and the response is as described."""
 
 import json
 import re
@@ -8,7 +7,7 @@ import pytest
 from django.utils import timezone
 from jsonschema import Draft202012Validator
 
-from config.api import example_values as words
+from config.api import example_values
 from eventstore.commands import bus
 from eventstore.testing import drain
 from orders.commands import IssueCredit
@@ -17,7 +16,7 @@ from orders.events import Charge, OrderLine
 from .conftest import ADDRESS
 from .test_openapi import examples_of, operations
 
-# What is not done here: the example's password is nobody's, and providers have no secret.
+# These fail here: no account has the example's password, and no webhook has a secret.
 REFUSED = {
     "POST api/auth/login/": 401,
     "POST api/webhooks/payments/stripe/": 503,
@@ -40,7 +39,7 @@ def root(person):
 
 @pytest.fixture
 def real(shop, root):
-    """What the examples name -> what has that place in the test's shop."""
+    """A value in the examples -> the value that replaces it in the test's shop."""
     order_id = root.placed({"sku": "CUP", "quantity": 6})
     left = root.post("/api/commands/products/CUP/delist/", Prefer="respond-async").json()[
         "command_id"
@@ -53,9 +52,9 @@ def real(shop, root):
     )
     drain()
     return {
-        words.ORDER: order_id,
-        words.RETURN: returned(root, order_id),
-        words.TAG: left,
+        example_values.ORDER: order_id,
+        example_values.RETURN: returned(root, order_id),
+        example_values.TAG: left,
         "TEA-EARL-GREY": "CUP",
         "C541433": "C1",
         "890": "1999",
@@ -67,13 +66,13 @@ def real(shop, root):
 def test_each_is_taken_and_answered_as_described(described, real, root):
     others = {
         "POST api/commands/returns/{return_id}/close/": {
-            words.RETURN: returned(root, real[words.ORDER])
+            example_values.RETURN: returned(root, real[example_values.ORDER])
         },
-        "POST api/commands/orders/{order_id}/cancel/": {words.ORDER: root.placed()},
+        "POST api/commands/orders/{order_id}/cancel/": {example_values.ORDER: root.placed()},
     }
     answered = {}
     for name, operation in sorted(operations(described).items(), key=in_turn):
-        answer = asked(root, name, operation, real | others.get(name, {}))
+        answer = send(root, name, operation, real | others.get(name, {}))
         answered[name] = answer.status_code
         assert faults(answer, operation, described) == [], f"{name}: {answer.content}"
         if name.endswith(LAST):
@@ -85,7 +84,7 @@ def test_each_is_answered_as_described_with_its_headers_too(described, real, roo
     for name, operation in sorted(operations(described).items(), key=in_turn):
         parameters = [each for each in operation.get("parameters", ()) if each["in"] == "header"]
         headers = {each["name"]: examples_of(each)[0] for each in parameters}
-        answer = asked(root, name, operation, real, **headers)
+        answer = send(root, name, operation, real, **headers)
         assert faults(answer, operation, described) == [], f"{name}: {answer.content}"
 
 
@@ -107,7 +106,7 @@ def test_the_problems_are_as_the_shop_tells_them(described, shop, ada, anonymous
         "payment_method": "tok_visa",
     }
     ada.post(place, body, **KEY)
-    told = {
+    responses = {
         "GET api/queries/orders/": [anonymous.get("/api/queries/orders/")],
         "GET api/queries/bookings/": [ada.get("/api/queries/bookings/")],
         "GET api/queries/orders/{order_id}/": [
@@ -132,7 +131,7 @@ def test_the_problems_are_as_the_shop_tells_them(described, shop, ada, anonymous
         ],
     }
     seen = set()
-    for name, answers in told.items():
+    for name, answers in responses.items():
         for answer in answers:
             content = operations(described)[name]["responses"][str(answer.status_code)]["content"]
             example, body = content["application/problem+json"]["example"], answer.json()
@@ -144,7 +143,7 @@ def test_the_problems_are_as_the_shop_tells_them(described, shop, ada, anonymous
 
 
 def in_turn(described):
-    """Questions first, and last what leaves nothing to ask for."""
+    """Queries first; requests that delete what the others need last."""
     name, _ = described
     return (
         name.startswith("POST"),
@@ -153,7 +152,7 @@ def in_turn(described):
     )
 
 
-def asked(api, name, operation, real, **headers):
+def send(api, name, operation, real, **headers):
     method, _, path = name.partition(" ")
     for parameter in operation.get("parameters", ()):
         if parameter["in"] == "path":
@@ -174,18 +173,18 @@ def asked(api, name, operation, real, **headers):
 
 
 def meant(text, real):
-    """All at once: an id that has "118" in it must not be taken for the number of the example."""
-    return re.sub("|".join(map(re.escape, real)), lambda said: real[said[0]], text)
+    """All in one pass: an id that contains "118" must not be taken for the example's number."""
+    return re.sub("|".join(map(re.escape, real)), lambda found: real[found[0]], text)
 
 
 def faults(answer, operation, described):
-    said = operation["responses"].get(str(answer.status_code))
-    if said is None:
+    found = operation["responses"].get(str(answer.status_code))
+    if found is None:
         return [f"{answer.status_code} is not described"]
-    if "content" not in said:
+    if "content" not in found:
         return [] if answer.content == b"" else ["a body is not described"]
     return faults_of(
-        answer.json(), said["content"][answer["Content-Type"].partition(";")[0]], described
+        answer.json(), found["content"][answer["Content-Type"].partition(";")[0]], described
     )
 
 
@@ -198,7 +197,7 @@ def faults_of(body, content, described):
 
 
 def unknown(body, example):
-    """Members that the example has not; an event's data are described by its type."""
+    """Members that the example lacks. The data of an event is described by its type."""
     if isinstance(body, dict) and isinstance(example, dict):
         known = {name: each for name, each in body.items() if name in example}
         inner = [

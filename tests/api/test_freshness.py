@@ -1,4 +1,4 @@
-"""Read your own write: whoever says what they have seen is never told of an earlier time."""
+"""Read-your-writes: a client that names a version never gets an older one."""
 
 import time
 from types import SimpleNamespace
@@ -13,7 +13,7 @@ from eventstore.projections import freshness
 from eventstore.subscriptions import Projection
 from eventstore.testing import drain
 from inventory.commands import ReceiveStock
-from orders import projections
+from orders.catalogue import projections
 from orders.commands import CancelOrder
 
 from .conftest import NOBODY, pointers, problem
@@ -25,8 +25,7 @@ ORDERS, PRODUCTS = "/api/queries/orders/", "/api/queries/products/"
 
 @pytest.fixture
 def instead_of_sleep(monkeypatch):
-    """What a query does instead of waiting; everybody else, workers and sandboxes, waits as
-    ever."""
+    """What a query does instead of sleeping; workers and sandboxes sleep as usual."""
     return lambda act: monkeypatch.setattr(
         "eventstore.api.read_your_writes.time", SimpleNamespace(monotonic=time.monotonic, sleep=act)
     )
@@ -42,14 +41,13 @@ def nobody_waits(instead_of_sleep):
 
 @pytest.fixture
 def delivered_meanwhile(instead_of_sleep):
-    """While the query waits, a worker comes by."""
+    """A worker runs while the query waits."""
     instead_of_sleep(lambda seconds: drain())
 
 
 @pytest.fixture
 def standing_replica(settings, monkeypatch):
-    """A replica whose replay stops at the call: all tables as they were then, in a schema of their
-    own."""
+    """A replica whose replay stops at the call: copies of all tables, in a schema of their own."""
 
     def make():
         with connection.cursor() as cursor:
@@ -62,7 +60,7 @@ def standing_replica(settings, monkeypatch):
         }
         settings.EVENTSTORE_QUERY_DATABASE = "queries"
         replica = connections["queries"]
-        # Django's tests open no database that was not there when the session began.
+        # Django's tests only open databases that were configured when the session began.
         monkeypatch.setattr(
             replica, "ensure_connection", lambda: replica.connection or replica.connect()
         )
@@ -79,17 +77,17 @@ def test_without_a_token_the_read_model_answers_however_old_it_is(ada):
     answer = ada.place()
     problem(ada.get(answer["Location"]), 404)
     drain()
-    told = ada.get(answer["Location"])
-    assert (told.status_code, told["X-Answered-From"]) == (200, "read-model")
+    response = ada.get(answer["Location"])
+    assert (response.status_code, response["X-Answered-From"]) == (200, "read-model")
 
 
 @pytest.mark.parametrize("token", ["X-Min-Version", "Min-Position"])
 def test_with_one_the_log_answers_until_the_read_model_can(ada, nobody_waits, token):
     answer = ada.place({"sku": "CUP", "quantity": 2})
     seen = {token: str(answer.json()["version" if token == "X-Min-Version" else "position"])}
-    told = ada.get(answer["Location"], **seen)
-    assert (told.status_code, told["X-Answered-From"]) == (200, "event-log")
-    order = told.json()
+    response = ada.get(answer["Location"], **seen)
+    assert (response.status_code, response["X-Answered-From"]) == (200, "event-log")
+    order = response.json()
     assert (order["status"], order["version"], order["total"]["amount"]) == ("PLACED", 1, 2 * 1999)
     assert (order["position"], order["lines"][0]["name"]) == (answer.json()["position"], "A cup")
     drain()
@@ -100,9 +98,12 @@ def test_what_the_row_holds_already_is_gone_on_from(ada, operator):
     order_id = ada.placed()
     drain()
     shipped = operator.post(f"/api/commands/shipments/{order_id}/ship/").json()
-    told = ada.get(f"{ORDERS}{order_id}/", **{"Min-Position": str(shipped["position"])})
-    assert (told["X-Answered-From"], told.json()["shipment_status"]) == ("event-log", "SHIPPED")
-    assert told.json()["status"] == "CONFIRMED"
+    response = ada.get(f"{ORDERS}{order_id}/", **{"Min-Position": str(shipped["position"])})
+    assert (response["X-Answered-From"], response.json()["shipment_status"]) == (
+        "event-log",
+        "SHIPPED",
+    )
+    assert response.json()["status"] == "CONFIRMED"
     parcel = ada.get(
         f"/api/queries/shipments/{order_id}/", **{"X-Min-Version": str(shipped["version"])}
     )
@@ -113,15 +114,15 @@ def test_what_the_row_holds_already_is_gone_on_from(ada, operator):
 
 def test_who_waits_is_answered_by_the_read_model_when_it_comes(ada, delivered_meanwhile):
     answer = ada.place()
-    told = ada.get(answer["Location"], **{"X-Min-Version": "1", "Prefer": "wait=5"})
-    assert (told.status_code, told["X-Answered-From"]) == (200, "read-model")
+    response = ada.get(answer["Location"], **{"X-Min-Version": "1", "Prefer": "wait=5"})
+    assert (response.status_code, response["X-Answered-From"]) == (200, "read-model")
 
 
 def test_the_wait_is_bounded_by_the_setting(ada, settings):
     settings.EVENTSTORE_LONGEST_WAIT = 0.05
     answer = ada.place()
-    told = ada.get(answer["Location"], **{"X-Min-Version": "1", "Prefer": "wait=100000"})
-    assert told["X-Answered-From"] == "event-log"
+    response = ada.get(answer["Location"], **{"X-Min-Version": "1", "Prefer": "wait=100000"})
+    assert response["X-Answered-From"] == "event-log"
 
 
 @pytest.mark.parametrize(
@@ -172,14 +173,14 @@ def test_a_paused_subscription_and_a_dead_letter_make_nobody_stale(ada, operator
         )
         drain()
     seen = {"Min-Position": str(answer.json()["position"])}
-    told = ada.get(answer["Location"], **seen)
-    assert (told["X-Answered-From"], told.json()["price"]["amount"]) == ("event-log", 5)
-    assert float(told["X-Projection-Lag"]) > 0
+    response = ada.get(answer["Location"], **seen)
+    assert (response["X-Answered-From"], response.json()["price"]["amount"]) == ("event-log", 5)
+    assert float(response["X-Projection-Lag"]) > 0
     Subscription.objects.filter(name="orders.details").update(paused=True)
     cancelled = ada.post(f"/api/commands/orders/{ada.placed()}/cancel/")
     drain()
-    told = ada.get(cancelled["Location"], **{"X-Min-Version": "2"})
-    assert (told["X-Answered-From"], told.json()["status"]) == ("event-log", "CANCELLED")
+    response = ada.get(cancelled["Location"], **{"X-Min-Version": "2"})
+    assert (response["X-Answered-From"], response.json()["status"]) == ("event-log", "CANCELLED")
     assert ada.get(f"{ORDERS}{order_id}/").json()["status"] == "CONFIRMED"
 
 
@@ -250,19 +251,19 @@ def test_a_refusal_says_where_the_read_model_stands_too(ada, grace, nobody_waits
     drain()
     stands = _stands(ada.get(answer["Location"]))
     never = {"Min-Position": str(10**15), "Prefer": "wait=0"}
-    for told, status in (
+    for response, status in (
         (grace.get(answer["Location"]), 404),
         (ada.get(answer["Location"], **never), 412),
         (ada.get(ORDERS, **never), 412),
         (ada.get(f"{ORDERS}{NOBODY}/history/"), 404),
         (grace.get(f"{answer['Location']}progress/"), 404),
     ):
-        assert (told.status_code, _stands(told)) == (status, stands)
+        assert (response.status_code, _stands(response)) == (status, stands)
 
 
 def test_what_is_folded_from_the_log_is_what_the_read_models_come_to(ada, operator, support):
-    """Of every projection in the wiring: one that is folded from streams which are not looked at
-    fails here."""
+    """For every projection in the wiring: fails if one is folded from streams that freshness does
+    not read."""
     orders = [
         ada.placed(),
         ada.placed(payment_method="tok_declined"),
@@ -352,8 +353,8 @@ def test_a_replica_that_lags_makes_nobody_stale(ada, standing_replica):
 def test_a_replica_that_has_a_later_commit_of_an_earlier_position_outstanding_makes_nobody_stale(
     ada, standing_replica
 ):
-    """Positions do not become visible in their order; on the primary who was answered is visible,
-    on a replica not."""
+    """Positions do not become visible in order. On the primary, a committed command is visible; on
+    a replica it may not be."""
     ada.place()
     drain()
     standing_replica()

@@ -1,4 +1,4 @@
-"""Live and ready."""
+"""The probes for liveness and readiness."""
 
 import pytest
 from django.db import OperationalError, connection
@@ -24,8 +24,8 @@ def test_ready(anonymous):
 def test_not_ready_before_all_migrations(anonymous):
     [last] = MigrationLoader(connection).graph.leaf_nodes("orders")
     MigrationRecorder(connection).record_unapplied(*last)
-    told = problem(anonymous.get("/health/ready"), 503, "MigrationsMissing")
-    assert told["detail"].startswith("1 ")
+    found = problem(anonymous.get("/health/ready"), 503, "MigrationsMissing")
+    assert found["detail"].startswith("1 ")
 
 
 def test_not_ready_without_a_database(anonymous, monkeypatch):

@@ -1,4 +1,4 @@
-"""What has happened to an order, as its customer may see it."""
+"""The events of an order, as its customer may see them."""
 
 import json
 import threading
@@ -9,9 +9,9 @@ from django.db import transaction
 from eventstore import log
 from eventstore.testing import drain
 from orders.api import live
+from orders.api.public_events import PUBLIC_FIELDS
 from orders.events import OrderCancelled
-from orders.projections import ORDER_DETAILS
-from orders.public_events import PUBLIC_FIELDS
+from orders.order.projections import ORDER_DETAILS
 from payments.events import PaymentFailed
 from tests.eventstore.concurrently import in_thread
 
@@ -62,16 +62,16 @@ def test_what_came_back_is_told_too_as_a_socket_tells_it(ada, operator):
         "payments.part_refunded",
         "orders.return_completed",
     ]
-    [(_, _, text), *_] = live.told(list(log.read_stream(f"return-{return_id}")))
+    [(_, _, text), *_] = live.items(list(log.read_stream(f"return-{return_id}")))
     assert json.loads(text) == events[7]
 
 
 def test_how_it_was_paid_stays_with_us(ada):
     order_id = ada.placed(payment_method="tok_visa_4242")
     drain()
-    told = history(ada, order_id).content.decode()
-    assert "tok_visa" not in told
-    assert 'reference":""' in told, "the only reference is the order's own"
+    body = history(ada, order_id).content.decode()
+    assert "tok_visa" not in body
+    assert 'reference":""' in body, "the only reference is the order's own"
 
 
 def test_it_comes_in_pages(ada):
@@ -89,8 +89,8 @@ def test_it_comes_in_pages(ada):
 
 
 def test_who_walks_while_others_write_misses_nothing(ada):
-    """The customer's own cancellation has its position, and is not committed yet, when the payment
-    behind it is."""
+    """The customer's cancellation has its position but is not committed when the payment after it
+    is."""
     order_id = ada.placed()
     appended, go = threading.Event(), threading.Event()
     cancelling = in_thread(cancel_and_wait, order_id, appended, go)

@@ -1,4 +1,4 @@
-"""The same wish under the same key: done once, answered twice alike."""
+"""A repeated request with the same idempotency key: executed once, and with the same response."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -147,7 +147,7 @@ def test_a_repeat_that_writes_nothing_is_kept_too(ada):
 
 
 def test_what_says_try_again_or_try_otherwise_is_not_kept(ada, anonymous, monkeypatch):
-    asked = [
+    responses = [
         (ask(ada, "k-1", {}), 400),
         (ask(ada, "k-1", b"{"), 400),
         (ask(anonymous, "k-1"), 401),
@@ -155,7 +155,7 @@ def test_what_says_try_again_or_try_otherwise_is_not_kept(ada, anonymous, monkey
         (ask(ada, "k-1", {}, f"{ORDERS}{NOBODY}/cancel/"), 404),
         (ada.post(ORDERS, ORDER, **{"Idempotency-Key": "k-1", "If-Match": '"7"'}), 412),
     ]
-    for answer, status in asked:
+    for answer, status in responses:
         problem(answer, status)
     with monkeypatch.context() as broken:
         broken.setattr(idempotency, "write", lambda *_: 1 / 0)
@@ -166,8 +166,8 @@ def test_what_says_try_again_or_try_otherwise_is_not_kept(ada, anonymous, monkey
 
 def test_an_answer_that_was_lost_on_its_way_is_had_again(ada, monkeypatch):
     with monkeypatch.context() as lost:
-        # What is decided is committed by then.
-        lost.setattr(commands, "_response", lambda answer: 1 / 0)
+        # The decision is committed by then.
+        lost.setattr(commands, "_http_response", lambda *_: 1 / 0)
         problem(ask(ada, "k-1"), 500)
     [placed] = Event.objects.filter(type="orders.order_placed")
     again = ask(ada, "k-1")
@@ -187,13 +187,13 @@ def test_twenty_at_once_are_one_order(ada):
             connections.close_all()
 
     with ThreadPoolExecutor(20) as pool:
-        told = list(pool.map(go, range(20)))
+        responses = list(pool.map(go, range(20)))
     [first] = [
         answer
-        for answer in told
+        for answer in responses
         if answer.status_code == 202 and "Idempotent-Replayed" not in answer
     ]
-    for answer in told:
+    for answer in responses:
         if answer is not first and not is_replay(answer, first):
             problem(answer, 409, "StillRunning")
             assert answer["Retry-After"] == "1"

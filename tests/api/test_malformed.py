@@ -1,4 +1,4 @@
-"""Bodies that are not what they should be: 400 or 413, the place named, and never a 500."""
+"""Malformed bodies: 400 or 413 with a pointer to the place, and never a 500."""
 
 import gzip
 import json
@@ -20,7 +20,7 @@ def items(**changes):
 
 
 def raw(order=ORDER, **replaced):
-    """The order's JSON, with some of its text replaced by what json.dumps would not write."""
+    """The order's JSON, with parts replaced by text that json.dumps would not write."""
     text = json.dumps(order)
     for old, new in replaced.items():
         text = text.replace(f'"{old}"', new)
@@ -179,7 +179,7 @@ def test_the_largest_body_there_may_be_takes_bounded_time_and_memory(ada, bomb):
 
 
 def most_memory():
-    """Of this process, in bytes, ever."""
+    """The peak memory of this process, in bytes."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
 
 

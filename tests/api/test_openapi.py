@@ -1,4 +1,4 @@
-"""The API's description is true: every route, every body, every example."""
+"""The OpenAPI document is true: every route, every body, every example."""
 
 import json
 import re
@@ -8,11 +8,11 @@ from django.core.management import call_command
 from django.urls import get_resolver
 from jsonschema import Draft202012Validator
 
-from config.api.example_values import UNSAID
+from config.api.example_values import MISSING
 
 from .test_permissions import routes
 
-# What is for machines that watch us, for people in a browser, and the descriptions themselves.
+# Probes, pages for people, and the descriptions themselves.
 NOT_DESCRIBED = ("health/", "admin/", "api/docs/", "api/openapi.json", "api/asyncapi.json")
 
 
@@ -29,12 +29,12 @@ def operations(described):
     }
 
 
-def examples_of(said):
-    """Of a parameter or a header: one, or several by name."""
+def examples_of(item):
+    """The examples of a parameter or a header: one, or several by name."""
     return (
-        [each["value"] for each in said["examples"].values()]
-        if "examples" in said
-        else [said["example"]]
+        [each["value"] for each in item["examples"].values()]
+        if "examples" in item
+        else [item["example"]]
     )
 
 
@@ -57,8 +57,8 @@ def test_every_body_has_an_example_that_fits_its_schema(described):
     bodies = [
         (name, content)
         for name, operation in operations(described).items()
-        for said in (operation.get("requestBody", {}), *operation["responses"].values())
-        for content in said.get("content", {}).values()
+        for item in (operation.get("requestBody", {}), *operation["responses"].values())
+        for content in item.get("content", {}).values()
     ]
     assert len(bodies) > 200
     for name, content in bodies:
@@ -72,9 +72,9 @@ def test_every_body_has_an_example_that_fits_its_schema(described):
 
 def test_every_parameter_and_every_header_has_an_example_that_fits_its_schema(described):
     named = [
-        (f"{operation} {name}", said)
+        (f"{operation} {name}", item)
         for operation, each in operations(described).items()
-        for name, said in (
+        for name, item in (
             *((parameter["name"], parameter) for parameter in each.get("parameters", ())),
             *(
                 header
@@ -84,11 +84,11 @@ def test_every_parameter_and_every_header_has_an_example_that_fits_its_schema(de
         )
     ]
     assert len(named) > 100
-    for name, said in named:
-        schema = said["schema"] | {"components": described["components"]}
+    for name, item in named:
+        schema = item["schema"] | {"components": described["components"]}
         wrong = [
             f"{name}: {error.message}"
-            for each in examples_of(said)
+            for each in examples_of(item)
             for error in Draft202012Validator(schema).iter_errors(each)
         ]
         assert wrong == []
@@ -98,9 +98,9 @@ def test_no_example_is_left_to_be_said(described):
     left = [
         f"{name}: {each}"
         for name, operation in operations(described).items()
-        for each in re.findall(rf'"\w+": \[?"{UNSAID}"', json.dumps(operation, ensure_ascii=False))
+        for each in re.findall(rf'"\w+": \[?"{MISSING}"', json.dumps(operation, ensure_ascii=False))
     ]
-    assert left == [], "say in WORDS of config/api/example_values.py how these look"
+    assert left == [], "add examples of these to VALUES in config/api/example_values.py"
 
 
 def test_every_command_says_its_headers_and_how_it_may_be_refused(described):

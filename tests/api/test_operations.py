@@ -1,4 +1,4 @@
-"""Staff at the door: catalogue, stock, parcels, refunds."""
+"""The staff's endpoints: catalogue, stock, parcels, refunds."""
 
 import pytest
 

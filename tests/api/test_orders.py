@@ -1,4 +1,4 @@
-"""An order through the door: placed, fulfilled, looked at, cancelled."""
+"""An order over the API: placed, fulfilled, queried, cancelled."""
 
 import time
 
@@ -120,11 +120,11 @@ def test_the_price_that_the_customer_saw_is_honoured_or_the_order_refused(ada):
         ).status_code
         == 202
     )
-    told = problem(
+    rejection = problem(
         ada.place({"sku": "CUP", "quantity": 1, "seen": _euros(1000)}), 409, "PriceChanged"
     )
-    assert "CUP costs 19.99 EUR, not 10.00 EUR." in told["detail"]
-    assert told["title"] == "Price changed"
+    assert "CUP costs 19.99 EUR, not 10.00 EUR." in rejection["detail"]
+    assert rejection["title"] == "Price changed"
 
 
 def test_what_is_not_in_the_catalogue_is_refused(ada, operator):
@@ -214,8 +214,8 @@ def test_placing_takes_two_statements_token_and_append(ada):
 
 
 class TestWhatAProcessRemembersOfTheCatalogue:
-    """It places on that without a look; what has come since in another process counts all the
-    same."""
+    """It places the order on cached state; events that another process has appended since still
+    count."""
 
     @pytest.fixture(autouse=True)
     def _remembered(self, shop, ada):

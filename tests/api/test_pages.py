@@ -1,4 +1,4 @@
-"""Lists: page after page, each behind the last key of the one before."""
+"""Lists: keyset pagination, each page after the last key of the one before."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -46,7 +46,7 @@ def test_the_pages_hold_each_order_once_the_newest_first(ada):
 
 
 def test_the_newest_come_first_whatever_time_their_keys_have(ada):
-    """The id of an order follows from its key, and need not grow with time."""
+    """The id of an order is derived from its key, and need not grow with time."""
     placed = []
     for key in ("a", "b", "c", "d", "e"):
         answer = ada.post("/api/commands/orders/", BODY, **{"Idempotency-Key": key})
@@ -193,8 +193,8 @@ def test_payments_and_parcels_are_found_by_status(ada, support, path, done, undo
     problem(ada.get(f"/api/queries/{path}/"), 403, "PermissionDenied")
 
 
-# Every list, and what it can be asked for; a page must come out of an index as it stands there.
-ASKED = {
+# Every list with its filters. A page must come out of an index in its order.
+PARAMETERS = {
     "api/queries/orders/": [
         "",
         "customer=ada",
@@ -216,19 +216,19 @@ def test_all_lists_are_asked_for_all_that_they_can_be_asked_for():
         for route, view in views(get_resolver().url_patterns)
         if issubclass(view, PagesView)
     }
-    assert set(lists) == set(ASKED)
+    assert set(lists) == set(PARAMETERS)
     for route, view in lists.items():
-        asked = {query.partition("=")[0] for query in ASKED[route]} | {
+        allowed = {query.partition("=")[0] for query in PARAMETERS[route]} | {
             "limit",
             "cursor",
             "placed_before",
             "",
         }
-        assert set(view.parameters().fields) <= asked, route
+        assert set(view.parameters().fields) <= allowed, route
 
 
 @pytest.mark.parametrize(
-    "address", [f"/{route}?{query}" for route, each in ASKED.items() for query in each]
+    "address", [f"/{route}?{query}" for route, each in PARAMETERS.items() for query in each]
 )
 def test_a_page_is_read_from_an_index_and_nothing_is_sorted(person, address):
     with CaptureQueriesContext(connection) as captured:

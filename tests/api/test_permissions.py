@@ -1,4 +1,4 @@
-"""Who may knock at which door: every route, every kind of person."""
+"""Permissions: every route, every kind of user."""
 
 import re
 
@@ -15,7 +15,7 @@ PEOPLE = ("anonymous", "owner", "other", "support", "operations", "finance", "ad
 PRICE = {"amount": 100, "currency": "EUR"}
 ORDER = {"items": [{"sku": "CUP", "quantity": 1}], "address": ADDRESS, "payment_method": "tok_visa"}
 
-# What each of them is answered, in the order of PEOPLE. The order is the owner's, and confirmed.
+# The statuses for each of PEOPLE. The order belongs to the owner, and is confirmed.
 ALLOWED = {
     "GET health/live": (200, 200, 200, 200, 200, 200, 200, 200),
     "GET api/openapi.json": (200, 200, 200, 200, 200, 200, 200, 200),
@@ -42,7 +42,7 @@ ALLOWED = {
     "GET api/queries/returns/?customer=<customer_id>": (401, 200, 403, 200, 200, 200, 200, 200),
     "GET api/queries/returns/<return_id>/": (401, 200, 404, 200, 200, 200, 200, 200),
     "GET api/queries/bookings/": (401, 403, 403, 200, 200, 200, 200, 200),
-    # Nobody is let in without a secret, and here none is set.
+    # Webhooks are disabled: no secret is set here.
     "POST api/webhooks/payments/stripe/": (503,) * 8,
     "POST api/webhooks/shipping/": (503,) * 8,
     "GET api/queries/commands/<id_>/": (401, 200, 404, 200, 200, 200, 200, 200),
@@ -78,7 +78,7 @@ BODIES = {
 
 
 def routes(patterns, prefix=""):
-    """Every method of every address of ours, as METHOD route."""
+    """Every method of every URL of this project, as METHOD route."""
     for pattern in patterns:
         route = prefix + str(pattern.pattern).replace("<key:", "<").replace("<uuid:", "<")
         if not isinstance(pattern, URLPattern):
@@ -123,8 +123,8 @@ def test_everybody_may_what_the_table_says(shop, person, anonymous):
     named = {"order_id": order_id, "return_id": return_id, "sku": "CUP", "id_": left}
     named["customer_id"] = people["owner"].customer_id
     answered = {
-        # Logging out comes last, as it takes everybody's token away.
-        # Of an order whose money goes back no parcel is shipped.
+        # Logging out comes last, as it revokes everyone's token.
+        # The parcel of an order that is being refunded is not shipped.
         route: tuple(
             _asked(
                 people[name], route, named | ({"order_id": refunded} if "refund" in route else {})
@@ -155,11 +155,11 @@ def test_what_is_anothers_cannot_be_told_from_what_is_not_there(shop, person):
     for route in private:
         answers = [_asked(other, route, named) for named in (there, gone)]
         assert set(answers[0].headers) == set(answers[1].headers), route
-        told = [answer.json() for answer in answers]
-        for each in told:
+        bodies = [answer.json() for answer in answers]
+        for each in bodies:
             for name in ("instance", *IDS):
                 del each[name]
-        assert told[0] == told[1], route
+        assert bodies[0] == bodies[1], route
 
 
 @pytest.mark.parametrize("staff", [{"is_staff": True}, {}])

@@ -1,4 +1,4 @@
-"""Commands by who has seen a certain version: done to that version, or not at all."""
+"""Commands with If-Match: applied to that version, or not at all."""
 
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
@@ -61,7 +61,7 @@ def test_who_is_overtaken_between_the_look_and_the_write_is_told_so(ada, monkeyp
         log.append(f"order-{order_id}", [OrderCancelled(order_id, "by another")], expected=1)
         return known
 
-    # Once for whose order it is, once to decide: the second is overtaken.
+    # Loaded once for its owner and once for the decision: the second load sees another version.
     monkeypatch.setattr(
         repository,
         "load",

@@ -1,8 +1,10 @@
 """The header Prefer (RFC 7240): read in one pass, and never an error."""
 
+from types import SimpleNamespace
+
 import pytest
 
-from eventstore.api import prefer
+from eventstore.api import headers
 
 READ = {
     "": {},
@@ -26,13 +28,17 @@ READ = {
 }
 
 
+def preferred(header):
+    return headers.preferences(SimpleNamespace(headers={"Prefer": header}))
+
+
 @pytest.mark.parametrize("header", READ)
 def test_what_is_preferred(header):
-    assert prefer.parse(header) == READ[header]
+    assert preferred(header) == READ[header]
 
 
 class Counted(str):
-    """Counts how often its characters are looked at."""
+    """Counts how often its characters are read."""
 
     seen = 0
 
@@ -48,6 +54,6 @@ class Counted(str):
 )
 def test_each_character_is_looked_at_once_for_each_way_to_cut(trap):
     Counted.seen = 0
-    list(prefer._split(Counted(trap), ","))
+    list(headers._split(Counted(trap), ","))
     assert Counted.seen <= len(trap)
-    prefer.parse(trap)
+    preferred(trap)

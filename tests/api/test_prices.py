@@ -1,4 +1,4 @@
-"""Money at the door: in a currency that there is, in its own unit, and never in another than was
+"""Money in requests: an existing currency, its own exponent, and never another one than the client
 meant."""
 
 import pytest
@@ -30,8 +30,8 @@ def listed(operator, price, sku="YEN"):
 def test_the_exponent_follows_from_the_currency(operator, ada, price, exponent):
     assert listed(operator, price).status_code == 202
     drain()
-    told = ada.get("/api/queries/products/YEN/").json()["price"]
-    assert told == price | {"exponent": exponent}
+    found = ada.get("/api/queries/products/YEN/").json()["price"]
+    assert found == price | {"exponent": exponent}
 
 
 def test_five_hundred_yen_are_charged_as_five_hundred_yen(operator, ada):
@@ -69,15 +69,15 @@ def test_a_price_that_is_told_in_a_finer_unit_is_the_price_that_was_seen(ada):
     bus.dispatch_all(
         [ListProduct("FINE", "Imported", Money(8900, "EUR", 3)), ReceiveStock("FINE", 5)]
     )
-    told = {"amount": 8900, "currency": "EUR", "exponent": 3}
+    found = {"amount": 8900, "currency": "EUR", "exponent": 3}
     for seen in (
-        told,
+        found,
         {"amount": 890, "currency": "EUR"},
         {"amount": 890, "currency": "EUR", "exponent": 2},
     ):
         assert ada.place({"sku": "FINE", "quantity": 1, "seen": seen}).status_code == 202, seen
     assert (
-        ada.place({"sku": "FINE", "quantity": 1, "seen": told | {"amount": 8901}}).json()["code"]
+        ada.place({"sku": "FINE", "quantity": 1, "seen": found | {"amount": 8901}}).json()["code"]
         == "PriceChanged"
     )
 
@@ -88,8 +88,8 @@ def test_prices_of_one_currency_are_ordered_together_in_whatever_unit_they_are(a
     )
     order_id = ada.placed({"sku": "FINE", "quantity": 2}, {"sku": "CUP", "quantity": 1})
     drain()
-    told = ada.get(f"/api/queries/orders/{order_id}/").json()
-    assert told["total"] == {"amount": 2 * 8905 + 19990, "currency": "EUR", "exponent": 3}
+    found = ada.get(f"/api/queries/orders/{order_id}/").json()
+    assert found["total"] == {"amount": 2 * 8905 + 19990, "currency": "EUR", "exponent": 3}
 
 
 def test_the_same_price_in_another_unit_changes_nothing(operator):

@@ -1,4 +1,4 @@
-"""Every error is a problem (RFC 9457), whoever says it."""
+"""Every error is a problem (RFC 9457), from whichever layer it comes."""
 
 import pytest
 from django.db import OperationalError
@@ -12,8 +12,8 @@ pytestmark = pytest.mark.django_db
 
 
 def test_an_unknown_address(anonymous):
-    told = problem(anonymous.get("/nowhere/?x=1"), 404, "NotFound")
-    assert (told["instance"], told["errors"], told["title"]) == ("/nowhere/", [], "Not found")
+    found = problem(anonymous.get("/nowhere/?x=1"), 404, "NotFound")
+    assert (found["instance"], found["errors"], found["title"]) == ("/nowhere/", [], "Not found")
 
 
 def test_a_post_without_its_last_slash_is_not_turned_into_a_get(ada):
@@ -59,7 +59,7 @@ def test_another_method(ada):
     ],
 )
 def test_another_method_of_what_is_only_read(path, method):
-    """From another site, too: nobody is asked for the token of a form."""
+    """From another site as well: no CSRF token is required."""
     answer = Client(enforce_csrf_checks=True).generic(method, path)
     problem(answer, 405, "MethodNotAllowed")
     assert answer["Allow"].startswith("GET, HEAD")
@@ -112,8 +112,8 @@ def test_a_fault_of_our_own(ada, monkeypatch):
         raise RuntimeError("a secret of ours")
 
     monkeypatch.setattr(freshness, "look", broken)
-    told = problem(ada.get("/api/queries/products/CUP/"), 500, "InternalServerError")
-    assert "secret" not in str(told)
+    found = problem(ada.get("/api/queries/products/CUP/"), 500, "InternalServerError")
+    assert "secret" not in str(found)
 
 
 def test_a_database_that_does_not_answer(ada, monkeypatch):

@@ -1,5 +1,5 @@
-"""A repeat that changes nothing is answered with what it rests on, by every road on which an answer
-comes."""
+"""A repeat that changes nothing responds with the position it rests on, in every kind of
+response."""
 
 import pytest
 
@@ -50,8 +50,8 @@ def test_without_a_body_it_is_in_the_headers(ada, cancelled):
 def test_left_to_the_workers(ada, cancelled):
     answer = ada.post(cancel(cancelled), **LATER)
     drain()
-    told = ada.get(answer["Location"]).json()
-    assert (told["status"], told["version"], told["position"]) == (
+    found = ada.get(answer["Location"]).json()
+    assert (found["status"], found["version"], found["position"]) == (
         "SUCCEEDED",
         *rests_on(f"order-{cancelled}"),
     )
@@ -62,18 +62,18 @@ def test_left_to_the_workers_beside_one_that_changes_something(ada, cancelled):
     other = ada.placed()
     answers = [ada.post(cancel(each), **LATER) for each in (other, other, cancelled)]
     drain()
-    told = [ada.get(answer["Location"]).json() for answer in answers]
+    found = [ada.get(answer["Location"]).json() for answer in answers]
     cancellation = Event.objects.get(
         stream=f"order-{other}", type="orders.order_cancelled"
     ).position
-    assert [each["status"] for each in told] == ["SUCCEEDED"] * 3
-    assert all(each["position"] >= cancellation for each in told[:2])
-    assert told[2]["position"] >= rests_on(f"order-{cancelled}")[1]
+    assert [each["status"] for each in found] == ["SUCCEEDED"] * 3
+    assert all(each["position"] >= cancellation for each in found[:2])
+    assert found[2]["position"] >= rests_on(f"order-{cancelled}")[1]
 
 
 def test_a_list_that_holds_it_shows_the_order_cancelled(ada, cancelled):
     position = str(ada.post(cancel(cancelled)).json()["position"])
-    # No worker has run: the list does not hold the cancellation yet, and does not pretend to.
+    # No worker has run: the list does not have the cancellation yet, and says so.
     stale = ada.get("/api/queries/orders/", **{"Min-Position": position, "Prefer": "wait=0"})
     assert stale.status_code == 503
     drain()
@@ -82,7 +82,7 @@ def test_a_list_that_holds_it_shows_the_order_cancelled(ada, cancelled):
 
 
 def test_every_command_that_staff_repeats_tells_so(operator):
-    """None of these ever answers that nothing has happened: their subject has a history."""
+    """None of these responds that nothing has happened: their object has a history."""
     assert operator.post("/api/commands/products/CUP/delist/").status_code == 202
     for path, body, stream in (
         ("/api/commands/products/CUP/delist/", None, "product-CUP"),
@@ -97,5 +97,5 @@ def test_every_command_that_staff_repeats_tells_so(operator):
             "product-POT",
         ),
     ):
-        told = operator.post(path, body).json()
-        assert (told["version"], told["position"]) == rests_on(stream), path
+        found = operator.post(path, body).json()
+        assert (found["version"], found["position"]) == rests_on(stream), path

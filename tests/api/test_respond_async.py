@@ -1,5 +1,5 @@
-"""Commands left with the workers: accepted at once, decided later, and what became of them can be
-asked."""
+"""Deferred commands: accepted at once, decided later by a worker, with a status that can be
+queried."""
 
 from uuid import uuid4
 
@@ -10,7 +10,7 @@ from eventstore.models import DeferredCommand, Event, Parked
 from eventstore.money import Money
 from eventstore.testing import drain
 from orders.commands import PlaceOrder
-from orders.order.placing import DECISIONS
+from orders.order.place_order import DECISIONS
 
 from .conftest import ADDRESS, problem
 
@@ -82,11 +82,11 @@ def test_what_no_event_can_hold_is_refused_and_nobody_elses_command_with_it(ada,
 
 def test_several_about_one_subject_are_decided_in_the_order_in_which_they_were_left(operator, ada):
     path = "/api/commands/products/CUP/reprice/"
-    told = [
+    accepted = [
         left(operator, {"price": {"amount": cents, "currency": "EUR"}}, path) for cents in (1, 2, 3)
     ]
     drain()
-    assert [operator.get(each["Location"]).json()["version"] for each in told] == [2, 3, 4]
+    assert [operator.get(each["Location"]).json()["version"] for each in accepted] == [2, 3, 4]
     assert ada.get("/api/queries/products/CUP/").json()["price"]["amount"] == Money(3, "EUR").amount
 
 

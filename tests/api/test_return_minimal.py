@@ -1,5 +1,4 @@
-"""A client that needs no body is sent none, and knows from the headers all that it needs to go
-on."""
+"""return=minimal: no body, and all that the client needs is in the headers."""
 
 import json
 
@@ -14,7 +13,7 @@ pytestmark = pytest.mark.usefixtures("shop")
 ORDERS = "/api/commands/orders/"
 ORDER = {"items": [{"sku": "CUP", "quantity": 1}], "address": ADDRESS, "payment_method": "tok_visa"}
 MINIMAL, WHOLE = {"Prefer": "return=minimal"}, {"Prefer": "return=representation"}
-# Of this one request, or of its having a body.
+# Headers of this one request, or of a body.
 OWN = {"X-Correlation-ID", "X-Request-ID", "Content-Length", "Content-Type", "Preference-Applied"}
 
 
@@ -42,10 +41,10 @@ def test_the_headers_say_what_to_have_seen_and_are_sent_back_as_they_are(ada):
             1,
         )
     drain()
-    [told] = ada.get("/api/queries/orders/", **{"Min-Position": answer["Min-Position"]}).json()[
+    [order] = ada.get("/api/queries/orders/", **{"Min-Position": answer["Min-Position"]}).json()[
         "data"
     ]
-    assert f"/api/queries/orders/{told['order_id']}/" == answer["Location"]
+    assert f"/api/queries/orders/{order['order_id']}/" == answer["Location"]
 
 
 def test_whoever_is_sent_the_body_has_the_same_in_the_headers(ada):

@@ -1,4 +1,4 @@
-"""Goods come back through the door: wholly and in part, and never more than was bought."""
+"""Returns over the API: whole and partial, and never more than was bought."""
 
 from io import StringIO
 
@@ -22,7 +22,7 @@ def euros(amount):
 
 @pytest.fixture
 def bought(ada):
-    """Three cups and a pot, paid and on their way."""
+    """Three cups and a pot, paid and shipped."""
     order_id = ada.placed({"sku": "CUP", "quantity": 3}, {"sku": "POT", "quantity": 1})
     drain()
     return order_id
@@ -41,7 +41,7 @@ def ask(api, order_id, *lines, **more):
     )
 
 
-def asked(api, order_id, *lines):
+def requested(api, order_id, *lines):
     answer = ask(api, order_id, *lines)
     assert answer.status_code == 202, answer.content
     return answer.json()["return_id"]
@@ -96,7 +96,7 @@ def test_a_part_comes_back_and_is_paid_back(ada, operator, bought):
 
 def test_all_of_it_comes_back_by_several_returns(ada, operator, bought):
     for lines in [(1, 1)], [(1, 2), (2, 1)]:
-        receive(operator, asked(ada, bought, *lines))
+        receive(operator, requested(ada, bought, *lines))
     now = order(ada, bought)
     assert (now["return_status"], now["payment_status"], now["refunded"]) == (
         "RETURNED",
@@ -107,14 +107,14 @@ def test_all_of_it_comes_back_by_several_returns(ada, operator, bought):
 
 
 def test_what_comes_is_what_is_paid_back(ada, operator, bought):
-    return_id = asked(ada, bought, (1, 3), (2, 1))
+    return_id = requested(ada, bought, (1, 3), (2, 1))
     receive(operator, return_id, (1, 1))
     assert order(ada, bought)["refunded"] == euros(1999)
     assert ask(ada, bought, (1, 2), (2, 1)).status_code == 202
 
 
 def test_what_comes_later_is_received_too(ada, operator, bought):
-    return_id = asked(ada, bought, (1, 3))
+    return_id = requested(ada, bought, (1, 3))
     receive(operator, return_id, (1, 2))
     for lines in [(1, 50)], [(9, 1)]:
         problem(receive(operator, return_id, *lines), 409, "MoreThanWasAnnounced")
@@ -139,20 +139,20 @@ def test_what_comes_later_is_received_too(ada, operator, bought):
 
 
 def test_two_equal_parcels_are_two_by_their_names(ada, operator, bought):
-    return_id = asked(ada, bought, (1, 3))
+    return_id = requested(ada, bought, (1, 3))
     for name in ("first", "second", "second"):
         body = {"lines": [{"number": 1, "quantity": 1}], "delivery": name}
         assert operator.post(f"/api/commands/returns/{return_id}/receive/", body).status_code == 202
         drain()
     assert order(ada, bought)["lines"][0]["returned"] == 2
-    unnamed = receive(operator, asked(ada, ada_buys(ada), (1, 2)), (1, 1))
+    unnamed = receive(operator, requested(ada, ada_buys(ada), (1, 2)), (1, 1))
     again = receive(operator, unnamed.json()["return_id"], (1, 1))
     assert "give it a name" in problem(again, 409, "PerhapsTheSameParcel")["detail"]
 
 
 def test_the_orders_version_counts_its_returns(ada, bought):
     before = order(ada, bought)["version"]
-    asked(ada, bought, (1, 1))
+    requested(ada, bought, (1, 1))
     drain()
     assert order(ada, bought)["version"] == before + 1
 
@@ -164,7 +164,7 @@ def test_what_cannot_be_is_refused_with_a_code(ada, operator, bought):
     )
     problem(ask(ada, bought, (3, 1)), 409, "NotOnTheOrder")
     problem(ask(ada, ada.placed(), (1, 1)), 409, "OrderNotConfirmed")
-    return_id = asked(ada, bought, (1, 1))
+    return_id = requested(ada, bought, (1, 1))
     problem(receive(operator, return_id, (1, 2)), 409, "MoreThanWasAnnounced")
     operator.post(f"/api/commands/returns/{return_id}/close/", {"reason": "never came"})
     problem(receive(operator, return_id), 409, "ReturnNotOpen")
@@ -192,7 +192,7 @@ def test_what_makes_no_sense_names_the_field(ada, bought, changes, pointer):
 
 
 def test_of_nothing_nothing_is_received(ada, operator, bought):
-    return_id = asked(ada, bought, (1, 1))
+    return_id = requested(ada, bought, (1, 1))
     answer = operator.post(f"/api/commands/returns/{return_id}/receive/", {"lines": []})
     assert pointers(answer) == ["#/lines"]
 
@@ -201,7 +201,7 @@ def test_anothers_order_and_return_are_unknown(ada, grace, operator, support, bo
     problem(ask(grace, bought, (1, 1)), 404, "NotFound")
     problem(ask(ada, NOBODY, (1, 1)), 404, "NotFound")
     assert ask(support, bought, (1, 1)).status_code == 202
-    return_id = asked(ada, bought, (1, 1))
+    return_id = requested(ada, bought, (1, 1))
     drain()
     problem(grace.get(f"/api/queries/returns/{return_id}/"), 404, "NotFound")
     problem(receive(operator, NOBODY), 404, "NotFound")
@@ -216,7 +216,7 @@ def test_charges_are_refunded_at_the_word_of_staff_only(ada, support, bought):
 def test_lists_by_customer_and_by_order(ada, grace, support, bought):
     other = ada.placed()
     drain()
-    first, second = asked(ada, bought, (1, 1)), asked(ada, other, (1, 1))
+    first, second = requested(ada, bought, (1, 1)), requested(ada, other, (1, 1))
     drain()
 
     def listed(api, **parameters):
@@ -237,8 +237,8 @@ def test_lists_by_customer_and_by_order(ada, grace, support, bought):
 
 
 def test_rebuilt_read_models_are_what_they_were(ada, operator, support, bought):
-    receive(operator, asked(ada, bought, (1, 2), (2, 1)), (1, 1))
-    asked(ada, bought, (2, 1))
+    receive(operator, requested(ada, bought, (1, 2), (2, 1)), (1, 1))
+    requested(ada, bought, (2, 1))
     drain()
     models = (OrderDetails, ReturnView, PaymentView, StockLevel)
     before = [list(model.objects.order_by("pk").values()) for model in models]

@@ -1,5 +1,5 @@
-"""What is personal stands behind the same right in the API as in the console: by each role, at each
-address."""
+"""Personal data needs the same permission in the API as in the console: for each role, at each
+URL."""
 
 import json
 
@@ -41,12 +41,12 @@ def bought(ada):
 
 @pytest.fixture
 def privacy(person, db):
-    """Support that may reveal; others of the staff may not."""
+    """A supporter with the permission to reveal; other staff lack it."""
     call_command("console_roles", "--reveal", SUPPORT)
     return person("helen", SUPPORT)
 
 
-def told(api, address, **headers):
+def query(api, address, **headers):
     return api.get(f"/api/queries/{address}", **headers)
 
 
@@ -59,23 +59,23 @@ def test_of_another_staff_sees_nothing_personal_anywhere(person, bought, role):
     api = person(f"of-{role}", role)
     addresses = [*(each.format(bought) for each in ROWS), *LISTS, f"orders/{bought}/?version=1"]
     for address in addresses:
-        answer = told(api, address)
+        answer = query(api, address)
         assert (answer.status_code, secrets(answer)) == (200, set()), address
-    shown = told(api, f"orders/{bought}/").json()["address"]
+    shown = query(api, f"orders/{bought}/").json()["address"]
     assert shown == dict.fromkeys(PERSON, "•••")
 
 
 def test_a_superuser_sees_no_more_without_a_reason(person, bought):
     root = person("root", is_superuser=True)
-    assert secrets(told(root, f"shipments/{bought}/")) == set()
-    assert PERSON["street"] in told(root, f"shipments/{bought}/", **WHY).content.decode()
+    assert secrets(query(root, f"shipments/{bought}/")) == set()
+    assert PERSON["street"] in query(root, f"shipments/{bought}/", **WHY).content.decode()
 
 
 def test_customers_see_their_own(ada, bought):
     for address in ("orders/{}/", "shipments/{}/", "orders/{}/history/"):
-        assert PERSON["street"] in told(ada, address.format(bought)).content.decode(), address
-    assert METHOD in told(ada, f"payments/{bought}/").content.decode()
-    assert PERSON["street"] in told(ada, "orders/").content.decode()
+        assert PERSON["street"] in query(ada, address.format(bought)).content.decode(), address
+    assert METHOD in query(ada, f"payments/{bought}/").content.decode()
+    assert PERSON["street"] in query(ada, "orders/").content.decode()
     assert not OperatorAction.objects.exists()
 
 
@@ -90,7 +90,7 @@ def test_customers_see_their_own(ada, bought):
 )
 def test_who_may_and_says_why_sees_one_and_it_is_written_down(privacy, bought, address, subject):
     path = address.format(bought)
-    answer = told(privacy, path, **WHY)
+    answer = query(privacy, path, **WHY)
     assert secrets(answer)
     assert answer["Cache-Control"] == "private, no-store"
     (written,) = OperatorAction.objects.all()
@@ -103,25 +103,25 @@ def test_who_may_and_says_why_sees_one_and_it_is_written_down(privacy, bought, a
         WHY["X-Reveal-Reason"],
         {"page": f"/api/queries/{path}"},
     )
-    assert secrets(told(privacy, path)) == set(), "the next time it is hidden again"
+    assert secrets(query(privacy, path)) == set(), "the next time it is hidden again"
 
 
 def test_what_was_seen_hidden_is_no_reason_not_to_send_what_is_revealed(privacy, bought):
-    tag = {"If-None-Match": told(privacy, f"orders/{bought}/")["ETag"]}
-    assert told(privacy, f"orders/{bought}/", **tag).status_code == 304
-    assert told(privacy, f"orders/{bought}/", **tag, **WHY).status_code == 200
+    tag = {"If-None-Match": query(privacy, f"orders/{bought}/")["ETag"]}
+    assert query(privacy, f"orders/{bought}/", **tag).status_code == 304
+    assert query(privacy, f"orders/{bought}/", **tag, **WHY).status_code == 200
 
 
 def test_nothing_is_revealed_without_the_right_or_a_reason_or_by_the_hundred(
     privacy, operator, grace, bought
 ):
-    problem(told(operator, f"shipments/{bought}/", **WHY), 403)
-    problem(told(grace, f"shipments/{bought}/", **WHY), 404)
+    problem(query(operator, f"shipments/{bought}/", **WHY), 403)
+    problem(query(grace, f"shipments/{bought}/", **WHY), 404)
     for reason in ("", "  ", "x" * 256, "weil es zurückkam"):
-        assert pointers(told(privacy, f"shipments/{bought}/", **{"X-Reveal-Reason": reason})) == [
+        assert pointers(query(privacy, f"shipments/{bought}/", **{"X-Reveal-Reason": reason})) == [
             "X-Reveal-Reason"
         ]
-    assert pointers(told(privacy, "shipments/", **WHY)) == ["X-Reveal-Reason"]
+    assert pointers(query(privacy, "shipments/", **WHY)) == ["X-Reveal-Reason"]
     assert not OperatorAction.objects.exists()
 
 
@@ -130,10 +130,10 @@ def test_a_socket_tells_its_owner_all_and_others_what_is_not_personal(bought):
         log.read_stream(f"shipment-{bought}")
     )
     by_topic = {}
-    for each in live.told(messages):
+    for each in live.items(messages):
         for topic in each.topics:
             by_topic.setdefault(topic.partition(" ")[0], []).append(json.loads(each.text))
     assert [len(each) for each in by_topic.values()] == [len(messages)] * 3
     assert PERSON["street"] in json.dumps(by_topic["order"])
     assert PERSON["street"] in json.dumps(by_topic["customer"])
-    assert not [secret for secret in SECRETS if secret in json.dumps(by_topic["veiled"])]
+    assert not [secret for secret in SECRETS if secret in json.dumps(by_topic["masked"])]

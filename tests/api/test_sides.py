@@ -1,4 +1,4 @@
-"""Either side of the API can be deployed without the other."""
+"""The command side and the query side can be deployed separately."""
 
 import subprocess
 import sys
@@ -21,10 +21,10 @@ print(answers("/api/commands/orders/"), answers("/api/queries/orders/"), answers
 
 
 @pytest.mark.parametrize(
-    ("side", "said"),
+    ("side", "output"),
     [("commands", "True False True True False"), ("queries", "False True True False True")],
 )
-def test_a_side_alone(side, said):
+def test_a_side_alone(side, output):
     environment = {
         "DJANGO_SETTINGS_MODULE": "config.settings",
         "SECRET_KEY": "x",
@@ -33,4 +33,4 @@ def test_a_side_alone(side, said):
     done = subprocess.run(
         [sys.executable, "-c", ALONE], env=environment, capture_output=True, text=True, check=True
     )
-    assert done.stdout.strip() == said
+    assert done.stdout.strip() == output

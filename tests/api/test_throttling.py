@@ -1,12 +1,10 @@
-"""How often somebody may ask, and how everybody is told what is left: RateLimit headers, and 429 as
-a known problem."""
+"""Rate limits: RateLimit headers, and 429 as a registered problem type."""
 
 import re
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
 import pytest
-import redis
 from django.db import connections
 from rest_framework.throttling import SimpleRateThrottle
 
@@ -26,7 +24,7 @@ def rates(monkeypatch):
 
 
 def left(answer):
-    """policy, r, t of an answer that was counted once."""
+    """policy, r and t of a response with one limit."""
     policy, left, seconds = re.fullmatch(
         r'"([a-z]+)";r=(\d+);t=(\d+)', answer["RateLimit"]
     ).groups()
@@ -35,15 +33,15 @@ def left(answer):
 
 def test_each_answer_tells_what_is_left_and_when_it_begins_anew(ada, rates):
     rates(user="3/min")
-    told = [ada.get(ORDERS) for _ in range(4)]
-    assert {answer["RateLimit-Policy"] for answer in told} == {'"user";q=3;w=60'}
-    assert [left(answer)[:2] for answer in told] == [
+    responses = [ada.get(ORDERS) for _ in range(4)]
+    assert {answer["RateLimit-Policy"] for answer in responses} == {'"user";q=3;w=60'}
+    assert [left(answer)[:2] for answer in responses] == [
         ("user", 2),
         ("user", 1),
         ("user", 0),
         ("user", 0),
     ]
-    assert all(0 < left(answer)[2] <= 60 for answer in told)
+    assert all(0 < left(answer)[2] <= 60 for answer in responses)
 
 
 def test_who_asks_too_often_is_told_which_limit_it_was_and_not_to_come_before_it_ends(ada, rates):
@@ -90,27 +88,25 @@ def test_a_limit_of_ten_is_ten_however_many_ask_at_once(ada, rates):
             connections.close_all()
 
     with ThreadPoolExecutor(40) as pool:
-        told = list(pool.map(go, range(40)))
-    served = [answer for answer in told if answer.status_code == 200]
+        responses = list(pool.map(go, range(40)))
+    served = [answer for answer in responses if answer.status_code == 200]
     assert sorted(left(answer)[1] for answer in served) == list(range(10))
-    late = [answer for answer in told if answer.status_code != 200]
+    late = [answer for answer in responses if answer.status_code != 200]
     assert len(late) == 30
     for answer in late:
         problem(answer, 429, "Throttled")
         assert left(answer)[2] <= int(answer["Retry-After"]) <= 3600
-    assert throttling._own == {}, "this process has counted for itself"
+    assert throttling.COUNTER.local == {}, "this process has counted for itself"
 
 
 def test_without_a_redis_each_process_counts_for_itself(ada, rates, monkeypatch, caplog):
     rates(user="2/min")
-    monkeypatch.setattr(
-        throttling, "_redis", lambda: redis.Redis(port=1, socket_connect_timeout=0.1)
-    )
-    monkeypatch.setattr(throttling, "_silent_until", 0.0)
-    told = [ada.get(ORDERS) for _ in range(3)]
-    assert [answer.status_code for answer in told] == [200, 200, 429]
-    assert [left(answer)[1] for answer in told] == [1, 0, 0]
-    assert caplog.text.count("counted by each process for itself") == 1
+    counter = throttling.RequestCounter("redis://127.0.0.1:1")
+    monkeypatch.setattr(throttling, "COUNTER", counter)
+    responses = [ada.get(ORDERS) for _ in range(3)]
+    assert [answer.status_code for answer in responses] == [200, 200, 429]
+    assert [left(answer)[1] for answer in responses] == [1, 0, 0]
+    assert caplog.text.count("each process counts requests for itself") == 1
 
 
 def test_a_limit_is_each_users_own(ada, grace, rates):

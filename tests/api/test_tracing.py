@@ -1,5 +1,4 @@
-"""What happened to one request can be found again: by its own id, its business transaction, and its
-trace."""
+"""A request can be traced by its request id, its correlation id and its trace id."""
 
 import logging
 from uuid import UUID
@@ -19,7 +18,7 @@ TRACE = f"00-{TRACE_ID}-00f067aa0ba902b7-01"
 
 @pytest.fixture
 def lines(caplog):
-    """Records as the log writes them."""
+    """The log records as formatted lines."""
     caplog.handler.addFilter(of_requests := CorrelationFilter())
     yield lambda: caplog.records
     caplog.handler.removeFilter(of_requests)
@@ -49,9 +48,9 @@ def test_the_longest_id_is_taken(anonymous):
 
 def test_two_requests_of_one_business_transaction_are_told_apart(anonymous):
     together = {"X-Correlation-ID": "0190b5c8-7a54-7cc0-8000-00000000abcd"}
-    told = [problem(anonymous.get("/nowhere/", **together), 404) for _ in range(2)]
-    assert told[0]["correlation_id"] == told[1]["correlation_id"]
-    assert told[0]["request_id"] != told[1]["request_id"]
+    found = [problem(anonymous.get("/nowhere/", **together), 404) for _ in range(2)]
+    assert found[0]["correlation_id"] == found[1]["correlation_id"]
+    assert found[0]["request_id"] != found[1]["request_id"]
 
 
 def test_each_line_of_the_log_names_its_request(grace, lines):
@@ -79,8 +78,8 @@ def test_a_problem_is_of_the_clients_trace(anonymous):
 def test_where_the_client_has_begun_no_trace_one_begins_that_is_called_as_the_business_transaction(
     anonymous, given
 ):
-    told = problem(anonymous.get("/nowhere/", traceparent=given), 404)
-    assert told["trace_id"] == UUID(told["correlation_id"]).hex
+    found = problem(anonymous.get("/nowhere/", traceparent=given), 404)
+    assert found["trace_id"] == UUID(found["correlation_id"]).hex
 
 
 def test_a_refusal_that_is_told_again_is_of_the_request_that_was_refused(shop, ada):

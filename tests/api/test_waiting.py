@@ -1,5 +1,4 @@
-"""A query that waits keeps a thread: few do at once, and the others are answered as things
-stand."""
+"""A waiting query occupies a thread: few wait at once, and the others respond at once."""
 
 from types import SimpleNamespace
 
@@ -17,7 +16,7 @@ NOT_YET = {"X-Min-Version": "999", "Prefer": "wait=5"}
 
 @pytest.fixture
 def while_waiting(monkeypatch):
-    """What happens in each pause of a query; its clock stands still otherwise."""
+    """Runs act in each pause of a query, whose clock stands still otherwise."""
 
     def make(act):
         clock = [0.0]
@@ -35,7 +34,7 @@ def while_waiting(monkeypatch):
 
 
 def asked_within_each_other(while_waiting, asks):
-    """Each asks while the one before it waits; the first answer is that of the last."""
+    """Each request is sent while the one before waits; the last one responds first."""
     answers, left = [], list(asks)
 
     def ask():
@@ -53,8 +52,8 @@ def test_of_one_user_so_many_wait_and_the_next_one_is_told_to_come_again(
     settings.EVENTSTORE_MOST_WAITING, settings.EVENTSTORE_MOST_WAITING_PER_USER = 3, 2
     hers, his = ada.place()["Location"], grace.place()["Location"]
     asks = [lambda: ada.get(hers, **NOT_YET)] * 3 + [lambda: grace.get(his, **NOT_YET)] * 2
-    # The third waits not and is the first to be answered; the one before it goes on waiting, and
-    # the next one is asked.
+    # The third does not wait and responds first; the one before it goes on waiting, and the next
+    # one is sent.
     answers = asked_within_each_other(while_waiting, asks)
     assert sorted(each.status_code for each in answers) == [412, 412, 412, 503, 503]
     for each in answers:
@@ -67,8 +66,8 @@ def test_of_one_user_so_many_wait_and_the_next_one_is_told_to_come_again(
 def test_what_the_log_has_is_told_without_a_wait(ada, settings, while_waiting):
     settings.EVENTSTORE_MOST_WAITING = 0
     placed = ada.place()
-    told = ada.get(placed["Location"], **{"X-Min-Version": "1", "Prefer": "wait=5"})
-    assert (told.status_code, told["X-Answered-From"]) == (200, "event-log")
+    response = ada.get(placed["Location"], **{"X-Min-Version": "1", "Prefer": "wait=5"})
+    assert (response.status_code, response["X-Answered-From"]) == (200, "event-log")
 
 
 def test_a_list_that_cannot_wait_says_when_to_come_again(ada, settings, while_waiting):

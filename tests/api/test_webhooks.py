@@ -1,4 +1,4 @@
-"""What providers tell us: signed or not heard, and once."""
+"""Webhooks of providers: only with a valid signature, and once."""
 
 import hashlib
 import json
@@ -25,7 +25,7 @@ CARRIER = "/api/webhooks/shipping/"
 SECRET, OTHER = "whsec_c2VjcmV0LW9mLXRoZS10ZXN0cw==", "whsec_YW5vdGhlci1vbmUtb2YtdGhlbQ=="
 
 
-# NUL and other controls, nothing, and more than an index takes.
+# NUL and other control characters, an empty one, and one that is too long for an index.
 UNUSABLE = ["evt\0", "evt\n1", "", "é" * 256, "x" * 100_000]
 
 
@@ -41,18 +41,18 @@ def _secrets(settings):
 
 @pytest.fixture
 def unanswered(shop, person):
-    """An order whose payment is under way: the sandbox has given no answer."""
+    """An order whose payment is in progress: the sandbox has not responded."""
     order_id = person("ada").placed(payment_method="tok_timeout")
     drain()
     return order_id
 
 
-def asked(order_id, type_="payments.payment_requested"):
+def requested(order_id, type_="payments.payment_requested"):
     return Event.objects.get(stream=f"payment-{order_id}", type=type_)
 
 
 def intent(order_id, status="succeeded", **changes):
-    event = asked(order_id)
+    event = requested(order_id)
     amount = event.data["amount"]["amount"]
     return {
         "id": "pi_1",
@@ -69,7 +69,7 @@ def intent(order_id, status="succeeded", **changes):
 
 
 def refund(order_id, **changes):
-    event = asked(order_id, "payments.refund_requested")
+    event = requested(order_id, "payments.refund_requested")
     return {
         "id": "re_1",
         "object": "refund",
@@ -80,9 +80,9 @@ def refund(order_id, **changes):
     } | changes
 
 
-def notice(told, type_="payment_intent.succeeded", id_="evt_1"):
+def notice(object_, type_="payment_intent.succeeded", id_="evt_1"):
     return json.dumps(
-        {"id": id_, "object": "event", "type": type_, "data": {"object": told}}
+        {"id": id_, "object": "event", "type": type_, "data": {"object": object_}}
     ).encode()
 
 
@@ -104,8 +104,8 @@ class TestStripe:
         assert payment(unanswered) == "COMPLETED"
 
     def test_one_that_failed_fails(self, unanswered):
-        told = intent(unanswered, "requires_payment_method")
-        signed(notice(told, "payment_intent.payment_failed"))
+        object_ = intent(unanswered, "requires_payment_method")
+        signed(notice(object_, "payment_intent.payment_failed"))
         assert payment(unanswered) == "FAILED"
         assert PaymentView.objects.get(pk=unanswered).reason == "generic_decline"
 
@@ -132,10 +132,10 @@ class TestStripe:
         assert payment(unanswered) == "COMPLETED"
         support.post(f"/api/commands/payments/{unanswered}/refund/", {"reason": "goodwill"})
         assert payment(unanswered) == "REFUNDING"
-        told = refund(unanswered)
+        object_ = refund(unanswered)
         if type_ == "charge.refunded":
-            told = {"object": "charge", "refunds": {"data": [told]}}
-        signed(notice(told, type_, id_="evt_2"))
+            object_ = {"object": "charge", "refunds": {"data": [object_]}}
+        signed(notice(object_, type_, id_="evt_2"))
         assert payment(unanswered) == "REFUNDED"
 
     @pytest.mark.parametrize(
@@ -213,8 +213,8 @@ class TestStripe:
 
 
 class TestWhatMovesAtStripeItself:
-    """Refunds from its dashboard and disputes have none of our metadata: Stripe is asked whose
-    payment it was."""
+    """Refunds from Stripe's dashboard and disputes lack our metadata: Stripe is asked for their
+    payment."""
 
     @pytest.fixture
     def paid(self, shop, person, settings, tmp_path):
@@ -229,7 +229,7 @@ class TestWhatMovesAtStripeItself:
         chosen.gateway.cache_clear()
         bank.close()
 
-    def told(self, order_id, **changes):
+    def from_dashboard(self, order_id, **changes):
         return {
             "id": "re_dashboard",
             "object": "refund",
@@ -245,9 +245,9 @@ class TestWhatMovesAtStripeItself:
 
     def test_a_refund_from_the_dashboard_is_recorded_once_and_calls_for_a_person(self, paid):
         order_id, _ = paid
-        told = self.told(order_id)
-        assert signed(notice(told, "refund.created", id_="evt_1")).status_code == 200
-        assert signed(notice(told, "refund.updated", id_="evt_2")).status_code == 200
+        object_ = self.from_dashboard(order_id)
+        assert signed(notice(object_, "refund.created", id_="evt_1")).status_code == 200
+        assert signed(notice(object_, "refund.updated", id_="evt_2")).status_code == 200
         assert payment(order_id) == "REFUNDED"
         assert PaymentView.objects.get(pk=order_id).refunded == 1999
         assert self.waits_for_a_person(order_id)
@@ -260,7 +260,9 @@ class TestWhatMovesAtStripeItself:
             "reason": "fraudulent",
             "status": "needs_response",
         }
-        signed(notice(self.told(order_id, **dispute), "charge.dispute.created", id_="evt_1"))
+        signed(
+            notice(self.from_dashboard(order_id, **dispute), "charge.dispute.created", id_="evt_1")
+        )
         assert payment(order_id) == "DISPUTED"
         assert self.waits_for_a_person(order_id)
         problem(
@@ -268,7 +270,7 @@ class TestWhatMovesAtStripeItself:
         )
         signed(
             notice(
-                self.told(order_id, **dispute | {"status": "won"}),
+                self.from_dashboard(order_id, **dispute | {"status": "won"}),
                 "charge.dispute.closed",
                 id_="evt_2",
             )
@@ -285,13 +287,16 @@ class TestWhatMovesAtStripeItself:
     )
     def test_what_has_not_moved_is_taken_note_of(self, paid, changes):
         order_id, _ = paid
-        assert signed(notice(self.told(order_id, **changes), "refund.updated")).status_code == 200
+        assert (
+            signed(notice(self.from_dashboard(order_id, **changes), "refund.updated")).status_code
+            == 200
+        )
         assert payment(order_id) == "COMPLETED"
 
     def test_while_stripe_does_not_say_whose_it_is_the_notice_is_to_be_sent_again(self, paid):
         order_id, bank = paid
         bank.close()
-        body = notice(self.told(order_id), "refund.created")
+        body = notice(self.from_dashboard(order_id), "refund.created")
         assert problem(signed(body), 503, "StripeSilent")
         assert not Received.objects.exists()
 
@@ -334,7 +339,9 @@ class TestWhoIsLetIn:
     @pytest.mark.parametrize("path", [STRIPE, CARRIER])
     def test_nobody_where_no_secret_is_set(self, shop, settings, path):
         settings.STRIPE_WEBHOOK_SECRETS = settings.CARRIER_WEBHOOK_SECRETS = []
-        assert "No secret is set" in problem(Api().post(path, b"{}"), 503, "WebhooksShut")["detail"]
+        assert (
+            "no signing secret" in problem(Api().post(path, b"{}"), 503, "WebhooksShut")["detail"]
+        )
 
     def test_nobody_with_more_than_fits(self, shop, settings):
         settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 1000
@@ -368,13 +375,13 @@ class TestRepeats:
         ]
         assert [signed(body).json()["repeat"] for body in bodies] == [False, True, True]
         assert payment(unanswered) == "REQUESTED"
-        told = [
+        digests = [
             record.getMessage().rpartition(" ")[2]
             for record in caplog.records
             if "evt_1" in record.getMessage()
         ]
-        assert told == [hashlib.sha256(body).hexdigest()[:16] for body in bodies]
-        assert told[0] != told[1] == told[2]
+        assert digests == [hashlib.sha256(body).hexdigest()[:16] for body in bodies]
+        assert digests[0] != digests[1] == digests[2]
 
     def test_what_is_forged_is_not_remembered(self, unanswered):
         signed(notice(intent(unanswered)), secret=OTHER)
@@ -455,7 +462,7 @@ class TestTheCarrier:
             "received": "msg_1",
             "repeat": False,
         }
-        assert "which is not for us" in caplog.text
+        assert "webhook of carrier ignored" in caplog.text
         assert "\0" not in caplog.text
         assert self.shipment(created) == "CREATED"
 

@@ -1,5 +1,4 @@
-"""What a client may write: the members of each body, as an allow-list; nothing else gets in by any
-name."""
+"""The members of each request body, as an allow-list. A client can write nothing else."""
 
 import json
 
@@ -16,7 +15,7 @@ from .test_permissions import BODIES
 
 PRICE = ["amount", "currency", "exponent"]
 PORTIONS = ["lines[].number", "lines[].quantity"]
-# Every path into each body. What is missing here fails; what is here and nowhere else, too.
+# Every path in each body. A path that is missing here fails, and so does one that no body has.
 WRITABLE = {
     "api/commands/orders/": [
         *("items[].sku", "items[].quantity", *(f"items[].seen.{name}" for name in PRICE)),
@@ -66,7 +65,7 @@ def views(patterns, prefix=""):
 
 
 def paths(field):
-    """Every way into a body; on each, nothing but Shapes, which refuse what they do not know."""
+    """Every serializer of a body is a StrictSerializer, which rejects unknown members."""
     if isinstance(field, serializers.ListField):
         yield from (f"[]{path}" for path in paths(field.child))
     elif isinstance(field, serializers.BaseSerializer):

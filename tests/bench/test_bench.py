@@ -1,5 +1,4 @@
-"""The benchmark runs from end to end and says what it promises; how fast anything is, is not asked
-here."""
+"""The benchmarks run from end to end and print all figures; their values are not checked."""
 
 import json
 import subprocess
@@ -65,7 +64,7 @@ def test_so_does_that_of_the_bench_over_http():
 
 
 def _databases() -> set[str]:
-    """Those of benchmarks, some perhaps of somebody else's run."""
+    """The databases of benchmarks, perhaps also of another run."""
     with psycopg.connect(servers.at(servers.DATABASE_URL, "postgres")) as server:
         return {
             name

@@ -1,2 +1,1 @@
-"""Breaks everything that can break under load, then asks from outside whether anything was lost or
-done twice."""
+"""Random faults under load, then checks from outside that nothing is lost or done twice."""

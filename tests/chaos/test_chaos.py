@@ -1,5 +1,4 @@
-"""The short form of `make chaos`: a minute of load and faults on services of its own, then the
-checker's word."""
+"""The short form of `make chaos`: less than a minute of load and faults, then the checker."""
 
 import json
 import subprocess
@@ -7,7 +6,7 @@ import sys
 
 import pytest
 
-# `--controls` with nothing behind it: none; they have their time in `make chaos`.
+# `--controls` without a value skips the controls; `make chaos` runs them.
 SHORT = ("--seed=11", "--seconds=45", "--rate=5", "--gap=1.5", "--controls")
 
 

@@ -1,5 +1,4 @@
-"""The checker finds nothing in a log where nothing is wrong, and each planted wrong under its
-name."""
+"""The checker finds nothing in a correct log, and each planted violation under its name."""
 
 import json
 from uuid import uuid4
@@ -17,7 +16,7 @@ from orders.events import Portion
 from shipping.commands import Address
 from tools.verification.chaos.checker import Checker
 from tools.verification.chaos.checks import CHECKS
-from tools.verification.chaos.load import Asked
+from tools.verification.chaos.load import SentCommand
 from tools.verification.simulation.outside import Outside
 
 CONFIRMED, CANCELLED, RETURN = str(uuid4()), str(uuid4()), str(uuid4())
@@ -28,7 +27,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def checker():
-    """Of a shop with a confirmed order, a unit of which came back, and one whose card was
+    """For a shop with a confirmed order and a return of one unit, and an order whose card was
     declined."""
     bus.dispatch(ListProduct("TEA", "Tea", Money(500, "EUR")))
     bus.dispatch(ReceiveStock("TEA", UNITS))
@@ -64,26 +63,26 @@ PLANTED = {
             WHERE type = 'orders.order_confirmed'
     """
     ),
-    "no amount of an event is less than nothing, and no quantity is nothing": (
+    "no amount is negative, and no quantity is zero": (
         """
         UPDATE eventstore_event SET data = jsonb_set(data::jsonb, '{{quantity}}', '0')
         WHERE type = 'inventory.stock_reserved'
     """
     ),
-    "every event was put into the outbox": "DELETE FROM eventstore_outbox WHERE topic = 'event'",
-    "what is owed was delivered": (
+    "every event is in the outbox": "DELETE FROM eventstore_outbox WHERE topic = 'event'",
+    "every message to a subscription was delivered": (
         """
         INSERT INTO eventstore_outbox (position, topic, key, type) VALUES (999999, 'payments', 'x',
             'x')
     """
     ),
-    "nothing is parked but the poison": (
+    "only the poison messages are parked": (
         """
         INSERT INTO eventstore_parked (subscription, position, key, status) VALUES ('payments', 1,
             'order-1', 'dead')
     """
     ),
-    "order details have heard everything": "UPDATE orders_order_details SET position = 1",
+    "order details have every event": "UPDATE orders_order_details SET position = 1",
     "order details are the fold of the log": "UPDATE orders_order_details SET status = 'PLACED'",
     "order details show no order that is not in the log": (
         """
@@ -92,10 +91,10 @@ PLANTED = {
         FROM orders_order_details AS details LIMIT 1
     """
     ),
-    "no subscription has passed an event that its read model has not heard": (
+    "no subscription has passed an event that its read model lacks": (
         "DELETE FROM orders_order_details"
     ),
-    "stock levels have heard everything": "UPDATE inventory_stock_level SET position = 1",
+    "stock levels have every event": "UPDATE inventory_stock_level SET position = 1",
     "stock levels have counted each event once": (
         """
         UPDATE inventory_stock_level SET reserved = 2 * reserved, available = available - reserved
@@ -111,7 +110,7 @@ PLANTED = {
         WHERE stream = 'order-{cancelled}' AND version = 1
     """
     ),
-    "nobody has an order that they did not ask for": (
+    "every order was requested by its customer": (
         """
         UPDATE eventstore_event SET data = jsonb_set(data::jsonb, '{{customer_id}}', '"grace"')
         WHERE stream = 'order-{confirmed}' AND version = 1
@@ -130,7 +129,7 @@ PLANTED = {
         FROM eventstore_event WHERE type = 'orders.order_confirmed'
     """
     ),
-    "an order says nothing after its end, but of returns": (
+    "an ended order has no later events except of returns": (
         """
         INSERT INTO eventstore_event (position, id, stream, version, type, data, correlation_id,
             metadata)
@@ -139,15 +138,15 @@ PLANTED = {
         FROM eventstore_event WHERE type = 'orders.order_cancelled'
     """
     ),
-    "every process has come to its end": "UPDATE eventstore_saga SET status = 'CONFIRMING'",
+    "every process has ended": "UPDATE eventstore_saga SET status = 'CONFIRMING'",
     "every order has one process": "DELETE FROM eventstore_saga",
-    "the provider's book says what the log says": "DELETE FROM payments_sandbox_entry",
-    "what was taken and kept is the total of a confirmed order, less what came back": (
+    "the provider's book matches the log": "DELETE FROM payments_sandbox_entry",
+    "a confirmed order paid its total less its returns, any other order nothing": (
         """
         UPDATE payments_sandbox_entry SET asked = asked - 1 WHERE kind = 'charge'
     """
     ),
-    "no return was paid back twice": (
+    "no return was refunded twice": (
         """
         INSERT INTO eventstore_event (position, id, stream, version, type, data, correlation_id,
             metadata)
@@ -163,12 +162,12 @@ PLANTED = {
         FROM eventstore_event WHERE type = 'orders.return_requested'
     """
     ),
-    "every return whose goods have come is paid back": (
+    "every return with received goods is refunded": (
         """
         UPDATE eventstore_saga SET status = 'REFUNDING' WHERE saga = 'orders.returning'
     """
     ),
-    "nobody was charged twice": (
+    "no order was charged twice": (
         """
         INSERT INTO payments_sandbox_entry
             (key, tries, done_at, order_id, kind, asked, currency, exponent, method, reference)
@@ -177,7 +176,7 @@ PLANTED = {
         FROM payments_sandbox_entry WHERE kind = 'charge'
     """
     ),
-    "nobody was given back more than was taken": (
+    "no order was refunded more than it was charged": (
         """
         INSERT INTO payments_sandbox_entry
             (key, tries, done_at, order_id, kind, asked, currency, exponent, method, reference)
@@ -186,7 +185,7 @@ PLANTED = {
         FROM payments_sandbox_entry WHERE kind = 'charge'
     """
     ),
-    "the provider was asked only under the keys of our own requests": (
+    "every call to the provider has the idempotency key of a request in the log": (
         """
         UPDATE payments_sandbox_entry SET key = gen_random_uuid()
     """
@@ -197,19 +196,19 @@ PLANTED = {
         WHERE type = 'inventory.stock_reserved'
     """
     ),
-    "every unit is on its shelf, or held for one order": (
+    "every unit is in stock or reserved for one order": (
         """
         UPDATE eventstore_event SET data = jsonb_set(data::jsonb, '{{quantity}}', '3')
         WHERE type = 'inventory.stock_reserved'
     """
     ),
-    "goods are reserved for confirmed orders, and for no others": (
+    "goods are reserved exactly for confirmed orders": (
         """
         UPDATE eventstore_event SET type = 'inventory.inventory_released'
             WHERE type = 'inventory.inventory_reserved'
     """
     ),
-    "a parcel is on its way for each confirmed order, and for no other": (
+    "each confirmed order has a parcel, and no other order has one": (
         """
         UPDATE eventstore_event SET type = 'shipping.shipment_cancelled'
             WHERE type = 'shipping.shipment_created'
@@ -218,12 +217,12 @@ PLANTED = {
 }
 
 
-# What only the clients know, and tell otherwise than the log.
-BY_MEMORY = {
-    "one key, one answer",
+# Checks that need the clients' log.
+BY_CLIENT_LOG = {
+    "one key, one response",
     "a cancellation that was acknowledged is in the log",
     "a return that was acknowledged is in the log",
-    "what was refused did not happen",
+    "a rejected command had no effect",
 }
 
 
@@ -231,7 +230,7 @@ BY_MEMORY = {
 def test_it_finds_what_was_planted(checker, check):
     with psycopg.connect(_url(), autocommit=True) as vandal:
         vandal.execute("SET session_replication_role = replica")
-        # Or the log would not let itself be changed.
+        # A trigger keeps the log append-only.
         vandal.execute("ALTER TABLE eventstore_event DISABLE TRIGGER eventstore_append_only")
         vandal.execute(PLANTED[check].format(confirmed=CONFIRMED, cancelled=CANCELLED))
         vandal.execute("ALTER TABLE eventstore_event ENABLE ALWAYS TRIGGER eventstore_append_only")
@@ -244,11 +243,11 @@ def test_it_finds_what_the_clients_remember_otherwise(checker):
     checker.log["late"] = _acked("cancel", "late", CONFIRMED)
     checker.log["receive"].subject = str(uuid4())
     checker.log[CANCELLED].outcome = "refused"
-    assert found(checker) == BY_MEMORY
+    assert found(checker) == BY_CLIENT_LOG
 
 
 def test_there_is_a_planted_case_for_every_check():
-    assert set(PLANTED) | BY_MEMORY == set(CHECKS)
+    assert set(PLANTED) | BY_CLIENT_LOG == set(CHECKS)
 
 
 def found(checker):
@@ -268,7 +267,9 @@ def _send_back(order_id):
 
 def _acked(kind, key, order_id, *, subject=""):
     answers = [json.dumps({"order_id": order_id})]
-    return Asked(kind, key, "ada", "", {}, order_id, subject or order_id, [], answers, "acked", 202)
+    return SentCommand(
+        kind, key, "ada", "", {}, order_id, subject or order_id, [], answers, "acked", 202
+    )
 
 
 def _url():

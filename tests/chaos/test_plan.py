@@ -1,6 +1,6 @@
-"""What is broken and what is wished for hang on the seed alone."""
+"""The planned faults and orders depend on the seed alone."""
 
-from tools.verification.chaos.load import wishes
+from tools.verification.chaos.load import plan_orders
 from tools.verification.chaos.plan import DECK, plan
 
 LONG = {"begin": 5.0, "end": 300.0, "gap": (2.5, 4.5)}
@@ -22,10 +22,10 @@ def test_no_fault_begins_before_its_time_or_lasts_beyond_the_end():
     assert all(fault.at + fault.seconds <= 301.0 for fault in faults)
 
 
-def test_the_same_seed_is_the_same_wishes_and_each_has_a_key_of_its_own():
-    wanted = list(wishes(1, ["A", "B", "C"], ["ada", "grace"], rate=10, seconds=60))
-    assert wanted == list(wishes(1, ["A", "B", "C"], ["ada", "grace"], rate=10, seconds=60))
-    assert len({wish.key for wish in wanted}) == len(wanted) > 400
-    assert any(wish.twice for wish in wanted)
-    assert any(wish.cancel_after is not None for wish in wanted)
-    assert any(wish.return_after is not None for wish in wanted)
+def test_the_same_seed_is_the_same_orders_and_each_has_a_key_of_its_own():
+    planned = list(plan_orders(1, ["A", "B", "C"], ["ada", "grace"], rate=10, seconds=60))
+    assert planned == list(plan_orders(1, ["A", "B", "C"], ["ada", "grace"], rate=10, seconds=60))
+    assert len({order.key for order in planned}) == len(planned) > 400
+    assert any(order.twice for order in planned)
+    assert any(order.cancel_after is not None for order in planned)
+    assert any(order.return_after is not None for order in planned)

@@ -1,4 +1,4 @@
-"""A real browser in front of the console: whichever Chromium there is, without a window."""
+"""A real browser for the console: an installed Chromium, headless."""
 
 import math
 import os
@@ -46,8 +46,7 @@ def browser():
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright, pytest.MonkeyPatch.context() as patch:
-        # Playwright keeps a loop in this thread, and Django takes whatever runs beside a loop for a
-        # mistake.
+        # Playwright runs an event loop in this thread, where Django forbids synchronous queries.
         patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
         chrome = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield chrome
@@ -56,8 +55,8 @@ def browser():
 
 @pytest.fixture
 def open_as(browser, live_server):
-    """open_as(who): a window of somebody who has logged in. Whatever its pages complain about fails
-    the test."""
+    """open_as(client): a page of this logged-in user. Errors in the browser's console fail the
+    test."""
     complaints, windows = [], []
 
     def open_(client, **options):
@@ -69,7 +68,8 @@ def open_as(browser, live_server):
         page.set_default_timeout(10_000)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on(
-            "console", lambda said: complaints.append(said.text) if said.type == "error" else None
+            "console",
+            lambda message: complaints.append(message.text) if message.type == "error" else None,
         )
         return page
 
@@ -101,16 +101,16 @@ def revealer(transactional_db):
 
 @pytest.fixture
 def stuck(shop):  # noqa: F811
-    """An order whose payment was given up: the gateway did not answer."""
+    """An order whose payment was given up: the gateway did not respond."""
     order_id = place()
     for subscription in ("orders.fulfilment", "payments"):
         step.step(subscription)
-    asked = Event.objects.get(type="payments.payment_requested")
-    Subscription.objects.filter(name="payments.gateway").update(position=asked.position)
+    requested = Event.objects.get(type="payments.payment_requested")
+    Subscription.objects.filter(name="payments.gateway").update(position=requested.position)
     Parked.objects.create(
         subscription="payments.gateway",
-        position=asked.position,
-        key=asked.stream,
+        position=requested.position,
+        key=requested.stream,
         status=Parked.Status.DEAD,
         attempts=12,
         due_at=None,
@@ -124,7 +124,7 @@ def stuck(shop):  # noqa: F811
 
 @pytest.fixture
 def history(shop):  # noqa: F811
-    """A day of samples: busy in the middle, behind for a while; what a person reads off its last
+    """A day of samples: busy in the middle, behind for a while. Returns the summary of the last
     hour."""
     Sample.objects.bulk_create(
         each for subscription in ("", "orders.details") for each in a_day_of(subscription)
@@ -134,8 +134,7 @@ def history(shop):  # noqa: F811
 
 @pytest.fixture
 def settled(history, stuck, no_tables_left, settings):
-    """A shop in which something is the matter: a payment given up, a read model that differs from
-    the log."""
+    """A shop with problems: a payment that was given up, a read model that differs from the log."""
     settings.EVENTSTORE_ENVIRONMENT = "staging"
     place_many(12)
     heartbeats.forget_own()
@@ -179,8 +178,8 @@ def a_day_of(subscription):
 
 @contextmanager
 def worker():
-    """One that housekeeps more often than those of every day, so that nobody waits for its
-    turns."""
+    """A worker that does its housekeeping more often than in production, so that tests need not
+    wait."""
 
     def work():
         working.work(seconds=0.2)
@@ -192,7 +191,7 @@ def worker():
 
 @contextmanager
 def orders_arriving():
-    """One after another, as long as it lasts; those that were placed."""
+    """Places orders one after another until the end. Yields the list of them."""
     placed = []
     with _again_and_again(lambda: placed.append(place())):
         yield placed

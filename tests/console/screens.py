@@ -1,10 +1,10 @@
-"""Takes the pictures of docs/images anew; by its name no test, so only `make screens` runs it."""
+"""Takes the screenshots in docs/images. Not named like a test, so only `make screens` runs it."""
 
 import pytest
 
 from config.settings import BASE_DIR
 
-# As Django's dark mode shows them; the others are of the same parts.
+# Also in dark mode; the other pages consist of the same parts.
 DARK = ("overview", "projection", "saga", "transaction")
 IMAGES = BASE_DIR / "docs" / "images"
 PAGES = {

@@ -1,5 +1,4 @@
-"""Every kind of page of the console, looked at by axe: what WCAG 2.1 asks for at the levels A and
-AA."""
+"""axe finds no violation of WCAG 2.1, levels A and AA, on any kind of page of the console."""
 
 import pytest
 from axe_playwright_python.base import AXE_SCRIPT
@@ -9,15 +8,14 @@ from tests.admin import everything
 from .conftest import SIZE
 
 ALL = {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}
-# What another scheme may change; and what is seen in a window in which all scrolls that can.
+# Rules that depend on the colour scheme, and those that need a small window.
 COLOURS = {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}
 SCROLLING = {"type": "rule", "values": ["scrollable-region-focusable"]}
 
 SMALL = {"width": 420, "height": 300}
 ROWS = 20
 
-# Beside each list, and a page of each kind of thing: those with more on them, and those about no
-# single thing.
+# Besides the lists and a page of each kind: pages with more content, and pages without a row.
 OTHERS = (
     "",
     "eventstore/subscription/overview/",
@@ -41,12 +39,11 @@ OTHERS = (
 )
 
 
-# In this order: an order is stuck while it is the only one.
+# In this order: `stuck` expects to be the only order.
 @pytest.mark.usefixtures("settled", "books")
 @pytest.mark.slow
 def test_no_page_keeps_anybody_out(open_as, staff, settled):
-    # axe and prepare() set styles, which the policy refuses; that our pages need none is seen in
-    # tests/admin.
+    # axe and prepare() set inline styles, which the policy forbids; tests/admin checks our pages.
     page = open_as(staff, bypass_csp=True)
     others = [f"/admin/{each.format(**settled)}" for each in OTHERS]
     found = [
@@ -73,8 +70,8 @@ def barriers(page, address):
 
 
 def prepare(page):
-    """What is shut would not be looked at; of a long table, the later rows are like the first ones
-    and take most of the time; and the colours of the other scheme would come little by little."""
+    """Open what is collapsed, which axe would skip; drop later rows of long tables, which are
+    like the first and take most of the time; and stop the transitions between colour schemes."""
     page.locator("details").evaluate_all("all => all.forEach((each) => { each.open = true; })")
     page.locator(f"tbody tr:nth-child(n + {ROWS + 1})").evaluate_all(
         "all => all.forEach((each) => each.remove())"
@@ -84,10 +81,10 @@ def prepare(page):
 
 
 def violations(page, rules, how):
-    told = page.evaluate(
+    report = page.evaluate(
         "(options) => axe.run(options)", {"runOnly": rules, "resultTypes": ["violations"]}
     )
-    for each in told["violations"]:
+    for each in report["violations"]:
         for node in each["nodes"]:
             yield (
                 f"{page.url}, {how}: {each['id']} at {' '.join(map(str, node['target']))}:"

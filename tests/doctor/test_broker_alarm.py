@@ -1,5 +1,4 @@
-"""A RabbitMQ that is short of memory lets everybody connect and takes nothing: the doctor says
-so."""
+"""A RabbitMQ that is short of memory accepts connections but no messages: the doctor reports it."""
 
 import os
 import shutil
@@ -11,10 +10,11 @@ from contextlib import suppress
 import psutil
 import pytest
 
-from eventstore.operations.doctor import Limits, delivery
+from eventstore.operations.doctor import Limits
+from eventstore.operations.doctor import broker as checks
 from tools.devserver import ports
 
-# Debian's wrapper insists on a user of its own; this is what it runs.
+# Debian's wrapper switches to a user of its own; these are the programs that it runs.
 SERVER, CONTROL = "/usr/lib/rabbitmq/bin/rabbitmq-server", "/usr/lib/rabbitmq/bin/rabbitmqctl"
 
 pytestmark = pytest.mark.skipif(
@@ -37,7 +37,7 @@ class Rabbit:
             "RABBITMQ_MNESIA_BASE": str(folder),
             "RABBITMQ_LOG_BASE": str(folder),
             "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "plugins"),
-            # Erlang's register of names, one for this server alone: it would stay behind.
+            # Erlang's port mapper, a separate one for this server: a shared one would keep running.
             "ERL_EPMD_PORT": str(ports.free()),
         }
         self.log = (folder / "log").open("wb")
@@ -57,8 +57,8 @@ class Rabbit:
     def until_it_answers(self):
         end = time.monotonic() + 90
         while self.control("await_startup", "--timeout", "5").returncode:
-            assert self.program.poll() is None, "it has ended"
-            assert time.monotonic() < end, "it does not answer"
+            assert self.program.poll() is None, "RabbitMQ has ended"
+            assert time.monotonic() < end, "RabbitMQ does not answer"
         return self
 
     def stop(self):
@@ -69,7 +69,7 @@ class Rabbit:
             with suppress(psutil.NoSuchProcess):
                 each.kill()
         self.program.wait()
-        # Nobody is registered any more, or it would not go.
+        # Possible only when no node is registered any more.
         epmd = self.environment["ERL_EPMD_PORT"]
         subprocess.run(
             ["epmd", "-port", epmd, "-relaxed_command_check", "-kill"],
@@ -102,7 +102,7 @@ def broker(rabbit, settings):
 
 def found():
     return [
-        each.check for check in (delivery.broker, delivery.broker_alarm) for each in check(Limits())
+        each.check for check in (checks.unreachable, checks.blocked) for each in check(Limits())
     ]
 
 
@@ -118,4 +118,4 @@ def test_it_is_found_while_the_alarm_lasts_and_not_after(broker):
 
 def test_one_that_is_away_is_away_and_has_no_alarm(broker, settings):
     settings.CELERY_BROKER_URL = f"amqp://guest:guest@127.0.0.1:{ports.free()}//"
-    assert [each.check for each in delivery.broker(Limits())] == ["broker"]
+    assert [each.check for each in checks.unreachable(Limits())] == ["broker"]

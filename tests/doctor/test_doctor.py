@@ -1,4 +1,4 @@
-"""The doctor finds each fault and nothing else, and tells a monitor by its exit code."""
+"""The doctor finds each fault and nothing else; its exit code is for monitoring."""
 
 import io
 import json
@@ -12,20 +12,21 @@ from django.db import connection
 
 from eventstore.delivery import heartbeats
 from eventstore.operations import control, doctor
-from eventstore.operations.doctor import CRITICAL, WARNING, Finding, faults
+from eventstore.operations.doctor import CRITICAL, WARNING, Finding
 from eventstore.outbox import cursors
+from tools.verification.doctor import faults
 
 
 @pytest.fixture
 def shop(transactional_db):
-    """Healthy: a worker and the beat are heard of."""
+    """Healthy: there are heartbeats of a worker and of Celery beat."""
     cursors.ensure_cursors()
-    faults.be_at_work()
+    faults.send_heartbeats()
     yield
     heartbeats.forget_own()
 
 
-def said(*arguments):
+def output(*arguments):
     out = io.StringIO()
     with pytest.raises(SystemExit) as ended:
         call_command("doctor", *arguments, stdout=out)
@@ -36,7 +37,7 @@ def test_the_selftest_finds_every_fault_and_nothing_else():
     settings = connection.settings_dict
     url = f"postgresql://{settings['USER']}:{settings['PASSWORD']}@{settings['HOST']}:{settings['PORT']}/postgres"
     ran = subprocess.run(
-        [sys.executable, "-W", "ignore", "manage.py", "doctor", "--selftest"],
+        [sys.executable, "-W", "ignore", "-m", "tools.verification.doctor"],
         env=os.environ | {"DATABASE_URL": url},
         capture_output=True,
         text=True,
@@ -53,24 +54,24 @@ def test_the_selftest_finds_every_fault_and_nothing_else():
 
 
 def test_a_healthy_shop_has_no_findings(shop):
-    assert said() == ("Healthy: nothing is stuck, nothing is unsafe.\n", 0)
-    assert said("--json") == ("[]\n", 0)
+    assert output() == ("Healthy: nothing is stuck, nothing is unsafe.\n", 0)
+    assert output("--json") == ("[]\n", 0)
 
 
 def test_a_warning_is_one_and_names_the_command_that_mends_it(shop):
     control.pause("orders.details", who="ada", reason="to look at it")
-    words, code = said()
+    text, code = output()
     assert code == 1
-    assert "orders.details is paused at position 0" in words
-    assert "ada (to look at it)" in words
-    assert "manage.py subscriptions resume orders.details" in words
+    assert "orders.details is paused at position 0" in text
+    assert "ada (to look at it)" in text
+    assert "manage.py subscriptions resume orders.details" in text
 
 
 def test_what_is_critical_is_two_and_comes_first(shop):
     control.pause("orders.details", who="ada")
     with connection.cursor() as cursor:
         cursor.execute("DELETE FROM eventstore_heartbeat WHERE kind = 'worker'")
-    found, code = said("--json")
+    found, code = output("--json")
     assert code == 2
     assert [each["check"] for each in json.loads(found)] == ["no-worker", "paused-lane"]
     assert set(json.loads(found)[0]) == set(Finding._fields)
@@ -84,7 +85,7 @@ def test_exit_codes(severities, code):
 
 
 def test_an_appender_that_stops_is_named_with_its_backend_and_query(shop):
-    with faults._left_open(faults.APPEND, faults._event("doctor.looked")):
+    with faults.open_transaction(faults.APPEND, faults.event_to_append("doctor.looked")):
         found = doctor.examine(doctor.Limits(fence=faults.SOON))
     (fence,) = [each for each in found if each.check == "fence"]
     assert "eventstore_append" in fence.culprit

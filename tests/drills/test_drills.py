@@ -1,4 +1,4 @@
-"""The short form of `make drills`: one asynchronous failover, then the checker's word and the
+"""The short form of `make drills`: one asynchronous failover, then the checker and the
 provider's book."""
 
 import json
@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-# Less load than in `make drills`, and less of it, for two cores that others share.
+# A shorter and lighter load than in `make drills`, for two shared cores.
 SHORT = (
     "--seed=4",
     "--seconds=10",

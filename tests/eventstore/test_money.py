@@ -3,14 +3,14 @@
 import pytest
 from iso4217 import Currency
 
-from eventstore import codec, currencies
+from eventstore import codec, money
 from eventstore.messages import InvalidMessage, replace
 from eventstore.money import LARGEST, Money
 from orders.catalogue.aggregate import Product
 
 
 @pytest.mark.parametrize(
-    ("amount", "currency", "told"),
+    ("amount", "currency", "text"),
     [
         (500, "JPY", "500 JPY"),
         (890, "EUR", "8.90 EUR"),
@@ -18,14 +18,13 @@ from orders.catalogue.aggregate import Product
         (7, "CLF", "0.0007 CLF"),
     ],
 )
-def test_without_an_exponent_it_is_in_the_currencys_own_unit(amount, currency, told):
-    assert str(Money(amount, currency)) == told
+def test_without_an_exponent_it_is_in_the_currencys_own_unit(amount, currency, text):
+    assert str(Money(amount, currency)) == text
 
 
 def test_the_table_is_the_standards_own():
     assert {
-        code: currencies.EXPONENTS[code]
-        for code in ("EUR", "JPY", "ISK", "KWD", "CLF", "XAU", "XXX")
+        code: money.EXPONENTS[code] for code in ("EUR", "JPY", "ISK", "KWD", "CLF", "XAU", "XXX")
     } == {
         "EUR": 2,
         "JPY": 0,
@@ -35,11 +34,11 @@ def test_the_table_is_the_standards_own():
         "XAU": None,
         "XXX": None,
     }
-    assert set(currencies.PAYABLE) < {each.code for each in Currency}
-    assert currencies.exponent_of("JPY") == 0
+    assert set(money.PAYABLE) < {each.code for each in Currency}
+    assert money.exponent_of("JPY") == 0
     for none in ("EUE", "ZZ", "XXX", "eur", ""):
         with pytest.raises(LookupError):
-            currencies.exponent_of(none)
+            money.exponent_of(none)
 
 
 def test_equal_amounts_are_equal_in_whatever_unit():

@@ -1,5 +1,5 @@
-"""PostgreSQL on a disk whose power fails: what it has acknowledged is there, and the disk is one
-that does forget."""
+"""PostgreSQL on a disk with power loss keeps what it has acknowledged, and the disk does lose
+data."""
 
 import re
 import threading
@@ -12,11 +12,11 @@ import psutil
 import psycopg
 import pytest
 
-from tools.devserver import account, families, folder, ports, postgres, processes
+from tools.devserver import account, folder, ports, postgres, process_tree, processes
 from tools.verification.faults.disk import Disk, compiler
 
 pytestmark = pytest.mark.skipif(
-    compiler() is None, reason="gcc makes the disk that forgets, and is not there"
+    compiler() is None, reason="no C compiler to build the fault-injecting disk"
 )
 
 WRITERS, ENOUGH = 4, 200
@@ -31,7 +31,7 @@ def test_what_was_acknowledged_is_there_when_the_power_comes_back(server):
 
 
 def test_a_server_that_does_not_wait_for_the_disk_has_lost_some_of_it(server):
-    """The disk forgets, or the test above proves nothing."""
+    """The disk loses data, or the test above would prove nothing."""
     server.say("ALTER SYSTEM SET wal_writer_delay = '10s'", "SELECT pg_reload_conf()")
     acknowledged = write_until(server, server.die, options="-c synchronous_commit=off")
     server.disk.lose_power()
@@ -53,7 +53,7 @@ def test_when_nothing_can_be_synced_nothing_is_acknowledged_and_nothing_of_befor
 
 
 def write_until(server, end, **options):
-    """Writers at work, each row a commit of its own; what they were told is written."""
+    """Run writers, each row in a commit of its own. Returns the acknowledged rows."""
     acknowledged, numbers = set(), iter(range(server.next, server.next + 1_000_000))
 
     def write():
@@ -98,9 +98,9 @@ class Server:
         self.path, self.home, self.port = path, account.home(path, owner), ports.free()
         self.log = folder.log(path, "postgres")
         program = postgres.program(self.home, port=self.port, log=self.log, owner=owner)
-        notes = self.home / "notes"
-        owner.make_folder(notes)
-        self.disk = Disk(self.home / postgres.NAME, notes, self.home / "disk.so")
+        journal = self.home / "journal"
+        owner.make_folder(journal)
+        self.disk = Disk(self.home / postgres.NAME, journal, self.home / "disk.so")
         self.program = replace(
             program, environment={**program.environment, **self.disk.environment}
         )
@@ -115,10 +115,10 @@ class Server:
             time.sleep(0.05)
 
     def die(self):
-        """At once, with all that it has started."""
+        """Kill the server with all of its processes."""
         if self.running:
-            family = families.of(self.running.process.pid, SIGKILL)
-            families.kill([family])
+            family = process_tree.of(self.running.process.pid, SIGKILL)
+            process_tree.kill([family])
             self.running.process.wait()
             psutil.wait_procs(family.members, timeout=10)
 

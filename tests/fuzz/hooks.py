@@ -1,5 +1,4 @@
-"""What schemathesis is told beyond its settings: where four of its checks would be wrong about
-us."""
+"""Hooks for schemathesis: four of its checks would be wrong about this API."""
 
 import schemathesis
 from schemathesis.specs.openapi.checks import (
@@ -9,29 +8,26 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
 )
 
-# Codes of what fits its schema in each part and is refused all the same: what no schema can say.
+# Codes of requests that fit the schema and are rejected: rules that no schema can express.
 BEYOND_SCHEMAS = {
-    "forged": "a cursor is signed by us",
-    "contradiction": "an exponent, where it is said, is the currency's own",
+    "forged": "a cursor has to be signed",
+    "contradiction": "an exponent, if given, is the currency's own",
     "both": "a version or a time, not both",
     "empty": "lines or charges, one of them at least",
-    "not_whole": "1.0 is an integer to JSON Schema, and none to us",
-    "null_characters_not_allowed": (
-        "in no text; as a pattern it would have to stand at every string"
-    ),
+    "not_whole": "1.0 is an integer in JSON Schema, but not in this API",
+    "null_characters_not_allowed": ("in any text; a schema would need a pattern for every string"),
 }
-# It makes up values of its own for these, whatever pattern is described.
-OF_ITS_OWN = {"If-Match", "If-None-Match"}
-# As 409, which it knows: how things stand, not how the request is formed.
-AS_THINGS_STAND = {412, 422}
-# Refused before any part of it was read: an address or headers beyond all bounds. Statuses that it
-# does not know.
-UNREAD = {414, 431}
+# Schemathesis generates values of its own for these, whatever the pattern.
+GENERATED_HEADERS = {"If-Match", "If-None-Match"}
+# Like 409, which it knows: about the state of the object, not the form of the request.
+STATE_ERRORS = {412, 422}
+# Rejected before it was read: the URL or the headers are too long. It does not know these statuses.
+NOT_READ = {414, 431}
 
 
 @schemathesis.check
 def whatever_fits_the_description_is_taken(ctx, response, case):
-    if response.status_code in AS_THINGS_STAND:
+    if response.status_code in STATE_ERRORS:
         return None
     if response.status_code == 400 and all(
         _is_beyond(error) for error in response.json()["errors"]
@@ -42,8 +38,8 @@ def whatever_fits_the_description_is_taken(ctx, response, case):
 
 @schemathesis.check
 def whatever_does_not_fit_is_refused(ctx, response, case):
-    # Who asks again under a key is answered as the first time, whatever the other headers say.
-    if "idempotent-replayed" in response.headers or response.status_code in UNREAD:
+    # A repeat under a key gets the first response, whatever its other headers are.
+    if "idempotent-replayed" in response.headers or response.status_code in NOT_READ:
         return None
     return negative_data_rejection(ctx, response, case)
 
@@ -59,10 +55,10 @@ def what_is_sent_is_as_described(ctx, response, case):
 
 
 def _is_minimal(response):
-    """Without a body, as the client prefers; a description cannot say that there is one or none."""
+    """Without a body, as the client prefers. OpenAPI cannot describe an optional response body."""
     applied = ", ".join(response.headers.get("preference-applied", ()))
     return response.status_code == 202 and response.content == b"" and "return=minimal" in applied
 
 
 def _is_beyond(error):
-    return error["code"] in BEYOND_SCHEMAS or error["pointer"] in OF_ITS_OWN
+    return error["code"] in BEYOND_SCHEMAS or error["pointer"] in GENERATED_HEADERS

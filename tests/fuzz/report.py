@@ -1,4 +1,4 @@
-"""What a run of schemathesis has really done: one that has tested next to nothing is no pass."""
+"""What a run of schemathesis has tested: a run that tested next to nothing fails."""
 
 import json
 from collections import Counter, defaultdict
@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-# All that schemathesis 4.32 has for an OpenAPI document; a fifteenth in a later one is to be
-# thought about.
+# All checks of schemathesis 4.32 for an OpenAPI document. A new one in a later version has to be
+# considered.
 CHECKS = {
     "not_a_server_error",
     "status_code_conformance",
@@ -27,9 +27,9 @@ CHECKS = {
 PHASES = ("examples", "coverage", "fuzzing", "stateful")
 
 
-class Told(NamedTuple):
-    """answers: operation -> status -> how often. checks: how often each has looked. askers: by
-    name, how often."""
+class Run(NamedTuple):
+    """answers: operation -> status -> count. checks: how often each ran. askers: requests of each
+    user, by name."""
 
     answers: dict[str, Counter[int]]
     checks: Counter[str]
@@ -58,10 +58,10 @@ class Told(NamedTuple):
         }
 
 
-def told(report: Path) -> Told:
+def read_run(report: Path) -> Run:
     answers, found = (
         defaultdict[str, Counter[int]](Counter),
-        Told({}, Counter(), Counter(), Counter()),
+        Run({}, Counter(), Counter(), Counter()),
     )
     for line in report.read_text().splitlines():
         scenario = json.loads(line).get("ScenarioFinished", {})
@@ -80,26 +80,26 @@ def told(report: Path) -> Told:
 
 
 def missing(
-    told: Told,
+    run: Run,
     *,
     described: Iterable[str],
     succeeded: int,
     phases: Iterable[str],
     askers: Iterable[str],
 ) -> list[str]:
-    """What ought to have been tested and was not; nothing when all was.
+    """What should have been tested and was not; empty if everything was.
 
-    described: operations. succeeded: of how many of them at least one request must have.
+    described: operations. succeeded: for how many of them at least one request must succeed.
     """
     return [
-        *(f"{name} was not asked" for name in sorted(set(described) - set(told.answers))),
-        *(f"{name} has never looked" for name in sorted(CHECKS - set(told.checks))),
-        *(f"{name} is not known here" for name in sorted(set(told.checks) - CHECKS)),
-        *(f"there were no {name}" for name in phases if name not in told.phases),
-        *(f"{name} asked nothing" for name in sorted(set(askers) - set(told.askers))),
+        *(f"{name} was not requested" for name in sorted(set(described) - set(run.answers))),
+        *(f"{name} never ran" for name in sorted(CHECKS - set(run.checks))),
+        *(f"{name} is unknown" for name in sorted(set(run.checks) - CHECKS)),
+        *(f"no {name}" for name in phases if name not in run.phases),
+        *(f"{name} sent nothing" for name in sorted(set(askers) - set(run.askers))),
         *(
-            [f"only {sorted(told.succeeded)} succeeded"]
-            if len(told.succeeded & set(described)) < succeeded
+            [f"only {sorted(run.succeeded)} succeeded"]
+            if len(run.succeeded & set(described)) < succeeded
             else []
         ),
     ]

@@ -1,10 +1,10 @@
-"""Everything that the API's description allows, and what it forbids, asked by several people;
-nothing may break.
+"""Generated requests, valid and invalid by the OpenAPI document, as several users: nothing may
+break.
 
-Every check and every phase of schemathesis; what is left out, schemathesis.toml and hooks.py say.
-`make fuzz` asks for FUZZ_SECONDS as each of five people; `make test` so many times, as a customer
-in two phases and as an admin in two, however long that takes: a busy machine must not make it test
-less.
+All checks and phases of schemathesis run; schemathesis.toml and hooks.py list the exceptions. `make
+fuzz` takes FUZZ_SECONDS for each of five users. `make test` sends a fixed number of requests, as a
+customer in two phases and as an admin in two, however long it takes: on a busy machine it must not
+test less.
 """
 
 import json
@@ -31,7 +31,7 @@ from inventory.commands import ReceiveStock
 from orders.commands import ListProduct
 from tools.devserver import ports, programs
 
-from .report import PHASES, missing, told
+from .report import PHASES, missing, read_run
 
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS = os.environ.get("FUZZ_SECONDS")
@@ -44,8 +44,8 @@ PEOPLE = {
     "otto": OPERATIONS,
     "flo": FINANCE,
 }
-# Of how many operations some request has to succeed: a customer may not do most, and an admin may
-# all.
+# For how many operations at least one request must succeed: a customer may not call most of them,
+# an admin all.
 SUCCEED = {"ada": 5, "alma": 12, "helen": 8, "otto": 12, "flo": 8}
 SHORT = {"ada": ("fuzzing", "stateful"), "alma": ("examples", "coverage")}
 LONG = dict.fromkeys(SUCCEED, PHASES)
@@ -66,18 +66,18 @@ BACK = {"lines": [{"number": 1, "quantity": 1}], "reason": "too small"}
 
 @pytest.fixture
 def url(transactional_db):
-    """Processes that have seen no other test: they remember the states of streams, which never
-    begin anew in life."""
+    """Fresh processes: those of other tests have cached the states of streams that were deleted
+    meanwhile, which never happens in production."""
     database, _, _ = os.environ["DATABASE_URL"].partition("?")
     settings = {
         "DATABASE_URL": f"{database.rsplit('/', 1)[0]}/{connection.settings_dict['NAME']}",
         "EVENTSTORE_WAKE_WORKERS": "0",
         "LOG_LEVEL": "ERROR",
         "THROTTLE_LOGIN": "",
-        # So that these headers are told, and nobody is ever refused.
+        # So that responses have these headers, and no limit is exceeded.
         "THROTTLE_USER": "1000000/min",
         "QUERY_LONGEST_WAIT": "0.1",
-        # So that signatures are looked at; nobody here knows how to make one.
+        # So that signatures are checked; the generated ones are never valid.
         "STRIPE_WEBHOOK_SECRETS": "whsec_of_nobody",
         "CARRIER_WEBHOOK_SECRETS": "whsec_b2Ygbm9ib2R5LCBhbmQgb2Ygbm9ib2R5IGVsc2U=",
     }
@@ -113,9 +113,9 @@ def test_whoever_asks_whatever_gets_an_answer_as_described(url, name, phases, tm
         env=os.environ | {"PYTHONPATH": str(ROOT)},
     )
     assert run.returncode == 0, run.stdout[-8000:] + run.stderr[-2000:]
-    found = told(tmp_path / "report")
+    found = read_run(tmp_path / "report")
     print(json.dumps({"asked_as": name} | found.summary()))
-    # Whatever a customer reads, the other one has tried to read too.
+    # Two customers, so that each tries to read the objects of the other.
     askers = ("ada", "grace") if name == "ada" else (name,)
     lacking = missing(
         found, described=_described(url), succeeded=SUCCEED[name], phases=phases, askers=askers
@@ -124,7 +124,7 @@ def test_whoever_asks_whatever_gets_an_answer_as_described(url, name, phases, tm
 
 
 def _fill(url, tokens, folder):
-    """A small shop with orders, a return, a command that was left; and the files that
+    """A small shop with orders, a return and a deferred command; and the files that
     schemathesis.toml names."""
     bus.dispatch(ListProduct("TEA-EARL-GREY", "Tea", Money(1780, "EUR")))
     bus.dispatch(ReceiveStock("TEA-EARL-GREY", 10_000))

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from .report import CHECKS, PHASES, missing, told
+from .report import CHECKS, PHASES, missing, read_run
 
 EXPECTED = {
     "described": {"GET /a/", "POST /b/"},
@@ -23,7 +23,7 @@ def written(
     askers=("ada", "grace"),
     status=200,
 ):
-    """A report, as schemathesis writes it."""
+    """A report in the format of schemathesis."""
     lines = [{"Initialize": {"seed": 1}}]
     for phase in phases:
         cases, interactions = {}, {}
@@ -38,7 +38,7 @@ def written(
         recorder = {"cases": cases, "interactions": interactions, "checks": looked}
         lines.append({"ScenarioFinished": {"phase": phase, "recorder": recorder}})
     (folder / "report").write_text("\n".join(map(json.dumps, lines)))
-    return told(folder / "report")
+    return read_run(folder / "report")
 
 
 def test_a_run_that_has_tested_everything_lacks_nothing(tmp_path):
@@ -48,11 +48,11 @@ def test_a_run_that_has_tested_everything_lacks_nothing(tmp_path):
 @pytest.mark.parametrize(
     ("done", "lacking"),
     [
-        ({"paths": ["GET /a/"]}, ["POST /b/ was not asked"]),
-        ({"checks": CHECKS - {"ignored_auth"}}, ["ignored_auth has never looked"]),
-        ({"checks": CHECKS | {"new"}}, ["new is not known here"]),
-        ({"phases": PHASES[:3]}, ["there were no stateful"]),
-        ({"askers": ["ada"]}, ["grace asked nothing"]),
+        ({"paths": ["GET /a/"]}, ["POST /b/ was not requested"]),
+        ({"checks": CHECKS - {"ignored_auth"}}, ["ignored_auth never ran"]),
+        ({"checks": CHECKS | {"new"}}, ["new is unknown"]),
+        ({"phases": PHASES[:3]}, ["no stateful"]),
+        ({"askers": ["ada"]}, ["grace sent nothing"]),
         ({"status": 404}, ["only [] succeeded"]),
     ],
 )
@@ -73,4 +73,4 @@ def test_a_request_without_an_answer_is_none(tmp_path):
         "recorder": {"cases": {"x": {"value": {}}}, "interactions": {"x": {}}, "checks": {}},
     }
     (tmp_path / "report").write_text(json.dumps({"ScenarioFinished": report}))
-    assert told(tmp_path / "report").summary()["answers"] == 0
+    assert read_run(tmp_path / "report").summary()["answers"] == 0

@@ -1,4 +1,4 @@
-"""A modest client, whose time for each answer is taken, and greedy ones, each in its own way."""
+"""A modest client, whose response times are measured, and greedy clients."""
 
 import json
 import socket
@@ -14,7 +14,7 @@ PATIENCE_SECONDS = 60.0
 
 
 class Modest:
-    """One request after another over a kept connection."""
+    """One request after another over a persistent connection."""
 
     def __init__(self, port: int, path: str, token: str) -> None:
         self._connection = HTTPConnection(ports.HOST, port, timeout=PATIENCE_SECONDS)
@@ -35,8 +35,8 @@ class Modest:
 def again_and_again(
     port: int, clients: int, request: Callable[[int], tuple], pause: float
 ) -> Iterator[None]:
-    """Greedy clients at work until the end of the block. pause: seconds, for mere numbers are no
-    matter of bounds."""
+    """Greedy clients, active until the end of the block. pause: seconds between two requests of one
+    client; a mere flood of requests is not what is measured."""
     over = threading.Event()
 
     def go(number: int) -> None:

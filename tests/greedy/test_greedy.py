@@ -1,10 +1,9 @@
-"""One greedy client and one modest one: what the greedy one may make large or slow costs the modest
+"""One greedy client and one modest one: what the greedy one makes large or slow costs the modest
 one little.
 
-The modest client's times beside a greedy one are compared with its times alone, in turns within one
-run. `make greedy` takes many samples, on a quiet machine. Here there are few, beside other tests,
-and only another order of magnitude fails:
-a client that can hold up others does so for seconds.
+The modest client's times with a greedy one are compared with its times alone, alternating within
+one run. `make greedy` takes many samples, on a quiet machine. Here there are few, on a busy one,
+and only another order of magnitude fails: a client that can block others does so for seconds.
 """
 
 import json
@@ -30,7 +29,7 @@ from .clients import Modest, again_and_again, connected
 
 LONG = os.environ.get("GREEDY") == "long"
 ROUNDS, EACH = (5, 200) if LONG else (3, 40)
-# Of 1,000 requests the ten slowest tell of the server; of 120, of the machine.
+# Of 1,000 requests, the ten slowest depend on the server; of 120, on the machine.
 PART, RATIO = (0.99, 2.0) if LONG else (0.9, 10.0)
 
 SETTINGS = {
@@ -77,15 +76,15 @@ def place(port, token, lines):
     connection = HTTPConnection(ports.HOST, port, timeout=60)
     connection.request("POST", "/api/commands/orders/", order(lines), bearer(token))
     answer = connection.getresponse()
-    said = answer.read()
-    assert answer.status == 202, said
-    return json.loads(said)["order_id"]
+    body = answer.read()
+    assert answer.status == 202, body
+    return json.loads(body)["order_id"]
 
 
 def prefer(port, token):
     trap = "a" * 333 + " " * 666 + '"'
-    asked = ("GET", "/api/queries/products/CUP/", None, bearer(token, Prefer=trap))
-    return again_and_again(port, 1, lambda _: asked, 0.1)
+    request = ("GET", "/api/queries/products/CUP/", None, bearer(token, Prefer=trap))
+    return again_and_again(port, 1, lambda _: request, 0.1)
 
 
 def waiting(port, token):
@@ -106,13 +105,13 @@ def large_lists(port, token):
     for _ in range(LARGE_ORDERS):
         place(port, token, LINES)
     drain()
-    asked = ("GET", f"{ORDERS}?limit=100", None, bearer(token))
-    return again_and_again(port, 1, lambda _: asked, 0.1)
+    request = ("GET", f"{ORDERS}?limit=100", None, bearer(token))
+    return again_and_again(port, 1, lambda _: request, 0.1)
 
 
 def large_bodies(port, token):
-    asked = ("POST", "/api/commands/orders/", order(9000).replace("CUP", "NONE"), bearer(token))
-    return again_and_again(port, 1, lambda _: asked, 0.5)
+    request = ("POST", "/api/commands/orders/", order(9000).replace("CUP", "NONE"), bearer(token))
+    return again_and_again(port, 1, lambda _: request, 0.5)
 
 
 def idle(port, token):
@@ -140,7 +139,7 @@ def test_the_modest_one_is_served_as_ever(shop, how, capsys):
     port, tokens = shop
     modest = Modest(port, "/api/queries/products/CUP/", tokens["modest"])
     drain()
-    # Each thread of the server opens its connection to the database first.
+    # Warm-up: each thread of the server opens its database connection.
     with GREEDY[how](port, tokens["greedy"]):
         for _ in range(EACH):
             modest.ask()

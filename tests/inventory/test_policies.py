@@ -1,5 +1,4 @@
-"""The inventory without a conductor: goods go back on the shelf when no parcel holds them any more,
-and not before."""
+"""Inventory's policy: goods are released once no parcel holds them, and not before."""
 
 from datetime import UTC, datetime
 

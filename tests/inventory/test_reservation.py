@@ -86,8 +86,8 @@ def test_what_is_reserved_goes_back_whole():
 
 
 def test_what_goes_back_is_what_was_reserved_whatever_the_command_says():
-    told = ReleaseInventory("o1", (StockLine("A", 99), StockLine("B", 99)))
-    assert decided(after(RESERVED), told) == RELEASED
+    command = ReleaseInventory("o1", (StockLine("A", 99), StockLine("B", 99)))
+    assert decided(after(RESERVED), command) == RELEASED
 
 
 @pytest.mark.parametrize(

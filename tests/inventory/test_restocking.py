@@ -1,4 +1,4 @@
-"""What comes back goes on the shelf, all of it at once, and once only."""
+"""Returned goods go into stock, all at once, and once."""
 
 from itertools import permutations
 
@@ -45,8 +45,8 @@ def test_what_came_back_can_be_promised_again():
 
 
 class TestGoodsOfAnOrder:
-    """Each unit that was reserved goes on the shelf once: by a return or by being released,
-    whichever comes first."""
+    """Each reserved unit goes back into stock once: by a return or by a release, whichever is
+    first."""
 
     HELD = {
         "stock-A": [StockReceived("A", 9)],

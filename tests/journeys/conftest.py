@@ -1,5 +1,4 @@
-"""A real Celery worker beside the test, and a shop that is reached over HTTP; once for each form of
-the process."""
+"""A real Celery worker, and a shop used over HTTP; once for each form of the process."""
 
 import json
 import os
@@ -25,13 +24,13 @@ from inventory.commands import ReceiveStock
 from orders.commands import ListProduct
 from tools.devserver.processes import ends_with_us
 
-# Several leases: the calls of a worker that was killed are taken over when theirs have run out.
+# Several leases long: the calls of a killed worker are taken over when its leases expire.
 PATIENCE_SECONDS = 40.0
 HERE = {"name": "Ada", "street": "Square 1", "city": "London", "postcode": "SW1Y", "country": "GB"}
 
 
 class Worker:
-    """Celery with two processes and its beat, on the test's database and broker."""
+    """A Celery worker with two processes, and Celery beat, on the test's database and broker."""
 
     def __init__(self, process, folder):
         self.process, self.folder = process, folder
@@ -53,7 +52,7 @@ class Worker:
                 "2",
                 "-B",
             ]
-            # As of a machine of its own: the tests may run in two processes over one RabbitMQ.
+            # A node name of its own: the tests may run in two processes over one RabbitMQ.
             + ["-n", f"worker@journeys-{os.getpid()}"]
             + [
                 "-s",
@@ -75,13 +74,13 @@ class Worker:
         )
 
     def kill(self):
-        """As a machine that loses its power: the whole family at once."""
+        """As in a power failure: all processes at once."""
         os.killpg(self.program.pid, signal.SIGKILL)
         self.program.wait()
 
 
 class Shop:
-    """One customer, and a product of the test's own, so that no test meets another's stock."""
+    """One customer, and a product of its own, so that no test shares its stock with another."""
 
     def __init__(self):
         self.sku = f"TEA-{uuid4().hex[:8].upper()}"
@@ -115,7 +114,7 @@ class Shop:
         return answer.json()["return_id"]
 
     def receive(self, return_id):
-        """The warehouse's word, by somebody of operations."""
+        """A command of the warehouse, by a user of operations."""
         clerk = User.objects.create_user(f"otto-{uuid4().hex[:8]}")
         clerk.groups.add(Group.objects.get_or_create(name=OPERATIONS)[0])
         path = f"/api/commands/returns/{return_id}/receive/"
@@ -129,7 +128,7 @@ class Shop:
         return answer.json() if answer.status_code == 200 else {}
 
     def comes_to(self, order_id, **expected):
-        """Wait until the order's read model says all of it; the last answer is in the failure."""
+        """Wait until the order's read model has these values; a failure shows the last answer."""
         until = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < until:
             found = self.order(order_id)
@@ -163,8 +162,8 @@ def worker(request, django_db_setup, django_db_blocker, tmp_path_factory):
     worker = Worker(request.param, tmp_path_factory.mktemp(request.param))
     worker.start()
     with pytest.MonkeyPatch.context() as patch:
-        # Tables are emptied when the worker is gone, not after each test: to truncate under its
-        # hands is a deadlock.
+        # Tables are emptied after the worker has ended, not after each test: to truncate them under
+        # a running worker is a deadlock.
         patch.setattr(TransactionTestCase, "_fixture_teardown", lambda self: None)
         yield worker
     worker.kill()
@@ -182,6 +181,6 @@ def _logged_in(user):
 
 
 def url_of_the_test():
-    """The URL of the environment, with the name of the test's database."""
+    """The URL of the environment with the name of the test's database."""
     url, _, _ = os.environ["DATABASE_URL"].partition("?")
     return f"{url.rsplit('/', 1)[0]}/{connection.settings_dict['NAME']}"

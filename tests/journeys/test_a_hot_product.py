@@ -1,5 +1,5 @@
-"""Everybody wants the same product at once: as many get it as there is, and nobody has to ask
-twice."""
+"""Many customers order one product at once: exactly the stock is sold, and no client has to
+retry."""
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +18,7 @@ def test_sixty_buyers_of_thirty_units_are_thirty_confirmed_orders(shop, django_d
     shop.stocked(UNITS)
 
     def buy(_):
-        # A conflict that somebody else caused would be a 409 here: place() takes nothing but 202.
+        # A version conflict would be a 409 here: place() accepts only 202.
         with django_db_blocker.unblock():
             try:
                 return shop.place()

@@ -1,5 +1,5 @@
-"""Whole journeys: HTTP in, a real worker and broker, the read model out; conducted by a saga, and
-by choreography."""
+"""Whole journeys: HTTP in, a real worker and broker, the read model out; orchestrated and
+choreographed."""
 
 import time
 from contextlib import contextmanager
@@ -33,7 +33,7 @@ def paused(subscription):
 
 
 def soon(question, answer):
-    """Read models are folded one by one: the others may be a moment behind the order's."""
+    """Read models are folded one by one: the others may lag behind the order's for a moment."""
     until = time.monotonic() + 10
     while question() != answer and time.monotonic() < until:
         time.sleep(0.02)

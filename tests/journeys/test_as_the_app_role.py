@@ -1,4 +1,4 @@
-"""The whole product, web and worker, as the role that `manage.py app_role` makes: which appends,
+"""The whole product, web and worker, as the role that `manage.py app_role` creates: it may append,
 and owns nothing."""
 
 import pytest
@@ -18,7 +18,7 @@ PASSWORD = "only-for-this-test"
 
 @pytest.fixture(params=wiring.PROCESSES)
 def shop(request, transactional_db, tmp_path):
-    """With a worker of its own: that one and we connect as the role, and by its password."""
+    """With a worker of its own: it and the test connect as the role, by its password."""
     with connection.cursor() as cursor:
         cursor.execute(
             f"DROP ROLE IF EXISTS {ROLE}; CREATE ROLE {ROLE} LOGIN PASSWORD '{PASSWORD}'"

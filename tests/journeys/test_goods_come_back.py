@@ -1,5 +1,5 @@
-"""Goods come back, wholly or in part: on the shelf and paid back, with a real worker, whoever
-conducts the order."""
+"""Goods come back, wholly or in part: restocked and refunded, with a real worker, in either form of
+the process."""
 
 import pytest
 

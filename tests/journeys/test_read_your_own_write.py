@@ -1,5 +1,5 @@
-"""Five hundred clients at once, each writing and at once reading what it wrote, over a real web
-server and worker."""
+"""Five hundred concurrent clients: each reads its own write at once, over a real web server and
+worker."""
 
 import http.client
 import json
@@ -60,15 +60,15 @@ def test_whoever_names_the_version_is_never_told_of_an_earlier_time(shop, port, 
             shop, port, lambda placed: {"Min-Position": str(placed["position"]), "Prefer": "wait=1"}
         )
         without = _clients(shop, port, lambda placed: {})
-    stale = [sum(told != 200 for told in group) for group in (with_token, by_position, without)]
+    stale = [sum(status != 200 for status in group) for group in (with_token, by_position, without)]
     assert [len(group) for group in (with_token, by_position, without)] == [CLIENTS] * 3
     assert stale[:2] == [0, 0]
-    assert stale[2] > 0, "nobody was ever late, so this has shown nothing"
+    assert stale[2] > 0, "the read model never lagged, so this test shows nothing"
 
 
 @contextmanager
 def _halting(worker):
-    """The worker stops and goes on, as on a machine that has too much to do."""
+    """The worker stops and continues, as on an overloaded machine."""
     over = threading.Event()
 
     def halt():
@@ -88,8 +88,8 @@ def _halting(worker):
 
 
 def _clients(shop, port, token):
-    """What each of them was told of its own order: the status of its first query."""
-    told, barrier = [], threading.Barrier(CLIENTS)
+    """The HTTP status of each client's first query of its own order."""
+    statuses, barrier = [], threading.Barrier(CLIENTS)
 
     def client():
         barrier.wait()
@@ -98,7 +98,7 @@ def _clients(shop, port, token):
         status, order = _ask(
             shop, port, "GET", f"/api/queries/orders/{placed[1]['order_id']}/", **token(placed[1])
         )
-        told.append(
+        statuses.append(
             status if status != 200 or order["version"] >= placed[1]["version"] else "earlier"
         )
 
@@ -107,7 +107,7 @@ def _clients(shop, port, token):
         thread.start()
     for thread in threads:
         thread.join()
-    return told
+    return statuses
 
 
 def _ask(shop, port, method, path, body=None, **headers):
@@ -115,9 +115,9 @@ def _ask(shop, port, method, path, body=None, **headers):
     content = {"Content-Type": "application/json"} if body else {}
     connection.request(method, path, body, shop.headers | content | headers)
     answer = connection.getresponse()
-    told = json.loads(answer.read())
+    body = json.loads(answer.read())
     connection.close()
-    return answer.status, told
+    return answer.status, body
 
 
 def _order(shop):

@@ -1,5 +1,4 @@
-"""A real process that serves sockets, on the test's database; a customer, and orders that things
-happen to."""
+"""A real WebSocket server on the test's database; a customer, and orders with events."""
 
 import json
 import os
@@ -59,9 +58,9 @@ class Live:
 
     def answers(self):
         try:
-            asked = HTTPConnection(ports.HOST, self.port, timeout=5)
-            asked.request("GET", "/health/live")
-            return asked.getresponse().status == 200
+            connection = HTTPConnection(ports.HOST, self.port, timeout=5)
+            connection.request("GET", "/health/live")
+            return connection.getresponse().status == 200
         except OSError:
             return False
 
@@ -82,7 +81,7 @@ class Client:
 
     def open(self, path, **options):
         headers = {"Authorization": f"Bearer {self.token}"} | options.pop("headers", {})
-        # Who leaves with much unread would wait long for the server's farewell behind it.
+        # With many unread messages before it, the server's close frame would come late.
         waits = {"close_timeout": 0.5}
         return connect(
             self.live.url(path), additional_headers=headers, compression=None, **waits, **options
@@ -103,7 +102,7 @@ def live(django_db_setup, django_db_blocker):
 
 @pytest.fixture
 def another_server(transactional_db):
-    """One that a test may kill."""
+    """A server that a test may kill."""
     server = Live(ports.free()).start()
     yield server
     server.stop(signal.SIGKILL)
@@ -140,24 +139,23 @@ def placed(customer, order_id=None):
 
 
 def happens(order_id, *reasons):
-    """So much more happens to an order; the log does not ask whether it makes sense."""
+    """Appends more events to an order; the log does not check that they make sense."""
     events = [OrderCancelled(order_id, reason) for reason in reasons]
     return log.append(f"order-{order_id}", events, expected=log.STREAM_EXISTS).position
 
 
 def received(socket, count, *, caught_up=False):
-    """The next so many events; the word that all before is history goes with them only if it is
-    asked for."""
+    """The next events; caught_up is among them only if it is asked for."""
     found = []
     while len(found) < count:
-        told = json.loads(socket.recv(timeout=PATIENCE_SECONDS))
-        if caught_up or "caught_up" not in told:
-            found.append(told)
+        message = json.loads(socket.recv(timeout=PATIENCE_SECONDS))
+        if caught_up or "caught_up" not in message:
+            found.append(message)
     return found
 
 
 def end_of(socket):
-    """The code with which a socket is closed, whatever comes before."""
+    """The close code of a socket; messages before it are skipped."""
     try:
         while True:
             socket.recv(timeout=PATIENCE_SECONDS)
@@ -166,6 +164,6 @@ def end_of(socket):
 
 
 def in_log(order_ids, after=0):
-    """The positions of all that is to be told of these orders."""
+    """The positions of all events of these orders that clients may see."""
     streams = [f"order-{order_id}" for order_id in order_ids]
     return [each.position for each in log.read_log(after=after) if each.stream in streams]

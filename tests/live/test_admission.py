@@ -1,4 +1,4 @@
-"""Who may follow what: as for queries, and from which pages."""
+"""Admission: who may follow what (as for queries), and from which origins."""
 
 import json
 from http.client import HTTPConnection
@@ -69,7 +69,7 @@ def test_support_may_follow_everybodys_order_but_has_no_orders(ada, person):
     with helen.open(MINE) as socket:
         happens(order_id, "not hers")
         own = placed(helen)
-        assert [told["order_id"] for told in received(socket, 1)] == [own]
+        assert [body["order_id"] for body in received(socket, 1)] == [own]
 
 
 @pytest.mark.parametrize(
@@ -154,13 +154,13 @@ def test_who_asks_for_no_socket_is_told_so_as_by_the_api(live, method, headers, 
     client.request(method, MINE, headers=headers | {"X-Request-ID": "mine-1"})
     answer = client.getresponse()
     assert (answer.status, answer.getheader("Content-Type")) == (status, "application/problem+json")
-    told = answer.read()
-    problem = json.loads(told)
+    body = answer.read()
+    problem = json.loads(body)
     assert set(problem) == MEMBERS
     assert (problem["status"], problem["code"]) == (status, "NoSocket")
     assert problem["correlation_id"] == answer.getheader("X-Correlation-ID")
     assert (problem["request_id"], answer.getheader("X-Request-ID")) == ("mine-1", "mine-1")
-    assert b"canary" not in told
+    assert b"canary" not in body
 
 
 @pytest.mark.parametrize(

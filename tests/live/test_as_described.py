@@ -1,5 +1,5 @@
-"""What comes over a socket is what the AsyncAPI document says of it: every event there is, and a
-whole life."""
+"""Messages over a socket match the AsyncAPI document: every type of event, and an order's whole
+life."""
 
 import msgspec
 import pytest
@@ -14,7 +14,7 @@ from eventstore.money import Money
 from eventstore.schemas import generation
 from eventstore.testing import drain
 from inventory.commands import ReceiveStock
-from orders import public_events as timeline
+from orders.api import public_events as timeline
 from orders.commands import Item, ListProduct, PlaceOrder
 from orders.events import OrderPlaced
 from shipping.commands import Address
@@ -28,9 +28,9 @@ def test_every_event_that_there_is_comes_as_described(ada):
         if event is not OrderPlaced:
             log.append(stream_of(event, order_id), [made(event, order_id)], expected=log.ANY)
     with ada.open(f"/ws/orders/{order_id}/") as socket:
-        told = received(socket, len(timeline.PUBLIC_FIELDS) + 1, caught_up=True)
-    assert {each.get("type", "caught_up") for each in told} == {*timeline.types(), "caught_up"}
-    assert [fault for each in told for fault in faults(each)] == []
+        sent = received(socket, len(timeline.PUBLIC_FIELDS) + 1, caught_up=True)
+    assert {each.get("type", "caught_up") for each in sent} == {*timeline.types(), "caught_up"}
+    assert [fault for each in sent for fault in faults(each)] == []
 
 
 def test_a_life_as_it_is_lived_comes_as_described(ada):
@@ -49,8 +49,8 @@ def test_a_life_as_it_is_lived_comes_as_described(ada):
     )
     drain()
     with ada.open("/ws/orders/o-1/") as socket:
-        told = received(socket, 7)
-    assert [fault for each in told for fault in faults(each)] == []
+        sent = received(socket, 7)
+    assert [fault for each in sent for fault in faults(each)] == []
 
 
 @pytest.mark.parametrize(
@@ -58,11 +58,11 @@ def test_a_life_as_it_is_lived_comes_as_described(ada):
     [{"category": "order"}, {"data": {}}, {"position": "7"}, {"recorded_at": 5}, {"secret": 1}],
 )
 def test_what_comes_otherwise_is_found(changed):
-    told = asyncapi.document()["components"]["messages"]["payments.payment_failed"]["examples"][0][
+    sent = asyncapi.document()["components"]["messages"]["payments.payment_failed"]["examples"][0][
         "payload"
     ]
-    assert faults(told) == []
-    assert faults(told | changed)
+    assert faults(sent) == []
+    assert faults(sent | changed)
 
 
 def stream_of(event, order_id):
@@ -73,24 +73,23 @@ def stream_of(event, order_id):
 
 
 def made(event, order_id):
-    """With every field filled, and about that order and its return."""
+    """With every field filled, about that order and its return."""
     known = {"order_id": order_id, "return_id": "r-1"}
     fields = {name: value for name, value in known.items() if name in event.__struct_fields__}
     return msgspec.convert(generation.example(event) | fields, event)
 
 
-def faults(told):
+def faults(sent):
     described = asyncapi.document()
-    message = described["components"]["messages"][told.get("type", "caught_up")]
+    message = described["components"]["messages"][sent.get("type", "caught_up")]
     schema = message["payload"] | {"components": described["components"]}
-    found = Draft7Validator(schema).iter_errors(told)
-    return [f"{message['name']}: {fault.message}" for fault in found] + untold(
-        told, message["examples"][0]["payload"]
+    found = Draft7Validator(schema).iter_errors(sent)
+    return [f"{message['name']}: {fault.message}" for fault in found] + undocumented(
+        sent, message["examples"][0]["payload"]
     )
 
 
-def untold(told, example):
-    """Members may come later that a client does not know, and so the schema allows them; today
-    there are none."""
-    members = {*told, *told.get("data", ())} - {*example, *example.get("data", ())}
+def undocumented(sent, example):
+    """The schema allows unknown members, as new ones may come later; today there are none."""
+    members = {*sent, *sent.get("data", ())} - {*example, *example.get("data", ())}
     return [f"{member} is not described" for member in members]

@@ -1,5 +1,5 @@
-"""What a socket holds of events is bounded by bytes: of its history a page, of what comes a
-mailbox."""
+"""The memory of a socket is bounded by bytes: one page of its history, one mailbox of new
+events."""
 
 import asyncio
 
@@ -10,8 +10,8 @@ from eventstore import log
 from eventstore.live import followers
 from eventstore.live.feed import FeedItem
 from eventstore.live.followers import Follower
-from orders import public_events as timeline
 from orders.api import live
+from orders.api import public_events as timeline
 
 from .conftest import happens, placed
 
@@ -30,12 +30,12 @@ def test_a_page_of_history_ends_early_and_nothing_is_left_out(monkeypatch, each,
     order_id = placed(Customer(User.objects.create(username="ada")))
     until = happens(order_id, *(str(number).ljust(each, "x") for number in range(30)))
     pages = list(live._pages(timeline.entry, lambda _: [order_id], 0, until))
-    assert [told.position for page in pages for told in page] == [
+    assert [item.position for page in pages for item in page] == [
         message.position for message in log.read_stream(f"order-{order_id}")
     ]
     assert len(pages) >= fewest
     assert all(
-        sum(len(told.text) for told in page[:-1]) <= ROOM + 400 * len(page) for page in pages
+        sum(len(item.text) for item in page[:-1]) <= ROOM + 400 * len(page) for page in pages
     )
 
 
@@ -45,12 +45,12 @@ def test_a_mailbox_is_full_by_bytes_too(monkeypatch):
     async def follow():
         follower = Follower("topic", after=0, held="token", who="ada")
         for position in (1, 2):
-            follower.take(FeedItem(position, ("topic",), "x" * 400))
+            follower.put(FeedItem(position, ("topic",), "x" * 400))
         assert not follower.ended.done()
         assert (await follower.next()).position == 1
-        follower.take(FeedItem(3, ("topic",), "x" * 400))
+        follower.put(FeedItem(3, ("topic",), "x" * 400))
         assert not follower.ended.done(), "what was taken makes room"
-        follower.take(FeedItem(4, ("topic",), "x" * 400))
+        follower.put(FeedItem(4, ("topic",), "x" * 400))
         assert follower.ended.result().code == 4408
 
     asyncio.run(follow())
@@ -61,7 +61,7 @@ def test_one_event_larger_than_a_mailbox_is_told_all_the_same(monkeypatch):
 
     async def follow():
         follower = Follower("topic", after=0, held="token", who="ada")
-        follower.take(FeedItem(1, ("topic",), "x" * 5000))
+        follower.put(FeedItem(1, ("topic",), "x" * 5000))
         assert (await follower.next()).position == 1
         assert not follower.ended.done()
 

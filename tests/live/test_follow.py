@@ -1,4 +1,4 @@
-"""manage.py follow: a client that goes on by itself."""
+"""manage.py follow: a client that reconnects by itself."""
 
 import signal
 import subprocess

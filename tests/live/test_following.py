@@ -1,5 +1,5 @@
-"""Every event once and in order: from any point on, across drops and deaths, however slow the
-client is."""
+"""Every event once and in order: from any position, across disconnects and crashes, however slow
+the client is."""
 
 import json
 import random
@@ -23,7 +23,7 @@ from eventstore.money import Money
 from eventstore.outbox import cursors
 from eventstore.testing import drain
 from inventory.commands import ReceiveStock
-from orders import public_events as timeline
+from orders.api import public_events as timeline
 from orders.commands import Item, ListProduct, PlaceOrder
 from orders.events import Portion, ReturnPromised, ReturnRequested
 from shipping.commands import Address
@@ -46,8 +46,8 @@ def test_an_orders_whole_life_is_told_and_nothing_that_is_not_the_customers_busi
     with ada.open("/ws/orders/o-1/") as socket:
         (first,) = received(socket, 1)
         drain()
-        told = [first, *received(socket, 6)]
-    assert [each["type"] for each in told] == [
+        event = [first, *received(socket, 6)]
+    assert [each["type"] for each in event] == [
         "orders.order_placed",
         "payments.payment_requested",
         "payments.payment_completed",
@@ -57,7 +57,7 @@ def test_an_orders_whole_life_is_told_and_nothing_that_is_not_the_customers_busi
         "orders.order_confirmed",
     ]
     assert first["data"]["total"] == {"amount": 3998, "currency": "EUR", "exponent": 2}
-    assert "tok_visa" not in json.dumps(told)
+    assert "tok_visa" not in json.dumps(event)
 
 
 def test_it_begins_behind_the_version_or_the_position_that_the_client_has(ada):
@@ -65,9 +65,9 @@ def test_it_begins_behind_the_version_or_the_position_that_the_client_has(ada):
     first = happens(order_id, "one")
     second = happens(order_id, "two", "three")
     with ada.open(f"/ws/orders/{order_id}/?after=2") as socket:
-        assert [told["version"] for told in received(socket, 2)] == [3, 4]
+        assert [event["version"] for event in received(socket, 2)] == [3, 4]
     with ada.open(f"/ws/orders/{order_id}/?position={first}") as socket:
-        assert [told["position"] for told in received(socket, 2)] == in_log([order_id])[2:]
+        assert [event["position"] for event in received(socket, 2)] == in_log([order_id])[2:]
     with ada.open(f"/ws/orders/{order_id}/?after=4") as socket:
         assert received(socket, 1, caught_up=True)[0]["caught_up"] >= second
         last = happens(order_id, "four")
@@ -82,10 +82,10 @@ def test_a_customer_is_told_of_all_orders_known_to_the_read_model_or_not(ada, pe
     young = placed(ada)
     placed(grace)
     with ada.open(MINE) as socket:
-        assert [told["order_id"] for told in received(socket, 2)] == [old, young]
+        assert [event["order_id"] for event in received(socket, 2)] == [old, young]
         newest = placed(ada)
         happens(old, "late")
-        assert [told["order_id"] for told in received(socket, 2)] == [newest, old]
+        assert [event["order_id"] for event in received(socket, 2)] == [newest, old]
 
 
 def test_a_return_is_told_to_who_follows_its_order(ada):
@@ -105,7 +105,7 @@ def test_a_return_is_told_to_who_follows_its_order(ada):
     for append in (lambda: log.append_all(streams), lambda: None):
         with ada.open(f"/ws/orders/{order_id}/?after=1") as socket:
             append()
-            types = [told["type"] for told in received(socket, 2)]
+            types = [event["type"] for event in received(socket, 2)]
             assert types == ["orders.return_promised", "orders.return_requested"]
 
 
@@ -127,7 +127,7 @@ def test_events_come_in_the_order_of_the_log_also_when_they_commit_in_another(ad
         happens(other, "first to commit")
         go_on.set()
         slow.result(30)
-        assert [told["position"] for told in received(socket, 2)] == in_log([order_id, other])[2:]
+        assert [event["position"] for event in received(socket, 2)] == in_log([order_id, other])[2:]
 
 
 def test_who_drops_and_comes_back_again_and_again_has_every_event_once(ada):
@@ -137,7 +137,7 @@ def test_who_drops_and_comes_back_again_and_again_has_every_event_once(ada):
     while len(seen) <= 305:
         with ada.open(f"{MINE}?after={seen[-1]}") as socket:
             wanted = min(dice.randrange(1, 30), 306 - len(seen))
-            seen += [told["position"] for told in received(socket, wanted)]
+            seen += [event["position"] for event in received(socket, wanted)]
     writer.result(30)
     assert seen[1:] == in_log(orders)
 
@@ -149,14 +149,16 @@ def test_nothing_is_lost_or_told_twice_when_the_server_is_killed(another_server,
         happens(order_id, *map(str, range(20)))
         path = f"/ws/orders/{order_id}/?position={seen[-1] if seen else 0}"
         with ada.open(path) as socket:
-            seen += [told["position"] for told in received(socket, 10)]
+            seen += [event["position"] for event in received(socket, 10)]
             server.stop(signal.SIGKILL)
-            # What had been sent before it died is still to be read.
+            # Messages that were sent before it died can still be read.
             seen += _all_there_is(socket)
         happens(order_id, f"while nobody listens {round_}")
         server.start()
     with ada.open(f"/ws/orders/{order_id}/?position={seen[-1]}") as socket:
-        seen += [told["position"] for told in received(socket, len(in_log([order_id])) - len(seen))]
+        seen += [
+            event["position"] for event in received(socket, len(in_log([order_id])) - len(seen))
+        ]
     assert seen == in_log([order_id])
 
 
@@ -202,7 +204,7 @@ def test_who_takes_nothing_is_dropped_memory_stays_flat_and_nobody_else_waits(li
 def test_who_was_too_slow_goes_on_from_the_last_event_that_it_has(ada):
     order_id = placed(ada)
     with ada.open(f"/ws/orders/{order_id}/", max_queue=1) as slow:
-        seen = [told["position"] for told in received(slow, 1)]
+        seen = [event["position"] for event in received(slow, 1)]
         for _ in range(100):
             happens(order_id, *["x" * 20_000] * 20)
         seen += _all_there_is(slow)
@@ -222,7 +224,7 @@ def test_fifty_sockets_each_hear_everything_in_order(ada):
             happens(order_id, str(number))
         expected = in_log([order_id])[1:]
         assert all(
-            [told["position"] for told in received(socket, 20)] == expected for socket in open_
+            [event["position"] for event in received(socket, 20)] == expected for socket in open_
         )
 
 
@@ -242,7 +244,7 @@ def test_of_every_event_that_names_an_order_it_is_decided_whether_it_is_told():
         if issubclass(event, Event) and "order_id" in event.__struct_fields__
     }
     assert about - set(timeline.types()) == set(WITHHELD), (
-        "list it in TOLD of orders/public_events.py, or here"
+        "list it in PUBLIC_FIELDS of orders/api/public_events.py, or here"
     )
 
 
@@ -255,8 +257,8 @@ def _all_there_is(socket):
     found = []
     try:
         while True:
-            told = json.loads(socket.recv(timeout=30))
-            found += [told["position"]] if "position" in told else []
+            event = json.loads(socket.recv(timeout=30))
+            found += [event["position"]] if "position" in event else []
     except ConnectionClosed:
         return found
 

@@ -1,4 +1,4 @@
-"""What a customer's whole history costs grows with it, and not with its square."""
+"""The cost of a customer's whole history grows linearly with it."""
 
 from datetime import UTC, datetime
 
@@ -9,9 +9,9 @@ from django.db import connection
 from eventstore import log
 from eventstore.money import Money
 from eventstore.outbox import cursors
-from orders import public_events as timeline
 from orders import queries
 from orders.api import live
+from orders.api import public_events as timeline
 from orders.events import OrderCancelled, OrderLine, OrderPlaced
 from shipping.commands import Address
 from tests.plans import watching
@@ -40,13 +40,13 @@ def place(first, last):
 
 
 def history(user):
-    """What is told, and how many pages of the database are looked at for it."""
+    """The items, and how many database pages were read for them."""
     watch = watching.Watch(most_of_one=10_000)
     with watching.watched(watch):
-        told = [
+        items = [
             each for page in live.orders(user, position=0).history(0, log.fence()) for each in page
         ]
-    return told, sum(each.buffers for each in watch.looks if each.mode == watching.CUSTOM)
+    return items, sum(each.buffers for each in watch.looks if each.mode == watching.CUSTOM)
 
 
 @pytest.fixture
@@ -77,11 +77,11 @@ def test_orders_that_go_on_late_are_told_in_the_order_of_the_log(ada):
             [OrderCancelled(f"o-{number}", "late")] * LATE,
             expected=log.STREAM_EXISTS,
         )
-    told, _ = history(ada)
-    assert [each.position for each in told] == [
+    items, _ = history(ada)
+    assert [each.position for each in items] == [
         each.position for each in log.read_log(types=timeline.types())
     ]
-    (middle, *rest) = [each.position for each in told[len(told) // 2 :]]
+    (middle, *rest) = [each.position for each in items[len(items) // 2 :]]
     after = [
         each for page in live.orders(ada, position=0).history(middle, log.fence()) for each in page
     ]

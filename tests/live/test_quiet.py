@@ -1,4 +1,4 @@
-"""A log that nobody follows is looked at seldom; who joins is not kept waiting for it."""
+"""Without followers the log is polled rarely; a socket that joins does not wait for the poll."""
 
 import asyncio
 
@@ -7,7 +7,7 @@ from eventstore.live.followers import Follower, Followers
 
 
 class Log:
-    """Looks are answered at once. looks: at which position, and whether anybody followed."""
+    """Responds at once. looks: the position of each poll, and whether there were followers."""
 
     def __init__(self):
         self.fence, self.looks = 0, []
@@ -32,7 +32,7 @@ def test_who_joins_a_log_that_nobody_followed_joins_at_its_present_end():
         while not log.looks:
             await asyncio.sleep(0)
         log.fence = 7
-        await followers.come_up()
+        await followers.catch_up()
         return followers.join(Follower("a", after=0, held="t", who="ada"))
 
     assert asyncio.run(while_it_is_followed(log, followers, course())) == 7
@@ -44,7 +44,7 @@ def test_the_look_after_a_join_waits_for_nothing(monkeypatch):
     log, followers = Log(), Followers()
 
     async def course():
-        await followers.come_up()
+        await followers.catch_up()
         followers.join(Follower("a", after=0, held="t", who="ada"))
         while not log.looks[-1][1]:
             await asyncio.sleep(0.001)

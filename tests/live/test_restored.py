@@ -1,5 +1,5 @@
-"""The log loses its tail under the sockets: who had seen more begins again where all is whole, and
-is told so."""
+"""The log loses its tail while sockets are open: clients that have seen more restart from the
+intact part, and learn so."""
 
 import json
 import time
@@ -34,13 +34,13 @@ def lost(position):
     epochs.renew()
 
 
-def told(socket, count):
+def messages(socket, count):
     return [json.loads(socket.recv(timeout=PATIENCE_SECONDS)) for _ in range(count)]
 
 
 def come_back(customer, path, read):
-    """What is read of a socket, opened again where it is sent away: the server may not have noticed
-    yet."""
+    """Messages of a socket, which reconnects when it is closed: the server may not have noticed the
+    restore yet."""
     while True:
         try:
             with customer.open(path) as socket:
@@ -50,7 +50,7 @@ def come_back(customer, path, read):
                 raise
 
 
-def until_told(socket, reason="told"):
+def until_reason(socket, reason="told"):
     """All events up to the one with that reason."""
     events = received(socket, 1)
     while events[-1]["data"].get("reason") != reason:
@@ -72,16 +72,15 @@ def test_who_follows_is_sent_away_and_told_when_it_comes_back_with_what_is_lost(
         assert closed.value.rcvd.code == 1012
     happens(order_id, "told")
     began, events = come_back(
-        ada, f"{MINE}?after={seen}", lambda socket: (told(socket, 1), until_told(socket))
+        ada, f"{MINE}?after={seen}", lambda socket: (messages(socket, 1), until_reason(socket))
     )
     assert began == [{"restarted_after": epochs.history()[-1].intact}]
-    # What is left behind the intact part may come again, what is lost does not.
+    # Events after the intact part may come again; lost ones do not.
     assert not {"lost", "lost too"} & {each["data"].get("reason") for each in events}
 
 
 def test_no_event_of_the_new_epoch_is_left_out_however_many_there_are(ada):
-    """Were positions given twice, some of the new events would lie before what the client has
-    seen."""
+    """If positions were used twice, some new events would come before what the client has seen."""
     order_id = placed(ada)
     drain()
     whole = last()
@@ -90,7 +89,9 @@ def test_no_event_of_the_new_epoch_is_left_out_however_many_there_are(ada):
     for number in range(80):
         happens(order_id, str(number))
     path = f"/ws/orders/{order_id}/?position={seen}"
-    began, events = come_back(ada, path, lambda socket: (told(socket, 1), until_told(socket, "79")))
+    began, events = come_back(
+        ada, path, lambda socket: (messages(socket, 1), until_reason(socket, "79"))
+    )
     assert "restarted_after" in began[0]
     reasons = [each["data"].get("reason") for each in events]
     assert reasons[-80:] == [str(number) for number in range(80)]
@@ -104,25 +105,25 @@ def test_who_has_seen_nothing_that_may_be_lost_goes_on_as_ever(ada):
     happens(order_id, "lost")
     lost(whole)
     happens(order_id, "told")
-    first, *_ = come_back(ada, f"{MINE}?after={whole}", lambda socket: told(socket, 2))
+    first, *_ = come_back(ada, f"{MINE}?after={whole}", lambda socket: messages(socket, 2))
     assert first.get("data") == {"reason": "told"} or "caught_up" in first
 
 
 def test_a_position_of_no_log_begins_at_the_first_event_and_says_so(ada):
     placed(ada)
     with ada.open(f"{MINE}?after={10**17}") as socket:
-        assert told(socket, 2)[0] == {"restarted_after": 0}
+        assert messages(socket, 2)[0] == {"restarted_after": 0}
 
 
 def test_a_version_that_the_order_does_not_have_begins_at_its_first_event_and_says_so(ada):
     order_id = placed(ada)
     with ada.open(f"/ws/orders/{order_id}/?after=5") as socket:
-        assert told(socket, 1) == [{"restarted_after": 0}]
+        assert messages(socket, 1) == [{"restarted_after": 0}]
         assert received(socket, 1)[0]["version"] == 1
 
 
 def test_as_long_as_no_epoch_has_begun_nobody_is_told_what_may_be_lost(ada):
-    """The socket server begins it, where no worker and no writer has."""
+    """The WebSocket server begins the epoch if no worker or writer has."""
     order_id = placed(ada)
     with ada.open(MINE) as socket:
         received(socket, 1)

@@ -1,4 +1,4 @@
-"""How many sockets a process serves, and how many of them may be one user's."""
+"""Limits of the number of sockets: of a process, and of one user."""
 
 from contextlib import ExitStack, contextmanager
 from threading import Barrier
@@ -16,7 +16,7 @@ MINE = "/ws/customers/me/"
 
 @pytest.fixture(scope="module")
 def narrow(django_db_setup, django_db_blocker):
-    """A server with room for five, and for three of each user."""
+    """A server with room for five sockets, and for three of each user."""
     with django_db_blocker.unblock():
         server = Live(ports.free(), LIVE_SOCKETS="5", LIVE_SOCKETS_PER_USER="3").start()
         yield server
@@ -30,7 +30,7 @@ def there(narrow, ada, person):
 
 @contextmanager
 def following(client, number):
-    """So many sockets of a client's that are served."""
+    """Opens so many sockets of a client and returns those that are served."""
     with ExitStack() as stack:
         sockets = [stack.enter_context(client.open(MINE)) for _ in range(number)]
         for socket in sockets:
@@ -49,7 +49,7 @@ def test_a_user_has_so_many_and_no_more_and_nobody_else_has_fewer(there):
     with following(ada, 3), ada.open(MINE) as fourth:
         assert farewell(fourth) == (
             4429,
-            "you have as many sockets open as one user may; close one first",
+            "too many open sockets of this user; close one first",
         )
         with following(grace, 1):
             pass
@@ -79,8 +79,8 @@ def test_when_all_come_at_once_exactly_so_many_are_served(there):
             finally:
                 barrier.wait()
 
-    told = [each.result(60) for each in [in_thread(come) for _ in range(5)]]
-    assert sorted(told, key=str) == [4429, 4429, "served", "served", "served"]
+    results = [each.result(60) for each in [in_thread(come) for _ in range(5)]]
+    assert sorted(results, key=str) == [4429, 4429, "served", "served", "served"]
 
 
 def test_a_process_that_is_full_says_so_at_once_and_serves_again_when_somebody_leaves(there):
@@ -89,7 +89,7 @@ def test_a_process_that_is_full_says_so_at_once_and_serves_again_when_somebody_l
         with grace.open(MINE) as one_too_many:
             assert farewell(one_too_many) == (
                 1013,
-                "this process serves as many sockets as it may; try again in a moment",
+                "too many sockets; retry in a moment",
             )
         sockets[0].close()
         until(lambda: _is_served(grace))

@@ -1,4 +1,4 @@
-"""Services of each test's own: what the session's plugin has exported is out of sight here."""
+"""Services for each test: the settings that the session's plugin has exported are removed."""
 
 import subprocess
 import sys
@@ -27,7 +27,7 @@ def _nothing_given(monkeypatch):
 
 @pytest.fixture
 def passable():
-    """A folder through which other users may pass, as they may not through pytest's own."""
+    """A folder that other users can traverse, unlike pytest's own."""
     with TemporaryDirectory() as path:
         Path(path).chmod(0o711)
         yield Path(path)
@@ -35,15 +35,15 @@ def passable():
 
 @pytest.fixture
 def data(passable):
-    """A data folder; when the test is over, nothing may be running there."""
+    """A data folder; after the test, no process may run there."""
     yield passable / "data"
     assert busy(passable) == []
 
 
 @pytest.fixture
 def local():
-    """python -m tools.devserver in the background, after a statement that sets the scene; killed if
-    forgotten."""
+    """Run python -m tools.devserver in the background; `after` is a statement that runs first.
+    Killed after the test."""
     started = []
 
     def start(*arguments, after="pass"):
@@ -65,7 +65,7 @@ def local():
 
 
 def busy(path: Path) -> list[str]:
-    """The command lines of the processes that name the folder or stand in it."""
+    """The command lines of the processes that name the folder or run in it."""
     return [
         " ".join(process.info["cmdline"])
         for process in _processes()

@@ -1,5 +1,5 @@
-"""Root lends the services a user without rights, wherever the checkout lies; an ordinary user needs
-none."""
+"""Root runs the services as an unprivileged user, wherever the checkout is; an ordinary user
+needs no other."""
 
 import os
 import shutil
@@ -14,7 +14,7 @@ from tools.devserver.environment import DATABASE
 from .conftest import ROOT
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root has anybody to lend")
-# Within the program, because the interpreter may lie where the user cannot go.
+# Within the program: the user may be unable to reach the interpreter.
 BECOME = "import encodings.idna; os.setgroups([]); os.setgid({user.gid}); os.setuid({user.uid})"
 
 

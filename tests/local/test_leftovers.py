@@ -1,5 +1,4 @@
-"""Nothing outlives its run: not a command that has ended, not one that was killed without a chance
-to tidy up."""
+"""No process outlives its run, neither after its end nor after SIGKILL."""
 
 import json
 import os
@@ -13,17 +12,17 @@ import pytest
 
 from tools.devserver import folder, processes
 from tools.devserver.environment import DATABASE, REDIS
-from tools.devserver.refusal import LauncherError
+from tools.devserver.errors import LauncherError
 
 from .conftest import busy
 
-# As on systems that do not tell a child of its parent's death.
+# As on systems without a parent death signal.
 DEAF = "processes.ends_with_us = execute.ends_with_us = lambda stop_signal: None"
 
 
 @pytest.fixture
 def elsewhere(monkeypatch):
-    """Nothing to start."""
+    """The environment names both services, so none is started."""
     monkeypatch.setenv(DATABASE, "postgresql://elsewhere/orders")
     monkeypatch.setenv(REDIS, "redis://elsewhere/0")
 
@@ -45,7 +44,7 @@ def test_the_next_start_ends_what_a_killed_owner_has_left_running(data, local, c
     owner.wait()
     assert len(busy(data)) > 1
     with folder.claimed(data):
-        assert "had left running: postgres, redis" in capsys.readouterr().out
+        assert "stopped its processes: postgres, redis" in capsys.readouterr().out
         assert busy(data) == []
 
 

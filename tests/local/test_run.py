@@ -1,4 +1,4 @@
-"""`make run`, from the first start to the last process gone."""
+"""`make run`, from the start to the end of the last process."""
 
 import os
 import re
@@ -48,20 +48,21 @@ def test_the_platform_runs_until_it_is_asked_to_stop(data, local, monkeypatch):
 
 
 def elsewhere(command: str) -> str:
-    """What it prints in another terminal, to which nobody has said where the services are."""
+    """Run the command in another terminal, without the settings of the services. Returns its
+    output."""
     bare = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     return subprocess.run(
         ["sh", "-c", command], cwd=ROOT, env=bare, check=True, capture_output=True, text=True
     ).stdout
 
 
-# Of all processes together, while nobody asks for anything.
+# Statements a second of all processes together, without requests.
 MOST_WHEN_IDLE = 5.0
 SETTLED_SECONDS, COUNTED_SECONDS = 15, 20
 
 
 def statements_a_second(data) -> float:
-    """How many the server is sent, as it writes them down itself."""
+    """Statements a second that the server gets, counted in its own log."""
     port = (data / "postgres" / "postmaster.pid").read_text().splitlines()[3]
     sleep(SETTLED_SECONDS)
     with psycopg.connect(postgres.url(data, int(port)), autocommit=True) as server:
@@ -70,17 +71,17 @@ def statements_a_second(data) -> float:
         sleep(COUNTED_SECONDS)
         server.execute("ALTER SYSTEM RESET log_statement")
         server.execute("SELECT pg_reload_conf()")
-    told = (data / "postgres.log").read_text(errors="replace")
-    found = re.findall(r"LOG:  (?:statement|execute [^:]+): (.*(?:\n\t.*)?)", told)
+    log = (data / "postgres.log").read_text(errors="replace")
+    found = re.findall(r"LOG:  (?:statement|execute [^:]+): (.*(?:\n\t.*)?)", log)
     print(*Counter(" ".join(each.split())[:100] for each in found).most_common(), sep="\n")
     return len(found) / COUNTED_SECONDS
 
 
 def spoken(process, words: str) -> str:
-    """The next line with these words in it."""
+    """The next line that contains these words."""
     end, lines = monotonic() + 60, []
     while monotonic() < end and (line := process.stdout.readline()):
         lines.append(line)
         if words in line:
             return line
-    raise AssertionError(f"{words!r} was not said:\n{''.join(lines)}")
+    raise AssertionError(f"{words!r} was not printed:\n{''.join(lines)}")

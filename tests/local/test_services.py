@@ -1,5 +1,4 @@
-"""PostgreSQL and Redis of our own: they answer, keep what they were given, find their way around,
-and leave."""
+"""Our own PostgreSQL and Redis: they respond, keep their data, find a free port, and stop."""
 
 import re
 import socket
@@ -12,7 +11,7 @@ from redis.retry import Retry
 
 from tools.devserver import folder, ports, postgres, services
 from tools.devserver.environment import BROKER, DATABASE, REDIS
-from tools.devserver.refusal import LauncherError
+from tools.devserver.errors import LauncherError
 from tools.devserver.services import Services
 
 from .conftest import busy

@@ -1,4 +1,4 @@
-"""What dies is started again; whoever asks to stop is heard, and asking twice is an order."""
+"""Programs that die are restarted; a first signal stops them, a second one kills them."""
 
 import os
 import signal
@@ -8,7 +8,7 @@ from time import sleep
 
 import pytest
 
-from tools.devserver import account, environment, families
+from tools.devserver import account, environment, process_tree
 from tools.devserver.processes import Program
 from tools.devserver.supervisor import REQUESTS, Stopped, Supervisor
 
@@ -36,7 +36,7 @@ def test_what_dies_is_started_again_and_says_its_name_before_every_line(supervis
     supervisor.stop()
     output = capfd.readouterr().out
     assert output.count("echo     | once more") == 2
-    assert "local    | echo has ended with code 3; starting it again in 1 s" in output
+    assert "local    | echo exited with code 3; restarting in 1 s" in output
 
 
 def test_what_runs_to_its_end_tells_its_exit_code(supervisor, data, tmp_path):
@@ -51,13 +51,13 @@ def test_stopping_ends_the_children_of_children_too(supervisor, data):
 
 
 def test_stopping_ends_what_is_started_while_we_look_as_well(supervisor, data, monkeypatch):
-    """A leader that forks between being looked at and being asked to go."""
+    """A leader that forks after its tree was listed, and before it gets the signal."""
     data.mkdir()
     os.mkfifo(data / "go")
     supervisor.keep(
         program("parent", "sh", "-c", "read line < go; sleep 60 & exec sleep 61", data=data)
     )
-    looked, of = Event(), families.of
+    looked, of = Event(), process_tree.of
 
     def of_and_then_it_forks(pid, stop_signal):
         family = of(pid, stop_signal)
@@ -67,7 +67,7 @@ def test_stopping_ends_what_is_started_while_we_look_as_well(supervisor, data, m
         looked.set()
         return family
 
-    monkeypatch.setattr(families, "of", of_and_then_it_forks)
+    monkeypatch.setattr(process_tree, "of", of_and_then_it_forks)
     supervisor.stop()
     assert looked.is_set()
     assert busy(data) == []

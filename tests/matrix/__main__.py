@@ -1,5 +1,5 @@
-"""python -m tests.matrix: live through every cell and write docs/guide/matrix.md; read the
-difference first."""
+"""python -m tests.matrix: run every cell and write docs/guide/matrix.md; review the diff before you
+commit it."""
 
 import os
 
@@ -9,7 +9,7 @@ if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     os.environ.setdefault("SECRET_KEY", "only-for-tests")
     django.setup()
-    # Not before Django is set up: the wiring is read as it is imported.
+    # After django.setup(): importing it reads the wiring.
     from . import page
 
     page.write()

@@ -1,5 +1,5 @@
-"""Every cell of the matrix, lived through: a state, what comes in it, and what it leads to when all
-is still."""
+"""Run a cell of the matrix: a state, a command or fact in it, and the end when nothing is left to
+do."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -11,14 +11,14 @@ from tools.verification.simulation.world import HOUR
 
 from .states import ORDER, SKU, STATES, Stage
 
-# What a person does by hand, and vouches for.
+# Actions by which an operator vouches for something done by hand.
 BY_HAND = ("operator: skip", "operator discards a call")
 LATE = 3 * HOUR
 
 
 class End(NamedTuple):
-    """answer: the code of a refusal. The rest is as the order's read model says; person: whether
-    one is called."""
+    """answer: the code of a refusal. person: whether the process needs attention or has a dead
+    letter. The rest is by the order's read model."""
 
     answer: str
     order: str
@@ -47,8 +47,7 @@ def left_alone(state: str, process: str) -> End:
 
 
 def lived(state: str, fact: str, process: str, *, late: bool = False) -> End:
-    """late: whether whoever stands still goes on doing so until all deadlines have passed, and
-    answers then."""
+    """late: whether the held subscriptions answer only after all deadlines have passed."""
     stage = _brought_about(state, process)
     answer = FACTS[fact](stage, ORDER)
     if late:
@@ -68,24 +67,24 @@ def _brought_about(state: str, process: str) -> Stage:
 
 
 def _end(stage: Stage, answer: str) -> End:
-    shown = stage.shown()
+    row = stage.row()
     dead = conservation.has_dead_letter(stage, ORDER)
     called = conservation.needs_a_person(stage, ORDER)
     return End(
         answer,
-        shown["status"],
-        shown["payment_status"],
-        shown["reservation_status"],
-        shown["shipment_status"],
-        _returns(stage, shown["return_status"]),
+        row["status"],
+        row["payment_status"],
+        row["reservation_status"],
+        row["shipment_status"],
+        _returns(stage, row["return_status"]),
         "dead-letter" if dead else "person" if called else "-",
     )
 
 
-def _returns(stage: Stage, shown: str) -> str:
-    """What has come back, and what became of a return that was asked for in this cell."""
+def _returns(stage: Stage, row: str) -> str:
+    """What came back, and the status of a return that was requested in this cell."""
     new = stage.state(f"return-{ORDER}-new").status
-    return shown if new == "new" else f"{shown}, new return {new.upper()}"
+    return row if new == "new" else f"{row}, new return {new.upper()}"
 
 
 __all__ = ["CANNOT_BE", "End", "cells", "left_alone", "lived"]

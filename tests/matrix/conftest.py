@@ -1,5 +1,5 @@
-"""A shop in a database, its order's process in either form, and subscriptions that stand still: a
-slow provider."""
+"""A shop in a database, with either form of the process, and subscriptions held like a slow
+provider."""
 
 import json
 from contextlib import contextmanager
@@ -58,7 +58,7 @@ def shop(transactional_db, process, settings):
 
 
 class Shop:
-    """One customer, one product, and everybody who may say something about an order."""
+    """One customer, one product, and a user of every role."""
 
     def __init__(self):
         bus.dispatch(ListProduct("TEA", "Tea", Money(PRICE, "EUR")))
@@ -99,7 +99,7 @@ class Shop:
         )
 
     def carrier_says(self, type_, order_id):
-        """A signed notice; its answer."""
+        """Send a signed notice. Returns the response."""
         body = json.dumps({"type": type_, "data": {"order_id": order_id}})
         id_, at = uuid4().hex, datetime.now(UTC)
         headers = {

@@ -1,5 +1,4 @@
-"""docs/guide/matrix.md: written from what is lived through, and read again to be held against
-it."""
+"""Write docs/guide/matrix.md from the executed cells, and parse it for comparison."""
 
 import re
 from collections.abc import Mapping
@@ -12,23 +11,23 @@ from .cells import CANNOT_BE, End, left_alone, lived
 from .states import STATES
 
 PAGE = Path(__file__).parents[2] / "docs" / "guide" / "matrix.md"
-BEGINNING = "<!-- from here on written by `python -m tests.matrix` -->"
+BEGINNING = "<!-- `python -m tests.matrix` writes everything below -->"
 SAME = "the same"
 
 Outcomes = Mapping[str, tuple[str, ...]]
 
 
 def outcomes(state: str) -> dict[str, tuple[str, ...]]:
-    """By what comes: what becomes of it, for each process."""
+    """By input: the outcome with each process."""
     alone = {process: left_alone(state, process) for process in PROCESSES}
     return {
-        fact: tuple(_said(lived(state, fact, process), alone[process]) for process in PROCESSES)
+        fact: tuple(_outcome(lived(state, fact, process), alone[process]) for process in PROCESSES)
         for fact in FACTS
     }
 
 
 def written() -> dict[str, dict[str, tuple[str, ...]]]:
-    """The page, by state."""
+    """The table of the page, by state."""
     _, _, table = PAGE.read_text().partition(BEGINNING)
     sections = re.split(r"^### ", table, flags=re.MULTILINE)[1:]
     return {section.partition("\n")[0].strip(): _rows(section) for section in sections}
@@ -36,7 +35,7 @@ def written() -> dict[str, dict[str, tuple[str, ...]]]:
 
 def left_alone_as_written() -> dict[str, str]:
     return dict(
-        re.findall(r"^### (.+)\n\nLeft alone: (.+)\.$", PAGE.read_text(), flags=re.MULTILINE)
+        re.findall(r"^### (.+)\n\nWithout input: (.+)\.$", PAGE.read_text(), flags=re.MULTILINE)
     )
 
 
@@ -47,46 +46,43 @@ def write() -> None:
 
 def alone_in_words(state: str) -> str:
     ends = [_in_words(left_alone(state, process)) for process in PROCESSES]
-    assert len(set(ends)) == 1, f"{state}: left alone, the processes differ"
+    assert len(set(ends)) == 1, f"{state}: without input, the processes differ"
     return ends[0]
 
 
 def _section(state: str) -> str:
     grouped: dict[tuple[str, ...], list[str]] = {}
-    for fact, said in outcomes(state).items():
-        grouped.setdefault(said, []).append(fact)
-    rows = "".join(_row(facts, said) for said, facts in grouped.items())
+    for fact, outcome in outcomes(state).items():
+        grouped.setdefault(outcome, []).append(fact)
+    rows = "".join(_row(facts, outcome) for outcome, facts in grouped.items())
     return (
-        f"\n### {state}\n\nLeft alone: {alone_in_words(state)}.\n\n"
-        f"| what comes | what becomes of it | by choreography |\n|---|---|---|\n{rows}"
+        f"\n### {state}\n\nWithout input: {alone_in_words(state)}.\n\n"
+        f"| input | outcome with orchestration | with choreography |\n|---|---|---|\n{rows}"
     )
 
 
-def _row(facts: list[str], said: tuple[str, ...]) -> str:
-    conducted, danced = said
-    return f"| {'; '.join(facts)} | {conducted} | {SAME if danced == conducted else danced} |\n"
+def _row(facts: list[str], outcome: tuple[str, ...]) -> str:
+    orchestrated, choreographed = outcome
+    second = SAME if choreographed == orchestrated else choreographed
+    return f"| {'; '.join(facts)} | {orchestrated} | {second} |\n"
 
 
 def _rows(section: str) -> dict[str, tuple[str, ...]]:
     found: dict[str, tuple[str, ...]] = {}
     for line in section.splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
-        if (
-            line.startswith("|")
-            and len(cells) == 3
-            and not cells[0].startswith(("what comes", "---"))
-        ):
-            said = (cells[1], cells[1] if cells[2] == SAME else cells[2])
-            found |= dict.fromkeys(cells[0].split("; "), said)
+        if line.startswith("|") and len(cells) == 3 and not cells[0].startswith(("input", "---")):
+            outcome = (cells[1], cells[1] if cells[2] == SAME else cells[2])
+            found |= dict.fromkeys(cells[0].split("; "), outcome)
     return found
 
 
-def _said(end: End, alone: End) -> str:
+def _outcome(end: End, alone: End) -> str:
     if end.answer == CANNOT_BE:
         return CANNOT_BE
     if end.answer:
         assert end._replace(answer="") == alone, (
-            f"refused by {end.answer}, and yet it leads to {end}"
+            f"refused with {end.answer}, but the order ends as {end}"
         )
         return f"refused: {end.answer}"
     return "changes nothing" if end == alone else _in_words(end)

@@ -1,5 +1,5 @@
-"""The states of an order, each brought about by a provider or a context that stands still: the rows
-of the matrix."""
+"""The states of an order, each reached by holding a provider or a context: the sections of the
+matrix."""
 
 from collections.abc import Callable, Mapping, Sequence
 from random import Random
@@ -10,7 +10,7 @@ from eventstore.money import Money
 from inventory.commands import ReceiveStock
 from orders.commands import ImportOrder, ListProduct
 from orders.events import Charge, OrderLine, Portion
-from orders.projections import ORDER_DETAILS
+from orders.order.projections import ORDER_DETAILS
 from orders.returns.saga import RETURNING
 from payments.events import PaymentCompleted, PaymentRequested
 from shipping.commands import Address
@@ -25,14 +25,14 @@ GATEWAY, CARRIER = "payments.gateway", "shipping.carrier"
 
 
 class Even(Random):
-    """Nobody is lucky or unlucky: nothing comes twice, fails or takes long by itself."""
+    """No chance: nothing is delivered twice, fails or is slow by itself."""
 
     def random(self) -> float:
         return 0.5
 
 
 class Sandbox(Outside):
-    """Refuses what its own sandbox would: by the payment method and the postcode."""
+    """Refuses what the sandboxes refuse, by payment method and postcode."""
 
     def _refuses(self, event: Any) -> bool:
         match event:
@@ -55,7 +55,7 @@ class Stage(World):
         self.dispatch(ReceiveStock(SKU, STOCK))
 
     def place(self, *, quantity: int = 2, method: str = "tok_visa", postcode: str = "N1") -> None:
-        """Of two units and postage: 250 in all."""
+        """An order of two units and postage, 250 in total."""
         lines, charges = (
             (OrderLine(SKU, "Apple", quantity, 100),),
             (Charge("POST", "Postage", 1, 50),),
@@ -68,12 +68,11 @@ class Stage(World):
         )
 
     def settle(self) -> None:
-        """Whoever does not wait for somebody that stands still comes to rest; no deadline
-        passes."""
+        """Run until nothing but held subscriptions has work left; no deadline passes."""
         self.run_for(5 * MINUTE)
 
     def until(self, event: type) -> None:
-        """Then everything stands."""
+        """Run until such an event is appended."""
         while not any(isinstance(entry.message, event) for entry in self.log):
             assert self._agenda, f"{event.__name__} does not come"
             self.run_for(max(0.0, self._agenda[0][0] - self.now))
@@ -82,7 +81,7 @@ class Stage(World):
         assert fact(self, ORDER) == ""
         self.settle()
 
-    def shown(self) -> dict[str, Any]:
+    def row(self) -> dict[str, Any]:
         """The order's read model, folded from the log."""
         row: Any = {"order_id": ORDER} | {
             field.name: field.get_default()
@@ -90,9 +89,9 @@ class Stage(World):
             if field.name != "order_id"
         }
         for entry in self.log:
-            heard = ORDER_DETAILS.evolve.get(type(entry.message))
-            if entry.topic == EVENT and heard and ORDER_DETAILS.key(entry.message) == ORDER:
-                row = heard(row, entry.message)
+            evolve = ORDER_DETAILS.evolve.get(type(entry.message))
+            if entry.topic == EVENT and evolve and ORDER_DETAILS.key(entry.message) == ORDER:
+                row = evolve(row, entry.message)
         return row
 
 
@@ -106,14 +105,14 @@ def _while(*held: str, **how: Any) -> Callable[[Stage], None]:
 
 
 def _then(
-    before: Callable[[Stage], None], *said: Callable[[World, str], str], hold: Sequence[str] = ()
+    before: Callable[[Stage], None], *facts_: Callable[[World, str], str], hold: Sequence[str] = ()
 ):
-    """hold: who stands still while it is said, and from then on."""
+    """hold: the subscriptions to hold before the facts, and from then on."""
 
     def bring_about(stage: Stage) -> None:
         before(stage)
         stage.hold(*hold)
-        for fact in said:
+        for fact in facts_:
             stage.say(fact)
 
     return bring_about
@@ -129,7 +128,7 @@ def _released(before: Callable[[Stage], None]) -> Callable[[Stage], None]:
 
 
 def _after(event: type, hold: str, **how: Any) -> Callable[[Stage], None]:
-    """Everything goes its way until there is such an event; from then on somebody stands still."""
+    """Run until such an event, then hold a subscription."""
 
     def bring_about(stage: Stage) -> None:
         stage.place(**how)

@@ -1,8 +1,7 @@
-"""What somebody asks, or tells, while a slow provider has not answered: by either process, on a
+"""Commands and facts while a slow provider has not answered: in either form of the process, on a
 real database.
 
-The whole table is tried in memory, in test_matrix.py; these are the inputs by which its faults were
-found.
+test_matrix.py runs the whole table in memory; these are the inputs that found faults.
 """
 
 import pytest
@@ -182,7 +181,7 @@ class TestAStatusFollowsWhatIsOwed:
 
 
 def _answered(order_id, charge):
-    """The provider's answer to the charge, by itself: the refund behind it is still to be made."""
+    """The provider's answer to the charge alone; the refund after it is still to be made."""
     from eventstore.commands import bus
     from payments.commands import CompletePayment
 

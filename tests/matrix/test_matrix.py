@@ -1,9 +1,10 @@
-"""Each state of an order, and whatever may come in it, by either process: docs/guide/matrix.md says
-what happens.
+"""Each state of an order and each fact in it, in either form of the process: docs/guide/matrix.md
+has
+the outcomes.
 
-Whoever stands still answers a moment later; or, in the second half, when all deadlines have passed.
-Then money, goods and parcel are where the order's state says, or a person is called, and nothing
-waits for ever.
+Held subscriptions answer a moment later; in the second half, after all deadlines have passed. Then
+money, goods and parcel are where the order's status says, or the process needs attention, and
+nothing waits for ever.
 """
 
 import pytest
@@ -28,9 +29,9 @@ def test_the_page_has_every_state_and_in_each_whatever_may_come():
 def test_what_comes_leads_to_what_the_page_says(state):
     outcomes = page.outcomes(state)
     differing = {
-        fact: (said, PAGE[state][fact])
-        for fact, said in outcomes.items()
-        if said != PAGE[state][fact]
+        fact: (outcome, PAGE[state][fact])
+        for fact, outcome in outcomes.items()
+        if outcome != PAGE[state][fact]
     }
     assert not differing, (
         f"{state}: read each, and if it is right write the page anew: python -m tests.matrix"
@@ -49,32 +50,32 @@ def test_nothing_is_lost_when_everybody_is_late(state, process):
 
 
 def test_the_page_never_leaves_an_order_without_money_or_goods_in_silence():
-    """By the page alone, whoever has written it: staff are refused, or undo the order."""
+    """By the page alone: staff are refused, or undo the order."""
     for state, fact, process in cells():
-        said = PAGE[state][fact][list(PROCESSES).index(process)]
+        outcome = PAGE[state][fact][list(PROCESSES).index(process)]
         if (
             fact not in BY_HAND
-            and "CONFIRMED, payment REFUNDED" in said
-            and "goods RETURNED" not in said
+            and "CONFIRMED, payment REFUNDED" in outcome
+            and "goods RETURNED" not in outcome
         ):
-            assert "is called" in said or "dead letter" in said, f"{state}, {fact}: {said}"
+            assert "is called" in outcome or "dead letter" in outcome, f"{state}, {fact}: {outcome}"
 
 
 def test_no_command_of_a_person_is_taken_and_forgotten():
-    """A refund either gives the money back or is refused: never accepted for nothing."""
+    """A refund either returns the money or is refused: never accepted without effect."""
     for state, rows in PAGE.items():
-        for said in rows["support or finance refunds it"]:
+        for outcome in rows["support or finance refunds it"]:
             is_over = (
-                "REFUNDED" in said
-                or said.startswith("refused")
+                "REFUNDED" in outcome
+                or outcome.startswith("refused")
                 or "refund" in state
                 or "going back" in state
             )
-            assert is_over or state == "payment declined, to be cancelled", f"{state}: {said}"
+            assert is_over or state == "payment declined, to be cancelled", f"{state}: {outcome}"
 
 
 class TestItWouldFind:
-    """Each of these stood in the code, or could have; the cells must see it."""
+    """Each of these faults was in the code, or could have been; the cells must find it."""
 
     def test_a_refund_that_goes_past_the_process(self, monkeypatch):
         from payments.commands import RefundPayment
@@ -85,7 +86,7 @@ class TestItWouldFind:
             lambda world, order_id: world.dispatch(RefundPayment(order_id, "?")),
         )
         for state in ("parcel booked, to be confirmed", "confirmed"):
-            assert _found("kept and", state, "support or finance refunds it")
+            assert _found("the provider holds", state, "support or finance refunds it")
 
     def test_a_notice_of_the_carrier_that_is_refused(self, monkeypatch):
         from shipping.commands import ShipShipment
@@ -95,7 +96,7 @@ class TestItWouldFind:
             return facts._carried(world, order_id, ShipShipment(order_id), left=True)
 
         monkeypatch.setitem(FACTS, "carrier: shipped", refused)
-        assert _found("parcel is away", "cancelled while the parcel is booked", "carrier: shipped")
+        assert _found("parcel has left", "cancelled while the parcel is booked", "carrier: shipped")
 
     def test_late_money_that_is_ignored(self, monkeypatch):
         from eventstore import registry
@@ -106,7 +107,7 @@ class TestItWouldFind:
         monkeypatch.setattr(
             registry, "decision_for", _deciding_by(forgetful, registry.decision_for)
         )
-        assert _found("the log says", "cancelled, payment declined", "provider: payment succeeded")
+        assert _found("in the log", "cancelled, payment declined", "provider: payment succeeded")
 
 
 def _only_if_requested(payment, command):

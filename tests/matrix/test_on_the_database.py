@@ -1,5 +1,5 @@
-"""A sample of the matrix on a real database, through the API and signed webhooks: it ends as the
-page says."""
+"""A sample of the matrix on a real database, through the API and signed webhooks: the outcomes are
+those of the page."""
 
 from contextlib import ExitStack
 
@@ -14,8 +14,8 @@ from .conftest import paused
 
 PAGE = page.written()
 
-# By which subscription stands still.
-STANDING = {
+# The held subscription of each state.
+HELD = {
     "payment asked for": "payments.gateway",
     "paid, stock asked for": "inventory",
     "reserved, parcel asked for": "shipping",
@@ -23,7 +23,7 @@ STANDING = {
     "parcel booked, to be confirmed": "orders",
     "confirmed": None,
 }
-SAID = {
+FACTS = {
     "customer cancels": lambda shop, order_id: shop.cancel(order_id),
     "support or finance refunds it": lambda shop, order_id: shop.refund(order_id),
     "warehouse ships": lambda shop, order_id: shop.ship(order_id),
@@ -35,15 +35,15 @@ SAID = {
 }
 
 
-@pytest.mark.parametrize("state", STANDING)
+@pytest.mark.parametrize("state", HELD)
 def test_what_is_said_while_somebody_stands_still_ends_as_the_page_says(shop, process, state):
     answers, alone = {}, page.left_alone_as_written()[state]
     with ExitStack() as stack:
-        if STANDING[state]:
-            stack.enter_context(paused(STANDING[state]))
-        for fact, said in SAID.items():
+        if HELD[state]:
+            stack.enter_context(paused(HELD[state]))
+        for fact, act in FACTS.items():
             order_id = shop.place()
-            answers[fact] = order_id, said(shop, order_id)
+            answers[fact] = order_id, act(shop, order_id)
         drain()
     drain()
     for fact, (order_id, answer) in answers.items():
@@ -61,8 +61,8 @@ def test_what_is_said_while_somebody_stands_still_ends_as_the_page_says(shop, pr
 
 def _ended(order):
     called = SagaState.objects.filter(key=order.order_id, status="NEEDS_ATTENTION").exists()
-    said = (
+    outcome = (
         f"{order.status}, payment {order.payment_status}, stock {order.reservation_status},"
         f" parcel {order.shipment_status}"
     )
-    return said + (", **a person is called**" if called else "")
+    return outcome + (", **a person is called**" if called else "")

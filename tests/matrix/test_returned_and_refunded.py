@@ -1,5 +1,5 @@
 """An order is refunded while some of its goods are in a return: wherever the parcel is, each unit
-is somewhere once."""
+is counted once."""
 
 import pytest
 
@@ -77,8 +77,8 @@ class TestOnceTheParcelHasLeft:
         refund(shop, order_id)
         assert states(shop.order(order_id))[:3] == ("REFUNDED", "REFUNDED", "RESERVED")
         receive(shop, return_id)
-        shown = ReturnView.objects.get()
-        assert (shown.status, shown.refunded) == ("COMPLETED", 0)
+        row = ReturnView.objects.get()
+        assert (row.status, row.refunded) == ("COMPLETED", 0)
         assert StockLevel.objects.get().available == STOCK - 1
         assert kept(order_id) == 0
         assert nobody_is_called()

@@ -1,5 +1,4 @@
-"""What is booked under one id is booked once; something else under it is refused and never passed
-over."""
+"""A booking is recorded once; a different booking with its id is refused."""
 
 from datetime import UTC, datetime
 

@@ -1,5 +1,5 @@
-"""The saga: forward one step at a time; back in reverse, one step at a time; what comes out of turn
-changes nothing."""
+"""The saga of an order: forward step by step, back in reverse; an answer to another step changes
+nothing."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -74,7 +74,7 @@ TO_CONFIRMING = (PLACED, PAID, RESERVED, CREATED)
 
 
 def after(*events):
-    """The status, and the commands owed by the last event."""
+    """The status, and the commands of the last reaction."""
     reaction = react(FULFILMENT, *events)
     return reaction.state.status, list(reaction.commands)
 
@@ -223,8 +223,9 @@ class TestRefused:
 
 
 class TestTurningBackLate:
-    """An order whose confirmation is asked for may be confirmed any moment: it decides before
-    anything is undone."""
+    """An order may become confirmed once its confirmation is sent: the order decides before any
+    step
+    is undone."""
 
     TURN_BACK = Intervened("o1", "compensate", "suspicious", "grace")
     TOO_LATE = CommandRefused("o1", "orders.cancel_order", "OrderNotOpen", "")
@@ -246,7 +247,8 @@ class TestTurningBackLate:
 
 
 class TestPatience:
-    """A payment is waited for as long as its method takes; every other step as long as ever."""
+    """The saga waits for a payment as long as its method takes, and for other steps the usual
+    time."""
 
     @pytest.mark.parametrize(
         ("method", "days"),
@@ -287,14 +289,14 @@ class TestARefundOfAConfirmedOrder:
     LEFT_BEFORE = CommandRefused("o1", "shipping.cancel_shipment", "ShipmentAlreadyShipped", "")
 
     def test_the_parcel_is_called_back_then_the_goods_then_the_money(self):
-        asked = (*self.DONE, self.ASKED)
-        assert after(*asked) == ("COMPENSATING", [CancelShipment("o1", "goodwill")])
-        assert after(*asked, CALLED_OFF) == ("COMPENSATING", [ReleaseInventory("o1", LINES)])
-        assert after(*asked, CALLED_OFF, RELEASED) == (
+        requested = (*self.DONE, self.ASKED)
+        assert after(*requested) == ("COMPENSATING", [CancelShipment("o1", "goodwill")])
+        assert after(*requested, CALLED_OFF) == ("COMPENSATING", [ReleaseInventory("o1", LINES)])
+        assert after(*requested, CALLED_OFF, RELEASED) == (
             "COMPENSATING",
             [RefundPayment("o1", "goodwill")],
         )
-        assert after(*asked, CALLED_OFF, RELEASED, REFUNDED) == ("COMPENSATED", [])
+        assert after(*requested, CALLED_OFF, RELEASED, REFUNDED) == ("COMPENSATED", [])
 
     def test_what_had_left_before_or_is_in_a_return_is_the_customers(self):
         refund = ("COMPENSATING", [RefundPayment("o1", "goodwill")])

@@ -1,5 +1,5 @@
-"""Deadlines and people: a process that gets no answer asks again, turns back, and in the end calls
-for attention."""
+"""Deadlines and interventions: a process without an answer retries, undoes its steps, and in the
+end needs attention."""
 
 import inspect
 import re
@@ -23,7 +23,7 @@ from payments.models import SandboxEntry
 from shipping.commands import Address
 
 SAGA = "orders.fulfilment"
-# Of currencies.
+# Upper-case literals that are not a status.
 NO_STATUS = {"XXX"}
 
 pytestmark = [pytest.mark.django_db(transaction=True)]
@@ -51,13 +51,13 @@ def place(method="tok_visa", postcode="N1"):
 
 
 def time_passes():
-    """The present step's deadline is over."""
+    """The deadline of the present step passes."""
     SagaState.objects.update(deadline_at="2000-01-01T00:00Z")
     drain()
 
 
 def the_gateway_gives_up():
-    """As after its last try: the call is a dead letter."""
+    """As after the last try: the call becomes a dead letter."""
     Parked.objects.update(status="dead", due_at=None)
 
 
@@ -66,7 +66,7 @@ def status(order_id):
 
 
 def at(order_id):
-    """The step at which a person sees it."""
+    """The position at which an operator sees the process."""
     return SagaState.objects.get(key=order_id).position
 
 
@@ -119,8 +119,8 @@ def test_a_deadline_that_comes_late_or_twice_changes_nothing():
     time_passes()
     time_passes()
     assert status(order_id) == "COMPLETED"
-    told = OutboxMessage.objects.filter(position__gt=0).count() - before
-    assert told == 2  # the two deadlines themselves, and nothing that followed from them
+    enqueued = OutboxMessage.objects.filter(position__gt=0).count() - before
+    assert enqueued == 2  # the two deadlines, and nothing that followed from them
 
 
 class TestByHand:
@@ -177,7 +177,7 @@ class TestByHand:
         seen_at = at(order_id)
         time_passes()
         with pytest.raises(
-            CommandError, match=f"not where you saw it, at {seen_at}: it is PAYMENT_PENDING at "
+            CommandError, match=f"has moved on from position {seen_at}: it is PAYMENT_PENDING at "
         ):
             call_command(
                 "sagas",
@@ -193,8 +193,7 @@ class TestByHand:
         assert not OperatorAction.objects.exists()
 
     def test_a_word_that_the_process_overtakes_changes_nothing_and_that_is_written_down(self):
-        """Two people see the same step back; the second one's word must not skip the step after
-        it."""
+        """Two operators see the same step; the action of the second must not skip the next step."""
         order_id = place("tok_timeout")
         the_gateway_gives_up()
         sagas.intervene(
@@ -221,22 +220,23 @@ class TestByHand:
 
     def test_a_status_that_is_none_is_refused_with_those_that_are(self):
         with pytest.raises(
-            CommandError, match=r"'NONSENSE' is no status .* COMPENSATING, .* NEEDS_ATTENTION, "
+            CommandError, match=r"Unknown status 'NONSENSE'.* COMPENSATING, .* NEEDS_ATTENTION, "
         ):
             call_command("sagas", "list", "--status", "NONSENSE")
         with pytest.raises(
-            CommandError, match=r"'orders.fulfillment' is no saga. There are: orders.fulfilment, "
+            CommandError,
+            match=r"Unknown saga 'orders.fulfillment'. Expected one of: orders.fulfilment, ",
         ):
             call_command("sagas", "list", "orders.fulfillment")
 
     @pytest.mark.parametrize("status", [*sorted(registry.saga_statuses()), "NEEDS_ATTENTION"])
     def test_a_status_that_no_process_has_at_present_is_none_the_less_one(self, status, capsys):
         call_command("sagas", "list", "orders.returning", "--status", status)
-        assert "No process is like that." in capsys.readouterr().out
+        assert "No matching sagas." in capsys.readouterr().out
 
     def test_the_statuses_named_are_those_in_the_code(self):
-        """Each literal that a process gives its state; what the wiring does not name would be
-        refused."""
+        """Every status literal of a process; `sagas list` would refuse one that the wiring does not
+        name."""
         named = {*registry.saga_statuses(), "NEEDS_ATTENTION"}
         for module in (fulfilment, returning):
             source = inspect.getsource(module)
@@ -246,7 +246,7 @@ class TestByHand:
 
     @pytest.mark.parametrize("many", ["-1", "0", "99999999999999999999", "many"])
     def test_how_many_is_a_number_that_can_be_meant(self, many):
-        with pytest.raises(CommandError, match="no number from 1"):
+        with pytest.raises(CommandError, match="expected a number from 1"):
             call_command("sagas", "list", f"--limit={many}")
 
     def test_what_is_not_there_is_a_sentence_and_a_failure(self):

@@ -108,7 +108,7 @@ class TestARefund:
         )
 
     def test_also_if_some_of_its_goods_are_in_a_return(self):
-        """Whether they have left the order does not know."""
+        """The order does not know whether its goods have left."""
         promised = ReturnPromised("o1", "r1", (Portion(1, 1),), ())
         refunding = OrderRefundRequested("o1", "goodwill", recalled=True)
         given(ORDER, PLACED, CONFIRMED, promised).when(self.ASKED).then(refunding)

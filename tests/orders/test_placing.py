@@ -19,7 +19,13 @@ from orders.events import (
     ProductRepriced,
 )
 from orders.order.aggregate import Order, OrderAlreadyPlaced
-from orders.order.placing import EmptyOrder, MixedCurrencies, NotPayable, PriceChanged, decisions
+from orders.order.place_order import (
+    EmptyOrder,
+    MixedCurrencies,
+    NotPayable,
+    PriceChanged,
+    decisions,
+)
 from shipping.commands import Address
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)

@@ -1,5 +1,4 @@
-"""The orders without a conductor: a payment is waited for as long as its method takes, and no
-longer."""
+"""Orders' policy: it waits for a payment as long as its method takes, and no longer."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -8,7 +7,7 @@ import pytest
 from eventstore.messages import DeadlinePassed
 from eventstore.testing import react
 from orders.commands import CancelOrder
-from orders.order.policies import POLICY, OrderPlaced, PaymentCompleted, PaymentFailed
+from orders.policies import POLICY, OrderPlaced, PaymentCompleted, PaymentFailed
 from payments.commands import AT_ONCE
 
 SLIP, CARD = OrderPlaced("o1", "tok_bank_slip"), OrderPlaced("o1", "tok_visa")

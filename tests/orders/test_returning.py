@@ -1,5 +1,4 @@
-"""The saga of a return: goods first, then the shelf, then the money; what stands in the way is
-somebody's to see."""
+"""The saga of a return: goods, restocking, refund; an obstacle needs attention."""
 
 from datetime import UTC, datetime
 
@@ -19,7 +18,7 @@ from orders.events import (
     ReturnedLine,
     ReturnRequested,
 )
-from orders.returns.saga import ASKED_AGAIN, GOODS_PATIENCE, PATIENCE, RETURNING
+from orders.returns.saga import GOODS_PATIENCE, PATIENCE, RETRIES, RETURNING
 from payments.commands import RefundPart
 from payments.events import PartRefunded, PartRefundLapsed
 
@@ -98,12 +97,12 @@ def test_goods_that_come_in_the_very_moment_are_paid_back():
     assert after(REQUESTED, LATE, CAME, refused("orders.close_return")) == ("RESTOCKING", [])
 
 
-@pytest.mark.parametrize(("count", "asked"), [(2, RESTOCK), (3, REFUND), (4, COMPLETE)])
-def test_a_step_that_does_not_answer_is_asked_again_and_in_the_end_a_person(count, asked):
+@pytest.mark.parametrize(("count", "pending"), [(2, RESTOCK), (3, REFUND), (4, COMPLETE)])
+def test_a_step_that_does_not_answer_is_asked_again_and_in_the_end_a_person(count, pending):
     history = list(TO_THE_END[:count])
-    for _ in range(ASKED_AGAIN):
+    for _ in range(RETRIES):
         history.append(LATE)
-        assert after(*history)[1] == [asked]
+        assert after(*history)[1] == [pending]
     assert after(*history, LATE) == ("NEEDS_ATTENTION", [])
     assert react(RETURNING, *history, LATE).deadline is None
 
@@ -122,7 +121,7 @@ def test_when_the_whole_payment_has_gone_back_meanwhile_nothing_is_left_to_pay()
     assert after(*gone) == ("COMPLETING", [COMPLETE])
     assert after(*gone, COMPLETED) == ("COMPLETED", [])
     assert react(RETURNING, *gone, COMPLETED).state.note.startswith("nothing left to pay")
-    assert after(*gone, gone[-1]) == ("COMPLETING", []), "heard twice it changes nothing"
+    assert after(*gone, gone[-1]) == ("COMPLETING", []), "a repeat changes nothing"
 
 
 @pytest.mark.parametrize("code", ["MoreThanWasPaid", "NotRefundable", "NothingWasPaid"])

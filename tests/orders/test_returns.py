@@ -1,5 +1,4 @@
-"""No unit comes back twice, and none that was not bought; what comes back is worth what was paid
-for it."""
+"""Every unit that comes back was bought, comes back once, and is refunded at the price paid."""
 
 from datetime import UTC, datetime
 
@@ -29,7 +28,7 @@ from orders.events import (
 )
 from orders.order.aggregate import ORDER, OrderNotFound
 from orders.returns import aggregate as returns
-from orders.returns import quantities as portions
+from orders.returns import quantities
 from orders.returns.aggregate import RETURN
 from shipping.commands import Address
 
@@ -98,28 +97,28 @@ class TestRequest:
 
     def test_what_one_return_has_no_other_can_have(self):
         assert decided(after(wish((1, 2))), wish((1, 1), return_id="r2"))
-        refused(portions.MoreThanWasBought, wish((1, 2), return_id="r2"), wish((1, 2)))
+        refused(quantities.MoreThanWasBought, wish((1, 2), return_id="r2"), wish((1, 2)))
         refused(
-            portions.MoreThanWasBought,
+            quantities.MoreThanWasBought,
             wish(charges=[(1, 1)], return_id="r2"),
             wish(charges=[(1, 1)]),
         )
 
     def test_nor_can_it_have_a_unit_twice_by_naming_it_twice(self):
-        refused(portions.MoreThanWasBought, wish((1, 2), (1, 2)))
+        refused(quantities.MoreThanWasBought, wish((1, 2), (1, 2)))
 
     def test_what_has_come_back_stays_returned(self):
         refused(
-            portions.MoreThanWasBought,
+            quantities.MoreThanWasBought,
             wish((1, 1), return_id="r2"),
             wish((1, 3)),
             arrival(),
             CompleteReturn("r1"),
         )
 
-    @pytest.mark.parametrize("asked", [wish((4, 1)), wish(charges=[(2, 1)])])
-    def test_what_is_not_on_the_order_cannot_come_back(self, asked):
-        refused(portions.NotOnTheOrder, asked)
+    @pytest.mark.parametrize("command", [wish((4, 1)), wish(charges=[(2, 1)])])
+    def test_what_is_not_on_the_order_cannot_come_back(self, command):
+        refused(quantities.NotOnTheOrder, command)
 
     def test_nothing_is_no_return(self):
         refused(returns.EmptyReturn, wish())
@@ -152,7 +151,7 @@ class TestArrival:
 
     def test_more_than_was_announced_is_refused(self):
         for lines in [(1, 3)], [(2, 1)], [(1, 2), (1, 1)]:
-            refused(portions.MoreThanWasAnnounced, arrival(*lines), wish((1, 2)))
+            refused(quantities.MoreThanWasAnnounced, arrival(*lines), wish((1, 2)))
 
     def test_goods_arrive_once(self):
         assert decided(after(wish((1, 1)), arrival()), arrival()) == {}
@@ -196,11 +195,11 @@ class TestArrival:
 
     def test_later_too_no_more_comes_than_was_announced_and_is_not_elsewhere(self):
         for lines in [(1, 50)], [(9, 1)], [(1, 2)], [(2, 1)]:
-            refused(portions.MoreThanWasAnnounced, arrival(*lines), wish((1, 2)), arrival((1, 1)))
-        refused(portions.MoreThanWasAnnounced, arrival((1, 50)), wish((1, 2)), arrival())
+            refused(quantities.MoreThanWasAnnounced, arrival(*lines), wish((1, 2)), arrival((1, 1)))
+        refused(quantities.MoreThanWasAnnounced, arrival((1, 50)), wish((1, 2)), arrival())
         elsewhere = wish((1, 2), return_id="r2")
         refused(
-            portions.MoreThanWasBought, arrival((1, 2)), wish((1, 3)), arrival((1, 1)), elsewhere
+            quantities.MoreThanWasBought, arrival((1, 2)), wish((1, 3)), arrival((1, 1)), elsewhere
         )
 
     def test_for_charges_alone_no_goods_are_awaited(self):
@@ -253,7 +252,7 @@ class TestImport:
 
     def test_it_is_in_once_and_takes_no_unit_that_another_has(self):
         assert decided(after(self.IMPORT), self.IMPORT) == {}
-        refused(portions.MoreThanWasBought, replace(self.IMPORT, return_id="r2"), self.IMPORT)
+        refused(quantities.MoreThanWasBought, replace(self.IMPORT, return_id="r2"), self.IMPORT)
         refused(returns.ReturnIsAnother, replace(self.IMPORT, lines=(Portion(1, 1),)), self.IMPORT)
 
 

@@ -1,18 +1,17 @@
-"""As much of Stripe's API as we use, over real HTTP, with a book of its own.
+"""The part of Stripe's API that we use, over real HTTP, with a book of its own.
 
 usage: python -m tests.payments.stripe_server BOOK.sqlite [--port N] [--hold SECONDS] [--forgetful]
 
-It prints its address. Cards go as the sandbox gateway's do (payments/gateway/sandbox.py), and
-beyond that:
+It prints its address. Cards behave as with the sandbox gateway (payments/gateway/sandbox.py), and:
 
     tok_processing       pending until the book says status = 'succeeded'
-    tok_wrong_amount, tok_wrong_currency, tok_wrong_order   taken, and told wrongly
-    tok_html, tok_redirect, tok_huge, tok_list, tok_500     nothing is taken, and the answer is none
-    tok_500_but_charged  taken, and the answer is a 500
-    tok_missing          there is no such card
+    tok_wrong_amount, tok_wrong_currency, tok_wrong_order   charged, with a wrong answer
+    tok_html, tok_redirect, tok_huge, tok_list, tok_500     not charged, with an unusable answer
+    tok_500_but_charged  charged, and the answer is a 500
+    tok_missing          no such card
 
---hold: how long a call that times out is held.
---forgetful: idempotency keys are forgotten at once, as after a day.
+--hold: seconds until a call without an answer ends.
+--forgetful: forget idempotency keys at once, as Stripe does after a day.
 """
 
 import json
@@ -51,15 +50,15 @@ class Refused(Exception):
 
 
 class Hold(Exception):
-    """No answer, for a while."""
+    """No answer until the hold ends."""
 
 
 class Broken(Exception):
-    """An answer that is none; its argument says which."""
+    """An unusable answer; the argument says which."""
 
 
 class Bank:
-    """The book, and what may be asked of it. Every answer is a dict as Stripe's API has it."""
+    """The book and its operations. Every answer is a dict in the form of Stripe's API."""
 
     def __init__(self, path, *, forgetful=False):
         self.db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
@@ -106,17 +105,16 @@ class Bank:
         }
 
     def all_charges(self, query):
-        """The newest first, a page of two at a time. What it knows of time: everything was
-        today."""
+        """The newest first, in pages of two. Every charge counts as made today."""
         rows = list(self.db.execute("SELECT * FROM intent ORDER BY rowid DESC"))
-        told = [_charge(row) for row in rows if int(query["created[gte]"]) <= time.time()]
-        behind = (
-            [each["id"] for each in told].index(query["starting_after"]) + 1
+        charges = [_charge(row) for row in rows if int(query["created[gte]"]) <= time.time()]
+        start = (
+            [each["id"] for each in charges].index(query["starting_after"]) + 1
             if "starting_after" in query
             else 0
         )
-        page = told[behind : behind + 2]
-        more = len(told) > behind + 2
+        page = charges[start : start + 2]
+        more = len(charges) > start + 2
         return {"object": "list", "has_more": more, "url": "/v1/charges", "data": page}
 
     def refunds(self, query):
@@ -156,22 +154,22 @@ class Bank:
         return _refund(self.db.execute("SELECT * FROM refund WHERE id = ?", [values[0]]).fetchone())
 
     def remembered(self, key, body, answer):
-        """Stripe's idempotency: the first answer under a key is every answer under it; another body
-        is refused."""
+        """Stripe's idempotency: a repeat under a key gets the first answer; another body is
+        refused."""
         known = self.db.execute("SELECT * FROM remembered WHERE key = ?", [key]).fetchone()
         if known and not self.forgetful:
             if known["body"] != body:
                 raise Refused(400, "idempotency_key_reused", type="idempotency_error")
             return known["status"], json.loads(known["answer"])
         try:
-            status, said = 200, answer()
+            status, answered = 200, answer()
         except Refused as error:
-            status, said = error.status, {"error": error.error}
+            status, answered = error.status, {"error": error.error}
         self.db.execute(
             "INSERT OR REPLACE INTO remembered VALUES (?, ?, ?, ?)",
-            [key, body, status, json.dumps(said)],
+            [key, body, status, json.dumps(answered)],
         )
-        return status, said
+        return status, answered
 
     def _try(self, key):
         self.db.execute(
@@ -181,8 +179,8 @@ class Bank:
         return self.db.execute("SELECT count FROM tries WHERE key = ?", [key]).fetchone()[0]
 
     def _insert_intent(self, form, method, status):
-        """A call that was held is not remembered by its key, and still not done twice, unless keys
-        are forgotten."""
+        """A call without an answer stores no answer under its key, and is still not done twice,
+        unless keys are forgotten."""
         key = form["metadata[key]"]
         known = self.db.execute("SELECT * FROM intent WHERE key = ?", [key]).fetchone()
         if known and not self.forgetful:
@@ -278,9 +276,9 @@ class Handler(BaseHTTPRequestHandler):
     def _answer(self, ask):
         try:
             with self.server.bank.lock:
-                status, said = ask(self.server.bank)
+                status, answered = ask(self.server.bank)
         except Refused as error:
-            status, said = error.status, {"error": error.error}
+            status, answered = error.status, {"error": error.error}
         except Hold:
             time.sleep(self.server.hold)
             self.close_connection = True
@@ -288,7 +286,7 @@ class Handler(BaseHTTPRequestHandler):
         except Broken as broken:
             self._break(str(broken))
             return
-        self._send(status, json.dumps(said).encode())
+        self._send(status, json.dumps(answered).encode())
 
     def _break(self, how):
         match how:

@@ -1,4 +1,4 @@
-"""What the gateway's final no becomes: an answer like others, behind which nothing waits."""
+"""A final refusal of the gateway is an answer: it does not hold back later calls."""
 
 import pytest
 
@@ -23,7 +23,7 @@ def test_a_part_that_the_provider_refuses_lapses_and_the_whole_goes_back():
     log.append("payment-o1", [PaymentRequested("o1", EURO, "tok_visa")], expected=log.NO_STREAM)
     drain()
     assert isinstance(list(log.read_stream("payment-o1"))[-1].body, PaymentCompleted)
-    # More than the provider has: as if somebody had given money back by hand.
+    # More than the provider has left, as after a manual refund.
     impossible = PartRefundRequested("o1", "r1", Money(150, "EUR"), "return")
     log.append("payment-o1", [impossible], expected=log.STREAM_EXISTS)
     drain()
@@ -31,6 +31,6 @@ def test_a_part_that_the_provider_refuses_lapses_and_the_whole_goes_back():
     drain()
     happened = [message.body for message in log.read_stream("payment-o1")]
     assert isinstance(happened[-3], PartRefundLapsed)
-    assert "100 is left" in happened[-3].reason
+    assert "exceeds the 100" in happened[-3].reason
     assert happened[-1].amount == EURO
     assert isinstance(happened[-1], PaymentRefunded)

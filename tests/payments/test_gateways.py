@@ -1,5 +1,5 @@
-"""What every gateway must do: one suite over the sandbox, and over Stripe's adapter before a server
-on loopback."""
+"""The contract of gateways: one suite for the sandbox, and for Stripe's adapter with a server on
+loopback."""
 
 import sqlite3
 import subprocess
@@ -23,7 +23,7 @@ SECRET = "sk_test_canary"
 
 
 class Shop:
-    """Asks a gateway as the effect does. moved(kind): what its book says, in units of its own."""
+    """Calls a gateway as the effect does. moved(kind): the total of its book, in its own unit."""
 
     def __init__(self, gateway, moved):
         self.gateway, self.moved = gateway, moved
@@ -42,7 +42,7 @@ class Shop:
 
 
 class Bank:
-    """The server as a program of its own; its book is read from outside."""
+    """The server in a process of its own; its book is read from outside."""
 
     def __init__(self, book, *options):
         self.book = book
@@ -216,7 +216,7 @@ class TestStripe:
         assert bank.moved("charge") == 1000
 
     def test_whoever_forgets_keys_is_still_asked_by_what_stands_in_the_metadata(self, tmp_path):
-        """Without the question before the second try, this bank takes the money twice."""
+        """Without the lookup before the second try, this bank charges twice."""
         bank = Bank(tmp_path / "book.sqlite", "--forgetful")
         try:
             with pytest.raises(TimeoutError):
@@ -245,7 +245,7 @@ class TestStripe:
     def test_a_charge_that_it_does_not_count_so_finely_is_declined_with_a_sentence(self, bank):
         declined = bank.shop().charge(amount=Money(12345, "GBP", 3))
         assert declined == Declined(
-            "12.345 GBP cannot be moved exactly: the provider counts GBP more coarsely."
+            "12.345 GBP cannot be moved exactly: it is finer than the provider's unit of GBP."
         )
         assert bank.moved("charge") == 0
 
@@ -299,6 +299,6 @@ def test_money_that_the_provider_cannot_count_is_refused(money):
 def test_what_cannot_go_back_exactly_is_a_final_no(bank):
     shop = bank.shop()
     assert isinstance(shop.charge(amount=Money(2470, "KWD")), Charged)
-    with pytest.raises(RefundRefused, match="more coarsely"):
+    with pytest.raises(RefundRefused, match="is finer than"):
         shop.refund(amount=Money(1235, "KWD"))
     assert shop.refund(key="r2", amount=Money(2470, "KWD")).amount == 2470

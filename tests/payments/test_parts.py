@@ -1,4 +1,4 @@
-"""Some of the money goes back: each part once, never more than was taken, whatever comes first."""
+"""Partial refunds: each part once, never more than was paid, in any order of messages."""
 
 import pytest
 
@@ -50,7 +50,7 @@ def part(refund_id="r1", amount=30, currency="EUR"):
     return RefundPart("o1", refund_id, Money(amount, currency), "return")
 
 
-def asked(refund_id="r1", amount=30):
+def requested_part(refund_id="r1", amount=30):
     return PartRefundRequested("o1", refund_id, Money(amount, "EUR"), "return")
 
 
@@ -67,19 +67,19 @@ def lapsed(reason, refund_id="r1"):
 
 
 def test_a_part_of_a_payment_is_asked_for_and_given_back():
-    given(PAYMENT, REQUESTED, COMPLETED).when(part()).then(asked())
-    given(PAYMENT, REQUESTED, COMPLETED, asked()).when(
+    given(PAYMENT, REQUESTED, COMPLETED).when(part()).then(requested_part())
+    given(PAYMENT, REQUESTED, COMPLETED, requested_part()).when(
         CompletePartRefund("o1", "r1", 30, "re_1")
     ).then(back())
 
 
-@pytest.mark.parametrize("before", [[asked()], [asked(), back()]])
+@pytest.mark.parametrize("before", [[requested_part()], [requested_part(), back()]])
 def test_a_part_that_is_asked_for_twice_is_given_once(before):
     given(PAYMENT, REQUESTED, COMPLETED, *before).when(part()).then()
 
 
 def test_an_answer_that_comes_twice_or_that_nobody_asked_for_changes_nothing():
-    given(PAYMENT, REQUESTED, COMPLETED, asked(), back()).when(
+    given(PAYMENT, REQUESTED, COMPLETED, requested_part(), back()).when(
         CompletePartRefund("o1", "r1", 30, "re_2")
     ).then()
     given(PAYMENT, REQUESTED, COMPLETED).when(CompletePartRefund("o1", "r1", 30, "re_2")).then()
@@ -87,8 +87,14 @@ def test_an_answer_that_comes_twice_or_that_nobody_asked_for_changes_nothing():
 
 
 def test_parts_may_come_to_all_that_was_paid_and_not_to_a_cent_more():
-    history = (REQUESTED, COMPLETED, asked("r1", 60), back("r1", 60), asked("r2", 30))
-    given(PAYMENT, *history).when(part("r3", 10)).then(asked("r3", 10))
+    history = (
+        REQUESTED,
+        COMPLETED,
+        requested_part("r1", 60),
+        back("r1", 60),
+        requested_part("r2", 30),
+    )
+    given(PAYMENT, *history).when(part("r3", 10)).then(requested_part("r3", 10))
     given(PAYMENT, *history).when(part("r3", 11)).refused(MoreThanWasPaid)
     given(PAYMENT, *history).when(part("r3", 10, "GBP")).refused(MoreThanWasPaid)
 
@@ -123,7 +129,7 @@ def test_what_was_never_paid_is_told_from_what_has_gone_back(over):
 
 
 class TestBeforeTheMoneyIsIn:
-    """The gateway is not asked to give back what it may never take."""
+    """The gateway is not requested_part for a refund before the charge completes."""
 
     @pytest.mark.parametrize("history", [[], [REQUESTED]])
     def test_a_part_is_promised(self, history):
@@ -132,11 +138,11 @@ class TestBeforeTheMoneyIsIn:
     def test_the_promise_is_kept_when_it_comes(self):
         history = (promised("r1", 30), REQUESTED, promised("r2", 70))
         given(PAYMENT, *history).when(CompletePayment("o1", "ch_1")).then(
-            COMPLETED, asked("r1", 30), asked("r2", 70)
+            COMPLETED, requested_part("r1", 30), requested_part("r2", 70)
         )
-        given(PAYMENT, *history, COMPLETED, asked("r1", 30), asked("r2", 70)).when(
-            part("r3", 1)
-        ).refused(MoreThanWasPaid)
+        given(
+            PAYMENT, *history, COMPLETED, requested_part("r1", 30), requested_part("r2", 70)
+        ).when(part("r3", 1)).refused(MoreThanWasPaid)
 
     def test_no_more_is_promised_than_is_asked_of_the_customer(self):
         given(PAYMENT, REQUESTED, promised("r1", 70)).when(part("r2", 31)).refused(MoreThanWasPaid)
@@ -145,7 +151,7 @@ class TestBeforeTheMoneyIsIn:
         history = (promised("r1", 70), promised("r2", 31), REQUESTED)
         reason = "no more than 1.00 EUR was paid"
         given(PAYMENT, *history).when(CompletePayment("o1", "ch_1")).then(
-            COMPLETED, asked("r1", 70), lapsed(reason, "r2")
+            COMPLETED, requested_part("r1", 70), lapsed(reason, "r2")
         )
         free = PaymentCompleted("o1", Money(0, "EUR"), "nothing-to-pay")
         given(PAYMENT, promised()).when(ProcessPayment("o1", Money(0, "EUR"), "tok_visa")).then(
@@ -160,13 +166,19 @@ class TestBeforeTheMoneyIsIn:
 
 class TestWithTheWhole:
     def test_the_whole_is_what_the_parts_have_left(self):
-        history = (REQUESTED, COMPLETED, asked("r1", 60), back("r1", 60), asked("r2", 30))
+        history = (
+            REQUESTED,
+            COMPLETED,
+            requested_part("r1", 60),
+            back("r1", 60),
+            requested_part("r2", 30),
+        )
         given(PAYMENT, *history).when(WHOLE).then(
             RefundRequested("o1", Money(10, "EUR"), "cancelled")
         )
 
     def test_when_the_parts_have_left_nothing_the_gateway_is_not_asked(self):
-        history = (REQUESTED, COMPLETED, asked("r1", 100))
+        history = (REQUESTED, COMPLETED, requested_part("r1", 100))
         given(PAYMENT, *history).when(WHOLE).then(
             PaymentRefunded("o1", Money(0, "EUR"), "nothing-to-refund")
         )
@@ -176,31 +188,35 @@ class TestWithTheWhole:
         history = (
             REQUESTED,
             COMPLETED,
-            asked(),
+            requested_part(),
             RefundRequested("o1", rest, "x"),
             PaymentRefunded("o1", rest, "re_2"),
         )
         given(PAYMENT, *history).when(CompletePartRefund("o1", "r1", 30, "re_1")).then(back())
-        given(PAYMENT, REQUESTED, COMPLETED, asked(), RefundRequested("o1", rest, "x")).when(
-            CompleteRefund("o1", 70, "re_2")
-        ).then(PaymentRefunded("o1", rest, "re_2"))
+        given(
+            PAYMENT, REQUESTED, COMPLETED, requested_part(), RefundRequested("o1", rest, "x")
+        ).when(CompleteRefund("o1", 70, "re_2")).then(PaymentRefunded("o1", rest, "re_2"))
 
     @pytest.mark.parametrize(
-        ("history", "said"),
+        ("history", "event"),
         [
             ([], PaymentVoided("o1", "cancelled")),
             ([REQUESTED], RefundRequested("o1", EURO, "cancelled")),
         ],
     )
-    def test_a_promise_lapses_when_all_is_taken_back_first(self, history, said):
+    def test_a_promise_lapses_when_all_is_taken_back_first(self, history, event):
         given(PAYMENT, *history, promised()).when(WHOLE).then(
-            said, lapsed("the whole payment goes back")
+            event, lapsed("the whole payment goes back")
         )
 
 
 @pytest.mark.parametrize(
     "before",
-    [[promised()], [REQUESTED, COMPLETED, asked()], [REQUESTED, COMPLETED, asked(), back()]],
+    [
+        [promised()],
+        [REQUESTED, COMPLETED, requested_part()],
+        [REQUESTED, COMPLETED, requested_part(), back()],
+    ],
 )
 def test_another_amount_under_the_same_name_is_no_repeat(before):
     given(PAYMENT, *before).when(part()).then()
@@ -227,14 +243,16 @@ class TestWhatTheProviderCannot:
         )
 
     def test_is_no_matter_to_another(self):
-        asked = PartRefundRequested("o1", "r1", Money(1235, "KWD"), "return")
-        given(limited(OF["sandbox"].refund), *self.KUWAIT).when(self.HALF).then(asked)
+        requested_part = PartRefundRequested("o1", "r1", Money(1235, "KWD"), "return")
+        given(limited(OF["sandbox"].refund), *self.KUWAIT).when(self.HALF).then(requested_part)
 
     def test_is_an_answer_where_it_is_known_only_then_and_the_rest_is_free_again(self):
         failed = FailPartRefund("o1", "r1", "too old")
-        given(PAYMENT, REQUESTED, COMPLETED, asked()).when(failed).then(lapsed("too old"))
-        given(PAYMENT, REQUESTED, COMPLETED, asked(), lapsed("too old")).when(failed).then()
-        given(PAYMENT, REQUESTED, COMPLETED, asked(), lapsed("too old")).when(WHOLE).then(
+        given(PAYMENT, REQUESTED, COMPLETED, requested_part()).when(failed).then(lapsed("too old"))
+        given(PAYMENT, REQUESTED, COMPLETED, requested_part(), lapsed("too old")).when(
+            failed
+        ).then()
+        given(PAYMENT, REQUESTED, COMPLETED, requested_part(), lapsed("too old")).when(WHOLE).then(
             RefundRequested("o1", EURO, "cancelled")
         )
 
@@ -246,14 +264,14 @@ class TestWhatTheProviderCannot:
         (Money(500, "ISK", 2), ""),
         (Money(550, "ISK", 2), "cannot be moved exactly"),
         (Money(1005, "GBP", 3), "cannot be moved exactly"),
-        (Money(49, "EUR"), "too little"),
-        (Money(49, "JPY"), "too little"),
+        (Money(49, "EUR"), "below the provider's minimum"),
+        (Money(49, "JPY"), "below the provider's minimum"),
         (Money(50, "JPY"), ""),
         (Money(0, "EUR"), ""),
         (Money(1230, "KWD"), ""),
     ],
 )
 def test_the_door_knows_what_stripe_takes(amount, why):
-    told = OF["stripe"].charge(amount)
-    assert why in told if why else told == ""
+    refusal = OF["stripe"].charge(amount)
+    assert why in refusal if why else refusal == ""
     assert OF["sandbox"].charge(amount) == ""

@@ -89,9 +89,9 @@ class TestWhatMovesAtTheGatewayItself:
     DISPUTED = PaymentDisputed("o1", EURO, "dp_1", "fraudulent")
 
     def test_a_refund_that_we_did_not_ask_for_is_recorded_once_and_not_given_back_again(self):
-        told = RecordRefund("o1", 40, "re_9")
-        given(PAYMENT, REQUESTED, COMPLETED).when(told).then(self.OUTSIDE)
-        given(PAYMENT, REQUESTED, COMPLETED, self.OUTSIDE).when(told).then()
+        command = RecordRefund("o1", 40, "re_9")
+        given(PAYMENT, REQUESTED, COMPLETED).when(command).then(self.OUTSIDE)
+        given(PAYMENT, REQUESTED, COMPLETED, self.OUTSIDE).when(command).then()
         rest = RefundRequested("o1", Money(60, "EUR"), "cancelled")
         given(PAYMENT, REQUESTED, COMPLETED, self.OUTSIDE).when(REFUND).then(rest)
         part = RefundPart("o1", "r1", Money(61, "EUR"), "return")
@@ -111,9 +111,9 @@ class TestWhatMovesAtTheGatewayItself:
         )
 
     def test_a_dispute_holds_the_money_until_it_is_won(self):
-        told = RecordDispute("o1", 100, "dp_1", "fraudulent")
-        given(PAYMENT, REQUESTED, COMPLETED).when(told).then(self.DISPUTED)
-        given(PAYMENT, REQUESTED, COMPLETED, self.DISPUTED).when(told).then()
+        command = RecordDispute("o1", 100, "dp_1", "fraudulent")
+        given(PAYMENT, REQUESTED, COMPLETED).when(command).then(self.DISPUTED)
+        given(PAYMENT, REQUESTED, COMPLETED, self.DISPUTED).when(command).then()
         given(PAYMENT, REQUESTED, COMPLETED, self.DISPUTED).when(REFUND).then(
             PaymentRefunded("o1", NOTHING, "nothing-to-refund")
         )

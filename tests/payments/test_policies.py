@@ -1,4 +1,4 @@
-"""The payments without a conductor: money goes back when the goods have, or were never reserved."""
+"""Payments' policy: a refund follows once the goods are back, or were never reserved."""
 
 from datetime import UTC, datetime
 

@@ -1,5 +1,4 @@
-"""The log and the provider's book are laid beside each other, and what was planted between them is
-found."""
+"""Reconciliation finds the differences planted between the log and the provider's book."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -10,7 +9,7 @@ from django.core.management import CommandError, call_command
 from eventstore.commands import bus
 from eventstore.money import Money
 from eventstore.testing import drain
-from payments import reconciliation as reconciling
+from payments import reconciliation
 from payments.commands import ProcessPayment, RefundPart, RefundPayment
 from payments.gateway.port import MoneyMoved
 from payments.gateway.sandbox import SandboxGateway
@@ -24,7 +23,7 @@ LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
 @pytest.fixture(autouse=True)
 def book():
-    """Orders of every kind, each as the provider has it."""
+    """Orders of every kind, in agreement with the provider's book."""
     for order_id in ("paid", "declined", "parts", "back"):
         bus.dispatch(
             ProcessPayment(order_id, TEN, "tok_declined" if order_id == "declined" else "tok_visa")
@@ -41,14 +40,14 @@ def book():
 def differences(since=LONG_AGO):
     return [
         each and each.order_id
-        for each in reconciling.differences(SandboxGateway(late=0.0), since=since)
+        for each in reconciliation.differences(SandboxGateway(late=0.0), since=since)
     ]
 
 
 def test_where_both_say_the_same_nothing_is_found(capsys):
     assert differences() == [None] * 4
     call_command("reconcile_payments")
-    assert capsys.readouterr().out == "4 orders are as the provider has them.\n"
+    assert capsys.readouterr().out == "4 orders agree with the provider's book.\n"
 
 
 def test_a_charge_that_the_provider_does_not_have(book):
@@ -70,7 +69,7 @@ def test_money_that_was_taken_under_a_key_that_we_never_gave(book):
 
 def test_money_that_was_taken_though_we_were_told_that_it_was_not(book):
     book.filter(order_id="declined").update(done_at=1)
-    (found,) = filter(None, reconciling.differences(SandboxGateway(), since=LONG_AGO))
+    (found,) = filter(None, reconciliation.differences(SandboxGateway(), since=LONG_AGO))
     assert (found.order_id, found.ours, found.theirs) == (
         "declined",
         MoneyMoved(0, 0),
@@ -95,7 +94,7 @@ def test_what_moves_while_it_is_looked_at_is_left_for_the_next_time(monkeypatch)
                 drain()
             return super().moved(order_id=order_id, currency=currency)
 
-    assert [*reconciling.differences(Refunding(), since=LONG_AGO)] == [None] * 3
+    assert [*reconciliation.differences(Refunding(), since=LONG_AGO)] == [None] * 3
 
 
 def test_only_what_is_of_late_is_asked_for():
@@ -107,14 +106,14 @@ def test_a_provider_that_does_not_answer_is_no_agreement(book, monkeypatch, caps
         raise TimeoutError("nothing came")
 
     monkeypatch.setattr(SandboxGateway, "moved", silent)
-    with pytest.raises(CommandError, match="4 of 4 orders are not"):
+    with pytest.raises(CommandError, match="4 of 4 orders differ"):
         call_command("reconcile_payments")
-    assert "could not be asked: TimeoutError: nothing came" in capsys.readouterr().out
+    assert "did not answer: TimeoutError: nothing came" in capsys.readouterr().out
 
 
 def test_for_programs_each_difference_is_a_line(book, capsys):
     book.get(order_id="paid").delete()
     with pytest.raises(CommandError, match="1 of 4"):
         call_command("reconcile_payments", "--json")
-    told = json.loads(capsys.readouterr().out)
-    assert (told["order_id"], told["theirs"]["taken"]) == ("paid", "0")
+    difference = json.loads(capsys.readouterr().out)
+    assert (difference["order_id"], difference["theirs"]["taken"]) == ("paid", "0")

@@ -1,4 +1,4 @@
-"""The sandbox gateway's courses, each by its payment method, and what its book says of them."""
+"""The outcomes of the sandbox gateway by payment method, and its book."""
 
 import pytest
 from django.db.models import Sum
@@ -37,15 +37,15 @@ def moved(kind):
 
 def test_what_is_taken_is_in_the_book(sandbox):
     assert charge(sandbox) == Charged("ch_k1")
-    kept = SandboxEntry.objects.get()
+    entry = SandboxEntry.objects.get()
     assert (
-        kept.key,
-        kept.order_id,
-        kept.kind,
-        kept.amount,
-        kept.currency,
-        kept.exponent,
-        kept.reference,
+        entry.key,
+        entry.order_id,
+        entry.kind,
+        entry.amount,
+        entry.currency,
+        entry.exponent,
+        entry.reference,
     ) == (
         "k1",
         "o1",
@@ -118,7 +118,7 @@ class TestARefund:
     def test_in_parts_gives_back_no_more_than_is_left(self, sandbox):
         charge(sandbox)
         refund(sandbox, key="r1", amount=TEN.of(600))
-        with pytest.raises(RefundRefused, match="600 was to go back, and 400 is left"):
+        with pytest.raises(RefundRefused, match="A refund of 600 exceeds the 400 that is left"):
             refund(sandbox, key="r2", amount=TEN.of(600))
         refund(sandbox, key="r3", amount=TEN.of(400))
         assert moved("refund") == 1000

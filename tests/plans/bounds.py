@@ -46,7 +46,7 @@ MORE: dict[str, tuple[int, Sequence[str], str]] = {
         "what is parked keeps its rows of the outbox, every ten seconds",
     ),
     r"starts_with\(stream": (WHOLE, STATES, "a rebuild reads the log from its beginning, once"),
-    r"^WITH hears AS": (ALL_PARKED, STATES, "how much is parked is counted, every half minute"),
+    r"^WITH handled AS": (ALL_PARKED, STATES, "how much is parked is counted, every half minute"),
     r"^SELECT subscription, count\(\*\)": (ALL_PARKED, STATES, "the doctor counts what is parked"),
     r"jsonb_agg\(to_jsonb\(parked\)": (
         ALL_PARKED,
@@ -136,10 +136,7 @@ MORE: dict[str, tuple[int, Sequence[str], str]] = {
 }
 # Statements that no day in the shop says.
 NEVER_MET: dict[str, str] = {
-    "eventstore.operations.doctor.faults": (
-        "faults that the doctor's self-test brings about, on a database of its own"
-    ),
-    "eventstore.operations.doctor.server.IS_PREPARED": (
+    "eventstore.operations.doctor.sessions.IS_PREPARED": (
         "asked of a pooler, of what one session has prepared"
     ),
     "eventstore.log.epochs.BEGIN": (
@@ -155,8 +152,7 @@ NEVER_MET: dict[str, str] = {
     "eventstore.projections.rebuild.records.WAIT": (
         "one row by its id, while somebody is in the way of a swap"
     ),
-    "eventstore.projections.rebuild.swap.IN_THE_WAY": "asked of the locks alone",
-    "eventstore.projections.rebuild.records.AIM": "one row by its id, when a rebuild is begun anew",
+    "eventstore.projections.rebuild.swap.BLOCKER": "asked of the locks alone",
 }
 
 

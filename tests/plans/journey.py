@@ -15,9 +15,8 @@ from django.test import Client
 
 from access import accounts
 from access.permissions import OPERATIONS, SUPPORT
-from config.api import live as sockets
-from eventstore import log as store
-from eventstore import sagas
+from config.api import sockets
+from eventstore import log, sagas
 from eventstore.commands import bus, deferred, idempotency, inbox, repository, snapshots
 from eventstore.delivery import heartbeats, poison, worker
 from eventstore.effects import leases
@@ -132,9 +131,9 @@ def _orders(people):
     drain()
     people.operator.post(f"/api/commands/returns/{returned}/receive/", {})
     drain()
-    store.append("stock-CUP", [StockReceived("CUP", 1)], expected=store.ANY)
-    open_, read = (store.ANY, [StockReceived("CUP", 1)]), (store.STREAM_EXISTS, [])
-    store.append_all({"stock-CUP": open_, "stock-LONG": read})
+    log.append("stock-CUP", [StockReceived("CUP", 1)], expected=log.ANY)
+    open_, read = (log.ANY, [StockReceived("CUP", 1)]), (log.STREAM_EXISTS, [])
+    log.append_all({"stock-CUP": open_, "stock-LONG": read})
     for _ in range(2):
         ada.post(f"{ORDERS}{placed[1]}/cancel/", {"reason": "twice"}, **{"Idempotency-Key": "c"})
         inbox.receive("somebody", "2")
@@ -175,8 +174,8 @@ def _failures(people):
     for each in waiting:
         parked.held(each.subscription, [each.key])
     parked.defer("payments.gateway", 0.0)
-    with poison.marking("payments.gateway") as notes:
-        notes.begin(1)
+    with poison.marking("payments.gateway") as markers:
+        markers.begin(1)
     many = range(2_000_000_000, 2_000_000_256)
     with transaction.atomic():
         parked.park(
@@ -200,20 +199,20 @@ def _failures(people):
 
 def _by_hand():
     name, key = "orders.details", "by hand"
-    log = [each.position for each in islice(store.read_log(after=0), 3)]
+    first = [each.position for each in islice(log.read_log(after=0), 3)]
     with transaction.atomic():
         parked.park(
             name,
-            [parked.ParkedMessage(each, key=key, status="dead", attempts=12) for each in log[:1]],
+            [parked.ParkedMessage(each, key=key, status="dead", attempts=12) for each in first[:1]],
         )
-        parked.park(name, [parked.ParkedMessage(each, key=key) for each in log[1:]])
+        parked.park(name, [parked.ParkedMessage(each, key=key) for each in first[1:]])
     letters = dead_letters.letters(subscription=name, key=key)
     dead_letters.message_of(letters[0])
     dead_letters.letters(limit=100)
-    dead_letters.retry(name, log[:1], who="grace")
+    dead_letters.retry(name, first[:1], who="grace")
     with suppress(dead_letters.NotParked):
-        dead_letters.discard(name, log[:2], who="grace", reason="because")
-    control.skip(name, log[2], who="grace", reason="because")
+        dead_letters.discard(name, first[:2], who="grace", reason="because")
+    control.skip(name, first[2], who="grace", reason="because")
     control.pause(name, who="grace")
     control.resume(name, who="grace")
     with suppress(control.OperationRefused):
@@ -234,24 +233,24 @@ def _processes(people):
 def _reading(people):
     order_id = people.ada.placed()
     stream = f"order-{order_id}"
-    (message,) = store.read_stream(stream)
-    list(islice(store.read_backwards(stream), 5))
-    list(islice(store.read_backwards("stock-LONG"), 300))
-    list(islice(store.read_stream("stock-LONG"), 300))
-    list(islice(store.read_log(after=message.position - 500), 600))
-    list(islice(store.read_log(types=["orders.return_requested", "orders.order_placed"]), 600))
-    list(islice(store.read_category("shipment"), 300))
-    list(store.read_correlated(message.metadata.correlation_id))
-    list(islice(store.read_log_backwards(), 300))
-    list(islice(store.read_category_backwards("shipment"), 300))
-    store.read_event(message.id)
-    store.read_last(stream)
-    store.positions_at({stream: 1, "stock-LONG": 250})
+    (message,) = log.read_stream(stream)
+    list(islice(log.read_backwards(stream), 5))
+    list(islice(log.read_backwards("stock-LONG"), 300))
+    list(islice(log.read_stream("stock-LONG"), 300))
+    list(islice(log.read_log(after=message.position - 500), 600))
+    list(islice(log.read_log(types=["orders.return_requested", "orders.order_placed"]), 600))
+    list(islice(log.read_category("shipment"), 300))
+    list(log.read_correlated(message.metadata.correlation_id))
+    list(islice(log.read_log_backwards(), 300))
+    list(islice(log.read_category_backwards("shipment"), 300))
+    log.read_event(message.id)
+    log.read_last(stream)
+    log.positions_at({stream: 1, "stock-LONG": 250})
     followed = following.orders(_known("ada"), position=0)
-    list(islice(followed.history(0, store.fence()), 3))
+    list(islice(followed.history(0, log.fence()), 3))
     one = following.order(_known("ada"), order_id, version=0, position=0)
-    list(islice(one.history(0, store.fence()), 3))
-    tail._next(sockets.FEED, store.fence() - 5, True)
+    list(islice(one.history(0, log.fence()), 3))
+    tail._next(sockets.FEED, log.fence() - 5, True)
     sockets.still_held(["nobody's"])
     freshness.last_given()
     freshness.recorded(OrderDetails, order_id)
@@ -279,7 +278,7 @@ def _by_themselves():
         repository.forget()
         snapshots.save({stream: repository.load_one(stream)})
         snapshots.load([stream])
-        snapshots.passed_milestones(after=0, until=store.fence())
+        snapshots.passed_milestones(after=0, until=log.fence())
         records.found_differences(Rebuild.objects.latest("id").id)
 
 

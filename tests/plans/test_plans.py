@@ -35,11 +35,11 @@ def test_every_statement_reads_no_more_than_it_answers(state):
         ]
         never += [f"never called: {name}" for name in uncalled(watch)]
     troubles = {each.statement: each for each in watch.looks if bounds.too_much(each, state)}
-    told = [
+    excessive = [
         f"{each.buffers} buffers for {each.items}, {each.mode}: {each.statement}\n{each.plan}"
         for each in troubles.values()
     ]
-    assert not never + told, "\n".join(never + told)
+    assert not never + excessive, "\n".join(never + excessive)
 
 
 def unmet(watch):

@@ -95,13 +95,13 @@ def forget(watch: Watch) -> None:
 def look(connection: psycopg.Connection[Any], statement: str, params: Any, mode: str) -> Look:
     """What the statement reads under one kind of plan. It is carried out, and taken back."""
     asking = psycopg.ClientCursor(connection)
-    begun = connection.info.transaction_status.name != "IDLE"
-    asking.execute("SAVEPOINT plans" if begun else "BEGIN")
+    in_transaction = connection.info.transaction_status.name != "IDLE"
+    asking.execute("SAVEPOINT plans" if in_transaction else "BEGIN")
     try:
         return _looked(asking, statement, params, mode)
     finally:
         asking.execute(
-            "ROLLBACK TO SAVEPOINT plans; RELEASE SAVEPOINT plans" if begun else "ROLLBACK"
+            "ROLLBACK TO SAVEPOINT plans; RELEASE SAVEPOINT plans" if in_transaction else "ROLLBACK"
         )
 
 
@@ -117,11 +117,11 @@ def _looked(asking: psycopg.ClientCursor[Any], statement: str, params: Any, mode
         values = f"({', '.join(['%s'] * len(params))})" if params else ""
         explain = f"EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON) EXECUTE plans{values}"
         asking.execute(explain, list(params) if params else None)
-        ((told,),) = asking.fetchall()
+        ((explained,),) = asking.fetchall()
     finally:
         if asking.connection.info.transaction_status.name != "INERROR":
             asking.execute("DEALLOCATE plans")
-    plan = (json.loads(told) if isinstance(told, str) else told)[0]["Plan"]
+    plan = (json.loads(explained) if isinstance(explained, str) else explained)[0]["Plan"]
     # What a part writes that nothing refers to is not in the sum on top.
     buffers = max(each["Shared Hit Blocks"] + each["Shared Read Blocks"] for each in nodes(plan))
     return Look(" ".join(statement.split()), mode, buffers, _items(plan, params), json.dumps(plan))

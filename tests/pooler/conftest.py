@@ -1,4 +1,4 @@
-"""This process, and the workers that it starts, behind a PgBouncer in front of the test's
+"""This process, and the workers that it starts, behind a PgBouncer in front of the test
 database."""
 
 import pytest
@@ -12,8 +12,7 @@ from tools.verification.bouncer import NEW, OLD
 
 @pytest.fixture(params=[OLD, NEW])
 def pooled(request, transactional_db, monkeypatch):
-    """Yields the Bouncer. The server's settings are those that docs/guide/operate.md names for
-    this."""
+    """Yields the Bouncer. The settings are those that docs/guide/operate.md recommends."""
     if why := bouncer.missing(request.param):
         pytest.skip(why)
     with (
@@ -23,10 +22,10 @@ def pooled(request, transactional_db, monkeypatch):
         connection.close()
         for name, value in between.settings.items():
             monkeypatch.setenv(name, value)
-        told = {"HOST": "127.0.0.1", "PORT": str(between.port)}
+        address = {"HOST": "127.0.0.1", "PORT": str(between.port)}
         options = connection.settings_dict["OPTIONS"]
         with pytest.MonkeyPatch.context() as patch:
-            for name, value in told.items():
+            for name, value in address.items():
                 patch.setitem(connection.settings_dict, name, value)
             if request.param == OLD:
                 patch.setitem(options, "prepare_threshold", None)

@@ -1,4 +1,4 @@
-"""The whole shop behind a PgBouncer: its processes are named through it, and a crash of PostgreSQL
+"""The whole shop behind a PgBouncer: its processes keep their names, and a crash of PostgreSQL
 loses nothing."""
 
 import json
@@ -18,8 +18,7 @@ from tools.verification.bouncer import NEW, OLD
 
 pytestmark = [pytest.mark.slow]
 NAMES = "SELECT DISTINCT application_name FROM pg_stat_activity WHERE datname = current_database()"
-# At most a fault each two seconds, so that between two deaths of the database there is something to
-# be lost.
+# At most one fault every two seconds, so that orders are acknowledged between two crashes.
 SHORT = (
     "--seed=7",
     "--seconds=14",
@@ -72,7 +71,7 @@ import sys
 from pathlib import Path
 from time import sleep
 from tools.devserver import folder
-from tests.pooler import bouncer
+from tools.verification import bouncer
 with folder.claimed(Path({str(tmp_path / "held")!r})) as path:
     print(bouncer.start(path, {url_of_the_test()!r}).running.process.pid, flush=True)
     sleep(60)

@@ -17,9 +17,9 @@ from django.db import transaction
 from eventstore.delivery import heartbeats, poison
 from eventstore.models import DeliveryMarker
 from eventstore.operations import control
-from eventstore.operations.doctor import Limits, delivery
+from eventstore.operations.doctor import Limits, workers
 from eventstore.postgres import execute, rows
-from eventstore.projections.rebuild.run import AlreadyRebuilding, _alone
+from eventstore.projections.rebuild.run import AlreadyRebuilding, _exclusive_lock
 from tests.journeys.conftest import Shop
 from tests.workers.worker import Worker
 from tools.verification.bouncer import OLD
@@ -109,14 +109,14 @@ def test_after_journeys_a_late_subscription_and_a_rebuild_nothing_of_ours_is_lef
 def test_who_rebuilds_alone_holds_no_lock_longer_whichever_connection_it_is_given(pooled):
     """A lock of the session would be taken on one server connection and given back on another, and
     stay for good."""
-    with ExitStack() as others, _alone("orders.details"):
-        with pytest.raises(AlreadyRebuilding), _alone("orders.details"):
+    with ExitStack() as others, _exclusive_lock("orders.details"):
+        with pytest.raises(AlreadyRebuilding), _exclusive_lock("orders.details"):
             pass
         # Whatever server connection is free now is taken by somebody else.
         for _ in range(3):
             others.enter_context(psycopg.connect(os.environ["DATABASE_URL"])).execute("SELECT 1")
     assert left_behind(pooled) == {}
-    with _alone("orders.details"):
+    with _exclusive_lock("orders.details"):
         pass
 
 
@@ -162,6 +162,11 @@ def test_a_worker_that_was_killed_is_not_taken_for_deaf_because_the_poolers_back
     heartbeats.note(heartbeats.WORKER)
     time.sleep(0.5)
     # Its backend is there still, for whoever comes next.
-    found = [each.check for each in delivery.workers(Limits(silent=timedelta(seconds=0.2)))]
+    limits = Limits(silent=timedelta(seconds=0.2))
+    found = [
+        each.check
+        for check in (workers.missing_workers, workers.stuck_workers)
+        for each in check(limits)
+    ]
     heartbeats.forget_own()
     assert found == ["no-worker"]

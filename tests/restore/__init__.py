@@ -1,2 +1,2 @@
-"""The log loses its tail under what runs on it: nothing remembered, promised or paid goes on
-unnoticed."""
+"""The log loses its tail while processes use it: stale memory, promises and payments are
+noticed."""

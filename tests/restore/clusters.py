@@ -1,5 +1,4 @@
-"""PostgreSQL clusters that are copied, killed, promoted and put back; and a shop's process that
-runs on meanwhile."""
+"""PostgreSQL clusters to copy, kill, promote and restore, and a shop process that keeps running."""
 
 import json
 import os
@@ -19,7 +18,7 @@ PATIENCE_SECONDS = 60.0
 
 
 class Cluster:
-    """One data folder. options: more settings of the server."""
+    """One data directory. options: additional settings of the server."""
 
     def __init__(self, home: Path, port: int, **options: str) -> None:
         self.home, self.port, self.options, self.running = home, port, options, None
@@ -77,7 +76,7 @@ class Cluster:
             return cursor.fetchall() if cursor.description else []
 
     def copy(self, home: Path) -> "Cluster":
-        """A base backup of a server that runs, or a cold copy of one that is stopped."""
+        """A base backup of a running server, or a cold copy of a stopped one."""
         with (
             psycopg.connect(self.url, autocommit=True)
             if self.running
@@ -91,7 +90,7 @@ class Cluster:
                     "SELECT labelfile FROM pg_backup_stop()"
                 ).fetchall()
                 self.owner.write(copied.data / "backup_label", label)
-                # What was written meanwhile, which a base backup has with it.
+                # The WAL written meanwhile, which a base backup includes.
                 for segment in (self.data / "pg_wal").iterdir():
                     if segment.is_file():
                         shutil.copy2(segment, copied.data / "pg_wal")
@@ -108,7 +107,7 @@ class Cluster:
 
 def _copied(source: Path, target: Path, owner: account.Account) -> Path:
     def copy(one: str, other: str) -> None:
-        """Of a server that runs, files may go while they are copied; its log of changes knows."""
+        """A running server may delete files during the copy; the WAL covers that."""
         with suppress(FileNotFoundError):
             shutil.copy2(one, other)
 
@@ -130,7 +129,7 @@ def _own(folder: Path, owner: account.Account) -> None:
 
 
 class Shop:
-    """A process that dispatches what it is told to, and remembers; see tests/restore/shop.py."""
+    """A process that evaluates expressions and keeps its caches; see tests/restore/shop.py."""
 
     def __init__(self, url: str) -> None:
         environment = os.environ | {
@@ -144,16 +143,16 @@ class Shop:
         )  # fmt: skip
 
     def do(self, expression: str):
-        """What the expression comes to, once the database answers."""
+        """The value of the expression, once the database answers."""
         until = time.monotonic() + PATIENCE_SECONDS
         while True:
             self.process.stdin.write(expression + "\n")
             self.process.stdin.flush()
-            told = json.loads(self.process.stdout.readline())
-            if "error" not in told:
-                return told["value"]
-            assert told["error"] == "OperationalError", told
-            assert time.monotonic() < until, told
+            reply = json.loads(self.process.stdout.readline())
+            if "error" not in reply:
+                return reply["value"]
+            assert reply["error"] == "OperationalError", reply
+            assert time.monotonic() < until, reply
             time.sleep(0.1)
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Each test begins in a log that has lost nothing."""
+"""Each test begins with a log that has lost nothing."""
 
 import pytest
 
@@ -19,7 +19,7 @@ def whole(transactional_db):
 
 @pytest.fixture
 def cups(transactional_db):
-    """A hundred of them, at 10 euros."""
+    """A hundred cups, at 10 euros."""
     bus.dispatch(ListProduct("CUP", "A cup", Money(1000, "EUR")))
     bus.dispatch(ReceiveStock("CUP", 100))
     drain()

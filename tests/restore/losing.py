@@ -1,5 +1,4 @@
-"""What a restore or a failover does to a log, done to the test's own: the tail is gone, whatever
-has seen it."""
+"""Do to the test's log what a restore or a failover does: delete its tail."""
 
 import os
 import subprocess
@@ -14,7 +13,7 @@ from tests.eventstore.concurrently import url_of_the_test
 
 LAST = "SELECT coalesce(max(position), 0) FROM eventstore_event"
 TABLES = ("eventstore_event", "eventstore_outbox", "eventstore_parked", "eventstore_saga")
-# A shop that has never had a failover, and positions from the first one on.
+# A shop that has never had a failover; positions begin at the first one.
 FIRST_EPOCH = """
     DELETE FROM eventstore_epoch WHERE number > 1;
     DELETE FROM eventstore_epoch_mark;
@@ -28,8 +27,8 @@ def last() -> int:
 
 
 def lose_behind(position: int, *, answers: bool = True) -> None:
-    """Everything behind the position, and that it was given out, as on a standby that had not
-    received it yet."""
+    """Delete everything after the position, and reset the sequence, as on a standby that had not
+    received it."""
     with unguarded():
         for table in TABLES:
             execute(f"DELETE FROM {table} WHERE position > %s", [position]).close()
@@ -45,8 +44,8 @@ def lose_behind(position: int, *, answers: bool = True) -> None:
 
 
 def forget_the_mark() -> None:
-    """As PostgreSQL does with what is not logged, after a crash and on a standby that becomes the
-    primary."""
+    """Empty the unlogged table, as PostgreSQL does after a crash and at the promotion of a
+    standby."""
     execute("DELETE FROM eventstore_epoch_mark").close()
 
 
@@ -58,7 +57,7 @@ def first_epoch() -> None:
 
 
 def another_process(command: str) -> None:
-    """Dispatches a command as a process that remembers nothing."""
+    """Dispatch a command like a process with empty caches."""
     script = (
         "import django; django.setup()\nfrom eventstore.commands import bus\nfrom eventstore.money"
         f" import Money\nfrom orders.commands import *\nbus.dispatch({command})"

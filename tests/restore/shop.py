@@ -1,4 +1,4 @@
-"""A process of a shop: reads an expression a line, and tells what it comes to."""
+"""A shop process: reads one expression a line, and writes its value as JSON."""
 
 import json
 import os
@@ -30,7 +30,7 @@ def reprice(amount):
 
 
 def place(order_id):
-    """At which price it was placed."""
+    """The price of the placed order."""
     place = PlaceOrder(
         order_id, "ada", (Item("CUP", 1),), Address("Ada"), "tok_visa", datetime.now(UTC)
     )
@@ -57,7 +57,7 @@ FUNCTIONS = {each.__name__: each for each in (list_, reprice, place, epoch, last
 for line in sys.stdin:
     close_old_connections()
     try:
-        told = {"value": eval(line, dict(FUNCTIONS))}
-    except Exception as error:  # noqa: BLE001  whoever asked is told
-        told = {"error": type(error).__name__, "why": str(error)}
-    print(json.dumps(told), flush=True)
+        reply = {"value": eval(line, dict(FUNCTIONS))}
+    except Exception as error:  # noqa: BLE001  the test gets it
+        reply = {"error": type(error).__name__, "why": str(error)}
+    print(json.dumps(reply), flush=True)

@@ -1,5 +1,4 @@
-"""After a restore: what providers did that the log does not know of is listed, and nothing goes on
-from it."""
+"""After a restore, everything that providers did and the log lacks is listed."""
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -29,7 +28,7 @@ LATER = "SELECT setval('eventstore_position', last_value + 5) FROM eventstore_po
 
 @pytest.fixture
 def lost_orders(cups):
-    """Two orders that were charged and shipped and are not there any more; and one that is."""
+    """Two orders that were charged, shipped and lost, and one that is still there."""
     bus.dispatch(ProcessPayment("kept", TEN, "tok_visa"))
     bus.dispatch(CreateShipment("kept", Address("Ada")))
     drain()
@@ -50,16 +49,16 @@ def restored(capsys):
 
 
 def test_it_lists_by_name_what_was_lost_and_nothing_else(lost_orders, capsys):
-    told, error = restored(capsys)
-    payments = {each for each in told if each.startswith("payments: ")}
+    lines, error = restored(capsys)
+    payments = {each for each in lines if each.startswith("payments: ")}
     assert payments == {
-        f"payments: {order_id}: lost, no payment of it is in the log; the provider has 10.00 taken"
-        " and 0 given back EUR"
+        f"payments: {order_id}: lost, the log has no payment of it; the provider has 10.00 charged"
+        " and 0 refunded EUR"
         for order_id in ("gone-1", "gone-2")
     }
-    parcels = [each for each in told if each.startswith("shipping: ")]
+    parcels = [each for each in lines if each.startswith("shipping: ")]
     assert {each.split(":")[1].strip() for each in parcels} == {"gone-1", "gone-2"}
-    assert "things wait for a person" in error
+    assert "things need an operator" in error
     assert OperatorAction.objects.get().action == "after restore"
 
 
@@ -69,7 +68,9 @@ def test_the_doctor_says_so_until_it_was_run(lost_orders, capsys):
     assert [each.mend for each in found] == ['manage.py after_restore --reason "…"']
     restored(capsys)
     assert [each for each in examine() if each.check == "log-epoch"] == []
-    assert len(epochs.history()) == 2  # the one that had begun by itself was seen to
+    assert (
+        len(epochs.history()) == 2
+    )  # the epoch that had begun by itself is settled, no other one begins
 
 
 def test_run_again_it_begins_another_epoch(lost_orders, capsys):
@@ -97,16 +98,16 @@ def test_answers_that_speak_of_what_is_lost_are_forgotten(cups, capsys):
     execute(LATER).close()
     call_command("after_restore", reason="a drill")
     assert [each.scope[-1] for each in StoredResponse.objects.all()] == ["l"]
-    assert "1 answers under idempotency keys" in capsys.readouterr().out
+    assert "1 stored responses" in capsys.readouterr().out
 
 
 def test_a_read_model_that_was_not_restored_with_the_log_is_named(cups, capsys):
     OrderDetails.objects.create(order_id="o-1", version=1, position=last() + 2)
     execute(LATER).close()
-    told, _ = restored(capsys)
+    lines, _ = restored(capsys)
     assert (
-        "1 rows of orders.details hold events that the log lacks: manage.py rebuild_projection"
-        " orders.details" in told
+        "1 rows of orders.details include events that the log lacks: manage.py rebuild_projection"
+        " orders.details" in lines
     )
 
 
@@ -115,8 +116,8 @@ def test_a_subscription_that_was_not_is_named_and_misses_nothing_new(cups, capsy
         "UPDATE eventstore_subscription SET position = %s WHERE name = 'payments'",
         [last() + 10 * cursors.WINDOW],
     ).close()
-    told, _ = restored(capsys)
-    assert any(each.startswith("The subscription payments stands at") for each in told)
+    lines, _ = restored(capsys)
+    assert any(each.startswith("The subscription payments is at position") for each in lines)
     bus.enqueue([ProcessPayment("new", TEN, "tok_visa")])
     drain()
     assert SandboxEntry.objects.filter(order_id="new", done=True).exists()

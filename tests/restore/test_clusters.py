@@ -1,5 +1,4 @@
-"""Real servers lose their tail under a process that runs on: which of it the epoch notices, and
-that all of it is mended."""
+"""Real servers lose their tail while a process keeps running: the epoch notices, and repairs it."""
 
 import shutil
 import subprocess
@@ -18,13 +17,13 @@ WEB = ["-c", "import config.wsgi"]
 
 @pytest.fixture(scope="module")
 def migrated(tmp_path_factory):
-    """A cluster with our tables in it, and stopped."""
+    """A stopped cluster with our tables."""
     with folder.throwaway() as path:
         home = account.home(path, account.of_services())
         cluster = Cluster(home, ports.free()).start()
         done = manage(cluster.url, "manage.py", "migrate", "-v", "0")
         assert done.returncode == 0, done.stderr
-        # Nothing of the server's own stands in the way of a copy.
+        # Nothing of the server prevents a copy.
         cluster.ask("CHECKPOINT")
         cluster.stop()
         yield cluster
@@ -32,11 +31,11 @@ def migrated(tmp_path_factory):
 
 @pytest.fixture
 def clusters(migrated):
-    """clusters(name) is another copy of the cluster; all are stopped afterwards."""
+    """clusters(name) makes another copy of the cluster; all are stopped at the end."""
     made = []
 
     def copy(source=migrated, **options):
-        # Within the folder that is ours: what lies beside it is swept away by whoever starts next.
+        # Inside our own folder: the next run deletes everything next to it.
         copied = source.copy(migrated.home / f"copy-{next(numbers)}")
         copied.options |= options
         made.append(copied)
@@ -94,7 +93,7 @@ def test_after_a_failover_to_a_standby_that_was_behind(clusters, shops):
     number, reason, timeline = shop.do("epoch()")
     assert (number, reason, timeline) == (2, "promotion", 2)
     assert (seen, shop.do("version('product-CUP')")) == (3, 2)
-    assert shop.do("last()") > before + 1_000_000  # no position that was lost is given again
+    assert shop.do("last()") > before + 1_000_000  # no lost position is assigned again
 
 
 def test_after_a_base_backup_was_put_in_its_place(clusters, shops):
@@ -110,7 +109,7 @@ def test_after_a_base_backup_was_put_in_its_place(clusters, shops):
 
 
 def test_after_a_cold_copy_was_put_in_its_place_which_no_server_can_tell(clusters, shops):
-    """Nothing in it says so. But somebody remembers more than it has."""
+    """Nothing in the log shows it, but a process remembers a higher version than the log has."""
     primary = clusters().start(port=ports.free())
     shop = shops(primary)
     shop.do("list_(1000)")
@@ -144,7 +143,7 @@ def test_a_dump_in_another_database_is_not_served_before_it_was_seen_to(clusters
     refused = manage(other, *WEB)
     assert refused.returncode
     assert (
-        "It was restored or copied. What it lacks has to be seen to first: manage.py after_restore"
+        "It was restored or copied. First check what it lacks: manage.py after_restore"
         in refused.stderr
     )
     doctor = manage(other, "manage.py", "doctor")

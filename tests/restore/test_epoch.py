@@ -1,5 +1,5 @@
-"""What has happened to the log, by what the server says of itself; and what follows for positions
-and calls."""
+"""What has happened to the log, according to the server; the consequences for positions and
+calls."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -18,7 +18,7 @@ from eventstore.log.epochs import (
     PROMOTION,
     Epoch,
     EpochOver,
-    Standing,
+    LogState,
 )
 from eventstore.money import Money
 from eventstore.testing import drain
@@ -34,7 +34,7 @@ NOW = datetime(2026, 6, 1, tzinfo=UTC)
 FIRST = Epoch(1, 11, "first", "", NOW, 0.0, 0, 0, 0, 7, 5, 1, None)
 SECOND = Epoch(2, 22, "promotion", "", NOW, 0.0, 450, 500, 10_000, 7, 5, 2, None)
 THIRD = Epoch(3, 33, "restore", "", NOW, 0.0, 10_200, 10_300, 90_000, 7, 5, 3, None)
-WHOLE = Standing(11, 7, 5, 1, 1.0, (FIRST,))
+WHOLE = LogState(11, 7, 5, 1, 1.0, (FIRST,))
 
 
 class TestWhatHappened:
@@ -50,12 +50,12 @@ class TestWhatHappened:
             ({"system_identifier": 8}, ELSEWHERE),
             ({"database": 6}, ELSEWHERE),
             ({"mark": None, "system_identifier": 8}, ELSEWHERE),
-            # A managed server that does not say: neither is taken for another.
+            # Managed servers may not report their identity: then no other server is assumed.
             ({"system_identifier": None}, ""),
             ({"mark": None, "timeline": None}, PROMOTION),
         ],
     )
-    def test_is_told_by_mark_place_and_silence(self, changes, why):
+    def test_is_known_by_mark_place_and_silence(self, changes, why):
         assert epochs.what_happened(msgspec.structs.replace(WHOLE, **changes)) == why
 
     def test_an_epoch_after_a_crash_has_lost_nothing_that_was_acknowledged(self):
@@ -63,7 +63,7 @@ class TestWhatHappened:
         assert not crash.may_have_lost
         assert msgspec.structs.replace(
             crash, silent=86_400.0
-        ).may_have_lost  # what looks like one may be an old copy
+        ).may_have_lost  # an old copy looks like a crash
 
 
 class TestPositions:
@@ -80,12 +80,12 @@ class TestPositions:
             (90_001, None),
         ],
     )
-    def test_of_what_may_be_lost_are_told_from_all_others(self, position, intact):
+    def test_of_what_may_be_lost_are_known_from_all_others(self, position, intact):
         lost = epochs.lost_behind(position, [FIRST, SECOND, THIRD])
         assert (lost and lost.intact) == intact
 
     def test_a_cursor_passes_a_gap_in_one_step_and_it_counts_as_nothing(self, monkeypatch):
-        monkeypatch.setattr(epochs, "_known", epochs._Known(33, (FIRST, SECOND, THIRD), 0.0))
+        monkeypatch.setattr(epochs, "_cached", epochs._Cached(33, (FIRST, SECOND, THIRD), 0.0))
         assert [epochs.beyond_gap(position) for position in (400, 501, 9_999, 10_001)] == [
             400,
             10_000,
@@ -165,7 +165,7 @@ class TestCalls:
         drain()
 
     def test_after_a_restore_a_provider_that_has_forgotten_its_keys_is_asked_first(self, cups):
-        """So it is asked, and answers with the charge that the log has lost."""
+        """The provider is asked first, and returns the charge that the log has lost."""
         SandboxGateway(late=0.0).charge(
             key="charge:o", order_id="o", amount=Money(1000, "EUR"), method="tok_visa"
         )
@@ -186,11 +186,11 @@ class TestCalls:
         long_ago = msgspec.structs.replace(
             epochs.history()[-1], began_at=datetime.now(UTC) - timedelta(days=31)
         )
-        monkeypatch.setattr(epochs, "_known", epochs._Known(1, (long_ago,), 0.0))
+        monkeypatch.setattr(epochs, "_cached", epochs._Cached(1, (long_ago,), 0.0))
         assert not epochs.asks_first()
 
     def test_what_was_called_for_under_the_events_id_is_found_under_it(self, cups):
-        """As code before this one called."""
+        """Called as by an earlier release."""
         log.append(
             "payment-o", [PaymentRequested("o", Money(1000, "EUR"), "tok_visa")], expected=log.ANY
         )

@@ -1,5 +1,5 @@
-"""What providers and clients name their wishes by follows from what cannot be lost, or made
-twice."""
+"""Keys of requests to providers and of clients derive from data that is neither lost nor
+repeated."""
 
 import pytest
 
@@ -25,7 +25,7 @@ def test_a_charge_whose_record_was_lost_is_not_made_twice():
         bus.dispatch(ProcessPayment("o-1", TEN, "tok_visa"))
         drain()
         lose_behind(before)
-        repository.forget()  # as a process that has never seen it
+        repository.forget()  # like a process that has never loaded it
     assert [(each.kind, each.amount) for each in SandboxEntry.objects.all()] == [("charge", 1000)]
 
 
@@ -41,7 +41,7 @@ def test_nor_is_a_refund():
         events = [type(event.body).__name__ for event in log.read_stream("payment-o-1")]
         assert events[-2:] == ["RefundRequested", "PaymentRefunded"]
         lose_behind(before)
-        repository.forget()  # as a process that has never seen it
+        repository.forget()  # like a process that has never loaded it
     assert sorted(each.asked for each in SandboxEntry.objects.filter(kind="refund")) == [300, 700]
 
 
@@ -51,5 +51,5 @@ def test_nor_is_a_parcel_booked_twice():
         bus.dispatch(CreateShipment("o-1", Address("Ada")))
         drain()
         lose_behind(before)
-        repository.forget()  # as a process that has never seen it
+        repository.forget()  # like a process that has never loaded it
     assert SandboxParcel.objects.count() == 1

@@ -1,4 +1,4 @@
-"""What a process remembers of a log whose tail was lost: dropped, and nothing is decided on it."""
+"""A process drops what it remembers of a lost tail, and decides nothing on it."""
 
 from datetime import UTC, datetime
 
@@ -28,7 +28,7 @@ def price_of(order_id):
 
 @pytest.fixture
 def repriced():
-    """A cup at 10, which is lost to have become 12."""
+    """A cup at 10; its later price of 12 is lost."""
     bus.dispatch(ListProduct("CUP", "A cup", Money(1000, "EUR")))
     before = last()
     bus.dispatch(RepriceProduct("CUP", Money(1200, "EUR")))

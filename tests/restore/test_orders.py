@@ -1,4 +1,4 @@
-"""A client whose order was lost repeats it: the same order comes of it, and is paid once."""
+"""A client repeats a lost order: the result is the same order, paid once."""
 
 import time
 from uuid import UUID
@@ -62,7 +62,7 @@ def test_another_wish_has_another_id(ada):
     before, ids = last(), set()
     for key, body in (("k-1", ORDER), ("k-2", ORDER), ("k-1", other)):
         ids.add(place(ada, key, body))
-        lose_behind(before)  # or the third would be refused: its key is used
+        lose_behind(before)  # otherwise the third is refused, because its key is used
         repository.forget()
     assert len(ids) == 3
 

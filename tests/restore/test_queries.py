@@ -1,4 +1,4 @@
-"""A query by what the client has seen, of a log that has lost it since."""
+"""Queries for a position that the client has seen and the log has lost since."""
 
 import pytest
 from django.contrib.auth.models import User
@@ -19,7 +19,7 @@ def ada(cups):
 
 @pytest.fixture
 def lost(ada):
-    """An order that is there, and the position of one that is not any more."""
+    """An existing order, and the position of a lost one."""
     kept = ada.placed()
     drain()
     whole = last()
@@ -31,7 +31,7 @@ def lost(ada):
     return kept, gone, seen
 
 
-def test_it_is_answered_and_told_up_to_where_nothing_was_lost(ada, lost):
+def test_it_is_answered_with_the_position_up_to_which_nothing_was_lost(ada, lost):
     kept, gone, seen = lost
     intact = str(epochs.history()[-1].intact)
     for path in (

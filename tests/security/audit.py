@@ -1,8 +1,8 @@
-"""python -m tests.security.audit: known holes in what is installed, by two gates; what was not
-looked at is no pass.
+"""python -m tests.security.audit: known vulnerabilities in installed packages, by two gates. A
+package that was not checked is a failure.
 
-The first asks a service for advisories about every package, and needs the network. The second
-compares what is installed with security-floors.txt, and needs nothing.
+The first gate asks an online service for advisories about every package. The second compares the
+installed versions with security-floors.txt, offline.
 """
 
 import json
@@ -10,7 +10,7 @@ import subprocess
 import sys
 
 from . import floors
-from .floors import FOUND, NOT_LOOKED_AT, Verdict
+from .floors import FOUND, NOT_CHECKED, Verdict
 
 COMMAND = (
     sys.executable,
@@ -27,44 +27,47 @@ COMMAND = (
 def main() -> int:
     verdicts = [advisories(), floors.look()]
     for verdict in verdicts:
-        print("\n".join(verdict.said))
+        print("\n".join(verdict.lines))
     return code(verdicts)
 
 
 def advisories() -> Verdict:
     audit = subprocess.run(COMMAND, capture_output=True, text=True)
     if not audit.stdout.strip():
-        said = (
-            "advisories: 0 packages looked at, the service cannot be"
+        message = (
+            "advisories: 0 packages checked, the service cannot be"
             f" reached:\n{audit.stderr.strip()[-500:]}"
         )
-        return Verdict(NOT_LOOKED_AT, 0, [said])
+        return Verdict(NOT_CHECKED, 0, [message])
     return judged(json.loads(audit.stdout)["dependencies"])
 
 
 def judged(packages: list[dict]) -> Verdict:
-    """The tool itself is content when it has skipped every package."""
-    holes = [
-        f"advisories: {package['name']} {package['version']}: {hole['id']}, mended in"
-        f" {hole['fix_versions']}"
+    """pip-audit itself succeeds even if it has skipped every package."""
+    vulnerable = [
+        f"advisories: {package['name']} {package['version']}: {found['id']}, fixed in"
+        f" {found['fix_versions']}"
         for package in packages
-        for hole in package.get("vulns", ())
+        for found in package.get("vulns", ())
     ]
     skipped = [package["name"] for package in packages if "skip_reason" in package]
-    looked_at = len(packages) - len(skipped)
-    summary = f"advisories: {looked_at} packages looked at, {len(skipped)} not, {len(holes)} holes"
-    if holes:
-        return Verdict(FOUND, looked_at, [*holes, summary])
+    checked = len(packages) - len(skipped)
+    summary = (
+        f"advisories: {checked} packages checked, {len(skipped)} not, {len(vulnerable)}"
+        " vulnerabilities"
+    )
+    if vulnerable:
+        return Verdict(FOUND, checked, [*vulnerable, summary])
     if not packages or skipped:
-        said = f"advisories: not looked at: {', '.join(skipped) or 'anything'}"
-        return Verdict(NOT_LOOKED_AT, looked_at, [said, summary])
-    return Verdict(0, looked_at, [summary])
+        message = f"advisories: not checked: {', '.join(skipped) or 'anything'}"
+        return Verdict(NOT_CHECKED, checked, [message, summary])
+    return Verdict(0, checked, [summary])
 
 
 def code(verdicts: list[Verdict]) -> int:
-    """A hole that was found weighs more than what was not looked at."""
+    """A vulnerability takes precedence over a check that was skipped."""
     codes = {verdict.code for verdict in verdicts}
-    return next((each for each in (FOUND, NOT_LOOKED_AT) if each in codes), 0)
+    return next((each for each in (FOUND, NOT_CHECKED) if each in codes), 0)
 
 
 if __name__ == "__main__":

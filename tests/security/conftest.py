@@ -1,4 +1,5 @@
-"""The web process as the project starts it, patient for a second; what it logs lies in a file."""
+"""The web process as the project starts it, with a limit of one second for silent clients; its log
+is a file."""
 
 import os
 import subprocess
@@ -24,14 +25,14 @@ class Web(NamedTuple):
     log: object
 
     def is_live(self, timeout=60):
-        asked = HTTPConnection(ports.HOST, self.port, timeout=timeout)
+        connection = HTTPConnection(ports.HOST, self.port, timeout=timeout)
         try:
-            asked.request("GET", "/health/live")
-            return asked.getresponse().status == 200
+            connection.request("GET", "/health/live")
+            return connection.getresponse().status == 200
         except OSError:
             return False
         finally:
-            asked.close()
+            connection.close()
 
 
 def wait_until_live(web):

@@ -1,8 +1,7 @@
-"""python -m tests.security.floors: what is installed, beside the lowest versions without a known
-hole; offline.
+"""python -m tests.security.floors: compares the installed versions with the lowest ones without a
+known vulnerability; offline.
 
-It looks at the packages of security-floors.txt and at no others: that list is as good as who keeps
-it.
+It checks only the packages in security-floors.txt, a list that people maintain.
 """
 
 import sys
@@ -18,11 +17,11 @@ from packaging.version import Version
 ROOT = Path(__file__).resolve().parents[2]
 FLOORS = ROOT / "security-floors.txt"
 
-FOUND, NOT_LOOKED_AT = 1, 3
+FOUND, NOT_CHECKED = 1, 3
 
 
 class Floor(NamedTuple):
-    """lowest: the first version without the hole. why: the hole."""
+    """lowest: the first version without the vulnerability. why: the vulnerability."""
 
     package: str
     lowest: Version
@@ -30,16 +29,16 @@ class Floor(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """looked_at: how many packages. code: for the shell."""
+    """checked: how many packages. code: the exit code."""
 
     code: int
-    looked_at: int
-    said: list[str]
+    checked: int
+    lines: list[str]
 
 
 def main() -> int:
     verdict = look()
-    print("\n".join(verdict.said))
+    print("\n".join(verdict.lines))
     return verdict.code
 
 
@@ -48,13 +47,13 @@ def look() -> Verdict:
 
 
 def read(lines: Iterable[str]) -> list[Floor]:
-    """package>=version  # why; the why must be there."""
+    """package>=version  # why; the reason is required."""
     floors = []
     for line in lines:
-        said, _, why = line.partition("#")
-        if not said.strip():
+        text, _, why = line.partition("#")
+        if not text.strip():
             continue
-        requirement = Requirement(said.strip())
+        requirement = Requirement(text.strip())
         [bound] = requirement.specifier
         if bound.operator != ">=" or not why.strip():
             raise ValueError(f"security-floors.txt: {line!r} is not package>=version  # why")
@@ -73,28 +72,28 @@ def installed() -> dict[str, Version]:
 
 
 def judged(floors: list[Floor], installed: Mapping[str, Version]) -> Verdict:
-    """A floor for what is not installed proves nothing: then the name is wrong, or the line is to
-    go."""
+    """A floor of a package that is not installed proves nothing: the name is wrong, or the line is
+    obsolete."""
     below = [
         f"floors: {floor.package} {installed[floor.package]} is below {floor.lowest}: {floor.why}"
         for floor in floors
         if floor.package in installed and installed[floor.package] < floor.lowest
     ]
     absent = [floor.package for floor in floors if floor.package not in installed]
-    looked_at = len(floors) - len(absent)
+    checked = len(floors) - len(absent)
     summary = (
-        f"floors: {looked_at} packages looked at, {len(absent)} absent,"
-        f" {len(installed) - looked_at} without a floor, {len(below)} too old"
+        f"floors: {checked} packages checked, {len(absent)} absent,"
+        f" {len(installed) - checked} without a floor, {len(below)} too old"
     )
     if below:
-        return Verdict(FOUND, looked_at, [*below, summary])
+        return Verdict(FOUND, checked, [*below, summary])
     if not floors or absent:
         return Verdict(
-            NOT_LOOKED_AT,
-            looked_at,
-            [f"floors: not looked at: {', '.join(absent) or 'anything'}", summary],
+            NOT_CHECKED,
+            checked,
+            [f"floors: not checked: {', '.join(absent) or 'anything'}", summary],
         )
-    return Verdict(0, looked_at, [summary])
+    return Verdict(0, checked, [summary])
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""The audit's own gates: green means that everything was looked at."""
+"""The gates of the audit: green means that everything was checked."""
 
 import pytest
 from packaging.version import Version
 
 from . import audit, floors
-from .floors import FOUND, NOT_LOOKED_AT, Floor, Verdict
+from .floors import FOUND, NOT_CHECKED, Floor, Verdict
 
 GOOD = {"name": "good", "version": "1.0", "vulns": []}
 HOLED = {"name": "holed", "version": "1.0", "vulns": [{"id": "CVE-1", "fix_versions": ["1.1"]}]}
@@ -17,40 +17,42 @@ SKIPPED = {"name": "skipped", "skip_reason": "Dependency not found on PyPI"}
         ([GOOD], 0),
         ([GOOD, HOLED], FOUND),
         ([HOLED, SKIPPED], FOUND),
-        ([GOOD, SKIPPED], NOT_LOOKED_AT),
-        ([], NOT_LOOKED_AT),
+        ([GOOD, SKIPPED], NOT_CHECKED),
+        ([], NOT_CHECKED),
     ],
 )
-def test_only_what_was_looked_at_and_found_whole_passes(packages, code):
+def test_only_what_was_checked_and_found_whole_passes(packages, code):
     verdict = audit.judged(packages)
     assert verdict.code == code
-    assert verdict.looked_at == sum("vulns" in package for package in packages)
+    assert verdict.checked == sum("vulns" in package for package in packages)
 
 
 LOW = Floor("low", Version("2.0"), "a hole")
 
 
 @pytest.mark.parametrize(
-    ("asked", "installed", "code", "said"),
+    ("required", "installed", "code", "expected"),
     [
-        ([LOW], {"low": "2.0"}, 0, "1 packages looked at, 0 absent, 0 without a floor, 0 too old"),
+        ([LOW], {"low": "2.0"}, 0, "1 packages checked, 0 absent, 0 without a floor, 0 too old"),
         (
             [LOW],
             {"low": "2.0", "other": "1"},
             0,
-            "1 packages looked at, 0 absent, 1 without a floor, 0 too old",
+            "1 packages checked, 0 absent, 1 without a floor, 0 too old",
         ),
         ([LOW], {"low": "1.9"}, FOUND, "low 1.9 is below 2.0: a hole"),
         ([LOW], {"low": "10.0rc1"}, 0, "1 packages"),
         ([LOW], {"low": "2.0rc1"}, FOUND, "is below"),
-        ([LOW], {"other": "1"}, NOT_LOOKED_AT, "not looked at: low"),
-        ([], {"other": "1"}, NOT_LOOKED_AT, "not looked at: anything"),
+        ([LOW], {"other": "1"}, NOT_CHECKED, "not checked: low"),
+        ([], {"other": "1"}, NOT_CHECKED, "not checked: anything"),
     ],
 )
-def test_what_is_installed_stands_on_its_floor(asked, installed, code, said):
-    verdict = floors.judged(asked, {name: Version(version) for name, version in installed.items()})
+def test_what_is_installed_stands_on_its_floor(required, installed, code, expected):
+    verdict = floors.judged(
+        required, {name: Version(version) for name, version in installed.items()}
+    )
     assert verdict.code == code
-    assert said in "\n".join(verdict.said)
+    assert expected in "\n".join(verdict.lines)
 
 
 @pytest.mark.parametrize(
@@ -71,17 +73,17 @@ def test_no_floor_sinks_below_what_was_decided():
 
 def test_what_runs_here_stands_on_all_of_them():
     verdict = floors.look()
-    assert verdict.code == 0, "\n".join(verdict.said)
-    assert verdict.looked_at >= 18
+    assert verdict.code == 0, "\n".join(verdict.lines)
+    assert verdict.checked >= 18
 
 
 @pytest.mark.parametrize(
     ("codes", "code"),
     [
         ([0, 0], 0),
-        ([NOT_LOOKED_AT, 0], NOT_LOOKED_AT),
-        ([0, NOT_LOOKED_AT], NOT_LOOKED_AT),
-        ([NOT_LOOKED_AT, FOUND], FOUND),
+        ([NOT_CHECKED, 0], NOT_CHECKED),
+        ([0, NOT_CHECKED], NOT_CHECKED),
+        ([NOT_CHECKED, FOUND], FOUND),
         ([FOUND, 0], FOUND),
     ],
 )

@@ -1,5 +1,5 @@
-"""What the web server cannot read never comes to a view, and is answered as everything else: as a
-problem."""
+"""Requests that the web server cannot parse never reach a view, and get problem details like all
+others."""
 
 import json
 import socket
@@ -93,7 +93,7 @@ UNREADABLE = {
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize(("sent", "status", "code"), UNREADABLE.values(), ids=UNREADABLE)
 def test_what_cannot_be_read_is_a_problem_and_the_connection_is_closed(web, sent, status, code):
-    answered, headers, body, rest = told(web, sent)
+    answered, headers, body, rest = exchange(web, sent)
     assert (answered, headers["Content-Type"]) == (status, "application/problem+json")
     problem = json.loads(body)
     assert set(problem) == MEMBERS
@@ -107,18 +107,20 @@ def test_what_cannot_be_read_is_a_problem_and_the_connection_is_closed(web, sent
 
 @pytest.mark.parametrize("chunks", [b"zz\r\n", b"2\r\n{}XX", b"2;\r\r\n{}\r\n", b"0\r\nX\n\r\n"])
 def test_a_body_in_chunks_that_are_none_has_one_answer(web, chunks):
-    """Neither view reads it: what is wrong with it may be found before the view has answered, or
-    after it."""
+    """Neither view reads the body: its error may be found before or after the view has
+    responded."""
     for request, status in ((LIVE, 200), (CANCEL, 401)):
-        answered, _, _, rest = told(web, request + b"Transfer-Encoding: chunked\r\n\r\n" + chunks)
+        answered, _, _, rest = exchange(
+            web, request + b"Transfer-Encoding: chunked\r\n\r\n" + chunks
+        )
         assert answered in (400, status)
         assert rest == b""
 
 
 def test_it_is_logged_without_what_was_sent(web):
-    told(web, LIVE + f"Authorization Bearer {CANARY}\r\n\r\n".encode())
+    exchange(web, LIVE + f"Authorization Bearer {CANARY}\r\n\r\n".encode())
     log = web.log.read_text()
-    assert "a request cannot be read: Invalid header" in log
+    assert "malformed request: Invalid header" in log
     assert "canary" not in log
 
 
@@ -134,8 +136,8 @@ def test_a_host_that_is_none_of_ours_is_one_line_of_the_log(web):
     assert "evil.example" in line
 
 
-def told(web, sent):
-    """Status, headers and body of the answer, and what else comes until the server closes the
+def exchange(web, sent):
+    """Status, headers and body of the response, and the rest until the server closes the
     connection."""
     with (
         socket.create_connection((ports.HOST, web.port), timeout=30) as client,

@@ -1,5 +1,4 @@
-"""What must never be written down is put into every input, and looked for wherever anything is kept
-or said."""
+"""Secrets are put into every input, and searched for wherever data is stored or printed."""
 
 import json
 import logging
@@ -23,10 +22,10 @@ SECRETS = (PASSWORD, CARD, EMAIL)
 
 
 @pytest.fixture
-def said(caplog):
-    """All that is logged, down to what is usually not."""
+def logged(caplog):
+    """All log records, down to DEBUG."""
     caplog.set_level(logging.DEBUG)
-    # Django's own log of statements would show the password's hash, never the password.
+    # Django's log of SQL statements has the password's hash, never the password.
     return lambda: "\n".join(
         f"{record.getMessage()} {record.exc_text or ''}" for record in caplog.records
     )
@@ -38,7 +37,7 @@ def ada():
     return Api(user)
 
 
-def test_what_a_client_sends_in_the_wrong_place_is_kept_nowhere_and_told_nobody(ada, said):
+def test_what_a_client_sends_in_the_wrong_place_is_kept_nowhere_and_told_nobody(ada, logged):
     token = ada.headers["Authorization"].removeprefix("Bearer ")
     answers = [
         Api().post(
@@ -61,12 +60,12 @@ def test_what_a_client_sends_in_the_wrong_place_is_kept_nowhere_and_told_nobody(
     )
     drain()
     everything = "\n".join(
-        [said(), *(answer.content.decode() for answer in answers), kept_in_tables(), in_broker()]
+        [logged(), *(answer.content.decode() for answer in answers), kept_in_tables(), in_broker()]
     )
     assert [secret for secret in (*SECRETS, token) if secret in everything] == []
 
 
-def test_a_cards_number_is_not_taken_for_what_the_gateway_calls_the_card(ada, said):
+def test_a_cards_number_is_not_taken_for_what_the_gateway_calls_the_card(ada, logged):
     for number in (CARD, "4242 4242 4242 4242", "4242-4242-4242-4242"):
         body = {
             "items": [{"sku": "CUP", "quantity": 1}],
@@ -76,14 +75,14 @@ def test_a_cards_number_is_not_taken_for_what_the_gateway_calls_the_card(ada, sa
         answer = ada.post("/api/commands/orders/", body)
         assert answer.status_code == 400
         assert answer.json()["errors"][0]["pointer"] == "#/payment_method"
-        assert number not in kept_in_tables() + said() + answer.content.decode()
+        assert number not in kept_in_tables() + logged() + answer.content.decode()
 
 
-def test_a_login_leaves_no_trace_of_password_or_token(ada, said):
+def test_a_login_leaves_no_trace_of_password_or_token(ada, logged):
     answer = Api().post("/api/auth/login/", {"username": "ada", "password": PASSWORD})
     token = answer.json()["token"]
     assert ada.get("/api/queries/orders/", Authorization=f"Bearer {token}").status_code == 200
-    everything = "\n".join([said(), kept_in_tables(), in_broker()])
+    everything = "\n".join([logged(), kept_in_tables(), in_broker()])
     assert [secret for secret in (PASSWORD, token) if secret in everything] == []
 
 
@@ -92,7 +91,7 @@ def test_the_search_would_find_what_is_there(ada):
 
 
 def kept_in_tables(but=("auth_user",)):
-    """Every row of every table as text. A user's own row is where the e-mail belongs."""
+    """Every row of every table as text. The user's own row may hold the e-mail."""
     with connection.cursor() as cursor:
         tables = set(connection.introspection.table_names(cursor)) - set(but)
         rows = []

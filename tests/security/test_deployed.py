@@ -1,4 +1,4 @@
-"""What production settings come to, and what browsers are told of every page."""
+"""The production settings, and the security headers of every page."""
 
 import json
 import os
@@ -49,7 +49,7 @@ EXPECTED = {
 
 
 def in_production(*command, **changes):
-    """changes: to the environment; None takes a variable away."""
+    """changes: to the environment; None removes a variable."""
     environment = os.environ | {"DJANGO_SETTINGS_MODULE": "config.settings"} | PRODUCTION | changes
     environment = {name: value for name, value in environment.items() if value is not None}
     return subprocess.run(
@@ -87,7 +87,7 @@ def test_a_process_of_orders_that_is_none_is_told_in_a_sentence():
     check = in_production("manage.py", "check", ORDER_PROCESS="telepathy")
     assert (
         check.stderr
-        == "ORDER_PROCESS is 'telepathy', which is none of orchestration, choreography.\n"
+        == "ORDER_PROCESS: expected one of orchestration, choreography, got 'telepathy'.\n"
     )
 
 

@@ -1,5 +1,5 @@
-"""SIGTERM: who is connected, or connects while readiness still says "draining", is answered; nobody
-is dropped."""
+"""SIGTERM: requests of open connections, and of new ones while readiness says "draining", get
+responses; no client is dropped."""
 
 import json
 import os
@@ -20,8 +20,8 @@ DRAIN = SETTINGS | {"WEB_SILENT_SECONDS": "30", "WEB_DRAIN_SECONDS": "1.5"}
 
 
 class Client(threading.Thread):
-    """Asks until the server says that it ends. As a balancer's, it opens no connection once
-    readiness says no."""
+    """Sends requests until the server announces its end. Like a load balancer, it opens no
+    connection after readiness has failed."""
 
     def __init__(self, port, gone, *, kept):
         super().__init__()
@@ -77,16 +77,17 @@ def test_nobody_is_dropped(tmp_path):
 
 
 def draining(port):
-    """Whether every process says so; both are likely to be among so many."""
+    """Whether every process says so; among so many requests, both processes are likely to
+    respond."""
     return all(ready(port) == (503, "Draining") for _ in range(10))
 
 
 def ready(port):
-    asked = HTTPConnection(ports.HOST, port, timeout=30)
-    asked.request("GET", "/health/ready")
-    answer = asked.getresponse()
+    connection = HTTPConnection(ports.HOST, port, timeout=30)
+    connection.request("GET", "/health/ready")
+    answer = connection.getresponse()
     code = "" if answer.status == 200 else json.loads(answer.read())["code"]
-    asked.close()
+    connection.close()
     return answer.status, code
 
 

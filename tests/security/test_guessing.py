@@ -1,5 +1,5 @@
-"""Guessing passwords: one budget for API and console, by address and by account; hashing takes no
-time from others."""
+"""Password guessing: one limit for API and console, by address and by account; hashing takes no
+time from other requests."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -28,7 +28,7 @@ def rates(monkeypatch):
 
 @pytest.fixture
 def name():
-    """An account of this test alone: what is counted lies in Redis."""
+    """An account of this test only: the counts are in Redis."""
     name = f"guessed-{uuid4().hex}"
     User.objects.create_superuser(name, password="right-1")
     return name
@@ -76,7 +76,7 @@ def test_the_console_answers_with_a_page_and_the_api_with_a_problem(rates, name)
     guess(API, name, address())
     page, problem = guess(CONSOLE, name, address()), guess(API, name, address())
     assert page["Content-Type"].startswith("text/html")
-    assert "Too many attempts" in page.content.decode()
+    assert "Too many login attempts" in page.content.decode()
     assert problem["Content-Type"] == "application/problem+json"
     assert problem.json()["violated-policies"] == ["account"]
 
@@ -103,7 +103,7 @@ def test_the_old_password_is_not_guessed_by_who_found_an_open_session(rates, nam
 
 @pytest.fixture
 def hashes(monkeypatch, settings):
-    """How many are under way at once, and how many there were; each takes until it is let go."""
+    """How many hashes run at once, and how many ran; each takes until it is released."""
     settings.PASSWORD_HASHERS = ["access.hashing.OneAtATime"]
     seen, go = {"now": 0, "most": 0, "all": 0}, Event()
     go.set()
@@ -125,7 +125,7 @@ def hashes(monkeypatch, settings):
 def test_each_name_costs_one_hash(rates, hashes, name, where, whose):
     rates()
     seen, _ = hashes
-    # As many rounds as today's hasher makes: with fewer, Django adds those that are missing.
+    # The iterations of today's hasher: with fewer, Django adds the missing ones.
     stored = f"pbkdf2_sha256${PBKDF2PasswordHasher.iterations}$salt$y"
     User.objects.filter(username=name).update(is_active=whose != "barred", password=stored)
     seen["all"] = 0

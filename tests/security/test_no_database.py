@@ -1,4 +1,4 @@
-"""A command that finds no database ends by a sentence; a fault of the program keeps its
+"""Without a database, a command ends with an error message; a bug in the program keeps its
 traceback."""
 
 import os
@@ -49,7 +49,7 @@ def test_whoever_wants_the_traceback_gets_it():
 
 @pytest.mark.django_db
 def test_what_is_no_fault_of_the_database_keeps_its_traceback():
-    """In a database without our tables a command asks for what is not there."""
+    """In a database without our tables, a command fails at the first query."""
     found = settings.DATABASES["default"]
     ended = manage(
         "overview",

@@ -1,8 +1,6 @@
-"""Each regular expression in the code takes time in proportion to its input, also on strings made
-to trap it.
+"""Each regular expression in the code takes linear time, also on hostile strings.
 
-They are collected from the code. One whose pattern is made while the program runs has its forms
-listed here.
+The expressions are collected from the code. Patterns that are built at run time are listed here.
 """
 
 import ast
@@ -24,16 +22,16 @@ from eventstore.api.serializers import KEY
 from .test_rules import FILES, ROOT, name_of
 
 METHODS = ("match", "fullmatch", "search", "sub", "subn", "split", "findall", "finditer")
-# Classes that take a pattern, and how they look for it.
+# Classes that take a pattern, and the method they use it with.
 VALIDATORS = {"RegexValidator": "search", "RegexField": "search", "re_path": "search"}
 
-# Patterns that are known only when the program runs: where they stand, and of what form they are.
+# Patterns that are built at run time: file and source -> a pattern of that form.
 MADE = {
-    'eventstore/api/read_your_writes.py: rf"[0-9]{{1,{digits}}}"': "[0-9]{1,18}",
+    'eventstore/api/headers.py: rf"[0-9]{{1,{digits}}}"': "[0-9]{1,18}",
     'eventstore/privacy/personal_data.py: rf"(?<!\\w){re.escape(form)}(?!\\w)"': (
         r"(?<!\w)aaaaaaaa(?!\w)"
     ),
-    'config/api/live.py: re.sub(r"{(\\w+)}", rf"(?P<\\1>{KEY})", self.path)': (
+    'config/api/sockets.py: re.sub(r"{(\\w+)}", rf"(?P<\\1>{KEY})", self.path)': (
         rf"/ws/orders/(?P<order_id>{KEY})/"
     ),
     'eventstore/api/serializers.py: rf"^{KEY}\\Z"': rf"^{KEY}\Z",
@@ -41,7 +39,7 @@ MADE = {
 }
 
 LONGEST = 1 << 14
-# Of the time that one simple pass over a string takes. What is quadratic takes thousands of it.
+# In units of one simple pass over a string. Quadratic expressions need thousands.
 PASSES = 400
 
 
@@ -52,7 +50,7 @@ class Expression(NamedTuple):
 
 
 def expressions() -> Iterator[Expression]:
-    """All that stand in the code."""
+    """All regular expressions in the code."""
     for file in FILES:
         tree = ast.parse(file.read_text())
         used = methods_by_name(tree)
@@ -66,8 +64,8 @@ def expressions() -> Iterator[Expression]:
 
 
 def patterns_of(node: ast.AST) -> Iterator[tuple[ast.expr, set[str] | None, str]]:
-    """pattern, methods by which it is looked for (None: those that are called on the name), name
-    that it is given."""
+    """pattern, methods that use it (None: those that are called on the name), name that it is
+    assigned to."""
     if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Call):
         if name_of(node.value.func) == "re.compile":
             target = node.targets[0] if isinstance(node, ast.Assign) else node.target
@@ -89,7 +87,7 @@ def patterns_of(node: ast.AST) -> Iterator[tuple[ast.expr, set[str] | None, str]
 
 
 def methods_by_name(tree: ast.AST) -> dict[str, set[str]]:
-    """name -> methods that are called on it; of a name that another module calls, all of them are
+    """name -> methods that are called on it. If only another module uses the name, all methods are
     tried."""
     used = defaultdict(set)
     for node in ast.walk(tree):
@@ -103,7 +101,7 @@ def methods_by_name(tree: ast.AST) -> dict[str, set[str]]:
 
 
 def found_in(file, pattern: ast.expr) -> str | bytes:
-    """The pattern as the module has it."""
+    """The pattern as the module evaluates it."""
     source = ast.get_source_segment(file.read_text(), pattern)
     made = MADE.get(f"{file.relative_to(ROOT)}: {source}")
     if made is not None:
@@ -129,8 +127,7 @@ def addresses(resolver=None) -> Iterator[Expression]:
 
 
 def hostile(pattern: str | bytes, length: int) -> Iterator[str]:
-    """Strings that make it try again and again: into each of its repetitions, and then not to the
-    end."""
+    """Strings that make it backtrack: they enter each of its repetitions, and fail at the end."""
     text = pattern.decode("latin-1") if isinstance(pattern, bytes) else pattern
     beginnings, pieces = (
         {""},
@@ -151,7 +148,7 @@ def hostile(pattern: str | bytes, length: int) -> Iterator[str]:
 
 
 def repetitions(tree, before: str) -> Iterator[tuple[str, str]]:
-    """What leads to each repetition, and what it repeats."""
+    """The shortest prefix of each repetition, and what it repeats."""
     for operator, value in tree:
         if operator in (sre.MAX_REPEAT, sre.MIN_REPEAT, sre.POSSESSIVE_REPEAT):
             yield before, least([*value[2]])
@@ -165,23 +162,23 @@ def repetitions(tree, before: str) -> Iterator[tuple[str, str]]:
 
 
 def least(tree) -> str:
-    """The shortest string that it takes, as far as that is easily said."""
-    said = ""
+    """The shortest string that matches, approximately."""
+    text = ""
     for operator, value in tree:
         match operator:
             case sre.LITERAL:
-                said += chr(value)
+                text += chr(value)
             case sre.NOT_LITERAL | sre.ANY:
-                said += "a" if value != ord("a") else "b"
+                text += "a" if value != ord("a") else "b"
             case sre.IN:
-                said += one_of(value)
+                text += one_of(value)
             case sre.SUBPATTERN:
-                said += least(value[3])
+                text += least(value[3])
             case sre.BRANCH:
-                said += least(value[1][0])
+                text += least(value[1][0])
             case sre.MAX_REPEAT | sre.MIN_REPEAT | sre.POSSESSIVE_REPEAT:
-                said += least(value[2]) * value[0]
-    return said
+                text += least(value[2]) * value[0]
+    return text
 
 
 def one_of(members) -> str:
@@ -238,8 +235,8 @@ ONE_PASS = Expression("", r"[^\x00]*\x00?\x01", frozenset())
 
 
 def passes(expression: Expression, method: str) -> Iterator[tuple[float, str]]:
-    """How many simple passes over a string it takes; the strings double, so that what explodes does
-    so early."""
+    """How many simple passes over a string it takes. The strings grow, so that exponential time
+    shows early."""
     length = 16
     while length <= LONGEST:
         unit = max(seconds(ONE_PASS, "match", "a" * length), 2e-6)

@@ -1,4 +1,4 @@
-"""Clients that never finish a request, or never hang up: others are served."""
+"""Clients that never finish a request, or never disconnect: other clients are served."""
 
 import socket
 from contextlib import ExitStack, contextmanager
@@ -14,9 +14,9 @@ HALF = {
         b"Content-Length: 1000\r\n\r\n{"
     ),
 }
-# More than the two workers of eight threads can hold.
+# More than the threads of both workers, eight each.
 MANY = 20
-# With two seconds for each, one after the other, a worker would be taken for dead.
+# With two seconds for each in sequence, gunicorn would kill the worker.
 VERY_MANY = 200
 
 

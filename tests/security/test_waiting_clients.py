@@ -1,8 +1,8 @@
-"""Connections that wait (idle, in the middle of a request or an answer) cost no thread: others are
-served meanwhile.
+"""Waiting connections (idle, or in the middle of a request or a response) occupy no thread: other
+clients are served.
 
-No clock decides: while the silent ones are all still connected, and will be for ten minutes,
-requests are answered.
+This does not depend on time: the silent clients stay connected for up to ten minutes, and requests
+are served meanwhile.
 """
 
 import socket
@@ -24,10 +24,10 @@ WAITING = {
     "half a body": LOGIN + b"Content-Length: 1000\r\n\r\n{",
     "no body yet": LOGIN + b"Content-Length: 1000\r\nExpect: 100-continue\r\n\r\n",
     "half a chunk": LOGIN + b"Transfer-Encoding: chunked\r\n\r\nff\r\n{",
-    # The description of the API is larger than what a kernel takes for a client that reads nothing.
+    # The OpenAPI document is larger than the kernel buffers for a client that reads nothing.
     "an answer not taken": b"GET /api/openapi.json HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
 }
-# Two processes have eight threads each.
+# Two processes with eight threads each.
 MANY = {"idle": 500, "an answer not taken": 20}
 ASKED = 20
 
@@ -78,26 +78,26 @@ def test_a_body_that_is_too_large_is_refused_before_it_is_sent(patient):
 
 @pytest.mark.timeout(120)
 def test_requests_in_one_packet_are_answered_in_order(patient):
-    asked = LIVE + b"X-Request-ID: %d\r\n\r\n"
-    with connected(patient.port, b"".join(asked % each for each in range(5)), 1) as [client]:
+    request = LIVE + b"X-Request-ID: %d\r\n\r\n"
+    with connected(patient.port, b"".join(request % each for each in range(5)), 1) as [client]:
         client.settimeout(20)
-        told = b""
-        while told.count(b'live"}') < 5:
-            told += client.recv(1 << 16)
-    assert [line for line in told.decode().splitlines() if line.startswith("X-Request-ID")] == [
+        received = b""
+        while received.count(b'live"}') < 5:
+            received += client.recv(1 << 16)
+    assert [line for line in received.decode().splitlines() if line.startswith("X-Request-ID")] == [
         f"X-Request-ID: {each}" for each in range(5)
     ]
 
 
 @pytest.mark.timeout(120)
 def test_a_connection_serves_many_requests(patient):
-    asked = HTTPConnection(ports.HOST, patient.port, timeout=20)
+    connection = HTTPConnection(ports.HOST, patient.port, timeout=20)
     addresses = set()
     for _ in range(5):
-        asked.request("GET", "/health/live")
-        asked.getresponse().read()
-        addresses.add(asked.sock.getsockname())
-    asked.close()
+        connection.request("GET", "/health/live")
+        connection.getresponse().read()
+        addresses.add(connection.sock.getsockname())
+    connection.close()
     assert len(addresses) == 1
 
 

@@ -153,7 +153,7 @@ def test_a_parcel_to_another_place_is_no_repeat(state):
 
 
 class TestWhatTheCarrierTells:
-    """It is recorded, whatever we believe of the parcel."""
+    """A report of the carrier is recorded in any status of the parcel."""
 
     LOST, RETURNED = ShipmentLost("o1"), ShipmentReturned("o1")
 
@@ -166,11 +166,11 @@ class TestWhatTheCarrierTells:
         given(SHIPMENT, *history).when(RecordReturned("o1")).then(SHIPPED, self.RETURNED)
 
     def test_once(self):
-        for told in (RecordShipped("o1"), RecordDelivered("o1")):
-            given(SHIPMENT, *EVERY_STATE["delivered"]).when(told).then()
+        for command in (RecordShipped("o1"), RecordDelivered("o1")):
+            given(SHIPMENT, *EVERY_STATE["delivered"]).when(command).then()
         given(SHIPMENT, SHIPPED, self.LOST).when(RecordLost("o1")).then()
-        for told in (RecordShipped, RecordDelivered, RecordLost, RecordReturned):
-            given(SHIPMENT, SHIPPED, self.RETURNED).when(told("o1")).then()
+        for command in (RecordShipped, RecordDelivered, RecordLost, RecordReturned):
+            given(SHIPMENT, SHIPPED, self.RETURNED).when(command("o1")).then()
 
     def test_that_a_lost_one_is_found_and_a_delivered_one_refused_at_the_door(self):
         given(SHIPMENT, SHIPPED, self.LOST).when(RecordDelivered("o1")).then(DELIVERED)

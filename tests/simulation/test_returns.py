@@ -1,5 +1,5 @@
-"""Whoever wants what back, and whatever comes twice or late: no unit twice, and no more money than
-was taken."""
+"""Any order of returns, refunds, repetitions and delays: no unit comes back twice, and no more
+money than was charged."""
 
 from collections import Counter
 from random import Random
@@ -56,7 +56,7 @@ def live(process, seed, *, returning=RETURNING):
 
 
 def wishes(random, at):
-    """What customer, warehouse and staff may want, in any order, some of it twice."""
+    """Commands of customer, warehouse and staff in any order, some of them twice."""
     for return_id in RETURNS:
         units = random.randrange(1, QUANTITY + 1)
         yield RequestReturn(return_id, "o1", (Portion(1, units),), (), "too small", at)
@@ -73,16 +73,16 @@ def wishes(random, at):
 
 
 def check(world):
-    said = [entry.message for entry in world.log if entry.topic == "event"]
-    came = {event.return_id: event for event in said if isinstance(event, GoodsReturned)}
+    events = [entry.message for entry in world.log if entry.topic == "event"]
+    came = {event.return_id: event for event in events if isinstance(event, GoodsReturned)}
     units = sum(line.quantity for event in came.values() for line in event.lines)
     assert units <= QUANTITY, f"{units} of {QUANTITY} came back"
     books = world.outside
     assert books.refunded["o1"] <= books.captured["o1"], "given back more than was taken"
-    parts = Counter(event.refund_id for event in said if isinstance(event, PartRefunded))
+    parts = Counter(event.refund_id for event in events if isinstance(event, PartRefunded))
     assert set(parts.values()) <= {1}, f"paid back twice: {parts}"
-    paid_back = [event for event in said if isinstance(event, PartRefunded | PaymentRefunded)]
-    # What somebody gave back by hand is the whole, and no event of ours.
+    paid_back = [event for event in events if isinstance(event, PartRefunded | PaymentRefunded)]
+    # A manual refund is of the whole amount, and no event of ours.
     assert books.refunded["o1"] in (
         sum(event.amount.amount for event in paid_back),
         books.captured["o1"],
@@ -93,16 +93,15 @@ def check(world):
                 "exactly the value of what came back"
             )
     moved = sum(
-        MOVES.get(type(event), 0) * event.quantity for event in said if type(event) in MOVES
+        MOVES.get(type(event), 0) * event.quantity for event in events if type(event) in MOVES
     )
-    reserved = sum(event.quantity for event in said if isinstance(event, StockReserved))
-    # What is released of a parcel that was called off is on the shelf already, whatever comes back
-    # of it.
+    reserved = sum(event.quantity for event in events if isinstance(event, StockReserved))
+    # The goods of a cancelled parcel are back in stock already, whatever is returned.
     expected = (
         0 if reserved and world.state("reservation-o1").status == "released" else units - reserved
     )
     assert moved == expected, f"{moved} moved, {units} came back, {reserved} reserved"
-    for event in said:
+    for event in events:
         if isinstance(event, ReturnRequested):
             _check_end(world, event.return_id)
 

@@ -1,4 +1,4 @@
-"""What `make house` counts, on a house of three rooms."""
+"""The figures of `make house`, on a package of three modules."""
 
 import ast
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 
 from tools import house
 
-ROOMS = {
+MODULES = {
     "shop": "",
     "shop.till": """
 from shop.goods import price
@@ -37,7 +37,7 @@ def trees():
             Path("shop/__init__.py" if name == "shop" else f"{name.replace('.', '/')}.py"),
             ast.parse(text),
         )
-        for name, text in ROOMS.items()
+        for name, text in MODULES.items()
     }
 
 

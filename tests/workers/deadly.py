@@ -12,8 +12,8 @@ __all__ = ["app"]
 
 @worker_init.connect
 def make_deadly(**_):
+    from orders.catalogue.projections import CATALOGUE
     from orders.events import ProductListed
-    from orders.projections import CATALOGUE
 
     fold = CATALOGUE.evolve[ProductListed]
 

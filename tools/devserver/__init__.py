@@ -1,2 +1,1 @@
-"""The whole platform on one machine: PostgreSQL, Redis, web and workers, started and stopped
-together."""
+"""The whole platform on one machine: starts and stops PostgreSQL, Redis, web and workers."""

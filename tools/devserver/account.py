@@ -1,5 +1,5 @@
-"""Under whom the services run: root lends them a user without rights, PostgreSQL insists, and paths
-it reaches."""
+"""The user that the services run as. PostgreSQL refuses to run as root, so root uses an
+unprivileged user, and paths that this user can reach."""
 
 import hashlib
 import os
@@ -11,10 +11,10 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import TypedDict
 
-from tools.devserver.refusal import LauncherError
+from tools.devserver.errors import LauncherError
 
 UNPRIVILEGED = "nobody"
-# Only root writes here and everybody may pass, so nobody can have put anything in our way.
+# Only root can write here, and every user can traverse it.
 ELSEWHERE = Path("/var/lib/orders-local")
 
 
@@ -76,15 +76,15 @@ def of_services() -> Account:
         entry = pwd.getpwnam(UNPRIVILEGED)
     except KeyError:
         raise LauncherError(
-            f"PostgreSQL refuses to run as root and there is no user '{UNPRIVILEGED}': run as an"
+            f"PostgreSQL refuses to run as root, and there is no user '{UNPRIVILEGED}': run as an"
             " ordinary user"
         ) from None
     return Account(entry.pw_uid, entry.pw_gid)
 
 
 def home(folder: Path, account: Account) -> Path:
-    """Where the services keep their data: in the folder, or elsewhere if it lies where their user
-    cannot go."""
+    """The folder for the services' data: this one, or one in ELSEWHERE if their user cannot reach
+    it."""
     if account.reaches(folder):
         return folder
     elsewhere = _elsewhere(folder)
@@ -99,23 +99,23 @@ def remove(folder: Path) -> None:
 
 
 def executable(binary: Path, site: Path, parts: tuple[str, ...], account: Account) -> Path:
-    """The binary, or the same in a copy of its parts of the site if it lies where the services'
-    user cannot go."""
+    """The binary, or a copy of it in ELSEWHERE if the services' user cannot reach it.
+
+    site: the folder of the installed packages. parts: what to copy from there.
+    """
     if account.reaches(binary) or not binary.exists():
         return binary
     copy = ELSEWHERE / "programs" / _digest(f"{binary} {binary.stat().st_mtime_ns}")
     if not copy.exists():
-        _copy([part for part in parts if (site / part).exists()], site, copy)
+        copy.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
+        # Under a temporary name first, so that an interrupted copy is never used.
+        unfinished = Path(mkdtemp(dir=copy.parent))
+        for part in parts:
+            if (site / part).exists():
+                shutil.copytree(site / part, unfinished / part, symlinks=True)
+        unfinished.chmod(0o755)
+        unfinished.rename(copy)
     return copy / binary.relative_to(site)
-
-
-def _copy(parts: list[str], site: Path, copy: Path) -> None:
-    copy.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
-    unfinished = Path(mkdtemp(dir=copy.parent))
-    for part in parts:
-        shutil.copytree(site / part, unfinished / part, symlinks=True)
-    unfinished.chmod(0o755)
-    unfinished.rename(copy)
 
 
 def _elsewhere(folder: Path) -> Path:

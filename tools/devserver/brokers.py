@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tools.devserver import account, folder, kafka, processes, programs, rabbitmq, services
-from tools.devserver.console import say
 from tools.devserver.environment import KAFKA, RABBITMQ, given
-from tools.devserver.refusal import LauncherError
+from tools.devserver.errors import LauncherError
 from tools.devserver.services import Services
 from tools.devserver.supervisor import Stopped, Supervisor
+from tools.devserver.terminal import say
 
 DATA = programs.ROOT / ".brokers"
 KINDS = {"kafka": kafka, "rabbitmq": rabbitmq}

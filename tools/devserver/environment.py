@@ -1,4 +1,4 @@
-"""The environment that children get; the one place beside config/settings.py that reads the
+"""The environment of child processes; only this module and config/settings.py read the
 environment."""
 
 import os
@@ -10,10 +10,9 @@ BROKER = "CELERY_BROKER_URL"
 KAFKA = "KAFKA_BOOTSTRAP_SERVERS"
 RABBITMQ = "RABBITMQ_URL"
 SECRET = "SECRET_KEY"
-# On a machine of one's own: what is bought here is neither paid nor sent, and the passwords are
-# public.
+# For a development machine: orders are neither paid nor shipped, and passwords are public.
 STAND_INS = {"PAYMENT_GATEWAY": "sandbox", "CARRIER": "sandbox", "ALLOW_DEMO": "1"}
-# No balancer has to notice that a run on this machine ends.
+# No load balancer has to notice that the server stops.
 DRAIN = "WEB_DRAIN_SECONDS"
 
 
@@ -26,7 +25,7 @@ def with_settings(settings: Mapping[str, str]) -> dict[str, str]:
 
 
 def of_commands(environment: Mapping[str, str]) -> dict[str, str]:
-    """What a command needs to work on the same services."""
+    """The part that a command needs to use the same services."""
     return {
         name: environment[name]
         for name in (DATABASE, REDIS, BROKER, KAFKA, RABBITMQ, SECRET, *STAND_INS)

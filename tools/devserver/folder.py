@@ -1,5 +1,5 @@
-"""A data folder that belongs to one run at a time: locked while in use, cleared of what a killed
-run left behind."""
+"""A data folder for one run at a time: locked while in use; processes that a killed run left behind
+are stopped."""
 
 import fcntl
 import os
@@ -10,36 +10,41 @@ from pathlib import Path
 from typing import TextIO
 
 from tools.devserver import account, processes
-from tools.devserver.console import say
-from tools.devserver.refusal import LauncherError
+from tools.devserver.errors import LauncherError
+from tools.devserver.terminal import say
 
 
 @contextmanager
 def claimed(path: Path) -> Iterator[Path]:
-    path = path.absolute()  # the services work elsewhere
+    path = path.absolute()  # the services have another working directory
     path.mkdir(parents=True, exist_ok=True)
     with (path / "lock").open("a+") as lock:
         if not _locked(lock):
-            raise LauncherError(f"{path} is in use by process {_owner(lock)}: stop that one first")
-        _sign(lock)
-        _clear(path)
+            lock.seek(0)
+            owner = lock.read().strip()
+            raise LauncherError(f"{path} is in use by process {owner}: stop that one first")
+        lock.truncate(0)
+        print(os.getpid(), file=lock, flush=True)
+        pids(path).mkdir(exist_ok=True)
+        if left := processes.reap(pids(path)):
+            say(f"an earlier run was killed; stopped its processes: {', '.join(left)}")
         yield path
 
 
 @contextmanager
 def throwaway() -> Iterator[Path]:
-    """A new folder that is removed at the end; so are those of earlier runs that were killed."""
+    """A new folder, removed at the end; also removes those of earlier runs that were killed."""
     base = _base()
     with ExitStack() as claim:
-        with _door(base):
+        with _exclusive(base):
             _remove_abandoned(base)
             path = Path(tempfile.mkdtemp(dir=base))
-            path.chmod(0o711)  # the services' user passes through to its own folders
+            path.chmod(0o711)  # the services' user traverses it to its own folders
             claim.enter_context(claimed(path))
         try:
             yield path
         finally:
-            with _door(base):
+            with _exclusive(base):
                 account.remove(path)
 
 
@@ -52,7 +57,7 @@ def log(path: Path, name: str) -> Path:
 
 
 def _locked(lock: TextIO) -> bool:
-    # The kernel gives the lock back when its holder dies, however it dies.
+    # The kernel releases the lock when its holder dies, even by SIGKILL.
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -60,38 +65,22 @@ def _locked(lock: TextIO) -> bool:
     return True
 
 
-def _owner(lock: TextIO) -> str:
-    lock.seek(0)
-    return lock.read().strip()
-
-
-def _sign(lock: TextIO) -> None:
-    lock.truncate(0)
-    print(os.getpid(), file=lock, flush=True)
-
-
-def _clear(path: Path) -> None:
-    pids(path).mkdir(exist_ok=True)
-    if left := processes.reap(pids(path)):
-        say(f"an earlier run was killed; stopped what it had left running: {', '.join(left)}")
-
-
 def _base() -> Path:
-    """One for each user, whose own it must be: others may write to the temporary folder too."""
+    """One folder for each user. It must belong to this user: others can write to TMPDIR too."""
     base = Path(tempfile.gettempdir(), f"orders-{os.getuid()}")
     base.mkdir(mode=0o711, exist_ok=True)
     if base.is_symlink() or base.stat().st_uid != os.getuid():
         raise LauncherError(
-            f"{base} belongs to somebody else: remove it or set TMPDIR to another folder"
+            f"{base} belongs to another user: remove it or set TMPDIR to another folder"
         )
     return base
 
 
 @contextmanager
-def _door(base: Path) -> Iterator[None]:
-    """One at a time: a folder that was made but not yet claimed would pass for an abandoned one."""
-    with (base / "door").open("w") as door:
-        fcntl.flock(door, fcntl.LOCK_EX)
+def _exclusive(base: Path) -> Iterator[None]:
+    """One process at a time: a folder that is created but not yet locked looks abandoned."""
+    with (base / "door").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 

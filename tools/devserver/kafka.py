@@ -15,9 +15,9 @@ from confluent_kafka.admin import AdminClient
 from tools.devserver import account, ports
 from tools.devserver.account import Account
 from tools.devserver.environment import with_settings
+from tools.devserver.errors import LauncherError
 from tools.devserver.ports import HOST
 from tools.devserver.processes import Program
-from tools.devserver.refusal import LauncherError
 
 NAME = "kafka"
 HERE = Path(__file__).parent

@@ -11,14 +11,13 @@ def free() -> int:
         return int(probe.getsockname()[1])
 
 
-def preferred_or_free(wanted: int) -> int:
-    return wanted if _is_free(wanted) else free()
+def preferred_or_free(preferred: int) -> int:
+    return preferred if _is_free(preferred) else free()
 
 
 def _is_free(port: int) -> bool:
     with socket.socket() as probe:
-        # As a server does, so that connections of the last run that are still closing are no
-        # obstacle.
+        # As servers do: connections of the last run may still be in TIME_WAIT.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))

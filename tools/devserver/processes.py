@@ -1,5 +1,5 @@
-"""Programs beside us: each leads a process group of its own, is noted in a pid file, and ends when
-we do."""
+"""Child programs: each leads its own process group, has a pid file, and ends when this process
+ends."""
 
 import ctypes
 import json
@@ -14,9 +14,9 @@ from signal import SIGTERM, Signals
 
 import psutil
 
-from tools.devserver import families
+from tools.devserver import process_tree
 from tools.devserver.account import Account
-from tools.devserver.families import Family
+from tools.devserver.process_tree import ProcessTree
 
 PR_SET_PDEATHSIG = 1
 
@@ -29,8 +29,8 @@ class Program:
     folder: Path
     account: Account
     stop_signal: Signals = SIGTERM
-    log: Path | None = None  # without one, its output is shown
-    for_users: bool = False  # shown as it is, to be read and copied
+    log: Path | None = None  # None: its output goes to the terminal
+    for_users: bool = False  # output without the name, to be read and copied
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,8 @@ class Running:
 
 @dataclass(frozen=True)
 class Note:
-    """What a pid file says; the time of birth tells our process from a later one with the same
-    pid."""
+    """The contents of a pid file. born: creation time, which distinguishes our process from a later
+    one with the same pid."""
 
     pid: int
     born: float
@@ -50,8 +50,7 @@ class Note:
 
 
 def start(program: Program, pids: Path) -> Running:
-    # A group of its own: Ctrl-C on the terminal comes to us alone, and the order of stopping is
-    # ours.
+    # A group of its own: Ctrl-C reaches only this process, which stops the others in order.
     with program.log.open("ab") if program.log else nullcontext(subprocess.PIPE) as output:
         process = subprocess.Popen(
             program.command,
@@ -70,53 +69,58 @@ def start(program: Program, pids: Path) -> Running:
 
 
 def stop(running: list[Running], pids: Path) -> None:
-    families.end(_families(running))
+    process_tree.end(_trees(running))
     for each in running:
         each.process.wait()
         (pids / each.program.name).unlink(missing_ok=True)
 
 
 def kill(running: list[Running]) -> None:
-    families.kill(_families(running))
+    process_tree.kill(_trees(running))
 
 
 def reap(pids: Path) -> list[str]:
-    """Stop what a run that was killed has left behind; tells the names."""
-    left = {path.name: family for path in pids.iterdir() if (family := _left_behind(path)).members}
-    families.end(left.values())
+    """Stop the processes that a killed run has left behind. Returns their names."""
+    left = {path.name: tree for path in pids.iterdir() if (tree := _left_behind(path)).members}
+    process_tree.end(left.values())
     for path in pids.iterdir():
         path.unlink()
     return sorted(left)
 
 
 def ends_with_us(stop_signal: Signals) -> Callable[[], None] | None:
-    """Linux tells a child when its parent has died, even by kill -9; elsewhere the pid files have
-    to do."""
+    """For Popen's preexec_fn: Linux sends this signal when the parent dies, even by SIGKILL.
+
+    None on other systems; there, the next run reads the pid files.
+    """
     if sys.platform != "linux":
         return None
     libc, parent = ctypes.CDLL(None), os.getpid()
 
-    def ask_for_the_signal() -> None:
+    def set_death_signal() -> None:
         libc.prctl(PR_SET_PDEATHSIG, int(stop_signal))
         if os.getppid() != parent:
             os._exit(1)
 
-    return ask_for_the_signal
+    return set_death_signal
 
 
-def _families(running: list[Running]) -> list[Family]:
-    return [families.of(each.process.pid, each.program.stop_signal) for each in running]
+def _trees(running: list[Running]) -> list[ProcessTree]:
+    return [process_tree.of(each.process.pid, each.program.stop_signal) for each in running]
 
 
-def _left_behind(path: Path) -> Family:
+def _left_behind(path: Path) -> ProcessTree:
     text = path.read_text()
-    note = Note(**json.loads(text)) if text else None  # none: killed while it wrote
-    return families.of(note.pid, note.stop_signal) if note and _is_ours(note) else families.NOBODY
+    note = Note(**json.loads(text)) if text else None  # empty: killed while writing it
+    return (
+        process_tree.of(note.pid, note.stop_signal)
+        if note and _is_ours(note)
+        else process_tree.EMPTY
+    )
 
 
 def _is_ours(note: Note) -> bool:
-    """When the program has died its group may live on: the kernel gives its pid to no other
-    meanwhile."""
+    """A dead program's group may still exist; the kernel does not reuse its pid until then."""
     try:
         return bool(abs(psutil.Process(note.pid).create_time() - note.born) < 1)
     except psutil.NoSuchProcess:

@@ -1,5 +1,5 @@
-"""What runs beside PostgreSQL and Redis: the command lines of web, live, worker and beat, and of
-what is done once."""
+"""Command lines of the platform's programs: web, live, worker, Celery beat, and manage.py
+commands."""
 
 import sys
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from tools.devserver.ports import HOST
 from tools.devserver.processes import Program
 
 ROOT = Path(__file__).resolve().parents[2]
-# On a machine of one's own, root is no reason for ten lines of warning.
+# Without Celery's long warning about root: this is a development machine.
 CELERY = (
     "-W",
     "ignore:You're running the worker with superuser",

@@ -10,9 +10,9 @@ import amqp
 from tools.devserver import ports
 from tools.devserver.account import Account
 from tools.devserver.environment import with_settings
+from tools.devserver.errors import LauncherError
 from tools.devserver.ports import HOST
 from tools.devserver.processes import Program
-from tools.devserver.refusal import LauncherError
 
 NAME = "rabbitmq"
 SERVERS = (

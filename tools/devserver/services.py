@@ -1,5 +1,5 @@
-"""PostgreSQL and Redis for those who name none: started in a data folder, and the settings that
-lead to them."""
+"""PostgreSQL and Redis in a data folder, unless the environment names others; and the settings to
+reach them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,16 +11,16 @@ from typing import Protocol
 from tools.devserver import account, folder, ports, postgres, processes, redis
 from tools.devserver.account import Account
 from tools.devserver.environment import BROKER, DATABASE, REDIS, given
+from tools.devserver.errors import with_log
 from tools.devserver.processes import Program, Running
-from tools.devserver.refusal import with_log
 
-BOUND = 60.0  # a large database may have to recover first
+BOUND = 60.0  # a large database may need time to recover
 ATTEMPTS = 3
 PORT_TAKEN = "Address already in use"
 
 
 class Kind(Protocol):
-    """What the modules postgres, redis, kafka and rabbitmq have in common."""
+    """The interface of the modules postgres, redis, kafka and rabbitmq."""
 
     @property
     def NAME(self) -> str: ...
@@ -36,7 +36,7 @@ class Services:
 
 @contextmanager
 def started(path: Path) -> Iterator[Services]:
-    """In a folder that we hold; what the environment names is left alone."""
+    """path: locked by folder.claimed. Services that the environment names are not started."""
     services = Services()
     owner = account.of_services()
     home = account.home(path, owner)
@@ -67,7 +67,7 @@ def start(kind: Kind, path: Path, home: Path, owner: Account, running: list[Runn
             return port
         running.remove(started)
         processes.stop([started], folder.pids(path))
-        # Somebody may have taken the port after we had found it free.
+        # Another process may have taken the port after we had found it free.
         if PORT_TAKEN not in log.read_text():
             break
     raise with_log(f"{kind.NAME} did not start", log)

@@ -1,5 +1,5 @@
-"""Keeps programs running until somebody asks to stop: restarts what dies and shows what each of
-them says."""
+"""Keeps programs running until a stop signal: restarts those that die, and shows the output of
+each."""
 
 import signal
 from pathlib import Path
@@ -7,9 +7,9 @@ from threading import Thread
 from time import monotonic, sleep
 from types import FrameType
 
-from tools.devserver import console, processes
-from tools.devserver.console import say
+from tools.devserver import processes, terminal
 from tools.devserver.processes import Program, Running
+from tools.devserver.terminal import say
 
 REQUESTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 STEADY = 30.0
@@ -17,7 +17,7 @@ LONGEST_DELAY = 5.0
 
 
 class Stopped(Exception):
-    """Somebody asked to stop; raised where we wait, never in the middle of something."""
+    """A stop signal has arrived; raised only by pause()."""
 
 
 class Supervisor:
@@ -28,10 +28,10 @@ class Supervisor:
         self._deaths: dict[str, list[float]] = {}
         self._requests = 0
         for request in REQUESTS:
-            signal.signal(request, self._requested)
+            signal.signal(request, self._request_stop)
 
     def run(self, program: Program) -> int:
-        """To its end."""
+        """Run the program to its end. Returns its exit code."""
         child = self.keep(program)
         while child.process.poll() is None:
             self.pause(0.05)
@@ -47,13 +47,13 @@ class Supervisor:
     def watch(self) -> None:
         while True:
             self.pause(0.2)
-            self.restart_the_dead()
+            self.restart_dead()
 
-    def restart_the_dead(self) -> None:
+    def restart_dead(self) -> None:
         for group in (self.services, self.children):
             for place, each in enumerate(group):
                 if each.process.poll() is not None:
-                    group[place] = self._again(each)
+                    group[place] = self._restart(each)
 
     def pause(self, seconds: float) -> None:
         end = monotonic() + seconds
@@ -63,34 +63,31 @@ class Supervisor:
             raise Stopped
 
     def stop(self) -> None:
-        """The children only: whoever has started the services stops them, after those who use
+        """Stop the children only. services.started stops the services, after the programs that use
         them."""
         processes.stop(self.children, self.pids)
 
-    def _requested(self, number: int, frame: FrameType | None) -> None:
+    def _request_stop(self, number: int, frame: FrameType | None) -> None:
         self._requests += 1
         if self._requests > 1:
             say("killing everything")
             processes.kill([*self.children, *self.services])
 
-    def _again(self, dead: Running) -> Running:
+    def _restart(self, dead: Running) -> Running:
         name, code = dead.program.name, dead.process.returncode
-        delay = self._delay(name)
-        say(f"{name} has ended with code {code}; starting it again in {delay:.0f} s")
-        self.pause(delay)
-        processes.stop([dead], self.pids)  # it may have left children behind
-        return self._start(dead.program)
-
-    def _delay(self, name: str) -> float:
-        """Longer for what keeps dying."""
+        # Longer each time it dies again soon.
         now = monotonic()
         deaths = [*(death for death in self._deaths.get(name, []) if now - death < STEADY), now]
         self._deaths[name] = deaths
-        return min(len(deaths), LONGEST_DELAY)
+        delay = min(len(deaths), LONGEST_DELAY)
+        say(f"{name} exited with code {code}; restarting in {delay:.0f} s")
+        self.pause(delay)
+        processes.stop([dead], self.pids)  # it may have left children behind
+        return self._start(dead.program)
 
     def _start(self, program: Program) -> Running:
         child = processes.start(program, self.pids)
         if child.process.stdout:
             name = None if program.for_users else program.name
-            Thread(target=console.copy, args=(child.process.stdout, name), daemon=True).start()
+            Thread(target=terminal.copy, args=(child.process.stdout, name), daemon=True).start()
         return child

@@ -1,5 +1,5 @@
-"""A PgBouncer of our own in front of a PostgreSQL: the project's file, on a free port, gone when
-its owner is."""
+"""PgBouncer in front of a PostgreSQL: with the project's configuration, on a free port, until this
+process ends."""
 
 import os
 import re
@@ -18,25 +18,26 @@ from urllib.parse import unquote, urlsplit
 import psycopg
 
 from tools.devserver import account, folder, ports, processes
+from tools.devserver.errors import LauncherError, with_log
 from tools.devserver.processes import Program, Running
 from tools.devserver.programs import ROOT
-from tools.devserver.refusal import LauncherError, with_log
 
 NAME = "pgbouncer"
 FILE = ROOT / "deploy/pgbouncer/pgbouncer.ini"
-# Debian has it where an ordinary user's PATH does not lead.
+# Debian installs it outside of an ordinary user's PATH.
 PLACES = ("/usr/sbin/pgbouncer", "/usr/local/sbin/pgbouncer")
-KEEPS_STATEMENTS = (1, 21)
+PREPARED_SINCE = (1, 21)
 BOUND_SECONDS = 10.0
 OLD, NEW = "old", "new"
-# What our processes are told, as docs/guide/operate.md says.
+# Settings of the role and of our processes, as docs/guide/operate.md recommends.
 BOUNDS = {"idle_in_transaction_session_timeout": "10s", "lock_timeout": "10s", "jit": "off"}
 SETTINGS = {OLD: {"DATABASE_PREPARE_THRESHOLD": "0"}, NEW: {}}
 
 
 @dataclass(frozen=True)
 class Bouncer:
-    """server, port: the URL of PostgreSQL, and where PgBouncer listens. running: its process."""
+    """server: URL of PostgreSQL. port: of PgBouncer. form: OLD without prepared statements, or
+    NEW."""
 
     server: str
     port: int
@@ -44,7 +45,7 @@ class Bouncer:
     running: Running
 
     def url(self, database: str | None = None) -> str:
-        """To reach the server, or another of its databases, through the pooler."""
+        """The URL of the server, or of another of its databases, through the pooler."""
         parts = urlsplit(self.server)
         login = parts.netloc.rpartition("@")[0]
         path = f"/{database}" if database else parts.path
@@ -56,7 +57,7 @@ class Bouncer:
 
 
 def binary() -> str | None:
-    """The one that PGBOUNCER names, or that is installed."""
+    """The path in PGBOUNCER, or an installed one."""
     return (
         os.environ.get("PGBOUNCER")
         or shutil.which(NAME)
@@ -65,21 +66,19 @@ def binary() -> str | None:
 
 
 def missing(form: str) -> str:
-    """Why it cannot be run in this form; empty if it can."""
+    """Why this form cannot run here; "" if it can."""
     found = binary()
     if found is None:
         return "PgBouncer is not installed (apt-get install pgbouncer)"
-    if form == NEW and _version(found) < KEEPS_STATEMENTS:
+    if form == NEW and _version(found) < PREPARED_SINCE:
         number = ".".join(map(str, _version(found)))
-        return f"PgBouncer {number} keeps no prepared statements; 1.21 does (PGBOUNCER=/path/to/it)"
+        return f"PgBouncer {number} has no prepared statements; 1.21 has (PGBOUNCER=/path/to/it)"
     return ""
 
 
 def start(path: Path, server: str, form: str = OLD) -> Bouncer:
-    """In a folder that we hold (tools.devserver.folder), until it is stopped or we end.
-
-    form: whether it keeps prepared statements ("new") or not. Raises LauncherError.
-    """
+    """Runs until it is stopped or this process ends. path: locked by folder.claimed. Raises
+    LauncherError."""
     if why := missing(form):
         raise LauncherError(why)
     program, port = _program(path, server, form)
@@ -98,8 +97,7 @@ def started(path: Path, server: str, form: str = OLD) -> Iterator[Bouncer]:
 
 
 def bound_waits(server: str) -> None:
-    """What our connections bring along does not arrive behind a pooler, so it stands with the
-    role."""
+    """Set the role's settings: a pooler drops those that a connection sends at its start."""
     with psycopg.connect(server, autocommit=True) as connection:
         for name, value in BOUNDS.items():
             connection.execute(f"ALTER ROLE CURRENT_USER SET {name} = '{value}'".encode())
@@ -126,7 +124,7 @@ def _program(path: Path, server: str, form: str) -> tuple[Program, int]:
 
 
 def _ini(home: Path, server: str, port: int, form: str, version: tuple[int, ...]) -> str:
-    """The project's file with our own place, server and users in it."""
+    """The project's configuration with this server, port and users."""
     project = ConfigParser(delimiters=["="], interpolation=None)
     project.read(FILE)
     parts = urlsplit(server)
@@ -137,7 +135,7 @@ def _ini(home: Path, server: str, port: int, form: str, version: tuple[int, ...]
         "admin_users": str(parts.username),
     }
     project["pgbouncer"].update(ours | dict.fromkeys(("unix_socket_dir", "logfile", "pidfile"), ""))
-    if version >= KEEPS_STATEMENTS:
+    if version >= PREPARED_SINCE:
         project["pgbouncer"]["max_prepared_statements"] = "500" if form == NEW else "0"
     text = StringIO()
     project.write(text)
@@ -145,9 +143,9 @@ def _ini(home: Path, server: str, port: int, form: str, version: tuple[int, ...]
 
 
 def _version(found: str) -> tuple[int, ...]:
-    said = subprocess.run([found, "--version"], capture_output=True, text=True).stdout
-    number = re.search(r"(\d+)\.(\d+)", said)
-    assert number, said
+    output = subprocess.run([found, "--version"], capture_output=True, text=True).stdout
+    number = re.search(r"(\d+)\.(\d+)", output)
+    assert number, output
     return tuple(map(int, number.groups()))
 
 

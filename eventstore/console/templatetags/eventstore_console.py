@@ -1,4 +1,4 @@
-"""The admin's links and times, for its templates."""
+"""Links, times and badges for the console's templates."""
 
 from datetime import UTC, datetime
 from uuid import UUID
@@ -41,8 +41,8 @@ def es_age(seconds: float) -> str:
 
 
 @register.filter
-def es_subscription_state(where: Lag) -> SafeString:
-    return badges.badge(where)
+def es_subscription_state(subscription: Lag) -> SafeString:
+    return badges.badge(subscription)
 
 
 @register.simple_tag
@@ -52,7 +52,7 @@ def environment() -> str:
 
 @register.simple_tag
 def copy_button(text: object, label: str) -> SafeString:
-    """There to be seen once a script can do what it says."""
+    """Hidden; page.js shows it and makes it copy the text."""
     return format_html(
         '<button type="button" class="es-copy" data-copy="{}" aria-live="polite"'
         " hidden>{}</button>",
@@ -63,7 +63,9 @@ def copy_button(text: object, label: str) -> SafeString:
 
 @register.simple_tag
 def event_link(event: Event) -> SafeString:
-    return links.event(event.position, _type(event))
+    # The type may wrap after the name of the context.
+    context, dot, name = event.type.partition(".")
+    return links.event(event.position, format_html("<code>{}{}<wbr>{}</code>", context, dot, name))
 
 
 @register.simple_tag
@@ -79,9 +81,3 @@ def short_stream_link(name: str, version: int) -> SafeString:
 @register.simple_tag
 def correlation_link(correlation_id: UUID) -> SafeString:
     return links.correlation(correlation_id)
-
-
-def _type(event: Event) -> SafeString:
-    """It may break behind the context's name."""
-    context, dot, name = event.type.partition(".")
-    return format_html("<code>{}{}<wbr>{}</code>", context, dot, name)

@@ -1,5 +1,4 @@
-"""manage.py after_restore --reason WHY [--since TIME]: what a restored log lacks, and others have
-done for it."""
+"""manage.py after_restore --reason WHY [--since TIME]: find what a restored log lacks."""
 
 import getpass
 from typing import Any
@@ -12,18 +11,15 @@ from eventstore.operations import restore
 
 
 class Command(BaseCommand):
-    help = (
-        "After a restore or a failover: begin another epoch of the log, and list what it does not"
-        " know of."
-    )
+    help = "After a restore or a failover: begin another epoch and list what the log lacks."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--reason", required=True, help="kept with what is done")
+        parser.add_argument("--reason", required=True, help="stored in the audit log")
         parser.add_argument(
             "--since",
             type=search.time,
             metavar="TIME",
-            help="of what the providers did; by itself, from where it is whole",
+            help="ask providers from this time on; default: where the log is no longer intact",
         )
         parser.add_argument("--json", action="store_true")
 
@@ -35,13 +31,10 @@ class Command(BaseCommand):
         except audit.ReasonMissing as error:
             raise CommandError(str(error)) from None
         if options["json"]:
-            self.stdout.write(
-                codec.encode_json(
-                    {"epoch": report.epoch.number, "done": report.done, "open": report.open}
-                ).decode()
-            )
+            found = {"epoch": report.epoch.number, "done": report.done, "open": report.open}
+            self.stdout.write(codec.encode_json(found).decode())
         else:
             for sentence in (*report.done, *report.open):
                 self.stdout.write(sentence)
         if report.open:
-            raise CommandError(f"{len(report.open)} things wait for a person.")
+            raise CommandError(f"{len(report.open)} things need an operator.")

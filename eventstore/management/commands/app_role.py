@@ -11,8 +11,8 @@ from eventstore.postgres import app_role
 
 class Command(BaseCommand):
     help = (
-        "Make the role that may append to the log and neither change nor remove events; again after"
-        " migrations."
+        "Create or update the role that may append events, but neither change nor delete them."
+        " Run it again after migrations."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -21,14 +21,12 @@ class Command(BaseCommand):
         parser.add_argument(
             "--keep-advisory-locks",
             action="store_true",
-            help="leave pg_advisory_lock(bigint) and the like to every role of the database",
+            help="let every role of the database keep pg_advisory_lock(bigint) and its relatives",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        name, password = (
-            options["name"],
-            getpass.getpass("Password of the role: ") if options["password"] else None,
-        )
+        name = options["name"]
+        password = getpass.getpass("Password of the role: ") if options["password"] else None
         try:
             with transaction.atomic():
                 app_role.create(name, password=password)
@@ -37,13 +35,11 @@ class Command(BaseCommand):
         except app_role.AboveTheLog as error:
             raise CommandError(str(error)) from error
         except (app_role.NoSuchRole, ProgrammingError) as error:
-            raise CommandError(
-                f"The role could not be made: {str(error).splitlines()[0]}"
-            ) from error
-        self.stdout.write(f"{name} may append to the log, and not change or remove what is in it.")
+            raise CommandError(f"Creating the role failed: {str(error).splitlines()[0]}") from error
+        self.stdout.write(f"{name} may append to the log, but neither change nor delete events.")
         if app_role.may_lock(name):
             self.stdout.write(
-                "It may hold advisory locks, and so every reader of the log, as any role of this"
-                " database may; manage.py doctor names who does. A superuser forbids it:\n "
+                "Like any role of this database it may take advisory locks, which can block every"
+                " reader of the log; manage.py doctor names the holder. As a superuser, run:\n "
                 f" {';'.join(app_role.locking_forbidden())};"
             )

@@ -1,4 +1,4 @@
-"""manage.py dead_letters list|show|retry|discard: messages that a handler could not take."""
+"""manage.py dead_letters list|show|retry|discard: messages that a handler failed to process."""
 
 import getpass
 from typing import Any
@@ -15,21 +15,25 @@ from eventstore.privacy.personal_data import Trouble
 
 
 class Command(BaseCommand):
-    help = "List, look into, retry or discard messages that are parked beside their subscription."
+    help = "List, show, retry or discard parked messages."
 
     def add_arguments(self, parser: CommandParser) -> None:
         actions = parser.add_subparsers(dest="what", required=True)
-        for what, words in (
-            ("list", "what is parked"),
-            ("show", "one with its message and traceback"),
-            ("retry", "try again now, with today's code"),
-            ("discard", "take away for good"),
+        for what, description in (
+            ("list", "list parked messages"),
+            ("show", "show one with its message and traceback"),
+            ("retry", "retry now, with today's code"),
+            ("discard", "delete for good"),
         ):
-            action = actions.add_parser(what, help=words)
+            action = actions.add_parser(what, help=description)
             action.add_argument("subscription", nargs="?" if what == "list" else None)
             if what != "list":
-                action.add_argument("positions", nargs="*", type=int, help="none: all that match")
-            action.add_argument("--key", help="only what has this key: an order, a stream")
+                action.add_argument(
+                    "positions", nargs="*", type=int, help="default: all that match"
+                )
+            action.add_argument(
+                "--key", help="only messages of this key, such as an order or a stream"
+            )
             action.add_argument("--status", choices=dead_letters.SHOWN, action="append")
             action.add_argument("--json", action="store_true")
             if what == "show":
@@ -54,49 +58,56 @@ class Command(BaseCommand):
                 f"attempts={letter.attempts} {letter.error}"
             )
         if not found:
-            self.stdout.write("Nothing is parked.")
+            self.stdout.write("No parked messages.")
 
     def _show(self, options: dict[str, Any]) -> None:
-        found = _some(options)
+        found = _matching_or_error(options)
         revealed = reveal.is_revealed(options, "dead_letters show", options["subscription"])
         for letter in found if revealed else _masked(found):
             message = dead_letters.message_of(letter)
-            body = _body(message.body, revealed=revealed)
-            shown = letter._asdict() | {
+            fields = letter._asdict() | {
                 "type": message.type,
                 "stream": message.stream,
-                "message": body,
+                "message": _body(message.body, revealed=revealed),
             }
             if options["json"]:
-                self.stdout.write(codec.encode_json(shown).decode())
+                self.stdout.write(codec.encode_json(fields).decode())
                 continue
-            for name, value in shown.items():
+            for name, value in fields.items():
                 self.stdout.write(f"{name}: {value}")
 
     def _retry(self, options: dict[str, Any]) -> None:
-        positions = options["positions"] or [letter.position for letter in _some(options)]
         count = dead_letters.retry(
-            options["subscription"], positions, who=getpass.getuser(), reason=options["reason"]
+            options["subscription"],
+            _positions(options),
+            who=getpass.getuser(),
+            reason=options["reason"],
         )
-        self._said(
-            options, count, f"{count} will be tried again; what waits behind them follows in order."
+        self._write_count(
+            options, count, f"{count} will be retried; messages behind them follow in order."
         )
 
     def _discard(self, options: dict[str, Any]) -> None:
-        positions = options["positions"] or [letter.position for letter in _some(options)]
         count = dead_letters.discard(
-            options["subscription"], positions, who=getpass.getuser(), reason=options["reason"]
+            options["subscription"],
+            _positions(options),
+            who=getpass.getuser(),
+            reason=options["reason"],
         )
-        self._said(options, count, f"{count} discarded.")
+        self._write_count(options, count, f"{count} discarded.")
 
-    def _said(self, options: dict[str, Any], count: int, sentence: str) -> None:
-        told = {"subscription": options["subscription"], "count": count}
-        self.stdout.write(codec.encode_json(told).decode() if options["json"] else sentence)
+    def _write_count(self, options: dict[str, Any], count: int, sentence: str) -> None:
+        fields = {"subscription": options["subscription"], "count": count}
+        self.stdout.write(codec.encode_json(fields).decode() if options["json"] else sentence)
 
 
-def _some(options: dict[str, Any]) -> list[Letter]:
+def _positions(options: dict[str, Any]) -> list[int]:
+    return options["positions"] or [letter.position for letter in _matching_or_error(options)]
+
+
+def _matching_or_error(options: dict[str, Any]) -> list[Letter]:
     if not (found := _matching(options)):
-        raise CommandError("Nothing that is parked matches.")
+        raise CommandError("No matching parked messages.")
     return found
 
 
@@ -108,11 +119,9 @@ def _matching(options: dict[str, Any]) -> list[Letter]:
         limit=1000 if options["what"] == "list" else None,
     )
     if not found and options["subscription"]:
-        control.find(
-            options["subscription"]
-        )  # a name that is none is no subscription where nothing is parked
-    wanted = options.get("positions")
-    return [letter for letter in found if not wanted or letter.position in wanted]
+        control.find(options["subscription"])  # raises if the name is misspelt
+    positions = options.get("positions")
+    return [letter for letter in found if not positions or letter.position in positions]
 
 
 def _masked(found: list[Letter]) -> list[Letter]:

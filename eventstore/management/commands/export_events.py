@@ -1,5 +1,5 @@
-"""manage.py export_events [--term ID] [--type TYPE] [--since TIME] [--until TIME]: events as lines
-of JSON."""
+"""manage.py export_events [--term ID] [--type TYPE] [--since TIME] [--until TIME]: events as
+NDJSON."""
 
 import os
 from pathlib import Path
@@ -14,34 +14,38 @@ from eventstore.operations import export
 
 
 class Command(BaseCommand):
-    help = "Write the events that match as NDJSON, an event a line, in the order of the log."
+    help = "Write matching events as NDJSON, one event a line, in the order of the log."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
             "--term",
             default="",
-            help="an event's, a correlation's or an order's id, or a stream's name",
+            help="id of an event, a correlation or an order, or the name of a stream",
         )
         parser.add_argument("--type", default="", help="a stored name such as orders.order_placed")
         parser.add_argument(
-            "--since", type=search.time, metavar="TIME", help="recorded then or later"
+            "--since", type=search.time, metavar="TIME", help="recorded at this time or later"
         )
-        parser.add_argument("--until", type=search.time, metavar="TIME", help="recorded before")
         parser.add_argument(
-            "--output", type=Path, metavar="FILE", help="instead of the standard output"
+            "--until", type=search.time, metavar="TIME", help="recorded before this time"
         )
+        parser.add_argument("--output", type=Path, metavar="FILE", help="default: standard output")
         reveal.add_argument(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        wanted = EventFilter(options["term"], options["type"], options["since"], options["until"])
-        told = ", ".join(f"{name} {value}" for name, value in wanted._asdict().items() if value)
-        revealed = reveal.is_revealed(options, f"export_events {told}".strip(), "events")
-        lines = export.lines(wanted, revealed=revealed)
+        event_filter = EventFilter(
+            options["term"], options["type"], options["since"], options["until"]
+        )
+        filters = ", ".join(
+            f"{name} {value}" for name, value in event_filter._asdict().items() if value
+        )
+        revealed = reveal.is_revealed(options, f"export_events {filters}".strip(), "events")
+        lines = export.lines(event_filter, revealed=revealed)
         if options["output"] is None:
             for line in lines:
                 self.stdout.write(line.decode(), ending="")
             return
-        # Under its name only when it is whole.
+        # The file gets its name only when it is complete.
         unfinished = options["output"].with_name(f"{options['output'].name}.unfinished")
         with unfinished.open("wb") as file:
             count = sum(1 for line in lines if file.write(line))

@@ -1,5 +1,4 @@
-"""manage.py operator_actions [--who] [--action] [--subject] [--since] [--until]: what people did by
-hand, and why."""
+"""manage.py operator_actions [--who] [--action] [--subject] [--since] [--until]: the audit log."""
 
 from typing import Any
 
@@ -10,34 +9,34 @@ from eventstore.log import audit, search
 from eventstore.management import arguments
 from eventstore.models import OperatorAction
 
-SHOWN = ("at", "who", "action", "subject", "reason", "details")
+COLUMNS = ("at", "who", "action", "subject", "reason", "details")
 
 
 class Command(BaseCommand):
-    help = "List what was done by hand, the newest first."
+    help = "List the actions of operators, the newest first."
 
     def add_arguments(self, parser: CommandParser) -> None:
         for name in ("who", "action", "subject"):
-            parser.add_argument(f"--{name}", help="the whole of it")
+            parser.add_argument(f"--{name}", help="exact match")
         parser.add_argument("--since", type=search.time, metavar="TIME")
-        parser.add_argument("--until", type=search.time, metavar="TIME", help="before")
+        parser.add_argument("--until", type=search.time, metavar="TIME", help="before this time")
         parser.add_argument("--limit", type=arguments.count, default=100)
         parser.add_argument("--json", action="store_true")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        asked = {name: options[name] for name in ("who", "action", "subject") if options[name]}
+        filters = {name: options[name] for name in ("who", "action", "subject") if options[name]}
         found = audit.done_between(
-            OperatorAction.objects.filter(**asked), options["since"], options["until"]
+            OperatorAction.objects.filter(**filters), options["since"], options["until"]
         )
-        done = list(found.order_by("-id").values(*SHOWN)[: options["limit"]])
+        actions = list(found.order_by("-id").values(*COLUMNS)[: options["limit"]])
         if options["json"]:
-            self.stdout.write(codec.encode_json(done).decode())
+            self.stdout.write(codec.encode_json(actions).decode())
             return
-        for each in done:
+        for each in actions:
             at = f"{each['at']:%Y-%m-%d %H:%M:%S}"
             self.stdout.write(
                 f"{at} {each['who']} {each['action']} {each['subject']}:"
                 f" {each['reason'] or 'no reason'}"
             )
-        if not done:
-            self.stdout.write("Nobody has done anything like that by hand.")
+        if not actions:
+            self.stdout.write("No matching operator actions.")

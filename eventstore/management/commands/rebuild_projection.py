@@ -1,4 +1,4 @@
-"""manage.py rebuild_projection NAME…|--all: fold read models anew, beside the live ones."""
+"""manage.py rebuild_projection NAME…|--all: rebuild read models beside the live ones."""
 
 import getpass
 import time
@@ -18,8 +18,10 @@ from eventstore.privacy import personal_data
 from eventstore.projections import rebuild
 from eventstore.projections.rebuild import Difference, Rebuilding
 
-SAY_SECONDS = 5.0
-TROUBLES = (
+REPORT_SECONDS = 5.0
+Report = Callable[[Rebuilding], None]
+
+ERRORS = (
     rebuild.NotAProjection,
     rebuild.NotRebuildable,
     rebuild.AlreadyRebuilding,
@@ -36,42 +38,45 @@ TROUBLES = (
 
 class Command(BaseCommand):
     help = (
-        "Rebuild read models from the log, beside the live ones; readers see the new rows all at"
-        " once."
+        "Rebuild read models from the log beside the live ones, then swap the tables in one commit."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("names", nargs="*", metavar="NAME", help="a projection of the wiring")
         parser.add_argument(
-            "names", nargs="*", metavar="NAME", help="a projection, as in the wiring"
-        )
-        parser.add_argument(
-            "--all", action="store_true", help="every projection there is, one after another"
+            "--all", action="store_true", help="every projection, one after another"
         )
         parser.add_argument(
             "--processes",
             type=arguments.count,
             default=1,
-            help="fold with so many at once (%(default)s)",
+            help="number of processes that fold (%(default)s)",
         )
         parser.add_argument(
-            "--anew", action="store_true", help="from the beginning, not where one was cut off"
+            "--anew",
+            action="store_true",
+            help="start again in place of resuming an interrupted rebuild",
         )
-        parser.add_argument("--background", action="store_true", help="leave it to the workers")
+        parser.add_argument("--background", action="store_true", help="let the workers rebuild")
         parser.add_argument(
             "--diff",
             action="store_true",
-            help="say what differs from the live table; 1 if anything",
-        )
-        parser.add_argument("--swap", action="store_true", help="with --diff: swap all the same")
-        parser.add_argument("--cancel", action="store_true", help="call a running one off")
-        parser.add_argument(
-            "--rollback", action="store_true", help="back to the table before the last rebuild"
+            help="list the differences to the live table; exit code 1 if there are any",
         )
         parser.add_argument(
-            "--forget", action="store_true", help="drop the table before the last rebuild"
+            "--swap", action="store_true", help="with --diff: swap in spite of differences"
+        )
+        parser.add_argument("--cancel", action="store_true", help="cancel the open rebuild")
+        parser.add_argument(
+            "--rollback",
+            action="store_true",
+            help="restore the table that the last rebuild replaced",
         )
         parser.add_argument(
-            "--status", action="store_true", help="what was rebuilt last, and how far it is"
+            "--forget", action="store_true", help="drop the table that the last rebuild replaced"
+        )
+        parser.add_argument(
+            "--status", action="store_true", help="list rebuilds and their progress"
         )
         parser.add_argument("--reason", default="")
         parser.add_argument("--json", action="store_true")
@@ -84,10 +89,10 @@ class Command(BaseCommand):
         names = options["names"] or (rebuild.projections() if options["all"] else [])
         if not names:
             raise CommandError(
-                f"Name projections, or say --all. There are: {', '.join(rebuild.projections())}."
+                f"Name projections, or use --all. Projections: {', '.join(rebuild.projections())}."
             )
         act = self._action(options)
-        troubles = []
+        errors = []
         try:
             for name in names:
                 rebuild.projection(name)
@@ -96,12 +101,12 @@ class Command(BaseCommand):
         for name in names:
             try:
                 act(name, options)
-            except TROUBLES as error:
-                troubles.append(f"{name}: {error}")
+            except ERRORS as error:
+                errors.append(f"{name}: {error}")
             except KeyboardInterrupt:
-                raise CommandError(f"{name}: cancelled; the live table is as it was.") from None
-        if troubles:
-            raise CommandError("\n".join(troubles))
+                raise CommandError(f"{name}: cancelled; the live table is unchanged.") from None
+        if errors:
+            raise CommandError("\n".join(errors))
 
     def _action(self, options: dict[str, Any]) -> Callable[[str, dict[str, Any]], None]:
         chosen = [
@@ -110,16 +115,13 @@ class Command(BaseCommand):
             if options[option]
         ]
         if len(chosen) > 1:
-            raise CommandError(f"Say one of: {', '.join(f'--{option}' for option in chosen)}.")
+            raise CommandError(f"Use only one of {', '.join(f'--{option}' for option in chosen)}.")
         return getattr(self, f"_{chosen[0]}") if chosen else self._rebuild
 
     def _rebuild(self, name: str, options: dict[str, Any], *, swap: bool = True) -> None:
-        started, folded_before = time.monotonic(), _folded(name, options)
-        with (
-            _bar(name)
-            if self.stdout.isatty() and not options["json"]
-            else self._lines(name, options)
-        ) as tell:
+        started, folded_before = time.monotonic(), _folded_before(name, options)
+        show_bar = self.stdout.isatty() and not options["json"]
+        with _bar(name) if show_bar else self._lines(options) as report:
             done = rebuild.rebuild(
                 name,
                 who=getpass.getuser(),
@@ -127,43 +129,29 @@ class Command(BaseCommand):
                 swap=swap,
                 anew=options["anew"],
                 processes=options["processes"],
-                tell=tell,
+                on_checkpoint=report,
             )
         seconds, events = time.monotonic() - started, done.events - folded_before
-        if options["json"]:
-            self._say(_shown(done) | {"wall_seconds": seconds})
-        else:
-            what = (
-                f"{events} events in {seconds:.1f} s, {events / max(seconds, 0.001):.0f} a second"
-            )
-            self.stdout.write(f"{name}: {what}; {done.state}.")
+        rate = events / max(seconds, 0.001)
+        sentence = f"{name}: {events} events in {seconds:.1f} s, {rate:.0f} a second; {done.state}."
+        self._write(options, _fields(done) | {"wall_seconds": seconds}, sentence)
 
     def _background(self, name: str, options: dict[str, Any]) -> None:
         found = rebuild.request(name, who=getpass.getuser(), reason=options["reason"])
-        (
-            self._say(_shown(found))
-            if options["json"]
-            else self.stdout.write(f"{name}: the workers will rebuild it.")
-        )
+        self._write(options, _fields(found), f"{name}: the workers will rebuild it.")
 
     def _diff(self, name: str, options: dict[str, Any]) -> None:
         self._rebuild(name, options, swap=False)
+        is_revealed = reveal.is_revealed(options, "rebuild_projection --diff", name)
         count = 0
-        revealed = reveal.is_revealed(options, "rebuild_projection --diff", name)
         for found in rebuild.differences(name):
             count += 1
-            each = found if revealed else _masked(name, found)
-            if options["json"]:
-                self._say({"projection": name, **each._asdict()})
-            else:
-                self.stdout.write(
-                    f"{each.key} {each.column or '(row)'}: {_json(each.old)} -> {_json(each.new)}"
-                )
-        self.stdout.write(
-            f"{name}: {count} differences."
-            if not options["json"]
-            else _json({"differences": count})
-        )
+            each = found if is_revealed else _masked(name, found)
+            sentence = (
+                f"{each.key} {each.column or '(row)'}: {_json(each.old)} -> {_json(each.new)}"
+            )
+            self._write(options, {"projection": name, **each._asdict()}, sentence)
+        self._write(options, {"differences": count}, f"{name}: {count} differences.")
         if options["swap"]:
             self._rebuild(name, options | {"anew": False})
         if count:
@@ -171,58 +159,45 @@ class Command(BaseCommand):
 
     def _cancel(self, name: str, options: dict[str, Any]) -> None:
         rebuild.cancel(name, who=getpass.getuser(), reason=options["reason"])
-        self._done(name, options, f"{name}: cancelled; the live table is as it was.")
+        self._write_done(name, options, f"{name}: cancelled; the live table is unchanged.")
 
     def _rollback(self, name: str, options: dict[str, Any]) -> None:
         position = rebuild.roll_back(name, who=getpass.getuser(), reason=options["reason"])
-        said = (
-            f"{name}: the table before the last rebuild is live; it is folded on from {position}."
-        )
-        self._done(name, options, said)
+        sentence = f"{name}: the earlier table is live again; it continues from {position}."
+        self._write_done(name, options, sentence)
 
     def _forget(self, name: str, options: dict[str, Any]) -> None:
         rebuild.forget(name, who=getpass.getuser(), reason=options["reason"])
-        self._done(name, options, f"{name}: the table before the last rebuild is dropped.")
-
-    def _done(self, name: str, options: dict[str, Any], said: str) -> None:
-        (
-            self._say({"projection": name, "said": said})
-            if options["json"]
-            else self.stdout.write(said)
-        )
+        self._write_done(name, options, f"{name}: the earlier table is dropped.")
 
     def _status(self, options: dict[str, Any]) -> None:
         for found in rebuild.latest():
-            each = (
-                found._replace(error=personal_data.of_rebuild(found.error))
-                if found.error
-                else found
-            )
-            if options["names"] and each.subscription not in options["names"]:
-                continue
-            if options["json"]:
-                self._say(_shown(each))
-            else:
-                self.stdout.write(_sentence(each))
+            if not options["names"] or found.subscription in options["names"]:
+                error = personal_data.of_rebuild(found.error) if found.error else ""
+                each = found._replace(error=error)
+                self._write(options, _fields(each), _sentence(each))
+
+    def _write_done(self, name: str, options: dict[str, Any], sentence: str) -> None:
+        self._write(options, {"projection": name, "said": sentence}, sentence)
+
+    def _write(self, options: dict[str, Any], fields: dict[str, Any], sentence: str) -> None:
+        self.stdout.write(_json(fields) if options["json"] else sentence)
 
     @contextmanager
-    def _lines(self, name: str, options: dict[str, Any]) -> Iterator[Callable[[Rebuilding], None]]:
-        said = time.monotonic()
+    def _lines(self, options: dict[str, Any]) -> Iterator[Report]:
+        last = time.monotonic()
 
-        def tell(now: Rebuilding) -> None:
-            nonlocal said
-            if time.monotonic() - said > SAY_SECONDS and not options["json"]:
-                said = time.monotonic()
+        def report(now: Rebuilding) -> None:
+            nonlocal last
+            if time.monotonic() - last > REPORT_SECONDS and not options["json"]:
+                last = time.monotonic()
                 self.stdout.write(_sentence(now))
 
-        yield tell
-
-    def _say(self, shown: dict[str, Any]) -> None:
-        self.stdout.write(_json(shown))
+        yield report
 
 
 @contextmanager
-def _bar(name: str) -> Iterator[Callable[[Rebuilding], None]]:
+def _bar(name: str) -> Iterator[Report]:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -234,37 +209,37 @@ def _bar(name: str) -> Iterator[Callable[[Rebuilding], None]]:
         yield lambda now: bar.update(task, completed=now.position, total=now.head, rate=now.rate)
 
 
-def _folded(name: str, options: dict[str, Any]) -> int:
-    """What an earlier run did is not this one's."""
+def _folded_before(name: str, options: dict[str, Any]) -> int:
+    """Events that an interrupted run has folded, which do not count for this one."""
     latest = rebuild.latest(name, limit=1)
     return latest[0].events if latest and latest[0].is_open and not options["anew"] else 0
 
 
 def _sentence(now: Rebuilding) -> str:
     left = f", about {now.left:.0f} s left" if now.left else ""
-    trouble = (
-        f" {now.error}" if now.error else f" It waits for {now.waits_for}." if now.waits_for else ""
-    )
+    trouble = f" {now.error}" if now.error else ""
+    if now.waits_for and not now.error:
+        trouble = f" It waits for {now.waits_for}."
     return (
-        f"{now.subscription}: {now.state}, position {now.position} of {now.head}, {now.rate:.0f}"
-        f" events/s{left}, begun by {now.who or 'nobody'} at"
+        f"{now.subscription}: {now.state}, position {now.position} of {now.head},"
+        f" {now.rate:.0f} events/s{left}, started by {now.who or 'unknown'} at"
         f" {now.began_at:%Y-%m-%d %H:%M:%S}.{trouble}"
     )
 
 
-def _shown(now: Rebuilding) -> dict[str, Any]:
-    shown = now._asdict() | {"rate": now.rate, "left": now.left}
-    del shown["form"]
-    return shown
+def _fields(now: Rebuilding) -> dict[str, Any]:
+    fields = now._asdict() | {"rate": now.rate, "left": now.left}
+    del fields["form"]
+    return fields
 
 
-def _json(shown: Any) -> str:
-    return codec.encode_json(shown).decode()
+def _json(fields: Any) -> str:
+    return codec.encode_json(fields).decode()
 
 
 def _masked(name: str, found: Difference) -> Difference:
     model = rebuild.projection(name).model
-    old, new = (
-        personal_data.of_column(model, found.column, value) for value in (found.old, found.new)
+    return found._replace(
+        old=personal_data.of_column(model, found.column, found.old),
+        new=personal_data.of_column(model, found.column, found.new),
     )
-    return found._replace(old=old, new=new)

@@ -1,5 +1,7 @@
-"""manage.py restart_sequence: put the sequence of positions ahead of the log, as after a restore
-without sequences."""
+"""manage.py restart_sequence: move the sequence of positions past the end of the log.
+
+Needed after a restore that did not restore sequences.
+"""
 
 from typing import Any
 
@@ -11,20 +13,20 @@ from eventstore.log import restart_sequence
 
 class Command(BaseCommand):
     help = (
-        "Let the sequence of positions go on where log, outbox and cursors end. Changes nothing if"
+        "Move the sequence of positions past the end of log, outbox and cursors. Changes nothing if"
         " it is not behind."
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            stood = restart_sequence()
+            found = restart_sequence()
         except ProgrammingError as error:
             raise CommandError(
                 f"Run this as the owner of the tables: {str(error).splitlines()[0]}"
             ) from error
-        if stood.is_behind:
+        if found.is_behind:
             self.stdout.write(
-                f"The sequence stood at {stood.last}; it goes on behind {stood.reached}."
+                f"The sequence was at {found.last}; it continues after {found.reached}."
             )
         else:
-            self.stdout.write(f"The sequence stands at {stood.last}, and nothing lies ahead of it.")
+            self.stdout.write(f"The sequence is at {found.last}; it is not behind.")

@@ -1,5 +1,4 @@
-"""manage.py sagas list|show|retry|compensate|skip: running processes, and a hand for those that are
-stuck."""
+"""manage.py sagas list|show|retry|compensate|skip: running processes, and interventions in them."""
 
 import getpass
 from collections.abc import Sequence
@@ -14,24 +13,24 @@ from eventstore.privacy import personal_data
 from eventstore.sagas import Running
 
 ACTIONS = {
-    "retry": "ask once more for what it waits for",
+    "retry": "repeat the request that it waits for",
     "compensate": "turn back and undo what was done",
-    "skip": "take the present step back as done",
+    "skip": "treat the present step as done",
 }
 
 
 class Command(BaseCommand):
-    help = "Show running processes, or tell one what to do with its present step."
+    help = "List running processes, or intervene in one."
 
     def add_arguments(self, parser: CommandParser) -> None:
         actions = parser.add_subparsers(dest="what", required=True)
-        listing = actions.add_parser("list", help="processes, the longest untouched first")
+        listing = actions.add_parser("list", help="processes, those longest without a change first")
         listing.add_argument("saga", nargs="?")
         listing.add_argument("--status")
         listing.add_argument("--limit", type=arguments.count, default=100)
         listing.add_argument("--json", action="store_true")
-        for what, words in {"show": "one with its state and events", **ACTIONS}.items():
-            action = actions.add_parser(what, help=words)
+        for what, description in {"show": "one with its state and events", **ACTIONS}.items():
+            action = actions.add_parser(what, help=description)
             action.add_argument("saga")
             action.add_argument("key")
             action.add_argument("--json", action="store_true")
@@ -39,28 +38,28 @@ class Command(BaseCommand):
                 reveal.add_argument(action)
             else:
                 action.add_argument(
-                    "--at", type=int, required=True, help="its position, as show tells it"
+                    "--at", type=int, required=True, help="its position, as printed by show"
                 )
                 action.add_argument("--reason", required=True)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        what = options["what"]
-        if what == "list":
-            self._list(options)
-        elif what == "show":
-            self._show(_found(options), options)
-        else:
-            self._intervene(what, options)
+        match options["what"]:
+            case "list":
+                self._list(options)
+            case "show":
+                self._show(_find(options), options)
+            case action:
+                self._intervene(action, options)
 
     def _list(self, options: dict[str, Any]) -> None:
         found = sagas.running(
             name=options["saga"], status=options["status"], limit=options["limit"]
         )
         if not found:
-            _demand_known("saga", options["saga"], sagas.names())
-            _demand_known("status of a process", options["status"], sagas.statuses())
+            _require_known("saga", options["saga"], sagas.names())
+            _require_known("status", options["status"], sagas.statuses())
         if options["json"]:
-            self.stdout.write(codec.encode_json([_shown(each) for each in found]).decode())
+            self.stdout.write(codec.encode_json([_fields(each) for each in found]).decode())
             return
         for each in found:
             since = f"{each.updated_at:%Y-%m-%d %H:%M:%S}"
@@ -68,21 +67,20 @@ class Command(BaseCommand):
                 f"{each.saga} {each.key} {each.status} at {each.position} since {since}"
             )
         if not found:
-            self.stdout.write("No process is like that.")
+            self.stdout.write("No matching sagas.")
 
     def _show(self, running: Running, options: dict[str, Any]) -> None:
         revealed = reveal.is_revealed(options, "sagas show", f"{running.saga} {running.key}")
         events = log.read_correlated(running.correlation_id)
+        fields = _fields(running, revealed=revealed)
         if options["json"]:
-            told = [
+            fields["events"] = [
                 {"position": each.position, "stream": each.stream, "type": each.type}
                 for each in events
             ]
-            self.stdout.write(
-                codec.encode_json(_shown(running, revealed=revealed) | {"events": told}).decode()
-            )
+            self.stdout.write(codec.encode_json(fields).decode())
             return
-        for name, value in _shown(running, revealed=revealed).items():
+        for name, value in fields.items():
             self.stdout.write(f"{name}: {value}")
         for each in events:
             self.stdout.write(
@@ -90,33 +88,39 @@ class Command(BaseCommand):
                 f" {each.type}"
             )
 
-    def _intervene(self, what: str, options: dict[str, Any]) -> None:
-        said = {"seen_at": options["at"], "who": getpass.getuser(), "reason": options["reason"]}
+    def _intervene(self, action: str, options: dict[str, Any]) -> None:
         try:
-            sagas.intervene(options["saga"], options["key"], what, **said)
+            sagas.intervene(
+                options["saga"],
+                options["key"],
+                action,
+                seen_at=options["at"],
+                who=getpass.getuser(),
+                reason=options["reason"],
+            )
         except (sagas.NoSuchSaga, sagas.MovedOn, audit.ReasonMissing) as error:
             raise CommandError(str(error)) from error
         if options["json"]:
-            self.stdout.write(codec.encode_json(_shown(_found(options))).decode())
+            self.stdout.write(codec.encode_json(_fields(_find(options))).decode())
             return
-        self.stdout.write(f"{options['saga']} {options['key']} will {ACTIONS[what]}.")
+        self.stdout.write(f"{options['saga']} {options['key']} will {ACTIONS[action]}.")
 
 
-def _demand_known(kind: str, given: str | None, known: Sequence[str]) -> None:
-    """What no row has may be a slip of the pen. Raises CommandError."""
+def _require_known(kind: str, given: str | None, known: Sequence[str]) -> None:
+    """Raises CommandError for a name that is probably misspelt."""
     if given is not None and known and given not in known:
-        raise CommandError(f"{given!r} is no {kind}. There are: {', '.join(known)}.")
+        raise CommandError(f"Unknown {kind} {given!r}. Expected one of: {', '.join(known)}.")
 
 
-def _found(options: dict[str, Any]) -> Running:
+def _find(options: dict[str, Any]) -> Running:
     found = sagas.running(name=options["saga"], key=options["key"])
     if not found:
         raise CommandError(f"{options['saga']} has no process {options['key']!r}.")
     return found[0]
 
 
-def _shown(running: Running, *, revealed: bool = False) -> dict[str, Any]:
+def _fields(running: Running, *, revealed: bool = False) -> dict[str, Any]:
     state = codec.decode_json(running.state)
-    return running._asdict() | {
-        "state": state if revealed else personal_data.of_saga(running.saga, state)
-    }
+    if not revealed:
+        state = personal_data.of_saga(running.saga, state)
+    return running._asdict() | {"state": state}

@@ -1,5 +1,4 @@
-"""manage.py schemas --write|--check|--store: the published schemas of event types, and whether
-promises are kept."""
+"""manage.py schemas --write|--check|--store: the published schemas of event types."""
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -12,15 +11,15 @@ from eventstore.management import arguments
 from eventstore.operations import time_travel
 from eventstore.schemas import files
 
-FOLDED = 20
+STREAMS_FOLDED = 20
 
-PRESENT = """
+STORED_VERSIONS = """
     SELECT type, schema_version, count(*)
     FROM eventstore_event
     GROUP BY type, schema_version
     ORDER BY type, schema_version
 """
-# Compared as a pair, for which only the index of types has the order.
+# The comparison of pairs makes the planner use the index on (type, position).
 SAMPLE = """
     SELECT position, stream, data::text
     FROM eventstore_event
@@ -32,15 +31,13 @@ SAMPLE = """
 
 class Command(BaseCommand):
     help = (
-        "Write missing schemas, check them against the classes, or check today's classes against"
-        " the store."
+        "Write missing schema files, check them against the classes, or check the classes against"
+        " the stored events."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         what = parser.add_mutually_exclusive_group(required=True)
-        what.add_argument(
-            "--write", action="store_true", help="write the files of versions that have none"
-        )
+        what.add_argument("--write", action="store_true", help="write missing schema files")
         what.add_argument(
             "--check",
             action="store_true",
@@ -49,13 +46,13 @@ class Command(BaseCommand):
         what.add_argument(
             "--store",
             action="store_true",
-            help="read what the store really holds with today's code",
+            help="decode and fold stored events with the present code",
         )
         parser.add_argument(
             "--sample",
             type=arguments.count,
             default=1000,
-            help="with --store: events of each type and version",
+            help="with --store: how many events of each type and version (%(default)s)",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -65,22 +62,19 @@ class Command(BaseCommand):
         problems = list(self._in_store(options["sample"]) if options["store"] else files.problems())
         if problems:
             raise CommandError("\n".join(problems))
-        self.stdout.write("Every schema is as its class, and every promise is kept.")
+        self.stdout.write("All schemas match their classes and keep their declared modes.")
 
     def _in_store(self, sample: int) -> Iterator[str]:
-        for type_, version, count in postgres.rows(PRESENT):
+        for type_, version, count in postgres.rows(STORED_VERSIONS):
             self.stdout.write(f"{type_} v{version}: {count} events")
             found = postgres.rows(SAMPLE, [type_, type_, version, sample])
-            yield from _first(_unreadable(type_, version, found))
-            yield from _first(_unfoldable(stream for _, stream, _ in found[:FOLDED]))
+            # The first problem of a kind is enough to act on.
+            yield from islice(_undecodable(type_, version, found), 1)
+            streams = (stream for _, stream, _ in found[:STREAMS_FOLDED])
+            yield from islice(_unfoldable(streams), 1)
 
 
-def _first(problems: Iterator[str]) -> Iterator[str]:
-    """One of a kind is enough to act on."""
-    return islice(problems, 1)
-
-
-def _unreadable(type_: str, version: int, found: Iterable[tuple[int, str, str]]) -> Iterator[str]:
+def _undecodable(type_: str, version: int, found: Iterable[tuple[int, str, str]]) -> Iterator[str]:
     for position, _, data in found:
         try:
             registry.decode(type_, version, data)
@@ -94,8 +88,8 @@ def _unfoldable(streams: Iterable[str]) -> Iterator[str]:
         try:
             for change in time_travel.changes(stream):
                 version, position = change.message.version, change.message.position
-        except Exception as error:  # noqa: BLE001  whatever today's code makes of what is stored is what is asked
+        except Exception as error:  # noqa: BLE001  any error of the present code is a finding
             yield (
-                f"{stream} cannot be folded beyond version {version} at position {position}:"
+                f"{stream} cannot be folded after version {version} at position {position}:"
                 f" {error!r}"
             )

@@ -1,5 +1,4 @@
-"""manage.py subscriptions [list|pause|resume|reset|skip]: who listens, how far behind; and a hand
-on one of them."""
+"""manage.py subscriptions [list|pause|resume|reset|skip]: list subscriptions and control them."""
 
 import getpass
 from typing import Any
@@ -25,9 +24,7 @@ COLUMNS = (
     "state",
 )
 NUMBERS = COLUMNS[2:-1]
-
-
-TROUBLES = (
+ERRORS = (
     control.NoSuchSubscription,
     control.OperationRefused,
     dead_letters.NotParked,
@@ -37,23 +34,26 @@ TROUBLES = (
 
 class Command(BaseCommand):
     help = (
-        "Show every subscription with its lag in events and in seconds, or stop, start, reset one,"
-        " skip a message."
+        "List subscriptions with their lag in events and seconds; pause, resume or reset one,"
+        " or skip a message."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", action="store_true")
         actions = parser.add_subparsers(dest="what")
-        actions.add_parser("list", help="all of them, as without any word").add_argument(
+        actions.add_parser("list", help="all subscriptions; the default").add_argument(
             "--json", action="store_true", default=None
         )
-        for what, words in (
-            ("pause", "deliver nothing more to it"),
-            ("resume", "go on"),
-            ("reset", "back to a position: a read model to 0, emptied; a publication to any"),
-            ("skip", "leave out one message: a parked one, or the next"),
+        for what, description in (
+            ("pause", "stop delivery"),
+            ("resume", "continue delivery"),
+            (
+                "reset",
+                "go back: a read model to 0, where it is emptied; a publication to any position",
+            ),
+            ("skip", "leave out one message: a parked one, or the next one"),
         ):
-            action = actions.add_parser(what, help=words)
+            action = actions.add_parser(what, help=description)
             action.add_argument("name")
             if what in ("reset", "skip"):
                 action.add_argument("position", type=int)
@@ -65,13 +65,13 @@ class Command(BaseCommand):
             self._list(as_json=options["json"])
             return
         try:
-            said = _act(options)
-        except TROUBLES as error:
+            result = _act(options)
+        except ERRORS as error:
             raise CommandError(str(error)) from error
         if options["json"]:
             found = next(each for each in lag.lags() if each.name == options["name"])
-            said = codec.encode_json(found._asdict()).decode()
-        self.stdout.write(said)
+            result = codec.encode_json(found._asdict()).decode()
+        self.stdout.write(result)
 
     def _list(self, *, as_json: bool) -> None:
         lags = lag.lags()
@@ -85,24 +85,24 @@ class Command(BaseCommand):
 
 
 def _act(options: dict[str, Any]) -> str:
-    name, noted = options["name"], {"who": getpass.getuser(), "reason": options["reason"]}
+    name, audit_fields = options["name"], {"who": getpass.getuser(), "reason": options["reason"]}
     match options["what"]:
         case "pause":
-            control.pause(name, **noted)
+            control.pause(name, **audit_fields)
             return f"{name} is paused."
         case "resume":
-            control.resume(name, **noted)
-            return f"{name} goes on."
+            control.resume(name, **audit_fields)
+            return f"{name} is running."
         case "reset":
-            gone = control.reset(name, options["position"], **noted)
-            return f"{name} begins again behind {options['position']}; {gone} rows were taken away."
+            gone = control.reset(name, options["position"], **audit_fields)
+            return f"{name} continues after {options['position']}; {gone} rows were deleted."
         case _:
-            control.skip(name, options["position"], **noted)
-            return f"{name} leaves {options['position']} out."
+            control.skip(name, options["position"], **audit_fields)
+            return f"{name} skips {options['position']}."
 
 
 def _table(lags: list[Lag]) -> Table:
-    # As narrow as it can be: in 80 columns nothing is cut off.
+    # Narrow, so that it fits into 80 columns.
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
     for column in COLUMNS:
         table.add_column(column, justify="right" if column in NUMBERS else "left", overflow="fold")

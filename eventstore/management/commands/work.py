@@ -1,4 +1,4 @@
-"""manage.py work: the worker of a project that runs without Celery."""
+"""manage.py work: a worker without Celery."""
 
 import logging
 import math
@@ -16,16 +16,14 @@ logger = logging.getLogger(__name__)
 
 class Command(BaseCommand):
     help = (
-        "Deliver to every subscription until told to stop. Any number of these may run, on any"
+        "Deliver to all subscriptions until SIGTERM or SIGINT. Any number of these may run, on any"
         " machine."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--once", action="store_true", help="stop when nothing is due any more")
         parser.add_argument(
-            "--once", action="store_true", help="only until nothing is due any more"
-        )
-        parser.add_argument(
-            "--poll", type=float, default=1.0, help="seconds between two looks (%(default)s)"
+            "--poll", type=float, default=1.0, help="seconds between two polls (%(default)s)"
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -37,18 +35,14 @@ class Command(BaseCommand):
             self.stdout.write(f"{worker.work(seconds=math.inf)} messages delivered.")
         else:
             worker.freeze_imports()
-            _until(_told_to_stop(), poll=options["poll"])
+            stop = threading.Event()
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, lambda *_: stop.set())
+            _run_until(stop, poll=options["poll"])
             heartbeats.sign_off(heartbeats.WORKER, heartbeats.BEAT)
 
 
-def _told_to_stop() -> threading.Event:
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    return stop
-
-
-def _until(stop: threading.Event, *, poll: float) -> None:
+def _run_until(stop: threading.Event, *, poll: float) -> None:
     rota = chores.Rota()
     while not stop.is_set():
         _attempt(worker.work)
@@ -57,8 +51,8 @@ def _until(stop: threading.Event, *, poll: float) -> None:
         stop.wait(poll)
 
 
-def _attempt(turn: Any) -> None:
+def _attempt(work: Any) -> None:
     try:
-        turn()
-    except Exception:  # noqa: BLE001  a database that restarts, a subscription at fault: the next turn takes it again
-        logger.exception("a turn failed")
+        work()
+    except Exception:  # noqa: BLE001  such as a database restart: the next poll tries again
+        logger.exception("scheduled work failed; the next poll retries it")

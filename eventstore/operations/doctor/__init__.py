@@ -1,37 +1,59 @@
-"""What is stuck, why, who is to blame, and the command that mends it."""
+"""The doctor: what is stuck, why, what is at fault, and the command that mends it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from django.db import DatabaseError
 
 from eventstore import guarantees
 from eventstore.log.epochs import LogRestored
 
-from . import brokers, schema, server
-from . import delivery as delivering
+from . import backlog, broker, epoch, relays, schema, server, sessions, subscriptions, workers
 from .findings import CRITICAL as CRITICAL
 from .findings import WARNING as WARNING
 from .findings import Finding as Finding
 from .findings import Limits as Limits
 
+Check = Callable[[Limits], Iterable[Finding]]
+
 HEALTHY, WARNED, SICK = 0, 1, 2
 DEFAULT = Limits()
-# With one of these, what else there is to ask may fail.
-UNASKABLE = {"migrations", "functions", "sequence"}
+CHECKS: Sequence[Check] = (
+    *sessions.CHECKS,
+    *server.CHECKS,
+    *epoch.CHECKS,
+    *schema.CHECKS,
+    *subscriptions.CHECKS,
+    *backlog.CHECKS,
+    *workers.CHECKS,
+    *broker.CHECKS,
+    *relays.CHECKS,
+)
+# With one of these findings the queries of other checks may fail.
+BLOCKING = {"migrations", "functions", "sequence"}
 
 
-def examine(limits: Limits = DEFAULT) -> list[Finding]:
-    """All that is wrong, the worst first. Reads only. Without our tables and functions, nothing
-    else can be asked."""
+def examine(limits: Limits = DEFAULT, *, checks: Sequence[Check] = CHECKS) -> list[Finding]:
+    """All findings, the critical ones first. Only reads.
+
+    If tables or functions are missing, the checks that need them are left out.
+    """
     try:
-        found = [*schema.migrations(limits), *_guarantees()]
-        if UNASKABLE.isdisjoint(each.check for each in found):
-            checks = (*server.CHECKS, *schema.CHECKS, *delivering.CHECKS, *brokers.CHECKS)
+        found = [*schema.migrations(limits), *_broken_guarantees()]
+        if BLOCKING.isdisjoint(each.check for each in found):
             found += [each for check in checks for each in check(limits)]
     except LogRestored:
-        found = list(server.log_epoch(limits))
+        found = list(epoch.log_epoch(limits))
     except DatabaseError as error:
-        found = [_unanswered(error)]
+        found = [
+            Finding(
+                check="database",
+                severity=CRITICAL,
+                what=f"The database does not answer: {str(error).strip()}",
+                culprit="DATABASE_URL, the server, or the network in between",
+                why="Nothing works without the database.",
+                mend="Start PostgreSQL, or correct DATABASE_URL.",
+            )
+        ]
     return sorted(found, key=lambda each: each.severity != CRITICAL)
 
 
@@ -42,19 +64,14 @@ def exit_code(found: Sequence[Finding]) -> int:
     return SICK if any(each.severity == CRITICAL for each in found) else WARNED
 
 
-def _guarantees() -> Iterator[Finding]:
-    """What processes refuse to start on, in a database that was changed behind those that run."""
+def _broken_guarantees() -> Iterator[Finding]:
+    """Processes check these at their start; here they are checked while the processes run."""
     for each in guarantees.breaches(guarantees.SETTINGS, guarantees.SERVER, guarantees.TABLES):
-        severity = CRITICAL if each.stops else WARNING
-        yield Finding(each.finding, severity, each.what, each.culprit, each.why, each.mend)
-
-
-def _unanswered(error: DatabaseError) -> Finding:
-    return Finding(
-        "database",
-        CRITICAL,
-        f"The database does not answer: {str(error).strip()}",
-        "DATABASE_URL, the server, or the network between",
-        "Nothing works without it.",
-        "Start PostgreSQL, or mend DATABASE_URL.",
-    )
+        yield Finding(
+            check=each.finding,
+            severity=CRITICAL if each.stops else WARNING,
+            what=each.what,
+            culprit=each.culprit,
+            why=each.why,
+            mend=each.mend,
+        )

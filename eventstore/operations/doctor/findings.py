@@ -1,4 +1,4 @@
-"""What a check has found, and from where on it calls something a finding."""
+"""A finding of the doctor, and the limits from which on something is a finding."""
 
 from datetime import timedelta
 from typing import NamedTuple
@@ -8,11 +8,11 @@ WARNING = "warning"
 
 
 class Finding(NamedTuple):
-    """check: which one found it. severity: critical when orders do not move or could be lost, else
-    warning.
+    """One problem.
 
-    what: the fact, in a sentence. culprit: which backend, subscription, message or setting is to
-    blame. why: what it leads to. mend: the command that mends it.
+    check: the id of the check. severity: critical if orders do not move or could be lost, else
+    warning. what: the fact. culprit: the backend, subscription, message or setting at fault. why:
+    the consequence. mend: the command that repairs it.
     """
 
     check: str
@@ -24,7 +24,7 @@ class Finding(NamedTuple):
 
 
 class Limits(NamedTuple):
-    """From where on something is a finding."""
+    """The values from which on something is a finding."""
 
     fence: timedelta = timedelta(seconds=2)
     still: timedelta = timedelta(seconds=30)

@@ -1,16 +1,15 @@
-"""The tables: migrations that were not run, indexes that are gone, events that no code reads."""
+"""Tables and events: missing migrations and indexes, events that no code can read, schema drift."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.apps import apps
 from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
 from django.db.migrations.executor import MigrationExecutor
 
-from eventstore import registry
+from eventstore import registry, settings
 from eventstore.postgres import rows
-from eventstore.schemas import files
 from eventstore.subscriptions import Projection
 
 from .findings import CRITICAL, WARNING, Finding, Limits
@@ -23,9 +22,9 @@ INDEXES = """
     UNION ALL
     SELECT conname, true FROM pg_constraint WHERE conrelid = to_regclass(%s)
 """
-# From type to type along the index, however many events there are; of each the newest, as new code
-# would write it. Asked by "=", PostgreSQL may look for it from the end of the log backwards: for an
-# old type, through all of it.
+# A loose index scan over the types, however many events there are; of each type the newest event,
+# which is the one that the newest code has written. The condition is "<=" with a descending order,
+# because for "=" PostgreSQL may scan the log backwards, for an old type all of it.
 TYPES = """
     WITH RECURSIVE found(type) AS (
         SELECT min(type) FROM eventstore_event
@@ -39,9 +38,18 @@ TYPES = """
     CROSS JOIN LATERAL (
         SELECT schema_version, position FROM eventstore_event
         WHERE eventstore_event.type <= found.type
-            ORDER BY eventstore_event.type DESC, position DESC LIMIT 1
+        ORDER BY eventstore_event.type DESC, position DESC
+        LIMIT 1
     ) AS newest
 """
+
+
+class Newest(NamedTuple):
+    """The newest event of a stored type."""
+
+    type: str
+    schema_version: int
+    position: int
 
 
 def migrations(limits: Limits) -> Iterator[Finding]:
@@ -49,64 +57,72 @@ def migrations(limits: Limits) -> Iterator[Finding]:
     plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
     if plan:
         yield Finding(
-            "migrations",
-            CRITICAL,
-            f"{len(plan)} migrations were not run.",
-            ", ".join(str(migration) for migration, _ in plan[:5]),
-            "The code expects tables and columns that are not there.",
-            "manage.py migrate",
+            check="migrations",
+            severity=CRITICAL,
+            what=f"{len(plan)} migrations are not applied.",
+            culprit=", ".join(str(migration) for migration, _ in plan[:5]),
+            why="The code expects tables and columns that do not exist.",
+            mend="manage.py migrate",
         )
 
 
 def indexes(limits: Limits) -> Iterator[Finding]:
     for model in _models():
         table = model._meta.db_table
-        there = dict(rows(INDEXES, [table, table]))
+        valid = dict(rows(INDEXES, [table, table]))
         for each in (*model._meta.indexes, *model._meta.constraints):
-            if not there.get(each.name):
+            if not valid.get(each.name):
                 yield Finding(
-                    "indexes",
-                    WARNING,
-                    f"{table} has no valid {each.name}.",
-                    each.name,
-                    "Queries become slower with every event, or a rule of the table is not kept.",
-                    f"REINDEX INDEX {each.name}; or, where it is gone, make it as the model's"
-                    " migration did.",
+                    check="indexes",
+                    severity=WARNING,
+                    what=f"{table} has no valid {each.name}.",
+                    culprit=each.name,
+                    why="Queries get slower with every event, or a rule of the table is not"
+                    " enforced.",
+                    mend=f"REINDEX INDEX {each.name}; or, if it is missing, create it as the"
+                    " migration of its model does.",
                 )
 
 
 def unreadable_events(limits: Limits) -> Iterator[Finding]:
-    for stored, version, position in rows(TYPES):
-        name = registry.renamed().get(stored, stored)
+    for row in rows(TYPES):
+        newest = Newest(*row)
+        name = registry.renamed().get(newest.type, newest.type)
         if name not in registry.types():
-            trouble = f"{stored!r} is no name in the wiring."
-        elif version > registry.schema_version_of(name):
-            trouble = f"{stored!r} is stored under schema version {version}, newer than this code."
+            what = f"The stored type {newest.type!r} is not in the wiring."
+        elif newest.schema_version > registry.schema_version_of(name):
+            what = (
+                f"{newest.type!r} is stored with schema version {newest.schema_version}, newer than"
+                " this code."
+            )
         else:
             continue
         yield Finding(
-            "unreadable-events",
-            CRITICAL,
-            trouble,
-            f"the event at position {position}",
-            "It is parked in every subscription that might hear it, and a rebuild stops at it.",
-            "Deploy the code that knows it, or give it a name in EVENTS or RENAMED of the wiring.",
+            check="unreadable-events",
+            severity=CRITICAL,
+            what=what,
+            culprit=f"the event at position {newest.position}",
+            why="Subscriptions park it, and a rebuild stops at it.",
+            mend="Deploy the code that knows the type, or list it in EVENTS or RENAMED of the"
+            " wiring.",
         )
 
 
 def schema_drift(limits: Limits) -> Iterator[Finding]:
     try:
-        problems = list(files.problems())
+        settings.schemas()
     except ImproperlyConfigured:
-        return  # this project publishes none
-    for problem in problems:
+        return  # this project publishes no schemas, and need not have avro
+    from eventstore.schemas import files
+
+    for problem in files.problems():
         yield Finding(
-            "schema-drift",
-            WARNING,
-            problem,
-            "an event class",
-            "Who reads our events by their published schemas cannot.",
-            "manage.py schemas --check, then --write for a new version",
+            check="schema-drift",
+            severity=WARNING,
+            what=problem,
+            culprit="an event class",
+            why="Consumers that use the published schemas cannot read our events.",
+            mend="manage.py schemas --check, then --write for a new version",
         )
 
 
@@ -114,9 +130,8 @@ def _models() -> Iterator[Any]:
     for model in apps.get_app_config("eventstore").get_models():
         if not model._meta.proxy and model._meta.managed:
             yield model
-    yield from (
-        each.model for each in registry.subscriptions().values() if isinstance(each, Projection)
-    )
+    for projection in registry.of_kind(Projection).values():
+        yield projection.model
 
 
 CHECKS = (indexes, unreadable_events, schema_drift)

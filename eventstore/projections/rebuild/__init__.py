@@ -1,36 +1,68 @@
-"""Rebuild a read model beside the live one: fold the log into a table of its own, then swap the two
-at once.
+"""Rebuild a read model beside the live one: fold the log into a shadow table, then swap the tables.
 
-Readers and the subscription go on with the live table until the swap, which is one short commit.
-Nothing but rows of the new table is written meanwhile: a projection has no other effect. An event
-that cannot be folded stops the rebuild, and the live table stays as it is. How far it has come is
-committed with the rows, so it can be gone on with after any death.
+Readers and the subscription use the live table until the swap, which is one short commit. Before
+the swap, a rebuild writes nothing but rows of the shadow table: a projection has no other effect.
+An event that cannot be folded stops the rebuild, and the live table stays unchanged. Progress is
+committed together with the rows, so a rebuild can be resumed after any crash.
 """
 
-from .diff import Difference as Difference
-from .diff import SubscriptionBehind as SubscriptionBehind
-from .fold import RebuildFailed as RebuildFailed
-from .parallel import ShareLost as ShareLost
-from .records import DiffReport as DiffReport
-from .records import Rebuilding as Rebuilding
-from .records import found_differences as found_differences
-from .records import latest as latest
-from .records import latest_of_each as latest_of_each
-from .records import with_replaced as with_replaced
-from .run import AlreadyRebuilding as AlreadyRebuilding
-from .run import NotAProjection as NotAProjection
-from .run import NotRebuilding as NotRebuilding
-from .run import cancel as cancel
-from .run import differences as differences
-from .run import forget as forget
-from .run import projection as projection
-from .run import projections as projections
-from .run import rebuild as rebuild
-from .run import request as request
-from .run import request_comparison as request_comparison
-from .run import request_swap as request_swap
-from .run import roll_back as roll_back
-from .run import work as work
-from .shadow_table import NotRebuildable as NotRebuildable
-from .swap import NothingKept as NothingKept
-from .swap import Stopped as Stopped
+from .diff import Difference, SubscriptionBehind
+from .fold import RebuildFailed
+from .parallel import ShareLost
+from .records import (
+    DiffReport,
+    Rebuilding,
+    Stopped,
+    found_differences,
+    latest,
+    latest_of_each,
+    with_replaced,
+)
+from .run import (
+    AlreadyRebuilding,
+    NotAProjection,
+    NotRebuilding,
+    cancel,
+    differences,
+    forget,
+    projection,
+    projections,
+    rebuild,
+    request,
+    request_comparison,
+    request_swap,
+    roll_back,
+    work,
+)
+from .shadow_table import NotRebuildable
+from .swap import NothingKept
+
+__all__ = [
+    "AlreadyRebuilding",
+    "DiffReport",
+    "Difference",
+    "NotAProjection",
+    "NotRebuildable",
+    "NotRebuilding",
+    "NothingKept",
+    "RebuildFailed",
+    "Rebuilding",
+    "ShareLost",
+    "Stopped",
+    "SubscriptionBehind",
+    "cancel",
+    "differences",
+    "forget",
+    "found_differences",
+    "latest",
+    "latest_of_each",
+    "projection",
+    "projections",
+    "rebuild",
+    "request",
+    "request_comparison",
+    "request_swap",
+    "roll_back",
+    "with_replaced",
+    "work",
+]

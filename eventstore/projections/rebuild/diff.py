@@ -1,5 +1,4 @@
-"""What a rebuild would change: every column of every row in which the live table and the rebuilt
-one differ."""
+"""What a rebuild would change: each column in which a live row and its rebuilt row differ."""
 
 from collections.abc import Generator, Iterator
 from typing import Any, NamedTuple
@@ -10,14 +9,12 @@ from eventstore.codec import decode_json
 from eventstore.postgres import execute, rows
 from eventstore.subscriptions import Projection
 
-from . import records
-from . import shadow_table as shadow
-from . import swap as swapping
+from . import records, shadow_table
 from .records import Rebuilding
+from .swap import catch_up
 
-# The cursor and the live rows as of the same moment: what the subscription commits meanwhile is not
-# seen.
-OF_ONE_MOMENT = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"
+# One snapshot for the cursor and the live rows: commits of the subscription stay invisible.
+ONE_SNAPSHOT = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"
 COMPARE = """
     DECLARE differing NO SCROLL CURSOR FOR
     SELECT coalesce(live.{key}, rebuilt.{key}), to_jsonb(live), to_jsonb(rebuilt)
@@ -30,12 +27,11 @@ POSITION = "SELECT position FROM eventstore_subscription WHERE name = %s"
 
 
 class SubscriptionBehind(Exception):
-    """The rebuilt table is ahead of the live one, so they are not of the same position."""
+    """The rebuilt table is ahead of the live one, so the two cannot be compared."""
 
 
 class Difference(NamedTuple):
-    """column: "" for a row that only one of the two has. old: as it is live. new: as it was folded
-    anew."""
+    """column: "" for a row that only one table has. old: the live value. new: the rebuilt value."""
 
     key: str
     column: str
@@ -44,27 +40,29 @@ class Difference(NamedTuple):
 
 
 def differences(rebuild: Rebuilding, projection: Projection) -> Generator[Difference]:
-    """At the position at which the live table stands; to be read to its end, or closed. Raises
-    SubscriptionBehind."""
-    table, key = shadow.name_of(projection), projection.model._meta.pk.column
+    """Compare both tables at the position of the live one. Read it to the end, or close it.
+
+    Raises SubscriptionBehind.
+    """
+    table, key = shadow_table.table_of(projection), projection.model._meta.pk.column
+    live, shadow = shadow_table.live_name(table), shadow_table.shadow_name(table)
     with transaction.atomic():
-        execute(OF_ONE_MOMENT).close()
+        execute(ONE_SNAPSHOT).close()
         ((position,),) = rows(POSITION, [rebuild.subscription])
-        if position < records.get(rebuild.id).position:
+        folded = records.get(rebuild.id).position
+        if position < folded:
             raise SubscriptionBehind(
-                f"{rebuild.subscription} stands at {position}, behind what was folded; let it"
-                " come up."
+                f"{rebuild.subscription} is at position {position}, behind the rebuilt table, which"
+                f" is at {folded}. Wait until it has caught up."
             )
-        swapping.catch_up(rebuild, projection, until=position)
-        execute(
-            COMPARE.format(key=key, live=shadow.live(table), shadow=shadow.shadow(table))
-        ).close()
+        catch_up(rebuild, projection, until=position)
+        execute(COMPARE.format(key=key, live=live, shadow=shadow)).close()
         while page := rows(FETCH):
-            for found in page:
-                yield from _columns(*found)
+            for row in page:
+                yield from _differing_columns(*row)
 
 
-def _columns(key: str, live: str | None, rebuilt: str | None) -> Iterator[Difference]:
+def _differing_columns(key: str, live: str | None, rebuilt: str | None) -> Iterator[Difference]:
     if live is None or rebuilt is None:
         yield Difference(key, "", live and decode_json(live), rebuilt and decode_json(rebuilt))
         return

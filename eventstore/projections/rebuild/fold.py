@@ -1,9 +1,8 @@
-"""Fold a stretch of the log into a shadow, as fast as it goes: rows stay in memory until a
-checkpoint writes them.
+"""Fold a stretch of the log into a shadow table as fast as possible.
 
-The events of a row lie close together in the log, so most rows are made, changed and done with
-between two checkpoints, and are written once, by COPY. The next page of the log is read while this
-one is folded.
+Rows stay in memory until a checkpoint writes them. The events of a row are close together in the
+log, so most rows are created, changed and finished between two checkpoints, and are written once,
+by COPY. The next page of the log is read while the current one is folded.
 """
 
 import gc
@@ -13,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
 from math import inf
-from typing import Any
+from typing import Any, NamedTuple
 from zlib import crc32
 
 from django.db import DatabaseError, transaction
@@ -24,9 +23,9 @@ from eventstore.outbox import cursors
 from eventstore.postgres import copy_into, execute, rows, rows_in_binary
 from eventstore.subscriptions import Projection, Row
 
+# Events in a page.
 PAGE = 5000
-# Rows in memory: at most so many that are not written yet, and as many again that were written
-# last.
+# Rows in memory: at most this many unwritten ones, and as many again that were written last.
 ROWS = 10_000
 CHECKPOINT_SECONDS = 2.0
 
@@ -47,17 +46,26 @@ COLUMNS = """
 """
 ESCAPED = str.maketrans({"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"})
 
+# Columns of READ: position, version, type, schema version, data, time. version: None for an event
+# of another stream than the row's own.
 Recorded = tuple[int, int | None, str, int, str, Any]
-Advance = Callable[[int, int, int, float], None]
 
 
 class RebuildFailed(Exception):
-    """An event could not be folded, or its row not be written; the live table is as it was."""
+    """An event could not be folded or a row could not be written. The live table is unchanged."""
+
+
+class Checkpoint(NamedTuple):
+    """A stretch of the log whose rows are written. before, to: positions. events: number folded."""
+
+    before: int
+    to: int
+    events: int
+    seconds: float
 
 
 class Share:
-    """The keys of one process among several: whoever has the n-th part knows its own by their
-    sum."""
+    """The keys that one of several processes folds, chosen by checksum."""
 
     def __init__(self, number: int, count: int) -> None:
         self.number, self.count = number, count
@@ -70,7 +78,7 @@ WHOLE = Share(0, 1)
 
 
 class Rows:
-    """The rows of a table that were touched last, as they are and as they are to be."""
+    """The rows touched last. written: as they are in the table. changed: not written yet."""
 
     def __init__(self, projection: Projection, table: str) -> None:
         self.projection, self.table = projection, table
@@ -88,77 +96,154 @@ class Rows:
     def fold(self, key: str, event: Any, recorded: Recorded) -> None:
         position, version, _, _, _, at = recorded
         row = self.changed[key] if key in self.changed else self.written[key]
-        self.changed[key] = projections.step(
+        self.changed[key] = projections.fold_event(
             self.projection, key, row, event, position, version, at
         )
 
     def write(self) -> None:
-        """What is there already is taken away first, so that there is one way in."""
-        there = [key for key in self.changed if self.written.get(key) is not None]
-        if there:
-            execute(DELETE.format(table=self.table, key=self.key), [there]).close()
-        lines = [self._line(row) for row in self.changed.values() if row is not None]
+        """Delete what exists already, so that COPY can insert every row."""
+        existing = [key for key in self.changed if self.written.get(key) is not None]
+        if existing:
+            execute(DELETE.format(table=self.table, key=self.key), [existing]).close()
+        lines = [
+            "\t".join([_cell(row.get(column), is_json) for column, is_json in self.columns]) + "\n"
+            for row in self.changed.values()
+            if row is not None
+        ]
         if lines:
             copy_into(self.table, "".join(lines).encode())
 
-    def settle(self) -> None:
-        """What was written is committed."""
+    def mark_written(self) -> None:
+        """Call it after the commit."""
         self.written, self.changed = self.changed, {}
 
-    def _line(self, row: Row) -> str:
-        return (
-            "\t".join([_cell(row.get(column), is_json) for column, is_json in self.columns]) + "\n"
-        )
+    def rejected_row(self) -> RebuildFailed | None:
+        """The error of the first row that the table rejects by itself; None when no row is at
+        fault."""
+        for key, row in self.changed.items():
+            alone = Rows(self.projection, self.table)
+            alone.written, alone.changed = {key: self.written.get(key)}, {key: row}
+            try:
+                with transaction.atomic():
+                    alone.write()
+                    transaction.set_rollback(True)
+            except DatabaseError as error:
+                position = row["position"] if row else "an unknown position"
+                return RebuildFailed(f"the row {key!r} as of position {position}: {error}")
+        return None
 
 
-def fold(
-    name: str,
-    projection: Projection,
-    table: str,
-    *,
-    share: Share = WHOLE,
-    after: int,
-    until: int,
-    advance: Advance,
-    tell: Callable[[], None] = lambda: None,
-    seconds: float = inf,
-) -> int:
-    """Fold what lies between, or what can be in that many seconds; returns how far it came.
+class Fold:
+    """Folds the events of one projection between two positions, checkpoint by checkpoint.
 
-    advance(before, to, events, seconds) is called in each commit, tell after it. Raises
-    RebuildFailed, or what they do.
+    share: the keys to fold. save_progress: called inside the commit of each checkpoint; what it
+    raises rolls the checkpoint back. on_checkpoint: called after the commit.
     """
-    kept, position, events = Rows(projection, table), after, 0
-    begun = started = time.monotonic()
 
-    def checkpoint(to: int) -> None:
-        nonlocal position, events, started
-        _commit(kept, lambda: advance(position, to, events, time.monotonic() - started))
-        tell()
-        gc.collect()  # should a function of the projection have made cycles all the same
-        position, events, started = to, 0, time.monotonic()
+    def __init__(
+        self,
+        name: str,
+        projection: Projection,
+        table: str,
+        *,
+        after: int,
+        until: int,
+        save_progress: Callable[[Checkpoint], None],
+        share: Share = WHOLE,
+        on_checkpoint: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.projection, self.share, self.until = projection, share, until
+        self.save_progress, self.on_checkpoint = save_progress, on_checkpoint
+        self.event_types = list(cursors.event_types_of(name))
+        self.rows = Rows(projection, table)
+        # Up to this position the rows are committed.
+        self.position = after
+        self.events_since, self.checkpoint_at = 0, time.monotonic()
 
-    with _collector_at_rest():
-        for page in _pages(name, projection, after, until):
-            events += _fold_page(kept, share, page)
-            turn_over = time.monotonic() - begun > seconds
-            if (
-                turn_over
-                or len(kept.changed) >= ROWS
-                or time.monotonic() - started > CHECKPOINT_SECONDS
-            ):
-                checkpoint(page[-1][0])
-            if turn_over:
-                return position
-    if position < until:
-        checkpoint(until)
-    return position
+    def run(self, *, seconds: float = inf) -> None:
+        """Fold up to the end, or as far as possible in that many seconds.
+
+        Raises RebuildFailed, and what save_progress and on_checkpoint raise.
+        """
+        end = time.monotonic() + seconds
+        with _garbage_collector_off():
+            for page in self._pages():
+                self._fold_page(page)
+                now = time.monotonic()
+                is_out_of_time = now > end
+                if (
+                    is_out_of_time
+                    or len(self.rows.changed) >= ROWS
+                    or now - self.checkpoint_at > CHECKPOINT_SECONDS
+                ):
+                    self.checkpoint(page[-1][0])
+                if is_out_of_time:
+                    return
+        if self.position < self.until:
+            self.checkpoint(self.until)
+
+    def checkpoint(self, to: int) -> None:
+        """Commit the rows, and that they are folded up to this position."""
+        try:
+            with transaction.atomic():
+                self.rows.write()
+                seconds = time.monotonic() - self.checkpoint_at
+                self.save_progress(Checkpoint(self.position, to, self.events_since, seconds))
+        except DatabaseError as error:
+            raise self.rows.rejected_row() or error from error
+        self.rows.mark_written()
+        self.on_checkpoint()
+        gc.collect()  # a function of the projection may have made reference cycles
+        self.position, self.events_since, self.checkpoint_at = to, 0, time.monotonic()
+
+    def _fold_page(self, page: Sequence[Recorded]) -> None:
+        ours = []
+        for recorded in page:
+            try:
+                event = registry.decode(recorded[2], recorded[3], recorded[4])
+                key = self.projection.key(event)
+            except (registry.UnknownType, codec.Undecodable, LookupError, AttributeError) as error:
+                raise _failed(recorded, error) from error
+            if key in self.share:
+                ours.append((key, event, recorded))
+        self.rows.load({key for key, _, _ in ours})
+        for key, event, recorded in ours:
+            try:
+                self.rows.fold(key, event, recorded)
+            except Exception as error:
+                raise _failed(recorded, error) from error
+        self.events_since += len(ours)
+
+    def _pages(self) -> Iterator[list[Recorded]]:
+        page = self._read(self.position)
+        # Inside a transaction, only its own connection sees what it has written.
+        if transaction.get_connection().in_atomic_block:
+            while page:
+                yield page
+                page = self._read(page[-1][0])
+            return
+        # A thread with its own connection reads each page while the one before it is folded.
+        with ThreadPoolExecutor(1) as reader:
+            try:
+                while page:
+                    is_last = len(page) < PAGE
+                    ahead = reader.submit(self._read, self.until if is_last else page[-1][0])
+                    yield page
+                    page = ahead.result()
+            finally:
+                reader.submit(lambda: transaction.get_connection().close())
+
+    def _read(self, after: int) -> list[Recorded]:
+        if after >= self.until:
+            return []
+        own_streams = f"{self.projection.category}-"
+        return rows_in_binary(READ, [own_streams, after, self.until, self.event_types, PAGE])
 
 
 @contextmanager
-def _collector_at_rest() -> Iterator[None]:
-    """Rows and events hold no cycles, and looking for some among thousands of them takes a third of
-    the time."""
+def _garbage_collector_off() -> Iterator[None]:
+    """Rows and events hold no reference cycles; searching thousands of them for cycles takes a
+    third of the time."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -168,85 +253,13 @@ def _collector_at_rest() -> Iterator[None]:
             gc.enable()
 
 
-def _pages(name: str, projection: Projection, after: int, until: int) -> Iterator[list[Recorded]]:
-    """The log in pages, each read while the one before it is folded, on a connection of its own.
-
-    Inside of a transaction, on the connection of that.
-    """
-    heard, category = list(cursors.event_types_of(name)), f"{projection.category}-"
-
-    def read(after: int) -> list[Recorded]:
-        return rows_in_binary(READ, [category, after, until, heard, PAGE]) if after < until else []
-
-    if transaction.get_connection().in_atomic_block:
-        while page := read(after):
-            yield page
-            after = page[-1][0]
-        return
-    with ThreadPoolExecutor(1) as reader:
-        try:
-            page = read(after)
-            while page:
-                ahead = reader.submit(read, page[-1][0] if len(page) == PAGE else until)
-                yield page
-                page = ahead.result()
-        finally:
-            reader.submit(lambda: transaction.get_connection().close())
-
-
-def _fold_page(kept: Rows, share: Share, page: Sequence[Recorded]) -> int:
-    ours = [(key, event, recorded) for key, event, recorded in _events(kept, page) if key in share]
-    kept.load({key for key, _, _ in ours})
-    for key, event, recorded in ours:
-        try:
-            kept.fold(key, event, recorded)
-        except Exception as error:
-            raise _failed(recorded, error) from error
-    return len(ours)
-
-
-def _events(kept: Rows, page: Sequence[Recorded]) -> Iterator[tuple[str, Any, Recorded]]:
-    key = kept.projection.key
-    for recorded in page:
-        try:
-            event = registry.decode(recorded[2], recorded[3], recorded[4])
-            yield key(event), event, recorded
-        except (registry.UnknownType, codec.Undecodable, LookupError, AttributeError) as error:
-            raise _failed(recorded, error) from error
-
-
-def _commit(kept: Rows, advance: Callable[[], None]) -> None:
-    try:
-        with transaction.atomic():
-            kept.write()
-            advance()
-    except DatabaseError as error:
-        raise _refused(kept, error) or error from error
-    kept.settle()
-
-
-def _refused(kept: Rows, error: DatabaseError) -> RebuildFailed | None:
-    """The first row that the table does not take by itself; None when it was not a row's fault."""
-    for key, row in kept.changed.items():
-        alone = Rows(kept.projection, kept.table)
-        alone.written, alone.changed = {key: kept.written.get(key)}, {key: row}
-        try:
-            with transaction.atomic():
-                alone.write()
-                transaction.set_rollback(True)
-        except DatabaseError as its_own:
-            position = row["position"] if row else "an unknown position"
-            return RebuildFailed(f"the row {key!r} as of position {position}: {its_own}")
-    return None
-
-
 def _failed(recorded: Recorded, error: Exception) -> RebuildFailed:
     return RebuildFailed(f"{recorded[2]} at position {recorded[0]}: {error!r}")
 
 
 def _cell(value: Any, is_json: bool) -> str:
-    """As JSON would be put into the column, so that a rebuilt row is the same as one that a
-    subscription has written."""
+    """A value in the text format of COPY, as JSON would put it into the column: a rebuilt row is
+    then identical to one that the subscription wrote."""
     kind = type(value)
     if value is None:
         return "\\N"

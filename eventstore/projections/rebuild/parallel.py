@@ -1,5 +1,5 @@
-"""Several processes, each with its share of the keys: rows are independent, so nobody waits for
-another."""
+"""Fold with several processes, each with its share of the keys. Rows are independent of each other,
+so the processes never wait for one another."""
 
 import multiprocessing
 import os
@@ -11,22 +11,17 @@ from django.db import connections
 
 from eventstore.subscriptions import Projection
 
-from . import fold as folding
-from . import records
-from . import shadow_table as shadow
-from . import swap as swapping
-from .fold import RebuildFailed, Share
-from .records import Rebuilding
-from .swap import Stopped
+from . import records, shadow_table
+from .fold import Checkpoint, Fold, RebuildFailed, Share
+from .records import Rebuilding, Stopped
 
-LOOK_SECONDS = 0.5
+POLL_SECONDS = 0.5
 
 FORK = multiprocessing.get_context("fork")
 
 
 class ShareLost(Exception):
-    """A process ended without a word; what it had committed stays, and the rebuild can be gone on
-    with."""
+    """A process died without an error. What it committed stays, and the rebuild can be resumed."""
 
 
 def fold_share(
@@ -35,31 +30,34 @@ def fold_share(
     number: int,
     *,
     seconds: float = inf,
-    tell: Callable[[], None] = lambda: None,
+    on_checkpoint: Callable[[], None] = lambda: None,
 ) -> None:
+    """Fold one share, in this process. Raises RebuildFailed, Stopped."""
     parent = os.getppid()
 
-    def advance(before: int, to: int, events: int, took: float) -> None:
+    def save_progress(checkpoint: Checkpoint) -> None:
         if os.getppid() != parent:
-            raise Stopped("Whoever began this process has ended.")
-        swapping.advance(rebuild, [number], before, to, events, took)
+            raise Stopped("The parent process has ended.")
+        records.advance(rebuild, [number], checkpoint)
 
-    folding.fold(
+    Fold(
         rebuild.subscription,
         projection,
-        shadow.shadow(shadow.name_of(projection)),
-        share=Share(number, rebuild.shares),
+        shadow_table.shadow_name(shadow_table.table_of(projection)),
         after=records.positions(rebuild.id)[number],
         until=rebuild.head,
-        advance=advance,
-        tell=tell,
-        seconds=seconds,
-    )
+        share=Share(number, rebuild.shares),
+        save_progress=save_progress,
+        on_checkpoint=on_checkpoint,
+    ).run(seconds=seconds)
 
 
-def fold_shares(rebuild: Rebuilding, projection: Projection, tell: Callable[[], None]) -> None:
-    """Raises RebuildFailed, Stopped, ShareLost."""
-    connections.close_all()  # a process must not inherit one: it would speak in between
+def fold_shares(rebuild: Rebuilding, projection: Projection, on_poll: Callable[[], None]) -> None:
+    """Fold each share in a process of its own. on_poll: called twice a second meanwhile.
+
+    Raises RebuildFailed, Stopped, ShareLost.
+    """
+    connections.close_all()  # two processes must not use one connection
     processes = [
         FORK.Process(target=_run, args=(rebuild, projection, number))
         for number in range(rebuild.shares)
@@ -68,15 +66,24 @@ def fold_shares(rebuild: Rebuilding, projection: Projection, tell: Callable[[], 
         process.start()
     try:
         while any(process.is_alive() for process in processes):
-            time.sleep(LOOK_SECONDS)
-            tell()
+            time.sleep(POLL_SECONDS)
+            on_poll()
             if any(process.exitcode for process in processes):
                 break
     finally:
         for process in processes:
             process.terminate()
             process.join()
-    _raise_what_they_said(rebuild)
+    now = records.get(rebuild.id)
+    if now.state == "failed":
+        raise RebuildFailed(now.error)
+    if not now.is_open:
+        raise Stopped(f"The rebuild of {now.subscription} was cancelled.")
+    if now.position < now.head:
+        raise ShareLost(
+            f"A process of the rebuild of {now.subscription} died. Run the command again to"
+            " continue."
+        )
 
 
 def _run(rebuild: Rebuilding, projection: Projection, number: int) -> None:
@@ -87,16 +94,3 @@ def _run(rebuild: Rebuilding, projection: Projection, number: int) -> None:
         raise SystemExit(1) from None
     except (Stopped, KeyboardInterrupt):
         raise SystemExit(1) from None
-
-
-def _raise_what_they_said(rebuild: Rebuilding) -> None:
-    now = records.get(rebuild.id)
-    if now.state == "failed":
-        raise RebuildFailed(now.error)
-    if not now.is_open:
-        raise Stopped(f"The rebuild of {now.subscription} was cancelled.")
-    if now.position < now.head:
-        raise ShareLost(
-            f"A process of the rebuild of {now.subscription} was lost; run it again, and it"
-            " goes on."
-        )

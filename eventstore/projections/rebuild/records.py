@@ -1,5 +1,4 @@
-"""What is known of each rebuild: who began it and why, how far it is, how fast, and how it
-ended."""
+"""The record of each rebuild: its operator and reason, its progress and rate, its outcome."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -7,6 +6,8 @@ from typing import Any, NamedTuple
 
 from eventstore.codec import decode_json, encode_json
 from eventstore.postgres import execute, rows
+
+from .fold import Checkpoint
 
 BEGIN = """
     INSERT INTO eventstore_rebuild (subscription, state, who, reason, background, swap, form, head)
@@ -19,8 +20,7 @@ BEGIN_SHARES = """
 """
 FIND = """
     SELECT rebuild.id, subscription, state, who, reason, background, swap, form, head, position,
-        events, shares,
-           seconds, error, waits_for, began_at, told_at, ended_at,
+           events, shares, seconds, error, waits_for, began_at, told_at, ended_at,
            replaced IS NOT NULL,
            extract(epoch FROM clock_timestamp() - began_at)::double precision,
            extract(epoch FROM clock_timestamp() - told_at)::double precision
@@ -29,7 +29,7 @@ FIND = """
         SELECT min(position) AS position, sum(events)::bigint AS events, count(*) AS shares
         FROM eventstore_rebuild_share
         WHERE rebuild_id = rebuild.id
-    ) AS far ON true
+    ) AS progress ON true
 """
 FIND_ONE = FIND + "WHERE rebuild.id = %s"
 FIND_OPEN = FIND + "WHERE subscription = %s AND state IN ('folding', 'ready')"
@@ -38,7 +38,7 @@ LATEST = FIND + "WHERE %s::text IS NULL OR subscription = %s ORDER BY rebuild.id
 LATEST_OF_EACH = (
     FIND + "WHERE rebuild.id IN (SELECT max(id) FROM eventstore_rebuild GROUP BY subscription)"
 )
-# The oldest first, so that whoever asked first is served first.
+# The oldest first: requests are served in their order.
 FIND_BACKGROUND = (
     FIND
     + """
@@ -47,8 +47,8 @@ FIND_BACKGROUND = (
 """
 )
 
-# Only from where we believe it to be, and only while nobody has called it off: so nobody folds what
-# another has folded.
+# Only from the expected position and only while the rebuild is open: so no event is folded twice,
+# and a cancelled rebuild stops.
 ADVANCE = """
     WITH rebuild AS (
         UPDATE eventstore_rebuild
@@ -66,7 +66,6 @@ SHARE_POSITIONS = (
     "SELECT position FROM eventstore_rebuild_share WHERE rebuild_id = %s ORDER BY number"
 )
 WAIT = "UPDATE eventstore_rebuild SET waits_for = %s, told_at = now() WHERE id = %s"
-AIM = "UPDATE eventstore_rebuild SET head = %s WHERE id = %s"
 BECOME = """
     UPDATE eventstore_rebuild
     SET state = %s, error = %s, waits_for = '', told_at = now(),
@@ -87,18 +86,23 @@ WANT_SWAP = "UPDATE eventstore_rebuild SET swap = true WHERE id = %s"
 FORGET_REPLACED = (
     "UPDATE eventstore_rebuild SET replaced = NULL WHERE subscription = %s AND replaced IS NOT NULL"
 )
-KEEP_PLACE = "UPDATE eventstore_rebuild SET replaced = %s::jsonb WHERE id = %s"
-KEPT_PLACE = (
+KEEP_CURSOR = "UPDATE eventstore_rebuild SET replaced = %s::jsonb WHERE id = %s"
+KEPT_CURSOR = (
     "SELECT replaced -> 'position', replaced -> 'parked' FROM eventstore_rebuild WHERE id = %s"
 )
 
 
-class Rebuilding(NamedTuple):
-    """A rebuild as it stands. position: up to which all is folded. head: up to which it is to be,
-    when it began.
+class Stopped(Exception):
+    """The rebuild was cancelled, or another process has taken it over."""
 
-    seconds: spent on it. waits_for: who keeps the swap from its lock. replaced: the table that it
-    took the place of is kept. age, silent: seconds since it began, and since it was last worked on.
+
+class Rebuilding(NamedTuple):
+    """A rebuild and its progress.
+
+    position: everything up to here is folded. head: the position to fold up to, set when it began.
+    seconds: time spent on it. waits_for: the process that blocks the swap. replaced: whether the
+    table that it replaced is kept. age, silent: seconds since it began, and since its last
+    progress.
     """
 
     id: int
@@ -133,21 +137,20 @@ class Rebuilding(NamedTuple):
 
     @property
     def rate(self) -> float:
-        """Events a second; those of the whole time, not of the last batch."""
+        """Events a second, averaged over the whole rebuild."""
         return self.events * self.shares / self.seconds if self.seconds else 0.0
 
     @property
     def left(self) -> float | None:
-        """Seconds, should it go on as fast through positions as before; None when that cannot be
-        said yet."""
+        """Estimated seconds to the end, at the average speed; None before there is one."""
         if not self.is_open or not self.position or not self.seconds:
             return None
         return max(0, self.head - self.position) * self.seconds / self.shares / self.position
 
 
 class DiffReport(NamedTuple):
-    """What differs from the live table: the first of it, each as a Difference has it. trouble: why
-    it is not known."""
+    """The differences to the live table. first: the first of them, with the fields of Difference.
+    is_cut: whether there are more. trouble: why the comparison failed."""
 
     first: Sequence[dict[str, Any]] = ()
     is_cut: bool = False
@@ -179,7 +182,7 @@ def open_one(subscription: str) -> Rebuilding | None:
 
 
 def with_replaced(subscription: str) -> Rebuilding | None:
-    """The one whose table took the place of the one that is kept."""
+    """The rebuild that replaced the table that is kept for a rollback."""
     return next((Rebuilding(*row) for row in rows(FIND_REPLACED, [subscription])), None)
 
 
@@ -193,22 +196,23 @@ def latest_of_each() -> dict[str, Rebuilding]:
 
 
 def in_background() -> list[Rebuilding]:
-    """Those that the workers are to go on with."""
+    """The rebuilds that workers continue."""
     return [Rebuilding(*row) for row in rows(FIND_BACKGROUND)]
 
 
-def advance(
-    rebuild: int, shares: Sequence[int], *, before: int, to: int, events: int, seconds: float
-) -> bool:
-    """In the commit of the rows. False when it was called off, or somebody else has moved it."""
+def advance(rebuild: Rebuilding, shares: Sequence[int], checkpoint: Checkpoint) -> None:
+    """Record the progress, in the transaction that writes the rows. Raises Stopped."""
+    before, to, events, seconds = checkpoint
     numbers = list(shares)
-    return len(rows(ADVANCE, [seconds, rebuild, to, numbers, events, numbers, before])) == len(
-        numbers
-    )
+    moved = rows(ADVANCE, [seconds, rebuild.id, to, numbers, events, numbers, before])
+    if len(moved) != len(numbers):
+        raise Stopped(
+            f"The rebuild of {rebuild.subscription} was cancelled, or another process took it over."
+        )
 
 
 def positions(rebuild: int) -> list[int]:
-    """Of each share."""
+    """The position of each share, by number."""
     return [position for (position,) in rows(SHARE_POSITIONS, [rebuild])]
 
 
@@ -216,30 +220,24 @@ def wait(rebuild: int, waits_for: str) -> None:
     execute(WAIT, [waits_for, rebuild]).close()
 
 
-def aim(rebuild: int, head: int) -> None:
-    execute(AIM, [head, rebuild]).close()
-
-
 def become(rebuild: int, state: str, *, error: str = "") -> bool:
-    """False when it had ended already."""
+    """Set the state of an open rebuild; returns False when it has already ended."""
     return bool(rows(BECOME, [state, error, state, rebuild]))
 
 
-def save_differences(rebuild: int, told: DiffReport | None) -> None:
-    execute(
-        SAVE_DIFFERENCES, [told if told is None else encode_json(told._asdict()).decode(), rebuild]
-    ).close()
+def save_differences(rebuild: int, report: DiffReport | None) -> None:
+    stored = None if report is None else encode_json(report._asdict()).decode()
+    execute(SAVE_DIFFERENCES, [stored, rebuild]).close()
 
 
 def found_differences(rebuild: int) -> DiffReport | None:
-    """None as long as nobody has compared."""
-    ((told,),) = rows(FOUND_DIFFERENCES, [rebuild])
-    return told if told is None else DiffReport(**decode_json(told))
+    """None before a comparison."""
+    ((stored,),) = rows(FOUND_DIFFERENCES, [rebuild])
+    return None if stored is None else DiffReport(**decode_json(stored))
 
 
 def turn_back(rebuild: int) -> None:
-    """Its table and the one that was kept have changed places; once more, and it is the live one
-    again."""
+    """Record that its table and the kept one were exchanged. A second call records the reverse."""
     execute(TURN_BACK, [rebuild]).close()
 
 
@@ -251,13 +249,14 @@ def forget_replaced(subscription: str) -> None:
     execute(FORGET_REPLACED, [subscription]).close()
 
 
-def keep_place(rebuild: int, *, position: int, parked: str | None) -> None:
-    """Where the subscription stood with the table that is now kept. parked: rows of the
-    subscription, as a JSON array."""
-    place = f'{{"position": {position}, "parked": {parked or "[]"}}}'
-    execute(KEEP_PLACE, [place, rebuild]).close()
+def keep_cursor(rebuild: int, *, position: int, parked: str | None) -> None:
+    """Record the cursor that belongs to the kept table. parked: the subscription's parked messages,
+    as a JSON array of rows."""
+    cursor = f'{{"position": {position}, "parked": {parked or "[]"}}}'
+    execute(KEEP_CURSOR, [cursor, rebuild]).close()
 
 
-def kept_place(rebuild: int) -> tuple[int, str]:
-    ((position, parked),) = rows(KEPT_PLACE, [rebuild])
+def kept_cursor(rebuild: int) -> tuple[int, str]:
+    """Returns the position and the parked messages that keep_cursor recorded."""
+    ((position, parked),) = rows(KEPT_CURSOR, [rebuild])
     return int(position), str(parked)

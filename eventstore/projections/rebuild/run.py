@@ -1,5 +1,4 @@
-"""Begin, go on with, call off and take back rebuilds: by manage.py, by the workers, by a person
-elsewhere."""
+"""Start, continue, cancel and roll back rebuilds, for manage.py, the workers and the console."""
 
 import hashlib
 import sys
@@ -9,7 +8,6 @@ from functools import partial
 from itertools import islice
 from math import inf
 from pathlib import Path
-from typing import Any
 
 from django.db import DatabaseError
 
@@ -18,56 +16,55 @@ from eventstore.log import audit
 from eventstore.outbox import cursors
 from eventstore.subscriptions import Projection
 
-from . import diff as difference
-from . import parallel as sharing
-from . import records
-from . import shadow_table as shadow
-from . import swap as swapping
+from . import diff, parallel, records, shadow_table
+from . import swap as table_swap
 from .diff import Difference, SubscriptionBehind
 from .fold import RebuildFailed
-from .records import DiffReport, Rebuilding
-from .swap import NothingKept, Stopped
+from .records import DiffReport, Rebuilding, Stopped
+from .swap import NothingKept
 
-# In two numbers, so that it is never taken for one of the fence. Of a transaction: one of the
-# session would stay with a pooler's connection. The transaction does nothing else, so it keeps no
-# vacuum and no index build waiting.
+# Two-part advisory locks never collide with those of the fence. The lock belongs to a transaction:
+# a session lock would stay with the connection of a pooler. The transaction does nothing else, so
+# it blocks neither vacuum nor index builds.
 LOCK = "SELECT pg_try_advisory_xact_lock(x'E7'::integer, hashtext(%s))"
-LONG = "SET LOCAL idle_in_transaction_session_timeout = 0"
+NO_TIMEOUT = "SET LOCAL idle_in_transaction_session_timeout = 0"
 POSITION = "SELECT position FROM eventstore_subscription WHERE name = %s"
 
-# As many differences as a person looks at.
-MOST_TOLD = 500
-# A worker that takes too long over it is killed; the next one finds this, and does not try the
-# same.
+# As many differences as a person reads.
+MAX_DIFFERENCES = 500
+# Stored before a comparison: a worker that takes too long is killed, and the next one must not try
+# the same again.
 CUT_OFF = (
-    "The comparison was cut off before its end. manage.py rebuild_projection NAME --diff takes the"
-    " time it needs."
+    "The comparison took too long and was cut off. manage.py rebuild_projection NAME --diff takes"
+    " the time it needs."
 )
 
-Tell = Callable[[Rebuilding], None]
+OnCheckpoint = Callable[[Rebuilding], None]
 
 
 class NotAProjection(LookupError):
-    """Only projections have a table that can be rebuilt."""
+    """Only a projection has a table that can be rebuilt."""
 
 
 class AlreadyRebuilding(Exception):
-    """Somebody else is at it."""
+    """The projection is being rebuilt already."""
 
 
 class NotRebuilding(LookupError):
-    """There is no open rebuild of that name."""
+    """The projection has no open rebuild."""
 
 
 def projection(name: str) -> Projection:
     found = registry.subscriptions().get(name)
     if not isinstance(found, Projection):
-        raise NotAProjection(f"{name!r} is no projection. There are: {', '.join(projections())}.")
+        raise NotAProjection(
+            f"{name!r} is not a projection. Projections: {', '.join(projections())}."
+        )
     return found
 
 
 def projections() -> list[str]:
-    return [name for name, each in registry.subscriptions().items() if isinstance(each, Projection)]
+    return [*registry.of_kind(Projection)]
 
 
 def rebuild(
@@ -78,16 +75,16 @@ def rebuild(
     swap: bool = True,
     anew: bool = False,
     processes: int = 1,
-    tell: Tell = lambda rebuild: None,
+    on_checkpoint: OnCheckpoint = lambda rebuild: None,
 ) -> Rebuilding:
-    """Fold the whole log anew and take the live table's place; one that was cut off is gone on
-    with, unless `anew`.
+    """Fold the whole log into a new table and swap it with the live one. Resumes an interrupted
+    rebuild, unless `anew`.
 
-    swap: False stops before that, for a look at the differences. tell is called at each checkpoint.
-    Raises NotAProjection, NotRebuildable, AlreadyRebuilding, RebuildFailed, Stopped.
+    swap: False stops before the swap, so that the differences can be read. Raises NotAProjection,
+    NotRebuildable, AlreadyRebuilding, RebuildFailed, ShareLost, Stopped.
     """
     subject = projection(name)
-    with _alone(name):
+    with _exclusive_lock(name):
         open_one = records.open_one(name)
         if open_one is None or anew:
             open_one = _begin(
@@ -96,23 +93,24 @@ def rebuild(
         elif swap:
             records.want_swap(open_one.id)
         try:
-            return _go_on(open_one, subject, swap=swap, seconds=inf, tell=tell)
+            return _continue(open_one, subject, swap=swap, on_checkpoint=on_checkpoint)
         except KeyboardInterrupt:
             _end(open_one, subject, "cancelled", "")
             raise
 
 
 def request(name: str, *, who: str, reason: str = "", swap: bool = True) -> Rebuilding:
-    """Let the workers do it. Raises NotAProjection, NotRebuildable, AlreadyRebuilding."""
+    """Start a rebuild that the workers carry out. Raises NotAProjection, NotRebuildable,
+    AlreadyRebuilding."""
     subject = projection(name)
-    with _alone(name):
+    with _exclusive_lock(name):
         if records.open_one(name) is not None:
             raise AlreadyRebuilding(f"{name} is being rebuilt already.")
         return _begin(name, subject, who=who, reason=reason, swap=swap, background=True, shares=1)
 
 
 def request_swap(name: str, *, who: str, reason: str = "") -> None:
-    """Let the workers put in its place what was folded and looked at. Raises NotRebuilding."""
+    """Let the workers swap in the folded table. Raises NotRebuilding."""
     found = _open(name)
     with postgres.atomic():
         records.want_swap(found.id)
@@ -120,7 +118,7 @@ def request_swap(name: str, *, who: str, reason: str = "") -> None:
 
 
 def request_comparison(name: str, *, who: str, reason: str = "") -> None:
-    """Let the workers look once more at what differs. Raises NotRebuilding."""
+    """Let the workers compare the tables again. Raises NotRebuilding."""
     found = _open(name)
     with postgres.atomic():
         records.save_differences(found.id, None)
@@ -128,21 +126,17 @@ def request_comparison(name: str, *, who: str, reason: str = "") -> None:
 
 
 def work(*, seconds: float) -> bool:
-    """A worker's turn with what was requested; whether it moved anything on."""
+    """Continue one requested rebuild for about that long. Returns whether there was progress."""
     for each in records.in_background():
         subject = registry.subscriptions().get(each.subscription)
         if not isinstance(subject, Projection):
-            records.become(each.id, "failed", error="The wiring has no such projection any more.")
+            error = f"The wiring has no projection {each.subscription} any more."
+            records.become(each.id, "failed", error=error)
             continue
         try:
-            with _alone(each.subscription):
-                now = _go_on(
-                    records.get(each.id),
-                    subject,
-                    swap=each.swap,
-                    seconds=seconds,
-                    tell=lambda _: None,
-                )
+            with _exclusive_lock(each.subscription):
+                now = records.get(each.id)
+                now = _continue(now, subject, swap=each.swap, seconds=seconds)
                 if now.state == "ready" and not now.swap:
                     _compare(now, subject)
                 return True
@@ -150,7 +144,7 @@ def work(*, seconds: float) -> bool:
             AlreadyRebuilding,
             RebuildFailed,
             Stopped,
-            shadow.NotRebuildable,
+            shadow_table.NotRebuildable,
             SubscriptionBehind,
         ):
             continue
@@ -158,87 +152,93 @@ def work(*, seconds: float) -> bool:
 
 
 def cancel(name: str, *, who: str, reason: str = "") -> None:
-    """The live table stays as it is. Whoever is at it stops at the next checkpoint. Raises
-    NotRebuilding."""
+    """End the open rebuild; the live table stays unchanged. A process that is working on it stops
+    at the next checkpoint.
+
+    Raises NotRebuilding.
+    """
     found = _open(name)
     with postgres.atomic():
         records.become(found.id, "cancelled")
         audit.record(who, "cancel rebuild", name, reason=reason)
     try:
-        with _alone(name):
-            shadow.drop(shadow.shadow(shadow.name_of(projection(name))))
+        with _exclusive_lock(name):
+            _drop_shadow(projection(name))
     except AlreadyRebuilding:
-        return  # it is dropped by who is at it
+        return  # the process that holds the lock drops it
 
 
 def roll_back(name: str, *, who: str, reason: str) -> int:
-    """Take the table back that was live before the last rebuild; its subscription folds it on from
-    where it stood.
+    """Make the table live again that the last rebuild replaced. Its subscription continues from the
+    cursor of that table, whose position is returned.
 
-    Returns that position. Raises NotAProjection, NothingKept, AlreadyRebuilding,
-    audit.ReasonMissing.
+    Raises NotAProjection, NothingKept, AlreadyRebuilding, audit.ReasonMissing.
     """
     reason, subject = audit.require_reason(reason), projection(name)
-    with _alone(name):
+    with _exclusive_lock(name):
         if records.open_one(name) is not None:
-            raise AlreadyRebuilding(f"{name} is being rebuilt; cancel that first.")
+            raise AlreadyRebuilding(f"{name} is being rebuilt; cancel the rebuild first.")
         with postgres.atomic():
-            position = swapping.roll_back(name, subject)
+            position = table_swap.roll_back(name, subject)
             audit.record(who, "roll back", name, reason=reason, details={"position": position})
     return position
 
 
 def forget(name: str, *, who: str, reason: str = "") -> None:
-    """Drop the table that was live before the last rebuild. Raises NotAProjection, NothingKept,
+    """Drop the table that the last rebuild replaced. Raises NotAProjection, NothingKept,
     AlreadyRebuilding."""
     subject = projection(name)
-    with _alone(name), postgres.atomic():
+    with _exclusive_lock(name), postgres.atomic():
         if records.with_replaced(name) is None:
             raise NothingKept(f"No earlier table of {name} is kept.")
-        shadow.drop(shadow.kept(shadow.name_of(subject)))
+        shadow_table.drop(shadow_table.kept_name(shadow_table.table_of(subject)))
         records.forget_replaced(name)
         audit.record(who, "forget", name, reason=reason)
 
 
 def differences(name: str) -> Iterator[Difference]:
-    """Between the live table and the one that was folded with swap=False. Raises NotRebuilding,
+    """Differences between the live table and a table folded with swap=False. Raises NotRebuilding,
     SubscriptionBehind."""
     subject = projection(name)
-    with _alone(name):
+    with _exclusive_lock(name):
         found = records.open_one(name)
         if found is None or found.state != "ready":
-            raise NotRebuilding(
-                f"{name} has not been folded anew; rebuild it without the swap first."
-            )
-        yield from difference.differences(found, subject)
+            raise NotRebuilding(f"{name} has no folded table; rebuild it without the swap first.")
+        yield from diff.differences(found, subject)
 
 
 def _compare(found: Rebuilding, subject: Projection) -> None:
-    """For who has to say whether it is to be swapped. Raises SubscriptionBehind; the next turn asks
-    again then."""
+    """Store the differences for the person who decides about the swap.
+
+    Raises SubscriptionBehind; the next turn compares again then.
+    """
     records.save_differences(found.id, DiffReport(trouble=CUT_OFF))
     try:
-        with closing(difference.differences(found, subject)) as differences:
-            first = [each._asdict() for each in islice(differences, MOST_TOLD + 1)]
+        with closing(diff.differences(found, subject)) as differences:
+            first = [each._asdict() for each in islice(differences, MAX_DIFFERENCES + 1)]
     except SubscriptionBehind:
         records.save_differences(found.id, None)
         raise
-    records.save_differences(found.id, DiffReport(first[:MOST_TOLD], len(first) > MOST_TOLD))
+    is_cut = len(first) > MAX_DIFFERENCES
+    records.save_differences(found.id, DiffReport(first[:MAX_DIFFERENCES], is_cut))
 
 
 @contextmanager
-def _alone(name: str) -> Iterator[None]:
-    """In a transaction on a connection of its own: with either the lock goes, however we end."""
-    with postgres.beside() as beside:
-        beside.execute("BEGIN")
-        if not beside.rows(LOCK, [name])[0][0]:
-            raise AlreadyRebuilding(f"{name} is being rebuilt by another process just now.")
-        beside.execute(LONG)
+def _exclusive_lock(name: str) -> Iterator[None]:
+    """Held by a transaction on a connection of its own: it is released however this process ends.
+
+    Raises AlreadyRebuilding.
+    """
+    with postgres.beside() as connection:
+        connection.execute("BEGIN")
+        if not connection.rows(LOCK, [name])[0][0]:
+            raise AlreadyRebuilding(f"Another process is rebuilding {name}.")
+        connection.execute(NO_TIMEOUT)
         try:
             yield
         finally:
-            with suppress(DatabaseError):  # a broken connection has let go of it already
-                beside.execute("ROLLBACK")
+            with suppress(DatabaseError):  # a broken connection has released the lock already
+                connection.execute("ROLLBACK")
 
 
 def _open(name: str) -> Rebuilding:
@@ -259,53 +259,59 @@ def _begin(
     shares: int,
 ) -> Rebuilding:
     cursors.ensure_cursors()
-    shadow.check(subject)
-    table = shadow.name_of(subject)
+    shadow_table.check(subject)
+    table = shadow_table.table_of(subject)
     with postgres.atomic():
         if earlier := records.open_one(name):
             records.become(earlier.id, "cancelled")
-        shadow.create(table)
+        shadow_table.create(table)
         audit.record(who, "rebuild", name, reason=reason)
+        # A table that is compared with the live one must not be ahead of it.
+        head = log.fence() if swap else int(postgres.rows(POSITION, [name])[0][0])
         return records.begin(
             name,
             who=who,
             reason=reason,
             background=background,
             swap=swap,
-            form=_form(subject),
-            head=_head(name, swap=swap),
+            form=_fingerprint(subject),
+            head=head,
             shares=shares,
         )
 
 
-def _go_on(
-    found: Rebuilding, subject: Projection, *, swap: bool, seconds: float, tell: Tell
+def _continue(
+    found: Rebuilding,
+    subject: Projection,
+    *,
+    swap: bool,
+    seconds: float = inf,
+    on_checkpoint: OnCheckpoint = lambda rebuild: None,
 ) -> Rebuilding:
-    """Until it is done, or for that many seconds. What cannot be gone on with ends it, and the
-    shadow with it."""
+    """Work until the end, or for about that many seconds. A failure ends the rebuild and drops its
+    table."""
     try:
-        found = _same(found, subject)
-        if _fold(found, subject, seconds=seconds, tell=lambda: tell(records.get(found.id))):
+        found = _restart_if_outdated(found, subject)
+        if _fold(found, subject, seconds, lambda: on_checkpoint(records.get(found.id))):
             _complete(found, subject)
             if swap:
-                swapping.take_place(found, subject, seconds=seconds)
+                table_swap.swap_in(found, subject, seconds=seconds)
     except (RebuildFailed, DatabaseError) as error:
-        if isinstance(error, DatabaseError) and not _is_of_the_table(error):
+        if isinstance(error, DatabaseError) and not _violates_a_constraint(error):
             raise
         _end(found, subject, "failed", str(error))
         raise RebuildFailed(str(error)) from error
     except Stopped:
         if not records.get(found.id).is_open:
-            shadow.drop(shadow.shadow(shadow.name_of(subject)))
+            _drop_shadow(subject)
         raise
     return records.get(found.id)
 
 
-def _same(found: Rebuilding, subject: Projection) -> Rebuilding:
-    """What was folded by other code, or for another form of the table, is folded once more from the
-    beginning."""
-    table = shadow.name_of(subject)
-    if found.form == _form(subject) and shadow.exists(shadow.shadow(table)):
+def _restart_if_outdated(found: Rebuilding, subject: Projection) -> Rebuilding:
+    """Begin again if the code or the form of the table has changed since."""
+    shadow = shadow_table.shadow_name(shadow_table.table_of(subject))
+    if found.form == _fingerprint(subject) and shadow_table.exists(shadow):
         return found
     return _begin(
         found.subscription,
@@ -319,56 +325,61 @@ def _same(found: Rebuilding, subject: Projection) -> Rebuilding:
 
 
 def _fold(
-    found: Rebuilding, subject: Projection, *, seconds: float, tell: Callable[[], None]
+    found: Rebuilding, subject: Projection, seconds: float, on_checkpoint: Callable[[], None]
 ) -> bool:
-    """Whether all is folded that was there when it began."""
+    """Returns whether everything is folded that was in the log when the rebuild began."""
     if found.position >= found.head:
         return True
     if found.shares > 1:
-        sharing.fold_shares(found, subject, tell)
+        parallel.fold_shares(found, subject, on_checkpoint)
     else:
-        sharing.fold_share(found, subject, 0, seconds=seconds, tell=tell)
+        parallel.fold_share(found, subject, 0, seconds=seconds, on_checkpoint=on_checkpoint)
     return records.get(found.id).position >= found.head
 
 
 def _complete(found: Rebuilding, subject: Projection) -> None:
-    table = shadow.name_of(subject)
+    table = shadow_table.table_of(subject)
+    live, shadow = shadow_table.live_name(table), shadow_table.shadow_name(table)
     with postgres.atomic():
-        if shadow.form(shadow.shadow(table)) != shadow.form(shadow.live(table)):
-            shadow.complete(table)
+        if shadow_table.form(shadow) != shadow_table.form(live):
+            shadow_table.complete(table)
         if not records.become(found.id, "ready"):
             raise Stopped(f"The rebuild of {found.subscription} was cancelled.")
 
 
 def _end(found: Rebuilding, subject: Projection, state: str, error: str) -> None:
     records.become(found.id, state, error=error)
-    shadow.drop(shadow.shadow(shadow.name_of(subject)))
+    _drop_shadow(subject)
 
 
-def _is_of_the_table(error: DatabaseError) -> bool:
-    """A rule of the table that its rows break, as a whole: found when the indexes are made."""
+def _drop_shadow(subject: Projection) -> None:
+    shadow_table.drop(shadow_table.shadow_name(shadow_table.table_of(subject)))
+
+
+def _violates_a_constraint(error: DatabaseError) -> bool:
+    """Whether the rows break a rule of the table, which may show only when its indexes are made.
+
+    Classes of SQLSTATE: 22 data exception, 23 integrity constraint violation, 54 limit exceeded.
+    """
     return str(getattr(error.__cause__, "sqlstate", "")).startswith(("22", "23", "54"))
 
 
-def _head(name: str, *, swap: bool) -> int:
-    """To be compared with the live table, it must not be ahead of it."""
-    return log.fence() if swap else int(postgres.rows(POSITION, [name])[0][0])
+def _fingerprint(subject: Projection) -> str:
+    """A hash that changes whenever the same events might fold to other rows, or into another table.
 
-
-def _form(subject: Projection) -> str:
-    """Changes whenever what was folded so far would not be the same today."""
-    table, functions = shadow.live(shadow.name_of(subject)), [subject.key, *subject.evolve.values()]
-    steps = [
-        step
+    It covers the form of the live table, and the source of each module that defines the key
+    function, a fold function, an event class or an upcaster.
+    """
+    upcasters = [
+        upcaster
         for table in getattr(registry.wiring(), "UPCASTERS", ())
-        for each in table.values()
-        for step in each.values()
+        for of_type in table.values()
+        for upcaster in of_type.values()
     ]
-    modules = {_module_of(each) for each in (*functions, *steps, *subject.evolve)} - {None}
-    sources = [Path(sys.modules[str(each)].__file__ or "") for each in modules]
-    code = b"".join(sorted(path.read_bytes() for path in sources if path.is_file()))
-    return hashlib.sha256(shadow.form(table).encode() + code).hexdigest()
-
-
-def _module_of(each: Any) -> str | None:
-    return getattr(each.func if isinstance(each, partial) else each, "__module__", None)
+    code = (subject.key, *subject.evolve.values(), *upcasters, *subject.evolve)
+    functions = [each.func if isinstance(each, partial) else each for each in code]
+    modules = {getattr(each, "__module__", None) for each in functions} - {None}
+    paths = [Path(sys.modules[str(module)].__file__ or "") for module in modules]
+    source = b"".join(sorted(path.read_bytes() for path in paths if path.is_file()))
+    form = shadow_table.form(shadow_table.live_name(shadow_table.table_of(subject)))
+    return hashlib.sha256(form.encode() + source).hexdigest()

@@ -1,9 +1,8 @@
-"""Bring a rebuilt table up to the log and put it in the place of the live one, in one short commit;
-or back again.
+"""Bring a rebuilt table up to date and swap it with the live one in a short commit; or roll back.
 
-Readers see the old table until that commit and the new one after it. Who waits for the lock on a
-table keeps all later readers waiting behind, so we wait for a moment only, give it up, let the
-subscription go on, and try again.
+Readers see the old table until the commit and the new one after it. A session that waits for an
+exclusive lock blocks all later readers. So the swap waits for a moment only, gives up, lets the
+subscription continue, and tries again.
 """
 
 import random
@@ -12,39 +11,26 @@ import time
 from django.db import OperationalError
 
 from eventstore.log.fence_monitor import HELD_BY
-from eventstore.outbox import cursors
-from eventstore.postgres import atomic, execute, rows, was_rolled_back
+from eventstore.outbox import cursors, parked
+from eventstore.postgres import atomic, rows, was_rolled_back
 from eventstore.subscriptions import Projection
 
-from . import fold as folding
-from . import records
-from . import shadow_table as shadow
-from .fold import RebuildFailed
-from .records import Rebuilding
+from . import records, shadow_table
+from .fold import Fold, RebuildFailed
+from .records import Rebuilding, Stopped
 
-# So few positions are folded in the swap itself, under the subscription's lock.
+# Most positions that the swap itself may fold, under the lock of the subscription.
 NEAR = 2000
 LOCK_MILLISECONDS = 100
 PAUSE_SECONDS = (0.05, 2.0)
 ROLL_BACK_PAUSES = (0.1, 0.2, 0.5, 1.0, 2.0, 2.0, 2.0)
 
-SUBSCRIPTION = (
-    "SELECT position, greatest(position, eventstore_fence()) FROM eventstore_subscription WHERE"
-    " name = %s"
-)
-PARKED = (
-    "SELECT jsonb_agg(to_jsonb(parked) - 'id') FROM eventstore_parked AS parked WHERE subscription"
-    " = %s"
-)
-UNPARK = "DELETE FROM eventstore_parked WHERE subscription = %s"
-# Tried again at once, each with as many tries as it had left.
-PARK_AGAIN = """
-    INSERT INTO eventstore_parked (subscription, position, key, status, attempts, due_at, error,
-        traceback, parked_at)
-    SELECT subscription, position, key, status, attempts, due_at, error, traceback, parked_at
-    FROM jsonb_populate_recordset(NULL::eventstore_parked, %s::jsonb)
+SUBSCRIPTION = """
+    SELECT position, greatest(position, eventstore_fence())
+    FROM eventstore_subscription
+    WHERE name = %s
 """
-IN_THE_WAY = f"""
+BLOCKER = f"""
     SELECT coalesce(
         'the prepared transaction ' || prepared.gid,
         format('backend %%s (%%s, %%s): %%s', held.pid, application_name, state, left(query, 120))
@@ -58,45 +44,34 @@ IN_THE_WAY = f"""
 """
 
 
-class Stopped(Exception):
-    """It was cancelled, or somebody else has taken it on."""
-
-
 class NothingKept(LookupError):
-    """There is no earlier table to go back to, or it does not fit any more."""
-
-
-def advance(
-    rebuild: Rebuilding, shares: list[int], before: int, to: int, events: int, seconds: float
-) -> None:
-    if not records.advance(
-        rebuild.id, shares, before=before, to=to, events=events, seconds=seconds
-    ):
-        raise Stopped(
-            f"The rebuild of {rebuild.subscription} was cancelled, or taken on by another process."
-        )
+    """No earlier table is kept, or its columns no longer match."""
 
 
 def catch_up(rebuild: Rebuilding, projection: Projection, *, until: int) -> None:
-    """Fold all shares on to the same position."""
-    everything = list(range(rebuild.shares))
+    """Fold all shares up to one position."""
     after = records.get(rebuild.id).position
     if after < until:
-        folding.fold(
+        shares = range(rebuild.shares)
+        Fold(
             rebuild.subscription,
             projection,
-            shadow.shadow(shadow.name_of(projection)),
+            shadow_table.shadow_name(shadow_table.table_of(projection)),
             after=after,
             until=until,
-            advance=lambda *moved: advance(rebuild, everything, *moved),
-        )
+            save_progress=lambda checkpoint: records.advance(rebuild, shares, checkpoint),
+        ).run()
 
 
-def take_place(rebuild: Rebuilding, projection: Projection, *, seconds: float) -> bool:
-    """Whether it came to the swap within that time; a reader who never ends may keep us from it."""
-    begun, pause = time.monotonic(), PAUSE_SECONDS[0]
+def swap_in(rebuild: Rebuilding, projection: Projection, *, seconds: float) -> bool:
+    """Swap the tables. Returns False when a reader blocked the swap for that long."""
+    end, pause = time.monotonic() + seconds, PAUSE_SECONDS[0]
     while True:
-        _come_near(rebuild, projection)
+        # However much is appended meanwhile, each round has less to fold than the one before.
+        while (head := _cursor_and_head(rebuild.subscription)[1]) - records.get(
+            rebuild.id
+        ).position > NEAR:
+            catch_up(rebuild, projection, until=head)
         try:
             with atomic():
                 _swap(rebuild, projection)
@@ -104,19 +79,19 @@ def take_place(rebuild: Rebuilding, projection: Projection, *, seconds: float) -
         except OperationalError as error:
             if not was_rolled_back(error):
                 raise
-        _note_who_is_in_the_way(rebuild, projection)
-        if time.monotonic() - begun > seconds:
+        blockers = rows(BLOCKER, [shadow_table.live_name(shadow_table.table_of(projection))])
+        records.wait(rebuild.id, blockers[0][0] if blockers else "")
+        if time.monotonic() > end:
             return False
         time.sleep(pause * random.uniform(0.5, 1.0))
         pause = min(2 * pause, PAUSE_SECONDS[1])
 
 
 def roll_back(name: str, projection: Projection) -> int:
-    """Put the kept table back and its subscription where it stood then; it is folded on from there.
-    Returns that position.
+    """Make the kept table live again and move its subscription back to the cursor of that table.
 
-    What it takes the place of is kept in turn. Raises NothingKept, OperationalError when a reader
-    does not let go.
+    The table that it replaces is kept in turn. Returns the position from which the subscription
+    continues. Raises NothingKept; OperationalError when a reader keeps its lock.
     """
     for pause in ROLL_BACK_PAUSES:
         try:
@@ -129,66 +104,50 @@ def roll_back(name: str, projection: Projection) -> int:
 
 
 def _roll_back(name: str, projection: Projection) -> int:
-    table = shadow.name_of(projection)
+    table = shadow_table.table_of(projection)
+    live, kept = shadow_table.live_name(table), shadow_table.kept_name(table)
     with atomic():
-        # Nobody clears the outbox while a cursor goes back: the subscription would look for what is
-        # gone.
+        # The outbox must not be cleared while a cursor moves back: the subscription would miss what
+        # was deleted.
         cursors.hold(cursors.CLEARED)
         cursors.hold(name)
-        kept = records.with_replaced(name)
-        if kept is None or not shadow.exists(shadow.kept(table)):
+        record = records.with_replaced(name)
+        if record is None or not shadow_table.exists(kept):
             raise NothingKept(f"No earlier table of {name} is kept.")
-        position, parked = records.kept_place(kept.id)
-        shadow.lock(shadow.live(table), milliseconds=LOCK_MILLISECONDS)
-        if shadow.form(shadow.kept(table)) != shadow.form(shadow.live(table)):
+        position, kept_messages = records.kept_cursor(record.id)
+        shadow_table.lock(live, milliseconds=LOCK_MILLISECONDS)
+        if shadow_table.form(kept) != shadow_table.form(live):
             raise NothingKept(
-                f"The earlier table of {name} has another form: it was migrated since. Rebuild"
-                " instead."
+                f"The earlier table of {name} has other columns or indexes: {table} was migrated"
+                " since. Rebuild it instead."
             )
-        records.keep_place(kept.id, position=_subscription(name)[0], parked=_take_parked(name))
-        records.turn_back(kept.id)
-        shadow.exchange(table)
-        execute(PARK_AGAIN, [parked]).close()
+        records.keep_cursor(record.id, position=_cursor_and_head(name)[0], parked=parked.take(name))
+        records.turn_back(record.id)
+        shadow_table.exchange(table)
+        parked.put_back(kept_messages)
         cursors.move(name, position)
     return position
 
 
-def _come_near(rebuild: Rebuilding, projection: Projection) -> None:
-    """However much is appended meanwhile, each round has less to fold than the one before."""
-    while (head := _subscription(rebuild.subscription)[1]) - records.get(
-        rebuild.id
-    ).position > NEAR:
-        catch_up(rebuild, projection, until=head)
-
-
 def _swap(rebuild: Rebuilding, projection: Projection) -> None:
-    name, table = rebuild.subscription, shadow.name_of(projection)
+    name, table = rebuild.subscription, shadow_table.table_of(projection)
+    live, shadow = shadow_table.live_name(table), shadow_table.shadow_name(table)
     cursors.hold(name)
-    position, head = _subscription(name)
+    position, head = _cursor_and_head(name)
     catch_up(rebuild, projection, until=head)
-    shadow.lock(shadow.live(table), milliseconds=LOCK_MILLISECONDS)
-    if shadow.form(shadow.shadow(table)) != shadow.form(shadow.live(table)):
-        raise RebuildFailed(f"{table} was migrated while it was rebuilt: rebuild it once more.")
+    shadow_table.lock(live, milliseconds=LOCK_MILLISECONDS)
+    if shadow_table.form(shadow) != shadow_table.form(live):
+        raise RebuildFailed(f"{table} was migrated during the rebuild. Rebuild it again.")
     if not records.become(rebuild.id, "swapped"):
         raise Stopped(f"The rebuild of {name} was cancelled.")
     records.forget_replaced(name)
-    records.keep_place(rebuild.id, position=position, parked=_take_parked(name))
-    shadow.replace(table)
+    records.keep_cursor(rebuild.id, position=position, parked=parked.take(name))
+    shadow_table.replace(table)
     cursors.move(name, head)
 
 
-def _subscription(name: str) -> tuple[int, int]:
-    """Its cursor, and how far it may read: what was passed stays passed, wherever the fence is."""
+def _cursor_and_head(name: str) -> tuple[int, int]:
+    """Its cursor, and the position up to which it may read: never less than its cursor, wherever
+    the fence is."""
     ((position, head),) = rows(SUBSCRIPTION, [name])
     return int(position), int(head)
-
-
-def _take_parked(name: str) -> str | None:
-    ((parked,),) = rows(PARKED, [name])
-    execute(UNPARK, [name]).close()
-    return parked if parked is None else str(parked)
-
-
-def _note_who_is_in_the_way(rebuild: Rebuilding, projection: Projection) -> None:
-    found = rows(IN_THE_WAY, [shadow.live(shadow.name_of(projection))])
-    records.wait(rebuild.id, found[0][0] if found else "")

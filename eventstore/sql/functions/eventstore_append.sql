@@ -1,5 +1,5 @@
--- Positions are given in the order of the list, and rows are written in the order of streams, so that two appends over
--- the same streams cannot wait for one another.
+-- Positions follow the order of the list. Rows are written in the order of streams, so that two appends to the same
+-- streams cannot deadlock.
 CREATE OR REPLACE FUNCTION eventstore_append(
     events json, messages json, OUT positions bigint[], OUT versions integer[]
 ) LANGUAGE plpgsql
@@ -51,7 +51,7 @@ BEGIN
         FROM written;
 
         IF positions IS NULL THEN
-            -- Either the very same events are there already (then this append is a repeat), or another was first.
+            -- Either the same events exist already (then this append is a repeat), or another writer was first.
             SELECT array_agg(stored.position ORDER BY place), array_agg(stored.version ORDER BY place)
             INTO positions, versions
             FROM ROWS FROM (json_to_recordset(events) AS (stream text, version integer, id uuid))
@@ -76,7 +76,7 @@ BEGIN
             SELECT nextval('eventstore_position'), topic, key, type, id, payload, metadata
             FROM ROWS FROM (json_to_recordset(messages) AS (
                 topic text, key text, type text, id uuid, payload json, metadata json
-            )) WITH ORDINALITY AS owed(topic, key, type, id, payload, metadata, place)
+            )) WITH ORDINALITY AS outgoing(topic, key, type, id, payload, metadata, place)
             ORDER BY place
             RETURNING position
         )

@@ -1,4 +1,4 @@
--- An append together with the answer to its request, unless an answer of the same scope is there.
+-- An append together with the response to its request, unless a response with the same scope is stored.
 CREATE OR REPLACE FUNCTION eventstore_append_once(
     answer jsonb, events json, messages json,
     OUT running boolean, OUT earlier text, OUT positions bigint[], OUT versions integer[]
@@ -7,7 +7,7 @@ SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off AS $$
 DECLARE
     last bigint;
 BEGIN
-    -- Never waits: who is not alone is told so, and the lock goes with the transaction, however that ends.
+    -- Never waits: a second transaction gets running = true. The lock ends with the transaction.
     running := NOT pg_try_advisory_xact_lock(
         (x'E7'::bigint << 48) | (hashtextextended(answer->>'scope', 0) & ((1::bigint << 48) - 1))
     );
@@ -15,7 +15,7 @@ BEGIN
         RETURN;
     END IF;
 
-    -- A statement of its own, after the lock: it sees what was committed under the lock before.
+    -- A separate statement after the lock, so that it sees what was committed under the lock before.
     SELECT row_to_json(given) INTO earlier
     FROM eventstore_stored_response AS given
     WHERE given.scope = answer->>'scope';
@@ -23,7 +23,7 @@ BEGIN
         RETURN;
     END IF;
 
-    -- The short way for what a command decides most often; without an answer, eventstore_append knows why.
+    -- The fast path for the most common append. If it returns NULL, eventstore_append finds out why.
     IF messages IS NULL AND json_array_length(events) = 1 THEN
         SELECT ARRAY[eventstore_append_one(
             stream, version, id, type, schema_version, data, correlation_id, causation_id, metadata
@@ -38,7 +38,8 @@ BEGIN
         FROM eventstore_append(events, messages) AS appended;
     END IF;
 
-    -- The position is known only now. A quotation mark within a text has a backslash before it, so this is no text.
+    -- The position is known only now. Inside a JSON string, a quotation mark has a backslash before it, so the replaced
+    -- text is never part of a string.
     last := positions[1];
     IF cardinality(positions) > 1 THEN
         SELECT max(position) INTO last FROM unnest(positions) AS position;

@@ -1,9 +1,9 @@
--- The ordinary append of a command: no list to take apart, and so half the work. NULL: it could not be written, and
--- eventstore_append knows why.
+-- The most common append: one event, so there is no list to unpack, which is half the work. NULL: not written;
+-- eventstore_append finds out why.
 --
--- Whatever this statement sees in the log has a lower position than the one that it is given, and so has every cursor,
--- for none passes our fence. Both are looked for from that position on, where there is nothing to walk along; so much
--- costs a tenth of what the server does. One statement in place of two gives a third of that back.
+-- Every event that this statement can see has a lower position than the new one, and so has every cursor, because none
+-- passes our fence. Both are checked from the new position on, where the indexes are empty. That check takes a tenth of
+-- the server's time; one statement instead of two saves a third of it.
 CREATE OR REPLACE FUNCTION eventstore_append_one(
     stream text, version integer, id uuid, type text, schema_version smallint,
     data json, correlation_id uuid, causation_id uuid, metadata json
@@ -35,11 +35,11 @@ BEGIN
         ON CONFLICT DO NOTHING
         RETURNING eventstore_event.position
     )
-    INSERT INTO eventstore_outbox AS owed (position, topic, key, type)
+    INSERT INTO eventstore_outbox AS message (position, topic, key, type)
     SELECT written.position, 'event', stream, type FROM written
-    RETURNING owed.position,
-        EXISTS (SELECT FROM eventstore_subscription AS subscription WHERE subscription.position >= owed.position)
-        OR EXISTS (SELECT FROM eventstore_event AS later WHERE later.position > owed.position)
+    RETURNING message.position,
+        EXISTS (SELECT FROM eventstore_subscription AS subscription WHERE subscription.position >= message.position)
+        OR EXISTS (SELECT FROM eventstore_event AS later WHERE later.position > message.position)
     INTO written, passed;
     IF passed THEN
         PERFORM eventstore_refuse_position(written);

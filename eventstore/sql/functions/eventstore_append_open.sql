@@ -1,5 +1,5 @@
--- Without knowing the version: a lock on the streams concerned, never a wider one, then the ordinary append. A
--- transaction that has locked 256 tries without, and takes a lock where it met a rival.
+-- An append without a known version: locks the streams, and nothing more, then appends as usual. A transaction that
+-- already has 256 locks tries without a lock first, and takes one after a conflict.
 CREATE OR REPLACE FUNCTION eventstore_append_open(
     events json, messages json, OUT positions bigint[], OUT versions integer[]
 ) LANGUAGE plpgsql
@@ -14,7 +14,7 @@ BEGIN
     WHERE expected < 0;
     FOR attempt IN 1..10 LOOP
         IF attempt > 1 OR locked <= 256 THEN
-            -- Sorted, so that two appends over the same streams cannot wait for one another.
+            -- Sorted, so that two appends to the same streams cannot deadlock.
             PERFORM pg_advisory_xact_lock((x'E6'::bigint << 48) | (hashtextextended(stream, 0) & ((1::bigint << 48) - 1)))
             FROM (
                 SELECT DISTINCT stream FROM json_to_recordset(events) AS sent(stream text, expected integer)
@@ -22,8 +22,8 @@ BEGIN
             ) AS open;
         END IF;
 
-        -- In one statement, and so at one moment: what of it is there already, and where the streams stand. A stream
-        -- whose version is named keeps it.
+        -- In one statement, so from one snapshot: which events exist already, and the versions of the streams. A stream
+        -- with a given version keeps it.
         SELECT array_agg(stored.position ORDER BY place) FILTER (WHERE stored.position IS NOT NULL),
             array_agg(stored.version ORDER BY place) FILTER (WHERE stored.position IS NOT NULL),
             min(sent.stream) FILTER (WHERE sent.expected = -2 AND base.version = 0),
@@ -67,7 +67,7 @@ BEGIN
             FROM eventstore_append(resolved, messages) AS appended;
             RETURN;
         EXCEPTION WHEN SQLSTATE 'ES001' THEN
-            -- Only a writer that takes no lock, for it names its version, can have come between.
+            -- Only a writer with an exact version, which takes no lock, can cause this conflict.
             IF attempt = 10 THEN
                 RAISE;
             END IF;

@@ -1,5 +1,5 @@
--- Begin the next epoch, unless it is not the one that the caller thinks is over: then somebody else has. Returns the
--- mark of the present epoch. whole: nothing behind this position is known to be whole.
+-- Begin the next epoch, unless the current one is not the one that the caller thinks is over: then another process has
+-- begun it. Returns the mark of the current epoch. whole: events after this position may be incomplete.
 CREATE OR REPLACE FUNCTION eventstore_begin_epoch(over bigint, reason text, detail text, whole bigint DEFAULT NULL)
 RETURNS bigint LANGUAGE plpgsql
 SECURITY DEFINER SET search_path FROM CURRENT AS $$
@@ -15,18 +15,18 @@ BEGIN
         RETURN standing;
     END IF;
     began.number := coalesce((SELECT max(number) FROM eventstore_epoch), 0) + 1;
-    -- Never 0, and never one that was before.
+    -- Random: practically never 0 and never an earlier one.
     began.mark := hashtextextended(gen_random_uuid()::text, 0);
     SELECT coalesce(max(position), 0) INTO began.last FROM eventstore_event;
-    -- Who moved a cursor had seen that all before it was committed, and committed later: what is here of the one is
-    -- preceded by all of the other.
+    -- A worker moves a cursor only past committed events, and commits later than they did. So if a cursor's position is
+    -- here, all events up to it are here.
     SELECT coalesce(max(position), 0) INTO began.intact FROM eventstore_subscription;
     began.intact := least(began.intact, began.last, coalesce(whole, began.last));
     began.first := greatest(
         began.last, (SELECT max(position) FROM eventstore_outbox), (SELECT max(position) FROM eventstore_subscription),
         (SELECT max(first) FROM eventstore_epoch), (SELECT last_value FROM eventstore_position),
-        -- No position that was given to what is lost is given again, however much that was: since 2026, no log has
-        -- had 20,000 positions a second. It does for 400 years.
+        -- No position of a lost event is used again, however many were lost: since 2026, no log has had 20,000 positions
+        -- a second on average. Enough for 400 years.
         extract(epoch FROM clock_timestamp() - '2026-01-01Z'::timestamptz)::bigint * 20000
     );
     IF began.number = 1 THEN

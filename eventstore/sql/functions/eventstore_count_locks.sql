@@ -1,5 +1,5 @@
--- A transaction of many streams would fill the server's table of locks, and then all others are refused. So what it has
--- locked is counted, by a setting that is rolled back with the locks.
+-- A transaction with many streams could fill the server's lock table, and other transactions would fail. So its locks
+-- are counted, in a setting that is rolled back together with the locks.
 CREATE OR REPLACE FUNCTION eventstore_count_locks(more bigint) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
     locked bigint;

@@ -1,7 +1,7 @@
 -- For readers of the fence.
 CREATE OR REPLACE FUNCTION eventstore_demand_read_committed() RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-    -- PostgreSQL knows no "read uncommitted": it is another name for the same.
+    -- In PostgreSQL, "read uncommitted" is another name for "read committed".
     IF current_setting('transaction_isolation') NOT IN ('read committed', 'read uncommitted') THEN
         RAISE EXCEPTION 'the event log is neither read nor written in a % transaction',
             current_setting('transaction_isolation')

@@ -1,7 +1,7 @@
--- How far the log may be read: nothing can appear at or below this position later. See eventstore_take_fence.
+-- The high-water mark: no event can appear at or below this position later. See eventstore_take_fence.
 --
--- In a transaction of one snapshot the rows behind the fence are older than the fence, and who reads them passes some
--- over. A standby has the sequence of its primary, and none of the locks.
+-- In a transaction with one snapshot, the snapshot is older than the fence, so a reader would skip events. A standby has
+-- the sequence of its primary, but not the locks.
 CREATE OR REPLACE FUNCTION eventstore_fence() RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
     demanded text;
@@ -13,7 +13,7 @@ BEGIN
         RAISE EXCEPTION 'a standby does not know which appends are under way'
             USING ERRCODE = 'ES004', HINT = 'Ask the primary.';
     END IF;
-    -- The order of these two statements is the whole point: first the sequence, then the locks.
+    -- The order of these two statements is essential: first the sequence, then the locks.
     SELECT CASE WHEN is_called THEN last_value ELSE 0 END INTO last FROM eventstore_position;
     SELECT min(((classid::bigint << 32) | objid::bigint) & ((1::bigint << 48) - 1)) INTO floor
     FROM pg_locks

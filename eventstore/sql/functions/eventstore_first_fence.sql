@@ -1,9 +1,9 @@
--- A lock of any number that is no higher than the sequence's last value is right, if it is taken before a position is.
--- So the third append of a transaction takes the lock of the second once more, which needs no memory, instead of one of
--- its own. The number is remembered by a setting that lives as long as the lock does: a savepoint that is rolled back
--- takes back both. Nothing rests on the setting but the number of locks: what it says is bounded, and the lock is taken.
+-- A lock with any number up to the sequence's last value is correct, if it is taken before the position. So the third
+-- append of a transaction takes the lock of the second one again, which needs no memory, instead of a lock of its own.
+-- The number is stored in a setting that lives as long as the lock: rolling back to a savepoint reverts both. Only the
+-- number of locks depends on the setting, not correctness: its value is bounded, and the lock is taken anyway.
 --
--- The first append of a transaction, before which nothing was written, remembers nothing: mostly there is no second one.
+-- The first append of a transaction that has written nothing before stores nothing: mostly there is no second one.
 CREATE OR REPLACE FUNCTION eventstore_first_fence(last bigint) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
     first text;

@@ -1,5 +1,5 @@
--- For who locks a subscription: a function looks anew, where the statement that locks may see what was before the lock. One look
--- into the subscription's own index, however much others have parked.
+-- For the statement that locks a subscription: a function has a new snapshot, while the statement itself may see the
+-- state before the lock. One index lookup, however many messages other subscriptions have parked.
 CREATE OR REPLACE FUNCTION eventstore_has_parked(owner text) RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN
     RETURN (

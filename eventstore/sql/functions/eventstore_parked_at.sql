@@ -1,9 +1,10 @@
--- The ids of what a subscription has parked at these positions.
+-- The ids of the parked messages of a subscription at these positions.
 --
--- The table is empty most of the time. When its statistics say so and thousands of rows are in it, PostgreSQL takes all of
--- its indexes for equally good; and one that begins with the subscription alone reads all that the subscription has parked for each row
--- that is looked for. Only one index has the rows in the order that is asked for here, and nothing may be sorted nor read
--- from end to end; so that one is taken, whatever is known of the table. See docs/adr/0025-plans-that-hold.md.
+-- The table is empty most of the time. If its statistics say so while it has thousands of rows, PostgreSQL considers all
+-- its indexes equally good. With one that only begins with the subscription, it would read all parked messages of the
+-- subscription for each row that it looks for. Only one index has the rows in the order of this query, and sorting and
+-- sequential scans are disabled. So PostgreSQL uses that index, whatever the statistics say. See
+-- docs/adr/0025-plans-that-hold.md.
 CREATE OR REPLACE FUNCTION eventstore_parked_at(owner text, positions bigint[]) RETURNS SETOF bigint
 LANGUAGE plpgsql ROWS 10
 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET enable_incremental_sort = off

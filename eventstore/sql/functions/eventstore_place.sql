@@ -1,5 +1,5 @@
--- What the server says of itself. What may not be asked here is NULL: managed servers may forbid it, and a standby has
--- no timeline to write to.
+-- Where the server runs. A value that cannot be queried is NULL: managed servers may forbid it, and a standby has no
+-- timeline to write to.
 CREATE OR REPLACE FUNCTION eventstore_place(OUT system_identifier bigint, OUT database oid, OUT timeline integer)
 LANGUAGE plpgsql AS $$
 BEGIN

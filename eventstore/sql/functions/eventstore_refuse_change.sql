@@ -1,5 +1,5 @@
--- The log's guard. Who means to change the log says so to the table (ALTER TABLE ... DISABLE TRIGGER), where the doctor
--- sees it.
+-- The log's guard. To change the log anyway, disable the trigger (ALTER TABLE ... DISABLE TRIGGER); the doctor reports
+-- that.
 CREATE OR REPLACE FUNCTION eventstore_refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     RAISE EXCEPTION 'Events are never changed or removed (% refused).', TG_OP USING ERRCODE = 'ES002';

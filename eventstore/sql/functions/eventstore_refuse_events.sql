@@ -1,4 +1,5 @@
--- Why a list of events could not be written, or not all of it. written: the positions that were, which do not count.
+-- Raises the error for a list of events that could not be written, or not completely. written: the positions that were
+-- written, to be ignored.
 CREATE OR REPLACE FUNCTION eventstore_refuse_events(events json, written bigint[], given bigint) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     conflict record;

@@ -1,4 +1,4 @@
--- The sequence is behind: a position that it gave out was read past, or is used, already.
+-- The sequence is behind: a position that it returned is already used, or a cursor has passed it.
 CREATE OR REPLACE FUNCTION eventstore_refuse_position(given bigint) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     reached bigint;

@@ -1,11 +1,11 @@
--- What every appender does first. A reader sees the lock until the appender's commit is visible.
+-- The first step of every append. Readers see the lock until the appender's commit is visible.
 --
--- A sequence gives out positions before the commit, so a reader of "position > n" can pass by a slower writer and never
--- see its events. So an appender first takes a shared lock numbered with the sequence's last value, and a reader looks at
--- the sequence, then at the lowest such lock that is held (eventstore_fence). See docs/adr/0002-the-floor-fence.md.
+-- A sequence returns positions before the commit, so a reader of "position > n" could pass a slower writer and never see
+-- its events. So an appender first takes a shared lock whose number is the sequence's last value. A reader reads the
+-- sequence, then the lowest such lock that is held (eventstore_fence). See docs/adr/0002-the-floor-fence.md.
 --
--- A function of one expression is written out where it is called, and an assignment of a mere expression needs no
--- executor, as PERFORM does.
+-- An SQL function of one expression is inlined where it is called, and the assignment of an expression in PL/pgSQL needs
+-- no executor, unlike PERFORM.
 CREATE OR REPLACE FUNCTION eventstore_take_fence() RETURNS void LANGUAGE sql AS $$
     SELECT pg_advisory_xact_lock_shared((x'E5'::bigint << 48) | CASE
         WHEN current_setting('transaction_isolation') NOT IN ('read committed', 'read uncommitted')

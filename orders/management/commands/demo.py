@@ -1,5 +1,4 @@
-"""Example products, stock and people, and the lines to paste to place an order and to look at
-it."""
+"""manage.py demo: load example products, stock and users, and print commands to place an order."""
 
 import json
 from argparse import ArgumentParser
@@ -12,23 +11,22 @@ from django.core.management.base import BaseCommand, CommandError
 from knox.models import AuthToken
 
 from access.permissions import OPERATIONS, SUPPORT
+from eventstore import messages
 from eventstore.aggregate import stream_name
 from eventstore.commands import bus, repository
-from eventstore.console import permissions as rights
-from eventstore.messages import Command as Wish
+from eventstore.console import permissions
 from eventstore.money import Money
 from inventory.commands import ReceiveStock
 from orders.commands import ListProduct
 
-# For demonstrations only: it is public, and so is whatever it protects.
+# For demonstrations only: this password is public.
 PASSWORD = "demo-only"
 TOKEN_PREFIX = "demo"
 
 CUSTOMERS = ("ada", "grace", "linus")
 STAFF = {"operator": OPERATIONS, "support": SUPPORT}
-# In the console, beside looking: who mends the machinery, and who may see the address that a
-# customer asks about.
-MORE_RIGHTS = {OPERATIONS: rights.OPERATE, SUPPORT: rights.REVEAL}
+# Permissions in the console beyond viewing: operations may intervene, support may reveal addresses.
+MORE_PERMISSIONS = {OPERATIONS: permissions.OPERATE, SUPPORT: permissions.REVEAL}
 ADMIN = "admin"
 NAMES = (*CUSTOMERS, *STAFF, ADMIN)
 
@@ -37,113 +35,108 @@ UNITS_OF_EACH = 100
 
 class Command(BaseCommand):
     help = (
-        "Loads example data and says how to look at it. A second run changes nothing that the first"
-        " one made."
+        "Load example data and print how to use it. A second run changes nothing that the first one"
+        " made."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "--url", default="http://127.0.0.1:8000", help="where the web server answers"
+            "--url", default="http://127.0.0.1:8000", help="address of the web server"
         )
         parser.add_argument(
-            "--live", default="ws://127.0.0.1:8001", help="where the socket server listens"
+            "--live", default="ws://127.0.0.1:8001", help="address of the socket server"
         )
         parser.add_argument(
-            "--anyway", action="store_true", help="even if there are users that are not the demo's"
+            "--anyway", action="store_true", help="also if the database has other users"
         )
 
     def handle(self, *args: Any, url: str, live: str, anyway: bool, **options: Any) -> None:
         if not settings.ALLOW_DEMO:
             raise CommandError(
-                "The demo's accounts have a public password, one of them may do everything: they"
-                " are for development. To make them all the same, set ALLOW_DEMO=1."
+                "The demo's accounts have a public password, and one of them is a superuser: they"
+                " are for development only. Set ALLOW_DEMO=1 to create them all the same."
             )
-        kept = _kept()
+        changed = _changed_accounts()
         if not anyway and User.objects.exclude(username__in=NAMES).exists():
             raise CommandError(
-                "This database has users of its own, and the demo's passwords are public. --anyway"
-                " insists."
+                "This database has other users, and the demo's password is public. Use --anyway to"
+                " create its accounts all the same."
             )
-        _people(kept)
-        loaded = _goods()
-        for name in kept:
-            self.stdout.write(f"The account {name} has a password of its own and stays as it is.")
-        self.stdout.write(_about(url.rstrip("/"), live, kept, loaded))
-        buyer = next((name for name in CUSTOMERS if name not in kept), None)
+        _create_users(changed)
+        loaded = _load_goods()
+        for name in changed:
+            self.stdout.write(f"The account {name} has its own password; it is left unchanged.")
+        self.stdout.write(_about(url.rstrip("/"), live, changed, loaded))
+        buyer = next((name for name in CUSTOMERS if name not in changed), None)
         if buyer:
             self.stdout.write(_lines(url.rstrip("/"), live, buyer, _token(buyer)))
 
 
-def _kept() -> tuple[str, ...]:
-    """Those of the demo's accounts that somebody has given another password. Raises CommandError
-    where none is ours.
+def _changed_accounts() -> tuple[str, ...]:
+    """The demo's accounts that have another password. They never get the public one, also with
+    --anyway.
 
-    Nobody's account is given a public password, whatever is insisted on.
+    Raises CommandError if all accounts found have another password and some are missing: then the
+    names are not the demo's.
     """
     found = list(User.objects.filter(username__in=NAMES).order_by("username"))
-    kept = tuple(user.username for user in found if not user.check_password(PASSWORD))
-    if kept and len(kept) == len(found) < len(NAMES):
-        raise CommandError(
-            f"There is an account {kept[0]} with a password of its own, which stays as it is."
-        )
-    return kept
+    changed = tuple(user.username for user in found if not user.check_password(PASSWORD))
+    if changed and len(changed) == len(found) < len(NAMES):
+        raise CommandError(f"The account {changed[0]} has its own password; it is left unchanged.")
+    return changed
 
 
-def _people(kept: Collection[str]) -> None:
+def _create_users(changed: Collection[str]) -> None:
     for name in NAMES:
-        if name in kept:
+        if name in changed:
             continue
-        user = _user(name, is_staff=name not in CUSTOMERS, is_superuser=name == ADMIN)
+        user = User.objects.filter(username=name).first() or User.objects.create_user(
+            name,
+            password=PASSWORD,
+            is_staff=name not in CUSTOMERS,
+            is_superuser=name == ADMIN,
+        )
         if role := STAFF.get(name):
-            rights.grant(role, MORE_RIGHTS[role])
+            permissions.grant(role, MORE_PERMISSIONS[role])
             user.groups.add(Group.objects.get(name=role))
 
 
-def _user(name: str, **rights: Any) -> User:
-    user = User.objects.filter(username=name).first()
-    return user or User.objects.create_user(name, password=PASSWORD, **rights)
-
-
-def _goods() -> int:
-    """List and stock what is not there yet; what has changed since the first run is left as it
-    is."""
-    missing = [wish for sku, name, cents in PRODUCTS for wish in _missing(sku, name, cents)]
+def _load_goods() -> int:
+    """List and stock the products that are missing; existing ones are left unchanged. Returns the
+    number of commands."""
+    commands: dict[str, messages.Command] = {}
+    for sku, name, cents in PRODUCTS:
+        commands[stream_name("product", sku)] = ListProduct(sku, name, Money(cents, "EUR"))
+        commands[stream_name("stock", sku)] = ReceiveStock(sku, UNITS_OF_EACH, "demo")
+    known = repository.load(commands)
+    missing = [command for stream, command in commands.items() if known[stream].version == 0]
     bus.dispatch_all(missing)
     return len(missing)
 
 
-def _missing(sku: str, name: str, cents: int) -> list[Wish]:
-    wishes = {
-        stream_name("product", sku): ListProduct(sku, name, Money(cents, "EUR")),
-        stream_name("stock", sku): ReceiveStock(sku, UNITS_OF_EACH, "demo"),
-    }
-    known = repository.load(wishes)
-    return [wish for stream, wish in wishes.items() if known[stream].version == 0]
-
-
 def _token(name: str) -> str:
-    """A new one each time, for only its digest is kept; the one of the last run ends."""
+    """A new token, for the database has only the digest of the last one, which is deleted."""
     user = User.objects.get(username=name)
     AuthToken.objects.filter(user=user, token_key__startswith=TOKEN_PREFIX).delete()
     _, token = AuthToken.objects.create(user, prefix=TOKEN_PREFIX)
     return str(token)
 
 
-def _about(url: str, live: str, kept: Collection[str], loaded: int) -> str:
+def _about(url: str, live: str, changed: Collection[str], loaded: int) -> str:
     customers, staff = (
-        ", ".join(name for name in names if name not in kept) or "none"
+        ", ".join(name for name in names if name not in changed) or "none"
         for names in (CUSTOMERS, STAFF)
     )
     return f"""
-{len(PRODUCTS)} products, {UNITS_OF_EACH} of each in stock ({loaded} steps were new).
+{len(PRODUCTS)} products, {UNITS_OF_EACH} of each in stock ({loaded} new commands).
 
-  Admin     {url}/admin/{"" if ADMIN in kept else f"   {ADMIN}"}
+  Admin     {url}/admin/{"" if ADMIN in changed else f"   {ADMIN}"}
   Commands  {url}/api/commands/
   Queries   {url}/api/queries/
   Sockets   {live}/ws/
 
-  Customers {customers};  staff {staff};  superuser {"none" if ADMIN in kept else ADMIN}
-  Password  {PASSWORD}   (of all of them; for demonstrations only)
+  Customers {customers};  staff {staff};  superuser {"none" if ADMIN in changed else ADMIN}
+  Password  {PASSWORD}   (for all of them; for demonstrations only)
 """
 
 
@@ -160,17 +153,17 @@ def _lines(url: str, live: str, name: str, token: str) -> str:
         "payment_method": "tok_visa",
     }
     bearer = f"-H 'Authorization: Bearer {token}'"
-    return f"""Place an order as {name}; where to ask for it is kept in $LOCATION:
+    return f"""Place an order as {name}; $LOCATION is the address of its query:
 
 LOCATION=$(curl -sS -D - -o /dev/stderr {url}/api/commands/orders/ {bearer} \
 -H 'Content-Type: application/json' \
 -d '{json.dumps(order)}' | tr -d '\\r' | sed -n 's/^[Ll]ocation: //p'); echo
 
-Ask for it:
+Query it:
 
 curl -sS -w '\\n' "{url}$LOCATION" {bearer}
 
-Watch all of {name}'s orders as they happen, in another terminal:
+Follow all orders of {name}, in another terminal:
 
 .venv/bin/python manage.py follow --url {live} --token {token}
 """

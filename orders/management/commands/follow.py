@@ -1,5 +1,4 @@
-"""manage.py follow ORDER: shows what happens to an order, or to all of a customer's, as a client
-sees it."""
+"""manage.py follow ORDER: print the live feed of an order, or of all orders of a customer."""
 
 import json
 import time
@@ -11,25 +10,25 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 AGAIN_SECONDS = 1.0
-# What coming back does not mend.
-HOPELESS = (4400, 4401, 4403, 4404)
+# Close codes after which connecting again cannot help.
+FINAL = (4400, 4401, 4403, 4404)
 
 
 class Command(BaseCommand):
     help = (
-        "Follows an order over a WebSocket, from its first event on; when the connection breaks,"
-        " goes on behind it."
+        "Follow an order over a WebSocket, from its first event on. Reconnects and continues after"
+        " the last event."
     )
     requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "order", nargs="?", help="its id; without one, all orders of whose token it is"
+            "order", nargs="?", help="its id; without one, all orders of the token's user"
         )
         parser.add_argument(
-            "--url", default="ws://127.0.0.1:8001", help="where the socket server listens"
+            "--url", default="ws://127.0.0.1:8001", help="address of the socket server"
         )
-        parser.add_argument("--token", required=True, help="what /api/auth/login/ has given")
+        parser.add_argument("--token", required=True, help="token from /api/auth/login/")
 
     def handle(self, *args: Any, order: str | None, url: str, token: str, **options: Any) -> None:
         self.position = 0
@@ -40,18 +39,18 @@ class Command(BaseCommand):
             try:
                 self._follow(f"{address}{self.position}", token)
             except ConnectionClosed as closed:
-                if closed.rcvd and closed.rcvd.code in HOPELESS:
+                if closed.rcvd and closed.rcvd.code in FINAL:
                     raise CommandError(f"{closed.rcvd.code}: {closed.rcvd.reason}") from None
             except OSError as error:
-                self.stderr.write(f"{error}; trying again")
+                self.stderr.write(f"{error}; reconnecting")
             time.sleep(AGAIN_SECONDS)
 
     def _follow(self, address: str, token: str) -> None:
         with connect(address, additional_headers={"Authorization": f"Bearer {token}"}) as socket:
             for text in socket:
-                told = json.loads(text)
-                if "position" in told:
-                    self.position = told["position"]
+                item = json.loads(text)
+                if "position" in item:
+                    self.position = item["position"]
                     self.stdout.write(
-                        f"{told['position']:>8}  {told['order_id']}  {told['type']}  {told['data']}"
+                        f"{item['position']:>8}  {item['order_id']}  {item['type']}  {item['data']}"
                     )

@@ -1,5 +1,4 @@
-"""manage.py reconcile_payments [--since TIME]: the log beside the provider's own book, order by
-order."""
+"""manage.py reconcile_payments [--since TIME]: compare the log with the payment provider's book."""
 
 from datetime import timedelta
 from typing import Any
@@ -9,63 +8,61 @@ from django.utils import timezone
 
 from eventstore import codec
 from eventstore.log import search
-from payments import reconciliation as reconciling
+from payments import reconciliation
 from payments.gateway.factory import gateway
 from payments.reconciliation import Difference
 
-# A night that was missed is made up for by the next one.
-AS_A_RULE = timedelta(days=2)
+# Two days, so that the next nightly run covers one that was missed.
+DEFAULT_PERIOD = timedelta(days=2)
 
 
 class Command(BaseCommand):
     help = (
-        "Ask the payment provider what moved for each order of late, and list what the log has"
-        " otherwise, or not."
+        "Compare the money moved for each recent order with the payment provider's book, and list"
+        " the differences."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "--since", type=search.time, metavar="TIME", help="two days ago if it is not said"
+            "--since", type=search.time, metavar="TIME", help="default: two days ago"
         )
         parser.add_argument("--json", action="store_true")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        since = options["since"] or timezone.now() - AS_A_RULE
-        compared = list(reconciling.differences(gateway(), since=since))
+        since = options["since"] or timezone.now() - DEFAULT_PERIOD
+        compared = list(reconciliation.differences(gateway(), since=since))
         found = [each for each in compared if each is not None]
-        lost = list(reconciling.lost(gateway(), since=since))
+        lost = list(reconciliation.lost(gateway(), since=since))
         for each in lost:
             self.stdout.write(
-                codec.encode_json(_told(each) | {"lost": True}).decode()
+                codec.encode_json(_as_json(each) | {"lost": True}).decode()
                 if options["json"]
-                else reconciling.sentence(each)
+                else reconciliation.describe_lost(each)
             )
         for each in found:
             self.stdout.write(
-                codec.encode_json(_told(each)).decode() if options["json"] else _line(each)
+                codec.encode_json(_as_json(each)).decode() if options["json"] else _line(each)
             )
         if found:
             raise CommandError(
-                f"{len(found)} of {len(compared)} orders are not as the provider has them."
+                f"{len(found)} of {len(compared)} orders differ from the provider's book."
             )
         if lost:
             raise CommandError(
-                f"{len(lost)} orders that the provider has charged are not in the log."
+                f"{len(lost)} orders charged by the provider are missing in the log."
             )
         if not options["json"]:
-            self.stdout.write(f"{len(compared)} orders are as the provider has them.")
+            self.stdout.write(f"{len(compared)} orders agree with the provider's book.")
 
 
-def _told(each: Difference) -> dict[str, Any]:
+def _as_json(each: Difference) -> dict[str, Any]:
     theirs = each.theirs._asdict() if each.theirs else None
     return each._asdict() | {"ours": each.ours._asdict(), "theirs": theirs}
 
 
 def _line(each: Difference) -> str:
-    ours = (
-        f"{each.order_id}: the log has {each.ours.taken} taken and {each.ours.given_back} given"
-        " back"
-    )
+    taken, given_back = each.ours
+    ours = f"{each.order_id}: the log has {taken} charged and {given_back} refunded"
     if each.theirs is None:
-        return f"{ours}, the provider could not be asked: {each.error}"
+        return f"{ours}; the provider did not answer: {each.error}"
     return f"{ours}, the provider {each.theirs.taken} and {each.theirs.given_back} {each.currency}"

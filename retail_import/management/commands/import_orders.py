@@ -1,5 +1,4 @@
-"""manage.py import_orders FILE: a shop's past invoices through the real path, and what has come of
-them."""
+"""manage.py import_orders FILE: import a shop's past invoices and compare the outcome."""
 
 from pathlib import Path
 from typing import Any, TextIO, cast
@@ -15,9 +14,9 @@ WIDTH = 120
 
 class Command(BaseCommand):
     help = (
-        "Import past invoices in the form of the Online Retail data, as orders that are paid,"
-        " reserved, shipped and confirmed. It may be killed at any moment and goes on when it is"
-        " started again."
+        "Import past invoices in the format of the Online Retail data, as orders that are paid,"
+        " reserved, shipped and confirmed. If it is interrupted, start it again: it continues where"
+        " it stopped."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -25,17 +24,17 @@ class Command(BaseCommand):
             "file", type=Path, metavar="FILE", help="CSV of invoice lines, plain or gzipped"
         )
         parser.add_argument(
-            "--opening-stock", type=Path, metavar="FILE", help="what lies on the shelves before"
+            "--opening-stock", type=Path, metavar="FILE", help="CSV of the stock before the import"
         )
         parser.add_argument(
-            "--expected", type=Path, metavar="FILE", help="JSON of the totals that must come out"
+            "--expected", type=Path, metavar="FILE", help="JSON of the expected totals"
         )
 
         parser.add_argument(
             "--exceptions",
             type=Path,
             metavar="FILE",
-            help="CSV to write: credit lines to which no sale was found",
+            help="CSV to write: credit lines without a sale",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -50,15 +49,15 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
         except KeyboardInterrupt:
             raise CommandError(
-                "Stopped; started again, it goes on from here.", returncode=130
+                "Stopped. Start it again to continue from here.", returncode=130
             ) from None
         console.print(result.report.table())
-        console.print(_told_of_exceptions(result, options["exceptions"]))
+        console.print(_report_exceptions(result, options["exceptions"]))
         if not result.is_right:
-            raise CommandError(_sentence(result))
+            raise CommandError(_describe_deviations(result))
 
     def _console(self) -> Console:
-        self.stdout.ending = ""  # the console says itself where a line ends
+        self.stdout.ending = ""  # the console writes its own line ends
         width = None if self.stdout.isatty() else WIDTH
         return Console(
             file=cast(TextIO, self.stdout),
@@ -76,26 +75,26 @@ def _greeting(task: preparing.Task) -> str:
         f" {len(found.invoices):,} orders"
     )
     if done.documents == found.documents:
-        return f"{whole}; all of it has been imported before."
+        return f"{whole}; all of it is imported already."
     if done.documents:
-        return f"{whole}; {done.documents:,} documents are in already, it goes on from there."
+        return f"{whole}; continuing after {done.documents:,} documents imported before."
     stock = "with its opening stock" if task.opening else "without an opening stock"
     return f"{whole}, {stock}."
 
 
-def _told_of_exceptions(result: running.Result, path: Path | None) -> str:
+def _report_exceptions(result: running.Result, path: Path | None) -> str:
     count = result.report.found.numbers["exceptions"]
     if path:
-        return f"{exceptions.write(path):,} credit lines without a sale are in {path}."
+        return f"{exceptions.write(path):,} credit lines without a sale are written to {path}."
     return (
-        f"{count:,} credit lines found no sale, wholly or in part: --exceptions FILE, or Bookings"
-        " in the admin."
+        f"{count:,} credit lines have no sale, wholly or in part: see --exceptions FILE, or"
+        " Bookings in the admin."
     )
 
 
-def _sentence(result: running.Result) -> str:
+def _describe_deviations(result: running.Result) -> str:
     count = len(result.exceptions)
-    told = result.exceptions[:EXCEPTIONS] + (
-        [f"and {count - EXCEPTIONS} more"] if count > EXCEPTIONS else []
-    )
-    return "\n".join(["What came out is not what went in.", *told])
+    lines = ["The outcome differs from the file.", *result.exceptions[:EXCEPTIONS]]
+    if count > EXCEPTIONS:
+        lines.append(f"and {count - EXCEPTIONS} more")
+    return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""A shop with an empty log, and the importer as a person would call it."""
+"""A shop with an empty log, and the importer as called from a shell."""
 
 import shutil
 from io import StringIO
@@ -27,7 +27,7 @@ def shop(transactional_db):
 
 @pytest.fixture
 def folder(tmp_path):
-    """The small file, with its opening stock and its totals beside it."""
+    """The small file, in a folder with its opening stock and its totals."""
     return Path(shutil.copytree(SMALL, tmp_path / "small"))
 
 

@@ -1,7 +1,8 @@
-"""An importer that is killed with -9 after some batches: python -m
-tests.retail_import.importing.killing FILE BATCHES
+"""An importer that kills itself (SIGKILL) after some batches.
 
-Delivers after every batch, but not after the last one.
+usage: python -m tests.retail_import.importing.killing FILE BATCHES
+
+It delivers after every batch but the last one.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Killed and begun again, or begun twice: every document is in exactly once."""
+"""Killed and started again, or started twice: every document is imported exactly once."""
 
 import os
 import signal
@@ -33,9 +33,9 @@ def placed():
 
 
 def credited():
-    """How often each thing was said that a credit note or the ledger leads to."""
-    said = Event.objects.filter(type__in=CREDITED).values_list("type").annotate(count=Count("pk"))
-    return dict(said)
+    """The number of events of each type that a credit note or the ledger leads to."""
+    events = Event.objects.filter(type__in=CREDITED)
+    return dict(events.values_list("type").annotate(count=Count("pk")))
 
 
 def kill_after(batches, dataset):
@@ -64,8 +64,8 @@ def test_killed_it_goes_on_where_it_was(import_orders, dataset, batches):
 
     assert 0 < before <= ORDERS
     assert run.code == 0, run
-    said = "goes on from there" if batches < BATCHES else "has been imported before"
-    assert said in run.out
+    text = "continuing after" if batches < BATCHES else "is imported already"
+    assert text in run.out
     assert placed() == ORDERS
     assert Event.objects.filter(type="inventory.stock_received").count() == 10, (
         "the opening stock, once"
@@ -83,7 +83,7 @@ def test_killed_twice_and_more_it_still_ends_right(import_orders, dataset):
 
 
 def test_a_batch_that_breaks_leaves_nothing(import_orders, dataset, monkeypatch):
-    """Documents, adjustments and mark are one append."""
+    """Documents, adjustments and the mark are one append."""
     monkeypatch.setattr("eventstore.registry.schema_version_of", broken)
     with pytest.raises(RuntimeError):
         import_orders(dataset)
@@ -106,7 +106,7 @@ def test_the_slower_of_two_importers_stops(import_orders, dataset, monkeypatch):
         if issued.documents == 8:
             assert import_orders(dataset).code == 0
 
-    with pytest.raises(issuing.CannotGoOn, match="Another importer of this file is at work"):
+    with pytest.raises(issuing.CannotGoOn, match="Another importer of this file is running"):
         issuing.issue(task.path, task.survey, task.opening, overtaken)
     assert import_orders(dataset).code == 0
     assert placed() == ORDERS
@@ -115,12 +115,12 @@ def test_the_slower_of_two_importers_stops(import_orders, dataset, monkeypatch):
 def test_of_two_that_begin_at_once_one_goes_on(import_orders, dataset, monkeypatch):
     monkeypatch.setattr(issuing, "BATCH", 4)
     task = preparing.prepare(dataset, opening=None, expected=None)
-    begun = threading.Barrier(2)
+    started = threading.Barrier(2)
 
     def importer():
         def together(issued):
             if not issued.documents:
-                begun.wait(10)
+                started.wait(10)
 
         issuing.issue(task.path, task.survey, task.opening, together)
 

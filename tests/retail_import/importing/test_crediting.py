@@ -1,5 +1,4 @@
-"""What a credit note comes to: returns of orders, a credit for the rest, and all goods on the
-shelf."""
+"""A credit note becomes returns of orders and a credit for the rest; all goods are restocked."""
 
 from orders.events import Charge, OrderLine, Portion
 from retail_import.importing import translation
@@ -9,7 +8,7 @@ from ..retail.given import documents_of, line
 
 
 def credited(folder, *lines):
-    """What the last document comes to, after all before it."""
+    """The result of the last document, after all before it."""
     crediting = Crediting()
     return [crediting.of(document) for document in documents_of(folder, *lines)][-1]
 

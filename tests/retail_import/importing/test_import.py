@@ -1,4 +1,4 @@
-"""A whole file through the real path, and what is said when it does not go through."""
+"""A whole file through the real path, and the messages when the import fails."""
 
 import csv
 import json
@@ -92,7 +92,7 @@ def test_credits_to_which_no_sale_was_found_are_a_list(import_orders, dataset, t
         for row in csv.DictReader(path.open())
     ]
     assert listed == EXCEPTIONS
-    assert f"{len(EXCEPTIONS)} credit lines without a sale are in" in run.out
+    assert f"{len(EXCEPTIONS)} credit lines without a sale are written to" in run.out
 
 
 def test_a_product_is_listed_as_it_was_first_sold(import_orders, dataset):
@@ -121,7 +121,7 @@ def test_a_second_run_says_so_and_imports_nothing(import_orders, dataset):
     second = import_orders(dataset)
 
     assert second.code == 0
-    assert "has been imported before" in second.out
+    assert "is imported already" in second.out
     assert second.out.partition("\n")[2] == first.out.partition("\n")[2]
     assert Event.objects.count() == events
 
@@ -167,7 +167,7 @@ def test_a_call_that_nobody_answers_is_told(import_orders, tmp_path, monkeypatch
     run = import_orders(path)
 
     assert run.code == 1
-    assert "the subscriptions have come to a halt before every order was final" in run.error
+    assert "the subscriptions stopped before every order was final" in run.error
     assert "payments.gateway" in run.error
     assert "no line to the bank" in run.error
 
@@ -213,5 +213,5 @@ def test_an_invoice_that_another_file_brought_is_not_imported_twice(
     events = Event.objects.count()
     run = import_orders(file(tmp_path, line("700001")))
 
-    assert (run.code, run.error) == (1, "Invoice 700001 is in already, from another file.")
+    assert (run.code, run.error) == (1, "Invoice 700001 is imported already, from another file.")
     assert Event.objects.count() == events

@@ -1,5 +1,5 @@
-"""The real year of a shop, to the digit: with IMPORT_TEST=1, minutes long, where ORDERS_DATA has
-the file."""
+"""A real year of a shop, exact to the digit; takes minutes. Runs with IMPORT_TEST=1 if ORDERS_DATA
+has the file."""
 
 import os
 from pathlib import Path
@@ -14,7 +14,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(1800),
     pytest.mark.skipif(
-        not (DATA and os.getenv("IMPORT_TEST")), reason="asked for by ORDERS_DATA and IMPORT_TEST=1"
+        not (DATA and os.getenv("IMPORT_TEST")), reason="needs ORDERS_DATA and IMPORT_TEST=1"
     ),
 ]
 

@@ -1,4 +1,4 @@
-"""Files that cannot be carried through: a sentence, and nothing in the log."""
+"""Files that cannot be imported: one message, and nothing in the log."""
 
 import pytest
 
@@ -15,31 +15,31 @@ FILES = [
         OPENING,
         "10002,39,2,41,8",
         "10002,39,2,42,8",
-        "Line 3: 39 at first and 2 net do not close at 42",
+        "Line 3: opening 39 and net 2 do not add up to closing 42",
     ),
     (
         OPENING,
         "10002,39,2,41,8",
         "10002,38,2,40,8",
-        "10002 opens with 38 units, and the file needs 39",
+        "10002: opening stock 38, but the file needs 39",
     ),
     (
         OPENING,
         "10002,39,2,41,8",
         "10002,39,3,42,8",
-        "10002 moves by 3 in the opening stock, by 2 in the file",
+        "10002: net 3 in the opening stock, but 2 in the file",
     ),
     (
         OPENING,
         "PADS,1000,-1000,0,1\n",
         "",
-        "the file moves PADS, which the opening stock does not name",
+        "PADS is in the file, but not in the opening stock",
     ),
     (
         OPENING,
         "PADS,",
         "10012,0,1,1,1\nPADS,",
-        "the opening stock names 10012, which nothing in the file moves",
+        "10012 is in the opening stock, but not in the file",
     ),
     (EXPECTED, "{", "", "expected_totals.json is not JSON"),
 ]

@@ -1,4 +1,4 @@
-"""What a document asks for, and how far an import is."""
+"""The commands of a document, and the progress of an import."""
 
 from eventstore.testing import given
 from inventory.commands import AdjustStock

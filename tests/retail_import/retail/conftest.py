@@ -1,5 +1,4 @@
-"""The files that whole-file tests run on: the small one always, the real one where ORDERS_DATA has
-it."""
+"""The files of whole-file tests: the small one, and the real one if ORDERS_DATA has it."""
 
 import os
 from pathlib import Path

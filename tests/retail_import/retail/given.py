@@ -1,4 +1,4 @@
-"""Lines, files and documents to begin a test with."""
+"""Lines, files and documents for tests."""
 
 import json
 from pathlib import Path

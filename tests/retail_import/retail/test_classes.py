@@ -1,4 +1,4 @@
-"""The first rule that fits."""
+"""A line has the class of the first rule that matches."""
 
 from pathlib import Path
 

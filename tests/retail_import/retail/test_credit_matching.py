@@ -1,10 +1,10 @@
-"""Last sold, first credited; what finds no sale is said."""
+"""Last sold, first credited; units without a sale are reported."""
 
 from pathlib import Path
 
 import pytest
 
-from retail_import.retail.credit_matching import Match, matches
+from retail_import.retail.credits.matching import Match, matches
 
 from . import given
 

@@ -1,4 +1,4 @@
-"""Lines become what happened, in file order."""
+"""Lines become documents, in file order."""
 
 from pathlib import Path
 
@@ -67,7 +67,7 @@ def test_an_interrupted_invoice_is_one_order_at_its_first_line(tmp_path: Path, a
 
 def test_an_invoice_that_comes_again_much_later_is_named(tmp_path: Path) -> None:
     lines = [given.line("700001"), given.line("700002"), given.line("700001", at="12/1/2010 8:32")]
-    with pytest.raises(MalformedLine, match=r"Line 4: invoice 700001 goes on, but had ended"):
+    with pytest.raises(MalformedLine, match=r"Line 4: invoice 700001 continues, but ended"):
         given.documents_of(tmp_path, *lines)
 
 

@@ -1,4 +1,4 @@
-"""Every line is read exactly, or named."""
+"""Every line is read exactly, or an error names it."""
 
 import gzip
 from datetime import UTC, datetime
@@ -45,20 +45,20 @@ def test_a_gzipped_file_is_read_alike(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("bad", "reason"),
     [
-        ("", "0 columns where 8 belong"),
-        ("700001,10001A", "2 columns where 8 belong"),
-        (GOOD + ",more", "9 columns where 8 belong"),
+        ("", "expected 8 columns, got 0"),
+        ("700001,10001A", "expected 8 columns, got 2"),
+        (GOOD + ",more", "expected 8 columns, got 9"),
         (given.line(price="2.5555"), "not a price"),
         (given.line(price=""), "not a price"),
         (given.line(price="-1"), "negative price"),
         (given.line("C700001", price="-1", quantity=-1), "negative price"),
         (given.line(quantity="1.5"), "not a whole number"),
         (given.line(quantity=0), "the quantity is 0"),
-        (given.line(quantity=-1), "belongs on a credit note"),
+        (given.line(quantity=-1), "only a credit note may have"),
         (given.line("C700001"), "must be negative"),
         (given.line(at="2010-12-01 8:26"), "not a time"),
         (given.line(at="3/27/2011 1:30"), "skipped"),
-        (given.line(at="11/30/2010 8:26"), "file order is time order"),
+        (given.line(at="11/30/2010 8:26"), "must be in time order"),
         (given.line("X700001"), "not an invoice number"),
         (given.line(""), "not an invoice number"),
         (given.line(customer="17850.0"), "not a customer number"),
@@ -95,7 +95,7 @@ def test_another_header_is_named(tmp_path: Path) -> None:
     ("content", "says"),
     [
         (b"", "Line 1: the file is empty"),
-        (given.HEADER.encode(), "Line 2: nothing follows the header"),
+        (given.HEADER.encode(), "Line 2: the file has no line after the header"),
         (
             f"{given.HEADER}\n{GOOD}\n{GOOD}\xe9\n".encode("latin-1"),
             "Line 3: the text is not UTF-8",
@@ -114,7 +114,7 @@ def test_a_file_that_is_not_gzip(tmp_path: Path) -> None:
         documents.check(given.file(tmp_path, GOOD).rename(tmp_path / "retail.csv.gz"))
 
 
-@pytest.mark.parametrize(("end", "says"), [(-9, "breaks off"), (-4, "breaks off")])
+@pytest.mark.parametrize(("end", "says"), [(-9, "truncated"), (-4, "truncated")])
 def test_a_compressed_file_that_breaks_off(tmp_path: Path, end: int, says: str) -> None:
     packed = gzip.compress(given.file(tmp_path, *[GOOD] * 50).read_bytes())
     path = tmp_path / "retail.csv.gz"

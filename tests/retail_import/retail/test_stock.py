@@ -1,4 +1,4 @@
-"""What moves stock, and what must lie on the shelf before."""
+"""The movements of stock, and the opening stock that they need."""
 
 from pathlib import Path
 
@@ -62,15 +62,15 @@ def test_the_opening_stock_file_is_what_the_movements_need(files: RetailFiles) -
 @pytest.mark.parametrize(
     ("bad", "reason"),
     [
-        ("10002,683,-683,0", "4 columns where 5 belong"),
+        ("10002,683,-683,0", "expected 5 columns, got 4"),
         ("10002,683,-683,0,many", "not a whole number"),
-        ("10001,5,-5,0,1", "stands in the file twice"),
+        ("10001,5,-5,0,1", "is in the file twice"),
         ("10002a,5,-5,0,1", "upper-cased SKU"),
         ("POST,5,-5,0,1", "SKU of goods"),
         ("10002,-5,5,0,1", "must not be negative"),
         ("10002,5,-6,-1,1", "must not be negative"),
-        ("10002,5,-5,0,0", "must have moved"),
-        ("10002,5,-4,0,1", "5 at first and -4 net do not close at 0"),
+        ("10002,5,-5,0,0", "moves must be at least 1"),
+        ("10002,5,-4,0,1", "opening 5 and net -4 do not add up to closing 0"),
     ],
 )
 def test_a_malformed_line_of_opening_stock_is_named(tmp_path: Path, bad: str, reason: str) -> None:

@@ -1,4 +1,4 @@
-"""The totals of a whole file, to the digit, and how a difference is told."""
+"""The totals of a whole file, exact to the digit, and their differences."""
 
 from retail_import.retail import totals
 from retail_import.retail.totals import Difference

@@ -1,4 +1,4 @@
-"""Money and times survive the way in, to the digit and the minute."""
+"""Money and times are read exactly, to the digit and the minute."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -43,9 +43,9 @@ MINUTES = st.datetimes(datetime(1970, 1, 1), datetime(2037, 12, 31)).map(
 
 @given(MINUTES)
 def test_a_time_in_london_is_read_as_that_moment(at: datetime) -> None:
-    shown = at.astimezone(london.LONDON)
-    text = f"{shown.month}/{shown.day}/{shown.year} {shown.hour}:{shown.minute:02}"
-    assert london.parse(text) == at - timedelta(hours=shown.fold)
+    local = at.astimezone(london.LONDON)
+    text = f"{local.month}/{local.day}/{local.year} {local.hour}:{local.minute:02}"
+    assert london.parse(text) == at - timedelta(hours=local.fold)
     assert london.parse(text).tzinfo is UTC
 
 

@@ -1,1 +1,1 @@
-"""Random faults under load, and a checker that asks from outside."""
+"""Random faults under load, and a checker that uses only public interfaces."""

@@ -1,5 +1,5 @@
-"""Break everything under load, then check from outside. The last line of output is one JSON
-object."""
+"""Inject random faults under load, then check the result from outside. The last line of output is
+one JSON object."""
 
 import os
 import shutil
@@ -13,17 +13,17 @@ from tools.verification import bouncer
 from tools.verification.chaos import plan, report
 from tools.verification.chaos.controls import DECKS, control
 from tools.verification.chaos.proxy import Network
-from tools.verification.chaos.run import MUST_HIT, Form, Result, run
+from tools.verification.chaos.run import MUST_HIT, Options, Result, run
 from tools.verification.chaos.stage import Stage
 
-# Beside the others.
+# Added to the deck of faults.
 BEHIND_A_POOLER = {"kill_pooler": 2, "pause_subscription": 2}
 REPORTS = programs.ROOT / ".chaos"
 
 
 def main() -> int:
     arguments = _arguments()
-    # It kills its servers: never any that somebody names.
+    # The run kills its servers, so it never uses those of the environment.
     for name in (environment.DATABASE, environment.REDIS, environment.BROKER):
         os.environ.pop(name, None)
     network = Network()
@@ -45,29 +45,29 @@ def _run(stage: Stage, arguments: Namespace) -> int:
     )
     if arguments.pooler:
         print(f"behind PgBouncer, {arguments.pooler}: {bouncer.binary()}", flush=True)
-    result = run(stage, seed, _form(arguments))
-    print(report.said("chaos", result), flush=True)
+    result = run(stage, seed, _options(arguments))
+    print(report.summary("chaos", result), flush=True)
     controls: dict[str, tuple[bool, Result]] = {}
     for mistake in arguments.controls:
-        form = Form(arguments.control_seconds, arguments.rate, (1.5, 2.5), settle=6.0)
-        controls[mistake] = red, seen = control(stage, seed, mistake, form)
-        print(report.said(f"{mistake}, {'seen' if red else 'NOT SEEN'}", seen), flush=True)
+        options = Options(arguments.control_seconds, arguments.rate, (1.5, 2.5), settle=6.0)
+        controls[mistake] = red, found = control(stage, seed, mistake, options)
+        print(report.summary(f"{mistake}, {'found' if red else 'NOT FOUND'}", found), flush=True)
     print(f"report: {report.write(arguments.reports, result, controls)}")
     if not result.passed:
         print(f"logs: {_keep_logs(stage.path, arguments.reports / f'logs-{seed}')}")
     if result.missed:
-        print(f"This run proves nothing, for it has hit nobody: {', '.join(result.missed)}")
+        print(f"The run proves nothing: these had no effect: {', '.join(result.missed)}")
     reds = {name: red for name, (red, _) in controls.items()}
     print(report.line(result, reds), flush=True)
     return 0 if result.passed and not result.missed and all(reds.values()) else 1
 
 
-def _form(arguments: Namespace) -> Form:
+def _options(arguments: Namespace) -> Options:
     deck = dict.fromkeys(arguments.only, 1) if arguments.only else plan.DECK
     if arguments.pooler and not arguments.only:
         deck = deck | BEHIND_A_POOLER
     gap = (arguments.gap, arguments.gap + 2)
-    return Form(
+    return Options(
         arguments.seconds,
         arguments.rate,
         gap,
@@ -89,28 +89,32 @@ def _arguments() -> Namespace:
         "--seed", type=int, default=int(os.environ.get("SEED") or int(time()) % 1_000_000)
     )
     parser.add_argument(
-        "--seconds", type=float, default=200, help="of load and faults (%(default)s)"
+        "--seconds", type=float, default=200, help="seconds of load and faults (%(default)s)"
     )
     parser.add_argument("--rate", type=float, default=12, help="orders a second (%(default)s)")
     parser.add_argument(
-        "--gap", type=float, default=2.5, help="seconds between two faults, at least (%(default)s)"
+        "--gap", type=float, default=2.5, help="minimum seconds between two faults (%(default)s)"
     )
     parser.add_argument(
-        "--only",
-        nargs="+",
-        choices=[*plan.DECK, *BEHIND_A_POOLER],
-        help="these kinds of faults; all",
+        "--only", nargs="+", choices=[*plan.DECK, *BEHIND_A_POOLER], help="only these faults (all)"
     )
     pooler = bouncer.OLD if os.environ.get("POOLER") == "1" else os.environ.get("POOLER", "")
     forms = ("", bouncer.OLD, bouncer.NEW)
     parser.add_argument(
-        "--pooler", choices=forms, default=pooler, help="all of it behind a PgBouncer (none)"
+        "--pooler",
+        choices=forms,
+        default=pooler,
+        help="put PgBouncer in front of PostgreSQL (none)",
     )
     parser.add_argument(
-        "--controls", nargs="*", choices=DECKS, default=list(DECKS), help="mistakes to put in; all"
+        "--controls",
+        nargs="*",
+        choices=DECKS,
+        default=list(DECKS),
+        help="deliberate mistakes to run with (all)",
     )
     parser.add_argument(
-        "--control-seconds", type=float, default=12, help="of each of them (%(default)s)"
+        "--control-seconds", type=float, default=12, help="seconds of each control (%(default)s)"
     )
     parser.add_argument("--reports", type=Path, default=REPORTS)
     return parser.parse_args()

@@ -1,5 +1,5 @@
-"""Asks from outside whether all is well: SQL, the REST API, the provider's book, the clients' log;
-no code of ours."""
+"""Checks the result from outside: by SQL, the REST API, the provider's book and the clients' log,
+without the platform's own code."""
 
 import subprocess
 import sys
@@ -14,22 +14,22 @@ import psycopg
 
 from tools.devserver import environment
 from tools.verification.chaos.checks import (
-    BOOK_ELSEWHERE,
     CHECKS,
     DOUBLED,
+    EXTERNAL_BOOK,
     LOST,
     PREPARE,
-    SANDBOXS_BOOK,
+    SANDBOX_BOOK,
     WRONG,
 )
-from tools.verification.chaos.load import Asked
+from tools.verification.chaos.load import SentCommand
 
 SAMPLE = 100
-# What the names of these checks have in common.
+# Part of the names of these checks.
 ACKNOWLEDGED = "that was acknowledged is in the log"
 MOST_SHOWN = 5
 
-# What is still open, for who waits until all is quiet.
+# The number of orders, sagas, messages and read model rows that are still in progress.
 OPEN = """
     SELECT (SELECT count(*) FROM eventstore_event AS placed WHERE type = 'orders.order_placed'
         AND NOT EXISTS (
@@ -57,7 +57,7 @@ TURNS = (
     "orders.order_cancelled",
     "payments.payment_completed",
 )
-TOLD = """
+HISTORY = """
     SELECT data->>'order_id', type FROM eventstore_event
     WHERE type = ANY(%s) AND data->>'order_id' = ANY(%s) ORDER BY position
 """
@@ -65,7 +65,7 @@ TOLD = """
 
 @dataclass(frozen=True)
 class Violation:
-    """count: how many. examples: some of them."""
+    """counts_as: kind of the violation. examples: the first of `count`."""
 
     check: str
     counts_as: str
@@ -74,10 +74,12 @@ class Violation:
 
 
 class Checker:
-    """shop: URL of a web server. tokens: of everybody. log: what the clients remember.
+    """shop: URL of a web server. tokens: by user. log: the clients' commands by key. stock: units
+    by
+    SKU before the load.
 
-    book: the provider's, where it keeps it elsewhere: (key, "charge" or "refund", order id, what
-    moved) of each entry.
+    book: entries of an external provider: (key, "charge" or "refund", order id, amount); None for
+    the sandbox.
     """
 
     def __init__(
@@ -86,7 +88,7 @@ class Checker:
         shop: str,
         tokens: Mapping[str, str],
         staff: str,
-        log: Mapping[str, Asked],
+        log: Mapping[str, SentCommand],
         stock: Mapping[str, int],
         book: Sequence[tuple[str, str, str, int]] | None = None,
     ) -> None:
@@ -102,8 +104,7 @@ class Checker:
         self.random = Random("sample")
 
     def settle(self, *, seconds: float) -> float | None:
-        """Wait until nothing is open; how long that took, or None when it was not within the
-        bound."""
+        """Wait until nothing is in progress. Returns the seconds it took; None after a timeout."""
         start = monotonic()
         while monotonic() - start < seconds:
             if self._count_open() == 0:
@@ -112,19 +113,18 @@ class Checker:
         return None
 
     def check(self) -> list[Violation]:
-        found = self.found()
         return [
             Violation(name, counts_as, len(rows), rows[:MOST_SHOWN])
-            for name, counts_as, rows in found
+            for name, counts_as, rows in self.found()
             if rows
         ]
 
     def found(self) -> list[tuple[str, str, list[str]]]:
-        """Of each check its name, what it counts as, and all that it has found wrong."""
+        """For each check: its name, the kind of its violations, and all that it found."""
         return [*self._by_sql(), *self._by_rest()]
 
     def lost(self) -> set[str]:
-        """The keys of commands that were acknowledged and are not in the log."""
+        """Keys of acknowledged commands that are not in the log."""
         return {
             key for name, counts_as, keys in self._by_sql() if ACKNOWLEDGED in name for key in keys
         }
@@ -141,7 +141,7 @@ class Checker:
         with psycopg.connect(self.database) as connection:
             self._open_book(connection)
             connection.execute(PREPARE.encode())
-            self._tell(connection)
+            self._insert_client_log(connection)
             for name, (counts_as, query) in CHECKS.items():
                 yield (
                     name,
@@ -151,49 +151,40 @@ class Checker:
 
     def _open_book(self, connection: psycopg.Connection) -> None:
         if self.book is None:
-            connection.execute(SANDBOXS_BOOK.encode())
+            connection.execute(SANDBOX_BOOK.encode())
             return
-        connection.execute(BOOK_ELSEWHERE)
+        connection.execute(EXTERNAL_BOOK)
         with connection.cursor() as cursor:
             cursor.executemany("INSERT INTO entry VALUES (%s, %s, %s, %s)", self.book)
 
-    def _tell(self, connection: psycopg.Connection) -> None:
-        """What the clients know, for the queries."""
+    def _insert_client_log(self, connection: psycopg.Connection) -> None:
         with connection.cursor() as cursor:
             rows = [
                 (each.key, each.customer, each.kind, each.outcome, each.order_id, each.subject)
                 for each in self.log.values()
             ]
-            cursor.executemany("INSERT INTO asked VALUES (%s, %s, %s, %s, %s, %s)", rows)
+            cursor.executemany("INSERT INTO sent VALUES (%s, %s, %s, %s, %s, %s)", rows)
             bodies = [(each.key, body) for each in self.log.values() for body in each.answers]
-            cursor.executemany("INSERT INTO answered VALUES (%s, %s)", bodies)
-            cursor.executemany("INSERT INTO stocked VALUES (%s, %s)", self.stock.items())
+            cursor.executemany("INSERT INTO response VALUES (%s, %s)", bodies)
+            cursor.executemany("INSERT INTO stock_before VALUES (%s, %s)", self.stock.items())
 
     def _by_rest(self) -> Iterator[tuple[str, str, list[str]]]:
         acked = [
             each for each in self.log.values() if each.outcome == "acked" and each.kind == "place"
         ]
         sample = self.random.sample(acked, min(SAMPLE, len(acked)))
-        yield "the pages hold each order once", WRONG, self._pages_are_the_set()
+        yield "the pages of the list have each order once", WRONG, self._pages_are_the_set()
+        yield ("the API shows every acknowledged order", LOST, self._shown_to_its_customer(sample))
         yield (
-            "the API shows every order that it has acknowledged",
-            LOST,
-            self._shown_to_its_customer(sample),
-        )
-        yield (
-            "the API tells an order's history as the log does",
+            "an order's history in the API matches the log",
             WRONG,
             self._history_is_the_log(sample[:20]),
         )
-        yield (
-            "no read model differs from one that is folded anew",
-            DOUBLED,
-            self._rebuilt_differently(),
-        )
+        yield ("no read model differs from its rebuild", DOUBLED, self._rebuilt_differently())
         yield "no customer sees another's order", WRONG, self._hidden_from_others(sample)
-        yield "a list shows its customer's orders only", WRONG, self._own_orders_only(sample)
+        yield "a list shows only the customer's own orders", WRONG, self._own_orders_only(sample)
         yield (
-            "an old key is answered as before, byte for byte",
+            "a repeated key gets the same response, byte for byte",
             DOUBLED,
             self._same_answer_again(sample),
         )
@@ -211,7 +202,7 @@ class Checker:
             (there ^ set(listed)) | {order_id for order_id, count in listed.items() if count > 1}
         )
 
-    def _shown_to_its_customer(self, sample: Sequence[Asked]) -> list[str]:
+    def _shown_to_its_customer(self, sample: Sequence[SentCommand]) -> list[str]:
         with psycopg.connect(self.database) as connection:
             ended: dict[str, str] = dict(connection.execute(ENDED).fetchall())
         shown = {each.order_id: self._get(each, each.customer).json() for each in sample}
@@ -222,23 +213,22 @@ class Checker:
             != (each.order_id, ended.get(each.order_id))
         ]
 
-    def _history_is_the_log(self, sample: Sequence[Asked]) -> list[str]:
+    def _history_is_the_log(self, sample: Sequence[SentCommand]) -> list[str]:
         with psycopg.connect(self.database) as connection:
-            told = connection.execute(
-                TOLD, [list(TURNS), [each.order_id for each in sample]]
+            found = connection.execute(
+                HISTORY, [list(TURNS), [each.order_id for each in sample]]
             ).fetchall()
-        log = {order_id: [turn for its, turn in told if its == order_id] for order_id, _ in told}
+        log = {order_id: [turn for its, turn in found if its == order_id] for order_id, _ in found}
         return [each.key for each in sample if self._history(each) != log.get(each.order_id)]
 
-    def _history(self, asked: Asked) -> list[str]:
-        path = f"/api/queries/orders/{asked.order_id}/history/"
+    def _history(self, sent: SentCommand) -> list[str]:
+        path = f"/api/queries/orders/{sent.order_id}/history/"
         return [
-            each["type"] for each in self._all_pages(asked.customer, path) if each["type"] in TURNS
+            each["type"] for each in self._all_pages(sent.customer, path) if each["type"] in TURNS
         ]
 
     def _rebuilt_differently(self) -> list[str]:
-        """The product's own word for all its read models: folded anew beside them, nothing
-        differs."""
+        """By the platform's own command, which rebuilds every read model and compares."""
         command = [
             sys.executable,
             "-W",
@@ -258,7 +248,7 @@ class Checker:
         )
         return (done.stdout + done.stderr).splitlines()[-MOST_SHOWN:] if done.returncode else []
 
-    def _hidden_from_others(self, sample: Sequence[Asked]) -> list[str]:
+    def _hidden_from_others(self, sample: Sequence[SentCommand]) -> list[str]:
         strangers = [
             (each, self.random.choice(sorted(set(self.tokens) - {each.customer, self.staff})))
             for each in sample
@@ -267,7 +257,7 @@ class Checker:
             each.key for each, stranger in strangers if self._get(each, stranger).status_code != 404
         ]
 
-    def _own_orders_only(self, sample: Sequence[Asked]) -> list[str]:
+    def _own_orders_only(self, sample: Sequence[SentCommand]) -> list[str]:
         customers = sorted({each.customer for each in sample})[:10]
         return [
             order["order_id"]
@@ -276,24 +266,24 @@ class Checker:
             if order["customer_id"] != customer
         ]
 
-    def _same_answer_again(self, sample: Sequence[Asked]) -> list[str]:
+    def _same_answer_again(self, sample: Sequence[SentCommand]) -> list[str]:
         return [each.key for each in sample if not self._is_replayed(each)]
 
-    def _is_replayed(self, asked: Asked) -> bool:
-        headers = self._as(asked.customer) | {"Idempotency-Key": asked.key}
-        answer = self.http.post(asked.path, json=asked.body, headers=headers)
-        return answer.text == asked.answers[0] and "Idempotent-Replayed" in answer.headers
+    def _is_replayed(self, sent: SentCommand) -> bool:
+        headers = self._as(sent.customer) | {"Idempotency-Key": sent.key}
+        answer = self.http.post(sent.path, json=sent.body, headers=headers)
+        return answer.text == sent.answers[0] and "Idempotent-Replayed" in answer.headers
 
     def _all_pages(self, user: str, path: str = "/api/queries/orders/") -> Iterator[dict[str, str]]:
         page: str | None = f"{path}?limit=100"
         while page:
             answer = self.http.get(page, headers=self._as(user)).json()
-            # Nothing, where the order itself is not known: that is found under a name of its own.
+            # A missing order has no data here; another check reports it.
             yield from answer.get("data", ())
             page = answer.get("next")
 
-    def _get(self, asked: Asked, user: str) -> httpx.Response:
-        return self.http.get(f"/api/queries/orders/{asked.order_id}/", headers=self._as(user))
+    def _get(self, sent: SentCommand, user: str) -> httpx.Response:
+        return self.http.get(f"/api/queries/orders/{sent.order_id}/", headers=self._as(user))
 
     def _as(self, user: str) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.tokens[user]}"}

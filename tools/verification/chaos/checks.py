@@ -1,8 +1,8 @@
-"""What must be true of the tables when all is over: each query tells what is wrong, and an empty
-answer is a pass.
+"""Queries on the tables after the run; each returns the violations, so no row is a pass.
 
-They read the log, the outbox, the read models and the providers' books as anybody could, with SQL
-alone; `asked` is the clients' own log, `stocked` what was on the shelves when the doors opened.
+They read the log, the outbox, the read models and the provider's book by SQL alone. Of the clients'
+log, `sent` has the commands and `response` the bodies of their responses; `stock_before` is the
+stock before the load.
 """
 
 LOST, DOUBLED, OVERSOLD, UNFINISHED, MONEY, WRONG = (
@@ -14,43 +14,43 @@ LOST, DOUBLED, OVERSOLD, UNFINISHED, MONEY, WRONG = (
     "wrong",
 )
 
-# The provider's book: in the sandbox's own table, or told by who keeps it elsewhere.
-SANDBOXS_BOOK = """
+# The provider's book: in the sandbox's own table, or inserted by the caller.
+SANDBOX_BOOK = """
     CREATE TEMP TABLE entry AS SELECT key, kind, order_id, amount FROM payments_sandbox_entry
 """
-BOOK_ELSEWHERE = "CREATE TEMP TABLE entry(key text, kind text, order_id text, amount bigint)"
+EXTERNAL_BOOK = "CREATE TEMP TABLE entry(key text, kind text, order_id text, amount bigint)"
 
 PREPARE = """
-    CREATE TEMP TABLE asked(key text, customer text, kind text, outcome text, order_id text,
+    CREATE TEMP TABLE sent(key text, customer text, kind text, outcome text, order_id text,
         subject text);
-    CREATE TEMP TABLE answered(key text, body text);
-    CREATE TEMP TABLE stocked(sku text, units bigint);
-    CREATE TEMP TABLE said AS
+    CREATE TEMP TABLE response(key text, body text);
+    CREATE TEMP TABLE stock_before(sku text, units bigint);
+    CREATE TEMP TABLE logged AS
         SELECT position, id, stream, version, type, data, data->>'order_id' AS order_id,
             causation_id
         FROM eventstore_event;
-    CREATE INDEX ON said (order_id, type);
-    CREATE INDEX ON said (id);
+    CREATE INDEX ON logged (order_id, type);
+    CREATE INDEX ON logged (id);
     CREATE TEMP TABLE placed AS
         SELECT order_id, data->>'customer_id' AS customer, data->'address'->>'name' AS key,
                (data->'total'->>'amount')::bigint AS total, data->'lines' AS lines
-        FROM said WHERE type = 'orders.order_placed';
+        FROM logged WHERE type = 'orders.order_placed';
     CREATE TEMP TABLE ended AS
         SELECT order_id, type = 'orders.order_confirmed' AS confirmed
-        FROM said WHERE type IN ('orders.order_confirmed', 'orders.order_cancelled');
+        FROM logged WHERE type IN ('orders.order_confirmed', 'orders.order_cancelled');
     CREATE TEMP TABLE book AS
         SELECT order_id, sum(amount) FILTER (WHERE kind = 'charge') AS captured,
                coalesce(sum(amount) FILTER (WHERE kind = 'refund'), 0) AS refunded,
                count(*) FILTER (WHERE kind = 'charge' AND amount > 0) AS captures
         FROM entry GROUP BY order_id;
     CREATE TEMP TABLE paid AS
-        SELECT order_id, type, (data->'amount'->>'amount')::bigint AS amount FROM said
+        SELECT order_id, type, (data->'amount'->>'amount')::bigint AS amount FROM logged
             WHERE stream LIKE 'payment-%';
     CREATE TEMP TABLE requested AS
         SELECT order_id, CASE type WHEN 'payments.payment_requested' THEN 'charge'
             ELSE 'refund' END AS kind,
                id::text AS by_id, concat_ws(':', order_id, data->>'refund_id') AS by_name
-        FROM said
+        FROM logged
         WHERE type IN ('payments.payment_requested', 'payments.refund_requested',
             'payments.part_refund_requested');
     CREATE TEMP TABLE given_back AS
@@ -60,7 +60,7 @@ PREPARE = """
         SELECT position, data->>'sku' AS sku, type, (data->>'quantity')::bigint AS quantity,
                CASE type WHEN 'inventory.stock_reserved' THEN -1
                    ELSE 1 END * (data->>'quantity')::bigint AS change
-        FROM said WHERE stream LIKE 'stock-%';
+        FROM logged WHERE stream LIKE 'stock-%';
     CREATE TEMP TABLE shelved AS
         SELECT sku, max(position) AS position, sum(change) AS available,
                coalesce(-sum(change) FILTER (WHERE type IN ('inventory.stock_reserved',
@@ -98,21 +98,22 @@ PREPARE = """
                coalesce(max(value) FILTER (WHERE shown = 'shipment'), 'NONE') AS shipment
         FROM (
             SELECT DISTINCT ON (order_id, shown) order_id, shown, value, position
-            FROM said JOIN meaning USING (type) ORDER BY order_id, shown, position DESC
+            FROM logged JOIN meaning USING (type) ORDER BY order_id, shown, position DESC
         ) AS last GROUP BY order_id;
     UPDATE folded SET payment = 'REFUNDED' FROM given_back JOIN placed USING (order_id)
         WHERE folded.order_id = given_back.order_id AND payment = 'PARTLY_REFUNDED'
             AND amount >= total;
-    ANALYZE asked, said, placed, ended, book, folded, shelved;
+    ANALYZE sent, logged, placed, ended, book, folded, shelved;
 """
 
-# name -> (what it counts as, the query). One row for each violation; its first column names it.
+# name -> (kind of the violation, query). One row for each violation; its first column names it.
 CHECKS = {
     # The log.
     "versions are contiguous from 1": (
         WRONG,
         """
-        SELECT stream FROM said GROUP BY stream HAVING min(version) <> 1 OR max(version) <> count(*)
+        SELECT stream FROM logged GROUP BY stream
+        HAVING min(version) <> 1 OR max(version) <> count(*)
     """,
     ),
     "position follows version": (
@@ -120,53 +121,53 @@ CHECKS = {
         """
         SELECT stream FROM (
             SELECT stream, position, lag(position) OVER (PARTITION BY stream
-                ORDER BY version) AS before FROM said
+                ORDER BY version) AS before FROM logged
         ) AS steps WHERE before > position
     """,
     ),
     "a cause is in the log, and earlier": (
         WRONG,
         """
-        SELECT said.stream FROM said LEFT JOIN said AS cause ON cause.id = said.causation_id
-        WHERE said.causation_id IS NOT NULL AND (cause.id IS NULL
-            OR cause.position >= said.position)
+        SELECT logged.stream FROM logged LEFT JOIN logged AS cause ON cause.id = logged.causation_id
+        WHERE logged.causation_id IS NOT NULL AND (cause.id IS NULL
+            OR cause.position >= logged.position)
     """,
     ),
-    "no amount of an event is less than nothing, and no quantity is nothing": (
+    "no amount is negative, and no quantity is zero": (
         WRONG,
         """
-        SELECT stream FROM said
+        SELECT stream FROM logged
         WHERE (data->'amount'->>'amount')::bigint < 0 OR (data->'total'->>'amount')::bigint < 0
            OR (data->>'quantity')::bigint <= 0
     """,
     ),
     # Delivery.
-    "every event was put into the outbox": (
+    "every event is in the outbox": (
         LOST,
         """
-        SELECT stream FROM said
+        SELECT stream FROM logged
         WHERE position > (SELECT position FROM eventstore_subscription
             WHERE name = 'eventstore.outbox')
           AND position NOT IN (SELECT position FROM eventstore_outbox)
     """,
     ),
-    "what is owed was delivered": (
+    "every message to a subscription was delivered": (
         UNFINISHED,
         """
-        SELECT owed.topic || ' ' || owed.key
-        FROM eventstore_outbox AS owed JOIN eventstore_subscription AS subscription
-            ON subscription.name = owed.topic
-        WHERE owed.position > subscription.position
+        SELECT outgoing.topic || ' ' || outgoing.key
+        FROM eventstore_outbox AS outgoing JOIN eventstore_subscription AS subscription
+            ON subscription.name = outgoing.topic
+        WHERE outgoing.position > subscription.position
     """,
     ),
-    "nothing is parked but the poison": (
+    "only the poison messages are parked": (
         UNFINISHED,
         """
         SELECT subscription || ' ' || key || ' ' || status FROM eventstore_parked
             WHERE key NOT LIKE 'poison-%'
     """,
     ),
-    "order details have heard everything": (
+    "order details have every event": (
         UNFINISHED,
         """
         SELECT order_id FROM folded LEFT JOIN orders_order_details AS shown USING (order_id)
@@ -194,7 +195,7 @@ CHECKS = {
             WHERE placed.order_id IS NULL
     """,
     ),
-    "stock levels have heard everything": (
+    "stock levels have every event": (
         UNFINISHED,
         """
         SELECT sku FROM shelved LEFT JOIN inventory_stock_level AS shown USING (sku)
@@ -211,7 +212,7 @@ CHECKS = {
                   shelved.returned)
     """,
     ),
-    "no subscription has passed an event that its read model has not heard": (
+    "no subscription has passed an event that its read model lacks": (
         LOST,
         """
         SELECT order_id FROM folded LEFT JOIN orders_order_details AS shown USING (order_id)
@@ -225,31 +226,31 @@ CHECKS = {
             AND coalesce(shown.position, 0) < shelved.position
     """,
     ),
-    # The customers.
+    # The clients.
     "an order that was acknowledged is in the log": (
         LOST,
         """
-        SELECT asked.key FROM asked LEFT JOIN placed USING (order_id, key, customer)
-        WHERE asked.kind = 'place' AND asked.outcome = 'acked' AND placed.order_id IS NULL
+        SELECT sent.key FROM sent LEFT JOIN placed USING (order_id, key, customer)
+        WHERE sent.kind = 'place' AND sent.outcome = 'acked' AND placed.order_id IS NULL
     """,
     ),
     "a cancellation that was acknowledged is in the log": (
         LOST,
         """
-        SELECT asked.key FROM asked
-        WHERE asked.kind = 'cancel' AND asked.outcome = 'acked' AND NOT EXISTS (
-            SELECT FROM said WHERE said.order_id = asked.order_id
-                AND said.type = 'orders.order_cancelled'
+        SELECT sent.key FROM sent
+        WHERE sent.kind = 'cancel' AND sent.outcome = 'acked' AND NOT EXISTS (
+            SELECT FROM logged WHERE logged.order_id = sent.order_id
+                AND logged.type = 'orders.order_cancelled'
         )
     """,
     ),
     "a return that was acknowledged is in the log": (
         LOST,
         """
-        SELECT asked.key FROM asked
-        WHERE asked.kind IN ('return', 'receive') AND asked.outcome = 'acked' AND NOT EXISTS (
-            SELECT FROM said WHERE said.stream = 'return-' || asked.subject AND said.type =
-                CASE asked.kind WHEN 'return' THEN 'orders.return_requested'
+        SELECT sent.key FROM sent
+        WHERE sent.kind IN ('return', 'receive') AND sent.outcome = 'acked' AND NOT EXISTS (
+            SELECT FROM logged WHERE logged.stream = 'return-' || sent.subject AND logged.type =
+                CASE sent.kind WHEN 'return' THEN 'orders.return_requested'
                     ELSE 'orders.goods_returned' END
         )
     """,
@@ -257,30 +258,30 @@ CHECKS = {
     "one key, one return": (
         DOUBLED,
         """
-        SELECT order_id FROM said WHERE type = 'orders.return_requested'
+        SELECT order_id FROM logged WHERE type = 'orders.return_requested'
         GROUP BY order_id HAVING count(*) > 1
     """,
     ),
     "one key, one order": (DOUBLED, "SELECT key FROM placed GROUP BY key HAVING count(*) > 1"),
-    "one key, one answer": (
+    "one key, one response": (
         DOUBLED,
-        "SELECT key FROM answered GROUP BY key HAVING count(DISTINCT body) > 1",
+        "SELECT key FROM response GROUP BY key HAVING count(DISTINCT body) > 1",
     ),
-    "nobody has an order that they did not ask for": (
+    "every order was requested by its customer": (
         WRONG,
         """
-        SELECT placed.order_id FROM placed LEFT JOIN asked USING (key, customer)
-            WHERE asked.key IS NULL
+        SELECT placed.order_id FROM placed LEFT JOIN sent USING (key, customer)
+            WHERE sent.key IS NULL
     """,
     ),
-    "what was refused did not happen": (
+    "a rejected command had no effect": (
         WRONG,
         """
-        SELECT placed.order_id FROM placed JOIN asked USING (key) WHERE asked.outcome = 'refused'
+        SELECT placed.order_id FROM placed JOIN sent USING (key) WHERE sent.outcome = 'refused'
         UNION ALL
-        SELECT said.order_id FROM said JOIN asked USING (order_id)
-        WHERE asked.kind = 'return' AND asked.outcome = 'refused'
-            AND said.type = 'orders.return_requested'
+        SELECT logged.order_id FROM logged JOIN sent USING (order_id)
+        WHERE sent.kind = 'return' AND sent.outcome = 'refused'
+            AND logged.type = 'orders.return_requested'
     """,
     ),
     # The process.
@@ -297,9 +298,9 @@ CHECKS = {
         WHERE ended.order_id IS NULL
           AND NOT EXISTS (SELECT FROM eventstore_parked WHERE key LIKE '%' || order_id)
           AND NOT EXISTS (
-              SELECT FROM eventstore_outbox AS owed JOIN eventstore_subscription AS subscription
-                  ON subscription.name = owed.topic
-              WHERE owed.position > subscription.position AND owed.key LIKE '%' || order_id
+              SELECT FROM eventstore_outbox AS outgoing JOIN eventstore_subscription AS subscription
+                  ON subscription.name = outgoing.topic
+              WHERE outgoing.position > subscription.position AND outgoing.key LIKE '%' || order_id
           )
     """,
     ),
@@ -307,29 +308,29 @@ CHECKS = {
         DOUBLED,
         "SELECT order_id FROM ended GROUP BY order_id HAVING count(*) > 1",
     ),
-    "an order says nothing after its end, but of returns": (
+    "an ended order has no later events except of returns": (
         WRONG,
         """
-        SELECT later.stream FROM said AS later JOIN said AS last USING (stream)
+        SELECT later.stream FROM logged AS later JOIN logged AS last USING (stream)
         WHERE last.type IN ('orders.order_confirmed', 'orders.order_cancelled')
             AND later.version > last.version
           AND later.type NOT IN ('orders.return_promised', 'orders.return_forgone')
     """,
     ),
-    "every process has come to its end": (
+    "every process has ended": (
         UNFINISHED,
         """
         SELECT key || ' ' || status FROM eventstore_saga
         WHERE saga = 'orders.fulfilment' AND status NOT IN ('COMPLETED', 'COMPENSATED')
     """,
     ),
-    "every return whose goods have come is paid back": (
+    "every return with received goods is refunded": (
         UNFINISHED,
         """
-        SELECT data->>'return_id' || ' ' || coalesce(process.status, 'has no process') FROM said
+        SELECT data->>'return_id' || ' ' || coalesce(process.status, 'has no process') FROM logged
         LEFT JOIN eventstore_saga AS process
-            ON process.saga = 'orders.returning' AND process.key = said.data->>'return_id'
-        WHERE said.type = 'orders.goods_returned' AND process.status IS DISTINCT FROM 'COMPLETED'
+            ON process.saga = 'orders.returning' AND process.key = logged.data->>'return_id'
+        WHERE logged.type = 'orders.goods_returned' AND process.status IS DISTINCT FROM 'COMPLETED'
     """,
     ),
     "every order has one process": (
@@ -342,43 +343,43 @@ CHECKS = {
     """,
     ),
     # The money.
-    "the provider's book says what the log says": (
+    "the provider's book matches the log": (
         MONEY,
         """
         SELECT order_id FROM (
             SELECT order_id,
                    sum(amount) FILTER (WHERE type = 'payments.payment_completed') AS captured
             FROM paid GROUP BY order_id
-        ) AS told LEFT JOIN given_back USING (order_id) FULL JOIN book USING (order_id)
-        WHERE (coalesce(told.captured, 0), coalesce(given_back.amount, 0))
+        ) AS charged LEFT JOIN given_back USING (order_id) FULL JOIN book USING (order_id)
+        WHERE (coalesce(charged.captured, 0), coalesce(given_back.amount, 0))
             <> (coalesce(book.captured, 0), coalesce(book.refunded, 0))
     """,
     ),
-    "what was taken and kept is the total of a confirmed order, less what came back": (
+    "a confirmed order paid its total less its returns, any other order nothing": (
         MONEY,
         """
         SELECT order_id FROM placed JOIN ended USING (order_id) LEFT
             JOIN book USING (order_id) LEFT JOIN (
             SELECT order_id, sum((data->'refund'->>'amount')::bigint) AS amount
-            FROM said WHERE type = 'orders.goods_returned' GROUP BY order_id
+            FROM logged WHERE type = 'orders.goods_returned' GROUP BY order_id
         ) AS came_back USING (order_id)
         WHERE coalesce(captured - refunded, 0)
             <> CASE WHEN confirmed THEN total - coalesce(came_back.amount, 0) ELSE 0 END
     """,
     ),
-    "no return was paid back twice": (
+    "no return was refunded twice": (
         DOUBLED,
         """
-        SELECT data->>'refund_id' FROM said WHERE type = 'payments.part_refunded'
+        SELECT data->>'refund_id' FROM logged WHERE type = 'payments.part_refunded'
         GROUP BY data->>'refund_id' HAVING count(*) > 1
     """,
     ),
-    "nobody was charged twice": (DOUBLED, "SELECT order_id FROM book WHERE captures > 1"),
-    "nobody was given back more than was taken": (
+    "no order was charged twice": (DOUBLED, "SELECT order_id FROM book WHERE captures > 1"),
+    "no order was refunded more than it was charged": (
         MONEY,
         "SELECT order_id FROM book WHERE refunded > captured",
     ),
-    "the provider was asked only under the keys of our own requests": (
+    "every call to the provider has the idempotency key of a request in the log": (
         DOUBLED,
         """
         SELECT entry.order_id FROM entry
@@ -399,10 +400,10 @@ CHECKS = {
         ) AS steps WHERE available < 0
     """,
     ),
-    "every unit is on its shelf, or held for one order": (
+    "every unit is in stock or reserved for one order": (
         OVERSOLD,
         """
-        SELECT sku FROM stocked LEFT JOIN shelved USING (sku) LEFT JOIN (
+        SELECT sku FROM stock_before LEFT JOIN shelved USING (sku) LEFT JOIN (
             SELECT line->>'sku' AS sku, sum((line->>'quantity')::bigint) AS held
             FROM placed JOIN folded USING (order_id), json_array_elements(lines) AS line
             WHERE reservation = 'RESERVED' GROUP BY line->>'sku'
@@ -410,14 +411,14 @@ CHECKS = {
         WHERE units + returned <> coalesce(available, 0) + coalesce(held, 0)
     """,
     ),
-    "goods are reserved for confirmed orders, and for no others": (
+    "goods are reserved exactly for confirmed orders": (
         OVERSOLD,
         """
         SELECT order_id FROM placed JOIN ended USING (order_id) LEFT JOIN folded USING (order_id)
         WHERE confirmed <> (coalesce(reservation, 'NONE') = 'RESERVED')
     """,
     ),
-    "a parcel is on its way for each confirmed order, and for no other": (
+    "each confirmed order has a parcel, and no other order has one": (
         DOUBLED,
         """
         SELECT order_id FROM placed JOIN ended USING (order_id) LEFT JOIN folded USING (order_id)

@@ -1,5 +1,4 @@
-"""Clocks that jump: libfaketime, where it is installed (Debian: `apt-get install faketime`);
-without it none does."""
+"""Clock jumps by libfaketime, if it is installed (Debian: `apt-get install faketime`)."""
 
 from pathlib import Path
 
@@ -7,7 +6,7 @@ LIBRARIES = ("/usr/lib/*/faketime/libfaketimeMT.so.1", "/usr/local/lib/faketime/
 
 
 class Clock:
-    """Of web and workers; the database keeps the right time, and deadlines go by the database."""
+    """The clock of web and workers. The database, which deadlines use, keeps the right time."""
 
     def __init__(self, folder: Path) -> None:
         self.library = next(

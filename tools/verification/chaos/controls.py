@@ -1,5 +1,5 @@
-"""The same with a mistake put in, each of which the checker must see: one that never fails proves
-nothing."""
+"""Runs with a deliberate mistake, each of which the checker must find: a check that cannot fail
+proves nothing."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,16 +7,16 @@ from dataclasses import replace
 
 import psycopg
 
-from tools.verification.chaos.run import Form, Result, run
+from tools.verification.chaos.run import Options, Result, run
 from tools.verification.chaos.sabotage import MISTAKES
 from tools.verification.chaos.stage import Stage
 
 FORGOTTEN = "no open order is forgotten"
 COUNTED = "stock levels have counted each event once"
-PASSED = "no subscription has passed an event that its read model has not heard"
+PASSED = "no subscription has passed an event that its read model lacks"
 FOLDED = "order details are the fold of the log"
 
-# What hurts the mistake, and how it shows.
+# The fault that exposes each mistake.
 DECKS = {
     "naive_cursor": {"slow_database": 1},
     "effect_before_cursor": {"copy_tasks": 1},
@@ -24,43 +24,49 @@ DECKS = {
     "refund_without_key": {"kill_pool_child": 1},
     "asynchronous_commit": {"kill_postgres": 1},
 }
-FORGETFUL = {"synchronous_commit": "off", "wal_writer_delay": "'10s'", "bgwriter_lru_maxpages": "0"}
+ASYNCHRONOUS = {
+    "synchronous_commit": "off",
+    "wal_writer_delay": "'10s'",
+    "bgwriter_lru_maxpages": "0",
+}
 
-# Between two deaths of the database it must have been up, for something to be acknowledged.
+# Seconds between two deaths of the database: it must be up to acknowledge anything.
 UP_AGAIN = (4.0, 5.0)
 
-# Only what waiting longer would not mend.
+# The checks that find each mistake; none that passes after a longer wait.
 SHOWS_AS = {
     "naive_cursor": {FORGOTTEN, PASSED, FOLDED, COUNTED},
     "effect_before_cursor": {COUNTED},
     "cursor_before_effect": {FORGOTTEN, PASSED, FOLDED, COUNTED},
-    "refund_without_key": {"the provider was asked only under the keys of our own requests"},
+    "refund_without_key": {
+        "every call to the provider has the idempotency key of a request in the log"
+    },
     "asynchronous_commit": {"an order that was acknowledged is in the log"},
 }
 
 
-def control(stage: Stage, seed: int, mistake: str, form: Form) -> tuple[bool, Result]:
-    """Whether the checker has seen it, and what it saw."""
-    form = replace(form, deck=DECKS[mistake])
+def control(stage: Stage, seed: int, mistake: str, options: Options) -> tuple[bool, Result]:
+    """Whether the checker has found the mistake, and the result."""
+    options = replace(options, deck=DECKS[mistake])
     if mistake in MISTAKES:
-        result = run(stage, seed, form, sabotage=mistake)
+        result = run(stage, seed, options, sabotage=mistake)
     else:
         with asynchronous(stage):
-            result = run(stage, seed, replace(form, gap=UP_AGAIN))
+            result = run(stage, seed, replace(options, gap=UP_AGAIN))
     return bool(SHOWS_AS[mistake] & {violation.check for violation in result.violations}), result
 
 
 @contextmanager
 def asynchronous(stage: Stage) -> Iterator[None]:
-    """PostgreSQL says yes before it has written; and it takes its time, so that a short run sees
-    what that means."""
+    """PostgreSQL acknowledges commits before it writes them, and writes late, so that a short run
+    loses some."""
     stage.unsafe = True
-    _set(stage, *(f"ALTER SYSTEM SET {name} = {value}" for name, value in FORGETFUL.items()))
+    _set(stage, *(f"ALTER SYSTEM SET {name} = {value}" for name, value in ASYNCHRONOUS.items()))
     try:
         yield
     finally:
         stage.unsafe = False
-        _set(stage, *(f"ALTER SYSTEM RESET {name}" for name in FORGETFUL))
+        _set(stage, *(f"ALTER SYSTEM RESET {name}" for name in ASYNCHRONOUS))
 
 
 def _set(stage: Stage, *statements: str) -> None:

@@ -1,4 +1,4 @@
-"""Carries out the plan, and counts what it has really hit."""
+"""Injects the planned faults (the nemesis, as in Jepsen), and counts those that had an effect."""
 
 import json
 import signal
@@ -18,15 +18,15 @@ from celery import Celery
 
 from tools.verification.chaos import webhooks
 from tools.verification.chaos.plan import Fault
-from tools.verification.chaos.proxy import BadSpell
+from tools.verification.chaos.proxy import Disturbance
 from tools.verification.chaos.stage import WEBS, WORKERS, Stage
 
-# How long a kill waits for its victim to be in the middle of something.
-LURKING_SECONDS = 1.5
+# How long a kill waits for its victim to open a transaction.
+AMBUSH_SECONDS = 1.5
 COPIES = 30
-# How long a fault waits for the database to be back from the one before.
+# How long a fault waits until the database is back after the previous one.
 PATIENCE_SECONDS = 30.0
-# An hour would do as well; nobody waits for who is idle for this long.
+# Long enough: nothing may wait for an idle transaction at all.
 IDLE_SECONDS = 30.0
 SUBSCRIPTIONS, PAUSED_SECONDS = ("orders.details", "shipping.shipments"), 2.0
 HOT, HOT_BATCHES, HOT_BATCH = "SKU-HOT", 5, 500
@@ -35,8 +35,11 @@ NOT_RUN = "not run: "
 
 
 class Nemesis:
-    """log: what was done and when. hits: what of it met somebody; each fault says how many, and
-    what it did."""
+    """log: what was done and when. hits: counts of faults that had an effect.
+
+    Each fault is a method. It returns how many processes, connections or messages it has hit, and a
+    text for the log.
+    """
 
     def __init__(self, stage: Stage, seed: int) -> None:
         self.stage, self.random = stage, Random(f"nemesis {seed}")
@@ -44,29 +47,29 @@ class Nemesis:
         self.hits: Counter[str] = Counter()
         self.poisoned: list[str] = []
         self._timers: list[Timer] = []
-        self._spells: list[tuple[str, BadSpell]] = []
+        self._disturbances: list[tuple[str, Disturbance]] = []
 
-    def carry_out(self, plan: Sequence[Fault], start: float) -> None:
+    def run_plan(self, plan: Sequence[Fault], start: float) -> None:
         for fault in plan:
             sleep(max(0.0, start + fault.at - monotonic()))
-            met, did = getattr(self, fault.what)(fault)
-            self.hits[fault.what] += bool(met)
+            hit, did = getattr(self, fault.what)(fault)
+            self.hits[fault.what] += bool(hit)
             self.log.append({"at": round(monotonic() - start, 1), "what": fault.what, "did": did})
 
-    def make_peace(self) -> None:
+    def stop_faults(self) -> None:
         for timer in self._timers:
             timer.cancel()
         for name in SUBSCRIPTIONS:
             self._pause(name, paused=False)
         self.stage.heal()
-        for what, spell in self._spells:
-            self.hits[what] += spell.met > 0
+        for what, each in self._disturbances:
+            self.hits[what] += each.delayed > 0
 
-    # Deaths.
+    # Kills.
 
     def kill_pool_child(self, fault: Fault) -> tuple[int, str]:
         name = WORKERS[fault.target]
-        self._lurk(name)
+        self._await_transaction(name)
         children = sorted(self.stage.pool_children(name), key=lambda child: child.pid)
         if not children:
             return 0, "there was none"
@@ -84,34 +87,34 @@ class Nemesis:
         return self.stage.keeper.send("beat", signal.SIGKILL), "beat"
 
     def kill_postgres(self, fault: Fault) -> tuple[int, str]:
-        """The postmaster and every backend, in the middle of whatever they do."""
-        self._lurk(WEBS[fault.target])
+        """The postmaster and every backend."""
+        self._await_transaction(WEBS[fault.target])
         return self.stage.keeper.send("postgres", signal.SIGKILL), "postgres"
 
     def kill_redis(self, fault: Fault) -> tuple[int, str]:
         return self.stage.keeper.send("redis", signal.SIGKILL), "redis"
 
     def kill_pooler(self, fault: Fault) -> tuple[int, str]:
-        """With all of its connections, to both sides."""
-        self._lurk(WEBS[fault.target])
+        """With all of its connections to both sides."""
+        self._await_transaction(WEBS[fault.target])
         return self.stage.keeper.send("pgbouncer", signal.SIGKILL), "pgbouncer"
 
     def pause_subscription(self, fault: Fault) -> tuple[int, str]:
-        """For longer than a worker waits before it takes notes of what it begins."""
+        """For longer than a worker waits before it writes delivery markers."""
         name = SUBSCRIPTIONS[fault.target]
         self._pause(name, paused=True)
         self._after(PAUSED_SECONDS, lambda: self._pause(name, paused=False))
         return 1, f"{name} for {PAUSED_SECONDS} s"
 
     def deploy(self, fault: Fault) -> tuple[int, str]:
-        """Everybody of ours in good order, one after another, and another one in its place."""
-        asked = sum(
+        """A rolling restart: stop signals to all programs; the keeper starts others."""
+        count = sum(
             self.stage.keeper.ask(name, signal.SIGTERM)
             for name in (*WORKERS, "beat", WEBS[fault.target])
         )
-        return asked, f"{asked} programs were asked to go, and followed by others"
+        return count, f"{count} programs were stopped and replaced"
 
-    # Sleep: not dead, and not there.
+    # Pauses (SIGSTOP).
 
     def stop_worker(self, fault: Fault) -> tuple[int, str]:
         return self._stop(WORKERS[fault.target], fault.seconds)
@@ -123,26 +126,30 @@ class Nemesis:
 
     def reset_database(self, fault: Fault) -> tuple[int, str]:
         side = ("web", "worker")[fault.target]
-        self._lurk((WEBS, WORKERS)[fault.target][0])
+        self._await_transaction((WEBS, WORKERS)[fault.target][0])
         cut = self._reset(side)
         return cut, f"{cut} connections of {side}"
 
-    # Whom these two met is known when they are over.
+    # What these two have hit is known when they are over.
 
     def silence_database(self, fault: Fault) -> tuple[int, str]:
-        self._spells.append((fault.what, self.stage.proxies["worker"].fall_silent(fault.seconds)))
+        self._disturbances.append(
+            (fault.what, self.stage.proxies["worker"].fall_silent(fault.seconds))
+        )
         return 0, f"all connections of worker for {fault.seconds} s"
 
     def slow_database(self, fault: Fault) -> tuple[int, str]:
         side = ("web", "worker")[fault.target]
-        self._spells.append((fault.what, self.stage.proxies[side].slow_down(0.03, fault.seconds)))
+        self._disturbances.append(
+            (fault.what, self.stage.proxies[side].slow_down(0.03, fault.seconds))
+        )
         return 0, f"30 ms more on all connections of {side} for {fault.seconds} s"
 
     def reset_broker(self, fault: Fault) -> tuple[int, str]:
         cut = self._reset("broker")
         return cut, f"{cut} connections"
 
-    # What is in them.
+    # Data.
 
     def flush_broker(self, fault: Fault) -> tuple[int, str]:
         with (
@@ -156,13 +163,12 @@ class Nemesis:
         return 0, "it was down"
 
     def copy_tasks(self, fault: Fault) -> tuple[int, str]:
-        """As a broker that redelivers: many workers told of the same work at once."""
+        """Like a broker that redelivers: many copies of the same task at once."""
         sent = self._send_tasks("eventstore.deliver", COPIES)
         return sent, f"{sent} copies"
 
     def poison(self, fault: Fault) -> tuple[int, str]:
-        """A message that nobody can read, owed to a busy subscription; and a task that nobody
-        knows."""
+        """A message of an unknown type for a busy subscription, and an unknown Celery task."""
         key, id_ = f"poison-{len(self.poisoned)}", str(uuid4())
         outgoing = {
             "topic": "payments",
@@ -172,44 +178,43 @@ class Nemesis:
             "payload": {},
         }
         message = outgoing | {"metadata": {"correlation_id": id_}}
-        told = 0
+        written = 0
         with suppress(psycopg.Error), self._connected() as connection:
             connection.execute("SELECT eventstore_append(NULL, %s::json)", [json.dumps([message])])
-            told = 1
-        self.poisoned += [key] * told
-        self._send_tasks("chaos.nobody_knows", 1)
-        return told, key
+            written = 1
+        self.poisoned += [key] * written
+        self._send_tasks("chaos.unknown_task", 1)
+        return written, key
 
     def idle_transaction(self, fault: Fault) -> tuple[int, str]:
-        """Somebody else's, open and idle in the same database, with a transaction id."""
+        """A foreign transaction, open and idle in the same database, with a transaction id."""
         with suppress(psycopg.OperationalError):
-            stranger = self._connected()
-            stranger.execute("SELECT pg_current_xact_id()")
-            self._after(IDLE_SECONDS, stranger.close)
+            foreign = self._connected()
+            foreign.execute("SELECT pg_current_xact_id()")
+            self._after(IDLE_SECONDS, foreign.close)
             return 1, f"{IDLE_SECONDS} s"
         return 0, "the database was down"
 
     def hot_stream(self, fault: Fault) -> tuple[int, str]:
-        """Many events of one stream at once, among all the others."""
+        """Many events of one stream at once."""
         written = 0
         with suppress(psycopg.Error), self._connected() as connection:
             for _ in range(HOT_BATCHES):
-                events = json.dumps(list(_deliveries(HOT_BATCH)))
+                events = json.dumps(list(_receipts(HOT_BATCH)))
                 connection.execute("SELECT eventstore_append_open(%s::json, NULL)", [events])
                 connection.commit()
                 written += HOT_BATCH
         return written, f"{written} events of stock-{HOT}"
 
     def webhooks(self, fault: Fault) -> tuple[int, str]:
-        """The provider tells what it has done: again, out of order, before its own answer; and
-        somebody else lies."""
+        """Events of the provider: repeated, out of order, before its own response; and some with a
+        forged signature."""
         with suppress(psycopg.Error), self._connected() as connection:
-            told = webhooks.tell(connection, self.stage.urls, self.random)
-            self.hits["forgeries_believed"] += told["believed"]
-            self.hits["webhooks_heard"] += told["heard"]
-            return told["heard"], ", ".join(
-                f"{count} {what}" for what, count in sorted(told.items())
-            )
+            counts = webhooks.send(connection, self.stage.urls, self.random)
+            self.hits["forgeries_accepted"] += counts["forgeries_accepted"]
+            self.hits["webhooks_accepted"] += counts["accepted"]
+            text = ", ".join(f"{count} {what}" for what, count in sorted(counts.items()))
+            return counts["accepted"], text
         return 0, "the database was down"
 
     # Clocks.
@@ -222,14 +227,14 @@ class Nemesis:
         self._after(fault.seconds, self.stage.clock.set_right)
         return 1, f"{seconds:+d} s for {fault.seconds} s"
 
-    # How.
+    # Helpers.
 
     def _kill(self, name: str) -> tuple[int, str]:
-        self._lurk(name)
+        self._await_transaction(name)
         return self.stage.keeper.send(name, signal.SIGKILL), name
 
     def _stop(self, name: str, seconds: float) -> tuple[int, str]:
-        self._lurk(name)
+        self._await_transaction(name)
         stopped = self.stage.keeper.send(name, signal.SIGSTOP)
         self._after(seconds, lambda: self.stage.keeper.send(name, signal.SIGCONT))
         return stopped, f"{name} for {seconds} s"
@@ -241,15 +246,15 @@ class Nemesis:
             )
 
     def _reset(self, side: str) -> int:
-        """Of connections, and so not while nobody has come back from the reset before."""
+        """Waits first for connections that return from the previous reset."""
         proxy = self.stage.proxies[side]
         _until(lambda: proxy.connections)
         return proxy.reset()
 
     def _connected(self) -> psycopg.Connection:
-        """To the database, which may have been killed a moment ago."""
+        """A connection to the database, which may have been killed a moment ago."""
         connect = partial(
-            psycopg.connect, self.stage.database, application_name="stranger", connect_timeout=2
+            psycopg.connect, self.stage.database, application_name="foreign", connect_timeout=2
         )
         until = monotonic() + PATIENCE_SECONDS
         while True:
@@ -260,13 +265,13 @@ class Nemesis:
                     raise
                 sleep(0.2)
 
-    def _lurk(self, name: str) -> None:
-        """Until the victim has a transaction open, or patience is over."""
-        until = monotonic() + LURKING_SECONDS
+    def _await_transaction(self, name: str) -> None:
+        """Until the program has an open transaction, for AMBUSH_SECONDS at most."""
+        until = monotonic() + AMBUSH_SECONDS
         while monotonic() < until:
             if open_now := self.stage.transactions_of(name):
-                self.hits["struck_in_a_transaction"] += 1
-                self.hits["transactions_struck"] += open_now
+                self.hits["killed_in_a_transaction"] += 1
+                self.hits["transactions_killed"] += open_now
                 return
 
     def _send_tasks(self, name: str, count: int) -> int:
@@ -290,13 +295,13 @@ class Nemesis:
         self._timers.append(timer)
 
 
-def _until(there: Callable[[], object]) -> None:
-    until = monotonic() + LURKING_SECONDS
-    while not there() and monotonic() < until:
+def _until(condition: Callable[[], object]) -> None:
+    until = monotonic() + AMBUSH_SECONDS
+    while not condition() and monotonic() < until:
         sleep(0.05)
 
 
-def _deliveries(count: int) -> Iterator[dict[str, object]]:
+def _receipts(count: int) -> Iterator[dict[str, object]]:
     correlation = str(uuid4())
     for _ in range(count):
         yield {

@@ -1,5 +1,4 @@
-"""What will be broken, and when: drawn from the seed alone, so that the same seed is the same
-plan."""
+"""The plan of faults. It depends on the seed alone, so the same seed gives the same plan."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,8 +7,8 @@ from random import Random
 
 @dataclass(frozen=True)
 class Fault:
-    """at: seconds after the load has begun. seconds: how long it lasts. target: of several alike,
-    which one."""
+    """at: seconds after the start of the load. seconds: duration. target: index of one of several
+    alike."""
 
     at: float
     what: str
@@ -17,7 +16,7 @@ class Fault:
     seconds: float
 
 
-# As a deck of cards: drawn without putting back, so that each comes in its share however short the
+# A deck of cards, drawn without replacement, so that each fault comes in its share even in a short
 # run.
 DECK = {
     "kill_pool_child": 5,
@@ -51,12 +50,10 @@ def plan(
     faults: list[Fault] = []
     at = begin
     while at < end:
-        cards = cards or _shuffled(random, deck)
-        faults.append(
-            Fault(
-                round(at, 1), cards.pop(), random.randrange(2), round(_seconds(random, end - at), 1)
-            )
-        )
+        cards = cards or _shuffle(random, deck)
+        what, target = cards.pop(), random.randrange(2)
+        seconds = min(random.uniform(5, 15), max(end - at, 1.0))
+        faults.append(Fault(round(at, 1), what, target, round(seconds, 1)))
         at += random.uniform(*gap)
     return faults
 
@@ -68,11 +65,7 @@ def counted(faults: Sequence[Fault]) -> dict[str, int]:
     }
 
 
-def _shuffled(random: Random, deck: dict[str, int]) -> list[str]:
+def _shuffle(random: Random, deck: dict[str, int]) -> list[str]:
     cards = [what for what, count in deck.items() for _ in range(count)]
     random.shuffle(cards)
     return cards
-
-
-def _seconds(random: Random, left: float) -> float:
-    return min(random.uniform(5, 15), max(left, 1.0))

@@ -1,4 +1,4 @@
-"""The network between our processes and a server, with its bad days: reset, silent, slow."""
+"""TCP proxies between our processes and a server, with network faults: resets, silence, latency."""
 
 import asyncio
 import socket
@@ -10,12 +10,12 @@ from threading import Thread
 from tools.devserver.ports import HOST, free
 
 CHUNK = 65536
-# Closes with a reset, not in good order.
-AT_ONCE = struct.pack("ii", 1, 0)
+# SO_LINGER of 0 s: closes with a reset (RST).
+RESET = struct.pack("ii", 1, 0)
 
 
 class Network:
-    """A thread with an event loop, for all the proxies."""
+    """A thread with an event loop for all proxies."""
 
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
@@ -32,20 +32,21 @@ class Network:
         self.thread.join()
 
 
-class BadSpell:
-    """A while in which the network is slow or silent. met: what it held back, also of those who
-    came to it later."""
+class Disturbance:
+    """A time in which the network is slow or silent. delayed: the chunks of data that it
+    delayed."""
 
     def __init__(self, delay: float = 0.0) -> None:
-        self.delay, self.met = delay, 0
+        self.delay, self.delayed = delay, 0
 
 
 class Proxy:
-    """port: where it listens. passed: bytes it has carried; cut: connections it has cut off."""
+    """port: where it listens. passed: bytes that it has forwarded. cut: connections that it has
+    reset."""
 
     def __init__(self, target: int, loop: asyncio.AbstractEventLoop) -> None:
         self.target, self.loop, self.port = target, loop, free()
-        self.slow = self.silent = BadSpell()
+        self.slow = self.silent = Disturbance()
         self.passed, self.cut = 0, 0
         self._writers: set[asyncio.StreamWriter] = set()
         self._open = asyncio.Event()
@@ -59,27 +60,27 @@ class Proxy:
         return len(self._writers) // 2
 
     def reset(self) -> int:
-        """All connections at once, while whatever is under way is under way; how many that were."""
-        met = self.connections
+        """Reset all connections at once. Returns their number."""
+        count = self.connections
         self._in_loop(self._reset)
-        return met
+        return count
 
-    def fall_silent(self, seconds: float) -> BadSpell:
-        """Nothing comes through and nobody is told; then, as after a firewall's restart, the
-        connections are gone."""
-        self.silent = BadSpell()
+    def fall_silent(self, seconds: float) -> Disturbance:
+        """Forward nothing for a time, without closing; then reset the connections, as after the
+        restart of a firewall."""
+        self.silent = Disturbance()
         self._in_loop(self._open.clear)
         self._in_loop(lambda: self.loop.call_later(seconds, self._resume))
         return self.silent
 
-    def slow_down(self, delay: float, seconds: float) -> BadSpell:
-        """Whatever comes through takes so many seconds more."""
-        self.slow = BadSpell(delay)
+    def slow_down(self, delay: float, seconds: float) -> Disturbance:
+        """Delay every chunk of data by so many seconds."""
+        self.slow = Disturbance(delay)
         self._in_loop(lambda: self.loop.call_later(seconds, self.heal))
         return self.slow
 
     def heal(self) -> None:
-        self.slow = BadSpell()
+        self.slow = Disturbance()
         self._in_loop(self._open.set)
 
     def _in_loop(self, action: Callable[[], object]) -> None:
@@ -94,34 +95,34 @@ class Proxy:
         for writer in list(self._writers):
             sock = writer.get_extra_info("socket")
             with suppress(OSError):
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, AT_ONCE)
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
             writer.transport.abort()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            there_reader, there_writer = await asyncio.open_connection(HOST, self.target)
+            server_reader, server_writer = await asyncio.open_connection(HOST, self.target)
         except OSError:
             writer.transport.abort()
             return
-        pair = {writer, there_writer}
+        pair = {writer, server_writer}
         self._writers |= pair
         try:
             await asyncio.gather(
-                self._carry(reader, there_writer), self._carry(there_reader, writer)
+                self._forward(reader, server_writer), self._forward(server_reader, writer)
             )
         finally:
             self._writers -= pair
             for each in pair:
                 each.transport.abort()
 
-    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError):
             while data := await reader.read(CHUNK):
                 if not self._open.is_set():
-                    self.silent.met += 1
+                    self.silent.delayed += 1
                     await self._open.wait()
                 if self.slow.delay:
-                    self.slow.met += 1
+                    self.slow.delayed += 1
                     await asyncio.sleep(self.slow.delay)
                 writer.write(data)
                 await writer.drain()

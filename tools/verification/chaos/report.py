@@ -1,4 +1,4 @@
-"""What happened, for people (Markdown) and for programs (JSON); and the one line at the end."""
+"""The report: Markdown for people, JSON for programs, and one line of JSON at the end."""
 
 import json
 import platform
@@ -25,14 +25,14 @@ def line(result: Result, controls: Mapping[str, bool]) -> str:
     return json.dumps(figures | {"controls_red": sum(controls.values())})
 
 
-def said(name: str, result: Result) -> str:
-    quiet = (
-        "never quiet"
+def summary(name: str, result: Result) -> str:
+    settled = (
+        "never settled"
         if result.settled_after is None
-        else f"quiet after {result.settled_after:.1f} s"
+        else f"settled after {result.settled_after:.1f} s"
     )
     hits = ", ".join(f"{count} {what}" for what, count in sorted(result.hits.items()))
-    lines = [f"{name}: {result.orders} orders, {len(result.faults)} faults, {quiet}; {hits}"]
+    lines = [f"{name}: {result.orders} orders, {len(result.faults)} faults, {settled}; {hits}"]
     return "\n  ".join(
         [
             *lines,
@@ -43,40 +43,36 @@ def said(name: str, result: Result) -> str:
 
 def write(folder: Path, result: Result, controls: Mapping[str, tuple[bool, Result]]) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    told = asdict(result) | {
+    content = asdict(result) | {
         "controls": {name: {"red": red} | asdict(each) for name, (red, each) in controls.items()}
     }
-    (folder / f"chaos-{result.seed}.json").write_text(json.dumps(told, indent=1))
+    (folder / f"chaos-{result.seed}.json").write_text(json.dumps(content, indent=1))
     path = folder / f"chaos-{result.seed}.md"
     path.write_text(_markdown(result, controls))
     return path
 
 
 def _markdown(result: Result, controls: Mapping[str, tuple[bool, Result]]) -> str:
-    settled = (
-        f"{result.settled_after:.1f} s"
-        if result.settled_after is not None
-        else "not within the bound"
-    )
+    settled = f"{result.settled_after:.1f} s" if result.settled_after is not None else "never"
     faults = plan.counted([Fault(each["at"], each["what"], 0, 0.0) for each in result.faults])
     parts = [
         f"# Chaos, seed {result.seed}: {'passed' if result.passed else 'FAILED'}",
         (
-            f"{result.orders} orders wanted, {result.acknowledged} acknowledged,"
-            f" {len(result.faults)} faults; quiet after {settled}. Python"
+            f"{result.orders} orders sent, {result.acknowledged} acknowledged,"
+            f" {len(result.faults)} faults; settled after {settled}. Python"
             f" {platform.python_version()}."
         ),
         _table("Faults", faults),
-        _table("What they hit", result.hits),
-        _table("What the clients saw", result.seen),
-        _table("Milliseconds of an answered try", result.milliseconds),
+        _table("Effects of the faults", result.hits),
+        _table("Responses", result.seen),
+        _table("Response times in milliseconds", result.milliseconds),
         "## Violations\n\n" + _violations(result),
-        "## Controls: the same with a mistake put in\n\n"
+        "## Controls: runs with a deliberate mistake\n\n"
         + "\n".join(
-            f"- {name}: {'seen' if red else 'NOT SEEN'}. {_violations(each)}"
+            f"- {name}: {'found' if red else 'NOT FOUND'}. {_violations(each)}"
             for name, (red, each) in controls.items()
         ),
-        "## Log of the nemesis\n\n"
+        "## Log of the faults\n\n"
         + "\n".join(f"- {each['at']} s {each['what']}: {each['did']}" for each in result.faults),
     ]
     return "\n\n".join(parts) + "\n"

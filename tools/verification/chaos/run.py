@@ -1,4 +1,4 @@
-"""One run: load and faults side by side, then peace, then quiet, then the checker."""
+"""One run: load with faults, then neither, then the checker."""
 
 import json
 import os
@@ -17,25 +17,25 @@ import psycopg
 from tools.verification.chaos import plan
 from tools.verification.chaos.checker import Checker, Violation
 from tools.verification.chaos.checks import WRONG
-from tools.verification.chaos.load import UNTOLD, Customers, wishes
+from tools.verification.chaos.load import UNEXPLAINED, Customers, plan_orders
 from tools.verification.chaos.nemesis import NOT_RUN, Nemesis
 from tools.verification.chaos.plan import Fault
 from tools.verification.chaos.shop import SKUS, STAFF
 from tools.verification.chaos.stage import Stage
 
 CALM_SECONDS = 5.0
-# Several leases: a call whose worker died is made again when its lease has run out.
+# Several leases: the call of a dead worker is retried after its lease expires.
 SETTLE_SECONDS = 45.0
 
-# What a run must have hit to be worth anything.
+# A run proves something only if so many orders were acknowledged, and if all of these happened.
 MOST_ARE_SERVED = 0.9
-MUST_HIT = ("struck_in_a_transaction", "client_retries", "answers_replayed", "calls_tried_again")
+MUST_HIT = ("killed_in_a_transaction", "client_retries", "responses_replayed", "calls_retried")
 
 
 @dataclass(frozen=True)
-class Form:
-    """rate: orders a second. gap: seconds between two faults. must_hit: what else it must have
-    met."""
+class Options:
+    """rate: orders a second. gap: range of seconds between two faults. must_hit: what must have
+    happened."""
 
     seconds: float
     rate: float
@@ -48,8 +48,8 @@ class Form:
 
 @dataclass(frozen=True)
 class Result:
-    """faults: what the nemesis did. hits: what of it met somebody at work. settled_after: seconds,
-    if it did."""
+    """faults: the log of the nemesis. hits: counts of their effects. settled_after: seconds, or
+    None."""
 
     seed: int
     orders: int
@@ -68,77 +68,73 @@ class Result:
 
     @property
     def missed(self) -> list[str]:
-        """Why it proves nothing: a kind of fault that never hit anybody, or a shop in which nobody
-        could buy."""
-        deserted = (
+        """Why the run proves nothing: faults without an effect, or too few acknowledged orders."""
+        too_few = (
             ["acknowledged orders"] if self.acknowledged < self.orders * MOST_ARE_SERVED else []
         )
         kinds = {each["what"] for each in self.faults if not each["did"].startswith(NOT_RUN)}
         return [
             each for each in (*self.must_hit, *sorted(kinds)) if not self.hits.get(each)
-        ] + deserted
+        ] + too_few
 
 
 def run(
     stage: Stage,
     seed: int,
-    form: Form,
+    options: Options,
     *,
     sabotage: str = "",
     by: Callable[[Stage, int], Nemesis] = Nemesis,
 ) -> Result:
-    """sabotage: what the workers do wrong. by: who breaks what."""
-    database = _new_database(stage, f"chaos_{seed}_{sabotage or 'plain'}")
-    shop = _prepare(database, form.customers)
+    """sabotage: the mistake of the workers. by: the class of the nemesis."""
+    database = new_database(stage, f"chaos_{seed}_{sabotage or 'plain'}")
+    shop = prepare(database, options.customers)
     restarts = stage.keeper.restarts
-    with stage.playing(database, sabotage=sabotage):
+    with stage.running(database, sabotage=sabotage):
         customers = Customers(stage.urls, shop["tokens"], STAFF)
-        names = sorted(set(shop["tokens"]) - {STAFF})
-        wanted = list(wishes(seed, _popular(seed), names, rate=form.rate, seconds=form.seconds))
-        faults = plan.plan(seed, begin=CALM_SECONDS, end=form.seconds, gap=form.gap, deck=form.deck)
+        names, skus = sorted(set(shop["tokens"]) - {STAFF}), by_popularity(seed)
+        planned = [*plan_orders(seed, skus, names, rate=options.rate, seconds=options.seconds)]
+        faults = plan.plan(
+            seed, begin=CALM_SECONDS, end=options.seconds, gap=options.gap, deck=options.deck
+        )
         nemesis = by(stage, seed)
-        _break_under_load(customers, wanted, nemesis, faults)
+        _run_under_load(customers, planned, nemesis, faults)
         stage.wait_until_ready()
         checker = Checker(
             database, stage.urls[0], shop["tokens"], STAFF, customers.log, shop["stock"]
         )
-        settled = checker.settle(seconds=form.settle)
-        violations = [*checker.check(), *_unseemly(customers, nemesis.hits)]
-        hits = (
-            nemesis.hits
-            + _hits(customers, database)
-            + Counter(restarts=stage.keeper.restarts - restarts)
-        )
+        settled = checker.settle(seconds=options.settle)
+        violations = [*checker.check(), *_wrong_responses(customers, nemesis.hits)]
+        hits = nemesis.hits + _hits(customers, database)
+        hits["restarts"] = stage.keeper.restarts - restarts
     customers.write(stage.path / f"{database.rpartition('/')[2]}.clients.jsonl")
     return Result(
         seed=seed,
-        orders=len(wanted),
-        acknowledged=sum(
-            bool(each.answers) for each in customers.log.values() if each.kind == "place"
-        ),
+        orders=len(planned),
+        acknowledged=customers.acknowledged,
         faults=nemesis.log,
         hits=dict(hits),
         seen=dict(customers.seen),
         milliseconds=_percentiles(customers.milliseconds),
         settled_after=settled,
         violations=violations,
-        must_hit=form.must_hit,
+        must_hit=options.must_hit,
     )
 
 
-def _break_under_load(
-    customers: Customers, wanted: Sequence[Any], nemesis: Nemesis, faults: Sequence[Fault]
+def _run_under_load(
+    customers: Customers, planned: Sequence[Any], nemesis: Nemesis, faults: Sequence[Fault]
 ) -> None:
-    load = Thread(target=customers.live, args=(wanted,), name="load")
+    load = Thread(target=customers.run, args=(planned,), name="load")
     load.start()
     try:
-        nemesis.carry_out(faults, monotonic())
+        nemesis.run_plan(faults, monotonic())
     finally:
-        nemesis.make_peace()
+        nemesis.stop_faults()
         load.join()
 
 
-def _prepare(database: str, customers: int) -> Any:
+def prepare(database: str, customers: int) -> Any:
     shop = subprocess.run(
         [sys.executable, "-W", "ignore", "-m", "tools.verification.chaos.shop", str(customers)],
         env=_shop_environment(database),
@@ -158,26 +154,26 @@ def _shop_environment(database: str) -> dict[str, str]:
     return {**os.environ, "DJANGO_SETTINGS_MODULE": "config.settings", **settings}
 
 
-def _new_database(stage: Stage, name: str) -> str:
+def new_database(stage: Stage, name: str) -> str:
     with psycopg.connect(stage.database_named("postgres"), autocommit=True) as server:
         server.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'.encode())
         server.execute(f'CREATE DATABASE "{name}"'.encode())
     return stage.database_named(name)
 
 
-def _popular(seed: int) -> list[str]:
-    """The scarce ones first, the others in an order of the seed's own."""
+def by_popularity(seed: int) -> list[str]:
+    """The SKUs in the order of demand: the scarce ones first, the others shuffled by the seed."""
     rest = SKUS[3:]
     Random(f"popular {seed}").shuffle(rest)
     return [*SKUS[:3], *rest]
 
 
-def _unseemly(customers: Customers, hits: Counter[str]) -> list[Violation]:
-    """Whatever is down, a client is told so, and when to come again; a 500 is a mistake of ours."""
+def _wrong_responses(customers: Customers, hits: Counter[str]) -> list[Violation]:
+    """A failure of a service must give 503 with Retry-After; 500 is always a bug."""
     counts = {
-        "no client is answered with 500": customers.seen["500"],
-        "who cannot be served is told when to come again": customers.seen[UNTOLD],
-        "nobody believes a forged webhook": hits["forgeries_believed"],
+        "no response has status 500": customers.seen["500"],
+        "a 5xx response has Retry-After": customers.seen[UNEXPLAINED],
+        "no forged webhook is accepted": hits["forgeries_accepted"],
     }
     return [Violation(name, WRONG, count, []) for name, count in counts.items() if count]
 
@@ -190,10 +186,10 @@ def _hits(customers: Customers, database: str) -> Counter[str]:
         ).fetchone()
     return Counter(
         client_retries=sum(max(0, len(each.tries) - 1) for each in customers.log.values()),
-        answers_replayed=sum(count for what, count in seen.items() if what.endswith("replayed")),
+        responses_replayed=sum(count for what, count in seen.items() if what.endswith("replayed")),
         conflicts=seen["409"],
         connections_lost=sum(count for what, count in seen.items() if not what[:1].isdigit()),
-        calls_tried_again=int(row[0]) if row else 0,
+        calls_retried=int(row[0]) if row else 0,
     )
 
 

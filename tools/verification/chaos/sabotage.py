@@ -1,9 +1,9 @@
-"""Workers with a deliberate mistake, each of which the checker must see.
+"""Workers with a deliberate mistake, each of which the checker must find.
 
 usage: python -m tools.verification.chaos.sabotage NAME -m celery …
 
-The product knows nothing of this: functions are replaced in the worker's process before Celery
-begins. One mistake more, synchronous_commit=off, is made in the database itself (run.py).
+The platform has no hook for this: functions are replaced in the worker's process before Celery
+starts. One more mistake, synchronous_commit=off, is made in the database itself (controls.py).
 """
 
 import os
@@ -19,13 +19,13 @@ from uuid import uuid4
 import django
 from django.db import transaction
 
-# Who makes two commits of one dies between them now and then, in subscriptions whose holes and
-# repeats show outside.
+# Workers that split one commit into two die between them with this probability, in subscriptions
+# where a gap or a repetition is visible from outside.
 SUBSCRIPTIONS, DEATHS = ("orders.fulfilment", "inventory.stock_levels"), 0.1
 
 
 def naive_cursor() -> None:
-    """The reader goes as far as the sequence has counted, past appends that have not committed."""
+    """Reads up to the last value of the sequence, past appends that have not committed."""
     from eventstore.outbox import cursors
 
     cursors.CLAIM = cursors.CLAIM.replace(
@@ -34,7 +34,8 @@ def naive_cursor() -> None:
 
 
 def effect_before_cursor() -> None:
-    """The effect is committed, then the cursor: who dies between them does it all again."""
+    """Commits the effect, then the cursor: a worker that dies between the two repeats the
+    effect."""
     from eventstore.delivery import step as delivery
     from eventstore.outbox import cursors
 
@@ -45,7 +46,7 @@ def effect_before_cursor() -> None:
                 return 0
             messages = cursors.read(name, claimed, limit)
             deliver(name, subscription, messages, set())
-        _die_now_and_then(name, messages)
+        _die_sometimes(name, messages)
         _move(name, claimed, messages, limit)
         return len(messages)
 
@@ -53,7 +54,7 @@ def effect_before_cursor() -> None:
 
 
 def cursor_before_effect() -> None:
-    """The cursor is committed, then the effect: who dies between them never does it."""
+    """Commits the cursor, then the effect: a worker that dies between the two skips the effect."""
     from eventstore.delivery import step as delivery
     from eventstore.outbox import cursors
 
@@ -64,7 +65,7 @@ def cursor_before_effect() -> None:
                 return 0
             messages = cursors.read(name, claimed, limit)
         _move(name, claimed, messages, limit)
-        _die_now_and_then(name, messages)
+        _die_sometimes(name, messages)
         with transaction.atomic():
             deliver(name, subscription, messages, set())
         return len(messages)
@@ -73,7 +74,7 @@ def cursor_before_effect() -> None:
 
 
 def refund_without_key() -> None:
-    """Each try of a refund under a key of its own."""
+    """A new idempotency key for each try of a refund."""
     from payments.events import RefundRequested
     from payments.gateway import GATEWAY
 
@@ -83,7 +84,7 @@ def refund_without_key() -> None:
 
 
 def charge_without_key() -> None:
-    """Each try of a charge under a key of its own."""
+    """A new idempotency key for each try of a charge."""
     from payments.events import PaymentRequested
     from payments.gateway import GATEWAY
 
@@ -92,7 +93,7 @@ def charge_without_key() -> None:
         table[PaymentRequested] = lambda event, key, once=once: once(event, str(uuid4()))  # type: ignore[index]
 
 
-def _die_now_and_then(name: str, messages: Sequence[Any]) -> None:
+def _die_sometimes(name: str, messages: Sequence[Any]) -> None:
     if messages and name in SUBSCRIPTIONS and random.random() < DEATHS:
         os.kill(os.getpid(), signal.SIGKILL)
 

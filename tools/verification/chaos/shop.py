@@ -1,4 +1,4 @@
-"""The shop before it opens: schema, goods, customers with their tokens; told as one line of JSON.
+"""Prepares a shop: schema, stock, customers with their tokens; prints them as one line of JSON.
 
 usage: python -m tools.verification.chaos.shop CUSTOMERS   (DATABASE_URL: an empty database)
 """
@@ -9,8 +9,7 @@ import sys
 import django
 
 SKUS = [f"SKU-{number:02}" for number in range(30)]
-# The most wanted are the scarcest: there must be more buyers than units, or nothing is proved about
-# overselling.
+# The most popular SKUs are scarce: without more buyers than units, overselling would go unnoticed.
 SCARCE, PLENTY = 60, 1_000_000
 STAFF = "operator"
 
@@ -50,7 +49,7 @@ def _people(customers: int) -> dict[str, str]:
         staff,
         *(User.objects.create(username=f"customer-{number}") for number in range(customers)),
     ]
-    # As accounts of old have them, so that what the clients remember names them as the log does.
+    # The username as customer id, so that the clients' log and the event log use the same one.
     Customer.objects.bulk_create(Customer(customer_id=user.username, user=user) for user in users)
     return {user.username: AuthToken.objects.create(user)[1] for user in users}
 

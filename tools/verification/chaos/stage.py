@@ -1,8 +1,5 @@
-"""The actors, each a process: PostgreSQL, Valkey, a PgBouncer if wanted, two web servers, two
-workers, a beat.
-
-Who dies is started again.
-"""
+"""The processes of a run: PostgreSQL, Valkey, optionally PgBouncer, two web servers, two workers,
+Celery beat. Those that die are started again."""
 
 import os
 import signal
@@ -19,8 +16,8 @@ import psutil
 import psycopg
 
 from tools.devserver import environment, folder, ports, processes, programs
+from tools.devserver.errors import with_log
 from tools.devserver.processes import Program, Running
-from tools.devserver.refusal import with_log
 from tools.verification import bouncer
 from tools.verification.chaos import webhooks
 from tools.verification.chaos.clocks import Clock
@@ -32,7 +29,7 @@ PATIENCE_SECONDS = 120.0
 
 
 class Keeper:
-    """Starts whoever has died again, as systemd or Kubernetes would: soon, and however often."""
+    """Restarts programs that have died, without a limit, as systemd or Kubernetes would."""
 
     def __init__(self, pids: Path, services: list[Running]) -> None:
         self.pids, self.services = pids, services
@@ -56,7 +53,7 @@ class Keeper:
             processes.stop(leaving, self.pids)
 
     def change(self, name: str, change: Callable[[Program], Program]) -> None:
-        """End a service in good order, and start it changed."""
+        """Stop a service in order, and start it with a changed command."""
         with self.lock:
             for place, each in enumerate(self.services):
                 if each.program.name == name:
@@ -70,14 +67,14 @@ class Keeper:
             )
 
     def send(self, name: str, number: int) -> int:
-        """To the program and all that it has started; to how many processes."""
+        """Signal the program and its descendants. Returns the number of processes."""
         with self.lock:
             found = [each for each in [*self.services, *self.children] if each.program.name == name]
             return _send([member for each in found for member in _family(each)], number)
 
     def kill(self, name: str) -> int:
-        """As send, and they are dead when it returns; whoever holds the lock decides when they come
-        back."""
+        """Like send with SIGKILL, but waits for their end. They restart when the lock is
+        released."""
         with self.lock:
             members = [
                 m
@@ -90,7 +87,7 @@ class Keeper:
             return sent
 
     def ask(self, name: str, number: int) -> int:
-        """The program alone, which knows what to do."""
+        """Signal the program alone, not its descendants."""
         with self.lock:
             return _send(
                 [
@@ -118,12 +115,11 @@ class Keeper:
 
 
 class Stage:
-    """server, broker: the servers' own URLs, past every proxy. unsafe: whether a database that
-    forgets is let pass.
+    """server, broker: URLs without a proxy. unsafe: whether our processes accept unsafe settings of
+    the database.
 
-    told: settings of our processes, beyond those.
-    pooler: a PgBouncer between the proxies and PostgreSQL, which keeps prepared statements ("new")
-    or does not ("old").
+    pooler: PgBouncer between the proxies and PostgreSQL: bouncer.OLD, bouncer.NEW or "" for none.
+    extra: further settings of our processes.
     """
 
     def __init__(
@@ -133,22 +129,22 @@ class Stage:
         settings: Mapping[str, str],
         network: Network,
         pooler: str = "",
-        told: Mapping[str, str] | None = None,
+        extra: Mapping[str, str] | None = None,
     ) -> None:
         self.path, self.settings, self.clock, self.network = path, settings, Clock(path), network
         self.server, self.broker = settings["DATABASE_URL"], settings["CELERY_BROKER_URL"]
-        self.pooler, self.told = pooler, told or {}
-        door = _port(self.server)
+        self.pooler, self.extra = pooler, extra or {}
+        entry = port_of(self.server)
         if pooler:
             bouncer.bound_waits(self.server)
-            between = bouncer.start(path, self.server, pooler)
-            services.append(between.running)
-            door = between.port
+            pgbouncer = bouncer.start(path, self.server, pooler)
+            services.append(pgbouncer.running)
+            entry = pgbouncer.port
         self.keeper = Keeper(folder.pids(path), services)
         self.proxies = {
-            "web": network.proxy_to(door),
-            "worker": network.proxy_to(door),
-            "broker": network.proxy_to(_port(self.broker)),
+            "web": network.proxy_to(entry),
+            "worker": network.proxy_to(entry),
+            "broker": network.proxy_to(port_of(self.broker)),
         }
         self.web_ports = {name: ports.free() for name in WEBS}
         self.database = self.server
@@ -162,32 +158,31 @@ class Stage:
         return urlsplit(self.server)._replace(path=f"/{name}").geturl()
 
     @contextmanager
-    def playing(self, database: str, *, sabotage: str = "") -> Iterator[None]:
-        """Everybody up, on this database. sabotage: what the workers do wrong."""
+    def running(self, database: str, *, sabotage: str = "") -> Iterator[None]:
+        """Run all programs on this database. sabotage: the mistake of the workers."""
         self.database = database
-        cast = self._cast(sabotage)
+        ours = self._programs(sabotage)
         try:
-            for program in cast:
+            for program in ours:
                 self.keeper.start(program)
             self.wait_until_ready()
             yield
         finally:
-            self.keeper.dismiss([program.name for program in cast])
+            self.keeper.dismiss([program.name for program in ours])
 
     def move_to(self, server: str) -> None:
-        """Whoever comes to the address of the database is led to another server; connections to the
-        old one are cut."""
+        """Point the database's address to another server, and reset connections to the old one."""
         self.server = server
         self.database = self.database_named(urlsplit(self.database).path[1:])
         for side in ("web", "worker"):
-            self.proxies[side].target = _port(server)
+            self.proxies[side].target = port_of(server)
             self.proxies[side].reset()
 
     def restart(self) -> None:
-        """Our processes, in good order and all at once."""
-        cast = self._cast("")
-        self.keeper.dismiss([program.name for program in cast])
-        for program in cast:
+        """Stop our processes in order, then start them."""
+        ours = self._programs("")
+        self.keeper.dismiss([program.name for program in ours])
+        for program in ours:
             self.keeper.start(program)
 
     def wait_until_ready(self) -> None:
@@ -197,7 +192,7 @@ class Stage:
                 raise SystemExit(
                     str(
                         with_log(
-                            "chaos: the web servers do not answer", folder.log(self.path, WEBS[0])
+                            "chaos: no answer from the web servers", folder.log(self.path, WEBS[0])
                         )
                     )
                 )
@@ -212,7 +207,7 @@ class Stage:
             ):
                 return
             if monotonic() > until:
-                raise SystemExit(f"chaos: the database does not answer; see {self.path}")
+                raise SystemExit(f"chaos: no answer from the database; see {self.path}")
             sleep(0.1)
 
     def pool_children(self, worker: str) -> list[psutil.Process]:
@@ -221,7 +216,7 @@ class Stage:
         return []
 
     def transactions_of(self, name: str) -> int:
-        """How many transactions a program has open at this moment, by PostgreSQL's own word."""
+        """The open transactions of a program, by pg_stat_activity."""
         with (
             suppress(psycopg.Error),
             psycopg.connect(self.database, connect_timeout=2) as connection,
@@ -237,7 +232,7 @@ class Stage:
             self.keeper.send(name, signal.SIGCONT)
         self.clock.set_right()
 
-    def _cast(self, sabotage: str) -> list[Program]:
+    def _programs(self, sabotage: str) -> list[Program]:
         webs = [
             self._named(programs.web(port, self._environment(n, "web")), n)
             for n, port in self.web_ports.items()
@@ -267,7 +262,7 @@ class Stage:
             "PYTHONUNBUFFERED": "1",
             "ALLOW_UNSAFE_DATABASE": "1" if self.unsafe else "0",
             **(self.clock.environment if clock else {}),
-            **self.told,
+            **self.extra,
         }
 
     def _answers(self, name: str) -> bool:
@@ -289,7 +284,7 @@ OPEN = (
 def _worker(name: str, environment: Mapping[str, str], sabotage: str) -> Program:
     program = programs.worker(environment)
     python, *rest = program.command
-    # What is wrong is put in from outside, into the workers only: the product knows nothing of it.
+    # Only the workers have the mistake, and the platform has no hook for it.
     saboteur = ("-m", "tools.verification.chaos.sabotage", sabotage) if sabotage else ()
     return replace(program, command=(python, *saboteur, *rest, f"--hostname={name}@chaos"))
 
@@ -310,7 +305,7 @@ def _send(members: Sequence[psutil.Process], number: int) -> int:
     return sent
 
 
-def _port(url: str) -> int:
+def port_of(url: str) -> int:
     port = urlsplit(url).port
     assert port, url
     return port

@@ -1,5 +1,5 @@
-"""A provider that tells of what it has done by itself: five times each, out of order, at once; and
-a liar beside it."""
+"""Webhooks of the provider: five copies of each, out of order and concurrent; and some with a
+forged signature."""
 
 import hmac
 import json
@@ -15,30 +15,30 @@ import psycopg
 
 SECRET = "whsec_only_for_chaos"
 PATH = "/api/webhooks/payments/stripe/"
-COPIES, MOST_TOLD = 5, 20
+COPIES, MOST_ENTRIES = 5, 20
 
-# The newest things that were done, by the provider's own book; some have not been answered yet.
+# The newest entries of the provider's book; the response to some is still on its way.
 DONE = """
     SELECT key, kind, order_id, asked, currency, reference FROM payments_sandbox_entry
     WHERE amount > 0 ORDER BY order_id DESC LIMIT %s
 """
 
 
-def tell(connection: psycopg.Connection, shops: Sequence[str], random: Random) -> Counter[str]:
-    """heard: how many were taken. refused: of the forged ones. believed: of those, none may be."""
-    done = connection.execute(DONE, [MOST_TOLD]).fetchall()
+def send(connection: psycopg.Connection, shops: Sequence[str], random: Random) -> Counter[str]:
+    """Returns counts; forgeries_accepted must be 0."""
+    done = connection.execute(DONE, [MOST_ENTRIES]).fetchall()
     bodies = [_body(*row) for row in done for _ in range(COPIES)]
     random.shuffle(bodies)
-    said = [(random.choice(shops), body, SECRET) for body in bodies]
-    lies = [(random.choice(shops), _body(*row), "whsec_somebody_else") for row in done[:COPIES]]
+    genuine = [(random.choice(shops), body, SECRET) for body in bodies]
+    forged = [(random.choice(shops), _body(*row), "whsec_another") for row in done[:COPIES]]
     with ThreadPoolExecutor(COPIES) as pool:
-        answers = list(pool.map(lambda each: _post(*each), said))
-        denied = list(pool.map(lambda each: _post(*each), lies))
+        answers = list(pool.map(lambda each: _post(*each), genuine))
+        refusals = list(pool.map(lambda each: _post(*each), forged))
     return Counter(
-        heard=answers.count(200),
-        unheard=len(answers) - answers.count(200),
-        refused=denied.count(401),
-        believed=denied.count(200),
+        accepted=answers.count(200),
+        failed=len(answers) - answers.count(200),
+        forgeries_rejected=refusals.count(401),
+        forgeries_accepted=refusals.count(200),
     )
 
 
@@ -53,17 +53,17 @@ def _post(shop: str, body: bytes, secret: str) -> int:
 
 
 def _body(key: str, kind: str, order_id: str, units: int, currency: str, reference: str) -> bytes:
-    told: dict[str, Any] = {
+    content: dict[str, Any] = {
         "id": reference,
         "amount": units,
         "currency": currency.lower(),
         "status": "succeeded",
     }
-    told["metadata"] = {"key": key, "order_id": order_id}
+    content["metadata"] = {"key": key, "order_id": order_id}
     if kind == "charge":
-        told |= {"object": "payment_intent", "amount_received": units}
+        content |= {"object": "payment_intent", "amount_received": units}
     else:
-        told |= {"object": "refund"}
+        content |= {"object": "refund"}
     return json.dumps(
-        {"id": f"evt_{key}", "type": f"{told['object']}.succeeded", "data": {"object": told}}
+        {"id": f"evt_{key}", "type": f"{content['object']}.succeeded", "data": {"object": content}}
     ).encode()

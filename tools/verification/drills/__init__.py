@@ -1,1 +1,1 @@
-"""Failover and restore under the running shop, and what has become of each order."""
+"""Failover and restore drills under load, with the fate of every order."""

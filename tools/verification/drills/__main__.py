@@ -1,5 +1,5 @@
-"""Lose the database under the running shop, each way once. The last line of output is one JSON
-object."""
+"""Fail over or restore the database under load, once in each way. The last line of output is one
+JSON object."""
 
 import json
 import os
@@ -12,22 +12,22 @@ from time import time
 from tools.devserver import environment
 from tools.devserver.programs import ROOT
 from tools.verification.drills import drill
-from tools.verification.drills.drill import CHARGED_TWICE, DRILLS, Form
+from tools.verification.drills.drill import CHARGED_TWICE, DRILLS, Options
 
 REPORTS = ROOT / ".chaos"
-# What a control must show: each try of a charge under a key of its own.
+# The deliberate mistake: a new idempotency key for each try of a charge.
 CONTROL = "charge_without_key"
 
 
 def main() -> int:
     arguments = _arguments()
-    # It kills its servers: never any that somebody names.
+    # The drills kill their servers, so they never use those of the environment.
     for name in (environment.DATABASE, environment.REDIS, environment.BROKER):
         os.environ.pop(name, None)
     results = []
     for name in arguments.drills:
-        results.append(drill.run(name, arguments.seed, arguments.form, logs=arguments.reports))
-        print(drill.said(results[-1]), flush=True)
+        results.append(drill.run(name, arguments.seed, arguments.options, logs=arguments.reports))
+        print(drill.summary(results[-1]), flush=True)
     reds = {CONTROL: _control(arguments)} if arguments.control else {}
     _report(arguments, results)
     missed = [
@@ -36,7 +36,7 @@ def main() -> int:
         if not each.lost and "synchronous" not in each.drill.split("-")
     ]
     if missed:
-        print(f"This run proves nothing, for nothing was lost in {', '.join(missed)}")
+        print(f"The run proves nothing: nothing was lost in {', '.join(missed)}")
     print(
         json.dumps(
             {
@@ -51,16 +51,18 @@ def main() -> int:
 
 def _control(arguments: Namespace) -> bool:
     name = "asynchronous-failover"
-    result = drill.run(name, arguments.seed, replace(arguments.form, settle=15), sabotage=CONTROL)
+    result = drill.run(
+        name, arguments.seed, replace(arguments.options, settle=15), sabotage=CONTROL
+    )
     red = any(each.check == CHARGED_TWICE for each in result.violations)
-    print(f"{CONTROL}, {'seen' if red else 'NOT SEEN'}: {drill.said(result)}", flush=True)
+    print(f"{CONTROL}, {'found' if red else 'NOT FOUND'}: {drill.summary(result)}", flush=True)
     return red
 
 
 def _report(arguments: Namespace, results: list[drill.Result]) -> None:
     arguments.reports.mkdir(parents=True, exist_ok=True)
     path = arguments.reports / f"drills-{arguments.seed}.json"
-    path.write_text(json.dumps([drill.told(each) for each in results], indent=1))
+    path.write_text(json.dumps([drill.as_json(each) for each in results], indent=1))
     print(f"report: {path}")
 
 
@@ -71,17 +73,23 @@ def _arguments() -> Namespace:
     )
     parser.add_argument("--drills", nargs="+", choices=DRILLS, default=list(DRILLS), help="all")
     parser.add_argument(
-        "--seconds", type=float, default=Form.seconds, help="of load in each (%(default)s)"
+        "--seconds",
+        type=float,
+        default=Options.seconds,
+        help="seconds of load in each (%(default)s)",
     )
     parser.add_argument(
-        "--rate", type=float, default=Form.rate, help="orders a second (%(default)s)"
+        "--rate", type=float, default=Options.rate, help="orders a second (%(default)s)"
     )
     parser.add_argument(
-        "--no-control", dest="control", action="store_false", help="without the mistake put in"
+        "--no-control",
+        dest="control",
+        action="store_false",
+        help="skip the run with a deliberate mistake",
     )
     parser.add_argument("--reports", type=Path, default=REPORTS)
     arguments = parser.parse_args()
-    arguments.form = Form(seconds=arguments.seconds, rate=arguments.rate)
+    arguments.options = Options(seconds=arguments.seconds, rate=arguments.rate)
     return arguments
 
 

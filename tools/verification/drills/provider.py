@@ -1,5 +1,5 @@
-"""A payment provider outside of everything that is lost: a process of its own, asked over HTTP,
-with its own book."""
+"""A payment provider that no drill destroys: a separate process with its own book, called over
+HTTP."""
 
 import sqlite3
 import sys
@@ -17,7 +17,7 @@ from tools.verification.chaos import webhooks
 from tools.verification.chaos.stage import Keeper
 
 HOLD_SECONDS, TIMEOUT_SECONDS = 1.0, 2.0
-# As the checker has it: what was not taken is an entry of nothing.
+# In the form of the checker: a failed charge has the amount 0.
 BOOK = """
     SELECT key, 'charge', order_id, CASE status WHEN 'succeeded' THEN amount ELSE 0 END FROM intent
     UNION ALL
@@ -60,7 +60,7 @@ class Provider:
                 return
             except httpx.HTTPError:
                 sleep(0.05)
-        raise SystemExit("drills: the provider does not answer")
+        raise SystemExit("drills: no answer from the provider")
 
     def book(self) -> Sequence[tuple[str, str, str, int]]:
         with closing(sqlite3.connect(self.file)) as book:

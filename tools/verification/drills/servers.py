@@ -1,5 +1,4 @@
-"""More servers of PostgreSQL beside the first: a standby that follows it, a base backup and an
-archive to restore."""
+"""More PostgreSQL servers: a standby, and a base backup with a WAL archive to restore."""
 
 import os
 import shutil
@@ -17,14 +16,15 @@ import psycopg
 
 from tools.devserver import account, folder, ports, processes
 from tools.devserver.processes import Program
-from tools.verification.chaos.stage import Stage
+from tools.verification.chaos.stage import Stage, port_of
 
 PATIENCE_SECONDS = 30.0
 PRIMARY = "postgres"
 
 
 class Servers:
-    """primary: how the first server is run. place: a folder that the servers' user can write to."""
+    """primary: the program of the first server. place: a folder that the servers' user can write
+    to."""
 
     def __init__(self, stage: Stage) -> None:
         self.stage, self.owner = stage, account.of_services()
@@ -34,7 +34,7 @@ class Servers:
         self.primary = next(
             each.program for each in stage.keeper.services if each.program.name == PRIMARY
         )
-        self.replication = stage.network.proxy_to(_port(stage.server))
+        self.replication = stage.network.proxy_to(port_of(stage.server))
         self.backup: Path | None = None
         self.standby = ""
 
@@ -53,40 +53,42 @@ class Servers:
         )
 
     def take_backup(self) -> None:
-        self.backup = self._base_backup("backup", _port(self.stage.server))
+        self.backup = self._base_backup("backup", port_of(self.stage.server))
 
     def start_standby(self, *, synchronous: bool) -> str:
-        """Follows through a proxy, so that what it is sent can be held back. Returns its URL."""
+        """It replicates through a proxy, which can hold data back. Returns its URL."""
         data = self._base_backup("standby", self.replication.port, "--write-recovery-conf")
         url = self._start("standby", data)
-        self._until("it streams", lambda: self._ask(self.stage.server, STREAMS))
+        self._until("streaming replication", lambda: self._ask(self.stage.server, STREAMS))
         if synchronous:
-            self._say(
+            self._execute(
                 self.stage.server,
                 "ALTER SYSTEM SET synchronous_standby_names = '*'",
                 "SELECT pg_reload_conf()",
             )
-            self._until("it is synchronous", lambda: self._ask(self.stage.server, SYNCHRONOUS))
+            self._until(
+                "synchronous replication", lambda: self._ask(self.stage.server, SYNCHRONOUS)
+            )
         return url
 
     def hold_back(self) -> None:
-        """What is written from now on does not reach the standby."""
+        """Later writes do not reach the standby."""
         self.replication.fall_silent(PATIENCE_SECONDS)
 
     def pause(self, subscription: str) -> None:
-        self._say(
+        self._execute(
             self.stage.database,
             f"UPDATE eventstore_subscription SET paused = true WHERE name = '{subscription}'",
         )
 
     def resume(self, subscription: str) -> None:
-        self._say(
+        self._execute(
             self.stage.database,
             f"UPDATE eventstore_subscription SET paused = false WHERE name = '{subscription}'",
         )
 
     def kill_primary(self) -> None:
-        """For good: nobody starts it again."""
+        """Without a restart."""
         keeper = self.stage.keeper
         with keeper.lock:
             keeper.kill(PRIMARY)
@@ -96,12 +98,12 @@ class Servers:
         self.replication.reset()
 
     def promote(self, standby: str) -> None:
-        self._say(standby, "SELECT pg_promote(true, 20)")
-        self._lead_to(standby)
+        self._execute(standby, "SELECT pg_promote(true, 20)")
+        self.stage.move_to(standby)
 
     def restore(self, moment: datetime) -> None:
-        """The backup, and of the archive and the dead server's last segments all up to that
-        moment."""
+        """Start the backup, and replay the archive and the dead server's last WAL segments up to
+        this moment."""
         assert self.backup
         for segment in (self.primary.folder / "pg_wal").iterdir():
             if segment.is_file() and not (self.archive / segment.name).exists():
@@ -112,17 +114,13 @@ class Servers:
             configuration.write(settings)
         self.owner.write(self.backup / "recovery.signal", "")
         restored = self._start("restored", self.backup)
-        self._until("it is restored", lambda: self._ask(restored, "SELECT NOT pg_is_in_recovery()"))
-        self._lead_to(restored)
+        self._until("the restore", lambda: self._ask(restored, "SELECT NOT pg_is_in_recovery()"))
+        self.stage.move_to(restored)
 
     def moment(self) -> datetime:
         (row,) = self._rows(self.stage.server, "SELECT clock_timestamp()")
         found: datetime = row[0]
         return found
-
-    def _lead_to(self, url: str) -> None:
-        """The same address, and another server behind it."""
-        self.stage.move_to(url)
 
     def _base_backup(self, name: str, port: int, *options: str) -> Path:
         parts, data = urlsplit(self.stage.server), self.place / name
@@ -162,15 +160,15 @@ class Servers:
             )
         parts = urlsplit(self.stage.server)
         url = parts._replace(netloc=f"{parts.netloc.rpartition(':')[0]}:{port}").geturl()
-        self._until(f"{name} answers", lambda: self._ask(url, "SELECT true"))
+        self._until(f"the start of {name}", lambda: self._ask(url, "SELECT true"))
         return url
 
-    def _until(self, what: str, there: Callable[[], object]) -> None:
+    def _until(self, what: str, condition: Callable[[], object]) -> None:
         until = monotonic() + PATIENCE_SECONDS
-        while not there():
+        while not condition():
             if monotonic() > until:
                 raise SystemExit(
-                    f"drills: {what}: not within {PATIENCE_SECONDS:.0f} s; see {self.stage.path}"
+                    f"drills: {what} took more than {PATIENCE_SECONDS:.0f} s; see {self.stage.path}"
                 )
             sleep(0.05)
 
@@ -183,7 +181,7 @@ class Servers:
         with psycopg.connect(url, autocommit=True, connect_timeout=2) as connection:
             return connection.execute(query.encode()).fetchall()
 
-    def _say(self, url: str, *statements: str) -> None:
+    def _execute(self, url: str, *statements: str) -> None:
         with psycopg.connect(url, autocommit=True, connect_timeout=5) as connection:
             for statement in statements:
                 connection.execute(statement.encode())
@@ -196,9 +194,3 @@ restore_command = 'cp {archive}/%f %p'
 recovery_target_time = '{moment}'
 recovery_target_action = 'promote'
 """
-
-
-def _port(url: str) -> int:
-    port = urlsplit(url).port
-    assert port, url
-    return port

@@ -19,29 +19,29 @@ from tools.verification.chaos import controls, report
 from tools.verification.chaos.__main__ import REPORTS
 from tools.verification.chaos.nemesis import Nemesis
 from tools.verification.chaos.proxy import Network
-from tools.verification.chaos.run import Form, Result, run
+from tools.verification.chaos.run import Options, Result, run
 from tools.verification.chaos.stage import Stage
 from tools.verification.faults.disk import Disk, compiler
-from tools.verification.faults.nemesis import Powers
+from tools.verification.faults.nemesis import DiskNemesis
 
 By = Callable[[Stage, int], Nemesis]
 
 CLONE_NEWNS = 0x00020000
 CONTROL = "asynchronous_commit"
-# Room for the database and some minutes of its WAL; small enough to be filled at once.
+# Enough for the database and some minutes of WAL; small enough to fill quickly.
 SIZE = "512m"
 LITTLE_WAL = ("--max_wal_size=64MB", "--min_wal_size=32MB")
-# What is to be seen while it is away.
-MUST_HIT = ("said_not_ready", "workers_waited")
+# What must happen while the database is down.
+MUST_HIT = ("not_ready_reported", "workers_waited")
 
 
 def main() -> int:
     arguments = _arguments()
     if compiler() is None:
-        print("Not run: gcc makes the disk that forgets, and is not there.")
+        print("Not run: no C compiler to build the fault-injecting disk.")
         return 1
-    small = os.geteuid() == 0 and _apart()
-    # It kills its servers: never any that somebody names.
+    small = os.geteuid() == 0 and _unshare_mounts()
+    # The run kills its servers, so it never uses those of the environment.
     for name in (environment.DATABASE, environment.REDIS, environment.BROKER):
         os.environ.pop(name, None)
     network = Network()
@@ -49,7 +49,7 @@ def main() -> int:
         stage = Stage(path, found.running, found.settings, network)
         try:
             with _disk(stage, path, small=small) as disk:
-                by = partial(Powers, disk=disk, words=folder.log(path, "postgres"))
+                by = partial(DiskNemesis, disk=disk, log_file=folder.log(path, "postgres"))
                 return _run(stage, arguments, by, small=small)
         finally:
             stage.keeper.close()
@@ -59,34 +59,34 @@ def main() -> int:
 def _run(stage: Stage, arguments: Namespace, by: By, *, small: bool) -> int:
     deck = {"cut_power": 2, "fail_syncs": 1} | ({"fill_disk": 1} if small else {})
     if not small:
-        print("The disk is not filled: only root may mount a small one.")
-    form = Form(arguments.seconds, arguments.rate, (7, 9), deck=deck)
-    result = run(stage, arguments.seed, form, by=by)
-    print(report.said("faults", result), flush=True)
+        print("The disk is not filled: only root can mount a small one.")
+    options = Options(arguments.seconds, arguments.rate, (7, 9), deck=deck)
+    result = run(stage, arguments.seed, options, by=by)
+    print(report.summary("faults", result), flush=True)
     red, forgetful = _control(stage, arguments, by)
-    print(report.said(f"{CONTROL}, {'seen' if red else 'NOT SEEN'}", forgetful), flush=True)
+    print(report.summary(f"{CONTROL}, {'found' if red else 'NOT FOUND'}", forgetful), flush=True)
     print(f"report: {report.write(arguments.reports, result, {CONTROL: (red, forgetful)})}")
     missed = [*result.missed, *(each for each in MUST_HIT if small and not result.hits.get(each))]
     if missed:
-        print(f"This run proves nothing, for it has hit nobody: {', '.join(missed)}")
+        print(f"The run proves nothing: these had no effect: {', '.join(missed)}")
     print(report.line(result, {CONTROL: red}), flush=True)
     return 0 if result.passed and not missed and red else 1
 
 
 def _control(stage: Stage, arguments: Namespace, by: By) -> tuple[bool, Result]:
-    """A database that does not wait for its disk must lose what it has acknowledged, and the
-    checker see it."""
-    form = Form(12, arguments.rate, controls.UP_AGAIN, deck={"cut_power": 1}, settle=6.0)
+    """A database that does not wait for its disk must lose acknowledged orders, and the checker
+    must
+    find that."""
+    options = Options(12, arguments.rate, controls.UP_AGAIN, deck={"cut_power": 1}, settle=6.0)
     with controls.asynchronous(stage):
-        result = run(stage, arguments.seed + 1, form, by=by)
+        result = run(stage, arguments.seed + 1, options, by=by)
     return bool(
         controls.SHOWS_AS[CONTROL] & {violation.check for violation in result.violations}
     ), result
 
 
-def _apart() -> bool:
-    """In a mount namespace of our own, so that nobody else sees what we mount, and nothing of it
-    outlives us."""
+def _unshare_mounts() -> bool:
+    """Enter a new mount namespace: our mounts are invisible elsewhere and end with this process."""
     if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNS):
         return False
     return (
@@ -96,16 +96,16 @@ def _apart() -> bool:
 
 @contextmanager
 def _disk(stage: Stage, path: Path, *, small: bool) -> Iterator[Disk]:
-    """PostgreSQL, moved to a disk of its own."""
+    """Move PostgreSQL to a disk of its own."""
     owner = account.of_services()
     home = account.home(path, owner)
-    place, notes = home / "disk", home / "notes"
-    for each in (place, notes):
+    place, journal = home / "disk", home / "journal"
+    for each in (place, journal):
         owner.make_folder(each)
     if small:
         options = f"size={SIZE},mode=700,uid={owner.uid},gid={owner.gid}"
         subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(place)], check=True)
-    disk = Disk(place / "postgres", notes, home / "disk.so")
+    disk = Disk(place / "postgres", journal, home / "disk.so")
     stage.keeper.change("postgres", lambda program: _moved(program, disk))
     try:
         stage.wait_for_database()
@@ -132,7 +132,7 @@ def _arguments() -> Namespace:
         "--seed", type=int, default=int(os.environ.get("SEED") or int(time()) % 1_000_000)
     )
     parser.add_argument(
-        "--seconds", type=float, default=60, help="of load and faults (%(default)s)"
+        "--seconds", type=float, default=60, help="seconds of load and faults (%(default)s)"
     )
     parser.add_argument("--rate", type=float, default=6, help="orders a second (%(default)s)")
     parser.add_argument("--reports", type=Path, default=REPORTS)

@@ -1,5 +1,5 @@
-"""A disk for PostgreSQL that forgets what was not synced when its power is cut, fails on demand,
-and may be full."""
+"""A disk for PostgreSQL that loses unsynced writes when its power is cut, and fails fsync on
+demand."""
 
 import os
 import shutil
@@ -9,7 +9,7 @@ from pathlib import Path
 from struct import Struct
 
 SOURCE = Path(__file__).with_name("disk.c")
-NOTE = Struct("@qqq")
+ENTRY = Struct("@qqq")
 
 
 def compiler() -> str | None:
@@ -17,11 +17,11 @@ def compiler() -> str | None:
 
 
 class Disk:
-    """data: what is on it. notes: what each file would lose; see disk.c, which is loaded into
-    whoever writes."""
+    """data: the files on it. journal: a folder with the old contents of unsynced writes. disk.c, an
+    LD_PRELOAD library, writes it."""
 
-    def __init__(self, data: Path, notes: Path, library: Path) -> None:
-        self.data, self.notes = data.resolve(), notes.resolve()
+    def __init__(self, data: Path, journal: Path, library: Path) -> None:
+        self.data, self.journal = data.resolve(), journal.resolve()
         self.library = library
         command = [
             str(compiler()),
@@ -42,45 +42,46 @@ class Disk:
         return {
             "LD_PRELOAD": str(self.library),
             "DISK_ROOT": f"{self.data}/",
-            "DISK_NOTES": str(self.notes),
+            "DISK_JOURNAL": str(self.journal),
         }
 
     def fail(self) -> None:
-        """From now on nothing can be synced: EIO."""
-        (self.notes / "fail").touch()
+        """From now on fsync fails with EIO."""
+        (self.journal / "fail").touch()
 
     def work(self) -> None:
-        (self.notes / "fail").unlink(missing_ok=True)
+        (self.journal / "fail").unlink(missing_ok=True)
 
     def lose_power(self) -> int:
-        """Take back whatever was not synced; call it when nobody is left who writes. Returns how
-        many writes."""
-        noted = {int(path.name): path for path in self.notes.iterdir() if path.name.isdigit()}
-        return sum(_take_back(path, noted[path.stat().st_ino]) for path in _files(self.data, noted))
+        """Undo all unsynced writes; call it after the writers have ended. Returns their number."""
+        journals = {int(path.name): path for path in self.journal.iterdir() if path.name.isdigit()}
+        return sum(
+            _undo(path, journals[path.stat().st_ino]) for path in _files(self.data, journals)
+        )
 
 
-def _files(data: Path, noted: Mapping[int, Path]) -> list[Path]:
+def _files(data: Path, journals: Mapping[int, Path]) -> list[Path]:
     files = [Path(folder, name) for folder, _, names in os.walk(data) for name in names]
-    return [path for path in files if path.stat().st_ino in noted]
+    return [path for path in files if path.stat().st_ino in journals]
 
 
-def _take_back(path: Path, notes: Path) -> int:
-    """The last write first, so that in the end there is what was there before the first."""
-    found = _notes(notes.read_bytes())
+def _undo(path: Path, journal: Path) -> int:
+    """The last write first, which restores the contents before the first."""
+    found = _entries(journal.read_bytes())
     with path.open("r+b") as file:
         for offset, old, size in reversed(found):
             file.seek(offset)
             file.write(old)
             file.truncate(size)
-    os.truncate(notes, 0)
+    os.truncate(journal, 0)
     return len(found)
 
 
-def _notes(kept: bytes) -> list[tuple[int, bytes, int]]:
+def _entries(content: bytes) -> list[tuple[int, bytes, int]]:
     found, at = [], 0
-    while at + NOTE.size <= len(kept):
-        offset, length, size = NOTE.unpack_from(kept, at)
-        at += NOTE.size
-        found.append((offset, kept[at : at + length], size))
+    while at + ENTRY.size <= len(content):
+        offset, length, size = ENTRY.unpack_from(content, at)
+        at += ENTRY.size
+        found.append((offset, content[at : at + length], size))
         at += length
     return found

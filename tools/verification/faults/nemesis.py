@@ -1,4 +1,4 @@
-"""Breaks what PostgreSQL stands on: the power goes, the disk cannot sync, the disk is full."""
+"""Faults of the machine below PostgreSQL: power loss, failing fsync, a full disk."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -15,58 +15,57 @@ from tools.verification.faults.disk import Disk
 NOTICED_SECONDS, AWAY_SECONDS = 8.0, 5.0
 # A recovery takes a tenth of a second here.
 STUCK_SECONDS = 10.0
-# Of one core, by all workers together, while there is no database: they wait, they do not spin.
-PATIENT = 0.5
+# Share of a core that all workers together may use without a database: they wait, they do not spin.
+IDLE = 0.5
 
 
-class Powers(Nemesis):
-    """disk: what the database lies on. words: the database's own, its log."""
+class DiskNemesis(Nemesis):
+    """disk: that of the database. log_file: the database's log."""
 
-    def __init__(self, stage: Stage, seed: int, *, disk: Disk, words: Path) -> None:
+    def __init__(self, stage: Stage, seed: int, *, disk: Disk, log_file: Path) -> None:
         super().__init__(stage, seed)
-        self.disk, self.words = disk, words
+        self.disk, self.log_file = disk, log_file
 
     def cut_power(self, fault: Fault) -> tuple[int, str]:
-        """Everybody of it dies, and whatever was not synced is gone."""
-        self._lurk(WEBS[fault.target])
+        """Kill every process of PostgreSQL and lose all unsynced writes."""
+        self._await_transaction(WEBS[fault.target])
         with self.stage.keeper.lock:
             self.stage.keeper.kill("postgres")
             lost = self.disk.lose_power()
-        return lost, f"{lost} writes were gone"
+        return lost, f"{lost} writes lost"
 
     def fail_syncs(self, fault: Fault) -> tuple[int, str]:
-        """EIO; whoever is in the middle of a commit hears nothing of it, and asks again."""
-        self._lurk(WEBS[fault.target])
-        before = self._said("Input/output error")
+        """fsync fails with EIO; clients of commits in progress get no response, and retry."""
+        self._await_transaction(WEBS[fault.target])
+        before = self._count_in_log("Input/output error")
         self.disk.fail()
         stopped = self._noticed("Input/output error", before)
         sleep(AWAY_SECONDS / 2)
         self.disk.work()
-        again = " and was started again" if self._start_again_if_stuck() else ""
-        return stopped, f"{stopped} times the database said so{again}"
+        again = "; it was restarted" if self._restart_if_stuck() else ""
+        return stopped, f"{stopped} times in the database's log{again}"
 
     def fill_disk(self, fault: Fault) -> tuple[int, str]:
-        before = self._said("No space left on device")
+        before = self._count_in_log("No space left on device")
         ballast = self.disk.data.with_name("ballast")
         _fill(ballast)
-        self._use_up_what_is_kept_ready()
+        self._use_up_wal_segments()
         full = self._noticed("No space left on device", before)
-        share = self._look_on()
+        share = self._observe()
         ballast.unlink()
-        self.hits["workers_waited"] += share < PATIENT
+        self.hits["workers_waited"] += share < IDLE
         return (
             full,
-            f"{full} times the database said so; the workers used {share:.0%} of a core meanwhile",
+            f"{full} times in the database's log; the workers used {share:.0%} of a core meanwhile",
         )
 
-    def make_peace(self) -> None:
+    def stop_faults(self) -> None:
         self.disk.work()
-        super().make_peace()
+        super().stop_faults()
 
-    def _start_again_if_stuck(self) -> bool:
-        """PostgreSQL 18 may stay "in recovery mode" for ever when its own recovery meets the error
-        that it recovers from: the startup process is gone, and the postmaster waits. Whoever
-        watches a server kills it then."""
+    def _restart_if_stuck(self) -> bool:
+        """PostgreSQL 18 may stay "in recovery mode" for ever when its recovery meets the same error
+        again: the startup process is gone, and the postmaster waits. A supervisor kills it then."""
         until = monotonic() + STUCK_SECONDS
         while monotonic() < until:
             with (
@@ -78,27 +77,27 @@ class Powers(Nemesis):
         self.stage.keeper.kill("postgres")
         return True
 
-    def _look_on(self) -> float:
-        """While it is away: whether web says that it is not ready, and how much the workers do
-        about it."""
-        begun, used = monotonic(), self._used()
-        while monotonic() - begun < AWAY_SECONDS:
+    def _observe(self) -> float:
+        """While the database is down: count 503 of /health/ready. Returns the workers' use of a
+        core."""
+        began, used = monotonic(), self._used()
+        while monotonic() - began < AWAY_SECONDS:
             for url in self.stage.urls:
                 try:
                     answer = httpx.get(f"{url}/health/ready", timeout=3)
                 except httpx.HTTPError:
                     continue
-                self.hits["said_not_ready"] += answer.status_code == 503
+                self.hits["not_ready_reported"] += answer.status_code == 503
             sleep(0.2)
-        return (self._used() - used) / (monotonic() - begun)
+        return (self._used() - used) / (monotonic() - began)
 
     def _used(self) -> float:
-        """Seconds of processors, by all workers."""
+        """CPU seconds of all workers."""
         times = [child.cpu_times() for name in WORKERS for child in self.stage.pool_children(name)]
         return float(sum(each.user + each.system for each in times))
 
-    def _use_up_what_is_kept_ready(self) -> None:
-        """Segments of WAL that are kept for later have their place already."""
+    def _use_up_wal_segments(self) -> None:
+        """Recycled WAL segments already have their space; fill them."""
         try:
             with psycopg.connect(self.stage.server, autocommit=True, connect_timeout=2) as server:
                 for number in range(20):
@@ -109,14 +108,14 @@ class Powers(Nemesis):
         except psycopg.Error:
             return
 
-    def _noticed(self, words: str, before: int) -> int:
+    def _noticed(self, text: str, before: int) -> int:
         until = monotonic() + NOTICED_SECONDS
-        while (now := self._said(words)) == before and monotonic() < until:
+        while (now := self._count_in_log(text)) == before and monotonic() < until:
             sleep(0.1)
         return now - before
 
-    def _said(self, words: str) -> int:
-        return self.words.read_text(errors="replace").count(words)
+    def _count_in_log(self, text: str) -> int:
+        return self.log_file.read_text(errors="replace").count(text)
 
 
 def _fill(ballast: Path) -> None:

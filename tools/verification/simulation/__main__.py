@@ -1,5 +1,5 @@
-"""python -m tools.verification.simulation: live through many seeds; one that fails says how to see
-it again."""
+"""python -m tools.verification.simulation: simulate many seeds; prints how to repeat one that
+fails."""
 
 import os
 import sys
@@ -14,22 +14,19 @@ def main() -> int:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     os.environ.setdefault("SECRET_KEY", "only-for-tests")
     django.setup()
-    return _simulate(_arguments())
-
-
-def _simulate(arguments: Namespace) -> int:
-    # Not before Django is set up: the wiring is read as it is imported.
+    # Only after Django's setup: the import reads the wiring.
     from tools.verification.simulation.lives import PROCESSES
 
-    start, failed, heard = time.perf_counter(), 0, Counter[str]()
+    arguments = _arguments()
+    start, failed, accepted = time.perf_counter(), 0, Counter[str]()
     for seed in range(arguments.first, arguments.first + arguments.seeds):
-        said = _lives(arguments.process or list(PROCESSES)[seed % len(PROCESSES)], seed)
-        failed += said is None
-        heard.update(said or {})
+        counts = _simulate(arguments.process or list(PROCESSES)[seed % len(PROCESSES)], seed)
+        failed += counts is None
+        accepted.update(counts or {})
     seconds = time.perf_counter() - start
     print(
-        f"{len(heard)} kinds of commands and facts, {heard.total()} in all, of each at least"
-        f" {min(heard.values())}"
+        f"{len(accepted)} kinds of commands and facts, {accepted.total()} in total, at least"
+        f" {min(accepted.values())} of each"
     )
     print(
         f"{arguments.seeds} seeds in {seconds:.1f} s ({arguments.seeds / seconds:.0f}/s), {failed}"
@@ -38,16 +35,16 @@ def _simulate(arguments: Namespace) -> int:
     return 1 if failed else 0
 
 
-def _lives(process: str, seed: int) -> "Counter[str] | None":
-    """What was said in it; None when it failed."""
+def _simulate(process: str, seed: int) -> "Counter[str] | None":
+    """Counts of the accepted commands and facts; None for a failed seed."""
     from tools.verification.simulation.lives import live
 
     try:
-        return live(process, seed).said
+        return live(process, seed).accepted
     except AssertionError as error:
         print(f"seed {seed}: {error}")
         print(
-            f"  again: python -m tools.verification.simulation --from {seed} --seeds 1 --process"
+            f"  repeat: python -m tools.verification.simulation --from {seed} --seeds 1 --process"
             f" {process}"
         )
         return None

@@ -1,8 +1,7 @@
-"""What must be true of an order when all is still: money, goods and parcel are where its state
-says, or a person knows.
+"""Invariants of an order at rest: money, goods and parcel are where its state says, or an operator
+is called.
 
-seen_to: whether a person vouches for a step, or has discarded a call; then where things are is that
-person's word.
+seen_to: an operator has skipped a step or discarded a call, so these places cannot be checked.
 """
 
 from collections.abc import Iterator
@@ -28,7 +27,7 @@ from payments.events import (
 )
 from tools.verification.simulation.world import World
 
-# Statuses of processes that wait for something, in either form.
+# Statuses of sagas that wait for something, in orchestration or choreography.
 WAITING = (
     *("PAYMENT_PENDING", "INVENTORY_PENDING", "SHIPPING_PENDING", "CONFIRMING", "COMPENSATING"),
     *("GOODS_PENDING", "RESTOCKING", "REFUNDING", "COMPLETING", "CLOSING"),
@@ -40,7 +39,7 @@ GIVEN_BACK = (PaymentRefunded, PartRefunded, PaymentRefundedOutside)
 
 def check_order(world: World, order_id: str, *, seen_to: bool = False) -> None:
     check_nothing_waits(world, order_id, seen_to=seen_to)
-    check_what_is_said_once(world, order_id)
+    check_unique_events(world, order_id)
     if not seen_to:
         check_money(world, order_id)
         check_parcel(world, order_id)
@@ -48,9 +47,9 @@ def check_order(world: World, order_id: str, *, seen_to: bool = False) -> None:
 
 
 def needs_a_person(world: World, order_id: str) -> bool:
-    """Called by a process, or by a dead letter."""
-    called = any(state.status == "NEEDS_ATTENTION" for (_, _), state in states_of(world, order_id))
-    return called or has_dead_letter(world, order_id)
+    """An operator is called by a saga, or by a dead letter."""
+    is_called = any(state.status == "NEEDS_ATTENTION" for _, state in states_of(world, order_id))
+    return is_called or has_dead_letter(world, order_id)
 
 
 def has_dead_letter(world: World, order_id: str) -> bool:
@@ -71,34 +70,33 @@ def check_nothing_waits(world: World, order_id: str, *, seen_to: bool = False) -
         assert beneath not in WAITING, f"{name} of {key} waits for ever: {beneath}"
     order = world.state(f"order-{order_id}").status
     assert order != "placed" or seen_to or needs_a_person(world, order_id), (
-        f"{order_id} is neither confirmed nor cancelled, and no person is called"
+        f"{order_id} is neither confirmed nor cancelled, and no operator is called"
     )
 
 
-def check_what_is_said_once(world: World, order_id: str) -> None:
-    said = [type(event) for event in _events(world, order_id)]
+def check_unique_events(world: World, order_id: str) -> None:
+    kinds = [type(event) for event in _events(world, order_id)]
     for once in (PaymentCompleted, LatePaymentCompleted):
-        assert said.count(once) <= 1, f"{order_id} has {said.count(once)} {once.__name__}"
+        assert kinds.count(once) <= 1, f"{order_id} has {kinds.count(once)} {once.__name__}"
     books = world.outside
     assert books.captures[order_id] <= 1, f"{order_id} was charged {books.captures[order_id]} times"
     assert books.refunded[order_id] <= books.captured[order_id], (
-        f"{order_id} was given back more than was taken"
+        f"{order_id} was refunded more than it was charged"
     )
 
 
 def check_money(world: World, order_id: str) -> None:
-    """The provider's book is the log's, and what is kept is what the order costs less what came
-    back of it."""
+    """The provider's book matches the log, and it holds the order's total less its returns."""
     books = world.outside
     if not has_dead_letter(world, order_id):
         taken, given_back = _sum(world, order_id, TAKEN), _sum(world, order_id, GIVEN_BACK)
         assert (taken, given_back) == (books.captured[order_id], books.refunded[order_id]), (
-            f"{order_id}: the log says {taken} taken and {given_back} back, the provider's book"
-            f" {books.captured[order_id]} and {books.refunded[order_id]}"
+            f"{order_id}: charged and refunded {taken} and {given_back} in the log,"
+            f" {books.captured[order_id]} and {books.refunded[order_id]} in the provider's book"
         )
-    kept, outgoing = books.kept(order_id), _outgoing(world, order_id)
-    assert kept == outgoing or needs_a_person(world, order_id), (
-        f"{order_id}: {kept} kept and {outgoing} owed, and no person"
+    held, expected = books.kept(order_id), _expected_balance(world, order_id)
+    assert held == expected or needs_a_person(world, order_id), (
+        f"{order_id}: the provider holds {held}, not {expected}, and no operator is called"
     )
 
 
@@ -114,9 +112,9 @@ def check_parcel(world: World, order_id: str) -> None:
         and parcel not in ("returned", "lost")
         and not _is_the_customers(world, order_id)
     ):
-        away = order_id in books.left or books.parcels[order_id] > 0
-        assert not away or needs_a_person(world, order_id), (
-            f"{order_id} is {order}, and its parcel is away"
+        has_left = order_id in books.left or books.parcels[order_id] > 0
+        assert not has_left or needs_a_person(world, order_id), (
+            f"{order_id} is {order}, but its parcel has left"
         )
 
 
@@ -125,17 +123,16 @@ def check_goods(world: World, order_id: str) -> None:
     is_reserved = world.state(f"reservation-{order_id}").status == "reserved"
     parcel = world.state(f"shipment-{order_id}").status
     if order == "confirmed":
-        assert is_reserved, f"{order_id} is confirmed, and nothing is reserved"
+        assert is_reserved, f"{order_id} is confirmed, but nothing is reserved"
     is_the_customers = _is_the_customers(world, order_id) and parcel != "returned"
     if order in CALLED_OFF and is_reserved and parcel != "lost" and not is_the_customers:
         assert needs_a_person(world, order_id), (
-            f"{order_id} is {order}, and its goods are still reserved"
+            f"{order_id} is {order}, but its goods are still reserved"
         )
 
 
 def check_stock(world: World, sku: str) -> None:
-    """available + what an order holds, whether in a parcel or at its customer's = all that was
-    received."""
+    """available + units that orders hold, in a parcel or at the customer = units received."""
     received = available = 0
     for event in (entry.message for entry in world.log if getattr(entry.message, "sku", "") == sku):
         change = MOVES.get(type(event), 0) * getattr(event, "quantity", 0)
@@ -147,7 +144,7 @@ def check_stock(world: World, sku: str) -> None:
 
 
 def _held(world: World, order_id: str, sku: str) -> int:
-    """By the log: what was reserved and neither released nor put on the shelf by a return."""
+    """Units that the order holds by the log: reserved, and neither released nor restocked."""
     if any(event.order_id == order_id for event in _of(world, InventoryReleased)):
         return 0
     returns = {
@@ -162,15 +159,15 @@ def _units(events: list, sku: str) -> int:
     return sum(line.quantity for event in events for line in event.lines if line.sku == sku)
 
 
-def _outgoing(world: World, order_id: str) -> int:
-    """What we may keep."""
+def _expected_balance(world: World, order_id: str) -> int:
+    """The money that we may keep."""
     if world.state(f"order-{order_id}").status != "confirmed":
         return 0
     return world.total(order_id) - _sum(world, order_id, (PartRefunded,))
 
 
 def _is_the_customers(world: World, order_id: str) -> bool:
-    """Of a refunded order: the parcel had left before."""
+    """Whether a refunded order's parcel had left before the refund."""
     if world.state(f"order-{order_id}").status != "refunding":
         return False
     names = [type(event).__name__ for event in _events(world, order_id)]

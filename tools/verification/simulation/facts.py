@@ -1,7 +1,7 @@
-"""What anybody may ask, or tell, of an order at any moment: the columns of docs/guide/matrix.md.
+"""Commands and facts that may reach an order at any moment: the columns of docs/guide/matrix.md.
 
-Each takes the world and the order, and returns what it is answered: the code of a refusal, nothing
-when it is accepted, or CANNOT_BE when it could not come at all.
+Each is a function of the world and the order's id. It returns the code of a rejection, "" when it
+is accepted, or CANNOT_BE when it is impossible in this state.
 """
 
 from collections.abc import Callable, Mapping
@@ -43,7 +43,7 @@ CANNOT_BE = "cannot be"
 Fact = Callable[[World, str], str]
 
 
-# People, who are answered at once.
+# People, who get a response at once.
 
 
 def place_again(world: World, order_id: str) -> str:
@@ -73,17 +73,17 @@ def refund_a_charge(world: World, order_id: str) -> str:
 
 
 def ship(world: World, order_id: str) -> str:
-    """Asked at the door first, as by the API."""
+    """With the checks of the API before the command."""
     parcel = world.state(f"shipment-{order_id}").status
     if parcel == "new":
         return "NotFound"
     is_called_off = world.state(f"order-{order_id}").status in CALLED_OFF
     if parcel not in LEFT and (is_called_off or is_given_back(world.state(f"payment-{order_id}"))):
         return "ShipmentCalledOff"
-    refused = world.dispatch(ShipShipment(order_id))
-    if not refused:
+    rejected = world.dispatch(ShipShipment(order_id))
+    if not rejected:
         world.outside.left.add(order_id)
-    return refused
+    return rejected
 
 
 def deliver(world: World, order_id: str) -> str:
@@ -101,17 +101,17 @@ def close_return(world: World, order_id: str) -> str:
 
 
 def restock_again(world: World, order_id: str) -> str:
-    """The command of a return's own process, said once more. Of no return there is none."""
+    """The command of the return's saga, repeated; impossible without a return."""
     if world.state(f"restocking-{order_id}-r1").status == "new":
         return CANNOT_BE
     return world.dispatch(Restock(f"{order_id}-r1", (StockLine("A", 1),)))
 
 
-# The payment provider, whose words are owed to us by the inbox.
+# The payment provider, whose webhooks come through the inbox.
 
 
 def payment_succeeded(world: World, order_id: str) -> str:
-    """Also of a payment that failed: then it has taken the money all the same."""
+    """Also for a failed payment: then the provider has taken the money after all."""
     return _paid(world, order_id, CompletePayment(order_id, f"ch_{order_id}"))
 
 
@@ -139,28 +139,27 @@ def dispute_lost(world: World, order_id: str) -> str:
     return _disputed(world, order_id, "lost")
 
 
-def _paid(world: World, order_id: str, word: Command) -> str:
-    """A call that is under way is answered by this, and by nothing else later; else it comes of
-    itself."""
+def _paid(world: World, order_id: str, command: Command) -> str:
+    """The response to a call in progress, if there is one; otherwise an unsolicited webhook."""
     books = world.outside
-    asked = _pending(world, "payments.gateway", order_id, PaymentRequested)
-    if asked is not None:
-        key = books.key(asked)
+    call = _pending(world, "payments.gateway", order_id, PaymentRequested)
+    if call is not None:
+        key = books.key(call)
         if key not in books.done:
-            books.done[key] = word
-            _take(world, order_id, word)
+            books.done[key] = command
+            _take(world, order_id, command)
         world.enqueue(books.done[key])
         return ""
     if world.state(f"payment-{order_id}").status in ("new", "requested", "voided"):
         return CANNOT_BE
     if books.captured[order_id] == 0:
-        _take(world, order_id, word)
-    world.enqueue(word)
+        _take(world, order_id, command)
+    world.enqueue(command)
     return ""
 
 
-def _take(world: World, order_id: str, word: Command) -> None:
-    if isinstance(word, CompletePayment):
+def _take(world: World, order_id: str, command: Command) -> None:
+    if isinstance(command, CompletePayment):
         world.outside.captured[order_id] += world.total(order_id)
         world.outside.captures[order_id] += 1
 
@@ -170,7 +169,7 @@ def _refunded_outside(world: World, order_id: str, amount: int) -> str:
     if amount <= 0:
         return CANNOT_BE
     books.refunded[order_id] += amount
-    books.beside.add(order_id)
+    books.changed_outside.add(order_id)
     world.enqueue(RecordRefund(order_id, amount, f"re_outside_{order_id}_{world.now}"))
     return ""
 
@@ -181,7 +180,7 @@ def _disputed(world: World, order_id: str, outcome: str) -> str:
         return CANNOT_BE
     amount = books.held_back[order_id] or books.kept(order_id)
     books.held_back[order_id] = 0 if outcome == "won" else amount
-    books.beside.add(order_id)
+    books.changed_outside.add(order_id)
     world.enqueue(RecordDispute(order_id, amount, f"dp_{order_id}", "fraudulent", outcome))
     return ""
 
@@ -205,17 +204,18 @@ def parcel_returned(world: World, order_id: str) -> str:
     return _carried(world, order_id, RecordReturned(order_id), left=False)
 
 
-def _carried(world: World, order_id: str, word: Command, *, left: bool) -> str:
-    """What it has taken it has booked, though its answer to that may still be on its way."""
+def _carried(world: World, order_id: str, command: Command, *, left: bool) -> str:
+    """The carrier has booked a parcel that it has taken, even if its response is still on its
+    way."""
     books = world.outside
-    asked = _pending(world, "shipping.carrier", order_id, ShipmentRequested)
-    if asked is not None:
-        books.do_once(books.key(asked), asked.event)
+    call = _pending(world, "shipping.carrier", order_id, ShipmentRequested)
+    if call is not None:
+        books.do_once(books.key(call), call.event)
     if left:
         books.left.add(order_id)
     else:
         books.left.discard(order_id)
-    world.enqueue(word)
+    world.enqueue(command)
     return ""
 
 
@@ -239,13 +239,13 @@ def compensate(world: World, order_id: str) -> str:
 
 
 def skip(world: World, order_id: str) -> str:
-    """A person who takes a step back as done has seen to it: the money is back, the parcel called
-    off."""
+    """The operator has undone the step by other means: the money is refunded, the parcel
+    cancelled."""
     return _intervene(world, order_id, "skip")
 
 
 def discard_a_call(world: World, order_id: str) -> str:
-    """The dead letter of a provider that does not answer."""
+    """Discard the dead letter of a provider that does not respond."""
     for (subscription, stream), queue in world.calls.items():
         if subscription in EFFECTS and stream.endswith(f"-{order_id}") and queue:
             queue.popleft()
@@ -259,10 +259,10 @@ def _intervene(world: World, order_id: str, action: str) -> str:
     return ""
 
 
-def _pending(world: World, subscription: str, order_id: str, asked: type):
+def _pending(world: World, subscription: str, order_id: str, kind: type):
     for queue in (queue for (name, _), queue in world.calls.items() if name == subscription):
         for call in queue:
-            if type(call.event) is asked and call.event.order_id == order_id:
+            if type(call.event) is kind and call.event.order_id == order_id:
                 return call
     return None
 

@@ -1,5 +1,5 @@
-"""One seed, one shop: three orders, two products, and whatever anybody may ask or tell of them, at
-any moment."""
+"""One seed is one shop: three orders, two products, and random commands and facts at random
+moments."""
 
 from collections.abc import Mapping
 from random import Random
@@ -21,9 +21,9 @@ PRICE = Money(100, "EUR")
 ORDERS = ("o1", "o2", "o3")
 SKUS = ("A", "B")
 MOMENTS = (12.0, 20.0, 20 * MINUTE, 3 * HOUR)
-# What a person does by hand, and vouches for.
+# Actions by which an operator takes responsibility for a step.
 BY_HAND = (facts.skip, facts.discard_a_call)
-# Half of the orders are only cancelled, if that; to the others anything happens.
+# Half of the orders get only these; the others get any fact.
 ORDINARY = (facts.cancel, facts.retry, facts.compensate)
 
 
@@ -34,7 +34,7 @@ def live(
     table: Mapping[str, Saga] | None = None,
     outside: type[Outside] = Outside,
 ) -> World:
-    """table: another process than the wiring's, to see whether what is wrong with it is found."""
+    """table: sagas instead of the wiring's, for tests with a deliberate mistake."""
     random = Random(seed)
     world = World(
         (table or PROCESSES[process]) | {"orders.returning": RETURNING}, random, outside(random)
@@ -60,41 +60,42 @@ def _let_live(world: World, order_id: str) -> None:
         place = _with_postage(place)
     world.after(10.0, lambda: world.dispatch(place))
     for fact, longest in SENT_BACK if random.random() < 0.25 else ():
-        world.after(longest, lambda fact=fact: _say_if_placed(world, order_id, fact))
-    said, times = (
+        world.after(longest, lambda fact=fact: _apply_if_placed(world, order_id, fact))
+    facts_of_order, times = (
         ([*FACTS.values()], (1, 2, 4, 6)) if random.random() < 0.5 else (ORDINARY, (0, 0, 1, 2))
     )
-    for fact in random.choices(said, k=random.choice(times)):
-        world.after(random.choice(MOMENTS), lambda fact=fact: _say_if_placed(world, order_id, fact))
+    for fact in random.choices(facts_of_order, k=random.choice(times)):
+        world.after(
+            random.choice(MOMENTS), lambda fact=fact: _apply_if_placed(world, order_id, fact)
+        )
 
 
 def _refund_what_is_sent_back(world: World, random: Random) -> None:
-    """In some shops an order is refunded before, between or after the steps of its return, wherever
-    its parcel is.
+    """In some shops an order is refunded before, between or after the steps of its return.
 
-    random: of its own, so that all other shops live as they did before there was this one.
+    random: a separate generator, so that this does not change the other events of a seed.
     """
     if random.random() < 0.35:
         order_id = random.choice(ORDERS)
         ships = ((facts.ship, random.choice(MOMENTS)),) if random.random() < 0.5 else ()
         for fact, longest in (*SENT_BACK, *ships, (facts.refund, random.choice(MOMENTS))):
             world.at(
-                random.random() * longest, lambda fact=fact: _say_if_placed(world, order_id, fact)
+                random.random() * longest, lambda fact=fact: _apply_if_placed(world, order_id, fact)
             )
 
 
-def _say_if_placed(world: World, order_id: str, fact: facts.Fact) -> None:
+def _apply_if_placed(world: World, order_id: str, fact: facts.Fact) -> None:
     if world.versions[f"order-{order_id}"]:
-        world.said[fact.__name__] += fact(world, order_id) != facts.CANNOT_BE
+        world.accepted[fact.__name__] += fact(world, order_id) != facts.CANNOT_BE
         if fact in BY_HAND:
             world.seen_to.add(order_id)
 
 
-def _ask_to_send_back(world: World, order_id: str) -> str:
-    """The return that the warehouse may receive or close later."""
-    wanted = (Portion(1, 1),)
+def _request_return(world: World, order_id: str) -> str:
+    """Request the return that the warehouse may receive or close later."""
+    portions = (Portion(1, 1),)
     return world.dispatch(
-        RequestReturn(f"{order_id}-r1", order_id, wanted, (), "too small", world.outside.today)
+        RequestReturn(f"{order_id}-r1", order_id, portions, (), "too small", world.outside.today)
     )
 
 
@@ -115,9 +116,9 @@ def _with_postage(place: PlaceOrder) -> ImportOrder:
     )
 
 
-# As a rule in this order.
+# Usually in this order.
 SENT_BACK = (
-    (_ask_to_send_back, 5 * MINUTE),
+    (_request_return, 5 * MINUTE),
     (facts.receive_return, HOUR),
     (facts.restock_again, 9 * HOUR),
 )

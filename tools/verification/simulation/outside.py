@@ -1,7 +1,7 @@
-"""The world outside in memory: a payment provider and a carrier with books of their own, and all
-their bad manners.
+"""The outside world in memory: a payment provider and a carrier with books of their own, and their
+failures.
 
-What they do without being asked is in facts.py.
+What they do without a call is in facts.py.
 """
 
 from collections import Counter
@@ -22,14 +22,14 @@ EFFECTS = {"payments.gateway": GATEWAY, "shipping.carrier": CARRIER}
 
 ATTEMPTS = 6
 
-# How often, of all calls. UNHEARD: done, but the answer is lost, or who asked has died. REFUSED: a
-# plain no. LATE: the answer takes up to an hour. DOWN: for this order nobody answers until somebody
-# mends it.
-TIMEOUT, UNHEARD, REFUSED, LATE, DOWN = 0.1, 0.1, 0.2, 0.05, 0.02
+# Probabilities for a call. LOST: done, but the response is lost, or the caller has died. REFUSED: a
+# rejection. LATE: the response takes up to an hour. DOWN: no response for this order until
+# repaired.
+TIMEOUT, LOST, REFUSED, LATE, DOWN = 0.1, 0.1, 0.2, 0.05, 0.02
 
 
 class Call(NamedTuple):
-    """position: of the event in the log; it makes the idempotency key."""
+    """position: of the event in the log; the idempotency key."""
 
     position: int
     event: Event
@@ -39,20 +39,21 @@ class Call(NamedTuple):
         return self._replace(attempts=self.attempts + 1)
 
 
-class Answered(NamedTuple):
-    """command: what the answer says; None when there was none. again_after: seconds; None when it
-    is given up."""
+class Outcome(NamedTuple):
+    """command: of the response; None without one. takes: seconds. retry_after: seconds; None when
+    the call is given up."""
 
     command: Command | None
     takes: float = 0.0
-    again_after: float | None = None
+    retry_after: float | None = None
 
 
 class Outside:
-    """Answers a repeated key without doing it again. The books: what each order was charged, given
-    back, booked.
+    """Repeats the response for a repeated key, without a new effect. Its books: charges, refunds
+    and parcels by order.
 
-    held_back: disputed. left: orders whose parcel the carrier has taken.
+    held_back: disputed amounts. left: orders whose parcel the carrier has taken. changed_outside:
+    orders refunded or disputed without a call of ours.
     """
 
     today = datetime(2026, 1, 1, tzinfo=UTC)
@@ -66,9 +67,9 @@ class Outside:
         self.parcels: Counter[str] = Counter()
         self.held_back: Counter[str] = Counter()
         self.left: set[str] = set()
-        self.beside: set[str] = set()
+        self.changed_outside: set[str] = set()
         self.down: set[str] = set()
-        self.mended = False
+        self.is_repaired = False
 
     def key(self, call: Call) -> str:
         return str(call.position)
@@ -76,38 +77,38 @@ class Outside:
     def kept(self, order_id: str) -> int:
         return self.captured[order_id] - self.refunded[order_id] - self.held_back[order_id]
 
-    def ask(self, call: Call) -> Answered:
+    def ask(self, call: Call) -> Outcome:
         order_id = call.event.order_id  # type: ignore[attr-defined]
         luck = self.random.random()
         if self._is_down(order_id, call):
-            return self._again(call)
+            return self._fail(call)
         if (luck := luck - TIMEOUT) < 0:
-            return self._again(call)
+            return self._fail(call)
         try:
             answer = self.do_once(self.key(call), call.event)
         except RefundRefused:
-            return Answered(None)
-        if (luck := luck - UNHEARD) < 0:
-            return self._again(call)
-        return Answered(answer, takes=self.random.random() * (3600.0 if luck < LATE else 2.0))
+            return Outcome(None)
+        if (luck := luck - LOST) < 0:
+            return self._fail(call)
+        return Outcome(answer, takes=self.random.random() * (3600.0 if luck < LATE else 2.0))
 
-    def mend(self) -> None:
-        self.mended = True
+    def repair(self) -> None:
+        self.is_repaired = True
 
     def refund_by_hand(self, order_id: str) -> None:
         self.refunded[order_id] = self.captured[order_id]
 
-    def call_off_by_hand(self, order_id: str) -> None:
+    def cancel_parcel_by_hand(self, order_id: str) -> None:
         self.parcels[order_id] = 0
 
     def _is_down(self, order_id: str, call: Call) -> bool:
         if call.attempts == 0 and self.random.random() < DOWN:
             self.down.add(order_id)
-        return order_id in self.down and not self.mended
+        return order_id in self.down and not self.is_repaired
 
-    def _again(self, call: Call) -> Answered:
-        spent = call.attempts + 1 >= ATTEMPTS and not self.mended
-        return Answered(None, again_after=None if spent else 2.0**call.attempts)
+    def _fail(self, call: Call) -> Outcome:
+        spent = call.attempts + 1 >= ATTEMPTS and not self.is_repaired
+        return Outcome(None, retry_after=None if spent else 2.0**call.attempts)
 
     def do_once(self, key: str, event: Any) -> Command:
         """Raises RefundRefused."""
@@ -116,11 +117,13 @@ class Outside:
         return self.done[key]
 
     def _do(self, event: Any, order_id: str) -> Command:
-        refused = self._refuses(event)
+        is_refused = self._refuses(event)
         match event:
             case PaymentRequested():
                 return (
-                    FailPayment(order_id, "declined") if refused else self._charge(event, order_id)
+                    FailPayment(order_id, "declined")
+                    if is_refused
+                    else self._charge(event, order_id)
                 )
             case RefundRequested():
                 return self._refund(event, order_id)
@@ -130,12 +133,14 @@ class Outside:
                     order_id, event.refund_id, event.amount.amount, f"re_{event.refund_id}"
                 )
             case ShipmentRequested():
-                return RefuseShipment(order_id, "not served") if refused else self._book(order_id)
+                return (
+                    RefuseShipment(order_id, "not served") if is_refused else self._book(order_id)
+                )
             case ShipmentCancellationRequested():
-                # A parcel that was never booked is called off as well.
+                # Cancelling a parcel that was never booked succeeds too.
                 self.parcels[order_id] -= min(1, self.parcels[order_id])
                 return CompleteCancellation(order_id)
-        raise AssertionError(f"nobody outside knows what {event} is")
+        raise AssertionError(f"unknown event {event}")
 
     def _refuses(self, event: Any) -> bool:
         return self.random.random() < REFUSED
@@ -146,15 +151,15 @@ class Outside:
         return CompletePayment(order_id, f"ch_{order_id}")
 
     def _refund(self, event: RefundRequested, order_id: str) -> Command:
-        """It gives back what it is asked for: not to ask twice is our part. What was not taken it
-        cannot give."""
+        """Refunds what is requested, even twice: avoiding that is our part. At most the charge."""
         back = min(event.amount.amount, self.captured[order_id])
         self._give_back(order_id, back)
         return CompleteRefund(order_id, back, f"re_{order_id}")
 
     def _give_back(self, order_id: str, amount: int) -> None:
-        """What has gone by another way, or is disputed, it has no more."""
-        if order_id in self.beside and amount > self.kept(order_id):
+        """Money that was refunded otherwise or is disputed is no longer there. Raises
+        RefundRefused."""
+        if order_id in self.changed_outside and amount > self.kept(order_id):
             raise RefundRefused(order_id)
         self.refunded[order_id] += amount
 

@@ -1,10 +1,9 @@
-"""The whole shop in memory, under a clock of its own: who is next, what is late and what comes
-twice is drawn by lot.
+"""The whole shop in memory with a simulated clock: order, delays and repetitions are random.
 
-It keeps what the engine keeps: one log in one order, each subscription in its own time, calls of
-one stream one after another, a deadline that is taken back by a later answer. It gives up what
-nobody can promise: commands and answers may come again, at any later time; calls may hang, fail, be
-answered when nobody waits any more, or not be answered at all.
+It keeps the promises of the engine: one log in one order; each subscription at its own pace; calls
+of one stream one after another; a deadline that a later response withdraws. It keeps no others:
+commands and responses may be repeated at any later time; calls may hang, fail, respond too late, or
+never respond.
 """
 
 from collections import Counter, defaultdict, deque
@@ -17,7 +16,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from eventstore import registry
-from eventstore.aggregate import Refusal
+from eventstore.aggregate import CommandRejected
 from eventstore.messages import Command, CommandRefused, DeadlinePassed, Event, Intervened
 from eventstore.subscriptions import Commands, Saga
 from orders.events import OrderPlaced
@@ -27,13 +26,13 @@ from tools.verification.simulation.outside import EFFECTS, Call, Outside
 MINUTE, HOUR = 60.0, 3600.0
 EVENT = "event"
 
-# How often: what is owed comes again at some later time; a subscription whose worker has died takes
-# its step a while later.
+# Probabilities: a message in the outbox comes again later; a subscription's worker has died, so its
+# next batch is late.
 TWICE, SLOW = 0.15, 0.05
 
 
 class Entry(NamedTuple):
-    """One line of the log and outbox. topic: EVENT, or the subscription that it is owed to."""
+    """One line of the log and outbox. topic: EVENT, or the receiving subscription."""
 
     topic: str
     key: str
@@ -42,11 +41,11 @@ class Entry(NamedTuple):
 
 
 class World:
-    """process: name -> saga, as in the wiring. run() goes on until nothing is left to do, for
-    people either.
+    """process: name -> saga, as in the wiring. run() ends when nothing is left to do, for operators
+    either.
 
-    said: how often anybody has asked or told what, and was heard. seen_to: orders of which a person
-    vouches for something.
+    accepted: counts of accepted commands and facts. seen_to: orders with a step or a call that an
+    operator took responsibility for.
     """
 
     def __init__(self, process: Mapping[str, Saga], random: Random, outside: Outside):
@@ -63,8 +62,8 @@ class World:
         self._awake: set[str] = set()
         self.held: set[str] = set()
         self.seen_to: set[str] = set()
-        self.said: Counter[str] = Counter()
-        self._heard_as = {name: _heard_as(saga) for name, saga in process.items()}
+        self.accepted: Counter[str] = Counter()
+        self._read_as = {name: _events_of(saga) for name, saga in process.items()}
 
     # The clock.
 
@@ -75,19 +74,19 @@ class World:
         self.at(self.now + self.random.random() * longest, action)
 
     def run(self, *, most: int = 20_000, at_rest: Callable[[], None] = lambda: None) -> None:
-        """at_rest: called whenever only people have anything to do."""
+        """at_rest: called whenever only operators have anything to do."""
         for _ in range(most):
             if not self._agenda:
                 at_rest()
-                if not self._call_people():
+                if not self._call_operators():
                     return
                 continue
             self.now, _, action = heappop(self._agenda)
             action()
-        raise AssertionError(f"it does not come to rest within {most} steps")
+        raise AssertionError(f"not at rest within {most} steps")
 
     def run_for(self, seconds: float) -> None:
-        """And no longer: whoever waits goes on waiting."""
+        """Actions that are due later stay on the agenda."""
         until = self.now + seconds
         while self._agenda and self._agenda[0][0] <= until:
             self.now, _, action = heappop(self._agenda)
@@ -95,16 +94,16 @@ class World:
         self.now = until
 
     def run_out(self, *, most: int = 20_000) -> None:
-        """Until nothing is left to do, deadlines included, without any person."""
+        """Until nothing is left to do, deadlines included, without operators."""
         for _ in range(most):
             if not self._agenda:
                 return
             self.now, _, action = heappop(self._agenda)
             action()
-        raise AssertionError(f"it does not come to rest within {most} steps")
+        raise AssertionError(f"not at rest within {most} steps")
 
     def hold(self, *subscriptions: str) -> None:
-        """A subscription takes no step; a provider is asked, and does not answer."""
+        """Stop deliveries to these subscriptions; calls to a provider get no response."""
         self.held.update(subscriptions)
 
     def release(self) -> None:
@@ -131,18 +130,20 @@ class World:
                 )
 
     def dispatch(self, command: Command, *, reply_to: str = "", key: str = "") -> str:
-        """Decide a command; whoever it is refused for is told. Returns the code of a refusal."""
+        """Decide a command; reply_to gets a rejection. Returns the code of the rejection, or ""."""
         decision = registry.decision_for(command)
         try:
-            decided = decision.decide(
+            changes = decision.decide(
                 {stream: self.state(stream) for stream in decision.streams(command)}, command
             )
-        except Refusal as refusal:
+        except CommandRejected as rejection:
             if reply_to:
-                word = CommandRefused(key, registry.name_of(command), refusal.code, str(refusal))
-                self.append([Entry(reply_to, key, word)])
-            return refusal.code
-        for stream, events in decided.items():
+                message = CommandRefused(
+                    key, registry.name_of(command), rejection.code, str(rejection)
+                )
+                self.append([Entry(reply_to, key, message)])
+            return rejection.code
+        for stream, events in changes.items():
             self._keep(stream, events)
         return ""
 
@@ -153,7 +154,7 @@ class World:
             self.after(self.random.choice((1.0, MINUTE, HOUR)), lambda: self.append([entry]))
 
     def total(self, order_id: str) -> int:
-        """What the order costs, by the log."""
+        """The order's total, by the log."""
         return sum(
             entry.message.total.amount
             for entry in self.log
@@ -170,7 +171,7 @@ class World:
     # The subscriptions.
 
     def _wake(self, subscription: str) -> None:
-        """One step: some of what lies ahead of the cursor."""
+        """Deliver some of the messages ahead of the cursor."""
         self._awake.discard(subscription)
         if subscription in self.held and subscription not in EFFECTS:
             return
@@ -185,13 +186,13 @@ class World:
             if entry.topic == subscription:
                 self._react(subscription, position, entry.key, entry.message)
             elif entry.topic == EVENT and (
-                heard := self._heard_as[subscription].get(type(entry.message))
+                read := self._read_as[subscription].get(type(entry.message))
             ):
-                event = heard(entry.message)
+                event = read(entry.message)
                 self._react(subscription, position, self.process[subscription].key(event), event)
         elif subscription in EFFECTS:
             if entry.topic == EVENT and type(entry.message) in EFFECTS[subscription].handles:
-                self._take_in(subscription, Call(position, entry.message), entry.key)
+                self._enqueue_call(subscription, Call(position, entry.message), entry.key)
         elif entry.topic == subscription:
             self.dispatch(entry.message, reply_to=entry.reply_to, key=entry.key)
 
@@ -211,19 +212,19 @@ class World:
             self.deadlines[name, key] = position
             self.at(
                 self.now + reaction.deadline.total_seconds(),
-                lambda: self._tell(name, key, position),
+                lambda: self._pass_deadline(name, key, position),
             )
         for command in reaction.commands:
             self.enqueue(command, reply_to=name, key=key)
 
-    def _tell(self, name: str, key: str, set_at: int) -> None:
+    def _pass_deadline(self, name: str, key: str, set_at: int) -> None:
         if self.deadlines.get((name, key)) == set_at:
             del self.deadlines[name, key]
             self.append([Entry(name, key, DeadlinePassed(key, self.outside.today, set_at))])
 
-    # Calls to the outside, those of one stream in order.
+    # Calls to the outside; those of one stream run in order.
 
-    def _take_in(self, subscription: str, call: Call, stream: str) -> None:
+    def _enqueue_call(self, subscription: str, call: Call, stream: str) -> None:
         queue = self.calls[subscription, stream]
         queue.append(call)
         if len(queue) == 1:
@@ -237,18 +238,18 @@ class World:
         if not queue or subscription in self.held:
             return
         call = queue[0]
-        answered = self.outside.ask(call)
-        if answered.command is None:
-            if answered.again_after is not None:
+        outcome = self.outside.ask(call)
+        if outcome.command is None:
+            if outcome.retry_after is not None:
                 queue[0] = call.tried()
-                self.at(self.now + answered.again_after, lambda: self._call(subscription, stream))
+                self.at(self.now + outcome.retry_after, lambda: self._call(subscription, stream))
             return
         self.at(
-            self.now + answered.takes,
-            lambda: self._answered(subscription, stream, call, answered.command),
+            self.now + outcome.takes,
+            lambda: self._respond(subscription, stream, call, outcome.command),
         )
 
-    def _answered(self, subscription: str, stream: str, call: Call, command: Command) -> None:
+    def _respond(self, subscription: str, stream: str, call: Call, command: Command) -> None:
         queue = self.calls[subscription, stream]
         if queue and queue[0].position == call.position:
             self.enqueue(command)
@@ -256,7 +257,7 @@ class World:
             if queue:
                 self._try(subscription, stream)
 
-    # People.
+    # Operators.
 
     def intervene(self, key: str, action: str) -> None:
         for name in self.process:
@@ -264,9 +265,9 @@ class World:
                 [Entry(name, key, Intervened(key, action, "they asked for it", "operator"))]
             )
 
-    def _call_people(self) -> bool:
-        """When all is still: a call that was given up is made again, and who is called for
-        attention comes."""
+    def _call_operators(self) -> bool:
+        """At rest: retry a call that was given up, or see to a saga that needs attention. Returns
+        whether there was one."""
         given_up = [
             (subscription, stream) for (subscription, stream), queue in self.calls.items() if queue
         ]
@@ -275,10 +276,10 @@ class World:
             for (_, key), (state, _) in self.running.items()
             if state.status == "NEEDS_ATTENTION"
         ]
-        self.outside.mend()
+        self.outside.repair()
         if stuck and self.random.random() < 0.3:
-            self._see_to_it_by_other_means(stuck[0])
-        elif given_up and given_up[0][1].partition("-")[2] in self.outside.beside:
+            self._resolve_by_other_means(stuck[0])
+        elif given_up and given_up[0][1].partition("-")[2] in self.outside.changed_outside:
             self._discard(*given_up[0])
         elif given_up:
             self._try(*given_up[0])
@@ -287,15 +288,14 @@ class World:
         return bool(given_up or stuck)
 
     def _discard(self, subscription: str, stream: str) -> None:
-        """What the provider refuses for good."""
+        """Discard a call that the provider always refuses."""
         self.seen_to.add(stream.partition("-")[2])
         self.calls[subscription, stream].popleft()
         if self.calls[subscription, stream]:
             self._try(subscription, stream)
 
-    def _see_to_it_by_other_means(self, key: str) -> None:
-        """Ring up whoever does not answer, discard what was still to be asked of them, and say
-        so."""
+    def _resolve_by_other_means(self, key: str) -> None:
+        """Undo the step outside of the system, discard its calls, and skip it."""
         self.seen_to.add(key.partition("-")[0])
         step = next(state for (_, each), (state, _) in self.running.items() if each == key)
         if isinstance(step, Fulfilment) and not step.beneath:
@@ -304,7 +304,7 @@ class World:
 
     def _undo_by_hand(self, step: Fulfilment, key: str) -> None:
         stream, undo = (
-            (f"shipment-{key}", self.outside.call_off_by_hand)
+            (f"shipment-{key}", self.outside.cancel_parcel_by_hand)
             if step.shipment
             else (f"payment-{key}", self.outside.refund_by_hand)
         )
@@ -313,22 +313,18 @@ class World:
         undo(key)
 
 
-def _heard_as(saga: Saga) -> dict[type[Event], Callable[[Any], Any]]:
-    """What becomes of each event: itself, or what the saga's own contract makes of it."""
-    ours = {registry.types()[name]: _read_as(cls) for name, cls in saga.contract.items()}
+def _events_of(saga: Saga) -> dict[type[Event], Callable[[Any], Any]]:
+    """How the saga reads each event: as it is, or converted to the class in its contract."""
+    ours = {registry.types()[name]: _convert_to(cls) for name, cls in saga.contract.items()}
     return {cls: lambda event: event for cls in saga.react if cls in registry.names()} | ours
 
 
-def _read_as(ours: type[Event]) -> Callable[[Any], Any]:
+def _convert_to(ours: type[Event]) -> Callable[[Any], Any]:
     return lambda event: msgspec.convert(msgspec.to_builtins(event), ours)
 
 
 def _contexts() -> list[str]:
-    return [
-        name
-        for name, subscription in registry.subscriptions().items()
-        if isinstance(subscription, Commands)
-    ]
+    return [*registry.of_kind(Commands)]
 
 
 def _is_of_an_earlier_step(message: Any, since: int) -> bool:

@@ -1,4 +1,4 @@
-"""manage.py browse LIST [KEY]: any list of the console, and any row of it, without a browser."""
+"""manage.py browse LIST [KEY]: a list of the console, or one row of it."""
 
 from html import unescape
 from typing import Any
@@ -19,20 +19,22 @@ from eventstore.management import reveal
 
 
 class Command(BaseCommand):
-    help = (
-        "Show a page of any list of the console with its own search and filters, or one row whole."
-    )
+    help = "Show one page of a list of the console, searched and filtered, or one row in full."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "list", help="such as event, stream, parked, sagastate; a wrong name lists all"
+            "list", help="such as event, stream, parked or sagastate; an unknown name lists all"
         )
-        parser.add_argument("key", nargs="?", help="of one row")
+        parser.add_argument("key", nargs="?", help="key of a row")
         parser.add_argument(
-            "--search", default="", metavar="TERM", help="as in the list's own field"
+            "--search", default="", metavar="TERM", help="as in the list's search field"
         )
         parser.add_argument(
-            "--filter", action="append", default=[], metavar="NAME=VALUE", help="as in its address"
+            "--filter",
+            action="append",
+            default=[],
+            metavar="NAME=VALUE",
+            help="as in the list's address",
         )
         parser.add_argument("--page", type=int, default=1)
         parser.add_argument("--json", action="store_true")
@@ -40,13 +42,16 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         registered = _registered(options["list"])
-        told = (
-            _one(registered, options) if options["key"] is not None else _page(registered, options)
+        found = (
+            [_row(registered, options)]
+            if options["key"] is not None
+            else _page(registered, options)
         )
         if options["json"]:
-            self.stdout.write(codec.encode_json(told).decode())
+            output = found if options["key"] is None else found[0]
+            self.stdout.write(codec.encode_json(output).decode())
             return
-        for row in told if isinstance(told, list) else [told]:
+        for row in found:
             self.stdout.write("\n".join(f"{name}: {value}" for name, value in row.items()) + "\n")
 
 
@@ -57,17 +62,16 @@ def _registered(name: str) -> RevealingAdmin:
         if isinstance(registered, RevealingAdmin)
     }
     if name not in known:
-        raise CommandError(
-            f"{name!r} is no list of the console. There are: {', '.join(sorted(known))}."
-        )
+        names = ", ".join(sorted(known))
+        raise CommandError(f"Unknown list {name!r}. Known lists: {names}.")
     return known[name]
 
 
-def _one(registered: RevealingAdmin, options: dict[str, Any]) -> dict[str, Any]:
+def _row(registered: RevealingAdmin, options: dict[str, Any]) -> dict[str, Any]:
     key, request = options["key"], _request("")
-    found = None if "\x00" in key else registered.find(request, key)
+    found = registered.find(request, key)
     if found is None:
-        raise CommandError(f"{options['list']} has no {key!r}.")
+        raise CommandError(f"No row {key!r} in {options['list']}.")
     if reveal.is_revealed(options, f"browse {options['list']} {key}", registered.subject_of(found)):
         masking.unmask(request)
         found = registered.find(request, key)
@@ -77,29 +81,27 @@ def _one(registered: RevealingAdmin, options: dict[str, Any]) -> dict[str, Any]:
 
 def _page(registered: RevealingAdmin, options: dict[str, Any]) -> list[dict[str, Any]]:
     if options["reveal"] is not None:
-        raise CommandError("One row is revealed at a time: say which.")
+        raise CommandError("--reveal needs a key: personal data is revealed one row at a time.")
     request = _request(options["search"], page=options["page"], filters=options["filter"])
     try:
         rows = registered.get_changelist_instance(request).result_list
     except (IncorrectLookupParameters, DisallowedModelAdminLookup) as error:
-        raise CommandError(
-            f"The list has no such filter, or it takes no such value. {error}"
-        ) from error
+        raise CommandError(f"Unknown filter, or invalid value. {error}") from error
     return [_fields(row) | _columns(registered, row) for row in rows]
 
 
 def _request(search: str, *, page: int = 1, filters: list[str] | None = None) -> HttpRequest:
-    request, asked = HttpRequest(), QueryDict(mutable=True)
-    asked["q"], asked["p"] = search, str(page)
+    request, query = HttpRequest(), QueryDict(mutable=True)
+    query["q"], query["p"] = search, str(page)
     for each in filters or []:
         name, _, value = each.partition("=")
-        asked[name] = value
-    request.method, request.GET = "GET", asked  # type: ignore[assignment]
+        query[name] = value
+    request.method, request.GET = "GET", query  # type: ignore[assignment]
     return request
 
 
 def _fields(row: Model) -> dict[str, Any]:
-    """Those that were read; a list leaves out what is long."""
+    """The loaded fields; a list defers long ones."""
     return {
         field.name: row.__dict__[field.attname]
         for field in row._meta.concrete_fields
@@ -108,14 +110,13 @@ def _fields(row: Model) -> dict[str, Any]:
 
 
 def _columns(registered: RevealingAdmin, row: Model) -> dict[str, str]:
-    """What the list shows beside the row's own fields, as text."""
+    """The list's columns that are no fields of the row, as plain text."""
     fields = {field.name for field in row._meta.concrete_fields}
-    ours = [
+    names = [
         name for name in registered.list_display if isinstance(name, str) and name not in fields
     ]
-    return {name: _text(lookup_field(name, row, registered)[2]) for name in ours}
-
-
-def _text(shown: object) -> str:
-    # A plain text again, where Django's was marked as safe.
-    return "".join([unescape(strip_tags(str(shown)))])
+    # "".join makes a plain str of Django's SafeString, which JSON encoding would not accept.
+    return {
+        name: "".join([unescape(strip_tags(str(lookup_field(name, row, registered)[2])))])
+        for name in names
+    }

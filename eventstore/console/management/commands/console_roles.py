@@ -1,5 +1,5 @@
-"""manage.py console_roles --view support --operate operations --reveal privacy: who may what in the
-console."""
+"""manage.py console_roles --view support --operate operations --reveal privacy: permissions of the
+console for groups."""
 
 from typing import Any
 
@@ -10,27 +10,15 @@ from eventstore.console import permissions
 
 
 class Command(BaseCommand):
-    help = (
-        "Give groups their rights in the console, making them if need be. Nothing is taken from"
-        " any."
-    )
+    help = "Grant permissions of the console to groups, creating missing groups. Revokes nothing."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--view", nargs="*", default=[], metavar="GROUP", help="see every page")
-        parser.add_argument(
-            "--operate",
-            nargs="*",
-            default=[],
-            metavar="GROUP",
-            help="see, and retry, discard, pause …",
-        )
-        parser.add_argument(
-            "--reveal",
-            nargs="*",
-            default=[],
-            metavar="GROUP",
-            help="see, and say why personal data is to be seen",
-        )
+        for option, text in (
+            ("--view", "see every page"),
+            ("--operate", "see every page, and retry, discard, pause and so on"),
+            ("--reveal", "see every page, and reveal personal data for a reason"),
+        ):
+            parser.add_argument(option, nargs="*", default=[], metavar="GROUP", help=text)
         parser.add_argument("--json", action="store_true")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -41,11 +29,7 @@ class Command(BaseCommand):
             permissions.grant(group, permissions.OPERATE)
         for group in reveal:
             permissions.grant(group, permissions.REVEAL)
-        given = {"view": [*view, *operate, *reveal], "operate": operate, "reveal": reveal}
-        self.stdout.write(
-            codec.encode_json(given).decode()
-            if options["json"]
-            else "\n".join(
-                f"{right}: {', '.join(groups) or 'nobody new'}" for right, groups in given.items()
-            )
-        )
+        granted = {"view": [*view, *operate, *reveal], "operate": operate, "reveal": reveal}
+        lines = [f"{right}: {', '.join(groups) or '–'}" for right, groups in granted.items()]
+        output = codec.encode_json(granted).decode() if options["json"] else "\n".join(lines)
+        self.stdout.write(output)

@@ -1,5 +1,4 @@
-"""manage.py dossier ID: all that the log and the machinery know about one thing, as on an order's
-page."""
+"""manage.py dossier ID: everything about one id, as on an order's page."""
 
 from typing import Any
 
@@ -15,31 +14,31 @@ from eventstore.management import reveal
 
 class Command(BaseCommand):
     help = (
-        "Show how one thing stands in each context, its processes, what is owed and parked for it,"
+        "Show the streams of an id with their states, its sagas, its pending and parked messages,"
         " and its events."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("id", help="of what its streams are about: of an order, a product")
+        parser.add_argument("id", help="the identity in the streams' names, such as an order's id")
         parser.add_argument("--json", action="store_true")
         reveal.add_argument(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         identity, request = options["id"], HttpRequest()
-        # Who may act is no question here: nothing is offered to be done.
+        # The dossier asks for permissions to offer buttons; a command offers none.
         request.user = AnonymousUser()
         if reveal.is_revealed(options, f"dossier {identity}", identity):
             masking.unmask(request)
-        told = _told(dossier.about(request, identity))
-        if not any(told.values()):
+        found = _as_json(dossier.about(request, identity))
+        if not any(found.values()):
             raise CommandError(f"Nothing is known about {identity!r}.")
-        self.stdout.write(codec.encode_json(told).decode() if options["json"] else _as_text(told))
+        text = codec.encode_json(found).decode() if options["json"] else _as_text(found)
+        self.stdout.write(text)
 
 
-def _told(found: Dossier) -> dict[str, Any]:
-    """is_cut: there are more events than are told."""
+def _as_json(found: Dossier) -> dict[str, Any]:
     return {
-        "standings": [each._asdict() | {"fields": dict(each.fields)} for each in found.standings],
+        "streams": [each._asdict() | {"fields": dict(each.fields)} for each in found.streams],
         "processes": [
             {
                 name: getattr(each.saga, name)
@@ -47,7 +46,7 @@ def _told(found: Dossier) -> dict[str, Any]:
             }
             for each in found.processes
         ],
-        "owed": [each._asdict() for each in found.owed],
+        "outgoing": [each._asdict() for each in found.outgoing],
         "parked": [
             {
                 name: getattr(each, name)
@@ -67,26 +66,27 @@ def _told(found: Dossier) -> dict[str, Any]:
     }
 
 
-def _as_text(told: dict[str, Any]) -> str:
+def _as_text(found: dict[str, Any]) -> str:
     lines = []
-    for each in told["standings"]:
+    for each in found["streams"]:
         lines.append(f"{each['stream']} at version {each['version']}")
         lines += [f"  {name}: {value}" for name, value in each["fields"].items()]
     lines += [
-        f"process {each['saga']}: {each['status']} at {each['position']}"
-        for each in told["processes"]
+        f"saga {each['saga']}: {each['status']} at {each['position']}"
+        for each in found["processes"]
     ]
     lines += [
-        f"owed to {each['topic']}: {each['type']} at {each['position']}" for each in told["owed"]
+        f"pending for {each['topic']}: {each['type']} at {each['position']}"
+        for each in found["outgoing"]
     ]
     lines += [
         f"parked for {each['subscription']}: {each['status']} at {each['position']},"
         f" {each['error']}"
-        for each in told["parked"]
+        for each in found["parked"]
     ]
     lines += [
         f"{each['recorded_at']:%Y-%m-%d %H:%M:%S.%f} {each['stream']}@{each['version']}"
         f" {each['type']}"
-        for each in told["timeline"]
+        for each in found["timeline"]
     ]
     return "\n".join(lines)

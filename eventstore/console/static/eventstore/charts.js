@@ -1,4 +1,4 @@
-// Draws each [data-chart] from the table inside of it, so that the chart says what the table says and nothing else.
+// Draws each [data-chart] from its own table, so that chart and table cannot differ.
 (() => {
   "use strict";
   const HEIGHT = 220;
@@ -15,8 +15,8 @@
     return columns;
   };
 
-  // A line is drawn between two points; one that stands alone is a dot, or it would not be seen.
-  const alone = (plot, series) => plot.data[series].flatMap(
+  // A point without a neighbour has no line and would be invisible, so it is drawn as a dot.
+  const isolated = (plot, series) => plot.data[series].flatMap(
     (each, at, all) => (each !== null && all[at - 1] == null && all[at + 1] == null ? [at] : []),
   );
 
@@ -38,8 +38,8 @@
       ],
       series: [
         { label: "UTC", value: (_, at) => (at === null ? "–" : new Date(at * 1e3).toISOString().slice(11, 16)) },
-        { label: "Messages a second", scale: "rate", stroke: colour("--es-rate"), width: 2, points: { show: true, size: 6, filter: alone } },
-        { label: "Seconds behind", scale: "lag", stroke: colour("--es-lag"), width: 2, dash: [6, 4], points: { show: true, size: 6, filter: alone } },
+        { label: "Messages a second", scale: "rate", stroke: colour("--es-rate"), width: 2, points: { show: true, size: 6, filter: isolated } },
+        { label: "Seconds behind", scale: "lag", stroke: colour("--es-lag"), width: 2, dash: [6, 4], points: { show: true, size: 6, filter: isolated } },
       ],
     };
   };

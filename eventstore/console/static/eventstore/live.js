@@ -1,5 +1,5 @@
-// Asks for the page again every [data-refresh] seconds and puts the part of the same id in its place, while somebody
-// looks. What had the focus has it afterwards; what data-say tells is read out when it has changed.
+// Fetches the page again every [data-refresh] seconds while the tab is visible, and replaces the element with the same
+// id. The focus is kept. A changed data-announce is read out by screen readers.
 (() => {
   "use strict";
   const status = document.getElementById("es-status");
@@ -13,14 +13,14 @@
     fresh.querySelectorAll("details").forEach((each, number) => { each.open = open[number] ?? false; });
     const same = focused?.getAttribute("href");
     if (same) [...fresh.querySelectorAll("a")].find((each) => each.getAttribute("href") === same)?.focus();
-    if (status && fresh.dataset.say && fresh.dataset.say !== old.dataset.say) status.textContent = fresh.dataset.say;
+    if (status && fresh.dataset.announce && fresh.dataset.announce !== old.dataset.announce) status.textContent = fresh.dataset.announce;
     document.dispatchEvent(new Event("es-refreshed"));
   };
 
   const refresh = async (id) => {
-    const answer = await fetch(location.href, { credentials: "same-origin" });
-    if (!answer.ok || answer.redirected) return;
-    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById(id);
+    const response = await fetch(location.href, { credentials: "same-origin" });
+    if (!response.ok || response.redirected) return;
+    const fresh = new DOMParser().parseFromString(await response.text(), "text/html").getElementById(id);
     const old = document.getElementById(id);
     if (fresh && old && !stopped) replace(old, fresh);
   };
@@ -40,7 +40,7 @@
     button.hidden = false;
     button.addEventListener("click", () => {
       stopped = !stopped;
-      button.textContent = stopped ? "Go on updating this page" : "Stop updating this page";
+      button.textContent = stopped ? "Resume updates" : "Pause updates";
     });
   }
 })();

@@ -1,0 +1,1 @@
+"""What the console draws: correlations over time, sagas, charts of throughput and lag."""

@@ -1,0 +1,1 @@
+"""The pages of the console; each module registers its own with the admin."""

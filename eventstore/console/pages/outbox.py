@@ -1,0 +1,141 @@
+"""The outbox: each message with the subscriptions that have not taken it yet."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from eventstore import registry
+from eventstore.console import formatting, links, masking
+from eventstore.console.detail import PageAdmin
+from eventstore.console.read_only import ChoiceFilter
+from eventstore.models import Event, OutboxMessage, Parked, Subscription
+from eventstore.subscriptions import Commands, Saga
+
+LOOKED_THROUGH = 10_000
+
+
+class TopicFilter(ChoiceFilter):
+    title = f"topic, of the last {LOOKED_THROUGH:,} positions"
+    parameter_name = "topic"
+
+    def offered(self) -> Iterable[str]:
+        """Events have one topic; commands and messages to a saga have the name of their
+        subscription."""
+        return ["event", *sorted([*registry.of_kind(Commands), *registry.of_kind(Saga)])]
+
+    def narrow(self, queryset: QuerySet[Any], value: str) -> QuerySet[Any]:
+        # No index by topic: every order would pay for it, and this filter is seldom used.
+        newest = OutboxMessage.objects.order_by("-position").values_list("position", flat=True)
+        last = newest.first() or 0
+        return queryset.filter(topic=value, position__gt=last - LOOKED_THROUGH)
+
+
+class Delivery(NamedTuple):
+    """The delivery of a message to one subscription. passed: the cursor is past it. parked: its
+    entry, if it failed or waits."""
+
+    subscription: str
+    passed: bool
+    parked: Parked | None
+
+    @property
+    def is_settled(self) -> bool:
+        return self.passed and self.parked is None
+
+    @property
+    def state(self) -> str:
+        if self.parked is not None:
+            return self.parked.status
+        return "passed" if self.passed else "pending"
+
+
+@admin.register(OutboxMessage)
+class OutboxAdmin(PageAdmin):
+    list_display = ("at_position", "state", "topic", "type", "about", "content", "created")
+    list_filter = (TopicFilter,)
+    list_defer = ("payload", "metadata")
+    ordering = ("-position",)
+    nothing = "The outbox is empty: no messages yet, or all were taken and cleared."
+    page_template = "admin/eventstore/message.html"
+
+    def annotate(self, page: Sequence[Any]) -> None:
+        for each, deliveries in zip(page, _deliveries(page), strict=True):
+            each.deliveries = deliveries
+
+    def page(self, request: HttpRequest, found: Any) -> dict[str, Any]:
+        self.annotate([found])
+        masking.rows(request, [each.parked for each in found.deliveries if each.parked])
+        return {
+            "about": self.about(found),
+            "deliveries": found.deliveries,
+            "event": (
+                Event.objects.filter(position=found.position).first()
+                if found.topic == "event"
+                else None
+            ),
+            "payload": formatting.pretty(found.payload),
+            "metadata": formatting.pretty(found.metadata),
+        }
+
+    def subject_of(self, row: OutboxMessage) -> str:
+        return f"message {row.position}"
+
+    @admin.display(description="position")
+    def at_position(self, message: OutboxMessage) -> int:
+        return message.position
+
+    @admin.display(description="created")
+    def created(self, message: OutboxMessage) -> SafeString:
+        return formatting.time(message.created_at)
+
+    @admin.display(description="about")
+    def about(self, message: OutboxMessage) -> SafeString:
+        return links.known_stream(message.key)
+
+    def content(self, message: OutboxMessage) -> SafeString:
+        if message.topic == "event":
+            return links.event(message.position, "event")
+        return links.link(links.page("outboxmessage", message.position), "payload")
+
+    @admin.display(description="delivery")
+    def state(self, message: Any) -> SafeString:
+        unsettled = [each for each in message.deliveries if not each.is_settled]
+        if not unsettled:
+            return formatting.badge("delivered", "good")
+        return format_html("{}", links.side_by_side([_badge(each) for each in unsettled]))
+
+
+def _deliveries(messages: Sequence[OutboxMessage]) -> list[list[Delivery]]:
+    """For each message in order; two queries."""
+    cursors = dict(Subscription.objects.values_list("name", "position"))
+    parked = {
+        (each.subscription, each.position): each
+        for each in Parked.objects.filter(
+            subscription__in=list(registry.subscriptions()),
+            position__in=[each.position for each in messages],
+        ).defer("traceback")
+    }
+    found = []
+    for message in messages:
+        position = message.position
+        names = registry.listeners([message.type if message.topic == "event" else message.topic])
+        found.append(
+            [
+                Delivery(name, position <= cursors.get(name, 0), parked.get((name, position)))
+                for name in sorted(names)
+            ]
+        )
+    return found
+
+
+def _badge(delivery: Delivery) -> SafeString:
+    text = f"{delivery.subscription} {delivery.state}"
+    badge = formatting.badge(text, "bad" if delivery.state == "dead" else "waiting")
+    if delivery.parked is None:
+        return badge
+    return links.link(links.page("parked", delivery.parked.pk), badge)

@@ -1,0 +1,259 @@
+"""Subscriptions: position, lag and parked messages of each; actions to pause, resume, skip and
+reset."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.db import OperationalError
+from django.http import Http404, HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.decorators import method_decorator
+from django.utils.safestring import SafeString
+from django.views.decorators.http import require_safe
+
+from eventstore import registry
+from eventstore.console import badges, formatting, links, masking
+from eventstore.console.actions import Act, ActingAdmin, Button, Choice
+from eventstore.console.diagrams import charts
+from eventstore.console.pages import overview
+from eventstore.console.read_only import LONGEST_LIST
+from eventstore.log import audit
+from eventstore.models import Parked, Subscription
+from eventstore.operations import control, dead_letters, doctor, lag
+from eventstore.operations.lag import Lag
+from eventstore.outbox import cursors
+from eventstore.subscriptions import Projection, Publication, Relay
+
+SHOWN_PARKED = 50
+DONE = "Done and recorded."
+
+
+@admin.register(Subscription)
+class SubscriptionAdmin(ActingAdmin):
+    list_display = (
+        "name",
+        "kind",
+        "state",
+        "at_position",
+        "high_water_mark",
+        "events",
+        "seconds",
+        "positions",
+        "parked",
+        "dead",
+    )
+    ordering = ("name",)
+    nothing = "No subscriptions yet: manage.py migrate creates them."
+    page_template = "admin/eventstore/subscription.html"
+    refusals = (
+        control.NoSuchSubscription,
+        control.OperationRefused,
+        dead_letters.NotParked,
+        audit.ReasonMissing,
+        OperationalError,
+    )
+    acts = {
+        "pause": Act("Pause", "The current batch is finished; then nothing is delivered."),
+        "resume": Act("Resume", "Delivery continues at the next message. Nothing was lost."),
+        "skip": Act("Skip the next message", "This message is never delivered; later ones are."),
+        "reset": Act(
+            "Reset",
+            "Empties a read model and fills it again while readers look; a rebuild shows no empty"
+            " table. A publication publishes again what it has published, with the same ids.",
+        ),
+    }
+
+    def choose(self, request: HttpRequest, act: str) -> Choice:
+        name = request.GET.get("name", "")
+        if name not in registry.subscriptions():
+            raise Http404
+        found = Subscription.objects.filter(name=name).first()
+        if found is None:
+            raise Http404
+        if act == "reset":
+            return _reset(name, found.position, request.GET.get("position", "0"))
+        return _skip(name) if act == "skip" else _pause_or_resume(name, act)
+
+    def annotate(self, page: Sequence[Any]) -> None:
+        lags = {each.name: each for each in lag.lags()}
+        for each in page:
+            each.lag = lags[each.name]
+
+    def page(self, request: HttpRequest, found: Any) -> dict[str, Any]:
+        self.annotate([found])
+        trends = charts.trends(found.name)
+        parked = Parked.objects.filter(subscription=found.name).defer("traceback")
+        last_error = parked.exclude(error="").order_by("-id")[:1]
+        asks_position = self.may_act(request) and _asks_position(found.name)
+        return {
+            "title": "Subscription",
+            "lag": found.lag,
+            "charts": trends.charts,
+            "rate": trends.rate,
+            "last_error": next(iter(masking.rows(request, list(last_error))), None),
+            "buttons": self._buttons(request, found.lag),
+            "reset_address": self.address("reset") if asks_position else "",
+            "age": formatting.age(found.lag.seconds),
+            "event_types": (
+                sorted(cursors.event_types_of(found.name))
+                if found.name in registry.subscriptions()
+                else []
+            ),
+            "parked": masking.rows(
+                request, list(parked.order_by("key", "position")[:SHOWN_PARKED])
+            ),
+        }
+
+    def subject_of(self, row: Subscription) -> str:
+        return row.name
+
+    def get_urls(self) -> list[URLPattern]:
+        guarded = self.admin_site.admin_view
+        return [
+            path("overview/", guarded(self.overview_view), name="eventstore_overview"),
+            path("doctor/", guarded(self.doctor_view), name="eventstore_doctor"),
+            *super().get_urls(),
+        ]
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        buttons = [
+            Button("Overview", reverse("admin:eventstore_overview")),
+            Button("Projections", links.listing("projectionsubscription")),
+            Button("Doctor", reverse("admin:eventstore_doctor")),
+        ]
+        return super().changelist_view(request, {"buttons": buttons} | (extra_context or {}))
+
+    @method_decorator(require_safe)
+    def overview_view(self, request: HttpRequest) -> HttpResponse:
+        return self._status_page(request, "overview", overview.overview)
+
+    @method_decorator(require_safe)
+    def doctor_view(self, request: HttpRequest) -> HttpResponse:
+        return self._status_page(request, "doctor", lambda: {"findings": doctor.examine()})
+
+    def _status_page(
+        self, request: HttpRequest, name: str, content: Callable[[], dict[str, Any]]
+    ) -> HttpResponse:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        ours = {
+            "title": self.opts.app_config.verbose_name,
+            "subtitle": name.capitalize(),
+            "opts": self.opts,
+        }
+        context = self.admin_site.each_context(request) | ours | content()
+        return TemplateResponse(request, f"admin/eventstore/{name}.html", context)
+
+    def _buttons(self, request: HttpRequest, subscription: Lag) -> list[Button]:
+        if subscription.name not in registry.subscriptions():
+            return []
+        acts = ["resume", "skip"] if subscription.paused else ["pause"]
+        if control.goes_back(subscription.name) and not _asks_position(subscription.name):
+            acts.append("reset")
+        return self.buttons(request, acts, name=subscription.name)
+
+    @admin.display(description="kind")
+    def kind(self, subscription: Any) -> str:
+        return str(subscription.lag.kind)
+
+    @admin.display(description="state")
+    def state(self, subscription: Any) -> SafeString:
+        return badges.badge(subscription.lag)
+
+    @admin.display(description="position")
+    def at_position(self, subscription: Subscription) -> int:
+        return subscription.position
+
+    @admin.display(description="high-water mark")
+    def high_water_mark(self, subscription: Any) -> int:
+        return int(subscription.lag.fence)
+
+    @admin.display(description="lag in events")
+    def events(self, subscription: Any) -> str:
+        return str(subscription.lag.amount)
+
+    @admin.display(description="in time")
+    def seconds(self, subscription: Any) -> str:
+        return formatting.age(subscription.lag.seconds) if subscription.lag.events else "–"
+
+    @admin.display(description="in positions")
+    def positions(self, subscription: Any) -> int:
+        return int(subscription.lag.positions)
+
+    @admin.display(description="parked")
+    def parked(self, subscription: Any) -> SafeString | int:
+        return _parked(subscription.lag.parked, subscription.name)
+
+    @admin.display(description="dead")
+    def dead(self, subscription: Any) -> SafeString | int:
+        return _parked(subscription.lag.dead, subscription.name, status=Parked.Status.DEAD)
+
+
+def _parked(count: int, subscription: str, **more: str) -> SafeString | int:
+    # The list's filter has no choice for a retired subscription.
+    if not count or subscription not in registry.subscriptions():
+        return count
+    return links.link(links.listing("parked", subscription=subscription, **more), count)
+
+
+def _pause_or_resume(name: str, act: str) -> Choice:
+    do: Callable[..., None] = control.pause if act == "pause" else control.resume
+
+    def perform(who: str, reason: str) -> str:
+        do(name, who=who, reason=reason)
+        return DONE
+
+    back = links.page("subscription", name)
+    return Choice(subject=name, things=[name], shown=[name], perform=perform, back=back)
+
+
+def _skip(name: str) -> Choice:
+    """The next message after the cursor; a parked one is discarded from its own page."""
+    found = cursors.following(name)
+
+    def perform(who: str, reason: str) -> str:
+        if found is None:
+            raise control.OperationRefused("There is no next message.")
+        control.skip(name, found.position, who=who, reason=reason)
+        return DONE
+
+    return Choice(
+        subject=name,
+        things=[found.position] if found else [],
+        shown=[f"{found.type} of {found.stream}, at {found.position}"] if found else [],
+        perform=perform,
+        back=links.page("subscription", name),
+    )
+
+
+def _asks_position(name: str) -> bool:
+    """A publication or relay can be reset to any position; a read model only to the beginning."""
+    return isinstance(registry.subscriptions().get(name), Publication | Relay)
+
+
+def _reset(name: str, current: int, text: str) -> Choice:
+    """The current position is no part of the choice: the subscription may move on meanwhile."""
+    if not control.goes_back(name) or not (text.isascii() and text.isdigit() and len(text) < 19):
+        raise Http404
+    position, rows = int(text), ""
+    subscription = registry.subscriptions()[name]
+    if isinstance(subscription, Projection):
+        found = subscription.model._default_manager.order_by("pk")[: LONGEST_LIST + 1].count()
+        rows = (
+            f"; rows to delete: {f'more than {LONGEST_LIST:,}' if found > LONGEST_LIST else found}"
+        )
+
+    def perform(who: str, reason: str) -> str:
+        deleted = control.reset(name, position, who=who, reason=reason)
+        return f"Done and recorded: it continues after position {position}; {deleted} rows deleted."
+
+    return Choice(
+        subject=name,
+        things=[(name, position)],
+        shown=[f"{name} goes back from position {current} to {position}{rows}"],
+        perform=perform,
+        back=links.page("subscription", name),
+    )

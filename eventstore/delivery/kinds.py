@@ -1,0 +1,67 @@
+"""The kinds of subscription, and how each is delivered to."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from eventstore import projections, sagas
+from eventstore.commands import decide
+from eventstore.effects import calls
+from eventstore.messages import Message
+from eventstore.messaging import publisher, relay
+from eventstore.subscriptions import (
+    Commands,
+    Effect,
+    Projection,
+    Publication,
+    Relay,
+    Saga,
+    Subscription,
+)
+
+BATCH = 500
+# A read model folds the messages for one row in memory and writes the row once, so larger batches
+# write fewer rows.
+READERS_BATCH = 2000
+
+
+class Kind(NamedTuple):
+    """deliver: (name, subscription, messages) -> None; it writes in the transaction that moves the
+    cursor.
+
+    step: (name, subscription, limit) -> number of messages, in place of deliver, for a kind that
+    has transactions of its own because it waits for others. order_key: (subscription, message) ->
+    the
+    key besides its stream that a message must stay in order with. is_reader: it sends no commands,
+    so it may wait until the processes have answered one another.
+    """
+
+    deliver: Callable[[str, Any, Sequence[Message]], None] | None = None
+    step: Callable[[str, Any, int], int] | None = None
+    order_key: Callable[[Any, Message], str] | None = None
+    batch: int = BATCH
+    is_reader: bool = False
+
+
+KINDS: Mapping[type[Subscription], Kind] = {
+    Projection: Kind(
+        deliver=lambda name, projection, messages: projections.project(projection, messages),
+        order_key=lambda projection, message: projection.key(message.body),
+        batch=READERS_BATCH,
+        is_reader=True,
+    ),
+    Saga: Kind(
+        deliver=lambda name, saga, messages: sagas.react(name, saga, messages),
+        order_key=lambda saga, message: sagas.key_of(saga, message),
+    ),
+    Effect: Kind(step=lambda name, effect, limit: calls.step(name, effect, limit)),
+    Publication: Kind(
+        deliver=lambda name, publication, messages: publisher.publish(publication, messages),
+        is_reader=True,
+    ),
+    Relay: Kind(step=lambda name, each, limit: relay.step(name, each), is_reader=True),
+    Commands: Kind(deliver=lambda name, commands, messages: decide.decide(messages)),
+}
+
+
+def kind_of(subscription: Subscription) -> Kind:
+    return KINDS[type(subscription)]

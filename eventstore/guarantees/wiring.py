@@ -1,0 +1,233 @@
+"""Checks for manage.py check: the wiring is complete and consistent."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from functools import partial
+from importlib.util import find_spec
+from typing import Any, get_type_hints
+
+import msgspec
+from django.core.checks import CheckMessage, Error, register
+from django.db.models import Model
+
+from eventstore import log, registry, settings
+from eventstore.subscriptions import NOW, Commands, Effect, Projection, Publication, Saga
+
+TYPE_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}\.[a-z][a-z0-9_]{0,62}")
+SUBSCRIPTION_NAME = re.compile(
+    r"[a-z][a-z0-9_]{0,62}(\.[a-z][a-z0-9_]{0,62})?(@[a-z][a-z0-9_]{0,62})?"
+)
+
+
+@register()
+def check_wiring(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    return [
+        *_duplicate_names(),
+        *_malformed_names(),
+        *_commands_without_one_decider(),
+        *_events_without_a_name(),
+        *_contexts_without_a_commands_subscription(),
+        *_functions_in_the_wrong_entry(),
+        *_gaps_in_upcasters(),
+        *_sagas_without_a_status(),
+        *_duplicate_or_malformed_categories(),
+        *_malformed_subscription_names(),
+        *_invalid_start_positions(),
+        *_wake_ups_without_celery(),
+        *_invalid_personal_fields(),
+    ]
+
+
+def _duplicate_names() -> Iterator[Error]:
+    wiring = registry.wiring()
+    names = Counter(name for table in (*wiring.EVENTS, *wiring.COMMANDS) for name in table)
+    for name, count in names.items():
+        if count > 1:
+            yield Error(f"The stored name {name!r} is used {count} times.", id="eventstore.E001")
+
+
+def _malformed_names() -> Iterator[Error]:
+    for name in (*registry.types(), *registry.published_types()):
+        if not TYPE_NAME.fullmatch(name):
+            yield Error(
+                f"The stored name {name!r} does not have the form `context.what_happened`.",
+                id="eventstore.E011",
+            )
+
+
+def _commands_without_one_decider() -> Iterator[Error]:
+    wiring = registry.wiring()
+    deciders = Counter(command for aggregate in wiring.AGGREGATES for command in aggregate.decide)
+    deciders.update(command for table in getattr(wiring, "DECISIONS", ()) for command in table)
+    for command, count in deciders.items():
+        if count > 1:
+            yield Error(f"{command.__name__} has {count} deciders.", id="eventstore.E002")
+    for table in wiring.COMMANDS:
+        for name, command in table.items():
+            if command not in deciders:
+                yield Error(f"{name!r} has no decider.", id="eventstore.E003")
+
+
+def _events_without_a_name() -> Iterator[Error]:
+    wiring = registry.wiring()
+    evolved = {event for aggregate in wiring.AGGREGATES for event in aggregate.evolve}
+    handled = {event for each in registry.subscriptions().values() for event in each.handles}
+    for event in (evolved | (handled - _in_contracts())) - set(registry.names()):
+        yield Error(f"{event.__name__} has no stored name in EVENTS.", id="eventstore.E004")
+    for table in wiring.EVENTS:
+        for name, event in table.items():
+            if event not in evolved:
+                yield Error(f"No aggregate evolves on {name!r}.", id="eventstore.E005")
+
+
+def _in_contracts() -> set[type]:
+    """Classes of a saga's contract get their name there, if an event is stored under that name."""
+    stored = registry.types()
+    sagas = registry.of_kind(Saga).values()
+    return {cls for saga in sagas for name, cls in saga.contract.items() if name in stored}
+
+
+def _contexts_without_a_commands_subscription() -> Iterator[Error]:
+    topics = {name.partition(".")[0] for table in registry.wiring().COMMANDS for name in table}
+    for topic in topics - registry.of_kind(Commands).keys():
+        yield Error(
+            f"No Commands() subscription named {topic!r}: commands enqueued for it would never be"
+            " decided.",
+            id="eventstore.E006",
+        )
+
+
+def _functions_in_the_wrong_entry() -> Iterator[Error]:
+    wiring = registry.wiring()
+    tables: list[Any] = [
+        table for aggregate in wiring.AGGREGATES for table in (aggregate.decide, aggregate.evolve)
+    ]
+    for each in registry.subscriptions().values():
+        match each:
+            case Projection(evolve=table) | Saga(react=table) | Publication(publish=table):
+                tables.append(table)
+            case Effect(perform=table, find=found):
+                tables += [table, found]
+    for table in tables:
+        for message, function in table.items():
+            if message not in _takes(function):
+                name = getattr(function, "__qualname__", function)
+                yield Error(
+                    f"{name} is the function for {message.__name__}, which is not the annotated"
+                    " type of any of its arguments.",
+                    id="eventstore.E007",
+                )
+
+
+def _takes(function: Any) -> set[Any]:
+    """All classes in the annotations of a function's arguments, also those in unions."""
+    inner = function.func if isinstance(function, partial) else function
+    if inner.__name__ == "<lambda>":
+        return _Anything()
+    hints = [hint for name, hint in get_type_hints(inner).items() if name != "return"]
+    return {part for hint in hints for part in getattr(hint, "__args__", None) or (hint,)}
+
+
+class _Anything(set[Any]):
+    """For a lambda, which has no annotations."""
+
+    def __contains__(self, item: object) -> bool:
+        return True
+
+
+def _gaps_in_upcasters() -> Iterator[Error]:
+    for table in getattr(registry.wiring(), "UPCASTERS", ()):
+        for name, steps in table.items():
+            for missing in set(range(1, max(steps) + 1)) - set(steps):
+                yield Error(
+                    f"{name!r} has no upcaster from schema version {missing}.", id="eventstore.E008"
+                )
+            if name not in registry.types():
+                yield Error(
+                    f"Upcasters exist for {name!r}, which is not a stored name.",
+                    id="eventstore.E009",
+                )
+    for name, each in registry.of_kind(Saga).items():
+        steps = set(each.upcasters)
+        for missing in set(range(1, max(steps, default=0) + 1)) - steps:
+            yield Error(
+                f"The saga {name!r} has no upcaster from schema version {missing}.",
+                id="eventstore.E012",
+            )
+
+
+def _sagas_without_a_status() -> Iterator[Error]:
+    for name, each in registry.of_kind(Saga).items():
+        if not any(field.name == "status" for field in msgspec.structs.fields(type(each.initial))):
+            yield Error(
+                f"The state of the saga {name!r} has no field `status`.", id="eventstore.E010"
+            )
+
+
+def _duplicate_or_malformed_categories() -> Iterator[Error]:
+    categories = Counter(aggregate.category for aggregate in registry.wiring().AGGREGATES)
+    for category, count in categories.items():
+        if count > 1:
+            yield Error(f"{count} aggregates have the category {category!r}.", id="eventstore.E013")
+        if not log.CATEGORY.fullmatch(category):
+            yield Error(
+                f"The category {category!r} is not a lower-case word.", id="eventstore.E014"
+            )
+
+
+def _malformed_subscription_names() -> Iterator[Error]:
+    for name in registry.subscriptions():
+        if not SUBSCRIPTION_NAME.fullmatch(name):
+            yield Error(
+                f"The subscription name {name!r} does not have the form `context` or"
+                " `context.what_it_does`.",
+                id="eventstore.E015",
+            )
+
+
+def _invalid_start_positions() -> Iterator[Error]:
+    for name, each in registry.subscriptions().items():
+        after: object = getattr(each, "after", 0)
+        if not isinstance(after, int) or isinstance(after, bool) or after < NOW:
+            yield Error(
+                f"The subscription {name!r} has the invalid start position {after!r}: use a number"
+                " from 0 on, or subscriptions.NOW.",
+                id="eventstore.E030",
+            )
+
+
+def _wake_ups_without_celery() -> Iterator[Error]:
+    if settings.wake_workers() and find_spec("celery") is None:
+        yield Error(
+            "EVENTSTORE_WAKE_WORKERS is on, but Celery is not installed. Install it, or set"
+            " EVENTSTORE_WAKE_WORKERS = False.",
+            id="eventstore.E016",
+        )
+
+
+def _invalid_personal_fields() -> Iterator[Error]:
+    for table in getattr(registry.wiring(), "PERSONAL", ()):
+        for cls, names in table.items():
+            known = _fields_of(cls)
+            for name in names:
+                if name not in known:
+                    yield Error(
+                        f"PERSONAL names {cls.__name__}.{name}, which is not a field.",
+                        id="eventstore.E017",
+                    )
+                elif known[name] not in (str, str | None):
+                    yield Error(
+                        f"PERSONAL names {cls.__name__}.{name}, which is not a text field. Name the"
+                        " text fields of the class inside it, so that a message without them is"
+                        " still valid.",
+                        id="eventstore.E018",
+                    )
+
+
+def _fields_of(cls: Any) -> dict[str, Any]:
+    """Field -> its type. Fields of read models may have any type, because their rows are only
+    shown; they count as str."""
+    if issubclass(cls, Model):
+        return {field.name: str for field in cls._meta.get_fields()}
+    return {field.name: field.type for field in msgspec.structs.fields(cls)}
