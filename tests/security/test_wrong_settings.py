@@ -54,6 +54,15 @@ WRONG = {
     "MAX_MESSAGE_BYTES": "1MB",
     "IDEMPOTENCY_KEY_REQUIRED": "2",
     "ANSWERS_KEPT_DAYS": "-1",
+    "KAFKA_SECURITY_PROTOCOL": "TLS",
+    "KAFKA_TRANSACTIONS": "sometimes",
+    "KAFKA_MAX_MESSAGE_BYTES": "1MB",
+    "KAFKA_PARTITIONS": "0",
+    "KAFKA_REPLICATION": "two",
+    "RABBITMQ_URL": "http://127.0.0.1:15672",
+    "RABBITMQ_EXCHANGE_TYPE": "fan-out",
+    "RABBITMQ_MAX_MESSAGE_BYTES": "16M",
+    "CLOUDEVENTS_MODE": "batched",
     "INBOX_KEPT_DAYS": "a month",
     "LIVE_POLL_SECONDS": "0",
     "LIVE_RECHECK_SECONDS": "0",
@@ -78,6 +87,18 @@ FREE = {
     "STRIPE_SECRET_KEY",
     "STRIPE_WEBHOOK_SECRETS",
     "CARRIER_WEBHOOK_SECRETS",
+    "KAFKA_BOOTSTRAP_SERVERS",
+    "KAFKA_SASL_MECHANISM",
+    "KAFKA_SASL_USERNAME",
+    "KAFKA_SASL_PASSWORD",
+    "KAFKA_CA",
+    "KAFKA_CERTIFICATE",
+    "KAFKA_KEY",
+    "KAFKA_KEY_PASSWORD",
+    "RABBITMQ_CA",
+    "RABBITMQ_EXCHANGE",
+    "EVENT_SOURCE",
+    "SCHEMA_ADDRESS",
 }
 PROCESSES = {
     "manage.py": ("manage.py", "check"),
@@ -112,7 +133,8 @@ def test_what_is_of_no_kind_is_told_all_at_once_each_by_its_name_and_value():
 
 
 def test_each_variable_is_looked_at():
-    text = (Path(settings.BASE_DIR) / "config" / "settings.py").read_text()
+    config = Path(settings.BASE_DIR) / "config"
+    text = "".join((config / name).read_text() for name in ("settings.py", "brokers.py"))
     assert set(re.findall(r"env\.\w+\(\s*\"(\w+)\"", text)) == {*WRONG, *FREE}
 
 

@@ -31,6 +31,8 @@ KINDS = {
 }
 # Not django.conf's: it has no name while a test overrides a setting.
 SETTINGS: str = project()["django-stubs"]["django_settings_module"]
+# Reads variables for the settings module.
+BROKERS = f"{SETTINGS.rpartition('.')[0]}.brokers"
 # What the settings module says in no comment, or shorter.
 MEANINGS = tomllib.loads(Path(__file__).with_name("meanings.toml").read_text())
 READS = ("bool", "int", "float", "str", "list", "choice", "choices", "form", "address", "database")
@@ -76,9 +78,13 @@ def page() -> str:
 
 
 def _variables() -> Iterator[Variable]:
-    """In the order of the file. Without a comment there, the engine's docstring says the meaning,
+    """In the order of the files. Without a comment there, the engine's docstring says the meaning,
     or MEANINGS below."""
-    settings = module(SETTINGS)
+    yield from _variables_of(module(SETTINGS))
+    yield from _variables_of(module(BROKERS))
+
+
+def _variables_of(settings: Module) -> Iterator[Variable]:
     engine = _engine()
     for statement in settings.tree.body:
         for call in _reads(statement):
@@ -128,8 +134,9 @@ def _choices(node: ast.expr) -> Any:
 
 
 def _evaluated(node: ast.expr) -> Any:
-    """In the names of the settings module."""
-    return eval(ast.unparse(node), dict(vars(import_module(SETTINGS))))  # noqa: S307  our own settings module
+    """In the names of the settings modules."""
+    names = vars(import_module(BROKERS)) | vars(import_module(SETTINGS))
+    return eval(ast.unparse(node), dict(names))  # noqa: S307  our own settings modules
 
 
 def _default(settings: Module, call: ast.Call) -> str:
