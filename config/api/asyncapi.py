@@ -35,7 +35,7 @@ def document() -> Described:
         "info": {"title": "Events of orders", "version": "1", "description": ABOUT},
         "defaultContentType": "application/json",
         "servers": SERVERS,
-        # Published events have no address before a broker carries them.
+        # Published events have one address for each broker and context; see ABOUT_PUBLISHED.
         "channels": followed | {"published": _channel(published, None, ABOUT_PUBLISHED)},
         "operations": (
             {f"tell_{name}": _send(name) for name in followed} | {"publish": _send("published")}
@@ -137,9 +137,12 @@ ABOUT = (
     " added. A rejected socket is closed with 4000 plus the HTTP status code."
 )
 ABOUT_PUBLISHED = (
-    "Integration events for other systems: a separate contract from the stored events. Delivery is"
-    " at least once, and in order for each order. Without a broker, subscribers in the same process"
-    " receive them (EVENTSTORE_EVENT_BUS)."
+    "Integration events for other systems: a separate contract from the stored events. If brokers"
+    " are configured, they are CloudEvents 1.0 on the Kafka topics `events.<context>` and on the"
+    " RabbitMQ exchange `domain-events` with the routing key `events.<type>`. Each is delivered at"
+    " least once and in order for each aggregate, and on Kafka once to consumers that read"
+    " committed messages only. Repeats have the same `id`. Subscribers in the same process receive"
+    " them with or without a broker (EVENTSTORE_EVENT_BUS)."
 )
 CAUGHT_UP = MessageDoc(
     "caught_up",
