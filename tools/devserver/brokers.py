@@ -1,4 +1,4 @@
-"""Kafka and RabbitMQ for those who ask for them: beside `make run`, or alone by `make brokers`."""
+"""Kafka and RabbitMQ on request: with `make run`, or alone with `make brokers`."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -34,8 +34,8 @@ def start(path: Path, names: Sequence[str], found: Services) -> None:
         kind = KINDS[name]
         if given(SETTINGS[name]):
             continue
-        if lacking := kind.missing():
-            say(f"no {name} here: {lacking} is missing; {SETTINGS[name]} names one elsewhere")
+        if absent := kind.missing():
+            say(f"{name} is not started: {absent} is missing; or set {SETTINGS[name]}")
             continue
         port = services.start(kind, path, home, owner, found.running)
         found.settings[SETTINGS[name]] = kind.url(home, port)

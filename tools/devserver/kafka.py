@@ -1,6 +1,6 @@
 """An Apache Kafka of our own: one process, broker and controller (KRaft), on loopback.
 
-The jars come by Maven (kafka.pom.xml) into a folder of the project, once.
+Maven (kafka.pom.xml) downloads the jars once, into a folder that all checkouts share.
 """
 
 import os
@@ -25,6 +25,8 @@ POM = HERE / "kafka.pom.xml"
 LOGGING = HERE / "kafka.log4j2.yaml"
 OLDEST_JAVA = 17
 HEAP = "-Xmx512m"
+# For the download of the jars, which happens once.
+FETCH_SECONDS = 600.0
 
 
 def missing() -> str:
@@ -37,12 +39,10 @@ def missing() -> str:
 
 
 def program(home: Path, *, port: int, log: Path, owner: Account) -> Program:
-    """Raises LauncherError without Java, or where Maven cannot fetch the jars."""
-    if lacking := missing():
-        raise LauncherError(
-            f"No Kafka runs here: {lacking} is missing; or set KAFKA_BOOTSTRAP_SERVERS"
-        )
-    jars, data = _fetched(log), home / NAME
+    """Raises LauncherError without Java, or if Maven cannot download Kafka."""
+    if absent := missing():
+        raise LauncherError(f"Kafka needs {absent}. Install it, or set KAFKA_BOOTSTRAP_SERVERS.")
+    jars, data = fetch(), home / NAME
     if not data.exists():
         owner.make_folder(data)
     settings = home / "kafka.properties"
@@ -59,6 +59,40 @@ def program(home: Path, *, port: int, log: Path, owner: Account) -> Program:
         account=owner,
         log=log,
     )
+
+
+def fetch(seconds: float = FETCH_SECONDS) -> Path:
+    """The folder with Kafka's jars. Maven downloads them if they are not there.
+
+    Raises LauncherError if it cannot, or not in time.
+    """
+    jars = _jars()
+    if jars.exists():
+        return jars
+    jars.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
+    unfinished = jars.with_name(f"{jars.name}.unfinished.{os.getpid()}")
+    command = ["mvn", "-q", "-B", "-f", str(POM), "dependency:copy-dependencies"]
+    try:
+        done = subprocess.run(
+            [*command, f"-DoutputDirectory={unfinished}"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=seconds,
+        )
+        if done.returncode:
+            raise LauncherError(f"Maven cannot download Kafka: {_first_line(done.stdout)}")
+        if not jars.exists():
+            unfinished.rename(jars)
+    except subprocess.TimeoutExpired:
+        raise LauncherError(f"Maven has not downloaded Kafka within {seconds:.0f} s") from None
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return jars
+
+
+def _first_line(output: str) -> str:
+    return next((line for line in output.splitlines() if line.strip()), "no output")
 
 
 def watch(address: str, topic: str) -> str:
@@ -111,23 +145,6 @@ def _cluster(home: Path, owner: Account) -> str:
     if not kept.exists():
         owner.write(kept, uuid4().hex[:22])
     return kept.read_text()
-
-
-def _fetched(log: Path) -> Path:
-    jars = _jars()
-    if not jars.exists():
-        jars.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
-        unfinished = jars.with_name(f"{jars.name}.unfinished.{os.getpid()}")
-        command = ["mvn", "-q", "-B", "-f", str(POM), "dependency:copy-dependencies"]
-        with log.open("ab") as output:
-            done = subprocess.run(
-                [*command, f"-DoutputDirectory={unfinished}"], stdout=output, stderr=output
-            )
-        if done.returncode:
-            raise LauncherError(f"Maven could not fetch Kafka's jars, see {log}")
-        if not jars.exists():
-            unfinished.rename(jars)
-    return jars
 
 
 def _jars() -> Path:

@@ -32,7 +32,7 @@ def program(home: Path, *, port: int, log: Path, owner: Account) -> Program:
     """Raises LauncherError without RabbitMQ."""
     server = _server()
     if server is None:
-        raise LauncherError(f"No RabbitMQ runs here: {missing()} is missing; or set RABBITMQ_URL")
+        raise LauncherError(f"Needed: {missing()}. Install it, or set RABBITMQ_URL.")
     data = home / NAME
     if not data.exists():
         owner.make_folder(data)
