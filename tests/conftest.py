@@ -21,6 +21,7 @@ RUN_ONCE_MORE = (
     "guide",
     "live",
     "local",
+    "messaging",
     "plans",
     "pooler",
     "security",

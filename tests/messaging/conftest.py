@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from pathlib import Path
 from types import SimpleNamespace
 
 import amqp
@@ -18,7 +19,8 @@ from eventstore.messaging import brokers, relay
 from eventstore.models import Subscription
 from eventstore.postgres import execute
 from eventstore.testing import drain
-from tests.eventstore.concurrently import until, url_of_the_test
+from tests.eventstore import concurrently
+from tests.eventstore.concurrently import url_of_the_test
 from tests.eventstore.conftest import (  # noqa: F401
     django_db_setup,
     emptied_quickly,
@@ -27,13 +29,31 @@ from tests.eventstore.conftest import (  # noqa: F401
 )
 from tests.eventstore.toy import Counted
 from tools.devserver import account, folder, kafka, processes, rabbitmq, services
+from tools.devserver.errors import LauncherError
 
 from . import world
 
 LONG = os.environ.get("BROKERS") == "long"
+only_long = pytest.mark.skipif(not LONG, reason="runs with BROKERS=long")
+# For one test, with the start of its server.
+TIMEOUT_SECONDS = 240
+# For one wait: a busy machine must not fail a test.
+PATIENCE_SECONDS = 60.0
+# For the download of Kafka, which happens once on a machine.
+FETCH_SECONDS = 60.0
 KAFKA = "eventstore.messaging.kafka.Kafka"
 RABBITMQ = "eventstore.messaging.rabbitmq.RabbitMQ"
 _numbers = itertools.count(int(time.time()) % 100_000)
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.path.parent == Path(__file__).parent:
+            item.add_marker(pytest.mark.timeout(TIMEOUT_SECONDS))
+
+
+def until(condition, *, seconds=PATIENCE_SECONDS):
+    return concurrently.until(condition, seconds=seconds)
 
 
 class Server:
@@ -60,13 +80,18 @@ class Server:
         log = folder.log(self.path, self.kind.NAME)
         program = self.kind.program(self.home, port=self.port, log=log, owner=self.owner)
         self.running.append(processes.start(program, pids))
-        until(lambda: self.kind.answers(self.home, self.port), seconds=60)
+        until(lambda: self.kind.answers(self.home, self.port))
 
 
 @contextmanager
 def server(kind):
-    if lacking := kind.missing():
-        pytest.skip(f"not run: no {kind.NAME} can be started here, {lacking} is missing")
+    if absent := kind.missing():
+        pytest.skip(f"{kind.NAME} needs {absent}, which is missing")
+    if kind is kafka:
+        try:
+            kafka.fetch(FETCH_SECONDS)
+        except LauncherError as error:
+            pytest.skip(str(error))
     running = []
     with folder.throwaway() as path:
         try:
@@ -141,7 +166,7 @@ def to_rabbitmq(rabbitmq_server, relays):
 
 
 def count(number, *, counters=5, first=1, note=""):
-    """Events 1, 2, … of each counter in turn; amount tells the order."""
+    """Events 1, 2, … of each counter in turn; amount is the number."""
     for start in range(first, first + number, 500):
         amounts = range(start, min(start + 500, first + number))
         for key in range(counters):
@@ -150,13 +175,13 @@ def count(number, *, counters=5, first=1, note=""):
                 append(f"counter-c{key}", events, expected=ANY)
 
 
-def settled(name, *, seconds=20.0):
+def settled(name, *, seconds=PATIENCE_SECONDS):
     """Wait until the relay stands at the end of the log."""
     until(lambda: delivered() and _stands_at_end(name), seconds=seconds)
 
 
 def delivered():
-    """Deliver, and go on to look at what has come of it."""
+    """Deliver, and let a condition be checked."""
     drain()
     return True
 
@@ -166,7 +191,7 @@ def _stands_at_end(name):
     return stands >= Subscription.objects.get(pk=name.partition("@")[0]).position
 
 
-def topic_of(server_, topic, number, *, seconds=20.0, settle=0.3):
+def topic_of(server_, topic, number, *, seconds=PATIENCE_SECONDS, settle=0.3):
     """What a read_committed consumer finds in a topic: at least so many messages, and what follows
     within a moment."""
     consumer = Consumer(

@@ -10,10 +10,9 @@ import pytest
 from eventstore.log import ANY, append
 from eventstore.messaging import rabbitmq
 from eventstore.models import Parked, RelayLease, Subscription
-from tests.eventstore.concurrently import until
 from tests.eventstore.toy import Counted
 
-from .conftest import LONG, count, delivered, expected, queue_on, settled
+from .conftest import LONG, count, delivered, expected, only_long, queue_on, settled, until
 
 pytestmark = [pytest.mark.django_db(transaction=True)]
 
@@ -91,7 +90,9 @@ def test_an_oversized_message_is_parked_alone(to_rabbitmq, rabbitmq_server):
     assert Parked.objects.get(subscription=of.name).status == "dead"
 
 
-@pytest.mark.parametrize("kind", ["direct", "fanout", "headers"])
+@pytest.mark.parametrize(
+    "kind", ["direct", *(pytest.param(kind, marks=only_long) for kind in ("fanout", "headers"))]
+)
 def test_other_kinds_of_exchange_route_as_they_do(to_rabbitmq, rabbitmq_server, kind):
     exchange = f"domain-events-{kind}"
     of = to_rabbitmq(exchange=exchange, exchange_type=kind)
@@ -109,10 +110,10 @@ def test_killed_in_the_middle_all_that_was_confirmed_is_there(to_rabbitmq, rabbi
         count(number)
         kill = threading.Timer(0.3, rabbitmq_server.signal, [signal.SIGKILL])
         kill.start()
-        until(lambda: delivered() and not kill.is_alive(), seconds=30)
+        until(lambda: delivered() and not kill.is_alive())
         kill.join()
         rabbitmq_server.start_again()
-        settled(of.name, seconds=60)
+        settled(of.name)
         found = messages()
     ids = [each.headers["ce-id"] for each in found]
     assert len(set(ids)) == number
@@ -131,12 +132,11 @@ def test_a_blocked_broker_is_named_and_nothing_is_passed(to_rabbitmq, rabbitmq_s
             lambda: (
                 delivered() and RelayLease.objects.filter(pk=of.name).exclude(error="").exists()
             ),
-            seconds=20,
         )
         stands = Subscription.objects.get(pk=of.name).position
         error = RelayLease.objects.get(pk=of.name).error
         alarm(rabbitmq_server, "0.6")
-        settled(of.name, seconds=30)
+        settled(of.name)
         found = messages()
     assert stands == 0
     assert "BrokerBlocked" in error
