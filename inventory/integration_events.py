@@ -1,4 +1,4 @@
-"""What others are told of stock: how much of a product can be promised, after each change."""
+"""What other systems get of stock: the available quantity of a product, after each change."""
 
 from collections.abc import Sequence
 

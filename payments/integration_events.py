@@ -1,7 +1,7 @@
-"""What others are told of payments: integration events, each a contract apart from our own events.
+"""What other systems get of payments: integration events, each a contract apart from our own.
 
-A refund of a part and a refund of the rest are one fact to others: money went back. The method of
-payment is not told.
+For other systems, a refund of a part and a refund of the rest are the same: money was refunded. The
+method of payment is not published.
 """
 
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ class PaymentFailedIntegrationEvent(IntegrationEvent, frozen=True):
 
 
 class PaymentRefundedIntegrationEvent(IntegrationEvent, frozen=True):
-    """refund_id: of a refund in part; empty when all that was left went back."""
+    """refund_id: of a partial refund; empty if all that was left was refunded."""
 
     order_id: str
     amount: Money

@@ -1,6 +1,6 @@
-"""What others are told of parcels: integration events, each a contract apart from our own events.
+"""What other systems get of parcels: integration events, each a contract apart from our own.
 
-The address is not told: who needs it reads orders.order_details.
+The address is not published; it is in orders.order_details.
 """
 
 from collections.abc import Sequence

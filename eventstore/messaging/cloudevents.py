@@ -16,7 +16,7 @@ JSON = "application/json"
 STRUCTURED_JSON = "application/cloudevents+json; charset=utf-8"
 # Texts of one length sort as their numbers do.
 SEQUENCE_DIGITS = 16
-# Beside the CloudEvents attributes, for consumers that know no CloudEvents.
+# In addition, for consumers that do not read CloudEvents.
 PLAIN = {"event-type": "type", "event-id": "id", "correlation-id": "correlationid"}
 
 

@@ -202,8 +202,8 @@ class Pump:
         )
 
     def _translate(self, load: Load) -> None:
-        heard = [each for each in load.messages if type(each.body) in self.relay.handles]
-        histories = _histories(heard)
+        handled = [each for each in load.messages if type(each.body) in self.relay.handles]
+        histories = _histories(handled)
         for message in load.messages:
             try:
                 load.envelopes[message.position] = self._envelopes(message, histories)
@@ -249,7 +249,7 @@ class Pump:
 
     def _settle(self, load: Load, sent: Sent) -> int:
         """What is acknowledged is passed, what is refused is parked, and so is what waits behind
-        it. The rest is taken again."""
+        it. The rest is published again."""
         done = sent.acknowledged
         with atomic():
             cursors.hold(self.name)

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from eventstore.postgres import execute, rows
 
-# Longer than the broker is waited for. After kill -9, another process goes on this much later.
+# Longer than the time-out of a broker. After kill -9, another process takes over this much later.
 SECONDS = 15.0
 
 # Each batch has a token of its own: whoever publishes under an older one settles nothing.
