@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 import psutil
 import pytest
 
-from tools.devserver.environment import BROKER, DATABASE, REDIS
+from tools.devserver.environment import BROKER, DATABASE, KAFKA, RABBITMQ, REDIS
 
 ROOT = Path(__file__).resolve().parents[2]
 MAIN = """
@@ -21,7 +21,8 @@ sys.exit(__main__.main())
 
 @pytest.fixture(autouse=True)
 def _nothing_given(monkeypatch):
-    for name in (DATABASE, REDIS, BROKER):
+    # BROKERS names what `make run` starts besides; for tests it chooses the long form.
+    for name in (DATABASE, REDIS, BROKER, KAFKA, RABBITMQ, "BROKERS"):
         monkeypatch.delenv(name, raising=False)
 
 

@@ -22,6 +22,8 @@ from tools.reference.source import ENGINE, ROOT, modules, packages
 EXTRAS = {
     "celery": ({"celery"}, ("eventstore.tasks",)),
     "api": ({"rest_framework", "drf_spectacular"}, ("eventstore.api",)),
+    "kafka": ({"confluent_kafka"}, ("eventstore.messaging.kafka",)),
+    "rabbitmq": ({"amqp"}, ("eventstore.messaging.rabbitmq",)),
     "live": ({"websockets"}, ("eventstore.live",)),
     "schemas": ({"avro"}, ("eventstore.schemas", "eventstore.management.commands.schemas")),
 }
