@@ -1,6 +1,5 @@
 """Every error as problem details (RFC 9457): the API's errors and Django's own."""
 
-import inspect
 import logging
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -149,10 +148,10 @@ def server_error(request: HttpRequest) -> HttpResponse:
 
 
 def _problem(error: Exception) -> Problem | None:
-    name, about = type(error).__name__, inspect.getdoc(type(error)) or ""
+    name, about = type(error).__name__, " ".join((type(error).__doc__ or "").split())
     match error:
         case CommandRejected():
-            return Problem(409, error.code, f"{about} {error}")
+            return Problem(409, error.code, error.detail)
         case WrongExpectedVersion():
             return _retry(409, name, "The resource was changed concurrently. Retry the request.")
         case Stale():

@@ -11,12 +11,18 @@ from eventstore.messages import Command, Event, State
 class CommandRejected(Exception):
     """A command was valid and rejected. Clients get 409, sagas get CommandRefused.
 
-    The class name is the stable code; the message is for people.
+    The class name is the stable code. The docstring and the message are the detail, for people.
     """
 
     @property
     def code(self) -> str:
         return type(self).__name__
+
+    @property
+    def detail(self) -> str:
+        """On one line, however the docstring is wrapped."""
+        about = " ".join((type(self).__doc__ or "").split())
+        return f"{about} {self}".strip()
 
 
 class Aggregate(NamedTuple):

@@ -1,6 +1,5 @@
 """Decide a batch of commands: load all their streams in one query, decide in order, write once."""
 
-import inspect
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
@@ -180,8 +179,7 @@ class ClientCommands:
             events = self.batch.decide(index)
         except CommandRejected as rejection:
             _log_rejection(message, rejection)
-            detail = f"{inspect.getdoc(type(rejection))} {rejection}"
-            self._reject(message, rejection.code, detail)
+            self._reject(message, rejection.code, rejection.detail)
         except (InvalidMessage, Unstorable) as error:
             # An error in the client's input: without deferral it would be a 400.
             self._reject(message, type(error).__name__, str(error))

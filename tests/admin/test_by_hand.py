@@ -107,7 +107,7 @@ def test_nothing_is_done_without_a_reason(operator):
     before = _parked_now()
     answer = say_yes(operator, f"{PARKED}discard/", "   ")
     assert answer.status_code == 409
-    assert "Say why" in answer.content.decode()
+    assert "A reason is required" in answer.content.decode()
     assert _parked_now() == before
     assert not OperatorAction.objects.exists()
 

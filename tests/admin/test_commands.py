@@ -76,7 +76,7 @@ def test_a_row_is_shown_with_what_is_personal_hidden_until_somebody_says_why(ord
         "she asked",
     )
     assert written.details == {"command": f"browse event {position}"}
-    with pytest.raises(CommandError, match="Say why"):
+    with pytest.raises(CommandError, match="A reason is required"):
         call_command("browse", "event", position, "--reveal", "")
 
 

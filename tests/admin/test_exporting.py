@@ -200,7 +200,7 @@ def test_the_commands_write_the_same(staff, order, tmp_path):
     assert '"name":"Ada"' in file.read_text()
     assert [each.name for each in tmp_path.iterdir()] == ["events.ndjson"]
     assert OperatorAction.objects.get().reason == "the court asks"
-    with pytest.raises(CommandError, match="Say why"):
+    with pytest.raises(CommandError, match="A reason is required"):
         call_command("export_events", "--reveal", " ")
     out = StringIO()
     call_command("export_fixture", f"order-{order}", "--version", "1", stdout=out)

@@ -63,8 +63,8 @@ def test_a_timeline_tells_what_caused_each_event(staff, order):
 
 @pytest.mark.usefixtures("shop")
 def test_a_long_stream_is_shown_in_stretches(staff, monkeypatch):
-    monkeypatch.setattr("eventstore.console.streams.STRETCH", 10)
-    monkeypatch.setattr("eventstore.console.stream_state.MOST_ATTRIBUTED", 5)
+    monkeypatch.setattr("eventstore.console.pages.streams.STRETCH", 10)
+    monkeypatch.setattr("eventstore.console.pages.stream_state.MOST_ATTRIBUTED", 5)
     place_many(24)
     answer = staff.get("/admin/eventstore/stream/stock-CUP/change/?version=12")
     assert [each.event.version for each in answer.context["timeline"]] == list(range(11, 21))

@@ -147,7 +147,8 @@ def test_two_equal_parcels_are_two_by_their_names(ada, operator, bought):
     assert order(ada, bought)["lines"][0]["returned"] == 2
     unnamed = receive(operator, requested(ada, ada_buys(ada), (1, 2)), (1, 1))
     again = receive(operator, unnamed.json()["return_id"], (1, 1))
-    assert "give it a name" in problem(again, 409, "PerhapsTheSameParcel")["detail"]
+    detail = problem(again, 409, "PerhapsTheSameParcel")["detail"]
+    assert "If this is another parcel, name it (delivery)." in detail, "on one line"
 
 
 def test_the_orders_version_counts_its_returns(ada, bought):

@@ -260,7 +260,7 @@ class TestDecoding:
 
     def test_what_a_class_would_refuse_today_is_read_all_the_same(self):
         """Rules are for what is said now; the past is what it is."""
-        with pytest.raises(InvalidMessage, match="not at least 1"):
+        with pytest.raises(InvalidMessage, match="must be at least 1"):
             StockLine("A", 0)
         read = codec.reader(StockLine, 1, {})('{"sku": "A", "quantity": 0}')
         assert (read.sku, read.quantity) == ("A", 0)

@@ -9,7 +9,7 @@ import pytest
 TESTS = Path(__file__).parents[1]
 PAGE = (TESTS.parent / "docs/guide/failures.md").read_text()
 # `folder/test_file.py::test_name`, or a part of the name with … where something was left out.
-NAMED = re.compile(r"`((?=\S*(?:/|test_|…))(?:[a-z]+/)?(?:test_\w+\.py)?(?:::)?…?\w*…?)`")
+NAMED = re.compile(r"`((?=\S*(?:/|test_|…))(?:[a-z_]+/)*(?:test_\w+\.py)?(?:::)?…?\w*…?)`")
 
 
 def named():
@@ -25,7 +25,7 @@ def named():
             folder, _, rest = path.rpartition("/")
             if "…" in rest:
                 path, test = f"{folder}/test_*.py", rest
-            yield name, path if "/" in path else f"eventstore/{path}", test.replace("…", "")
+            yield name, path if "/" in path else f"eventstore/**/{path}", test.replace("…", "")
 
 
 @pytest.mark.parametrize(

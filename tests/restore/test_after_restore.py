@@ -150,6 +150,6 @@ def test_every_nights_comparison_lists_them_too(lost_orders, capsys):
 
 
 def test_without_a_reason_nothing_is_done(cups):
-    with pytest.raises(CommandError, match="Say why"):
+    with pytest.raises(CommandError, match="A reason is required"):
         call_command("after_restore", reason=" ")
     assert len(epochs.ask().epochs) == 1

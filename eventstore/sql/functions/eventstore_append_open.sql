@@ -12,7 +12,7 @@ BEGIN
     SELECT eventstore_count_locks(count(DISTINCT stream)) INTO locked
     FROM json_to_recordset(events) AS sent(stream text, expected integer)
     WHERE expected < 0;
-    FOR attempt IN 1..10 LOOP
+    FOR attempt IN 1..50 LOOP
         IF attempt > 1 OR locked <= 256 THEN
             -- Sorted, so that two appends to the same streams cannot deadlock.
             PERFORM pg_advisory_xact_lock((x'E6'::bigint << 48) | (hashtextextended(stream, 0) & ((1::bigint << 48) - 1)))
@@ -68,7 +68,7 @@ BEGIN
             RETURN;
         EXCEPTION WHEN SQLSTATE 'ES001' THEN
             -- Only a writer with an exact version, which takes no lock, can cause this conflict.
-            IF attempt = 10 THEN
+            IF attempt = 50 THEN
                 RAISE;
             END IF;
         END;

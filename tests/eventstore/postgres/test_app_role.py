@@ -109,7 +109,7 @@ def test_making_it_again_brings_its_rights_up_to_date(role):
 
 
 def test_who_may_not_make_roles_is_told_so_in_a_sentence(as_role):
-    with pytest.raises(CommandError, match="could not be made: permission denied"):
+    with pytest.raises(CommandError, match="Creating the role failed: permission denied"):
         call_command("app_role", "eventstore_test_other")
 
 
@@ -205,7 +205,7 @@ class TestWhoMakesIt:
             )
         call_command("app_role", ROLE)
         output = capsys.readouterr().out
-        assert "A superuser forbids it" in output
+        assert "As a superuser, run" in output
         assert "REVOKE EXECUTE ON FUNCTION pg_advisory_lock(bigint)" in output
         with connection.cursor() as cursor:
             cursor.execute(f"SET ROLE {ROLE}")
@@ -224,7 +224,7 @@ class TestWhoMakesIt:
     def test_locks_are_left_to_everybody_where_that_is_asked_for(self, toys, capsys):
         call_command("app_role", ROLE, "--keep-advisory-locks")
         try:
-            assert "may hold advisory locks" in capsys.readouterr().out
+            assert "may take advisory locks" in capsys.readouterr().out
         finally:
             rights.drop(ROLE)
 

@@ -149,7 +149,7 @@ def test_an_upcaster_that_cannot_take_what_was_released_is_found(shelf):
 def test_a_type_that_nobody_stores_any_more_is_found_until_it_is_renamed(shelf, tmp_path):
     (tmp_path / "toy.gone").mkdir()
     (problem,) = files.problems()
-    assert problem.startswith("toy.gone: released, and no class")
+    assert problem.startswith("toy.gone: the type was released, but no class")
     shelf(RENAMED={"toy.gone": "toy.counted"})
     assert list(files.problems()) == []
 

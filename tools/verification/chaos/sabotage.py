@@ -12,7 +12,7 @@ import runpy
 import signal
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 from uuid import uuid4
 
@@ -28,49 +28,49 @@ def naive_cursor() -> None:
     """Reads up to the last value of the sequence, past appends that have not committed."""
     from eventstore.outbox import cursors
 
-    cursors.CLAIM = cursors.CLAIM.replace(
-        "eventstore_fence()", "(SELECT last_value FROM eventstore_position)"
-    )
+    fence = "eventstore_fence()"
+    assert fence in cursors.CLAIM
+    cursors.CLAIM = cursors.CLAIM.replace(fence, "(SELECT last_value FROM eventstore_position)")
 
 
 def effect_before_cursor() -> None:
     """Commits the effect, then the cursor: a worker that dies between the two repeats the
     effect."""
-    from eventstore.delivery import step as delivery
+    from eventstore.delivery import step as module
     from eventstore.outbox import cursors
 
-    def step(name: str, subscription: Any, limit: int, *, deliver: Callable[..., None]) -> int:
+    def step(delivery: Any, limit: int) -> int:
         with transaction.atomic():
-            claimed = cursors.claim(name)
+            claimed = cursors.claim(delivery.name)
             if claimed is None:
                 return 0
-            messages = cursors.read(name, claimed, limit)
-            deliver(name, subscription, messages, set())
-        _die_sometimes(name, messages)
-        _move(name, claimed, messages, limit)
+            messages = cursors.read(delivery.name, claimed, limit)
+            delivery.deliver(messages)
+        _die_sometimes(delivery.name, messages)
+        _move(delivery.name, claimed, messages, limit)
         return len(messages)
 
-    delivery._step = step
+    module._step = step
 
 
 def cursor_before_effect() -> None:
     """Commits the cursor, then the effect: a worker that dies between the two skips the effect."""
-    from eventstore.delivery import step as delivery
+    from eventstore.delivery import step as module
     from eventstore.outbox import cursors
 
-    def step(name: str, subscription: Any, limit: int, *, deliver: Callable[..., None]) -> int:
+    def step(delivery: Any, limit: int) -> int:
         with transaction.atomic():
-            claimed = cursors.claim(name)
+            claimed = cursors.claim(delivery.name)
             if claimed is None:
                 return 0
-            messages = cursors.read(name, claimed, limit)
-        _move(name, claimed, messages, limit)
-        _die_sometimes(name, messages)
+            messages = cursors.read(delivery.name, claimed, limit)
+        _move(delivery.name, claimed, messages, limit)
+        _die_sometimes(delivery.name, messages)
         with transaction.atomic():
-            deliver(name, subscription, messages, set())
+            delivery.deliver(messages)
         return len(messages)
 
-    delivery._step = step
+    module._step = step
 
 
 def refund_without_key() -> None:
@@ -120,6 +120,7 @@ MISTAKES = {
 
 def main(mistake: str, arguments: Sequence[str]) -> None:
     warnings.simplefilter("ignore")
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     django.setup()
     MISTAKES[mistake]()
     module = arguments.index("-m") + 1

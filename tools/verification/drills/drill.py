@@ -41,8 +41,8 @@ UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 # Commands that report what a failover or a restore has lost, if this version has them.
 AFTERWARDS = (("after_restore", "--reason", "a drill"), ("reconcile_payments", "--json"))
 # The range of lost positions in the output of after_restore.
-INTACT = re.compile(r"all up to\s+position (\d+) is there")
-RESUMED = re.compile(r"New positions lie behind (\d+)")
+INTACT = re.compile(r"all events up to\s+position (\d+) are intact")
+RESUMED = re.compile(r"New positions begin after (\d+)")
 
 Strike = Callable[[Servers], None]
 
