@@ -102,7 +102,7 @@ class TestReadModelsUnderLoad:
                 "toy.round": ROUND,
             }
         )
-        monkeypatch.setattr(step, "READERS_BATCH", 10)
+        monkeypatch.setattr(worker, "READERS_BATCH", 10)
         return threads
 
     def test_they_take_a_batch_beside_the_processes(self, thread, read_in):
