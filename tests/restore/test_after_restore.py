@@ -140,7 +140,7 @@ def test_money_that_went_back_is_no_charge_of_a_lost_order(lost_orders):
 def test_every_nights_comparison_lists_them_too(lost_orders, capsys):
     epochs.renew()
     with pytest.raises(
-        CommandError, match="2 orders that the provider has charged are not in the log"
+        CommandError, match="2 orders charged by the provider are missing in the log"
     ):
         call_command("reconcile_payments")
     assert {line.split(":")[0] for line in capsys.readouterr().out.splitlines()} == {
