@@ -68,5 +68,5 @@ def test_what_was_seen_before_or_since_is_asked_for_as_ever(ada, lost):
 
 def test_a_process_that_does_not_know_yet_learns_of_it(ada, lost, monkeypatch):
     kept, _, seen = lost
-    monkeypatch.setattr(epochs, "_known", None)
+    monkeypatch.setattr(epochs, "_cached", None)
     assert ada.get(f"/api/queries/orders/{kept}/", **{"Min-Position": str(seen)})["Restarted-After"]
