@@ -165,6 +165,21 @@ class Kafka:
         """Produce all, wait for each delivery report, and count them: flush() alone says nothing
         about errors."""
         reports: list[Report] = []
+        wanted = self._produce(batch, producer, checkpoint, reports)
+        self._wait(batch, producer, reports, wanted)
+        sent = _outcome(batch, reports, wanted, self._why_silent())
+        if sent.refused and self.careful != batch.token:
+            # All messages of a record batch fail with the one that is too large.
+            self.careful = batch.token
+            sent = Sent(again=True)
+        if not self.options.transactions and (sent.again or sent.problem is not None):
+            self.close()
+        return sent
+
+    def _produce(
+        self, batch: Batch, producer: Producer, checkpoint: bytes, reports: list[Report]
+    ) -> int:
+        """Returns how many delivery reports to expect."""
         wanted = 0
         for message in batch.messages:
             for envelope in message.envelopes:
@@ -191,22 +206,17 @@ class Kafka:
                 on_delivery=_reporter(reports, 0),
             )
             self._enqueued(producer, produce, batch, None)
+        return wanted
+
+    def _wait(
+        self, batch: Batch, producer: Producer, reports: Sequence[Report], wanted: int
+    ) -> None:
         seen = 0
         while len(reports) < wanted and _left(batch) > 0 and not self._fatal():
             producer.poll(0.05)
             if self.options.transactions and any(error for _, error in reports[seen:]):
-                break  # the transaction has failed: of the others there is no report
+                return  # the transaction has failed: the other messages get no report
             seen = len(reports)
-        sent = _outcome(batch, reports, wanted, self._why_silent())
-        if sent.refused and self.careful != batch.token:
-            # All messages of a record batch fail with the one that is too large.
-            self.careful = batch.token
-            sent = Sent(again=True)
-        if sent.again and not self.options.transactions:
-            self.close()
-        if sent.problem is not None and not self.options.transactions:
-            self.close()
-        return sent
 
     def _enqueued(
         self, producer: Producer, produce: Callable[[], None], batch: Batch, what: Envelope | None
@@ -296,7 +306,7 @@ class Kafka:
                     _abort(producer, batch)
                     raise
                 if not cause.retriable() or _left(batch) <= 0:
-                    # Nobody knows whether it is committed: the next client reads the checkpoint.
+                    # The outcome is unknown: the next client reads it from the checkpoint.
                     raise
 
     def _find_topics(self, wanted: set[str]) -> None:
