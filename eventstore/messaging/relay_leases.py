@@ -12,7 +12,7 @@ from eventstore.postgres import execute, rows
 # Longer than the time-out of a broker. After kill -9, another process takes over this much later.
 SECONDS = 15.0
 
-# Each batch has a token of its own: whoever publishes under an older one settles nothing.
+# Each batch has its own token. A process with an older token cannot move the cursor.
 TAKE = """
     INSERT INTO eventstore_relay AS relay (name, token, settled, holder, until)
     VALUES (%s, 1, 0, %s, now() + %s)

@@ -55,7 +55,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--anew",
             action="store_true",
-            help="start again in place of resuming an interrupted rebuild",
+            help="discard an interrupted rebuild and start from the beginning",
         )
         parser.add_argument("--background", action="store_true", help="let the workers rebuild")
         parser.add_argument(

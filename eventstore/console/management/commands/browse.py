@@ -110,7 +110,7 @@ def _fields(row: Model) -> dict[str, Any]:
 
 
 def _columns(registered: RevealingAdmin, row: Model) -> dict[str, str]:
-    """The list's columns that are no fields of the row, as plain text."""
+    """The computed columns of the list, as plain text."""
     fields = {field.name for field in row._meta.concrete_fields}
     names = [
         name for name in registered.list_display if isinstance(name, str) and name not in fields
