@@ -413,8 +413,8 @@ def published_by(broker: str) -> dict[str, list[str]]:
     """The relays to a broker, each with the types that its context publishes."""
     return {
         name: [type_ for type_ in registry.published_types() if _context(type_) == _context(name)]
-        for name, each in registry.subscriptions().items()
-        if isinstance(each, Relay) and each.broker == broker
+        for name, relay in registry.of_kind(Relay).items()
+        if relay.broker == broker
     }
 
 
