@@ -12,8 +12,20 @@ from eventstore import codec, log, registry, settings
 from eventstore.log import pages, search
 from eventstore.log.search import EventFilter
 from eventstore.messages import Event
-from eventstore.models import Event as EventRow
 from eventstore.privacy import personal_data
+
+# Of a line, before the data and the metadata.
+FIELDS = (
+    "position",
+    "id",
+    "stream",
+    "version",
+    "type",
+    "schema_version",
+    "recorded_at",
+    "correlation_id",
+    "causation_id",
+)
 
 # Events in memory at once; fewer if they are large.
 PAGE = 500
@@ -55,7 +67,12 @@ def lines(filters: EventFilter, *, revealed: bool) -> Iterator[bytes]:
     while more:
         page, more = pages.page(found.filter(position__gt=last), PAGE, settings.page_bytes())
         for event in page:
-            yield codec.encode_json(_as_json(event, revealed)) + b"\n"
+            data, metadata = event.data, event.metadata
+            if not revealed:
+                data = personal_data.of_message(event.type, data)
+                metadata = personal_data.of_metadata(metadata)
+            fields = {name: getattr(event, name) for name in FIELDS}
+            yield codec.encode_json(fields | {"data": data, "metadata": metadata}) + b"\n"
             last = event.position
 
 
@@ -71,14 +88,21 @@ def fixture(stream: str, version: int, *, revealed: bool) -> str:
         raise NotExportable(f"{stream} has no event.")
     if stream.partition("-")[0] not in registry.aggregates():
         raise NotExportable(f"{stream} has no aggregate in the wiring.")
-    given = tuple(events if revealed else map(_masked, events))
+    given = []
+    for event in events:
+        try:
+            given.append(event if revealed else personal_data.without(event))
+        except msgspec.ValidationError as error:
+            raise NotExportable(
+                f"{type(event).__name__} is not valid with masked personal data. Reveal it instead."
+            ) from error
     return FIXTURE.format(
         version=len(given),
         name=name(stream),
         hidden="" if revealed else HIDDEN,
         imports="\n".join(_imports(given)),
         stream=stream,
-        events=_source(given),
+        events=_source(tuple(given)),
     )
 
 
@@ -87,31 +111,6 @@ def name(stream: str) -> str:
     moment."""
     category, _, identity = stream.partition("-")
     return f"{category}_{re.sub(r'[^a-z0-9]+', '_', identity.lower())[-12:].strip('_')}"
-
-
-def _masked(event: Event) -> Any:
-    try:
-        return personal_data.without(event)
-    except msgspec.ValidationError as error:
-        raise NotExportable(
-            f"{type(event).__name__} is not valid with masked personal data. Reveal it instead."
-        ) from error
-
-
-def _as_json(event: EventRow, revealed: bool) -> dict[str, Any]:
-    return {
-        "position": event.position,
-        "id": event.id,
-        "stream": event.stream,
-        "version": event.version,
-        "type": event.type,
-        "schema_version": event.schema_version,
-        "recorded_at": event.recorded_at,
-        "correlation_id": event.correlation_id,
-        "causation_id": event.causation_id,
-        "data": event.data if revealed else personal_data.of_message(event.type, event.data),
-        "metadata": event.metadata if revealed else personal_data.of_metadata(event.metadata),
-    }
 
 
 def _imports(given: Sequence[Event]) -> Iterator[str]:
@@ -146,29 +145,26 @@ def _classes(value: Any) -> Iterator[type]:
 
 def _source(value: Any, depth: int = 0) -> str:
     """Python source of a value: on one line if it fits, else one line for each part."""
-    brackets = _brackets(value)
-    if brackets is None:
-        return f"{type(value).__name__}.{value.name}" if isinstance(value, Enum) else repr(value)
+    match value:
+        case msgspec.Struct():
+            opening, closing = f"{type(value).__name__}(", ")"
+        case tuple():
+            opening, closing = "(", ")"
+        case list():
+            opening, closing = "[", "]"
+        case dict():
+            opening, closing = "{", "}"
+        case Enum():
+            return f"{type(value).__name__}.{value.name}"
+        case _:
+            return repr(value)
     parts = [f"{label}{_source(part, depth + 1)}" for label, part in _parts(value)]
     comma = "," if isinstance(value, tuple) and len(parts) == 1 else ""
-    flat = f"{brackets[0]}{', '.join(parts)}{comma}{brackets[1]}"
+    flat = f"{opening}{', '.join(parts)}{comma}{closing}"
     if len(flat) + 4 * depth <= LINE_LENGTH and "\n" not in flat:
         return flat
     inner = "".join(f"{'    ' * (depth + 1)}{part},\n" for part in parts)
-    return f"{brackets[0]}\n{inner}{'    ' * depth}{brackets[1]}"
-
-
-def _brackets(value: Any) -> tuple[str, str] | None:
-    match value:
-        case msgspec.Struct():
-            return f"{type(value).__name__}(", ")"
-        case tuple():
-            return "(", ")"
-        case list():
-            return "[", "]"
-        case dict():
-            return "{", "}"
-    return None
+    return f"{opening}\n{inner}{'    ' * depth}{closing}"
 
 
 def _parts(value: Any) -> list[tuple[str, Any]]:

@@ -1,7 +1,7 @@
 """After a restore: begin another epoch of the log, and find everything that may refer to lost
 events."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -55,7 +55,12 @@ def restored(*, who: str, reason: str, since: datetime | None = None) -> Report:
     Raises audit.ReasonMissing.
     """
     reason = audit.require_reason(reason)
-    epoch = _epoch()
+    state = epochs.ask()
+    latest = state.epochs[-1]
+    began_by_itself = latest.may_have_lost and latest.settled_at is None
+    if epochs.what_happened(state) or not began_by_itself:
+        epochs.begin(epochs.RESTORE, over=state.mark)
+    epoch = epochs.ask().epochs[-1]
     if since is None:
         recorded = rows(RECORDED_AT, [epoch.intact])
         since = recorded[0][0] - SLACK if recorded else None
@@ -64,21 +69,17 @@ def restored(*, who: str, reason: str, since: datetime | None = None) -> Report:
         f" ({epoch.reason}): all events up to position {epoch.intact} are intact, the last event is"
         f" at {epoch.last}.",
         f"New positions begin after {epoch.first}, so no position of a lost event is used again.",
-        _forget_responses(epoch),
     ]
-    open_ = [
-        *_cursors_beyond_the_log(epoch),
-        *_rows_beyond_the_log(epoch),
-        *_parked_without_message(),
-    ]
-    for name, look in registry.after_restore().items():
-        if since is None:
-            done.append(f"{name}: not asked, because the log had no events before.")
-            continue
-        found = list(_ask_provider(look, since))
-        if not found:
-            done.append(f"{name}: did nothing since {since:%Y-%m-%d %H:%M:%S} that the log lacks.")
-        open_ += [f"{name}: {each}" for each in found]
+    forgotten = idempotency.forget_lost(after=epoch.last, until=epoch.first)
+    done.append(
+        f"{forgotten} stored responses referred to events that the log lacks; they were deleted."
+        if forgotten
+        else "No stored response refers to an event that the log lacks."
+    )
+    open_ = list(_references_beyond_the_log(epoch))
+    answers, differences = _ask_providers(since)
+    done += answers
+    open_ += differences
     if not rows(SETTLE, [epoch.number]):
         raise LookupError(f"epoch {epoch.number} does not exist")
     details = {"open": open_}
@@ -87,23 +88,8 @@ def restored(*, who: str, reason: str, since: datetime | None = None) -> Report:
     return Report(epoch, since, done, open_)
 
 
-def _epoch() -> Epoch:
-    state = epochs.ask()
-    latest = state.epochs[-1]
-    began_by_itself = latest.may_have_lost and latest.settled_at is None
-    if epochs.what_happened(state) or not began_by_itself:
-        epochs.begin(epochs.RESTORE, over=state.mark)
-    return epochs.ask().epochs[-1]
-
-
-def _forget_responses(epoch: Epoch) -> str:
-    forgotten = idempotency.forget_lost(after=epoch.last, until=epoch.first)
-    if not forgotten:
-        return "No stored response refers to an event that the log lacks."
-    return f"{forgotten} stored responses referred to events that the log lacks; they were deleted."
-
-
-def _cursors_beyond_the_log(epoch: Epoch) -> Iterator[str]:
+def _references_beyond_the_log(epoch: Epoch) -> Iterator[str]:
+    """Cursors, rows of read models and parked messages that refer to lost events."""
     # A cursor may be as far as the outbox goes, and a window further if nothing was left to do.
     ((head,),) = rows(HEAD, [epoch.last, epoch.first])
     for name, position in rows(CURSORS, [head + cursors.WINDOW, epoch.first]):
@@ -112,9 +98,6 @@ def _cursors_beyond_the_log(epoch: Epoch) -> Iterator[str]:
             " not restored together with the log. It continues with new events; check its effects"
             f" after {head}."
         )
-
-
-def _rows_beyond_the_log(epoch: Epoch) -> Iterator[str]:
     for name, projection in registry.of_kind(Projection).items():
         table = projection.model._meta.db_table
         ((count,),) = rows(BEYOND.format(table=table), [epoch.last, epoch.first])
@@ -123,9 +106,6 @@ def _rows_beyond_the_log(epoch: Epoch) -> Iterator[str]:
                 f"{count} rows of {name} include events that the log lacks: manage.py"
                 f" rebuild_projection {name}"
             )
-
-
-def _parked_without_message() -> Iterator[str]:
     ((count,),) = rows(PARKED_WITHOUT_MESSAGE)
     if count:
         yield (
@@ -134,8 +114,21 @@ def _parked_without_message() -> Iterator[str]:
         )
 
 
-def _ask_provider(look: Callable[[datetime], Iterable[str]], since: datetime) -> Iterator[str]:
-    try:
-        yield from look(since)
-    except Exception as error:  # noqa: BLE001  a provider that fails must not keep us from the others
-        yield f"could not be asked, run the command again: {type(error).__name__}: {error}"
+def _ask_providers(since: datetime | None) -> tuple[list[str], list[str]]:
+    """What providers did that the log lacks: sentences that are done, and open ones."""
+    done: list[str] = []
+    open_: list[str] = []
+    for name, look in registry.after_restore().items():
+        if since is None:
+            done.append(f"{name}: not asked, because the log had no events before.")
+            continue
+        known = len(open_)
+        try:
+            for each in look(since):
+                open_.append(f"{name}: {each}")
+        except Exception as error:  # noqa: BLE001  a provider that fails must not keep us from the others
+            problem = f"{type(error).__name__}: {error}"
+            open_.append(f"{name}: could not be asked, run the command again: {problem}")
+        if len(open_) == known:
+            done.append(f"{name}: did nothing since {since:%Y-%m-%d %H:%M:%S} that the log lacks.")
+    return done, open_

@@ -1,6 +1,6 @@
 """The doctor: what is stuck, why, what is at fault, and the command that mends it."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from django.db import DatabaseError
 
@@ -38,7 +38,21 @@ def examine(limits: Limits = DEFAULT, *, checks: Sequence[Check] = CHECKS) -> li
     If tables or functions are missing, the checks that need them are left out.
     """
     try:
-        found = [*schema.migrations(limits), *_broken_guarantees()]
+        found = list(schema.migrations(limits))
+        # Processes check these at their start; here they are checked while the processes run.
+        found += [
+            Finding(
+                check=each.finding,
+                severity=CRITICAL if each.stops else WARNING,
+                what=each.what,
+                culprit=each.culprit,
+                why=each.why,
+                mend=each.mend,
+            )
+            for each in guarantees.breaches(
+                guarantees.SETTINGS, guarantees.SERVER, guarantees.TABLES
+            )
+        ]
         if BLOCKING.isdisjoint(each.check for each in found):
             found += [each for check in checks for each in check(limits)]
     except LogRestored:
@@ -62,16 +76,3 @@ def exit_code(found: Sequence[Finding]) -> int:
     if not found:
         return HEALTHY
     return SICK if any(each.severity == CRITICAL for each in found) else WARNED
-
-
-def _broken_guarantees() -> Iterator[Finding]:
-    """Processes check these at their start; here they are checked while the processes run."""
-    for each in guarantees.breaches(guarantees.SETTINGS, guarantees.SERVER, guarantees.TABLES):
-        yield Finding(
-            check=each.finding,
-            severity=CRITICAL if each.stops else WARNING,
-            what=each.what,
-            culprit=each.culprit,
-            why=each.why,
-            mend=each.mend,
-        )

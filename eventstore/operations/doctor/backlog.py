@@ -76,45 +76,38 @@ class Late(NamedTuple):
 def parked(limits: Limits) -> Iterator[Finding]:
     for row in rows(PARKED, [limits.lease]):
         each = Parked(*row)
+        name = each.subscription
         if each.dead:
-            yield _dead_letters(each)
+            position = each.first_dead
+            (masked,) = personal_data.of_troubles([Trouble(position, each.first_error)])
+            yield Finding(
+                check="dead-letters",
+                severity=WARNING,
+                what=f"{name} has {each.dead} dead letters.",
+                culprit=f"position {position}: {masked.error}",
+                why="They and the messages behind them in order wait for an operator.",
+                mend=f"manage.py dead_letters show {name} {position}; then retry or discard it",
+            )
         if each.messages >= limits.parked:
             yield Finding(
                 check="parked",
                 severity=WARNING,
-                what=f"{each.subscription} has {each.messages} parked messages.",
-                culprit=f"{each.subscription}, or the provider that it calls",
+                what=f"{name} has {each.messages} parked messages.",
+                culprit=f"{name}, or the provider that it calls",
                 why="Something fails again and again.",
-                mend=f"manage.py dead_letters list {each.subscription}",
+                mend=f"manage.py dead_letters list {name}",
             )
         if each.overdue and is_worker_alive(limits):
-            yield _overdue(each)
-
-
-def _dead_letters(each: Parked) -> Finding:
-    name, position = each.subscription, each.first_dead
-    (masked,) = personal_data.of_troubles([Trouble(position, each.first_error)])
-    return Finding(
-        check="dead-letters",
-        severity=WARNING,
-        what=f"{name} has {each.dead} dead letters.",
-        culprit=f"position {position}: {masked.error}",
-        why="They and the messages behind them in order wait for an operator.",
-        mend=f"manage.py dead_letters show {name} {position}; then retry or discard it",
-    )
-
-
-def _overdue(each: Parked) -> Finding:
-    return Finding(
-        check="lease",
-        severity=WARNING,
-        what=f"{each.overdue} messages or calls of {each.subscription} are due, but no worker"
-        " retries them.",
-        culprit=f"position {each.first_overdue}",
-        why="Their orders do not move.",
-        mend="manage.py work --once; and look in the workers' log for the reason why they do not"
-        f" deliver to {each.subscription}",
-    )
+            yield Finding(
+                check="lease",
+                severity=WARNING,
+                what=f"{each.overdue} messages or calls of {name} are due, but no worker retries"
+                " them.",
+                culprit=f"position {each.first_overdue}",
+                why="Their orders do not move.",
+                mend="manage.py work --once; and look in the workers' log for the reason why they"
+                f" do not deliver to {name}",
+            )
 
 
 def sagas_that_need_attention(limits: Limits) -> Iterator[Finding]:

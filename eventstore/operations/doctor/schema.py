@@ -67,7 +67,10 @@ def migrations(limits: Limits) -> Iterator[Finding]:
 
 
 def indexes(limits: Limits) -> Iterator[Finding]:
-    for model in _models():
+    ours = apps.get_app_config("eventstore").get_models()
+    models: list[Any] = [each for each in ours if not each._meta.proxy and each._meta.managed]
+    models += [projection.model for projection in registry.of_kind(Projection).values()]
+    for model in models:
         table = model._meta.db_table
         valid = dict(rows(INDEXES, [table, table]))
         for each in (*model._meta.indexes, *model._meta.constraints):
@@ -124,14 +127,6 @@ def schema_drift(limits: Limits) -> Iterator[Finding]:
             why="Consumers that use the published schemas cannot read our events.",
             mend="manage.py schemas --check, then --write for a new version",
         )
-
-
-def _models() -> Iterator[Any]:
-    for model in apps.get_app_config("eventstore").get_models():
-        if not model._meta.proxy and model._meta.managed:
-            yield model
-    for projection in registry.of_kind(Projection).values():
-        yield projection.model
 
 
 CHECKS = (indexes, unreadable_events, schema_drift)
