@@ -26,31 +26,23 @@ def tree(json: str) -> SafeString:
 def _branch(value: Any) -> SafeString:
     match value:
         case dict() if value:
-            children = (
-                (format_html('<span class="es-key">{}</span>', name), each)
-                for name, each in value.items()
-            )
+            children, name = [*value.items()], '<span class="es-key">{}</span>'
         case list() if value:
-            children = (
-                (format_html('<span class="es-quiet">{}</span>', number), each)
-                for number, each in enumerate(value)
-            )
+            children, name = [*enumerate(value)], '<span class="es-quiet">{}</span>'
         case _:
             return format_html('<span class="es-leaf">{}</span>', codec.encode_json(value).decode())
-    items = format_html_join("", "<li>{}</li>", ((_child(*each),) for each in children))
-    return format_html('<ul class="es-tree">{}</ul>', items)
-
-
-def _child(name: SafeString, value: Any) -> SafeString:
-    if not value or not isinstance(value, dict | list):
-        return format_html("{}: {}", name, _branch(value))
-    count = f"{{{len(value)}}}" if isinstance(value, dict) else f"[{len(value)}]"
-    return format_html(
-        '<details open><summary>{} <span class="es-quiet">{}</span></summary>{}</details>',
-        name,
-        count,
-        _branch(value),
-    )
+    items = []
+    for key, child in children:
+        label, branch = format_html(name, key), _branch(child)
+        if child and isinstance(child, dict | list):
+            size = f"{{{len(child)}}}" if isinstance(child, dict) else f"[{len(child)}]"
+            summary = format_html('{} <span class="es-quiet">{}</span>', label, size)
+            html = "<details open><summary>{}</summary>{}</details>"
+            items.append(format_html(html, summary, branch))
+        else:
+            items.append(format_html("{}: {}", label, branch))
+    joined = format_html_join("", "<li>{}</li>", ((item,) for item in items))
+    return format_html('<ul class="es-tree">{}</ul>', joined)
 
 
 def in_a_line(value: Any) -> str:

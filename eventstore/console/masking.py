@@ -32,10 +32,33 @@ def is_unmasked(request: HttpRequest) -> bool:
 
 def rows(request: HttpRequest, found: Sequence[Row]) -> Sequence[Row]:
     """Mask these rows in place, with at most one query for all; they must not be saved."""
-    if not is_unmasked(request):
-        for each in found:
-            _mask(each)
-        _mask_errors([each for each in found if isinstance(each, Parked)])
+    if is_unmasked(request):
+        return found
+    for each in found:
+        # A list defers long columns; reading one here would query each row.
+        loaded = each.__dict__
+        match each:
+            case Event():
+                _set(each, "data", personal_data.of_message(each.type, loaded.get("data")))
+                _set(each, "metadata", personal_data.of_metadata(loaded.get("metadata")))
+            case OutboxMessage():
+                _set(each, "payload", personal_data.of_message(each.type, loaded.get("payload")))
+                _set(each, "metadata", personal_data.of_metadata(loaded.get("metadata")))
+            case SagaState():
+                _set(each, "state", personal_data.of_saga(each.saga, loaded.get("state")))
+            case _:
+                for name in registry.personal().get(type(each), ()):
+                    _set(each, name, personal_data.hide(loaded.get(name)))
+    parked = [each for each in found if isinstance(each, Parked) and "error" in each.__dict__]
+    troubles = [
+        personal_data.Trouble(each.position, each.error, each.__dict__.get("traceback", ""))
+        for each in parked
+    ]
+    # Without parked rows, no query for the messages that their errors may quote.
+    masked = personal_data.of_troubles(troubles) if troubles else []
+    for row, trouble in zip(parked, masked, strict=True):
+        _set(row, "error", trouble.error)
+        _set(row, "traceback", trouble.traceback)
     return found
 
 
@@ -66,36 +89,6 @@ def error(request: HttpRequest, error: Exception) -> str:
             " reveal the page to see it."
         )
     return str(error)
-
-
-def _mask(row: Model) -> None:
-    # A list defers long columns; reading one here would query each row.
-    loaded = row.__dict__
-    match row:
-        case Event():
-            _set(row, "data", personal_data.of_message(row.type, loaded.get("data")))
-            _set(row, "metadata", personal_data.of_metadata(loaded.get("metadata")))
-        case OutboxMessage():
-            _set(row, "payload", personal_data.of_message(row.type, loaded.get("payload")))
-            _set(row, "metadata", personal_data.of_metadata(loaded.get("metadata")))
-        case SagaState():
-            _set(row, "state", personal_data.of_saga(row.saga, loaded.get("state")))
-        case _:
-            for name in registry.personal().get(type(row), ()):
-                _set(row, name, personal_data.hide(loaded.get(name)))
-
-
-def _mask_errors(parked: Sequence[Parked]) -> None:
-    loaded = [each for each in parked if "error" in each.__dict__]
-    if not loaded:
-        return
-    troubles = [
-        personal_data.Trouble(each.position, each.error, each.__dict__.get("traceback", ""))
-        for each in loaded
-    ]
-    for each, trouble in zip(loaded, personal_data.of_troubles(troubles), strict=True):
-        _set(each, "error", trouble.error)
-        _set(each, "traceback", trouble.traceback)
 
 
 def _set(row: Model, name: str, value: Any) -> None:

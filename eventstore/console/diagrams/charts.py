@@ -43,18 +43,15 @@ class Trends(NamedTuple):
 def trends(subscription: str = metrics.WHOLE) -> Trends:
     """Of one subscription, or of all together; one query."""
     found, now = metrics.since(DAY, subscription), timezone.now()
-    charts = [
-        _chart(title, metrics.trend(found, until=now, step=step, count=count))
-        for title, step, count in SPANS
-    ]
+    charts = []
+    for title, step, count in SPANS:
+        points = metrics.trend(found, until=now, step=step, count=count)
+        lags = [each.seconds for each in points if each.seconds is not None]
+        summary = "no samples"
+        if lags:
+            rate = max((each.rate for each in points if each.rate is not None), default=0.0)
+            lag = formatting.age(max(lags))
+            summary = f"at most {rate:.1f} messages a second, and {lag} behind"
+        charts.append(Chart(title, points, summary))
     recent = [each for each in found if each.at > now - RECENT]
     return Trends(charts, metrics.rate(recent[0], recent[-1]) if recent else None)
-
-
-def _chart(title: str, points: Sequence[Point]) -> Chart:
-    rates = [each.rate for each in points if each.rate is not None]
-    lags = [each.seconds for each in points if each.seconds is not None]
-    if not lags:
-        return Chart(title, points, "no samples")
-    rate, lag = max(rates, default=0.0), formatting.age(max(lags))
-    return Chart(title, points, f"at most {rate:.1f} messages a second, and {lag} behind")

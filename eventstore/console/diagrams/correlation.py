@@ -76,7 +76,11 @@ def picture(events: Sequence[Event]) -> Picture:
     # Lanes in the order of their first event.
     names = dict.fromkeys(_context(event) for event in drawn)
     lanes = {name: Lane(name, TOP + LANE * number + LANE // 3) for number, name in enumerate(names)}
-    columns = _columns([event.recorded_at for event in drawn])
+    distances = (
+        COLUMN + round(TENFOLD * log10(1 + _between(before, at) / MILLISECOND))
+        for before, at in pairwise(event.recorded_at for event in drawn)
+    )
+    columns = list(accumulate(distances, initial=MARGIN + COLUMN // 2))
     nodes = [
         Node(
             event=event,
@@ -99,15 +103,6 @@ def picture(events: Sequence[Event]) -> Picture:
         lines=[_line(cause, effect) for cause, effect in causes if cause],
         is_cut=len(events) > MOST,
     )
-
-
-def _columns(times: Sequence[datetime]) -> list[int]:
-    """The x of each event."""
-    distances = (
-        COLUMN + round(TENFOLD * log10(1 + _between(before, at) / MILLISECOND))
-        for before, at in pairwise(times)
-    )
-    return list(accumulate(distances, initial=MARGIN + COLUMN // 2))
 
 
 def _line(cause: Node, effect: Node) -> str:

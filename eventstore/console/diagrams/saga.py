@@ -58,20 +58,24 @@ def picture(found: SagaState) -> Picture:
     steps = [*_replay(found)]
     if not steps or steps[-1].status != found.status:
         steps.append(Step(found.status, "not in the log", (), ""))
-    rows = (len(steps) - 1) // IN_A_ROW + 1
     last = len(steps) - 1
+    placed = []
+    for number, step in enumerate(steps):
+        (x, y), arrow = _corner(number), ""
+        if number % IN_A_ROW:
+            arrow = f"M{x - GAP},{y + HEIGHT // 2} h{GAP - 4}"
+        elif number:
+            # From the end of a row down and back to the start of the next.
+            end_x, end_y = _corner(number - 1)
+            arrow = (
+                f"M{end_x + WIDTH // 2},{end_y + HEIGHT} v{GAP // 2} H{x + WIDTH // 2}"
+                f" v{GAP // 2 - 4}"
+            )
+        placed.append(step._replace(x=x, y=y, arrow=arrow, is_now=number == last))
     return Picture(
         width=min(len(steps), IN_A_ROW) * (WIDTH + GAP),
-        height=rows * (HEIGHT + GAP) - GAP + 4,
-        steps=[
-            step._replace(
-                x=_corner(number)[0],
-                y=_corner(number)[1],
-                arrow=_arrow(number) if number else "",
-                is_now=number == last,
-            )
-            for number, step in enumerate(steps)
-        ],
+        height=(last // IN_A_ROW + 1) * (HEIGHT + GAP) - GAP + 4,
+        steps=placed,
     )
 
 
@@ -96,14 +100,3 @@ def _replay(found: SagaState) -> Iterable[Step]:
 def _corner(number: int) -> tuple[int, int]:
     row, column = divmod(number, IN_A_ROW)
     return column * (WIDTH + GAP) + 2, row * (HEIGHT + GAP) + 2
-
-
-def _arrow(number: int) -> str:
-    """To the right; from the end of a row down and back to the start of the next."""
-    (before_x, before_y), (x, y) = _corner(number - 1), _corner(number)
-    if y == before_y:
-        return f"M{x - GAP},{y + HEIGHT // 2} h{GAP - 4}"
-    return (
-        f"M{before_x + WIDTH // 2},{before_y + HEIGHT} v{GAP // 2} H{x + WIDTH // 2}"
-        f" v{GAP // 2 - 4}"
-    )

@@ -90,6 +90,16 @@ class EventAdmin(PageAdmin):
         return links.page("event", row.position)
 
     def page(self, request: HttpRequest, found: Event) -> dict[str, Any]:
+        # As today's class decodes it. Read again, because the page's own row is masked.
+        stored = Event.objects.get(position=found.position)
+        data = codec.encode_json(stored.data).decode()
+        try:
+            message = registry.decode(stored.type, stored.schema_version, data)
+        except (registry.UnknownType, codec.Undecodable) as error:
+            decoded = {"error": masking.error(request, error)}
+        else:
+            body = formatting.pretty(masking.struct(request, message))
+            decoded = {"by": type(message).__name__, "message": body}
         effects = Event.objects.filter(correlation_id=found.correlation_id, causation_id=found.id)
         return {
             "cause": (
@@ -99,7 +109,7 @@ class EventAdmin(PageAdmin):
             "correlation": causation.correlation(found.correlation_id),
             "data": formatting.pretty(found.data),
             "metadata": formatting.pretty(found.metadata),
-            "decoded": _decoded(request, found.position),
+            "decoded": decoded,
         }
 
     def get_urls(self) -> list[URLPattern]:
@@ -205,18 +215,3 @@ class EventAdmin(PageAdmin):
 
 def _filters(request: HttpRequest) -> dict[str, str]:
     return {name: request.GET[name] for name in LABELS if request.GET.get(name, "").strip()}
-
-
-def _decoded(request: HttpRequest, position: int) -> dict[str, str]:
-    """The event as today's class decodes it. Read again, because the page's own row is masked."""
-    event = Event.objects.get(position=position)
-    try:
-        message = registry.decode(
-            event.type, event.schema_version, codec.encode_json(event.data).decode()
-        )
-    except (registry.UnknownType, codec.Undecodable) as error:
-        return {"error": masking.error(request, error)}
-    return {
-        "by": type(message).__name__,
-        "message": formatting.pretty(masking.struct(request, message)),
-    }

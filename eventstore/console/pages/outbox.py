@@ -64,8 +64,22 @@ class OutboxAdmin(PageAdmin):
     page_template = "admin/eventstore/message.html"
 
     def annotate(self, page: Sequence[Any]) -> None:
-        for each, deliveries in zip(page, _deliveries(page), strict=True):
-            each.deliveries = deliveries
+        """Sets the deliveries of each message; two queries."""
+        cursors = dict(Subscription.objects.values_list("name", "position"))
+        parked = {
+            (each.subscription, each.position): each
+            for each in Parked.objects.filter(
+                subscription__in=list(registry.subscriptions()),
+                position__in=[each.position for each in page],
+            ).defer("traceback")
+        }
+        for message in page:
+            at, topic = message.position, message.topic
+            names = registry.listeners([message.type if topic == "event" else topic])
+            message.deliveries = [
+                Delivery(name, at <= cursors.get(name, 0), parked.get((name, at)))
+                for name in sorted(names)
+            ]
 
     def page(self, request: HttpRequest, found: Any) -> dict[str, Any]:
         self.annotate([found])
@@ -107,35 +121,11 @@ class OutboxAdmin(PageAdmin):
         unsettled = [each for each in message.deliveries if not each.is_settled]
         if not unsettled:
             return formatting.badge("delivered", "good")
-        return format_html("{}", links.side_by_side([_badge(each) for each in unsettled]))
-
-
-def _deliveries(messages: Sequence[OutboxMessage]) -> list[list[Delivery]]:
-    """For each message in order; two queries."""
-    cursors = dict(Subscription.objects.values_list("name", "position"))
-    parked = {
-        (each.subscription, each.position): each
-        for each in Parked.objects.filter(
-            subscription__in=list(registry.subscriptions()),
-            position__in=[each.position for each in messages],
-        ).defer("traceback")
-    }
-    found = []
-    for message in messages:
-        position = message.position
-        names = registry.listeners([message.type if message.topic == "event" else message.topic])
-        found.append(
-            [
-                Delivery(name, position <= cursors.get(name, 0), parked.get((name, position)))
-                for name in sorted(names)
-            ]
-        )
-    return found
-
-
-def _badge(delivery: Delivery) -> SafeString:
-    text = f"{delivery.subscription} {delivery.state}"
-    badge = formatting.badge(text, "bad" if delivery.state == "dead" else "waiting")
-    if delivery.parked is None:
-        return badge
-    return links.link(links.page("parked", delivery.parked.pk), badge)
+        found = []
+        for each in unsettled:
+            text = f"{each.subscription} {each.state}"
+            badge = formatting.badge(text, "bad" if each.state == "dead" else "waiting")
+            if each.parked is not None:
+                badge = links.link(links.page("parked", each.parked.pk), badge)
+            found.append(badge)
+        return format_html("{}", links.side_by_side(found))

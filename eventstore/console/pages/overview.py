@@ -1,6 +1,6 @@
 """The overview: indicators of what is wrong, throughput, and the state of every subscription."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from eventstore.console import formatting
@@ -52,18 +52,14 @@ def overview() -> dict[str, Any]:
         each for each in lag.lags() if each.kind != "retired" and each.name not in lag.OUR_OWN
     ]
     beats, sagas, trends = heartbeats.heartbeats(), rows(SAGAS), charts.trends()
+    if trends.rate is None:
+        detail = "no recent samples: Celery beat takes them, or manage.py work"
+        log = Indicator("Log", "not measured", "waiting", detail)
+    else:
+        detail = f"{trends.rate:.1f} messages a second recently"
+        log = Indicator("Log", "measured", "good", detail)
     return {
-        "indicators": [
-            _log(trends.rate),
-            _outbox(subscriptions),
-            _subscriptions(subscriptions),
-            _dead_letters(subscriptions),
-            _paused(subscriptions),
-            _sagas(sagas),
-            _workers(beats),
-            _celery_beat(beats),
-            _oldest_transaction(),
-        ],
+        "indicators": [log, *_of_subscriptions(subscriptions), *_of_processes(sagas, beats)],
         "subscriptions": subscriptions,
         "sagas": sagas,
         "charts": trends.charts,
@@ -71,82 +67,66 @@ def overview() -> dict[str, Any]:
     }
 
 
-def _log(rate: float | None) -> Indicator:
-    if rate is None:
-        detail = "no recent samples: Celery beat takes them, or manage.py work"
-        return Indicator("Log", "not measured", "waiting", detail)
-    return Indicator("Log", "measured", "good", f"{rate:.1f} messages a second recently")
-
-
-def _outbox(lags: Sequence[Lag]) -> Indicator:
-    """Counts a message once for each subscription that has not taken it."""
-    depth = sum(each.events for each in lags)
-    if not depth:
-        return Indicator("Outbox", "empty", "good", "no pending deliveries")
-    seconds = max(each.seconds for each in lags)
-    least = "at least " if any(each.is_cut for each in lags) else ""
-    detail = f"{least}{depth} pending deliveries, the oldest {formatting.age(seconds)} old"
-    return Indicator("Outbox", *_judge(seconds, ("flowing", "filling", "stalled")), detail)
-
-
-def _subscriptions(lags: Sequence[Lag]) -> Indicator:
+def _of_subscriptions(lags: Sequence[Lag]) -> Iterator[Indicator]:
+    # A message counts once for each subscription that has not taken it.
+    if depth := sum(each.events for each in lags):
+        seconds = max(each.seconds for each in lags)
+        least = "at least " if any(each.is_cut for each in lags) else ""
+        detail = f"{least}{depth} pending deliveries, the oldest {formatting.age(seconds)} old"
+        yield Indicator("Outbox", *_judge(seconds, ("flowing", "filling", "stalled")), detail)
+    else:
+        yield Indicator("Outbox", "empty", "good", "no pending deliveries")
     name = "Subscriptions"
     worst = max(lags, key=lambda each: each.seconds if each.events else 0.0, default=None)
-    if worst is None or not worst.events:
-        return Indicator(name, "up to date", "good", "every message is delivered")
-    age = formatting.age(worst.seconds)
-    detail = f"{worst.name} is {worst.amount} messages behind, the oldest {age} old"
-    return Indicator(name, *_judge(worst.seconds, ("up to date", "behind", "far behind")), detail)
-
-
-def _dead_letters(lags: Sequence[Lag]) -> Indicator:
+    if worst is not None and worst.events:
+        age = formatting.age(worst.seconds)
+        detail = f"{worst.name} is {worst.amount} messages behind, the oldest {age} old"
+        states = ("up to date", "behind", "far behind")
+        yield Indicator(name, *_judge(worst.seconds, states), detail)
+    else:
+        yield Indicator(name, "up to date", "good", "every message is delivered")
     dead, parked = sum(each.dead for each in lags), sum(each.parked for each in lags)
     if dead:
         detail = f"{dead} need an operator, {parked} more are retried"
-        return Indicator("Dead letters", "some", "bad", detail)
-    if parked:
-        return Indicator("Dead letters", "none", "waiting", f"{parked} parked messages are retried")
-    return Indicator("Dead letters", "none", "good", "nothing is parked")
+        yield Indicator("Dead letters", "some", "bad", detail)
+    elif parked:
+        yield Indicator("Dead letters", "none", "waiting", f"{parked} parked messages are retried")
+    else:
+        yield Indicator("Dead letters", "none", "good", "nothing is parked")
+    if paused := ", ".join(each.name for each in lags if each.paused):
+        yield Indicator("Paused", "some", "waiting", paused)
+    else:
+        yield Indicator("Paused", "none", "good", "every subscription runs")
 
 
-def _paused(lags: Sequence[Lag]) -> Indicator:
-    names = ", ".join(each.name for each in lags if each.paused)
-    if names:
-        return Indicator("Paused", "some", "waiting", names)
-    return Indicator("Paused", "none", "good", "every subscription runs")
-
-
-def _sagas(counted: Sequence[tuple[str, str, int]]) -> Indicator:
+def _of_processes(
+    sagas: Sequence[tuple[str, str, int]], beats: Sequence[heartbeats.Heartbeat]
+) -> Iterator[Indicator]:
+    """Of sagas, and of the processes and transactions that run."""
     ((stuck,),) = rows(STUCK)
     if stuck:
-        return Indicator("Sagas", "some are stuck", "bad", f"{stuck} need an operator")
-    detail = "none needs an operator" if counted else "none has started"
-    return Indicator("Sagas", "none is stuck", "good", detail)
-
-
-def _workers(beats: Sequence[heartbeats.Heartbeat]) -> Indicator:
-    alive = [each for each in beats if each.kind == heartbeats.WORKER and each.seconds < SILENT]
-    if not alive:
-        return Indicator("Workers", "none", "bad", "no recent heartbeat; start a worker")
-    last = min(each.seconds for each in alive)
-    detail = f"{len(alive)}, last heartbeat {formatting.age(last)} ago"
-    return Indicator("Workers", *_judge(last, ("running", "quiet", "silent")), detail)
-
-
-def _celery_beat(beats: Sequence[heartbeats.Heartbeat]) -> Indicator:
+        yield Indicator("Sagas", "some are stuck", "bad", f"{stuck} need an operator")
+    else:
+        detail = "none needs an operator" if sagas else "none has started"
+        yield Indicator("Sagas", "none is stuck", "good", detail)
+    alive = [each.seconds for each in beats if each.kind == heartbeats.WORKER]
+    alive = [seconds for seconds in alive if seconds < SILENT]
+    if alive:
+        detail = f"{len(alive)}, last heartbeat {formatting.age(min(alive))} ago"
+        yield Indicator("Workers", *_judge(min(alive), ("running", "quiet", "silent")), detail)
+    else:
+        yield Indicator("Workers", "none", "bad", "no recent heartbeat; start a worker")
     last = min((each.seconds for each in beats if each.kind == heartbeats.BEAT), default=None)
     if last is None:
         detail = "no heartbeat; start Celery beat, or manage.py work"
-        return Indicator("Celery beat", "none", "bad", detail)
-    detail = f"last heartbeat {formatting.age(last)} ago"
-    return Indicator("Celery beat", *_judge(last, ("running", "quiet", "silent")), detail)
-
-
-def _oldest_transaction() -> Indicator:
+        yield Indicator("Celery beat", "none", "bad", detail)
+    else:
+        detail = f"last heartbeat {formatting.age(last)} ago"
+        yield Indicator("Celery beat", *_judge(last, ("running", "quiet", "silent")), detail)
     ((seconds,),) = rows(OLDEST)
-    state, level = _judge(seconds, ("short", "long", "too long"))
     detail = f"open for {formatting.age(seconds)}"
-    return Indicator("Oldest transaction", state, level, detail)
+    judged = _judge(seconds, ("short", "long", "too long"))
+    yield Indicator("Oldest transaction", *judged, detail)
 
 
 def _judge(seconds: float, states: tuple[str, str, str]) -> tuple[str, str]:

@@ -80,11 +80,17 @@ class ParkedAdmin(ActingAdmin):
             raise Http404
         matching = CAN_BE[act].filter(**selected).order_by("subscription", "position")
         found = list(matching.defer("traceback")[:MOST])
+        shown = []
+        for each in masking.rows(request, found[:SHOWN]):
+            text = f"{each.subscription} at {each.position}"
+            link = links.link(links.page("parked", each.pk), text)
+            error = formatting.shortened(each.error)
+            shown.append(format_html("{} ({}) {}", link, each.status, error))
         return Choice(
             subject=", ".join(f"{name} {value}" for name, value in selected.items())
             or "all parked messages",
             things=[each.pk for each in found],
-            shown=[_summary(each) for each in masking.rows(request, found[:SHOWN])],
+            shown=shown,
             perform=lambda who, reason: _perform(DO[act], found, who, reason),
             back=links.listing("parked", **_list_filters(selected)),
         )
@@ -144,13 +150,6 @@ class ParkedAdmin(ActingAdmin):
 
 def _list_filters(query: dict[str, Any]) -> dict[str, Any]:
     return {name: query[name] for name in ("subscription", "status") if name in query}
-
-
-def _summary(parked: Parked) -> SafeString:
-    where = links.link(
-        links.page("parked", parked.pk), f"{parked.subscription} at {parked.position}"
-    )
-    return format_html("{} ({}) {}", where, parked.status, formatting.shortened(parked.error))
 
 
 def _perform(do: Callable[..., int], found: Sequence[Parked], who: str, reason: str) -> str:

@@ -2,6 +2,7 @@
 two, and can roll back."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from django.contrib import admin
@@ -19,7 +20,7 @@ from eventstore.operations import lag
 from eventstore.postgres import rows
 from eventstore.privacy import personal_data
 from eventstore.projections import rebuild
-from eventstore.projections.rebuild import DiffReport, Rebuilding
+from eventstore.projections.rebuild import Rebuilding
 
 SHOWN_REBUILDS = 20
 # Seconds without progress after which an open rebuild counts as abandoned.
@@ -97,11 +98,16 @@ class ProjectionAdmin(ActingAdmin):
         last = next(iter(rebuild.latest(name, limit=1)), None)
         table = _table(name)
         ((count,),) = rows(ESTIMATE, [table])
+        seen: tuple[object, ...] = (name, last and last.id)
+        # Progress since the page was shown does not invalidate a cancellation.
+        if last is not None and act != "cancel":
+            seen = (name, last.id, last.state)
+        do, done = DO[act]
         return Choice(
             subject=name,
-            things=[_thing(name, last, act)] if act in _allowed(name, last) else [],
+            things=[seen] if act in _allowed(name, last) else [],
             shown=[f"{name}: the table {table}, of about {max(0, count):,} rows"],
-            perform=lambda who, reason: DO[act](name, who, reason),
+            perform=lambda who, reason: done.format(do(name, who=who, reason=reason)),
             back=links.page("projectionsubscription", name),
         )
 
@@ -115,6 +121,15 @@ class ProjectionAdmin(ActingAdmin):
         rebuilds = masking.rebuilds(request, rebuild.latest(found.name, limit=SHOWN_REBUILDS))
         last = rebuilds[0] if rebuilds else None
         report = rebuild.found_differences(last.id) if last and last.state == "ready" else None
+        model = rebuild.projection(found.name).model
+        differences = []
+        for each in report.first if report else ():
+            name = each["column"]
+            old, new = (
+                formatting.in_a_line(masking.column(request, model, name, each[side]))
+                for side in ("old", "new")
+            )
+            differences.append(Difference(each["key"], name, old, new))
         return {
             "title": "Projection",
             "table": _table(found.name),
@@ -124,7 +139,7 @@ class ProjectionAdmin(ActingAdmin):
             "badge": formatting.badge(last.state, LEVELS[last.state]) if last else "",
             "compared": last if last and last.state == "ready" and not last.swap else None,
             "report": report,
-            "differences": _differences(request, found.name, report),
+            "differences": differences,
             "rebuilds": rebuilds,
             "rebuild_buttons": self.buttons(request, _allowed(found.name, last), name=found.name),
         }
@@ -167,72 +182,29 @@ def _allowed(name: str, last: Rebuilding | None) -> Sequence[str]:
     return ("swap", "compare", "cancel") if last.state == "ready" and not last.swap else ("cancel",)
 
 
-def _thing(name: str, last: Rebuilding | None, act: str) -> tuple[object, ...]:
-    """What the operator decides about. Progress meanwhile does not invalidate a cancellation."""
-    if last is None or act == "cancel":
-        return (name, last and last.id)
-    return (name, last.id, last.state)
-
-
 def _table(name: str) -> str:
     return str(rebuild.projection(name).model._meta.db_table)
 
 
-def _differences(
-    request: HttpRequest, name: str, report: DiffReport | None
-) -> Sequence[Difference]:
-    model = rebuild.projection(name).model
-
-    def value(each: dict[str, Any], side: str) -> str:
-        return formatting.in_a_line(masking.column(request, model, each["column"], each[side]))
-
-    return [
-        Difference(each["key"], each["column"], value(each, "old"), value(each, "new"))
-        for each in (report.first if report else ())
-    ]
-
-
-def _rebuild(name: str, who: str, reason: str) -> str:
-    rebuild.request(name, who=who, reason=reason)
-    return "Rebuild requested. The workers swap the tables when it is done."
-
-
-def _fold(name: str, who: str, reason: str) -> str:
-    rebuild.request(name, who=who, reason=reason, swap=False)
-    return "Rebuild requested. This page lists the differences when it is done."
-
-
-def _swap(name: str, who: str, reason: str) -> str:
-    rebuild.request_swap(name, who=who, reason=reason)
-    return "Swap requested. The workers swap the tables as soon as they get the lock."
-
-
-def _compare(name: str, who: str, reason: str) -> str:
-    rebuild.request_comparison(name, who=who, reason=reason)
-    return "Comparison requested."
-
-
-def _cancel(name: str, who: str, reason: str) -> str:
-    rebuild.cancel(name, who=who, reason=reason)
-    return "Rebuild cancelled. The live table is unchanged."
-
-
-def _roll_back(name: str, who: str, reason: str) -> str:
-    position = rebuild.roll_back(name, who=who, reason=reason)
-    return f"Rolled back. The kept table is live and continues from position {position}."
-
-
-def _forget(name: str, who: str, reason: str) -> str:
-    rebuild.forget(name, who=who, reason=reason)
-    return "The kept table is dropped."
-
-
-DO: dict[str, Callable[[str, str, str], str]] = {
-    "rebuild": _rebuild,
-    "fold": _fold,
-    "swap": _swap,
-    "compare": _compare,
-    "cancel": _cancel,
-    "rollback": _roll_back,
-    "forget": _forget,
+# The operation of each action, and what the operator reads after it; {} is what it returns.
+DO: dict[str, tuple[Callable[..., object], str]] = {
+    "rebuild": (
+        rebuild.request,
+        "Rebuild requested. The workers swap the tables when it is done.",
+    ),
+    "fold": (
+        partial(rebuild.request, swap=False),
+        "Rebuild requested. This page lists the differences when it is done.",
+    ),
+    "swap": (
+        rebuild.request_swap,
+        "Swap requested. The workers swap the tables as soon as they get the lock.",
+    ),
+    "compare": (rebuild.request_comparison, "Comparison requested."),
+    "cancel": (rebuild.cancel, "Rebuild cancelled. The live table is unchanged."),
+    "rollback": (
+        rebuild.roll_back,
+        "Rolled back. The kept table is live and continues from position {}.",
+    ),
+    "forget": (rebuild.forget, "The kept table is dropped."),
 }

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from django.contrib import admin
 from django.contrib.admin.utils import quote
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import URLPattern, path, reverse
 from django.utils.decorators import method_decorator
@@ -75,8 +75,14 @@ class StreamAdmin(PageAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Stream], search_term: str
     ) -> tuple[QuerySet[Stream], bool]:
+        """A term that starts like a category is the beginning of a name; any other is an id, for
+        the streams of every category."""
         term = search_term.strip()
-        return (queryset.filter(_named(term)) if term else queryset), False
+        if not term:
+            return queryset, False
+        if any(category.startswith(category_of(term)) for category in registry.aggregates()):
+            return queryset.filter(stream__startswith=term), False
+        return queryset.filter(stream__in=search.streams_named(term)), False
 
     def annotate(self, page: Sequence[Any]) -> None:
         last = {stream: rest for stream, *rest in rows(LAST, [[each.stream for each in page]])}
@@ -96,6 +102,7 @@ class StreamAdmin(PageAdmin):
     def page(self, request: HttpRequest, found: Stream) -> dict[str, Any]:
         ((_, last, changed),) = rows(LAST, [[found.stream]])
         version = _version(request, last)
+        near = range(max(1, version - 7), min(last, version + 7) + 1)
         # The version to compare with, the one before by default; 0 is before the first event.
         since = _number(request.GET.get("since", ""))
         since = max(0, version - 1) if since is None else min(since, version)
@@ -113,7 +120,8 @@ class StreamAdmin(PageAdmin):
             "begun": found.recorded_at,
             "changed": changed,
             "version": version,
-            "versions": _versions(version, last),
+            # Links: the first, the last and those near this one; all if there are few.
+            "versions": sorted({1, *near, last}) if last > 30 else range(1, last + 1),
             "state": stream_state.state(request, found.stream, version),
             "since": since,
             "changes": stream_state.changes(request, found.stream, since, version),
@@ -215,14 +223,6 @@ class Moment(NamedTuple):
     cause: Event | None
 
 
-def _named(term: str) -> Q:
-    """A term that starts like a category is the beginning of a name; any other is an id, for the
-    streams of every category."""
-    if any(category.startswith(category_of(term)) for category in registry.aggregates()):
-        return Q(stream__startswith=term)
-    return Q(stream__in=search.streams_named(term))
-
-
 def _version(request: HttpRequest, last: int) -> int:
     """The version in the query; the last one by default."""
     number = _number(request.GET.get("version", ""))
@@ -231,12 +231,6 @@ def _version(request: HttpRequest, last: int) -> int:
 
 def _number(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
-
-
-def _versions(version: int, last: int) -> Sequence[int]:
-    """Links: the first, the last and those near this one; all if there are few."""
-    near = range(max(1, version - 7), min(last, version + 7) + 1)
-    return sorted({1, *near, last}) if last > 30 else range(1, last + 1)
 
 
 def _timeline(request: HttpRequest, stream: str, version: int) -> list[Moment]:

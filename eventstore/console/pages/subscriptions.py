@@ -23,7 +23,6 @@ from eventstore.console.read_only import LONGEST_LIST
 from eventstore.log import audit
 from eventstore.models import Parked, Subscription
 from eventstore.operations import control, dead_letters, doctor, lag
-from eventstore.operations.lag import Lag
 from eventstore.outbox import cursors
 from eventstore.subscriptions import Projection, Publication, Relay
 
@@ -75,7 +74,16 @@ class SubscriptionAdmin(ActingAdmin):
             raise Http404
         if act == "reset":
             return _reset(name, found.position, request.GET.get("position", "0"))
-        return _skip(name) if act == "skip" else _pause_or_resume(name, act)
+        if act == "skip":
+            return _skip(name)
+        do: Callable[..., None] = control.pause if act == "pause" else control.resume
+
+        def perform(who: str, reason: str) -> str:
+            do(name, who=who, reason=reason)
+            return DONE
+
+        back = links.page("subscription", name)
+        return Choice(subject=name, things=[name], shown=[name], perform=perform, back=back)
 
     def annotate(self, page: Sequence[Any]) -> None:
         lags = {each.name: each for each in lag.lags()}
@@ -87,21 +95,24 @@ class SubscriptionAdmin(ActingAdmin):
         trends = charts.trends(found.name)
         parked = Parked.objects.filter(subscription=found.name).defer("traceback")
         last_error = parked.exclude(error="").order_by("-id")[:1]
-        asks_position = self.may_act(request) and _asks_position(found.name)
+        is_known = found.name in registry.subscriptions()
+        # A publication or relay can be reset to any position; a read model only to the beginning.
+        asks_position = isinstance(registry.subscriptions().get(found.name), Publication | Relay)
+        acts = ["resume", "skip"] if found.lag.paused else ["pause"]
+        if is_known and control.goes_back(found.name) and not asks_position:
+            acts.append("reset")
         return {
             "title": "Subscription",
             "lag": found.lag,
             "charts": trends.charts,
             "rate": trends.rate,
             "last_error": next(iter(masking.rows(request, list(last_error))), None),
-            "buttons": self._buttons(request, found.lag),
-            "reset_address": self.address("reset") if asks_position else "",
-            "age": formatting.age(found.lag.seconds),
-            "event_types": (
-                sorted(cursors.event_types_of(found.name))
-                if found.name in registry.subscriptions()
-                else []
+            "buttons": self.buttons(request, acts if is_known else [], name=found.name),
+            "reset_address": (
+                self.address("reset") if asks_position and self.may_act(request) else ""
             ),
+            "age": formatting.age(found.lag.seconds),
+            "event_types": sorted(cursors.event_types_of(found.name)) if is_known else [],
             "parked": masking.rows(
                 request, list(parked.order_by("key", "position")[:SHOWN_PARKED])
             ),
@@ -147,14 +158,6 @@ class SubscriptionAdmin(ActingAdmin):
         context = self.admin_site.each_context(request) | ours | content()
         return TemplateResponse(request, f"admin/eventstore/{name}.html", context)
 
-    def _buttons(self, request: HttpRequest, subscription: Lag) -> list[Button]:
-        if subscription.name not in registry.subscriptions():
-            return []
-        acts = ["resume", "skip"] if subscription.paused else ["pause"]
-        if control.goes_back(subscription.name) and not _asks_position(subscription.name):
-            acts.append("reset")
-        return self.buttons(request, acts, name=subscription.name)
-
     @admin.display(description="kind")
     def kind(self, subscription: Any) -> str:
         return str(subscription.lag.kind)
@@ -199,17 +202,6 @@ def _parked(count: int, subscription: str, **more: str) -> SafeString | int:
     return links.link(links.listing("parked", subscription=subscription, **more), count)
 
 
-def _pause_or_resume(name: str, act: str) -> Choice:
-    do: Callable[..., None] = control.pause if act == "pause" else control.resume
-
-    def perform(who: str, reason: str) -> str:
-        do(name, who=who, reason=reason)
-        return DONE
-
-    back = links.page("subscription", name)
-    return Choice(subject=name, things=[name], shown=[name], perform=perform, back=back)
-
-
 def _skip(name: str) -> Choice:
     """The next message after the cursor; a parked one is discarded from its own page."""
     found = cursors.following(name)
@@ -227,11 +219,6 @@ def _skip(name: str) -> Choice:
         perform=perform,
         back=links.page("subscription", name),
     )
-
-
-def _asks_position(name: str) -> bool:
-    """A publication or relay can be reset to any position; a read model only to the beginning."""
-    return isinstance(registry.subscriptions().get(name), Publication | Relay)
 
 
 def _reset(name: str, current: int, text: str) -> Choice:

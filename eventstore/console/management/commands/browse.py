@@ -41,7 +41,15 @@ class Command(BaseCommand):
         reveal.add_argument(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        registered = _registered(options["list"])
+        known = {
+            str(model._meta.model_name): registered
+            for model, registered in admin.site._registry.items()
+            if isinstance(registered, RevealingAdmin)
+        }
+        registered = known.get(options["list"])
+        if registered is None:
+            names = ", ".join(sorted(known))
+            raise CommandError(f"Unknown list {options['list']!r}. Known lists: {names}.")
         found = (
             [_row(registered, options)]
             if options["key"] is not None
@@ -53,18 +61,6 @@ class Command(BaseCommand):
             return
         for row in found:
             self.stdout.write("\n".join(f"{name}: {value}" for name, value in row.items()) + "\n")
-
-
-def _registered(name: str) -> RevealingAdmin:
-    known = {
-        str(model._meta.model_name): registered
-        for model, registered in admin.site._registry.items()
-        if isinstance(registered, RevealingAdmin)
-    }
-    if name not in known:
-        names = ", ".join(sorted(known))
-        raise CommandError(f"Unknown list {name!r}. Known lists: {names}.")
-    return known[name]
 
 
 def _row(registered: RevealingAdmin, options: dict[str, Any]) -> dict[str, Any]:
@@ -87,7 +83,20 @@ def _page(registered: RevealingAdmin, options: dict[str, Any]) -> list[dict[str,
         rows = registered.get_changelist_instance(request).result_list
     except (IncorrectLookupParameters, DisallowedModelAdminLookup) as error:
         raise CommandError(f"Unknown filter, or invalid value. {error}") from error
-    return [_fields(row) | _columns(registered, row) for row in rows]
+    fields = {field.name for field in registered.model._meta.concrete_fields}
+    columns = [
+        name for name in registered.list_display if isinstance(name, str) and name not in fields
+    ]
+    found = []
+    for row in rows:
+        # The computed columns of the list, as plain text. "".join makes a plain str of Django's
+        # SafeString, which JSON encoding would not accept.
+        computed = {
+            name: "".join([unescape(strip_tags(str(lookup_field(name, row, registered)[2])))])
+            for name in columns
+        }
+        found.append(_fields(row) | computed)
+    return found
 
 
 def _request(search: str, *, page: int = 1, filters: list[str] | None = None) -> HttpRequest:
@@ -106,17 +115,4 @@ def _fields(row: Model) -> dict[str, Any]:
         field.name: row.__dict__[field.attname]
         for field in row._meta.concrete_fields
         if field.attname in row.__dict__
-    }
-
-
-def _columns(registered: RevealingAdmin, row: Model) -> dict[str, str]:
-    """The computed columns of the list, as plain text."""
-    fields = {field.name for field in row._meta.concrete_fields}
-    names = [
-        name for name in registered.list_display if isinstance(name, str) and name not in fields
-    ]
-    # "".join makes a plain str of Django's SafeString, which JSON encoding would not accept.
-    return {
-        name: "".join([unescape(strip_tags(str(lookup_field(name, row, registered)[2])))])
-        for name in names
     }

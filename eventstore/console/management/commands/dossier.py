@@ -1,5 +1,6 @@
 """manage.py dossier ID: everything about one id, as on an order's page."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib.auth.models import AnonymousUser
@@ -8,8 +9,12 @@ from django.http import HttpRequest
 
 from eventstore import codec
 from eventstore.console import dossier, masking
-from eventstore.console.dossier import Dossier
 from eventstore.management import reveal
+
+# Fields of a saga, of a parked message and of an event.
+PROCESS = ("saga", "key", "status", "position", "updated_at", "deadline_at")
+PARKED = ("subscription", "position", "key", "status", "attempts", "error")
+EVENT = ("position", "recorded_at", "stream", "version", "type", "data")
 
 
 class Command(BaseCommand):
@@ -29,41 +34,24 @@ class Command(BaseCommand):
         request.user = AnonymousUser()
         if reveal.is_revealed(options, f"dossier {identity}", identity):
             masking.unmask(request)
-        found = _as_json(dossier.about(request, identity))
+        about = dossier.about(request, identity)
+        found = {
+            "streams": [each._asdict() | {"fields": dict(each.fields)} for each in about.streams],
+            "processes": [_fields(each.saga, PROCESS) for each in about.processes],
+            "outgoing": [each._asdict() for each in about.outgoing],
+            "parked": [_fields(each, PARKED) for each in about.parked],
+            "timeline": [_fields(each.event, EVENT) for each in about.timeline],
+            "correlations": about.correlations,
+            "is_cut": about.is_cut,
+        }
         if not any(found.values()):
             raise CommandError(f"Nothing is known about {identity!r}.")
         text = codec.encode_json(found).decode() if options["json"] else _as_text(found)
         self.stdout.write(text)
 
 
-def _as_json(found: Dossier) -> dict[str, Any]:
-    return {
-        "streams": [each._asdict() | {"fields": dict(each.fields)} for each in found.streams],
-        "processes": [
-            {
-                name: getattr(each.saga, name)
-                for name in ("saga", "key", "status", "position", "updated_at", "deadline_at")
-            }
-            for each in found.processes
-        ],
-        "outgoing": [each._asdict() for each in found.outgoing],
-        "parked": [
-            {
-                name: getattr(each, name)
-                for name in ("subscription", "position", "key", "status", "attempts", "error")
-            }
-            for each in found.parked
-        ],
-        "timeline": [
-            {
-                name: getattr(each.event, name)
-                for name in ("position", "recorded_at", "stream", "version", "type", "data")
-            }
-            for each in found.timeline
-        ],
-        "correlations": found.correlations,
-        "is_cut": found.is_cut,
-    }
+def _fields(row: object, names: Sequence[str]) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in names}
 
 
 def _as_text(found: dict[str, Any]) -> str:

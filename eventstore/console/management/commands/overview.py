@@ -25,11 +25,29 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         name = options["subscription"]
-        found, text = _one(name) if name else _all()
-        self.stdout.write(codec.encode_json(found).decode() if options["json"] else text)
+        if name:
+            known = {each.name: each for each in lag.lags()}
+            if name not in known:
+                names = ", ".join(known)
+                raise CommandError(f"Unknown subscription {name!r}. Known subscriptions: {names}.")
+            subscription, trends = known[name], charts.trends(name)
+            figures = subscription._asdict() | {
+                "state": _state(subscription),
+                "rate": trends.rate,
+                "charts": [each.as_json() for each in trends.charts],
+            }
+            rate = (
+                "not measured" if trends.rate is None else f"{trends.rate:.1f} positions a second"
+            )
+            lines = [_line(subscription), f"rate: {rate}"]
+            lines += [f"{each.title}: {each.summary}" for each in trends.charts]
+        else:
+            figures, lines = _all()
+        text = codec.encode_json(figures).decode() if options["json"] else "\n".join(lines)
+        self.stdout.write(text)
 
 
-def _all() -> tuple[dict[str, Any], str]:
+def _all() -> tuple[dict[str, Any], list[str]]:
     found = overview.overview()
     subscriptions = found["subscriptions"]
     figures = {
@@ -52,27 +70,7 @@ def _all() -> tuple[dict[str, Any], str]:
             for each in found["heartbeats"]
         ),
     ]
-    return figures, "\n".join(lines)
-
-
-def _one(name: str) -> tuple[dict[str, Any], str]:
-    known = {each.name: each for each in lag.lags()}
-    if name not in known:
-        names = ", ".join(known)
-        raise CommandError(f"Unknown subscription {name!r}. Known subscriptions: {names}.")
-    subscription, trends = known[name], charts.trends(name)
-    figures = subscription._asdict() | {
-        "state": _state(subscription),
-        "rate": trends.rate,
-        "charts": [each.as_json() for each in trends.charts],
-    }
-    rate = "not measured" if trends.rate is None else f"{trends.rate:.1f} positions a second"
-    lines = [
-        _line(subscription),
-        f"rate: {rate}",
-        *(f"{each.title}: {each.summary}" for each in trends.charts),
-    ]
-    return figures, "\n".join(lines)
+    return figures, lines
 
 
 def _line(subscription: Lag) -> str:
