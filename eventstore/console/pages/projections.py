@@ -188,10 +188,7 @@ def _table(name: str) -> str:
 
 # The operation of each action, and what the operator reads after it; {} is what it returns.
 DO: dict[str, tuple[Callable[..., object], str]] = {
-    "rebuild": (
-        rebuild.request,
-        "Rebuild requested. The workers swap the tables when it is done.",
-    ),
+    "rebuild": (rebuild.request, "Rebuild requested. The workers swap the tables when it is done."),
     "fold": (
         partial(rebuild.request, swap=False),
         "Rebuild requested. This page lists the differences when it is done.",
