@@ -101,6 +101,11 @@ class Lag(NamedTuple):
     is_cut: bool
 
     @property
+    def is_in_wiring(self) -> bool:
+        """Neither retired nor a cursor of the engine."""
+        return self.kind != "retired" and self.name not in OUR_OWN
+
+    @property
     def is_behind(self) -> bool:
         return bool(self.events or self.is_cut)
 

@@ -63,9 +63,7 @@ def take() -> None:
     ((is_taken,),) = rows(IS_TAKEN)
     if is_taken:
         return
-    subscriptions = [
-        each for each in lag.lags() if each.kind != "retired" and each.name not in lag.OUR_OWN
-    ]
+    subscriptions = [each for each in lag.lags() if each.is_in_wiring]
     whole = (
         WHOLE,
         max((each.fence for each in subscriptions), default=0),

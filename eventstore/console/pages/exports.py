@@ -53,7 +53,6 @@ def file(
         try:
             record(request, export.subject)
         except audit.ReasonMissing as error:
-            return ask_reason(
-                request, context | {"subtitle": export.title}, back=export.back, error=str(error)
-            )
+            context = context | {"subtitle": export.title}
+            return ask_reason(request, context, back=export.back, error=str(error))
     return make(masking.is_unmasked(request))

@@ -66,13 +66,11 @@ class OutboxAdmin(PageAdmin):
     def annotate(self, page: Sequence[Any]) -> None:
         """Sets the deliveries of each message; two queries."""
         cursors = dict(Subscription.objects.values_list("name", "position"))
-        parked = {
-            (each.subscription, each.position): each
-            for each in Parked.objects.filter(
-                subscription__in=list(registry.subscriptions()),
-                position__in=[each.position for each in page],
-            ).defer("traceback")
-        }
+        entries = Parked.objects.filter(
+            subscription__in=list(registry.subscriptions()),
+            position__in=[each.position for each in page],
+        ).defer("traceback")
+        parked = {(each.subscription, each.position): each for each in entries}
         for message in page:
             at, topic = message.position, message.topic
             names = registry.listeners([message.type if topic == "event" else topic])

@@ -48,9 +48,7 @@ class Indicator(NamedTuple):
 
 def overview() -> dict[str, Any]:
     """A fixed number of queries, however long the log is."""
-    subscriptions = [
-        each for each in lag.lags() if each.kind != "retired" and each.name not in lag.OUR_OWN
-    ]
+    subscriptions = [each for each in lag.lags() if each.is_in_wiring]
     beats, sagas, trends = heartbeats.heartbeats(), rows(SAGAS), charts.trends()
     if trends.rate is None:
         detail = "no recent samples: Celery beat takes them, or manage.py work"
