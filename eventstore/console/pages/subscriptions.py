@@ -98,16 +98,18 @@ class SubscriptionAdmin(ActingAdmin):
         is_known = found.name in registry.subscriptions()
         # A publication or relay can be reset to any position; a read model only to the beginning.
         asks_position = isinstance(registry.subscriptions().get(found.name), Publication | Relay)
-        acts = ["resume", "skip"] if found.lag.paused else ["pause"]
-        if is_known and control.goes_back(found.name) and not asks_position:
-            acts.append("reset")
+        acts = []
+        if is_known:
+            acts = ["resume", "skip"] if found.lag.paused else ["pause"]
+            if control.goes_back(found.name) and not asks_position:
+                acts.append("reset")
         return {
             "title": "Subscription",
             "lag": found.lag,
             "charts": trends.charts,
             "rate": trends.rate,
             "last_error": next(iter(masking.rows(request, list(last_error))), None),
-            "buttons": self.buttons(request, acts if is_known else [], name=found.name),
+            "buttons": self.buttons(request, acts, name=found.name),
             "reset_address": (
                 self.address("reset") if asks_position and self.may_act(request) else ""
             ),
