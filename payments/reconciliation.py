@@ -63,7 +63,9 @@ class Difference(NamedTuple):
 def differences(gateway: Gateway, *, since: datetime) -> Iterator[Difference | None]:
     """One item for each order with an event of its payment since then: None where log and provider
     agree."""
-    order_ids = iter(_orders(since))
+    types = [registry.name_of_class(each) for each in (*CALLS, *ANSWERS, *NOTICES)]
+    recorded = log.read_log(after=search.position_at(since) - 1, types=types)
+    order_ids = iter(dict.fromkeys(message.body.order_id for message in recorded))
     while batch := list(islice(order_ids, BATCH)):
         for order in _by_the_log(batch):
             if order.under_way:
@@ -104,12 +106,6 @@ def describe_lost(lost: Difference) -> str:
 def report_lost(since: datetime) -> Iterator[str]:
     """One line for each lost payment, for manage.py after_restore."""
     yield from map(describe_lost, lost(gateway(), since=since))
-
-
-def _orders(since: datetime) -> Sequence[str]:
-    types = [registry.name_of_class(each) for each in (*CALLS, *ANSWERS, *NOTICES)]
-    recorded = log.read_log(after=search.position_at(since) - 1, types=types)
-    return list(dict.fromkeys(message.body.order_id for message in recorded))
 
 
 def _difference(gateway: Gateway, order: Order) -> Difference | None:

@@ -172,8 +172,8 @@ def _worth_a_try(name: str, due: Sequence[Due]) -> list[Due]:
 def _perform(effect: Effect, message: Message, lease: Lease, again: bool) -> OutgoingMessage | None:
     """Make one call. Returns the answer, ready to be stored: an answer that cannot be encoded fails
     this call alone."""
-    name = lease.name
-    if not lease.is_held or _circuit(name).is_resting:
+    circuit = _circuit(lease.name)
+    if not lease.is_held or circuit.is_resting:
         raise NotMade(
             f"The call for {message.position} was not made: its lease has expired, or the circuit"
             " is open."
@@ -182,23 +182,19 @@ def _perform(effect: Effect, message: Message, lease: Lease, again: bool) -> Out
         raise message.body
     if type(message.body) not in effect.handles:
         return None  # its type was unknown when it was parked
-    metadata = Metadata(
-        correlation_id=message.metadata.correlation_id,
-        causation_id=message.id,
-        actor=name,
-        trace=message.metadata.trace,
-    )
-    return log.outgoing(_through(_circuit(name), effect, message, again), metadata=metadata)
-
-
-def _through(circuit: Circuit, effect: Effect, message: Message, again: bool) -> Command:
     try:
         command = _ask(effect, message, again)
     except NO_ANSWER:
         circuit.failed(message.position)
         raise
     circuit.answered()
-    return command
+    metadata = Metadata(
+        correlation_id=message.metadata.correlation_id,
+        causation_id=message.id,
+        actor=lease.name,
+        trace=message.metadata.trace,
+    )
+    return log.outgoing(command, metadata=metadata)
 
 
 def _ask(effect: Effect, message: Message, again: bool) -> Command:

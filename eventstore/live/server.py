@@ -107,7 +107,13 @@ class Sockets:
             self._served -= 1
 
     async def _serve(self, connection: ServerConnection) -> CloseSocket:
-        token, who, followed = await self._query(self.feed.admit, _opening_request(connection))
+        opening = connection.request
+        assert opening is not None
+        path, _, query = opening.path.partition("?")
+        headers = {name.lower(): value for name, value in opening.headers.raw_items()}
+        offered = headers.get("sec-websocket-protocol", "").split(",")
+        request = SocketRequest(path, query, headers, tuple(each.strip() for each in offered))
+        token, who, followed = await self._query(self.feed.admit, request)
         follower = Follower(followed.topic, after=followed.after, held=token, who=who)
         await self.followers.catch_up()
         joined_at = self.followers.join(follower)
@@ -183,15 +189,6 @@ def _explain_error(feed: Feed, request: Request, response: Response) -> None:
         for name, value in {**headers, "Content-Length": str(len(response.body))}.items():
             response.headers.pop(name, None)
             response.headers[name] = value
-
-
-def _opening_request(connection: ServerConnection) -> SocketRequest:
-    request = connection.request
-    assert request is not None
-    path, _, query = request.path.partition("?")
-    headers = {name.lower(): value for name, value in request.headers.raw_items()}
-    protocols = tuple(each.strip() for each in headers.get("sec-websocket-protocol", "").split(","))
-    return SocketRequest(path, query, headers, protocols)
 
 
 async def _send(connection: ServerConnection, text: str) -> None:

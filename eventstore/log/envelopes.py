@@ -78,7 +78,6 @@ def new_events(
     for number, event in enumerate(events, start=1):
         if not isinstance(event, Event):
             raise InvalidAppend(f"Cannot append {event!r} to {stream}: not an event.")
-        given_id = next(ids, None) if ids else None
         type_ = registry.name_of(event)
         is_first = number == 1 and not continues
         new.append(
@@ -86,7 +85,7 @@ def new_events(
                 stream=stream,
                 version=expected + number if expected >= 0 else None,
                 expected=expected if expected < 0 or is_first else None,
-                id=given_id or uuid7(),
+                id=(next(ids, None) if ids else None) or uuid7(),
                 type=type_,
                 schema_version=registry.schema_version_of(type_),
                 data=codec.encode(event),

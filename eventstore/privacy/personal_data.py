@@ -68,13 +68,9 @@ def without(message: Any) -> Any:
     return msgspec.convert(of_struct(message), type(message), strict=False)
 
 
+@cache
 def holds(cls: type) -> bool:
     """Whether a message of this class, or a part of one, may hold personal data."""
-    return _holds(cls)
-
-
-@cache
-def _holds(cls: type) -> bool:
     named, kind = registry.personal().get(cls, frozenset()), _type_info(cls)
     assert isinstance(kind, inspect.StructType)
     return bool(named) or any(_may_hold(field.type) for field in kind.fields)

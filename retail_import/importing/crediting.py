@@ -25,8 +25,7 @@ class CreditResult(NamedTuple):
 
 class Crediting:
     """Call `of` with the documents in file order. An order whose priced goods all come back on the
-    day
-    of sale counts as cancelled."""
+    day of sale counts as cancelled."""
 
     def __init__(self) -> None:
         self._sales = Sales()
@@ -49,7 +48,12 @@ class Crediting:
             translation.import_return(note, invoice, taken, cancels=self._cancels(invoice, taken))
             for invoice, taken in _by_order(matches).items()
         )
-        rest = _unmatched(note, matches)
+        if note.customer is None:
+            rest = [Remainder(line, -line.quantity) for line in note.goods]
+        else:
+            rest = [
+                Remainder(match.credit, match.unmatched) for match in matches if match.unmatched
+            ]
         credit = translation.issue_credit(note, rest) if rest or note.charges else None
         restocks = [
             translation.restock(each.return_id, taken, each.order_id)
@@ -70,9 +74,3 @@ def _by_order(matches: tuple[Match, ...]) -> dict[str, list[Allocation]]:
     for allocation in (each for match in matches for each in match.allocations):
         taken[allocation.sale.invoice].append(allocation)
     return taken
-
-
-def _unmatched(note: CreditNote, matches: tuple[Match, ...]) -> list[Remainder]:
-    if note.customer is None:
-        return [Remainder(line, -line.quantity) for line in note.goods]
-    return [Remainder(match.credit, match.unmatched) for match in matches if match.unmatched]

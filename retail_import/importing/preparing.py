@@ -33,11 +33,18 @@ def prepare(path: Path, *, opening: Path | None, expected: Path | None) -> Task:
     """opening, expected: by default the files in the same folder. Raises ImportRejected."""
     found = _read(path, survey.of_file)
     opening = opening or _next_to(path, OPENING_STOCK)
+    totals: Mapping[str, Any] = {}
+    if expected:
+        totals = _read(expected, _totals)
+    elif totals_path := _next_to(path, EXPECTED):
+        # They may be of another file in the same folder.
+        totals = _read(totals_path, _totals)
+        totals = totals if totals.get("source_sha256") == found.import_id else {}
     return Task(
         path=path,
         survey=found,
         opening=_read(opening, lambda path: survey.opening_of(path, found)) if opening else [],
-        expected=_read(expected, _totals) if expected else _totals_of(path, found),
+        expected=totals,
     )
 
 
@@ -58,13 +65,6 @@ def _totals(path: Path) -> Mapping[str, Any]:
     if not isinstance(totals, dict):
         raise ImportRejected(f"{path.name} is not a JSON object of totals.")
     return totals
-
-
-def _totals_of(path: Path, found: Survey) -> Mapping[str, Any]:
-    """The totals in the same folder, if they are of this file."""
-    totals_path = _next_to(path, EXPECTED)
-    totals = _read(totals_path, _totals) if totals_path else {}
-    return totals if totals.get("source_sha256") == found.import_id else {}
 
 
 def _next_to(path: Path, names: tuple[str, ...]) -> Path | None:

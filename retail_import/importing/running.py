@@ -25,35 +25,29 @@ class Result(NamedTuple):
 
 def run(task: Task, console: Console) -> Result:
     """Raises issuing.CannotGoOn."""
-    stuck = False
-    with worker.tune_gc(), progress.shown(console, task.survey) as show:
+    survey, stuck = task.survey, False
+    everything = IssueProgress(survey.documents, survey.lines, len(survey.invoices))
+    with worker.tune_gc(), progress.shown(console, survey) as show:
+
+        def between(issued: IssueProgress) -> None:
+            show(issued, 0)
+            delivering.until_subscriptions_are_near(lambda: show(issued, 0))
+
+        def settling(open_: int) -> None:
+            show(everything, open_)
+
         try:
-            _issue(task, show)
-            _settle(task, show)
+            issuing.issue(task.path, survey, task.opening, between)
+            delivering.until_orders_are_final(survey.invoices, settling)
+            delivering.until_returns_are_completed(survey.returns, settling)
+            delivering.until_read_models_are_level()
         except NothingMoves:
             stuck = True
-    found = outcome.of_import(task.survey)
+    found = outcome.of_import(survey)
     return Result(
-        Report(task.survey, found, task.opening, task.expected),
+        Report(survey, found, task.opening, task.expected),
         list(_exceptions(task, found, stuck)),
     )
-
-
-def _issue(task: Task, show: progress.Show) -> None:
-    def between(issued: IssueProgress) -> None:
-        show(issued, 0)
-        delivering.until_subscriptions_are_near(lambda: show(issued, 0))
-
-    issuing.issue(task.path, task.survey, task.opening, between)
-
-
-def _settle(task: Task, show: progress.Show) -> None:
-    everything = IssueProgress(task.survey.documents, task.survey.lines, len(task.survey.invoices))
-    delivering.until_orders_are_final(task.survey.invoices, lambda open_: show(everything, open_))
-    delivering.until_returns_are_completed(
-        task.survey.returns, lambda open_: show(everything, open_)
-    )
-    delivering.until_read_models_are_level()
 
 
 def _exceptions(task: Task, found: outcome.Outcome, stuck: bool) -> Iterator[str]:

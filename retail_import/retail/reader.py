@@ -29,29 +29,25 @@ def read(path: Path) -> Iterator[Line]:
     latest = datetime.min.replace(tzinfo=UTC)
     for number, row in records(path, HEADER):
         try:
-            line = _line(number, row, positions)
+            invoice, code, description, quantity, at, price, customer, country = row
+            positions[invoice] += 1
+            line = Line(
+                number,
+                values.invoice(invoice),
+                positions[invoice],
+                values.name(code),
+                values.description(description),
+                values.whole(quantity),
+                london.parse(at),
+                values.thousandths(price),
+                values.customer(customer),
+                values.name(country),
+            )
             _refuse_contradictions(line, latest)
         except BadValue as error:
             raise MalformedLine(number, str(error)) from None
         latest = line.at
         yield line
-
-
-def _line(number: int, row: list[str], positions: Counter[str]) -> Line:
-    invoice, code, description, quantity, at, price, customer, country = row
-    positions[invoice] += 1
-    return Line(
-        number,
-        values.invoice(invoice),
-        positions[invoice],
-        values.name(code),
-        values.description(description),
-        values.whole(quantity),
-        london.parse(at),
-        values.thousandths(price),
-        values.customer(customer),
-        values.name(country),
-    )
 
 
 def _refuse_contradictions(line: Line, latest: datetime) -> None:

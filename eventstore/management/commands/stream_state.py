@@ -47,21 +47,17 @@ class Command(BaseCommand):
             moment = time_travel.moment(stream, version=options["at_version"], at=options["at"])
         except time_travel.NoSuchStream as error:
             raise CommandError(str(error)) from error
+        before = None
+        if options["since"] is not None:
+            version = min(options["since"], moment.version)
+            earlier = log.read_stream(stream, to_version=version)
+            before = registry.aggregate_of(stream).fold(message.body for message in earlier)
         command = f"stream_state at version {moment.version}"
         is_revealed = reveal.is_revealed(options, command, stream)
-        fields = _fields(moment, _state_at(moment, options["since"]), is_revealed=is_revealed)
+        fields = _fields(moment, before, is_revealed=is_revealed)
         self.stdout.write(
             codec.encode_json(fields).decode() if options["json"] else _as_text(fields)
         )
-
-
-def _state_at(moment: time_travel.Moment, version: int | None) -> Any:
-    """The state to compare with; None if there is no version to compare with."""
-    if version is None:
-        return None
-    aggregate = registry.aggregate_of(moment.stream)
-    earlier = log.read_stream(moment.stream, to_version=min(version, moment.version))
-    return aggregate.fold(message.body for message in earlier)
 
 
 def _fields(moment: time_travel.Moment, before: Any, *, is_revealed: bool) -> dict[str, Any]:

@@ -293,7 +293,13 @@ def _continue(
     try:
         found = _restart_if_outdated(found, subject)
         if _fold(found, subject, seconds, lambda: on_checkpoint(records.get(found.id))):
-            _complete(found, subject)
+            table = shadow_table.table_of(subject)
+            live, shadow = shadow_table.live_name(table), shadow_table.shadow_name(table)
+            with postgres.atomic():
+                if shadow_table.form(shadow) != shadow_table.form(live):
+                    shadow_table.complete(table)
+                if not records.become(found.id, "ready"):
+                    raise Stopped(f"The rebuild of {found.subscription} was cancelled.")
             if swap:
                 table_swap.swap_in(found, subject, seconds=seconds)
     except (RebuildFailed, DatabaseError) as error:
@@ -335,16 +341,6 @@ def _fold(
     else:
         parallel.fold_share(found, subject, 0, seconds=seconds, on_checkpoint=on_checkpoint)
     return records.get(found.id).position >= found.head
-
-
-def _complete(found: Rebuilding, subject: Projection) -> None:
-    table = shadow_table.table_of(subject)
-    live, shadow = shadow_table.live_name(table), shadow_table.shadow_name(table)
-    with postgres.atomic():
-        if shadow_table.form(shadow) != shadow_table.form(live):
-            shadow_table.complete(table)
-        if not records.become(found.id, "ready"):
-            raise Stopped(f"The rebuild of {found.subscription} was cancelled.")
 
 
 def _end(found: Rebuilding, subject: Projection, state: str, error: str) -> None:

@@ -69,7 +69,11 @@ class Command(BaseCommand):
         self.stdout.write(_about(url.rstrip("/"), live, changed, loaded))
         buyer = next((name for name in CUSTOMERS if name not in changed), None)
         if buyer:
-            self.stdout.write(_lines(url.rstrip("/"), live, buyer, _token(buyer)))
+            # A new token: the database has only the digest of the last one, which is deleted.
+            user = User.objects.get(username=buyer)
+            AuthToken.objects.filter(user=user, token_key__startswith=TOKEN_PREFIX).delete()
+            _, token = AuthToken.objects.create(user, prefix=TOKEN_PREFIX)
+            self.stdout.write(_lines(url.rstrip("/"), live, buyer, str(token)))
 
 
 def _changed_accounts() -> tuple[str, ...]:
@@ -112,14 +116,6 @@ def _load_goods() -> int:
     missing = [command for stream, command in commands.items() if known[stream].version == 0]
     bus.dispatch_all(missing)
     return len(missing)
-
-
-def _token(name: str) -> str:
-    """A new token, for the database has only the digest of the last one, which is deleted."""
-    user = User.objects.get(username=name)
-    AuthToken.objects.filter(user=user, token_key__startswith=TOKEN_PREFIX).delete()
-    _, token = AuthToken.objects.create(user, prefix=TOKEN_PREFIX)
-    return str(token)
 
 
 def _about(url: str, live: str, changed: Collection[str], loaded: int) -> str:

@@ -38,7 +38,14 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        console = self._console()
+        self.stdout.ending = ""  # the console writes its own line ends
+        console = Console(
+            file=cast(TextIO, self.stdout),
+            width=None if self.stdout.isatty() else WIDTH,
+            soft_wrap=True,
+            markup=False,
+            highlight=False,
+        )
         try:
             task = preparing.prepare(
                 options["file"], opening=options["opening_stock"], expected=options["expected"]
@@ -54,18 +61,10 @@ class Command(BaseCommand):
         console.print(result.report.table())
         console.print(_report_exceptions(result, options["exceptions"]))
         if not result.is_right:
-            raise CommandError(_describe_deviations(result))
-
-    def _console(self) -> Console:
-        self.stdout.ending = ""  # the console writes its own line ends
-        width = None if self.stdout.isatty() else WIDTH
-        return Console(
-            file=cast(TextIO, self.stdout),
-            width=width,
-            soft_wrap=True,
-            markup=False,
-            highlight=False,
-        )
+            lines = ["The outcome differs from the file.", *result.exceptions[:EXCEPTIONS]]
+            if (more := len(result.exceptions) - EXCEPTIONS) > 0:
+                lines.append(f"and {more} more")
+            raise CommandError("\n".join(lines))
 
 
 def _greeting(task: preparing.Task) -> str:
@@ -90,11 +89,3 @@ def _report_exceptions(result: running.Result, path: Path | None) -> str:
         f"{count:,} credit lines have no sale, wholly or in part: see --exceptions FILE, or"
         " Bookings in the admin."
     )
-
-
-def _describe_deviations(result: running.Result) -> str:
-    count = len(result.exceptions)
-    lines = ["The outcome differs from the file.", *result.exceptions[:EXCEPTIONS]]
-    if count > EXCEPTIONS:
-        lines.append(f"and {count - EXCEPTIONS} more")
-    return "\n".join(lines)
