@@ -58,11 +58,35 @@ _renewal = leases.Renewal(
 
 def step(name: str, effect: Effect, limit: int) -> int:
     """Record answers, park new messages, start calls. Returns how many messages moved."""
-    begun = _begin(name, effect, limit)
+    # Earlier than the database's own time, so that a lease never seems longer than it is.
+    taken_at = time.monotonic()
+    with atomic():
+        taken_in = _take_in(name, limit)
+        begun, circuit = len(_under_way.get(name, ())), _circuit(name)
+        free = circuit.allows(effect.concurrency * (1 + QUEUED) - begun, under_way=begun)
+        due = _worth_a_try(name, parked.due(name, free)) if free > 0 else []
+        if due:
+            positions = [each.position for each in due]
+            parked.lease(name, positions, leases.first(effect.lease))
+            messages = {each.position: each for each in cursors.read_at(name, positions)}
+        if circuit.is_open:
+            parked.defer(name, circuit.wait())
+    if due:
+        # Whether the log may have lost that a call was made.
+        may_have_been_made = epochs.asks_first()
+        new = []
+        for each in due:
+            message, token = messages[each.position], each.attempts + 1
+            lease = Lease(name, each.position, token, taken_at=taken_at, longest=effect.lease)
+            again = may_have_been_made or token > 1
+            future = _threads(name).submit(_perform, effect, message, lease, again)
+            new.append(Call(message, lease, future))
+        _under_way.setdefault(name, []).extend(new)
+        _renewal.begin()
     calls = _under_way.get(name, ())
     if len(calls) <= effect.concurrency:
         wait([call.future for call in calls], PROMPT_SECONDS, ALL_COMPLETED)
-    return begun + _record(name)
+    return taken_in + len(due) + _record(name)
 
 
 def under_way() -> bool:
@@ -104,37 +128,6 @@ def _record(name: str) -> int:
         log.write([], [command for command in commands if command is not None])
     _under_way[name] = pending
     return len(done)
-
-
-def _begin(name: str, effect: Effect, limit: int) -> int:
-    # Earlier than the database's own time, so that a lease never seems longer than it is.
-    taken_at = time.monotonic()
-    with atomic():
-        taken_in = _take_in(name, limit)
-        begun, circuit = len(_under_way.get(name, ())), _circuit(name)
-        free = circuit.allows(effect.concurrency * (1 + QUEUED) - begun, under_way=begun)
-        due = _worth_a_try(name, parked.due(name, free)) if free > 0 else []
-        if due:
-            parked.lease(name, [each.position for each in due], leases.first(effect.lease))
-            messages = {
-                message.position: message
-                for message in cursors.read_at(name, [each.position for each in due])
-            }
-        if circuit.is_open:
-            parked.defer(name, circuit.wait())
-    if due:
-        # Whether the log may have lost that a call was made.
-        may_have_been_made = epochs.asks_first()
-        calls = []
-        for each in due:
-            message, token = messages[each.position], each.attempts + 1
-            lease = Lease(name, each.position, token, taken_at=taken_at, longest=effect.lease)
-            again = may_have_been_made or token > 1
-            future = _threads(name).submit(_perform, effect, message, lease, again)
-            calls.append(Call(message, lease, future))
-        _under_way.setdefault(name, []).extend(calls)
-        _renewal.begin()
-    return taken_in + len(due)
 
 
 def _take_in(name: str, limit: int) -> int:

@@ -3,9 +3,8 @@
 import asyncio
 import logging
 import signal
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Any, TypeVar
 
@@ -51,7 +50,9 @@ class Sockets:
             self.handle,
             host,
             port,
-            process_request=_health,
+            process_request=lambda connection, request: (
+                connection.respond(HTTPStatus.OK, "live\n") if request.path == LIVE else None
+            ),
             process_response=lambda connection, request, response: _explain_error(
                 self.feed, request, response
             ),
@@ -77,8 +78,15 @@ class Sockets:
 
     async def handle(self, connection: ServerConnection) -> None:
         try:
-            with self._room():
+            # Before authentication, so that a flood of anonymous clients does not occupy the
+            # database threads.
+            if self._served >= settings.live_sockets():
+                raise CloseSocket(1013, "too many sockets; retry in a moment")
+            self._served += 1
+            try:
                 ending = await self._serve(connection)
+            finally:
+                self._served -= 1
         except CloseSocket as rejected:
             ending = rejected
         except ConnectionClosed:
@@ -93,18 +101,6 @@ class Sockets:
         except TimeoutError:
             # The client does not even receive the close frame. Unsent data is dropped.
             connection.transport.abort()
-
-    @contextmanager
-    def _room(self) -> Iterator[None]:
-        """Checked before authentication, so that a flood of anonymous clients does not occupy the
-        database threads."""
-        if self._served >= settings.live_sockets():
-            raise CloseSocket(1013, "too many sockets; retry in a moment")
-        self._served += 1
-        try:
-            yield
-        finally:
-            self._served -= 1
 
     async def _serve(self, connection: ServerConnection) -> CloseSocket:
         opening = connection.request
@@ -174,10 +170,6 @@ def _connected(function: Callable[..., Result], *arguments: Any) -> Result:
     # As Django does at the beginning of a request: a broken connection is not used again.
     close_old_connections()
     return function(*arguments)
-
-
-def _health(connection: ServerConnection, request: Request) -> Response | None:
-    return connection.respond(HTTPStatus.OK, "live\n") if request.path == LIVE else None
 
 
 def _explain_error(feed: Feed, request: Request, response: Response) -> None:

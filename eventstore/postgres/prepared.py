@@ -124,10 +124,15 @@ def ask(
     statements = _statements_of(connection)
     adapting, values = statements.adapting, _dump(statements, params)
     key = (statement, adapting.types)
-    if key not in statements.names and not _runs_often(
-        statements, key, connection.prepare_threshold
-    ):
-        return None
+    if key not in statements.names:
+        threshold = connection.prepare_threshold
+        if threshold is None or len(statements.names) >= MOST:
+            return None
+        if len(statements.runs) > MOST:
+            statements.runs.clear()
+        statements.runs[key] = statements.runs.get(key, 0) + 1
+        if statements.runs[key] <= threshold:
+            return None
     pgconn, formats = connection.pgconn, adapting.formats
     with connection.lock:
         result = _run(pgconn, statements, key, values, formats, format)
@@ -186,15 +191,6 @@ def _statements_of(connection: Any) -> StatementCache:
 
 def _dump(statements: StatementCache, params: Sequence[Any]) -> Any:
     return statements.adapting.dump_sequence(params, [PyFormat.AUTO] * len(params))
-
-
-def _runs_often(statements: StatementCache, key: Key, threshold: int | None) -> bool:
-    if threshold is None or len(statements.names) >= MOST:
-        return False
-    if len(statements.runs) > MOST:
-        statements.runs.clear()
-    statements.runs[key] = statements.runs.get(key, 0) + 1
-    return statements.runs[key] > threshold
 
 
 def _run(

@@ -106,9 +106,7 @@ class OrderDetailsAdmin(ActingAdmin, ReadModelAdmin):
 
     def page(self, request: HttpRequest, found: OrderDetails) -> dict[str, Any]:
         skus = sorted({line["sku"] for line in found.lines})
-        stock = format_html_join(
-            "", "<li>{}</li>", ((links.stream(f"stock-{sku}"),) for sku in skus)
-        )
+        stock = ((links.stream(f"stock-{sku}"),) for sku in skus)
         return {
             "title": "Order",
             "account": accounts.names([found.customer_id]).get(found.customer_id, ""),

@@ -24,8 +24,8 @@ def write(path: Path) -> int:
         writer = csv.writer(file)
         writer.writerow(HEADER)
         count = 0
-        credits = queries.list_credits_without_sale().order_by("booked_at", "reference")
-        for credit in credits.iterator():
+        notes = queries.list_credits_without_sale().order_by("booked_at", "reference")
+        for credit in notes.iterator():
             at = credit.booked_at.isoformat() if credit.booked_at else ""
             for line in credit.lines:
                 note = (credit.reference, credit.customer_id)

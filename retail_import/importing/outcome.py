@@ -39,6 +39,7 @@ def of_import(survey: Survey) -> Outcome:
     adjusted = Event.objects.filter(type="inventory.stock_adjusted").values_list(
         "data__sku", "data__quantity", "data__reason"
     )
+    streams = [stream_name(ORDER.category, order_id) for order_id in survey.invoices]
     recorded = Counter(AdjustStock(*each) for each in adjusted.iterator())
     months = orders.annotate(month=TruncMonth("placed_at", tzinfo=LONDON)).values("month")
     by_month = months.annotate(orders=Count("pk"), value=Sum("total")).order_by("month")
@@ -50,7 +51,7 @@ def of_import(survey: Survey) -> Outcome:
             **stock.aggregate(**_STOCK),
             **counted(survey.adjustments & recorded),
             **credited.numbers(survey),
-            **_logged(survey),
+            **Event.objects.filter(stream__in=streams).aggregate(**_LOGGED),
             "products": ProductView.objects.filter(sku__in=survey.products, offered=True).count(),
         },
         by_month={f"{each['month']:%Y-%m}": (each["orders"], each["value"]) for each in by_month},
@@ -82,15 +83,6 @@ def _of(survey: Survey, rows: QuerySet[Any]) -> QuerySet[Any]:
     return rows.filter(order_id__in=list(survey.invoices))
 
 
-def _logged(survey: Survey) -> dict[str, int]:
-    streams = [stream_name(ORDER.category, order_id) for order_id in survey.invoices]
-    of_orders = Event.objects.filter(stream__in=streams)
-    return of_orders.aggregate(
-        placed_in_log=Count("pk", filter=Q(type="orders.order_placed")),
-        confirmed_in_log=Count("pk", filter=Q(type="orders.order_confirmed")),
-    )
-
-
 def _entries(column: str) -> Func:
     return Func(F(column), function="jsonb_array_length", output_field=IntegerField())
 
@@ -119,6 +111,10 @@ _PAYMENTS = {
     "payments": Count("pk", filter=_PAID),
     "charged": Count("pk", filter=_PAID & ~Q(amount=0)),
     "paid": Sum("amount", filter=_PAID, default=0),
+}
+_LOGGED = {
+    "placed_in_log": _count(type="orders.order_placed"),
+    "confirmed_in_log": _count(type="orders.order_confirmed"),
 }
 _SHIPMENTS = {
     "shipments": _count(status__in=("CREATED", "SHIPPED", "DELIVERED")),

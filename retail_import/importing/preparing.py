@@ -33,13 +33,11 @@ def prepare(path: Path, *, opening: Path | None, expected: Path | None) -> Task:
     """opening, expected: by default the files in the same folder. Raises ImportRejected."""
     found = _read(path, survey.of_file)
     opening = opening or _next_to(path, OPENING_STOCK)
-    totals: Mapping[str, Any] = {}
-    if expected:
-        totals = _read(expected, _totals)
-    elif totals_path := _next_to(path, EXPECTED):
-        # They may be of another file in the same folder.
-        totals = _read(totals_path, _totals)
-        totals = totals if totals.get("source_sha256") == found.import_id else {}
+    totals_path = expected or _next_to(path, EXPECTED)
+    totals = _read(totals_path, _totals) if totals_path else {}
+    # Totals found in the same folder may be of another file.
+    if not expected and totals.get("source_sha256") != found.import_id:
+        totals = {}
     return Task(
         path=path,
         survey=found,

@@ -95,7 +95,11 @@ class Command(BaseCommand):
             raise CommandError(
                 f"Name projections, or use --all. Projections: {', '.join(rebuild.projections())}."
             )
-        act = self._action(options)
+        actions = ("background", "diff", "cancel", "rollback", "forget")
+        chosen = [action for action in actions if options[action]]
+        if len(chosen) > 1:
+            raise CommandError(f"Use only one of {', '.join(f'--{option}' for option in chosen)}.")
+        act = getattr(self, f"_{chosen[0]}") if chosen else self._rebuild
         errors = []
         try:
             for name in names:
@@ -111,16 +115,6 @@ class Command(BaseCommand):
                 raise CommandError(f"{name}: cancelled; the live table is unchanged.") from None
         if errors:
             raise CommandError("\n".join(errors))
-
-    def _action(self, options: dict[str, Any]) -> Callable[[str, dict[str, Any]], None]:
-        chosen = [
-            option
-            for option in ("background", "diff", "cancel", "rollback", "forget")
-            if options[option]
-        ]
-        if len(chosen) > 1:
-            raise CommandError(f"Use only one of {', '.join(f'--{option}' for option in chosen)}.")
-        return getattr(self, f"_{chosen[0]}") if chosen else self._rebuild
 
     def _rebuild(self, name: str, options: dict[str, Any], *, swap: bool = True) -> None:
         started, latest = time.monotonic(), rebuild.latest(name, limit=1)

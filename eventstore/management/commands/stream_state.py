@@ -55,9 +55,16 @@ class Command(BaseCommand):
         command = f"stream_state at version {moment.version}"
         is_revealed = reveal.is_revealed(options, command, stream)
         fields = _fields(moment, before, is_revealed=is_revealed)
-        self.stdout.write(
-            codec.encode_json(fields).decode() if options["json"] else _as_text(fields)
-        )
+        if options["json"]:
+            self.stdout.write(codec.encode_json(fields).decode())
+            return
+        self.stdout.write(f"{stream} at version {moment.version}")
+        for name, value in fields["state"].items():
+            by = fields["set_by"].get(name)
+            origin = f"   set at version {by['version']} by {by['type']}" if by else ""
+            self.stdout.write(f"  {name} = {value!r}{origin}")
+        for name, change in fields.get("changed", {}).items():
+            self.stdout.write(f"  {name} was {change['before']!r}")
 
 
 def _fields(moment: time_travel.Moment, before: Any, *, is_revealed: bool) -> dict[str, Any]:
@@ -78,14 +85,3 @@ def _fields(moment: time_travel.Moment, before: Any, *, is_revealed: bool) -> di
             for name in time_travel.difference(before, moment.state)
         }
     return fields
-
-
-def _as_text(fields: dict[str, Any]) -> str:
-    lines = [f"{fields['stream']} at version {fields['version']}"]
-    for name, value in fields["state"].items():
-        by = fields["set_by"].get(name)
-        origin = f"   set at version {by['version']} by {by['type']}" if by else ""
-        lines.append(f"  {name} = {value!r}{origin}")
-    for name, change in fields.get("changed", {}).items():
-        lines.append(f"  {name} was {change['before']!r}")
-    return "\n".join(lines)

@@ -29,7 +29,6 @@ class Command(BaseCommand):
         parser.add_argument(
             "--expected", type=Path, metavar="FILE", help="JSON of the expected totals"
         )
-
         parser.add_argument(
             "--exceptions",
             type=Path,
@@ -59,7 +58,14 @@ class Command(BaseCommand):
                 "Stopped. Start it again to continue from here.", returncode=130
             ) from None
         console.print(result.report.table())
-        console.print(_report_exceptions(result, options["exceptions"]))
+        if path := options["exceptions"]:
+            count = exceptions.write(path)
+            console.print(f"{count:,} credit lines without a sale are written to {path}.")
+        else:
+            console.print(
+                f"{result.report.found.numbers['exceptions']:,} credit lines have no sale, wholly"
+                " or in part: see --exceptions FILE, or Bookings in the admin."
+            )
         if not result.is_right:
             lines = ["The outcome differs from the file.", *result.exceptions[:EXCEPTIONS]]
             if (more := len(result.exceptions) - EXCEPTIONS) > 0:
@@ -79,13 +85,3 @@ def _greeting(task: preparing.Task) -> str:
         return f"{whole}; continuing after {done.documents:,} documents imported before."
     stock = "with its opening stock" if task.opening else "without an opening stock"
     return f"{whole}, {stock}."
-
-
-def _report_exceptions(result: running.Result, path: Path | None) -> str:
-    count = result.report.found.numbers["exceptions"]
-    if path:
-        return f"{exceptions.write(path):,} credit lines without a sale are written to {path}."
-    return (
-        f"{count:,} credit lines have no sale, wholly or in part: see --exceptions FILE, or"
-        " Bookings in the admin."
-    )
