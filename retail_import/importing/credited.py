@@ -25,11 +25,8 @@ def numbers(survey: Survey) -> dict[str, int]:
     bookings = BookingView.objects.filter(booking_id__in=_bookings(survey))
     orders = OrderDetails.objects.filter(order_id__in=list(survey.invoices))
     credits, adjustments = bookings.filter(kind="CREDIT"), bookings.filter(kind="ADJUSTMENT")
-    returned, goods, charges = (
-        _lines(returns, "lines"),
-        _lines(credits, "lines"),
-        _lines(credits, "charges"),
-    )
+    returned, goods = _lines(returns, "lines"), _lines(credits, "lines")
+    charges = _lines(credits, "charges")
     exceptions = _lines(credits.filter(has_no_sale=True), "lines")
     refunded = returns.aggregate(sum=Sum("refunded", default=0))["sum"]
     return {

@@ -36,10 +36,10 @@ class Outcome(NamedTuple):
 def of_import(survey: Survey) -> Outcome:
     orders = _of(survey, OrderDetails.objects.all())
     stock = StockLevel.objects.filter(sku__in=survey.stock)
+    streams = [stream_name(ORDER.category, order_id) for order_id in survey.invoices]
     adjusted = Event.objects.filter(type="inventory.stock_adjusted").values_list(
         "data__sku", "data__quantity", "data__reason"
     )
-    streams = [stream_name(ORDER.category, order_id) for order_id in survey.invoices]
     recorded = Counter(AdjustStock(*each) for each in adjusted.iterator())
     months = orders.annotate(month=TruncMonth("placed_at", tzinfo=LONDON)).values("month")
     by_month = months.annotate(orders=Count("pk"), value=Sum("total")).order_by("month")
