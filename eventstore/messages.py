@@ -54,8 +54,7 @@ def _shape(cls: type) -> Shape:
             rows.append((index, frozenset((item,))))
         else:
             classes.append(type_ if isinstance(type_, type) else None)
-    declared: Any = TypedDict(cls.__name__, fields, total=False)  # type: ignore[operator]
-    return Shape(tuple(classes), tuple(rows), declared)
+    return Shape(tuple(classes), tuple(rows), TypedDict(cls.__name__, fields, total=False))  # type: ignore[operator]
 
 
 def _has_exact_types(shape: Shape, values: tuple[Any, ...]) -> bool:

@@ -68,9 +68,13 @@ def without(message: Any) -> Any:
     return msgspec.convert(of_struct(message), type(message), strict=False)
 
 
-@cache
 def holds(cls: type) -> bool:
     """Whether a message of this class, or a part of one, may hold personal data."""
+    return _holds(cls)
+
+
+@cache
+def _holds(cls: type) -> bool:
     named, kind = registry.personal().get(cls, frozenset()), _type_info(cls)
     assert isinstance(kind, inspect.StructType)
     return bool(named) or any(_may_hold(field.type) for field in kind.fields)
@@ -79,7 +83,7 @@ def holds(cls: type) -> bool:
 def _may_hold(kind: inspect.Type) -> bool:
     match kind:
         case inspect.StructType(cls=cls):
-            return holds(cls)
+            return _holds(cls)
         case inspect.UnionType(types=kinds):
             return any(map(_may_hold, kinds))
         case inspect.ListType(item_type=each) | inspect.VarTupleType(item_type=each):
