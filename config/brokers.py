@@ -10,11 +10,6 @@ EXCHANGES = ("topic", "direct", "fanout", "headers")
 
 def from_environment(env: Variables) -> dict[str, dict[str, Any]]:
     """Only the brokers that the environment names."""
-    found = {"kafka": _kafka(env), "rabbitmq": _rabbitmq(env)}
-    return {name: options for name, options in found.items() if options}
-
-
-def _kafka(env: Variables) -> dict[str, Any]:
     servers = env.str("KAFKA_BOOTSTRAP_SERVERS", default="")
     client = {
         "bootstrap.servers": servers,
@@ -27,7 +22,7 @@ def _kafka(env: Variables) -> dict[str, Any]:
         "ssl.key.location": env.str("KAFKA_KEY", default=""),
         "ssl.key.password": env.str("KAFKA_KEY_PASSWORD", default=""),
     }
-    options = {
+    kafka = {
         "TRANSPORT": "eventstore.messaging.kafka.Kafka",
         "client": {option: value for option, value in client.items() if value},
         "transactions": env.bool("KAFKA_TRANSACTIONS", default=True),
@@ -35,17 +30,17 @@ def _kafka(env: Variables) -> dict[str, Any]:
         "partitions": env.int("KAFKA_PARTITIONS", default=6, least=1),
         "replication": env.int("KAFKA_REPLICATION", default=-1, least=-1),
     }
-    return options if servers else {}
-
-
-def _rabbitmq(env: Variables) -> dict[str, Any]:
-    url = env.address("RABBITMQ_URL", ("amqp", "amqps"), default="")
-    options = {
+    rabbitmq = {
         "TRANSPORT": "eventstore.messaging.rabbitmq.RabbitMQ",
-        "url": url,
+        "url": env.address("RABBITMQ_URL", ("amqp", "amqps"), default=""),
         "ca": env.str("RABBITMQ_CA", default=""),
         "exchange": env.str("RABBITMQ_EXCHANGE", default="domain-events"),
         "exchange_type": env.choice("RABBITMQ_EXCHANGE_TYPE", EXCHANGES, default="topic"),
         "max_message_bytes": env.int("RABBITMQ_MAX_MESSAGE_BYTES", default=16 << 20, least=1000),
     }
-    return options if url else {}
+    found: dict[str, dict[str, Any]] = {}
+    if servers:
+        found["kafka"] = kafka
+    if rabbitmq["url"]:
+        found["rabbitmq"] = rabbitmq
+    return found

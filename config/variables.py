@@ -27,7 +27,12 @@ class Variables(environ.Env):
         self.errors: list[str] = []
 
     def bool(self, var: str, default: bool = False) -> Any:
-        return self._read(var, default, _switch, "on or off, 1 or 0")
+        return self._read(
+            var,
+            default,
+            lambda text: (*TRUE, *FALSE).index(text.lower()) < len(TRUE),
+            "on or off, 1 or 0",
+        )
 
     def int(self, var: str, default: int, *, least: int = 0, most: float = math.inf) -> Any:
         expected = _between("whole number", least, most)
@@ -80,10 +85,6 @@ class Variables(environ.Env):
             got = "" if is_secret else f", got {text!r}"
             self.errors.append(f"{var}: expected {expected}{got}.")
             return default
-
-
-def _switch(text: str) -> bool:
-    return (*TRUE, *FALSE).index(text.lower()) < len(TRUE)
 
 
 def _number(value: Any, least: float, most: float) -> Any:

@@ -77,16 +77,16 @@ class Decision(NamedTuple):
 
 def decisions(aggregate: Aggregate) -> dict[type[Command], Decision]:
     """The decisions of the aggregate's own table, in the general form."""
-    return {command: _decision(aggregate, decide) for command, decide in aggregate.decide.items()}
+
+    def streams(command: Command) -> Sequence[str]:
+        return (aggregate.stream(command),)
+
+    def decide(states: Mapping[str, Any], command: Command) -> EventsByStream:
+        stream = aggregate.stream(command)
+        return {stream: aggregate.decide[type(command)](states[stream], command)}
+
+    return dict.fromkeys(aggregate.decide, Decision(streams, decide))
 
 
 def stream_name(category: str, identity: object) -> str:
     return f"{category}-{identity}"
-
-
-def _decision(aggregate: Aggregate, decide: Callable[[Any, Any], Sequence[Event]]) -> Decision:
-    def decide_one(states: Mapping[str, Any], command: Command) -> EventsByStream:
-        stream = aggregate.stream(command)
-        return {stream: decide(states[stream], command)}
-
-    return Decision(streams=lambda command: (aggregate.stream(command),), decide=decide_one)

@@ -2,7 +2,6 @@
 
 import math
 import re
-from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
@@ -46,25 +45,20 @@ def check(message: msgspec.Struct, raw: bytes) -> None:
         raise Unstorable(
             f"{name} has {len(raw)} bytes; the limit is {limit}, see EVENTSTORE_MAX_MESSAGE_BYTES."
         )
-    if _needs_check(type(message)):
-        for value, depth in _nested_values(msgspec.to_builtins(message)):
-            if depth > MAX_DEPTH:
-                raise Unstorable(f"{name} is nested deeper than {MAX_DEPTH} levels.")
-            if isinstance(value, float) and not math.isfinite(value):
-                raise Unstorable(f"{name} has {value}, which JSON cannot represent.")
-
-
-def _nested_values(value: Any) -> Iterator[tuple[Any, int]]:
-    """The value and all values inside it, each with its level from 1."""
-    waiting = [(value, 1)]
+    if not _needs_check(type(message)):
+        return
+    # The values still to check, each with its level.
+    waiting: list[tuple[Any, int]] = [(msgspec.to_builtins(message), 1)]
     while waiting:
         value, depth = waiting.pop()
-        yield value, depth
+        if depth > MAX_DEPTH:
+            raise Unstorable(f"{name} is nested deeper than {MAX_DEPTH} levels.")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise Unstorable(f"{name} has {value}, which JSON cannot represent.")
         if isinstance(value, dict):
-            value = value.values()
-        elif not isinstance(value, list | tuple):
-            continue
-        waiting += [(each, depth + 1) for each in value]
+            waiting += [(each, depth + 1) for each in value.values()]
+        elif isinstance(value, list | tuple):
+            waiting += [(each, depth + 1) for each in value]
 
 
 @cache

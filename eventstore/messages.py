@@ -34,36 +34,32 @@ class Checked(msgspec.StructMeta):
 
 class Shape(NamedTuple):
     """classes: for each field the class of its values; None where its type is more than a class.
-    rows: for each field that is a tuple of one class, its index and that class."""
+    rows: for each field that is a tuple of one class, its index and that class. fields: the
+    declared types, for the slow check."""
 
     classes: tuple[type | None, ...]
     rows: tuple[tuple[int, frozenset[type]], ...]
+    fields: Any
 
 
 @cache
 def _shape(cls: type) -> Shape:
-    types = [field.type for field in msgspec.structs.fields(cls)]
-    rows = {
-        place: frozenset(get_args(each)[:1]) for place, each in enumerate(types) if _is_row(each)
-    }
-    classes = [
-        tuple if n in rows else each if isinstance(each, type) else None
-        for n, each in enumerate(types)
-    ]
-    return Shape(tuple(classes), tuple(rows.items()))
-
-
-def _is_row(type_: Any) -> bool:
-    return (
-        get_origin(type_) is tuple
-        and get_args(type_)[1:] == (...,)
-        and isinstance(get_args(type_)[0], type)
-    )
+    fields = {field.name: field.type for field in msgspec.structs.fields(cls)}
+    classes: list[type | None] = []
+    rows: list[tuple[int, frozenset[type]]] = []
+    for index, type_ in enumerate(fields.values()):
+        item, *rest = get_args(type_) or (None,)
+        if get_origin(type_) is tuple and rest == [...] and isinstance(item, type):
+            classes.append(tuple)
+            rows.append((index, frozenset((item,))))
+        else:
+            classes.append(type_ if isinstance(type_, type) else None)
+    return Shape(tuple(classes), tuple(rows), TypedDict(cls.__name__, fields, total=False))  # type: ignore[operator]
 
 
 def _has_exact_types(shape: Shape, values: tuple[Any, ...]) -> bool:
     """Whether each value has exactly its class: true for nearly all messages, and a fast check."""
-    classes, rows = shape
+    classes, rows, _ = shape
     if tuple(map(type, values)) != classes:
         return False
     for index, of in rows:  # noqa: SIM110 - for each message; a generator takes half as long again
@@ -74,26 +70,20 @@ def _has_exact_types(shape: Shape, values: tuple[Any, ...]) -> bool:
 
 def _check_types(cls: Checked, values: tuple[Any, ...]) -> None:
     """The slow check, for the fields whose values do not have exactly their class."""
-    fields = zip(cls.__struct_fields__, _shape(cls).classes, values, strict=True)
+    shape = _shape(cls)
     given = {
         name: value
-        for name, its_class, value in fields
+        for name, its_class, value in zip(cls.__struct_fields__, shape.classes, values, strict=True)
         if type(value) is not its_class or its_class is tuple
     }
     try:
-        converted = msgspec.convert(given, _fields_of(cls))
+        converted = msgspec.convert(given, shape.fields)
     except msgspec.ValidationError as error:
         raise InvalidMessage(f"{cls.__name__}: {error}") from None
     # For instance a list for a tuple or a string for a time: valid in JSON, but not in a message.
     if converted != given:
         names = ", ".join(name for name in given if converted[name] != given[name])
         raise InvalidMessage(f"{cls.__name__}: convert {names} to the declared type first.")
-
-
-@cache
-def _fields_of(cls: type) -> Any:
-    fields = {field.name: field.type for field in msgspec.structs.fields(cls)}
-    return TypedDict(cls.__name__, fields, total=False)  # type: ignore[operator]
 
 
 class Value(msgspec.Struct, frozen=True, gc=False, metaclass=Checked):

@@ -183,13 +183,9 @@ def decode(name: str, schema_version: int, data: str) -> Any:
     return reader(name, schema_version)(data)
 
 
-def decode_for(subscription: str, name: str, schema_version: int, data: str) -> Any:
-    """As decode, but into the subscription's own class where it has a contract for the name."""
-    return _reader_for(subscription, name, schema_version)(data)
-
-
 @cache
-def _reader_for(subscription: str, name: str, schema_version: int) -> Callable[[str], Any]:
+def reader_for(subscription: str, name: str, schema_version: int) -> Callable[[str], Any]:
+    """As reader, but into the subscription's own class where it has a contract for the name."""
     own = _contract(subscription).get(renamed().get(name, name))
     return reader(name, schema_version, own)
 

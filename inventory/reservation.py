@@ -44,8 +44,13 @@ def reserve(states: Mapping[str, Any], command: ReserveInventory) -> EventsByStr
         raise ReservationIsAnother(command.order_id)
     if reservation.status != "new":
         return {}
-    if shortages := _shortages(states, wanted):
-        return {own: [InventoryReservationFailed(command.order_id, shortages)]}
+    shortages = [
+        Shortage(sku, quantity, states[_stock(sku)].available)
+        for sku, quantity in wanted.items()
+        if quantity > states[_stock(sku)].available
+    ]
+    if shortages:
+        return {own: [InventoryReservationFailed(command.order_id, tuple(shortages))]}
     return {
         own: [InventoryReserved(command.order_id, command.lines)],
         **{
@@ -89,14 +94,6 @@ def units_by_sku(lines: Sequence[StockLine]) -> Counter[str]:
     for line in lines:
         units[line.sku] += line.quantity
     return units
-
-
-def _shortages(states: Mapping[str, Any], wanted: Mapping[str, int]) -> tuple[Shortage, ...]:
-    return tuple(
-        Shortage(sku, quantity, states[_stock(sku)].available)
-        for sku, quantity in wanted.items()
-        if quantity > states[_stock(sku)].available
-    )
 
 
 def reservation_of(order_id: str) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from eventstore.aggregate import Aggregate, CommandRejected, Decision, EventsByStream, stream_name
-from eventstore.messages import State
+from eventstore.messages import Event, State
 
 from .commands import Restock, StockLine
 from .events import GoodsRestocked, InventoryReturned, StockReturned
@@ -33,21 +33,13 @@ def restock(states: Mapping[str, Any], command: Restock) -> EventsByStream:
         if units_by_sku(states[own].lines) != units_by_sku(command.lines):
             raise RestockingIsAnother(command.return_id)
         return {}
-    return {
-        own: [GoodsRestocked(command.return_id, command.lines)],
-        **_record_on_reservation(command),
-        **{
-            _stock(sku): [StockReturned(sku, command.return_id, quantity)]
-            for sku, quantity in units_by_sku(_not_in_stock(states, command)).items()
-        },
-    }
-
-
-def _record_on_reservation(command: Restock) -> EventsByStream:
-    if not command.order_id:
-        return {}
-    returned = InventoryReturned(command.order_id, command.return_id, command.lines)
-    return {reservation_of(command.order_id): [returned]}
+    events: dict[str, list[Event]] = {own: [GoodsRestocked(command.return_id, command.lines)]}
+    if command.order_id:
+        returned = InventoryReturned(command.order_id, command.return_id, command.lines)
+        events[reservation_of(command.order_id)] = [returned]
+    for sku, quantity in units_by_sku(_not_in_stock(states, command)).items():
+        events[_stock(sku)] = [StockReturned(sku, command.return_id, quantity)]
+    return events
 
 
 def _not_in_stock(states: Mapping[str, Any], command: Restock) -> Sequence[StockLine]:

@@ -34,6 +34,7 @@ CALLS = (PaymentRequested, RefundRequested, PartRefundRequested)
 ANSWERS = (PaymentCompleted, PaymentFailed, PaymentRefunded, PartRefunded)
 NOTICES = (LatePaymentCompleted, PaymentRefundedOutside)
 
+TAKEN = (PaymentCompleted, LatePaymentCompleted)
 GIVEN_BACK = (PaymentRefunded, PartRefunded, PaymentRefundedOutside)
 
 NOTHING = MoneyMoved(Decimal(0), Decimal(0))
@@ -63,7 +64,9 @@ class Difference(NamedTuple):
 def differences(gateway: Gateway, *, since: datetime) -> Iterator[Difference | None]:
     """One item for each order with an event of its payment since then: None where log and provider
     agree."""
-    order_ids = iter(_orders(since))
+    types = [registry.name_of_class(each) for each in (*CALLS, *ANSWERS, *NOTICES)]
+    recorded = log.read_log(after=search.position_at(since) - 1, types=types)
+    order_ids = iter(dict.fromkeys(message.body.order_id for message in recorded))
     while batch := list(islice(order_ids, BATCH)):
         for order in _by_the_log(batch):
             if order.under_way:
@@ -89,6 +92,15 @@ def lost(gateway: Gateway, *, since: datetime) -> Iterator[Difference]:
                     yield found
 
 
+def describe(found: Difference) -> str:
+    taken, given_back = found.ours
+    ours = f"{found.order_id}: the log has {taken} charged and {given_back} refunded"
+    if found.theirs is None:
+        return f"{ours}; the provider did not answer: {found.error}"
+    theirs = f"{found.theirs.taken} and {found.theirs.given_back} {found.currency}"
+    return f"{ours}, the provider {theirs}"
+
+
 def describe_lost(lost: Difference) -> str:
     if lost.theirs is None:
         return (
@@ -104,12 +116,6 @@ def describe_lost(lost: Difference) -> str:
 def report_lost(since: datetime) -> Iterator[str]:
     """One line for each lost payment, for manage.py after_restore."""
     yield from map(describe_lost, lost(gateway(), since=since))
-
-
-def _orders(since: datetime) -> Sequence[str]:
-    types = [registry.name_of_class(each) for each in (*CALLS, *ANSWERS, *NOTICES)]
-    recorded = log.read_log(after=search.position_at(since) - 1, types=types)
-    return list(dict.fromkeys(message.body.order_id for message in recorded))
 
 
 def _difference(gateway: Gateway, order: Order) -> Difference | None:
@@ -133,19 +139,15 @@ def _by_the_log(order_ids: Iterable[str]) -> list[Order]:
     }
     for stream, _, event in log.read_newer(dict.fromkeys(events, 0)):
         events[stream].append(event)
-    return [order for each in events.values() if (order := _order(each))]
-
-
-def _order(events: Sequence[Event]) -> Order | None:
-    requested = next((each for each in events if isinstance(each, PaymentRequested)), None)
-    if requested is None:
-        return None
-    taken = [
-        each.amount for each in events if isinstance(each, PaymentCompleted | LatePaymentCompleted)
-    ]
-    given_back = [each.amount for each in events if isinstance(each, GIVEN_BACK)]
-    moved = MoneyMoved(_sum(taken), _sum(given_back))
-    return Order(requested.order_id, requested.amount.currency, moved, _is_under_way(events))
+    orders = []
+    for own in events.values():
+        if requested := next((each for each in own if isinstance(each, PaymentRequested)), None):
+            taken = _sum([each.amount for each in own if isinstance(each, TAKEN)])
+            given_back = _sum([each.amount for each in own if isinstance(each, GIVEN_BACK)])
+            order_id, currency = requested.order_id, requested.amount.currency
+            moved = MoneyMoved(taken, given_back)
+            orders.append(Order(order_id, currency, moved, _is_under_way(own)))
+    return orders
 
 
 def _is_under_way(events: Sequence[Event]) -> bool:

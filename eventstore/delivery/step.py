@@ -92,10 +92,14 @@ def concerns(subscription: Subscription, message: Message) -> bool:
 
 def _step(delivery: "Delivery", limit: int) -> int:
     with atomic():
-        batch = _claim(delivery.name, limit)
-        if batch is None:
+        claimed = cursors.claim(delivery.name)
+        if claimed is None:
             return 0
-        if not poison.suspected(batch.claimed, batch.due, batch.messages):
+        due = parked.due(delivery.name, limit) if claimed.parked else []
+        messages = cursors.read(delivery.name, claimed, limit)
+        until = messages[-1].position if len(messages) == limit else claimed.until
+        batch = Batch(claimed, due, messages, until)
+        if not poison.suspected(claimed, due, messages):
             return delivery.take(batch)
         with poison.marking(delivery.name) as markers:
             if markers.found is None:
@@ -103,16 +107,6 @@ def _step(delivery: "Delivery", limit: int) -> int:
                 return delivery.take(batch)
             alone = MarkedDelivery(delivery.name, delivery.subscription, markers)
             return alone.take(_up_to_poison(batch, markers))
-
-
-def _claim(name: str, limit: int) -> Batch | None:
-    claimed = cursors.claim(name)
-    if claimed is None:
-        return None
-    due = parked.due(name, limit) if claimed.parked else []
-    messages = cursors.read(name, claimed, limit)
-    is_full = len(messages) == limit
-    return Batch(claimed, due, messages, messages[-1].position if is_full else claimed.until)
 
 
 def _up_to_poison(batch: Batch, markers: poison.DeliveryMarkers) -> Batch:
@@ -169,12 +163,14 @@ class Delivery:
     def isolate(self, messages: Sequence[Message]) -> None:
         """Park the messages that wait behind a held key, and handle the others. Halve them until
         the message at fault is alone, and park it."""
-        waiting, free = list[Message](), list[Message]()
+        waiting, free = list[ParkedMessage](), list[Message]()
         for message in messages:
-            (free if self.held.isdisjoint(self._keys(message)) else waiting).append(message)
-        parked.park(
-            self.name, [ParkedMessage(each.position, self._order_key(each)) for each in waiting]
-        )
+            key = next((key for key in self._keys(message) if key in self.held), None)
+            if key is None:
+                free.append(message)
+            else:
+                waiting.append(ParkedMessage(message.position, key))
+        parked.park(self.name, waiting)
         if not free:
             return
         try:
@@ -247,10 +243,6 @@ class Delivery:
             # The message cannot be decoded, or the key function fails: only its stream is known.
             logger.debug("no key for %s", message.position, exc_info=True)
         return (message.stream,)
-
-    def _order_key(self, message: Message) -> str:
-        """The key behind which a message waits."""
-        return next(key for key in self._keys(message) if key in self.held)
 
 
 class IsolatingDelivery(Delivery):

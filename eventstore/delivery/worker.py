@@ -122,8 +122,13 @@ class Round:
         for _ in range(CHAIN):
             if not self.processes or time.monotonic() > self.until:
                 break
-            self._deliver_to_processes()
-            if self.thread and self._readers_have_a_batch():
+            log.take_announced()
+            self.delivered += _step_each(self.processes, self.troubles)
+            reached = registry.listeners(log.take_announced()) | _with_answers()
+            self.processes = {name for name in reached if not _is_reader(name)}
+            self.readers |= reached - self.processes
+            has_batch = self.delivered - self.delivered_to_readers > READERS_BATCH
+            if self.thread and has_batch and all(each.done() for each in self.in_thread):
                 task = self.thread.submit(_step_in_thread, self.readers, self.troubles)
                 self.in_thread.append(task)
                 self.readers, self.delivered_to_readers = set(), self.delivered
@@ -132,17 +137,6 @@ class Round:
         if self.troubles:
             raise self.troubles[0]
         return self.delivered
-
-    def _deliver_to_processes(self) -> None:
-        log.take_announced()
-        self.delivered += _step_each(self.processes, self.troubles)
-        reached = registry.listeners(log.take_announced()) | _with_answers()
-        self.processes = {name for name in reached if not _is_reader(name)}
-        self.readers |= reached - self.processes
-
-    def _readers_have_a_batch(self) -> bool:
-        since = self.delivered - self.delivered_to_readers
-        return since > READERS_BATCH and all(each.done() for each in self.in_thread)
 
 
 # The worker of this process. Its thread starts with the first batch, so after a fork.

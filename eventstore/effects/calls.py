@@ -58,11 +58,35 @@ _renewal = leases.Renewal(
 
 def step(name: str, effect: Effect, limit: int) -> int:
     """Record answers, park new messages, start calls. Returns how many messages moved."""
-    begun = _begin(name, effect, limit)
+    # Earlier than the database's own time, so that a lease never seems longer than it is.
+    taken_at = time.monotonic()
+    with atomic():
+        taken_in = _take_in(name, limit)
+        begun, circuit = len(_under_way.get(name, ())), _circuit(name)
+        free = circuit.allows(effect.concurrency * (1 + QUEUED) - begun, under_way=begun)
+        due = _worth_a_try(name, parked.due(name, free)) if free > 0 else []
+        if due:
+            positions = [each.position for each in due]
+            parked.lease(name, positions, leases.first(effect.lease))
+            messages = {each.position: each for each in cursors.read_at(name, positions)}
+        if circuit.is_open:
+            parked.defer(name, circuit.wait())
+    if due:
+        # Whether the log may have lost that a call was made.
+        may_have_been_made = epochs.asks_first()
+        new = []
+        for each in due:
+            message, token = messages[each.position], each.attempts + 1
+            lease = Lease(name, each.position, token, taken_at=taken_at, longest=effect.lease)
+            again = may_have_been_made or token > 1
+            future = _threads(name).submit(_perform, effect, message, lease, again)
+            new.append(Call(message, lease, future))
+        _under_way.setdefault(name, []).extend(new)
+        _renewal.begin()
     calls = _under_way.get(name, ())
     if len(calls) <= effect.concurrency:
         wait([call.future for call in calls], PROMPT_SECONDS, ALL_COMPLETED)
-    return begun + _record(name)
+    return taken_in + len(due) + _record(name)
 
 
 def under_way() -> bool:
@@ -106,37 +130,6 @@ def _record(name: str) -> int:
     return len(done)
 
 
-def _begin(name: str, effect: Effect, limit: int) -> int:
-    # Earlier than the database's own time, so that a lease never seems longer than it is.
-    taken_at = time.monotonic()
-    with atomic():
-        taken_in = _take_in(name, limit)
-        begun, circuit = len(_under_way.get(name, ())), _circuit(name)
-        free = circuit.allows(effect.concurrency * (1 + QUEUED) - begun, under_way=begun)
-        due = _worth_a_try(name, parked.due(name, free)) if free > 0 else []
-        if due:
-            parked.lease(name, [each.position for each in due], leases.first(effect.lease))
-            messages = {
-                message.position: message
-                for message in cursors.read_at(name, [each.position for each in due])
-            }
-        if circuit.is_open:
-            parked.defer(name, circuit.wait())
-    if due:
-        # Whether the log may have lost that a call was made.
-        may_have_been_made = epochs.asks_first()
-        calls = []
-        for each in due:
-            message, token = messages[each.position], each.attempts + 1
-            lease = Lease(name, each.position, token, taken_at=taken_at, longest=effect.lease)
-            again = may_have_been_made or token > 1
-            future = _threads(name).submit(_perform, effect, message, lease, again)
-            calls.append(Call(message, lease, future))
-        _under_way.setdefault(name, []).extend(calls)
-        _renewal.begin()
-    return taken_in + len(due)
-
-
 def _take_in(name: str, limit: int) -> int:
     """Park every new message and move the cursor past it. Messages of a stream stay in order."""
     claimed = cursors.claim(name)
@@ -172,8 +165,8 @@ def _worth_a_try(name: str, due: Sequence[Due]) -> list[Due]:
 def _perform(effect: Effect, message: Message, lease: Lease, again: bool) -> OutgoingMessage | None:
     """Make one call. Returns the answer, ready to be stored: an answer that cannot be encoded fails
     this call alone."""
-    name = lease.name
-    if not lease.is_held or _circuit(name).is_resting:
+    circuit = _circuit(lease.name)
+    if not lease.is_held or circuit.is_resting:
         raise NotMade(
             f"The call for {message.position} was not made: its lease has expired, or the circuit"
             " is open."
@@ -182,23 +175,19 @@ def _perform(effect: Effect, message: Message, lease: Lease, again: bool) -> Out
         raise message.body
     if type(message.body) not in effect.handles:
         return None  # its type was unknown when it was parked
-    metadata = Metadata(
-        correlation_id=message.metadata.correlation_id,
-        causation_id=message.id,
-        actor=name,
-        trace=message.metadata.trace,
-    )
-    return log.outgoing(_through(_circuit(name), effect, message, again), metadata=metadata)
-
-
-def _through(circuit: Circuit, effect: Effect, message: Message, again: bool) -> Command:
     try:
         command = _ask(effect, message, again)
     except NO_ANSWER:
         circuit.failed(message.position)
         raise
     circuit.answered()
-    return command
+    metadata = Metadata(
+        correlation_id=message.metadata.correlation_id,
+        causation_id=message.id,
+        actor=lease.name,
+        trace=message.metadata.trace,
+    )
+    return log.outgoing(command, metadata=metadata)
 
 
 def _ask(effect: Effect, message: Message, again: bool) -> Command:

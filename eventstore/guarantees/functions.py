@@ -61,7 +61,15 @@ def wrong() -> Iterator[tuple[str, str]]:
 
 @cache
 def of_today() -> dict[Signature, Function]:
-    return dict(_read(name) for name in sql.names())
+    found = {}
+    for name in sql.names():
+        definition = DEFINITION.search(sql.function(name))
+        if definition is None or definition["name"] != name:
+            raise ValueError(f"eventstore/sql/functions/{name}.sql does not define {name}.")
+        as_owner = "SECURITY DEFINER" in definition["options"]
+        signature = Signature(name, _types_of(definition["arguments"]))
+        found[signature] = Function(definition["text"], as_owner)
+    return found
 
 
 @cache
@@ -69,14 +77,6 @@ def migrations_of_today() -> frozenset[str]:
     return frozenset(
         each.name for each in iter_modules(migrations.__path__) if each.name[0].isdigit()
     )
-
-
-def _read(name: str) -> tuple[Signature, Function]:
-    found = DEFINITION.search(sql.function(name))
-    if found is None or found["name"] != name:
-        raise ValueError(f"eventstore/sql/functions/{name}.sql does not define {name}.")
-    as_owner = "SECURITY DEFINER" in found["options"]
-    return Signature(name, _types_of(found["arguments"])), Function(found["text"], as_owner)
 
 
 def _types_of(arguments: str) -> tuple[str, ...]:

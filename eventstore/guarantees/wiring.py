@@ -22,41 +22,58 @@ SUBSCRIPTION_NAME = re.compile(
 
 @register()
 def check_wiring(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    return [
-        *_duplicate_names(),
-        *_malformed_names(),
-        *_commands_without_one_decider(),
+    found: list[CheckMessage] = [
+        *_invalid_names(),
+        *_undecided_commands(),
         *_events_without_a_name(),
-        *_contexts_without_a_commands_subscription(),
         *_functions_in_the_wrong_entry(),
         *_gaps_in_upcasters(),
-        *_sagas_without_a_status(),
-        *_duplicate_or_malformed_categories(),
-        *_malformed_subscription_names(),
-        *_invalid_start_positions(),
-        *_wake_ups_without_celery(),
+        *_invalid_subscriptions(),
         *_invalid_personal_fields(),
     ]
+    if settings.wake_workers() and find_spec("celery") is None:
+        found.append(
+            Error(
+                "EVENTSTORE_WAKE_WORKERS is on, but Celery is not installed. Install it, or set"
+                " EVENTSTORE_WAKE_WORKERS = False.",
+                id="eventstore.E016",
+            )
+        )
+    return found
 
 
-def _duplicate_names() -> Iterator[Error]:
+def _invalid_names() -> Iterator[Error]:
+    """Of stored types, categories and subscriptions."""
     wiring = registry.wiring()
     names = Counter(name for table in (*wiring.EVENTS, *wiring.COMMANDS) for name in table)
     for name, count in names.items():
         if count > 1:
             yield Error(f"The stored name {name!r} is used {count} times.", id="eventstore.E001")
-
-
-def _malformed_names() -> Iterator[Error]:
     for name in (*registry.types(), *registry.published_types()):
         if not TYPE_NAME.fullmatch(name):
             yield Error(
                 f"The stored name {name!r} does not have the form `context.what_happened`.",
                 id="eventstore.E011",
             )
+    categories = Counter(aggregate.category for aggregate in wiring.AGGREGATES)
+    for category, count in categories.items():
+        if count > 1:
+            yield Error(f"{count} aggregates have the category {category!r}.", id="eventstore.E013")
+        if not log.CATEGORY.fullmatch(category):
+            yield Error(
+                f"The category {category!r} is not a lower-case word.", id="eventstore.E014"
+            )
+    for name in registry.subscriptions():
+        if not SUBSCRIPTION_NAME.fullmatch(name):
+            yield Error(
+                f"The subscription name {name!r} does not have the form `context` or"
+                " `context.what_it_does`.",
+                id="eventstore.E015",
+            )
 
 
-def _commands_without_one_decider() -> Iterator[Error]:
+def _undecided_commands() -> Iterator[Error]:
+    """Commands need one decider, and a subscription to be enqueued for."""
     wiring = registry.wiring()
     deciders = Counter(command for aggregate in wiring.AGGREGATES for command in aggregate.decide)
     deciders.update(command for table in getattr(wiring, "DECISIONS", ()) for command in table)
@@ -67,35 +84,28 @@ def _commands_without_one_decider() -> Iterator[Error]:
         for name, command in table.items():
             if command not in deciders:
                 yield Error(f"{name!r} has no decider.", id="eventstore.E003")
-
-
-def _events_without_a_name() -> Iterator[Error]:
-    wiring = registry.wiring()
-    evolved = {event for aggregate in wiring.AGGREGATES for event in aggregate.evolve}
-    handled = {event for each in registry.subscriptions().values() for event in each.handles}
-    for event in (evolved | (handled - _in_contracts())) - set(registry.names()):
-        yield Error(f"{event.__name__} has no stored name in EVENTS.", id="eventstore.E004")
-    for table in wiring.EVENTS:
-        for name, event in table.items():
-            if event not in evolved:
-                yield Error(f"No aggregate evolves on {name!r}.", id="eventstore.E005")
-
-
-def _in_contracts() -> set[type]:
-    """Classes of a saga's contract get their name there, if an event is stored under that name."""
-    stored = registry.types()
-    sagas = registry.of_kind(Saga).values()
-    return {cls for saga in sagas for name, cls in saga.contract.items() if name in stored}
-
-
-def _contexts_without_a_commands_subscription() -> Iterator[Error]:
-    topics = {name.partition(".")[0] for table in registry.wiring().COMMANDS for name in table}
+    topics = {name.partition(".")[0] for table in wiring.COMMANDS for name in table}
     for topic in topics - registry.of_kind(Commands).keys():
         yield Error(
             f"No Commands() subscription named {topic!r}: commands enqueued for it would never be"
             " decided.",
             id="eventstore.E006",
         )
+
+
+def _events_without_a_name() -> Iterator[Error]:
+    wiring, stored = registry.wiring(), registry.types()
+    evolved = {event for aggregate in wiring.AGGREGATES for event in aggregate.evolve}
+    handled = {event for each in registry.subscriptions().values() for event in each.handles}
+    # Classes of a saga's contract get their name there, if an event is stored under that name.
+    for saga in registry.of_kind(Saga).values():
+        handled -= {cls for name, cls in saga.contract.items() if name in stored}
+    for event in (evolved | handled) - set(registry.names()):
+        yield Error(f"{event.__name__} has no stored name in EVENTS.", id="eventstore.E004")
+    for table in wiring.EVENTS:
+        for name, event in table.items():
+            if event not in evolved:
+                yield Error(f"No aggregate evolves on {name!r}.", id="eventstore.E005")
 
 
 def _functions_in_the_wrong_entry() -> Iterator[Error]:
@@ -111,29 +121,19 @@ def _functions_in_the_wrong_entry() -> Iterator[Error]:
                 tables += [table, found]
     for table in tables:
         for message, function in table.items():
-            if message not in _takes(function):
+            inner = function.func if isinstance(function, partial) else function
+            if inner.__name__ == "<lambda>":
+                continue  # it has no annotations
+            hints = [hint for name, hint in get_type_hints(inner).items() if name != "return"]
+            # All classes in the annotations of its arguments, also those in unions.
+            taken = {part for hint in hints for part in getattr(hint, "__args__", None) or (hint,)}
+            if message not in taken:
                 name = getattr(function, "__qualname__", function)
                 yield Error(
                     f"{name} is the function for {message.__name__}, which is not the annotated"
                     " type of any of its arguments.",
                     id="eventstore.E007",
                 )
-
-
-def _takes(function: Any) -> set[Any]:
-    """All classes in the annotations of a function's arguments, also those in unions."""
-    inner = function.func if isinstance(function, partial) else function
-    if inner.__name__ == "<lambda>":
-        return _Anything()
-    hints = [hint for name, hint in get_type_hints(inner).items() if name != "return"]
-    return {part for hint in hints for part in getattr(hint, "__args__", None) or (hint,)}
-
-
-class _Anything(set[Any]):
-    """For a lambda, which has no annotations."""
-
-    def __contains__(self, item: object) -> bool:
-        return True
 
 
 def _gaps_in_upcasters() -> Iterator[Error]:
@@ -157,36 +157,12 @@ def _gaps_in_upcasters() -> Iterator[Error]:
             )
 
 
-def _sagas_without_a_status() -> Iterator[Error]:
-    for name, each in registry.of_kind(Saga).items():
-        if not any(field.name == "status" for field in msgspec.structs.fields(type(each.initial))):
+def _invalid_subscriptions() -> Iterator[Error]:
+    for name, saga in registry.of_kind(Saga).items():
+        if not any(field.name == "status" for field in msgspec.structs.fields(type(saga.initial))):
             yield Error(
                 f"The state of the saga {name!r} has no field `status`.", id="eventstore.E010"
             )
-
-
-def _duplicate_or_malformed_categories() -> Iterator[Error]:
-    categories = Counter(aggregate.category for aggregate in registry.wiring().AGGREGATES)
-    for category, count in categories.items():
-        if count > 1:
-            yield Error(f"{count} aggregates have the category {category!r}.", id="eventstore.E013")
-        if not log.CATEGORY.fullmatch(category):
-            yield Error(
-                f"The category {category!r} is not a lower-case word.", id="eventstore.E014"
-            )
-
-
-def _malformed_subscription_names() -> Iterator[Error]:
-    for name in registry.subscriptions():
-        if not SUBSCRIPTION_NAME.fullmatch(name):
-            yield Error(
-                f"The subscription name {name!r} does not have the form `context` or"
-                " `context.what_it_does`.",
-                id="eventstore.E015",
-            )
-
-
-def _invalid_start_positions() -> Iterator[Error]:
     for name, each in registry.subscriptions().items():
         after: object = getattr(each, "after", 0)
         if not isinstance(after, int) or isinstance(after, bool) or after < NOW:
@@ -197,19 +173,14 @@ def _invalid_start_positions() -> Iterator[Error]:
             )
 
 
-def _wake_ups_without_celery() -> Iterator[Error]:
-    if settings.wake_workers() and find_spec("celery") is None:
-        yield Error(
-            "EVENTSTORE_WAKE_WORKERS is on, but Celery is not installed. Install it, or set"
-            " EVENTSTORE_WAKE_WORKERS = False.",
-            id="eventstore.E016",
-        )
-
-
 def _invalid_personal_fields() -> Iterator[Error]:
     for table in getattr(registry.wiring(), "PERSONAL", ()):
         for cls, names in table.items():
-            known = _fields_of(cls)
+            if issubclass(cls, Model):
+                # The fields of read models may have any type, because their rows are only shown.
+                known: dict[str, Any] = {field.name: str for field in cls._meta.get_fields()}
+            else:
+                known = {field.name: field.type for field in msgspec.structs.fields(cls)}
             for name in names:
                 if name not in known:
                     yield Error(
@@ -223,11 +194,3 @@ def _invalid_personal_fields() -> Iterator[Error]:
                         " still valid.",
                         id="eventstore.E018",
                     )
-
-
-def _fields_of(cls: Any) -> dict[str, Any]:
-    """Field -> its type. Fields of read models may have any type, because their rows are only
-    shown; they count as str."""
-    if issubclass(cls, Model):
-        return {field.name: str for field in cls._meta.get_fields()}
-    return {field.name: field.type for field in msgspec.structs.fields(cls)}

@@ -3,9 +3,8 @@
 import asyncio
 import logging
 import signal
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Any, TypeVar
 
@@ -51,7 +50,9 @@ class Sockets:
             self.handle,
             host,
             port,
-            process_request=_health,
+            process_request=lambda connection, request: (
+                connection.respond(HTTPStatus.OK, "live\n") if request.path == LIVE else None
+            ),
             process_response=lambda connection, request, response: _explain_error(
                 self.feed, request, response
             ),
@@ -77,8 +78,15 @@ class Sockets:
 
     async def handle(self, connection: ServerConnection) -> None:
         try:
-            with self._room():
+            # Before authentication, so that a flood of anonymous clients does not occupy the
+            # database threads.
+            if self._served >= settings.live_sockets():
+                raise CloseSocket(1013, "too many sockets; retry in a moment")
+            self._served += 1
+            try:
                 ending = await self._serve(connection)
+            finally:
+                self._served -= 1
         except CloseSocket as rejected:
             ending = rejected
         except ConnectionClosed:
@@ -94,20 +102,14 @@ class Sockets:
             # The client does not even receive the close frame. Unsent data is dropped.
             connection.transport.abort()
 
-    @contextmanager
-    def _room(self) -> Iterator[None]:
-        """Checked before authentication, so that a flood of anonymous clients does not occupy the
-        database threads."""
-        if self._served >= settings.live_sockets():
-            raise CloseSocket(1013, "too many sockets; retry in a moment")
-        self._served += 1
-        try:
-            yield
-        finally:
-            self._served -= 1
-
     async def _serve(self, connection: ServerConnection) -> CloseSocket:
-        token, who, followed = await self._query(self.feed.admit, _opening_request(connection))
+        opening = connection.request
+        assert opening is not None
+        path, _, query = opening.path.partition("?")
+        headers = {name.lower(): value for name, value in opening.headers.raw_items()}
+        offered = headers.get("sec-websocket-protocol", "").split(",")
+        request = SocketRequest(path, query, headers, tuple(each.strip() for each in offered))
+        token, who, followed = await self._query(self.feed.admit, request)
         follower = Follower(followed.topic, after=followed.after, held=token, who=who)
         await self.followers.catch_up()
         joined_at = self.followers.join(follower)
@@ -170,10 +172,6 @@ def _connected(function: Callable[..., Result], *arguments: Any) -> Result:
     return function(*arguments)
 
 
-def _health(connection: ServerConnection, request: Request) -> Response | None:
-    return connection.respond(HTTPStatus.OK, "live\n") if request.path == LIVE else None
-
-
 def _explain_error(feed: Feed, request: Request, response: Response) -> None:
     """Replace the body of websockets' own error response, which repeats parts of the request."""
     if response.status_code >= HTTPStatus.BAD_REQUEST:
@@ -183,15 +181,6 @@ def _explain_error(feed: Feed, request: Request, response: Response) -> None:
         for name, value in {**headers, "Content-Length": str(len(response.body))}.items():
             response.headers.pop(name, None)
             response.headers[name] = value
-
-
-def _opening_request(connection: ServerConnection) -> SocketRequest:
-    request = connection.request
-    assert request is not None
-    path, _, query = request.path.partition("?")
-    headers = {name.lower(): value for name, value in request.headers.raw_items()}
-    protocols = tuple(each.strip() for each in headers.get("sec-websocket-protocol", "").split(","))
-    return SocketRequest(path, query, headers, protocols)
 
 
 async def _send(connection: ServerConnection, text: str) -> None:

@@ -92,9 +92,9 @@ def append(
     for each event.
 
     A repeat with the same ids and the same expected version writes nothing and returns the first
-    result. With no events, only the expected version is checked.
-    Raises WrongExpectedVersion, EventIdTaken, InvalidStreamName, InvalidAppend, StreamFull,
-    PositionPassed, postgres.NotReadCommitted, limits.Unstorable, registry.UnknownType.
+    result. With no events, only the expected version is checked. Raises WrongExpectedVersion,
+    EventIdTaken, InvalidStreamName, InvalidAppend, StreamFull, PositionPassed,
+    postgres.NotReadCommitted, limits.Unstorable, registry.UnknownType.
     """
     return append_all({stream: (expected, events)}, metadata=metadata, ids=ids)
 

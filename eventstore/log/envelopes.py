@@ -65,7 +65,8 @@ def new_events(
     Raises InvalidStreamName, InvalidAppend, StreamFull, registry.UnknownType, limits.Unstorable.
     """
     check_expectation(stream, expected)
-    _check_events(stream, events)
+    if not isinstance(events, Sequence):
+        raise InvalidAppend(f"Cannot append {events!r} to {stream}: not a sequence of events.")
     if expected + len(events) > LAST_VERSION:
         raise StreamFull(f"{stream} cannot have a version after {LAST_VERSION}.")
     if not isinstance(metadata, Metadata):
@@ -75,7 +76,8 @@ def new_events(
     stored = {name: value for name in STORED_FIELDS if (value := getattr(metadata, name))}
     new = []
     for number, event in enumerate(events, start=1):
-        given_id = next(ids, None) if ids else None
+        if not isinstance(event, Event):
+            raise InvalidAppend(f"Cannot append {event!r} to {stream}: not an event.")
         type_ = registry.name_of(event)
         is_first = number == 1 and not continues
         new.append(
@@ -83,7 +85,7 @@ def new_events(
                 stream=stream,
                 version=expected + number if expected >= 0 else None,
                 expected=expected if expected < 0 or is_first else None,
-                id=given_id or uuid7(),
+                id=(next(ids, None) if ids else None) or uuid7(),
                 type=type_,
                 schema_version=registry.schema_version_of(type_),
                 data=codec.encode(event),
@@ -151,11 +153,3 @@ def check_versions(events: Iterable[NewEvent]) -> None:
                     f"Version {event.version} of {event.stream} follows version {before}."
                 )
             last[event.stream] = event.version
-
-
-def _check_events(stream: str, events: Sequence[Event]) -> None:
-    if not isinstance(events, Sequence):
-        raise InvalidAppend(f"Cannot append {events!r} to {stream}: not a sequence of events.")
-    for event in events:
-        if not isinstance(event, Event):
-            raise InvalidAppend(f"Cannot append {event!r} to {stream}: not an event.")

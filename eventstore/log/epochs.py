@@ -259,13 +259,9 @@ def went_back(stream: str, *, remembered: int) -> None:
     )
     ((started,),) = postgres.rows(STARTED)
     # A copy that was taken before its server started holds nothing that was recorded after that.
-    whole = search.position_at(started) - 1
-    begin(
-        WENT_BACK,
-        f"Version {remembered} of {stream} was cached and is not in the log.",
-        whole=max(whole, 0),
-        over=known_mark() or ask().mark,
-    )
+    whole = max(search.position_at(started) - 1, 0)
+    reason = f"Version {remembered} of {stream} was cached and is not in the log."
+    begin(WENT_BACK, reason, whole=whole, over=known_mark() or ask().mark)
 
 
 def ask() -> LogState:

@@ -24,7 +24,12 @@ def page(rows: QuerySet[Any], most: int, bytes_: int) -> tuple[list[Any], bool]:
     if not columns:
         found = list(rows[: most + 1])
         return found[:most], len(found) > most
-    measured = rows.annotate(stored_bytes=_stored_size(columns))
+    # PostgreSQL computes the stored sizes without fetching large values.
+    stored = [
+        Func(F(column), function="pg_column_size", output_field=IntegerField())
+        for column in columns
+    ]
+    measured = rows.annotate(stored_bytes=reduce(add, stored))
     sizes = list(measured.values_list("stored_bytes", flat=True)[: most + 1])
     fitting = min(most, how_many_fit(sizes, bytes_ // UNPACKED))
     return list(rows[:fitting]) if fitting else [], len(sizes) > fitting
@@ -34,12 +39,3 @@ def how_many_fit(sizes: Sequence[int], room: int) -> int:
     """Counts each row that begins within the room; the first one always does."""
     begins = accumulate(sizes[:-1], initial=0) if sizes else ()
     return sum(1 for begin in begins if begin < max(1, room))
-
-
-def _stored_size(columns: list[str]) -> Any:
-    """An expression that PostgreSQL computes without fetching large values."""
-    sizes = [
-        Func(F(column), function="pg_column_size", output_field=IntegerField())
-        for column in columns
-    ]
-    return reduce(add, sizes)

@@ -13,7 +13,7 @@ from eventstore.messages import Event, Message
 from eventstore.postgres import rows, rows_in_binary
 
 from . import epochs
-from .decode import COLUMNS, Page, one_by_one, recorded
+from .decode import COLUMNS, one_by_one, recorded
 from .errors import LAST_VERSION
 from .page_size import PAGE, limited, sized
 from .scan import LAST_POSITION
@@ -199,27 +199,23 @@ def read_newer(streams: Mapping[str, int], *, epoch: int | None = None) -> Itera
     """
     reader = registry.reader
     while streams:
-        page = _newer(streams, epoch)
+        seen = [list(streams), list(streams.values())]
+        try:
+            if epoch is None:
+                page = rows_in_binary(READ_NEWER, seen)
+            else:
+                page = rows_in_binary(READ_NEWER_THAN_CACHED, [*seen, epoch, *seen])
+        except DatabaseError as error:
+            if epochs.is_over(error):
+                raise epochs.over() from error
+            raise
+        # A row for a stream that is ahead comes last, and must be noticed before any event is used.
+        if epoch is not None and page and page[-1][2] is None:
+            raise AheadOfTheLog(*page[-1][:2])
         for stream, version, type_, schema_version, data in page:
-            if type_ is None:
-                raise AheadOfTheLog(stream, version)
             yield stream, version, reader(type_, schema_version)(data)
         counts = Counter(row[0] for row in page)
         streams = {row[0]: row[1] for row in page if counts[row[0]] == MOST_NEWER}
-
-
-def _newer(streams: Mapping[str, int], epoch: int | None) -> Page:
-    seen = [list(streams), list(streams.values())]
-    if epoch is None:
-        return rows_in_binary(READ_NEWER, seen)
-    try:
-        page = rows_in_binary(READ_NEWER_THAN_CACHED, [*seen, epoch, *seen])
-    except DatabaseError as error:
-        if epochs.is_over(error):
-            raise epochs.over() from error
-        raise
-    # A row for a stream that is ahead comes last, and must be noticed before any event is used.
-    return page[-1:] if page and page[-1][2] is None else page
 
 
 def read_about(

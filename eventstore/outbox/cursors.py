@@ -366,7 +366,7 @@ def _message(name: str, row: tuple[Any, ...]) -> Message:
     position, id_, key, version, type_, schema, data, correlation, cause, fields, at = row
     body: Any
     try:
-        body = registry.decode_for(name, type_, schema, data)
+        body = registry.reader_for(name, type_, schema)(data)
     except (registry.UnknownType, codec.Undecodable) as error:
         # Delivery parks the message with this error and goes on.
         body = error

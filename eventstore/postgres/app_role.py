@@ -103,7 +103,17 @@ def create(role: str, *, password: str | None = None) -> None:
             f"{role} owns the log or is a superuser, so it can change the log. Use another role for"
             " the application."
         )
-    _create_if_missing(role, password)
+    if rows(EXISTS, [role]) == [(False,)]:
+        if rows(MAY_CREATE_ROLES) == [(False,)]:
+            raise NoSuchRole(
+                "permission denied to create role. As a user who may create roles, run: CREATE ROLE"
+                f" {_quote(role)} LOGIN; then run this command again."
+            )
+        _execute_for_each(CREATE, role, [""])
+    if password is not None:
+        execute(
+            compose(PASSWORD, role=sql.Identifier(role), password=sql.Literal(password))
+        ).close()
     if rows(MAY_USE_SCHEMA, [role]) == [(False,)]:
         ((schema,),) = rows("SELECT current_schema()")
         _execute_for_each("GRANT USAGE ON SCHEMA {each} TO {role}", role, [_quote(schema)])
@@ -140,20 +150,6 @@ def locking_forbidden() -> list[str]:
         f"REVOKE EXECUTE ON FUNCTION {functions} FROM PUBLIC",
         f"GRANT EXECUTE ON FUNCTION {functions} TO {owner}",
     ]
-
-
-def _create_if_missing(role: str, password: str | None) -> None:
-    if rows(EXISTS, [role]) == [(False,)]:
-        if rows(MAY_CREATE_ROLES) == [(False,)]:
-            raise NoSuchRole(
-                "permission denied to create role. As a user who may create roles, run: CREATE ROLE"
-                f" {_quote(role)} LOGIN; then run this command again."
-            )
-        _execute_for_each(CREATE, role, [""])
-    if password is not None:
-        execute(
-            compose(PASSWORD, role=sql.Identifier(role), password=sql.Literal(password))
-        ).close()
 
 
 def _execute_for_each(statement: str, role: str, objects: Iterable[str]) -> None:

@@ -188,22 +188,18 @@ def _ready(using: str) -> Any:
     # Kept in a variable: Django's `connection` looks up the real one at each attribute access.
     database = _database(using)
     if database.connection is not None and not database.health_check_done and database.autocommit:
-        _check_health(database)
+        # Django would send SELECT 1 in each request. A look at the socket is enough: if the server
+        # has hung up or is about to, there is something to read; an idle connection has nothing.
+        is_suspect = database.connection.closed
+        if not is_suspect:
+            poll = select.poll()
+            poll.register(database.connection.fileno(), select.POLLIN)
+            is_suspect = bool(poll.poll(0))
+        if is_suspect:
+            database.close_if_health_check_failed()
+        database.health_check_done = True
     database.ensure_connection()
     return database
-
-
-def _check_health(database: Any) -> None:
-    """Django would send SELECT 1 in each request. A look at the socket is enough: if the server has
-    hung up or is about to, there is something to read; an idle connection has nothing to read."""
-    is_suspect = database.connection.closed
-    if not is_suspect:
-        poll = select.poll()
-        poll.register(database.connection.fileno(), select.POLLIN)
-        is_suspect = bool(poll.poll(0))
-    if is_suspect:
-        database.close_if_health_check_failed()
-    database.health_check_done = True
 
 
 def _fetch(

@@ -124,14 +124,27 @@ def ask(
     statements = _statements_of(connection)
     adapting, values = statements.adapting, _dump(statements, params)
     key = (statement, adapting.types)
-    if key not in statements.names and not _runs_often(
-        statements, key, connection.prepare_threshold
-    ):
-        return None
+    if key not in statements.names:
+        threshold = connection.prepare_threshold
+        if threshold is None or len(statements.names) >= MOST:
+            return None
+        if len(statements.runs) > MOST:
+            statements.runs.clear()
+        statements.runs[key] = statements.runs.get(key, 0) + 1
+        if statements.runs[key] <= threshold:
+            return None
+    pgconn, formats = connection.pgconn, adapting.formats
     with connection.lock:
-        result = _run(connection.pgconn, statements, key, values, adapting.formats, format)
+        result = _run(pgconn, statements, key, values, formats, format)
+        if result.error_field(pq.DiagnosticField.SQLSTATE) in OUTDATED:
+            # Outside a transaction, the failed try has changed nothing.
+            statements.names.pop(key, None)
+            result = _run(pgconn, statements, key, values, formats, format)
     if result.status != pq.ExecStatus.TUPLES_OK:
-        raise _error(connection.pgconn, result, adapting.encoding)
+        state = result.error_field(pq.DiagnosticField.SQLSTATE)
+        if pgconn.status == pq.ConnStatus.BAD and not state:
+            raise psycopg.OperationalError(result.get_error_message(adapting.encoding))
+        raise psycopg.errors.error_from_result(result, adapting.encoding)
     return Answer(statements, result)
 
 
@@ -180,33 +193,17 @@ def _dump(statements: StatementCache, params: Sequence[Any]) -> Any:
     return statements.adapting.dump_sequence(params, [PyFormat.AUTO] * len(params))
 
 
-def _runs_often(statements: StatementCache, key: Key, threshold: int | None) -> bool:
-    if threshold is None or len(statements.names) >= MOST:
-        return False
-    if len(statements.runs) > MOST:
-        statements.runs.clear()
-    statements.runs[key] = statements.runs.get(key, 0) + 1
-    return statements.runs[key] > threshold
-
-
 def _run(
-    pgconn: Any, statements: StatementCache, key: Key, values: Any, formats: Any, format: pq.Format
-) -> Any:
-    result = _run_once(pgconn, statements, key, values, formats, format)
-    if result.error_field(pq.DiagnosticField.SQLSTATE) not in OUTDATED:
-        return result
-    # Outside a transaction, the failed try has changed nothing.
-    statements.names.pop(key, None)
-    return _run_once(pgconn, statements, key, values, formats, format)
-
-
-def _run_once(
     pgconn: Any, statements: StatementCache, key: Key, values: Any, formats: Any, format: pq.Format
 ) -> Any:
     """The result, or the error of preparing the statement."""
     if key not in statements.names:
         statement, types = key
-        text = _with_numbered_parameters(statement)
+        # $1, $2 … where psycopg has %s, and % where it has %%.
+        numbers = count(1)
+        text = re.sub(
+            "%[s%]", lambda found: f"${next(numbers)}" if found[0] == "%s" else "%", statement
+        ).encode()
         name = _name_of(b"eventstore_%d" % next(statements.numbers), text, types)
         result = pgconn.prepare(name, text, types)
         if (
@@ -218,20 +215,6 @@ def _run_once(
     return pgconn.exec_prepared(statements.names[key], values, formats, format)
 
 
-def _with_numbered_parameters(statement: str) -> bytes:
-    """With $1, $2 … where psycopg has %s, and % where it has %%."""
-    numbers = count(1)
-    return re.sub(
-        "%[s%]", lambda found: f"${next(numbers)}" if found[0] == "%s" else "%", statement
-    ).encode()
-
-
 def _name_of(number: bytes, text: bytes, types: Any) -> bytes:
     digest = blake2b(text + repr(types).encode(), digest_size=12).hexdigest()
     return b"%s_%s" % (number, digest.encode())
-
-
-def _error(pgconn: Any, result: Any, encoding: str) -> psycopg.Error:
-    if pgconn.status == pq.ConnStatus.BAD and not result.error_field(pq.DiagnosticField.SQLSTATE):
-        return psycopg.OperationalError(result.get_error_message(encoding))
-    return psycopg.errors.error_from_result(result, encoding)

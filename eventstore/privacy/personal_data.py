@@ -83,7 +83,7 @@ def _holds(cls: type) -> bool:
 def _may_hold(kind: inspect.Type) -> bool:
     match kind:
         case inspect.StructType(cls=cls):
-            return holds(cls)
+            return _holds(cls)
         case inspect.UnionType(types=kinds):
             return any(map(_may_hold, kinds))
         case inspect.ListType(item_type=each) | inspect.VarTupleType(item_type=each):

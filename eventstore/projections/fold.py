@@ -4,7 +4,7 @@ One query loads the rows. One statement each inserts, updates and deletes, where
 to write.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -52,7 +52,18 @@ def project(projection: Projection, messages: Sequence[Message]) -> None:
     if new:
         execute(INSERT.format(table=table), [encode_json(new).decode()]).close()
     if changed:
-        _update(table, key, before, changed)
+        # Only columns that changed in some row: large unchanged ones are not rewritten.
+        columns = sorted(
+            {name for row in changed for name in row if row[name] != before[row[key]].get(name)}
+        )
+        statement = UPDATE.format(
+            table=table,
+            key=key,
+            columns=", ".join(columns),
+            changed=", ".join(f"changed.{name}" for name in columns),
+        )
+        values = [{name: row[name] for name in (key, *columns)} for row in changed]
+        execute(statement, [encode_json(values).decode()]).close()
     if gone:
         execute(DELETE.format(table=table, key=key), [gone]).close()
 
@@ -97,21 +108,6 @@ def load(table: str, key: str, keys: Iterable[str]) -> dict[str, Row]:
     """The stored rows by their key."""
     found = (decode_json(row) for (row,) in rows(LOAD.format(table=table, key=key), [list(keys)]))
     return {row[key]: row for row in found}
-
-
-def _update(table: str, key: str, before: Mapping[str, Row], changed: Sequence[Row]) -> None:
-    """Write only columns that changed in some row; large unchanged ones are not rewritten."""
-    columns = sorted(
-        {name for row in changed for name in row if row[name] != before[row[key]].get(name)}
-    )
-    statement = UPDATE.format(
-        table=table,
-        key=key,
-        columns=", ".join(columns),
-        changed=", ".join(f"changed.{name}" for name in columns),
-    )
-    values = [{name: row[name] for name in (key, *columns)} for row in changed]
-    execute(statement, [encode_json(values).decode()]).close()
 
 
 def new_row(model: Any, key: str) -> Row:

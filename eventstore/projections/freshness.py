@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from eventstore import codec, log, registry, settings
 from eventstore.aggregate import stream_name
-from eventstore.messages import Event, Message
+from eventstore.messages import Message
 from eventstore.outbox import cursors
 from eventstore.postgres import rows
 from eventstore.subscriptions import Projection, Row
@@ -116,14 +116,6 @@ class RowAndProgress(NamedTuple):
     standing: Progress
 
 
-class EventSources(NamedTuple):
-    """Where the events of one row are. categories: of the streams that are named after the row's
-    key. foreign_types: stored names of events that come from other streams."""
-
-    categories: Sequence[str]
-    foreign_types: Sequence[str]
-
-
 def look(model: type[Any], key: str) -> RowAndProgress:
     """The row and the progress of its read model, from the query database; one statement."""
     source, using = _sources()[model], settings.query_database()
@@ -168,11 +160,17 @@ def as_of(
 
 def events(projection: Projection, key: str, row: Row | None) -> list[Message]:
     """The recorded events that the row does not include, in global order."""
-    categories, foreign_types = _event_sources(projection)
     version, position = (row["version"], row["position"]) if row else (0, 0)
-    own = {
-        stream_name(each, key): version if each == projection.category else 0 for each in categories
-    }
+    key_column, folded = str(projection.model._meta.pk.column), set(projection.evolve)
+    # The streams that are named after the key, and the events that come from other streams.
+    own: dict[str, int] = {}
+    foreign = set(folded)
+    for aggregate in registry.aggregates().values():
+        if aggregate.identity == key_column and not folded.isdisjoint(aggregate.evolve):
+            is_its_own = aggregate.category == projection.category
+            own[stream_name(aggregate.category, key)] = version if is_its_own else 0
+            foreign -= set(aggregate.evolve)
+    foreign_types = [registry.name_of_class(each) for each in foreign]
     found = log.read_about(own, foreign_types=foreign_types, naming=key, after=position)
     return [
         each
@@ -198,17 +196,6 @@ def _sources() -> Mapping[type[Any], ReadModelSource]:
         )
         for name, each in registry.of_kind(Projection).items()
     }
-
-
-def _event_sources(projection: Projection) -> EventSources:
-    key = str(projection.model._meta.pk.column)
-    folded, categories = set(projection.evolve), list[str]()
-    foreign_types: set[type[Event]] = set(folded)
-    for aggregate in registry.aggregates().values():
-        if aggregate.identity == key and not folded.isdisjoint(aggregate.evolve):
-            categories.append(aggregate.category)
-            foreign_types -= set(aggregate.evolve)
-    return EventSources(categories, [registry.name_of_class(each) for each in foreign_types])
 
 
 def _fold(projection: Projection, key: str, row: Row | None, events: Sequence[Message]) -> Any:

@@ -49,18 +49,14 @@ def _also_while_called(react: React, waiting: Callable[[Any], Reaction]) -> Reac
         process = replace(state, status=state.beneath, beneath="", fact="")
         if isinstance(event, Intervened) and event.action == "skip":
             return waiting(process)
-        return _keep_calling(state, react(process, event))
+        # The reaction of the process, with the call on top. A new fact is added to the earlier one.
+        reaction = react(process, event)
+        after: Any = reaction.state
+        is_new = after.beneath and after.fact not in state.fact
+        fact = f"{state.fact}; {after.fact}" if is_new else state.fact
+        beneath = after.beneath or after.status
+        return reaction._replace(
+            state=replace(after, status=NEEDS_ATTENTION, beneath=beneath, fact=fact)
+        )
 
     return wrapped
-
-
-def _keep_calling(called: Any, reaction: Reaction) -> Reaction:
-    """The reaction of the process, with the call on top. A new fact is added to the earlier one."""
-    state: Any = reaction.state
-    fact = called.fact
-    if state.beneath and state.fact not in called.fact:
-        fact = f"{called.fact}; {state.fact}"
-    beneath = state.beneath or state.status
-    return reaction._replace(
-        state=replace(state, status=NEEDS_ATTENTION, beneath=beneath, fact=fact)
-    )

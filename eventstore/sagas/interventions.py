@@ -1,7 +1,7 @@
 """List running processes, and tell one of them to retry, compensate or skip its step."""
 
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 from eventstore import log, registry
@@ -78,17 +78,17 @@ def allowed(name: str, key: str) -> list[str]:
     if not isinstance(saga, Saga) or Intervened not in saga.react:
         return []
     loaded = load(name, saga, {key})
-    return [
-        action
-        for action in INTERVENTIONS
-        if key in loaded and _would_change(saga, loaded[key][0], key, action)
-    ]
-
-
-def _would_change(saga: Saga, state: Any, key: str, action: str) -> bool:
+    if key not in loaded:
+        return []
+    state, _ = loaded[key]
     # Reactions are pure, so trying one has no effect.
-    reaction = saga.react[Intervened](state, Intervened(key=key, action=action, reason="", who=""))
-    return bool(reaction.commands) or reaction.state != state
+    tried = {
+        action: saga.react[Intervened](state, Intervened(key, action, reason="", who=""))
+        for action in INTERVENTIONS
+    }
+    return [
+        action for action, reaction in tried.items() if reaction.commands or reaction.state != state
+    ]
 
 
 def intervene(name: str, key: str, action: str, *, seen_at: int, who: str, reason: str) -> None:

@@ -2,7 +2,6 @@
 with the commands to send."""
 
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +11,7 @@ from eventstore import codec, log
 from eventstore.log import OutgoingMessage, audit
 from eventstore.messages import INTERNAL, DeadlinePassed, Intervened, Message, Metadata
 from eventstore.postgres import execute, rows
-from eventstore.subscriptions import Reaction, Saga
+from eventstore.subscriptions import Saga
 
 LOAD = """
     SELECT found.key, found.state, found.position, found.schema_version
@@ -72,10 +71,18 @@ def react(name: str, saga: Saga, messages: Sequence[Message]) -> None:
         if _is_for_an_earlier_step(name, message, position):
             continue
         reaction = saga.react[type(message.body)](state, message.body)
-        if reaction.state == state and not reaction.commands and reaction.deadline is None:
+        after: Any = reaction.state  # manage.py check verifies that it has a status
+        if after == state and not reaction.commands and reaction.deadline is None:
             continue  # nothing to write; the deadline in the table stays
-        states[key] = reaction.state, message.position
-        changes[key] = _change(key, message, reaction)
+        states[key] = after, message.position
+        changes[key] = SagaChange(
+            key=key,
+            status=after.status,
+            state=after,
+            position=message.position,
+            correlation_id=message.metadata.correlation_id,
+            deadline=reaction.deadline.total_seconds() if reaction.deadline else None,
+        )
         metadata = _command_metadata(name, key, message)
         outgoing += [log.outgoing(command, metadata=metadata) for command in reaction.commands]
     if changes:
@@ -129,19 +136,6 @@ def _is_for_an_earlier_step(name: str, message: Message, position: int) -> bool:
             )
             return True
     return False
-
-
-def _change(key: str, message: Message, reaction: Reaction) -> SagaChange:
-    state: Any = reaction.state  # manage.py check verifies that it has a status
-    deadline: timedelta | None = reaction.deadline
-    return SagaChange(
-        key=key,
-        status=state.status,
-        state=state,
-        position=message.position,
-        correlation_id=message.metadata.correlation_id,
-        deadline=deadline.total_seconds() if deadline else None,
-    )
 
 
 def _command_metadata(name: str, key: str, message: Message) -> Metadata:

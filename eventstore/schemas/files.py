@@ -38,13 +38,31 @@ def write() -> Iterator[Path]:
 def problems() -> Iterator[str]:
     """Every disagreement of classes, released schemas and declared modes, as a sentence."""
     for name in event_types():
-        yield from _outdated_files(name)
+        for path, content in _files(name).items():
+            if not path.exists():
+                yield f"{name}: {path.name} is missing. Run manage.py schemas --write."
+            elif path.read_text() != content and path.suffix == ".avsc":
+                change = compatibility.classify(json.loads(path.read_text()), _avro(name))
+                yield (
+                    f"{name}: the class no longer matches {path.name} (the change is {change})."
+                    " Raise its schema version by an upcaster, or delete the files if that version"
+                    " was never released."
+                )
         version, mode = registry.schema_version_of(name), mode_of(name)
         earlier = [release.avro for release in released(name) if release.version < version]
         for why in compatibility.violations(mode, earlier, _avro(name)):
             yield f"{name}: version {version} is declared {mode}, but {why}."
     for path in sorted(folder().glob("*/")):
-        yield from _missing_files(path.name)
+        # Released files must stay, because the log may hold events of their version for ever.
+        there = {file.name for file in path.iterdir()}
+        last = max(map(_version_of, path.iterdir()), default=0)
+        for version in range(1, last):
+            for form in ("avsc", "schema.json", "example.json"):
+                if (file := f"v{version}.{form}") not in there:
+                    yield (
+                        f"{path.name}: {file} was released and is missing. Restore it from the"
+                        " history."
+                    )
         yield from _unreadable_examples(path.name)
 
 
@@ -86,29 +104,6 @@ def _files(name: str) -> dict[Path, str]:
         folder() / name / f"v{version}.schema.json": _pretty(generation.json_schema(cls)),
         folder() / name / f"v{version}.example.json": _pretty(generation.example(cls)),
     }
-
-
-def _outdated_files(name: str) -> Iterator[str]:
-    for path, content in _files(name).items():
-        if not path.exists():
-            yield f"{name}: {path.name} is missing. Run manage.py schemas --write."
-        elif path.read_text() != content and path.suffix == ".avsc":
-            change = compatibility.classify(json.loads(path.read_text()), _avro(name))
-            yield (
-                f"{name}: the class no longer matches {path.name} (the change is {change})."
-                " Raise its schema version by an upcaster, or delete the files if that version was"
-                " never released."
-            )
-
-
-def _missing_files(name: str) -> Iterator[str]:
-    """Released files must stay, because the log may hold events of their version for ever."""
-    there = {path.name for path in folder().joinpath(name).iterdir()}
-    last = max((_version_of(folder() / file) for file in there), default=0)
-    for version in range(1, last):
-        for file in (f"v{version}.avsc", f"v{version}.schema.json", f"v{version}.example.json"):
-            if file not in there:
-                yield f"{name}: {file} was released and is missing. Restore it from the history."
 
 
 def _unreadable_examples(folder_name: str) -> Iterator[str]:

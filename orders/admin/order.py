@@ -7,7 +7,6 @@ from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html_join
-from django.utils.safestring import SafeString
 
 from access import accounts
 from access.permissions import may_act_for
@@ -106,6 +105,8 @@ class OrderDetailsAdmin(ActingAdmin, ReadModelAdmin):
         return f"order {found.order_id} of {called}, {read_models.money(found.total, found)}"
 
     def page(self, request: HttpRequest, found: OrderDetails) -> dict[str, Any]:
+        skus = sorted({line["sku"] for line in found.lines})
+        stock = ((links.stream(f"stock-{sku}"),) for sku in skus)
         return {
             "title": "Order",
             "account": accounts.names([found.customer_id]).get(found.customer_id, ""),
@@ -113,7 +114,7 @@ class OrderDetailsAdmin(ActingAdmin, ReadModelAdmin):
             "refunded": read_models.money(found.refunded, found),
             "goods": priced("SKU", "sku", found.lines, found),
             "charges": priced("Code", "code", found.charges, found) if found.charges else "",
-            "stock": _stock(found),
+            "stock": format_html_join("", "<li>{}</li>", stock) or formatting.NOTHING,
             "address": read_models.address(found.address),
             "returns": queries.list_order_returns(found.order_id),
             "dossier": dossier.about(request, found.order_id),
@@ -134,12 +135,3 @@ class OrderDetailsAdmin(ActingAdmin, ReadModelAdmin):
 def _open_acts(order: OrderDetails) -> Sequence[str]:
     """The actions that the status allows."""
     return {"PLACED": ("cancel",), "CONFIRMED": ("return",)}.get(order.status, ())
-
-
-def _stock(order: OrderDetails) -> SafeString:
-    """Links to the stock of the order's products."""
-    skus = sorted({line["sku"] for line in order.lines})
-    return (
-        format_html_join("", "<li>{}</li>", ((links.stream(f"stock-{sku}"),) for sku in skus))
-        or formatting.NOTHING
-    )

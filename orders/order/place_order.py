@@ -5,8 +5,8 @@ from typing import Any
 
 from eventstore.aggregate import CommandRejected, Decision, EventsByStream, stream_name
 from eventstore.money import Money
-from orders.catalogue.aggregate import PRODUCT, Product, ProductNotOffered
-from orders.commands import Item, PlaceOrder
+from orders.catalogue.aggregate import PRODUCT, ProductNotOffered
+from orders.commands import PlaceOrder
 from orders.events import OrderLine, OrderPlaced
 from orders.order.aggregate import ORDER, OrderAlreadyPlaced
 from orders.returns import quantities
@@ -59,7 +59,14 @@ def place(states: Mapping[str, Any], command: PlaceOrder) -> EventsByStream:
         raise OrderAlreadyPlaced(command.order_id)
     if not command.items:
         raise EmptyOrder(command.order_id)
-    prices = [_price(states[_product(item.sku)], item) for item in command.items]
+    prices: list[Money] = []
+    for item in command.items:
+        product = states[_product(item.sku)]
+        if not product.offered or product.price is None:
+            raise ProductNotOffered(item.sku)
+        if item.seen is not None and item.seen != product.price:
+            raise PriceChanged(f"{item.sku} costs {product.price}, not {item.seen}.")
+        prices.append(product.price)
     if len(currencies := {price.currency for price in prices}) > 1:
         raise MixedCurrencies(f"The prices are in {', '.join(sorted(currencies))}.")
     # The finest unit of all prices, so that no price is rounded.
@@ -80,14 +87,6 @@ def place(states: Mapping[str, Any], command: PlaceOrder) -> EventsByStream:
         placed_at=command.placed_at,
     )
     return {_order(command): [placed]}
-
-
-def _price(product: Product, item: Item) -> Money:
-    if not product.offered or product.price is None:
-        raise ProductNotOffered(item.sku)
-    if item.seen is not None and item.seen != product.price:
-        raise PriceChanged(f"{item.sku} costs {product.price}, not {item.seen}.")
-    return product.price
 
 
 def _order(command: PlaceOrder) -> str:

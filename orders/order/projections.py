@@ -1,6 +1,6 @@
 """Order details: one row for each order, folded from the events of all contexts."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from operator import attrgetter
 
 from msgspec import to_builtins
@@ -191,12 +191,14 @@ def return_forgone(row: Row, event: ReturnForgone) -> Row:
 
 def goods_returned(row: Row, event: GoodsReturned) -> Row:
     returned = _add_units(row["returned"], event.lines, 1)
+    lines = list(enumerate(to_builtins(row["lines"]), start=1))
+    # Free goods count only if no line has a price.
+    priced = [(number, line) for number, line in lines if line["unit_price"]] or lines
+    is_all_back = all(returned.get(str(number), 0) == line["quantity"] for number, line in priced)
     return row | {
         "announced": _add_units(row["announced"], event.lines, -1),
         "returned": returned,
-        "return_status": "RETURNED"
-        if _all_is_back(to_builtins(row["lines"]), returned)
-        else "PARTLY_RETURNED",
+        "return_status": "RETURNED" if is_all_back else "PARTLY_RETURNED",
     }
 
 
@@ -208,13 +210,6 @@ def _add_units(
         number = str(portion.number)
         units[number] = units.get(number, 0) + sign * portion.quantity
     return {number: quantity for number, quantity in units.items() if quantity}
-
-
-def _all_is_back(lines: Sequence[Row], returned: dict[str, int]) -> bool:
-    """Whether all goods with a price came back; free goods count only if no line has a price."""
-    numbered = list(enumerate(lines, start=1))
-    priced = [each for each in numbered if each[1]["unit_price"]] or numbered
-    return all(returned.get(str(number), 0) == line["quantity"] for number, line in priced)
 
 
 ORDER_DETAILS = Projection(

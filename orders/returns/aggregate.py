@@ -150,7 +150,12 @@ def receive(states: Mapping[str, Any], command: ReceiveReturn) -> EventsByStream
         raise _not_open(waiting, command.return_id)
     if waiting.status != "requested":
         if states[late].status != "new" or _has_come(waiting, command):
-            _refuse_ambiguous_repeat(waiting, command)
+            # Without a parcel's name, a repeat cannot be told from a second parcel with the same
+            # contents, as long as that much is awaited.
+            units = quantities.count(command.lines)
+            awaited = quantities.count(quantities.portions(waiting.awaited))
+            if command.lines and not command.delivery and units <= awaited:
+                raise PerhapsTheSameParcel(command.return_id)
             return {}
         return _receive_later(
             waiting, _require_placed(states[its_order], command.order_id), command
@@ -173,14 +178,6 @@ def _has_come(waiting: Return, command: ReceiveReturn) -> bool:
         return not waiting.awaited
     first = waiting.delivery, quantities.count(quantities.portions(waiting.lines))
     return first == (command.delivery, quantities.count(command.lines))
-
-
-def _refuse_ambiguous_repeat(waiting: Return, command: ReceiveReturn) -> None:
-    """Without a parcel's name, a repeat cannot be told from a second parcel with the same contents,
-    as long as that much is awaited."""
-    awaited = quantities.count(quantities.portions(waiting.awaited))
-    if command.lines and not command.delivery and quantities.count(command.lines) <= awaited:
-        raise PerhapsTheSameParcel(command.return_id)
 
 
 def _receive_later(waiting: Return, order: Order, command: ReceiveReturn) -> EventsByStream:
@@ -259,11 +256,7 @@ def _is_repeat(
         quantities.count(known.announced),
         quantities.count(quantities.portions(known.charges)),
     )
-    if recorded != (
-        command.order_id,
-        quantities.count(command.lines),
-        quantities.count(charges),
-    ):
+    if recorded != (command.order_id, quantities.count(command.lines), quantities.count(charges)):
         raise ReturnIsAnother(command.return_id)
     return True
 

@@ -36,22 +36,15 @@ class BoundedClient(stripe.HTTPClient):
             with self.http.stream(
                 method.upper(), url, headers=dict(headers or {}), content=post_data
             ) as response:
-                return (
-                    self._read(response).decode("utf-8", "replace"),
-                    response.status_code,
-                    response.headers,
-                )
+                until, body = time.monotonic() + self.seconds, b""
+                for part in response.iter_bytes():
+                    body += part
+                    if len(body) > MOST_BYTES or time.monotonic() > until:
+                        raise httpx.ReadError("the answer is too large or too slow")
+                return body.decode("utf-8", "replace"), response.status_code, response.headers
         except httpx.HTTPError as error:
             name = type(error).__name__
             raise stripe.APIConnectionError(f"{name} at {httpx.URL(url).host}") from None  # type: ignore[no-untyped-call]
 
     def close(self) -> None:
         self.http.close()
-
-    def _read(self, response: httpx.Response) -> bytes:
-        until, body = time.monotonic() + self.seconds, b""
-        for part in response.iter_bytes():
-            body += part
-            if len(body) > MOST_BYTES or time.monotonic() > until:
-                raise httpx.ReadError("the answer is too large or too slow")
-        return body

@@ -62,6 +62,9 @@ class StripeGateway:
             units = smallest_unit(amount)
         except NotChargeable as error:
             return Declined(str(error))
+        # A card by its token, or a payment method by its id.
+        is_card = method.startswith("tok_")
+        card = {"payment_method_data": {"type": "card", "card": {"token": method}}}
         params: Any = {
             "amount": units,
             "currency": amount.currency.lower(),
@@ -70,7 +73,7 @@ class StripeGateway:
             "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
             "transfer_group": order_id,
             "metadata": {"key": key, "order_id": order_id},
-            **_method(method),
+            **(card if is_card else {"payment_method": method}),
         }
         try:
             intent = _call(self.api.payment_intents.create, params, {"idempotency_key": key})
@@ -266,13 +269,6 @@ def _compare(item: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
     for name, value in expected.items():
         if item.get(name) != value:
             raise Unclear(f"Stripe's answer has another {name} than the call.")
-
-
-def _method(method: str) -> dict[str, Any]:
-    """A payment method by its id, or a card by its token."""
-    if method.startswith("tok_"):
-        return {"payment_method_data": {"type": "card", "card": {"token": method}}}
-    return {"payment_method": method}
 
 
 def _metadata(item: Mapping[str, Any]) -> Mapping[str, Any]:

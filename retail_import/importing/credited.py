@@ -23,12 +23,29 @@ PAYMENT = "payment"
 def numbers(survey: Survey) -> dict[str, int]:
     returns = ReturnView.objects.filter(return_id__in=list(survey.returns))
     bookings = BookingView.objects.filter(booking_id__in=_bookings(survey))
-    found = {**_of_returns(returns), **_of_bookings(bookings)}
+    orders = OrderDetails.objects.filter(order_id__in=list(survey.invoices))
+    credits, adjustments = bookings.filter(kind="CREDIT"), bookings.filter(kind="ADJUSTMENT")
+    returned, goods = _lines(returns, "lines"), _lines(credits, "lines")
+    charges = _lines(credits, "charges")
+    exceptions = _lines(credits.filter(has_no_sale=True), "lines")
+    refunded = returns.aggregate(sum=Sum("refunded", default=0))["sum"]
     return {
-        **found,
-        "value_of_goods": -found["refunded"] - found["value_of_goods_without_order"],
-        **OrderDetails.objects.filter(order_id__in=list(survey.invoices)).aggregate(**_ORDERS),
-        "credit_notes": len(_notes(returns) | _notes(bookings.filter(kind="CREDIT"))),
+        "allocations": len(returned),
+        "units_matched": _units(returned),
+        **returns.aggregate(**_RETURNS),
+        "refunded": refunded,
+        "value_of_goods": -refunded - _value(goods),
+        "exceptions": len(exceptions),
+        "units_unmatched": _units(exceptions),
+        "value_unmatched": _value(exceptions),
+        "charge_credits": len(charges),
+        "value_of_charges": -_value(charges),
+        "value_of_goods_without_order": _value(goods),
+        "guest_notes": credits.filter(customer_id="").count(),
+        "ledger_lines": adjustments.count(),
+        "ledger_value": adjustments.aggregate(sum=Sum("amount", default=0))["sum"],
+        **orders.aggregate(**_ORDERS),
+        "credit_notes": len(_notes(returns) | _notes(credits)),
         "ledger": ledger(survey),
     }
 
@@ -75,39 +92,6 @@ def _notes(rows: Any) -> set[str]:
     return set(rows.values_list("reference", flat=True))
 
 
-def _of_returns(returns: Any) -> dict[str, int]:
-    lines = [line for each in returns.values_list("lines", flat=True).iterator() for line in each]
-    return {
-        "allocations": len(lines),
-        "units_matched": _units(lines),
-        **returns.aggregate(
-            returns_completed=Count("pk", filter=Q(status="COMPLETED")),
-            value_matched=Sum("refund", default=0),
-            refunded=Sum("refunded", default=0),
-            cancelled_on_the_day=Count("pk", filter=Q(reason=translation.CANCELLED)),
-        ),
-    }
-
-
-def _of_bookings(bookings: Any) -> dict[str, int]:
-    credits = bookings.filter(kind="CREDIT")
-    exceptions = _lines(credits.filter(has_no_sale=True), "lines")
-    charges = _lines(credits, "charges")
-    return {
-        "exceptions": len(exceptions),
-        "units_unmatched": _units(exceptions),
-        "value_unmatched": _value(exceptions),
-        "charge_credits": len(charges),
-        "value_of_charges": -_value(charges),
-        "value_of_goods_without_order": _value(_lines(credits, "lines")),
-        "guest_notes": credits.filter(customer_id="").count(),
-        "ledger_lines": bookings.filter(kind="ADJUSTMENT").count(),
-        "ledger_value": bookings.filter(kind="ADJUSTMENT").aggregate(sum=Sum("amount", default=0))[
-            "sum"
-        ],
-    }
-
-
 def _lines(rows: Any, column: str) -> list[dict[str, Any]]:
     return [line for each in rows.values_list(column, flat=True).iterator() for line in each]
 
@@ -120,6 +104,11 @@ def _value(lines: Iterable[dict[str, Any]]) -> int:
     return sum(line["quantity"] * line["unit_price"] for line in lines)
 
 
+_RETURNS = {
+    "returns_completed": Count("pk", filter=Q(status="COMPLETED")),
+    "value_matched": Sum("refund", default=0),
+    "cancelled_on_the_day": Count("pk", filter=Q(reason=translation.CANCELLED)),
+}
 _ORDERS = {
     "wholly_returned": Count("pk", filter=Q(return_status="RETURNED")),
     "partly_returned": Count("pk", filter=Q(return_status="PARTLY_RETURNED")),

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from inventory.commands import Restock
 from orders.commands import ImportReturn, IssueCredit
-from retail_import.retail.credits.matching import Allocation, Match, Sales
+from retail_import.retail.credits.matching import Allocation, Sales
 
 from ..retail.classes import LineClass
 from ..retail.documents import CreditNote, Document, Order
@@ -25,8 +25,7 @@ class CreditResult(NamedTuple):
 
 class Crediting:
     """Call `of` with the documents in file order. An order whose priced goods all come back on the
-    day
-    of sale counts as cancelled."""
+    day of sale counts as cancelled."""
 
     def __init__(self) -> None:
         self._sales = Sales()
@@ -41,38 +40,27 @@ class Crediting:
                     line.quantity for line in document.of_class(LineClass.SALE_GOODS)
                 )
             case CreditNote():
-                return self._credit(document, self._sales.match(document))
+                return self._credit(document)
         return CreditResult()
 
-    def _credit(self, note: CreditNote, matches: tuple[Match, ...]) -> CreditResult:
-        returns = tuple(
-            translation.import_return(note, invoice, taken, cancels=self._cancels(invoice, taken))
-            for invoice, taken in _by_order(matches).items()
-        )
-        rest = _unmatched(note, matches)
+    def _credit(self, note: CreditNote) -> CreditResult:
+        matches = self._sales.match(note)
+        taken_of: defaultdict[str, list[Allocation]] = defaultdict(list)
+        for allocation in (each for match in matches for each in match.allocations):
+            taken_of[allocation.sale.invoice].append(allocation)
+        returns, restocks = list[ImportReturn](), list[Restock]()
+        for invoice, taken in taken_of.items():
+            before = self._back_on_the_day[invoice]
+            self._back_on_the_day[invoice] += sum(each.units for each in taken if each.same_day)
+            cancels = before < self._back_on_the_day[invoice] == self._sold[invoice]
+            returned = translation.import_return(note, invoice, taken, cancels=cancels)
+            returns.append(returned)
+            restocks.append(translation.restock(returned.return_id, taken, returned.order_id))
+        if note.customer is None:
+            rest = [Remainder(line, -line.quantity) for line in note.goods]
+        else:
+            rest = [Remainder(each.credit, each.unmatched) for each in matches if each.unmatched]
         credit = translation.issue_credit(note, rest) if rest or note.charges else None
-        restocks = [
-            translation.restock(each.return_id, taken, each.order_id)
-            for each, taken in zip(returns, _by_order(matches).values(), strict=True)
-        ]
         if credit and rest:
             restocks.append(translation.restock(credit.booking_id, rest))
-        return CreditResult(returns, credit, tuple(restocks))
-
-    def _cancels(self, invoice: str, taken: list[Allocation]) -> bool:
-        before = self._back_on_the_day[invoice]
-        self._back_on_the_day[invoice] += sum(each.units for each in taken if each.same_day)
-        return before < self._back_on_the_day[invoice] == self._sold[invoice]
-
-
-def _by_order(matches: tuple[Match, ...]) -> dict[str, list[Allocation]]:
-    taken: defaultdict[str, list[Allocation]] = defaultdict(list)
-    for allocation in (each for match in matches for each in match.allocations):
-        taken[allocation.sale.invoice].append(allocation)
-    return taken
-
-
-def _unmatched(note: CreditNote, matches: tuple[Match, ...]) -> list[Remainder]:
-    if note.customer is None:
-        return [Remainder(line, -line.quantity) for line in note.goods]
-    return [Remainder(match.credit, match.unmatched) for match in matches if match.unmatched]
+        return CreditResult(tuple(returns), credit, tuple(restocks))

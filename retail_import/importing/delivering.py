@@ -88,7 +88,10 @@ def _until(condition: Callable[[], bool], report: Callable[[], None]) -> None:
             time.sleep(PAUSE_SECONDS)
         if (now := _traces()) != seen:
             since, seen = time.monotonic(), now
-        elif _is_at_rest() or time.monotonic() - since > PATIENCE_SECONDS:
+            continue
+        # At rest, no subscription has anything to do, now or later.
+        is_at_rest = not (cursors.work() or Parked.objects.filter(due_at__isnull=False).exists())
+        if is_at_rest or time.monotonic() - since > PATIENCE_SECONDS:
             raise NothingMoves
 
 
@@ -103,11 +106,6 @@ def _traces() -> Traces:
     return Traces(
         dict(Subscription.objects.values_list("name", "position")), Parked.objects.count()
     )
-
-
-def _is_at_rest() -> bool:
-    """No subscription has anything to do, now or later."""
-    return not cursors.work() and not Parked.objects.filter(due_at__isnull=False).exists()
 
 
 def _until_all_are_among(

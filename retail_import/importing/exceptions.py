@@ -1,7 +1,6 @@
 """The exception list: goods returned by known customers for which no sale was found."""
 
 import csv
-from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
@@ -24,19 +23,14 @@ def write(path: Path) -> int:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(HEADER)
-        return sum(writer.writerow(row) > 0 for row in _rows())
-
-
-def _rows() -> Iterator[tuple[object, ...]]:
-    for credit in queries.list_credits_without_sale().order_by("booked_at", "reference").iterator():
-        for line in credit.lines:
-            price = Decimal(line["unit_price"]).scaleb(-credit.exponent)
+        count = 0
+        notes = queries.list_credits_without_sale().order_by("booked_at", "reference")
+        for credit in notes.iterator():
             at = credit.booked_at.isoformat() if credit.booked_at else ""
-            named = (
-                credit.reference,
-                credit.customer_id,
-                line["sku"],
-                line["name"],
-                line["quantity"],
-            )
-            yield (*named, price, credit.currency, at)
+            for line in credit.lines:
+                note = (credit.reference, credit.customer_id)
+                goods = (line["sku"], line["name"], line["quantity"])
+                price = Decimal(line["unit_price"]).scaleb(-credit.exponent)
+                writer.writerow((*note, *goods, price, credit.currency, at))
+                count += 1
+        return count

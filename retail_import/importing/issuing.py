@@ -19,7 +19,7 @@ The order of the reservations does not matter. Inventory's subscription is the o
 if the importer appended adjustments itself, the two would conflict all the time.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -38,7 +38,7 @@ from ..retail import documents
 from ..retail.documents import Document, LedgerAdjustment, Order
 from ..retail.opening_stock import OpeningStock
 from . import translation
-from .crediting import Crediting, CreditResult
+from .crediting import Crediting
 from .survey import Survey
 
 BATCH = 300
@@ -99,7 +99,15 @@ def issue(
             stocked = (each for each in opening if each.units > 0)
             outgoing += _requests(map(translation.receive_stock, stocked))
         for document, credited in batch:
-            decided += _requests(_commands_of(document, credited))
+            match document:
+                case Order():
+                    own: list[Command] = [translation.import_order(document)]
+                case LedgerAdjustment():
+                    own = [translation.adjust_ledger(document)]
+                case _:
+                    own = []
+            credit = [credited.credit] if credited.credit else []
+            decided += _requests([*own, *credited.returns, *credit])
             outgoing += _requests([*translation.adjust_stock(document), *credited.restocks])
         _append(survey, decided, outgoing)
         issued = after
@@ -110,17 +118,6 @@ def _requests(commands: Iterable[Command]) -> list[Request]:
     """Requests with one correlation id."""
     metadata = Metadata(correlation_id=uuid7(), actor="import")
     return [Request(command, metadata) for command in commands]
-
-
-def _commands_of(document: Document, credited: CreditResult) -> Iterator[Command]:
-    match document:
-        case Order():
-            yield translation.import_order(document)
-        case LedgerAdjustment():
-            yield translation.adjust_ledger(document)
-    yield from credited.returns
-    if credited.credit:
-        yield credited.credit
 
 
 def _append(survey: Survey, decided: Sequence[Request], outgoing: Sequence[Request]) -> None:

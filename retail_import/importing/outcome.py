@@ -1,7 +1,7 @@
 """The outcome of an import, by the read models, and by the log where no read model has it."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from django.db.models import Count, F, Func, IntegerField, Q, QuerySet, Sum
@@ -36,7 +36,13 @@ class Outcome(NamedTuple):
 def of_import(survey: Survey) -> Outcome:
     orders = _of(survey, OrderDetails.objects.all())
     stock = StockLevel.objects.filter(sku__in=survey.stock)
-    recorded = _adjustments()
+    streams = [stream_name(ORDER.category, order_id) for order_id in survey.invoices]
+    adjusted = Event.objects.filter(type="inventory.stock_adjusted").values_list(
+        "data__sku", "data__quantity", "data__reason"
+    )
+    recorded = Counter(AdjustStock(*each) for each in adjusted.iterator())
+    months = orders.annotate(month=TruncMonth("placed_at", tzinfo=LONDON)).values("month")
+    by_month = months.annotate(orders=Count("pk"), value=Sum("total")).order_by("month")
     return Outcome(
         numbers={
             **orders.aggregate(**_ORDERS),
@@ -45,10 +51,10 @@ def of_import(survey: Survey) -> Outcome:
             **stock.aggregate(**_STOCK),
             **counted(survey.adjustments & recorded),
             **credited.numbers(survey),
-            **_logged(survey),
+            **Event.objects.filter(stream__in=streams).aggregate(**_LOGGED),
             "products": ProductView.objects.filter(sku__in=survey.products, offered=True).count(),
         },
-        by_month=dict(_by_month(orders)),
+        by_month={f"{each['month']:%Y-%m}": (each["orders"], each["value"]) for each in by_month},
         missing=survey.adjustments - recorded,
         available=dict(stock.values_list("sku", "available")),
     )
@@ -75,27 +81,6 @@ def not_confirmed(survey: Survey) -> list[str]:
 
 def _of(survey: Survey, rows: QuerySet[Any]) -> QuerySet[Any]:
     return rows.filter(order_id__in=list(survey.invoices))
-
-
-def _adjustments() -> Counter[AdjustStock]:
-    events = Event.objects.filter(type="inventory.stock_adjusted")
-    data = events.values_list("data__sku", "data__quantity", "data__reason")
-    return Counter(AdjustStock(*each) for each in data.iterator())
-
-
-def _logged(survey: Survey) -> dict[str, int]:
-    streams = [stream_name(ORDER.category, order_id) for order_id in survey.invoices]
-    of_orders = Event.objects.filter(stream__in=streams)
-    return of_orders.aggregate(
-        placed_in_log=Count("pk", filter=Q(type="orders.order_placed")),
-        confirmed_in_log=Count("pk", filter=Q(type="orders.order_confirmed")),
-    )
-
-
-def _by_month(orders: QuerySet[Any]) -> Iterator[tuple[str, tuple[int, int]]]:
-    months = orders.annotate(month=TruncMonth("placed_at", tzinfo=LONDON)).values("month")
-    for each in months.annotate(orders=Count("pk"), value=Sum("total")).order_by("month"):
-        yield f"{each['month']:%Y-%m}", (each["orders"], each["value"])
 
 
 def _entries(column: str) -> Func:
@@ -126,6 +111,10 @@ _PAYMENTS = {
     "payments": Count("pk", filter=_PAID),
     "charged": Count("pk", filter=_PAID & ~Q(amount=0)),
     "paid": Sum("amount", filter=_PAID, default=0),
+}
+_LOGGED = {
+    "placed_in_log": _count(type="orders.order_placed"),
+    "confirmed_in_log": _count(type="orders.order_confirmed"),
 }
 _SHIPMENTS = {
     "shipments": _count(status__in=("CREATED", "SHIPPED", "DELIVERED")),

@@ -33,11 +33,16 @@ def prepare(path: Path, *, opening: Path | None, expected: Path | None) -> Task:
     """opening, expected: by default the files in the same folder. Raises ImportRejected."""
     found = _read(path, survey.of_file)
     opening = opening or _next_to(path, OPENING_STOCK)
+    totals_path = expected or _next_to(path, EXPECTED)
+    totals = _read(totals_path, _totals) if totals_path else {}
+    # Totals found in the same folder may be of another file.
+    if not expected and totals.get("source_sha256") != found.import_id:
+        totals = {}
     return Task(
         path=path,
         survey=found,
         opening=_read(opening, lambda path: survey.opening_of(path, found)) if opening else [],
-        expected=_read(expected, _totals) if expected else _totals_of(path, found),
+        expected=totals,
     )
 
 
@@ -58,13 +63,6 @@ def _totals(path: Path) -> Mapping[str, Any]:
     if not isinstance(totals, dict):
         raise ImportRejected(f"{path.name} is not a JSON object of totals.")
     return totals
-
-
-def _totals_of(path: Path, found: Survey) -> Mapping[str, Any]:
-    """The totals in the same folder, if they are of this file."""
-    totals_path = _next_to(path, EXPECTED)
-    totals = _read(totals_path, _totals) if totals_path else {}
-    return totals if totals.get("source_sha256") == found.import_id else {}
 
 
 def _next_to(path: Path, names: tuple[str, ...]) -> Path | None:

@@ -28,6 +28,12 @@ class Row(NamedTuple):
             return "DIFFERS"
         return "counted" if self.came_out is None else "ok"
 
+    @property
+    def numbers(self) -> list[str]:
+        places = -3 if self.is_money else 0
+        given = (self.in_file, self.came_out, self.expected)
+        return ["" if each is None else f"{Decimal(each).scaleb(places):,}" for each in given]
+
 
 class Report:
     def __init__(
@@ -38,14 +44,7 @@ class Report:
         expected: Mapping[str, Any],
     ):
         self.survey, self.found, self.opening, self.expected = survey, found, opening, expected
-        self.rows = [
-            *self._totals(),
-            *self._returns(),
-            *self._months(),
-            *self._adjustments(),
-            *self._stock(),
-            *self._other_totals(),
-        ]
+        self.rows = [*self._documents(), *self._stock(), *self._other_totals()]
 
     @property
     def differs(self) -> bool:
@@ -58,49 +57,33 @@ class Report:
             table.add_column(name, justify="right")
         table.add_column("")
         for row in self.rows:
-            numbers = (
-                _format(number, row.is_money)
-                for number in (row.in_file, row.came_out, row.expected)
-            )
-            table.add_row(
-                row.label, *numbers, row.verdict, style="red" if row.verdict == "DIFFERS" else None
-            )
+            style = "red" if row.verdict == "DIFFERS" else None
+            table.add_row(row.label, *row.numbers, row.verdict, style=style)
         return table
 
-    def _totals(self) -> Iterator[Row]:
-        numbers = self.found.numbers
+    def _documents(self) -> Iterator[Row]:
+        """Orders and credit notes, returns, months, and stock adjustments."""
+        survey, numbers = self.survey, self.found.numbers
         for label, path, name, is_money in TOTALS:
-            in_file = _at(self.survey.totals, path) or 0
-            yield Row(
-                label, in_file, numbers[name] if name else None, _at(self.expected, path), is_money
-            )
-        yield Row("products offered", len(self.survey.products), numbers["products"])
-
-    def _months(self) -> Iterator[Row]:
-        for month in sorted({*self.survey.by_month, *self.found.by_month}):
-            orders, value = self.survey.by_month.get(month, (0, 0))
-            orders_out, value_out = self.found.by_month.get(month, (0, 0))
-            yield Row(f"{month}: orders", orders, orders_out)
-            yield Row(f"{month}: value, GBP", value, value_out, is_money=True)
-
-    def _adjustments(self) -> Iterator[Row]:
-        in_file, numbers = outcome.counted(self.survey.adjustments), self.found.numbers
-        for label, name in (("lines of goods", "adjusted_lines"), ("units", "adjusted_units")):
-            yield Row(f"stock adjustments: {label}", in_file[name], numbers[name])
-
-    def _returns(self) -> Iterator[Row]:
-        numbers = self.found.numbers
-        yield Row(
-            "returns restocked and paid back",
-            len(self.survey.returns),
-            numbers["returns_completed"],
-        )
+            in_file, came_out = _at(survey.totals, path) or 0, numbers[name] if name else None
+            yield Row(label, in_file, came_out, self._expected(path), is_money)
+        yield Row("products offered", len(survey.products), numbers["products"])
+        completed = numbers["returns_completed"]
+        yield Row("returns restocked and paid back", len(survey.returns), completed)
         yield Row(
             "exceptions: credit lines without a sale, wholly or in part",
-            _exceptions(self.survey.totals) or 0,
+            _exceptions(survey.totals) or 0,
             numbers["exceptions"],
             _exceptions(self.expected),
         )
+        for month in sorted({*survey.by_month, *self.found.by_month}):
+            orders, value = survey.by_month.get(month, (0, 0))
+            orders_out, value_out = self.found.by_month.get(month, (0, 0))
+            yield Row(f"{month}: orders", orders, orders_out)
+            yield Row(f"{month}: value, GBP", value, value_out, is_money=True)
+        adjusted = outcome.counted(survey.adjustments)
+        for label, name in (("lines of goods", "adjusted_lines"), ("units", "adjusted_units")):
+            yield Row(f"stock adjustments: {label}", adjusted[name], numbers[name])
 
     def _stock(self) -> Iterator[Row]:
         """Only with an opening stock: without one, the stock depends on more than the file."""
@@ -155,12 +138,6 @@ def _at(tree: Mapping[str, Any], path: str) -> int | None:
     for name in path.split("."):
         node = node.get(name) if isinstance(node, dict) else None
     return node if isinstance(node, int) else None
-
-
-def _format(number: int | None, is_money: bool) -> str:
-    if number is None:
-        return ""
-    return f"{Decimal(number).scaleb(-3):,}" if is_money else f"{number:,}"
 
 
 MATCHING = "credit_matching_LIFO_customer_sku_price"

@@ -30,8 +30,7 @@ class Survey(NamedTuple):
     movements need. adjustments: how often each occurs.
 
     notes, ledger: the invoice numbers of credit notes and of ledger adjustments. returns: the ids
-    of
-    all returns.
+    of all returns.
     """
 
     import_id: str
@@ -98,20 +97,17 @@ class Findings:
         self.returns.update(each.return_id for each in self._crediting.of(document).returns)
         match document:
             case Order():
-                self._add_order(document)
+                self.invoices[translation.order_id(document.invoice)] = document.invoice
+                month = london.month(document.at)
+                orders, value = self.by_month.get(month, (0, 0))
+                self.by_month[month] = orders + 1, value + document.value
+                for line in document.goods:
+                    if line.price:
+                        self.products.setdefault(line.sku, line)
             case CreditNote():
                 self.notes.append(document.invoice)
             case LedgerAdjustment():
                 self.ledger.append(document.invoice)
-
-    def _add_order(self, order: Order) -> None:
-        self.invoices[translation.order_id(order.invoice)] = order.invoice
-        month = london.month(order.at)
-        orders, value = self.by_month.get(month, (0, 0))
-        self.by_month[month] = orders + 1, value + order.value
-        for line in order.goods:
-            if line.price:
-                self.products.setdefault(line.sku, line)
 
 
 def opening_of(path: Path, survey: Survey) -> list[OpeningStock]:

@@ -72,10 +72,13 @@ def adjust_stock(document: Document) -> list[AdjustStock]:
     """The stock adjustments of a document, one for each line; none for other documents."""
     if not isinstance(document, StockAdjustment):
         return []
-    return [
-        AdjustStock(movement.sku, movement.units, _reason(movement.line))
-        for movement in movements(document)
-    ]
+    adjustments = []
+    for movement in movements(document):
+        reason = f"invoice {movement.line.invoice}"
+        if movement.line.description:
+            reason += f": {movement.line.description}"
+        adjustments.append(AdjustStock(movement.sku, movement.units, reason))
+    return adjustments
 
 
 def list_product(line: Line) -> ListProduct:
@@ -131,8 +134,3 @@ def adjust_ledger(document: LedgerAdjustment) -> AdjustLedger:
         reference=document.invoice,
         booked_at=document.at,
     )
-
-
-def _reason(line: Line) -> str:
-    invoice = f"invoice {line.invoice}"
-    return f"{invoice}: {line.description}" if line.description else invoice

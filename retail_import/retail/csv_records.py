@@ -42,8 +42,14 @@ def _numbered_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
             for row in reader:
                 yield number, row
                 number = reader.line_num + 1
-        except _DAMAGE as error:
-            raise MalformedLine(number, _reason(error)) from None
+        except UnicodeDecodeError:
+            raise MalformedLine(number, "the text is not UTF-8") from None
+        except EOFError:
+            raise MalformedLine(number, "the compressed file is truncated") from None
+        except (gzip.BadGzipFile, zlib.error):
+            raise MalformedLine(number, "the file is not gzip, or is damaged") from None
+        except (csv.Error, BadValue) as error:
+            raise MalformedLine(number, str(error)) from None
 
 
 def _open(path: Path) -> io.BufferedReader:
@@ -58,18 +64,3 @@ def _decode(line: bytes) -> str:
     if b"\0" in line:
         raise BadValue("the text has a zero byte")
     return line.decode()
-
-
-def _reason(error: Exception) -> str:
-    match error:
-        case UnicodeDecodeError():
-            return "the text is not UTF-8"
-        case EOFError():
-            return "the compressed file is truncated"
-        case gzip.BadGzipFile() | zlib.error():
-            return "the file is not gzip, or is damaged"
-        case _:
-            return str(error)
-
-
-_DAMAGE = (UnicodeDecodeError, csv.Error, EOFError, gzip.BadGzipFile, zlib.error, BadValue)

@@ -95,20 +95,16 @@ def documents(lines: Iterable[Line]) -> Iterator[Document]:
     for line in lines:
         if line.invoice != current:
             current = line.invoice
-            yield from _pop_ended(open_, line.at)
+            # Invoices that have ended, the oldest first. An open one stops it, to keep the order of
+            # first lines.
+            while open_:
+                oldest = next(iter(open_))
+                if open_[oldest][-1].at + INTERRUPTION >= line.at:
+                    break
+                yield from _documents_of(open_.pop(oldest))
         _put(line, open_)
     for invoice in open_.values():
         yield from _documents_of(invoice)
-
-
-def _pop_ended(open_: dict[str, list[Line]], now: datetime) -> Iterator[Document]:
-    """Take out ended invoices, the oldest first. An open one stops it, to keep the order of first
-    lines."""
-    while open_:
-        oldest = next(iter(open_))
-        if open_[oldest][-1].at + INTERRUPTION >= now:
-            return
-        yield from _documents_of(open_.pop(oldest))
 
 
 def _put(line: Line, open_: dict[str, list[Line]]) -> None:

@@ -29,24 +29,20 @@ def read(path: Path) -> Iterator[OpeningStock]:
     for number, row in records(path, HEADER):
         try:
             opening = OpeningStock(values.name(row[0]), *map(values.whole, row[1:]))
-            _refuse_contradictions(opening, seen)
+            if opening.sku in seen:
+                raise BadValue(f"SKU {opening.sku} is in the file twice")
+            if opening.sku != opening.sku.upper() or not is_goods(opening.sku):
+                raise BadValue(f"{opening.sku!r} is not an upper-cased SKU of goods")
+            if opening.units < 0 or opening.closing < 0 or opening.moves < 1:
+                raise BadValue(
+                    "opening and closing stock must not be negative, and moves must be at least 1"
+                )
+            if opening.units + opening.net != opening.closing:
+                raise BadValue(
+                    f"opening {opening.units} and net {opening.net} do not add up to closing"
+                    f" {opening.closing}"
+                )
         except BadValue as error:
             raise MalformedLine(number, str(error)) from None
         seen.add(opening.sku)
         yield opening
-
-
-def _refuse_contradictions(opening: OpeningStock, seen: set[str]) -> None:
-    if opening.sku in seen:
-        raise BadValue(f"SKU {opening.sku} is in the file twice")
-    if opening.sku != opening.sku.upper() or not is_goods(opening.sku):
-        raise BadValue(f"{opening.sku!r} is not an upper-cased SKU of goods")
-    if opening.units < 0 or opening.closing < 0 or opening.moves < 1:
-        raise BadValue(
-            "opening and closing stock must not be negative, and moves must be at least 1"
-        )
-    if opening.units + opening.net != opening.closing:
-        raise BadValue(
-            f"opening {opening.units} and net {opening.net} do not add up to closing"
-            f" {opening.closing}"
-        )

@@ -29,41 +29,35 @@ def read(path: Path) -> Iterator[Line]:
     latest = datetime.min.replace(tzinfo=UTC)
     for number, row in records(path, HEADER):
         try:
-            line = _line(number, row, positions)
-            _refuse_contradictions(line, latest)
+            invoice, code, description, quantity, at, price, customer, country = row
+            positions[invoice] += 1
+            line = Line(
+                number,
+                values.invoice(invoice),
+                positions[invoice],
+                values.name(code),
+                values.description(description),
+                values.whole(quantity),
+                london.parse(at),
+                values.thousandths(price),
+                values.customer(customer),
+                values.name(country),
+            )
+            if line.at < latest:
+                raise BadValue(
+                    "its time is before that of the line above; lines must be in time order"
+                )
+            # What every class of line would turn into lost units or money.
+            kind = line.invoice[0]
+            if line.price < 0 and kind != "A":
+                raise BadValue("only a ledger adjustment may have a negative price")
+            if line.quantity == 0:
+                raise BadValue("the quantity is 0")
+            if line.quantity > 0 and kind == "C":
+                raise BadValue("the quantity of a credit note must be negative")
+            if line.quantity < 0 and line.price and kind not in "AC":
+                raise BadValue("only a credit note may have a negative quantity at a price")
         except BadValue as error:
             raise MalformedLine(number, str(error)) from None
         latest = line.at
         yield line
-
-
-def _line(number: int, row: list[str], positions: Counter[str]) -> Line:
-    invoice, code, description, quantity, at, price, customer, country = row
-    positions[invoice] += 1
-    return Line(
-        number,
-        values.invoice(invoice),
-        positions[invoice],
-        values.name(code),
-        values.description(description),
-        values.whole(quantity),
-        london.parse(at),
-        values.thousandths(price),
-        values.customer(customer),
-        values.name(country),
-    )
-
-
-def _refuse_contradictions(line: Line, latest: datetime) -> None:
-    """Refuse what every class of line would turn into lost units or money."""
-    if line.at < latest:
-        raise BadValue("its time is before that of the line above; lines must be in time order")
-    kind = line.invoice[0]
-    if line.price < 0 and kind != "A":
-        raise BadValue("only a ledger adjustment may have a negative price")
-    if line.quantity == 0:
-        raise BadValue("the quantity is 0")
-    if line.quantity > 0 and kind == "C":
-        raise BadValue("the quantity of a credit note must be negative")
-    if line.quantity < 0 and line.price and kind not in "AC":
-        raise BadValue("only a credit note may have a negative quantity at a price")

@@ -26,19 +26,16 @@ class Command(BaseCommand):
         problems = []
         for name in settings.brokers():
             try:
-                self._examine(name, create=options["create"], tap=options["tap"])
+                administration, relays = brokers.administration(name), relay.published_by(name)
+                if options["create"]:
+                    for made in administration.create(relays, tap=options["tap"]):
+                        self.stdout.write(f"{name}: created {made}")
+                elif missing := administration.missing(relays):
+                    raise CommandError(
+                        f"{name} lacks {', '.join(missing)}; create it: manage.py brokers --create"
+                    )
+                self.stdout.write(f"{name}: has all that {len(relays)} relays need")
             except BrokerProblem as problem:
                 problems.append(f"{name}: {type(problem).__name__}: {problem}")
         if problems:
             raise CommandError("\n".join(problems))
-
-    def _examine(self, name: str, *, create: bool, tap: bool) -> None:
-        administration, relays = brokers.administration(name), relay.published_by(name)
-        if create:
-            for made in administration.create(relays, tap=tap):
-                self.stdout.write(f"{name}: created {made}")
-        elif missing := administration.missing(relays):
-            raise CommandError(
-                f"{name} lacks {', '.join(missing)}; create it: manage.py brokers --create"
-            )
-        self.stdout.write(f"{name}: has all that {len(relays)} relays need")

@@ -65,11 +65,15 @@ class Command(BaseCommand):
         revealed = reveal.is_revealed(options, "dead_letters show", options["subscription"])
         for letter in found if revealed else _masked(found):
             message = dead_letters.message_of(letter)
-            fields = letter._asdict() | {
-                "type": message.type,
-                "stream": message.stream,
-                "message": _body(message.body, revealed=revealed),
-            }
+            body = message.body
+            if isinstance(body, Exception):
+                body = f"{type(body).__name__}: {body if revealed else personal_data.HIDDEN}"
+            elif revealed:
+                body = codec.decode_json(codec.encode_json(body))
+            else:
+                body = personal_data.of_struct(body)
+            given = {"type": message.type, "stream": message.stream, "message": body}
+            fields = letter._asdict() | given
             if options["json"]:
                 self.stdout.write(codec.encode_json(fields).decode())
                 continue
@@ -132,9 +136,3 @@ def _masked(found: list[Letter]) -> list[Letter]:
         letter._replace(error=trouble.error, traceback=trouble.traceback)
         for letter, trouble in zip(found, troubles, strict=True)
     ]
-
-
-def _body(body: Any, *, revealed: bool) -> Any:
-    if isinstance(body, Exception):
-        return f"{type(body).__name__}: {body if revealed else personal_data.HIDDEN}"
-    return codec.decode_json(codec.encode_json(body)) if revealed else personal_data.of_struct(body)

@@ -25,9 +25,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         filters = {name: options[name] for name in ("who", "action", "subject") if options[name]}
-        found = audit.done_between(
-            OperatorAction.objects.filter(**filters), options["since"], options["until"]
-        )
+        matching = OperatorAction.objects.filter(**filters)
+        found = audit.done_between(matching, options["since"], options["until"])
         actions = list(found.order_by("-id").values(*COLUMNS)[: options["limit"]])
         if options["json"]:
             self.stdout.write(codec.encode_json(actions).decode())

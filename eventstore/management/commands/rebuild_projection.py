@@ -16,7 +16,7 @@ from eventstore.log import audit
 from eventstore.management import arguments, reveal
 from eventstore.privacy import personal_data
 from eventstore.projections import rebuild
-from eventstore.projections.rebuild import Difference, Rebuilding
+from eventstore.projections.rebuild import Rebuilding
 
 REPORT_SECONDS = 5.0
 Report = Callable[[Rebuilding], None]
@@ -84,14 +84,22 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["status"]:
-            self._status(options)
+            for found in rebuild.latest():
+                if not options["names"] or found.subscription in options["names"]:
+                    error = personal_data.of_rebuild(found.error) if found.error else ""
+                    each = found._replace(error=error)
+                    self._write(options, _fields(each), _sentence(each))
             return
         names = options["names"] or (rebuild.projections() if options["all"] else [])
         if not names:
             raise CommandError(
                 f"Name projections, or use --all. Projections: {', '.join(rebuild.projections())}."
             )
-        act = self._action(options)
+        actions = ("background", "diff", "cancel", "rollback", "forget")
+        chosen = [action for action in actions if options[action]]
+        if len(chosen) > 1:
+            raise CommandError(f"Use only one of {', '.join(f'--{option}' for option in chosen)}.")
+        act = getattr(self, f"_{chosen[0]}") if chosen else self._rebuild
         errors = []
         try:
             for name in names:
@@ -108,18 +116,11 @@ class Command(BaseCommand):
         if errors:
             raise CommandError("\n".join(errors))
 
-    def _action(self, options: dict[str, Any]) -> Callable[[str, dict[str, Any]], None]:
-        chosen = [
-            option
-            for option in ("background", "diff", "cancel", "rollback", "forget")
-            if options[option]
-        ]
-        if len(chosen) > 1:
-            raise CommandError(f"Use only one of {', '.join(f'--{option}' for option in chosen)}.")
-        return getattr(self, f"_{chosen[0]}") if chosen else self._rebuild
-
     def _rebuild(self, name: str, options: dict[str, Any], *, swap: bool = True) -> None:
-        started, folded_before = time.monotonic(), _folded_before(name, options)
+        started, latest = time.monotonic(), rebuild.latest(name, limit=1)
+        # What an interrupted run has folded does not count for this one.
+        continues = latest and latest[0].is_open and not options["anew"]
+        folded_before = latest[0].events if continues else 0
         show_bar = self.stdout.isatty() and not options["json"]
         with _bar(name) if show_bar else self._lines(options) as report:
             done = rebuild.rebuild(
@@ -143,10 +144,15 @@ class Command(BaseCommand):
     def _diff(self, name: str, options: dict[str, Any]) -> None:
         self._rebuild(name, options, swap=False)
         is_revealed = reveal.is_revealed(options, "rebuild_projection --diff", name)
-        count = 0
-        for found in rebuild.differences(name):
+        model, count = rebuild.projection(name).model, 0
+        for each in rebuild.differences(name):
             count += 1
-            each = found if is_revealed else _masked(name, found)
+            if not is_revealed:
+                old, new = (
+                    personal_data.of_column(model, each.column, value)
+                    for value in (each.old, each.new)
+                )
+                each = each._replace(old=old, new=new)
             sentence = (
                 f"{each.key} {each.column or '(row)'}: {_json(each.old)} -> {_json(each.new)}"
             )
@@ -169,13 +175,6 @@ class Command(BaseCommand):
     def _forget(self, name: str, options: dict[str, Any]) -> None:
         rebuild.forget(name, who=getpass.getuser(), reason=options["reason"])
         self._write_done(name, options, f"{name}: the earlier table is dropped.")
-
-    def _status(self, options: dict[str, Any]) -> None:
-        for found in rebuild.latest():
-            if not options["names"] or found.subscription in options["names"]:
-                error = personal_data.of_rebuild(found.error) if found.error else ""
-                each = found._replace(error=error)
-                self._write(options, _fields(each), _sentence(each))
 
     def _write_done(self, name: str, options: dict[str, Any], sentence: str) -> None:
         self._write(options, {"projection": name, "said": sentence}, sentence)
@@ -209,12 +208,6 @@ def _bar(name: str) -> Iterator[Report]:
         yield lambda now: bar.update(task, completed=now.position, total=now.head, rate=now.rate)
 
 
-def _folded_before(name: str, options: dict[str, Any]) -> int:
-    """Events that an interrupted run has folded, which do not count for this one."""
-    latest = rebuild.latest(name, limit=1)
-    return latest[0].events if latest and latest[0].is_open and not options["anew"] else 0
-
-
 def _sentence(now: Rebuilding) -> str:
     left = f", about {now.left:.0f} s left" if now.left else ""
     trouble = f" {now.error}" if now.error else ""
@@ -235,11 +228,3 @@ def _fields(now: Rebuilding) -> dict[str, Any]:
 
 def _json(fields: Any) -> str:
     return codec.encode_json(fields).decode()
-
-
-def _masked(name: str, found: Difference) -> Difference:
-    model = rebuild.projection(name).model
-    return found._replace(
-        old=personal_data.of_column(model, found.column, found.old),
-        new=personal_data.of_column(model, found.column, found.new),
-    )

@@ -43,21 +43,31 @@ class Command(BaseCommand):
                 action.add_argument("--reason", required=True)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        match options["what"]:
-            case "list":
-                self._list(options)
-            case "show":
-                self._show(_find(options), options)
-            case action:
-                self._intervene(action, options)
+        action = options["what"]
+        if action == "list":
+            self._list(options)
+            return
+        if action == "show":
+            self._show(_find(options), options)
+            return
+        saga, key, who = options["saga"], options["key"], getpass.getuser()
+        try:
+            sagas.intervene(
+                saga, key, action, seen_at=options["at"], who=who, reason=options["reason"]
+            )
+        except (sagas.NoSuchSaga, sagas.MovedOn, audit.ReasonMissing) as error:
+            raise CommandError(str(error)) from error
+        if options["json"]:
+            self.stdout.write(codec.encode_json(_fields(_find(options))).decode())
+        else:
+            self.stdout.write(f"{saga} {key} will {ACTIONS[action]}.")
 
     def _list(self, options: dict[str, Any]) -> None:
-        found = sagas.running(
-            name=options["saga"], status=options["status"], limit=options["limit"]
-        )
+        name, status = options["saga"], options["status"]
+        found = sagas.running(name=name, status=status, limit=options["limit"])
         if not found:
-            _require_known("saga", options["saga"], sagas.names())
-            _require_known("status", options["status"], sagas.statuses())
+            _require_known("saga", name, sagas.names())
+            _require_known("status", status, sagas.statuses())
         if options["json"]:
             self.stdout.write(codec.encode_json([_fields(each) for each in found]).decode())
             return
@@ -87,23 +97,6 @@ class Command(BaseCommand):
                 f"  {each.recorded_at:%H:%M:%S.%f} {each.position} {each.stream}@{each.version}"
                 f" {each.type}"
             )
-
-    def _intervene(self, action: str, options: dict[str, Any]) -> None:
-        try:
-            sagas.intervene(
-                options["saga"],
-                options["key"],
-                action,
-                seen_at=options["at"],
-                who=getpass.getuser(),
-                reason=options["reason"],
-            )
-        except (sagas.NoSuchSaga, sagas.MovedOn, audit.ReasonMissing) as error:
-            raise CommandError(str(error)) from error
-        if options["json"]:
-            self.stdout.write(codec.encode_json(_fields(_find(options))).decode())
-            return
-        self.stdout.write(f"{options['saga']} {options['key']} will {ACTIONS[action]}.")
 
 
 def _require_known(kind: str, given: str | None, known: Sequence[str]) -> None:

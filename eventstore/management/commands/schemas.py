@@ -1,7 +1,6 @@
 """manage.py schemas --write|--check|--store: the published schemas of event types."""
 
-from collections.abc import Iterable, Iterator
-from itertools import islice
+from collections.abc import Iterator
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -69,27 +68,20 @@ class Command(BaseCommand):
             self.stdout.write(f"{type_} v{version}: {count} events")
             found = postgres.rows(SAMPLE, [type_, type_, version, sample])
             # The first problem of a kind is enough to act on.
-            yield from islice(_undecodable(type_, version, found), 1)
-            streams = (stream for _, stream, _ in found[:STREAMS_FOLDED])
-            yield from islice(_unfoldable(streams), 1)
-
-
-def _undecodable(type_: str, version: int, found: Iterable[tuple[int, str, str]]) -> Iterator[str]:
-    for position, _, data in found:
-        try:
-            registry.decode(type_, version, data)
-        except (registry.UnknownType, codec.Undecodable) as error:
-            yield f"{type_} v{version} at position {position}: {error}"
-
-
-def _unfoldable(streams: Iterable[str]) -> Iterator[str]:
-    for stream in streams:
-        version = position = 0
-        try:
-            for change in time_travel.changes(stream):
-                version, position = change.message.version, change.message.position
-        except Exception as error:  # noqa: BLE001  any error of the present code is a finding
-            yield (
-                f"{stream} cannot be folded after version {version} at position {position}:"
-                f" {error!r}"
-            )
+            for position, _, data in found:
+                try:
+                    registry.decode(type_, version, data)
+                except (registry.UnknownType, codec.Undecodable) as error:
+                    yield f"{type_} v{version} at position {position}: {error}"
+                    break
+            for _, stream, _ in found[:STREAMS_FOLDED]:
+                last = position = 0
+                try:
+                    for change in time_travel.changes(stream):
+                        last, position = change.message.version, change.message.position
+                except Exception as error:  # noqa: BLE001  any error of the present code is a finding
+                    yield (
+                        f"{stream} cannot be folded after version {last} at position {position}:"
+                        f" {error!r}"
+                    )
+                    break

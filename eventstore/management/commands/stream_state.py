@@ -47,21 +47,24 @@ class Command(BaseCommand):
             moment = time_travel.moment(stream, version=options["at_version"], at=options["at"])
         except time_travel.NoSuchStream as error:
             raise CommandError(str(error)) from error
+        before = None
+        if options["since"] is not None:
+            version = min(options["since"], moment.version)
+            earlier = log.read_stream(stream, to_version=version)
+            before = registry.aggregate_of(stream).fold(message.body for message in earlier)
         command = f"stream_state at version {moment.version}"
         is_revealed = reveal.is_revealed(options, command, stream)
-        fields = _fields(moment, _state_at(moment, options["since"]), is_revealed=is_revealed)
-        self.stdout.write(
-            codec.encode_json(fields).decode() if options["json"] else _as_text(fields)
-        )
-
-
-def _state_at(moment: time_travel.Moment, version: int | None) -> Any:
-    """The state to compare with; None if there is no version to compare with."""
-    if version is None:
-        return None
-    aggregate = registry.aggregate_of(moment.stream)
-    earlier = log.read_stream(moment.stream, to_version=min(version, moment.version))
-    return aggregate.fold(message.body for message in earlier)
+        fields = _fields(moment, before, is_revealed=is_revealed)
+        if options["json"]:
+            self.stdout.write(codec.encode_json(fields).decode())
+            return
+        self.stdout.write(f"{stream} at version {moment.version}")
+        for name, value in fields["state"].items():
+            by = fields["set_by"].get(name)
+            origin = f"   set at version {by['version']} by {by['type']}" if by else ""
+            self.stdout.write(f"  {name} = {value!r}{origin}")
+        for name, change in fields.get("changed", {}).items():
+            self.stdout.write(f"  {name} was {change['before']!r}")
 
 
 def _fields(moment: time_travel.Moment, before: Any, *, is_revealed: bool) -> dict[str, Any]:
@@ -82,14 +85,3 @@ def _fields(moment: time_travel.Moment, before: Any, *, is_revealed: bool) -> di
             for name in time_travel.difference(before, moment.state)
         }
     return fields
-
-
-def _as_text(fields: dict[str, Any]) -> str:
-    lines = [f"{fields['stream']} at version {fields['version']}"]
-    for name, value in fields["state"].items():
-        by = fields["set_by"].get(name)
-        origin = f"   set at version {by['version']} by {by['type']}" if by else ""
-        lines.append(f"  {name} = {value!r}{origin}")
-    for name, change in fields.get("changed", {}).items():
-        lines.append(f"  {name} was {change['before']!r}")
-    return "\n".join(lines)

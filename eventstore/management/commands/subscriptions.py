@@ -64,12 +64,27 @@ class Command(BaseCommand):
         if options.get("what") in (None, "list"):
             self._list(as_json=options["json"])
             return
+        name, given = options["name"], {"who": getpass.getuser(), "reason": options["reason"]}
         try:
-            result = _act(options)
+            match options["what"]:
+                case "pause":
+                    control.pause(name, **given)
+                    result = f"{name} is paused."
+                case "resume":
+                    control.resume(name, **given)
+                    result = f"{name} is running."
+                case "reset":
+                    gone = control.reset(name, options["position"], **given)
+                    result = (
+                        f"{name} continues after {options['position']}; {gone} rows were deleted."
+                    )
+                case _:
+                    control.skip(name, options["position"], **given)
+                    result = f"{name} skips {options['position']}."
         except ERRORS as error:
             raise CommandError(str(error)) from error
         if options["json"]:
-            found = next(each for each in lag.lags() if each.name == options["name"])
+            found = next(each for each in lag.lags() if each.name == name)
             result = codec.encode_json(found._asdict()).decode()
         self.stdout.write(result)
 
@@ -78,37 +93,17 @@ class Command(BaseCommand):
         if as_json:
             self.stdout.write(codec.encode_json([each._asdict() for each in lags]).decode())
         elif self.stdout.isatty():
-            Console().print(_table(lags))
+            # Narrow, so that it fits into 80 columns.
+            table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
+            for column in COLUMNS:
+                justify: Any = "right" if column in NUMBERS else "left"
+                table.add_column(column, justify=justify, overflow="fold")
+            for each in lags:
+                table.add_row(*_cells(each), style="red" if each.dead else None)
+            Console().print(table)
         else:
             for each in lags:
                 self.stdout.write(" ".join(_cells(each)))
-
-
-def _act(options: dict[str, Any]) -> str:
-    name, audit_fields = options["name"], {"who": getpass.getuser(), "reason": options["reason"]}
-    match options["what"]:
-        case "pause":
-            control.pause(name, **audit_fields)
-            return f"{name} is paused."
-        case "resume":
-            control.resume(name, **audit_fields)
-            return f"{name} is running."
-        case "reset":
-            gone = control.reset(name, options["position"], **audit_fields)
-            return f"{name} continues after {options['position']}; {gone} rows were deleted."
-        case _:
-            control.skip(name, options["position"], **audit_fields)
-            return f"{name} skips {options['position']}."
-
-
-def _table(lags: list[Lag]) -> Table:
-    # Narrow, so that it fits into 80 columns.
-    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
-    for column in COLUMNS:
-        table.add_column(column, justify="right" if column in NUMBERS else "left", overflow="fold")
-    for each in lags:
-        table.add_row(*_cells(each), style="red" if each.dead else None)
-    return table
 
 
 def _cells(each: Lag) -> list[str]:

@@ -1,6 +1,6 @@
 """What a rebuild would change: each column in which a live row and its rebuilt row differ."""
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from typing import Any, NamedTuple
 
 from django.db import transaction
@@ -58,15 +58,11 @@ def differences(rebuild: Rebuilding, projection: Projection) -> Generator[Differ
         catch_up(rebuild, projection, until=position)
         execute(COMPARE.format(key=key, live=live, shadow=shadow)).close()
         while page := rows(FETCH):
-            for row in page:
-                yield from _differing_columns(*row)
-
-
-def _differing_columns(key: str, live: str | None, rebuilt: str | None) -> Iterator[Difference]:
-    if live is None or rebuilt is None:
-        yield Difference(key, "", live and decode_json(live), rebuilt and decode_json(rebuilt))
-        return
-    old, new = decode_json(live), decode_json(rebuilt)
-    for column in sorted({*old, *new}):
-        if old.get(column) != new.get(column):
-            yield Difference(key, column, old.get(column), new.get(column))
+            for row, *values in page:
+                old, new = (value and decode_json(value) for value in values)
+                if old is None or new is None:
+                    yield Difference(row, "", old, new)
+                    continue
+                for column in sorted({*old, *new}):
+                    if old.get(column) != new.get(column):
+                        yield Difference(row, column, old.get(column), new.get(column))

@@ -39,6 +39,10 @@ CUT_OFF = (
     " the time it needs."
 )
 
+# Classes of SQLSTATE for rows that break a rule of the table, which may show only when its indexes
+# are made: data exception, integrity constraint violation, limit exceeded.
+FAULTS_OF_ROWS = ("22", "23", "54")
+
 OnCheckpoint = Callable[[Rebuilding], None]
 
 
@@ -293,11 +297,18 @@ def _continue(
     try:
         found = _restart_if_outdated(found, subject)
         if _fold(found, subject, seconds, lambda: on_checkpoint(records.get(found.id))):
-            _complete(found, subject)
+            table = shadow_table.table_of(subject)
+            live, shadow = shadow_table.live_name(table), shadow_table.shadow_name(table)
+            with postgres.atomic():
+                if shadow_table.form(shadow) != shadow_table.form(live):
+                    shadow_table.complete(table)
+                if not records.become(found.id, "ready"):
+                    raise Stopped(f"The rebuild of {found.subscription} was cancelled.")
             if swap:
                 table_swap.swap_in(found, subject, seconds=seconds)
     except (RebuildFailed, DatabaseError) as error:
-        if isinstance(error, DatabaseError) and not _violates_a_constraint(error):
+        state = str(getattr(error.__cause__, "sqlstate", ""))
+        if isinstance(error, DatabaseError) and not state.startswith(FAULTS_OF_ROWS):
             raise
         _end(found, subject, "failed", str(error))
         raise RebuildFailed(str(error)) from error
@@ -337,16 +348,6 @@ def _fold(
     return records.get(found.id).position >= found.head
 
 
-def _complete(found: Rebuilding, subject: Projection) -> None:
-    table = shadow_table.table_of(subject)
-    live, shadow = shadow_table.live_name(table), shadow_table.shadow_name(table)
-    with postgres.atomic():
-        if shadow_table.form(shadow) != shadow_table.form(live):
-            shadow_table.complete(table)
-        if not records.become(found.id, "ready"):
-            raise Stopped(f"The rebuild of {found.subscription} was cancelled.")
-
-
 def _end(found: Rebuilding, subject: Projection, state: str, error: str) -> None:
     records.become(found.id, state, error=error)
     _drop_shadow(subject)
@@ -354,14 +355,6 @@ def _end(found: Rebuilding, subject: Projection, state: str, error: str) -> None
 
 def _drop_shadow(subject: Projection) -> None:
     shadow_table.drop(shadow_table.shadow_name(shadow_table.table_of(subject)))
-
-
-def _violates_a_constraint(error: DatabaseError) -> bool:
-    """Whether the rows break a rule of the table, which may show only when its indexes are made.
-
-    Classes of SQLSTATE: 22 data exception, 23 integrity constraint violation, 54 limit exceeded.
-    """
-    return str(getattr(error.__cause__, "sqlstate", "")).startswith(("22", "23", "54"))
 
 
 def _fingerprint(subject: Projection) -> str:

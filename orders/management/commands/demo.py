@@ -63,13 +63,27 @@ class Command(BaseCommand):
                 " create its accounts all the same."
             )
         _create_users(changed)
-        loaded = _load_goods()
+        # Products that are missing are listed and stocked; existing ones are left unchanged.
+        commands: dict[str, messages.Command] = {}
+        for sku, name, cents in PRODUCTS:
+            commands[stream_name("product", sku)] = ListProduct(sku, name, Money(cents, "EUR"))
+            commands[stream_name("stock", sku)] = ReceiveStock(sku, UNITS_OF_EACH, "demo")
+        known = repository.load(commands)
+        missing = [command for stream, command in commands.items() if known[stream].version == 0]
+        bus.dispatch_all(missing)
         for name in changed:
             self.stdout.write(f"The account {name} has its own password; it is left unchanged.")
-        self.stdout.write(_about(url.rstrip("/"), live, changed, loaded))
+        url = url.rstrip("/")
+        self.stdout.write(_about(url, live, changed, len(missing)))
         buyer = next((name for name in CUSTOMERS if name not in changed), None)
         if buyer:
-            self.stdout.write(_lines(url.rstrip("/"), live, buyer, _token(buyer)))
+            # A new token: the database has only the digest of the last one, which is deleted.
+            user = User.objects.get(username=buyer)
+            AuthToken.objects.filter(user=user, token_key__startswith=TOKEN_PREFIX).delete()
+            _, token = AuthToken.objects.create(user, prefix=TOKEN_PREFIX)
+            order = json.dumps(ORDER)
+            text = PLACE.format(url=url, live=live, name=buyer, token=token, order=order)
+            self.stdout.write(text)
 
 
 def _changed_accounts() -> tuple[str, ...]:
@@ -101,27 +115,6 @@ def _create_users(changed: Collection[str]) -> None:
             user.groups.add(Group.objects.get(name=role))
 
 
-def _load_goods() -> int:
-    """List and stock the products that are missing; existing ones are left unchanged. Returns the
-    number of commands."""
-    commands: dict[str, messages.Command] = {}
-    for sku, name, cents in PRODUCTS:
-        commands[stream_name("product", sku)] = ListProduct(sku, name, Money(cents, "EUR"))
-        commands[stream_name("stock", sku)] = ReceiveStock(sku, UNITS_OF_EACH, "demo")
-    known = repository.load(commands)
-    missing = [command for stream, command in commands.items() if known[stream].version == 0]
-    bus.dispatch_all(missing)
-    return len(missing)
-
-
-def _token(name: str) -> str:
-    """A new token, for the database has only the digest of the last one, which is deleted."""
-    user = User.objects.get(username=name)
-    AuthToken.objects.filter(user=user, token_key__startswith=TOKEN_PREFIX).delete()
-    _, token = AuthToken.objects.create(user, prefix=TOKEN_PREFIX)
-    return str(token)
-
-
 def _about(url: str, live: str, changed: Collection[str], loaded: int) -> str:
     customers, staff = (
         ", ".join(name for name in names if name not in changed) or "none"
@@ -140,34 +133,33 @@ def _about(url: str, live: str, changed: Collection[str], loaded: int) -> str:
 """
 
 
-def _lines(url: str, live: str, name: str, token: str) -> str:
-    order = {
-        "items": [{"sku": "TEA-EARL-GREY", "quantity": 2}, {"sku": "POT-CAST-IRON", "quantity": 1}],
-        "address": {
-            "name": "Ada Lovelace",
-            "street": "12 Saint James Square",
-            "city": "London",
-            "postcode": "SW1Y 4JH",
-            "country": "GB",
-        },
-        "payment_method": "tok_visa",
-    }
-    bearer = f"-H 'Authorization: Bearer {token}'"
-    return f"""Place an order as {name}; $LOCATION is the address of its query:
+ORDER = {
+    "items": [{"sku": "TEA-EARL-GREY", "quantity": 2}, {"sku": "POT-CAST-IRON", "quantity": 1}],
+    "address": {
+        "name": "Ada Lovelace",
+        "street": "12 Saint James Square",
+        "city": "London",
+        "postcode": "SW1Y 4JH",
+        "country": "GB",
+    },
+    "payment_method": "tok_visa",
+}
 
-LOCATION=$(curl -sS -D - -o /dev/stderr {url}/api/commands/orders/ {bearer} \
+PLACE = """Place an order as {name}; $LOCATION is the address of its query:
+
+LOCATION=$(curl -sS -D - -o /dev/stderr {url}/api/commands/orders/ \
+-H 'Authorization: Bearer {token}' \
 -H 'Content-Type: application/json' \
--d '{json.dumps(order)}' | tr -d '\\r' | sed -n 's/^[Ll]ocation: //p'); echo
+-d '{order}' | tr -d '\\r' | sed -n 's/^[Ll]ocation: //p'); echo
 
 Query it:
 
-curl -sS -w '\\n' "{url}$LOCATION" {bearer}
+curl -sS -w '\\n' "{url}$LOCATION" -H 'Authorization: Bearer {token}'
 
 Follow all orders of {name}, in another terminal:
 
 .venv/bin/python manage.py follow --url {live} --token {token}
 """
-
 
 # SKU, name, price in cents.
 PRODUCTS = (

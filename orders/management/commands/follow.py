@@ -31,26 +31,22 @@ class Command(BaseCommand):
         parser.add_argument("--token", required=True, help="token from /api/auth/login/")
 
     def handle(self, *args: Any, order: str | None, url: str, token: str, **options: Any) -> None:
-        self.position = 0
+        position, headers = 0, {"Authorization": f"Bearer {token}"}
         address = (
             f"{url}/ws/orders/{order}/?position=" if order else f"{url}/ws/customers/me/?after="
         )
         while True:
             try:
-                self._follow(f"{address}{self.position}", token)
+                with connect(f"{address}{position}", additional_headers=headers) as socket:
+                    for item in map(json.loads, socket):
+                        if "position" in item:
+                            position = item["position"]
+                            self.stdout.write(
+                                f"{position:>8}  {item['order_id']}  {item['type']}  {item['data']}"
+                            )
             except ConnectionClosed as closed:
                 if closed.rcvd and closed.rcvd.code in FINAL:
                     raise CommandError(f"{closed.rcvd.code}: {closed.rcvd.reason}") from None
             except OSError as error:
                 self.stderr.write(f"{error}; reconnecting")
             time.sleep(AGAIN_SECONDS)
-
-    def _follow(self, address: str, token: str) -> None:
-        with connect(address, additional_headers={"Authorization": f"Bearer {token}"}) as socket:
-            for text in socket:
-                item = json.loads(text)
-                if "position" in item:
-                    self.position = item["position"]
-                    self.stdout.write(
-                        f"{item['position']:>8}  {item['order_id']}  {item['type']}  {item['data']}"
-                    )

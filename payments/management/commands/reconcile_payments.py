@@ -34,15 +34,10 @@ class Command(BaseCommand):
         found = [each for each in compared if each is not None]
         lost = list(reconciliation.lost(gateway(), since=since))
         for each in lost:
-            self.stdout.write(
-                codec.encode_json(_as_json(each) | {"lost": True}).decode()
-                if options["json"]
-                else reconciliation.describe_lost(each)
-            )
+            as_json = _as_json(each) | {"lost": True}
+            self._write(as_json, reconciliation.describe_lost(each), options)
         for each in found:
-            self.stdout.write(
-                codec.encode_json(_as_json(each)).decode() if options["json"] else _line(each)
-            )
+            self._write(_as_json(each), reconciliation.describe(each), options)
         if found:
             raise CommandError(
                 f"{len(found)} of {len(compared)} orders differ from the provider's book."
@@ -54,15 +49,10 @@ class Command(BaseCommand):
         if not options["json"]:
             self.stdout.write(f"{len(compared)} orders agree with the provider's book.")
 
+    def _write(self, fields: dict[str, Any], sentence: str, options: dict[str, Any]) -> None:
+        self.stdout.write(codec.encode_json(fields).decode() if options["json"] else sentence)
+
 
 def _as_json(each: Difference) -> dict[str, Any]:
     theirs = each.theirs._asdict() if each.theirs else None
     return each._asdict() | {"ours": each.ours._asdict(), "theirs": theirs}
-
-
-def _line(each: Difference) -> str:
-    taken, given_back = each.ours
-    ours = f"{each.order_id}: the log has {taken} charged and {given_back} refunded"
-    if each.theirs is None:
-        return f"{ours}; the provider did not answer: {each.error}"
-    return f"{ours}, the provider {each.theirs.taken} and {each.theirs.given_back} {each.currency}"

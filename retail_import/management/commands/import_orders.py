@@ -29,7 +29,6 @@ class Command(BaseCommand):
         parser.add_argument(
             "--expected", type=Path, metavar="FILE", help="JSON of the expected totals"
         )
-
         parser.add_argument(
             "--exceptions",
             type=Path,
@@ -38,7 +37,14 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        console = self._console()
+        self.stdout.ending = ""  # the console writes its own line ends
+        console = Console(
+            file=cast(TextIO, self.stdout),
+            width=None if self.stdout.isatty() else WIDTH,
+            soft_wrap=True,
+            markup=False,
+            highlight=False,
+        )
         try:
             task = preparing.prepare(
                 options["file"], opening=options["opening_stock"], expected=options["expected"]
@@ -52,20 +58,19 @@ class Command(BaseCommand):
                 "Stopped. Start it again to continue from here.", returncode=130
             ) from None
         console.print(result.report.table())
-        console.print(_report_exceptions(result, options["exceptions"]))
+        if path := options["exceptions"]:
+            count = exceptions.write(path)
+            console.print(f"{count:,} credit lines without a sale are written to {path}.")
+        else:
+            console.print(
+                f"{result.report.found.numbers['exceptions']:,} credit lines have no sale, wholly"
+                " or in part: see --exceptions FILE, or Bookings in the admin."
+            )
         if not result.is_right:
-            raise CommandError(_describe_deviations(result))
-
-    def _console(self) -> Console:
-        self.stdout.ending = ""  # the console writes its own line ends
-        width = None if self.stdout.isatty() else WIDTH
-        return Console(
-            file=cast(TextIO, self.stdout),
-            width=width,
-            soft_wrap=True,
-            markup=False,
-            highlight=False,
-        )
+            lines = ["The outcome differs from the file.", *result.exceptions[:EXCEPTIONS]]
+            if (more := len(result.exceptions) - EXCEPTIONS) > 0:
+                lines.append(f"and {more} more")
+            raise CommandError("\n".join(lines))
 
 
 def _greeting(task: preparing.Task) -> str:
@@ -80,21 +85,3 @@ def _greeting(task: preparing.Task) -> str:
         return f"{whole}; continuing after {done.documents:,} documents imported before."
     stock = "with its opening stock" if task.opening else "without an opening stock"
     return f"{whole}, {stock}."
-
-
-def _report_exceptions(result: running.Result, path: Path | None) -> str:
-    count = result.report.found.numbers["exceptions"]
-    if path:
-        return f"{exceptions.write(path):,} credit lines without a sale are written to {path}."
-    return (
-        f"{count:,} credit lines have no sale, wholly or in part: see --exceptions FILE, or"
-        " Bookings in the admin."
-    )
-
-
-def _describe_deviations(result: running.Result) -> str:
-    count = len(result.exceptions)
-    lines = ["The outcome differs from the file.", *result.exceptions[:EXCEPTIONS]]
-    if count > EXCEPTIONS:
-        lines.append(f"and {count - EXCEPTIONS} more")
-    return "\n".join(lines)

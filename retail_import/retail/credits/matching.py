@@ -83,21 +83,18 @@ class Sales:
             return ()
         found = []
         for credit in note.of_class(LineClass.CREDIT_GOODS):
-            allocations = tuple(self._take(credit))
-            unmatched = -credit.quantity - sum(each.units for each in allocations)
-            found.append(Match(credit, allocations, unmatched))
+            unmatched, allocations = -credit.quantity, list[Allocation]()
+            sold = self._sold.get(_key(credit), [])
+            while unmatched and sold:
+                last = sold[-1]
+                units = min(unmatched, last.units)
+                allocations.append(Allocation(credit, last.line, last.number, units))
+                unmatched -= units
+                last.units -= units
+                if not last.units:
+                    sold.pop()
+            found.append(Match(credit, tuple(allocations), unmatched))
         return tuple(found)
-
-    def _take(self, credit: Line) -> Iterator[Allocation]:
-        wanted = -credit.quantity
-        sold = self._sold.get(_key(credit), [])
-        while wanted and sold:
-            units = min(wanted, sold[-1].units)
-            yield Allocation(credit, sold[-1].line, sold[-1].number, units)
-            wanted -= units
-            sold[-1].units -= units
-            if not sold[-1].units:
-                sold.pop()
 
 
 def matches(documents: Iterable[Document]) -> Iterator[Match]:

@@ -355,7 +355,7 @@ class TestTheLease:
         """A process of its own, stopped by SIGSTOP with the answer in its hands."""
         toys({SUBSCRIPTION: toy.EFFECT})
         count()
-        with stopped(SUBSCRIPTION, "effects.calls._through") as zombie:
+        with stopped(SUBSCRIPTION, "effects.calls._ask") as zombie:
             assert Parked.objects.get().status == "leased"
             leases_run_out()
             drain()
