@@ -102,9 +102,11 @@ class TestOneCommand:
         )
 
     def test_what_is_bound_is_its_origin(self):
-        with context.bound(Metadata(uuid7(), actor="ada")) as bound:
-            bus.dispatch(Count("a"))
-            bus.dispatch(Count("b"))
+        bound = Metadata(uuid7(), actor="ada")
+        token = context.bound.set(bound)
+        bus.dispatch(Count("a"))
+        bus.dispatch(Count("b"))
+        context.bound.reset(token)
         assert len(list(log.read_correlated(bound.correlation_id))) == 2
         assert context.current() != bound
 
