@@ -164,8 +164,8 @@ REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["access.bearer.BearerAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "eventstore.api.headers.Negotiation",
-    "DEFAULT_PARSER_CLASSES": ["eventstore.api.parsers.StrictJSONParser"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "eventstore.api.requests.Negotiation",
+    "DEFAULT_PARSER_CLASSES": ["eventstore.api.requests.StrictJSONParser"],
     "EXCEPTION_HANDLER": "config.problems.exception_handler",
     "DEFAULT_THROTTLE_CLASSES": ["access.throttling.User"],
     # None is no limit.

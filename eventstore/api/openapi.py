@@ -14,8 +14,8 @@ from eventstore.schemas import generation
 
 from . import read_your_writes, reveal
 from .commands import CommandView, Nothing
-from .headers import MINIMAL, REPRESENTATION
 from .queries import NoParameters, PagesView, QueryView, RowView
+from .requests import MINIMAL, REPRESENTATION
 from .webhooks import WebhookView
 
 PROBLEM = "application/problem+json"

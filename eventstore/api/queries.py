@@ -20,8 +20,8 @@ from eventstore.log import pages
 from eventstore.projections.freshness import Progress
 
 from . import read_your_writes, reveal
-from .headers import etag, if_none_match
 from .read_your_writes import MinimumVersion
+from .requests import etag, if_none_match
 from .serializers import Digits, StrictSerializer, Text, read, serialize
 
 LONGEST_PAGE = 100

@@ -18,7 +18,7 @@ from eventstore.commands import inbox
 from eventstore.log import context
 from eventstore.messages import Command, replace
 
-from . import headers
+from . import requests
 from .errors import Fault, Malformed
 
 logger = logging.getLogger(__name__)
@@ -76,7 +76,7 @@ class WebhookView(APIView):
         raise NotImplementedError
 
     def post(self, request: Request) -> Response:
-        headers.require_length(request)
+        requests.require_length(request)
         body: bytes = request._request.body
         self._authenticate(body, request.headers)
         message_id, commands = self.read(body, request.headers)
