@@ -23,7 +23,8 @@ class BearerAuthentication(TokenAuthentication):
     """Knox's tokens, found by their digest: one query for each request, and a header with arbitrary
     bytes is no error.
 
-    The user gets a customer_id, which says what belongs to the account (access/permissions.py).
+    The user gets a customer_id, the id under which the account's objects are stored. Unlike a name,
+    it is never given to another account.
     """
 
     def authenticate_credentials(self, token: bytes) -> tuple[Any, AuthToken]:

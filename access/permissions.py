@@ -43,15 +43,10 @@ def is_operations(user: Any) -> bool:
     return _is_one_of(user, OPERATIONS)
 
 
-def customer_id_of(user: Any) -> str:
-    """The id under which the user's objects are stored. Unlike a name, it is never given to another
-    account. The authentication sets it; empty for a user who cannot own anything."""
-    return getattr(user, "customer_id", "")
-
-
 def owns(user: Any, customer_id: str) -> bool:
-    """The objects of a guest, or of a deleted account, belong to no user."""
-    return bool(customer_id) and customer_id == customer_id_of(user)
+    """The objects of a guest, or of a deleted account, belong to no user; a user of the console
+    owns none."""
+    return bool(customer_id) and customer_id == getattr(user, "customer_id", "")
 
 
 def may_touch(user: Any, customer_id: str) -> bool:

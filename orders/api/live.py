@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
-from access.permissions import customer_id_of, may_touch, owns
+from access.permissions import may_touch, owns
 from eventstore import codec, log
 from eventstore.aggregate import stream_name
 from eventstore.live.feed import CloseSocket, FeedItem, Follow
@@ -41,7 +41,7 @@ def order(user: Any, order_id: str, *, version: int, position: int) -> Follow:
 
 def orders(user: Any, *, position: int) -> Follow:
     """The feed of all orders of the user, after a position."""
-    customer_id = customer_id_of(user)
+    customer_id = user.customer_id
     return Follow(
         _of_customer(customer_id),
         position,

@@ -8,7 +8,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.exceptions import PermissionDenied
 
-from access.permissions import customer_id_of, is_staff, may_touch, owns
+from access.permissions import is_staff, may_touch, owns
 from eventstore.api.queries import MomentParameters, PageParameters, PagesView, RowView
 from eventstore.api.serializers import Answer, MoneyAnswer, MoneyOf, Text
 from orders import queries
@@ -126,7 +126,7 @@ class OrdersView(PagesView):
         if customer is None and is_staff(self.request.user):
             orders = queries.list_orders()
         else:
-            orders = queries.list_customer_orders(customer or customer_id_of(self.request.user))
+            orders = queries.list_customer_orders(customer or self.request.user.customer_id)
         columns = {
             "status": "status",
             "placed_from": "placed_at__gte",
