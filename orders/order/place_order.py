@@ -1,6 +1,7 @@
 """Place an order: decided over the order and its products, so the prices are the catalogue's."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from eventstore.aggregate import CommandRejected, Decision, EventsByStream, stream_name
@@ -9,7 +10,6 @@ from orders.catalogue.aggregate import PRODUCT, Product, ProductNotOffered
 from orders.commands import Item, PlaceOrder
 from orders.events import OrderLine, OrderPlaced
 from orders.order.aggregate import ORDER, OrderAlreadyPlaced
-from orders.returns import quantities
 
 
 class PriceChanged(CommandRejected):
@@ -29,7 +29,8 @@ class EmptyOrder(CommandRejected):
 
 
 def streams(command: PlaceOrder) -> Sequence[str]:
-    return [_order(command), *dict.fromkeys(_product(item.sku) for item in command.items)]
+    products = [stream_name(PRODUCT.category, item.sku) for item in command.items]
+    return [ORDER.stream(command), *dict.fromkeys(products)]
 
 
 def anything(money: Money) -> str:
@@ -39,47 +40,42 @@ def anything(money: Money) -> str:
 
 def decisions(payable: Callable[[Money], str]) -> Mapping[type[PlaceOrder], Decision]:
     """payable: amount -> why the payment provider cannot charge it; empty if it can."""
-
-    def place_payable(states: Mapping[str, Any], command: PlaceOrder) -> EventsByStream:
-        decided = place(states, command)
-        for event in decided[_order(command)]:
-            if (
-                isinstance(event, OrderPlaced)
-                and event.total.amount
-                and (why := payable(event.total))
-            ):
-                raise NotPayable(why)
-        return decided
-
-    return {PlaceOrder: Decision(streams, place_payable, creates_stream=True)}
+    return {PlaceOrder: Decision(streams, partial(place, payable=payable), creates_stream=True)}
 
 
-def place(states: Mapping[str, Any], command: PlaceOrder) -> EventsByStream:
-    if states[_order(command)].status != "new":
+def place(
+    states: Mapping[str, Any], command: PlaceOrder, *, payable: Callable[[Money], str]
+) -> EventsByStream:
+    own = ORDER.stream(command)
+    if states[own].status != "new":
         raise OrderAlreadyPlaced(command.order_id)
     if not command.items:
         raise EmptyOrder(command.order_id)
-    prices = [_price(states[_product(item.sku)], item) for item in command.items]
+    products = [states[stream_name(PRODUCT.category, item.sku)] for item in command.items]
+    prices = [_price(product, item) for product, item in zip(products, command.items, strict=True)]
     if len(currencies := {price.currency for price in prices}) > 1:
         raise MixedCurrencies(f"The prices are in {', '.join(sorted(currencies))}.")
     # The finest unit of all prices, so that no price is rounded.
     finest = max(price.exponent for price in prices)
     prices = [price.at(finest) for price in prices]
     lines = tuple(
-        OrderLine(item.sku, states[_product(item.sku)].name, item.quantity, price.amount)
-        for item, price in zip(command.items, prices, strict=True)
+        OrderLine(item.sku, product.name, item.quantity, price.amount)
+        for item, product, price in zip(command.items, products, prices, strict=True)
     )
+    total = prices[0].of(sum(line.quantity * line.unit_price for line in lines))
+    if total.amount and (why := payable(total)):
+        raise NotPayable(why)
     placed = OrderPlaced(
         order_id=command.order_id,
         customer_id=command.customer_id,
         lines=lines,
         charges=(),
-        total=prices[0].of(quantities.total(lines)),
+        total=total,
         address=command.address,
         payment_method=command.payment_method,
         placed_at=command.placed_at,
     )
-    return {_order(command): [placed]}
+    return {own: [placed]}
 
 
 def _price(product: Product, item: Item) -> Money:
@@ -88,14 +84,6 @@ def _price(product: Product, item: Item) -> Money:
     if item.seen is not None and item.seen != product.price:
         raise PriceChanged(f"{item.sku} costs {product.price}, not {item.seen}.")
     return product.price
-
-
-def _order(command: PlaceOrder) -> str:
-    return stream_name(ORDER.category, command.order_id)
-
-
-def _product(sku: str) -> str:
-    return stream_name(PRODUCT.category, sku)
 
 
 DECISIONS = decisions(anything)
