@@ -252,7 +252,9 @@ class DecisionBatch:
         except WrongExpectedVersion as error:
             repository.forget([error.stream])
             raise
-        repository.remember(self.states, epoch=self.epoch)
+        # In a transaction that Django does not know of, on_commit would run at once.
+        if transaction.get_connection().in_atomic_block or not postgres.in_transaction():
+            transaction.on_commit(partial(repository.remember, self.states, epoch=self.epoch))
         if logger.isEnabledFor(logging.DEBUG):
             transaction.on_commit(self._log)
         if self.events or self.outgoing:
