@@ -25,7 +25,7 @@ from eventstore.api import requests
 from eventstore.api.serializers import StrictSerializer, Text, read
 
 from . import accounts, throttling
-from .bearer import unexpired
+from .authorization import unexpired
 
 audit = logging.getLogger("audit")
 

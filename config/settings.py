@@ -161,7 +161,7 @@ STATICFILES_DIRS = [BASE_DIR / "config" / "static"]
 
 REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "eventstore.api.openapi.Schema",
-    "DEFAULT_AUTHENTICATION_CLASSES": ["access.bearer.BearerAuthentication"],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["access.authorization.BearerAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "eventstore.api.requests.Negotiation",

@@ -7,7 +7,7 @@ from django.core.validators import RegexValidator
 from django.utils import timezone
 from rest_framework import serializers
 
-from access.permissions import Operations, Refunding, may_act_for
+from access.authorization import Operations, Refunding, may_act_for
 from eventstore.aggregate import stream_name
 from eventstore.api.commands import CommandView, known
 from eventstore.api.errors import Hidden

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
-from access.permissions import may_touch, owns
+from access.authorization import may_touch, owns
 from eventstore import codec, log
 from eventstore.aggregate import stream_name
 from eventstore.live.feed import CloseSocket, FeedItem, Follow
