@@ -93,7 +93,10 @@ class CommandView(APIView):
         given, self.preferences = requests.idempotency_key(request), requests.preferences(request)
         if given is not None:
             scope = f"{request.user.pk} {request.method} {request.path} {given}"
-            self.key = IdempotencyKey(scope, _fingerprint(request.data))
+            # The same for bodies that differ only in the order of members or in white space. 1 and
+            # 1.0 differ.
+            body = json.dumps(request.data, sort_keys=True, separators=(",", ":"))
+            self.key = IdempotencyKey(scope, hashlib.sha256(body.encode()).hexdigest())
         elif settings.idempotency_key_required():
             detail = "Every command needs an Idempotency-Key."
             raise Malformed(Fault(requests.IDEMPOTENCY_KEY, detail, "required"))
@@ -170,14 +173,6 @@ def known(category: str, key: str) -> Any:
     if version == 0:
         raise NotFound
     return state
-
-
-def _fingerprint(body: Any) -> str:
-    """The same for bodies that differ only in the order of members or in white space. 1 and 1.0
-    differ."""
-    return hashlib.sha256(
-        json.dumps(body, sort_keys=True, separators=(",", ":")).encode()
-    ).hexdigest()
 
 
 def _time_of(key: str) -> int | None:

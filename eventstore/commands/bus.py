@@ -35,6 +35,8 @@ ATTEMPTS = 5
 # that writers that collided do not collide again.
 PAUSE_SECONDS = 0.005
 
+APPENDED = "%s@%s %s by %s correlation=%s cause=%s"
+
 
 class Request(NamedTuple):
     """A command, and where it comes from."""
@@ -256,22 +258,17 @@ class DecisionBatch:
         if transaction.get_connection().in_atomic_block or not postgres.in_transaction():
             transaction.on_commit(partial(repository.remember, self.states, epoch=self.epoch))
         if logger.isEnabledFor(logging.DEBUG):
-            transaction.on_commit(self._log)
+            for event in self.events:
+                about = (
+                    *(event.stream, event.version, event.type),
+                    event.metadata.get("command", "?"),
+                    event.correlation_id,
+                    event.causation_id or "-",
+                )
+                transaction.on_commit(partial(logger.debug, APPENDED, *about))
         if self.events or self.outgoing:
             transaction.on_commit(wakeup.wake_workers)
         return appended
-
-    def _log(self) -> None:
-        for event in self.events:
-            logger.debug(
-                "%s@%s %s by %s correlation=%s cause=%s",
-                event.stream,
-                event.version,
-                event.type,
-                event.metadata.get("command", "?"),
-                event.correlation_id,
-                event.causation_id or "-",
-            )
 
 
 def _retry_on_conflict(attempt: Callable[[], Result]) -> Result:

@@ -23,23 +23,19 @@ def decide(messages: Sequence[Message]) -> None:
     )
     clients = ClientCommands(batch)
     for index, message in enumerate(messages):
-        if message.metadata.reply_to == deferred.CLIENT:
-            clients.decide(index, message)
-        else:
-            _decide_for_saga(batch, index, message)
-    clients.settle(batch.write())
-
-
-def _decide_for_saga(batch: DecisionBatch, index: int, message: Message) -> None:
-    try:
-        batch.decide(index)
-    except CommandRejected as rejection:
-        _log_rejection(message, rejection)
         saga, key = message.metadata.reply_to, message.metadata.reply_key
-        if saga:
-            refused = CommandRefused(key, message.type, rejection.code, str(rejection))
-            metadata = _without_reply(message.metadata)
-            batch.outgoing.append(log.saga_message(saga, key, refused, metadata=metadata))
+        if saga == deferred.CLIENT:
+            clients.decide(index, message)
+            continue
+        try:
+            batch.decide(index)
+        except CommandRejected as rejection:
+            _log_rejection(message, rejection)
+            if saga:
+                refused = CommandRefused(key, message.type, rejection.code, str(rejection))
+                metadata = _without_reply(message.metadata)
+                batch.outgoing.append(log.saga_message(saga, key, refused, metadata=metadata))
+    clients.settle(batch.write())
 
 
 class ClientCommands:

@@ -87,9 +87,10 @@ class PlaceOrderView(CommandView):
     id_field, query_url = "order_id", "/api/queries/orders/"
 
     def command(self, items: list[Item], address: Address, payment_method: str) -> PlaceOrder:
+        user: Any = self.request.user
         return PlaceOrder(
             order_id=self.new_id(),
-            customer_id=self.request.user.customer_id,
+            customer_id=user.customer_id,
             items=tuple(items),
             address=address,
             payment_method=payment_method,

@@ -121,12 +121,13 @@ class OrdersView(PagesView):
         return owns(self.request.user, row.customer_id)
 
     def rows(self, customer: str | None = None, **wanted: Any) -> QuerySet[OrderDetails]:
-        if customer is not None and not may_touch(self.request.user, customer):
+        user: Any = self.request.user
+        if customer is not None and not may_touch(user, customer):
             raise PermissionDenied
-        if customer is None and is_staff(self.request.user):
+        if customer is None and is_staff(user):
             orders = queries.list_orders()
         else:
-            orders = queries.list_customer_orders(customer or self.request.user.customer_id)
+            orders = queries.list_customer_orders(customer or user.customer_id)
         columns = {
             "status": "status",
             "placed_from": "placed_at__gte",

@@ -115,12 +115,13 @@ class ReturnsView(PagesView):
     def rows(
         self, customer: str | None = None, order: str | None = None
     ) -> QuerySet[models.ReturnView]:
-        if customer is not None and not may_touch(self.request.user, customer):
+        user: Any = self.request.user
+        if customer is not None and not may_touch(user, customer):
             raise PermissionDenied
-        if customer is None and is_staff(self.request.user):
+        if customer is None and is_staff(user):
             rows = queries.list_returns()
         else:
-            rows = queries.list_customer_returns(customer or self.request.user.customer_id)
+            rows = queries.list_customer_returns(customer or user.customer_id)
         return rows if order is None else rows.filter(order_id=order)
 
 
