@@ -17,12 +17,11 @@ from eventstore.aggregate import (
 )
 from eventstore.messages import Event, State, replace
 from eventstore.money import Money
-from orders.catalogue.aggregate import PRODUCT, Product, ProductNotOffered
+from orders.catalogue.aggregate import PRODUCT, ProductNotOffered
 from orders.commands import (
     CancelOrder,
     ConfirmOrder,
     ImportOrder,
-    Item,
     PlaceOrder,
     RefundOrder,
 )
@@ -103,7 +102,12 @@ def place(
         raise OrderAlreadyPlaced(command.order_id)
     if not products:
         raise EmptyOrder(command.order_id)
-    prices = [_price(product, item) for product, item in zip(products, command.items, strict=True)]
+    for product, item in zip(products, command.items, strict=True):
+        if not product.offered or product.price is None:
+            raise ProductNotOffered(item.sku)
+        if item.seen is not None and item.seen != product.price:
+            raise PriceChanged(f"{item.sku} costs {product.price}, not {item.seen}.")
+    prices = [product.price for product in products]
     if len(currencies := {price.currency for price in prices}) > 1:
         raise MixedCurrencies(f"The prices are in {', '.join(sorted(currencies))}.")
     # The finest unit of all prices, so that no price is rounded.
@@ -128,14 +132,6 @@ def place(
         placed_at=command.placed_at,
     )
     return {own: [event]}
-
-
-def _price(product: Product, item: Item) -> Money:
-    if not product.offered or product.price is None:
-        raise ProductNotOffered(item.sku)
-    if item.seen is not None and item.seen != product.price:
-        raise PriceChanged(f"{item.sku} costs {product.price}, not {item.seen}.")
-    return product.price
 
 
 def import_(order: Order, command: ImportOrder) -> list[Event]:
