@@ -16,7 +16,7 @@ def _create_groups(**kwargs: Any) -> None:
     """The roles of staff exist in every migrated database. Admins assign users to them."""
     from django.contrib.auth.models import Group
 
-    from access import permissions
+    from access import authorization
 
-    for name in permissions.GROUPS:
+    for name in authorization.GROUPS:
         Group.objects.get_or_create(name=name)

@@ -21,11 +21,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from eventstore.api import headers
+from eventstore.api import requests
 from eventstore.api.serializers import StrictSerializer, Text, read
 
 from . import accounts, throttling
-from .bearer import unexpired
+from .authorization import unexpired
 
 audit = logging.getLogger("audit")
 
@@ -54,7 +54,7 @@ class LoginView(APIView):
     throttle_classes = ()
 
     def post(self, request: Request) -> Response:
-        headers.require_length(request)
+        requests.require_length(request)
         credentials = read(LoginShape, request.data)
         if exceeded := throttling.count_login(request._request, credentials["username"]):
             raise Throttled(exceeded.counted.left)

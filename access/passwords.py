@@ -19,21 +19,14 @@ class LongWithoutTheName:
         self.min_length = min_length
 
     def validate(self, password: str, user: AbstractBaseUser | None = None) -> None:
+        values = [str(getattr(user, attribute, "") or "").casefold() for attribute in ATTRIBUTES]
+        names = {name for value in values for name in (value, value.partition("@")[0])}
         rest = password.casefold()
-        for name in sorted(_names(user), key=len, reverse=True):
-            rest = rest.replace(name, "")
+        for name in sorted(names, key=len, reverse=True):
+            if len(name) >= SHORTEST_NAME:
+                rest = rest.replace(name, "")
         if rest != password.casefold() and len(rest) < self.min_length:
             raise ValidationError(self.get_help_text(), code="password_of_a_name")
 
     def get_help_text(self) -> str:
         return f"Without your name, your password must have at least {self.min_length} characters."
-
-
-def _names(user: AbstractBaseUser | None) -> set[str]:
-    values = [str(getattr(user, attribute, "") or "").casefold() for attribute in ATTRIBUTES]
-    return {
-        name
-        for value in values
-        for name in (value, value.partition("@")[0])
-        if len(name) >= SHORTEST_NAME
-    }

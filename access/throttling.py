@@ -70,18 +70,15 @@ class RequestCounter:
             except redis.RedisError as error:
                 self._local_until = time.monotonic() + LOCAL_SECONDS
                 logger.warning("Redis failed; each process counts requests for itself: %s", error)
-        return self._count_locally(key, seconds)
-
-    def _count_locally(self, key: str, seconds: int) -> RequestCount:
         now = time.monotonic()
         with self._lock:
             if len(self.local) > MOST_LOCAL_KEYS:
                 self.local.clear()
-            count, until = self.local.get(key, (0, 0.0))
+            known, until = self.local.get(key, (0, 0.0))
             if until <= now:
-                count, until = 0, now + seconds
-            self.local[key] = (count + 1, until)
-        return RequestCount(count + 1, until - now)
+                known, until = 0, now + seconds
+            self.local[key] = (known + 1, until)
+        return RequestCount(known + 1, until - now)
 
 
 COUNTER = RequestCounter(settings.REDIS_URL)

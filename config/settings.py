@@ -161,11 +161,11 @@ STATICFILES_DIRS = [BASE_DIR / "config" / "static"]
 
 REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "eventstore.api.openapi.Schema",
-    "DEFAULT_AUTHENTICATION_CLASSES": ["access.bearer.BearerAuthentication"],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["access.authorization.BearerAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "eventstore.api.headers.Negotiation",
-    "DEFAULT_PARSER_CLASSES": ["eventstore.api.parsers.StrictJSONParser"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "eventstore.api.requests.Negotiation",
+    "DEFAULT_PARSER_CLASSES": ["eventstore.api.requests.StrictJSONParser"],
     "EXCEPTION_HANDLER": "config.problems.exception_handler",
     "DEFAULT_THROTTLE_CLASSES": ["access.throttling.User"],
     # None is no limit.

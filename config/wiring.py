@@ -37,7 +37,7 @@ from orders.bookkeeping.aggregate import BOOKING
 from orders.bookkeeping.projections import BOOKINGS
 from orders.catalogue.aggregate import PRODUCT
 from orders.catalogue.projections import CATALOGUE
-from orders.order import place_order
+from orders.order import aggregate as order
 from orders.order.aggregate import ORDER
 from orders.order.projections import ORDER_DETAILS
 from orders.order.saga import FULFILMENT
@@ -101,7 +101,7 @@ AGGREGATES = [
 
 # Decisions over several streams.
 DECISIONS = [
-    place_order.decisions(LIMITS.charge),
+    order.decisions(LIMITS.charge),
     returns.decisions(LIMITS.refund),
     reservation.DECISIONS,
     restocking.DECISIONS,

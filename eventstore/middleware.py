@@ -8,8 +8,7 @@ that nothing more is stored.
 
 import logging
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from contextvars import ContextVar
 from uuid import UUID
 
@@ -24,7 +23,7 @@ HEADER, REQUEST = "X-Correlation-ID", "X-Request-ID"
 # Safe in headers and log lines.
 VISIBLE = re.compile("[!-~]{1,128}")
 # The W3C forbids version ff, and ids that are all zeros.
-TRACE = re.compile(r"(?!ff)[0-9a-f]{2}-(?P<trace>[0-9a-f]{32})-(?P<span>[0-9a-f]{16})-[0-9a-f]{2}")
+TRACE = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
 _request_id: ContextVar[str] = ContextVar("eventstore_request_id", default="-")
 
@@ -51,9 +50,9 @@ class CorrelationFilter(logging.Filter):
     """Adds the correlation id and the request id to every log record."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        bound = context.bound_now()
+        bound = context.bound.get()
         record.correlation_id = str(bound.correlation_id) if bound else "-"
-        record.request_id = request_id()
+        record.request_id = _request_id.get()
         return True
 
 
@@ -61,11 +60,23 @@ def answered(
     request: HttpRequest, get_response: Callable[[HttpRequest], HttpResponse]
 ) -> HttpResponse:
     """The response, with the ids bound meanwhile and sent back in its headers."""
-    correlation_id = _correlation_id_of(request) or uuid7()
+    try:
+        correlation_id = UUID(request.headers.get(HEADER, ""))
+    except ValueError:
+        correlation_id = uuid7()
+    if correlation_id.int == 0:  # invalid as a trace id
+        correlation_id = uuid7()
     given = request.headers.get(REQUEST, "")
     name = given if VISIBLE.fullmatch(given) else str(uuid7())
-    with _request_id_bound(name), context.bound(Metadata(correlation_id, trace=_trace_of(request))):
+    # An invalid trace context is ignored, as the standard demands.
+    trace = request.headers.get("traceparent", "")
+    metadata = Metadata(correlation_id, trace=trace if TRACE.fullmatch(trace) else "")
+    named, bound = _request_id.set(name), context.bound.set(metadata)
+    try:
         response = get_response(request)
+    finally:
+        context.bound.reset(bound)
+        _request_id.reset(named)
     response[HEADER], response[REQUEST] = str(correlation_id), name
     return response
 
@@ -77,28 +88,3 @@ def request_id() -> str:
 def trace_id() -> str:
     now = context.current()
     return now.trace[3:35] or now.correlation_id.hex
-
-
-@contextmanager
-def _request_id_bound(name: str) -> Iterator[None]:
-    token = _request_id.set(name)
-    try:
-        yield
-    finally:
-        _request_id.reset(token)
-
-
-def _correlation_id_of(request: HttpRequest) -> UUID | None:
-    """Not an id of zeros, which is invalid as a trace id."""
-    try:
-        given = UUID(request.headers.get(HEADER, ""))
-    except ValueError:
-        return None
-    return given if given.int else None
-
-
-def _trace_of(request: HttpRequest) -> str:
-    """The client's W3C trace context. An invalid one is ignored, as the standard demands."""
-    given = request.headers.get("traceparent", "")
-    found = TRACE.fullmatch(given) if given else None
-    return given if found and int(found["trace"], 16) and int(found["span"], 16) else ""

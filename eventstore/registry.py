@@ -104,6 +104,7 @@ def name_of(message: Event | Command) -> str:
     return name_of_class(type(message))
 
 
+@cache
 def name_of_class(cls: type[Event | Command]) -> str:
     try:
         return names()[cls]

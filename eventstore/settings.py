@@ -1,12 +1,23 @@
 """The Django settings of the event store. Only EVENTSTORE_WIRING is required."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
+from django.core.signals import setting_changed
+
+T = TypeVar("T")
+
+
+def _read_once(read: Callable[[], T]) -> Callable[[], T]:
+    """For settings that each request reads. They change in tests only."""
+    once = cache(read)
+    setting_changed.connect(lambda **_: once.cache_clear(), weak=False)
+    return once
 
 
 def wiring() -> str:
@@ -14,11 +25,13 @@ def wiring() -> str:
     return str(_required("EVENTSTORE_WIRING"))
 
 
+@_read_once
 def wake_workers() -> bool:
     """Whether writers wake the workers through Celery's broker. Without it, workers only poll."""
     return bool(getattr(settings, "EVENTSTORE_WAKE_WORKERS", True))
 
 
+@_read_once
 def fast_path() -> bool:
     """Whether short statements bypass psycopg's cursor (postgres/prepared.py). Off, psycopg runs
     them all: slower, and independent of psycopg's internals."""
@@ -60,48 +73,57 @@ def outbox_retention() -> timedelta:
     return timedelta(seconds=getattr(settings, "EVENTSTORE_OUTBOX_RETENTION", 0))
 
 
+@_read_once
 def query_database() -> str:
     """The alias of the database that queries read from, for instance a replica."""
     return str(getattr(settings, "EVENTSTORE_QUERY_DATABASE", "default"))
 
 
+@_read_once
 def longest_wait() -> float:
     """The maximum of seconds that a query waits for a read model, even if the client asks for
     more."""
     return float(getattr(settings, "EVENTSTORE_LONGEST_WAIT", 5.0))
 
 
+@_read_once
 def remembered_bytes() -> int:
     """The maximum size of a process's cache of states, in bytes of MessagePack."""
     return int(getattr(settings, "EVENTSTORE_REMEMBERED_BYTES", 16 << 20))
 
 
+@_read_once
 def page_bytes() -> int:
     """The maximum size of a page of events or rows, in bytes of JSON. A single event or row may be
     larger."""
     return int(getattr(settings, "EVENTSTORE_PAGE_BYTES", 1 << 20))
 
 
+@_read_once
 def most_waiting() -> int:
     """How many requests of one process may wait for a read model at once; each blocks a thread."""
     return int(getattr(settings, "EVENTSTORE_MOST_WAITING", 4))
 
 
+@_read_once
 def most_waiting_per_user() -> int:
     """How many of them may belong to one user."""
     return int(getattr(settings, "EVENTSTORE_MOST_WAITING_PER_USER", 2))
 
 
+@_read_once
 def idempotency_key_required() -> bool:
     """Whether a command without an Idempotency-Key is rejected."""
     return bool(getattr(settings, "EVENTSTORE_IDEMPOTENCY_KEY_REQUIRED", False))
 
 
+@_read_once
 def response_retention() -> timedelta:
     """How long responses are stored under their idempotency keys; the setting is in days."""
     return timedelta(days=getattr(settings, "EVENTSTORE_RESPONSE_RETENTION", 30))
 
 
+@_read_once
 def max_message_bytes() -> int:
     """The maximum size of a message, in bytes of JSON. Store larger data in a file and its name in
     the message."""

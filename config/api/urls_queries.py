@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from access.permissions import is_staff
+from access.authorization import is_staff
 from eventstore.api.deferred import DeferredCommandView
 from inventory.api.queries import StockLevelsView, StockLevelView
 from orders.api.history import OrderHistoryView, OrderProgressView

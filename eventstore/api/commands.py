@@ -1,6 +1,9 @@
 """Command endpoints: read the body, dispatch the command, respond 202 with the version of its
 object and where to query it."""
 
+import hashlib
+import json
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 from uuid import UUID
@@ -19,14 +22,14 @@ from eventstore.commands.idempotency import AlreadyAnswered, IdempotencyKey, Sto
 from eventstore.log import Appended, OutgoingMessage, context
 from eventstore.messages import Command, Metadata, replace
 
-from . import headers, serializers
+from . import requests, serializers
 from .deferred import STATUS_URL, principal
 from .errors import Fault, Malformed
-from .idempotency import new_id, scoped
 from .read_your_writes import POSITION, VERSION
 from .serializers import StrictSerializer
 
 APPLIED = "Preference-Applied"
+DAY_SECONDS = 24 * 60 * 60.0
 
 
 class Nothing(StrictSerializer):
@@ -42,7 +45,9 @@ class CommandView(APIView):
     """
 
     serializer_class: type[StrictSerializer] = Nothing
+    # Of the request.
     key: IdempotencyKey | None = None
+    preferences: Mapping[str, str] = {}
     command: Callable[..., Command]
     id_field: ClassVar[str]
     query_url: ClassVar[str]
@@ -53,65 +58,75 @@ class CommandView(APIView):
         return no_append_slash(super().as_view(**initkwargs))
 
     def post(self, request: Request, **named: str) -> HttpResponse:
-        headers.require_length(request)
-        given, preferences = headers.idempotency_key(request), headers.preferences(request)
-        if given is None and settings.idempotency_key_required():
-            detail = "Every command needs an Idempotency-Key."
-            raise Malformed(Fault(headers.IDEMPOTENCY_KEY, detail, "required"))
-        key = self.key = None if given is None else scoped(given, request)
         try:
-            response = self._execute(request, key, preferences, named)
+            response = self._execute(request, named)
         except AlreadyAnswered as already:
             response = _replayed(already.answer)
         except Exception:
             # A repeat can fail where the first request succeeded. It still gets the first response.
-            stored = idempotency.find(key) if key else None
+            stored = idempotency.find(self.key) if self.key else None
             if stored is None:
                 raise
             response = _replayed(stored)
-        return _http_response(response, preferences.get("return", ""))
+        return _http_response(response, self.preferences.get("return", ""))
 
     def new_id(self) -> str:
         """An id for what the command creates, such as an order; the same for each repeat under one
-        idempotency key."""
-        return new_id(self.key) if self.key else str(uuid7())
+        idempotency key. If the log loses the request and the client repeats it, external calls made
+        under this id are not made twice.
 
-    def _execute(
-        self,
-        request: Request,
-        key: IdempotencyKey | None,
-        preferences: Mapping[str, str],
-        named: Mapping[str, str],
-    ) -> StoredResponse:
-        seen = headers.if_match(request)
+        If the key is a UUID of version 7, the id is one too, with the key's time, so that ids sort
+        by time. Otherwise it is a UUID of version 8.
+        """
+        if self.key is None:
+            return str(uuid7())
+        digest = hashlib.sha256(f"{self.key.scope} {self.key.fingerprint}".encode()).digest()
+        made = int.from_bytes(digest[:16], "big")
+        at = _time_of(self.key.scope.rpartition(" ")[2])
+        if at is not None:
+            made = at << 80 | made & ((1 << 80) - 1)
+        version = 8 if at is None else 7
+        return str(UUID(int=made & ~(0xF << 76) & ~(0x3 << 62) | version << 76 | 0b10 << 62))
+
+    def _execute(self, request: Request, named: Mapping[str, str]) -> StoredResponse:
+        requests.require_length(request)
+        given, self.preferences = requests.idempotency_key(request), requests.preferences(request)
+        if given is not None:
+            scope = f"{request.user.pk} {request.method} {request.path} {given}"
+            # The same for bodies that differ only in the order of members or in white space. 1 and
+            # 1.0 differ.
+            body = json.dumps(request.data, sort_keys=True, separators=(",", ":"))
+            self.key = IdempotencyKey(scope, hashlib.sha256(body.encode()).hexdigest())
+        elif settings.idempotency_key_required():
+            detail = "Every command needs an Idempotency-Key."
+            raise Malformed(Fault(requests.IDEMPOTENCY_KEY, detail, "required"))
+        seen = requests.if_match(request)
         command = self.command(**named, **serializers.read(self.serializer_class, request.data))
+        metadata = replace(context.current(), actor=request.user.get_username())
         # A command with If-Match is never deferred: the client has to learn about a conflict at
         # once, to decide again.
-        if seen is None and "respond-async" in preferences:
-            return self._defer(command, key)
+        if seen is None and "respond-async" in self.preferences:
+            return self._defer(command, metadata)
 
         def write(outcome: bus.Outcome, *appended: Any) -> Appended:
-            assert key is not None
+            assert self.key is not None
             # The append fills in the position of new events.
             position = None if outcome.events else outcome.position
             response = self._accepted(command, outcome, position)
-            return idempotency.write(key, response, *appended)
+            return idempotency.write(self.key, response, *appended)
 
         try:
             outcome = bus.dispatch(
-                command,
-                metadata=_with_actor(request.user),
-                seen=seen,
-                write=write if key else None,
+                command, metadata=metadata, seen=seen, write=write if self.key else None
             )
         except CommandRejected as rejection:
-            if key is None:
+            if self.key is None:
                 raise
             # A rejection is a response too: a repeat gets it even if the command would succeed now.
             problem = self.handle_exception(rejection)
             content_type = {"Content-Type": str(problem.content_type)}
             response = _json_response(problem.status_code, problem.data, content_type)
-            idempotency.keep(key, response)
+            idempotency.keep(self.key, response)
             return response
         return self._accepted(command, outcome, outcome.position)
 
@@ -127,7 +142,7 @@ class CommandView(APIView):
         }
         return _json_response(202, body, {"Location": f"{self.query_url}{id_}/"})
 
-    def _defer(self, command: Command, key: IdempotencyKey | None) -> StoredResponse:
+    def _defer(self, command: Command, metadata: Metadata) -> StoredResponse:
         """Enqueue the command for a worker. The client polls the status URL for its outcome."""
         id_ = getattr(command, self.id_field)
 
@@ -137,14 +152,14 @@ class CommandView(APIView):
             return _json_response(202, body, {"Location": location, APPLIED: "respond-async"})
 
         def write(command_id: UUID, outgoing: Sequence[OutgoingMessage]) -> None:
-            if key:
-                idempotency.write(key, respond(command_id), (), outgoing)
+            if self.key:
+                idempotency.write(self.key, respond(command_id), (), outgoing)
             else:
                 log.write((), outgoing)
 
         command_id = deferred.defer(
             command,
-            metadata=_with_actor(self.request.user),
+            metadata=metadata,
             principal=principal(self.request.user),
             location=f"{self.query_url}{id_}/",
             write=write,
@@ -160,8 +175,16 @@ def known(category: str, key: str) -> Any:
     return state
 
 
-def _with_actor(user: Any) -> Metadata:
-    return replace(context.current(), actor=user.get_username())
+def _time_of(key: str) -> int | None:
+    """The time of a UUID of version 7 in milliseconds since 1970. None for another key, and for a
+    time older than responses are stored or more than a day ahead."""
+    try:
+        named = UUID(key)
+    except ValueError:
+        return None
+    at, now = named.int >> 80, time.time()
+    oldest = now - settings.response_retention().total_seconds()
+    return at if named.version == 7 and oldest < at / 1000 < now + DAY_SECONDS else None
 
 
 def _replayed(response: StoredResponse) -> StoredResponse:
@@ -190,12 +213,12 @@ def _http_response(response: StoredResponse, preferred: str) -> HttpResponse:
         for header, member in ((VERSION, "version"), (POSITION, "position"))
         if member in body
     }
-    honoured = preferred in (headers.MINIMAL, headers.REPRESENTATION)
+    honoured = preferred in (requests.MINIMAL, requests.REPRESENTATION)
     candidates = (response.headers.get(APPLIED), f"return={preferred}" if honoured else "")
     applied = ", ".join(each for each in candidates if each)
     all_headers = response.headers | progress | ({APPLIED: applied} if applied else {})
     found = HttpResponse(response.body, status=response.status, headers=all_headers)
-    if preferred == headers.MINIMAL:
+    if preferred == requests.MINIMAL:
         found.content = b""
         del found["Content-Type"]
     return found

@@ -14,8 +14,8 @@ from eventstore.schemas import generation
 
 from . import read_your_writes, reveal
 from .commands import CommandView, Nothing
-from .headers import MINIMAL, REPRESENTATION
 from .queries import NoParameters, PagesView, QueryView, RowView
+from .requests import MINIMAL, REPRESENTATION
 from .webhooks import WebhookView
 
 PROBLEM = "application/problem+json"
@@ -113,42 +113,37 @@ class Schema(AutoSchema):
         match self.view:
             case CommandView() as command:
                 about = "The command was accepted. No body if return=minimal is preferred."
-                return {202: OpenApiResponse(_accepted(command.id_field), about)}
+                # version and position are in a decided command's response, command_id in a deferred
+                # command's.
+                properties = {
+                    command.id_field: {"type": "string"},
+                    "status": {"type": "string", "enum": ["PROCESSING", "PENDING"]},
+                    "version": {"type": "integer"},
+                    "position": {"type": "integer"},
+                    "command_id": {"type": "string", "format": "uuid"},
+                }
+                accepted = _object(properties, [command.id_field, "status"])
+                return {202: OpenApiResponse(accepted, about)}
             case PagesView() as pages:
                 row = self.resolve_serializer(pages.serializer_class, "response").ref
-                return {200: OpenApiResponse(_page(row), "A page.")}
+                url = {"type": ["string", "null"], "description": "The URL of the next page."}
+                properties = {
+                    "data": {"type": "array", "items": row},
+                    "has_more": {"type": "boolean"},
+                    "next": url,
+                }
+                page = _object(properties, list(properties))
+                return {200: OpenApiResponse(page, "A page.")}
             case WebhookView():
                 about = "Received, now or in an earlier delivery."
                 return {200: OpenApiResponse(RECEIVED, about)}
-            case RowView() as row:
-                current = OpenApiResponse(row.serializer_class, "The current state.")
+            case RowView() as view:
+                current = OpenApiResponse(view.serializer_class, "The current state.")
                 return {200: current, 304: OpenApiResponse(None, "Not modified.")}
         body = getattr(self.view, "answer", getattr(self.view, "serializer_class", None))
         if body is None:
             return {204: OpenApiResponse(None, "Done.")}
         return {200: OpenApiResponse(body, "The current state.")}
-
-
-def _page(row: Any) -> Mapping[str, Any]:
-    properties = {
-        "data": {"type": "array", "items": row},
-        "has_more": {"type": "boolean"},
-        "next": {"type": ["string", "null"], "description": "The URL of the next page."},
-    }
-    return _object(properties, list(properties))
-
-
-def _accepted(id_field: str) -> Mapping[str, Any]:
-    """version and position are present in a decided command's response, command_id in a deferred
-    command's."""
-    properties = {
-        id_field: {"type": "string"},
-        "status": {"type": "string", "enum": ["PROCESSING", "PENDING"]},
-        "version": {"type": "integer"},
-        "position": {"type": "integer"},
-        "command_id": {"type": "string", "format": "uuid"},
-    }
-    return _object(properties, [id_field, "status"])
 
 
 def _object(properties: Mapping[str, Any], required: list[str]) -> dict[str, Any]:

@@ -20,8 +20,8 @@ from eventstore.log import pages
 from eventstore.projections.freshness import Progress
 
 from . import read_your_writes, reveal
-from .headers import etag, if_none_match
 from .read_your_writes import MinimumVersion
+from .requests import etag, if_none_match
 from .serializers import Digits, StrictSerializer, Text, read, serialize
 
 LONGEST_PAGE = 100
@@ -141,7 +141,11 @@ class PagesView(QueryView):
         rows, minimum = self._after(cursor, self.rows(**values)), self.wanted()
         database = read_your_writes.database_for_list(rows.model, minimum, note=self.note)
         page, data, has_more = self._page(rows.using(database), limit)
-        following = self._next(page[-1], values | {"limit": limit}) if has_more else None
+        following = None
+        if has_more:
+            at = f"{getattr(page[-1], self.moment).isoformat()}|" if self.moment else ""
+            cursor = self._signer().sign(f"{at}{getattr(page[-1], self.key)}")
+            following = f"{request.path}?{urlencode(values | {'limit': limit, 'cursor': cursor})}"
         body = {"data": data, "has_more": has_more, "next": following}
         source = {"X-Answered-From": read_your_writes.READ_MODEL}
         return _response(body, PRIVATE_HEADERS | source | link(following))
@@ -176,11 +180,6 @@ class PagesView(QueryView):
                 after = Q(**{f"{self.moment}__{way}": at}) | Q(**{self.moment: at}) & after
             rows = rows.filter(after)
         return rows.order_by(*(f"{sign}{column}" for column in (self.moment, self.key) if column))
-
-    def _next(self, row: Any, values: dict[str, Any]) -> str:
-        at = f"{getattr(row, self.moment).isoformat()}|" if self.moment else ""
-        cursor = self._signer().sign(f"{at}{getattr(row, self.key)}")
-        return f"{self.request.path}?{urlencode(values | {'cursor': cursor})}"
 
     def _signer(self) -> Signer:
         # A cursor with a moment has another form, so it is never valid for a view without one.

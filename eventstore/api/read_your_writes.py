@@ -1,7 +1,10 @@
 """Read-your-writes: a client names the version it has seen and never gets an older state."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from threading import Lock
 from typing import Any, NamedTuple
 
 from rest_framework import status
@@ -13,7 +16,7 @@ from eventstore.log import epochs
 from eventstore.projections import freshness
 from eventstore.projections.freshness import PRIMARY, Progress, RowAndProgress
 
-from . import headers, waiting
+from . import requests
 from .errors import Fault, Hidden, Malformed
 
 VERSION, POSITION, RESTARTED = "X-Min-Version", "Min-Position", "Restarted-After"
@@ -23,6 +26,10 @@ READ_MODEL, EVENT_LOG = "read-model", "event-log"
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.02, 0.2
 # A list cannot be folded from the log, so it waits even without `Prefer: wait`.
 LIST_WAIT_SECONDS = 1.0
+
+# The requests of this process that wait, by user: each of them occupies a thread.
+_lock = Lock()
+_waiting: Counter[str] = Counter()
 
 
 class NotThereYet(APIException):
@@ -90,10 +97,10 @@ Note = Callable[[Progress], None]
 
 def wanted(request: Request) -> MinimumVersion:
     """What the request's headers demand. Raises Malformed."""
-    seconds = headers.preferred_wait(request)
+    seconds = requests.preferred_wait(request)
     minimum = MinimumVersion(
-        headers.number(request, VERSION, 9),
-        headers.number(request, POSITION, 18),
+        requests.number(request, VERSION, 9),
+        requests.number(request, POSITION, 18),
         None if seconds is None else min(seconds, settings.longest_wait()),
         str(request.user.pk),
     )
@@ -124,7 +131,7 @@ def row(
     recorded = _visible(freshness.recorded(model, key), may_see)
     if recorded is None:
         return Found(None, EVENT_LOG)
-    with waiting.room(wanted.who, wanted.wait or 0) as seconds:
+    with _room(wanted.who, wanted.wait or 0) as seconds:
         for _ in _polls(seconds):
             seen = freshness.look(model, key)
             note(seen.standing)
@@ -183,8 +190,32 @@ def _attempts(wanted: MinimumVersion) -> Iterator[None]:
         )
     yield None
     wait = LIST_WAIT_SECONDS if wanted.wait is None else wanted.wait
-    with waiting.room(wanted.who, wait) as seconds:
+    with _room(wanted.who, wait) as seconds:
         yield from _polls(seconds)
+
+
+@contextmanager
+def _room(user: str, seconds: float) -> Iterator[float]:
+    """The seconds for which the request may wait: 0 if the user, or all users together, have as
+    many waiting requests as the settings allow."""
+    with _lock:
+        has_room = (
+            seconds > 0
+            and _waiting.total() < settings.most_waiting()
+            and _waiting[user] < settings.most_waiting_per_user()
+        )
+        if has_room:
+            _waiting[user] += 1
+    if not has_room:
+        yield 0.0
+        return
+    try:
+        yield seconds
+    finally:
+        with _lock:
+            _waiting[user] -= 1
+            if not _waiting[user]:
+                del _waiting[user]
 
 
 def _polls(seconds: float) -> Iterator[None]:

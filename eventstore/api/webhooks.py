@@ -18,7 +18,7 @@ from eventstore.commands import inbox
 from eventstore.log import context
 from eventstore.messages import Command, replace
 
-from . import headers
+from . import requests
 from .errors import Fault, Malformed
 
 logger = logging.getLogger(__name__)
@@ -76,9 +76,19 @@ class WebhookView(APIView):
         raise NotImplementedError
 
     def post(self, request: Request) -> Response:
-        headers.require_length(request)
+        requests.require_length(request)
         body: bytes = request._request.body
-        self._authenticate(body, request.headers)
+        secrets = self.secrets()
+        if not secrets:
+            raise WebhooksShut
+        for secret in secrets:
+            try:
+                self.verify(body, request.headers, secret)
+                break
+            except Forged:
+                continue
+        else:
+            raise Forged
         message_id, commands = self.read(body, request.headers)
         new = inbox.receive(
             self.source,
@@ -92,14 +102,3 @@ class WebhookView(APIView):
         digest = hashlib.sha256(body).hexdigest()[:16]
         logger.info("webhook %s %s: %s, SHA-256 %s", self.source, message_id, outcome, digest)
         return Response({"received": message_id, "repeat": not new})
-
-    def _authenticate(self, body: bytes, headers: Mapping[str, str]) -> None:
-        secrets = self.secrets()
-        if not secrets:
-            raise WebhooksShut
-        for secret in secrets:
-            try:
-                return self.verify(body, headers, secret)
-            except Forged:
-                continue
-        raise Forged

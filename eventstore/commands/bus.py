@@ -4,14 +4,14 @@ first."""
 import logging
 import random
 import time
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple, TypeVar
 
 from django.db import OperationalError, transaction
 
 from eventstore import log, postgres, registry
-from eventstore.aggregate import CommandRejected
+from eventstore.aggregate import CommandRejected, Decision, VersionedState
 from eventstore.log import (
     AppendCondition,
     Appended,
@@ -25,7 +25,6 @@ from eventstore.messages import Command, Event, Metadata, replace
 from eventstore.outbox import wakeup
 
 from . import repository
-from .decide import DecisionBatch, Request
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +34,25 @@ ATTEMPTS = 5
 # Maximum pause before the second attempt, doubled for each further one. The pause is random, so
 # that writers that collided do not collide again.
 PAUSE_SECONDS = 0.005
+
+APPENDED = "%s@%s %s by %s correlation=%s cause=%s"
+
+
+class Request(NamedTuple):
+    """A command, and where it comes from."""
+
+    command: Command
+    metadata: Metadata
+
+
+class RoutedCommand(NamedTuple):
+    """A command with its decision. streams: those that the decision needs, the command's own
+    first."""
+
+    command: Command
+    metadata: Metadata
+    decision: Decision
+    streams: Sequence[str]
 
 
 class Outcome(NamedTuple):
@@ -52,7 +70,9 @@ class Outcome(NamedTuple):
     events: Sequence[Event]
 
 
-# As log.write, with the outcome as its first argument.
+# Writes events and messages, on a condition. log.write is one.
+Write = Callable[[Sequence[NewEvent], Sequence[OutgoingMessage], AppendCondition | None], Appended]
+# As Write, with the outcome as its first argument.
 WriteOutcome = Callable[
     [Outcome, Sequence[NewEvent], Sequence[OutgoingMessage], AppendCondition | None], Appended
 ]
@@ -84,10 +104,9 @@ def dispatch(
     conflicts WrongExpectedVersion or the database's error for a deadlock or a lock timeout. After
     any other error it is unknown whether the command was recorded.
     """
-    request = Request(command, _with_name(command, metadata or context.current()))
-    dispatched = Dispatch(request, seen, write)
-    outcome = _retry_on_conflict(dispatched.attempt)
-    logger.info("%s → %s@%s", request.metadata.command, outcome.stream, outcome.version)
+    routed = route(command, _with_name(command, metadata or context.current()))
+    outcome = _retry_on_conflict(Dispatch(routed, seen, write).attempt)
+    logger.info("%s → %s@%s", routed.metadata.command, outcome.stream, outcome.version)
     return outcome
 
 
@@ -95,48 +114,34 @@ class Dispatch:
     """One command: decided on cached states if possible, else on the log."""
 
     def __init__(
-        self,
-        request: Request,
-        seen: Container[int] | None,
-        write: WriteOutcome | None,
+        self, command: RoutedCommand, seen: Container[int] | None, write: WriteOutcome | None
     ) -> None:
-        self.request, self.seen, self.write = request, seen, write
-        self.decision = registry.decision_for(request.command)
-        self.streams = self.decision.streams(request.command)
-        self.stream = self.streams[0]
+        self.command, self.seen, self.write = command, seen, write
+        self.stream = command.streams[0]
 
     def attempt(self) -> Outcome:
         # The cache serves commands that create their stream. Not in a caller's transaction, which a
         # failed append would break.
-        cacheable = self.decision.creates_stream and self.seen is None
-        if cacheable and not postgres.in_transaction() and (outcome := self._from_cache()):
-            return outcome
-        return self._from_log()
-
-    def _from_cache(self) -> Outcome | None:
-        """Decide without reading the log; the append checks the states. None if a state is not
-        cached or is too old, and for a rejection, which an old state does not justify."""
-        epoch = epochs.mark()
-        states = repository.recall(self.streams, opened=self.stream)
-        if states is None:
-            return None
-        try:
-            return self._decide(DecisionBatch([self.request], states, epoch=epoch))
-        except WrongExpectedVersion as error:
-            if error.actual < error.expected:
-                epochs.went_back(error.stream, remembered=error.expected)
-            return None
-        except (CommandRejected, epochs.EpochOver):
-            return None
-
-    def _from_log(self) -> Outcome:
-        batch = DecisionBatch([self.request])
+        cacheable = self.command.decision.creates_stream and self.seen is None
+        if cacheable and not postgres.in_transaction():
+            epoch = epochs.mark()
+            states = repository.recall(self.command.streams, opened=self.stream)
+            if states is not None:
+                try:
+                    # The append checks that the states are the latest ones.
+                    return self._decide(DecisionBatch([self.command], states, epoch=epoch))
+                except WrongExpectedVersion as error:
+                    if error.actual < error.expected:
+                        epochs.went_back(error.stream, remembered=error.expected)
+                except (CommandRejected, epochs.EpochOver):
+                    pass  # a state that may be old does not justify a rejection
+        batch = DecisionBatch([self.command])
         version = batch.states[self.stream].version
         if self.seen is not None and version not in self.seen:
             raise Stale(self.stream, version)
         return self._decide(batch)
 
-    def _decide(self, batch: DecisionBatch) -> Outcome:
+    def _decide(self, batch: "DecisionBatch") -> Outcome:
         events = batch.decide(0)
         outcome = Outcome(self.stream, batch.states[self.stream].version, 0, events)
         if not events:
@@ -156,13 +161,13 @@ def dispatch_all(commands: Iterable[Command], *, metadata: Metadata | None = Non
 def dispatch_requests(requests: Iterable[Request], *, owing: Iterable[Request] = ()) -> Appended:
     """As dispatch_all, for commands of several correlations. owing: commands that the same append
     puts into the outbox."""
-    named = [Request(command, _with_name(command, metadata)) for command, metadata in requests]
+    commands = [route(command, _with_name(command, metadata)) for command, metadata in requests]
     outgoing = [log.outgoing(command, metadata=metadata) for command, metadata in owing]
 
     def attempt() -> Appended:
-        batch = DecisionBatch(named)
+        batch = DecisionBatch(commands)
         batch.outgoing += outgoing
-        for index in range(len(named)):
+        for index in range(len(commands)):
             batch.decide(index)
         return batch.write()
 
@@ -174,6 +179,96 @@ def enqueue(commands: Iterable[Command], *, metadata: Metadata | None = None) ->
     metadata = metadata or context.current()
     log.write([], [log.outgoing(command, metadata=metadata) for command in commands])
     transaction.on_commit(wakeup.wake_workers)
+
+
+def route(command: Command, metadata: Metadata) -> RoutedCommand:
+    """Raises registry.UnknownCommand."""
+    decision = registry.decision_for(command)
+    return RoutedCommand(command, metadata, decision, decision.streams(command))
+
+
+class DecisionBatch:
+    """Decides commands one after another, each on the states that the ones before it left, then
+    writes everything at once. All streams are loaded in one query.
+
+    from_cache: states that were not read from the log. The write is refused if they are not the
+    latest ones. epoch: in which they were cached.
+    """
+
+    def __init__(
+        self,
+        commands: Sequence[RoutedCommand],
+        from_cache: Mapping[str, VersionedState] | None = None,
+        *,
+        epoch: int | None = None,
+    ) -> None:
+        self.commands = commands
+        # Before anything is read: if the epoch ends meanwhile, nothing of this is cached.
+        self.epoch = epochs.mark() if epoch is None else epoch
+        self.states = (
+            dict(from_cache)
+            if from_cache
+            else repository.load(
+                dict.fromkeys(stream for each in commands for stream in each.streams)
+            )
+        )
+        # The versions that the events are decided on; those of written streams are checked anyway.
+        self.read = {stream: state.version for stream, state in (from_cache or {}).items()}
+        self.events: list[NewEvent] = []
+        self.written: set[str] = set()
+        self.outgoing: list[OutgoingMessage] = []
+
+    def decide(self, index: int) -> list[Event]:
+        """Raises the decider's CommandRejected; then nothing of this command is written."""
+        command, metadata, decision, streams = self.commands[index]
+        decided = decision.decide({each: self.states[each].state for each in streams}, command)
+        # All envelopes are made before any is added: one of the events may be too large to store.
+        new: dict[str, list[NewEvent]] = {}
+        for stream, events in decided.items():
+            if events:
+                new[stream] = log.new_events(
+                    stream,
+                    events,
+                    expected=self.states[stream].version,
+                    metadata=metadata,
+                    continues=stream in self.written,
+                )
+        if new and not decision.unchecked:
+            for stream in streams:
+                if stream not in self.written:
+                    self.read[stream] = self.states[stream].version
+        for stream, envelopes in new.items():
+            (version, state), events = self.states[stream], decided[stream]
+            state = registry.aggregate_of(stream).fold(events, state)
+            self.states[stream] = VersionedState(version + len(events), state)
+            self.events += envelopes
+            self.written.add(stream)
+        return [event for events in decided.values() for event in events]
+
+    def write(self, write: Write = log.write) -> Appended:
+        # The expected version of a written stream is part of its events.
+        others = {stream: v for stream, v in self.read.items() if stream not in self.written}
+        condition = AppendCondition(self.epoch, others) if others else None
+        try:
+            appended = write(self.events, self.outgoing, condition)
+        except WrongExpectedVersion as error:
+            repository.forget([error.stream])
+            raise
+        # In a transaction that Django does not know of, on_commit would run at once.
+        if transaction.get_connection().in_atomic_block or not postgres.in_transaction():
+            transaction.on_commit(partial(repository.remember, self.states, epoch=self.epoch))
+        if logger.isEnabledFor(logging.DEBUG):
+            for event in self.events:
+                about = (
+                    *(event.stream, event.version, event.type),
+                    event.metadata.get("command", "?"),
+                    event.correlation_id,
+                    event.causation_id or "-",
+                )
+                transaction.on_commit(partial(logger.debug, APPENDED, *about))
+        if self.events or self.outgoing:
+            transaction.on_commit(wakeup.wake_workers)
+        return appended
 
 
 def _retry_on_conflict(attempt: Callable[[], Result]) -> Result:
@@ -192,4 +287,4 @@ def _retry_on_conflict(attempt: Callable[[], Result]) -> Result:
 
 
 def _with_name(command: Command, metadata: Metadata) -> Metadata:
-    return replace(metadata, command=registry.name_of(command))
+    return replace(metadata, command=registry.name_of_class(type(command)))

@@ -8,9 +8,8 @@ from operator import itemgetter
 from threading import Lock
 
 import msgspec
-from django.db import transaction
 
-from eventstore import log, postgres, registry, settings
+from eventstore import log, registry, settings
 from eventstore.aggregate import VersionedState
 from eventstore.log import epochs
 from eventstore.outbox import cursors
@@ -112,19 +111,10 @@ def recall(streams: Iterable[str], *, opened: str) -> dict[str, VersionedState] 
 
 
 def remember(states: Mapping[str, VersionedState], *, epoch: int) -> None:
-    """Cache states for the next load, once they are committed. epoch: in which they were decided.
-
-    Caches nothing in a transaction that Django does not know of, because on_commit would run at
-    once.
-    """
-
-    def put() -> None:
-        # Another thread may have noticed the end of the epoch meanwhile.
-        if epoch == epochs.known_mark():
-            cache.put(states)
-
-    if transaction.get_connection().in_atomic_block or not postgres.in_transaction():
-        transaction.on_commit(put)
+    """Cache committed states for the next load. epoch: in which they were decided; another thread
+    may have noticed its end meanwhile."""
+    if epoch == epochs.known_mark():
+        cache.put(states)
 
 
 def forget(streams: Iterable[str] | None = None) -> None:

@@ -52,9 +52,28 @@ SAVE = """
 def load(streams: Iterable[str]) -> dict[str, VersionedState]:
     """The usable snapshots among these streams."""
     with_snapshots = [each for each in streams if registry.aggregate_of(each).snapshot_every]
-    found = rows(LOAD, [with_snapshots]) if with_snapshots else []
-    decoded = {row[0]: _decode(*row) for row in found}
-    return {stream: state for stream, state in decoded.items() if state is not None}
+    states = {}
+    for stream, version, taken_shape, state, is_in_log in (
+        rows(LOAD, [with_snapshots]) if with_snapshots else []
+    ):
+        aggregate = registry.aggregate_of(stream)
+        if taken_shape != shape(aggregate):
+            continue
+        if not is_in_log:
+            logger.warning(
+                "snapshot of %s is at version %s, which is not in the log", stream, version
+            )
+            continue
+        try:
+            state = codec.decoder(type(aggregate.initial))(state)
+        except msgspec.MsgspecError as error:
+            logger.warning(
+                "snapshot of %s@%s cannot be decoded; reading its events: %s",
+                *(stream, version, error),
+            )
+        else:
+            states[stream] = VersionedState(version, state)
+    return states
 
 
 def save(states: Mapping[str, VersionedState]) -> None:
@@ -103,28 +122,10 @@ def _code_of(code: CodeType) -> list[bytes]:
     inner = [
         part for each in code.co_consts if isinstance(each, CodeType) for part in _code_of(each)
     ]
-    constants = [_stable_repr(each) for each in code.co_consts if not isinstance(each, CodeType)]
+    # `in {…}` compiles to a frozenset, whose order differs between processes.
+    constants = [
+        repr(sorted(map(repr, each)) if isinstance(each, frozenset) else each)
+        for each in code.co_consts
+        if not isinstance(each, CodeType)
+    ]
     return [code.co_code, repr(constants).encode(), repr(code.co_names).encode(), *inner]
-
-
-def _stable_repr(constant: object) -> str:
-    """`in {…}` compiles to a frozenset, whose order differs between processes."""
-    return repr(sorted(map(repr, constant)) if isinstance(constant, frozenset) else constant)
-
-
-def _decode(
-    stream: str, version: int, taken_shape: str, state: str, is_in_log: bool
-) -> VersionedState | None:
-    aggregate = registry.aggregate_of(stream)
-    if taken_shape != shape(aggregate):
-        return None
-    if not is_in_log:
-        logger.warning("snapshot of %s is at version %s, which is not in the log", stream, version)
-        return None
-    try:
-        return VersionedState(version, codec.decoder(type(aggregate.initial))(state))
-    except msgspec.MsgspecError as error:
-        logger.warning(
-            "snapshot of %s@%s cannot be decoded; reading its events: %s", stream, version, error
-        )
-        return None

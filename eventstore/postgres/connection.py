@@ -126,7 +126,7 @@ def rows_meanwhile(
     or when the statement is not prepared yet.
     """
     database = _ready(DEFAULT_DB_ALIAS)
-    if not _may_bypass_psycopg(database):
+    if not settings.fast_path() or _is_watched(database):
         return work(), None
     with database.wrap_database_errors:
         receive = prepared.send(database.connection, statement, params, pq.Format.BINARY)
@@ -224,17 +224,16 @@ def _fetch(
 def _fetch_once(
     database: Any, statement: str, params: Sequence[Any], format: pq.Format
 ) -> list[tuple[Any, ...]]:
-    if _may_bypass_psycopg(database):
-        with database.wrap_database_errors:
-            found = prepared.ask(database.connection, statement, params, format)
-        if found is not None:
-            return list(found)
-    cursor = prepared.cursor(database.connection)
-    # Set on the cursor and not passed to execute(): Django's debug cursor, which wraps this one,
-    # has no parameter for it.
-    cursor.format = format
-    with _execute(database, cursor, statement, params) as executed:
-        return list(executed.fetchall())
+    if _is_watched(database):
+        cursor = prepared.cursor(database.connection, format)
+        with _execute(database, cursor, statement, params) as executed:
+            return list(executed.fetchall())
+    database.validate_no_broken_transaction()
+    with database.wrap_database_errors:
+        found = prepared.run(
+            database.connection, statement, params, format, fast=settings.fast_path()
+        )
+    return list(found.fetchall())
 
 
 def _execute(database: Any, cursor: Any, statement: str, params: Sequence[Any]) -> Any:
@@ -247,10 +246,6 @@ def _execute(database: Any, cursor: Any, statement: str, params: Sequence[Any]) 
     with database.wrap_database_errors:
         cursor.execute(statement, params)
     return cursor
-
-
-def _may_bypass_psycopg(database: Any) -> bool:
-    return settings.fast_path() and not _is_watched(database)
 
 
 def _is_watched(database: Any) -> bool:

@@ -93,7 +93,10 @@ class Answer(Sequence[Row]):
         return self.adapting.load_rows(number, number + 1, tuple)[0]
 
     def __iter__(self) -> Iterator[Row]:
-        return iter(self.adapting.load_rows(0, len(self), tuple))
+        return iter(self.fetchall())
+
+    def fetchall(self) -> list[Row]:
+        return self.adapting.load_rows(0, len(self), tuple)
 
 
 def name_by_text(connection: Any) -> None:
@@ -103,11 +106,35 @@ def name_by_text(connection: Any) -> None:
     connection._prepared = manager
 
 
-def cursor(connection: psycopg.Connection[Any]) -> psycopg.Cursor[Any]:
+def cursor(
+    connection: psycopg.Connection[Any], format: pq.Format = pq.Format.TEXT
+) -> psycopg.Cursor[Any]:
     """A cursor that in binary format gives JSON as text: the messages' own decoder is faster than
-    psycopg's."""
+    psycopg's.
+
+    The format is set on the cursor and not passed to execute(): Django's debug cursor, which wraps
+    this one, has no parameter for it.
+    """
     plain = psycopg.Cursor(connection)
     plain.adapters.register_loader("json", TextBinaryLoader)
+    plain.format = format
+    return plain
+
+
+def run(
+    connection: psycopg.Connection[Any],
+    statement: str,
+    params: Sequence[Any],
+    format: pq.Format,
+    *,
+    fast: bool,
+) -> "Answer | psycopg.Cursor[Any]":
+    """Run the statement, with a cursor if `ask` cannot. fast: whether `ask` may be used."""
+    answer = ask(connection, statement, params, format) if fast else None
+    if answer is not None:
+        return answer
+    plain = cursor(connection, format)
+    plain.execute(statement, params)
     return plain
 
 

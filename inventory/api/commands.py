@@ -1,6 +1,6 @@
 """Commands of operations: receive stock, adjust stock."""
 
-from access.permissions import Operations
+from access.authorization import Operations
 from eventstore.api.commands import CommandView, known
 from eventstore.api.serializers import LARGEST_NUMBER, StrictSerializer, Text, Whole
 from inventory.commands import AdjustStock, ReceiveStock

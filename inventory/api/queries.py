@@ -3,7 +3,7 @@
 from django.db.models import QuerySet
 from rest_framework import serializers
 
-from access.permissions import Staff
+from access.authorization import Staff
 from eventstore.api.queries import PagesView, RowView
 from eventstore.api.serializers import Answer
 from inventory.models import StockLevel

@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from django.utils.html import format_html_join
 
 from access import accounts
-from access.permissions import may_act_for
+from access.authorization import may_act_for
 from eventstore.console import dossier, formatting, links, read_models
 from eventstore.console.actions import Act, ActingAdmin, Choice
 from eventstore.console.read_models import ReadModelAdmin

@@ -11,7 +11,7 @@ from django.utils.safestring import SafeString
 from uuid_utils import uuid7
 
 from access import accounts
-from access.permissions import is_operations
+from access.authorization import is_operations
 from eventstore.console import dossier, links, read_models
 from eventstore.console.actions import Act, ActingAdmin, Choice
 from eventstore.console.read_models import ReadModelAdmin

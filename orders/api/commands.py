@@ -7,7 +7,7 @@ from django.core.validators import RegexValidator
 from django.utils import timezone
 from rest_framework import serializers
 
-from access.permissions import Operations, Refunding, customer_id_of, may_act_for
+from access.authorization import Operations, Refunding, may_act_for
 from eventstore.aggregate import stream_name
 from eventstore.api.commands import CommandView, known
 from eventstore.api.errors import Hidden
@@ -87,9 +87,10 @@ class PlaceOrderView(CommandView):
     id_field, query_url = "order_id", "/api/queries/orders/"
 
     def command(self, items: list[Item], address: Address, payment_method: str) -> PlaceOrder:
+        user: Any = self.request.user
         return PlaceOrder(
             order_id=self.new_id(),
-            customer_id=customer_id_of(self.request.user),
+            customer_id=user.customer_id,
             items=tuple(items),
             address=address,
             payment_method=payment_method,

@@ -7,7 +7,7 @@ from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from access.permissions import may_touch, owns
+from access.authorization import may_touch, owns
 from eventstore import log, registry, settings
 from eventstore.api import read_your_writes, reveal
 from eventstore.api.openapi import LISTS, REVEAL

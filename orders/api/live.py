@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
-from access.permissions import customer_id_of, may_touch, owns
+from access.authorization import may_touch, owns
 from eventstore import codec, log
 from eventstore.aggregate import stream_name
 from eventstore.live.feed import CloseSocket, FeedItem, Follow
@@ -28,9 +28,13 @@ def order(user: Any, order_id: str, *, version: int, position: int) -> Follow:
     owner = _owners([order_id]).get(order_id)
     if owner is None or not may_touch(user, owner):
         raise CloseSocket(4404, "nothing has this address")
-    seen = _position_of(order_id, version)
-    # The client has a version that this log does not have, from before a restore: start again.
-    after, restarted = 0 if seen is None else max(position, seen), seen is None
+    after, restarted = position, False
+    if version:
+        stream = stream_name("order", order_id)
+        seen = next(log.read_stream(stream, from_version=version, to_version=version), None)
+        # The client may have a version that this log does not have, from before a restore: start
+        # again.
+        after, restarted = (0, True) if seen is None else (max(position, seen.position), False)
     if owns(user, owner):
         topic, entry_of = _of_order(order_id), public_events.entry
     else:
@@ -41,7 +45,7 @@ def order(user: Any, order_id: str, *, version: int, position: int) -> Follow:
 
 def orders(user: Any, *, position: int) -> Follow:
     """The feed of all orders of the user, after a position."""
-    customer_id = customer_id_of(user)
+    customer_id = user.customer_id
     return Follow(
         _of_customer(customer_id),
         position,
@@ -59,18 +63,15 @@ def items(messages: Sequence[Message]) -> list[FeedItem]:
         if "customer_id" in entry.data
     }
     owners |= _owners({entry.order_id for entry in entries} - set(owners))
-    return [
-        each
-        for message, entry in zip(messages, entries, strict=True)
-        for each in _items(message, entry, _of_customer(owners[entry.order_id]))
-    ]
-
-
-def _items(message: Message, entry: Entry, customer: str) -> list[FeedItem]:
-    own, staff = (_of_order(entry.order_id), customer), _of_order_masked(entry.order_id)
-    if not personal_data.holds(type(message.body)):
-        return [_item(entry, *own, staff)]
-    return [_item(entry, *own), _item(public_events.masked(message), staff)]
+    found = []
+    for message, entry in zip(messages, entries, strict=True):
+        own = (_of_order(entry.order_id), _of_customer(owners[entry.order_id]))
+        staff = _of_order_masked(entry.order_id)
+        if personal_data.holds(type(message.body)):
+            found += [_item(entry, *own), _item(public_events.masked(message), staff)]
+        else:
+            found.append(_item(entry, *own, staff))
+    return found
 
 
 def _pages(
@@ -95,30 +96,16 @@ def _item(entry: Entry, *topics: str) -> FeedItem:
 def _ids(customer_id: str, until: int) -> set[str]:
     """Ids of a customer's orders placed up to a position. The read model has most of them, the log
     those that the read model has not folded yet."""
-    known_until = _folded_until()
+    progress = freshness.standing(OrderDetails, using=freshness.PRIMARY)
+    # Up to here the read model has every event; 0 before its subscription has begun.
+    known_until = progress.position or 0
+    if progress.waiting is not None:
+        known_until = min(known_until, progress.waiting - 1)
     known = set(queries.list_customer_orders(customer_id).values_list("order_id", flat=True))
     placed = log.read_log(after=known_until, until=until, types=["orders.order_placed"])
     return known | {
         message.body.order_id for message in placed if message.body.customer_id == customer_id
     }
-
-
-def _folded_until() -> int:
-    """The position up to which the read model has every event; 0 before its subscription has
-    begun."""
-    progress = freshness.standing(OrderDetails, using=freshness.PRIMARY)
-    position = progress.position or 0
-    return position if progress.waiting is None else min(position, progress.waiting - 1)
-
-
-def _position_of(order_id: str, version: int) -> int | None:
-    """None if the order does not have this version."""
-    if version == 0:
-        return 0
-    stream = stream_name("order", order_id)
-    for message in log.read_stream(stream, from_version=version, to_version=version):
-        return message.position
-    return None
 
 
 def _owners(order_ids: Any) -> dict[str, str]:

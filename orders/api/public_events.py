@@ -100,7 +100,13 @@ def shape(event: type[Event]) -> type[msgspec.Struct]:
         for field in msgspec.structs.fields(event)
         if field.name in PUBLIC_FIELDS[event]
     ]
-    return msgspec.defstruct(event.__name__, fields, namespace={"__doc__": _public_doc(event)})
+    # The docstring without the sentences about fields that are not public.
+    hidden = tuple(
+        f"{field}: " for field in event.__struct_fields__ if field not in PUBLIC_FIELDS[event]
+    )
+    about = re.split(r"(?<=\.) (?=[a-z_]+: )", " ".join((event.__doc__ or "").split()))
+    public = " ".join(each for each in about if not each.startswith(hidden)) or None
+    return msgspec.defstruct(event.__name__, fields, namespace={"__doc__": public})
 
 
 @cache
@@ -116,15 +122,6 @@ def streams(order_ids: Iterable[str]) -> list[str]:
     own = [stream_name(category, order_id) for order_id in order_ids for category in CATEGORIES]
     promised = log.read_streams(own, types=[registry.name_of_class(ReturnPromised)], limit=None)
     return [*own, *(stream_name("return", promise.body.return_id) for promise in promised)]
-
-
-def _public_doc(event: type[Event]) -> str | None:
-    """The docstring of an event, without the sentences about fields that are not public."""
-    sentences = re.split(r"(?<=\.) (?=[a-z_]+: )", " ".join((event.__doc__ or "").split()))
-    hidden = tuple(
-        f"{field}: " for field in event.__struct_fields__ if field not in PUBLIC_FIELDS[event]
-    )
-    return " ".join(each for each in sentences if not each.startswith(hidden)) or None
 
 
 ALWAYS_UTC: Mapping[Any, Any] = {datetime: Annotated[datetime, msgspec.Meta(tz=True)]}

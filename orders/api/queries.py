@@ -8,7 +8,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.exceptions import PermissionDenied
 
-from access.permissions import customer_id_of, is_staff, may_touch, owns
+from access.authorization import is_staff, may_touch, owns
 from eventstore.api.queries import MomentParameters, PageParameters, PagesView, RowView
 from eventstore.api.serializers import Answer, MoneyAnswer, MoneyOf, Text
 from orders import queries
@@ -121,12 +121,13 @@ class OrdersView(PagesView):
         return owns(self.request.user, row.customer_id)
 
     def rows(self, customer: str | None = None, **wanted: Any) -> QuerySet[OrderDetails]:
-        if customer is not None and not may_touch(self.request.user, customer):
+        user: Any = self.request.user
+        if customer is not None and not may_touch(user, customer):
             raise PermissionDenied
-        if customer is None and is_staff(self.request.user):
+        if customer is None and is_staff(user):
             orders = queries.list_orders()
         else:
-            orders = queries.list_customer_orders(customer or customer_id_of(self.request.user))
+            orders = queries.list_customer_orders(customer or user.customer_id)
         columns = {
             "status": "status",
             "placed_from": "placed_at__gte",

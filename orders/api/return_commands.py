@@ -7,7 +7,7 @@ from django.utils import timezone
 from rest_framework import serializers
 from rest_framework.exceptions import PermissionDenied
 
-from access.permissions import Operations, is_staff, may_touch
+from access.authorization import Operations, is_staff, may_touch
 from eventstore.api.commands import CommandView, known
 from eventstore.api.errors import Hidden
 from eventstore.api.serializers import StrictSerializer, Text, Whole

@@ -8,7 +8,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.exceptions import PermissionDenied
 
-from access.permissions import Staff, customer_id_of, is_staff, may_touch
+from access.authorization import Staff, is_staff, may_touch
 from eventstore.api.queries import PageParameters, PagesView, RowView
 from eventstore.api.serializers import Answer, MoneyAnswer, MoneyOf, Text
 from orders import models, queries
@@ -115,12 +115,13 @@ class ReturnsView(PagesView):
     def rows(
         self, customer: str | None = None, order: str | None = None
     ) -> QuerySet[models.ReturnView]:
-        if customer is not None and not may_touch(self.request.user, customer):
+        user: Any = self.request.user
+        if customer is not None and not may_touch(user, customer):
             raise PermissionDenied
-        if customer is None and is_staff(self.request.user):
+        if customer is None and is_staff(user):
             rows = queries.list_returns()
         else:
-            rows = queries.list_customer_returns(customer or customer_id_of(self.request.user))
+            rows = queries.list_customer_returns(customer or user.customer_id)
         return rows if order is None else rows.filter(order_id=order)
 
 

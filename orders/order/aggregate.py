@@ -1,14 +1,30 @@
 """The order: placed once, then confirmed or cancelled; a confirmed order may be refunded.
 
-It records which of its units belong to a return.
+Placing it is decided over the order and its products, so the prices are the catalogue's. It records
+which of its units belong to a return.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any
 
-from eventstore.aggregate import Aggregate, CommandRejected
+from eventstore.aggregate import (
+    Aggregate,
+    CommandRejected,
+    Decision,
+    EventsByStream,
+    stream_name,
+)
 from eventstore.messages import Event, State, replace
 from eventstore.money import Money
-from orders.commands import CancelOrder, ConfirmOrder, ImportOrder, RefundOrder
+from orders.catalogue.aggregate import PRODUCT, ProductNotOffered
+from orders.commands import (
+    CancelOrder,
+    ConfirmOrder,
+    ImportOrder,
+    PlaceOrder,
+    RefundOrder,
+)
 from orders.events import (
     Charge,
     OrderCancelled,
@@ -35,6 +51,22 @@ class OrderNotOpen(CommandRejected):
     """The status of the order does not allow this."""
 
 
+class PriceChanged(CommandRejected):
+    """The price is not the one that the customer saw."""
+
+
+class MixedCurrencies(CommandRejected):
+    """All products of an order need prices in one currency; order the others separately."""
+
+
+class NotPayable(CommandRejected):
+    """The payment provider cannot charge this amount."""
+
+
+class EmptyOrder(CommandRejected):
+    """An order needs at least one item."""
+
+
 # In these statuses no parcel of the order may leave any more.
 CALLED_OFF = ("cancelled", "refunding")
 
@@ -52,6 +84,54 @@ class Order(State, frozen=True):
     charges: tuple[Charge, ...] = ()
     lines_back: dict[int, int] = {}
     charges_back: dict[int, int] = {}
+
+
+def streams(command: PlaceOrder) -> Sequence[str]:
+    """Prices are the catalogue's, so the products are read too."""
+    products = [stream_name(PRODUCT.category, item.sku) for item in command.items]
+    return [ORDER.stream(command), *dict.fromkeys(products)]
+
+
+def place(
+    states: Mapping[str, Any], command: PlaceOrder, *, payable: Callable[[Money], str]
+) -> EventsByStream:
+    """payable: amount -> why the payment provider cannot charge it; empty if it can."""
+    products = [states[stream_name(PRODUCT.category, item.sku)] for item in command.items]
+    own = ORDER.stream(command)
+    if states[own].status != "new":
+        raise OrderAlreadyPlaced(command.order_id)
+    if not products:
+        raise EmptyOrder(command.order_id)
+    for product, item in zip(products, command.items, strict=True):
+        if not product.offered or product.price is None:
+            raise ProductNotOffered(item.sku)
+        if item.seen is not None and item.seen != product.price:
+            raise PriceChanged(f"{item.sku} costs {product.price}, not {item.seen}.")
+    prices = [product.price for product in products]
+    if len(currencies := {price.currency for price in prices}) > 1:
+        raise MixedCurrencies(f"The prices are in {', '.join(sorted(currencies))}.")
+    # The finest unit of all prices, so that no price is rounded.
+    finest = max(price.exponent for price in prices)
+    prices = [price.at(finest) for price in prices]
+    ordered = list(zip(command.items, products, prices, strict=True))
+    total = prices[0].of(sum(item.quantity * price.amount for item, _, price in ordered))
+    if total.amount and (why := payable(total)):
+        raise NotPayable(why)
+    lines = [
+        OrderLine(item.sku, product.name, item.quantity, price.amount)
+        for item, product, price in ordered
+    ]
+    event = OrderPlaced(
+        order_id=command.order_id,
+        customer_id=command.customer_id,
+        lines=tuple(lines),
+        charges=(),
+        total=total,
+        address=command.address,
+        payment_method=command.payment_method,
+        placed_at=command.placed_at,
+    )
+    return {own: [event]}
 
 
 def import_(order: Order, command: ImportOrder) -> list[Event]:
@@ -160,3 +240,16 @@ ORDER = Aggregate(
         ReturnForgone: return_forgone,
     },
 )
+
+
+def anything(money: Money) -> str:
+    """The limit of a provider that can charge and refund every amount."""
+    return ""
+
+
+def decisions(payable: Callable[[Money], str]) -> Mapping[type[PlaceOrder], Decision]:
+    """payable: as for place."""
+    return {PlaceOrder: Decision(streams, partial(place, payable=payable), creates_stream=True)}
+
+
+DECISIONS = decisions(anything)

@@ -21,8 +21,7 @@ from orders.events import (
     ReturnPromised,
     ReturnRequested,
 )
-from orders.order.aggregate import ORDER, Order, OrderNotFound
-from orders.order.place_order import anything
+from orders.order.aggregate import ORDER, Order, OrderNotFound, anything
 from orders.returns import quantities
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from django.db.models import QuerySet
 from rest_framework import serializers
 
-from access.permissions import Staff, may_touch, owns
+from access.authorization import Staff, may_touch, owns
 from eventstore.api.queries import MomentParameters, PageParameters, PagesView, RowView
 from eventstore.api.serializers import Answer, MoneyOf
 from payments.models import PaymentView

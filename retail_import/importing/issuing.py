@@ -28,7 +28,7 @@ from uuid_utils.compat import uuid7
 
 from eventstore.aggregate import CommandRejected, stream_name
 from eventstore.commands import bus, repository
-from eventstore.commands.decide import Request
+from eventstore.commands.bus import Request
 from eventstore.limits import Unstorable
 from eventstore.messages import Command, Metadata
 from orders.order.aggregate import OrderAlreadyPlaced

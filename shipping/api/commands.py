@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from access.permissions import Operations
+from access.authorization import Operations
 from eventstore.api.commands import CommandView, known
 from shipping.commands import DeliverShipment, ShipShipment
 from shipping.shipment import LEFT, SHIPMENT, ShipmentCalledOff

@@ -6,7 +6,7 @@ from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from access.permissions import Staff, may_touch, owns
+from access.authorization import Staff, may_touch, owns
 from eventstore.api.queries import MomentParameters, PageParameters, PagesView, RowView
 from eventstore.api.serializers import Answer
 from shipping.models import ShipmentView

@@ -9,7 +9,7 @@ from django.test import Client
 from knox.models import AuthToken
 
 from access import accounts, throttling
-from access.permissions import OPERATIONS, SUPPORT
+from access.authorization import OPERATIONS, SUPPORT
 from config.problems import QUOTA_EXCEEDED
 from eventstore.commands import bus
 from eventstore.money import Money

@@ -5,7 +5,7 @@ import re
 import pytest
 from django.urls import URLPattern, get_resolver
 
-from access.permissions import ADMIN, FINANCE, OPERATIONS, SUPPORT
+from access.authorization import ADMIN, FINANCE, OPERATIONS, SUPPORT
 from eventstore.testing import drain
 
 from .conftest import ADDRESS, IDS, NOBODY

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from eventstore.api import headers
+from eventstore.api import requests
 
 READ = {
     "": {},
@@ -29,7 +29,7 @@ READ = {
 
 
 def preferred(header):
-    return headers.preferences(SimpleNamespace(headers={"Prefer": header}))
+    return requests.preferences(SimpleNamespace(headers={"Prefer": header}))
 
 
 @pytest.mark.parametrize("header", READ)
@@ -54,6 +54,6 @@ class Counted(str):
 )
 def test_each_character_is_looked_at_once_for_each_way_to_cut(trap):
     Counted.seen = 0
-    list(headers._split(Counted(trap), ","))
+    list(requests._split(Counted(trap), ","))
     assert Counted.seen <= len(trap)
     preferred(trap)

@@ -10,7 +10,7 @@ from eventstore.models import DeferredCommand, Event, Parked
 from eventstore.money import Money
 from eventstore.testing import drain
 from orders.commands import PlaceOrder
-from orders.order.place_order import DECISIONS
+from orders.order.aggregate import DECISIONS
 
 from .conftest import ADDRESS, problem
 

@@ -6,7 +6,7 @@ import json
 import pytest
 from django.core.management import call_command
 
-from access.permissions import ADMIN, FINANCE, OPERATIONS, SUPPORT
+from access.authorization import ADMIN, FINANCE, OPERATIONS, SUPPORT
 from eventstore import log
 from eventstore.models import OperatorAction
 from eventstore.testing import drain

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from eventstore.api import waiting
+from eventstore.api import read_your_writes
 
 from .conftest import problem
 
@@ -60,7 +60,7 @@ def test_of_one_user_so_many_wait_and_the_next_one_is_told_to_come_again(
         if each.status_code == 503:
             problem(each, 503, "TooManyWait")
             assert each["Retry-After"] == "1"
-    assert not waiting._waiting
+    assert not read_your_writes._waiting
 
 
 def test_what_the_log_has_is_told_without_a_wait(ada, settings, while_waiting):

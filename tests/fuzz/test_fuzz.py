@@ -23,7 +23,7 @@ from django.contrib.auth.models import Group, User
 from django.db import connection
 from knox.models import AuthToken
 
-from access.permissions import ADMIN, FINANCE, OPERATIONS, SUPPORT
+from access.authorization import ADMIN, FINANCE, OPERATIONS, SUPPORT
 from eventstore.commands import bus
 from eventstore.money import Money
 from eventstore.testing import drain

@@ -15,7 +15,7 @@ from django.db import connection
 from django.test import Client, TransactionTestCase
 from knox.models import AuthToken
 
-from access.permissions import OPERATIONS
+from access.authorization import OPERATIONS
 from config import wiring
 from eventstore.commands import bus
 from eventstore.models import Event

@@ -8,7 +8,7 @@ from django.contrib.auth.models import Group
 from django.utils import timezone
 from websockets.sync.client import connect
 
-from access.permissions import SUPPORT
+from access.authorization import SUPPORT
 from tests.api.conftest import MEMBERS
 from tools.devserver import ports
 

@@ -12,7 +12,7 @@ from django.test import Client
 from knox.models import AuthToken
 from standardwebhooks import Webhook
 
-from access.permissions import OPERATIONS, SUPPORT
+from access.authorization import OPERATIONS, SUPPORT
 from config import wiring
 from eventstore.commands import bus
 from eventstore.models import Subscription

@@ -18,11 +18,12 @@ from orders.events import (
     ProductListed,
     ProductRepriced,
 )
-from orders.order.aggregate import Order, OrderAlreadyPlaced
-from orders.order.place_order import (
+from orders.order.aggregate import (
     EmptyOrder,
     MixedCurrencies,
     NotPayable,
+    Order,
+    OrderAlreadyPlaced,
     PriceChanged,
     decisions,
 )

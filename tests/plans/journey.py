@@ -14,7 +14,7 @@ from django.db import transaction
 from django.test import Client
 
 from access import accounts
-from access.permissions import OPERATIONS, SUPPORT
+from access.authorization import OPERATIONS, SUPPORT
 from config.api import sockets
 from eventstore import log, sagas
 from eventstore.commands import bus, deferred, idempotency, inbox, repository, snapshots

@@ -30,7 +30,6 @@ PURE = (
     "aggregate.py",
     "saga.py",
     "policies.py",
-    "place_order.py",
     "quantities.py",
     "payment.py",
     "partial_refunds.py",

@@ -10,7 +10,7 @@ from django.contrib.auth.models import Group, User
 from django.core.management.base import BaseCommand, CommandError
 from knox.models import AuthToken
 
-from access.permissions import OPERATIONS, SUPPORT
+from access.authorization import OPERATIONS, SUPPORT
 from eventstore import messages
 from eventstore.aggregate import stream_name
 from eventstore.commands import bus, repository

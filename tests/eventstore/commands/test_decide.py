@@ -9,7 +9,7 @@ from uuid_utils.compat import uuid7
 from eventstore import log, registry
 from eventstore.aggregate import VersionedState
 from eventstore.commands import bus, decide, repository
-from eventstore.commands.decide import DecisionBatch, Request
+from eventstore.commands.bus import DecisionBatch, route
 from eventstore.log import ANY, WrongExpectedVersion, append, context
 from eventstore.messages import Command, Message, Metadata
 from eventstore.models import Event, OutboxMessage
@@ -102,9 +102,11 @@ class TestOneCommand:
         )
 
     def test_what_is_bound_is_its_origin(self):
-        with context.bound(Metadata(uuid7(), actor="ada")) as bound:
-            bus.dispatch(Count("a"))
-            bus.dispatch(Count("b"))
+        bound = Metadata(uuid7(), actor="ada")
+        token = context.bound.set(bound)
+        bus.dispatch(Count("a"))
+        bus.dispatch(Count("b"))
+        context.bound.reset(token)
         assert len(list(log.read_correlated(bound.correlation_id))) == 2
         assert context.current() != bound
 
@@ -201,7 +203,7 @@ class TestSeveralCommands:
     def test_several_for_the_same_streams_in_one_batch_carry_one_expectation_each(self):
         bus.dispatch(Count("b", 50))
         batch = DecisionBatch(
-            [request(Move("a", "b", 1)), request(Count("b", 2)), request(Move("b", "a", 3))]
+            [routed(Move("a", "b", 1)), routed(Count("b", 2)), routed(Move("b", "a", 3))]
         )
         for index in range(3):
             batch.decide(index)
@@ -212,7 +214,7 @@ class TestSeveralCommands:
     def test_one_that_is_refused_amid_a_batch_leaves_no_trace_in_the_state_of_the_others(self):
         bus.dispatch(Close("b"))
         batch = DecisionBatch(
-            [request(Count("a", 1)), request(Move("a", "b", 5)), request(Count("a", 2))]
+            [routed(Count("a", 1)), routed(Move("a", "b", 5)), routed(Count("a", 2))]
         )
         batch.decide(0)
         with pytest.raises(CounterClosed):
@@ -323,8 +325,8 @@ class TestWhatIsRemembered:
             assert remembered(name).state == COUNTER.fold(stored(name))
 
 
-def request(command):
-    return Request(command, context.current())
+def routed(command):
+    return route(command, context.current())
 
 
 def message(key, command):

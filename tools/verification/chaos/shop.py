@@ -40,8 +40,8 @@ def _people(customers: int) -> dict[str, str]:
     from django.contrib.auth.models import Group, User
     from knox.models import AuthToken
 
+    from access.authorization import OPERATIONS
     from access.models import Customer
-    from access.permissions import OPERATIONS
 
     staff = User.objects.create(username=STAFF, is_staff=True)
     staff.groups.add(Group.objects.get_or_create(name=OPERATIONS)[0])

@@ -13,6 +13,7 @@ from uuid import uuid4
 
 from django.conf import settings
 from django.db import transaction
+from django.test.utils import override_settings
 
 from eventstore import postgres, registry
 from eventstore.delivery import heartbeats
@@ -247,14 +248,8 @@ def _no_schemas() -> Iterator[None]:
         yield
 
 
-@contextmanager
-def _set(name: str, value: Any) -> Iterator[None]:
-    was = getattr(settings, name)
-    setattr(settings, name, value)
-    try:
-        yield
-    finally:
-        setattr(settings, name, was)
+def _set(name: str, value: Any) -> AbstractContextManager[None]:
+    return override_settings(**{name: value})
 
 
 @contextmanager
