@@ -166,6 +166,23 @@ class Intervened(Event, frozen=True):
     seen_at: int = 0  # in messages from before this field
 
 
+class BrokerMessage(Event, frozen=True):
+    """A message of a broker, byte for byte, for one consumer. In the outbox, not in the log.
+
+    topic: on RabbitMQ the routing key. partition, offset: its place on Kafka; -1 on RabbitMQ.
+    headers: pairs of name and value. properties: the AMQP properties, as JSON.
+    """
+
+    broker: str
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[bytes, bytes | None], ...] = ()
+    partition: int = -1
+    offset: int = -1
+    properties: bytes = b""
+
+
 class Metadata(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """Where a message comes from; passed on to every message that it causes.
 
@@ -209,4 +226,5 @@ INTERNAL: Mapping[str, type[Event]] = {
     "eventstore.command_refused": CommandRefused,
     "eventstore.deadline_passed": DeadlinePassed,
     "eventstore.intervened": Intervened,
+    "eventstore.broker_message": BrokerMessage,
 }

@@ -168,7 +168,8 @@ class Parked(models.Model):
 
     key: messages with the same key stay in order. attempts: also the fencing token of the worker
     that handles it. due_at: next attempt, or end of the lease; null for messages that wait behind
-    another one with the same key, and for dead letters.
+    another one with the same key, and for dead letters. copied: the number of attempts after which
+    a consumer's dead letter was last copied to its dead-letter topic.
     """
 
     class Status(models.TextChoices):
@@ -186,6 +187,7 @@ class Parked(models.Model):
     error = models.TextField(db_default="")
     traceback = models.TextField(db_default="")
     parked_at = models.DateTimeField(db_default=Now())
+    copied = models.IntegerField(db_default=0)
 
     class Meta:
         constraints = [
@@ -198,6 +200,11 @@ class Parked(models.Model):
                 fields=["subscription", "key", "position"], name="eventstore_parked_in_order"
             ),
             models.Index(fields=["subscription", "due_at"], name="eventstore_parked_due"),
+            models.Index(
+                fields=["subscription", "attempts", "position"],
+                condition=models.Q(status="dead", copied__lt=models.F("attempts")),
+                name="eventstore_parked_uncopied",
+            ),
         ]
         verbose_name_plural = "parked messages"
 
@@ -440,6 +447,69 @@ class RelayLease(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class ConsumerOffset(models.Model):
+    """Up to where a consumer has stored the messages of one partition of Kafka.
+
+    next: the offset that it reads next. found: the first offset that the topic still has, if that
+    is larger: the messages between the two are lost to this consumer until an operator decides.
+    """
+
+    pk = models.CompositePrimaryKey("consumer", "topic", "partition")
+    consumer = models.TextField(db_collation="C")
+    topic = models.TextField(db_collation="C")
+    partition = models.IntegerField()
+    next = models.BigIntegerField()
+    found = models.BigIntegerField(null=True)
+    moved_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        db_table = "eventstore_consumer_offset"
+
+    def __str__(self) -> str:
+        return f"{self.consumer} {self.topic}/{self.partition}: {self.next}"
+
+
+class ConsumerSequence(models.Model):
+    """The sequence of the last message of a stream that a consumer has stored."""
+
+    pk = models.CompositePrimaryKey("consumer", "stream")
+    consumer = models.TextField(db_collation="C")
+    stream = models.TextField(db_collation="C")
+    sequence = models.BigIntegerField()
+
+    class Meta:
+        db_table = "eventstore_consumer_sequence"
+
+    def __str__(self) -> str:
+        return f"{self.consumer} {self.stream}: {self.sequence}"
+
+
+class EarlyMessage(models.Model):
+    """A message of a broker that came before an earlier one of its stream, and waits for it.
+
+    previous: the sequence of the message that it waits for. until: when it is delivered without.
+    """
+
+    consumer = models.TextField(db_collation="C")
+    stream = models.TextField(db_collation="C")
+    sequence = models.BigIntegerField()
+    previous = models.BigIntegerField()
+    key = models.TextField(db_collation="C")
+    payload = AsWritten()
+    metadata = AsWritten()
+    until = models.DateTimeField()
+
+    class Meta:
+        db_table = "eventstore_early_message"
+        indexes = [
+            models.Index(fields=["consumer", "stream"], name="eventstore_early_stream"),
+            models.Index(fields=["consumer", "until"], name="eventstore_early_until"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.consumer} {self.stream}: {self.sequence}"
 
 
 class Heartbeat(models.Model):

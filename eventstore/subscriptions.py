@@ -5,7 +5,7 @@ Their functions are pure: they return what follows from a message. The engine lo
 them for a whole batch, and writes effects and cursor in one commit.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple
 
@@ -149,6 +149,27 @@ class Relay(NamedTuple):
         return self.publication.handles
 
 
+class Consumer(NamedTuple):
+    """Handles the integration events of a broker, ours or those of another system.
+
+    broker: its name in settings.EVENTSTORE_BROKERS. topics: on Kafka the topics; on RabbitMQ what
+    routing keys begin with, such as `events.orders`. handle: published type, or a pattern such as
+    `orders.*` -> (envelope) -> the commands that follow from it. They are enqueued, and rows that
+    the handler writes to the default database are committed, together with the cursor.
+    contract: published type -> our own class for the data of another system's event
+    (consumer-driven contract).
+    """
+
+    broker: str
+    topics: Sequence[str]
+    handle: Mapping[str, Callable[[Any], Iterable[Command] | None]]
+    contract: Mapping[str, type[IntegrationEvent]] = {}
+
+    @property
+    def handles(self) -> Sequence[type[Event]]:
+        return ()
+
+
 class Commands(NamedTuple):
     """The commands enqueued for one context. Decides them one after another, and so is the only
     writer of the context's aggregates, unless commands are also dispatched directly."""
@@ -158,4 +179,4 @@ class Commands(NamedTuple):
         return ()
 
 
-Subscription = Projection | Saga | Effect | Publication | Relay | Commands
+Subscription = Projection | Saga | Effect | Publication | Relay | Consumer | Commands

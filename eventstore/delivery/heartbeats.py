@@ -63,6 +63,11 @@ class Heartbeat(NamedTuple):
     connected: bool
 
 
+def consumer(name: str) -> str:
+    """The kind of the processes that read for a consumer."""
+    return f"consumer {name}"
+
+
 def call(program: str) -> None:
     """Set the program's name in the heartbeats of this process and of those that it forks."""
     global _program

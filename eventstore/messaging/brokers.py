@@ -1,13 +1,16 @@
 """The brokers of the settings, and their clients."""
 
+from fnmatch import fnmatchcase
 from typing import Any
 
 from django.utils.module_loading import import_string
 
-from eventstore import settings
+from eventstore import registry, settings
+from eventstore.subscriptions import Consumer
 
 from .cloudevents import Origin
-from .transport import Transport
+from .consumers.dead_letters import DeadLetterTopics
+from .transport import Reading, Source, Transport
 
 
 def transport(broker: str, relay: str) -> Transport:
@@ -15,6 +18,50 @@ def transport(broker: str, relay: str) -> Transport:
     options = dict(settings.brokers()[broker])
     made: Transport = import_string(options.pop("TRANSPORT"))(relay, origin(), options)
     return made
+
+
+def transport_without_transactions(broker: str, name: str) -> Transport:
+    """A new client that publishes at least once, and keeps no checkpoint."""
+    options = dict(settings.brokers()[broker])
+    if options["TRANSPORT"].endswith(".Kafka"):
+        options["transactions"] = False
+    made: Transport = import_string(options.pop("TRANSPORT"))(name, origin(), options)
+    return made
+
+
+def source(broker: str, reading: Reading) -> Source:
+    """A new client that reads for one consumer. Raises BrokerProblem."""
+    options = dict(settings.brokers()[broker])
+    made: Source = import_string(options.pop("TRANSPORT")).source(broker, reading, options)
+    return made
+
+
+def dead_letters(broker: str) -> DeadLetterTopics:
+    """A new client for dead letters. Raises BrokerProblem."""
+    options = dict(settings.brokers()[broker])
+    made: DeadLetterTopics = import_string(options.pop("TRANSPORT")).dead_letters(options)
+    return made
+
+
+def names() -> list[str]:
+    return list(settings.brokers())
+
+
+def readings(broker: str) -> list[Reading]:
+    """Of the consumers of the wiring that read from this broker."""
+    return [
+        Reading(name, each.topics, _types(each))
+        for name, each in registry.of_kind(Consumer).items()
+        if each.broker == broker
+    ]
+
+
+def _types(consumer: Consumer) -> list[str]:
+    known = {*registry.published_types(), *consumer.contract}
+    return sorted(
+        {pattern for pattern in consumer.handle if "*" not in pattern}
+        | {each for each in known for pattern in consumer.handle if fnmatchcase(each, pattern)}
+    )
 
 
 def administration(broker: str) -> Any:

@@ -48,6 +48,7 @@ def attributes(envelope: Envelope, origin: Origin) -> dict[str, str]:
         "source": origin.source,
         "type": envelope.type,
         "subject": key,
+        "stream": envelope.subject,
         "time": timestamp(envelope.time),
         "datacontenttype": JSON,
         "dataschema": _schema(envelope.type, origin.schemas),

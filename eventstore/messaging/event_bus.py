@@ -1,7 +1,7 @@
 """The event bus to which integration events are published: in this process, or a broker behind the
 same interface."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from fnmatch import fnmatchcase
 from functools import cache
@@ -51,24 +51,11 @@ class EventBus(Protocol):
     def unsubscribe(self, pattern: str, handler: Handler) -> None: ...
 
 
-class InProcessBus:
-    """Calls its subscribers immediately, in the order in which they subscribed, in the
-    subscription's transaction.
-
-    So a subscriber's own writes to the database commit together with the subscription's cursor:
-    exactly once.
-    """
+class Subscribers:
+    """Patterns and handlers, in the order in which they subscribed."""
 
     def __init__(self) -> None:
         self._subscribers: list[tuple[str, Handler]] = []
-
-    def publish(self, envelopes: Iterable[Envelope]) -> None:
-        if not self._subscribers:
-            return
-        for envelope in envelopes:
-            for pattern, handler in tuple(self._subscribers):
-                if fnmatchcase(envelope.type, pattern):
-                    handler(envelope)
 
     def subscribe(self, pattern: str, handler: Handler) -> None:
         if (pattern, handler) not in self._subscribers:
@@ -77,6 +64,27 @@ class InProcessBus:
     def unsubscribe(self, pattern: str, handler: Handler) -> None:
         if (pattern, handler) in self._subscribers:
             self._subscribers.remove((pattern, handler))
+
+    def handlers_of(self, type_: str) -> Iterator[Handler]:
+        for pattern, handler in tuple(self._subscribers):
+            if fnmatchcase(type_, pattern):
+                yield handler
+
+
+class InProcessBus(Subscribers):
+    """Calls its subscribers immediately, in the order in which they subscribed, in the
+    subscription's transaction.
+
+    So a subscriber's own writes to the database commit together with the subscription's cursor:
+    exactly once.
+    """
+
+    def publish(self, envelopes: Iterable[Envelope]) -> None:
+        if not self._subscribers:
+            return
+        for envelope in envelopes:
+            for handler in self.handlers_of(envelope.type):
+                handler(envelope)
 
 
 @cache

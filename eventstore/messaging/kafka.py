@@ -26,11 +26,14 @@ from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, Resourc
 
 from . import cloudevents
 from .cloudevents import Encoded, Origin
+from .consumers.dead_letters import SUFFIX
+from .consumers.kafka import KafkaDeadLetters, KafkaSource
 from .event_bus import Envelope
 from .transport import (
     Batch,
     BrokerProblem,
     BrokerUnreachable,
+    Reading,
     Refused,
     Sent,
     TooLarge,
@@ -100,6 +103,14 @@ class Kafka:
     @staticmethod
     def administration(options: Mapping[str, Any]) -> "KafkaAdministration":
         return KafkaAdministration(Options(**options))
+
+    @staticmethod
+    def source(broker: str, reading: Reading, options: Mapping[str, Any]) -> KafkaSource:
+        return KafkaSource(reading.consumer, broker, reading.topics, Options(**options).client)
+
+    @staticmethod
+    def dead_letters(options: Mapping[str, Any]) -> KafkaDeadLetters:
+        return KafkaDeadLetters(Options(**options).client)
 
     def refusal(self, envelope: Envelope) -> Refused | None:
         encoded, key = self._encoded(envelope)
@@ -359,16 +370,25 @@ class KafkaAdministration:
         self.options = options
         self.admin = AdminClient({**options.client, "log_level": 0})
 
-    def missing(self, relays: Mapping[str, Iterable[str]]) -> list[str]:
-        """The topics that relays need and that do not exist. relays: name -> types published."""
+    def missing(
+        self, relays: Mapping[str, Iterable[str]], readings: Iterable[Reading] = ()
+    ) -> list[str]:
+        """The topics that relays and consumers need and that do not exist. relays: name -> types
+        published."""
         with _naming_problems():
             known = set(self.admin.list_topics(timeout=METADATA_SECONDS).topics)
-        return sorted(set(self._needed(relays)) - known)
+        return sorted(set(self._needed(relays, readings)) - known)
 
-    def create(self, relays: Mapping[str, Iterable[str]], *, tap: bool = False) -> list[str]:
+    def create(
+        self,
+        relays: Mapping[str, Iterable[str]],
+        readings: Iterable[Reading] = (),
+        *,
+        tap: bool = False,
+    ) -> list[str]:
         """Create those that are missing; returns their names. Existing ones are left alone."""
-        needed = self._needed(relays)
-        missing = self.missing(relays)
+        needed = self._needed(relays, readings)
+        missing = self.missing(relays, readings)
         new = [
             NewTopic(name, partitions, self.options.replication, config=dict(config))
             for name, (partitions, config) in needed.items()
@@ -396,9 +416,11 @@ class KafkaAdministration:
         return {name: int(each["max.message.bytes"].value) for name, each in described.items()}
 
     def _needed(
-        self, relays: Mapping[str, Iterable[str]]
+        self, relays: Mapping[str, Iterable[str]], readings: Iterable[Reading]
     ) -> dict[str, tuple[int, Mapping[str, str]]]:
         topics = {topic_of(type_) for types in relays.values() for type_ in types}
+        for reading in readings:
+            topics |= {*reading.topics, *(topic + SUFFIX for topic in reading.topics)}
         needed: dict[str, tuple[int, Mapping[str, str]]] = {
             name: (self.options.partitions, {}) for name in sorted(topics)
         }

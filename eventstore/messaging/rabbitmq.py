@@ -15,16 +15,20 @@ from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
 import amqp
-from amqp.exceptions import AMQPError, NotFound
+from amqp.exceptions import AMQPError, NotFound, PreconditionFailed
 
 from . import cloudevents
 from .cloudevents import AmqpMessage, Origin
+from .consumers import rabbitmq as consumers
+from .consumers.rabbitmq import RabbitMQDeadLetters, RabbitMQSource
 from .event_bus import Envelope
 from .transport import (
     Batch,
     BrokerBlocked,
     BrokerProblem,
     BrokerUnreachable,
+    QueueDiffers,
+    Reading,
     Refused,
     Sent,
     TooLarge,
@@ -62,6 +66,18 @@ class RabbitMQ:
     @staticmethod
     def administration(options: Mapping[str, Any]) -> "RabbitMQAdministration":
         return RabbitMQAdministration(Options(**options))
+
+    @staticmethod
+    def source(broker: str, reading: Reading, options: Mapping[str, Any]) -> RabbitMQSource:
+        with _naming_problems():
+            connection = connect(Options(**options), reading.consumer)
+        return RabbitMQSource(reading.consumer, broker, connection)
+
+    @staticmethod
+    def dead_letters(options: Mapping[str, Any]) -> RabbitMQDeadLetters:
+        with _naming_problems():
+            connection = connect(Options(**options), "dead letters")
+            return RabbitMQDeadLetters(connection, Options(**options).exchange)
 
     def refusal(self, envelope: Envelope) -> Refused | None:
         size = len(self._encoded(envelope).value)
@@ -218,25 +234,41 @@ class Link:
 
 
 class RabbitMQAdministration:
-    """Declares the exchange, and says whether it is missing."""
+    """Declares exchange and queues, and says which are missing or declared otherwise."""
 
     def __init__(self, options: Options) -> None:
         self.options = options
 
-    def missing(self, relays: Mapping[str, Iterable[str]]) -> list[str]:
-        with self._channel() as channel:
-            try:
-                channel.exchange_declare(
-                    self.options.exchange, self.options.exchange_type, passive=True
-                )
-            except NotFound:
-                return [self.options.exchange]
-        return []
+    def missing(
+        self, relays: Mapping[str, Iterable[str]], readings: Iterable[Reading] = ()
+    ) -> list[str]:
+        """The exchange and the queues of consumers that do not exist."""
+        found = [] if self._has_exchange() else [self.options.exchange]
+        return found + [each.consumer for each in readings if not self._has_queue(each.consumer)]
 
-    def create(self, relays: Mapping[str, Iterable[str]], *, tap: bool = False) -> list[str]:
-        """Declare the exchange if it is missing. tap: also a queue that keeps the last messages of
-        all, so that none is unroutable."""
-        missing = self.missing(relays)
+    def declared_otherwise(self, readings: Iterable[Reading]) -> list[str]:
+        """The consumers' queues that exist with other arguments than ours; each with what the
+        broker says."""
+        found = []
+        for each in readings:
+            try:
+                if self._has_queue(each.consumer):
+                    with self._channel() as channel:
+                        self._declare_queue(channel, each)
+            except QueueDiffers as error:
+                found.append(f"{each.consumer}: {error}")
+        return found
+
+    def create(
+        self,
+        relays: Mapping[str, Iterable[str]],
+        readings: Iterable[Reading] = (),
+        *,
+        tap: bool = False,
+    ) -> list[str]:
+        """Declare what is missing, and bind the consumers' queues. tap: also a queue that keeps the
+        last messages of all, so that none is unroutable. Raises QueueDiffers."""
+        missing = self.missing(relays, readings)
         with self._channel() as channel:
             channel.exchange_declare(
                 self.options.exchange, self.options.exchange_type, durable=True, auto_delete=False
@@ -244,7 +276,31 @@ class RabbitMQAdministration:
             if tap:
                 channel.queue_declare(TAP, durable=True, auto_delete=False, arguments=TAP_ARGUMENTS)
                 channel.queue_bind(TAP, self.options.exchange, "events.#")
+            for reading in readings:
+                self._declare_queue(channel, reading)
         return missing
+
+    def _declare_queue(self, channel: Any, reading: Reading) -> None:
+        bindings = consumers.bindings(self.options.exchange_type, reading.topics, reading.types)
+        consumers.declare(channel, reading.consumer, self.options.exchange, bindings)
+
+    def _has_exchange(self) -> bool:
+        with self._channel() as channel:
+            try:
+                channel.exchange_declare(
+                    self.options.exchange, self.options.exchange_type, passive=True
+                )
+            except NotFound:
+                return False
+        return True
+
+    def _has_queue(self, name: str) -> bool:
+        with self._channel() as channel:
+            try:
+                channel.queue_declare(name, passive=True)
+            except NotFound:
+                return False
+        return True
 
     @contextmanager
     def _channel(self) -> Iterator[Any]:
@@ -294,5 +350,9 @@ def _naming_problems() -> Iterator[None]:
         yield
     except NotFound as error:
         raise TopicMissing(f"{error}; declare it: manage.py brokers --create") from error
+    except PreconditionFailed as error:
+        raise QueueDiffers(
+            f"{error}; delete it when it is empty, or rename the consumer"
+        ) from error
     except (AMQPError, OSError) as error:
         raise BrokerUnreachable(f"{type(error).__name__}: {error}") from error

@@ -22,6 +22,10 @@ class TopicMissing(BrokerProblem):
     """A topic or exchange does not exist. Topics are created by a command, never by publishing."""
 
 
+class QueueDiffers(BrokerProblem):
+    """A queue or exchange exists with other arguments than those that we declare."""
+
+
 class Refused(Exception):
     """The broker does not take this one message."""
 
@@ -79,3 +83,22 @@ class Transport(Protocol):
 
     def close(self) -> None:
         """At once: nothing that is still queued may be sent any more."""
+
+
+class Reading(NamedTuple):
+    """What a consumer reads. topics: of Kafka; on RabbitMQ what routing keys begin with. types: the
+    published types that its handlers match."""
+
+    consumer: str
+    topics: Sequence[str]
+    types: Sequence[str]
+
+
+class Source(Protocol):
+    """One client of one broker, used by one consumer in one thread."""
+
+    def read(self, seconds: float) -> int:
+        """Wait so long for messages, and store what has come. Returns how many were new. Raises
+        BrokerProblem."""
+
+    def close(self) -> None: ...

@@ -118,6 +118,51 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='ConsumerOffset',
+            fields=[
+                ('pk', models.CompositePrimaryKey('consumer', 'topic', 'partition', blank=True, editable=False, primary_key=True, serialize=False)),
+                ('consumer', models.TextField(db_collation='C')),
+                ('topic', models.TextField(db_collation='C')),
+                ('partition', models.IntegerField()),
+                ('next', models.BigIntegerField()),
+                ('found', models.BigIntegerField(null=True)),
+                ('moved_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+            ],
+            options={
+                'db_table': 'eventstore_consumer_offset',
+            },
+        ),
+        migrations.CreateModel(
+            name='ConsumerSequence',
+            fields=[
+                ('pk', models.CompositePrimaryKey('consumer', 'stream', blank=True, editable=False, primary_key=True, serialize=False)),
+                ('consumer', models.TextField(db_collation='C')),
+                ('stream', models.TextField(db_collation='C')),
+                ('sequence', models.BigIntegerField()),
+            ],
+            options={
+                'db_table': 'eventstore_consumer_sequence',
+            },
+        ),
+        migrations.CreateModel(
+            name='EarlyMessage',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('consumer', models.TextField(db_collation='C')),
+                ('stream', models.TextField(db_collation='C')),
+                ('sequence', models.BigIntegerField()),
+                ('previous', models.BigIntegerField()),
+                ('key', models.TextField(db_collation='C')),
+                ('payload', eventstore.models.AsWritten()),
+                ('metadata', eventstore.models.AsWritten()),
+                ('until', models.DateTimeField()),
+            ],
+            options={
+                'db_table': 'eventstore_early_message',
+                'indexes': [models.Index(fields=['consumer', 'stream'], name='eventstore_early_stream'), models.Index(fields=['consumer', 'until'], name='eventstore_early_until')],
+            },
+        ),
+        migrations.CreateModel(
             name='Heartbeat',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
@@ -182,10 +227,11 @@ class Migration(migrations.Migration):
                 ('error', models.TextField(db_default='')),
                 ('traceback', models.TextField(db_default='')),
                 ('parked_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ('copied', models.IntegerField(db_default=0)),
             ],
             options={
                 'verbose_name_plural': 'parked messages',
-                'indexes': [models.Index(fields=['subscription', 'key', 'position'], name='eventstore_parked_in_order'), models.Index(fields=['subscription', 'due_at'], name='eventstore_parked_due')],
+                'indexes': [models.Index(fields=['subscription', 'key', 'position'], name='eventstore_parked_in_order'), models.Index(fields=['subscription', 'due_at'], name='eventstore_parked_due'), models.Index(condition=models.Q(('copied__lt', models.F('attempts')), ('status', 'dead')), fields=['subscription', 'attempts', 'position'], name='eventstore_parked_uncopied')],
                 'constraints': [models.UniqueConstraint(fields=('subscription', 'position'), name='eventstore_parked_once')],
             },
         ),

@@ -3,9 +3,11 @@ log."""
 
 from eventstore import registry
 from eventstore.log import audit
+from eventstore.messaging.consumers import intake
+from eventstore.messaging.consumers.intake import Partition
 from eventstore.outbox import cursors, parked, wakeup
 from eventstore.postgres import atomic, execute
-from eventstore.subscriptions import Commands, Effect, Projection, Saga, Subscription
+from eventstore.subscriptions import Commands, Consumer, Effect, Projection, Saga, Subscription
 
 from . import dead_letters
 
@@ -17,6 +19,7 @@ REPEATS = {
     Saga: "each process would take its steps and send its commands a second time",
     Effect: "each call to the outside world would be made a second time",
     Commands: "each command would be decided a second time",
+    Consumer: "handled messages leave the outbox; manage.py consumers seek reads them again",
 }
 
 
@@ -92,6 +95,26 @@ def reset(name: str, position: int = 0, *, who: str, reason: str) -> int:
 def goes_back(name: str) -> bool:
     """Whether the subscription can be reset. Raises NoSuchSubscription."""
     return type(find(name)) not in REPEATS
+
+
+def seek(consumer: str, partition: Partition, offset: int, *, who: str, reason: str) -> None:
+    """Let a consumer continue at another offset of a partition of Kafka. Messages that it has
+    stored before are recognized by their ids.
+
+    Raises NoSuchSubscription, OperationRefused, audit.ReasonMissing.
+    """
+    reason = audit.require_reason(reason)
+    find(consumer)
+    with atomic():
+        before = intake.begun(consumer, partition)
+        if before is None or offset < 0:
+            known = f"{consumer} has never read {partition.topic}/{partition.partition}."
+            raise OperationRefused(known if before is None else "An offset is 0 or larger.")
+        intake.seek(consumer, partition, offset)
+        details = {"topic": partition.topic, "partition": partition.partition}
+        audit.record(
+            who, "seek", consumer, reason=reason, details=details | {"from": before, "to": offset}
+        )
 
 
 def skip(name: str, position: int, *, who: str, reason: str) -> None:

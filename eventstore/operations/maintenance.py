@@ -1,10 +1,10 @@
 """Periodic chores. Their intervals are in eventstore.delivery.chores.CHORES."""
 
 from eventstore import settings
-from eventstore.commands import deferred, idempotency, inbox, repository
+from eventstore.commands import deferred, idempotency, repository
 from eventstore.delivery import heartbeats
 from eventstore.log import fence_monitor
-from eventstore.outbox import cursors
+from eventstore.outbox import cursors, inbox
 from eventstore.projections import rebuild as rebuilds
 
 from . import metrics

@@ -125,6 +125,18 @@ PARK_AGAIN = """
     SELECT subscription, position, key, status, attempts, due_at, error, traceback, parked_at
     FROM jsonb_populate_recordset(NULL::eventstore_parked, %s::jsonb)
 """
+# copied: the attempts after which a dead letter was copied to its topic; it may die again later.
+UNCOPIED = """
+    SELECT position, attempts, error, parked_at
+    FROM eventstore_parked
+    WHERE id = ANY(ARRAY(SELECT eventstore_parked_uncopied(%s, %s)))
+    ORDER BY position
+"""
+COPIED = """
+    UPDATE eventstore_parked
+    SET copied = attempts
+    WHERE id = ANY(ARRAY(SELECT eventstore_parked_at(%s, %s)))
+"""
 # A locked row is being settled or taken over: it is skipped, so that no deadlock is possible.
 RENEW = """
     WITH ours AS MATERIALIZED (
@@ -155,6 +167,15 @@ class Due(NamedTuple):
     attempts: int
     status: str
     due_at: datetime
+
+
+class DeadLetter(NamedTuple):
+    """A parked message that is not retried by itself any more. attempts: how often it failed."""
+
+    position: int
+    attempts: int
+    error: str
+    parked_at: datetime
 
 
 class ParkedMessage(msgspec.Struct, frozen=True):
@@ -259,6 +280,15 @@ def discard(name: str, positions: Sequence[int]) -> list[tuple[int, str]]:
 def wake(name: str, keys: Sequence[str]) -> None:
     """Make the first message of each key due, if it waits for another one."""
     execute(WAKE, [name, list(keys)]).close()
+
+
+def uncopied(name: str, limit: int) -> list[DeadLetter]:
+    """The dead letters that have not been copied since they last failed."""
+    return [DeadLetter(*row) for row in rows(UNCOPIED, [name, limit])]
+
+
+def mark_copied(name: str, positions: Sequence[int]) -> None:
+    execute(COPIED, [name, list(positions)]).close()
 
 
 def clear(name: str) -> None:

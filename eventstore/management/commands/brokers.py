@@ -1,4 +1,4 @@
-"""manage.py brokers [--create [--tap]]: whether each broker has what the relays need."""
+"""manage.py brokers [--create [--tap]]: whether each broker has what relays and consumers need."""
 
 from typing import Any
 
@@ -10,7 +10,9 @@ from eventstore.messaging.transport import BrokerProblem
 
 
 class Command(BaseCommand):
-    help = "Say which topics and exchanges the relays need and lack, or create them."
+    help = (
+        "Say which topics, exchanges and queues relays and consumers need and lack, or create them."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--create", action="store_true", help="create what is missing")
@@ -27,14 +29,16 @@ class Command(BaseCommand):
         for name in settings.brokers():
             try:
                 administration, relays = brokers.administration(name), relay.published_by(name)
+                readings = brokers.readings(name)
                 if options["create"]:
-                    for made in administration.create(relays, tap=options["tap"]):
+                    for made in administration.create(relays, readings, tap=options["tap"]):
                         self.stdout.write(f"{name}: created {made}")
-                elif missing := administration.missing(relays):
+                elif missing := administration.missing(relays, readings):
                     raise CommandError(
                         f"{name} lacks {', '.join(missing)}; create it: manage.py brokers --create"
                     )
-                self.stdout.write(f"{name}: has all that {len(relays)} relays need")
+                needed_by = f"{len(relays)} relays and {len(readings)} consumers need"
+                self.stdout.write(f"{name}: has all that {needed_by}")
             except BrokerProblem as problem:
                 problems.append(f"{name}: {type(problem).__name__}: {problem}")
         if problems:

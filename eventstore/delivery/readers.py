@@ -1,0 +1,123 @@
+"""Threads that read from brokers for consumers, and deliver what they have stored."""
+
+import logging
+import threading
+import time
+from collections.abc import Sequence
+
+from django.db import Error, close_old_connections
+
+from eventstore import postgres
+from eventstore.messaging import brokers
+from eventstore.messaging.consumers import dead_letters, intake
+from eventstore.messaging.consumers.dead_letters import DeadLetterTopics
+from eventstore.messaging.consumers.intake import OffsetMoved
+from eventstore.messaging.transport import BrokerProblem, Reading, Source
+from eventstore.outbox import wakeup
+
+from . import heartbeats, step
+
+logger = logging.getLogger(__name__)
+
+READ_SECONDS = 0.25
+# Between two looks for dead letters, and for messages that have waited too long.
+CHORE_SECONDS = 1.0
+FIRST_REST_SECONDS, LONGEST_REST_SECONDS = 0.2, 5.0
+STOP_SECONDS = 12.0
+
+
+class Reader:
+    """Reads for one consumer in a thread, until it is stopped.
+
+    Any number may read for the same consumer, in any processes: the broker shares out partitions
+    among them, or lets one of them read the queue.
+    """
+
+    def __init__(self, broker: str, reading: Reading) -> None:
+        self.broker, self.reading, self.name = broker, reading, reading.consumer
+        self.source: Source | None = None
+        self.dead_letters: DeadLetterTopics | None = None
+        self.failures = 0
+        self.chores_at = 0.0
+        self.stopping = threading.Event()
+        self.thread = threading.Thread(target=self._run, name=self.name, daemon=True)
+
+    def start(self) -> None:
+        self.thread.start()
+
+    def stop(self) -> None:
+        self.stopping.set()
+
+    def join(self) -> None:
+        self.thread.join(STOP_SECONDS)
+
+    def _run(self) -> None:
+        while not self.stopping.is_set():
+            try:
+                close_old_connections()
+                self._look()
+                self.failures = 0
+            except OffsetMoved as error:
+                logger.info("%s", error)
+            except (BrokerProblem, Error) as error:
+                logger.warning("%s: %s: %s", self.name, type(error).__name__, error)
+                self._rest()
+            except Exception:
+                logger.exception("%s: reading failed", self.name)
+                self._rest()
+        self._close()
+        heartbeats.sign_off(heartbeats.consumer(self.name))
+        postgres.close()
+
+    def _look(self) -> None:
+        if self.source is None:
+            self.source = brokers.source(self.broker, self.reading)
+        stored = self.source.read(READ_SECONDS)
+        heartbeats.note(heartbeats.consumer(self.name))
+        if time.monotonic() > self.chores_at:
+            self.chores_at = time.monotonic() + CHORE_SECONDS
+            stored += intake.release_overdue(self.name)
+            self._copy_dead_letters()
+        if stored:
+            with wakeup.quiet():
+                step.step(self.name)
+            # The commands that followed, or what another step has left.
+            wakeup.wake_workers()
+
+    def _copy_dead_letters(self) -> None:
+        """A broker without the topic must not keep the consumer from reading."""
+        try:
+            if self.dead_letters is None:
+                self.dead_letters = brokers.dead_letters(self.broker)
+            while dead_letters.copy(self.name, self.dead_letters):
+                pass
+        except BrokerProblem as problem:
+            logger.warning("%s: dead letters wait: %s", self.name, problem)
+            self._close_dead_letters()
+
+    def _rest(self) -> None:
+        self._close()
+        rest = FIRST_REST_SECONDS * 2 ** min(self.failures, 10)
+        self.failures += 1
+        self.stopping.wait(min(rest, LONGEST_REST_SECONDS))
+
+    def _close(self) -> None:
+        source, self.source = self.source, None
+        if source is not None:
+            source.close()
+        self._close_dead_letters()
+
+    def _close_dead_letters(self) -> None:
+        topics, self.dead_letters = self.dead_letters, None
+        if topics is not None:
+            topics.close()
+
+
+def readers(names: Sequence[str] = ()) -> list[Reader]:
+    """One for each consumer of the wiring whose broker the settings name; or for these only."""
+    return [
+        Reader(broker, reading)
+        for broker in brokers.names()
+        for reading in brokers.readings(broker)
+        if not names or reading.consumer in names
+    ]

@@ -1,0 +1,263 @@
+"""Read topics of Kafka for one consumer, as a member of a consumer group.
+
+Where to go on is read from PostgreSQL when a partition is assigned, and moves in the commit that
+stores the messages. What is committed to Kafka only feeds its own tools. A member that has lost a
+partition without knowing it cannot move the offset, so nothing of its batch is stored.
+"""
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from confluent_kafka import (
+    OFFSET_INVALID,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Producer,
+    TopicPartition,
+)
+
+from eventstore.messages import BrokerMessage
+from eventstore.messaging.transport import BrokerProblem, BrokerUnreachable, TopicMissing
+
+from . import intake
+from .dead_letters import SUFFIX, DeadLetter
+from .intake import OffsetMoved, Partition, Range
+
+logger = logging.getLogger(__name__)
+
+BATCH_MESSAGES, BATCH_BYTES = 1000, 4 << 20
+# Waiting for a batch to fill up costs latency; what has arrived is taken.
+GATHER_SECONDS = 0.002
+COMMIT_SECONDS = 1.0
+# A partition behind its end from which nothing comes for so long gets a new client.
+STALLED_SECONDS = 30.0
+GROUP = {
+    "enable.auto.commit": False,
+    "enable.auto.offset.store": False,
+    # A hole in the topic is reported; it is never jumped over.
+    "auto.offset.reset": "error",
+    "isolation.level": "read_committed",
+    "allow.auto.create.topics": False,
+    "partition.assignment.strategy": "cooperative-sticky",
+    "session.timeout.ms": 10_000,
+    "max.poll.interval.ms": 120_000,
+    "topic.metadata.refresh.interval.ms": 10_000,
+    "fetch.wait.max.ms": 100,
+    "fetch.error.backoff.ms": 100,
+    "queued.max.messages.kbytes": 16 << 10,
+    "reconnect.backoff.max.ms": 1_000,
+    "socket.timeout.ms": 6_000,
+}
+PRODUCE_SECONDS = 8.0
+DEAD_LETTERS = {
+    "acks": "all",
+    "enable.idempotence": True,
+    "partitioner": "murmur2_random",
+    "allow.auto.create.topics": False,
+    "message.timeout.ms": 7_000,
+    "message.max.bytes": 16 << 20,
+    "topic.metadata.propagation.max.ms": 1_000,
+    "socket.timeout.ms": 6_000,
+}
+MISSING = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)
+
+
+class KafkaSource:
+    """next: partition -> the offset that is read next. holed: partitions whose next messages the
+    topic no longer has."""
+
+    def __init__(
+        self, consumer: str, broker: str, topics: Sequence[str], client: Mapping[str, Any]
+    ) -> None:
+        self.consumer, self.broker = consumer, broker
+        self.next: dict[Partition, int] = {}
+        self.holed: set[Partition] = set()
+        self.errors: list[KafkaError] = []
+        self.committed_at = self.moved_at = time.monotonic()
+        settings = {**GROUP, **client, "group.id": consumer, "client.id": consumer}
+        self.client = Consumer({**settings, "error_cb": self.errors.append}, logger=logger)
+        self.client.subscribe(
+            list(topics), on_assign=self._assign, on_revoke=self._revoke, on_lost=self._revoke
+        )
+
+    def read(self, seconds: float) -> int:
+        try:
+            messages = self._gather(seconds)
+            stored = self._store(messages) if messages else 0
+            self._commit()
+        except KafkaException as error:
+            raise _problem(error.args[0]) from error
+        if any(error.fatal() for error in self.errors):
+            raise BrokerUnreachable(self.errors[-1].str())
+        return stored
+
+    def close(self) -> None:
+        self.client.close()
+
+    def _gather(self, seconds: float) -> list[Any]:
+        """What has arrived, up to BATCH_MESSAGES and about BATCH_BYTES."""
+        found, size = list[Any](), 0
+        message = self.client.poll(seconds)
+        while message is not None:
+            if (error := message.error()) is None:
+                found.append(message)
+                size += len(message)
+            else:
+                self._report(error, message)
+            if len(found) >= BATCH_MESSAGES or size >= BATCH_BYTES:
+                break
+            message = self.client.poll(GATHER_SECONDS)
+        return found
+
+    def _report(self, error: KafkaError, message: Any) -> None:
+        if error.code() == KafkaError._AUTO_OFFSET_RESET:
+            partition = Partition(message.topic(), message.partition())
+            low, high = self.client.get_watermark_offsets(TopicPartition(*partition), timeout=5.0)
+            intake.report_hole(self.consumer, partition, low)
+            self.holed.add(partition)
+            logger.error(
+                "%s: offset %s of %s/%s is not in the topic, which has %s to %s",
+                self.consumer,
+                self.next.get(partition),
+                *partition,
+                low,
+                high,
+            )
+        elif error.code() in MISSING:
+            raise KafkaException(error)
+        elif error.code() != KafkaError._PARTITION_EOF:
+            logger.warning("%s: %s", self.consumer, error.str())
+
+    def _store(self, messages: Sequence[Any]) -> int:
+        ranges: dict[Partition, Range] = {}
+        for message in messages:
+            partition = Partition(message.topic(), message.partition())
+            first = self.next.get(partition, message.offset())
+            ranges[partition] = Range(first, message.offset() + 1)
+        try:
+            stored = intake.store(
+                self.consumer, [_received(self.broker, each) for each in messages], ranges
+            )
+        except OffsetMoved:
+            self._go_on_from(intake.begin(self.consumer, list(ranges)))
+            raise
+        except Exception:
+            # The same messages come again.
+            self._go_on_from({each: range_.first for each, range_ in ranges.items()})
+            raise
+        self.next |= {partition: range_.next for partition, range_ in ranges.items()}
+        self.moved_at = time.monotonic()
+        return stored
+
+    def _commit(self) -> None:
+        """For the tools of Kafka, which show a group's lag; nothing is read from there."""
+        now = time.monotonic()
+        if now - self.committed_at < COMMIT_SECONDS:
+            return
+        self.committed_at = now
+        positions = self.client.position(self.client.assignment())
+        if known := [each for each in positions if each.offset != OFFSET_INVALID]:
+            self.client.commit(offsets=known, asynchronous=True)
+        if now - self.moved_at > STALLED_SECONDS:
+            self.moved_at = now
+            if any(self._is_behind(each) for each in positions):
+                raise BrokerUnreachable("nothing arrives although messages are there")
+
+    def _is_behind(self, position: TopicPartition) -> bool:
+        if Partition(position.topic, position.partition) in self.holed:
+            return False
+        _, high = self.client.get_watermark_offsets(position, cached=True)
+        return bool(position.offset != OFFSET_INVALID and position.offset < high)
+
+    def _assign(self, client: Consumer, partitions: Sequence[TopicPartition]) -> None:
+        begun = intake.begin(self.consumer, [Partition(p.topic, p.partition) for p in partitions])
+        self.next |= begun
+        client.incremental_assign(
+            [TopicPartition(*partition, offset) for partition, offset in begun.items()]
+        )
+
+    def _revoke(self, client: Consumer, partitions: Sequence[TopicPartition]) -> None:
+        for each in partitions:
+            self.next.pop(Partition(each.topic, each.partition), None)
+            self.holed.discard(Partition(each.topic, each.partition))
+        client.incremental_unassign(list(partitions))
+
+    def _go_on_from(self, offsets: Mapping[Partition, int]) -> None:
+        for partition, offset in offsets.items():
+            if partition in self.next:
+                self.next[partition] = offset
+                self.client.seek(TopicPartition(*partition, offset))
+
+
+def ends(client: Mapping[str, Any], partitions: Sequence[Partition]) -> dict[Partition, int]:
+    """The offset after the last message of each partition. Raises BrokerProblem."""
+    reader = Consumer({**GROUP, **client, "group.id": "eventstore.ends"})
+    try:
+        return {
+            each: reader.get_watermark_offsets(TopicPartition(*each), timeout=5.0)[1]
+            for each in partitions
+        }
+    except KafkaException as error:
+        raise _problem(error.args[0]) from error
+    finally:
+        reader.close()
+
+
+def _received(broker: str, message: Any) -> BrokerMessage:
+    return BrokerMessage(
+        broker=broker,
+        topic=message.topic(),
+        key=_bytes(message.key()),
+        value=_bytes(message.value()),
+        headers=tuple((name.encode(), _bytes(value)) for name, value in message.headers() or ()),
+        partition=message.partition(),
+        offset=message.offset(),
+    )
+
+
+def _bytes(value: Any) -> bytes | None:
+    return value.encode() if isinstance(value, str) else value
+
+
+def _problem(error: KafkaError) -> BrokerProblem:
+    if error.code() in MISSING:
+        return TopicMissing(f"{error.str()}; create it: manage.py brokers --create")
+    return BrokerUnreachable(error.str())
+
+
+class KafkaDeadLetters:
+    """Writes to `<topic>.dlq`."""
+
+    def __init__(self, client: Mapping[str, Any]) -> None:
+        self.producer = Producer({**DEAD_LETTERS, **client}, logger=logger)
+
+    def send(self, consumer: str, letters: Sequence[DeadLetter]) -> None:
+        problems = list[KafkaError | None]()
+        for letter in letters:
+            self.producer.produce(
+                letter.message.topic + SUFFIX,
+                letter.message.value,
+                letter.message.key,
+                headers=_headers(consumer, letter),
+                on_delivery=lambda error, _: problems.append(error),
+            )
+        self.producer.flush(PRODUCE_SECONDS)
+        if failed := [error for error in problems if error is not None]:
+            raise _problem(failed[0])
+        if len(problems) < len(letters):
+            raise BrokerUnreachable("dead letters were not acknowledged in time")
+
+    def close(self) -> None:
+        self.producer.purge()
+        self.producer.poll(0)
+
+
+def _headers(consumer: str, letter: DeadLetter) -> list[tuple[str, str | bytes | None]]:
+    own = {**letter.headers, "dlq-consumer": consumer}
+    return [
+        *((name.decode(), value) for name, value in letter.message.headers),
+        *own.items(),
+    ]
