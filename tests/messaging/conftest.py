@@ -31,7 +31,7 @@ from tests.eventstore.toy import Counted
 from tools.devserver import account, folder, kafka, processes, rabbitmq, services
 from tools.devserver.errors import LauncherError
 
-from . import world
+from . import consuming, world
 
 LONG = os.environ.get("BROKERS") == "long"
 only_long = pytest.mark.skipif(not LONG, reason="runs with BROKERS=long")
@@ -165,6 +165,62 @@ def to_rabbitmq(rabbitmq_server, relays):
     return start
 
 
+@pytest.fixture
+def consumers(request, toys, settings, monkeypatch):  # noqa: F811
+    """consumers(broker, handle) wires a relay to the broker, and a consumer of what it carries."""
+    monkeypatch.setattr(relay, "FIRST_REST_SECONDS", 0.1)
+    monkeypatch.setattr(relay, "LONGEST_REST_SECONDS", 0.5)
+
+    def start(broker, handle=None, *, client=(), **options):
+        server_ = request.getfixturevalue(f"{broker}_server")
+        if broker == "kafka":
+            client = {"bootstrap.servers": server_.address, **dict(client)}
+            options = {"TRANSPORT": KAFKA, "client": client, **options}
+        else:
+            options = {"TRANSPORT": RABBITMQ, "url": server_.address, **options}
+        context = f"toy{next(_numbers)}"
+        settings.EVENTSTORE_BROKERS = {broker: options}
+        names, parts = consuming.parts(context, broker, handle)
+        subscriptions = parts.pop("SUBSCRIPTIONS")
+        toys(subscriptions, **parts)
+        administration = brokers.administration(broker)
+        administration.create(relay.published_by(broker), brokers.readings(broker))
+        (name,) = names.relays
+        return SimpleNamespace(
+            name=name,
+            consumer=names.consumer,
+            context=context,
+            type=names.type,
+            topic=f"events.{context}",
+            broker=broker,
+            options=options,
+        )
+
+    return start
+
+
+@pytest.fixture
+def consumer_process():
+    """consumer_process(of, fate) reads for the consumer in a process of its own."""
+    started = []
+
+    def start(of, fate=""):
+        arguments = [of.context, of.broker, json.dumps(of.options), *filter(None, [fate])]
+        started.append(
+            subprocess.Popen(
+                [sys.executable, "-m", "tests.messaging.consuming", *arguments],
+                env=os.environ
+                | {"DATABASE_URL": url_of_the_test(), "EVENTSTORE_WAKE_WORKERS": "0"},
+            )
+        )
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.kill()
+        each.wait()
+
+
 def count(number, *, counters=5, first=1, note=""):
     """Events 1, 2, … of each counter in turn; amount is the number."""
     for start in range(first, first + number, 500):
@@ -268,22 +324,24 @@ def end_lease(name):
 @contextmanager
 def queue_on(server_, exchange, *keys):
     """messages() reads what a queue that is bound to the keys holds."""
-    parts = server_.address.removeprefix("amqp://").rstrip("/")
-    login, _, place = parts.rpartition("@")
-    user, _, password = login.partition(":")
-    connection = amqp.Connection(place, userid=user, password=password)
-    connection.connect()
-    channel = connection.channel()
     name = f"test-{next(_numbers)}"
-    channel.queue_declare(name, durable=True, auto_delete=False)
-    for key in keys:
-        channel.queue_bind(name, exchange, key)
-    connection.close()
-    yield lambda: _drained(place, user, password, name)
+    with connection_to(server_) as connection:
+        channel = connection.channel()
+        channel.queue_declare(name, durable=True, auto_delete=False)
+        for key in keys:
+            channel.queue_bind(name, exchange, key)
+    yield lambda: drained(server_, name)
 
 
-def _drained(place, user, password, name):
-    with amqp.Connection(place, userid=user, password=password) as connection:
+def connection_to(server_):
+    login, _, place = server_.address.removeprefix("amqp://").rstrip("/").rpartition("@")
+    user, _, password = login.partition(":")
+    return amqp.Connection(place, userid=user, password=password)
+
+
+def drained(server_, name):
+    """The messages of a queue, which is empty then."""
+    with connection_to(server_) as connection:
         channel, found = connection.channel(), []
         while message := channel.basic_get(name, no_ack=True):
             found.append(message)

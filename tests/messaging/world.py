@@ -7,6 +7,9 @@ from eventstore.messages import IntegrationEvent
 from eventstore.subscriptions import Publication, Relay
 from tests.eventstore.toy import Counted
 
+# The note of what a consumer has counted: it is not published again.
+ECHO = "echo"
+
 
 class CounterChanged(IntegrationEvent, frozen=True):
     counter_id: str
@@ -17,6 +20,8 @@ class CounterChanged(IntegrationEvent, frozen=True):
 def changed(event, history):
     if event.note == "untranslatable":
         raise ValueError(event.note)
+    if event.note == ECHO:
+        return []
     return [CounterChanged(event.counter_id, event.amount, event.note)]
 
 

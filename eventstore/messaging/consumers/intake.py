@@ -185,6 +185,28 @@ def offsets() -> list[PartitionState]:
     return [PartitionState(*row) for row in rows(LIST)]
 
 
+def arrived(message: BrokerMessage) -> Arrived:
+    """The message with what decides about its place."""
+    found = incoming.attributes_of(message)
+    stream, sequence = found.get("stream", ""), incoming.number(found.get("sequence", ""))
+    source, id_ = found.get("source", ""), found.get("id", "")
+    key = found.get("partitionkey") or incoming.text_of(message.key) or message.topic
+    metadata = Metadata(
+        correlation_id=incoming.uuid_of(found.get("correlationid", "")) or uuid7(),
+        causation_id=incoming.uuid_of(id_),
+        trace=found.get("traceparent", ""),
+    )
+    return Arrived(
+        stream=_short(f"{source} {stream}") if stream and sequence else "",
+        sequence=sequence,
+        previous=incoming.number(found.get("previoussequence", "")) if stream else 0,
+        key=_short(key),
+        payload=limits.encode(message, TYPE).decode(),
+        metadata=codec.encode_json(metadata).decode(),
+        id=_short(f"{source} {id_}") if id_ else "",
+    )
+
+
 def store(
     consumer: str, messages: Sequence[BrokerMessage], ranges: Mapping[Partition, Range] = {}
 ) -> int:
@@ -192,13 +214,13 @@ def store(
 
     Raises OffsetMoved.
     """
-    arrived = [_arrived(each) for each in messages]
+    all_ = [arrived(each) for each in messages]
     with atomic():
         _advance(consumer, ranges)
-        with_id = [each.id for each in arrived if each.id]
+        with_id = [each.id for each in all_ if each.id]
         new = inbox.remember(consumer, with_id) if with_id else set()
         fresh = []
-        for each in arrived:
+        for each in all_:
             if not each.id or each.id in new:
                 new.discard(each.id)  # a repeat may be in the same batch
                 fresh.append(each)
@@ -292,27 +314,6 @@ def _outgoing(consumer: str, arrived: Arrived) -> OutgoingMessage:
         id=uuid7(),
         payload=msgspec.Raw(arrived.payload.encode()),
         metadata=codec.decoder(Metadata)(arrived.metadata),
-    )
-
-
-def _arrived(message: BrokerMessage) -> Arrived:
-    found = incoming.attributes_of(message)
-    stream, sequence = found.get("stream", ""), incoming.number(found.get("sequence", ""))
-    source, id_ = found.get("source", ""), found.get("id", "")
-    key = found.get("partitionkey") or incoming.text_of(message.key) or message.topic
-    metadata = Metadata(
-        correlation_id=incoming.uuid_of(found.get("correlationid", "")) or uuid7(),
-        causation_id=incoming.uuid_of(id_),
-        trace=found.get("traceparent", ""),
-    )
-    return Arrived(
-        stream=_short(f"{source} {stream}") if stream and sequence else "",
-        sequence=sequence,
-        previous=incoming.number(found.get("previoussequence", "")) if stream else 0,
-        key=_short(key),
-        payload=limits.encode(message, TYPE).decode(),
-        metadata=codec.encode_json(metadata).decode(),
-        id=_short(f"{source} {id_}") if id_ else "",
     )
 
 

@@ -1,0 +1,139 @@
+"""What a reader stores: each message once, in the order of its stream, with its offset."""
+
+from datetime import timedelta
+
+import pytest
+from django.db import transaction
+from hypothesis import given
+from hypothesis import strategies as st
+
+from eventstore.messages import BrokerMessage
+from eventstore.messaging.consumers import intake
+from eventstore.messaging.consumers.intake import Arrived, OffsetMoved, Partition, Range
+from eventstore.models import ConsumerOffset, EarlyMessage, OutboxMessage, Received
+from eventstore.subscriptions import Consumer
+from tests.eventstore.conftest import (  # noqa: F401
+    django_db_setup,
+    emptied_quickly,
+    toys,
+    wire,
+)
+
+pytestmark = pytest.mark.django_db(transaction=True)
+NAME, TOPIC = "toy.reader", Partition("events.toy", 0)
+
+
+@pytest.fixture(autouse=True)
+def wired(toys):  # noqa: F811
+    toys({NAME: Consumer("kafka", ["events.toy"], {})})
+
+
+def message(stream, number, previous=None, *, id_=None, offset=-1):
+    headers = {
+        "ce_id": id_ or f"{stream}/{number}",
+        "ce_source": "urn:them",
+        "ce_stream": stream,
+        "ce_sequence": str(number),
+        "ce_previoussequence": str(number - 1 if previous is None else previous),
+    }
+    pairs = tuple((name.encode(), text.encode()) for name, text in headers.items())
+    return BrokerMessage("kafka", "events.toy", stream.encode(), b"{}", pairs, 0, offset)
+
+
+def in_outbox():
+    """(stream, sequence) in order."""
+    found = []
+    for row in OutboxMessage.objects.filter(topic=NAME).order_by("position"):
+        assert row.type == intake.TYPE
+        as_sent = intake.arrived(
+            intake.codec.decoder(BrokerMessage)(intake.codec.encode_json(row.payload))
+        )
+        found.append((as_sent.stream.removeprefix("urn:them "), as_sent.sequence))
+    return found
+
+
+def test_a_repeat_is_stored_once_in_one_batch_and_in_the_next():
+    first, second = message("s", 1), message("s", 2)
+    assert intake.store(NAME, [first, first, second]) == 2
+    assert intake.store(NAME, [second, first]) == 0
+    assert in_outbox() == [("s", 1), ("s", 2)]
+    assert Received.objects.filter(source=NAME).count() == 2
+
+
+def test_an_early_message_waits_for_the_one_before_it():
+    """A producer without transactions repeats a failed message behind later ones: 2 3 1 2 3."""
+    one, two, three = (message("s", n) for n in (1, 2, 3))
+    assert intake.store(NAME, [two, three, message("other", 1)]) == 3
+    assert in_outbox() == [("other", 1)]
+    intake.store(NAME, [one, two, three])
+    assert in_outbox() == [("other", 1), ("s", 1), ("s", 2), ("s", 3)]
+    assert not EarlyMessage.objects.exists()
+
+
+def test_what_never_comes_is_not_waited_for_for_ever(monkeypatch):
+    monkeypatch.setattr(intake, "PATIENCE", timedelta(0))
+    intake.store(NAME, [message("s", 7), message("s", 8)])
+    assert in_outbox() == []
+    assert intake.release_overdue(NAME) == 2
+    assert in_outbox() == [("s", 7), ("s", 8)]
+    intake.store(NAME, [message("s", 9)])
+    assert in_outbox()[-1] == ("s", 9)
+
+
+def test_a_message_that_was_missing_is_stored_when_it_comes_after_all(monkeypatch):
+    """Such as one that was published again to fill a hole."""
+    monkeypatch.setattr(intake, "PATIENCE", timedelta(0))
+    intake.store(NAME, [message("s", 7)])
+    intake.release_overdue(NAME)
+    assert intake.store(NAME, [message("s", 6), message("s", 7)]) == 1
+    assert in_outbox() == [("s", 7), ("s", 6)]
+
+
+def test_messages_without_a_sequence_and_without_an_id_are_stored_as_they_come():
+    plain = BrokerMessage("kafka", "events.toy", None, None)
+    assert intake.store(NAME, [plain, plain]) == 2
+
+
+def test_offsets_move_with_the_messages_or_not_at_all():
+    assert intake.begin(NAME, [TOPIC]) == {TOPIC: 0}
+    intake.store(NAME, [message("s", 1)], {TOPIC: Range(0, 5)})
+    assert intake.begin(NAME, [TOPIC]) == {TOPIC: 5}
+    with pytest.raises(RuntimeError), transaction.atomic():
+        intake.store(NAME, [message("s", 2)], {TOPIC: Range(5, 6)})
+        raise RuntimeError
+    assert intake.begin(NAME, [TOPIC]) == {TOPIC: 5}
+    assert in_outbox() == [("s", 1)]
+
+
+def test_a_reader_that_has_lost_its_partition_stores_nothing():
+    """A rebalance has given it to another one, which has read on."""
+    intake.begin(NAME, [TOPIC])
+    intake.store(NAME, [message("s", 1)], {TOPIC: Range(0, 1)})
+    with pytest.raises(OffsetMoved):
+        intake.store(NAME, [message("s", 1, id_="a"), message("s", 2)], {TOPIC: Range(0, 2)})
+    assert in_outbox() == [("s", 1)]
+    assert ConsumerOffset.objects.get(consumer=NAME).next == 1
+
+
+def test_one_lost_partition_of_two_refuses_the_whole_batch():
+    second = Partition("events.toy", 1)
+    intake.begin(NAME, [TOPIC, second])
+    intake.seek(NAME, second, 9)
+    with pytest.raises(OffsetMoved):
+        intake.store(NAME, [message("s", 1)], {TOPIC: Range(0, 1), second: Range(0, 3)})
+    assert intake.begin(NAME, [TOPIC, second]) == {TOPIC: 0, second: 9}
+
+
+@given(st.randoms(use_true_random=False), st.integers(1, 12))
+def test_any_order_with_repeats_comes_out_in_order(rng, number):
+    messages = [Arrived("s", n, n - 1, "", "", "") for n in range(1, number + 1)]
+    wire_order = rng.sample(messages, number)
+    known, early, out = {}, [], []
+    while wire_order:
+        size = rng.randint(1, len(wire_order))
+        batch, wire_order = wire_order[:size], wire_order[size:]
+        ready, early = intake.in_order(batch, known, early)
+        out += [each.sequence for each in ready]
+        known = {"s": max(out, default=0)}
+    assert out == list(range(1, number + 1))
+    assert not early
