@@ -182,7 +182,7 @@ def dead_letter(broker, of, kafka_server, rabbitmq_server):
         return headers, message.value()
     (message,) = drained(rabbitmq_server, f"{of.consumer}.dlq")
     assert message.headers["original-topic"] == f"events.{of.type}"
-    return message.headers, message.body.encode()
+    return message.headers, message.body
 
 
 def test_what_foreign_producers_send_never_ends_the_loop(consumers, reading, kafka_server):
@@ -200,7 +200,7 @@ def test_what_foreign_producers_send_never_ends_the_loop(consumers, reading, kaf
     count(20)
     until(lambda: arrived(of, 20))
     assert echoed(of) == wanted(20)
-    (parked,) = Parked.objects.filter(subscription=of.consumer)
+    (parked,) = Parked.objects.filter(subscription=of.consumer).exclude(status="waiting")
     assert "Undecodable" in parked.error
 
 

@@ -1,4 +1,4 @@
-"""publish, subscribe, unsubscribe: the same meaning in this process, over Kafka and over RabbitMQ."""
+"""publish, subscribe, unsubscribe mean the same in this process, over Kafka and over RabbitMQ."""
 
 from datetime import UTC, datetime
 from uuid import uuid4

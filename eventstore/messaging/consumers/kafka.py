@@ -158,6 +158,7 @@ class KafkaSource:
         if now - self.committed_at < COMMIT_SECONDS:
             return
         self.committed_at = now
+        self._follow_operator()
         positions = self.client.position(self.client.assignment())
         if known := [each for each in positions if each.offset != OFFSET_INVALID]:
             self.client.commit(offsets=known, asynchronous=True)
@@ -165,6 +166,14 @@ class KafkaSource:
             self.moved_at = now
             if any(self._is_behind(each) for each in positions):
                 raise BrokerUnreachable("nothing arrives although messages are there")
+
+    def _follow_operator(self) -> None:
+        """An operator may have moved an offset; one behind a hole brings no message to notice it
+        by."""
+        for partition, offset in intake.begin(self.consumer, list(self.next)).items():
+            if offset != self.next[partition]:
+                self.holed.discard(partition)
+                self._go_on_from({partition: offset})
 
     def _is_behind(self, position: TopicPartition) -> bool:
         if Partition(position.topic, position.partition) in self.holed:

@@ -198,8 +198,6 @@ class RabbitMQDeadLetters:
 
 def _dead(letter: DeadLetter, consumer: str) -> amqp.Message:
     stored = json.loads(letter.message.properties or b"{}")
-    if "timestamp" in stored:
-        stored["timestamp"] = datetime.fromisoformat(stored["timestamp"])
     headers = {name.decode(): _as_text(value) for name, value in letter.message.headers}
     return amqp.Message(
         letter.message.value or b"",
