@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from eventstore.limits import Unstorable
 from eventstore.messages import Command, Metadata
-from eventstore.outbox import inbox
+from eventstore.outbox import received
 from eventstore.postgres import atomic
 
 from . import bus
@@ -33,7 +33,7 @@ def receive(
             " characters."
         )
     with atomic():
-        if not inbox.remember(source, [message_id]):
+        if not received.remember(source, [message_id]):
             return False
         # Last, because an append holds the fence until the commit.
         bus.enqueue(commands, metadata=metadata)

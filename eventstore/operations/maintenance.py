@@ -4,7 +4,7 @@ from eventstore import settings
 from eventstore.commands import deferred, idempotency, repository
 from eventstore.delivery import heartbeats
 from eventstore.log import fence_monitor
-from eventstore.outbox import cursors, inbox
+from eventstore.outbox import cursors, received
 from eventstore.projections import rebuild as rebuilds
 
 from . import metrics
@@ -35,7 +35,7 @@ def forget_answers() -> None:
 
 
 def forget_received() -> None:
-    inbox.forget(older_than=settings.inbox_retention())
+    received.forget(older_than=settings.inbox_retention())
 
 
 def take_snapshots() -> None:

@@ -19,8 +19,12 @@ from eventstore.commands import bus, deferred, idempotency, inbox, repository, s
 from eventstore.delivery import heartbeats, step
 from eventstore.effects import calls
 from eventstore.log import ANY, NO_STREAM, WrongExpectedVersion, append, context, epochs
+from eventstore.messages import BrokerMessage
+from eventstore.messaging.consumers import intake
+from eventstore.messaging.consumers.intake import Partition, Range
 from eventstore.models import (
     DeferredCommand,
+    EarlyMessage,
     Event,
     OperatorAction,
     OutboxMessage,
@@ -33,7 +37,7 @@ from eventstore.models import (
 )
 from eventstore.operations import control as subscriptions
 from eventstore.operations import dead_letters, restore
-from eventstore.outbox import cursors
+from eventstore.outbox import cursors, received
 from eventstore.projections import rebuild
 from eventstore.subscriptions import Commands, Effect
 
@@ -297,6 +301,38 @@ class AHand(Story):
         assert OperatorAction.objects.filter(action="discard").count() == 1
 
 
+class AReading(Story):
+    """A broker delivers again what was not acknowledged; here the batch, and one behind it."""
+
+    partition = Partition("events.toy", 0)
+
+    def before(self):
+        append("counter-a", [Counted("a", 1)], expected=ANY)
+
+    def act(self):
+        start = intake.begin("toy.reader", [self.partition])[self.partition]
+        batch = [_of_a_broker(3, 2), _of_a_broker(1, 0), _of_a_broker(9, 8)]
+        with suppress(intake.OffsetMoved):
+            intake.store("toy.reader", batch[start:], {self.partition: Range(start, 3)})
+        intake.store("toy.reader", [_of_a_broker(2, 1)])
+        intake.release_overdue("toy.reader")
+        intake.report_hole("toy.reader", self.partition, 7)
+        with transaction.atomic():
+            intake.seek("toy.reader", self.partition, 3)
+
+    def then(self):
+        stored = OutboxMessage.objects.filter(topic="toy.reader").order_by("position")
+        assert [each.payload["offset"] for each in stored] == [1, 2, 3]
+        assert EarlyMessage.objects.get().sequence == 9
+        assert intake.begin("toy.reader", [self.partition]) == {self.partition: 3}
+
+
+def _of_a_broker(sequence, previous):
+    found = {"id": sequence, "stream": "s", "sequence": sequence, "previoussequence": previous}
+    headers = tuple((f"ce_{name}".encode(), str(value).encode()) for name, value in found.items())
+    return BrokerMessage("kafka", "events.toy", b"s", b"{}", headers, 0, offset=sequence)
+
+
 class Housekeeping(Story):
     stride = 3
 
@@ -312,7 +348,7 @@ class Housekeeping(Story):
         heartbeats.forget_own()
         heartbeats.note(heartbeats.WORKER)
         heartbeats.forget()
-        for forget in (inbox.forget, deferred.forget, idempotency.forget):
+        for forget in (received.forget, deferred.forget, idempotency.forget):
             forget(older_than=timedelta(0))
 
     def then(self):
@@ -422,6 +458,7 @@ STORIES = [
     AFailure,
     ARetry,
     AHand,
+    AReading,
     Housekeeping,
     ASnapshot,
     AClearing,
@@ -499,6 +536,7 @@ COVERED_ELSEWHERE = {
     "messaging.relay_leases.SETTLE": "messaging/test_kafka.py; as TAKE",
     "messaging.relay_leases.RELEASE": "messaging/test_kafka.py; one statement that changes a time",
     "messaging.relay_leases.FAIL": "messaging/test_kafka.py; a figure for people, one statement",
+    "outbox.parked.COPIED": "messaging/test_consumers.py; after the broker has the copy",
     "log.append.APPEND_ON_CONDITION": "test_append.py; one statement, as AnAppend",
     "operations.metrics.TAKE": "test_metrics.py; figures for people, one statement",
     "operations.metrics.FORGET": "test_metrics.py; as TAKE",

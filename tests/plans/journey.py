@@ -22,10 +22,13 @@ from eventstore.delivery import heartbeats, poison, worker
 from eventstore.effects import leases
 from eventstore.live import tail
 from eventstore.log import fence_monitor
+from eventstore.messages import BrokerMessage
+from eventstore.messaging.consumers import intake
+from eventstore.messaging.consumers.intake import Partition, Range
 from eventstore.models import Parked, Rebuild, Sample, Subscription
 from eventstore.money import Money
 from eventstore.operations import control, dead_letters, lag
-from eventstore.outbox import cursors, parked
+from eventstore.outbox import cursors, parked, received
 from eventstore.postgres import execute
 from eventstore.projections import fold, freshness, rebuild
 from eventstore.projections.rebuild import fold as shadow_fold
@@ -42,6 +45,8 @@ from tests.api.conftest import ADDRESS, Api
 
 PERIOD = timedelta(days=30)
 ORDERS = "/api/commands/orders/"
+# A consumer that no wiring has: only what its reader stores is looked at.
+READER = "plans.reader"
 SOLD = {"items": [{"sku": "CUP", "quantity": 1}], "address": ADDRESS, "payment_method": "tok_visa"}
 
 
@@ -88,6 +93,7 @@ def story():
     people.ada.post(ORDERS, SOLD, Prefer="respond-async")
     drain()
     inbox.receive("somebody", "1")
+    intake.store(READER, [_sent("known", 1), _sent("known", 3, 2)])
     rebuild.rebuild("orders.catalogue", who="grace")
     worker.housekeep()
     return people
@@ -102,6 +108,7 @@ def live(people):
     _reading(people)
     _rebuilding()
     _by_themselves()
+    _from_brokers()
     _chores()
     for address in everywhere().values():
         answer = people.staff.get(address)
@@ -296,6 +303,33 @@ def _rebuilding():
     rebuild.cancel("orders.returns", who="grace")
 
 
+def _from_brokers():
+    """What a reader stores, in order and too early, and what people see and do of it."""
+    partition, stream = Partition("events.plans", 0), str(uuid4())
+    start = intake.begin(READER, [partition])[partition]
+    early = [_sent(stream, 1), _sent(stream, 3, 2)]
+    intake.store(READER, early, {partition: Range(start, start + 5)})
+    intake.store(READER, [_sent(stream, 2, 1), _sent(stream, 9, 8)])
+    intake.release_overdue(READER)
+    intake.report_hole(READER, partition, start + 9)
+    with transaction.atomic():
+        intake.seek(READER, partition, intake.begun(READER, partition))
+    assert intake.offsets()
+    parked.mark_copied("shipping", [each.position for each in parked.uncopied("shipping", 10)])
+
+
+def _sent(stream, sequence, previous=0):
+    headers = {
+        "ce_id": str(uuid4()),
+        "ce_source": "urn:them",
+        "ce_stream": stream,
+        "ce_sequence": str(sequence),
+        "ce_previoussequence": str(previous),
+    }
+    pairs = tuple((name.encode(), text.encode()) for name, text in headers.items())
+    return BrokerMessage("kafka", "events.plans", stream.encode(), b"{}", pairs)
+
+
 def _chores():
     Sample.objects.filter(slot__gte=time.time() // 30).delete()
     worker.housekeep()
@@ -303,7 +337,7 @@ def _chores():
     cursors.clear(retention=PERIOD)
     cursors.clear(retention=timedelta(0), limit=100)
     idempotency.forget(older_than=PERIOD)
-    inbox.forget(older_than=PERIOD)
+    received.forget(older_than=PERIOD)
     deferred.forget(older_than=PERIOD)
     lag.lags()
     fence_monitor.warn_about_blockers()

@@ -40,6 +40,11 @@ VARIED = {
     ),
     "eventstore_stored_response": ("{'scope': 'somebody ' || id}", 1.0),
     "eventstore_inbox": ("{'id': 1000000 + number, 'message_id': id, 'received_at': now()}", 1.0),
+    "eventstore_consumer_sequence": ("{'stream': id}", 1.0),
+    "eventstore_early_message": (
+        "{'id': 1000000 + number, 'stream': id, 'until': 'infinity'::timestamptz}",
+        0.01,
+    ),
     "eventstore_deferred_command": ("{'id': id, 'status': 'SUCCEEDED', 'deferred_at': now()}", 1.0),
     "eventstore_snapshot": ("{'stream': 'order-' || id}", 0.3),
     "eventstore_operator_action": (

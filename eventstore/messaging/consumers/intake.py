@@ -17,7 +17,7 @@ from uuid_utils.compat import uuid7
 from eventstore import codec, limits, log
 from eventstore.log import OutgoingMessage
 from eventstore.messages import BrokerMessage, Metadata
-from eventstore.outbox import inbox
+from eventstore.outbox import received
 from eventstore.postgres import atomic, execute, rows
 
 from . import incoming
@@ -218,7 +218,7 @@ def store(
     with atomic():
         _advance(consumer, ranges)
         with_id = [each.id for each in all_ if each.id]
-        new = inbox.remember(consumer, with_id) if with_id else set()
+        new = received.remember(consumer, with_id) if with_id else set()
         fresh = []
         for each in all_:
             if not each.id or each.id in new:

@@ -11,6 +11,7 @@ from eventstore import log
 from eventstore.commands import inbox
 from eventstore.limits import Unstorable
 from eventstore.models import Event, OutboxMessage, Received
+from eventstore.outbox import received
 from eventstore.subscriptions import Commands
 from eventstore.testing import drain
 from tests.eventstore.concurrently import in_thread, until_waiting
@@ -109,5 +110,5 @@ def test_what_is_old_is_forgotten_and_nothing_else():
     receive("old")
     Received.objects.update(received_at="2020-01-01T00:00Z")
     receive("new")
-    assert inbox.forget(older_than=timedelta(days=30)) == 1
+    assert received.forget(older_than=timedelta(days=30)) == 1
     assert Received.objects.get().message_id == "new"
