@@ -12,7 +12,7 @@ from django.core.checks import CheckMessage, Error, register
 from django.db.models import Model
 
 from eventstore import log, registry, settings
-from eventstore.subscriptions import NOW, Commands, Effect, Projection, Publication, Saga
+from eventstore.subscriptions import NOW, Commands, Consumer, Effect, Projection, Publication, Saga
 
 TYPE_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}\.[a-z][a-z0-9_]{0,62}")
 SUBSCRIPTION_NAME = re.compile(
@@ -29,6 +29,7 @@ def check_wiring(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
         *_functions_in_the_wrong_entry(),
         *_gaps_in_upcasters(),
         *_invalid_subscriptions(),
+        *_invalid_consumers(),
         *_invalid_personal_fields(),
     ]
     if settings.wake_workers() and find_spec("celery") is None:
@@ -170,6 +171,21 @@ def _invalid_subscriptions() -> Iterator[Error]:
                 f"The subscription {name!r} has the invalid start position {after!r}: use a number"
                 " from 0 on, or subscriptions.NOW.",
                 id="eventstore.E030",
+            )
+
+
+def _invalid_consumers() -> Iterator[Error]:
+    for name, each in registry.of_kind(Consumer).items():
+        if isinstance(each.topics, str) or not each.topics:
+            yield Error(
+                f"The consumer {name!r} reads {each.topics!r}: name its topics in a list.",
+                id="eventstore.E019",
+            )
+        not_handlers = [pattern for pattern, each in each.handle.items() if not callable(each)]
+        if not_handlers:
+            yield Error(
+                f"The consumer {name!r} has no function for {', '.join(not_handlers)}.",
+                id="eventstore.E020",
             )
 
 

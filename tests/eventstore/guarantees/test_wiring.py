@@ -11,7 +11,7 @@ from eventstore.aggregate import Decision
 from eventstore.guarantees import wiring as checks
 from eventstore.messages import Command, Event, State
 from eventstore.models import Subscription
-from eventstore.subscriptions import Commands, Effect, Reaction
+from eventstore.subscriptions import Commands, Consumer, Effect, Reaction
 from tests.eventstore.toy import (
     COMMANDS,
     COUNTER,
@@ -209,3 +209,17 @@ def test_each_finding_says_what_it_is_about(wire):
 )
 def test_what_is_personal_is_a_text_that_there_is(wire, personal, number):
     assert found(wire, PERSONAL=[personal]) == number
+
+
+@pytest.mark.parametrize(
+    ("consumer", "numbers"),
+    [
+        (Consumer("kafka", ["events.a"], {"a.*": print}), []),
+        (Consumer("kafka", "events.a", {"a.*": print}), ["eventstore.E019"]),
+        (Consumer("kafka", [], {"a.*": print}), ["eventstore.E019"]),
+        (Consumer("kafka", ["events.a"], {"a.*": "print"}), ["eventstore.E020"]),
+    ],
+    ids=["right", "one text", "no topic", "no function"],
+)
+def test_a_consumer_names_topics_and_functions(wire, consumer, numbers):
+    assert found(wire, SUBSCRIPTIONS={"toy": Commands(), "a.reader": consumer}) == numbers
