@@ -450,7 +450,8 @@ class RelayLease(models.Model):
 
 
 class ConsumerOffset(models.Model):
-    """Up to where a consumer has stored the messages of one partition of Kafka.
+    """Up to where a consumer has stored the messages of one partition of Kafka, or how many of a
+    queue of RabbitMQ.
 
     next: the offset that it reads next. found: the first offset that the topic still has, if that
     is larger: the messages between the two are lost to this consumer until an operator decides.
@@ -472,12 +473,16 @@ class ConsumerOffset(models.Model):
 
 
 class ConsumerSequence(models.Model):
-    """The sequence of the last message of a stream that a consumer has stored."""
+    """The sequence of the last message of a stream that a consumer has stored.
+
+    gaps: what it has passed over, as pairs of the sequence before a gap and the last one in it.
+    """
 
     pk = models.CompositePrimaryKey("consumer", "stream")
     consumer = models.TextField(db_collation="C")
     stream = models.TextField(db_collation="C")
     sequence = models.BigIntegerField()
+    gaps = models.JSONField(default=list)
 
     class Meta:
         db_table = "eventstore_consumer_sequence"

@@ -139,6 +139,7 @@ class Migration(migrations.Migration):
                 ('consumer', models.TextField(db_collation='C')),
                 ('stream', models.TextField(db_collation='C')),
                 ('sequence', models.BigIntegerField()),
+                ('gaps', models.JSONField(default=list)),
             ],
             options={
                 'db_table': 'eventstore_consumer_sequence',

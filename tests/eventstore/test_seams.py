@@ -304,7 +304,7 @@ class AHand(Story):
 class AReading(Story):
     """A broker delivers again what was not acknowledged; here the batch, and one behind it."""
 
-    partition = Partition("events.toy", 0)
+    partition, queue = Partition("events.toy", 0), Partition("toy.reader", 0)
 
     def before(self):
         append("counter-a", [Counted("a", 1)], expected=ANY)
@@ -314,7 +314,8 @@ class AReading(Story):
         batch = [_of_a_broker(3, 2), _of_a_broker(1, 0), _of_a_broker(9, 8)]
         with suppress(intake.OffsetMoved):
             intake.store("toy.reader", batch[start:], {self.partition: Range(start, 3)})
-        intake.store("toy.reader", [_of_a_broker(2, 1)])
+        intake.begin("toy.reader", [self.queue])
+        intake.store_from_queue("toy.reader", self.queue, [_of_a_broker(2, 1)])
         intake.release_overdue("toy.reader")
         intake.report_hole("toy.reader", self.partition, 7)
         with transaction.atomic():

@@ -50,17 +50,20 @@ def main(context, broker, options, fate=""):
     names, wired = parts(context, broker)
     vars(module).update({name: getattr(toy, name) for name in dir(toy) if name.isupper()} | wired)
     number = {"die": signal.SIGKILL, "after": signal.SIGKILL, "stop": signal.SIGSTOP}.get(fate)
-    function = "store" if fate == "after" else "_write"
-    true = getattr(intake, function)
+    functions = ("store", "store_from_queue") if fate == "after" else ("_write",)
 
-    def deadly(consumer, messages, *args, **kwargs):
-        done = true(consumer, messages, *args, **kwargs)
-        if messages:
-            os.kill(os.getpid(), number)
-        return done
+    def deadly(true):
+        def act(*args):
+            done = true(*args)
+            if any(map(len, (each for each in args if isinstance(each, list)))):
+                os.kill(os.getpid(), number)
+            return done
+
+        return act
 
     if number:
-        setattr(intake, function, deadly)
+        for function in functions:
+            setattr(intake, function, deadly(getattr(intake, function)))
     (reader,) = readers.readers([names.consumer])
     reader.start()
     while reader.thread.is_alive():

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from eventstore.messages import BrokerMessage
 from eventstore.messaging.consumers import intake
-from eventstore.messaging.consumers.intake import Arrived, OffsetMoved, Partition, Range
+from eventstore.messaging.consumers.intake import Arrived, OffsetMoved, Partition, Progress, Range
 from eventstore.models import ConsumerOffset, EarlyMessage, OutboxMessage, Received
+from eventstore.outbox import received
 from eventstore.subscriptions import Consumer
 from tests.eventstore.conftest import (  # noqa: F401
     django_db_setup,
@@ -20,12 +21,13 @@ from tests.eventstore.conftest import (  # noqa: F401
 )
 
 pytestmark = pytest.mark.django_db(transaction=True)
-NAME, TOPIC = "toy.reader", Partition("events.toy", 0)
+NAME, TOPIC, QUEUE = "toy.reader", Partition("events.toy", 0), Partition("toy.reader", 0)
 
 
 @pytest.fixture(autouse=True)
 def wired(toys):  # noqa: F811
     toys({NAME: Consumer("kafka", ["events.toy"], {})})
+    intake.begin(NAME, [QUEUE])
 
 
 def message(stream, number, previous=None, *, id_=None, offset=-1):
@@ -38,6 +40,10 @@ def message(stream, number, previous=None, *, id_=None, offset=-1):
     }
     pairs = tuple((name.encode(), text.encode()) for name, text in headers.items())
     return BrokerMessage("kafka", "events.toy", stream.encode(), b"{}", pairs, 0, offset)
+
+
+def from_queue(messages):
+    return intake.store_from_queue(NAME, QUEUE, messages)
 
 
 def in_outbox():
@@ -54,44 +60,61 @@ def in_outbox():
 
 def test_a_repeat_is_stored_once_in_one_batch_and_in_the_next():
     first, second = message("s", 1), message("s", 2)
-    assert intake.store(NAME, [first, first, second]) == 2
-    assert intake.store(NAME, [second, first]) == 0
+    assert from_queue([first, first, second]) == 2
+    assert from_queue([second, first]) == 0
     assert in_outbox() == [("s", 1), ("s", 2)]
-    assert Received.objects.filter(source=NAME).count() == 2
+    assert not Received.objects.exists()  # their places are known, by one row for the stream
+
+
+def test_a_repeat_is_recognized_after_the_inbox_has_forgotten_it():
+    """Such as when a relay is reset, and publishes the whole log again."""
+    messages = [message("s", n) for n in (1, 2, 3)]
+    from_queue(messages)
+    received.forget(older_than=timedelta(0))
+    assert from_queue(messages) == 0
+    assert len(in_outbox()) == 3
+
+
+def test_a_message_that_does_not_tell_its_place_is_known_by_its_id():
+    headers = ((b"ce_id", b"7"), (b"ce_source", b"urn:them"), (b"ce_sequence", b"3"))
+    foreign = BrokerMessage("kafka", "events.toy", b"k", b"{}", headers)
+    assert from_queue([foreign, foreign]) == 1
+    assert from_queue([foreign]) == 0
+    assert Received.objects.filter(source=NAME).count() == 1
 
 
 def test_an_early_message_waits_for_the_one_before_it():
     """A producer without transactions repeats a failed message behind later ones: 2 3 1 2 3."""
     one, two, three = (message("s", n) for n in (1, 2, 3))
-    assert intake.store(NAME, [two, three, message("other", 1)]) == 3
+    assert from_queue([two, three, message("other", 1)]) == 3
     assert in_outbox() == [("other", 1)]
-    intake.store(NAME, [one, two, three])
+    from_queue([one, two, three])
     assert in_outbox() == [("other", 1), ("s", 1), ("s", 2), ("s", 3)]
     assert not EarlyMessage.objects.exists()
 
 
 def test_what_never_comes_is_not_waited_for_for_ever(monkeypatch):
     monkeypatch.setattr(intake, "PATIENCE", timedelta(0))
-    intake.store(NAME, [message("s", 7), message("s", 8)])
+    from_queue([message("s", 7), message("s", 8)])
     assert in_outbox() == []
     assert intake.release_overdue(NAME) == 2
     assert in_outbox() == [("s", 7), ("s", 8)]
-    intake.store(NAME, [message("s", 9)])
+    from_queue([message("s", 9)])
     assert in_outbox()[-1] == ("s", 9)
 
 
 def test_a_message_that_was_missing_is_stored_when_it_comes_after_all(monkeypatch):
     """Such as one that was published again to fill a hole."""
     monkeypatch.setattr(intake, "PATIENCE", timedelta(0))
-    intake.store(NAME, [message("s", 7)])
+    from_queue([message("s", 7)])
     intake.release_overdue(NAME)
-    assert intake.store(NAME, [message("s", 6), message("s", 7)]) == 1
+    assert from_queue([message("s", 6), message("s", 7)]) == 1
     assert in_outbox() == [("s", 7), ("s", 6)]
 
 
 def test_messages_without_a_sequence_and_without_an_id_are_stored_as_they_come():
     plain = BrokerMessage("kafka", "events.toy", None, None)
-    assert intake.store(NAME, [plain, plain]) == 2
+    assert from_queue([plain, plain]) == 2
 
 
 def test_offsets_move_with_the_messages_or_not_at_all():
@@ -112,7 +135,7 @@ def test_a_reader_that_has_lost_its_partition_stores_nothing():
     with pytest.raises(OffsetMoved):
         intake.store(NAME, [message("s", 1, id_="a"), message("s", 2)], {TOPIC: Range(0, 2)})
     assert in_outbox() == [("s", 1)]
-    assert ConsumerOffset.objects.get(consumer=NAME).next == 1
+    assert ConsumerOffset.objects.get(topic=TOPIC.topic).next == 1
 
 
 def test_one_lost_partition_of_two_refuses_the_whole_batch():
@@ -127,13 +150,26 @@ def test_one_lost_partition_of_two_refuses_the_whole_batch():
 @given(st.randoms(use_true_random=False), st.integers(1, 12))
 def test_any_order_with_repeats_comes_out_in_order(rng, number):
     messages = [Arrived("s", n, n - 1, "", "", "") for n in range(1, number + 1)]
-    wire_order = rng.sample(messages, number)
+    sent = rng.sample(messages * 2, 2 * number)
     known, early, out = {}, [], []
-    while wire_order:
-        size = rng.randint(1, len(wire_order))
-        batch, wire_order = wire_order[:size], wire_order[size:]
-        ready, early = intake.in_order(batch, known, early)
-        out += [each.sequence for each in ready]
-        known = {"s": max(out, default=0)}
+    while sent:
+        size = rng.randint(1, len(sent))
+        ready, early, known = intake.in_order(sent[:size], known, early)
+        sent, out = sent[size:], out + [each.sequence for each in ready]
     assert out == list(range(1, number + 1))
     assert not early
+
+
+@given(st.randoms(use_true_random=False), st.integers(1, 12))
+def test_what_was_passed_over_is_stored_once_when_it_comes_after_all(rng, number):
+    """Whatever was lost at first, and in whatever order it is sent again."""
+    messages = [Arrived("s", n * 1000, (n - 1) * 1000, "", "", "") for n in range(1, number + 1)]
+    arrived = [each for each in messages if rng.random() < 0.5]
+    progress = Progress()
+    for each in arrived:
+        progress = progress.with_(each)
+    ready, early, known = intake.in_order(rng.sample(messages * 2, 2 * number), {"s": progress}, [])
+    ready += [each for each in sorted(early, key=lambda each: each.sequence)]
+    assert sorted(each.sequence for each in arrived + ready) == [each.sequence for each in messages]
+    if not early:
+        assert list(known["s"].gaps) == []

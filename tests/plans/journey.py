@@ -47,6 +47,7 @@ PERIOD = timedelta(days=30)
 ORDERS = "/api/commands/orders/"
 # A consumer that no wiring has: only what its reader stores is looked at.
 READER = "plans.reader"
+QUEUE = Partition(READER, 0)
 SOLD = {"items": [{"sku": "CUP", "quantity": 1}], "address": ADDRESS, "payment_method": "tok_visa"}
 
 
@@ -93,7 +94,8 @@ def story():
     people.ada.post(ORDERS, SOLD, Prefer="respond-async")
     drain()
     inbox.receive("somebody", "1")
-    intake.store(READER, [_sent("known", 1), _sent("known", 3, 2)])
+    intake.begin(READER, [QUEUE])
+    intake.store_from_queue(READER, QUEUE, [_sent("known", 1), _sent("known", 3, 2)])
     rebuild.rebuild("orders.catalogue", who="grace")
     worker.housekeep()
     return people
@@ -309,7 +311,7 @@ def _from_brokers():
     start = intake.begin(READER, [partition])[partition]
     early = [_sent(stream, 1), _sent(stream, 3, 2)]
     intake.store(READER, early, {partition: Range(start, start + 5)})
-    intake.store(READER, [_sent(stream, 2, 1), _sent(stream, 9, 8)])
+    intake.store_from_queue(READER, QUEUE, [_sent(stream, 2, 1), _sent(stream, 9, 8)])
     intake.release_overdue(READER)
     intake.report_hole(READER, partition, start + 9)
     with transaction.atomic():

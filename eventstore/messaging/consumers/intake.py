@@ -1,8 +1,9 @@
 """Store what was read from a broker in the outbox, each message once and in the order of its
 stream.
 
-Offsets, ids and messages are one commit. A message that comes before an earlier one of its stream
-waits for it, or for PATIENCE.
+Offsets and messages are one commit. A message of ours tells its place in its stream, by which a
+repeat is recognized for ever; of another message only the id is known, for as long as the inbox
+keeps it. A message that comes before an earlier one of its stream waits for it, or for PATIENCE.
 """
 
 from collections import defaultdict
@@ -58,6 +59,13 @@ HOLD = """
     WHERE consumer = %s AND topic = %s AND partition = %s
     FOR UPDATE
 """
+# The messages that came from a queue are counted. Who does it holds the row until the commit, so
+# that a second reader of the queue, which has lost it without knowing it, comes after the first.
+COUNT = """
+    UPDATE eventstore_consumer_offset
+    SET next = next + %s, moved_at = now()
+    WHERE consumer = %s AND topic = %s AND partition = %s
+"""
 SEEK = """
     UPDATE eventstore_consumer_offset
     SET next = %s, found = NULL, moved_at = now()
@@ -74,18 +82,18 @@ LIST = """
     FROM eventstore_consumer_offset
     ORDER BY consumer, topic, partition
 """
-SEQUENCES = """
-    SELECT stream, sequence
+PROGRESS = """
+    SELECT stream, sequence, gaps::text
     FROM eventstore_consumer_sequence
     WHERE consumer = %s AND stream = ANY(%s)
 """
-REMEMBER_SEQUENCES = """
-    INSERT INTO eventstore_consumer_sequence AS known (consumer, stream, sequence)
-    SELECT %s, stream, sequence
-    FROM unnest(%s::text[], %s::bigint[]) AS stored(stream, sequence)
+SAVE_PROGRESS = """
+    INSERT INTO eventstore_consumer_sequence (consumer, stream, sequence, gaps)
+    SELECT %s, stream, sequence, gaps
+    FROM unnest(%s::text[], %s::bigint[], %s::jsonb[]) AS stored(stream, sequence, gaps)
     ORDER BY stream
     ON CONFLICT (consumer, stream) DO UPDATE
-    SET sequence = greatest(known.sequence, EXCLUDED.sequence)
+    SET sequence = EXCLUDED.sequence, gaps = EXCLUDED.gaps
 """
 WAIT = """
     INSERT INTO eventstore_early_message
@@ -143,8 +151,9 @@ class PartitionState(NamedTuple):
 
 
 class Arrived(NamedTuple):
-    """A message and its place among others. id: of the message at its source; "" for none. stream:
-    "" for a message without a sequence. waiting: its row, if it came too early."""
+    """A message and its place among others. stream: "" for a message without a sequence. previous:
+    the sequence of the one before it. waiting: its row, if it came too early. id: of the message at
+    its source; "" for none."""
 
     stream: str
     sequence: int
@@ -154,6 +163,33 @@ class Arrived(NamedTuple):
     metadata: str
     waiting: int | None = None
     id: str = ""
+
+
+class Progress(NamedTuple):
+    """How far a stream is stored. gaps: what was passed over, as pairs of the sequence before the
+    gap and the last one in it."""
+
+    sequence: int = 0
+    gaps: Sequence[tuple[int, int]] = ()
+
+    def has(self, sequence: int) -> bool:
+        in_gap = any(after < sequence <= last for after, last in self.gaps)
+        return sequence <= self.sequence and not in_gap
+
+    def with_(self, arrived: Arrived) -> "Progress":
+        sequence, previous = arrived.sequence, arrived.previous
+        if sequence > self.sequence:
+            skipped = [(self.sequence, previous)] if previous > self.sequence else []
+            return Progress(sequence, (*self.gaps, *skipped))
+        gaps = list[tuple[int, int]]()
+        for after, last in self.gaps:
+            if after < sequence <= last:
+                gaps += [
+                    each for each in ((after, previous), (sequence, last)) if each[0] < each[1]
+                ]
+            else:
+                gaps.append((after, last))
+        return Progress(self.sequence, tuple(gaps))
 
 
 def begin(consumer: str, partitions: Sequence[Partition]) -> dict[Partition, int]:
@@ -208,24 +244,24 @@ def arrived(message: BrokerMessage) -> Arrived:
 
 
 def store(
-    consumer: str, messages: Sequence[BrokerMessage], ranges: Mapping[Partition, Range] = {}
+    consumer: str, messages: Sequence[BrokerMessage], ranges: Mapping[Partition, Range]
 ) -> int:
-    """Store the messages, and move the offsets over their ranges. Returns how many were new.
+    """Store messages of Kafka, and move the offsets over their ranges. Returns how many were new.
 
     Raises OffsetMoved.
     """
-    all_ = [arrived(each) for each in messages]
+    with_place = [arrived(each) for each in messages]
     with atomic():
         _advance(consumer, ranges)
-        with_id = [each.id for each in all_ if each.id]
-        new = received.remember(consumer, with_id) if with_id else set()
-        fresh = []
-        for each in all_:
-            if not each.id or each.id in new:
-                new.discard(each.id)  # a repeat may be in the same batch
-                fresh.append(each)
-        _write(consumer, fresh, patient=True)
-    return len(fresh)
+        return _store(consumer, with_place)
+
+
+def store_from_queue(consumer: str, queue: Partition, messages: Sequence[BrokerMessage]) -> int:
+    """Store messages of RabbitMQ. Returns how many were new. queue: what begin was called with."""
+    with_place = [arrived(each) for each in messages]
+    with atomic():
+        execute(COUNT, [len(messages), consumer, *queue]).close()
+        return _store(consumer, with_place)
 
 
 def release_overdue(consumer: str) -> int:
@@ -233,39 +269,44 @@ def release_overdue(consumer: str) -> int:
     them."""
     with atomic():
         streams = [stream for (stream,) in rows(OVERDUE, [consumer])]
-        return _write(consumer, _early(consumer, streams), patient=False) if streams else 0
+        if not streams:
+            return 0
+        progress, ready = _progress(consumer, streams), _early(consumer, streams)
+        for each in ready:
+            progress[each.stream] = progress[each.stream].with_(each)
+        _write(consumer, ready, progress)
+        return len(ready)
 
 
 def in_order(
-    arrived: Iterable[Arrived], known: Mapping[str, int], early: Iterable[Arrived]
-) -> tuple[list[Arrived], list[Arrived]]:
-    """Those that can be stored, in order, and those that wait for an earlier one of their stream.
+    arrived: Iterable[Arrived], known: Mapping[str, Progress], early: Iterable[Arrived]
+) -> tuple[list[Arrived], list[Arrived], dict[str, Progress]]:
+    """Those that can be stored, in order; those that wait for an earlier one of their stream; and
+    how far the streams are stored then. Repeats are in neither.
 
-    known: stream -> the last sequence that was stored. early: what waits already.
+    known: by stream. early: what waits already.
     """
-    last, ready = dict(known), list[Arrived]()
-    waiting: dict[str, list[Arrived]] = defaultdict(list)
+    progress, ready = defaultdict(Progress, known), list[Arrived]()
+    waiting: dict[str, dict[int, Arrived]] = defaultdict(dict)
     for each in early:
-        waiting[each.stream].append(each)
+        waiting[each.stream][each.sequence] = each
     for each in arrived:
-        if each.previous > last.get(each.stream, 0):
-            waiting[each.stream].append(each)
+        stream = each.stream
+        if not stream:
+            ready.append(each)
+        elif progress[stream].has(each.sequence) or each.sequence in waiting[stream]:
             continue
-        ready.append(each)
-        if each.stream:
-            last[each.stream] = max(last.get(each.stream, 0), each.sequence)
-            ready += _follow(waiting[each.stream], last)
-    return ready, [each for stream in waiting.values() for each in stream]
-
-
-def _follow(waiting: list[Arrived], last: dict[str, int]) -> list[Arrived]:
-    """Takes out those of one stream that are no longer early."""
-    waiting.sort(key=lambda each: each.sequence)
-    ready = list[Arrived]()
-    while waiting and waiting[0].previous <= last[waiting[0].stream]:
-        ready.append(waiting.pop(0))
-        last[ready[-1].stream] = max(last[ready[-1].stream], ready[-1].sequence)
-    return ready
+        elif each.previous > progress[stream].sequence:
+            waiting[stream][each.sequence] = each
+        else:
+            ready.append(each)
+            progress[stream] = progress[stream].with_(each)
+            for sequence, follower in sorted(waiting[stream].items()):
+                if follower.previous > progress[stream].sequence:
+                    break
+                ready.append(waiting[stream].pop(sequence))
+                progress[stream] = progress[stream].with_(follower)
+    return ready, [each for of_stream in waiting.values() for each in of_stream.values()], progress
 
 
 def _advance(consumer: str, ranges: Mapping[Partition, Range]) -> None:
@@ -278,28 +319,48 @@ def _advance(consumer: str, ranges: Mapping[Partition, Range]) -> None:
         raise OffsetMoved(f"{consumer}: {sorted(ranges)} are read by another process by now")
 
 
-def _write(consumer: str, arrived: Sequence[Arrived], *, patient: bool) -> int:
-    """patient: whether the early ones go on waiting. Returns how many were stored."""
-    streams = sorted({each.stream for each in arrived if each.stream})
-    known = dict(rows(SEQUENCES, [consumer, streams])) if streams else {}
-    if patient:
-        ready, waiting = in_order(arrived, known, _early(consumer, streams) if streams else ())
-    else:
-        ready, waiting = list(arrived), []
-    if new := [each for each in waiting if each.waiting is None]:
-        columns = zip(*(each[:6] for each in new), strict=True)
+def _store(consumer: str, with_place: Sequence[Arrived]) -> int:
+    """Returns how many were new."""
+    known_by_id = {each.id for each in with_place if each.id and not each.stream}
+    new = received.remember(consumer, sorted(known_by_id)) if known_by_id else set()
+    fresh = []
+    for each in with_place:
+        if each.id not in known_by_id or each.id in new:
+            new.discard(each.id)  # a repeat may be in the same batch
+            fresh.append(each)
+    streams = sorted({each.stream for each in fresh if each.stream})
+    early = _early(consumer, streams) if streams else []
+    known = _progress(consumer, streams) if streams else {}
+    ready, waiting, progress = in_order(fresh, known, early)
+    late = [each for each in waiting if each.waiting is None]
+    if late:
+        columns = zip(*(each[:6] for each in late), strict=True)
         execute(WAIT, [consumer, PATIENCE, *map(list, columns)]).close()
+    changed = {
+        stream: each for stream, each in progress.items() if each != known.get(stream, Progress())
+    }
+    _write(consumer, ready, changed)
+    released = sum(each.waiting is not None for each in ready)
+    return len(ready) - released + len(late)
+
+
+def _write(consumer: str, ready: Sequence[Arrived], progress: Mapping[str, Progress]) -> None:
     if released := [each.waiting for each in ready if each.waiting is not None]:
         execute(RELEASE, [released]).close()
-    last = {each.stream: each.sequence for each in ready if each.stream}
-    for each in ready:
-        if each.stream:
-            last[each.stream] = max(last[each.stream], each.sequence)
-    if last:
-        execute(REMEMBER_SEQUENCES, [consumer, list(last), list(last.values())]).close()
+    if progress:
+        sequences = [each.sequence for each in progress.values()]
+        gaps = [codec.encode_json(each.gaps).decode() for each in progress.values()]
+        execute(SAVE_PROGRESS, [consumer, list(progress), sequences, gaps]).close()
     # Last, because it holds the fence until the commit.
     log.write([], [_outgoing(consumer, each) for each in ready])
-    return len(ready)
+
+
+def _progress(consumer: str, streams: Sequence[str]) -> dict[str, Progress]:
+    found = {
+        stream: Progress(sequence, tuple((after, last) for after, last in codec.decode_json(gaps)))
+        for stream, sequence, gaps in rows(PROGRESS, [consumer, list(streams)])
+    }
+    return defaultdict(Progress, found)
 
 
 def _early(consumer: str, streams: Sequence[str]) -> list[Arrived]:

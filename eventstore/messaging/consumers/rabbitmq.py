@@ -20,6 +20,7 @@ from eventstore.messaging.transport import BrokerUnreachable, TopicMissing
 
 from . import intake
 from .dead_letters import SUFFIX, DeadLetter
+from .intake import Partition
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +38,8 @@ class RabbitMQSource:
 
     def __init__(self, consumer: str, broker: str, connection: Any) -> None:
         self.consumer, self.broker, self.connection = consumer, broker, connection
+        self.queue = Partition(consumer, 0)
+        intake.begin(consumer, [self.queue])
         self.unacknowledged: list[tuple[int, BrokerMessage]] = []
         self.size = 0
         self.heard_at = time.monotonic()
@@ -81,7 +84,8 @@ class RabbitMQSource:
     def _store(self) -> int:
         if not self.unacknowledged:
             return 0
-        stored = intake.store(self.consumer, [message for _, message in self.unacknowledged])
+        messages = [message for _, message in self.unacknowledged]
+        stored = intake.store_from_queue(self.consumer, self.queue, messages)
         self.channel.basic_ack(self.unacknowledged[-1][0], multiple=True)
         self.unacknowledged.clear()
         self.size = 0
