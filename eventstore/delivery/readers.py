@@ -13,7 +13,7 @@ from eventstore.messaging.consumers import dead_letters, intake
 from eventstore.messaging.consumers.dead_letters import DeadLetterTopics
 from eventstore.messaging.consumers.intake import OffsetMoved
 from eventstore.messaging.transport import BrokerProblem, Reading, Source
-from eventstore.outbox import wakeup
+from eventstore.outbox import cursors, wakeup
 
 from . import heartbeats, step
 
@@ -22,6 +22,9 @@ logger = logging.getLogger(__name__)
 READ_SECONDS = 0.25
 # Between two looks for dead letters, and for messages that have waited too long.
 CHORE_SECONDS = 1.0
+# A consumer that is paused, or so many positions behind, is not read for: the broker keeps its
+# messages.
+BACKLOG = 20_000
 FIRST_REST_SECONDS, LONGEST_REST_SECONDS = 0.2, 5.0
 STOP_SECONDS = 12.0
 
@@ -66,7 +69,6 @@ class Reader:
                 logger.exception("%s: reading failed", self.name)
                 self._rest()
         self._close()
-        heartbeats.sign_off(heartbeats.consumer(self.name))
         postgres.close()
 
     def _look(self) -> None:
@@ -76,12 +78,13 @@ class Reader:
         heartbeats.note(heartbeats.consumer(self.name))
         if time.monotonic() > self.chores_at:
             self.chores_at = time.monotonic() + CHORE_SECONDS
+            self.source.hold(cursors.is_far_behind(self.name, BACKLOG))
             stored += intake.release_overdue(self.name)
             self._copy_dead_letters()
         if stored:
             with wakeup.quiet():
-                step.step(self.name)
-            # The commands that followed, or what another step has left.
+                step.attempt(self.name, [])
+            # For the commands that followed, and for what this step has left.
             wakeup.wake_workers()
 
     def _copy_dead_letters(self) -> None:

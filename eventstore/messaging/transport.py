@@ -101,4 +101,7 @@ class Source(Protocol):
         """Wait so long for messages, and store what has come. Returns how many were new. Raises
         BrokerProblem."""
 
+    def hold(self, held: bool) -> None:
+        """Stop reading without leaving, or go on."""
+
     def close(self) -> None: ...

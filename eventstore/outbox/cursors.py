@@ -213,6 +213,13 @@ PAUSE = """
 POSITION = "SELECT position FROM eventstore_subscription WHERE name = %s"
 
 
+IS_FAR_BEHIND = """
+    SELECT paused OR eventstore_fence() - position > %s
+    FROM eventstore_subscription
+    WHERE name = %s
+"""
+
+
 class Claim(NamedTuple):
     """A locked cursor.
 
@@ -315,6 +322,12 @@ def position_of(name: str) -> int:
     """Where a cursor is. Call it while the cursor is locked."""
     ((position,),) = rows(POSITION, [name])
     return int(position)
+
+
+def is_far_behind(name: str, positions: int) -> bool:
+    """Whether the subscription is paused, or more than so many positions behind."""
+    found = rows(IS_FAR_BEHIND, [positions, name])
+    return bool(found and found[0][0])
 
 
 def set_paused(name: str, paused: bool) -> bool:

@@ -12,7 +12,7 @@ from eventstore.delivery import readers
 from eventstore.messaging import brokers, relay
 from eventstore.messaging.consumers import intake
 from eventstore.messaging.consumers.intake import Partition
-from eventstore.models import ConsumerOffset, Parked
+from eventstore.models import ConsumerOffset, OutboxMessage, Parked
 from eventstore.operations import control, dead_letters
 from eventstore.postgres import execute, rows
 from tests.eventstore.toy import Count
@@ -183,6 +183,24 @@ def dead_letter(broker, of, kafka_server, rabbitmq_server):
     (message,) = drained(rabbitmq_server, f"{of.consumer}.dlq")
     assert message.headers["original-topic"] == f"events.{of.type}"
     return message.headers, message.body
+
+
+@pytest.mark.parametrize("broker", ["kafka", "rabbitmq"])
+def test_a_paused_consumer_leaves_its_messages_with_the_broker(broker, consumers, reading):
+    """Or the database would take what nobody handles, for as long as the pause lasts."""
+    of = consumers(broker)
+    reader = reading(of)
+    count(10)
+    until(lambda: arrived(of, 10))
+    control.pause(of.consumer, who="ada")
+    until(lambda: reader.source.held)
+    count(10, first=11)
+    settled(of.name)
+    time.sleep(1.0)
+    assert OutboxMessage.objects.filter(topic=of.consumer).count() <= 10
+    control.resume(of.consumer, who="ada")
+    until(lambda: arrived(of, 20))
+    assert echoed(of) == wanted(20)
 
 
 def test_what_foreign_producers_send_never_ends_the_loop(consumers, reading, kafka_server):

@@ -313,6 +313,7 @@ def _from_brokers():
     intake.store(READER, early, {partition: Range(start, start + 5)})
     intake.store_from_queue(READER, QUEUE, [_sent(stream, 2, 1), _sent(stream, 9, 8)])
     intake.release_overdue(READER)
+    assert not cursors.is_far_behind(READER, 10)
     intake.report_hole(READER, partition, start + 9)
     with transaction.atomic():
         intake.seek(READER, partition, intake.begun(READER, partition))

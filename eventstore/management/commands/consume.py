@@ -48,3 +48,4 @@ class Command(BaseCommand):
             each.stop()
         for each in started:
             each.join()
+        heartbeats.sign_off(*(heartbeats.consumer(each.name) for each in started))

@@ -75,6 +75,7 @@ class KafkaSource:
         self.consumer, self.broker = consumer, broker
         self.next: dict[Partition, int] = {}
         self.holed: set[Partition] = set()
+        self.held = False
         self.errors: list[KafkaError] = []
         self.committed_at = self.moved_at = time.monotonic()
         settings = {**GROUP, **client, "group.id": consumer, "client.id": consumer}
@@ -93,6 +94,12 @@ class KafkaSource:
         if any(error.fatal() for error in self.errors):
             raise BrokerUnreachable(self.errors[-1].str())
         return stored
+
+    def hold(self, held: bool) -> None:
+        """A member must go on polling, so its partitions are paused."""
+        if self.held != held:
+            self.held = held
+            (self.client.pause if held else self.client.resume)(self.client.assignment())
 
     def close(self) -> None:
         self.client.close()
@@ -176,7 +183,7 @@ class KafkaSource:
                 self._go_on_from({partition: offset})
 
     def _is_behind(self, position: TopicPartition) -> bool:
-        if Partition(position.topic, position.partition) in self.holed:
+        if self.held or Partition(position.topic, position.partition) in self.holed:
             return False
         _, high = self.client.get_watermark_offsets(position, cached=True)
         return bool(position.offset != OFFSET_INVALID and position.offset < high)
@@ -187,6 +194,7 @@ class KafkaSource:
         client.incremental_assign(
             [TopicPartition(*partition, offset) for partition, offset in begun.items()]
         )
+        self.held = False  # the new ones are not paused
 
     def _revoke(self, client: Consumer, partitions: Sequence[TopicPartition]) -> None:
         for each in partitions:

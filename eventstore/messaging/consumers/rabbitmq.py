@@ -43,7 +43,7 @@ class RabbitMQSource:
         self.unacknowledged: list[tuple[int, BrokerMessage]] = []
         self.size = 0
         self.heard_at = time.monotonic()
-        self.cancelled = False
+        self.cancelled = self.held = False
         try:
             self.channel = connection.channel()
             self.channel.basic_qos(0, PREFETCH, False)
@@ -56,11 +56,18 @@ class RabbitMQSource:
             raise BrokerUnreachable(f"{type(error).__name__}: {error}") from error
 
     def read(self, seconds: float) -> int:
+        if self.held:
+            time.sleep(seconds)
+            return 0
         try:
             self._gather(seconds)
             return self._store()
         except (AMQPError, OSError) as error:
             raise BrokerUnreachable(f"{type(error).__name__}: {error}") from error
+
+    def hold(self, held: bool) -> None:
+        """The broker sends no more than PREFETCH messages ahead."""
+        self.held = held
 
     def close(self) -> None:
         with suppress(AMQPError, OSError, AttributeError):
