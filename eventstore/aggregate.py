@@ -25,6 +25,13 @@ class CommandRejected(Exception):
         return f"{about} {self}".strip()
 
 
+class Folding:
+    """A history that folds itself: only the events since the last state that it knows."""
+
+    def state_of(self, aggregate: "Aggregate") -> Any:
+        raise NotImplementedError
+
+
 class Aggregate(NamedTuple):
     """A consistency boundary (Evans, Domain-Driven Design): one stream, one writer at a time.
 
@@ -44,6 +51,8 @@ class Aggregate(NamedTuple):
         return stream_name(self.category, getattr(command, self.identity))
 
     def fold(self, events: Iterable[Event], state: Any = None) -> Any:
+        if state is None and isinstance(events, Folding):
+            return events.state_of(self)
         return reduce(self.apply, events, self.initial if state is None else state)
 
     def apply(self, state: Any, event: Event) -> Any:

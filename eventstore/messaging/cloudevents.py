@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, NamedTuple
 
 import msgspec
@@ -41,8 +42,13 @@ class AmqpMessage(NamedTuple):
 
 def attributes(envelope: Envelope, origin: Origin) -> dict[str, str]:
     """The attributes of CloudEvents and our extensions; one without a value is left out."""
+    return {name: value for name, value in _attributes(envelope, origin).items() if value}
+
+
+def _attributes(envelope: Envelope, origin: Origin) -> dict[str, str]:
+    """Those without a value are empty."""
     key = aggregate_id(envelope.subject)
-    found = {
+    return {
         "specversion": "1.0",
         "id": str(envelope.id),
         "source": origin.source,
@@ -51,7 +57,7 @@ def attributes(envelope: Envelope, origin: Origin) -> dict[str, str]:
         "stream": envelope.subject,
         "time": timestamp(envelope.time),
         "datacontenttype": JSON,
-        "dataschema": _schema(envelope.type, origin.schemas),
+        "dataschema": _schema(envelope.type, origin.schemas) if origin.schemas else "",
         "sequence": _sequence(envelope.sequence),
         "previoussequence": _sequence(envelope.previous) if envelope.previous else "",
         "position": str(envelope.position),
@@ -59,23 +65,22 @@ def attributes(envelope: Envelope, origin: Origin) -> dict[str, str]:
         "correlationid": str(envelope.correlation_id),
         "causationid": str(envelope.causation_id),
         "traceparent": envelope.trace,
-        "kind": kind(envelope.event),
+        "kind": kind(type(envelope.event)),
     }
-    return {name: value for name, value in found.items() if value}
 
 
 def for_kafka(envelope: Envelope, origin: Origin) -> Encoded:
-    found = attributes(envelope, origin)
-    plain = {header: found[name] for header, name in PLAIN.items()}
+    found = _attributes(envelope, origin)
     if origin.structured:
-        return Encoded({"content-type": STRUCTURED_JSON, **plain}, _structured(found, envelope))
-    prefixed = {f"ce_{name}": text for name, text in found.items() if name != "datacontenttype"}
-    return Encoded({"content-type": JSON, **prefixed, **plain}, encode_json(envelope.event))
+        return Encoded(
+            {"content-type": STRUCTURED_JSON, **_plain(found)}, _structured(found, envelope)
+        )
+    headers = {"content-type": JSON, **_prefixed("ce_", found), **_plain(found)}
+    return Encoded(headers, encode_json(envelope.event))
 
 
 def for_amqp(envelope: Envelope, origin: Origin) -> AmqpMessage:
-    found = attributes(envelope, origin)
-    headers = {header: found[name] for header, name in PLAIN.items()}
+    found = _attributes(envelope, origin)
     properties = {
         "content_type": STRUCTURED_JSON if origin.structured else JSON,
         "delivery_mode": 2,  # kept on disk
@@ -86,9 +91,9 @@ def for_amqp(envelope: Envelope, origin: Origin) -> AmqpMessage:
         "timestamp": int(envelope.time.timestamp()),
     }
     if origin.structured:
-        return AmqpMessage(properties, headers, _structured(found, envelope))
-    prefixed = {f"ce-{name}": text for name, text in found.items() if name != "datacontenttype"}
-    return AmqpMessage(properties, {**prefixed, **headers}, encode_json(envelope.event))
+        return AmqpMessage(properties, _plain(found), _structured(found, envelope))
+    headers = {**_prefixed("ce-", found), **_plain(found)}
+    return AmqpMessage(properties, headers, encode_json(envelope.event))
 
 
 def aggregate_id(stream: str) -> str:
@@ -96,15 +101,14 @@ def aggregate_id(stream: str) -> str:
     return stream.partition("-")[2] or stream
 
 
-def kind(event: Any) -> str:
-    match event:
-        case EventNotification():
-            return "notification"
-        case StateTransfer():
-            return "state-transfer"
-        case IntegrationEvent():
-            return "integration"
-    return ""
+@cache
+def kind(event: type) -> str:
+    """Of a class of integration events."""
+    if issubclass(event, EventNotification):
+        return "notification"
+    if issubclass(event, StateTransfer):
+        return "state-transfer"
+    return "integration" if issubclass(event, IntegrationEvent) else ""
 
 
 def timestamp(time: datetime) -> str:
@@ -116,10 +120,30 @@ def _sequence(number: int) -> str:
     return str(number).zfill(SEQUENCE_DIGITS)
 
 
+@cache
 def _schema(type_: str, address: str) -> str:
     version = registry.schema_version_of(type_)
-    return f"{address.rstrip('/')}/{type_}/v{version}.schema.json" if address else ""
+    return f"{address.rstrip('/')}/{type_}/v{version}.schema.json"
+
+
+def _plain(found: Mapping[str, str]) -> dict[str, str]:
+    return {header: found[name] for header, name in PLAIN.items()}
+
+
+def _prefixed(prefix: str, found: Mapping[str, str]) -> dict[str, str]:
+    """The attributes that have a value, as headers. datacontenttype is a header of its own."""
+    return {
+        _header(prefix, name): text
+        for name, text in found.items()
+        if text and name != "datacontenttype"
+    }
+
+
+@cache
+def _header(prefix: str, name: str) -> str:
+    return prefix + name
 
 
 def _structured(found: Mapping[str, str], envelope: Envelope) -> bytes:
-    return encode_json({**found, "data": msgspec.to_builtins(envelope.event)})
+    given = {name: text for name, text in found.items() if text}
+    return encode_json({**given, "data": msgspec.to_builtins(envelope.event)})

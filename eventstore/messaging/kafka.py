@@ -10,9 +10,8 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
+from functools import cache
 from typing import Any, NamedTuple
-from uuid import UUID
 
 from confluent_kafka import (
     OFFSET_BEGINNING,
@@ -33,6 +32,7 @@ from .transport import (
     Batch,
     BrokerProblem,
     BrokerUnreachable,
+    Outgoing,
     Reading,
     Refused,
     Sent,
@@ -45,6 +45,8 @@ logger = logging.getLogger(__name__)
 # What Kafka's record format adds to a message: the header of a batch, and the lengths of one
 # record; and of each header.
 BATCH_OVERHEAD, RECORD_OVERHEAD, HEADER_OVERHEAD = 61, 36, 10
+# No name of a header is longer, and no character in UTF-8.
+LONGEST_NAME, LONGEST_CHARACTER = 40, 4
 MAX_MESSAGE_BYTES = 1_000_000
 BATCH_MESSAGES = 10_000
 QUEUED_MESSAGES, QUEUED_KILOBYTES = 20_000, 64 << 10
@@ -73,6 +75,7 @@ CHECKPOINT_TAIL = 4
 PURGED = (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT)
 
 Report = tuple[int, KafkaError | None]
+Reporter = Callable[[KafkaError | None, Any], None]
 
 
 class Options(NamedTuple):
@@ -83,6 +86,16 @@ class Options(NamedTuple):
     max_message_bytes: int = MAX_MESSAGE_BYTES
     partitions: int = 6
     replication: int = -1
+
+
+class Prepared(NamedTuple):
+    """A message as the producer takes it. partition: -1 has the partitioner choose."""
+
+    topic: str
+    value: bytes
+    key: bytes
+    headers: Mapping[str, str]
+    partition: int = -1
 
 
 class Kafka:
@@ -98,7 +111,6 @@ class Kafka:
         self.token = self.careful = self.examined = 0
         self.published: frozenset[int] = frozenset()
         self.producer: Producer | None = None
-        self.encoded: dict[UUID, tuple[Encoded, bytes]] = {}
 
     @staticmethod
     def administration(options: Mapping[str, Any]) -> "KafkaAdministration":
@@ -112,32 +124,32 @@ class Kafka:
     def dead_letters(options: Mapping[str, Any]) -> KafkaDeadLetters:
         return KafkaDeadLetters(Options(**options).client)
 
-    def refusal(self, envelope: Envelope) -> Refused | None:
-        encoded, key = self._encoded(envelope)
-        size = _size(encoded, key)
-        if size > self.options.max_message_bytes:
-            limit = f"the producer sends at most {self.options.max_message_bytes}"
-            return TooLarge(f"{envelope.type} has {size} bytes; {limit} (KAFKA_MAX_MESSAGE_BYTES)")
-        self._find_topics({topic_of(envelope.type)})
-        allowed = self.topics[topic_of(envelope.type)]
-        if allowed and size > allowed:
-            limit = f"the topic {topic_of(envelope.type)} takes at most {allowed}"
-            return TooLarge(f"{envelope.type} has {size} bytes; {limit} (max.message.bytes)")
-        return None
+    def prepare(self, envelope: Envelope) -> Prepared:
+        encoded = cloudevents.for_kafka(envelope, self.origin)
+        topic = topic_of(envelope.type)
+        key = cloudevents.aggregate_id(envelope.subject).encode()
+        if topic not in self.topics:
+            self._find_topics({topic})
+        ours, its = self.options.max_message_bytes, self.topics[topic]
+        if _most(encoded, key) > min(ours, its or ours):
+            size = _size(encoded, key)
+            if size > ours:
+                limit = f"the producer sends at most {ours} (KAFKA_MAX_MESSAGE_BYTES)"
+                raise TooLarge(f"{envelope.type} has {size} bytes; {limit}")
+            if its and size > its:
+                limit = f"the topic {topic} takes at most {its} (max.message.bytes)"
+                raise TooLarge(f"{envelope.type} has {size} bytes; {limit}")
+        return Prepared(topic, encoded.value, key, encoded.headers)
 
-    def send(self, batch: Batch) -> Sent:
+    def send(self, batch: Batch, meanwhile: Callable[[], None]) -> Sent:
         with _naming_problems():
             if self.careful not in (0, batch.token):
                 self.close()
                 self.careful = 0
             if self.options.transactions:
                 self._find_topics({checkpoint_topic(self.relay)})
-                sent = self._send_in_transaction(batch)
-            else:
-                sent = self._send(batch, self._client())
-        if not sent.again:
-            self.encoded.clear()
-        return sent
+                return self._send_in_transaction(batch, meanwhile)
+            return self._send(batch, self._client(), meanwhile)
 
     def close(self) -> None:
         producer, self.producer = self.producer, None
@@ -145,9 +157,9 @@ class Kafka:
             producer.purge()
             producer.poll(0)
 
-    def _send_in_transaction(self, batch: Batch) -> Sent:
+    def _send_in_transaction(self, batch: Batch, meanwhile: Callable[[], None]) -> Sent:
         is_next = self.token == batch.settled == batch.token - 1
-        if not any(each.envelopes for each in batch.messages):
+        if not any(each.prepared for each in batch.messages):
             self.token = batch.token if is_next else 0
             return Sent(frozenset(each.position for each in batch.messages))
         published = self._continue(batch, is_next)
@@ -158,7 +170,8 @@ class Kafka:
             return Sent(frozenset(each.position for each in batch.messages))
         producer.begin_transaction()
         try:
-            sent = self._send(batch._replace(messages=fresh), producer, self._checkpoint(batch))
+            checkpoint = self._checkpoint(batch)
+            sent = self._send(batch._replace(messages=fresh), producer, meanwhile, checkpoint)
         except KafkaException as error:
             if not error.args[0].fatal():
                 _abort(producer, batch)
@@ -172,11 +185,19 @@ class Kafka:
             self.close()
         return Sent(refused=sent.refused, problem=sent.problem, again=sent.problem is None)
 
-    def _send(self, batch: Batch, producer: Producer, checkpoint: bytes = b"") -> Sent:
+    def _send(
+        self,
+        batch: Batch,
+        producer: Producer,
+        meanwhile: Callable[[], None],
+        checkpoint: Prepared | None = None,
+    ) -> Sent:
         """Produce all, wait for each delivery report, and count them: flush() alone says nothing
         about errors."""
         reports: list[Report] = []
         wanted = self._produce(batch, producer, checkpoint, reports)
+        producer.poll(0)
+        meanwhile()
         self._wait(batch, producer, reports, wanted)
         sent = _outcome(batch, reports, wanted, self._why_silent())
         if sent.refused and self.careful != batch.token:
@@ -188,35 +209,20 @@ class Kafka:
         return sent
 
     def _produce(
-        self, batch: Batch, producer: Producer, checkpoint: bytes, reports: list[Report]
+        self, batch: Batch, producer: Producer, checkpoint: Prepared | None, reports: list[Report]
     ) -> int:
         """Returns how many delivery reports to expect."""
+        checkpoints = [Outgoing(0, [checkpoint])] if checkpoint else []
         wanted = 0
-        for message in batch.messages:
-            for envelope in message.envelopes:
-                encoded, key = self._encoded(envelope)
-                produce = partial(
-                    producer.produce,
-                    topic_of(envelope.type),
-                    encoded.value,
-                    key,
-                    headers=list(encoded.headers.items()),
-                    on_delivery=_reporter(reports, message.position),
-                )
+        for position, messages in (*batch.messages, *checkpoints):
+            report = _reporter(reports, position)
+            for message in messages:
                 wanted += 1
-                if refused := self._enqueued(producer, produce, batch, envelope):
-                    reports.append((message.position, refused))
-        if checkpoint:
-            wanted += 1
-            produce = partial(
-                producer.produce,
-                checkpoint_topic(self.relay),
-                checkpoint,
-                self.relay.encode(),
-                partition=0,
-                on_delivery=_reporter(reports, 0),
-            )
-            self._enqueued(producer, produce, batch, None)
+                try:
+                    _produce(producer, message, report)
+                except (BufferError, KafkaException) as error:
+                    if refused := self._produce_again(producer, message, report, batch, error):
+                        reports.append((position, refused))
         return wanted
 
     def _wait(
@@ -229,24 +235,28 @@ class Kafka:
                 return  # the transaction has failed: the other messages get no report
             seen = len(reports)
 
-    def _enqueued(
-        self, producer: Producer, produce: Callable[[], None], batch: Batch, what: Envelope | None
+    def _produce_again(
+        self,
+        producer: Producer,
+        message: Prepared,
+        report: Reporter,
+        batch: Batch,
+        error: Exception,
     ) -> KafkaError | None:
         """Wait while the client's queue is full. Returns the error of a message that the client
         does not take."""
-        while True:
+        while isinstance(error, BufferError):
+            if _left(batch) <= 0:
+                raise BrokerUnreachable(f"the queue stays full: {self._why_silent()}") from None
+            producer.poll(0.05)
             try:
-                produce()
-                return None
-            except BufferError:
-                if _left(batch) <= 0:
-                    raise BrokerUnreachable(f"the queue stays full: {self._why_silent()}") from None
-                producer.poll(0.05)
-            except KafkaException as error:
-                if error.args[0].code() != KafkaError.MSG_SIZE_TOO_LARGE or what is None:
-                    raise
-                refused: KafkaError = error.args[0]
-                return refused
+                return _produce(producer, message, report)
+            except (BufferError, KafkaException) as next_error:
+                error = next_error
+        refused: KafkaError = error.args[0]
+        if refused.code() != KafkaError.MSG_SIZE_TOO_LARGE:
+            raise error
+        return refused
 
     def _continue(self, batch: Batch, is_next: bool) -> frozenset[int]:
         """The positions of the batch that are published already. Known without a question while
@@ -270,12 +280,14 @@ class Kafka:
         logger.info("%s: %s messages were published already", self.relay, len(found))
         return found
 
-    def _checkpoint(self, batch: Batch) -> bytes:
+    def _checkpoint(self, batch: Batch) -> Prepared:
         positions = [each.position for each in batch.messages]
-        return json.dumps(
+        value = json.dumps(
             {"mark": batch.mark, "token": batch.token, "positions": positions},
             separators=(",", ":"),
-        ).encode()
+        )
+        topic, key = checkpoint_topic(self.relay), self.relay.encode()
+        return Prepared(topic, value.encode(), key, {}, partition=0)
 
     def _last_checkpoint(self, batch: Batch) -> dict[str, Any]:
         """The newest committed one; searched backwards, as transactions leave markers behind."""
@@ -346,15 +358,6 @@ class Kafka:
                 }
             self.producer = Producer(settings, logger=logger)
         return self.producer
-
-    def _encoded(self, envelope: Envelope) -> tuple[Encoded, bytes]:
-        """Once for each message: its size is examined before it is sent."""
-        found = self.encoded.get(envelope.id)
-        if found is None:
-            key = cloudevents.aggregate_id(envelope.subject).encode()
-            found = cloudevents.for_kafka(envelope, self.origin), key
-            self.encoded[envelope.id] = found
-        return found
 
     def _fatal(self) -> bool:
         return any(error.fatal() for error in self.errors)
@@ -429,6 +432,7 @@ class KafkaAdministration:
         return needed
 
 
+@cache
 def topic_of(type_: str) -> str:
     return f"events.{type_.partition('.')[0]}"
 
@@ -438,7 +442,18 @@ def checkpoint_topic(relay: str) -> str:
     return f"relays.{relay.partition('@')[0]}"
 
 
-def _reporter(reports: list[Report], position: int) -> Callable[[KafkaError | None, Any], None]:
+def _produce(producer: Producer, message: Prepared, report: Reporter) -> None:
+    producer.produce(
+        message.topic,
+        message.value,
+        message.key,
+        partition=message.partition,
+        headers=message.headers,
+        on_delivery=report,
+    )
+
+
+def _reporter(reports: list[Report], position: int) -> Reporter:
     """Callbacks only append: producing or polling inside of one would not return."""
 
     def report(error: KafkaError | None, _: Any) -> None:
@@ -465,7 +480,7 @@ def _outcome(batch: Batch, reports: Sequence[Report], wanted: int, silence: str)
     acknowledged = frozenset(
         each.position
         for each in batch.messages
-        if counts.get(each.position, 0) == len(each.envelopes) and each.position not in failed
+        if counts.get(each.position, 0) == len(each.prepared) and each.position not in failed
     )
     if others:
         return Sent(acknowledged, refused, _problem(others[0]))
@@ -497,6 +512,13 @@ def _abort(producer: Producer, batch: Batch) -> None:
     while len(producer) and _left(batch) > 0:
         producer.poll(0.05)
     producer.abort_transaction(max(_left(batch), 1.0))
+
+
+def _most(encoded: Encoded, key: bytes) -> int:
+    """More than its size, and faster to compute."""
+    texts = sum(map(len, encoded.headers.values()))
+    headers = LONGEST_CHARACTER * texts + len(encoded.headers) * (LONGEST_NAME + HEADER_OVERHEAD)
+    return BATCH_OVERHEAD + RECORD_OVERHEAD + len(key) + len(encoded.value) + headers
 
 
 def _size(encoded: Encoded, key: bytes) -> int:

@@ -1,16 +1,20 @@
 """Translate a batch of domain events into integration events and publish them on the event bus."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from uuid import uuid5
+from collections.abc import Iterator, Sequence
 
-from eventstore import log, registry
-from eventstore.messages import Event, Message
+from uuid_utils.compat import uuid5
+
+from eventstore import registry
+from eventstore.messages import IntegrationEvent, Message
 from eventstore.subscriptions import Publication
 
 from .event_bus import Envelope, event_bus
+from .histories import Histories, History
 
 # Upper bound for the integration events of one domain event.
 PER_EVENT = 1000
+# Maximum of streams whose last sequence is kept.
+KEPT_STREAMS = 50_000
 
 
 def publish(publication: Publication, messages: Sequence[Message]) -> None:
@@ -19,49 +23,92 @@ def publish(publication: Publication, messages: Sequence[Message]) -> None:
 
 
 def _envelopes(publication: Publication, messages: Sequence[Message]) -> Iterator[Envelope]:
-    histories = read_histories(messages)
+    translator = Translator(publication)
+    translator.begin(messages)
     for message in messages:
-        yield from envelopes(publication, message, histories[message.stream][: message.version])
+        yield from translator.envelopes(message)
 
 
-def read_histories(messages: Sequence[Message]) -> Mapping[str, list[Event]]:
-    """The events of each message's stream."""
-    histories: dict[str, list[Event]] = {message.stream: [] for message in messages}
-    for stream, _, event in log.read_newer(dict.fromkeys(histories, 0)):
-        histories[stream].append(event)
-    return histories
+class Translator:
+    """Translates the messages of one publication: batches in the order of the log, and between them
+    single messages that are retried."""
+
+    def __init__(self, publication: Publication) -> None:
+        self.publication = publication
+        self.histories = Histories()
+        # stream -> sequence of its last integration event, before the next new message
+        self.last: dict[str, int] = {}
+        self.until: int | None = None
+        self.mark: int | None = None
+
+    def begin(
+        self, messages: Sequence[Message], *, after: int | None = None, until: int | None = None
+    ) -> None:
+        """A new batch. after, until: the positions between which it was read. If it does not begin
+        where the last one ended, the last sequences are unknown."""
+        self.histories.begin(messages)
+        if after is None or after != self.until or self.mark != self.histories.mark:
+            self.last.clear()
+        self.until, self.mark = until, self.histories.mark
+
+    def envelopes(self, message: Message) -> list[Envelope]:
+        """Of a new message, in order. Raises the error of one that cannot be decoded."""
+        previous = self.last.pop(message.stream, None)
+        found = self._translate(message, previous)
+        if found:
+            previous = found[-1].sequence
+        if previous is not None:
+            self.last[message.stream] = previous
+            if len(self.last) > KEPT_STREAMS:
+                del self.last[next(iter(self.last))]
+        return found
+
+    def envelopes_again(self, message: Message) -> list[Envelope]:
+        """Of a message that is retried, out of order."""
+        return self._translate(message, None)
+
+    def _translate(self, message: Message, previous: int | None) -> list[Envelope]:
+        """previous: the sequence of the integration event before, if it is known."""
+        if isinstance(message.body, Exception):
+            raise message.body
+        if type(message.body) not in self.publication.publish:
+            return []  # its type was unknown when it was parked
+        history = self.histories.of(message)
+        events = self.publication.publish[type(message.body)](message.body, history)
+        if not events:
+            return []
+        if previous is None:
+            previous = self._last_sequence(history)
+        found = []
+        for index, event in enumerate(events):
+            envelope = _envelope(message, index, event, previous)
+            previous = envelope.sequence
+            found.append(envelope)
+        return found
+
+    def _last_sequence(self, history: History) -> int:
+        """The sequence of the last integration event before the end of this history; 0 if there is
+        none."""
+        for version in range(len(history) - 1, 0, -1):
+            event = history[version - 1]
+            if translate := self.publication.publish.get(type(event)):
+                before = History(self.histories, history.stream, version, event)
+                if events := translate(event, before):
+                    return version * PER_EVENT + len(events) - 1
+        return 0
 
 
-def envelopes(
-    publication: Publication, message: Message, history: Sequence[Event]
-) -> Iterator[Envelope]:
-    """history: the events of the message's stream, up to the message."""
-    events = publication.publish[type(message.body)](message.body, history)
-    previous = _last_sequence(publication, history[:-1]) if events else 0
-    for index, event in enumerate(events):
-        sequence = message.version * PER_EVENT + index
-        yield Envelope(
-            id=uuid5(message.id, str(index)),
-            type=registry.published_name_of(event),
-            subject=message.stream,
-            position=message.position,
-            time=message.recorded_at,
-            correlation_id=message.metadata.correlation_id,
-            causation_id=message.id,
-            event=event,
-            sequence=sequence,
-            previous=previous,
-            trace=message.metadata.trace,
-        )
-        previous = sequence
-
-
-def _last_sequence(publication: Publication, history: Sequence[Event]) -> int:
-    """The sequence of the last integration event of this history; 0 if there is none."""
-    for version in range(len(history), 0, -1):
-        event = history[version - 1]
-        if (translate := publication.publish.get(type(event))) and (
-            events := translate(event, history[:version])
-        ):
-            return version * PER_EVENT + len(events) - 1
-    return 0
+def _envelope(message: Message, index: int, event: IntegrationEvent, previous: int) -> Envelope:
+    return Envelope(
+        id=uuid5(message.id, str(index)),
+        type=registry.published_name_of(event),
+        subject=message.stream,
+        position=message.position,
+        time=message.recorded_at,
+        correlation_id=message.metadata.correlation_id,
+        causation_id=message.id,
+        event=event,
+        sequence=message.version * PER_EVENT + index,
+        previous=previous,
+        trace=message.metadata.trace,
+    )

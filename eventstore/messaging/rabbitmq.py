@@ -8,17 +8,17 @@ a confirm for ever.
 import logging
 import ssl
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from itertools import takewhile
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
-from uuid import UUID
 
 import amqp
 from amqp.exceptions import AMQPError, NotFound, PreconditionFailed
 
-from . import cloudevents
-from .cloudevents import AmqpMessage, Origin
+from . import amqp_frames, cloudevents
+from .cloudevents import Origin
 from .consumers import rabbitmq as consumers
 from .consumers.rabbitmq import RabbitMQDeadLetters, RabbitMQSource
 from .event_bus import Envelope
@@ -29,7 +29,6 @@ from .transport import (
     BrokerUnreachable,
     QueueDiffers,
     Reading,
-    Refused,
     Sent,
     TooLarge,
     TopicMissing,
@@ -41,8 +40,10 @@ logger = logging.getLogger(__name__)
 CONNECT_SECONDS = 5.0
 # Without a frame for so long, the socket is dead: the kernel says so at most after this.
 SILENT_SECONDS = 10.0
-# Read confirms after so many messages, so that neither side's buffers fill up.
-CONFIRM_EVERY = 500
+# So many bytes are written to the socket at once.
+CHUNK_BYTES = 64 << 10
+# At most so many messages wait for their confirms, so that neither side's buffers fill up.
+MOST_PENDING = 2000
 TAP = "domain-events.tap"
 TAP_ARGUMENTS = {"x-max-length": 10_000, "x-overflow": "drop-head"}
 
@@ -55,13 +56,21 @@ class Options(NamedTuple):
     max_message_bytes: int = 16 << 20
 
 
+class Prepared(NamedTuple):
+    """A message. properties: as AMQP encodes them."""
+
+    id: str
+    key: str
+    properties: bytes
+    body: bytes
+
+
 class RabbitMQ:
     """The connection and channel of one relay."""
 
     def __init__(self, relay: str, origin: Origin, options: Mapping[str, Any]) -> None:
         self.relay, self.origin, self.options = relay, origin, Options(**options)
         self.link: Link | None = None
-        self.encoded: dict[UUID, AmqpMessage] = {}
 
     @staticmethod
     def administration(options: Mapping[str, Any]) -> "RabbitMQAdministration":
@@ -79,21 +88,27 @@ class RabbitMQ:
             connection = connect(Options(**options), "dead letters")
             return RabbitMQDeadLetters(connection, Options(**options).exchange)
 
-    def refusal(self, envelope: Envelope) -> Refused | None:
-        size = len(self._encoded(envelope).value)
-        if size <= self.options.max_message_bytes:
-            return None
-        limit = f"at most {self.options.max_message_bytes} are sent (RABBITMQ_MAX_MESSAGE_BYTES)"
-        return TooLarge(f"{envelope.type} has {size} bytes; {limit}")
+    def prepare(self, envelope: Envelope) -> Prepared:
+        properties, headers, value = cloudevents.for_amqp(envelope, self.origin)
+        if len(value) > self.options.max_message_bytes:
+            limit = f"at most {self.options.max_message_bytes} are sent"
+            raise TooLarge(
+                f"{envelope.type} has {len(value)} bytes; {limit} (RABBITMQ_MAX_MESSAGE_BYTES)"
+            )
+        return Prepared(
+            id=properties["message_id"],
+            key=routing_key(envelope.type),
+            properties=amqp_frames.properties(properties, headers),
+            body=value,
+        )
 
-    def send(self, batch: Batch) -> Sent:
-        if not any(each.envelopes for each in batch.messages):
+    def send(self, batch: Batch, meanwhile: Callable[[], None]) -> Sent:
+        if not any(each.prepared for each in batch.messages):
             return Sent(frozenset(each.position for each in batch.messages))
         if self.link is None:
             self.link = Link(self.options, self.relay)
         link = self.link
-        problem = self._publish(link, batch)
-        self.encoded.clear()
+        problem = self._publish(link, batch, meanwhile)
         if problem is not None:
             self.close()
         return self._outcome(link, batch, problem)
@@ -103,22 +118,17 @@ class RabbitMQ:
         if link is not None:
             link.drop()
 
-    def _encoded(self, envelope: Envelope) -> AmqpMessage:
-        """Once for each message: its size is examined before it is sent."""
-        found = self.encoded.get(envelope.id)
-        if found is None:
-            found = self.encoded[envelope.id] = cloudevents.for_amqp(envelope, self.origin)
-        return found
-
-    def _publish(self, link: "Link", batch: Batch) -> BrokerProblem | None:
+    def _publish(
+        self, link: "Link", batch: Batch, meanwhile: Callable[[], None]
+    ) -> BrokerProblem | None:
         """Why not all was confirmed."""
         link.begin()
         try:
-            for message in batch.messages:
-                for envelope in message.envelopes:
-                    self._publish_one(link, message.position, envelope, batch.deadline)
-                    if len(link.pending) >= CONFIRM_EVERY:
-                        link.confirm(CONFIRM_EVERY // 2, batch.deadline)
+            for position, messages in batch.messages:
+                for message in messages:
+                    link.publish(message, position, batch.deadline)
+            link.flush(batch.deadline)
+            meanwhile()
             link.confirm(0, batch.deadline)
         except BrokerProblem as problem:
             return problem
@@ -128,29 +138,18 @@ class RabbitMQ:
             return BrokerUnreachable(f"{type(error).__name__}: {error}")
         return None
 
-    def _publish_one(
-        self, link: "Link", position: int, envelope: Envelope, deadline: float
-    ) -> None:
-        if link.blocked:
-            link.confirm(0, deadline)
-        encoded = self._encoded(envelope)
-        message = amqp.Message(
-            encoded.value, application_headers=dict(encoded.headers), **encoded.properties
-        )
-        link.publish(message, position, routing_key(envelope.type))
-
     def _outcome(self, link: "Link", batch: Batch, problem: BrokerProblem | None) -> Sent:
         counts = dict.fromkeys((each.position for each in batch.messages), 0)
         for position in link.confirmed:
             counts[position] += 1
-        refused: dict[int, Refused] = {
+        refused = {
             position: Unroutable(f"no queue is bound to {key} of {self.options.exchange}")
             for position, key in link.returned.items()
         }
         acknowledged = frozenset(
             each.position
             for each in batch.messages
-            if counts[each.position] == len(each.envelopes) and each.position not in refused
+            if counts[each.position] == len(each.prepared) and each.position not in refused
         )
         if problem is None and link.nacked:
             problem = BrokerBlocked("the broker refused messages (basic.nack)")
@@ -158,12 +157,15 @@ class RabbitMQ:
 
 
 class Link:
-    """A connection with a channel in confirm mode. pending: delivery tag -> position."""
+    """A connection with a channel in confirm mode. pending: delivery tag -> position, of what was
+    written and of what will be. unwritten: frames of the last messages."""
 
     def __init__(self, options: Options, name: str) -> None:
         self.options = options
         self.pending: dict[int, int] = {}
         self.by_message_id: dict[str, int] = {}
+        self.unwritten: list[bytes] = []
+        self.unwritten_bytes = 0
         self.blocked = False
         self.tag = 0
         self.begin()
@@ -186,24 +188,62 @@ class Link:
         self.returned: dict[int, str] = {}
         self.nacked: set[int] = set()
 
-    def publish(self, message: Any, position: int, key: str) -> None:
+    def publish(self, message: Prepared, position: int, deadline: float) -> None:
         self.tag += 1
         self.pending[self.tag] = position
-        self.by_message_id[message.properties["message_id"]] = position
-        self.channel.basic_publish(
-            message, self.options.exchange, key, mandatory=True, timeout=CONNECT_SECONDS
+        self.by_message_id[message.id] = position
+        self.unwritten += amqp_frames.publish(
+            self.channel.channel_id,
+            self.options.exchange,
+            message.key,
+            message.properties,
+            message.body,
+            self.connection.frame_max,
         )
+        self.unwritten_bytes += len(message.properties) + len(message.body)
+        if self.unwritten_bytes > CHUNK_BYTES:
+            self.flush(deadline)
+            if len(self.pending) > MOST_PENDING:
+                self.confirm(MOST_PENDING // 2, deadline)
+
+    def flush(self, deadline: float) -> None:
+        """Write what is unwritten, after what the broker has written: it may be blocked."""
+        self._read_waiting()
+        if self.blocked:
+            self._wait_until_unblocked(deadline)
+        frames = b"".join(self.unwritten)
+        self.unwritten.clear()
+        self.unwritten_bytes = 0
+        with self.connection.transport.having_timeout(CONNECT_SECONDS):
+            self.connection.transport.write(frames)
 
     def confirm(self, most: int, deadline: float) -> None:
         """Wait until at most so many are pending."""
-        while len(self.pending) > most or (self.blocked and most == 0):
+        while len(self.pending) > most:
             left = deadline - time.monotonic()
             if left <= 0:
-                if self.blocked:
-                    raise BrokerBlocked("the broker has an alarm: short of memory or disk")
-                raise BrokerUnreachable(f"{len(self.pending)} messages were not confirmed in time")
+                raise self._silence()
             with suppress(TimeoutError):
                 self.connection.drain_events(timeout=min(left, 1.0))
+
+    def _wait_until_unblocked(self, deadline: float) -> None:
+        while self.blocked:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise self._silence()
+            with suppress(TimeoutError):
+                self.connection.drain_events(timeout=min(left, 1.0))
+
+    def _read_waiting(self) -> None:
+        """All that has arrived."""
+        with suppress(TimeoutError):
+            while True:
+                self.connection.drain_events(timeout=0)
+
+    def _silence(self) -> BrokerProblem:
+        if self.blocked:
+            return BrokerBlocked("the broker has an alarm: short of memory or disk")
+        return BrokerUnreachable(f"{len(self.pending)} messages were not confirmed in time")
 
     def drop(self) -> None:
         """Close the socket; nothing is waited for."""
@@ -217,7 +257,8 @@ class Link:
         self.nacked.update(self._settled(tag, multiple))
 
     def _settled(self, tag: int, multiple: bool) -> list[int]:
-        tags = [each for each in self.pending if each <= tag] if multiple else [tag]
+        # Tags are pending in their order.
+        tags = list(takewhile(tag.__ge__, self.pending)) if multiple else [tag]
         return [self.pending.pop(each) for each in tags if each in self.pending]
 
     def _on_return(self, error: Exception, exchange: str, key: str, message: Any) -> None:

@@ -1,46 +1,41 @@
 """A relay carries a publication to one broker, in a thread of its own.
 
-It takes a lease in one short transaction, publishes outside of any, and moves its cursor in
-another, behind the contiguous prefix of what the broker has acknowledged. See
-docs/adr/0032-relays-are-subscriptions.md.
+It reads and translates a batch, takes a lease in one statement, publishes outside of any
+transaction, and moves its cursor in another statement, behind the contiguous prefix of what the
+broker has acknowledged. See docs/adr/0032-relays-are-subscriptions.md.
 """
 
 import atexit
 import logging
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterable
+from contextlib import nullcontext, suppress
+from functools import partial
 
 from django.db import Error, close_old_connections
 
 from eventstore import postgres, registry
 from eventstore.log import epochs
-from eventstore.messages import Message
 from eventstore.outbox import cursors, parked
-from eventstore.outbox.cursors import Claim
-from eventstore.outbox.parked import ParkedMessage
 from eventstore.postgres import atomic
 from eventstore.subscriptions import Relay
 
-from . import brokers, publisher, relay_leases
-from .event_bus import Envelope
+from . import brokers, relay_batch, relay_leases
+from .publisher import Translator
+from .relay_batch import Load
 from .relay_leases import RelayLease
-from .transport import Batch, BrokerProblem, Outgoing, Sent, TooLarge, Transport
+from .transport import Batch, BrokerProblem, Refused, Sent, Transport
 
 logger = logging.getLogger(__name__)
 
 BATCH = 2000
-# A broker that answers at once is waited for, so that a worker sees what it has done.
-PROMPT_SECONDS = 0.01
 # How long a broker is waited for; well within the lease.
 PUBLISH_SECONDS = 9.0
-# A relay that has just published looks again so often, for so long: a new client, and a new holder
-# of the lease, cost more than the looks.
-LOOK_SECONDS = 0.02
+# How long a relay that has just published keeps the lease and its connection to the database.
 LINGER_SECONDS = 2.0
+# A process with such a relay looks for its messages so often: the wake-up may go to another one.
+LOOK_SECONDS = 0.02
 # How long a relay rests after a failure, doubled each time; and where another process holds it.
 FIRST_REST_SECONDS, LONGEST_REST_SECONDS = 0.2, 5.0
 HELD_ELSEWHERE_SECONDS = 0.5
@@ -51,32 +46,21 @@ class LeaseLost(Exception):
     """Another process has taken the relay over, or an operator has moved its cursor."""
 
 
-@dataclass
-class Load:
-    """What one batch takes. due: position -> attempts of the parked messages that are tried again.
-    envelopes: of each position, or the error that the translation raised. held: keys behind which
-    new messages wait."""
-
-    claim: Claim
-    lease: RelayLease
-    until: int
-    deadline: float
-    messages: Sequence[Message]
-    due: Mapping[int, int]
-    held: frozenset[str]
-    envelopes: dict[int, Sequence[Envelope]] = field(default_factory=dict)
-    refused: dict[int, Exception] = field(default_factory=dict)
-
-
 class Pump:
-    """The thread of one relay. asked, done: how often a worker has asked it to look, and how many
-    of these requests a look has answered."""
+    """The thread of one relay. asked, done: how often it was asked to look, and how many of these
+    requests a look has answered. linger: how long it waits for the next one."""
 
     def __init__(self, name: str, relay: Relay) -> None:
         self.name, self.relay = name, relay
         self.asked = self.done = self.moved = self.failures = 0
+        self.linger = LINGER_SECONDS
         self.rest_until = 0.0
+        self.translator = Translator(relay.publication)
+        # The next batch, read while the broker acknowledged the one before.
+        self.ahead: Load | None = None
+        # token: of the last batch. holds: whether no other process has had the lease since.
         self.token: int | None = None
+        self.holds = False
         # What the broker has refused, by position, until it is parked: it is not asked again when
         # the rest of the batch fails.
         self.refused: dict[int, Exception] = {}
@@ -93,18 +77,24 @@ class Pump:
     def is_busy(self) -> bool:
         return self.done < self.asked
 
-    def look(self, seconds: float = 0.0) -> int:
-        """Ask for one more look, and wait so long for its end. Returns how many messages moved."""
+    @property
+    def is_lingering(self) -> bool:
+        return self.thread is not None and not self.is_resting
+
+    def look(self) -> None:
+        """Ask for one more look."""
         with self.state:
             if self.is_resting or self.stopping:
-                return 0
+                return
             self.asked += 1
-            wanted = self.asked
             if self.thread is None or not self.thread.is_alive():
                 self.thread = threading.Thread(target=self._run, name=self.name, daemon=True)
                 self.thread.start()
             self.state.notify_all()
-            self.state.wait_for(lambda: self.done >= wanted, seconds)
+
+    def take_moved(self) -> int:
+        """How many messages moved since the last call."""
+        with self.state:
             moved, self.moved = self.moved, 0
             return moved
 
@@ -126,32 +116,29 @@ class Pump:
                     return
 
     def _serve(self) -> None:
-        linger_until = 0.0
         while not self.stopping:
             wanted = self.asked
-            if self._look_once():
-                linger_until = time.monotonic() + LINGER_SECONDS
+            self._look_once()
             with self.state:
                 self.done = self.asked if self.is_resting else max(self.done, wanted)
                 self.state.notify_all()
-                if self.is_busy:
-                    continue
-                if self.is_resting or time.monotonic() > linger_until:
+                if self.is_resting:
                     return
-                self.state.wait(LOOK_SECONDS)
+                if not self.state.wait_for(lambda: self.is_busy or self.stopping, self.linger):
+                    return
 
-    def _look_once(self) -> int:
+    def _look_once(self) -> None:
         """All batches until nothing lies ahead. Whatever fails is this relay's affair alone."""
-        moved = 0
         try:
             close_old_connections()
             while not self.stopping and (taken := self._batch()) is not None:
-                moved += taken
                 with self.state:
                     self.moved += taken
             self.failures = 0
+            return
         except (LeaseLost, epochs.EpochOver) as error:
             logger.info("%s: %s", self.name, error)
+            self.holds = False
             self._drop_client()
         except BrokerProblem as error:
             logger.warning("%s: %s: %s", self.name, type(error).__name__, error)
@@ -159,115 +146,122 @@ class Pump:
         except Exception as error:  # noqa: BLE001  a thread that ended would never relay again
             logger.exception("%s: publishing a batch failed", self.name)
             self._fail(error)
-        return moved
+        self.ahead = None
 
     def _batch(self) -> int | None:
         """One batch: how many messages moved; None when nothing lies ahead."""
-        load = self._begin()
-        if load is None:
+        load, self.ahead = self.ahead or self._prepare(), None
+        lease = self._take(load) if load else None
+        if load is None or lease is None:
             return None
-        self.token = load.lease.token
-        self._translate(load)
-        sent = self._publish(load)
+        if load.problem is not None:
+            raise load.problem
+        sent = self._publish(load, lease)
         moved = self._settle(load, sent)
         if sent.problem is not None:
             raise sent.problem
         return moved
 
-    def _begin(self) -> Load | None:
-        deadline = time.monotonic() + PUBLISH_SECONDS
-        with atomic():
-            claimed = cursors.claim(self.name)
-            if claimed is None:
-                return None
-            due = parked.due(self.name, BATCH) if claimed.parked else []
-            if claimed.until == claimed.position and not due:
-                return None
-            lease = relay_leases.take(self.name)
-            if lease is None:
-                self._rest(HELD_ELSEWHERE_SECONDS)
-                return None
-            messages = cursors.read(self.name, claimed, BATCH)
-            until = messages[-1].position if len(messages) == BATCH else claimed.until
-            held = parked.held(self.name, {message.stream for message in messages})
-            again = cursors.read_at(self.name, [each.position for each in due])
-        return Load(
+    def _prepare(self, *, after: int | None = None) -> Load | None:
+        """Read and encode a batch. after: in place of the cursor's position."""
+        if not self.holds and relay_leases.is_held_elsewhere(self.name):
+            self._rest(HELD_ELSEWHERE_SECONDS)
+            return None
+        claimed = relay_leases.peek(self.name, after=after)
+        if claimed is None:
+            return None
+        due = parked.due(self.name, BATCH) if claimed.parked else []
+        if claimed.until == claimed.position and not due:
+            return None
+        messages = cursors.read(self.name, claimed, BATCH)
+        is_full = len(messages) == BATCH
+        streams = {message.stream for message in messages}
+        load = Load(
             claim=claimed,
-            lease=lease,
-            until=until,
-            deadline=deadline,
-            messages=[*again, *messages],
+            until=messages[-1].position if is_full else claimed.until,
+            is_full=is_full,
+            messages=[*cursors.read_at(self.name, [each.position for each in due]), *messages],
             due={each.position: each.attempts for each in due},
-            held=frozenset(held) if claimed.parked else frozenset(),
+            held=frozenset(parked.held(self.name, streams)) if claimed.parked else frozenset(),
         )
+        self._encode(load)
+        return load
 
-    def _translate(self, load: Load) -> None:
-        handled = [each for each in load.messages if type(each.body) in self.relay.handles]
-        histories = _histories(handled)
+    def _encode(self, load: Load) -> None:
+        """Translate the messages, and encode them for the broker."""
+        translator, prepare = self.translator, self._client().prepare
+        translator.begin(load.messages, after=load.claim.position, until=load.until)
         for message in load.messages:
+            again = message.position in load.due
             try:
-                load.envelopes[message.position] = self._envelopes(message, histories)
+                envelopes = (translator.envelopes_again if again else translator.envelopes)(message)
+                load.prepared[message.position] = [prepare(each) for each in envelopes]
+            except Error:
+                raise
+            except BrokerProblem as problem:
+                load.problem = problem
+                return
             except Exception as error:  # noqa: BLE001  it is this message's fault: it is parked
                 load.refused[message.position] = error
 
-    def _envelopes(self, message: Message, histories: Mapping[str, Any]) -> Sequence[Envelope]:
-        history = histories.get(message.stream)
-        for each in (message.body, history):
-            if isinstance(each, Exception):
-                raise each
-        if history is None:  # an event whose type was unknown when it was parked
-            return ()
-        known = history[: message.version]
-        return list(publisher.envelopes(self.relay.publication, message, known))
+    def _take(self, load: Load) -> RelayLease | None:
+        lease = relay_leases.take(self.name, load.claim.position)
+        self.holds = lease is not None
+        if lease is None:
+            self._rest(HELD_ELSEWHERE_SECONDS)
+        else:
+            self.token = lease.token
+        return lease
 
-    def _publish(self, load: Load) -> Sent:
-        transport = self._client()
-        for position, envelopes in load.envelopes.items():
-            refusals = filter(None, map(transport.refusal, envelopes))
-            if refusal := next(refusals, None):
-                load.refused[position] = refusal
-        load.refused.update(
-            {at: error for at, error in self.refused.items() if at in load.envelopes}
-        )
+    def _publish(self, load: Load, lease: RelayLease) -> Sent:
+        deadline = time.monotonic() + PUBLISH_SECONDS
+        for position, error in self.refused.items():
+            if position in load.prepared:
+                load.refused[position] = error
+        meanwhile = partial(self._read_ahead, load)
         while True:
-            messages = [
-                Outgoing(each.position, load.envelopes[each.position]) for each in sendable(load)
-            ]
             batch = Batch(
-                self.name,
-                epochs.mark(),
-                load.lease.token,
-                load.lease.settled,
-                load.deadline,
-                messages,
+                relay=self.name,
+                mark=epochs.mark(),
+                token=lease.token,
+                settled=lease.settled,
+                deadline=deadline,
+                messages=load.outgoing(),
             )
-            sent = transport.send(batch)
-            load.refused.update(sent.refused)
-            self.refused.update(sent.refused)
+            sent = self._client().send(batch, meanwhile)
+            refused: dict[int, Refused] = dict(sent.refused)
+            load.refused.update(refused)
+            self.refused.update(refused)
             if not sent.again:
                 return sent
+
+    def _read_ahead(self, load: Load) -> None:
+        """The next batch, for a relay that is far behind."""
+        if not load.is_full or load.claim.parked or self.ahead is not None:
+            return
+        try:
+            ahead = self._prepare(after=load.until)
+        except Exception as error:  # noqa: BLE001  whichever: it comes again when it is needed
+            logger.info("%s could not read ahead: %s", self.name, error)
+            return
+        if ahead is not None and not ahead.claim.parked:
+            self.ahead = ahead
 
     def _settle(self, load: Load, sent: Sent) -> int:
         """What is acknowledged is passed, what is refused is parked, and so is what waits behind
         it. The rest is published again."""
+        assert self.token is not None
         done = sent.acknowledged
-        with atomic():
-            cursors.hold(self.name)
-            if not relay_leases.settle(self.name, load.lease.token, load.claim.position):
+        places, position = relay_batch.passed(load, done)
+        is_plain = not (load.due or load.refused or places)
+        with nullcontext() if is_plain else atomic():
+            if not relay_leases.settle(self.name, self.token, load.claim.position, position):
                 raise LeaseLost("another process has it, or its cursor was moved")
             parked.settle(self.name, {at: load.due[at] for at in load.due if at in done})
-            parked.postpone(
-                self.name,
-                [
-                    _parked(at, error, attempts=load.due[at], token=load.due[at])
-                    for at, error in load.refused.items()
-                    if at in load.due
-                ],
-            )
-            places, position = passed(load, done)
+            parked.postpone(self.name, relay_batch.postponed(load))
             parked.park(self.name, places)
-            if position > load.claim.position:
-                cursors.move(self.name, position)
+        if not is_plain or position != load.until:
+            self.ahead = None
         for at in [at for at in self.refused if at <= position]:
             del self.refused[at]
         for at, error in load.refused.items():
@@ -298,6 +292,7 @@ class Pump:
 
     def _leave(self) -> None:
         """Let another process go on at once."""
+        self.ahead, self.holds = None, False
         if self.token is not None:
             with suppress(Error):
                 relay_leases.release(self.name, self.token)
@@ -306,70 +301,66 @@ class Pump:
         postgres.close()
 
 
-def _histories(messages: Sequence[Message]) -> Mapping[str, Any]:
-    """The events of each stream, or the error that kept them from being read."""
-    try:
-        return publisher.read_histories(messages)
-    except Error:
-        raise
-    except Exception:  # noqa: BLE001  one stream cannot be read: find out which
-        return {each.stream: _history(each) for each in messages}
+class Watch:
+    """Looks for the messages of relays that linger in this process."""
 
+    def __init__(self) -> None:
+        self.thread: threading.Thread | None = None
+        self.lock = threading.Lock()
 
-def _history(message: Message) -> Any:
-    try:
-        return publisher.read_histories([message])[message.stream]
-    except Error:
-        raise
-    except Exception as error:  # noqa: BLE001  the message is parked with it
-        return error
+    def begin(self) -> None:
+        with self.lock:
+            if self.thread is None or not self.thread.is_alive():
+                self.thread = threading.Thread(target=self._run, name="relays", daemon=True)
+                self.thread.start()
 
+    def end(self) -> None:
+        with self.lock:
+            thread = self.thread
+        if thread is not None:
+            thread.join(STOP_SECONDS)
 
-def sendable(load: Load) -> Iterator[Message]:
-    """In order: what is neither refused nor behind a message of its key that is."""
-    held = set(load.held)
-    for message in load.messages:
-        is_new = message.position not in load.due
-        if message.position in load.refused:
-            held.add(message.stream)
-        elif not (is_new and message.stream in held):
-            yield message
+    def _run(self) -> None:
+        try:
+            while self._goes_on():
+                time.sleep(LOOK_SECONDS)
+                close_old_connections()
+                for name in cursors.look():
+                    if (pump := _pumps.get(name)) and not pump.is_busy:
+                        pump.look()
+        except Error as error:
+            logger.warning("cannot look for the messages of relays: %s", error)
+        finally:
+            postgres.close()
 
-
-def passed(load: Load, acknowledged: Iterable[int]) -> tuple[list[ParkedMessage], int]:
-    """The messages to be parked, and how far the cursor may move: up to the first one that is
-    neither acknowledged nor parked."""
-    done, held = frozenset(acknowledged), set(load.held)
-    places: list[ParkedMessage] = []
-    position = load.claim.position
-    for message in load.messages:
-        if message.position in load.due:
-            continue
-        if message.stream in held:
-            places.append(ParkedMessage(message.position, message.stream))
-        elif error := load.refused.get(message.position):
-            held.add(message.stream)
-            places.append(_parked(message.position, error, attempts=0, key=message.stream))
-        elif message.position not in done:
-            return places, position
-        position = message.position
-    return places, load.until
-
-
-def _parked(
-    position: int, error: Exception, *, attempts: int, key: str = "", token: int = 0
-) -> ParkedMessage:
-    """What is too large is a dead letter at once: it stays too large."""
-    attempts = parked.ATTEMPTS if isinstance(error, TooLarge) else attempts + 1
-    return parked.failed(position, error, attempts=attempts, key=key, token=token)
+    def _goes_on(self) -> bool:
+        with self.lock:
+            if any(pump.is_lingering for pump in tuple(_pumps.values())):
+                return True
+            self.thread = None
+            return False
 
 
 _pumps: dict[str, Pump] = {}
+_watch = Watch()
 
 
 def step(name: str, relay: Relay) -> int:
-    """Ask the relay to look. Returns how many messages it has moved since it was last asked."""
-    return _pump(name, relay).look(PROMPT_SECONDS)
+    """Ask the relay to look, and look for its further messages as long as it lingers. Returns how
+    many messages it has moved since it was last asked."""
+    moved = ask(name, relay)
+    _watch.begin()
+    return moved
+
+
+def ask(name: str, relay: Relay, *, linger: float = LINGER_SECONDS) -> int:
+    """As step, for a process that looks for the further messages itself."""
+    if name not in _pumps:
+        _pumps[name] = Pump(name, relay)
+    pump = _pumps[name]
+    pump.linger = linger
+    pump.look()
+    return pump.take_moved()
 
 
 def unavailable(names: Iterable[str]) -> set[str]:
@@ -398,15 +389,10 @@ def stop() -> None:
     """End all threads of relays, and release what they hold."""
     for name in tuple(_pumps):
         _pumps.pop(name).stop()
+    _watch.end()
 
 
 atexit.register(stop)
-
-
-def _pump(name: str, relay: Relay) -> Pump:
-    if name not in _pumps:
-        _pumps[name] = Pump(name, relay)
-    return _pumps[name]
 
 
 def published_by(broker: str) -> dict[str, list[str]]:

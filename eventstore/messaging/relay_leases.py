@@ -7,29 +7,44 @@ from functools import cache
 from typing import NamedTuple
 from uuid import uuid4
 
+from eventstore.outbox import cursors
+from eventstore.outbox.cursors import Claim
 from eventstore.postgres import execute, rows
 
 # Longer than the time-out of a broker. After kill -9, another process takes over this much later.
 SECONDS = 15.0
 
-# Each batch has its own token. A process with an older token cannot move the cursor.
+IS_HELD_ELSEWHERE = """
+    SELECT FROM eventstore_relay WHERE name = %s AND until > now() AND holder <> %s
+"""
+# A batch is read before its lease is taken.
+PEEK = cursors.CURSOR + "AND NOT paused AND eventstore_mark() IS NOT NULL"
+# Only where the cursor still stands at the beginning of the batch. Each batch has its own token. A
+# process with an older token cannot move the cursor.
 TAKE = """
     INSERT INTO eventstore_relay AS relay (name, token, settled, holder, until)
-    VALUES (%s, 1, 0, %s, now() + %s)
+    SELECT name, 1, 0, %s, now() + %s
+    FROM eventstore_subscription
+    WHERE name = %s AND position = %s AND NOT paused AND eventstore_mark() IS NOT NULL
     ON CONFLICT (name) DO UPDATE
     SET token = relay.token + 1, holder = EXCLUDED.holder, until = EXCLUDED.until
     WHERE relay.until <= now() OR relay.holder = EXCLUDED.holder
     RETURNING token, settled
 """
-# Not after an operator has moved the cursor in the meantime.
+# Moves the cursor, but not after an operator has moved it in the meantime.
 SETTLE = """
-    UPDATE eventstore_relay
-    SET settled = token, error = '', failed_at = NULL
-    WHERE name = %s AND token = %s AND EXISTS (
-        SELECT FROM eventstore_subscription
-        WHERE eventstore_subscription.name = eventstore_relay.name AND position = %s
+    WITH cursor AS MATERIALIZED (
+        SELECT name FROM eventstore_subscription WHERE name = %s AND position = %s FOR UPDATE
+    ), lease AS MATERIALIZED (
+        UPDATE eventstore_relay
+        SET settled = token, error = '', failed_at = NULL
+        WHERE name = (SELECT name FROM cursor) AND token = %s
+        RETURNING name
     )
-    RETURNING token
+    UPDATE eventstore_subscription
+    SET position = %s, moved_at = now()
+    WHERE name = (SELECT name FROM lease)
+    RETURNING position
 """
 RELEASE = "UPDATE eventstore_relay SET until = now() WHERE name = %s AND token = %s"
 FAIL = """
@@ -68,15 +83,27 @@ class RelayState(NamedTuple):
     settled: int
 
 
-def take(name: str) -> RelayLease | None:
-    """None while another process holds it."""
-    found = rows(TAKE, [name, _holder(os.getpid()), timedelta(seconds=SECONDS)])
+def is_held_elsewhere(name: str) -> bool:
+    return bool(rows(IS_HELD_ELSEWHERE, [name, _holder(os.getpid())]))
+
+
+def peek(name: str, *, after: int | None = None) -> Claim | None:
+    """As cursors.claim, without a lock. after: as if the cursor stood there."""
+    found = rows(PEEK, [name])
+    return cursors.claimed(found[0], after=after) if found else None
+
+
+def take(name: str, position: int) -> RelayLease | None:
+    """None while another process holds it, while it is paused, or when its cursor has left the
+    position."""
+    holder = _holder(os.getpid())
+    found = rows(TAKE, [holder, timedelta(seconds=SECONDS), name, position])
     return RelayLease(*found[0]) if found else None
 
 
-def settle(name: str, token: int, position: int) -> bool:
-    """Whether the lease still holds and the cursor still stands at the position."""
-    return bool(rows(SETTLE, [name, token, position]))
+def settle(name: str, token: int, position: int, until: int) -> bool:
+    """Move the cursor. Returns False when the lease is lost or the cursor has left the position."""
+    return bool(rows(SETTLE, [name, position, token, until]))
 
 
 def release(name: str, token: int) -> None:

@@ -1,7 +1,7 @@
 """What a relay asks of a broker, and what a broker answers."""
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
 
 from .event_bus import Envelope
 
@@ -39,10 +39,11 @@ class Unroutable(Refused):
 
 
 class Outgoing(NamedTuple):
-    """A domain event on its way, as the integration events that it was translated into."""
+    """A domain event on its way, as the messages for the broker that it was translated into: each
+    from Transport.prepare."""
 
     position: int
-    envelopes: Sequence[Envelope]
+    prepared: Sequence[Any]
 
 
 class Batch(NamedTuple):
@@ -74,12 +75,14 @@ class Sent(NamedTuple):
 class Transport(Protocol):
     """One client of one broker, used by one relay in one thread."""
 
-    def refusal(self, envelope: Envelope) -> Refused | None:
-        """Whether the message cannot be sent, whatever the state of the broker."""
+    def prepare(self, envelope: Envelope) -> Any:
+        """Encode a message, independently of the connection. Raises Refused if the message cannot
+        be sent, whatever the state of the broker; or BrokerProblem."""
 
-    def send(self, batch: Batch) -> Sent:
+    def send(self, batch: Batch, meanwhile: Callable[[], None]) -> Sent:
         """Publish in order; return when all is acknowledged, or refused, or the deadline has
-        passed. Raises BrokerProblem."""
+        passed. meanwhile: called once all is on its way, before the wait for the broker; raises
+        nothing. Raises BrokerProblem."""
 
     def close(self) -> None:
         """At once: nothing that is still queued may be sent any more."""

@@ -271,6 +271,12 @@ def claim(name: str) -> Claim | None:
     return _claim(*found[0]) if found else None
 
 
+def claimed(row: tuple[Any, ...], *, after: int | None) -> Claim:
+    """A row of CURSOR. after: as if the cursor stood there, if not None."""
+    position, *rest = row
+    return _claim(position if after is None else after, *rest)
+
+
 def _claim(
     position: int, fence: int, parked: bool, cleared: int | None, moved_at: datetime, at: datetime
 ) -> Claim:

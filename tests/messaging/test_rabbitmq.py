@@ -58,14 +58,15 @@ def test_of_five_hundred_the_one_without_a_queue_is_named(
 
 
 def misroute(monkeypatch, key):
-    publish = rabbitmq.Link.publish
+    prepare = rabbitmq.RabbitMQ.prepare
 
-    def elsewhere(self, message, position, routing_key):
-        if message.headers["ce-partitionkey"] == key:
-            routing_key = routing_key.replace("events.", "nowhere.", 1)
-        publish(self, message, position, routing_key)
+    def elsewhere(self, envelope):
+        prepared = prepare(self, envelope)
+        if envelope.subject == f"counter-{key}":
+            return prepared._replace(key=prepared.key.replace("events.", "nowhere.", 1))
+        return prepared
 
-    monkeypatch.setattr(rabbitmq.Link, "publish", elsewhere)
+    monkeypatch.setattr(rabbitmq.RabbitMQ, "prepare", elsewhere)
 
 
 def test_an_exchange_that_is_missing_is_named(to_rabbitmq, rabbitmq_server, relays):

@@ -8,10 +8,10 @@ from uuid import UUID
 import pytest
 from confluent_kafka import KafkaError
 
-from eventstore.messaging import kafka, relay
+from eventstore.messaging import kafka, relay_batch
 from eventstore.messaging.cloudevents import Origin
 from eventstore.messaging.event_bus import Envelope
-from eventstore.messaging.relay import Load
+from eventstore.messaging.relay_batch import Load
 from eventstore.messaging.transport import Batch, Outgoing, TooLarge, TopicMissing, Unroutable
 from eventstore.outbox import parked
 
@@ -22,9 +22,8 @@ def load(*messages, due=(), held=(), refused=(), until=100):
     """messages: (position, key)."""
     return Load(
         claim=SimpleNamespace(position=0),
-        lease=None,
         until=until,
-        deadline=0.0,
+        is_full=False,
         messages=[SimpleNamespace(position=at, stream=key) for at, key in messages],
         due=dict(due),
         held=frozenset(held),
@@ -33,17 +32,19 @@ def load(*messages, due=(), held=(), refused=(), until=100):
 
 
 def test_all_acknowledged_the_cursor_moves_to_the_end():
-    assert relay.passed(load((1, "a"), (2, "b")), {1, 2}) == ([], 100)
+    assert relay_batch.passed(load((1, "a"), (2, "b")), {1, 2}) == ([], 100)
 
 
 def test_the_cursor_stops_before_the_first_that_is_not_acknowledged():
     """The next success must not carry it past one that failed."""
-    assert relay.passed(load((1, "a"), (2, "b"), (3, "c")), {1, 3}) == ([], 1)
+    assert relay_batch.passed(load((1, "a"), (2, "b"), (3, "c")), {1, 3}) == ([], 1)
 
 
 def test_a_refused_message_is_parked_with_those_of_its_key_even_if_they_were_acknowledged():
     refused = {1: TooLarge("too large")}
-    places, position = relay.passed(load((1, "a"), (2, "b"), (3, "a"), refused=refused), {2, 3})
+    places, position = relay_batch.passed(
+        load((1, "a"), (2, "b"), (3, "a"), refused=refused), {2, 3}
+    )
     assert [(each.position, each.key, each.status) for each in places] == [
         (1, "a", "dead"),
         (3, "a", "waiting"),
@@ -53,23 +54,23 @@ def test_a_refused_message_is_parked_with_those_of_its_key_even_if_they_were_ack
 
 def test_a_refusal_behind_the_first_gap_waits_for_its_turn():
     refused = {3: Unroutable("nowhere")}
-    assert relay.passed(load((1, "a"), (2, "b"), (3, "c"), refused=refused), {1}) == ([], 1)
+    assert relay_batch.passed(load((1, "a"), (2, "b"), (3, "c"), refused=refused), {1}) == ([], 1)
 
 
 def test_what_is_unroutable_is_tried_again():
-    places, _ = relay.passed(load((1, "a"), refused={1: Unroutable("nowhere")}), set())
+    places, _ = relay_batch.passed(load((1, "a"), refused={1: Unroutable("nowhere")}), set())
     assert (places[0].status, places[0].attempts) == ("failed", 1)
     assert places[0].attempts < parked.ATTEMPTS
 
 
 def test_nothing_is_sent_behind_what_is_held_or_refused():
     found = load((1, "a"), (2, "b"), (3, "a"), (4, "c"), held={"b"}, refused={1: TooLarge("")})
-    assert [each.position for each in relay.sendable(found)] == [4]
+    assert [each.position for each in relay_batch.sendable(found)] == [4]
 
 
 def test_a_parked_message_is_sent_again_although_its_key_is_held():
     found = load((1, "a"), (5, "a"), (6, "b"), due={1: 2}, held={"a"})
-    assert [each.position for each in relay.sendable(found)] == [1, 6]
+    assert [each.position for each in relay_batch.sendable(found)] == [1, 6]
 
 
 class TestMockBroker:
@@ -90,15 +91,15 @@ class TestMockBroker:
         made.close()
 
     def test_each_message_is_acknowledged_by_its_report(self, transport):
-        sent = transport.send(batch(50))
+        sent = transport.send(batch(50, transport.prepare), nothing)
         assert sent.acknowledged == frozenset(range(1, 51))
         assert sent.problem is None
 
     def test_a_message_that_the_client_refuses_is_refused_alone(self, transport):
         transport.options = transport.options._replace(max_message_bytes=2_000)
-        refusal = transport.refusal(envelope(1, "x" * 3_000))
-        assert isinstance(refusal, TooLarge)
-        assert transport.refusal(envelope(2)) is None
+        with pytest.raises(TooLarge):
+            transport.prepare(envelope(1, "x" * 3_000))
+        transport.prepare(envelope(2))
 
 
 def test_errors_of_reports_count_and_not_that_nothing_is_left_in_the_queue():
@@ -114,8 +115,12 @@ def test_a_message_without_a_report_is_not_acknowledged():
     assert str(sent.problem) == "silence"
 
 
-def batch(number):
-    messages = [Outgoing(n, [envelope(n)]) for n in range(1, number + 1)]
+def nothing():
+    """To do while the broker is waited for."""
+
+
+def batch(number, prepare=lambda envelope: envelope):
+    messages = [Outgoing(n, [prepare(envelope(n))]) for n in range(1, number + 1)]
     return Batch("toy@kafka", 1, 1, 0, time.monotonic() + 20, messages)
 
 
