@@ -13,7 +13,7 @@ SILENCE = {"keepalives_idle": 10, "keepalives_interval": 3, "keepalives_count": 
 UNANSWERED_MS = 20_000
 
 # Management command -> the kind of process that it is.
-MANAGED = {"work": "worker", "runserver": "web"}
+MANAGED = {"work": "worker", "relay": "relay", "runserver": "web"}
 
 
 def connection(
@@ -59,7 +59,7 @@ def connection(
 
 
 def process_name(arguments: Sequence[str]) -> str:
-    """The kind of a process by its sys.argv: web, worker, beat, live, or the command that it
+    """The kind of a process by its sys.argv: web, worker, beat, live, relay, or the command that it
     runs."""
     program, *rest = arguments or [""]
     path = PurePath(program)

@@ -10,7 +10,7 @@ from django.test import TransactionTestCase
 
 from eventstore.aggregate import Aggregate, CommandRejected
 from eventstore.commands import repository
-from eventstore.delivery import worker
+from eventstore.delivery import relays, worker
 from eventstore.effects import calls
 from eventstore.messages import Command, Event
 from eventstore.messaging import relay
@@ -82,6 +82,7 @@ def forget_everything() -> None:
     """Drop this process's caches: of a log that a test has emptied, and of the circuit breakers.
     Stop its relays."""
     relay.stop()
+    relays.process.forget()
     repository.forget()
     calls.forget()
 

@@ -1,15 +1,15 @@
-"""Heartbeats of workers and of Celery beat.
+"""Heartbeats of workers, of Celery beat, and of processes of relays.
 
-A worker process writes one every few seconds, a task of Celery beat writes beat's. Both sign off
-when they end. Behind a pooler a backend belongs to the pooler and outlives its client, so no
-backend is recorded.
+A worker process writes one every few seconds, as does a process of relays; a task of Celery beat
+writes beat's. All sign off when they end. Behind a pooler a backend belongs to the pooler and
+outlives its client, so no backend is recorded.
 """
 
 import logging
 import os
 import socket
 import time
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from django.db import Error
@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 EVERY_SECONDS = 5.0
 WORKER = "worker"
 BEAT = "beat"
+RELAYS = "relays"
 
 RECORD = """
     INSERT INTO eventstore_heartbeat (kind, name, backend, at)
@@ -32,6 +33,11 @@ RECORD = """
     SET backend = EXCLUDED.backend, at = EXCLUDED.at
 """
 SIGN_OFF = "DELETE FROM eventstore_heartbeat WHERE kind = %s AND name = %s"
+IS_ALIVE = """
+    SELECT EXISTS (
+        SELECT FROM eventstore_heartbeat WHERE kind = %s AND at > clock_timestamp() - %s
+    )
+"""
 FORGET = "DELETE FROM eventstore_heartbeat WHERE at < now() - interval '1 day'"
 LIST = """
     SELECT kind, heartbeat.name, heartbeat.at,
@@ -111,6 +117,12 @@ def forget_own() -> None:
 def forget() -> None:
     """Delete the heartbeats of processes that ended long ago."""
     execute(FORGET).close()
+
+
+def is_alive(kind: str, *, within: timedelta) -> bool:
+    """Whether a process of this kind has written a heartbeat within that time."""
+    ((found,),) = rows(IS_ALIVE, [kind, within])
+    return bool(found)
 
 
 def heartbeats() -> list[Heartbeat]:

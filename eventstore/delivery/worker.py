@@ -15,7 +15,7 @@ from eventstore.effects import calls
 from eventstore.messaging import relay
 from eventstore.outbox import cursors, wakeup
 
-from . import chores, heartbeats, step
+from . import chores, heartbeats, relays, step
 from .kinds import READERS_BATCH, kind_of
 
 TURN_SECONDS = 5.0
@@ -34,10 +34,11 @@ class Worker:
 
     readers: a thread for the read models. Under load they get their batches there while the other
     subscriptions go on in the calling thread; without it, everything runs in the calling thread.
+    awaits_relays: deliver until relays are done as well; they work in threads of their own.
     """
 
-    def __init__(self, readers: Executor | None = None) -> None:
-        self.readers = readers
+    def __init__(self, readers: Executor | None = None, *, awaits_relays: bool = False) -> None:
+        self.readers, self.awaits_relays = readers, awaits_relays
         self._turn = threading.Lock()
         self._touched = time.monotonic()
 
@@ -80,12 +81,14 @@ class Worker:
         with wakeup.quiet():
             while time.monotonic() < until:
                 found = cursors.look()
-                ready = found - {cursors.DEADLINES} - relay.unavailable(found)
+                ready = found - {cursors.DEADLINES} - relays.unavailable(found)
                 if ready := ready | _with_answers():
                     delivered += self.deliver_ready(ready, until)
-                elif calls.under_way():
+                    continue
+                relays.wake(found)
+                if calls.under_way():
                     calls.wait_for_any(CALL_WAIT_SECONDS)
-                elif relay.under_way():
+                elif self.awaits_relays and relay.under_way():
                     relay.wait(CALL_WAIT_SECONDS)
                 elif cursors.DEADLINES not in found or not step.tell_deadlines():
                     return delivered
@@ -149,7 +152,7 @@ def run_turn() -> int:
 
 def work(*, seconds: float = TURN_SECONDS) -> int:
     """Deliver in the calling thread only; see Worker.run_once."""
-    return Worker().run_once(seconds)
+    return Worker(awaits_relays=True).run_once(seconds)
 
 
 @contextmanager

@@ -144,6 +144,7 @@ NEVER_MET: dict[str, str] = {
     ),
     "eventstore.log.epochs.STARTED": "asked of the server alone, when a log went back",
     "eventstore.delivery.heartbeats.SIGN_OFF": "one row by its key, at the end of a process",
+    "eventstore.delivery.heartbeats.IS_ALIVE": "a row for each process of the last day",
     "eventstore.messaging.relay_leases": "one row for each relay, by its key; there are a handful",
     "eventstore.commands.idempotency.FORGET_LOST": "an operator's command, once after a restore",
     "eventstore.operations.restore": "an operator's command, once after a restore",

@@ -1,4 +1,4 @@
-"""Command lines of the platform's programs: web, live, worker, Celery beat, and manage.py
+"""Command lines of the platform's programs: web, live, worker, Celery beat, relay, and manage.py
 commands."""
 
 import sys
@@ -61,6 +61,10 @@ def worker(environment: Mapping[str, str]) -> Program:
 def beat(folder: Path, environment: Mapping[str, str]) -> Program:
     options = (f"--schedule={folder / 'beat-schedule'}", "--pidfile=", "--loglevel=WARNING")
     return _python("beat", *CELERY, "beat", *options, environment=environment)
+
+
+def relay(environment: Mapping[str, str]) -> Program:
+    return manage("relay", "relay", environment=environment)
 
 
 def _python(name: str, *arguments: str, environment: Mapping[str, str]) -> Program:

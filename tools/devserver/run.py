@@ -65,6 +65,8 @@ def _serve(supervisor: Supervisor, path: Path, environment: Mapping[str, str]) -
     supervisor.keep(programs.live(live, environment))
     supervisor.keep(programs.worker(environment))
     supervisor.keep(programs.beat(path, environment))
+    if brokers.named(environment):
+        supervisor.keep(programs.relay(environment))
     url = f"http://{HOST}:{port}"
     _wait_for(supervisor, port, "/admin/login/")
     _wait_for(supervisor, live, "/health/live")

@@ -38,17 +38,15 @@ class BrokerBus:
         or a transport.BrokerProblem; then the caller publishes again, under the same ids."""
         if postgres.in_transaction():
             raise InTransaction(f"publishing to {self.broker} would wait in a transaction")
-        messages = [Outgoing(place, [each]) for place, each in enumerate(envelopes)]
         if self._transport is None:
             self._transport = brokers.transport_without_transactions(self.broker, "bus")
-        for message in messages:
-            if refusal := self._transport.refusal(message.envelopes[0]):
-                raise refusal
+        prepare = self._transport.prepare
+        messages = [Outgoing(place, [prepare(each)]) for place, each in enumerate(envelopes)]
         token, deadline = next(self._tokens), time.monotonic() + PUBLISH_SECONDS
         batch = Batch("bus", 0, token, token - 1, deadline, messages)
-        sent = self._transport.send(batch)
+        sent = self._transport.send(batch, _nothing)
         while sent.again:
-            sent = self._transport.send(batch)
+            sent = self._transport.send(batch, _nothing)
         if sent.problem or sent.refused:
             self.close()
             raise sent.problem or next(iter(sent.refused.values()))
@@ -57,6 +55,10 @@ class BrokerBus:
         transport, self._transport = self._transport, None
         if transport is not None:
             transport.close()
+
+
+def _nothing() -> None:
+    """There is no other work while the broker is waited for."""
 
 
 @cache
