@@ -46,6 +46,20 @@ def test_a_worker_without_celery_signs_off_as_worker_and_beat(transactional_db):
     assert listed("worker") + listed("beat") == []
 
 
+def test_a_process_of_relays_signs_off(transactional_db, monkeypatch):
+    monkeypatch.setenv("RABBITMQ_URL", "amqp://127.0.0.1:1")
+    process = started("manage.py", "relay")
+    until(lambda: listed("relays"), seconds=30)
+    assert listed("relays")[0].startswith("relay@")
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 0
+    assert listed("relays") == []
+
+
+def test_without_a_broker_there_is_nothing_to_relay(transactional_db):
+    assert started("manage.py", "relay").wait(30) == 1
+
+
 def test_the_beat_signs_off(transactional_db, tmp_path):
     process = started(
         "-m", "celery", "-q", "-A", "config", "beat", f"-s{tmp_path / 'beat'}", "--pidfile="
