@@ -7,12 +7,8 @@ from eventstore import projections, sagas
 from eventstore.commands import decide
 from eventstore.effects import calls
 from eventstore.messages import Message
-<<<<<<< HEAD
-from eventstore.messaging import publisher, relay
 from eventstore.messaging.consumers.deliver import deliver
-=======
 from eventstore.messaging import publisher
->>>>>>> 939a39f (Run relays in a process of their own, woken by the workers)
 from eventstore.subscriptions import (
     Commands,
     Consumer,
@@ -66,12 +62,7 @@ KINDS: Mapping[type[Subscription], Kind] = {
         deliver=lambda name, publication, messages: publisher.publish(publication, messages),
         is_reader=True,
     ),
-<<<<<<< HEAD
-    Consumer: Kind(deliver=lambda name, consumer, messages: deliver(name, consumer, messages)),
-    Relay: Kind(step=lambda name, each, limit: relay.step(name, each), is_reader=True),
-=======
     Relay: Kind(step=lambda name, each, limit: relays.step(name, each), is_reader=True),
->>>>>>> 939a39f (Run relays in a process of their own, woken by the workers)
     Commands: Kind(deliver=lambda name, commands, messages: decide.decide(messages)),
 }
 

@@ -39,7 +39,7 @@ def properties(found: Mapping[str, Any], headers: Mapping[str, str]) -> bytes:
 
 def table(headers: Mapping[str, str]) -> bytes:
     """Of texts."""
-    parts = []
+    parts: list[bytes] = []
     for name, text in headers.items():
         value = text.encode()
         size = len(value)

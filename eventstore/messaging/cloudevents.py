@@ -65,7 +65,7 @@ def _attributes(envelope: Envelope, origin: Origin) -> dict[str, str]:
         "correlationid": str(envelope.correlation_id),
         "causationid": str(envelope.causation_id),
         "traceparent": envelope.trace,
-        "kind": kind(type(envelope.event)),
+        "kind": kind(envelope.event.__class__),
     }
 
 

@@ -89,12 +89,13 @@ class Options(NamedTuple):
 
 
 class Prepared(NamedTuple):
-    """A message as the producer takes it. partition: -1 has the partitioner choose."""
+    """A message as the producer takes it. headers: name -> text. partition: -1 has the partitioner
+    choose."""
 
     topic: str
     value: bytes
     key: bytes
-    headers: Mapping[str, str]
+    headers: Any
     partition: int = -1
 
 
@@ -250,7 +251,8 @@ class Kafka:
                 raise BrokerUnreachable(f"the queue stays full: {self._why_silent()}") from None
             producer.poll(0.05)
             try:
-                return _produce(producer, message, report)
+                _produce(producer, message, report)
+                return None
             except (BufferError, KafkaException) as next_error:
                 error = next_error
         refused: KafkaError = error.args[0]

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from importlib import import_module
 from typing import Any
 
 from eventstore import settings
@@ -78,13 +79,18 @@ class Listener:
 
     def _connect(self) -> Any:
         from celery import current_app
-        from kombu import Consumer, Queue, uuid
 
+        kombu: Any = import_module("kombu")
         connection = current_app.connection_for_read()
-        name = f"relays.{uuid()}"
-        queue = Queue(name, _exchange_of_relays(), durable=False, auto_delete=True, exclusive=True)
-        callbacks = [lambda body, message: None]
-        Consumer(connection, queue, callbacks=callbacks, no_ack=True, accept=["json"]).consume()
+        queue = kombu.Queue(
+            f"relays.{kombu.uuid()}",
+            _exchange_of_relays(),
+            durable=False,
+            auto_delete=True,
+            exclusive=True,
+        )
+        consumer = kombu.Consumer(connection, queue, callbacks=[_ignore], no_ack=True)
+        consumer.consume()
         return connection
 
 
@@ -140,10 +146,14 @@ def _exchange_of_relays() -> Any:
     """A fanout exchange: a wake-up is lost when no process waits for it. One for each platform that
     shares the broker."""
     from celery import current_app
-    from kombu import Exchange
 
+    kombu: Any = import_module("kombu")
     name = f"{current_app.conf.task_default_queue}.relays"
-    return Exchange(name, type="fanout", durable=True, delivery_mode=1)
+    return kombu.Exchange(name, type="fanout", durable=True, delivery_mode=1)
+
+
+def _ignore(body: Any, message: Any) -> None:
+    """A wake-up carries no data."""
 
 
 _workers = Signal(lambda: _publish())
