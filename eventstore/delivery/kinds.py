@@ -7,11 +7,10 @@ from eventstore import projections, sagas
 from eventstore.commands import decide
 from eventstore.effects import calls
 from eventstore.messages import Message
-from eventstore.messaging.consumers.deliver import deliver
 from eventstore.messaging import publisher
+from eventstore.messaging.consumers.deliver import deliver
 from eventstore.subscriptions import (
     Commands,
-    Consumer,
     Effect,
     Projection,
     Publication,
@@ -62,6 +61,7 @@ KINDS: Mapping[type[Subscription], Kind] = {
         deliver=lambda name, publication, messages: publisher.publish(publication, messages),
         is_reader=True,
     ),
+    Consumer: Kind(deliver=lambda name, consumer, messages: deliver(name, consumer, messages)),
     Relay: Kind(step=lambda name, each, limit: relays.step(name, each), is_reader=True),
     Commands: Kind(deliver=lambda name, commands, messages: decide.decide(messages)),
 }
