@@ -11,6 +11,7 @@ from eventstore.messaging import publisher
 from eventstore.messaging.consumers.deliver import deliver
 from eventstore.subscriptions import (
     Commands,
+    Consumer,
     Effect,
     Projection,
     Publication,

@@ -5,7 +5,6 @@ After a crash between Kafka's commit and ours the next process reads there what 
 publishes none of it again. Its transactional.id, the relay's name, shuts out the process before it.
 """
 
-import contextlib
 import json
 import logging
 import time
@@ -26,11 +25,17 @@ from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, Resourc
 from . import cloudevents
 from .cloudevents import Encoded, Origin
 from .consumers.dead_letters import SUFFIX
-from .consumers.kafka import KafkaDeadLetters, KafkaSource
+from .consumers.kafka import (
+    KafkaDeadLetters,
+    KafkaSource,
+    cause,
+    examined,
+    naming_problems,
+    problem,
+)
 from .event_bus import Envelope
 from .transport import (
     Batch,
-    BrokerProblem,
     BrokerUnreachable,
     Outgoing,
     Reading,
@@ -143,7 +148,7 @@ class Kafka:
         return Prepared(topic, encoded.value, key, encoded.headers)
 
     def send(self, batch: Batch, meanwhile: Callable[[], None]) -> Sent:
-        with _naming_problems():
+        with naming_problems():
             if self.careful not in (0, batch.token):
                 self.close()
                 self.careful = 0
@@ -337,7 +342,7 @@ class Kafka:
     def _find_topics(self, wanted: set[str]) -> None:
         """Once for each topic and client: it exists, and what it takes."""
         if new := sorted(wanted - set(self.topics)):
-            with _naming_problems():
+            with naming_problems():
                 self.topics |= KafkaAdministration(self.options).limits(new)
 
     def _client(self) -> Producer:
@@ -373,16 +378,18 @@ class KafkaAdministration:
 
     def __init__(self, options: Options) -> None:
         self.options = options
-        self.admin = AdminClient({**options.client, "log_level": 0})
+        self.errors: list[KafkaError] = []
+        with naming_problems():
+            self.admin = AdminClient(
+                {**examined(options.client), "log_level": 0, "error_cb": self.errors.append}
+            )
 
     def missing(
         self, relays: Mapping[str, Iterable[str]], readings: Iterable[Reading] = ()
     ) -> list[str]:
         """The topics that relays and consumers need and that do not exist. relays: name -> types
         published."""
-        with _naming_problems():
-            known = set(self.admin.list_topics(timeout=METADATA_SECONDS).topics)
-        return sorted(set(self._needed(relays, readings)) - known)
+        return sorted(set(self._needed(relays, readings)) - set(self._topics()))
 
     def create(
         self,
@@ -399,14 +406,14 @@ class KafkaAdministration:
             for name, (partitions, config) in needed.items()
             if name in missing
         ]
-        with _naming_problems():
+        with naming_problems():
             for future in self.admin.create_topics(new).values() if new else ():
                 future.result(METADATA_SECONDS * 2)
         return missing
 
     def limits(self, topics: Sequence[str]) -> dict[str, int]:
         """The size that each topic takes. Raises TopicMissing."""
-        known = self.admin.list_topics(timeout=METADATA_SECONDS).topics
+        known = self._topics()
         if missing := [name for name in topics if name not in known]:
             raise TopicMissing(
                 f"no topic {', '.join(missing)}; create it: manage.py brokers --create"
@@ -419,6 +426,15 @@ class KafkaAdministration:
             logger.info("limits of topics are unknown: %s", error)
             return dict.fromkeys(topics, 0)
         return {name: int(each["max.message.bytes"].value) for name, each in described.items()}
+
+    def _topics(self) -> Mapping[str, Any]:
+        """Raises BrokerUnreachable with the cause, where list_topics() knows a time-out alone."""
+        try:
+            found: Mapping[str, Any] = self.admin.list_topics(timeout=METADATA_SECONDS).topics
+        except KafkaException as error:
+            self.admin.poll(0)
+            raise problem(cause(self.errors, error.args[0])) from error
+        return found
 
     def _needed(
         self, relays: Mapping[str, Iterable[str]], readings: Iterable[Reading]
@@ -485,7 +501,7 @@ def _outcome(batch: Batch, reports: Sequence[Report], wanted: int, silence: str)
         if counts.get(each.position, 0) == len(each.prepared) and each.position not in failed
     )
     if others:
-        return Sent(acknowledged, refused, _problem(others[0]))
+        return Sent(acknowledged, refused, problem(others[0]))
     if len(reports) < wanted and not refused:
         return Sent(acknowledged, refused, BrokerUnreachable(silence))
     return Sent(acknowledged, refused)
@@ -532,18 +548,3 @@ def _size(encoded: Encoded, key: bytes) -> int:
 
 def _left(batch: Batch) -> float:
     return batch.deadline - time.monotonic()
-
-
-def _problem(error: KafkaError) -> BrokerProblem:
-    missing = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)
-    if error.code() in missing:
-        return TopicMissing(f"{error.str()}; create it: manage.py brokers --create")
-    return BrokerUnreachable(error.str())
-
-
-@contextlib.contextmanager
-def _naming_problems() -> Any:
-    try:
-        yield
-    except KafkaException as error:
-        raise _problem(error.args[0]) from error

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import takewhile
+from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
@@ -378,6 +379,9 @@ def routing_key(type_: str) -> str:
 
 
 def _tls(options: Options, host: str) -> dict[str, Any]:
+    if options.ca:
+        # The error of ssl does not name the file.
+        Path(options.ca).open("rb").close()
     return {
         "ca_certs": options.ca or ssl.get_default_verify_paths().cafile,
         "cert_reqs": ssl.CERT_REQUIRED,

@@ -14,6 +14,7 @@ import amqp
 import pytest
 from confluent_kafka import Consumer
 
+from eventstore.delivery import readers
 from eventstore.log import ANY, append
 from eventstore.messaging import brokers, relay
 from eventstore.models import Subscription
@@ -87,7 +88,7 @@ class Server:
 def server(kind):
     if absent := kind.missing():
         pytest.skip(f"{kind.NAME} needs {absent}, which is missing")
-    if kind is kafka:
+    if kind.NAME == kafka.NAME:
         try:
             kafka.fetch(FETCH_SECONDS)
         except LauncherError as error:
@@ -166,10 +167,8 @@ def to_rabbitmq(rabbitmq_server, relays):
 
 
 @pytest.fixture
-def consumers(request, toys, settings, monkeypatch):  # noqa: F811
+def consumers(request, consumers_by):
     """consumers(broker, handle) wires a relay to the broker, and a consumer of what it carries."""
-    monkeypatch.setattr(relay, "FIRST_REST_SECONDS", 0.1)
-    monkeypatch.setattr(relay, "LONGEST_REST_SECONDS", 0.5)
 
     def start(broker, handle=None, *, client=(), **options):
         server_ = request.getfixturevalue(f"{broker}_server")
@@ -178,13 +177,26 @@ def consumers(request, toys, settings, monkeypatch):  # noqa: F811
             options = {"TRANSPORT": KAFKA, "client": client, **options}
         else:
             options = {"TRANSPORT": RABBITMQ, "url": server_.address, **options}
+        return consumers_by(broker, options, handle)
+
+    return start
+
+
+@pytest.fixture
+def consumers_by(toys, settings, monkeypatch):  # noqa: F811
+    """The same with the options of a broker, as the settings have them."""
+    monkeypatch.setattr(relay, "FIRST_REST_SECONDS", 0.1)
+    monkeypatch.setattr(relay, "LONGEST_REST_SECONDS", 0.5)
+
+    def start(broker, options, handle=None, *, create=True):
         context = f"toy{next(_numbers)}"
         settings.EVENTSTORE_BROKERS = {broker: options}
         names, parts = consuming.parts(context, broker, handle)
         subscriptions = parts.pop("SUBSCRIPTIONS")
         toys(subscriptions, **parts)
-        administration = brokers.administration(broker)
-        administration.create(relay.published_by(broker), brokers.readings(broker))
+        if create:
+            administration = brokers.administration(broker)
+            administration.create(relay.published_by(broker), brokers.readings(broker))
         (name,) = names.relays
         return SimpleNamespace(
             name=name,
@@ -197,6 +209,24 @@ def consumers(request, toys, settings, monkeypatch):  # noqa: F811
         )
 
     return start
+
+
+@pytest.fixture
+def reading():
+    """reading(of) reads for the consumer in a thread of this process."""
+    started = []
+
+    def start(of):
+        (reader,) = readers.readers([of.consumer])
+        reader.start()
+        started.append(reader)
+        return reader
+
+    yield start
+    for each in started:
+        each.stop()
+    for each in started:
+        each.join()
 
 
 @pytest.fixture

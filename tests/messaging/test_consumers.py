@@ -8,7 +8,6 @@ import pytest
 from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from eventstore.delivery import readers
 from eventstore.messaging import brokers, relay
 from eventstore.messaging.consumers import intake
 from eventstore.messaging.consumers.intake import Partition
@@ -44,24 +43,6 @@ def wanted(number, *, counters=5):
     for n in range(1, number + 1):
         found.setdefault(f"c{n % counters}", []).append(n)
     return found
-
-
-@pytest.fixture
-def reading():
-    """reading(of) reads for the consumer in a thread of this process."""
-    started = []
-
-    def start(of):
-        (reader,) = readers.readers([of.consumer])
-        reader.start()
-        started.append(reader)
-        return reader
-
-    yield start
-    for each in started:
-        each.stop()
-    for each in started:
-        each.join()
 
 
 @pytest.mark.parametrize("broker", ["kafka", "rabbitmq"])

@@ -38,15 +38,18 @@ def missing() -> str:
     return ""
 
 
-def program(home: Path, *, port: int, log: Path, owner: Account) -> Program:
-    """Raises LauncherError without Java, or if Maven cannot download Kafka."""
+def program(home: Path, *, port: int, log: Path, owner: Account, properties: str = "") -> Program:
+    """properties: lines that add to ours, or replace them.
+
+    Raises LauncherError without Java, or if Maven cannot download Kafka.
+    """
     if absent := missing():
         raise LauncherError(f"Kafka needs {absent}. Install it, or set KAFKA_BOOTSTRAP_SERVERS.")
     jars, data = fetch(), home / NAME
     if not data.exists():
         owner.make_folder(data)
     settings = home / "kafka.properties"
-    owner.write(settings, _settings(data, port, ports.free()))
+    owner.write(settings, _settings(data, port, ports.free()) + properties)
     java = f"exec java {HEAP} -cp '{jars}/*' -Dlog4j2.configurationFile='{LOGGING}'"
     # A data folder is formatted once; --ignore-formatted leaves a formatted one alone.
     storage = "kafka.tools.StorageTool format --ignore-formatted"

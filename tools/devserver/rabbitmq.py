@@ -28,8 +28,8 @@ def missing() -> str:
     return "" if _server() else "RabbitMQ (Debian: apt-get install rabbitmq-server)"
 
 
-def program(home: Path, *, port: int, log: Path, owner: Account) -> Program:
-    """Raises LauncherError without RabbitMQ."""
+def program(home: Path, *, port: int, log: Path, owner: Account, properties: str = "") -> Program:
+    """properties: lines that add to ours. Raises LauncherError without RabbitMQ."""
     server = _server()
     if server is None:
         raise LauncherError(f"Needed: {missing()}. Install it, or set RABBITMQ_URL.")
@@ -39,7 +39,8 @@ def program(home: Path, *, port: int, log: Path, owner: Account) -> Program:
     if not _password(home).exists():
         owner.write(_password(home), secrets.token_urlsafe())
     configuration = home / "rabbitmq.conf"
-    owner.write(configuration, _configuration(port, _password(home).read_text()))
+    password = _password(home).read_text()
+    owner.write(configuration, _configuration(port, password) + properties)
     mapper = ports.free()
     return Program(
         name=NAME,

@@ -7,7 +7,9 @@ partition without knowing it cannot move the offset, so nothing of its batch is 
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from confluent_kafka import (
@@ -63,6 +65,8 @@ DEAD_LETTERS = {
     "socket.timeout.ms": 6_000,
 }
 MISSING = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)
+# Of credentials and certificates. The client tries again and again, and nothing else says so.
+REFUSED_LOGIN = (KafkaError._AUTHENTICATION, KafkaError._SSL)
 
 
 class KafkaSource:
@@ -78,21 +82,22 @@ class KafkaSource:
         self.held = False
         self.errors: list[KafkaError] = []
         self.committed_at = self.moved_at = time.monotonic()
-        settings = {**GROUP, **client, "group.id": consumer, "client.id": consumer}
-        self.client = Consumer({**settings, "error_cb": self.errors.append}, logger=logger)
+        settings = {**GROUP, **examined(client), "group.id": consumer, "client.id": consumer}
+        with naming_problems():
+            self.client = Consumer({**settings, "error_cb": self.errors.append}, logger=logger)
         self.client.subscribe(
             list(topics), on_assign=self._assign, on_revoke=self._revoke, on_lost=self._revoke
         )
 
     def read(self, seconds: float) -> int:
-        try:
+        with naming_problems():
             messages = self._gather(seconds)
             stored = self._store(messages) if messages else 0
             self._commit()
-        except KafkaException as error:
-            raise _problem(error.args[0]) from error
-        if any(error.fatal() for error in self.errors):
-            raise BrokerUnreachable(self.errors[-1].str())
+        for error in self.errors:
+            if error.fatal() or error.code() in REFUSED_LOGIN:
+                raise BrokerUnreachable(error.str())
+        self.errors.clear()
         return stored
 
     def hold(self, held: bool) -> None:
@@ -211,16 +216,15 @@ class KafkaSource:
 
 def ends(client: Mapping[str, Any], partitions: Sequence[Partition]) -> dict[Partition, int]:
     """The offset after the last message of each partition. Raises BrokerProblem."""
-    reader = Consumer({**GROUP, **client, "group.id": "eventstore.ends"})
-    try:
-        return {
-            each: reader.get_watermark_offsets(TopicPartition(*each), timeout=5.0)[1]
-            for each in partitions
-        }
-    except KafkaException as error:
-        raise _problem(error.args[0]) from error
-    finally:
-        reader.close()
+    with naming_problems():
+        reader = Consumer({**GROUP, **examined(client), "group.id": "eventstore.ends"})
+        try:
+            return {
+                each: reader.get_watermark_offsets(TopicPartition(*each), timeout=5.0)[1]
+                for each in partitions
+            }
+        finally:
+            reader.close()
 
 
 def _received(broker: str, message: Any) -> BrokerMessage:
@@ -239,17 +243,44 @@ def _bytes(value: Any) -> bytes | None:
     return value.encode() if isinstance(value, str) else value
 
 
-def _problem(error: KafkaError) -> BrokerProblem:
+def problem(error: KafkaError) -> BrokerProblem:
     if error.code() in MISSING:
         return TopicMissing(f"{error.str()}; create it: manage.py brokers --create")
     return BrokerUnreachable(error.str())
+
+
+@contextmanager
+def naming_problems() -> Iterator[None]:
+    try:
+        yield
+    except KafkaException as error:
+        raise problem(error.args[0]) from error
+
+
+def examined(client: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The same options. Raises BrokerUnreachable for a file that cannot be read: the client's own
+    error does not name it."""
+    for option, value in client.items():
+        if option.endswith(".location"):
+            try:
+                Path(value).open("rb").close()
+            except OSError as error:
+                raise BrokerUnreachable(f"{option}: {error}") from error
+    return client
+
+
+def cause(errors: Sequence[KafkaError], otherwise: KafkaError) -> KafkaError:
+    """Of a client's errors the one that says most: a refused login, else the last one."""
+    refused = [error for error in errors if error.code() in REFUSED_LOGIN]
+    return [otherwise, *errors, *refused][-1]
 
 
 class KafkaDeadLetters:
     """Writes to `<topic>.dlq`."""
 
     def __init__(self, client: Mapping[str, Any]) -> None:
-        self.producer = Producer({**DEAD_LETTERS, **client}, logger=logger)
+        with naming_problems():
+            self.producer = Producer({**DEAD_LETTERS, **examined(client)}, logger=logger)
 
     def send(self, consumer: str, letters: Sequence[DeadLetter]) -> None:
         problems = list[KafkaError | None]()
@@ -263,7 +294,7 @@ class KafkaDeadLetters:
             )
         self.producer.flush(PRODUCE_SECONDS)
         if failed := [error for error in problems if error is not None]:
-            raise _problem(failed[0])
+            raise problem(failed[0])
         if len(problems) < len(letters):
             raise BrokerUnreachable("dead letters were not acknowledged in time")
 
