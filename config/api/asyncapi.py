@@ -3,16 +3,16 @@ events."""
 
 import inspect
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
-from eventstore import registry
+from eventstore import registry, settings
 from eventstore.messages import Event
 from eventstore.schemas import generation
 from orders.api import public_events
 
-from . import examples
+from . import asyncapi_brokers, examples
 from .sockets import ADDRESSES, OFFERED_TOKEN, PROTOCOL, Address
 
 Described = dict[str, Any]
@@ -28,22 +28,36 @@ class MessageDoc(NamedTuple):
 
 @cache
 def document() -> Described:
+    structured = settings.cloudevents_mode() == "structured"
+    return made(settings.brokers(), structured=structured)
+
+
+def made(brokers: Mapping[str, Mapping[str, Any]], *, structured: bool = False) -> Described:
+    """brokers: as in the settings. Those that they do not name have no channel."""
     streamed, published, components = _messages()
     followed = {address.follow.__name__: _followed(address, streamed) for address in ADDRESSES}
+    messages = {each.name: _message(each, components) for each in (*streamed, *published)}
+    integration = {each.name: messages[each.name] for each in published}
+    contexts = list(dict.fromkeys(map(asyncapi_brokers.context_of, integration)))
     return {
         "asyncapi": "3.0.0",
         "info": {"title": "Events of orders", "version": "1", "description": ABOUT},
         "defaultContentType": "application/json",
-        "servers": SERVERS,
-        # Published events have one address for each broker and context; see ABOUT_PUBLISHED.
-        "channels": followed | {"published": _channel(published, None, ABOUT_PUBLISHED)},
+        "servers": SERVERS | asyncapi_brokers.servers(brokers),
+        "channels": (
+            followed
+            | {"published": _channel(published, None, ABOUT_PUBLISHED)}
+            | asyncapi_brokers.channels(brokers, integration, structured=structured)
+        ),
         "operations": (
-            {f"tell_{name}": _send(name) for name in followed} | {"publish": _send("published")}
+            {f"tell_{name}": _send(name) for name in followed}
+            | {"publish": _send("published")}
+            | asyncapi_brokers.operations(brokers, contexts)
         ),
         "components": {
-            "messages": {each.name: _message(each, components) for each in (*streamed, *published)},
-            "schemas": components,
-            "securitySchemes": SECURITY,
+            "messages": messages,
+            "schemas": components | asyncapi_brokers.schemas(brokers),
+            "securitySchemes": SECURITY | asyncapi_brokers.security_schemes(brokers),
         },
     }
 

@@ -47,7 +47,11 @@ def page(document: Described) -> dict[str, Any]:
     return {
         "info": document["info"],
         "servers": document["servers"].values(),
-        "security": document["components"]["securitySchemes"].values(),
+        "security": [
+            each
+            for each in document["components"]["securitySchemes"].values()
+            if each["type"] in ("http", "httpApiKey")
+        ],
         "channels": [_channel(name, channel) for name, channel in document["channels"].items()],
         # The same for all events, but for their data.
         "around": [

@@ -44,7 +44,9 @@ def page() -> str:
         parts.append(f"## {side.capitalize()}\n\n{table(columns, rows)}")
     channels = asyncapi.document()["channels"].values()
     rows_ = (
-        (code(each["address"]), each["description"] or "") for each in channels if each["address"]
+        (code(each["address"]), each["description"] or "")
+        for each in channels
+        if "ws" in each.get("bindings", {})
     )
     parts.append(f"## WebSockets\n\n{SOCKETS}\n\n{table(('address', 'what it tells'), rows_)}")
     return "\n".join(parts)

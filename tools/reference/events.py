@@ -18,9 +18,10 @@ from .source import code, heading, table
 INTRODUCTION = (
     "Domain events are kept for ever in the log, under their stored names. Integration events are"
     " the contract with other systems; the engine publishes them, and domain events are never"
-    " published as they are. *Sent to* names the channels of the AsyncAPI document that carry an"
-    " event. *Personal* fields are masked in the console and in exports. Published schemas are in"
-    " `schemas/<stored name>/`: JSON Schema, Avro, and an example for each version."
+    " published as they are. *Sent to* names the WebSockets that carry an event;"
+    " [Publications](publications.md) lists what goes to brokers. *Personal* fields are masked in"
+    " the console and in exports. Published schemas are in `schemas/<stored name>/`: JSON Schema,"
+    " Avro, and an example for each version."
 )
 INTERNAL_ABOUT = (
     "The engine sends these to sagas. They are rows of the outbox, and never events of a stream."
@@ -67,8 +68,7 @@ def _event(name: str, cls: type) -> str:
     channels = _channels().get(name, ())
     is_published = issubclass(cls, IntegrationEvent)
     facts.append("published" if is_published else "not published")
-    sent = [code(each) for each in channels if each != "published"]
-    facts += [f"sent to {', '.join(sent)}"] if sent else []
+    facts += [f"sent to {', '.join(map(code, channels))}"] if channels else []
     return f"### {code(name)}\n\n{_about(cls)}{', '.join(facts)}.\n\n{_fields(cls)}"
 
 
@@ -87,11 +87,11 @@ def _categories(cls: type) -> list[str]:
 
 @cache
 def _channels() -> dict[str, list[str]]:
-    """Event -> the channels whose messages include it."""
+    """Event -> the WebSockets whose messages include it."""
     found: dict[str, list[str]] = {}
-    for name, channel in asyncapi.document()["channels"].items():
-        for message in channel["messages"]:
-            found.setdefault(message, []).append(channel["address"] or name)
+    for channel in asyncapi.made({})["channels"].values():
+        for message in channel["messages"] if channel["address"] else ():
+            found.setdefault(message, []).append(channel["address"])
     return found
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from . import addresses, commands, doors, events, findings, problems, settings
+from . import addresses, commands, doors, events, findings, problems, publications, settings
 from .source import ROOT
 
 FOLDER = ROOT / "docs" / "reference"
@@ -13,6 +13,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "addresses.md": addresses.page,
     "problems.md": problems.page,
     "events.md": events.page,
+    "publications.md": publications.page,
     "checks.md": findings.checks_page,
     "doctor.md": findings.doctor_page,
 }
