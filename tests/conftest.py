@@ -29,11 +29,29 @@ RUN_ONCE_MORE = (
     "workers",
 )
 
+# What a test is skipped with that needs a broker which cannot be started here.
+NO_BROKER = "no broker: "
+
 
 def pytest_collection_modifyitems(items):
     for item in items:
         if item.path.relative_to(TESTS).parts[0] in RUN_ONCE_MORE:
             item.add_marker(pytest.mark.flaky(reruns=1))
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Name the tests that did not run for want of a broker."""
+    wanting = {}
+    for report in terminalreporter.stats.get("skipped", ()):
+        reason = str(report.longrepr[2]).removeprefix("Skipped: ")
+        if reason.startswith(NO_BROKER):
+            wanting.setdefault(reason, []).append(report.nodeid)
+    if wanting:
+        terminalreporter.section("not run for want of a broker")
+    for reason, names in wanting.items():
+        terminalreporter.write_line(f"{len(names)} not run: {reason.removeprefix(NO_BROKER)}.")
+        for name in names:
+            terminalreporter.write_line(f"    {name}")
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -20,6 +20,7 @@ from eventstore.messaging import brokers, relay
 from eventstore.models import Subscription
 from eventstore.postgres import execute
 from eventstore.testing import drain
+from tests.conftest import NO_BROKER
 from tests.eventstore import concurrently
 from tests.eventstore.concurrently import url_of_the_test
 from tests.eventstore.conftest import (  # noqa: F401
@@ -86,13 +87,15 @@ class Server:
 
 @contextmanager
 def server(kind):
+    """A server for as long as the block runs. Without what it needs the test is skipped, and named
+    at the end."""
     if absent := kind.missing():
-        pytest.skip(f"{kind.NAME} needs {absent}, which is missing")
+        pytest.skip(f"{NO_BROKER}{kind.NAME} needs {absent}, which is missing")
     if kind.NAME == kafka.NAME:
         try:
             kafka.fetch(FETCH_SECONDS)
         except LauncherError as error:
-            pytest.skip(str(error))
+            pytest.skip(f"{NO_BROKER}{error}")
     running = []
     with folder.throwaway() as path:
         try:

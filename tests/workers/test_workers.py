@@ -19,7 +19,9 @@ from eventstore.outbox import cursors
 from orders.commands import ListProduct
 from orders.models import ProductView
 from tests.eventstore.concurrently import until
+from tests.messaging.conftest import server
 from tests.proxy import Proxy
+from tools.devserver import rabbitmq
 
 from .worker import PROCESSES
 
@@ -197,16 +199,10 @@ def test_one_message_among_two_hundred_that_ends_every_process_is_found_and_park
 
 def test_over_rabbitmq(workers, shop):
     """The same journey over the other broker, in a queue of its own."""
-    url, queue = "amqp://guest:guest@127.0.0.1:5672//", f"orders-test-{os.getpid()}"
-    with Connection(url, connect_timeout=2) as broker:
-        try:
-            broker.connect()
-        except OSError as error:
-            pytest.skip(f"no RabbitMQ at 127.0.0.1:5672: {error}")
-        workers(environment={"CELERY_BROKER_URL": url, "CELERY_QUEUE": queue}).until_it_is_ready()
+    queue = f"orders-test-{os.getpid()}"
+    with server(rabbitmq) as started, Connection(started.address) as broker:
+        environment = {"CELERY_BROKER_URL": started.address, "CELERY_QUEUE": queue}
+        workers(environment=environment).until_it_is_ready()
         shop.stocked(100)
-        try:
-            all_are_confirmed_once(shop, [shop.place() for _ in range(20)])
-            assert broker.default_channel.queue_declare(queue, passive=True).consumer_count == 1
-        finally:
-            broker.default_channel.queue_delete(queue)
+        all_are_confirmed_once(shop, [shop.place() for _ in range(20)])
+        assert broker.default_channel.queue_declare(queue, passive=True).consumer_count == 1
