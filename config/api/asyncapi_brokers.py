@@ -97,7 +97,7 @@ def _kafka_servers(options: Options) -> Iterator[Described]:
     client = options["client"]
     protocol = client.get("security.protocol", "PLAINTEXT")
     for host in str(client["bootstrap.servers"]).split(","):
-        server = {
+        server: Described = {
             "host": host.strip(),
             "protocol": "kafka-secure" if protocol.endswith("SSL") else "kafka",
             "description": "Apache Kafka. Keys are ids of aggregates; values are JSON.",
@@ -168,7 +168,9 @@ def _message(type_: str, message: Described, prefix: str, *, structured: bool) -
         KAFKA: {"key": key, "bindingVersion": KAFKA_BINDING},
         AMQP: {"messageType": type_, "bindingVersion": AMQP_BINDING},
     }
-    about = {each: message[each] for each in ("name", "title", "description") if each in message}
+    about: Described = {
+        each: message[each] for each in ("name", "title", "description") if each in message
+    }
     return {
         **about,
         "contentType": STRUCTURED_JSON if structured else "application/json",
@@ -193,7 +195,8 @@ def _headers(
 ) -> Described:
     """RabbitMQ has a property for the content type; Kafka has a header."""
     if with_content_type:
-        names, required = names | {"content-type": "Of the value."}, [*required, "content-type"]
+        names = {**names, "content-type": "Of the value."}
+        required = [*required, "content-type"]
     return {
         "type": "object",
         "properties": {

@@ -379,10 +379,9 @@ class KafkaAdministration:
     def __init__(self, options: Options) -> None:
         self.options = options
         self.errors: list[KafkaError] = []
+        settings: dict[str, Any] = {"log_level": 0, "error_cb": self.errors.append}
         with naming_problems():
-            self.admin = AdminClient(
-                {**examined(options.client), "log_level": 0, "error_cb": self.errors.append}
-            )
+            self.admin = AdminClient({**examined(options.client), **settings})
 
     def missing(
         self, relays: Mapping[str, Iterable[str]], readings: Iterable[Reading] = ()
