@@ -453,8 +453,12 @@ class ConsumerOffset(models.Model):
     """Up to where a consumer has stored the messages of one partition of Kafka, or how many of a
     queue of RabbitMQ.
 
-    next: the offset that it reads next. found: the first offset that the topic still has, if that
-    is larger: the messages between the two are lost to this consumer until an operator decides.
+    next: the offset that it reads next. found: the first offset that the topic still has, where
+    next is not among them. If it is larger, the messages between the two are lost to this consumer
+    until an operator decides; else the topic was made again.
+    reached: up to where a reader has looked, behind the marks of transactions. broker_end: the
+    offset after the last message, as a reader saw it at seen_at.
+    A queue of RabbitMQ has one row, with partition -1 and next 0: broker_end is its length.
     """
 
     pk = models.CompositePrimaryKey("consumer", "topic", "partition")
@@ -464,6 +468,9 @@ class ConsumerOffset(models.Model):
     next = models.BigIntegerField()
     found = models.BigIntegerField(null=True)
     moved_at = models.DateTimeField(db_default=Now())
+    reached = models.BigIntegerField(db_default=0)
+    broker_end = models.BigIntegerField(null=True)
+    seen_at = models.DateTimeField(null=True)
 
     class Meta:
         db_table = "eventstore_consumer_offset"

@@ -15,12 +15,19 @@ from typing import Any, NamedTuple
 from confluent_kafka import (
     OFFSET_BEGINNING,
     Consumer,
+    IsolationLevel,
     KafkaError,
     KafkaException,
     Producer,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
+from confluent_kafka.admin import (
+    AdminClient,
+    ConfigResource,
+    NewTopic,
+    OffsetSpec,
+    ResourceType,
+)
 
 from . import cloudevents
 from .cloudevents import Encoded, Origin
@@ -36,6 +43,7 @@ from .consumers.kafka import (
 from .event_bus import Envelope
 from .transport import (
     Batch,
+    BrokerState,
     BrokerUnreachable,
     Outgoing,
     Reading,
@@ -389,6 +397,36 @@ class KafkaAdministration:
         """The topics that relays and consumers need and that do not exist. relays: name -> types
         published."""
         return sorted(set(self._needed(relays, readings)) - set(self._topics()))
+
+    def state(
+        self,
+        relays: Mapping[str, Iterable[str]],
+        readings: Iterable[Reading],
+        read: Iterable[tuple[str, int]],
+    ) -> BrokerState:
+        """By two requests. read: the partitions whose ends are wanted. Raises BrokerProblem."""
+        needed = self._needed(relays, readings)
+        with naming_problems():
+            found = self.admin.list_topics(timeout=METADATA_SECONDS).topics
+            counts = {name: len(each.partitions) for name, each in found.items()}
+            wanted = [TopicPartition(*each) for each in read if each[1] < counts.get(each[0], 0)]
+            ends = self.admin.list_offsets(
+                dict.fromkeys(wanted, OffsetSpec.latest()),
+                isolation_level=IsolationLevel.READ_COMMITTED,
+                request_timeout=METADATA_SECONDS,
+            )
+            return BrokerState(
+                missing=sorted(set(needed) - set(counts)),
+                partitions={
+                    name: counts[name]
+                    for name, (partitions, _) in needed.items()
+                    if name in counts and counts[name] != partitions
+                },
+                ends={
+                    (each.topic, each.partition): end.result(METADATA_SECONDS).offset
+                    for each, end in ends.items()
+                },
+            )
 
     def create(
         self,

@@ -8,7 +8,7 @@ a confirm for ever.
 import logging
 import ssl
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import takewhile
 from pathlib import Path
@@ -27,8 +27,10 @@ from .transport import (
     Batch,
     BrokerBlocked,
     BrokerProblem,
+    BrokerState,
     BrokerUnreachable,
     QueueDiffers,
+    QueueState,
     Reading,
     Sent,
     TooLarge,
@@ -285,21 +287,29 @@ class RabbitMQAdministration:
         self, relays: Mapping[str, Iterable[str]], readings: Iterable[Reading] = ()
     ) -> list[str]:
         """The exchange and the queues of consumers that do not exist."""
-        found = [] if self._has_exchange() else [self.options.exchange]
-        return found + [each.consumer for each in readings if not self._has_queue(each.consumer)]
+        with self._connection() as connection:
+            return self._missing(connection, readings, self._queues(connection, readings))
+
+    def state(
+        self,
+        relays: Mapping[str, Iterable[str]],
+        readings: Sequence[Reading],
+        read: Iterable[tuple[str, int]],
+    ) -> BrokerState:
+        """By one connection; declares nothing. Raises BrokerProblem."""
+        with self._connection() as connection:
+            queues = self._queues(connection, readings)
+            return BrokerState(
+                missing=self._missing(connection, readings, queues),
+                differing=self._differing(connection, queues),
+                queues=queues,
+            )
 
     def declared_otherwise(self, readings: Iterable[Reading]) -> list[str]:
         """The consumers' queues that exist with other arguments than ours; each with what the
         broker says."""
-        found = []
-        for each in readings:
-            try:
-                if self._has_queue(each.consumer):
-                    with self._channel() as channel:
-                        self._declare_queue(channel, each)
-            except QueueDiffers as error:
-                found.append(f"{each.consumer}: {error}")
-        return found
+        with self._connection() as connection:
+            return self._differing(connection, self._queues(connection, readings))
 
     def create(
         self,
@@ -326,32 +336,56 @@ class RabbitMQAdministration:
         bindings = consumers.bindings(self.options.exchange_type, reading.topics, reading.types)
         consumers.declare(channel, reading.consumer, self.options.exchange, bindings)
 
-    def _has_exchange(self) -> bool:
-        with self._channel() as channel:
-            try:
-                channel.exchange_declare(
-                    self.options.exchange, self.options.exchange_type, passive=True
-                )
-            except NotFound:
-                return False
-        return True
+    def _missing(
+        self, connection: Any, readings: Iterable[Reading], queues: Mapping[str, QueueState]
+    ) -> list[str]:
+        found = []
+        try:
+            connection.channel().exchange_declare(
+                self.options.exchange, self.options.exchange_type, passive=True
+            )
+        except NotFound:
+            found.append(self.options.exchange)
+        return found + [name for name in _queues_of(readings) if name not in queues]
 
-    def _has_queue(self, name: str) -> bool:
-        with self._channel() as channel:
+    def _queues(self, connection: Any, readings: Iterable[Reading]) -> dict[str, QueueState]:
+        """Of consumers and of their dead letters; without those that do not exist."""
+        found = {}
+        for name in _queues_of(readings):
+            with suppress(NotFound):
+                # A channel of its own: NotFound closes it.
+                each = connection.channel().queue_declare(name, passive=True)
+                found[name] = QueueState(each.message_count, each.consumer_count)
+        return found
+
+    def _differing(self, connection: Any, existing: Iterable[str]) -> list[str]:
+        found = []
+        for name in existing:
             try:
-                channel.queue_declare(name, passive=True)
-            except NotFound:
-                return False
-        return True
+                consumers.declare_queue(connection.channel(), name, self.options.exchange)
+            except PreconditionFailed as error:
+                found.append(f"{name}: {error}")
+        return found
 
     @contextmanager
     def _channel(self) -> Iterator[Any]:
+        with self._connection() as connection:
+            yield connection.channel()
+
+    @contextmanager
+    def _connection(self) -> Iterator[Any]:
         with _naming_problems():
             connection = connect(self.options, "brokers")
             try:
-                yield connection.channel()
+                yield connection
             finally:
                 connection.collect()
+
+
+def _queues_of(readings: Iterable[Reading]) -> Iterator[str]:
+    for each in readings:
+        yield each.consumer
+        yield consumers.dead_letter_queue(each.consumer)
 
 
 def connect(options: Options, name: str, **callbacks: Any) -> Any:

@@ -97,6 +97,28 @@ class Reading(NamedTuple):
     types: Sequence[str]
 
 
+class QueueState(NamedTuple):
+    """messages: those that no reader has taken. readers: of processes that read the queue."""
+
+    messages: int
+    readers: int
+
+
+class BrokerState(NamedTuple):
+    """What a broker has of what relays and consumers need.
+
+    missing: topics, exchanges and queues. partitions: topic -> their number, where the settings
+    say another one. differing: queues that are declared otherwise, each with what the broker says.
+    queues: of consumers. ends: (topic, partition) -> the offset after the last message.
+    """
+
+    missing: Sequence[str] = ()
+    partitions: Mapping[str, int] = {}
+    differing: Sequence[str] = ()
+    queues: Mapping[str, QueueState] = {}
+    ends: Mapping[tuple[str, int], int] = {}
+
+
 class Source(Protocol):
     """One client of one broker, used by one consumer in one thread."""
 

@@ -127,6 +127,9 @@ class Migration(migrations.Migration):
                 ('next', models.BigIntegerField()),
                 ('found', models.BigIntegerField(null=True)),
                 ('moved_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ('reached', models.BigIntegerField(db_default=0)),
+                ('broker_end', models.BigIntegerField(null=True)),
+                ('seen_at', models.DateTimeField(null=True)),
             ],
             options={
                 'db_table': 'eventstore_consumer_offset',

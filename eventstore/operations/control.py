@@ -107,9 +107,12 @@ def seek(consumer: str, partition: Partition, offset: int, *, who: str, reason: 
     find(consumer)
     with atomic():
         before = intake.begun(consumer, partition)
-        if before is None or offset < 0:
-            known = f"{consumer} has never read {partition.topic}/{partition.partition}."
-            raise OperationRefused(known if before is None else "An offset is 0 or larger.")
+        if before is None or partition.partition < 0:
+            raise OperationRefused(
+                f"{consumer} has never read {partition.topic}/{partition.partition} of Kafka."
+            )
+        if offset < 0:
+            raise OperationRefused("An offset is 0 or larger.")
         intake.seek(consumer, partition, offset)
         details = {"topic": partition.topic, "partition": partition.partition}
         audit.record(

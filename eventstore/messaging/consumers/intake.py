@@ -8,7 +8,7 @@ keeps it. A message that comes before an earlier one of its stream waits for it,
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -68,7 +68,7 @@ COUNT = """
 """
 SEEK = """
     UPDATE eventstore_consumer_offset
-    SET next = %s, found = NULL, moved_at = now()
+    SET next = %s, found = NULL, reached = 0, moved_at = now()
     WHERE consumer = %s AND topic = %s AND partition = %s
 """
 REPORT_HOLE = """
@@ -76,11 +76,41 @@ REPORT_HOLE = """
     SET found = %s
     WHERE consumer = %s AND topic = %s AND partition = %s
 """
+# Figures for operators: never wait for a reader that stores.
+NOTE_ENDS = """
+    WITH free AS MATERIALIZED (
+        SELECT topic, partition
+        FROM eventstore_consumer_offset
+        WHERE consumer = %s AND (topic, partition) IN (
+            SELECT * FROM unnest(%s::text[], %s::integer[]) AS assigned(topic, partition)
+        )
+        FOR NO KEY UPDATE SKIP LOCKED
+    )
+    UPDATE eventstore_consumer_offset AS stored
+    SET reached = seen.reached, broker_end = seen.broker_end, seen_at = now()
+    FROM free
+    JOIN unnest(%s::text[], %s::integer[], %s::bigint[], %s::bigint[])
+        AS seen(topic, partition, reached, broker_end) USING (topic, partition)
+    WHERE stored.consumer = %s AND stored.topic = free.topic
+      AND stored.partition = free.partition
+"""
+NOTE_LENGTH = """
+    INSERT INTO eventstore_consumer_offset AS stored
+        (consumer, topic, partition, next, broker_end, seen_at)
+    VALUES (%s, %s, -1, 0, %s, now())
+    ON CONFLICT (consumer, topic, partition) DO UPDATE
+    SET broker_end = EXCLUDED.broker_end, seen_at = EXCLUDED.seen_at
+"""
 LIST = """
     SELECT consumer, topic, partition, next, found,
-           extract(epoch FROM now() - moved_at)::double precision
+           extract(epoch FROM now() - moved_at)::double precision, reached, broker_end, seen_at
     FROM eventstore_consumer_offset
     ORDER BY consumer, topic, partition
+"""
+WAITING = """
+    SELECT consumer, count(*)
+    FROM (SELECT consumer FROM eventstore_early_message ORDER BY id LIMIT 10000) AS early
+    GROUP BY consumer
 """
 PROGRESS = """
     SELECT stream, sequence, gaps::text
@@ -138,9 +168,21 @@ class Range(NamedTuple):
     next: int
 
 
+class Seen(NamedTuple):
+    """What a reader saw of a partition. reached: up to where it has looked, behind the marks of
+    transactions, which are no messages. end: the offset after the last message."""
+
+    reached: int
+    end: int
+
+
 class PartitionState(NamedTuple):
-    """found: the first offset that the topic still has, where the ones from next on are gone.
-    seconds: since the offset last moved."""
+    """A partition of Kafka; or the queue of a consumer on RabbitMQ, with partition -1.
+
+    found: the first offset that the topic still has, where it lacks next. seconds: since the offset
+    last moved. reached, broker_end: as a reader saw them at seen_at; broker_end of a queue is its
+    length.
+    """
 
     consumer: str
     topic: str
@@ -148,6 +190,35 @@ class PartitionState(NamedTuple):
     next: int
     found: int | None
     seconds: float
+    reached: int
+    broker_end: int | None
+    seen_at: datetime | None
+
+    @property
+    def key(self) -> tuple[str, Partition]:
+        return self.consumer, Partition(self.topic, self.partition)
+
+    @property
+    def is_queue(self) -> bool:
+        return self.partition < 0
+
+    @property
+    def is_hole(self) -> bool:
+        """Retention has deleted messages that were not read."""
+        return self.found is not None and self.found > self.next
+
+    @property
+    def is_ahead(self) -> bool:
+        """The partition ends before what is read next."""
+        return self.found is not None and self.found <= self.next
+
+    @property
+    def behind(self) -> int | None:
+        """Messages at the broker that were not read; None while no reader has looked."""
+        return None if self.broker_end is None else self.behind_of(self.broker_end)
+
+    def behind_of(self, end: int) -> int:
+        return end if self.is_queue else max(end - max(self.next, self.reached), 0)
 
 
 class Arrived(NamedTuple):
@@ -217,8 +288,27 @@ def report_hole(consumer: str, partition: Partition, found: int) -> None:
     execute(REPORT_HOLE, [found, consumer, *partition]).close()
 
 
+def note_ends(consumer: str, seen: Mapping[Partition, Seen]) -> None:
+    """Store how much of each partition was not read, for operators."""
+    if seen:
+        topics, numbers = map(list, zip(*seen, strict=True))
+        reached, ends = map(list, zip(*seen.values(), strict=True))
+        columns = [topics, numbers, reached, ends]
+        execute(NOTE_ENDS, [consumer, topics, numbers, *columns, consumer]).close()
+
+
+def note_length(consumer: str, queue: str, messages: int) -> None:
+    """Store the length of a queue, for operators."""
+    execute(NOTE_LENGTH, [consumer, queue, messages]).close()
+
+
 def offsets() -> list[PartitionState]:
     return [PartitionState(*row) for row in rows(LIST)]
+
+
+def waiting() -> dict[str, int]:
+    """consumer -> how many messages wait for an earlier one; at most 10,000 are counted."""
+    return dict(rows(WAITING))
 
 
 def arrived(message: BrokerMessage) -> Arrived:

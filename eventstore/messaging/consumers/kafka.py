@@ -26,7 +26,7 @@ from eventstore.messaging.transport import BrokerProblem, BrokerUnreachable, Top
 
 from . import intake
 from .dead_letters import SUFFIX, DeadLetter
-from .intake import OffsetMoved, Partition, Range
+from .intake import OffsetMoved, Partition, Range, Seen
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +41,7 @@ GROUP = {
     "enable.auto.offset.store": False,
     # A hole in the topic is reported; it is never jumped over.
     "auto.offset.reset": "error",
+    "enable.partition.eof": True,
     "isolation.level": "read_committed",
     "allow.auto.create.topics": False,
     "partition.assignment.strategy": "cooperative-sticky",
@@ -71,13 +72,15 @@ REFUSED_LOGIN = (KafkaError._AUTHENTICATION, KafkaError._SSL)
 
 class KafkaSource:
     """next: partition -> the offset that is read next. holed: partitions whose next messages the
-    topic no longer has."""
+    topic no longer has. reached: partition -> where its end was when it was reached, behind the
+    marks of transactions."""
 
     def __init__(
         self, consumer: str, broker: str, topics: Sequence[str], client: Mapping[str, Any]
     ) -> None:
         self.consumer, self.broker = consumer, broker
         self.next: dict[Partition, int] = {}
+        self.reached: dict[Partition, int] = {}
         self.holed: set[Partition] = set()
         self.held = False
         self.errors: list[KafkaError] = []
@@ -140,7 +143,9 @@ class KafkaSource:
             )
         elif error.code() in MISSING:
             raise KafkaException(error)
-        elif error.code() != KafkaError._PARTITION_EOF:
+        elif error.code() == KafkaError._PARTITION_EOF:
+            self.reached[Partition(message.topic(), message.partition())] = message.offset()
+        else:
             logger.warning("%s: %s", self.consumer, error.str())
 
     def _store(self, messages: Sequence[Any]) -> int:
@@ -174,6 +179,7 @@ class KafkaSource:
         positions = self.client.position(self.client.assignment())
         if known := [each for each in positions if each.offset != OFFSET_INVALID]:
             self.client.commit(offsets=known, asynchronous=True)
+        intake.note_ends(self.consumer, self._seen())
         if now - self.moved_at > STALLED_SECONDS:
             self.moved_at = now
             if any(self._is_behind(each) for each in positions):
@@ -187,11 +193,25 @@ class KafkaSource:
                 self.holed.discard(partition)
                 self._go_on_from({partition: offset})
 
+    def _seen(self) -> dict[Partition, Seen]:
+        """Of the partitions that the broker has sent something of."""
+        ends = {
+            each: self.client.get_watermark_offsets(TopicPartition(*each), cached=True)[1]
+            for each in self.next
+        }
+        return {
+            each: Seen(self.reached.get(each, 0), end)
+            for each, end in ends.items()
+            if end != OFFSET_INVALID
+        }
+
     def _is_behind(self, position: TopicPartition) -> bool:
-        if self.held or Partition(position.topic, position.partition) in self.holed:
+        partition = Partition(position.topic, position.partition)
+        if self.held or partition in self.holed:
             return False
         _, high = self.client.get_watermark_offsets(position, cached=True)
-        return bool(position.offset != OFFSET_INVALID and position.offset < high)
+        reached = max(position.offset, self.reached.get(partition, 0))
+        return bool(position.offset != OFFSET_INVALID and reached < high)
 
     def _assign(self, client: Consumer, partitions: Sequence[TopicPartition]) -> None:
         begun = intake.begin(self.consumer, [Partition(p.topic, p.partition) for p in partitions])
@@ -204,6 +224,7 @@ class KafkaSource:
     def _revoke(self, client: Consumer, partitions: Sequence[TopicPartition]) -> None:
         for each in partitions:
             self.next.pop(Partition(each.topic, each.partition), None)
+            self.reached.pop(Partition(each.topic, each.partition), None)
             self.holed.discard(Partition(each.topic, each.partition))
         client.incremental_unassign(list(partitions))
 
@@ -211,6 +232,7 @@ class KafkaSource:
         for partition, offset in offsets.items():
             if partition in self.next:
                 self.next[partition] = offset
+                self.reached.pop(partition, None)
                 self.client.seek(TopicPartition(*partition, offset))
 
 

@@ -29,6 +29,8 @@ PREFETCH, BATCH_MESSAGES, BATCH_BYTES = 1000, 1000, 4 << 20
 GATHER_SECONDS = 0.002
 # Ask the broker whether the connection lives, when nothing has come for so long.
 SILENT_SECONDS = 10.0
+# Between two counts of the messages in the queue.
+COUNT_SECONDS = 1.0
 DELIVERY_LIMIT = 20
 CONFIRM_SECONDS = 5.0
 
@@ -38,11 +40,11 @@ class RabbitMQSource:
 
     def __init__(self, consumer: str, broker: str, connection: Any) -> None:
         self.consumer, self.broker, self.connection = consumer, broker, connection
-        self.queue = Partition(consumer, 0)
+        self.queue = Partition(consumer, -1)
         intake.begin(consumer, [self.queue])
         self.unacknowledged: list[tuple[int, BrokerMessage]] = []
         self.size = 0
-        self.heard_at = time.monotonic()
+        self.heard_at = self.counted_at = time.monotonic()
         self.cancelled = self.held = False
         try:
             self.channel = connection.channel()
@@ -61,7 +63,9 @@ class RabbitMQSource:
             return 0
         try:
             self._gather(seconds)
-            return self._store()
+            stored = self._store()
+            self._count()
+            return stored
         except (AMQPError, OSError) as error:
             raise BrokerUnreachable(f"{type(error).__name__}: {error}") from error
 
@@ -98,6 +102,15 @@ class RabbitMQSource:
         self.size = 0
         return stored
 
+    def _count(self) -> None:
+        """For operators: how many messages wait in the queue."""
+        if time.monotonic() - self.counted_at < COUNT_SECONDS:
+            return
+        self.counted_at = time.monotonic()
+        found = self.channel.queue_declare(self.consumer, passive=True)
+        waiting = found.message_count + len(self.unacknowledged)
+        intake.note_length(self.consumer, self.consumer, waiting)
+
     def _arrived(self, message: Any) -> None:
         self.heard_at = time.monotonic()
         received = _received(self.broker, message)
@@ -115,15 +128,18 @@ def declare(
     exists with other arguments."""
     letters, dead = dead_letter_exchange(exchange), dead_letter_queue(consumer)
     channel.exchange_declare(letters, "direct", durable=True, auto_delete=False)
-    channel.queue_declare(
-        dead, durable=True, auto_delete=False, arguments={"x-queue-type": "quorum"}
-    )
+    declare_queue(channel, dead, exchange)
     channel.queue_bind(dead, letters, consumer)
-    channel.queue_declare(
-        consumer, durable=True, auto_delete=False, arguments=queue_arguments(consumer, exchange)
-    )
+    declare_queue(channel, consumer, exchange)
     for key, arguments in bindings:
         channel.queue_bind(consumer, exchange, key, arguments=dict(arguments))
+
+
+def declare_queue(channel: Any, name: str, exchange: str) -> None:
+    """The queue of a consumer, or of its dead letters."""
+    is_dead = name.endswith(SUFFIX)
+    arguments = {"x-queue-type": "quorum"} if is_dead else queue_arguments(name, exchange)
+    channel.queue_declare(name, durable=True, auto_delete=False, arguments=arguments)
 
 
 def queue_arguments(consumer: str, exchange: str) -> dict[str, Any]:

@@ -7,7 +7,18 @@ from django.db import DatabaseError
 from eventstore import guarantees
 from eventstore.log.epochs import LogRestored
 
-from . import backlog, broker, epoch, relays, schema, server, sessions, subscriptions, workers
+from . import (
+    backlog,
+    broker,
+    consumers,
+    epoch,
+    relays,
+    schema,
+    server,
+    sessions,
+    subscriptions,
+    workers,
+)
 from .findings import CRITICAL as CRITICAL
 from .findings import WARNING as WARNING
 from .findings import Finding as Finding
@@ -27,6 +38,7 @@ CHECKS: Sequence[Check] = (
     *workers.CHECKS,
     *broker.CHECKS,
     *relays.CHECKS,
+    *consumers.CHECKS,
 )
 # With one of these findings the queries of other checks may fail.
 BLOCKING = {"migrations", "functions", "sequence"}

@@ -31,6 +31,8 @@ class Limits(NamedTuple):
     held: timedelta = timedelta(seconds=20)
     silent: timedelta = timedelta(seconds=30)
     lease: timedelta = timedelta(seconds=30)
+    reading: timedelta = timedelta(seconds=60)
+    relay: timedelta = timedelta(minutes=5)
     deadline: timedelta = timedelta(seconds=60)
     uncleared: timedelta = timedelta(minutes=10)
     transaction: timedelta = timedelta(minutes=10)

@@ -1,56 +1,116 @@
 """Relays and the brokers that they publish to: whether the brokers can be reached and have what is
 needed, and whether each relay publishes."""
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 
-from eventstore import settings
-from eventstore.messaging import brokers, relay, relay_leases
-from eventstore.messaging.transport import BrokerProblem
+from django.utils import timezone
 
+from eventstore import registry, settings
+from eventstore.messaging import brokers, relay, relay_leases
+from eventstore.messaging.consumers import intake
+from eventstore.messaging.consumers.intake import PartitionState
+from eventstore.messaging.transport import BrokerBlocked, BrokerProblem, BrokerState
+from eventstore.operations import lag
+from eventstore.operations.lag import Lag
+from eventstore.subscriptions import Relay
+
+from . import consumers
 from .findings import CRITICAL, WARNING, Finding, Limits
 
 # Longer than the pause between two attempts of a relay.
 FAILING_SECONDS = 10.0
 
 
-def missing(broker: str) -> Sequence[str]:
-    """The topics and exchanges that the broker lacks. Raises BrokerProblem."""
-    lacking: Sequence[str] = brokers.administration(broker).missing(relay.published_by(broker))
-    return lacking
+def state(broker: str, offsets: Sequence[PartitionState]) -> BrokerState:
+    """What the broker has, in a few requests. Raises BrokerProblem."""
+    readings = brokers.readings(broker)
+    names = {each.consumer for each in readings}
+    read = [
+        (each.topic, each.partition)
+        for each in offsets
+        if each.consumer in names and not each.is_queue
+    ]
+    published = relay.published_by(broker)
+    found: BrokerState = brokers.administration(broker).state(published, readings, read)
+    return found
 
 
 def topics(
-    limits: Limits, *, missing: Callable[[str], Sequence[str]] = missing
+    limits: Limits,
+    *,
+    state: Callable[[str, Sequence[PartitionState]], BrokerState] = state,
+    pause: Callable[[float], None] = time.sleep,
 ) -> Iterator[Finding]:
-    """Queries each broker of the settings."""
+    """Queries each broker of the settings once, for its relays and its consumers."""
     for name in settings.brokers():
+        # Before the broker's ends, which only grow.
+        offsets = intake.offsets()
         try:
-            lacking = missing(name)
+            found = state(name, offsets)
         except BrokerProblem as problem:
             yield Finding(
                 check="broker-unreachable",
                 severity=CRITICAL,
                 what=f"{name} does not answer: {problem}",
                 culprit=f"{name}, or its settings",
-                why="Its relays publish nothing. Nothing is lost: the events remain in the log.",
+                why="Its relays publish nothing, and its consumers read nothing. Nothing is lost:"
+                " the events remain in the log.",
                 mend=f"Start {name}, or correct its address and credentials; manage.py brokers"
                 " tests the connection.",
             )
             continue
-        if lacking:
-            yield Finding(
-                check="topic-missing",
-                severity=CRITICAL,
-                what=f"{name} lacks {', '.join(lacking)}.",
-                culprit=f"{name}: topics and exchanges are created by a command only",
-                why="The relays that publish there have stopped.",
-                mend="manage.py brokers --create",
-            )
+        yield from _topology(name, found)
+        yield from consumers.at_broker(name, found, offsets, limits, pause=pause)
+
+
+def _topology(name: str, found: BrokerState) -> Iterator[Finding]:
+    if found.missing:
+        yield Finding(
+            check="topic-missing",
+            severity=CRITICAL,
+            what=f"{name} lacks {', '.join(found.missing)}.",
+            culprit=f"{name}: topics, exchanges and queues are created by a command only",
+            why="The relays that publish there and the consumers that read there have stopped.",
+            mend="manage.py brokers --create",
+        )
+    for topic, partitions in found.partitions.items():
+        yield Finding(
+            check="partitions-changed",
+            severity=WARNING,
+            what=f"{topic} has {partitions} partitions. KAFKA_PARTITIONS says another number.",
+            culprit=f"{topic} of {name}, or KAFKA_PARTITIONS",
+            why="Another number of partitions moves keys to other partitions: consumers may read"
+            " later messages of a key before earlier ones.",
+            mend="docs/guide/brokers.md, Change the number of partitions: manage.py subscriptions"
+            f" pause each relay, wait until manage.py consumers shows no lag, then set"
+            f" KAFKA_PARTITIONS={partitions} and resume.",
+        )
+    for each in found.differing:
+        yield Finding(
+            check="queue-differs",
+            severity=CRITICAL,
+            what=f"A queue of {name} is declared otherwise: {each}",
+            culprit="a former release, a policy, or another program that declared it",
+            why="Order, delivery limit and dead letters of this queue are not guaranteed.",
+            mend="Stop manage.py consume when manage.py consumers shows no lag; rabbitmqctl"
+            f" delete_queue {each.partition(':')[0]} --if-empty; manage.py brokers --create.",
+        )
 
 
 def relays(limits: Limits) -> Iterator[Finding]:
     for each in relay_leases.states():
-        if each.error and each.failing > FAILING_SECONDS:
+        if each.error.startswith(BrokerBlocked.__name__):
+            yield Finding(
+                check="broker-blocked",
+                severity=CRITICAL,
+                what=f"The broker of {each.name} accepts no messages: {each.error}",
+                culprit="RabbitMQ, which has a memory or disk alarm",
+                why="Nothing is lost: the events remain in the log. Consumers receive nothing new.",
+                mend="rabbitmqctl status shows the alarm. Free memory or disk, or raise"
+                " vm_memory_high_watermark or disk_free_limit. The relay retries by itself.",
+            )
+        elif each.error and each.failing > FAILING_SECONDS:
             yield Finding(
                 check="relay",
                 severity=CRITICAL,
@@ -71,4 +131,27 @@ def relays(limits: Limits) -> Iterator[Finding]:
             )
 
 
-CHECKS = (topics, relays)
+def behind(limits: Limits, *, lags: Callable[[], Sequence[Lag]] = lag.lags) -> Iterator[Finding]:
+    """Relays that publish, but too slowly. One that does not move is a finding of its own."""
+    if not registry.of_kind(Relay):
+        return
+    failing = {each.name for each in relay_leases.states() if each.error}
+    now = timezone.now()
+    for each in lags():
+        is_moving = now - each.moved_at <= limits.still
+        is_late = each.is_behind and each.seconds > limits.relay.total_seconds()
+        if each.kind == "relay" and is_late and is_moving and each.name not in failing:
+            yield Finding(
+                check="relay-behind",
+                severity=WARNING,
+                what=f"{each.name} is {each.amount} messages behind, the oldest"
+                f" {each.seconds:.0f} s old.",
+                culprit=f"{each.name} at position {each.position}: its broker is slow, or it"
+                " publishes the history",
+                why="Consumers of its broker see events late.",
+                mend=f"manage.py overview {each.name} shows its rate; more workers do not help,"
+                " one publishes at a time.",
+            )
+
+
+CHECKS = (topics, relays, behind)

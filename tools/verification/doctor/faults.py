@@ -14,14 +14,18 @@ from uuid import uuid4
 from django.conf import settings
 from django.db import transaction
 from django.test.utils import override_settings
+from django.utils import timezone
 
 from eventstore import postgres, registry
 from eventstore.delivery import heartbeats
+from eventstore.messaging.transport import BrokerState, QueueState
 from eventstore.operations import control, doctor
 from eventstore.operations.doctor import Check, Limits, broker, relays, server, sessions
+from eventstore.operations.lag import Lag
 from eventstore.outbox import cursors
 from eventstore.postgres import execute, rows
 from eventstore.projections import rebuild
+from eventstore.subscriptions import Consumer, Publication, Relay
 
 LIMITS = Limits()
 # A limit for faults that the doctor reports only after minutes otherwise.
@@ -99,6 +103,17 @@ KILL_RELAY = """
     INSERT INTO eventstore_relay (name, token, settled, holder, until)
     VALUES ('doctor@nowhere', 1, 0, 'nobody', now() - interval '5 minutes')
 """
+BLOCK_RELAY = """
+    INSERT INTO eventstore_relay (name, token, settled, holder, until, error, failed_at)
+    VALUES ('doctor@nowhere', 1, 0, 'nobody', now(), 'BrokerBlocked: low on memory', now())
+"""
+ADD_OFFSET = """
+    INSERT INTO eventstore_consumer_offset
+        (consumer, topic, partition, next, found, moved_at, reached)
+    VALUES ('doctor.reader', 'events.doctor', 0, 10, %s, now() - interval '2 minutes', %s)
+"""
+REMOVE_OFFSET = "DELETE FROM eventstore_consumer_offset WHERE consumer = 'doctor.reader'"
+REMOVE_READER = "DELETE FROM eventstore_heartbeat WHERE kind = 'consumer doctor.reader'"
 REMOVE_RELAY = "DELETE FROM eventstore_relay WHERE name = 'doctor@nowhere'"
 
 LATER = timedelta(hours=1)
@@ -237,6 +252,57 @@ def _broker_down() -> Iterator[None]:
 def _rabbitmq_at(url: str) -> AbstractContextManager[None]:
     transport = "eventstore.messaging.rabbitmq.RabbitMQ"
     return _set("EVENTSTORE_BROKERS", {"rabbitmq": {"TRANSPORT": transport, "url": url}})
+
+
+KAFKA = {
+    "TRANSPORT": "eventstore.messaging.kafka.Kafka",
+    "client": {"bootstrap.servers": "127.0.0.1:1"},
+}
+READER = "doctor.reader"
+
+
+@contextmanager
+def _reader(*, found: int | None = None, reached: int = 0, is_heard: bool = True) -> Iterator[None]:
+    """A consumer of Kafka that has read up to offset 10. is_heard: it sends heartbeats."""
+    subscriptions: Any = registry.subscriptions()
+    subscriptions[READER] = Consumer("kafka", ["events.doctor"], {})
+    try:
+        with (
+            _set("EVENTSTORE_BROKERS", {"kafka": KAFKA}),
+            _executed(ADD_OFFSET, REMOVE_OFFSET, (found, reached)),
+            _executed("SELECT", REMOVE_READER),
+        ):
+            if is_heard:
+                heartbeats.note(heartbeats.consumer(READER))
+            yield
+    finally:
+        del subscriptions[READER]
+
+
+def _broker_has(**parts: Any) -> Sequence[Check]:
+    """The broker of _reader, without a server. There are tests with real brokers, too."""
+
+    def state(broker: str, offsets: Any) -> BrokerState:
+        return BrokerState(**parts)
+
+    return _replaced(
+        {relays.topics: partial(relays.topics, state=state, pause=lambda seconds: None)}
+    )
+
+
+@contextmanager
+def _a_relay() -> Iterator[None]:
+    subscriptions: Any = registry.subscriptions()
+    subscriptions["doctor@nowhere"] = Relay(Publication({}), "nowhere")
+    try:
+        yield
+    finally:
+        del subscriptions["doctor@nowhere"]
+
+
+def _a_late_relay() -> Sequence[Lag]:
+    now = timezone.now()
+    return [Lag("doctor@nowhere", "relay", 1, 9, False, now, 8, 1000.0, 0, 0, False)]
 
 
 @contextmanager
@@ -496,9 +562,26 @@ FAULTS: dict[str, Fault] = {
     "broker-unreachable": Fault(_broker_down),
     "topic-missing": Fault(
         lambda: _rabbitmq_at("amqp://127.0.0.1/"),
-        checks=_replaced(
-            {relays.topics: partial(relays.topics, missing=lambda broker: ["domain-events"])}
-        ),
+        checks=_broker_has(missing=["domain-events"]),
+    ),
+    "topic-missing/consumer": Fault(
+        partial(_reader, is_heard=False), checks=_broker_has(missing=["events.doctor"])
+    ),
+    "partitions-changed": Fault(_reader, checks=_broker_has(partitions={"events.doctor": 12})),
+    "queue-differs": Fault(_reader, checks=_broker_has(differing=["doctor.reader: inequivalent"])),
+    "deaf-consumer": Fault(partial(_reader, is_heard=False), checks=_broker_has()),
+    "deaf-consumer/queue": Fault(
+        _reader, checks=_broker_has(queues={READER: QueueState(messages=3, readers=0)})
+    ),
+    "deaf-consumer/still": Fault(
+        _reader, checks=_broker_has(ends={("events.doctor", 0): 12}, queues={})
+    ),
+    "consumer-hole": Fault(partial(_reader, found=15), checks=_broker_has()),
+    "consumer-ahead": Fault(partial(_reader, found=0), checks=_broker_has()),
+    "consumer-ahead/end": Fault(_reader, checks=_broker_has(ends={("events.doctor", 0): 4})),
+    "broker-blocked": Fault(partial(_executed, BLOCK_RELAY, REMOVE_RELAY)),
+    "relay-behind": Fault(
+        _a_relay, checks=_replaced({relays.behind: partial(relays.behind, lags=_a_late_relay)})
     ),
     "relay": Fault(partial(_executed, FAIL_RELAY, REMOVE_RELAY)),
     "relay-lease": Fault(partial(_executed, KILL_RELAY, REMOVE_RELAY)),
