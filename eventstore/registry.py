@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import Any, TypeVar
 
 from eventstore.aggregate import Aggregate, Decision
-from eventstore.messages import INTERNAL, Command, Event, IntegrationEvent
+from eventstore.messages import INTERNAL, BrokerMessage, Command, Event, IntegrationEvent
 from eventstore.subscriptions import Subscription
 
 from . import aggregate, codec, settings
@@ -164,7 +164,9 @@ def compatibilities() -> Iterable[Mapping[str, str]]:
 def personal() -> Mapping[type, frozenset[str]]:
     """Class -> its fields with personal data. Classes of messages, of parts of messages, of states
     and of read models."""
-    return {
+    # The bytes of another system may hold anything.
+    of_others = {BrokerMessage: frozenset({"value", "headers", "properties"})}
+    return of_others | {
         cls: frozenset(names)
         for table in getattr(wiring(), "PERSONAL", ())
         for cls, names in table.items()

@@ -14,10 +14,12 @@ from eventstore.commands import repository
 from eventstore.log import search
 from eventstore.models import Event, Parked, SagaState
 from eventstore.postgres import rows
-from eventstore.subscriptions import Commands, Saga
+from eventstore.subscriptions import Commands, Consumer, Saga
 
 from . import formatting, masking
 from .actions import Button
+from .diagrams import hops
+from .diagrams.hops import Hop
 from .names import saga_names
 
 LONGEST = 500
@@ -41,9 +43,12 @@ OUTGOING = """
 
 
 class Moment(NamedTuple):
+    """hop: its way out to brokers, and back from one."""
+
     event: Event
     summary: str
     payload: str
+    hop: Hop
 
 
 class StreamSummary(NamedTuple):
@@ -72,8 +77,8 @@ class Process(NamedTuple):
 
 
 class Dossier(NamedTuple):
-    """timeline: the first LONGEST events of all streams. is_cut: there are more. outgoing: commands
-    and messages to sagas that wait in the outbox."""
+    """timeline: the first LONGEST events of all streams. is_cut: there are more. outgoing:
+    commands, and messages to sagas and consumers, that wait in the outbox."""
 
     timeline: Sequence[Moment]
     is_cut: bool
@@ -81,6 +86,10 @@ class Dossier(NamedTuple):
     processes: Sequence[Process]
     outgoing: Sequence[Outgoing]
     parked: Sequence[Parked]
+
+    @property
+    def has_hops(self) -> bool:
+        return any(each.hop != Hop() for each in self.timeline)
 
     @property
     def correlations(self) -> Sequence[UUID]:
@@ -95,14 +104,20 @@ def about(request: HttpRequest, identity: str) -> Dossier:
     events = masking.rows(
         request, list(Event.objects.filter(stream__in=names).order_by("position")[: LONGEST + 1])
     )
+    by_broker = hops.hops(events[:LONGEST])
     parked = Parked.objects.filter(subscription__in=list(registry.subscriptions()), key__in=keys)
     first = parked.order_by("subscription", "position").defer("traceback")[:LONGEST]
     admin_of_sagas: Any = admin.site.get_model_admin(SagaState)
     sagas = SagaState.objects.filter(saga__in=saga_names(), key=identity).order_by("saga")
-    receivers = [*registry.of_kind(Commands), *registry.of_kind(Saga)]
+    receivers = [name for kind in (Commands, Saga, Consumer) for name in registry.of_kind(kind)]
     return Dossier(
         timeline=[
-            Moment(each, formatting.summary(each.data), formatting.pretty(each.data))
+            Moment(
+                each,
+                formatting.summary(each.data),
+                formatting.pretty(each.data),
+                by_broker.get(each.id, Hop()),
+            )
             for each in events[:LONGEST]
         ],
         is_cut=len(events) > LONGEST,

@@ -8,7 +8,9 @@ from django.db.models import Model
 from django.http import HttpRequest
 
 from eventstore import codec, registry
+from eventstore.messages import BrokerMessage
 from eventstore.models import Event, OutboxMessage, Parked, SagaState
+from eventstore.operations import broker_messages
 from eventstore.privacy import personal_data
 from eventstore.projections.rebuild import Rebuilding
 
@@ -65,6 +67,11 @@ def rows(request: HttpRequest, found: Sequence[Row]) -> Sequence[Row]:
 def struct(request: HttpRequest, struct: msgspec.Struct) -> Any:
     """A message or a state as JSON types."""
     return msgspec.to_builtins(struct) if is_unmasked(request) else personal_data.of_struct(struct)
+
+
+def broker_message(request: HttpRequest, consumer: str, message: BrokerMessage) -> Any:
+    """A message of a broker, for one consumer."""
+    return broker_messages.readable(consumer, message, revealed=is_unmasked(request))
 
 
 def column(request: HttpRequest, model: type[Model], name: str, value: Any) -> Any:

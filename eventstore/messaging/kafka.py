@@ -411,7 +411,7 @@ class KafkaAdministration:
             counts = {name: len(each.partitions) for name, each in found.items()}
             wanted = [TopicPartition(*each) for each in read if each[1] < counts.get(each[0], 0)]
             ends = self.admin.list_offsets(
-                dict.fromkeys(wanted, OffsetSpec.latest()),
+                {each: OffsetSpec.latest() for each in wanted},  # type: ignore[no-untyped-call]
                 isolation_level=IsolationLevel.READ_COMMITTED,
                 request_timeout=METADATA_SECONDS,
             )

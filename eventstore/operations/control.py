@@ -97,6 +97,11 @@ def goes_back(name: str) -> bool:
     return type(find(name)) not in REPEATS
 
 
+def why_no_reset(name: str) -> str:
+    """The reason why a subscription cannot be reset; "" if it can, or is not in the wiring."""
+    return REPEATS.get(type(registry.subscriptions().get(name)), "")
+
+
 def seek(consumer: str, partition: Partition, offset: int, *, who: str, reason: str) -> None:
     """Let a consumer continue at another offset of a partition of Kafka. Messages that it has
     stored before are recognized by their ids.

@@ -4,7 +4,7 @@ The wiring's PERSONAL lists the fields. Data that no present class describes is 
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache, partial
 from typing import Any, NamedTuple
 
@@ -13,7 +13,7 @@ from msgspec import inspect
 
 from eventstore import registry
 from eventstore.log import audit
-from eventstore.messages import Metadata
+from eventstore.messages import BrokerMessage, Metadata
 from eventstore.postgres import rows
 from eventstore.subscriptions import Saga
 
@@ -42,6 +42,11 @@ def of_message(name: str, data: Any) -> Any:
     """Mask stored data, of whatever schema version: a field that the present class lacks is
     masked."""
     return _mask(_class_of(name), data)
+
+
+def of_data(cls: type | None, data: Any) -> Any:
+    """Mask JSON that a class describes; without a class, all of it."""
+    return _mask(cls, data)
 
 
 def of_metadata(data: Any) -> Any:
@@ -221,8 +226,34 @@ def _personal_texts(positions: Sequence[int]) -> dict[int, list[str]]:
         if (cls := _class_of(name)) is not None:
             found[position] = []
             decoded = msgspec.json.decode(data) if isinstance(data, str) else data
-            _walk(_type_info(cls), decoded, partial(collect, position))
+            if cls is BrokerMessage:
+                found[position] = _texts_of_others(decoded)
+            else:
+                _walk(_type_info(cls), decoded, partial(collect, position))
     return found
+
+
+def _texts_of_others(message: Any) -> list[str]:
+    """The texts in a message of a broker; none if its value is not JSON, which no handler has
+    seen."""
+    value = msgspec.convert(message, BrokerMessage).value or b""
+    try:
+        found = msgspec.json.decode(value)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return []
+    is_event = isinstance(found, dict) and "specversion" in found
+    return list(_strings(found.get("data") if is_event else found))
+
+
+def _strings(value: Any) -> Iterator[str]:
+    match value:
+        case dict():
+            yield from _strings(list(value.values()))
+        case list():
+            for each in value:
+                yield from _strings(each)
+        case str() if value.strip():
+            yield value
 
 
 def _texts(value: Any) -> Iterable[str]:

@@ -5,6 +5,8 @@ from typing import NamedTuple
 from uuid import UUID
 
 from eventstore.console.diagrams import correlation as causation_diagram
+from eventstore.console.diagrams import hops
+from eventstore.console.diagrams.hops import Hop
 from eventstore.models import Event
 
 LONGEST = 500
@@ -13,8 +15,11 @@ DEEPEST = 12
 
 
 class Step(NamedTuple):
+    """hop: its way out to brokers, and back from one."""
+
     event: Event
     depth: int
+    hop: Hop = Hop()
 
 
 class Correlation(NamedTuple):
@@ -26,7 +31,12 @@ class Correlation(NamedTuple):
 
     @property
     def picture(self) -> causation_diagram.Picture:
-        return causation_diagram.picture([step.event for step in self.steps])
+        by_broker = {step.event.id: step.hop for step in self.steps if step.hop.consumer}
+        return causation_diagram.picture([step.event for step in self.steps], by_broker)
+
+    @property
+    def has_hops(self) -> bool:
+        return any(step.hop != Hop() for step in self.steps)
 
 
 def correlation(correlation_id: UUID) -> Correlation:
@@ -40,9 +50,10 @@ def correlation(correlation_id: UUID) -> Correlation:
 
 def steps(events: Sequence[Event]) -> list[Step]:
     """In the log a cause comes before its effects. An event with a cause outside of `events` has
-    depth 0."""
+    depth 0; one that came back from a broker is the effect of the event that was published."""
     depths: dict[UUID, int] = {}
+    by_broker = hops.hops(events)
     for event in events:
-        cause = event.causation_id
+        cause = by_broker.get(event.id, Hop()).cause or event.causation_id
         depths[event.id] = min(depths[cause] + 1, DEEPEST) if cause in depths else 0
-    return [Step(event, depths[event.id]) for event in events]
+    return [Step(each, depths[each.id], by_broker.get(each.id, Hop())) for each in events]

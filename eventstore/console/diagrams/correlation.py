@@ -6,7 +6,7 @@ two neighbours grows with the logarithm of the time between them: the wider one 
 always the longer time.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import accumulate, pairwise
 from math import log10
@@ -14,6 +14,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from eventstore.console import formatting, links
+from eventstore.console.diagrams.hops import Hop
 from eventstore.models import Event
 
 # More would be unreadable; the list below the diagram has all events.
@@ -31,7 +32,8 @@ class Node(NamedTuple):
     """An event. x, y: its centre. words: the parts of its name, one a line. late: time since the
     first event.
 
-    after: time since the event before, for screen readers; "" for the first.
+    after: time since the event before, for screen readers; "" for the first. consumer: by which the
+    command came that led to it; "" for none.
     """
 
     event: Event
@@ -41,6 +43,7 @@ class Node(NamedTuple):
     late: str
     after: str
     address: str
+    consumer: str = ""
 
     @property
     def below(self) -> int:
@@ -59,8 +62,8 @@ class Lane(NamedTuple):
 
 
 class Picture(NamedTuple):
-    """lines: from each cause to its effect, as the path of an SVG. is_cut: there are more events
-    than the diagram shows."""
+    """lines: from each cause to its effect, as the path of an SVG. hops: the same, by way of a
+    broker. is_cut: there are more events than the diagram shows."""
 
     width: int
     height: int
@@ -68,10 +71,11 @@ class Picture(NamedTuple):
     nodes: Sequence[Node]
     lines: Sequence[str]
     is_cut: bool
+    hops: Sequence[str] = ()
 
 
-def picture(events: Sequence[Event]) -> Picture:
-    """events: in the order of the log."""
+def picture(events: Sequence[Event], by_broker: Mapping[UUID, Hop] = {}) -> Picture:
+    """events: in the order of the log. by_broker: of those that a consumer has led to, by id."""
     drawn = events[:MOST]
     # Lanes in the order of their first event.
     names = dict.fromkeys(_context(event) for event in drawn)
@@ -90,6 +94,7 @@ def picture(events: Sequence[Event]) -> Picture:
             late=f"+{_time(_between(drawn[0].recorded_at, event.recorded_at))}",
             after=_time(_between(before.recorded_at, event.recorded_at)) if before else "",
             address=links.page("event", event.position),
+            consumer=by_broker[event.id].consumer if event.id in by_broker else "",
         )
         for event, before, x in zip(drawn, [None, *drawn], columns, strict=False)
     ]
@@ -102,6 +107,11 @@ def picture(events: Sequence[Event]) -> Picture:
         nodes=nodes,
         lines=[_line(cause, effect) for cause, effect in causes if cause],
         is_cut=len(events) > MOST,
+        hops=[
+            _line(by_id[hop.cause], by_id[id_])
+            for id_, hop in by_broker.items()
+            if hop.cause in by_id and id_ in by_id
+        ],
     )
 
 

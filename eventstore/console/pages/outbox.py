@@ -13,8 +13,10 @@ from eventstore import registry
 from eventstore.console import formatting, links, masking
 from eventstore.console.detail import PageAdmin
 from eventstore.console.read_only import ChoiceFilter
+from eventstore.messages import BrokerMessage
 from eventstore.models import Event, OutboxMessage, Parked, Subscription
-from eventstore.subscriptions import Commands, Saga
+from eventstore.outbox import cursors
+from eventstore.subscriptions import Commands, Consumer, Saga
 
 LOOKED_THROUGH = 10_000
 
@@ -24,9 +26,10 @@ class TopicFilter(ChoiceFilter):
     parameter_name = "topic"
 
     def offered(self) -> Iterable[str]:
-        """Events have one topic; commands and messages to a saga have the name of their
-        subscription."""
-        return ["event", *sorted([*registry.of_kind(Commands), *registry.of_kind(Saga)])]
+        """Events have one topic; commands, messages to a saga and those of a broker have the name
+        of their subscription."""
+        kinds = (Commands, Saga, Consumer)
+        return ["event", *sorted(name for kind in kinds for name in registry.of_kind(kind))]
 
     def narrow(self, queryset: QuerySet[Any], value: str) -> QuerySet[Any]:
         # No index by topic: every order would pay for it, and this filter is seldom used.
@@ -90,6 +93,7 @@ class OutboxAdmin(PageAdmin):
                 if found.topic == "event"
                 else None
             ),
+            "received": received(request, found.topic, found.position),
             "payload": formatting.pretty(found.payload),
             "metadata": formatting.pretty(found.metadata),
         }
@@ -127,3 +131,15 @@ class OutboxAdmin(PageAdmin):
                 badge = links.link(links.page("parked", each.parked.pk), badge)
             found.append(badge)
         return format_html("{}", links.side_by_side(found))
+
+
+def received(request: HttpRequest, subscription: str, position: int) -> dict[str, Any] | None:
+    """The message of a broker at this position; None for other messages. Read again, because the
+    page's own row is masked."""
+    if not isinstance(registry.subscriptions().get(subscription), Consumer):
+        return None
+    for message in cursors.read_at(subscription, [position]):
+        if isinstance(message.body, BrokerMessage):
+            found: dict[str, Any] = masking.broker_message(request, subscription, message.body)
+            return found | {"value": formatting.pretty(found["value"])}
+    return None

@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from eventstore.console import formatting
+from eventstore.console import at_brokers, formatting
+from eventstore.console.at_brokers import AtBroker
 from eventstore.console.diagrams import charts
 from eventstore.delivery import heartbeats
 from eventstore.operations import lag
@@ -56,12 +57,17 @@ def overview() -> dict[str, Any]:
     else:
         detail = f"{trends.rate:.1f} messages a second recently"
         log = Indicator("Log", "measured", "good", detail)
+    brokers = at_brokers.at_brokers()
+    indicators = [log, *_of_subscriptions(subscriptions)]
+    if brokers:
+        indicators.append(_brokers(brokers))
     return {
-        "indicators": [log, *_of_subscriptions(subscriptions), *_of_processes(sagas, beats)],
+        "indicators": [*indicators, *_of_processes(sagas, beats)],
         "subscriptions": subscriptions,
         "sagas": sagas,
         "charts": trends.charts,
         "heartbeats": beats,
+        "brokers": brokers,
     }
 
 
@@ -95,6 +101,17 @@ def _of_subscriptions(lags: Sequence[Lag]) -> Iterator[Indicator]:
         yield Indicator("Paused", "some", "waiting", paused)
     else:
         yield Indicator("Paused", "none", "good", "every subscription runs")
+
+
+def _brokers(found: Sequence[AtBroker]) -> Indicator:
+    stopped = [f"{each.name}: {each.error}" for each in found if each.error]
+    behind = sum(each.behind or 0 for each in found)
+    if stopped:
+        more = f", and {len(stopped) - 1} more" if stopped[1:] else ""
+        return Indicator("Brokers", "stopped", "bad", formatting.shortened(stopped[0]) + more)
+    if behind:
+        return Indicator("Brokers", "behind", "waiting", f"{behind} messages are not read")
+    return Indicator("Brokers", "up to date", "good", f"{len(found)} relays and consumers")
 
 
 def _of_processes(

@@ -16,6 +16,7 @@ from django.utils.safestring import SafeString
 from eventstore import registry
 from eventstore.console import formatting, links, masking
 from eventstore.console.actions import SHOWN, Act, ActingAdmin, Choice
+from eventstore.console.pages import outbox
 from eventstore.console.read_only import ChoiceFilter
 from eventstore.log import audit
 from eventstore.models import Event, OutboxMessage, Parked
@@ -114,6 +115,7 @@ class ParkedAdmin(ActingAdmin):
             "state": self.state(found),
             "message": OutboxMessage.objects.filter(position=found.position).first(),
             "event": Event.objects.filter(position=found.position).first(),
+            "received": outbox.received(request, found.subscription, found.position),
             "buttons": [
                 *self.buttons(request, ("retry", "discard"), id=found.pk),
                 *self.buttons(request, ("discard",), ": all of its key", **its_key),

@@ -15,7 +15,7 @@ from django.utils.safestring import SafeString
 from django.views.decorators.http import require_safe
 
 from eventstore import registry
-from eventstore.console import badges, formatting, links, masking
+from eventstore.console import at_brokers, badges, formatting, links, masking
 from eventstore.console.actions import Act, ActingAdmin, Button, Choice
 from eventstore.console.diagrams import charts
 from eventstore.console.pages import overview
@@ -43,6 +43,7 @@ class SubscriptionAdmin(ActingAdmin):
         "positions",
         "parked",
         "dead",
+        "at_broker",
     )
     ordering = ("name",)
     nothing = "No subscriptions yet: manage.py migrate creates them."
@@ -87,8 +88,10 @@ class SubscriptionAdmin(ActingAdmin):
 
     def annotate(self, page: Sequence[Any]) -> None:
         lags = {each.name: each for each in lag.lags()}
+        brokers = {each.name: each for each in at_brokers.at_brokers()}
         for each in page:
             each.lag = lags[each.name]
+            each.broker = brokers.get(each.name)
 
     def page(self, request: HttpRequest, found: Any) -> dict[str, Any]:
         self.annotate([found])
@@ -106,6 +109,8 @@ class SubscriptionAdmin(ActingAdmin):
         return {
             "title": "Subscription",
             "lag": found.lag,
+            "at_broker": found.broker,
+            "cannot_reset": control.why_no_reset(found.name),
             "charts": trends.charts,
             "rate": trends.rate,
             "last_error": next(iter(masking.rows(request, list(last_error))), None),
@@ -195,6 +200,11 @@ class SubscriptionAdmin(ActingAdmin):
     @admin.display(description="dead")
     def dead(self, subscription: Any) -> SafeString | int:
         return _parked(subscription.lag.dead, subscription.name, status=Parked.Status.DEAD)
+
+    @admin.display(description="at the broker")
+    def at_broker(self, subscription: Any) -> SafeString:
+        found = subscription.broker
+        return formatting.badge(found.summary, found.level) if found else formatting.NOTHING
 
 
 def _parked(count: int, subscription: str, **more: str) -> SafeString | int:

@@ -69,6 +69,11 @@ def event_link(event: Event) -> SafeString:
 
 
 @register.simple_tag
+def subscription_link(name: str) -> SafeString:
+    return links.subscription(name)
+
+
+@register.simple_tag
 def stream_link(name: str, version: int | None = None) -> SafeString:
     return links.stream(name, version=version)
 

@@ -1,20 +1,26 @@
-"""manage.py consumers [seek NAME TOPIC PARTITION OFFSET --reason WHY]: where consumers read."""
+"""manage.py consumers [--json] [seek NAME TOPIC PARTITION OFFSET --reason WHY]: what consumers have
+read, and what is left at the broker."""
 
 import getpass
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from eventstore import codec
 from eventstore.log import audit
-from eventstore.messaging.consumers import intake
-from eventstore.messaging.consumers.intake import Partition
-from eventstore.operations import control
+from eventstore.messaging.consumers.intake import Partition, PartitionState
+from eventstore.operations import consumers, control
+from eventstore.operations.consumers import ConsumerState
 
 
 class Command(BaseCommand):
-    help = "Show up to where each consumer has read each partition of Kafka; or move it elsewhere."
+    help = (
+        "Show what each consumer has read, and how much it has not, as its readers last saw it; or"
+        " let one continue at another offset."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--json", action="store_true")
         actions = parser.add_subparsers(dest="action")
         seek = actions.add_parser(
             "seek",
@@ -31,11 +37,14 @@ class Command(BaseCommand):
         if options["action"] == "seek":
             self._seek(options)
             return
-        for each in intake.offsets():
-            hole = f"; the topic begins with {each.found}: a hole" if each.found is not None else ""
-            self.stdout.write(
-                f"{each.consumer}  {each.topic}/{each.partition}  next {each.next}{hole}"
-            )
+        found = [_figures(each) for each in consumers.states()]
+        if options["json"]:
+            self.stdout.write(codec.encode_json(found).decode())
+            return
+        for each in found:
+            self.stdout.write("\n".join(_lines(each)))
+        if not found:
+            self.stdout.write("The wiring has no consumer.")
 
     def _seek(self, options: dict[str, Any]) -> None:
         name, partition = options["name"], Partition(options["topic"], options["partition"])
@@ -46,3 +55,43 @@ class Command(BaseCommand):
         except (control.OperationRefused, control.NoSuchSubscription, audit.ReasonMissing) as error:
             raise CommandError(str(error)) from None
         self.stdout.write(f"{name} continues at {options['offset']}.")
+
+
+def _figures(state: ConsumerState) -> dict[str, Any]:
+    return {
+        "consumer": state.name,
+        "broker": state.broker,
+        "behind": state.behind,
+        "early": state.early,
+        "error": state.error,
+        "readers": [each._asdict() for each in state.readers],
+        "partitions": [_partition(each) for each in state.partitions],
+    }
+
+
+def _partition(state: PartitionState) -> dict[str, Any]:
+    names = ("topic", "partition", "next", "found", "broker_end", "behind", "seconds", "seen_at")
+    return {name: getattr(state, name) for name in names}
+
+
+def _lines(consumer: dict[str, Any]) -> list[str]:
+    error = f"; {consumer['error']}" if consumer["error"] else ""
+    lines = [
+        f"{consumer['consumer']}: {_amount(consumer['behind'])} at {consumer['broker']};"
+        f" {consumer['early']} too early; {len(consumer['readers'])} processes read{error}"
+    ]
+    for each in consumer["partitions"]:
+        if each["partition"] < 0:
+            lines.append(f"  queue {each['topic']}: {_amount(each['behind'])}")
+            continue
+        lacking = "" if each["found"] is None else f"; the topic begins with {each['found']}"
+        hole = ": a hole" if each["found"] is not None and each["found"] > each["next"] else ""
+        lines.append(
+            f"  {each['topic']}/{each['partition']}  next {each['next']}:"
+            f" {_amount(each['behind'])}{lacking}{hole}"
+        )
+    return lines
+
+
+def _amount(behind: int | None) -> str:
+    return "lag not known" if behind is None else f"{behind} not read"

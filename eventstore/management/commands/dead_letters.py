@@ -8,7 +8,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from eventstore import codec
 from eventstore.log import audit
 from eventstore.management import reveal
-from eventstore.operations import control, dead_letters
+from eventstore.messages import BrokerMessage
+from eventstore.operations import broker_messages, control, dead_letters
 from eventstore.operations.dead_letters import Letter
 from eventstore.privacy import personal_data
 from eventstore.privacy.personal_data import Trouble
@@ -65,15 +66,11 @@ class Command(BaseCommand):
         revealed = reveal.is_revealed(options, "dead_letters show", options["subscription"])
         for letter in found if revealed else _masked(found):
             message = dead_letters.message_of(letter)
-            body = message.body
-            if isinstance(body, Exception):
-                body = f"{type(body).__name__}: {body if revealed else personal_data.HIDDEN}"
-            elif revealed:
-                body = codec.decode_json(codec.encode_json(body))
-            else:
-                body = personal_data.of_struct(body)
-            given = {"type": message.type, "stream": message.stream, "message": body}
-            fields = letter._asdict() | given
+            fields = letter._asdict() | {
+                "type": message.type,
+                "stream": message.stream,
+                "message": _body(letter.subscription, message.body, revealed=revealed),
+            }
             if options["json"]:
                 self.stdout.write(codec.encode_json(fields).decode())
                 continue
@@ -136,3 +133,11 @@ def _masked(found: list[Letter]) -> list[Letter]:
         letter._replace(error=trouble.error, traceback=trouble.traceback)
         for letter, trouble in zip(found, troubles, strict=True)
     ]
+
+
+def _body(subscription: str, body: Any, *, revealed: bool) -> Any:
+    if isinstance(body, BrokerMessage):
+        return broker_messages.readable(subscription, body, revealed=revealed)
+    if isinstance(body, Exception):
+        return f"{type(body).__name__}: {body if revealed else personal_data.HIDDEN}"
+    return codec.decode_json(codec.encode_json(body)) if revealed else personal_data.of_struct(body)

@@ -39,10 +39,23 @@ def attributes_of(message: BrokerMessage) -> dict[str, str]:
         structured = _structured(message)
         return found | {name: str(value) for name, value in structured.items() if name != "data"}
     return found | {
-        name[prefix.end() :].lower(): text
-        for name, text in headers.items()
-        if (prefix := PREFIX.match(name))
+        attribute_of(name): text for name, text in headers.items() if PREFIX.match(name)
     }
+
+
+def attribute_of(header: str) -> str:
+    """The attribute that a header of this name carries; "" for other headers."""
+    if prefix := PREFIX.match(header):
+        return header[prefix.end() :].lower()
+    return header if header == TRACE else PLAIN.get(header, "")
+
+
+def data_of(message: BrokerMessage) -> Any:
+    """The JSON of the event. Raises what decoding raises, and LookupError or TypeError for a text
+    in structured mode without data."""
+    data = decode_json(message.value or b"")
+    is_structured = _content_type(message, _headers(message)).startswith(STRUCTURED)
+    return data["data"] if is_structured else data
 
 
 def envelope(message: Message, contract: Mapping[str, type[IntegrationEvent]]) -> Envelope:
@@ -118,10 +131,8 @@ def _event(
     message: BrokerMessage, found: Mapping[str, str], own: type[IntegrationEvent] | None
 ) -> Any:
     cls = own or registry.published_types().get(found.get("type", ""))
-    is_structured = _content_type(message, _headers(message)).startswith(STRUCTURED)
     try:
-        data = decode_json(message.value or b"")
-        data = data["data"] if is_structured else data
+        data = data_of(message)
         return msgspec.convert(data, cls) if cls else data
     except (msgspec.MsgspecError, UnicodeDecodeError, LookupError, TypeError) as error:
         type_, expected = found.get("type", "a message"), cls.__name__ if cls else "JSON"

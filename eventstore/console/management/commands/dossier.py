@@ -40,7 +40,14 @@ class Command(BaseCommand):
             "processes": [_fields(each.saga, PROCESS) for each in about.processes],
             "outgoing": [each._asdict() for each in about.outgoing],
             "parked": [_fields(each, PARKED) for each in about.parked],
-            "timeline": [_fields(each.event, EVENT) for each in about.timeline],
+            "timeline": [
+                _fields(each.event, EVENT)
+                | {
+                    "relays": [carried._asdict() for carried in each.hop.relays],
+                    "consumer": each.hop.consumer,
+                }
+                for each in about.timeline
+            ],
             "correlations": about.correlations,
             "is_cut": about.is_cut,
         }
@@ -74,7 +81,13 @@ def _as_text(found: dict[str, Any]) -> str:
     ]
     lines += [
         f"{each['recorded_at']:%Y-%m-%d %H:%M:%S.%f} {each['stream']}@{each['version']}"
-        f" {each['type']}"
+        f" {each['type']}{_brokers(each)}"
         for each in found["timeline"]
     ]
     return "\n".join(lines)
+
+
+def _brokers(moment: dict[str, Any]) -> str:
+    came = f"; in by consumer {moment['consumer']}" if moment["consumer"] else ""
+    left = [f"; out by relay {each['relay']}: {each['state']}" for each in moment["relays"]]
+    return came + "".join(left)

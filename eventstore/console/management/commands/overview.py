@@ -36,10 +36,14 @@ class Command(BaseCommand):
                 "rate": trends.rate,
                 "charts": [each.as_json() for each in trends.charts],
             }
+            at_broker = [each for each in at_brokers.at_brokers() if each.name == name]
+            figures["broker"] = at_broker[0].as_json() if at_broker else None
             rate = (
                 "not measured" if trends.rate is None else f"{trends.rate:.1f} positions a second"
             )
-            lines = [_line(subscription), f"rate: {rate}"]
+            lines = [_line(subscription)]
+            lines += [f"at the broker: {each.summary}" for each in at_broker]
+            lines.append(f"rate: {rate}")
             lines += [f"{each.title}: {each.summary}" for each in trends.charts]
         else:
             figures, lines = _all()
@@ -59,11 +63,13 @@ def _all() -> tuple[dict[str, Any], list[str]]:
         ],
         "charts": [each.as_json() for each in found["charts"]],
         "heartbeats": [each._asdict() for each in found["heartbeats"]],
+        "brokers": [each.as_json() for each in found["brokers"]],
     }
     lines = [
         *(f"{each.name}: {each.state}; {each.detail}" for each in found["indicators"]),
         *(f"{each.title}: {each.summary}" for each in found["charts"]),
         *(f"subscription {_line(each)}" for each in subscriptions),
+        *(f"broker of {each.name}: {each.summary}" for each in found["brokers"]),
         *(f"saga {saga} {status}: {count}" for saga, status, count in found["sagas"]),
         *(
             f"{each.kind} {each.name or '–'} last heartbeat {formatting.age(each.seconds)} ago"

@@ -1,0 +1,59 @@
+"""A message of a broker as operators read it: its place, its attributes, and its value."""
+
+from typing import Any
+
+import msgspec
+
+from eventstore import registry
+from eventstore.messages import BrokerMessage
+from eventstore.messaging.consumers import incoming
+from eventstore.privacy import personal_data
+from eventstore.subscriptions import Consumer
+
+# Attributes that say nothing about people. Others are masked like the value.
+KNOWN = {
+    *("specversion", "id", "source", "type", "subject", "stream", "time", "datacontenttype"),
+    *("dataschema", "sequence", "previoussequence", "position", "partitionkey", "correlationid"),
+    *("causationid", "traceparent", "kind"),
+}
+
+
+def readable(consumer: str, message: BrokerMessage, *, revealed: bool) -> dict[str, Any]:
+    """consumer: its contract says which fields of the value are personal data. A value that is no
+    JSON is shown in hexadecimal."""
+    attributes = incoming.attributes_of(message)
+    found: dict[str, Any] = {"broker": message.broker, "topic": message.topic}
+    if message.partition >= 0:
+        found |= {"partition": message.partition, "offset": message.offset}
+    return found | {
+        "key": incoming.text_of(message.key),
+        "attributes": {
+            name: text if revealed or name in KNOWN else personal_data.hide(text)
+            for name, text in attributes.items()
+        },
+        "headers": {
+            incoming.text_of(name): _shown(incoming.text_of(value), revealed)
+            for name, value in message.headers
+            if incoming.attribute_of(incoming.text_of(name)) not in attributes
+        },
+        "bytes": len(message.value or b""),
+        "value": _value(consumer, message, attributes.get("type", ""), revealed),
+    }
+
+
+def _value(consumer: str, message: BrokerMessage, type_: str, revealed: bool) -> Any:
+    try:
+        data = incoming.data_of(message)
+    except (msgspec.MsgspecError, UnicodeDecodeError, LookupError, TypeError):
+        return _shown((message.value or b"").hex(" "), revealed)
+    return data if revealed else personal_data.of_data(_class_of(consumer, type_), data)
+
+
+def _class_of(consumer: str, type_: str) -> type | None:
+    subscription = registry.subscriptions().get(consumer)
+    own = subscription.contract.get(type_) if isinstance(subscription, Consumer) else None
+    return own or registry.published_types().get(type_)
+
+
+def _shown(text: str, revealed: bool) -> Any:
+    return text if revealed else personal_data.hide(text)
