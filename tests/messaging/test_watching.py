@@ -1,0 +1,339 @@
+"""What operators see of relays and consumers: in the console, by commands, and from the doctor."""
+
+import json
+from io import StringIO
+from urllib.parse import quote
+
+import pytest
+from confluent_kafka.admin import AdminClient, NewPartitions
+from django.core.management import CommandError, call_command
+
+from config import wiring as shop
+from eventstore import log
+from eventstore.console.diagrams import causation
+from eventstore.delivery import heartbeats, readers, step
+from eventstore.log import append
+from eventstore.messages import BrokerMessage, IntegrationEvent
+from eventstore.messaging import brokers, cloudevents, publisher
+from eventstore.messaging.consumers import intake
+from eventstore.messaging.consumers.intake import Partition, Range, Seen
+from eventstore.models import ConsumerOffset, Event, OutboxMessage, Parked
+from eventstore.operations import control, doctor
+from eventstore.operations.doctor import consumers as doctor_of_consumers
+from eventstore.operations.doctor import relays as doctor_of_relays
+from eventstore.postgres import execute
+from eventstore.subscriptions import Consumer
+from tests.admin.conftest import say_yes, staff  # noqa: F401
+from tests.eventstore import toy
+from tests.eventstore.toy import Count, Counted
+
+from . import consuming, world
+from .conftest import KAFKA, count, delivered, settled, until
+
+pytestmark = pytest.mark.django_db(transaction=True)
+TOPIC = Partition("events.toywatch", 0)
+
+
+class Customer(IntegrationEvent, frozen=True):
+    """Of another system."""
+
+    customer_id: str
+    name: str
+
+
+@pytest.fixture
+def watched(toys, settings, staff):  # noqa: F811
+    """A relay and a consumer whose broker is away; the relay is paused."""
+    settings.EVENTSTORE_BROKERS = {
+        "kafka": {"TRANSPORT": KAFKA, "client": {"bootstrap.servers": "127.0.0.1:1"}}
+    }
+    names, parts = consuming.parts("toywatch", "kafka")
+    subscriptions = parts.pop("SUBSCRIPTIONS")
+    subscriptions[names.consumer] = Consumer(
+        "kafka",
+        ["events.toywatch"],
+        {"toywatch.*": echo, "crm.*": refuse},
+        contract={"crm.customer": Customer},
+    )
+    toys(**with_shop(subscriptions, PERSONAL=[{Customer: ("name",)}], **parts))
+    (names.relay,) = names.relays
+    control.pause(names.relay, who="ada")
+    return names
+
+
+def with_shop(subscriptions, **parts):
+    """The console's addresses need the shop's wiring."""
+    for name, value in vars(shop).items():
+        if name.isupper() and isinstance(value, list):
+            parts[name] = [*value, *parts.get(name, getattr(toy, name, ()))]
+    return parts | {"subscriptions": {**shop.SUBSCRIPTIONS, **subscriptions}}
+
+
+def echo(envelope):
+    event = envelope.event
+    return [Count(f"echo-{event.counter_id}", event.amount, world.ECHO)]
+
+
+def refuse(envelope):
+    raise ValueError(f"no such customer: {envelope.event.name}")
+
+
+def page(client, name):
+    return client.get(f"/admin/eventstore/subscription/{quote(name.replace('_', '_5F'))}/change/")
+
+
+def text_of(answer):
+    assert answer.status_code == 200
+    return " ".join(answer.content.decode().split())
+
+
+def read(consumer, messages, *, end):
+    """As a reader does that is at the first offset."""
+    intake.begin(consumer, [TOPIC])
+    intake.store(consumer, messages, {TOPIC: Range(0, len(messages))})
+    intake.note_ends(consumer, {TOPIC: Seen(0, end)})
+
+
+def published(message, offset=0):
+    """As the relay publishes it."""
+    history = publisher.read_histories([message])[message.stream]
+    (envelope,) = publisher.envelopes(world.PUBLICATION, message, history)
+    encoded = cloudevents.for_kafka(envelope, brokers.origin())
+    headers = tuple((name.encode(), text.encode()) for name, text in encoded.headers.items())
+    return BrokerMessage("kafka", TOPIC.topic, b"a", encoded.value, headers, 0, offset)
+
+
+def foreign(value, **attributes):
+    headers = {"ce_id": "7", "ce_source": "urn:crm", "ce_type": "crm.customer", **attributes}
+    pairs = tuple((name.encode(), text.encode()) for name, text in headers.items())
+    return BrokerMessage("kafka", TOPIC.topic, b"c1", value, pairs, 0, 5)
+
+
+def json_of(*command):
+    out = StringIO()
+    call_command(*command, "--json", stdout=out)
+    return json.loads(out.getvalue())
+
+
+def test_a_consumer_shows_what_it_has_not_read_and_who_reads(watched, staff):  # noqa: F811
+    heartbeats.forget_own()
+    read(watched.consumer, [], end=12)
+    heartbeats.note(heartbeats.consumer(watched.consumer))
+    text = text_of(page(staff, watched.consumer))
+    assert "12 messages, as its readers last saw it" in text
+    assert "@" in text.partition("Read by")[2].partition("</td>")[0]
+    assert "It cannot be reset: handled messages leave the outbox" in text
+    assert "kafka, 12 not read" in text_of(staff.get("/admin/eventstore/subscription/"))
+    overview = text_of(staff.get("/admin/eventstore/subscription/overview/"))
+    assert "12 messages are not read" in overview
+    (found,) = json_of("consumers")
+    assert (found["behind"], found["partitions"][0]["broker_end"]) == (12, 12)
+    out = StringIO()
+    call_command("consumers", stdout=out)
+    assert "events.toywatch/0  next 0: 12 not read" in out.getvalue()
+    assert json_of("overview", watched.consumer)["broker"]["behind"] == 12
+    intake.note_ends(watched.consumer, {TOPIC: Seen(12, 12)})
+    assert json_of("consumers")[0]["behind"] == 0
+
+
+def test_a_consumer_that_nobody_reads_for_is_said(watched, staff):  # noqa: F811
+    text = text_of(page(staff, watched.consumer))
+    assert f"start <code>manage.py consume {watched.consumer}</code>" in text
+    overview = text_of(staff.get("/admin/eventstore/subscription/overview/"))
+    assert f"{watched.consumer}: no process reads" in overview
+
+
+def test_a_relay_shows_its_error(watched, staff):  # noqa: F811
+    execute(
+        "INSERT INTO eventstore_relay (name, token, settled, holder, until, error, failed_at)"
+        " VALUES (%s, 1, 0, 'here', now(), 'TopicMissing: no topic', now())",
+        [watched.relay],
+    ).close()
+    text = text_of(page(staff, watched.relay))
+    assert '<span class="es-badge es-bad">TopicMissing: no topic</span> since' in text
+    assert "TopicMissing: no topic" in text_of(staff.get("/admin/eventstore/subscription/"))
+
+
+def test_a_hole_is_shown_with_its_partition(watched, staff):  # noqa: F811
+    read(watched.consumer, [], end=12)
+    intake.report_hole(watched.consumer, TOPIC, 9)
+    assert "the topic begins with 9: a hole" in text_of(page(staff, watched.consumer))
+    out = StringIO()
+    call_command("consumers", stdout=out)
+    assert "the topic begins with 9: a hole" in out.getvalue()
+
+
+def test_a_consumer_is_paused_and_not_reset(watched, staff):  # noqa: F811
+    act = f"/admin/eventstore/subscription/act/pause/?name={watched.consumer}"
+    assert say_yes(staff, act, "a try").status_code == 302
+    answer = page(staff, watched.consumer)
+    labels = [each.label for each in answer.context["buttons"]]
+    assert labels == ["Resume", "Skip the next message"]
+    with pytest.raises(CommandError, match="consumers seek reads them again"):
+        call_command("subscriptions", "reset", watched.consumer, "0", "--reason", "a try")
+
+
+def test_a_queue_of_rabbitmq_has_no_offset_to_seek(watched):
+    intake.note_length(watched.consumer, watched.consumer, 4)
+    assert json_of("consumers")[0]["behind"] == 4
+    partition = Partition(watched.consumer, -1)
+    with pytest.raises(control.OperationRefused, match="never read"):
+        control.seek(watched.consumer, partition, 3, who="ada", reason="a try")
+
+
+def test_the_picture_shows_the_way_out_to_the_broker_and_back(watched, staff):  # noqa: F811
+    append("counter-a", [Counted("a", 2)], expected=0)
+    (message,) = log.read_correlated(Event.objects.get().correlation_id)
+    read(watched.consumer, [published(message)], end=1)
+    step.step(watched.consumer)
+    step.step("toy")
+    found = causation.correlation(message.metadata.correlation_id)
+    first, second = found.steps
+    assert second.event.stream == "counter-echo-a"
+    assert second.event.causation_id not in (first.event.id, None)
+    assert (first.depth, second.depth) == (0, 1)
+    assert second.hop.cause == first.event.id
+    assert second.hop.consumer == watched.consumer
+    assert [tuple(each) for each in first.hop.relays] == [(watched.relay, "pending")]
+    assert (len(found.picture.hops), len(found.picture.lines)) == (1, 0)
+    execute("UPDATE eventstore_subscription SET position = %s", [message.position]).close()
+    text = text_of(staff.get(f"/admin/eventstore/event/{message.position}/change/"))
+    assert f">{watched.relay}</a>: passed" in text
+    assert f'in by consumer <a href="/admin/eventstore/subscription/{watched.consumer}' in text
+    assert f"by consumer {watched.consumer}</title>" in text
+    out = StringIO()
+    call_command("dossier", "echo-a", stdout=out)
+    assert f"toy.counted; in by consumer {watched.consumer}" in out.getvalue()
+
+
+def test_a_parked_message_of_a_broker_is_readable_and_masked(
+    watched,
+    staff,  # noqa: F811
+    monkeypatch,
+):
+    monkeypatch.setattr("eventstore.outbox.parked.ATTEMPTS", 1)
+    value = json.dumps({"customer_id": "c1", "name": "Ada Lovelace"}).encode()
+    read(watched.consumer, [foreign(value, ce_nickname="Countess")], end=1)
+    step.step(watched.consumer)
+    parked, message = Parked.objects.get(), OutboxMessage.objects.get(topic=watched.consumer)
+    assert "Ada Lovelace" in parked.error
+    for address in (f"parked/{parked.pk}", f"outboxmessage/{message.pk}"):
+        text = text_of(staff.get(f"/admin/eventstore/{address}/change/"))
+        assert "<code>events.toywatch</code>, partition 0, offset 5" in text
+        assert "<code>crm.customer</code>" in text
+        assert "c1" in text
+        for secret in ("Ada", "Countess", "QWRh", "TG92ZWxhY2U"):
+            assert secret not in text
+    revealed = text_of(
+        staff.post(f"/admin/eventstore/parked/{parked.pk}/reveal/", {"reason": "a call"})
+    )
+    assert "Ada Lovelace" in revealed
+    assert "Countess" in revealed
+    shown = json_of("dead_letters", "show", watched.consumer)
+    assert (shown["message"]["partition"], shown["message"]["offset"]) == (0, 5)
+    assert shown["message"]["value"] == {"customer_id": "c1", "name": "•••"}
+    assert "Ada" not in json.dumps(shown)
+    shown = json_of("dead_letters", "show", watched.consumer, "--reveal", "a call")
+    assert shown["message"]["value"]["name"] == "Ada Lovelace"
+
+
+def test_a_parked_message_that_is_no_json_is_shown_in_hexadecimal(
+    watched,
+    staff,  # noqa: F811
+    monkeypatch,
+):
+    monkeypatch.setattr("eventstore.outbox.parked.ATTEMPTS", 1)
+    read(watched.consumer, [foreign(b"\x00\xff")], end=1)
+    step.step(watched.consumer)
+    parked = Parked.objects.get()
+    text = text_of(staff.get(f"/admin/eventstore/parked/{parked.pk}/change/"))
+    assert "Value, 2 bytes" in text
+    assert "is not Customer" in text
+    answer = staff.post(f"/admin/eventstore/parked/{parked.pk}/reveal/", {"reason": "a call"})
+    assert "00 ff" in text_of(answer)
+
+
+@pytest.fixture
+def reading():
+    started = []
+
+    def start(of):
+        heartbeats.forget_own()
+        (reader,) = readers.readers([of.consumer])
+        reader.start()
+        started.append(reader)
+        return reader
+
+    yield start
+    for each in started:
+        each.stop()
+        each.join()
+    heartbeats.forget_own()
+
+
+def checks():
+    limits = doctor.Limits()
+    both = [*doctor_of_relays.topics(limits), *doctor_of_consumers.offsets(limits)]
+    return [each.check for each in both]
+
+
+def behind(of):
+    (found,) = json_of("consumers")
+    return found["behind"]
+
+
+def test_the_doctor_and_a_real_kafka(consumers, reading, kafka_server):
+    """The relay publishes in transactions, whose marks are no messages."""
+    of = consumers("kafka", partitions=1)
+    assert checks() == ["deaf-consumer"]
+    count(20)
+    settled(of.name)
+    reader = reading(of)
+    until(lambda: delivered() and behind(of) == 0)
+    until(lambda: ConsumerOffset.objects.filter(reached__gt=20).exists())
+    execute("UPDATE eventstore_consumer_offset SET moved_at = now() - interval '1 hour'").close()
+    assert checks() == []
+    admin = AdminClient({"bootstrap.servers": kafka_server.address})
+    (changed,) = admin.create_partitions([NewPartitions(of.topic, 3)]).values()
+    changed.result(10)
+    until(lambda: checks() == ["partitions-changed"])
+    reader.stop()
+    reader.join()
+    count(5, first=21)
+    settled(of.name)
+    heartbeats.forget_own()
+    heartbeats.note(heartbeats.consumer(of.consumer))  # a reader that hangs
+    assert "deaf-consumer" in checks()
+    for topic in (f"{of.topic}.dlq", of.topic):
+        (deleted,) = admin.delete_topics([topic]).values()
+        deleted.result(10)
+    until(lambda: "topic-missing" in checks())
+    assert "deaf-consumer" not in checks()
+    administration = brokers.administration("kafka")
+    administration.create({of.name: [of.type]}, brokers.readings("kafka"))
+    until(lambda: checks() == ["consumer-ahead"])
+
+
+def test_the_doctor_and_a_real_rabbitmq(consumers, reading):
+    of = consumers("rabbitmq")
+    heartbeats.forget_own()
+    heartbeats.note(heartbeats.consumer(of.consumer))  # a process that hangs
+    assert checks() == []
+    count(5)
+    settled(of.name)
+    until(lambda: checks() == ["deaf-consumer"])
+    reader = reading(of)
+    until(lambda: delivered() and behind(of) == 0)
+    assert checks() == []
+    reader.stop()
+    reader.join()
+    administration = brokers.administration("rabbitmq")
+    with administration._channel() as channel:
+        channel.queue_delete(of.consumer)
+        channel.queue_declare(of.consumer, durable=True, auto_delete=False)
+    heartbeats.forget_own()
+    heartbeats.note(heartbeats.consumer(of.consumer))
+    assert checks() == ["queue-differs"]
+    with administration._channel() as channel:
+        channel.queue_delete(f"{of.consumer}.dlq")
+    assert checks()[0] == "topic-missing"
