@@ -538,6 +538,8 @@ COVERED_ELSEWHERE = {
     "messaging.relay_leases.RELEASE": "messaging/test_kafka.py; one statement that changes a time",
     "messaging.relay_leases.FAIL": "messaging/test_kafka.py; a figure for people, one statement",
     "outbox.parked.COPIED": "messaging/test_consumers.py; after the broker has the copy",
+    "messaging.consumers.intake.NOTE_ENDS": "messaging/test_watching.py; figures for people",
+    "messaging.consumers.intake.NOTE_LENGTH": "messaging/test_watching.py; as NOTE_ENDS",
     "log.append.APPEND_ON_CONDITION": "test_append.py; one statement, as AnAppend",
     "operations.metrics.TAKE": "test_metrics.py; figures for people, one statement",
     "operations.metrics.FORGET": "test_metrics.py; as TAKE",

@@ -146,6 +146,12 @@ NEVER_MET: dict[str, str] = {
     "eventstore.delivery.heartbeats.SIGN_OFF": "one row by its key, at the end of a process",
     "eventstore.delivery.heartbeats.IS_ALIVE": "a row for each process of the last day",
     "eventstore.messaging.relay_leases": "one row for each relay, by its key; there are a handful",
+    "eventstore.messaging.consumers.intake.NOTE_": (
+        "the rows of a reader's partitions, by their key, once a second"
+    ),
+    "eventstore.messaging.consumers.intake.WAITING": (
+        "early messages, which are few and counted up to a limit; a page of the console"
+    ),
     "eventstore.commands.idempotency.FORGET_LOST": "an operator's command, once after a restore",
     "eventstore.operations.restore": "an operator's command, once after a restore",
     "eventstore.log.sequence": "an operator's command, once after a restore without sequences",

@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from eventstore import codec
-from eventstore.console import badges, formatting
+from eventstore.console import at_brokers, badges, formatting
 from eventstore.console.diagrams import charts
 from eventstore.console.pages import overview
 from eventstore.operations import lag
