@@ -83,6 +83,16 @@ PRODUCER = {
 }
 CHECKPOINTS = {"cleanup.policy": "compact", "segment.ms": "600000"}
 CHECKPOINT_TAIL = 4
+CHECKPOINT_READER = {
+    "enable.auto.commit": False,
+    "enable.auto.offset.store": False,
+    "auto.offset.reset": "error",
+    "isolation.level": "read_committed",
+    "enable.partition.eof": True,
+    "allow.auto.create.topics": False,
+}
+# librdkafka's offset for "so many before the end", and how many the doctor reads for how long.
+OFFSET_TAIL, CHECKPOINTS_READ, CHECKPOINT_SECONDS = -2000, 16, 3.0
 
 # What becomes of the rest of a transaction when one message of it is refused.
 PURGED = (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT)
@@ -309,13 +319,8 @@ class Kafka:
         consumer = Consumer(
             {
                 **self.options.client,
+                **CHECKPOINT_READER,
                 "group.id": f"relay.{self.relay}",
-                "enable.auto.commit": False,
-                "enable.auto.offset.store": False,
-                "auto.offset.reset": "error",
-                "isolation.level": "read_committed",
-                "enable.partition.eof": True,
-                "allow.auto.create.topics": False,
                 "error_cb": self.errors.append,
             }
         )
@@ -404,7 +409,8 @@ class KafkaAdministration:
         readings: Iterable[Reading],
         read: Iterable[tuple[str, int]],
     ) -> BrokerState:
-        """By two requests. read: the partitions whose ends are wanted. Raises BrokerProblem."""
+        """By two requests and, with transactions, one client that reads the ends of checkpoints.
+        read: the partitions whose ends are wanted. Raises BrokerProblem."""
         needed = self._needed(relays, readings)
         with naming_problems():
             found = self.admin.list_topics(timeout=METADATA_SECONDS).topics
@@ -426,7 +432,38 @@ class KafkaAdministration:
                     (each.topic, each.partition): end.result(METADATA_SECONDS).offset
                     for each, end in ends.items()
                 },
+                newest=self._newest([each for each in relays if checkpoint_topic(each) in counts]),
             )
+
+    def _newest(self, relays: Sequence[str]) -> dict[str, int]:
+        """Of the relays whose last checkpoint is near the end of its topic: transactions leave
+        markers behind."""
+        if not relays or not self.options.transactions:
+            return {}
+        reader = Consumer({**self.options.client, **CHECKPOINT_READER, "group.id": "doctor"})
+        found: dict[str, int] = {}
+        ended, deadline = 0, time.monotonic() + CHECKPOINT_SECONDS
+        try:
+            reader.assign(
+                [
+                    TopicPartition(checkpoint_topic(each), 0, OFFSET_TAIL - CHECKPOINTS_READ)
+                    for each in relays
+                ]
+            )
+            while ended < len(relays) and time.monotonic() < deadline:
+                message = reader.poll(0.1)
+                if message is None:
+                    continue
+                if (error := message.error()) is None:
+                    positions = json.loads(message.value() or b"{}").get("positions", ())
+                    found[(message.key() or b"").decode()] = max(positions, default=0)
+                elif error.code() in (KafkaError._PARTITION_EOF, KafkaError._AUTO_OFFSET_RESET):
+                    ended += 1
+                else:
+                    raise KafkaException(error)
+        finally:
+            reader.close()
+        return found
 
     def create(
         self,

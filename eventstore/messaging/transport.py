@@ -109,7 +109,8 @@ class BrokerState(NamedTuple):
 
     missing: topics, exchanges and queues. partitions: topic -> their number, where the settings
     say another one. differing: queues that are declared otherwise, each with what the broker says.
-    queues: of consumers. ends: (topic, partition) -> the offset after the last message.
+    queues: of consumers. ends: (topic, partition) -> the offset after the last message. newest:
+    relay -> the largest position that its last batch holds, where the broker remembers it.
     """
 
     missing: Sequence[str] = ()
@@ -117,6 +118,7 @@ class BrokerState(NamedTuple):
     differing: Sequence[str] = ()
     queues: Mapping[str, QueueState] = {}
     ends: Mapping[tuple[str, int], int] = {}
+    newest: Mapping[str, int] = {}
 
 
 class Source(Protocol):

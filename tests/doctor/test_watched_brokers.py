@@ -98,6 +98,14 @@ def test_a_topic_that_was_made_again_is_not_taken_for_a_hole(reader):
     assert "manage.py consumers seek doctor.reader events.doctor 0 0 --reason" in ahead.mend
 
 
+def test_a_broker_that_knows_more_than_the_log_is_a_finding(reader):
+    reader()
+    assert checks(newest={"orders.published@kafka": 0}) == []
+    (ahead,) = findings(newest={"orders.published@kafka": 10**12})
+    assert ahead.check == "broker-ahead"
+    assert "orders.published@kafka has published position 1000000000000" in ahead.what
+
+
 def test_what_a_consumer_waits_for_until_it_is_created_is_said_once(reader):
     reader(is_heard=False)
     assert checks(missing=["events.doctor"]) == ["topic-missing"]

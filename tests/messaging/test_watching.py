@@ -288,6 +288,9 @@ def test_the_doctor_and_a_real_kafka(consumers, reading, kafka_server):
     assert checks() == ["deaf-consumer"]
     count(20)
     settled(of.name)
+    offsets = intake.offsets()
+    last = Event.objects.latest("position").position
+    assert doctor_of_relays.state("kafka", offsets).newest == {of.name: last}
     reader = reading(of)
     until(lambda: delivered() and behind(of) == 0)
     until(lambda: ConsumerOffset.objects.filter(reached__gt=20).exists())

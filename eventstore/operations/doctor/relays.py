@@ -13,11 +13,14 @@ from eventstore.messaging.consumers.intake import PartitionState
 from eventstore.messaging.transport import BrokerBlocked, BrokerProblem, BrokerState
 from eventstore.operations import lag
 from eventstore.operations.lag import Lag
+from eventstore.postgres import rows
 from eventstore.subscriptions import Relay
 
 from . import consumers
 from .findings import CRITICAL, WARNING, Finding, Limits
 
+# The end of what can have been published; a fence may move back behind a cursor.
+LAST = "SELECT greatest(eventstore_fence(), max(position)) FROM eventstore_subscription"
 # Longer than the pause between two attempts of a relay.
 FAILING_SECONDS = 10.0
 
@@ -61,6 +64,7 @@ def topics(
             )
             continue
         yield from _topology(name, found)
+        yield from _ahead_of_log(name, found)
         yield from consumers.at_broker(name, found, offsets, limits, pause=pause)
 
 
@@ -96,6 +100,23 @@ def _topology(name: str, found: BrokerState) -> Iterator[Finding]:
             mend="Stop manage.py consume when manage.py consumers shows no lag; rabbitmqctl"
             f" delete_queue {each.partition(':')[0]} --if-empty; manage.py brokers --create.",
         )
+
+
+def _ahead_of_log(name: str, found: BrokerState) -> Iterator[Finding]:
+    """Asked after the broker: a relay publishes only what is below the fence."""
+    if not found.newest:
+        return
+    ((last,),) = rows(LAST)
+    for relay_, position in found.newest.items():
+        if position > last:
+            yield Finding(
+                check="broker-ahead",
+                severity=CRITICAL,
+                what=f"{relay_} has published position {position}; the log ends at {last}.",
+                culprit=f"a restore that lost events, or {name} belongs to another database",
+                why="Consumers of the broker know events that the log lacks.",
+                mend='manage.py after_restore --reason "…"; see docs/guide/restore.md',
+            )
 
 
 def relays(limits: Limits) -> Iterator[Finding]:

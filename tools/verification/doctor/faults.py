@@ -579,6 +579,7 @@ FAULTS: dict[str, Fault] = {
     "consumer-hole": Fault(partial(_reader, found=15), checks=_broker_has()),
     "consumer-ahead": Fault(partial(_reader, found=0), checks=_broker_has()),
     "consumer-ahead/end": Fault(_reader, checks=_broker_has(ends={("events.doctor", 0): 4})),
+    "broker-ahead": Fault(_reader, checks=_broker_has(newest={"doctor@kafka": 1_000_000_000_000})),
     "broker-blocked": Fault(partial(_executed, BLOCK_RELAY, REMOVE_RELAY)),
     "relay-behind": Fault(
         _a_relay, checks=_replaced({relays.behind: partial(relays.behind, lags=_a_late_relay)})
