@@ -24,6 +24,8 @@ from eventstore.operations.doctor import relays as doctor_of_relays
 from eventstore.postgres import execute
 from eventstore.subscriptions import Consumer
 from tests.admin.conftest import say_yes, staff  # noqa: F401
+from tests.console.conftest import browser, open_as  # noqa: F401
+from tests.console.test_accessibility import barriers
 from tests.eventstore import toy
 from tests.eventstore.toy import Count, Counted
 
@@ -251,6 +253,33 @@ def test_a_parked_message_that_is_no_json_is_shown_in_hexadecimal(
     assert "is not Customer" in text
     answer = staff.post(f"/admin/eventstore/parked/{parked.pk}/reveal/", {"reason": "a call"})
     assert "00 ff" in text_of(answer)
+
+
+def test_no_page_about_brokers_keeps_anybody_out(
+    watched,
+    staff,  # noqa: F811
+    open_as,  # noqa: F811
+    monkeypatch,
+):
+    monkeypatch.setattr("eventstore.outbox.parked.ATTEMPTS", 1)
+    append("counter-a", [Counted("a", 2)], expected=0)
+    (message,) = log.read_correlated(Event.objects.get().correlation_id)
+    value = json.dumps({"customer_id": "c1", "name": "Ada Lovelace"}).encode()
+    read(watched.consumer, [published(message), foreign(value)], end=12)
+    step.step(watched.consumer)
+    step.step("toy")
+    intake.report_hole(watched.consumer, TOPIC, 9)
+    window = open_as(staff, bypass_csp=True)
+    addresses = [
+        "subscription/",
+        "subscription/overview/",
+        f"subscription/{watched.consumer}/change/",
+        f"subscription/{watched.relay.replace('@', '_40')}/change/",
+        f"parked/{Parked.objects.get().pk}/change/",
+        f"event/{message.position}/change/",
+    ]
+    found = [line for each in addresses for line in barriers(window, f"/admin/eventstore/{each}")]
+    assert found == []
 
 
 @pytest.fixture
