@@ -15,12 +15,14 @@ SILENT = 30.0
 
 
 class ConsumerState(NamedTuple):
-    """partitions: those that it has read; one row for a queue of RabbitMQ. readers: the processes
-    that read for it. early: messages that wait for an earlier one of their stream."""
+    """handles: types, or patterns of types. partitions: those that it has read; one row for a queue
+    of RabbitMQ. readers: the processes that read for it. early: messages that wait for an earlier
+    one of their stream."""
 
     name: str
     broker: str
     topics: Sequence[str]
+    handles: Sequence[str]
     partitions: Sequence[PartitionState]
     readers: Sequence[Heartbeat]
     early: int
@@ -58,6 +60,7 @@ def states() -> list[ConsumerState]:
             name=name,
             broker=each.broker,
             topics=each.topics,
+            handles=list(each.handle),
             partitions=[found for found in offsets if found.consumer == name],
             readers=[found for found in beats if found.kind == heartbeats.consumer(name)],
             early=early.get(name, 0),

@@ -36,6 +36,7 @@ class SubscriptionAdmin(ActingAdmin):
         "name",
         "kind",
         "state",
+        "at_broker",
         "at_position",
         "high_water_mark",
         "events",
@@ -43,7 +44,6 @@ class SubscriptionAdmin(ActingAdmin):
         "positions",
         "parked",
         "dead",
-        "at_broker",
     )
     ordering = ("name",)
     nothing = "No subscriptions yet: manage.py migrate creates them."
