@@ -425,8 +425,8 @@ class KafkaAdministration:
                 missing=sorted(set(needed) - set(counts)),
                 partitions={
                     name: counts[name]
-                    for name, (partitions, _) in needed.items()
-                    if name in counts and counts[name] != partitions
+                    for name in sorted(_published(relays))
+                    if name in counts and counts[name] != self.options.partitions
                 },
                 ends={
                     (each.topic, each.partition): end.result(METADATA_SECONDS).offset
@@ -513,7 +513,7 @@ class KafkaAdministration:
     def _needed(
         self, relays: Mapping[str, Iterable[str]], readings: Iterable[Reading]
     ) -> dict[str, tuple[int, Mapping[str, str]]]:
-        topics = {topic_of(type_) for types in relays.values() for type_ in types}
+        topics = _published(relays)
         for reading in readings:
             topics |= {*reading.topics, *(topic + SUFFIX for topic in reading.topics)}
         needed: dict[str, tuple[int, Mapping[str, str]]] = {
@@ -522,6 +522,11 @@ class KafkaAdministration:
         if self.options.transactions:
             needed |= {checkpoint_topic(relay): (1, CHECKPOINTS) for relay in relays}
         return needed
+
+
+def _published(relays: Mapping[str, Iterable[str]]) -> set[str]:
+    """The topics of relays; those of other systems have as many partitions as these want."""
+    return {topic_of(type_) for types in relays.values() for type_ in types}
 
 
 @cache
