@@ -108,9 +108,10 @@ class BrokerState(NamedTuple):
     """What a broker has of what relays and consumers need.
 
     missing: topics, exchanges and queues. partitions: topic of relays -> their number, where the
-    settings say another one. differing: queues that are declared otherwise, each with what the broker says.
-    queues: of consumers. ends: (topic, partition) -> the offset after the last message. newest:
-    relay -> the largest position that its last batch holds, where the broker remembers it.
+    settings say another one. differing: queues that are declared otherwise, each with what the
+    broker says. queues: of consumers. ends: (topic, partition) -> the offset after the last
+    message. newest: relay -> the largest position that its last batch holds, where the broker
+    remembers it.
     """
 
     missing: Sequence[str] = ()
