@@ -14,7 +14,7 @@ TWO_AT_A_TIME := $(if $(CELERY_BROKER_URL),,-n 2 --dist loadfile)
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: $(INSTALLED) ## run the whole platform on this machine, until Ctrl-C; with BROKERS=kafka,rabbitmq also both brokers
+run: $(INSTALLED) ## run the whole platform on this machine, until Ctrl-C; with BROKERS=kafka,rabbitmq also both brokers, with PARTNER=1 a second service
 	@$(PYTHON) -m tools.devserver run
 
 brokers: $(INSTALLED) ## run Kafka (needs Java 17 and Maven) and RabbitMQ on this machine, until Ctrl-C
@@ -31,9 +31,11 @@ check: $(INSTALLED) ## check format, lint, types, imports, Django settings, migr
 	.venv/bin/ruff check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
-	.venv/bin/bandit -q -c pyproject.toml -ll -r config eventstore orders payments inventory shipping retail_import access
+	.venv/bin/bandit -q -c pyproject.toml -ll -r config eventstore orders payments inventory shipping retail_import access examples
 	$(PYTHON) -m tests.security.floors
 	$(PYTHON) manage.py check
+	$(PYTHON) examples/loyalty/manage.py check
+	$(PYTHON) examples/loyalty/manage.py schemas --check
 	$(PYTHON) -m tools.devserver exec -- $(PYTHON) manage.py makemigrations --check --dry-run
 	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict --quiet || NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict
 

@@ -37,6 +37,8 @@ from orders.bookkeeping.aggregate import BOOKING
 from orders.bookkeeping.projections import BOOKINGS
 from orders.catalogue.aggregate import PRODUCT
 from orders.catalogue.projections import CATALOGUE
+from orders.loyalty.aggregate import LOYALTY
+from orders.loyalty.partner import read_from
 from orders.order import aggregate as order
 from orders.order.aggregate import ORDER
 from orders.order.projections import ORDER_DETAILS
@@ -90,6 +92,7 @@ AGGREGATES = [
     ORDER,
     RETURN,
     BOOKING,
+    LOYALTY,
     PRODUCT,
     HISTORY_IMPORT,
     limited(LIMITS.refund),
@@ -136,6 +139,11 @@ RELAYS = {
     for broker in settings.EVENTSTORE_BROKERS
 }
 
+# Read by manage.py consume. The loyalty partner answers on one broker; examples/loyalty is one.
+CONSUMERS = {
+    f"orders.loyalty@{broker}": read_from(broker) for broker in settings.EVENTSTORE_BROKERS
+}
+
 # The names are stored with the cursors in the database; renaming one needs a migration.
 SUBSCRIPTIONS = {
     **PROCESSES[settings.ORDER_PROCESS],
@@ -155,6 +163,7 @@ SUBSCRIPTIONS = {
     "shipping.shipments": SHIPMENTS,
     **PUBLICATIONS,
     **RELAYS,
+    **CONSUMERS,
 }
 
 # Statuses that manage.py sagas list accepts even if no stored saga has them.

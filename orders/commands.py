@@ -1,4 +1,4 @@
-"""The commands of orders, returns, the catalogue, and bookings without an order."""
+"""The commands of orders, returns, the catalogue, bookings without an order, and loyalty points."""
 
 from datetime import datetime
 
@@ -165,6 +165,19 @@ class AdjustLedger(Command, frozen=True):
     booked_at: datetime
 
 
+class RecordLoyaltyPoints(Command, frozen=True):
+    """The loyalty partner has credited points for the order."""
+
+    order_id: str
+    points: int
+
+
+class WithdrawLoyaltyPoints(Command, frozen=True):
+    """The loyalty partner has taken the points of the order back."""
+
+    order_id: str
+
+
 COMMANDS = {
     "orders.list_product": ListProduct,
     "orders.reprice_product": RepriceProduct,
@@ -181,4 +194,6 @@ COMMANDS = {
     "orders.close_return": CloseReturn,
     "orders.issue_credit": IssueCredit,
     "orders.adjust_ledger": AdjustLedger,
+    "orders.record_loyalty_points": RecordLoyaltyPoints,
+    "orders.withdraw_loyalty_points": WithdrawLoyaltyPoints,
 }

@@ -1,4 +1,4 @@
-"""The events of orders, returns, the catalogue, and bookings without an order."""
+"""The events of orders, returns, the catalogue, bookings without an order, and loyalty points."""
 
 from datetime import datetime
 
@@ -202,6 +202,18 @@ class LedgerAdjusted(Event, frozen=True):
     booked_at: datetime
 
 
+class LoyaltyPointsEarned(Event, frozen=True):
+    """What the loyalty partner has credited to the customer for this order."""
+
+    order_id: str
+    points: int
+
+
+class LoyaltyPointsTakenBack(Event, frozen=True):
+    order_id: str
+    points: int
+
+
 EVENTS = {
     "orders.product_listed": ProductListed,
     "orders.product_repriced": ProductRepriced,
@@ -219,6 +231,8 @@ EVENTS = {
     "orders.return_closed": ReturnClosed,
     "orders.credit_issued": CreditIssued,
     "orders.ledger_adjusted": LedgerAdjusted,
+    "orders.loyalty_points_earned": LoyaltyPointsEarned,
+    "orders.loyalty_points_taken_back": LoyaltyPointsTakenBack,
 }
 
 UPCASTERS = {

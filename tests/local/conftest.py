@@ -8,7 +8,15 @@ from tempfile import TemporaryDirectory
 import psutil
 import pytest
 
-from tools.devserver.environment import BROKER, DATABASE, KAFKA, RABBITMQ, REDIS
+from tools.devserver.environment import (
+    BROKER,
+    DATABASE,
+    KAFKA,
+    PARTNER,
+    PARTNER_DATABASE,
+    RABBITMQ,
+    REDIS,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 MAIN = """
@@ -22,7 +30,7 @@ sys.exit(__main__.main())
 @pytest.fixture(autouse=True)
 def _nothing_given(monkeypatch):
     # BROKERS names what `make run` starts besides; for tests it chooses the long form.
-    for name in (DATABASE, REDIS, BROKER, KAFKA, RABBITMQ, "BROKERS"):
+    for name in (DATABASE, REDIS, BROKER, KAFKA, RABBITMQ, PARTNER, PARTNER_DATABASE, "BROKERS"):
         monkeypatch.delenv(name, raising=False)
 
 

@@ -9,6 +9,9 @@ REDIS = "REDIS_URL"
 BROKER = "CELERY_BROKER_URL"
 KAFKA = "KAFKA_BOOTSTRAP_SERVERS"
 RABBITMQ = "RABBITMQ_URL"
+# Of the second service, examples/loyalty: whether it runs, and its database.
+PARTNER = "PARTNER"
+PARTNER_DATABASE = "LOYALTY_DATABASE_URL"
 SECRET = "SECRET_KEY"
 # For a development machine: orders are neither paid nor shipped, and passwords are public.
 STAND_INS = {"PAYMENT_GATEWAY": "sandbox", "CARRIER": "sandbox", "ALLOW_DEMO": "1"}
@@ -26,10 +29,9 @@ def with_settings(settings: Mapping[str, str]) -> dict[str, str]:
 
 def of_commands(environment: Mapping[str, str]) -> dict[str, str]:
     """The part that a command needs to use the same services."""
+    services = (DATABASE, PARTNER_DATABASE, REDIS, BROKER, KAFKA, RABBITMQ)
     return {
-        name: environment[name]
-        for name in (DATABASE, REDIS, BROKER, KAFKA, RABBITMQ, SECRET, *STAND_INS)
-        if name in environment
+        name: environment[name] for name in (*services, SECRET, *STAND_INS) if name in environment
     }
 
 

@@ -65,10 +65,16 @@ def answers(home: Path, port: int) -> bool:
         with psycopg.connect(
             url(home, port, "postgres"), autocommit=True, connect_timeout=2
         ) as connection:
-            _create_database(connection)
+            create_database(connection, DATABASE)
     except psycopg.OperationalError:
         return False
     return True
+
+
+def create_database(connection: psycopg.Connection, name: str) -> None:
+    """If there is none of this name."""
+    if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone():
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
 
 
 def _server(owner: Account) -> Path:
@@ -120,10 +126,3 @@ def _remove_stale_pid_file(pid_file: Path) -> None:
 
 def _password(home: Path) -> Path:
     return home / "postgres.password"
-
-
-def _create_database(connection: psycopg.Connection) -> None:
-    if not connection.execute(
-        "SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]
-    ).fetchone():
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))

@@ -1,5 +1,5 @@
-"""Command lines of the platform's programs: web, live, worker, Celery beat, relay, and manage.py
-commands."""
+"""Command lines of the platform's programs: web, live, worker, Celery beat, relay, reader, and
+manage.py commands."""
 
 import sys
 from collections.abc import Mapping
@@ -24,6 +24,10 @@ CELERY = (
 
 def manage(name: str, *arguments: str, environment: Mapping[str, str]) -> Program:
     return _python(name, "manage.py", *arguments, environment=environment)
+
+
+def partner(name: str, *arguments: str, environment: Mapping[str, str]) -> Program:
+    return _python(name, "examples/loyalty/manage.py", *arguments, environment=environment)
 
 
 def demo(url: str, live: str, environment: Mapping[str, str]) -> Program:
@@ -56,6 +60,10 @@ def live(port: int, environment: Mapping[str, str]) -> Program:
 def worker(environment: Mapping[str, str]) -> Program:
     options = ("--concurrency=2", "--without-gossip", "--without-mingle", "--loglevel=INFO")
     return _python("worker", *CELERY, "worker", *options, environment=environment)
+
+
+def reader(environment: Mapping[str, str]) -> Program:
+    return manage("reader", "consume", environment=environment)
 
 
 def beat(folder: Path, environment: Mapping[str, str]) -> Program:

@@ -7,7 +7,7 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from time import monotonic
 
-from tools.devserver import account, brokers, folder, ports, programs, services
+from tools.devserver import account, brokers, folder, partner, ports, programs, services
 from tools.devserver.environment import (
     DRAIN,
     SECRET,
@@ -34,6 +34,7 @@ def run(data: Path) -> None:
             brokers.start(path, brokers.wanted(), found)
             ours = {SECRET: _secret(path), "PYTHONUNBUFFERED": "1", DRAIN: given(DRAIN) or "0"}
             environment = with_settings({**found.settings, **ours})
+            environment |= partner.settings(environment)
             try:
                 _serve(supervisor, path, environment)
             except Stopped:
@@ -59,6 +60,7 @@ def _serve(supervisor: Supervisor, path: Path, environment: Mapping[str, str]) -
         programs.manage("brokers", "brokers", "--create", "--tap", environment=environment)
     ):
         say("topics and exchanges could not be created, see above; everything else runs")
+    partner.prepare(supervisor, environment)
     port = _port(preferred_port())
     live = _port(port + 1)
     supervisor.keep(programs.web(port, environment))
@@ -67,6 +69,8 @@ def _serve(supervisor: Supervisor, path: Path, environment: Mapping[str, str]) -
     supervisor.keep(programs.beat(path, environment))
     if brokers.named(environment):
         supervisor.keep(programs.relay(environment))
+        supervisor.keep(programs.reader(environment))
+    partner.start(supervisor, environment)
     url = f"http://{HOST}:{port}"
     _wait_for(supervisor, port, "/admin/login/")
     _wait_for(supervisor, live, "/health/live")
@@ -74,6 +78,7 @@ def _serve(supervisor: Supervisor, path: Path, environment: Mapping[str, str]) -
         say("loading the example data failed, see above; the platform runs without it")
     say(f"before manage.py in another terminal: . {shlex.quote(str(_exported(path, environment)))}")
     brokers.say_how_to_watch(environment)
+    partner.say_how_to_watch(environment)
     say(f"{url} answers; Ctrl-C stops everything")
     supervisor.watch()
 

@@ -4,7 +4,7 @@ line."""
 import sys
 from typing import IO
 
-WIDTH = 9
+WIDTH = 14
 COLOURS = (36, 33, 32, 35, 34)
 
 
