@@ -18,6 +18,7 @@ TESTS = Path(__file__).parent
 RUN_ONCE_MORE = (
     "console",
     "doctor",
+    "examples",
     "guide",
     "live",
     "local",
