@@ -45,8 +45,9 @@ def test_the_partner_answers_a_confirmed_order_with_points(services, shop):
 
     console = Client()
     console.force_login(User.objects.create_superuser(f"admin-{order_id}"))
-    page = console.get(links.of(OrderDetails, order_id)).content.decode()
-    assert EARNED in page
+    page = console.get(links.of(OrderDetails, order_id))
+    assert EARNED in [each.event.type for each in page.context["dossier"].timeline]
+    assert "loyalty_points_earned" in page.content.decode()
 
 
 def test_an_order_that_is_refunded_loses_its_points(services, shop):
