@@ -77,9 +77,9 @@ def statements_a_second(data) -> float:
     return len(found) / COUNTED_SECONDS
 
 
-def spoken(process, words: str) -> str:
+def spoken(process, words: str, *, seconds: float = 60) -> str:
     """The next line that contains these words."""
-    end, lines = monotonic() + 60, []
+    end, lines = monotonic() + seconds, []
     while monotonic() < end and (line := process.stdout.readline()):
         lines.append(line)
         if words in line:
