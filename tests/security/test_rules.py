@@ -17,6 +17,7 @@ PACKAGES = (
     "shipping",
     "retail_import",
     "access",
+    "examples",
     "tools/devserver",
 )
 FILES = sorted(
@@ -184,6 +185,8 @@ RULES = {
             "config/celery.py": "names the settings",
             "config/wsgi.py": "names the settings",
             "config/live.py": "names the settings",
+            "examples/loyalty/settings.py": "another service reads its own",
+            "examples/loyalty/manage.py": "names its settings",
         },
     ),
 }
