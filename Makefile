@@ -52,7 +52,7 @@ test-pooler: $(PEERS_INSTALLED) ## test journeys and workers behind PgBouncer (P
 drills: $(INSTALLED) ## four minutes of failover and restore under load, checked against the provider's records; SEED=n repeats a run
 	@$(PYTHON) -W ignore -m tools.verification.drills
 
-chaos: $(INSTALLED) ## eight minutes of kill -9 and other failures under load, checked from outside; SEED=n repeats a run, POOLER=1 uses PgBouncer
+chaos: $(INSTALLED) ## eight minutes of kill -9 and other failures under load, checked from outside; SEED=n repeats a run, POOLER=1 uses PgBouncer, BROKERS=1 also Kafka and RabbitMQ
 	@$(PYTHON) -W ignore -m tools.verification.chaos
 
 faults: $(INSTALLED) ## three minutes of power loss, EIO and full disks, checked from outside; then kill -9 between all steps

@@ -38,8 +38,17 @@ def missing() -> str:
     return ""
 
 
-def program(home: Path, *, port: int, log: Path, owner: Account, properties: str = "") -> Program:
-    """properties: lines that add to ours, or replace them.
+def program(
+    home: Path,
+    *,
+    port: int,
+    log: Path,
+    owner: Account,
+    properties: str = "",
+    advertised: int | None = None,
+) -> Program:
+    """properties: lines that add to ours, or replace them. advertised: the port that clients are
+    told to use, where a proxy listens.
 
     Raises LauncherError without Java, or if Maven cannot download Kafka.
     """
@@ -49,7 +58,8 @@ def program(home: Path, *, port: int, log: Path, owner: Account, properties: str
     if not data.exists():
         owner.make_folder(data)
     settings = home / "kafka.properties"
-    owner.write(settings, _settings(data, port, ports.free()) + properties)
+    lines = _settings(data, port, advertised or port, ports.free())
+    owner.write(settings, lines + properties)
     java = f"exec java {HEAP} -cp '{jars}/*' -Dlog4j2.configurationFile='{LOGGING}'"
     # A data folder is formatted once; --ignore-formatted leaves a formatted one alone.
     storage = "kafka.tools.StorageTool format --ignore-formatted"
@@ -120,12 +130,12 @@ def answers(home: Path, port: int) -> bool:
     return True
 
 
-def _settings(data: Path, port: int, controller: int) -> str:
+def _settings(data: Path, port: int, advertised: int, controller: int) -> str:
     return f"""\
 process.roles=broker,controller
 node.id=1
 listeners=PLAINTEXT://{HOST}:{port},CONTROLLER://{HOST}:{controller}
-advertised.listeners=PLAINTEXT://{HOST}:{port}
+advertised.listeners=PLAINTEXT://{HOST}:{advertised}
 controller.listener.names=CONTROLLER
 controller.quorum.voters=1@{HOST}:{controller}
 log.dirs={data}

@@ -71,6 +71,14 @@ def program(home: Path, *, port: int, log: Path, owner: Account, properties: str
     )
 
 
+def control() -> Path:
+    """rabbitmqctl, which runs with the environment of the program. Raises LauncherError."""
+    server = _server()
+    if server is None:
+        raise LauncherError(f"Needed: {missing()}.")
+    return server.with_name("rabbitmqctl")
+
+
 def watch(address: str, pattern: str) -> str:
     """The command that shows what arrives under a routing key."""
     return f"{sys.executable} -m tools.devserver.watch_rabbitmq '{address}' '{pattern}'"

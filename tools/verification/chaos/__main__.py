@@ -5,30 +5,49 @@ import os
 import shutil
 import sys
 from argparse import ArgumentParser, Namespace
+from dataclasses import replace
 from pathlib import Path
 from time import time
 
 from tools.devserver import environment, folder, programs, services
 from tools.verification import bouncer
-from tools.verification.chaos import plan, report
-from tools.verification.chaos.controls import DECKS, control
+from tools.verification.chaos import brokers, plan, report
+from tools.verification.chaos.broker_nemesis import BROKER_DECK, BrokerNemesis
+from tools.verification.chaos.brokers import Brokers
+from tools.verification.chaos.controls import AT_BROKERS, DECKS, control
+from tools.verification.chaos.nemesis import Nemesis
 from tools.verification.chaos.proxy import Network
 from tools.verification.chaos.run import MUST_HIT, Options, Result, run
 from tools.verification.chaos.stage import Stage
 
 # Added to the deck of faults.
 BEHIND_A_POOLER = {"kill_pooler": 2, "pause_subscription": 2}
+SERVERS = (
+    environment.DATABASE,
+    environment.REDIS,
+    environment.BROKER,
+    environment.KAFKA,
+    environment.RABBITMQ,
+)
 REPORTS = programs.ROOT / ".chaos"
+# Leases of relays, transactions of Kafka and rests of readers come after everything else.
+SETTLE_WITH_BROKERS_SECONDS = 120.0
 
 
 def main() -> int:
     arguments = _arguments()
+    if arguments.brokers:
+        if absent := brokers.missing():
+            print(f"Not run: {absent}")
+            return 1
+        os.environ["DJANGO_SETTINGS_MODULE"] = brokers.SETTINGS_MODULE
     # The run kills its servers, so it never uses those of the environment.
-    for name in (environment.DATABASE, environment.REDIS, environment.BROKER):
+    for name in SERVERS:
         os.environ.pop(name, None)
     network = Network()
     with folder.throwaway() as path, services.started(path) as found:
-        stage = Stage(path, found.running, found.settings, network, arguments.pooler)
+        both = Brokers(path, found.running, network) if arguments.brokers else None
+        stage = Stage(path, found.running, found.settings, network, arguments.pooler, brokers=both)
         try:
             return _run(stage, arguments)
         finally:
@@ -45,7 +64,8 @@ def _run(stage: Stage, arguments: Namespace) -> int:
     )
     if arguments.pooler:
         print(f"behind PgBouncer, {arguments.pooler}: {bouncer.binary()}", flush=True)
-    result = run(stage, seed, _options(arguments))
+    by = BrokerNemesis if arguments.brokers else Nemesis
+    result = run(stage, seed, _options(arguments), by=by)
     print(report.summary("chaos", result), flush=True)
     controls: dict[str, tuple[bool, Result]] = {}
     for mistake in arguments.controls:
@@ -66,14 +86,21 @@ def _options(arguments: Namespace) -> Options:
     deck = dict.fromkeys(arguments.only, 1) if arguments.only else plan.DECK
     if arguments.pooler and not arguments.only:
         deck = deck | BEHIND_A_POOLER
+    if arguments.brokers and not arguments.only:
+        deck = deck | BROKER_DECK
     gap = (arguments.gap, arguments.gap + 2)
-    return Options(
+    must_hit = (*MUST_HIT, "killed_while_publishing") if arguments.brokers else MUST_HIT
+    options = Options(
         arguments.seconds,
         arguments.rate,
         gap,
         deck=deck,
-        must_hit=() if arguments.only else MUST_HIT,
+        brokers=arguments.brokers,
+        must_hit=() if arguments.only else must_hit,
     )
+    if arguments.brokers:
+        return replace(options, settle=SETTLE_WITH_BROKERS_SECONDS)
+    return options
 
 
 def _keep_logs(path: Path, kept: Path) -> Path:
@@ -95,9 +122,8 @@ def _arguments() -> Namespace:
     parser.add_argument(
         "--gap", type=float, default=2.5, help="minimum seconds between two faults (%(default)s)"
     )
-    parser.add_argument(
-        "--only", nargs="+", choices=[*plan.DECK, *BEHIND_A_POOLER], help="only these faults (all)"
-    )
+    faults = [*plan.DECK, *BEHIND_A_POOLER, *BROKER_DECK]
+    parser.add_argument("--only", nargs="+", choices=faults, help="only these faults (all)")
     pooler = bouncer.OLD if os.environ.get("POOLER") == "1" else os.environ.get("POOLER", "")
     forms = ("", bouncer.OLD, bouncer.NEW)
     parser.add_argument(
@@ -107,17 +133,26 @@ def _arguments() -> Namespace:
         help="put PgBouncer in front of PostgreSQL (none)",
     )
     parser.add_argument(
+        "--brokers",
+        action="store_true",
+        default=os.environ.get("BROKERS") == "1",
+        help="with Kafka, RabbitMQ, relays to both and consumers of both (without)",
+    )
+    parser.add_argument(
         "--controls",
         nargs="*",
         choices=DECKS,
-        default=list(DECKS),
         help="deliberate mistakes to run with (all)",
     )
     parser.add_argument(
         "--control-seconds", type=float, default=12, help="seconds of each control (%(default)s)"
     )
     parser.add_argument("--reports", type=Path, default=REPORTS)
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if arguments.controls is None:
+        without = () if arguments.brokers else AT_BROKERS
+        arguments.controls = [each for each in DECKS if each not in without]
+    return arguments
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import psycopg
 
+from tools.verification.chaos.broker_nemesis import BrokerNemesis
 from tools.verification.chaos.run import Options, Result, run
 from tools.verification.chaos.sabotage import MISTAKES
 from tools.verification.chaos.stage import Stage
@@ -23,7 +24,11 @@ DECKS = {
     "cursor_before_effect": {"copy_tasks": 1},
     "refund_without_key": {"kill_pool_child": 1},
     "asynchronous_commit": {"kill_postgres": 1},
+    "cursor_before_acknowledgement": {"reset_rabbitmq": 1},
+    "offset_before_effect": {"kill_consumer": 1},
 }
+# These need Kafka and RabbitMQ; until everything is consumed, nothing counts as lost.
+AT_BROKERS, CONSUMED_SECONDS = ("cursor_before_acknowledgement", "offset_before_effect"), 30.0
 ASYNCHRONOUS = {
     "synchronous_commit": "off",
     "wal_writer_delay": "'10s'",
@@ -42,13 +47,23 @@ SHOWS_AS = {
         "every call to the provider has the idempotency key of a request in the log"
     },
     "asynchronous_commit": {"an order that was acknowledged is in the log"},
+    "cursor_before_acknowledgement": {
+        f"{broker} has every event that its relay has passed" for broker in ("kafka", "rabbitmq")
+    },
+    "offset_before_effect": {
+        f"the consumer of {broker} has passed no event without its effect"
+        for broker in ("kafka", "rabbitmq")
+    },
 }
 
 
 def control(stage: Stage, seed: int, mistake: str, options: Options) -> tuple[bool, Result]:
     """Whether the checker has found the mistake, and the result."""
     options = replace(options, deck=DECKS[mistake])
-    if mistake in MISTAKES:
+    if mistake in AT_BROKERS:
+        options = replace(options, settle=CONSUMED_SECONDS, brokers=True)
+        result = run(stage, seed, options, sabotage=mistake, by=BrokerNemesis)
+    elif mistake in MISTAKES:
         result = run(stage, seed, options, sabotage=mistake)
     else:
         with asynchronous(stage):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from tools.verification.chaos import plan
+from tools.verification.chaos import broker_checks, plan
 from tools.verification.chaos.checker import counted
 from tools.verification.chaos.plan import Fault
 from tools.verification.chaos.run import Result
@@ -22,6 +22,10 @@ def line(result: Result, controls: Mapping[str, bool]) -> str:
         "faults": len(result.faults),
     }
     figures |= {name: counts.get(name, 0) for name in PROMISED}
+    if result.brokers:
+        figures |= {name: counts.get(name, 0) for name in broker_checks.PROMISED}
+        repeated = broker_checks.REPEATED_RABBITMQ
+        figures[repeated] = result.hits.get(repeated, 0)
     return json.dumps(figures | {"controls_red": sum(controls.values())})
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import psycopg
 
 from tools.verification.chaos import plan
+from tools.verification.chaos.broker_checks import BrokerChecker
 from tools.verification.chaos.checker import Checker, Violation
 from tools.verification.chaos.checks import WRONG
 from tools.verification.chaos.load import UNEXPLAINED, Customers, plan_orders
@@ -26,6 +27,8 @@ from tools.verification.chaos.stage import Stage
 CALM_SECONDS = 5.0
 # Several leases: the call of a dead worker is retried after its lease expires.
 SETTLE_SECONDS = 45.0
+# A killed relay's transaction hides what follows it until Kafka aborts it, after 12 s.
+VISIBLE_SECONDS = 20.0
 
 # A run proves something only if so many orders were acknowledged, and if all of these happened.
 MOST_ARE_SERVED = 0.9
@@ -34,8 +37,8 @@ MUST_HIT = ("killed_in_a_transaction", "client_retries", "responses_replayed", "
 
 @dataclass(frozen=True)
 class Options:
-    """rate: orders a second. gap: range of seconds between two faults. must_hit: what must have
-    happened."""
+    """rate: orders a second. gap: range of seconds between two faults. brokers: whether Kafka and
+    RabbitMQ take part. must_hit: what must have happened."""
 
     seconds: float
     rate: float
@@ -43,6 +46,7 @@ class Options:
     customers: int = 200
     deck: dict[str, int] = field(default_factory=lambda: plan.DECK)
     settle: float = SETTLE_SECONDS
+    brokers: bool = False
     must_hit: Sequence[str] = MUST_HIT
 
 
@@ -61,6 +65,7 @@ class Result:
     settled_after: float | None
     violations: list[Violation]
     must_hit: Sequence[str] = MUST_HIT
+    brokers: bool = False
 
     @property
     def passed(self) -> bool:
@@ -86,11 +91,12 @@ def run(
     sabotage: str = "",
     by: Callable[[Stage, int], Nemesis] = Nemesis,
 ) -> Result:
-    """sabotage: the mistake of the workers. by: the class of the nemesis."""
+    """sabotage: the mistake of workers and consumers. by: the class of the nemesis."""
     database = new_database(stage, f"chaos_{seed}_{sabotage or 'plain'}")
     shop = prepare(database, options.customers)
     restarts = stage.keeper.restarts
-    with stage.running(database, sabotage=sabotage):
+    at_brokers = _prepared_brokers(stage, database) if options.brokers else None
+    with stage.running(database, sabotage=sabotage, with_brokers=options.brokers):
         customers = Customers(stage.urls, shop["tokens"], STAFF)
         names, skus = sorted(set(shop["tokens"]) - {STAFF}), by_popularity(seed)
         planned = [*plan_orders(seed, skus, names, rate=options.rate, seconds=options.seconds)]
@@ -104,8 +110,12 @@ def run(
             database, stage.urls[0], shop["tokens"], STAFF, customers.log, shop["stock"]
         )
         settled = checker.settle(seconds=options.settle)
-        violations = [*checker.check(), *_wrong_responses(customers, nemesis.hits)]
-        hits = nemesis.hits + _hits(customers, database)
+        found, counts = [], Counter[str]()
+        if at_brokers:
+            settled = _later(settled, at_brokers.settle(seconds=options.settle))
+            found, counts = at_brokers.check(seconds=VISIBLE_SECONDS)
+        violations = [*checker.check(), *found, *_wrong_responses(customers, nemesis.hits)]
+        hits = nemesis.hits + _hits(customers, database) + counts
         hits["restarts"] = stage.keeper.restarts - restarts
     customers.write(stage.path / f"{database.rpartition('/')[2]}.clients.jsonl")
     return Result(
@@ -119,7 +129,18 @@ def run(
         settled_after=settled,
         violations=violations,
         must_hit=options.must_hit,
+        brokers=options.brokers,
     )
+
+
+def _prepared_brokers(stage: Stage, database: str) -> BrokerChecker:
+    assert stage.brokers is not None
+    stage.brokers.prepare(database)
+    return BrokerChecker(stage.brokers, database)
+
+
+def _later(first: float | None, second: float | None) -> float | None:
+    return None if first is None or second is None else first + second
 
 
 def _run_under_load(
@@ -151,7 +172,7 @@ def _shop_environment(database: str) -> dict[str, str]:
         "EVENTSTORE_WAKE_WORKERS": "0",
         "LOG_LEVEL": "ERROR",
     }
-    return {**os.environ, "DJANGO_SETTINGS_MODULE": "config.settings", **settings}
+    return {"DJANGO_SETTINGS_MODULE": "config.settings", **os.environ, **settings}
 
 
 def new_database(stage: Stage, name: str) -> str:

@@ -1,8 +1,9 @@
-"""Workers with a deliberate mistake, each of which the checker must find.
+"""Workers and consumers with a deliberate mistake, each of which the checker must find.
 
 usage: python -m tools.verification.chaos.sabotage NAME -m celery …
+       python -m tools.verification.chaos.sabotage NAME manage.py consume
 
-The platform has no hook for this: functions are replaced in the worker's process before Celery
+The platform has no hook for this: functions are replaced in the process before its program
 starts. One more mistake, synchronous_commit=off, is made in the database itself (controls.py).
 """
 
@@ -93,6 +94,57 @@ def charge_without_key() -> None:
         table[PaymentRequested] = lambda event, key, once=once: once(event, str(uuid4()))  # type: ignore[index]
 
 
+def cursor_before_acknowledgement() -> None:
+    """Moves the cursor of a relay, then publishes: a worker that dies between the two, or a broker
+    that does not answer, loses the batch."""
+    from eventstore.messaging.relay import Pump
+    from eventstore.messaging.transport import Sent
+
+    def batch(self: Any) -> int | None:
+        load = self._begin()
+        if load is None:
+            return None
+        self.token = load.lease.token
+        self._translate(load)
+        moved: int = self._settle(load, Sent(frozenset(load.envelopes)))
+        if any(load.envelopes.values()) and random.random() < DEATHS:
+            os.kill(os.getpid(), signal.SIGKILL)
+        sent = self._publish(load)
+        if sent.problem is not None:
+            raise sent.problem
+        return moved
+
+    Pump._batch = batch
+
+
+def offset_before_effect() -> None:
+    """Moves the offset of Kafka, and acknowledges to RabbitMQ, before the messages are stored: a
+    consumer that dies between the two loses them."""
+    from eventstore.messaging.consumers import intake
+    from eventstore.messaging.consumers.rabbitmq import RabbitMQSource
+
+    store = intake.store
+
+    def offset_first(consumer: str, messages: Sequence[Any], ranges: Any = None) -> int:
+        if ranges:
+            store(consumer, [], ranges)
+        if random.random() < DEATHS:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return store(consumer, messages)
+
+    def acknowledge_first(self: Any) -> int:
+        if not self.unacknowledged:
+            return 0
+        self.channel.basic_ack(self.unacknowledged[-1][0], multiple=True)
+        messages = [message for _, message in self.unacknowledged]
+        self.unacknowledged.clear()
+        self.size = 0
+        return intake.store(self.consumer, messages)
+
+    intake.store = offset_first
+    RabbitMQSource._store = acknowledge_first
+
+
 def _die_sometimes(name: str, messages: Sequence[Any]) -> None:
     if messages and name in SUBSCRIPTIONS and random.random() < DEATHS:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -114,6 +166,8 @@ MISTAKES = {
         cursor_before_effect,
         refund_without_key,
         charge_without_key,
+        cursor_before_acknowledgement,
+        offset_before_effect,
     )
 }
 
@@ -123,6 +177,10 @@ def main(mistake: str, arguments: Sequence[str]) -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     django.setup()
     MISTAKES[mistake]()
+    if "-m" not in arguments:
+        sys.argv = [*arguments]
+        runpy.run_path(arguments[0], run_name="__main__")
+        return
     module = arguments.index("-m") + 1
     sys.argv = [arguments[module], *arguments[module + 1 :]]
     runpy.run_module(arguments[module], run_name="__main__", alter_sys=True)

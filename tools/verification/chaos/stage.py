@@ -1,5 +1,5 @@
-"""The processes of a run: PostgreSQL, Valkey, optionally PgBouncer, two web servers, two workers,
-Celery beat. Those that die are started again."""
+"""The processes of a run: PostgreSQL, Valkey, optionally PgBouncer, Kafka and RabbitMQ, two web
+servers, two workers, Celery beat. Those that die are started again."""
 
 import os
 import signal
@@ -20,11 +20,13 @@ from tools.devserver.errors import with_log
 from tools.devserver.processes import Program, Running
 from tools.verification import bouncer
 from tools.verification.chaos import webhooks
+from tools.verification.chaos.brokers import NAMES, Brokers
 from tools.verification.chaos.clocks import Clock
 from tools.verification.chaos.proxy import Network, Proxy
 
 WEBS = ("web-1", "web-2")
 WORKERS = ("worker-1", "worker-2")
+CONSUMING = ("consume-1", "consume-2")
 PATIENCE_SECONDS = 120.0
 
 
@@ -119,7 +121,7 @@ class Stage:
     the database.
 
     pooler: PgBouncer between the proxies and PostgreSQL: bouncer.OLD, bouncer.NEW or "" for none.
-    extra: further settings of our processes.
+    extra: further settings of our processes. brokers: Kafka and RabbitMQ, where they run.
     """
 
     def __init__(
@@ -130,10 +132,11 @@ class Stage:
         network: Network,
         pooler: str = "",
         extra: Mapping[str, str] | None = None,
+        brokers: Brokers | None = None,
     ) -> None:
         self.path, self.settings, self.clock, self.network = path, settings, Clock(path), network
         self.server, self.broker = settings["DATABASE_URL"], settings["CELERY_BROKER_URL"]
-        self.pooler, self.extra = pooler, extra or {}
+        self.pooler, self.extra, self.brokers = pooler, extra or {}, brokers
         entry = port_of(self.server)
         if pooler:
             bouncer.bound_waits(self.server)
@@ -145,10 +148,11 @@ class Stage:
             "web": network.proxy_to(entry),
             "worker": network.proxy_to(entry),
             "broker": network.proxy_to(port_of(self.broker)),
+            **(brokers.proxies if brokers else {}),
         }
         self.web_ports = {name: ports.free() for name in WEBS}
         self.database = self.server
-        self.unsafe = False
+        self.unsafe = self.uses_brokers = False
 
     @property
     def urls(self) -> list[str]:
@@ -158,9 +162,11 @@ class Stage:
         return urlsplit(self.server)._replace(path=f"/{name}").geturl()
 
     @contextmanager
-    def running(self, database: str, *, sabotage: str = "") -> Iterator[None]:
-        """Run all programs on this database. sabotage: the mistake of the workers."""
-        self.database = database
+    def running(
+        self, database: str, *, sabotage: str = "", with_brokers: bool = False
+    ) -> Iterator[None]:
+        """Run all programs on this database. sabotage: the mistake of workers and consumers."""
+        self.database, self.uses_brokers = database, with_brokers
         ours = self._programs(sabotage)
         try:
             for program in ours:
@@ -228,7 +234,7 @@ class Stage:
     def heal(self) -> None:
         for proxy in self.proxies.values():
             proxy.heal()
-        for name in (*WEBS, *WORKERS, "beat"):
+        for name in (*WEBS, *WORKERS, "beat", *CONSUMING, *NAMES):
             self.keeper.send(name, signal.SIGCONT)
         self.clock.set_right()
 
@@ -242,7 +248,11 @@ class Stage:
             for name in WORKERS
         ]
         beat = programs.beat(self.path, self._environment("beat", "worker", clock=False))
-        return [*webs, *workers, self._named(beat, "beat")]
+        consuming = [
+            self._named(_consuming(name, self._environment(name, "worker"), sabotage), name)
+            for name in (CONSUMING if self.uses_brokers else ())
+        ]
+        return [*webs, *workers, self._named(beat, "beat"), *consuming]
 
     def _named(self, program: Program, name: str) -> Program:
         return replace(program, name=name, log=folder.log(self.path, name))
@@ -256,6 +266,7 @@ class Stage:
             "REDIS_URL": _through(self.settings["REDIS_URL"], self.proxies["broker"]),
             "CELERY_BROKER_URL": _through(self.broker, self.proxies["broker"]),
             **(bouncer.SETTINGS[self.pooler] if self.pooler else {}),
+            **(self.brokers.settings if self.brokers and self.uses_brokers else {}),
             "PGAPPNAME": name,
             "SECRET_KEY": "only-for-chaos",
             "STRIPE_WEBHOOK_SECRETS": webhooks.SECRET,
@@ -282,11 +293,19 @@ OPEN = (
 
 
 def _worker(name: str, environment: Mapping[str, str], sabotage: str) -> Program:
-    program = programs.worker(environment)
+    program = _sabotaged(programs.worker(environment), sabotage)
+    return replace(program, command=(*program.command, f"--hostname={name}@chaos"))
+
+
+def _consuming(name: str, environment: Mapping[str, str], sabotage: str) -> Program:
+    return _sabotaged(programs.manage(name, "consume", environment=environment), sabotage)
+
+
+def _sabotaged(program: Program, mistake: str) -> Program:
+    """Only workers and consumers have the mistake, and the platform has no hook for it."""
     python, *rest = program.command
-    # Only the workers have the mistake, and the platform has no hook for it.
-    saboteur = ("-m", "tools.verification.chaos.sabotage", sabotage) if sabotage else ()
-    return replace(program, command=(python, *saboteur, *rest, f"--hostname={name}@chaos"))
+    saboteur = ("-m", "tools.verification.chaos.sabotage", mistake) if mistake else ()
+    return replace(program, command=(python, *saboteur, *rest))
 
 
 def _family(running: Running) -> list[psutil.Process]:

@@ -1,0 +1,136 @@
+"""Injects faults of Kafka and RabbitMQ, of the relays and of the consumers."""
+
+import signal
+from contextlib import suppress
+from time import monotonic, sleep
+
+import psutil
+import psycopg
+
+from tools.verification.chaos.brokers import Brokers
+from tools.verification.chaos.nemesis import AMBUSH_SECONDS, Nemesis
+from tools.verification.chaos.plan import Fault
+from tools.verification.chaos.stage import CONSUMING, WORKERS, Stage
+
+# Longer than the lease of a relay (15 s): another one has taken over when it wakes.
+ZOMBIE_SECONDS = 18.0
+# A process publishes just now if it holds a lease whose batch has not moved the cursor.
+PUBLISHING = "SELECT holder FROM eventstore_relay WHERE until > now() AND token > settled"
+
+BROKER_DECK = {
+    "kill_kafka": 2,
+    "kill_rabbitmq": 2,
+    "stop_kafka": 1,
+    "stop_rabbitmq": 1,
+    "kill_relay": 4,
+    "stop_relay": 1,
+    "kill_consumer": 4,
+    "stop_consumer": 2,
+    "reset_kafka": 2,
+    "reset_rabbitmq": 2,
+    "silence_kafka": 1,
+    "silence_rabbitmq": 1,
+    "fill_rabbitmq": 1,
+}
+
+
+class BrokerNemesis(Nemesis):
+    def __init__(self, stage: Stage, seed: int) -> None:
+        super().__init__(stage, seed)
+        assert stage.brokers is not None
+        self.brokers: Brokers = stage.brokers
+        self._stopped: list[psutil.Process] = []
+
+    def kill_kafka(self, fault: Fault) -> tuple[int, str]:
+        self._await_relay()
+        return self.stage.keeper.send("kafka", signal.SIGKILL), "kafka"
+
+    def kill_rabbitmq(self, fault: Fault) -> tuple[int, str]:
+        self._await_relay()
+        return self.stage.keeper.send("rabbitmq", signal.SIGKILL), "rabbitmq"
+
+    def stop_kafka(self, fault: Fault) -> tuple[int, str]:
+        return self._stop("kafka", fault.seconds)
+
+    def stop_rabbitmq(self, fault: Fault) -> tuple[int, str]:
+        return self._stop("rabbitmq", fault.seconds)
+
+    def kill_relay(self, fault: Fault) -> tuple[int, str]:
+        """The pool process of a worker that publishes a batch."""
+        process = self._await_relay()
+        if process is None:
+            return 0, "none published"
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+        self.hits["killed_while_publishing"] += 1
+        return 1, f"process {process.pid}"
+
+    def stop_relay(self, fault: Fault) -> tuple[int, str]:
+        """In the middle of a batch, until another one has taken over."""
+        process = self._await_relay()
+        if process is None:
+            return 0, "none published"
+        with suppress(psutil.NoSuchProcess):
+            process.suspend()
+        self._after(ZOMBIE_SECONDS, lambda: _resume(process))
+        self._stopped.append(process)
+        return 1, f"process {process.pid} for {ZOMBIE_SECONDS} s"
+
+    def kill_consumer(self, fault: Fault) -> tuple[int, str]:
+        return self._kill(CONSUMING[fault.target])
+
+    def stop_consumer(self, fault: Fault) -> tuple[int, str]:
+        """Longer than a session of Kafka in half of the cases."""
+        return self._stop(CONSUMING[fault.target], fault.seconds)
+
+    def reset_kafka(self, fault: Fault) -> tuple[int, str]:
+        self._await_relay()
+        cut = self._reset("kafka")
+        return cut, f"{cut} connections"
+
+    def reset_rabbitmq(self, fault: Fault) -> tuple[int, str]:
+        self._await_relay()
+        cut = self._reset("rabbitmq")
+        return cut, f"{cut} connections"
+
+    def silence_kafka(self, fault: Fault) -> tuple[int, str]:
+        return self._silence("kafka", fault)
+
+    def silence_rabbitmq(self, fault: Fault) -> tuple[int, str]:
+        return self._silence("rabbitmq", fault)
+
+    def fill_rabbitmq(self, fault: Fault) -> tuple[int, str]:
+        """Its alarm for a full disk, by a limit above the size of any disk."""
+        alarms = self.brokers.alarm(fault.seconds)
+        return int("disk" in alarms), f"{alarms or 'it did not answer'}, for {fault.seconds} s"
+
+    def stop_faults(self) -> None:
+        for process in self._stopped:
+            _resume(process)
+        super().stop_faults()
+
+    def _silence(self, side: str, fault: Fault) -> tuple[int, str]:
+        disturbance = self.stage.proxies[side].fall_silent(fault.seconds)
+        self._disturbances.append((fault.what, disturbance))
+        return 0, f"all connections of {side} for {fault.seconds} s"
+
+    def _await_relay(self) -> psutil.Process | None:
+        """A process of a worker that publishes just now, for AMBUSH_SECONDS at most."""
+        with suppress(psycopg.Error), self._connected() as connection:
+            connection.autocommit = True
+            until = monotonic() + AMBUSH_SECONDS
+            while monotonic() < until:
+                holders = connection.execute(PUBLISHING).fetchall()
+                if holders and (found := self._pool_child(int(holders[0][0].split(":")[1]))):
+                    return found
+                sleep(0.005)
+        return None
+
+    def _pool_child(self, pid: int) -> psutil.Process | None:
+        children = (each for name in WORKERS for each in self.stage.pool_children(name))
+        return next((each for each in children if each.pid == pid), None)
+
+
+def _resume(process: psutil.Process) -> None:
+    with suppress(psutil.NoSuchProcess):
+        process.resume()
