@@ -10,7 +10,7 @@ import time
 import psutil
 import pytest
 
-from eventstore.log import ANY, append
+from eventstore.log import ANY, append, epochs
 from eventstore.messaging import brokers, relay
 from eventstore.models import Event, Parked, RelayLease, Subscription
 from tests.eventstore.toy import Counted
@@ -126,6 +126,20 @@ def test_a_relay_killed_between_kafkas_commit_and_ours_repeats_nothing(
     wanted = 100 * rounds
     assert by_key(topic_of(kafka_server, of.topic, wanted)) == expected(wanted)
     assert not Parked.objects.filter(subscription=of.name).exists()
+
+
+def test_a_crash_of_postgresql_between_the_two_commits_repeats_nothing(
+    to_kafka, kafka_server, process
+):
+    """The log is in another epoch then, and has lost nothing."""
+    of = to_kafka()
+    count(100)
+    assert process(of, "die").wait(60) == -signal.SIGKILL
+    end_lease(of.name)
+    epochs.begin(epochs.CRASH, over=epochs.mark())
+    count(20, first=101)
+    settled(of.name)
+    assert by_key(topic_of(kafka_server, of.topic, 120)) == expected(120)
 
 
 def test_without_transactions_a_killed_relay_repeats_under_the_same_ids(
