@@ -61,9 +61,10 @@ def program(
     lines = _settings(data, port, advertised or port, ports.free())
     owner.write(settings, lines + properties)
     java = f"exec java {HEAP} -cp '{jars}/*' -Dlog4j2.configurationFile='{LOGGING}'"
-    # A data folder is formatted once; --ignore-formatted leaves a formatted one alone.
+    # A data folder is formatted once: a restart needs no second JVM for that.
     storage = "kafka.tools.StorageTool format --ignore-formatted"
-    format_ = f"({java} {storage} -t {_cluster(home, owner)} -c '{settings}')"
+    formatted = f"test -e '{data}/meta.properties'"
+    format_ = f"({formatted} || {java} {storage} -t {_cluster(home, owner)} -c '{settings}')"
     return Program(
         name=NAME,
         command=("sh", "-c", f"{format_} && {java} kafka.Kafka '{settings}'"),

@@ -146,13 +146,14 @@ class BrokerChecker:
         return None
 
     def check(self, *, seconds: float) -> tuple[list[Violation], Counter[str]]:
-        """The violations, and counts for the report. seconds: how long a message may take to become
-        visible, as behind the transaction of a relay that was killed."""
+        """The violations, and counts for the report. seconds: how long what is absent may still
+        come, as behind the transaction of a relay that was killed."""
         until = monotonic() + seconds
         while True:
             found = self._find()
             rows = list(violations(found))
-            if not any(kind == MISSING for _, kind, _ in rows) or monotonic() > until:
+            may_come = any(kind in (MISSING, UNFINISHED) for _, kind, _ in rows)
+            if not may_come or monotonic() > until:
                 break
             sleep(2)
         return [

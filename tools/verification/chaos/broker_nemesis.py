@@ -1,6 +1,7 @@
 """Injects faults of Kafka and RabbitMQ, of the relays and of the consumers."""
 
 import signal
+from collections.abc import Sequence
 from contextlib import suppress
 from time import monotonic, sleep
 
@@ -14,6 +15,10 @@ from tools.verification.chaos.stage import CONSUMING, WORKERS, Stage
 
 # Longer than the lease of a relay (15 s): another one has taken over when it wakes.
 ZOMBIE_SECONDS = 18.0
+# How long a fault of a relay waits for a relay that publishes.
+LONG_AMBUSH_SECONDS = 15.0
+# How long a fault of a broker waits for the broker: on a busy machine it starts slowly.
+BACK_SECONDS = 60.0
 # A process publishes just now if it holds a lease whose batch has not moved the cursor.
 PUBLISHING = "SELECT holder FROM eventstore_relay WHERE until > now() AND token > settled"
 
@@ -41,23 +46,30 @@ class BrokerNemesis(Nemesis):
         self.brokers: Brokers = stage.brokers
         self._stopped: list[psutil.Process] = []
 
+    def run_plan(self, plan: Sequence[Fault], start: float) -> None:
+        """Without the faults whose turn comes when the load is over, because earlier ones have
+        waited for a broker."""
+        for fault in plan:
+            if monotonic() <= start + plan[-1].at:
+                super().run_plan([fault], start)
+
     def kill_kafka(self, fault: Fault) -> tuple[int, str]:
-        self._await_relay()
-        return self.stage.keeper.send("kafka", signal.SIGKILL), "kafka"
+        return self._kill_broker("kafka")
 
     def kill_rabbitmq(self, fault: Fault) -> tuple[int, str]:
-        self._await_relay()
-        return self.stage.keeper.send("rabbitmq", signal.SIGKILL), "rabbitmq"
+        return self._kill_broker("rabbitmq")
 
     def stop_kafka(self, fault: Fault) -> tuple[int, str]:
+        self._await_broker("kafka")
         return self._stop("kafka", fault.seconds)
 
     def stop_rabbitmq(self, fault: Fault) -> tuple[int, str]:
+        self._await_broker("rabbitmq")
         return self._stop("rabbitmq", fault.seconds)
 
     def kill_relay(self, fault: Fault) -> tuple[int, str]:
         """The pool process of a worker that publishes a batch."""
-        process = self._await_relay()
+        process = self._await_relay(LONG_AMBUSH_SECONDS)
         if process is None:
             return 0, "none published"
         with suppress(psutil.NoSuchProcess):
@@ -67,7 +79,7 @@ class BrokerNemesis(Nemesis):
 
     def stop_relay(self, fault: Fault) -> tuple[int, str]:
         """In the middle of a batch, until another one has taken over."""
-        process = self._await_relay()
+        process = self._await_relay(LONG_AMBUSH_SECONDS)
         if process is None:
             return 0, "none published"
         with suppress(psutil.NoSuchProcess):
@@ -84,14 +96,10 @@ class BrokerNemesis(Nemesis):
         return self._stop(CONSUMING[fault.target], fault.seconds)
 
     def reset_kafka(self, fault: Fault) -> tuple[int, str]:
-        self._await_relay()
-        cut = self._reset("kafka")
-        return cut, f"{cut} connections"
+        return self._reset_broker("kafka")
 
     def reset_rabbitmq(self, fault: Fault) -> tuple[int, str]:
-        self._await_relay()
-        cut = self._reset("rabbitmq")
-        return cut, f"{cut} connections"
+        return self._reset_broker("rabbitmq")
 
     def silence_kafka(self, fault: Fault) -> tuple[int, str]:
         return self._silence("kafka", fault)
@@ -101,6 +109,7 @@ class BrokerNemesis(Nemesis):
 
     def fill_rabbitmq(self, fault: Fault) -> tuple[int, str]:
         """Its alarm for a full disk, by a limit above the size of any disk."""
+        self._await_broker("rabbitmq")
         alarms = self.brokers.alarm(fault.seconds)
         return int("disk" in alarms), f"{alarms or 'it did not answer'}, for {fault.seconds} s"
 
@@ -109,16 +118,34 @@ class BrokerNemesis(Nemesis):
             _resume(process)
         super().stop_faults()
 
+    def _kill_broker(self, name: str) -> tuple[int, str]:
+        self._await_broker(name)
+        self._await_relay()
+        return self.stage.keeper.send(name, signal.SIGKILL), name
+
+    def _reset_broker(self, name: str) -> tuple[int, str]:
+        self._await_broker(name)
+        self._await_relay()
+        cut = self._reset(name)
+        return cut, f"{cut} connections"
+
     def _silence(self, side: str, fault: Fault) -> tuple[int, str]:
+        self._await_broker(side)
         disturbance = self.stage.proxies[side].fall_silent(fault.seconds)
         self._disturbances.append((fault.what, disturbance))
         return 0, f"all connections of {side} for {fault.seconds} s"
 
-    def _await_relay(self) -> psutil.Process | None:
-        """A process of a worker that publishes just now, for AMBUSH_SECONDS at most."""
+    def _await_broker(self, name: str) -> None:
+        """Until it is back after the previous fault, for BACK_SECONDS at most."""
+        until = monotonic() + BACK_SECONDS
+        while not self.brokers.answers(name) and monotonic() < until:
+            sleep(0.2)
+
+    def _await_relay(self, seconds: float = AMBUSH_SECONDS) -> psutil.Process | None:
+        """A process of a worker that publishes just now; None after so many seconds."""
         with suppress(psycopg.Error), self._connected() as connection:
             connection.autocommit = True
-            until = monotonic() + AMBUSH_SECONDS
+            until = monotonic() + seconds
             while monotonic() < until:
                 holders = connection.execute(PUBLISHING).fetchall()
                 if holders and (found := self._pool_child(int(holders[0][0].split(":")[1]))):

@@ -135,7 +135,7 @@ class Brokers:
 
     def wait_until_ready(self) -> None:
         until = monotonic() + PATIENCE_SECONDS
-        while not all(self._answers(name) for name in NAMES):
+        while not all(self.answers(name) for name in NAMES):
             if monotonic() > until:
                 raise SystemExit(f"chaos: no answer from a broker; see {self.home}")
             sleep(0.2)
@@ -230,7 +230,7 @@ class Brokers:
             **extra,
         }
 
-    def _answers(self, name: str) -> bool:
+    def answers(self, name: str) -> bool:
         kind = {kafka.NAME: kafka, rabbitmq.NAME: rabbitmq}[name]
         return bool(kind.answers(self.home, self.proxies[name].port))
 

@@ -25,7 +25,7 @@ DECKS = {
     "refund_without_key": {"kill_pool_child": 1},
     "asynchronous_commit": {"kill_postgres": 1},
     "cursor_before_acknowledgement": {"reset_rabbitmq": 1},
-    "offset_before_effect": {"kill_consumer": 1},
+    "offset_before_effect": {"reset_rabbitmq": 1},
 }
 # These need Kafka and RabbitMQ; until everything is consumed, nothing counts as lost.
 AT_BROKERS, CONSUMED_SECONDS = ("cursor_before_acknowledgement", "offset_before_effect"), 30.0

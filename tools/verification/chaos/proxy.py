@@ -9,7 +9,7 @@ from threading import Thread
 
 from tools.devserver.ports import HOST, free
 
-CHUNK = 65536
+CHUNK, END_SECONDS = 65536, 2.0
 # SO_LINGER of 0 s: closes with a reset (RST).
 RESET = struct.pack("ii", 1, 0)
 
@@ -21,23 +21,24 @@ class Network:
         self.loop = asyncio.new_event_loop()
         self.thread = Thread(target=self.loop.run_forever, name="network", daemon=True)
         self.thread.start()
+        self._proxies: list[Proxy] = []
 
     def proxy_to(self, port: int) -> "Proxy":
         proxy = Proxy(port, self.loop)
         asyncio.run_coroutine_threadsafe(proxy.listen(), self.loop).result()
+        self._proxies.append(proxy)
         return proxy
 
     def close(self) -> None:
-        asyncio.run_coroutine_threadsafe(_cancel_all(), self.loop).result()
+        asyncio.run_coroutine_threadsafe(self._end(), self.loop).result()
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join()
 
-
-async def _cancel_all() -> None:
-    tasks = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    async def _end(self) -> None:
+        for proxy in self._proxies:
+            proxy.end()
+        if tasks := asyncio.all_tasks() - {asyncio.current_task()}:
+            await asyncio.wait(tasks, timeout=END_SECONDS)
 
 
 class Disturbance:
@@ -61,7 +62,12 @@ class Proxy:
         self._open.set()
 
     async def listen(self) -> None:
-        await asyncio.start_server(self._accept, HOST, self.port)
+        self._server = await asyncio.start_server(self._accept, HOST, self.port)
+
+    def end(self) -> None:
+        """In the loop: refuse new connections, and reset the open ones."""
+        self._server.close()
+        self._resume()
 
     @property
     def connections(self) -> int:

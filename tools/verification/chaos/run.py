@@ -27,8 +27,9 @@ from tools.verification.chaos.stage import Stage
 CALM_SECONDS = 5.0
 # Several leases: the call of a dead worker is retried after its lease expires.
 SETTLE_SECONDS = 45.0
-# A killed relay's transaction hides what follows it until Kafka aborts it, after 12 s.
-VISIBLE_SECONDS = 20.0
+# A killed relay's transaction hides what follows it until Kafka aborts it, after 12 s; and a killed
+# consumer keeps its partitions for a session of 10 s.
+VISIBLE_SECONDS = 30.0
 
 # A run proves something only if so many orders were acknowledged, and if all of these happened.
 MOST_ARE_SERVED = 0.9

@@ -23,6 +23,8 @@ from django.db import transaction
 # Workers that split one commit into two die between them with this probability, in subscriptions
 # where a gap or a repetition is visible from outside.
 SUBSCRIPTIONS, DEATHS = ("orders.fulfilment", "inventory.stock_levels"), 0.1
+# Consumers store large batches, so only a few.
+DEATHS_OF_CONSUMERS = 0.3
 
 
 def naive_cursor() -> None:
@@ -128,7 +130,7 @@ def offset_before_effect() -> None:
     def offset_first(consumer: str, messages: Sequence[Any], ranges: Any = None) -> int:
         if ranges:
             store(consumer, [], ranges)
-        if random.random() < DEATHS:
+        if random.random() < DEATHS_OF_CONSUMERS:
             os.kill(os.getpid(), signal.SIGKILL)
         return store(consumer, messages)
 
