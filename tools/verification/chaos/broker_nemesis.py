@@ -16,7 +16,7 @@ from tools.verification.chaos.stage import CONSUMING, WORKERS, Stage
 # Longer than the lease of a relay (15 s): another one has taken over when it wakes.
 ZOMBIE_SECONDS = 18.0
 # How long a fault of a relay waits for a relay that publishes.
-LONG_AMBUSH_SECONDS = 15.0
+LONG_AMBUSH_SECONDS = 30.0
 # How long a fault of a broker waits for the broker: on a busy machine it starts slowly.
 BACK_SECONDS = 60.0
 # A process publishes just now if it holds a lease whose batch has not moved the cursor.
@@ -28,7 +28,7 @@ BROKER_DECK = {
     "stop_kafka": 1,
     "stop_rabbitmq": 1,
     "kill_relay": 4,
-    "stop_relay": 1,
+    "stop_relay": 2,
     "kill_consumer": 4,
     "stop_consumer": 2,
     "reset_kafka": 2,

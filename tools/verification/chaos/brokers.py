@@ -39,7 +39,7 @@ DEAD = ".dlq"
 PATIENCE_SECONDS = 60.0
 # How long a queue must bring nothing to count as read.
 QUIET_SECONDS = 1.0
-READY_SECONDS, CONTROL_SECONDS = 5.0, 20.0
+READY_SECONDS, CONTROL_SECONDS = 5.0, 45.0
 ALARM = (
     "rabbit_disk_monitor:set_disk_free_limit(1000000000000000),"
     " timer:apply_after({milliseconds}, rabbit_disk_monitor, set_disk_free_limit, [50000000]),"
