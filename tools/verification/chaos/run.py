@@ -110,12 +110,8 @@ def run(
         checker = Checker(
             database, stage.urls[0], shop["tokens"], STAFF, customers.log, shop["stock"]
         )
-        settled = checker.settle(seconds=options.settle)
-        found, counts = [], Counter[str]()
-        if at_brokers:
-            settled = _later(settled, at_brokers.settle(seconds=options.settle))
-            found, counts = at_brokers.check(seconds=VISIBLE_SECONDS)
-        violations = [*checker.check(), *found, *_wrong_responses(customers, nemesis.hits)]
+        settled, found, counts = _settled_and_checked(checker, at_brokers, options.settle)
+        violations = [*found, *_wrong_responses(customers, nemesis.hits)]
         hits = nemesis.hits + _hits(customers, database) + counts
         hits["restarts"] = stage.keeper.restarts - restarts
     customers.write(stage.path / f"{database.rpartition('/')[2]}.clients.jsonl")
@@ -140,8 +136,18 @@ def _prepared_brokers(stage: Stage, database: str) -> BrokerChecker:
     return BrokerChecker(stage.brokers, database)
 
 
-def _later(first: float | None, second: float | None) -> float | None:
-    return None if first is None or second is None else first + second
+def _settled_and_checked(
+    checker: Checker, at_brokers: BrokerChecker | None, seconds: float
+) -> tuple[float | None, list[Violation], Counter[str]]:
+    """Brokers first: their consumers may still have effects, which the other checks count too."""
+    settled = checker.settle(seconds=seconds)
+    if at_brokers is None:
+        return settled, checker.check(), Counter()
+    later = at_brokers.settle(seconds=seconds)
+    found, counts = at_brokers.check(seconds=VISIBLE_SECONDS)
+    if settled is not None:
+        settled = None if later is None else settled + later
+    return settled, [*checker.check(), *found], counts
 
 
 def _run_under_load(
