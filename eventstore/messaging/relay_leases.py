@@ -32,7 +32,7 @@ TAKE = """
     RETURNING token, settled
 """
 # Moves the cursor, but not after an operator has moved it in the meantime.
-SETTLE = """
+SETTLE = f"""
     WITH cursor AS MATERIALIZED (
         SELECT name FROM eventstore_subscription WHERE name = %s AND position = %s FOR UPDATE
     ), lease AS MATERIALIZED (
@@ -41,9 +41,8 @@ SETTLE = """
         WHERE name = (SELECT name FROM cursor) AND token = %s
         RETURNING name
     )
-    UPDATE eventstore_subscription
-    SET position = %s, moved_at = now()
-    WHERE name = (SELECT name FROM lease)
+    {cursors.MOVE}
+      AND EXISTS (SELECT FROM lease)
     RETURNING position
 """
 RELEASE = "UPDATE eventstore_relay SET until = now() WHERE name = %s AND token = %s"
@@ -103,7 +102,7 @@ def take(name: str, position: int) -> RelayLease | None:
 
 def settle(name: str, token: int, position: int, until: int) -> bool:
     """Move the cursor. Returns False when the lease is lost or the cursor has left the position."""
-    return bool(rows(SETTLE, [name, position, token, until]))
+    return bool(rows(SETTLE, [name, position, token, until, name]))
 
 
 def release(name: str, token: int) -> None:
