@@ -103,7 +103,11 @@ def _envelope(event):
     return Envelope(id_, "orders.any", "order-o-1", 1, timezone.now(), id_, id_, event)
 
 
-@pytest.mark.parametrize("command", [["check"], ["schemas", "--check"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "command",
+    [["check"], ["schemas", "--check"], ["makemigrations", "--check", "--dry-run"]],
+    ids=" ".join,
+)
 def test_the_partner_is_a_project_of_its_own(command):
     manage = ROOT / "examples/loyalty/manage.py"
     done = subprocess.run([sys.executable, manage, *command], capture_output=True, text=True)
