@@ -458,7 +458,7 @@ class ConsumerOffset(models.Model):
     until an operator decides; else the topic was made again.
     reached: up to where a reader has looked, behind the marks of transactions. broker_end: the
     offset after the last message, as a reader saw it at seen_at.
-    A queue of RabbitMQ has one row, with partition -1 and next 0: broker_end is its length.
+    Of a queue, broker_end is next and the messages that wait in it.
     """
 
     pk = models.CompositePrimaryKey("consumer", "topic", "partition")

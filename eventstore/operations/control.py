@@ -112,7 +112,7 @@ def seek(consumer: str, partition: Partition, offset: int, *, who: str, reason: 
     find(consumer)
     with atomic():
         before = intake.begun(consumer, partition)
-        if before is None or partition.partition < 0:
+        if before is None or partition.topic == consumer:  # a queue of RabbitMQ
             raise OperationRefused(
                 f"{consumer} has never read {partition.topic}/{partition.partition} of Kafka."
             )

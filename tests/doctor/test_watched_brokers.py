@@ -51,6 +51,14 @@ def test_marks_of_transactions_are_no_messages(reader):
     assert checks(ends=ENDS) == []
 
 
+def test_a_consumer_that_is_paused_leaves_messages_with_the_broker(reader):
+    reader()
+    execute(
+        "INSERT INTO eventstore_subscription (name, paused) VALUES ('doctor.reader', true)"
+    ).close()
+    assert checks(ends=ENDS) == []
+
+
 def test_the_first_message_after_a_long_time_is_no_finding(reader):
     """The reader takes it while the doctor looks again."""
     reader()

@@ -176,9 +176,12 @@ def test_a_consumer_is_paused_and_not_reset(watched, staff):  # noqa: F811
 
 
 def test_a_queue_of_rabbitmq_has_no_offset_to_seek(watched):
-    intake.note_length(watched.consumer, watched.consumer, 4)
+    partition = Partition(watched.consumer, 0)
+    intake.begin(watched.consumer, [partition])
+    intake.note_length(watched.consumer, partition, 4)
     assert json_of("consumers")[0]["behind"] == 4
-    partition = Partition(watched.consumer, -1)
+    intake.store_from_queue(watched.consumer, partition, [foreign(b"{}")])
+    assert json_of("consumers")[0]["behind"] == 3
     with pytest.raises(control.OperationRefused, match="never read"):
         control.seek(watched.consumer, partition, 3, who="ada", reason="a try")
 

@@ -71,7 +71,7 @@ def _figures(state: ConsumerState) -> dict[str, Any]:
 
 def _partition(state: PartitionState) -> dict[str, Any]:
     names = ("topic", "partition", "next", "found", "broker_end", "behind", "seconds", "seen_at")
-    return {name: getattr(state, name) for name in names}
+    return {"is_queue": state.is_queue} | {name: getattr(state, name) for name in names}
 
 
 def _lines(consumer: dict[str, Any]) -> list[str]:
@@ -81,7 +81,7 @@ def _lines(consumer: dict[str, Any]) -> list[str]:
         f" {consumer['early']} too early; {len(consumer['readers'])} processes read{error}"
     ]
     for each in consumer["partitions"]:
-        if each["partition"] < 0:
+        if each["is_queue"]:
             lines.append(f"  queue {each['topic']}: {_amount(each['behind'])}")
             continue
         lacking = "" if each["found"] is None else f"; the topic begins with {each['found']}"

@@ -95,11 +95,14 @@ NOTE_ENDS = """
       AND stored.partition = free.partition
 """
 NOTE_LENGTH = """
-    INSERT INTO eventstore_consumer_offset AS stored
-        (consumer, topic, partition, next, broker_end, seen_at)
-    VALUES (%s, %s, -1, 0, %s, now())
-    ON CONFLICT (consumer, topic, partition) DO UPDATE
-    SET broker_end = EXCLUDED.broker_end, seen_at = EXCLUDED.seen_at
+    WITH free AS MATERIALIZED (
+        SELECT FROM eventstore_consumer_offset
+        WHERE consumer = %s AND topic = %s AND partition = %s
+        FOR NO KEY UPDATE SKIP LOCKED
+    )
+    UPDATE eventstore_consumer_offset AS stored
+    SET broker_end = next + %s, seen_at = now()
+    WHERE consumer = %s AND topic = %s AND partition = %s AND EXISTS (SELECT FROM free)
 """
 LIST = """
     SELECT consumer, topic, partition, next, found,
@@ -177,11 +180,11 @@ class Seen(NamedTuple):
 
 
 class PartitionState(NamedTuple):
-    """A partition of Kafka; or the queue of a consumer on RabbitMQ, with partition -1.
+    """A partition of Kafka; or the queue of a consumer on RabbitMQ, which has its name.
 
-    found: the first offset that the topic still has, where it lacks next. seconds: since the offset
-    last moved. reached, broker_end: as a reader saw them at seen_at; broker_end of a queue is its
-    length.
+    next: of a queue, how many messages it has given. found: the first offset that the topic still
+    has, where it lacks next. seconds: since the offset last moved. reached, broker_end: as a reader
+    saw them at seen_at.
     """
 
     consumer: str
@@ -200,7 +203,7 @@ class PartitionState(NamedTuple):
 
     @property
     def is_queue(self) -> bool:
-        return self.partition < 0
+        return self.topic == self.consumer
 
     @property
     def is_hole(self) -> bool:
@@ -297,9 +300,10 @@ def note_ends(consumer: str, seen: Mapping[Partition, Seen]) -> None:
         execute(NOTE_ENDS, [consumer, topics, numbers, *columns, consumer]).close()
 
 
-def note_length(consumer: str, queue: str, messages: int) -> None:
+def note_length(consumer: str, queue: Partition, messages: int) -> None:
     """Store the length of a queue, for operators."""
-    execute(NOTE_LENGTH, [consumer, queue, messages]).close()
+    row = [consumer, *queue]
+    execute(NOTE_LENGTH, [*row, messages, *row]).close()
 
 
 def offsets() -> list[PartitionState]:

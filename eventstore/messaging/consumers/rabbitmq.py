@@ -58,12 +58,13 @@ class RabbitMQSource:
             raise BrokerUnreachable(f"{type(error).__name__}: {error}") from error
 
     def read(self, seconds: float) -> int:
-        if self.held:
-            time.sleep(seconds)
-            return 0
         try:
-            self._gather(seconds)
-            stored = self._store()
+            if self.held:
+                time.sleep(seconds)
+                stored = 0
+            else:
+                self._gather(seconds)
+                stored = self._store()
             self._count()
             return stored
         except (AMQPError, OSError) as error:
@@ -109,7 +110,7 @@ class RabbitMQSource:
         self.counted_at = time.monotonic()
         found = self.channel.queue_declare(self.consumer, passive=True)
         waiting = found.message_count + len(self.unacknowledged)
-        intake.note_length(self.consumer, self.consumer, waiting)
+        intake.note_length(self.consumer, self.queue, waiting)
 
     def _arrived(self, message: Any) -> None:
         self.heard_at = time.monotonic()

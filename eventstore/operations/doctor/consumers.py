@@ -5,10 +5,12 @@ from collections.abc import Callable, Iterator, Sequence
 
 from eventstore import registry
 from eventstore.delivery import heartbeats
+from eventstore.delivery.readers import BACKLOG
 from eventstore.messaging import brokers, relay
 from eventstore.messaging.consumers import intake
 from eventstore.messaging.consumers.intake import PartitionState
 from eventstore.messaging.transport import BrokerState, Reading
+from eventstore.outbox import cursors
 from eventstore.subscriptions import Consumer
 
 from .findings import CRITICAL, Finding, Limits
@@ -58,7 +60,14 @@ def at_broker(
         end = state.ends.get((partition.topic, partition.partition))
         if end is not None and end < partition.next:
             yield _ahead(partition, f"it ends before {end}")
-    yield from _still([each for each in known if _is_still(each, state, limits)], pause)
+    suspected = [each for each in known if _is_still(each, state, limits)]
+    held = {
+        each
+        for each in {partition.consumer for partition in suspected}
+        # Its readers leave the messages with the broker.
+        if cursors.is_far_behind(each, BACKLOG)
+    }
+    yield from _still([each for each in suspected if each.consumer not in held], pause)
 
 
 def _is_read(consumer: str, limits: Limits) -> bool:
