@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 
 from django.db import Error, close_old_connections
 
@@ -42,6 +43,9 @@ class Reader:
         self.dead_letters: DeadLetterTopics | None = None
         self.failures = 0
         self.chores_at = 0.0
+        self.handlers = ThreadPoolExecutor(1, thread_name_prefix=f"{self.name} handlers")
+        self.handled: Future[None] = self.handlers.submit(postgres.close)
+        self.is_unhandled = False
         self.stopping = threading.Event()
         self.thread = threading.Thread(target=self._run, name=self.name, daemon=True)
 
@@ -69,6 +73,8 @@ class Reader:
                 logger.exception("%s: reading failed", self.name)
                 self._rest()
         self._close()
+        self.handlers.submit(postgres.close)
+        self.handlers.shutdown()
         postgres.close()
 
     def _look(self) -> None:
@@ -81,11 +87,19 @@ class Reader:
             self.source.hold(cursors.is_far_behind(self.name, BACKLOG))
             stored += intake.release_overdue(self.name)
             self._copy_dead_letters()
-        if stored:
-            with wakeup.quiet():
-                step.attempt(self.name, [])
-            # For the commands that followed, and for what this step has left.
-            wakeup.wake_workers()
+        self.is_unhandled |= stored > 0
+        if self.is_unhandled and self.handled.done():
+            self.is_unhandled = False
+            self.handled = self.handlers.submit(self._handle)
+
+    def _handle(self) -> None:
+        """In a thread of its own: a handler that takes long must not keep the reader from polling,
+        or Kafka gives its partitions to another one."""
+        close_old_connections()
+        with wakeup.quiet():
+            step.attempt(self.name, [])
+        # For the commands that followed, and for what this step has left.
+        wakeup.wake_workers()
 
     def _copy_dead_letters(self) -> None:
         """A broker without the topic must not keep the consumer from reading."""

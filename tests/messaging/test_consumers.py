@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 import time
 
 import pytest
@@ -13,6 +14,7 @@ from eventstore.messaging.consumers import intake
 from eventstore.messaging.consumers.intake import Partition
 from eventstore.models import ConsumerOffset, OutboxMessage, Parked
 from eventstore.operations import control, dead_letters
+from eventstore.outbox import cursors
 from eventstore.postgres import execute, rows
 from tests.eventstore.toy import Count
 
@@ -164,6 +166,30 @@ def dead_letter(broker, of, kafka_server, rabbitmq_server):
     (message,) = drained(rabbitmq_server, f"{of.consumer}.dlq")
     assert message.headers["original-topic"] == f"events.{of.type}"
     return message.headers, message.body
+
+
+def test_a_handler_longer_than_the_session_costs_no_partition(consumers, reading):
+    """The reader goes on polling, and stores what comes meanwhile."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(envelope):
+        begun.set()
+        assert go_on.wait(60)
+
+    session = {"session.timeout.ms": 6000, "max.poll.interval.ms": 6000}
+    of = consumers("kafka", {"*": slow}, client={**session, "heartbeat.interval.ms": 1000})
+    reader = reading(of)
+    count(5)
+    settled(of.name)
+    assert begun.wait(60)
+    assigned = set(reader.source.next)
+    time.sleep(8)
+    count(5, first=6)
+    settled(of.name)
+    until(lambda: OutboxMessage.objects.filter(topic=of.consumer).count() == 10)
+    assert set(reader.source.next) == assigned
+    go_on.set()
+    until(lambda: delivered() and not cursors.is_far_behind(of.consumer, 0))
 
 
 @pytest.mark.parametrize("broker", ["kafka", "rabbitmq"])
