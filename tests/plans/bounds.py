@@ -146,6 +146,9 @@ NEVER_MET: dict[str, str] = {
     "eventstore.delivery.heartbeats.SIGN_OFF": "one row by its key, at the end of a process",
     "eventstore.delivery.heartbeats.IS_ALIVE": "a row for each process of the last day",
     "eventstore.messaging.relay_leases": "one row for each relay, by its key; there are a handful",
+    "eventstore.operations.doctor.relays.LAST": (
+        "the fence and the cursors, which are few; asked when Kafka remembers a batch"
+    ),
     "eventstore.messaging.consumers.intake.NOTE_": (
         "the rows of a reader's partitions, by their key, once a second"
     ),
