@@ -31,7 +31,7 @@ SERVERS = (
 )
 REPORTS = programs.ROOT / ".chaos"
 # Leases of relays, transactions of Kafka and rests of readers come after everything else.
-SETTLE_WITH_BROKERS_SECONDS = 120.0
+SETTLE_WITH_BROKERS_SECONDS = 240.0
 
 
 def main() -> int:
