@@ -22,8 +22,14 @@ from tools.reference.source import ENGINE, ROOT, modules, packages
 EXTRAS = {
     "celery": ({"celery"}, ("eventstore.tasks",)),
     "api": ({"rest_framework", "drf_spectacular"}, ("eventstore.api",)),
-    "kafka": ({"confluent_kafka"}, ("eventstore.messaging.kafka",)),
-    "rabbitmq": ({"amqp"}, ("eventstore.messaging.rabbitmq",)),
+    "kafka": (
+        {"confluent_kafka"},
+        ("eventstore.messaging.kafka", "eventstore.messaging.consumers.kafka"),
+    ),
+    "rabbitmq": (
+        {"amqp"},
+        ("eventstore.messaging.rabbitmq", "eventstore.messaging.consumers.rabbitmq"),
+    ),
     "live": ({"websockets"}, ("eventstore.live",)),
     "schemas": ({"avro"}, ("eventstore.schemas", "eventstore.management.commands.schemas")),
 }
