@@ -1,4 +1,4 @@
-"""A TCP proxy between us and a server, whose connections can be cut at a chosen moment."""
+"""A TCP proxy between us and a server. Its connections can be cut or frozen at a chosen moment."""
 
 import contextlib
 import socket
@@ -15,7 +15,7 @@ class Proxy:
     def __init__(self, host, port, *, path=None):
         self.target = host, int(port)
         self.swallow = self.closed = False
-        self.pairs = []
+        self.pairs, self.frozen = [], set()
         self.listener = socket.socket(socket.AF_UNIX if path else socket.AF_INET)
         self.listener.bind(path or ("127.0.0.1", 0))
         self.listener.listen()
@@ -29,10 +29,18 @@ class Proxy:
             for each in pair:
                 _close(each)
 
+    def freeze(self):
+        """As when the network goes down: what is open stays so, and neither side hears the other
+        any more, not even that it goes. New connections work."""
+        pairs, self.pairs = self.pairs, []
+        self.frozen.update(each for pair in pairs for each in pair)
+
     def close(self):
         self.closed = True
         _close(self.listener)
         self.cut()
+        for each in self.frozen:
+            _close(each)
 
     def _accept(self):
         while not self.closed:
@@ -51,7 +59,10 @@ class Proxy:
                 if is_answer and self.swallow:
                     self.swallow = False
                     break
-                sink.sendall(data)
+                if source not in self.frozen:
+                    sink.sendall(data)
+        if source in self.frozen and not self.closed:
+            return
         _close(source)
         _close(sink)
 

@@ -57,9 +57,12 @@ def readings(broker: str) -> list[Reading]:
 
 
 def _types(consumer: Consumer) -> list[str]:
+    """Also those of its topics that no handler matches: what comes after a missing one of its
+    stream is held back as too early."""
     known = {*registry.published_types(), *consumer.contract}
     return sorted(
         {pattern for pattern in consumer.handle if "*" not in pattern}
+        | {each for each in known if f"events.{each.partition('.')[0]}" in consumer.topics}
         | {each for each in known for pattern in consumer.handle if fnmatchcase(each, pattern)}
     )
 

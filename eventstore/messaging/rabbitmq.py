@@ -82,7 +82,9 @@ class RabbitMQ:
     @staticmethod
     def source(broker: str, reading: Reading, options: Mapping[str, Any]) -> RabbitMQSource:
         with _naming_problems():
-            connection = connect(Options(**options), reading.consumer)
+            connection = connect(
+                Options(**options), reading.consumer, heartbeat=consumers.HEARTBEAT_SECONDS
+            )
         return RabbitMQSource(reading.consumer, broker, connection)
 
     @staticmethod
@@ -388,8 +390,8 @@ def _queues_of(readings: Iterable[Reading]) -> Iterator[str]:
         yield consumers.dead_letter_queue(each.consumer)
 
 
-def connect(options: Options, name: str, **callbacks: Any) -> Any:
-    """A connection that is open. Raises what amqp raises."""
+def connect(options: Options, name: str, **more: Any) -> Any:
+    """A connection that is open. more: of amqp.Connection. Raises what amqp raises."""
     parts = urlsplit(options.url)
     secure = parts.scheme == "amqps"
     connection = amqp.Connection(
@@ -402,7 +404,7 @@ def connect(options: Options, name: str, **callbacks: Any) -> Any:
         write_timeout=SILENT_SECONDS,
         ssl=_tls(options, str(parts.hostname)) if secure else False,
         client_properties={"connection_name": name},
-        **callbacks,
+        **more,
     )
     connection.connect()
     return connection

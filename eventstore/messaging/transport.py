@@ -90,7 +90,7 @@ class Transport(Protocol):
 
 class Reading(NamedTuple):
     """What a consumer reads. topics: of Kafka; on RabbitMQ what routing keys begin with. types: the
-    published types that its handlers match."""
+    published types that its handlers match, and the others of its topics."""
 
     consumer: str
     topics: Sequence[str]

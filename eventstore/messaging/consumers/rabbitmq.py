@@ -31,12 +31,15 @@ GATHER_SECONDS = 0.002
 SILENT_SECONDS = 10.0
 # Between two counts of the messages in the queue.
 COUNT_SECONDS = 1.0
+# The broker gives the queue to another reader when nothing has come from us for twice as long.
+HEARTBEAT_SECONDS = 10
 DELIVERY_LIMIT = 20
 CONFIRM_SECONDS = 5.0
 
 
 class RabbitMQSource:
-    """connection: open. unacknowledged: delivery tag and message, in the order of arrival."""
+    """connection: open, with a heartbeat. unacknowledged: delivery tag and message, in the order of
+    arrival."""
 
     def __init__(self, consumer: str, broker: str, connection: Any) -> None:
         self.consumer, self.broker, self.connection = consumer, broker, connection
@@ -44,7 +47,7 @@ class RabbitMQSource:
         intake.begin(consumer, [self.queue])
         self.unacknowledged: list[tuple[int, BrokerMessage]] = []
         self.size = 0
-        self.heard_at = self.counted_at = time.monotonic()
+        self.heard_at = self.counted_at = self.beaten_at = time.monotonic()
         self.cancelled = self.held = False
         try:
             self.channel = connection.channel()
@@ -59,6 +62,7 @@ class RabbitMQSource:
 
     def read(self, seconds: float) -> int:
         try:
+            self._beat()
             if self.held:
                 time.sleep(seconds)
                 stored = 0
@@ -77,6 +81,11 @@ class RabbitMQSource:
     def close(self) -> None:
         with suppress(AMQPError, OSError, AttributeError):
             self.connection.collect()
+
+    def _beat(self) -> None:
+        if time.monotonic() - self.beaten_at > HEARTBEAT_SECONDS / 2:
+            self.beaten_at = time.monotonic()
+            self.connection.send_heartbeat()
 
     def _gather(self, seconds: float) -> None:
         wait = 0.0 if self.unacknowledged else seconds
