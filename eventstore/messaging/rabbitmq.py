@@ -85,7 +85,11 @@ class RabbitMQ:
             connection = connect(
                 Options(**options), reading.consumer, heartbeat=consumers.HEARTBEAT_SECONDS
             )
-        return RabbitMQSource(reading.consumer, broker, connection)
+        try:
+            return RabbitMQSource(reading.consumer, broker, connection)
+        except BrokerProblem:
+            connection.collect()
+            raise
 
     @staticmethod
     def dead_letters(options: Mapping[str, Any]) -> RabbitMQDeadLetters:

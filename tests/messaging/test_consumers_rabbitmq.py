@@ -10,10 +10,11 @@ import amqp
 import pytest
 
 from eventstore.delivery import readers
+from eventstore.messaging import brokers, relay
 from eventstore.messaging import rabbitmq as connecting
-from eventstore.messaging import relay
 from eventstore.messaging.consumers import intake
 from eventstore.messaging.consumers import rabbitmq as consuming
+from eventstore.messaging.transport import TopicMissing
 from eventstore.models import OutboxMessage
 from tests.eventstore.toy import Count
 from tests.proxy import Proxy
@@ -25,6 +26,7 @@ from .test_consumers import arrived, echoed, wanted
 pytestmark = pytest.mark.django_db(transaction=True)
 # After this long nothing more comes to a reader that has none of the protections.
 NEVER_SECONDS = 6.0
+CONNECTIONS = "list_connections"
 # A quorum queue that was declared a moment before kill -9 has no leader after the restart.
 WRITTEN_SECONDS = 5.0
 
@@ -189,6 +191,22 @@ class TestAMessageThatCannotBeStored:
             queues = [of.consumer, f"{of.consumer}.dlq"]
             left = [connection.channel().queue_declare(each, passive=True) for each in queues]
         assert [each.message_count for each in left] == [0, 0]
+
+
+def test_a_queue_that_is_missing_leaves_no_connection_behind(consumers_by, rabbitmq_server):
+    of = consumers_by(
+        "rabbitmq", {"TRANSPORT": RABBITMQ, "url": rabbitmq_server.address}, create=False
+    )
+    (its,) = brokers.readings("rabbitmq")
+    with pytest.raises(TopicMissing, match="manage.py brokers --create") as error:
+        brokers.source("rabbitmq", its)
+
+    def is_gone():
+        return of.consumer not in rabbitmqctl(rabbitmq_server, CONNECTIONS, "client_properties")
+
+    # Sooner than the broker would close it for want of heartbeats.
+    until(is_gone, seconds=consuming.HEARTBEAT_SECONDS)
+    assert error.value.__traceback__  # it keeps the connection from the garbage collector
 
 
 class TestABrokerThatIsKilled:
