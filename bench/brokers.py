@@ -1,7 +1,8 @@
 """make bench-brokers: how fast relays publish to brokers of their own; one JSON line.
 
 kafka_per_s, kafka_exactly_once_per_s, rabbitmq_per_s: from the log into the broker, while one
-relay catches up. idle_p50_ms: from the commit to a consumer's poll, on an idle Kafka.
+relay catches up. consumer_per_s: from Kafka to a handler, with one reader. idle_p50_ms: from the
+commit to a consumer's poll, on an idle Kafka.
 """
 
 import json
@@ -48,7 +49,10 @@ def measure(wired, addresses):
 
     fill()
     figures = dict.fromkeys(
-        ("kafka_per_s", "kafka_exactly_once_per_s", "rabbitmq_per_s", "idle_p50_ms")
+        (
+            *("kafka_per_s", "kafka_exactly_once_per_s", "rabbitmq_per_s"),
+            *("consumer_per_s", "idle_p50_ms"),
+        )
     )
     if address := addresses.get(KAFKA):
         kafka = {
@@ -60,6 +64,7 @@ def measure(wired, addresses):
         )
         figures["kafka_exactly_once_per_s"] = rate(wired, "exactlyonce", "kafka", kafka)
         figures["idle_p50_ms"] = idle("exactlyonce", address)
+        figures["consumer_per_s"] = consume(wired, "exactlyonce", "kafka", kafka)
     if address := addresses.get(RABBITMQ):
         rabbitmq = {"TRANSPORT": "eventstore.messaging.rabbitmq.RabbitMQ", "url": address}
         figures["rabbitmq_per_s"] = rate(wired, "rabbit", "rabbitmq", rabbitmq)
@@ -106,6 +111,32 @@ def wire(wired, context, broker, options):
     vars(wired).update(parts | {"SUBSCRIPTIONS": toy.SUBSCRIPTIONS | parts["SUBSCRIPTIONS"]})
     forget_wiring()
     return names.relays[0]
+
+
+def consume(wired, context, broker, options):
+    """Messages a second, from the first one that is handled."""
+    from eventstore.delivery import readers
+    from eventstore.messaging import relay
+    from eventstore.outbox import cursors
+    from tests.eventstore import toy
+    from tests.eventstore.conftest import forget_wiring
+    from tests.messaging import consuming
+
+    relay.stop()
+    times = []
+    settings.EVENTSTORE_BROKERS = {broker: options}
+    names, parts = consuming.parts(context, broker, {"*": lambda _: times.append(time.monotonic())})
+    vars(wired).update(parts | {"SUBSCRIPTIONS": toy.SUBSCRIPTIONS | parts["SUBSCRIPTIONS"]})
+    forget_wiring()
+    cursors.ensure_cursors()
+    (reader,) = readers.readers([names.consumer])
+    reader.start()
+    end = time.monotonic() + 120
+    while len(times) < EVENTS and time.monotonic() < end:
+        time.sleep(0.05)
+    reader.stop()
+    reader.join()
+    return round((len(times) - 1) / (times[-1] - times[0])) if times[1:] else None
 
 
 def idle(context, address):

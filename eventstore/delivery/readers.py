@@ -97,9 +97,9 @@ class Reader:
         or Kafka gives its partitions to another one."""
         close_old_connections()
         with wakeup.quiet():
-            step.attempt(self.name, [])
-        # For the commands that followed, and for what this step has left.
-        wakeup.wake_workers()
+            while step.attempt(self.name, []) and not self.stopping.is_set():
+                pass
+        wakeup.wake_workers()  # for the commands that followed
 
     def _copy_dead_letters(self) -> None:
         """A broker without the topic must not keep the consumer from reading."""
