@@ -118,12 +118,9 @@ def address(meta: Mapping[str, Any]) -> str:
 
 def count_login(request: HttpRequest, username: str) -> Quota | None:
     """Count an attempt to log in, by address and by account, whether the account exists or not.
-
-    Returns the exceeded limit; of two, the one that lasts longer.
-    """
-    account = hashlib.sha256(
-        unicodedata.normalize("NFKC", username).casefold().encode(errors="replace")
-    ).hexdigest()
+    Returns the exceeded limit; of two, the one that lasts longer."""
+    name = unicodedata.normalize("NFKC", username).casefold()
+    account = hashlib.sha256(name.encode(errors="replace")).hexdigest()
     exceeded: list[Quota] = []
     for scope, subject in (("login", address(request.META)), ("account", account)):
         if rate := SimpleRateThrottle.THROTTLE_RATES.get(scope):

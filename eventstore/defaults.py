@@ -91,11 +91,8 @@ def beat_schedule(*, poll_seconds: float = 1.0) -> dict[str, Any]:
 
 
 def transport(broker_url: str) -> dict[str, Any]:
-    """CELERY_BROKER_TRANSPORT_OPTIONS.
-
-    visibility_timeout: after this time, the broker delivers the task of a killed worker again.
-    Tasks take a few seconds, so it may be short.
-    """
+    """CELERY_BROKER_TRANSPORT_OPTIONS. visibility_timeout: after these seconds, the broker delivers
+    the task of a killed worker again. Tasks take a few seconds, so it may be short."""
     if not broker_url.startswith("redis"):
         return {"confirm_publish": True}
     return {

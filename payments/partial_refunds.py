@@ -29,21 +29,16 @@ def is_within(part: Money, left: int, paid: Money) -> bool:
 
 def fall_due(parts: Iterable[Part], paid: PaymentCompleted) -> Sequence[Event]:
     """The charge completed: request the promised parts, in order, as far as the payment covers
-    them.
-    The others lapse."""
+    them. The others lapse."""
     events: list[Event] = []
-    left = paid.amount.amount
+    order_id, left = paid.order_id, paid.amount.amount
     for part in _promised(parts):
         if is_within(part.amount, left, paid.amount):
-            events.append(
-                PartRefundRequested(paid.order_id, part.refund_id, part.amount, part.reason)
-            )
+            events.append(PartRefundRequested(order_id, part.refund_id, part.amount, part.reason))
             left -= part.amount.amount
         else:
             events.append(
-                PartRefundLapsed(
-                    paid.order_id, part.refund_id, f"no more than {paid.amount} was paid"
-                )
+                PartRefundLapsed(order_id, part.refund_id, f"no more than {paid.amount} was paid")
             )
     return events
 

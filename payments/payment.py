@@ -117,11 +117,8 @@ def refund(payment: Payment, command: RefundPayment) -> list[Event]:
     lapsed = partial_refunds.lapse(payment.parts, command.order_id, "the whole payment goes back")
     if payment.status == "new":
         return [PaymentVoided(command.order_id, command.reason), *lapsed]
-    if (
-        payment.status not in ("requested", "completed")
-        or payment.refunding
-        or payment.amount is None
-    ):
+    has_charge = payment.status in ("requested", "completed")
+    if not has_charge or payment.refunding or payment.amount is None:
         return []
     # Before the charge completes nothing is refunded: all parts are promised, and lapse here.
     refunded = payment.parts if payment.status == "completed" else ()

@@ -70,16 +70,12 @@ def _messages() -> tuple[Sequence[MessageDoc], Sequence[MessageDoc], dict[str, A
         [public_events.Entry, *shapes, *published.values()]
     )
     envelope = components.pop(str(entry["$ref"]).rpartition("/")[2])
-    streamed = [
-        *(_event(event, envelope, shape) for event, shape in zip(events, data, strict=False)),
-        RESTARTED,
-        CAUGHT_UP,
-    ]
+    streamed = [_event(event, envelope, each) for event, each in zip(events, data, strict=False)]
     integration = [
         MessageDoc(name, inspect.getdoc(cls) or "", shape)
         for (name, cls), shape in zip(published.items(), data[len(events) :], strict=True)
     ]
-    return streamed, integration, components
+    return [*streamed, RESTARTED, CAUGHT_UP], integration, components
 
 
 def _event(event: type[Event], envelope: Described, data: Described) -> MessageDoc:

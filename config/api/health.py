@@ -16,8 +16,7 @@ def live(request: HttpRequest) -> HttpResponse:
 
 @problems.read_only
 def ready(request: HttpRequest) -> HttpResponse:
-    """Ready if the database answers, its migrations are applied, and the process is not about to
-    end."""
+    """Ready: the database answers, its migrations are applied, and the process is not ending."""
     if draining.begun():
         return problems.response(request, 503, "Draining", "This process is shutting down.")
     try:

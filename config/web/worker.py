@@ -99,10 +99,7 @@ class Worker(ASGIWorker):
 
     async def _drain(self) -> None:
         """Readiness fails first, and every response closes its connection; new connections are
-        still served.
-
-        Then the connections in the listen queue are accepted, and none after them.
-        """
+        still served. Then the connections in the listen queue are accepted, and none after them."""
         draining.begin()
         await asyncio.sleep(settings.WEB_DRAIN_SECONDS)
         self._draining = True

@@ -72,8 +72,7 @@ class CommandView(APIView):
 
     def new_id(self) -> str:
         """An id for what the command creates, such as an order; the same for each repeat under one
-        idempotency key. If the log loses the request and the client repeats it, external calls made
-        under this id are not made twice.
+        idempotency key. If the log loses the request, its repeat makes no external call twice.
 
         If the key is a UUID of version 7, the id is one too, with the key's time, so that ids sort
         by time. Otherwise it is a UUID of version 8.

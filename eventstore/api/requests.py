@@ -80,8 +80,7 @@ def number(request: Request, header: str, digits: int) -> int | None:
 def idempotency_key(request: Request) -> str | None:
     """The key without its quotes; None without the header. Raises Malformed.
 
-    After draft-ietf-httpapi-idempotency-key-header. The quotes are optional: "a" and a are the same
-    key.
+    After draft-ietf-httpapi-idempotency-key-header. Quotes are optional: "a" and a are one key.
     """
     given = request.headers.get(IDEMPOTENCY_KEY)
     if given is None:
@@ -91,13 +90,8 @@ def idempotency_key(request: Request) -> str | None:
         quoted = QUOTED.fullmatch(given)
         given = re.sub(r"\\(.)", r"\1", quoted[1]) if quoted else ""
     if not VISIBLE.fullmatch(given):
-        raise Malformed(
-            Fault(
-                IDEMPOTENCY_KEY,
-                "Expected 1 to 255 visible ASCII characters, quoted or unquoted.",
-                "invalid",
-            )
-        )
+        problem = "Expected 1 to 255 visible ASCII characters, quoted or unquoted."
+        raise Malformed(Fault(IDEMPOTENCY_KEY, problem, "invalid"))
     return given
 
 

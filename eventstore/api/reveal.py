@@ -36,18 +36,15 @@ def is_revealed(request: Request, subject: str) -> bool:
     reason = request.headers.get(HEADER)
     if reason is None:
         return False
-    if not request.user.has_perm(RIGHT):
+    user = request.user
+    if not user.has_perm(RIGHT):
         raise PermissionDenied
     if not re.fullmatch(REASON, reason):
         raise Malformed(
             Fault(HEADER, "A reason of 1 to 255 ASCII characters is required.", "invalid")
         )
-    personal_data.reveal(
-        request.user.get_username(),
-        subject,
-        reason=reason,
-        details={"page": request.get_full_path()},
-    )
+    details = {"page": request.get_full_path()}
+    personal_data.reveal(user.get_username(), subject, reason=reason, details=details)
     return True
 
 

@@ -16,11 +16,8 @@ def grant(group: str, *more: str) -> None:
 
     Members must also be staff to log in.
     """
-    models = [
-        model
-        for model, registered in admin.site._registry.items()
-        if isinstance(registered, ReadOnlyAdmin)
-    ]
+    pages = admin.site._registry.items()
+    models = [model for model, page in pages if isinstance(page, ReadOnlyAdmin)]
     kinds = ContentType.objects.get_for_models(*models, for_concrete_models=False)
     to_view = [f"view_{model._meta.model_name}" for model in models]
     known, _ = Group.objects.get_or_create(name=group)

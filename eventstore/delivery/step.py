@@ -92,8 +92,7 @@ def concerns(subscription: Subscription, message: Message) -> bool:
 
 def _step(delivery: "Delivery", limit: int) -> int:
     with atomic():
-        claimed = cursors.claim(delivery.name)
-        if claimed is None:
+        if (claimed := cursors.claim(delivery.name)) is None:
             return 0
         due = parked.due(delivery.name, limit) if claimed.parked else []
         messages = cursors.read(delivery.name, claimed, limit)

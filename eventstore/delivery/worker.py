@@ -51,12 +51,9 @@ class Worker:
         return time.monotonic() - self._touched
 
     def run_turn(self) -> int:
-        """Deliver until nothing is left for wakeup.GAP_SECONDS, or for TURN_SECONDS. One turn at a
-        time: a process has one table of calls in progress. Returns the number of messages.
-
-        Looks again after the last message, because a writer that has just sent a wake-up sends no
-        further one within that time.
-        """
+        """Deliver for TURN_SECONDS, or until nothing is left for wakeup.GAP_SECONDS: a writer that
+        has just sent a wake-up sends no further one within that time. One turn at a time, because
+        a process has one table of calls in progress. Returns the number of messages."""
         with self._turn:
             try:
                 until = time.monotonic() + TURN_SECONDS

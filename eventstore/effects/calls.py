@@ -215,19 +215,16 @@ def _circuit(name: str) -> Circuit:
 
 def _postponed(call: Call) -> ParkedMessage:
     message, token, error = call.message, call.token, call.future.exception()
+    position = message.position
     assert error is not None
     match error:
         case NotMade():
-            return ParkedMessage(
-                message.position, attempts=token - 1, token=token, delay=TRIAL_SECONDS
-            )
+            return ParkedMessage(position, attempts=token - 1, token=token, delay=TRIAL_SECONDS)
         case NotYet():
-            logger.info("%s at %s has no result yet: %s", message.type, message.position, error)
+            logger.info("%s at %s has no result yet: %s", message.type, position, error)
             # Never a dead letter. One attempt is counted, so that the next one looks for the result
             # by key.
             delay = error.again.total_seconds()
-            return ParkedMessage(
-                message.position, attempts=1, token=token, delay=delay, error=str(error)
-            )
-    logger.warning("%s at %s failed, attempt %s: %r", message.type, message.position, token, error)
-    return parked.failed(message.position, error, attempts=token, token=token)
+            return ParkedMessage(position, attempts=1, token=token, delay=delay, error=str(error))
+    logger.warning("%s at %s failed, attempt %s: %r", message.type, position, token, error)
+    return parked.failed(position, error, attempts=token, token=token)

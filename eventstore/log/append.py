@@ -88,8 +88,7 @@ def append(
     metadata: Metadata | None = None,
     ids: Sequence[UUID] | None = None,
 ) -> Appended:
-    """Append to one stream. expected: an exact version, NO_STREAM, STREAM_EXISTS or ANY. ids: one
-    for each event.
+    """Append to a stream. expected: a version, NO_STREAM, STREAM_EXISTS or ANY. ids: one per event.
 
     A repeat with the same ids and the same expected version writes nothing and returns the first
     result. With no events, only the expected version is checked. Raises WrongExpectedVersion,

@@ -160,8 +160,7 @@ def read_stream(
     until: datetime | None = None,
     limit: int | None = None,
 ) -> Iterator[Message]:
-    """The stream's events in order, in pages, so that memory use stays flat. limit: maximum of
-    events.
+    """The events in order, in pages, so that memory use stays flat. limit: maximum of events.
 
     until: stop before the first event that was recorded later. Times come from the server's clock,
     which may be set back; the result is still the beginning of the stream without a gap, and so a
@@ -252,14 +251,10 @@ def read_page_of_streams(
     seen: Sequence[int] = (),
 ) -> tuple[list[Message], bool]:
     """As read_streams, but no more than fit into so many bytes of JSON, at least one; and whether
-    more follow.
-
-    seen: for each stream, a version up to which its events can be skipped.
-    """
+    more follow. seen: for each stream, a version up to which its events can be skipped."""
     bounds = [list(streams), list(seen) or [0] * len(streams), after, until, list(types)]
-    page = rows_in_binary(
-        READ_PAGE_OF_STREAMS, [*bounds, limit + 1, limit + 1, limit, bytes_, bytes_]
-    )
+    limits = [limit + 1, limit + 1, limit, bytes_, bytes_]
+    page = rows_in_binary(READ_PAGE_OF_STREAMS, [*bounds, *limits])
     return list(recorded([row[:-1] for row in page])), bool(page) and page[0][-1] > len(page)
 
 

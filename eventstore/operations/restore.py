@@ -116,16 +116,14 @@ def _references_beyond_the_log(epoch: Epoch) -> Iterator[str]:
 
 def _ask_providers(since: datetime | None) -> tuple[list[str], list[str]]:
     """What providers did that the log lacks: sentences that are done, and open ones."""
-    done: list[str] = []
-    open_: list[str] = []
+    done, open_ = list[str](), list[str]()
     for name, look in registry.after_restore().items():
         if since is None:
             done.append(f"{name}: not asked, because the log had no events before.")
             continue
         known = len(open_)
         try:
-            for each in look(since):
-                open_.append(f"{name}: {each}")
+            open_.extend(f"{name}: {each}" for each in look(since))
         except Exception as error:  # noqa: BLE001  a provider that fails must not keep us from the others
             problem = f"{type(error).__name__}: {error}"
             open_.append(f"{name}: could not be asked, run the command again: {problem}")

@@ -51,11 +51,8 @@ ERROR_OF_STATE = {"ES003": NotReadCommitted, "ES004": OnStandby}
 
 @contextmanager
 def atomic() -> Iterator[None]:
-    """As Django's `atomic` on the default connection; the outermost transaction is READ COMMITTED,
-    whatever the project's default is.
-
-    The isolation level is part of BEGIN, so it costs no statement and works behind a pooler.
-    """
+    """Django's `atomic` on the default connection, but READ COMMITTED in the outermost transaction.
+    The isolation level is part of BEGIN, so it costs no statement and works behind a pooler."""
     raw = _ready(DEFAULT_DB_ALIAS).connection
     level = raw.isolation_level
     if level in READ_COMMITTED or not prepared.is_idle(raw):
@@ -215,8 +212,7 @@ def _fetch(
         idle = using == DEFAULT_DB_ALIAS and prepared.is_idle(database.connection)
         if named is OnStandby or not idle:
             raise named(str(error)) from error
-    # A single statement on a server with another default isolation: it was refused and left
-    # nothing behind, so it can run again in a transaction.
+    # The server's default isolation refused it, nothing happened: repeat it in a transaction.
     with atomic():
         return _fetch_once(database, statement, params, format)
 

@@ -49,11 +49,8 @@ class StatementCache:
 
     def _clear_names_with_psycopg(self, connection: Any) -> None:
         """After DROP, ALTER and ROLLBACK (also to a savepoint), psycopg deallocates all prepared
-        statements, ours with them.
-
-        PostgreSQL would report the missing statement at its next use. PgBouncer, which tracks
-        prepared statements itself, closes the connection instead.
-        """
+        statements, ours with them. PostgreSQL would report the missing statement at its next use.
+        PgBouncer, which tracks prepared statements itself, closes the connection instead."""
         manager = connection._prepared
         clear = manager.clear
 

@@ -215,8 +215,7 @@ def _is_scalar(data: Any) -> bool:
 
 
 def _personal_texts(positions: Sequence[int]) -> dict[int, list[str]]:
-    """The personal texts of each message, by position. A message that is deleted, or of an unknown
-    class, has no entry."""
+    """Personal texts by position. A deleted message, or one of an unknown class, has no entry."""
     found: dict[int, list[str]] = {}
 
     def collect(position: int, value: Any) -> None:

@@ -172,11 +172,8 @@ def events(projection: Projection, key: str, row: Row | None) -> list[Message]:
             foreign -= set(aggregate.evolve)
     foreign_types = [registry.name_of_class(each) for each in foreign]
     found = log.read_about(own, foreign_types=foreign_types, naming=key, after=position)
-    return [
-        each
-        for each in found
-        if type(each.body) in projection.evolve and projection.key(each.body) == key
-    ]
+    ours = [each for each in found if type(each.body) in folded]
+    return [each for each in ours if projection.key(each.body) == key]
 
 
 def last_given() -> int:

@@ -70,10 +70,8 @@ def statuses() -> list[str]:
 
 
 def allowed(name: str, key: str) -> list[str]:
-    """The interventions that would change the process in its present state.
-
-    Raises NewerState, codec.Undecodable.
-    """
+    """The interventions that would change the process in its present state. Raises NewerState,
+    codec.Undecodable."""
     saga = registry.subscriptions().get(name)
     if not isinstance(saga, Saga) or Intervened not in saga.react:
         return []
@@ -86,9 +84,7 @@ def allowed(name: str, key: str) -> list[str]:
         action: saga.react[Intervened](state, Intervened(key, action, reason="", who=""))
         for action in INTERVENTIONS
     }
-    return [
-        action for action, reaction in tried.items() if reaction.commands or reaction.state != state
-    ]
+    return [action for action, after in tried.items() if after.commands or after.state != state]
 
 
 def intervene(name: str, key: str, action: str, *, seen_at: int, who: str, reason: str) -> None:

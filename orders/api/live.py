@@ -57,11 +57,8 @@ def items(messages: Sequence[Message]) -> list[FeedItem]:
     """New events, under the topics of their order and of its customer; for staff, masked under a
     topic of their own."""
     entries = [public_events.entry(message) for message in messages]
-    owners = {
-        entry.order_id: entry.data["customer_id"]
-        for entry in entries
-        if "customer_id" in entry.data
-    }
+    with_owner = [entry for entry in entries if "customer_id" in entry.data]
+    owners = {entry.order_id: entry.data["customer_id"] for entry in with_owner}
     owners |= _owners({entry.order_id for entry in entries} - set(owners))
     found = []
     for message, entry in zip(messages, entries, strict=True):

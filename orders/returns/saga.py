@@ -141,9 +141,8 @@ def intervened(saga: Returning, event: Intervened) -> Reaction:
     counts the present step as done by other means (skip)."""
     note = f"by {event.who}: {event.reason}"
     if event.action == "retry" and _pending_command(saga):
-        return _send(
-            replace(saga, status=_current_step(saga), step="", asked_again=saga.asked_again + 1)
-        )
+        again = replace(saga, status=_current_step(saga), step="", asked_again=saga.asked_again + 1)
+        return _send(again)
     if event.action == "compensate" and saga.status == "GOODS_PENDING":
         return _begin(replace(saga, note=note), "CLOSING")
     if event.action == "skip":

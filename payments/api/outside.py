@@ -34,15 +34,13 @@ class StripeSilent(APIException):
 
 def command(item: Mapping[str, Any]) -> Command | None:
     """The command that records a refund or a dispute. None where no money has moved, or the order
-    is
-    not ours. Raises StripeSilent."""
+    is not ours. Raises StripeSilent."""
     intent, reference, status = item.get("payment_intent"), item.get("id"), str(item.get("status"))
     is_final = status == "succeeded" if item.get("object") == "refund" else status in DISPUTES
     if not (is_final and isinstance(intent, str) and isinstance(reference, str)):
         return None
     order_id = _order_of(intent)
-    paid = _paid(order_id)
-    if paid is None:
+    if (paid := _paid(order_id)) is None:
         logger.warning("stripe: %.100r of %.100r belongs to no order", reference, intent)
         return None
     amount = _amount(item, paid)

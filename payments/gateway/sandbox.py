@@ -108,12 +108,8 @@ class SandboxGateway:
     def _enter_refund(self, entry: Entry) -> tuple[Course, int] | None:
         """None where nothing was charged. The entries of the order are locked, so that two refunds
         together never exceed the charge."""
-        locked = (
-            SandboxEntry.objects.select_for_update()
-            .filter(order_id=entry["order_id"])
-            .order_by("key")
-        )
-        others = [each for each in locked if each.key != entry["key"]]
+        locked = SandboxEntry.objects.select_for_update().filter(order_id=entry["order_id"])
+        others = [each for each in locked.order_by("key") if each.key != entry["key"]]
         charges = [each for each in others if each.kind == SandboxEntry.Kind.CHARGE and each.done]
         if not charges:
             return None

@@ -88,15 +88,13 @@ def read(path: Path) -> Iterator[Document]:
 
 
 def documents(lines: Iterable[Line]) -> Iterator[Document]:
-    """The documents in the order of their first lines. Only invoices of the last minutes are held
-    in memory."""
+    """In the order of their first lines. Only invoices of the last minutes are held in memory."""
     open_: dict[str, list[Line]] = {}
     current = ""
     for line in lines:
         if line.invoice != current:
             current = line.invoice
-            # Invoices that have ended, the oldest first. An open one stops it, to keep the order of
-            # first lines.
+            # Invoices that have ended, up to the oldest open one, to keep the order of first lines.
             while open_:
                 oldest = next(iter(open_))
                 if open_[oldest][-1].at + INTERRUPTION >= line.at:

@@ -34,11 +34,8 @@ def hops(events: Iterable[Event]) -> Mapping[UUID, Hop]:
     none without relays and consumers."""
     found = list(events)
     carried, consumers = _carried(found), _consumers(found)
-    published = {
-        envelope: event.id
-        for event in (found if consumers else ())
-        for envelope in _envelopes(event.id)
-    }
+    causes = found if consumers else []
+    published = {each: event.id for event in causes for each in _envelopes(event.id)}
     hops = {
         event.id: Hop(
             carried.get(event.position, ()),

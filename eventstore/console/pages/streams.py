@@ -180,14 +180,11 @@ class StreamAdmin(PageAdmin):
         ((_, last, _),) = rows(LAST, [[stream]])
         version = _version(request, last)
         address = reverse("admin:eventstore_stream_given", args=[quote(stream)])
+        what = [("Stream", stream), ("Up to version", version), ("Fixture", exporting.name(stream))]
         export = Export(
             title="Export test fixture",
             subject=stream,
-            what=[
-                ("Stream", stream),
-                ("Up to version", version),
-                ("Fixture", exporting.name(stream)),
-            ],
+            what=what,
             address=links.with_query(address, {"version": version}),
             back=links.page("stream", stream, version=version),
         )

@@ -33,12 +33,9 @@ class Command(BaseCommand):
         reveal.add_argument(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        event_filter = EventFilter(
-            options["term"], options["type"], options["since"], options["until"]
-        )
-        filters = ", ".join(
-            f"{name} {value}" for name, value in event_filter._asdict().items() if value
-        )
+        event_filter = EventFilter(*(options[each] for each in ("term", "type", "since", "until")))
+        fields = event_filter._asdict().items()
+        filters = ", ".join(f"{name} {value}" for name, value in fields if value)
         revealed = reveal.is_revealed(options, f"export_events {filters}".strip(), "events")
         lines = export.lines(event_filter, revealed=revealed)
         if options["output"] is None:

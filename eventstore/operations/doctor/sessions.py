@@ -50,11 +50,8 @@ def pooler(
     limits: Limits, *, reported_backend: Callable[[], int] = postgres.reported_backend
 ) -> Iterator[Finding]:
     connection: Any = transaction.get_connection().connection
-    if (
-        connection.prepare_threshold is not None
-        and _is_pooler(reported_backend)
-        and not _keeps_statements(connection)
-    ):
+    prepares = connection.prepare_threshold is not None
+    if prepares and _is_pooler(reported_backend) and not _keeps_statements(connection):
         yield Finding(
             check="pooler",
             severity=WARNING,

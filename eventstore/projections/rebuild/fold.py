@@ -161,21 +161,16 @@ class Fold:
         self.events_since, self.checkpoint_at = 0, time.monotonic()
 
     def run(self, *, seconds: float = inf) -> None:
-        """Fold up to the end, or as far as possible in that many seconds.
-
-        Raises RebuildFailed, and what save_progress and on_checkpoint raise.
-        """
+        """Fold up to the end, or as far as possible in that many seconds. Raises RebuildFailed, and
+        what save_progress and on_checkpoint raise."""
         end = time.monotonic() + seconds
         with _garbage_collector_off():
             for page in self._pages():
                 self._fold_page(page)
                 now = time.monotonic()
                 is_out_of_time = now > end
-                if (
-                    is_out_of_time
-                    or len(self.rows.changed) >= ROWS
-                    or now - self.checkpoint_at > CHECKPOINT_SECONDS
-                ):
+                is_overdue = now - self.checkpoint_at > CHECKPOINT_SECONDS
+                if is_out_of_time or is_overdue or len(self.rows.changed) >= ROWS:
                     self.checkpoint(page[-1][0])
                 if is_out_of_time:
                     return

@@ -363,12 +363,8 @@ def _fingerprint(subject: Projection) -> str:
     It covers the form of the live table, and the source of each module that defines the key
     function, a fold function, an event class or an upcaster.
     """
-    upcasters = [
-        upcaster
-        for table in getattr(registry.wiring(), "UPCASTERS", ())
-        for of_type in table.values()
-        for upcaster in of_type.values()
-    ]
+    tables = getattr(registry.wiring(), "UPCASTERS", ())
+    upcasters = [each for table in tables for steps in table.values() for each in steps.values()]
     code = (subject.key, *subject.evolve.values(), *upcasters, *subject.evolve)
     functions = [each.func if isinstance(each, partial) else each for each in code]
     modules = {getattr(each, "__module__", None) for each in functions} - {None}

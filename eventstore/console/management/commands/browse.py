@@ -41,22 +41,16 @@ class Command(BaseCommand):
         reveal.add_argument(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        known = {
-            str(model._meta.model_name): registered
-            for model, registered in admin.site._registry.items()
-            if isinstance(registered, RevealingAdmin)
-        }
+        pages = [page for page in admin.site._registry.values() if isinstance(page, RevealingAdmin)]
+        known = {str(page.opts.model_name): page for page in pages}
         registered = known.get(options["list"])
         if registered is None:
             names = ", ".join(sorted(known))
             raise CommandError(f"Unknown list {options['list']!r}. Known lists: {names}.")
-        found = (
-            [_row(registered, options)]
-            if options["key"] is not None
-            else _page(registered, options)
-        )
+        is_list = options["key"] is None
+        found = _page(registered, options) if is_list else [_row(registered, options)]
         if options["json"]:
-            output = found if options["key"] is None else found[0]
+            output = found if is_list else found[0]
             self.stdout.write(codec.encode_json(output).decode())
             return
         for row in found:
