@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from psycopg import sql
 from uuid_utils.compat import uuid7
 
-from eventstore import log
+from eventstore import log, settings
 from eventstore.codec import Undecodable
 from eventstore.log import ANY, NO_STREAM, append, page_size, scan, streams
 from eventstore.messages import Metadata
@@ -188,6 +188,7 @@ class TestTheLog:
         assert [message.stream[-1] for message in found] == ["a"] * 5 + ["b"] * 5 + ["c"] * 5
 
 
+@pytest.mark.skipif(not settings.fast_path(), reason="psycopg's cursor does not read ahead")
 class TestReadingAhead:
     """Outside of a transaction, a page is looked for while the one before it is decoded."""
 
