@@ -58,6 +58,8 @@ def values(type_):
     origin, parts = get_origin(type_), get_args(type_)
     if origin in (Union, UnionType):
         return st.one_of(*map(values, parts))
+    if origin is tuple and ... not in parts:
+        return st.tuples(*map(values, parts))
     if origin is tuple:
         return st.lists(values(parts[0]), max_size=3).map(tuple)
     if origin is dict:

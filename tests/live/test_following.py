@@ -232,6 +232,8 @@ WITHHELD = {
     "inventory.stock_reserved": "the stock's own side of the reservation",
     "inventory.stock_released": "the stock's own side of the release",
     "inventory.inventory_returned": "the reservation's own side of the goods that came back",
+    "orders.loyalty_points_earned": "another service's answer, in a stream of its own",
+    "orders.loyalty_points_taken_back": "as its earning",
     "shipping.shipment_disowned": "between the carrier and us, until a person has seen to it",
 }
 

@@ -35,8 +35,8 @@ def test_what_dies_is_started_again_and_says_its_name_before_every_line(supervis
         supervisor.watch()
     supervisor.stop()
     output = capfd.readouterr().out
-    assert output.count("echo     | once more") == 2
-    assert "local    | echo exited with code 3; restarting in 1 s" in output
+    assert output.count("echo          | once more") == 2
+    assert "local         | echo exited with code 3; restarting in 1 s" in output
 
 
 def test_what_runs_to_its_end_tells_its_exit_code(supervisor, data, tmp_path):

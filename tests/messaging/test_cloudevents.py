@@ -46,6 +46,7 @@ ATTRIBUTES = {
     "source": "/shop",
     "type": "shop.sold",
     "subject": "TEA-EARL-GREY",
+    "stream": "stock-TEA-EARL-GREY",
     "time": "2026-01-02T03:04:05.678901Z",
     "dataschema": "https://shop.example/schemas/shop.sold/v1.schema.json",
     "sequence": "0000000000003001",

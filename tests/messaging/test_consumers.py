@@ -168,7 +168,7 @@ def dead_letter(broker, of, kafka_server, rabbitmq_server):
     return message.headers, message.body
 
 
-def test_a_handler_longer_than_the_session_costs_no_partition(consumers, reading):
+def test_a_handler_longer_than_the_session_costs_no_partition(consumers, reading, process):
     """The reader goes on polling, and stores what comes meanwhile."""
     begun, go_on = threading.Event(), threading.Event()
 
@@ -178,18 +178,19 @@ def test_a_handler_longer_than_the_session_costs_no_partition(consumers, reading
 
     session = {"session.timeout.ms": 6000, "max.poll.interval.ms": 6000}
     of = consumers("kafka", {"*": slow}, client={**session, "heartbeat.interval.ms": 1000})
+    process(of)  # relays; this process would run the handler itself
     reader = reading(of)
     count(5)
-    settled(of.name)
-    assert begun.wait(60)
-    assigned = set(reader.source.next)
-    time.sleep(8)
-    count(5, first=6)
-    settled(of.name)
-    until(lambda: OutboxMessage.objects.filter(topic=of.consumer).count() == 10)
-    assert set(reader.source.next) == assigned
-    go_on.set()
-    until(lambda: delivered() and not cursors.is_far_behind(of.consumer, 0))
+    try:
+        assert begun.wait(60)
+        assigned = set(reader.source.next)
+        time.sleep(8)
+        count(5, first=6)
+        until(lambda: OutboxMessage.objects.filter(topic=of.consumer).count() == 10)
+        assert set(reader.source.next) == assigned
+    finally:
+        go_on.set()
+    until(lambda: not cursors.is_far_behind(of.consumer, 0))
 
 
 @pytest.mark.parametrize("broker", ["kafka", "rabbitmq"])

@@ -98,8 +98,9 @@ def read(consumer, messages, *, end):
 
 def published(message, offset=0):
     """As the relay publishes it."""
-    history = publisher.read_histories([message])[message.stream]
-    (envelope,) = publisher.envelopes(world.PUBLICATION, message, history)
+    translator = publisher.Translator(world.PUBLICATION)
+    translator.begin([message])
+    (envelope,) = translator.envelopes(message)
     encoded = cloudevents.for_kafka(envelope, brokers.origin())
     headers = tuple((name.encode(), text.encode()) for name, text in encoded.headers.items())
     return BrokerMessage("kafka", TOPIC.topic, b"a", encoded.value, headers, 0, offset)

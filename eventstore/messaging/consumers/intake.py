@@ -221,7 +221,7 @@ class PartitionState(NamedTuple):
         return None if self.broker_end is None else self.behind_of(self.broker_end)
 
     def behind_of(self, end: int) -> int:
-        return end if self.is_queue else max(end - max(self.next, self.reached), 0)
+        return max(end - max(self.next, self.reached), 0)
 
 
 class Arrived(NamedTuple):

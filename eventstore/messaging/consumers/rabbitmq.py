@@ -43,7 +43,7 @@ class RabbitMQSource:
 
     def __init__(self, consumer: str, broker: str, connection: Any) -> None:
         self.consumer, self.broker, self.connection = consumer, broker, connection
-        self.queue = Partition(consumer, -1)
+        self.queue = Partition(consumer, 0)
         intake.begin(consumer, [self.queue])
         self.unacknowledged: list[tuple[int, BrokerMessage]] = []
         self.size = 0
