@@ -13,19 +13,13 @@ from eventstore.messaging.consumers.intake import Arrived, OffsetMoved, Partitio
 from eventstore.models import ConsumerOffset, EarlyMessage, OutboxMessage, Received
 from eventstore.outbox import received
 from eventstore.subscriptions import Consumer
-from tests.eventstore.conftest import (  # noqa: F401
-    django_db_setup,
-    emptied_quickly,
-    toys,
-    wire,
-)
 
 pytestmark = pytest.mark.django_db(transaction=True)
 NAME, TOPIC, QUEUE = "toy.reader", Partition("events.toy", 0), Partition("toy.reader", 0)
 
 
 @pytest.fixture(autouse=True)
-def wired(toys):  # noqa: F811
+def wired(toys):
     toys({NAME: Consumer("kafka", ["events.toy"], {})})
     intake.begin(NAME, [QUEUE])
 
