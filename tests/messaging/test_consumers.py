@@ -195,7 +195,7 @@ def test_a_handler_longer_than_the_session_costs_no_partition(consumers, reading
 
 @pytest.mark.parametrize("broker", ["kafka", "rabbitmq"])
 def test_a_paused_consumer_leaves_its_messages_with_the_broker(broker, consumers, reading):
-    """Or the database would take what nobody handles, for as long as the pause lasts."""
+    """Otherwise the outbox would grow for as long as the pause lasts."""
     of = consumers(broker)
     reader = reading(of)
     count(10)

@@ -262,7 +262,7 @@ def blind(monkeypatch):
 
 
 class TestAConnectionThatIsHalfOpen:
-    """The network is gone: neither side hears the other, and neither is told."""
+    """The network drops all packets. The operating system reports no error to either side."""
 
     @pytest.fixture
     def through(self, consumers_by, rabbitmq_server, monkeypatch):

@@ -1,4 +1,4 @@
-"""What a consumer understands of a message, whoever has sent it."""
+"""How a consumer reads messages, also those of foreign producers."""
 
 import json
 from datetime import UTC, datetime

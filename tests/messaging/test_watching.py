@@ -316,7 +316,7 @@ def behind(of):
 
 
 def test_the_doctor_and_a_real_kafka(consumers, reading, kafka_server):
-    """The relay publishes in transactions, whose marks are no messages."""
+    """The control records of the relay's transactions do not count as lag."""
     of = consumers("kafka", partitions=1)
     assert checks() == ["deaf-consumer"]
     count(20)

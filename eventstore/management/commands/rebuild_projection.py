@@ -53,7 +53,7 @@ class Command(BaseCommand):
             help="number of processes that fold (%(default)s)",
         )
         parser.add_argument(
-            "--anew",
+            "--restart",
             action="store_true",
             help="discard an interrupted rebuild and start from the beginning",
         )
@@ -119,7 +119,7 @@ class Command(BaseCommand):
     def _rebuild(self, name: str, options: dict[str, Any], *, swap: bool = True) -> None:
         started, latest = time.monotonic(), rebuild.latest(name, limit=1)
         # What an interrupted run has folded does not count for this one.
-        continues = latest and latest[0].is_open and not options["anew"]
+        continues = latest and latest[0].is_open and not options["restart"]
         folded_before = latest[0].events if continues else 0
         show_bar = self.stdout.isatty() and not options["json"]
         with _bar(name) if show_bar else self._lines(options) as report:
@@ -128,7 +128,7 @@ class Command(BaseCommand):
                 who=getpass.getuser(),
                 reason=options["reason"],
                 swap=swap,
-                anew=options["anew"],
+                restart=options["restart"],
                 processes=options["processes"],
                 on_checkpoint=report,
             )
@@ -159,7 +159,7 @@ class Command(BaseCommand):
             self._write(options, {"projection": name, **each._asdict()}, sentence)
         self._write(options, {"differences": count}, f"{name}: {count} differences.")
         if options["swap"]:
-            self._rebuild(name, options | {"anew": False})
+            self._rebuild(name, options | {"restart": False})
         if count:
             raise SystemExit(1)
 

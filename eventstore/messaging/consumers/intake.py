@@ -172,8 +172,9 @@ class Range(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """What a reader saw of a partition. reached: up to where it has looked, behind the marks of
-    transactions, which are no messages. end: the offset after the last message."""
+    """What a reader saw of a partition of Kafka. reached: the offset that it reads next; it skips
+    the control records that Kafka writes for each transaction. end: the offset after the last
+    message."""
 
     reached: int
     end: int

@@ -77,12 +77,12 @@ def rebuild(
     who: str = "",
     reason: str = "",
     swap: bool = True,
-    anew: bool = False,
+    restart: bool = False,
     processes: int = 1,
     on_checkpoint: OnCheckpoint = lambda rebuild: None,
 ) -> Rebuilding:
     """Fold the whole log into a new table and swap it with the live one. Resumes an interrupted
-    rebuild, unless `anew`.
+    rebuild, unless `restart`.
 
     swap: False stops before the swap, so that the differences can be read. Raises NotAProjection,
     NotRebuildable, AlreadyRebuilding, RebuildFailed, ShareLost, Stopped.
@@ -90,7 +90,7 @@ def rebuild(
     subject = projection(name)
     with _exclusive_lock(name):
         open_one = records.open_one(name)
-        if open_one is None or anew:
+        if open_one is None or restart:
             open_one = _begin(
                 name, subject, who=who, reason=reason, swap=swap, background=False, shares=processes
             )
