@@ -15,31 +15,29 @@ from .transport import Reading, Source, Transport
 
 def transport(broker: str, relay: str) -> Transport:
     """A new client for one relay."""
-    options = dict(settings.brokers()[broker])
-    made: Transport = import_string(options.pop("TRANSPORT"))(relay, origin(), options)
+    kind, options = _of(broker)
+    made: Transport = kind(relay, origin(), options)
     return made
 
 
 def transport_without_transactions(broker: str, name: str) -> Transport:
     """A new client that publishes at least once, and keeps no checkpoint."""
-    options = dict(settings.brokers()[broker])
-    if options["TRANSPORT"].endswith(".Kafka"):
-        options["transactions"] = False
-    made: Transport = import_string(options.pop("TRANSPORT"))(name, origin(), options)
+    kind, options = _of(broker)
+    made: Transport = kind.without_transactions(name, origin(), options)
     return made
 
 
 def source(broker: str, reading: Reading) -> Source:
     """A new client that reads for one consumer. Raises BrokerProblem."""
-    options = dict(settings.brokers()[broker])
-    made: Source = import_string(options.pop("TRANSPORT")).source(broker, reading, options)
+    kind, options = _of(broker)
+    made: Source = kind.source(broker, reading, options)
     return made
 
 
 def dead_letters(broker: str) -> DeadLetterTopics:
     """A new client for dead letters. Raises BrokerProblem."""
-    options = dict(settings.brokers()[broker])
-    made: DeadLetterTopics = import_string(options.pop("TRANSPORT")).dead_letters(options)
+    kind, options = _of(broker)
+    made: DeadLetterTopics = kind.dead_letters(options)
     return made
 
 
@@ -69,8 +67,14 @@ def _types(consumer: Consumer) -> list[str]:
 
 def administration(broker: str) -> Any:
     """What creates topics and exchanges, and says what is missing."""
+    kind, options = _of(broker)
+    return kind.administration(options)
+
+
+def _of(broker: str) -> tuple[Any, dict[str, Any]]:
+    """Its class, and the options for it."""
     options = dict(settings.brokers()[broker])
-    return import_string(options.pop("TRANSPORT")).administration(options)
+    return import_string(options.pop("TRANSPORT")), options
 
 
 def origin() -> Origin:

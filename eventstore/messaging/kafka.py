@@ -138,6 +138,10 @@ class Kafka:
         self.published: frozenset[int] = frozenset()
         self.producer: Producer | None = None
 
+    @classmethod
+    def without_transactions(cls, name: str, origin: Origin, options: Mapping[str, Any]) -> "Kafka":
+        return cls(name, origin, {**options, "transactions": False})
+
     @staticmethod
     def administration(options: Mapping[str, Any]) -> "KafkaAdministration":
         return KafkaAdministration(Options(**options))

@@ -75,6 +75,12 @@ class RabbitMQ:
         self.relay, self.origin, self.options = relay, origin, Options(**options)
         self.link: Link | None = None
 
+    @classmethod
+    def without_transactions(
+        cls, name: str, origin: Origin, options: Mapping[str, Any]
+    ) -> "RabbitMQ":
+        return cls(name, origin, options)
+
     @staticmethod
     def administration(options: Mapping[str, Any]) -> "RabbitMQAdministration":
         return RabbitMQAdministration(Options(**options))
