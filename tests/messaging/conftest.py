@@ -7,8 +7,8 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 
 import amqp
 import pytest
@@ -123,6 +123,18 @@ def _no_relay_is_left():
     relay.stop()
 
 
+def wired(parts_of, broker, options, toys, settings):  # noqa: F811
+    """Puts the parts of a wiring in place, under a context of its own; returns their names."""
+    context = f"toy{next(_numbers)}"
+    settings.EVENTSTORE_BROKERS = {broker: options}
+    names, parts = parts_of(context, broker)
+    toys(parts.pop("SUBSCRIPTIONS"), **parts)
+    (names.name,) = names.relays
+    names.context, names.topic = context, f"events.{context}"
+    names.broker, names.options = broker, options
+    return names
+
+
 @pytest.fixture
 def relays(toys, settings, monkeypatch):  # noqa: F811
     """relays(broker, options) wires one relay to the broker, under a context of its own."""
@@ -130,23 +142,11 @@ def relays(toys, settings, monkeypatch):  # noqa: F811
     monkeypatch.setattr(relay, "LONGEST_REST_SECONDS", 0.5)
 
     def start(broker, options, *, create=True, **create_options):
-        context = f"toy{next(_numbers)}"
-        settings.EVENTSTORE_BROKERS = {broker: options}
-        names, parts = world.parts(context, broker)
-        subscriptions = parts.pop("SUBSCRIPTIONS")
-        toys(subscriptions, **parts)
+        found = wired(world.parts, broker, options, toys, settings)
         if create:
             administration = brokers.administration(broker)
             administration.create(relay.published_by(broker), **create_options)
-        (name,) = names.relays
-        return SimpleNamespace(
-            name=name,
-            context=context,
-            type=names.type,
-            topic=f"events.{context}",
-            broker=broker,
-            options=options,
-        )
+        return found
 
     return start
 
@@ -192,24 +192,12 @@ def consumers_by(toys, settings, monkeypatch):  # noqa: F811
     monkeypatch.setattr(relay, "LONGEST_REST_SECONDS", 0.5)
 
     def start(broker, options, handle=None, *, create=True):
-        context = f"toy{next(_numbers)}"
-        settings.EVENTSTORE_BROKERS = {broker: options}
-        names, parts = consuming.parts(context, broker, handle)
-        subscriptions = parts.pop("SUBSCRIPTIONS")
-        toys(subscriptions, **parts)
+        parts = partial(consuming.parts, handle=handle)
+        found = wired(parts, broker, options, toys, settings)
         if create:
             administration = brokers.administration(broker)
             administration.create(relay.published_by(broker), brokers.readings(broker))
-        (name,) = names.relays
-        return SimpleNamespace(
-            name=name,
-            consumer=names.consumer,
-            context=context,
-            type=names.type,
-            topic=f"events.{context}",
-            broker=broker,
-            options=options,
-        )
+        return found
 
     return start
 
