@@ -35,8 +35,9 @@ def chromium():
     return os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def browser():
+    """Ends with its module: while it lives, no other test of the process may run an event loop."""
     path = chromium()
     if path is None:
         pytest.skip(
