@@ -125,7 +125,8 @@ def consume(wired, context, broker, options):
     relay.stop()
     times = []
     settings.EVENTSTORE_BROKERS = {broker: options}
-    names, parts = consuming.parts(context, broker, {"*": lambda _: times.append(time.monotonic())})
+    handle = {f"{context}.*": lambda _: times.append(time.monotonic())}
+    names, parts = consuming.parts(context, broker, handle)
     vars(wired).update(parts | {"SUBSCRIPTIONS": toy.SUBSCRIPTIONS | parts["SUBSCRIPTIONS"]})
     forget_wiring()
     cursors.ensure_cursors()
