@@ -20,5 +20,9 @@ ALLOW_LOCKING = """
 
 def drop(role):
     with connection.cursor() as cursor:
+        # A pooler keeps connections. They would act for the dropped role, not for its successor.
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", [role]
+        )
         cursor.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
         cursor.execute(ALLOW_LOCKING)

@@ -9,12 +9,20 @@ import sys
 from collections.abc import Generator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pytest
 
 from tools.devserver import environment, folder, services
 from tools.devserver.errors import LauncherError
+
+if TYPE_CHECKING:
+    from tools.verification.bouncer import Bouncer
+
+
+# The PgBouncer in front of the server, if there is one.
+poolers: list["Bouncer"] = []
 
 
 def _start() -> None:
@@ -35,7 +43,8 @@ def _behind_a_pooler(path: Path, server: str, form: str, stack: ExitStack) -> di
 
     bouncer.bound_waits(server)
     form = bouncer.NEW if form == bouncer.NEW else bouncer.OLD
-    return stack.enter_context(bouncer.started(path, server, form)).settings
+    poolers.append(stack.enter_context(bouncer.started(path, server, form)))
+    return poolers[0].settings
 
 
 def _apart(worker: int) -> dict[str, str]:

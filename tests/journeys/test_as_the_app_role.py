@@ -6,7 +6,7 @@ from django.core.management import call_command
 from django.db import connection, connections
 
 from config import wiring
-from tests import rights
+from tests import rights, services
 
 from .conftest import Shop, Worker
 
@@ -24,6 +24,8 @@ def shop(request, transactional_db, tmp_path):
             f"DROP ROLE IF EXISTS {ROLE}; CREATE ROLE {ROLE} LOGIN PASSWORD '{PASSWORD}'"
         )
     call_command("app_role", ROLE, verbosity=0)
+    for pooler in services.poolers:
+        pooler.admit(ROLE, PASSWORD)
     settings = connection.settings_dict
     owner = {name: settings[name] for name in ("USER", "PASSWORD")}
     become(USER=ROLE, PASSWORD=PASSWORD)

@@ -24,6 +24,7 @@ from tools.devserver.programs import ROOT
 
 NAME = "pgbouncer"
 FILE = ROOT / "deploy/pgbouncer/pgbouncer.ini"
+USERS = "userlist.txt"
 # Debian installs it outside of an ordinary user's PATH.
 PLACES = ("/usr/sbin/pgbouncer", "/usr/local/sbin/pgbouncer")
 PREPARED_SINCE = (1, 21)
@@ -37,11 +38,12 @@ SETTINGS = {OLD: {"DATABASE_PREPARE_THRESHOLD": "0"}, NEW: {}}
 @dataclass(frozen=True)
 class Bouncer:
     """server: URL of PostgreSQL. port: of PgBouncer. form: OLD without prepared statements, or
-    NEW."""
+    NEW. users: the file of those who may connect."""
 
     server: str
     port: int
     form: str
+    users: Path
     running: Running
 
     def url(self, database: str | None = None) -> str:
@@ -50,6 +52,12 @@ class Bouncer:
         login = parts.netloc.rpartition("@")[0]
         path = f"/{database}" if database else parts.path
         return parts._replace(netloc=f"{login}@{ports.HOST}:{self.port}", path=path).geturl()
+
+    def admit(self, user: str, password: str) -> None:
+        """Let one more user connect."""
+        account.of_services().write(self.users, self.users.read_text() + _line(user, password))
+        with psycopg.connect(self.url(NAME), autocommit=True) as console:
+            console.execute("RELOAD")
 
     @property
     def settings(self) -> dict[str, str]:
@@ -82,7 +90,8 @@ def start(path: Path, server: str, form: str = OLD) -> Bouncer:
     if why := missing(form):
         raise LauncherError(why)
     program, port = _program(path, server, form)
-    bouncer = Bouncer(server, port, form, processes.start(program, folder.pids(path)))
+    running = processes.start(program, folder.pids(path))
+    bouncer = Bouncer(server, port, form, program.folder / USERS, running)
     _wait(bouncer, folder.log(path, NAME))
     return bouncer
 
@@ -110,7 +119,7 @@ def _program(path: Path, server: str, form: str) -> tuple[Program, int]:
     if not home.exists():
         owner.make_folder(home)
     parts = urlsplit(server)
-    owner.write(home / "userlist.txt", f'"{parts.username}" "{unquote(parts.password or "")}"\n')
+    owner.write(home / USERS, _line(parts.username or "", unquote(parts.password or "")))
     owner.write(home / "pgbouncer.ini", _ini(home, server, port, form, _version(found)))
     return Program(
         name=NAME,
@@ -123,6 +132,10 @@ def _program(path: Path, server: str, form: str) -> tuple[Program, int]:
     ), port
 
 
+def _line(user: str, password: str) -> str:
+    return f'"{user}" "{password}"\n'
+
+
 def _ini(home: Path, server: str, port: int, form: str, version: tuple[int, ...]) -> str:
     """The project's configuration with this server, port and users."""
     project = ConfigParser(delimiters=["="], interpolation=None)
@@ -131,7 +144,7 @@ def _ini(home: Path, server: str, port: int, form: str, version: tuple[int, ...]
     project["databases"] = {"*": f"host={parts.hostname} port={parts.port}"}
     ours = {
         "listen_port": str(port),
-        "auth_file": str(home / "userlist.txt"),
+        "auth_file": str(home / USERS),
         "admin_users": str(parts.username),
     }
     project["pgbouncer"].update(ours | dict.fromkeys(("unix_socket_dir", "logfile", "pidfile"), ""))
