@@ -1,5 +1,6 @@
 """What a relay asks of a broker, and what a broker answers."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -57,6 +58,11 @@ class Batch(NamedTuple):
     settled: int
     deadline: float
     messages: Sequence[Outgoing]
+
+    @property
+    def left(self) -> float:
+        """Seconds until the deadline."""
+        return self.deadline - time.monotonic()
 
 
 class Sent(NamedTuple):

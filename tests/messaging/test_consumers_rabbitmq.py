@@ -11,7 +11,7 @@ import pytest
 
 from eventstore.delivery import readers
 from eventstore.messaging import brokers, relay
-from eventstore.messaging import rabbitmq as connecting
+from eventstore.messaging import rabbitmq_administration as connecting
 from eventstore.messaging.consumers import intake
 from eventstore.messaging.consumers import rabbitmq as consuming
 from eventstore.messaging.transport import TopicMissing
