@@ -85,8 +85,8 @@ class Worker:
                 relays.wake(found)
                 if calls.under_way():
                     calls.wait_for_any(CALL_WAIT_SECONDS)
-                elif self.awaits_relays and relay.under_way():
-                    relay.wait(CALL_WAIT_SECONDS)
+                elif self.awaits_relays and relay.this_process.under_way():
+                    relay.this_process.wait(CALL_WAIT_SECONDS)
                 elif cursors.DEADLINES not in found or not step.tell_deadlines():
                     return delivered
             # A worker that is never idle must handle deadlines too.

@@ -88,6 +88,26 @@ class Checkpoint(NamedTuple):
     token: int = 0
     positions: Sequence[int] = ()
 
+    @classmethod
+    def newest(cls, relay: str, client: Mapping[str, Any], batch: Batch) -> "Checkpoint":
+        """The last committed one of the relay; searched backwards, as transactions leave markers
+        behind. client: options of librdkafka."""
+        consumer = Consumer({**client, **CHECKPOINT_READER, "group.id": f"relay.{relay}"})
+        try:
+            place = TopicPartition(checkpoint_topic(relay), 0)
+            low, high = consumer.get_watermark_offsets(place, timeout=max(batch.left, 1.0))
+            tail, start = CHECKPOINT_TAIL, high
+            while start > low:
+                start, tail = max(high - tail, low), tail * 8
+                place.offset = start if start > low else OFFSET_BEGINNING
+                consumer.assign([place])
+                if found := _last_value(consumer, batch.deadline):
+                    known = json.loads(found)
+                    return cls(known["mark"], known["token"], known["positions"])
+            return cls()
+        finally:
+            consumer.close()
+
     def message(self, relay: str) -> Prepared:
         value = json.dumps(self._asdict(), separators=(",", ":"))
         return Prepared(checkpoint_topic(relay), value.encode(), relay.encode(), {}, partition=0)
@@ -225,28 +245,10 @@ class Kafka:
             self._client().init_transactions(max(batch.left, 1.0))
             self.token = batch.token
         if self.examined != batch.token:
-            published = self._last_checkpoint(batch).published(batch)
-            self.examined, self.published = batch.token, published
+            client = {**self.options.client, "error_cb": self.errors.append}
+            newest = Checkpoint.newest(self.relay, client, batch)
+            self.examined, self.published = batch.token, newest.published(batch)
         return self.published
-
-    def _last_checkpoint(self, batch: Batch) -> Checkpoint:
-        """The newest committed one; searched backwards, as transactions leave markers behind."""
-        own = {"group.id": f"relay.{self.relay}", "error_cb": self.errors.append}
-        consumer = Consumer({**self.options.client, **CHECKPOINT_READER, **own})
-        try:
-            place = TopicPartition(checkpoint_topic(self.relay), 0)
-            low, high = consumer.get_watermark_offsets(place, timeout=max(batch.left, 1.0))
-            tail, start = CHECKPOINT_TAIL, high
-            while start > low:
-                start, tail = max(high - tail, low), tail * 8
-                place.offset = start if start > low else OFFSET_BEGINNING
-                consumer.assign([place])
-                if found := _newest(consumer, batch.deadline):
-                    known = json.loads(found)
-                    return Checkpoint(known["mark"], known["token"], known["positions"])
-            return Checkpoint()
-        finally:
-            consumer.close()
 
     def _find_topics(self, wanted: set[str]) -> None:
         """Once for each topic and client: it exists, and what it takes."""
@@ -385,7 +387,7 @@ class InFlight:
         self.producer.abort_transaction(max(self.batch.left, 1.0))
 
 
-def _newest(consumer: Consumer, deadline: float) -> bytes | None:
+def _last_value(consumer: Consumer, deadline: float) -> bytes | None:
     """The last value up to the end of the partition."""
     value: bytes | None = None
     while time.monotonic() < deadline:

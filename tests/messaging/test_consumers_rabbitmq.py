@@ -279,7 +279,7 @@ class TestAConnectionThatIsHalfOpen:
         """Under a reader that waits for more."""
         count(10)
         until(lambda: arrived(of, 10))
-        relay.stop()
+        relay.this_process.stop()
         proxy.freeze()
         count(10, first=11)
 
