@@ -84,7 +84,7 @@ def forget_everything() -> None:
     relay.this_process.stop()
     relays.process.forget()
     repository.forget()
-    calls.forget()
+    calls.this_process.forget()
 
 
 def let_django_truncate() -> None:

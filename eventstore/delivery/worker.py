@@ -83,8 +83,8 @@ class Worker:
                     delivered += self.deliver_ready(ready, until)
                     continue
                 relays.wake(found)
-                if calls.under_way():
-                    calls.wait_for_any(CALL_WAIT_SECONDS)
+                if calls.this_process.under_way():
+                    calls.this_process.wait_for_any(CALL_WAIT_SECONDS)
                 elif self.awaits_relays and relay.this_process.under_way():
                     relay.this_process.wait(CALL_WAIT_SECONDS)
                 elif cursors.DEADLINES not in found or not step.tell_deadlines():
@@ -202,4 +202,4 @@ def _is_reader(name: str) -> bool:
 
 def _with_answers() -> set[str]:
     """The subscriptions of effects whose calls have returned."""
-    return {name for name in registry.subscriptions() if calls.answered(name)}
+    return {name for name in registry.subscriptions() if calls.this_process.answered(name)}

@@ -98,7 +98,7 @@ def forget_wiring():
         for each in list(vars(module).values()):
             if hasattr(each, "cache_clear"):
                 each.cache_clear()
-    calls._under_way.clear()
+    calls.this_process.forget()
     repository.forget()
 
 
