@@ -32,7 +32,7 @@ RARE_COLLECTIONS = (20_000, 20, 50)
 class Worker:
     """Delivers to all subscriptions, in one process.
 
-    readers: a thread for the read models. Under load they get their batches there while the other
+    readers: one thread for the read models. Under load they get their batches there while the other
     subscriptions go on in the calling thread; without it, everything runs in the calling thread.
     awaits_relays: deliver until relays are done as well; they work in threads of their own.
     """
@@ -129,7 +129,8 @@ class Round:
             self.readers |= reached - self.processes
             has_batch = self.delivered - self.delivered_to_readers > READERS_BATCH
             if self.thread and has_batch and all(each.done() for each in self.in_thread):
-                task = self.thread.submit(_step_in_thread, self.readers, self.troubles)
+                self.thread.submit(close_old_connections)
+                task = self.thread.submit(_step_each, self.readers, self.troubles)
                 self.in_thread.append(task)
                 self.readers, self.delivered_to_readers = set(), self.delivered
         self.delivered += sum(each.result() for each in self.in_thread)
@@ -138,6 +139,10 @@ class Round:
             raise self.troubles[0]
         return self.delivered
 
+
+# A subscription that came with new code and no migration gets its cursor from the first worker that
+# runs the new code.
+_ensure_cursors_once = cache(cursors.ensure_cursors)
 
 # The worker of this process. Its thread starts with the first batch, so after a fork.
 this_process = Worker(ThreadPoolExecutor(1, thread_name_prefix="readers"))
@@ -175,18 +180,6 @@ def housekeep() -> None:
     """Run every chore, due or not."""
     for chore in chores.CHORES:
         chore()
-
-
-@cache
-def _ensure_cursors_once() -> None:
-    """A subscription that came with new code and no migration gets its cursor from the first worker
-    that runs the new code."""
-    cursors.ensure_cursors()
-
-
-def _step_in_thread(subscriptions: set[str], troubles: list[Exception]) -> int:
-    close_old_connections()
-    return _step_each(subscriptions, troubles)
 
 
 def _step_each(subscriptions: Iterable[str], troubles: list[Exception]) -> int:
