@@ -111,7 +111,6 @@ class Reader:
     def _run(self) -> None:
         while not self.stopping.is_set():
             try:
-                close_old_connections()
                 self._look()
                 self.failures = 0
             except OffsetMoved as error:
@@ -127,6 +126,7 @@ class Reader:
         postgres.close()
 
     def _look(self) -> None:
+        close_old_connections()
         if self.source is None:
             self.source = brokers.source(self.broker, self.reading)
         stored = self.source.read(READ_SECONDS)

@@ -107,8 +107,7 @@ class Caller:
         self.calls: list[Call] = []
 
     def take_in(self, limit: int) -> int:
-        """Park every new message and move the cursor past it. Messages of a stream stay in
-        order."""
+        """Park every new message, in the order of its stream, and move the cursor past it."""
         claimed = cursors.claim(self.name)
         if claimed is None or claimed.until == claimed.position:
             return 0
@@ -121,8 +120,8 @@ class Caller:
             places.append(ParkedMessage(message.position, message.stream, delay=delay))
             waiting.add(message.stream)
         parked.park(self.name, places)
-        is_full = len(messages) == limit
-        cursors.move(self.name, messages[-1].position if is_full else claimed.until)
+        until = messages[-1].position if len(messages) == limit else claimed.until
+        cursors.move(self.name, until)
         return len(messages)
 
     def lease(self) -> list[tuple[Message, int]]:

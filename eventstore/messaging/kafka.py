@@ -10,6 +10,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from typing import Any, NamedTuple
 
 from confluent_kafka import (
@@ -92,8 +93,8 @@ class Checkpoint(NamedTuple):
     def newest(cls, relay: str, client: Mapping[str, Any], batch: Batch) -> "Checkpoint":
         """The last committed one of the relay; searched backwards, as transactions leave markers
         behind. client: options of librdkafka."""
-        consumer = Consumer({**client, **CHECKPOINT_READER, "group.id": f"relay.{relay}"})
-        try:
+        options = {**client, **CHECKPOINT_READER, "group.id": f"relay.{relay}"}
+        with closing(Consumer(options)) as consumer:
             place = TopicPartition(checkpoint_topic(relay), 0)
             low, high = consumer.get_watermark_offsets(place, timeout=max(batch.left, 1.0))
             tail, start = CHECKPOINT_TAIL, high
@@ -102,11 +103,8 @@ class Checkpoint(NamedTuple):
                 place.offset = start if start > low else OFFSET_BEGINNING
                 consumer.assign([place])
                 if found := _last_value(consumer, batch.deadline):
-                    known = json.loads(found)
-                    return cls(known["mark"], known["token"], known["positions"])
-            return cls()
-        finally:
-            consumer.close()
+                    return cls(**json.loads(found))
+        return cls()
 
     def message(self, relay: str) -> Prepared:
         value = json.dumps(self._asdict(), separators=(",", ":"))

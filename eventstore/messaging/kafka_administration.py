@@ -24,7 +24,7 @@ from confluent_kafka.admin import (
 
 from .consumers.dead_letters import SUFFIX
 from .consumers.kafka import cause, examined, naming_problems, problem
-from .transport import BrokerState, Reading, TopicMissing
+from .transport import BrokerState, Reading, Relays, TopicMissing
 
 logger = logging.getLogger(__name__)
 
@@ -63,18 +63,13 @@ class KafkaAdministration:
         with naming_problems():
             self.admin = AdminClient({**examined(options.client), **settings})
 
-    def missing(
-        self, relays: Mapping[str, Iterable[str]], readings: Iterable[Reading] = ()
-    ) -> list[str]:
+    def missing(self, relays: Relays, readings: Iterable[Reading] = ()) -> list[str]:
         """The topics that relays and consumers need and that do not exist. relays: name -> types
         published."""
         return sorted(set(self._needed(relays, readings)) - set(self._topics()))
 
     def state(
-        self,
-        relays: Mapping[str, Iterable[str]],
-        readings: Iterable[Reading],
-        read: Iterable[tuple[str, int]],
+        self, relays: Relays, readings: Iterable[Reading], read: Iterable[tuple[str, int]]
     ) -> BrokerState:
         """By two requests and, with transactions, one client that reads the ends of checkpoints.
         read: the partitions whose ends are wanted. Raises BrokerProblem."""
@@ -133,11 +128,7 @@ class KafkaAdministration:
         return found
 
     def create(
-        self,
-        relays: Mapping[str, Iterable[str]],
-        readings: Iterable[Reading] = (),
-        *,
-        tap: bool = False,
+        self, relays: Relays, readings: Iterable[Reading] = (), *, tap: bool = False
     ) -> list[str]:
         """Create those that are missing; returns their names. Existing ones are left alone."""
         needed = self._needed(relays, readings)
@@ -178,7 +169,7 @@ class KafkaAdministration:
         return found
 
     def _needed(
-        self, relays: Mapping[str, Iterable[str]], readings: Iterable[Reading]
+        self, relays: Relays, readings: Iterable[Reading]
     ) -> dict[str, tuple[int, Mapping[str, str]]]:
         topics = _published(relays)
         for reading in readings:
@@ -191,7 +182,7 @@ class KafkaAdministration:
         return needed
 
 
-def _published(relays: Mapping[str, Iterable[str]]) -> set[str]:
+def _published(relays: Relays) -> set[str]:
     """The topics of relays; those of other systems have as many partitions as these want."""
     return {topic_of(type_) for types in relays.values() for type_ in types}
 

@@ -173,15 +173,12 @@ class Link:
         self.tag += 1
         self.pending[self.tag] = position
         self.by_message_id[message.id] = position
+        channel, most = self.channel.channel_id, self.connection.frame_max
+        key, found, body = message.key, message.properties, message.body
         self.unwritten += amqp_frames.publish(
-            self.channel.channel_id,
-            self.options.exchange,
-            message.key,
-            message.properties,
-            message.body,
-            self.connection.frame_max,
+            channel, self.options.exchange, key, found, body, most
         )
-        self.unwritten_bytes += len(message.properties) + len(message.body)
+        self.unwritten_bytes += len(found) + len(body)
         if self.unwritten_bytes > CHUNK_BYTES:
             self.flush(deadline)
             if len(self.pending) > MOST_PENDING:

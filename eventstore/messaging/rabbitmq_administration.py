@@ -18,6 +18,7 @@ from .transport import (
     QueueDiffers,
     QueueState,
     Reading,
+    Relays,
     TopicMissing,
 )
 
@@ -42,18 +43,13 @@ class RabbitMQAdministration:
     def __init__(self, options: Options) -> None:
         self.options = options
 
-    def missing(
-        self, relays: Mapping[str, Iterable[str]], readings: Iterable[Reading] = ()
-    ) -> list[str]:
+    def missing(self, relays: Relays, readings: Iterable[Reading] = ()) -> list[str]:
         """The exchange and the queues of consumers that do not exist."""
         with self._connection() as connection:
             return self._missing(connection, readings, self._queues(connection, readings))
 
     def state(
-        self,
-        relays: Mapping[str, Iterable[str]],
-        readings: Sequence[Reading],
-        read: Iterable[tuple[str, int]],
+        self, relays: Relays, readings: Sequence[Reading], read: Iterable[tuple[str, int]]
     ) -> BrokerState:
         """By one connection; declares nothing. Raises BrokerProblem."""
         with self._connection() as connection:
@@ -71,11 +67,7 @@ class RabbitMQAdministration:
             return self._differing(connection, self._queues(connection, readings))
 
     def create(
-        self,
-        relays: Mapping[str, Iterable[str]],
-        readings: Iterable[Reading] = (),
-        *,
-        tap: bool = False,
+        self, relays: Relays, readings: Iterable[Reading] = (), *, tap: bool = False
     ) -> list[str]:
         """Declare what is missing, and bind the consumers' queues. tap: also a queue that keeps the
         last messages of all, so that none is unroutable. Raises QueueDiffers."""

@@ -338,17 +338,16 @@ class Watch(threading.Thread):
         self.pumps = pumps
 
     def run(self) -> None:
-        pumps = self.pumps
         try:
             while True:
-                with pumps.lock:
-                    if not any(pump.is_lingering for pump in tuple(pumps.of.values())):
-                        pumps.watch = None
+                with self.pumps.lock:
+                    if not any(pump.is_lingering for pump in tuple(self.pumps.of.values())):
+                        self.pumps.watch = None
                         return
                 time.sleep(LOOK_SECONDS)
                 close_old_connections()
                 for name in cursors.look():
-                    if (pump := pumps.of.get(name)) and not pump.is_busy:
+                    if (pump := self.pumps.of.get(name)) and not pump.is_busy:
                         pump.look()
         except Error as error:
             logger.warning("cannot look for the messages of relays: %s", error)

@@ -1,7 +1,7 @@
 """What a relay asks of a broker, and what a broker answers."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from .event_bus import Envelope
@@ -76,6 +76,10 @@ class Sent(NamedTuple):
     refused: Mapping[int, Refused] = {}
     problem: BrokerProblem | None = None
     again: bool = False
+
+
+# relay -> the types that it publishes
+Relays = Mapping[str, Iterable[str]]
 
 
 class Transport(Protocol):
