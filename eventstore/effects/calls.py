@@ -108,8 +108,7 @@ class Caller:
 
     def take_in(self, limit: int) -> int:
         """Park every new message, in the order of its stream, and move the cursor past it."""
-        claimed = cursors.claim(self.name)
-        if claimed is None or claimed.until == claimed.position:
+        if (claimed := cursors.claim(self.name)) is None or claimed.until == claimed.position:
             return 0
         messages = cursors.read(self.name, claimed, limit)
         streams = {message.stream for message in messages}

@@ -30,14 +30,12 @@ SCHEMA_VERSION = re.compile(r"/v([0-9]{1,4})\.schema\.json$")
 
 def attributes_of(message: BrokerMessage) -> dict[str, str]:
     """The attributes of CloudEvents that the message has, in lower case."""
-    headers, properties = _headers(message), _properties(message)
-    found = {
-        mine: str(properties[name]) for name, mine in PROPERTIES.items() if properties.get(name)
-    }
+    headers, stored = _headers(message), _properties(message)
+    found = {mine: str(stored[name]) for name, mine in PROPERTIES.items() if stored.get(name)}
     found |= {mine: headers[plain] for plain, mine in PLAIN.items() if headers.get(plain)}
     if TRACE in headers:
         found[TRACE] = headers[TRACE]
-    if not _is_structured(properties, headers):
+    if not _is_structured(stored, headers):
         prefixed = {name: text for name, text in headers.items() if PREFIX.match(name)}
         return found | {attribute_of(name): text for name, text in prefixed.items()}
     # Where it cannot be read, decoding the event says why.
