@@ -128,7 +128,7 @@ class Caller:
         name, circuit, begun = self.name, self.circuit, len(self.calls)
         free = circuit.allows(self.effect.concurrency * (1 + QUEUED) - begun, under_way=begun)
         due = parked.due(name, free) if free > 0 else []
-        # Those whose last attempt never came back may have killed the worker.
+        # Those whose last attempt never came back: they may have killed the worker.
         lost = [
             each for each in due if each.status == "leased" and each.attempts >= parked.ATTEMPTS
         ]

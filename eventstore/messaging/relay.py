@@ -278,7 +278,7 @@ class Pumps:
     """The relays of one process, and a thread that looks for their messages while one lingers."""
 
     def __init__(self) -> None:
-        self.of: dict[str, Pump] = {}
+        self.by_name: dict[str, Pump] = {}
         self.watch: Watch | None = None
         self.lock = threading.Lock()
 
@@ -294,9 +294,9 @@ class Pumps:
 
     def ask(self, name: str, relay: Relay, *, linger: float = LINGER_SECONDS) -> int:
         """As step, for a process that looks for the further messages itself."""
-        if name not in self.of:
-            self.of[name] = Pump(name, relay)
-        pump = self.of[name]
+        if name not in self.by_name:
+            self.by_name[name] = Pump(name, relay)
+        pump = self.by_name[name]
         pump.linger = linger
         pump.look()
         return pump.take_moved()
@@ -304,26 +304,26 @@ class Pumps:
     def unavailable(self, names: Iterable[str]) -> set[str]:
         """Those of the subscriptions that are relays at work or at rest. One at work looks once
         more before it ends."""
-        found = {name: self.of[name] for name in names if name in self.of}
+        found = {name: self.by_name[name] for name in names if name in self.by_name}
         for pump in found.values():
             if pump.is_busy:
                 pump.look()
         return {name for name, pump in found.items() if pump.is_busy or pump.is_resting}
 
     def under_way(self) -> bool:
-        return any(pump.is_busy for pump in tuple(self.of.values()))
+        return any(pump.is_busy for pump in tuple(self.by_name.values()))
 
     def wait(self, seconds: float) -> None:
         """Until a relay has done what it was asked, or so long."""
-        busy = next((pump for pump in tuple(self.of.values()) if pump.is_busy), None)
+        busy = next((pump for pump in tuple(self.by_name.values()) if pump.is_busy), None)
         if busy is not None:
             with busy.state:
                 busy.state.wait_for(lambda: not busy.is_busy, seconds)
 
     def stop(self) -> None:
         """End all threads of relays, and release what they hold."""
-        for name in tuple(self.of):
-            self.of.pop(name).stop()
+        for name in tuple(self.by_name):
+            self.by_name.pop(name).stop()
         with self.lock:
             thread = self.watch
         if thread is not None:
@@ -341,13 +341,13 @@ class Watch(threading.Thread):
         try:
             while True:
                 with self.pumps.lock:
-                    if not any(pump.is_lingering for pump in tuple(self.pumps.of.values())):
+                    if not any(pump.is_lingering for pump in tuple(self.pumps.by_name.values())):
                         self.pumps.watch = None
                         return
                 time.sleep(LOOK_SECONDS)
                 close_old_connections()
                 for name in cursors.look():
-                    if (pump := self.pumps.of.get(name)) and not pump.is_busy:
+                    if (pump := self.pumps.by_name.get(name)) and not pump.is_busy:
                         pump.look()
         except Error as error:
             logger.warning("cannot look for the messages of relays: %s", error)

@@ -97,7 +97,7 @@ class TestReadingAhead:
     def test_the_next_batch_is_read_while_the_broker_acknowledges(self, broker, monkeypatch):
         ahead = []
         broker.while_it_acknowledges = lambda: ahead.append(
-            relay.this_process.of[NAME].ahead is not None
+            relay.this_process.by_name[NAME].ahead is not None
         )
         count(*range(1, 36))
         drain()
