@@ -85,19 +85,19 @@ def rate(wired, context, broker, options):
     from eventstore.messaging import brokers, relay
     from eventstore.outbox import cursors
 
-    relay.stop()
+    relay.this_process.stop()
     name = wire(wired, context, broker, options)
     brokers.administration(broker).create(relay.published_by(broker), tap=True)
     cursors.ensure_cursors()
     subscription = registry.subscriptions()[name]
-    first = relay.step(name, subscription)
+    first = relay.this_process.step(name, subscription)
     while not first:  # a new client takes a second or two, once
-        relay.wait(0.01)
-        first = relay.step(name, subscription)
+        relay.this_process.wait(0.01)
+        first = relay.this_process.step(name, subscription)
     began, moved = time.perf_counter(), first
     while moved < EVENTS and time.perf_counter() - began < 120:
-        relay.wait(0.01)
-        moved += relay.step(name, subscription)
+        relay.this_process.wait(0.01)
+        moved += relay.this_process.step(name, subscription)
     return round((moved - first) / (time.perf_counter() - began))
 
 
@@ -122,7 +122,7 @@ def consume(wired, context, broker, options):
     from tests.eventstore.conftest import forget_wiring
     from tests.messaging import consuming
 
-    relay.stop()
+    relay.this_process.stop()
     times = []
     settings.EVENTSTORE_BROKERS = {broker: options}
     handle = {f"{context}.*": lambda _: times.append(time.monotonic())}
@@ -168,7 +168,7 @@ def idle(context, address):
     for n in range(LONE):
         began = time.perf_counter()
         append(f"counter-lone{n}", [Counted(f"lone{n}", n)], expected=ANY)
-        threading.Thread(target=relay.step, args=[name, subscription]).start()
+        threading.Thread(target=relay.this_process.step, args=[name, subscription]).start()
         end = began + 5
         while time.perf_counter() < end:
             message = consumer.poll(0.005)

@@ -81,10 +81,10 @@ def drain() -> int:
 def forget_everything() -> None:
     """Drop this process's caches: of a log that a test has emptied, and of the circuit breakers.
     Stop its relays."""
-    relay.stop()
+    relay.this_process.stop()
     relays.process.forget()
     repository.forget()
-    calls.forget()
+    calls.this_process.forget()
 
 
 def let_django_truncate() -> None:

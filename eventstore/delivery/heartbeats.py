@@ -51,6 +51,8 @@ LIST = """
     ORDER BY kind, heartbeat.name
 """
 
+# Caches of this process and of those that it forks: they limit how often a row is written. A test
+# that has deleted the rows calls forget_own.
 # (kind, process id) -> when its last heartbeat was written.
 _written: dict[tuple[str, int], float] = {}
 _signed_off: set[int] = set()

@@ -57,7 +57,7 @@ KINDS: Mapping[type[Subscription], Kind] = {
         deliver=lambda name, saga, messages: sagas.react(name, saga, messages),
         order_key=lambda saga, message: sagas.key_of(saga, message),
     ),
-    Effect: Kind(step=lambda name, effect, limit: calls.step(name, effect, limit)),
+    Effect: Kind(step=lambda name, effect, limit: calls.this_process.step(name, effect, limit)),
     Publication: Kind(
         deliver=lambda name, publication, messages: publisher.publish(publication, messages),
         is_reader=True,

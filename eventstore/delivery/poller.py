@@ -21,17 +21,20 @@ SILENCE_SECONDS = 5.0
 def begin() -> None:
     """Start the poller. For each process of a worker that runs tasks, after its fork."""
     worker.this_process.touch()
-    threading.Thread(target=_poll_for_ever, name="poll", daemon=True).start()
+    Poller(name="poll", daemon=True).start()
 
 
-def _poll_for_ever() -> None:
-    while True:
-        time.sleep(max(SILENCE_SECONDS - worker.this_process.silent_seconds(), 0.1))
-        if worker.this_process.silent_seconds() < SILENCE_SECONDS:
-            continue
-        try:
-            worker.run_turn()
-        except Exception:  # noqa: BLE001  whatever it is: a thread that ended would never poll again
-            logger.exception("scheduled poll failed; next poll in %.0f s", SILENCE_SECONDS)
-        finally:
-            postgres.close()
+class Poller(threading.Thread):
+    """Runs a turn whenever the worker has got no task for SILENCE_SECONDS."""
+
+    def run(self) -> None:
+        while True:
+            time.sleep(max(SILENCE_SECONDS - worker.this_process.silent_seconds(), 0.1))
+            if worker.this_process.silent_seconds() < SILENCE_SECONDS:
+                continue
+            try:
+                worker.run_turn()
+            except Exception:  # noqa: BLE001  a thread that ended would never poll again
+                logger.exception("scheduled poll failed; next poll in %.0f s", SILENCE_SECONDS)
+            finally:
+                postgres.close()

@@ -30,6 +30,59 @@ FIRST_REST_SECONDS, LONGEST_REST_SECONDS = 0.2, 5.0
 STOP_SECONDS = 12.0
 
 
+class Handlers:
+    """Delivers what is stored, in a thread of its own: a handler that takes long must not keep the
+    reader from polling, or Kafka gives its partitions to another one."""
+
+    def __init__(self, name: str, stopping: threading.Event) -> None:
+        self.name, self.stopping = name, stopping
+        self.thread = ThreadPoolExecutor(1, thread_name_prefix=f"{name} handlers")
+        self.done: Future[None] = self.thread.submit(postgres.close)
+        self.has_work = False
+
+    def note(self, stored: int) -> None:
+        """So many messages are new. What comes while the thread delivers is delivered after it."""
+        self.has_work |= stored > 0
+        if self.has_work and self.done.done():
+            self.has_work = False
+            self.done = self.thread.submit(self.deliver)
+
+    def deliver(self) -> None:
+        close_old_connections()
+        with wakeup.quiet():
+            while step.attempt(self.name, []) and not self.stopping.is_set():
+                pass
+        wakeup.wake_workers()  # for the commands that followed
+
+    def close(self) -> None:
+        self.thread.submit(postgres.close)
+        self.thread.shutdown()
+
+
+class Copies:
+    """Copies of a consumer's dead letters. A broker without the topic must not keep the consumer
+    from reading."""
+
+    def __init__(self, broker: str, name: str) -> None:
+        self.broker, self.name = broker, name
+        self.topics: DeadLetterTopics | None = None
+
+    def make(self) -> None:
+        try:
+            if self.topics is None:
+                self.topics = brokers.dead_letters(self.broker)
+            while dead_letters.copy(self.name, self.topics):
+                pass
+        except BrokerProblem as problem:
+            logger.warning("%s: dead letters wait: %s", self.name, problem)
+            self.close()
+
+    def close(self) -> None:
+        topics, self.topics = self.topics, None
+        if topics is not None:
+            topics.close()
+
+
 class Reader:
     """Reads for one consumer in a thread, until it is stopped.
 
@@ -40,13 +93,10 @@ class Reader:
     def __init__(self, broker: str, reading: Reading) -> None:
         self.broker, self.reading, self.name = broker, reading, reading.consumer
         self.source: Source | None = None
-        self.dead_letters: DeadLetterTopics | None = None
         self.failures = 0
         self.chores_at = 0.0
-        self.handlers = ThreadPoolExecutor(1, thread_name_prefix=f"{self.name} handlers")
-        self.handled: Future[None] = self.handlers.submit(postgres.close)
-        self.is_unhandled = False
         self.stopping = threading.Event()
+        self.handlers, self.copies = Handlers(self.name, self.stopping), Copies(broker, self.name)
         self.thread = threading.Thread(target=self._run, name=self.name, daemon=True)
 
     def start(self) -> None:
@@ -61,7 +111,6 @@ class Reader:
     def _run(self) -> None:
         while not self.stopping.is_set():
             try:
-                close_old_connections()
                 self._look()
                 self.failures = 0
             except OffsetMoved as error:
@@ -73,11 +122,11 @@ class Reader:
                 logger.exception("%s: reading failed", self.name)
                 self._rest()
         self._close()
-        self.handlers.submit(postgres.close)
-        self.handlers.shutdown()
+        self.handlers.close()
         postgres.close()
 
     def _look(self) -> None:
+        close_old_connections()
         if self.source is None:
             self.source = brokers.source(self.broker, self.reading)
         stored = self.source.read(READ_SECONDS)
@@ -86,31 +135,8 @@ class Reader:
             self.chores_at = time.monotonic() + CHORE_SECONDS
             self.source.hold(cursors.is_far_behind(self.name, BACKLOG))
             stored += intake.release_overdue(self.name)
-            self._copy_dead_letters()
-        self.is_unhandled |= stored > 0
-        if self.is_unhandled and self.handled.done():
-            self.is_unhandled = False
-            self.handled = self.handlers.submit(self._handle)
-
-    def _handle(self) -> None:
-        """In a thread of its own: a handler that takes long must not keep the reader from polling,
-        or Kafka gives its partitions to another one."""
-        close_old_connections()
-        with wakeup.quiet():
-            while step.attempt(self.name, []) and not self.stopping.is_set():
-                pass
-        wakeup.wake_workers()  # for the commands that followed
-
-    def _copy_dead_letters(self) -> None:
-        """A broker without the topic must not keep the consumer from reading."""
-        try:
-            if self.dead_letters is None:
-                self.dead_letters = brokers.dead_letters(self.broker)
-            while dead_letters.copy(self.name, self.dead_letters):
-                pass
-        except BrokerProblem as problem:
-            logger.warning("%s: dead letters wait: %s", self.name, problem)
-            self._close_dead_letters()
+            self.copies.make()
+        self.handlers.note(stored)
 
     def _rest(self) -> None:
         self._close()
@@ -122,12 +148,7 @@ class Reader:
         source, self.source = self.source, None
         if source is not None:
             source.close()
-        self._close_dead_letters()
-
-    def _close_dead_letters(self) -> None:
-        topics, self.dead_letters = self.dead_letters, None
-        if topics is not None:
-            topics.close()
+        self.copies.close()
 
 
 def readers(names: Sequence[str] = ()) -> list[Reader]:

@@ -55,13 +55,13 @@ def step(name: str, each: Relay) -> int:
     if process.is_alive():
         wakeup.wake_relays()
         return 0
-    return relay.step(name, each)
+    return relay.this_process.step(name, each)
 
 
 def unavailable(names: Iterable[str]) -> set[str]:
     """The relays among these subscriptions that a worker has nothing to do for at present."""
     found = set(names) & registry.of_kind(Relay).keys()
-    return found if found and process.is_alive() else relay.unavailable(found)
+    return found if found and process.is_alive() else relay.this_process.unavailable(found)
 
 
 def wake(names: Iterable[str]) -> None:
@@ -79,7 +79,7 @@ def serve(stop: threading.Event) -> None:
         except Exception:  # noqa: BLE001  such as a database restart: the next poll tries again
             logger.exception("looking for the messages of relays failed; the next poll retries it")
         listener.wait(POLL_SECONDS)
-    relay.stop()
+    relay.this_process.stop()
     listener.close()
     heartbeats.sign_off(heartbeats.RELAYS)
 
@@ -93,9 +93,9 @@ def run_once(stop: threading.Event) -> None:
     while not stop.is_set() and time.monotonic() < rest:
         heartbeats.note(heartbeats.RELAYS)
         found = cursors.look() & relays.keys()
-        ready = found - relay.unavailable(found)
+        ready = found - relay.this_process.unavailable(found)
         for name in ready:
-            relay.ask(name, relays[name], linger=LINGER_SECONDS)
-        if ready or relay.under_way():
+            relay.this_process.ask(name, relays[name], linger=LINGER_SECONDS)
+        if ready or relay.this_process.under_way():
             rest = time.monotonic() + wakeup.GAP_SECONDS
         stop.wait(LOOK_SECONDS)

@@ -43,6 +43,18 @@ class Batch(NamedTuple):
     messages: Sequence[Message]
     until: int
 
+    def up_to_poison(self, markers: poison.DeliveryMarkers) -> "Batch":
+        """Without the messages behind a poison message: if one of them ended this worker as well,
+        its parking would be rolled back."""
+        claimed, due, messages, _ = self
+        if any(map(markers.is_poison, due)):
+            poisonous = [each for each in due if markers.is_poison(each)]
+            return Batch(claimed, poisonous, [], claimed.position)
+        for index, message in enumerate(messages):
+            if markers.is_poison(message):
+                return Batch(claimed, [], messages[: index + 1], message.position)
+        return self
+
 
 def step(name: str, *, limit: int | None = None) -> int:
     """One batch of one subscription. Returns how many messages it moved; 0 when another worker
@@ -105,20 +117,7 @@ def _step(delivery: "Delivery", limit: int) -> int:
                 markers.begin(poison.BATCH)
                 return delivery.take(batch)
             alone = MarkedDelivery(delivery.name, delivery.subscription, markers)
-            return alone.take(_up_to_poison(batch, markers))
-
-
-def _up_to_poison(batch: Batch, markers: poison.DeliveryMarkers) -> Batch:
-    """Without the messages behind a poison message: if one of them ended this worker as well, its
-    parking would be rolled back."""
-    claimed, due, messages, until = batch
-    if any(map(markers.is_poison, due)):
-        poisonous = [each for each in due if markers.is_poison(each)]
-        return Batch(claimed, poisonous, [], claimed.position)
-    for index, message in enumerate(messages):
-        if markers.is_poison(message):
-            return Batch(claimed, [], messages[: index + 1], message.position)
-    return batch
+            return alone.take(batch.up_to_poison(markers))
 
 
 class Delivery:
@@ -214,23 +213,16 @@ class Delivery:
             except Exception as error:
                 if _is_passing(error):
                     raise
-                self._postpone(each, error)
+                is_poison = isinstance(error, poison.PoisonMessage)
+                attempts = parked.ATTEMPTS if is_poison else each.attempts + 1
+                at, token = each.position, each.attempts
+                failed = parked.failed(at, error, attempts=attempts, token=token)
+                parked.postpone(self.name, [failed])
+                text = "%s: retry of position %s failed, attempt %s: %r"
+                logger.warning(text, self.name, at, attempts, error)
             else:
                 done[each.position] = each.attempts
         parked.settle(self.name, done)
-
-    def _postpone(self, due: Due, error: Exception) -> None:
-        is_poison = isinstance(error, poison.PoisonMessage)
-        attempts = parked.ATTEMPTS if is_poison else due.attempts + 1
-        failed = parked.failed(due.position, error, attempts=attempts, token=due.attempts)
-        parked.postpone(self.name, [failed])
-        logger.warning(
-            "%s: retry of position %s failed, attempt %s: %r",
-            self.name,
-            due.position,
-            attempts,
-            error,
-        )
 
     def _keys(self, message: Message) -> tuple[str, ...]:
         """The keys that a message must stay in order with: the row or process that it goes into,

@@ -32,7 +32,7 @@ RARE_COLLECTIONS = (20_000, 20, 50)
 class Worker:
     """Delivers to all subscriptions, in one process.
 
-    readers: a thread for the read models. Under load they get their batches there while the other
+    readers: one thread for the read models. Under load they get their batches there while the other
     subscriptions go on in the calling thread; without it, everything runs in the calling thread.
     awaits_relays: deliver until relays are done as well; they work in threads of their own.
     """
@@ -83,10 +83,10 @@ class Worker:
                     delivered += self.deliver_ready(ready, until)
                     continue
                 relays.wake(found)
-                if calls.under_way():
-                    calls.wait_for_any(CALL_WAIT_SECONDS)
-                elif self.awaits_relays and relay.under_way():
-                    relay.wait(CALL_WAIT_SECONDS)
+                if calls.this_process.under_way():
+                    calls.this_process.wait_for_any(CALL_WAIT_SECONDS)
+                elif self.awaits_relays and relay.this_process.under_way():
+                    relay.this_process.wait(CALL_WAIT_SECONDS)
                 elif cursors.DEADLINES not in found or not step.tell_deadlines():
                     return delivered
             # A worker that is never idle must handle deadlines too.
@@ -129,7 +129,8 @@ class Round:
             self.readers |= reached - self.processes
             has_batch = self.delivered - self.delivered_to_readers > READERS_BATCH
             if self.thread and has_batch and all(each.done() for each in self.in_thread):
-                task = self.thread.submit(_step_in_thread, self.readers, self.troubles)
+                self.thread.submit(close_old_connections)
+                task = self.thread.submit(_step_each, self.readers, self.troubles)
                 self.in_thread.append(task)
                 self.readers, self.delivered_to_readers = set(), self.delivered
         self.delivered += sum(each.result() for each in self.in_thread)
@@ -138,6 +139,10 @@ class Round:
             raise self.troubles[0]
         return self.delivered
 
+
+# A subscription that came with new code and no migration gets its cursor from the first worker that
+# runs the new code.
+_ensure_cursors_once = cache(cursors.ensure_cursors)
 
 # The worker of this process. Its thread starts with the first batch, so after a fork.
 this_process = Worker(ThreadPoolExecutor(1, thread_name_prefix="readers"))
@@ -177,18 +182,6 @@ def housekeep() -> None:
         chore()
 
 
-@cache
-def _ensure_cursors_once() -> None:
-    """A subscription that came with new code and no migration gets its cursor from the first worker
-    that runs the new code."""
-    cursors.ensure_cursors()
-
-
-def _step_in_thread(subscriptions: set[str], troubles: list[Exception]) -> int:
-    close_old_connections()
-    return _step_each(subscriptions, troubles)
-
-
 def _step_each(subscriptions: Iterable[str], troubles: list[Exception]) -> int:
     """One step of each subscription, in the order of the wiring."""
     return sum(
@@ -202,4 +195,4 @@ def _is_reader(name: str) -> bool:
 
 def _with_answers() -> set[str]:
     """The subscriptions of effects whose calls have returned."""
-    return {name for name in registry.subscriptions() if calls.answered(name)}
+    return {name for name in registry.subscriptions() if calls.this_process.answered(name)}

@@ -48,20 +48,14 @@ class Lease:
         return time.monotonic() < self.until
 
 
-class Renewal:
-    """A thread that renews the leases of this process. held: returns all of them."""
+class Renewal(threading.Thread):
+    """Renews the leases of this process. held: returns all of them."""
 
     def __init__(self, held: Callable[[], Sequence[Lease]]) -> None:
+        super().__init__(name="leases", daemon=True)
         self.held = held
-        self.thread: threading.Thread | None = None
 
-    def begin(self) -> None:
-        """Start the thread if it does not run: at first, after a fork, or after it has died."""
-        if self.thread is None or not self.thread.is_alive():
-            self.thread = threading.Thread(target=self._run, name="leases", daemon=True)
-            self.thread.start()
-
-    def _run(self) -> None:
+    def run(self) -> None:
         while True:
             time.sleep(RENEWED_EVERY)
             renew(self.held())

@@ -3,8 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, TypeVar
 
 from django.db import close_old_connections
@@ -40,6 +39,21 @@ class Course(NamedTuple):
     late: bool = False
 
 
+class Batch:
+    """Entries of concurrent calls, by key, that become one statement."""
+
+    def __init__(self, book: "Book") -> None:
+        self.book, self.entries, self.is_open = book, dict[str, Entry](), True
+        self.written = book.writer.submit(_drop_connection_on_error, self.write)
+
+    def write(self) -> dict[str, int]:
+        """Returns the number of tries of each key."""
+        time.sleep(GATHER_SECONDS)
+        with self.book.lock:
+            self.is_open = False
+        return self.book.write(list(self.entries.values()))
+
+
 class Book:
     """The ledger. One thread writes it: concurrent calls become one statement and one commit.
 
@@ -50,9 +64,7 @@ class Book:
         self.model, self.late = model, late
         self.writer = ThreadPoolExecutor(1, thread_name_prefix=model._meta.db_table)
         self.lock = threading.Lock()
-        # The batch that still takes entries, by key, and its result: the tries of each key.
-        self.batch: dict[str, Entry] = {}
-        self.written: Future[dict[str, int]] = Future()
+        self.batch: Batch | None = None
 
     def enter(self, entry: Entry, course: Course) -> None:
         """Count one more try of entry["key"], and carry it out if the course says so.
@@ -61,14 +73,12 @@ class Book:
         """
         key = entry["key"]
         with self.lock:
+            batch = self.batch
             # A second try of a key cannot be in the same statement.
-            if not self.batch or key in self.batch:
-                self.batch = {}
-                work = partial(self._write_batch, self.batch)
-                self.written = self.writer.submit(_drop_connection_on_error, work)
-            self.batch[key] = entry | {"done_at": course.done_at}
-            written = self.written
-        self.answer(course, written.result()[key])
+            if batch is None or not batch.is_open or key in batch.entries:
+                batch = self.batch = Batch(self)
+            batch.entries[key] = entry | {"done_at": course.done_at}
+        self.answer(course, batch.written.result()[key])
 
     def in_turn(self, work: Callable[[], Answer]) -> Answer:
         """Run other work on the database in the writer's thread, on its connection."""
@@ -85,13 +95,6 @@ class Book:
             time.sleep(self.late)
         if tries < course.answered_at:
             raise TimeoutError(f"No answer in time (try {tries}).")
-
-    def _write_batch(self, batch: dict[str, Entry]) -> dict[str, int]:
-        time.sleep(GATHER_SECONDS)
-        with self.lock:
-            if self.batch is batch:
-                self.batch = {}
-        return self.write(list(batch.values()))
 
 
 def _drop_connection_on_error(work: Callable[[], Answer]) -> Answer:

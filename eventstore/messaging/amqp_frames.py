@@ -17,7 +17,8 @@ FRAME_OVERHEAD = 8
 # The bits that say which properties follow: content_type, headers, delivery_mode, correlation_id,
 # message_id, timestamp, type, app_id; in this order.
 FLAGS = pack(">H", sum(1 << bit for bit in (15, 13, 12, 10, 7, 6, 5, 3)))
-_lengths = [pack(">I", length) for length in range(256)]
+# What precedes a text in a table: its type, "S", and its length.
+_text_heads = [pack(">cI", b"S", length) for length in range(256)]
 
 
 def properties(found: Mapping[str, Any], headers: Mapping[str, str]) -> bytes:
@@ -43,7 +44,8 @@ def table(headers: Mapping[str, str]) -> bytes:
     for name, text in headers.items():
         value = text.encode()
         size = len(value)
-        parts += (_name_of_text(name), _lengths[size] if size < 256 else pack(">I", size), value)
+        head = _text_heads[size] if size < 256 else pack(">cI", b"S", size)
+        parts += (_short(name), head, value)
     found = b"".join(parts)
     return pack(">I", len(found)) + found
 
@@ -72,11 +74,6 @@ def publish(
 
 
 _short = cache(short_text)
-
-
-@cache
-def _name_of_text(name: str) -> bytes:
-    return short_text(name) + b"S"
 
 
 @cache

@@ -47,22 +47,17 @@ def names() -> list[str]:
 
 def readings(broker: str) -> list[Reading]:
     """Of the consumers of the wiring that read from this broker."""
-    return [
-        Reading(name, each.topics, _types(each))
-        for name, each in registry.of_kind(Consumer).items()
-        if each.broker == broker
-    ]
-
-
-def _types(consumer: Consumer) -> list[str]:
-    """Also those of its topics that no handler matches: what comes after a missing one of its
-    stream is held back as too early."""
-    known = {*registry.published_types(), *consumer.contract}
-    return sorted(
-        {pattern for pattern in consumer.handle if "*" not in pattern}
-        | {each for each in known if f"events.{each.partition('.')[0]}" in consumer.topics}
-        | {each for each in known for pattern in consumer.handle if fnmatchcase(each, pattern)}
-    )
+    found = []
+    for name, each in registry.of_kind(Consumer).items():
+        if each.broker == broker:
+            known = {*registry.published_types(), *each.contract}
+            types = {pattern for pattern in each.handle if "*" not in pattern}
+            types |= {one for one in known for pattern in each.handle if fnmatchcase(one, pattern)}
+            # Also those of its topics that no handler matches: what comes after a missing one of
+            # its stream is held back as too early.
+            types |= {one for one in known if f"events.{one.partition('.')[0]}" in each.topics}
+            found.append(Reading(name, each.topics, sorted(types)))
+    return found
 
 
 def administration(broker: str) -> Any:

@@ -47,7 +47,10 @@ def attributes(envelope: Envelope, origin: Origin) -> dict[str, str]:
 
 def _attributes(envelope: Envelope, origin: Origin) -> dict[str, str]:
     """Those without a value are empty."""
-    key = aggregate_id(envelope.subject)
+    key, schema = aggregate_id(envelope.subject), ""
+    if origin.schemas:
+        version = registry.schema_version_of(envelope.type)
+        schema = f"{origin.schemas.rstrip('/')}/{envelope.type}/v{version}.schema.json"
     return {
         "specversion": "1.0",
         "id": str(envelope.id),
@@ -57,7 +60,7 @@ def _attributes(envelope: Envelope, origin: Origin) -> dict[str, str]:
         "stream": envelope.subject,
         "time": timestamp(envelope.time),
         "datacontenttype": JSON,
-        "dataschema": _schema(envelope.type, origin.schemas) if origin.schemas else "",
+        "dataschema": schema,
         "sequence": _sequence(envelope.sequence),
         "previoussequence": _sequence(envelope.previous) if envelope.previous else "",
         "position": str(envelope.position),
@@ -120,12 +123,6 @@ def _sequence(number: int) -> str:
     return str(number).zfill(SEQUENCE_DIGITS)
 
 
-@cache
-def _schema(type_: str, address: str) -> str:
-    version = registry.schema_version_of(type_)
-    return f"{address.rstrip('/')}/{type_}/v{version}.schema.json"
-
-
 def _plain(found: Mapping[str, str]) -> dict[str, str]:
     return {header: found[name] for header, name in PLAIN.items()}
 
@@ -133,15 +130,8 @@ def _plain(found: Mapping[str, str]) -> dict[str, str]:
 def _prefixed(prefix: str, found: Mapping[str, str]) -> dict[str, str]:
     """The attributes that have a value, as headers. datacontenttype is a header of its own."""
     return {
-        _header(prefix, name): text
-        for name, text in found.items()
-        if text and name != "datacontenttype"
+        prefix + name: text for name, text in found.items() if text and name != "datacontenttype"
     }
-
-
-@cache
-def _header(prefix: str, name: str) -> str:
-    return prefix + name
 
 
 def _structured(found: Mapping[str, str], envelope: Envelope) -> bytes:

@@ -74,49 +74,51 @@ class Histories:
             del self.states[next(iter(self.states))]
         return state
 
-    def _events(
-        self, stream: str, after: int, until: int, folded_to: str | None = None
-    ) -> list[Event]:
+    def _events(self, stream: str, after: int, until: int, folded_to: str = "") -> list[Event]:
         """folded_to: the category of states that other streams are read after; else they are read
         from their beginning."""
         read = self.read.get(stream)
         if read is None or read.after > after or read.after + len(read.events) < until:
-            self._read(stream, after, until, folded_to)
+            # One query for all streams of the batch that were not read yet, if they can be decoded.
+            wanted = {stream: (after, until)}
+            if not self.alone:
+                more = {}
+                for each, last in self.streams.items():
+                    known = self.states.get((folded_to, each))
+                    version = known.version if known else 0
+                    if each != stream and each not in self.read and version < last:
+                        more[each] = (version, last)
+                try:
+                    self._read_streams(wanted | more)
+                except Error:
+                    raise
+                except Exception as error:  # noqa: BLE001  whichever: each is read alone, to find it
+                    logger.info("a stream of the batch cannot be read: %s", error)
+                    self.alone = True
+            if stream not in self.read or self.read[stream].after > after:
+                self._read_streams(wanted)
             read = self.read[stream]
         return read.events[after - read.after : until - read.after]
 
-    def _read(self, stream: str, after: int, until: int, folded_to: str | None) -> None:
-        """One query for all streams of the batch that were not read yet, if they can be decoded."""
-        wanted = {stream: (after, until)}
-        if not self.alone:
-            others = {each: last for each, last in self.streams.items() if each not in self.read}
-            versions = {each: self._known(folded_to, each) for each in others}
-            more = {
-                each: (versions[each], last)
-                for each, last in others.items()
-                if each != stream and versions[each] < last
-            }
-            try:
-                self._read_streams(wanted | more)
-            except Error:
-                raise
-            except Exception as error:  # noqa: BLE001  whichever: each is read alone, to find it
-                logger.info("a stream of the batch cannot be read: %s", error)
-                self.alone = True
-        if stream not in self.read or self.read[stream].after > after:
-            self._read_streams(wanted)
-
-    def _known(self, folded_to: str | None, stream: str) -> int:
-        state = self.states.get((folded_to, stream)) if folded_to else None
-        return state.version if state else 0
-
     def _read_streams(self, wanted: Mapping[str, tuple[int, int]]) -> None:
+        """wanted: stream -> after which version, up to which one. Reads no page more than
+        needed."""
+        read = {stream: Read(after, []) for stream, (after, _) in wanted.items()}
+        left = sum(until - after for after, until in wanted.values())
+        seen = {stream: after for stream, (after, _) in wanted.items()}
+        epoch = epochs.mark() if any(seen.values()) else None
         try:
-            self.read |= _newer(wanted)
+            for stream, version, event in log.read_newer(seen, epoch=epoch):
+                if version <= wanted[stream][1]:
+                    read[stream].events.append(event)
+                    left -= 1
+                    if not left:
+                        break
         except log.AheadOfTheLog as ahead:
             self.states.clear()
             epochs.went_back(ahead.stream, remembered=ahead.version)
             raise epochs.over() from ahead
+        self.read |= read
 
 
 class History(Sequence[Event], Folding):
@@ -145,18 +147,3 @@ class History(Sequence[Event], Folding):
         if self.version == 1:
             return [self.last]
         return self.histories.events(self.stream, self.version)
-
-
-def _newer(wanted: Mapping[str, tuple[int, int]]) -> dict[str, Read]:
-    """wanted: stream -> after which version, up to which one. Reads no page more than needed."""
-    read = {stream: Read(after, []) for stream, (after, _) in wanted.items()}
-    left = sum(until - after for after, until in wanted.values())
-    seen = {stream: after for stream, (after, _) in wanted.items()}
-    epoch = epochs.mark() if any(seen.values()) else None
-    for stream, version, event in log.read_newer(seen, epoch=epoch):
-        if version <= wanted[stream][1]:
-            read[stream].events.append(event)
-            left -= 1
-            if not left:
-                break
-    return read

@@ -1,11 +1,12 @@
 """Translate a batch of domain events into integration events and publish them on the event bus."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from itertools import chain
 
 from uuid_utils.compat import uuid5
 
 from eventstore import registry
-from eventstore.messages import IntegrationEvent, Message
+from eventstore.messages import Message
 from eventstore.subscriptions import Publication
 
 from .event_bus import Envelope, event_bus
@@ -18,15 +19,10 @@ KEPT_STREAMS = 50_000
 
 
 def publish(publication: Publication, messages: Sequence[Message]) -> None:
-    # A bus without subscribers never iterates over the envelopes, so they are not made.
-    event_bus().publish(_envelopes(publication, messages))
-
-
-def _envelopes(publication: Publication, messages: Sequence[Message]) -> Iterator[Envelope]:
     translator = Translator(publication)
     translator.begin(messages)
-    for message in messages:
-        yield from translator.envelopes(message)
+    # A bus without subscribers never iterates over the envelopes, so they are not made.
+    event_bus().publish(chain.from_iterable(map(translator.envelopes, messages)))
 
 
 class Translator:
@@ -79,12 +75,23 @@ class Translator:
             return []
         if previous is None:
             previous = self._last_sequence(history)
-        found = []
-        for index, event in enumerate(events):
-            envelope = _envelope(message, index, event, previous)
-            previous = envelope.sequence
-            found.append(envelope)
-        return found
+        first = message.version * PER_EVENT
+        return [
+            Envelope(
+                id=uuid5(message.id, str(index)),
+                type=registry.published_name_of(event),
+                subject=message.stream,
+                position=message.position,
+                time=message.recorded_at,
+                correlation_id=message.metadata.correlation_id,
+                causation_id=message.id,
+                event=event,
+                sequence=first + index,
+                previous=first + index - 1 if index else previous,
+                trace=message.metadata.trace,
+            )
+            for index, event in enumerate(events)
+        ]
 
     def _last_sequence(self, history: History) -> int:
         """The sequence of the last integration event before the end of this history; 0 if there is
@@ -96,19 +103,3 @@ class Translator:
                 if events := translate(event, before):
                     return version * PER_EVENT + len(events) - 1
         return 0
-
-
-def _envelope(message: Message, index: int, event: IntegrationEvent, previous: int) -> Envelope:
-    return Envelope(
-        id=uuid5(message.id, str(index)),
-        type=registry.published_name_of(event),
-        subject=message.stream,
-        position=message.position,
-        time=message.recorded_at,
-        correlation_id=message.metadata.correlation_id,
-        causation_id=message.id,
-        event=event,
-        sequence=message.version * PER_EVENT + index,
-        previous=previous,
-        trace=message.metadata.trace,
-    )

@@ -5,32 +5,33 @@ returned. kombu is not used: it returns normally for a message that no queue tak
 a confirm for ever.
 """
 
-import logging
-import ssl
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections import Counter
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
 from itertools import takewhile
-from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import unquote, urlsplit
 
-import amqp
-from amqp.exceptions import AMQPError, NotFound, PreconditionFailed
+from amqp.exceptions import AMQPError, NotFound
 
 from . import amqp_frames, cloudevents
 from .cloudevents import Origin
 from .consumers import rabbitmq as consumers
 from .consumers.rabbitmq import RabbitMQDeadLetters, RabbitMQSource
 from .event_bus import Envelope
+from .rabbitmq_administration import (
+    CONNECT_SECONDS,
+    Options,
+    RabbitMQAdministration,
+    connect,
+    naming_problems,
+)
 from .transport import (
     Batch,
     BrokerBlocked,
     BrokerProblem,
-    BrokerState,
     BrokerUnreachable,
-    QueueDiffers,
-    QueueState,
     Reading,
     Sent,
     TooLarge,
@@ -38,25 +39,10 @@ from .transport import (
     Unroutable,
 )
 
-logger = logging.getLogger(__name__)
-
-CONNECT_SECONDS = 5.0
-# Without a frame for so long, the socket is dead: the kernel says so at most after this.
-SILENT_SECONDS = 10.0
 # So many bytes are written to the socket at once.
 CHUNK_BYTES = 64 << 10
 # At most so many messages wait for their confirms, so that neither side's buffers fill up.
 MOST_PENDING = 2000
-TAP = "domain-events.tap"
-TAP_ARGUMENTS = {"x-max-length": 10_000, "x-overflow": "drop-head"}
-
-
-class Options(NamedTuple):
-    url: str
-    ca: str = ""
-    exchange: str = "domain-events"
-    exchange_type: str = "topic"
-    max_message_bytes: int = 16 << 20
 
 
 class Prepared(NamedTuple):
@@ -82,12 +68,12 @@ class RabbitMQ:
         return cls(name, origin, options)
 
     @staticmethod
-    def administration(options: Mapping[str, Any]) -> "RabbitMQAdministration":
+    def administration(options: Mapping[str, Any]) -> RabbitMQAdministration:
         return RabbitMQAdministration(Options(**options))
 
     @staticmethod
     def source(broker: str, reading: Reading, options: Mapping[str, Any]) -> RabbitMQSource:
-        with _naming_problems():
+        with naming_problems():
             connection = connect(
                 Options(**options), reading.consumer, heartbeat=consumers.HEARTBEAT_SECONDS
             )
@@ -99,7 +85,7 @@ class RabbitMQ:
 
     @staticmethod
     def dead_letters(options: Mapping[str, Any]) -> RabbitMQDeadLetters:
-        with _naming_problems():
+        with naming_problems():
             connection = connect(Options(**options), "dead letters")
             return RabbitMQDeadLetters(connection, Options(**options).exchange)
 
@@ -122,21 +108,8 @@ class RabbitMQ:
             return Sent(frozenset(each.position for each in batch.messages))
         if self.link is None:
             self.link = Link(self.options, self.relay)
-        link = self.link
-        problem = self._publish(link, batch, meanwhile)
-        if problem is not None:
-            self.close()
-        return self._outcome(link, batch, problem)
-
-    def close(self) -> None:
-        link, self.link = self.link, None
-        if link is not None:
-            link.drop()
-
-    def _publish(
-        self, link: "Link", batch: Batch, meanwhile: Callable[[], None]
-    ) -> BrokerProblem | None:
-        """Why not all was confirmed."""
+        link: Link = self.link
+        problem: BrokerProblem | None = None
         link.begin()
         try:
             for position, messages in batch.messages:
@@ -145,30 +118,20 @@ class RabbitMQ:
             link.flush(batch.deadline)
             meanwhile()
             link.confirm(0, batch.deadline)
-        except BrokerProblem as problem:
-            return problem
+        except BrokerProblem as found:
+            problem = found
         except NotFound as error:
-            return TopicMissing(f"{error}; declare it: manage.py brokers --create")
+            problem = TopicMissing(f"{error}; declare it: manage.py brokers --create")
         except (AMQPError, OSError) as error:
-            return BrokerUnreachable(f"{type(error).__name__}: {error}")
-        return None
+            problem = BrokerUnreachable(f"{type(error).__name__}: {error}")
+        if problem is not None:
+            self.close()
+        return link.outcome(batch, problem)
 
-    def _outcome(self, link: "Link", batch: Batch, problem: BrokerProblem | None) -> Sent:
-        counts = dict.fromkeys((each.position for each in batch.messages), 0)
-        for position in link.confirmed:
-            counts[position] += 1
-        refused = {
-            position: Unroutable(f"no queue is bound to {key} of {self.options.exchange}")
-            for position, key in link.returned.items()
-        }
-        acknowledged = frozenset(
-            each.position
-            for each in batch.messages
-            if counts[each.position] == len(each.prepared) and each.position not in refused
-        )
-        if problem is None and link.nacked:
-            problem = BrokerBlocked("the broker refused messages (basic.nack)")
-        return Sent(acknowledged, refused, problem)
+    def close(self) -> None:
+        link, self.link = self.link, None
+        if link is not None:
+            link.drop()
 
 
 class Link:
@@ -184,15 +147,18 @@ class Link:
         self.blocked = False
         self.tag = 0
         self.begin()
-        with _naming_problems():
+        with naming_problems():
             self.connection = connect(
-                options, name, on_blocked=self._on_blocked, on_unblocked=self._on_unblocked
+                options,
+                name,
+                on_blocked=partial(self._on_alarm, True),
+                on_unblocked=partial(self._on_alarm, False),
             )
             self.channel = self.connection.channel()
             self.channel.exchange_declare(options.exchange, options.exchange_type, passive=True)
             self.channel.confirm_select()
-            self.channel.events["basic_ack"].add(self._on_ack)
-            self.channel.events["basic_nack"].add(self._on_nack)
+            self.channel.events["basic_ack"].add(partial(self._settle, True))
+            self.channel.events["basic_nack"].add(partial(self._settle, False))
             self.channel.events["basic_return"].add(self._on_return)
 
     def begin(self) -> None:
@@ -207,25 +173,24 @@ class Link:
         self.tag += 1
         self.pending[self.tag] = position
         self.by_message_id[message.id] = position
+        channel, most = self.channel.channel_id, self.connection.frame_max
+        key, found, body = message.key, message.properties, message.body
         self.unwritten += amqp_frames.publish(
-            self.channel.channel_id,
-            self.options.exchange,
-            message.key,
-            message.properties,
-            message.body,
-            self.connection.frame_max,
+            channel, self.options.exchange, key, found, body, most
         )
-        self.unwritten_bytes += len(message.properties) + len(message.body)
+        self.unwritten_bytes += len(found) + len(body)
         if self.unwritten_bytes > CHUNK_BYTES:
             self.flush(deadline)
             if len(self.pending) > MOST_PENDING:
                 self.confirm(MOST_PENDING // 2, deadline)
 
     def flush(self, deadline: float) -> None:
-        """Write what is unwritten, after what the broker has written: it may be blocked."""
-        self._read_waiting()
-        if self.blocked:
-            self._wait_until_unblocked(deadline)
+        """Write what is unwritten, after all that has arrived is read: the broker may have blocked
+        the connection."""
+        with suppress(TimeoutError):
+            while True:
+                self.connection.drain_events(timeout=0)
+        self._read_while(lambda: self.blocked, deadline)
         frames = b"".join(self.unwritten)
         self.unwritten.clear()
         self.unwritten_bytes = 0
@@ -234,47 +199,47 @@ class Link:
 
     def confirm(self, most: int, deadline: float) -> None:
         """Wait until at most so many are pending."""
-        while len(self.pending) > most:
-            left = deadline - time.monotonic()
-            if left <= 0:
-                raise self._silence()
-            with suppress(TimeoutError):
-                self.connection.drain_events(timeout=min(left, 1.0))
+        self._read_while(lambda: len(self.pending) > most, deadline)
 
-    def _wait_until_unblocked(self, deadline: float) -> None:
-        while self.blocked:
-            left = deadline - time.monotonic()
-            if left <= 0:
-                raise self._silence()
-            with suppress(TimeoutError):
-                self.connection.drain_events(timeout=min(left, 1.0))
-
-    def _read_waiting(self) -> None:
-        """All that has arrived."""
-        with suppress(TimeoutError):
-            while True:
-                self.connection.drain_events(timeout=0)
-
-    def _silence(self) -> BrokerProblem:
-        if self.blocked:
-            return BrokerBlocked("the broker has an alarm: short of memory or disk")
-        return BrokerUnreachable(f"{len(self.pending)} messages were not confirmed in time")
+    def outcome(self, batch: Batch, problem: BrokerProblem | None) -> Sent:
+        """Of the batch. problem: why not all of it was confirmed."""
+        counts = Counter(self.confirmed)
+        refused = {
+            position: Unroutable(f"no queue is bound to {key} of {self.options.exchange}")
+            for position, key in self.returned.items()
+        }
+        acknowledged = frozenset(
+            position
+            for position, messages in batch.messages
+            if counts[position] == len(messages) and position not in refused
+        )
+        if problem is None and self.nacked:
+            problem = BrokerBlocked("the broker refused messages (basic.nack)")
+        return Sent(acknowledged, refused, problem)
 
     def drop(self) -> None:
         """Close the socket; nothing is waited for."""
         with suppress(AMQPError, OSError, AttributeError):
             self.connection.collect()
 
-    def _on_ack(self, tag: int, multiple: bool) -> None:
-        self.confirmed += self._settled(tag, multiple)
+    def _read_while(self, condition: Callable[[], bool], deadline: float) -> None:
+        while condition():
+            left = deadline - time.monotonic()
+            if left <= 0:
+                if self.blocked:
+                    raise BrokerBlocked("the broker has an alarm: short of memory or disk")
+                raise BrokerUnreachable(f"{len(self.pending)} messages were not confirmed in time")
+            with suppress(TimeoutError):
+                self.connection.drain_events(timeout=min(left, 1.0))
 
-    def _on_nack(self, tag: int, multiple: bool) -> None:
-        self.nacked.update(self._settled(tag, multiple))
-
-    def _settled(self, tag: int, multiple: bool) -> list[int]:
+    def _settle(self, acknowledged: bool, tag: int, multiple: bool) -> None:
         # Tags are pending in their order.
         tags = list(takewhile(tag.__ge__, self.pending)) if multiple else [tag]
-        return [self.pending.pop(each) for each in tags if each in self.pending]
+        positions = [self.pending.pop(each) for each in tags if each in self.pending]
+        if acknowledged:
+            self.confirmed += positions
+        else:
+            self.nacked.update(positions)
 
     def _on_return(self, error: Exception, exchange: str, key: str, message: Any) -> None:
         """It comes before the acknowledgement of the same message."""
@@ -282,168 +247,9 @@ class Link:
         if position is not None:
             self.returned[position] = key
 
-    def _on_blocked(self, reason: str) -> None:
-        self.blocked = True
-
-    def _on_unblocked(self) -> None:
-        self.blocked = False
-
-
-class RabbitMQAdministration:
-    """Declares exchange and queues, and says which are missing or declared otherwise."""
-
-    def __init__(self, options: Options) -> None:
-        self.options = options
-
-    def missing(
-        self, relays: Mapping[str, Iterable[str]], readings: Iterable[Reading] = ()
-    ) -> list[str]:
-        """The exchange and the queues of consumers that do not exist."""
-        with self._connection() as connection:
-            return self._missing(connection, readings, self._queues(connection, readings))
-
-    def state(
-        self,
-        relays: Mapping[str, Iterable[str]],
-        readings: Sequence[Reading],
-        read: Iterable[tuple[str, int]],
-    ) -> BrokerState:
-        """By one connection; declares nothing. Raises BrokerProblem."""
-        with self._connection() as connection:
-            queues = self._queues(connection, readings)
-            return BrokerState(
-                missing=self._missing(connection, readings, queues),
-                differing=self._differing(connection, queues),
-                queues=queues,
-            )
-
-    def declared_otherwise(self, readings: Iterable[Reading]) -> list[str]:
-        """The consumers' queues that exist with other arguments than ours; each with what the
-        broker says."""
-        with self._connection() as connection:
-            return self._differing(connection, self._queues(connection, readings))
-
-    def create(
-        self,
-        relays: Mapping[str, Iterable[str]],
-        readings: Iterable[Reading] = (),
-        *,
-        tap: bool = False,
-    ) -> list[str]:
-        """Declare what is missing, and bind the consumers' queues. tap: also a queue that keeps the
-        last messages of all, so that none is unroutable. Raises QueueDiffers."""
-        missing = self.missing(relays, readings)
-        with self._channel() as channel:
-            channel.exchange_declare(
-                self.options.exchange, self.options.exchange_type, durable=True, auto_delete=False
-            )
-            if tap:
-                channel.queue_declare(TAP, durable=True, auto_delete=False, arguments=TAP_ARGUMENTS)
-                channel.queue_bind(TAP, self.options.exchange, "events.#")
-            for reading in readings:
-                self._declare_queue(channel, reading)
-        return missing
-
-    def _declare_queue(self, channel: Any, reading: Reading) -> None:
-        bindings = consumers.bindings(self.options.exchange_type, reading.topics, reading.types)
-        consumers.declare(channel, reading.consumer, self.options.exchange, bindings)
-
-    def _missing(
-        self, connection: Any, readings: Iterable[Reading], queues: Mapping[str, QueueState]
-    ) -> list[str]:
-        found = []
-        try:
-            connection.channel().exchange_declare(
-                self.options.exchange, self.options.exchange_type, passive=True
-            )
-        except NotFound:
-            found.append(self.options.exchange)
-        return found + [name for name in _queues_of(readings) if name not in queues]
-
-    def _queues(self, connection: Any, readings: Iterable[Reading]) -> dict[str, QueueState]:
-        """Of consumers and of their dead letters; without those that do not exist."""
-        found = {}
-        for name in _queues_of(readings):
-            with suppress(NotFound):
-                # A channel of its own: NotFound closes it.
-                each = connection.channel().queue_declare(name, passive=True)
-                found[name] = QueueState(each.message_count, each.consumer_count)
-        return found
-
-    def _differing(self, connection: Any, existing: Iterable[str]) -> list[str]:
-        found = []
-        for name in existing:
-            try:
-                consumers.declare_queue(connection.channel(), name, self.options.exchange)
-            except PreconditionFailed as error:
-                found.append(f"{name}: {error}")
-        return found
-
-    @contextmanager
-    def _channel(self) -> Iterator[Any]:
-        with self._connection() as connection:
-            yield connection.channel()
-
-    @contextmanager
-    def _connection(self) -> Iterator[Any]:
-        with _naming_problems():
-            connection = connect(self.options, "brokers")
-            try:
-                yield connection
-            finally:
-                connection.collect()
-
-
-def _queues_of(readings: Iterable[Reading]) -> Iterator[str]:
-    for each in readings:
-        yield each.consumer
-        yield consumers.dead_letter_queue(each.consumer)
-
-
-def connect(options: Options, name: str, **more: Any) -> Any:
-    """A connection that is open. more: of amqp.Connection. Raises what amqp raises."""
-    parts = urlsplit(options.url)
-    secure = parts.scheme == "amqps"
-    connection = amqp.Connection(
-        f"{parts.hostname}:{parts.port or (5671 if secure else 5672)}",
-        userid=unquote(parts.username or "guest"),
-        password=unquote(parts.password or "guest"),
-        virtual_host=unquote(parts.path[1:]) or "/",
-        connect_timeout=CONNECT_SECONDS,
-        read_timeout=SILENT_SECONDS,
-        write_timeout=SILENT_SECONDS,
-        ssl=_tls(options, str(parts.hostname)) if secure else False,
-        client_properties={"connection_name": name},
-        **more,
-    )
-    connection.connect()
-    return connection
+    def _on_alarm(self, blocked: bool, reason: str = "") -> None:
+        self.blocked = blocked
 
 
 def routing_key(type_: str) -> str:
     return f"events.{type_}"
-
-
-def _tls(options: Options, host: str) -> dict[str, Any]:
-    if options.ca:
-        # The error of ssl does not name the file.
-        Path(options.ca).open("rb").close()
-    return {
-        "ca_certs": options.ca or ssl.get_default_verify_paths().cafile,
-        "cert_reqs": ssl.CERT_REQUIRED,
-        "server_hostname": host,
-    }
-
-
-@contextmanager
-def _naming_problems() -> Iterator[None]:
-    try:
-        yield
-    except NotFound as error:
-        raise TopicMissing(f"{error}; declare it: manage.py brokers --create") from error
-    except PreconditionFailed as error:
-        raise QueueDiffers(
-            f"{error}; delete it when it is empty, or rename the consumer"
-        ) from error
-    except (AMQPError, OSError) as error:
-        raise BrokerUnreachable(f"{type(error).__name__}: {error}") from error

@@ -108,23 +108,27 @@ class Pump:
 
     def _run(self) -> None:
         while True:
-            self._serve()
-            self._leave()
+            while not self.stopping:
+                wanted = self.asked
+                self._look_once()
+                with self.state:
+                    self.done = self.asked if self.is_resting else max(self.done, wanted)
+                    self.state.notify_all()
+                    if self.is_resting or not self.state.wait_for(
+                        lambda: self.is_busy or self.stopping, self.linger
+                    ):
+                        break
+            # Another process may go on at once.
+            self.ahead, self.holds = None, False
+            if self.token is not None:
+                with suppress(Error):
+                    relay_leases.release(self.name, self.token)
+            if self.stopping:
+                self._drop_client()
+            postgres.close()
             with self.state:
                 if self.stopping or not self.is_busy:
                     self.thread = None
-                    return
-
-    def _serve(self) -> None:
-        while not self.stopping:
-            wanted = self.asked
-            self._look_once()
-            with self.state:
-                self.done = self.asked if self.is_resting else max(self.done, wanted)
-                self.state.notify_all()
-                if self.is_resting:
-                    return
-                if not self.state.wait_for(lambda: self.is_busy or self.stopping, self.linger):
                     return
 
     def _look_once(self) -> None:
@@ -151,9 +155,14 @@ class Pump:
     def _batch(self) -> int | None:
         """One batch: how many messages moved; None when nothing lies ahead."""
         load, self.ahead = self.ahead or self._prepare(), None
-        lease = self._take(load) if load else None
-        if load is None or lease is None:
+        if load is None:
             return None
+        lease = relay_leases.take(self.name, load.claim.position)
+        self.holds = lease is not None
+        if lease is None:
+            self._rest(HELD_ELSEWHERE_SECONDS)
+            return None
+        self.token = lease.token
         if load.problem is not None:
             raise load.problem
         sent = self._publish(load, lease)
@@ -184,34 +193,8 @@ class Pump:
             due={each.position: each.attempts for each in due},
             held=frozenset(parked.held(self.name, streams)) if claimed.parked else frozenset(),
         )
-        self._encode(load)
+        load.encode(self.translator, self._client().prepare)
         return load
-
-    def _encode(self, load: Load) -> None:
-        """Translate the messages, and encode them for the broker."""
-        translator, prepare = self.translator, self._client().prepare
-        translator.begin(load.messages, after=load.claim.position, until=load.until)
-        for message in load.messages:
-            again = message.position in load.due
-            try:
-                envelopes = (translator.envelopes_again if again else translator.envelopes)(message)
-                load.prepared[message.position] = [prepare(each) for each in envelopes]
-            except Error:
-                raise
-            except BrokerProblem as problem:
-                load.problem = problem
-                return
-            except Exception as error:  # noqa: BLE001  it is this message's fault: it is parked
-                load.refused[message.position] = error
-
-    def _take(self, load: Load) -> RelayLease | None:
-        lease = relay_leases.take(self.name, load.claim.position)
-        self.holds = lease is not None
-        if lease is None:
-            self._rest(HELD_ELSEWHERE_SECONDS)
-        else:
-            self.token = lease.token
-        return lease
 
     def _publish(self, load: Load, lease: RelayLease) -> Sent:
         deadline = time.monotonic() + PUBLISH_SECONDS
@@ -290,109 +273,91 @@ class Pump:
     def _rest(self, seconds: float) -> None:
         self.rest_until = time.monotonic() + seconds
 
-    def _leave(self) -> None:
-        """Let another process go on at once."""
-        self.ahead, self.holds = None, False
-        if self.token is not None:
-            with suppress(Error):
-                relay_leases.release(self.name, self.token)
-        if self.stopping:
-            self._drop_client()
-        postgres.close()
 
-
-class Watch:
-    """Looks for the messages of relays that linger in this process."""
+class Pumps:
+    """The relays of one process, and a thread that looks for their messages while one lingers."""
 
     def __init__(self) -> None:
-        self.thread: threading.Thread | None = None
+        self.by_name: dict[str, Pump] = {}
+        self.watch: Watch | None = None
         self.lock = threading.Lock()
 
-    def begin(self) -> None:
+    def step(self, name: str, relay: Relay) -> int:
+        """Ask the relay to look, and look for its further messages as long as it lingers. Returns
+        how many messages it has moved since it was last asked."""
+        moved = self.ask(name, relay)
         with self.lock:
-            if self.thread is None or not self.thread.is_alive():
-                self.thread = threading.Thread(target=self._run, name="relays", daemon=True)
-                self.thread.start()
+            if self.watch is None or not self.watch.is_alive():
+                self.watch = Watch(self)
+                self.watch.start()
+        return moved
 
-    def end(self) -> None:
+    def ask(self, name: str, relay: Relay, *, linger: float = LINGER_SECONDS) -> int:
+        """As step, for a process that looks for the further messages itself."""
+        if name not in self.by_name:
+            self.by_name[name] = Pump(name, relay)
+        pump = self.by_name[name]
+        pump.linger = linger
+        pump.look()
+        return pump.take_moved()
+
+    def unavailable(self, names: Iterable[str]) -> set[str]:
+        """Those of the subscriptions that are relays at work or at rest. One at work looks once
+        more before it ends."""
+        found = {name: self.by_name[name] for name in names if name in self.by_name}
+        for pump in found.values():
+            if pump.is_busy:
+                pump.look()
+        return {name for name, pump in found.items() if pump.is_busy or pump.is_resting}
+
+    def under_way(self) -> bool:
+        return any(pump.is_busy for pump in tuple(self.by_name.values()))
+
+    def wait(self, seconds: float) -> None:
+        """Until a relay has done what it was asked, or so long."""
+        busy = next((pump for pump in tuple(self.by_name.values()) if pump.is_busy), None)
+        if busy is not None:
+            with busy.state:
+                busy.state.wait_for(lambda: not busy.is_busy, seconds)
+
+    def stop(self) -> None:
+        """End all threads of relays, and release what they hold."""
+        for name in tuple(self.by_name):
+            self.by_name.pop(name).stop()
         with self.lock:
-            thread = self.thread
+            thread = self.watch
         if thread is not None:
             thread.join(STOP_SECONDS)
 
-    def _run(self) -> None:
+
+class Watch(threading.Thread):
+    """Looks for the messages of relays, as long as one of them lingers in this process."""
+
+    def __init__(self, pumps: Pumps) -> None:
+        super().__init__(name="relays", daemon=True)
+        self.pumps = pumps
+
+    def run(self) -> None:
         try:
-            while self._goes_on():
+            while True:
+                with self.pumps.lock:
+                    if not any(pump.is_lingering for pump in tuple(self.pumps.by_name.values())):
+                        self.pumps.watch = None
+                        return
                 time.sleep(LOOK_SECONDS)
                 close_old_connections()
                 for name in cursors.look():
-                    if (pump := _pumps.get(name)) and not pump.is_busy:
+                    if (pump := self.pumps.by_name.get(name)) and not pump.is_busy:
                         pump.look()
         except Error as error:
             logger.warning("cannot look for the messages of relays: %s", error)
         finally:
             postgres.close()
 
-    def _goes_on(self) -> bool:
-        with self.lock:
-            if any(pump.is_lingering for pump in tuple(_pumps.values())):
-                return True
-            self.thread = None
-            return False
 
-
-_pumps: dict[str, Pump] = {}
-_watch = Watch()
-
-
-def step(name: str, relay: Relay) -> int:
-    """Ask the relay to look, and look for its further messages as long as it lingers. Returns how
-    many messages it has moved since it was last asked."""
-    moved = ask(name, relay)
-    _watch.begin()
-    return moved
-
-
-def ask(name: str, relay: Relay, *, linger: float = LINGER_SECONDS) -> int:
-    """As step, for a process that looks for the further messages itself."""
-    if name not in _pumps:
-        _pumps[name] = Pump(name, relay)
-    pump = _pumps[name]
-    pump.linger = linger
-    pump.look()
-    return pump.take_moved()
-
-
-def unavailable(names: Iterable[str]) -> set[str]:
-    """Those of the subscriptions that are relays at work or at rest. One at work looks once more
-    before it ends."""
-    found = {name: _pumps[name] for name in names if name in _pumps}
-    for pump in found.values():
-        if pump.is_busy:
-            pump.look()
-    return {name for name, pump in found.items() if pump.is_busy or pump.is_resting}
-
-
-def under_way() -> bool:
-    return any(pump.is_busy for pump in tuple(_pumps.values()))
-
-
-def wait(seconds: float) -> None:
-    """Until a relay has done what it was asked, or so long."""
-    busy = next((pump for pump in tuple(_pumps.values()) if pump.is_busy), None)
-    if busy is not None:
-        with busy.state:
-            busy.state.wait_for(lambda: not busy.is_busy, seconds)
-
-
-def stop() -> None:
-    """End all threads of relays, and release what they hold."""
-    for name in tuple(_pumps):
-        _pumps.pop(name).stop()
-    _watch.end()
-
-
-atexit.register(stop)
+# Threads that publish, so one for the process: whatever asks a relay to look asks the same one.
+this_process = Pumps()
+atexit.register(this_process.stop)
 
 
 def published_by(broker: str) -> dict[str, list[str]]:

@@ -1,14 +1,18 @@
 """One batch of a relay: what is sent of it, what is parked, and how far the cursor may move."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+from django.db import Error
 
 from eventstore.messages import Message
 from eventstore.outbox import parked
 from eventstore.outbox.cursors import Claim
 from eventstore.outbox.parked import ParkedMessage
 
+from .event_bus import Envelope
+from .publisher import Translator
 from .transport import BrokerProblem, Outgoing, TooLarge
 
 
@@ -31,6 +35,23 @@ class Load:
     prepared: dict[int, Sequence[Any]] = field(default_factory=dict)
     refused: dict[int, Exception] = field(default_factory=dict)
     problem: BrokerProblem | None = None
+
+    def encode(self, translator: Translator, prepare: Callable[[Envelope], Any]) -> None:
+        """Translate the messages, and encode them for the broker. Raises errors of the
+        database."""
+        translator.begin(self.messages, after=self.claim.position, until=self.until)
+        for message in self.messages:
+            again = message.position in self.due
+            try:
+                envelopes = (translator.envelopes_again if again else translator.envelopes)(message)
+                self.prepared[message.position] = [prepare(each) for each in envelopes]
+            except Error:
+                raise
+            except BrokerProblem as problem:
+                self.problem = problem
+                return
+            except Exception as error:  # noqa: BLE001  it is this message's fault: it is parked
+                self.refused[message.position] = error
 
     def outgoing(self) -> list[Outgoing]:
         return [Outgoing(each.position, self.prepared[each.position]) for each in sendable(self)]

@@ -1,6 +1,7 @@
 """What a relay asks of a broker, and what a broker answers."""
 
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from .event_bus import Envelope
@@ -58,6 +59,11 @@ class Batch(NamedTuple):
     deadline: float
     messages: Sequence[Outgoing]
 
+    @property
+    def left(self) -> float:
+        """Seconds until the deadline."""
+        return self.deadline - time.monotonic()
+
 
 class Sent(NamedTuple):
     """acknowledged: the positions that the broker has. refused: by position. All others of the
@@ -70,6 +76,10 @@ class Sent(NamedTuple):
     refused: Mapping[int, Refused] = {}
     problem: BrokerProblem | None = None
     again: bool = False
+
+
+# relay -> the types that it publishes
+Relays = Mapping[str, Iterable[str]]
 
 
 class Transport(Protocol):

@@ -26,7 +26,7 @@ GUIDE = Path(__file__).parents[2] / "docs" / "guide" / "console.md"
 NOTHING_THERE = {f"APP/MODEL/{view}" for view in ("add/", "KEY/", "KEY/history/", "KEY/delete/")}
 
 # Their output is machine-readable in any case.
-WITHOUT_JSON = ("export_events", "export_fixture")
+WITHOUT_JSON = ("export",)
 
 
 def run_json(*words):

@@ -183,28 +183,28 @@ def test_a_stream_too_long_for_a_test_says_so(staff, order, monkeypatch):
 def test_a_stream_of_no_aggregate_makes_no_fixture(order, monkeypatch):
     monkeypatch.setattr(registry, "aggregates", dict)
     with pytest.raises(CommandError, match="has no aggregate in the wiring"):
-        call_command("export_fixture", f"order-{order}")
+        call_command("export", "fixture", f"order-{order}")
     with pytest.raises(CommandError, match="has no event"):
-        call_command("export_fixture", "order-nobody")
+        call_command("export", "fixture", "order-nobody")
 
 
 def test_the_commands_write_the_same(staff, order, tmp_path):
     out = StringIO()
-    call_command("export_events", "--term", order, "--type", "orders.order_placed", stdout=out)
+    call_command("export", "events", "--term", order, "--type", "orders.order_placed", stdout=out)
     assert [json.loads(line) for line in out.getvalue().splitlines()] == lines(
         staff.get(f"{NDJSON}?q={order}&type=orders.order_placed")
     )
     file = tmp_path / "events.ndjson"
     call_command(
-        "export_events", "--output", str(file), "--reveal", "the court asks", stdout=StringIO()
+        "export", "events", "--output", str(file), "--reveal", "the court asks", stdout=StringIO()
     )
     assert '"name":"Ada"' in file.read_text()
     assert [each.name for each in tmp_path.iterdir()] == ["events.ndjson"]
     assert OperatorAction.objects.get().reason == "the court asks"
     with pytest.raises(CommandError, match="A reason is required"):
-        call_command("export_events", "--reveal", " ")
+        call_command("export", "events", "--reveal", " ")
     out = StringIO()
-    call_command("export_fixture", f"order-{order}", "--version", "1", stdout=out)
+    call_command("export", "fixture", f"order-{order}", "--version", "1", stdout=out)
     address = links.page("stream", f"order-{order}").replace(
         "change/", "fixture/given.py?version=1"
     )

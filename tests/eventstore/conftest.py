@@ -93,12 +93,12 @@ def toys(wire, transactional_db):
 
 def forget_wiring():
     # Their threads would look up the old wiring once more.
-    relay.stop()
+    relay.this_process.stop()
     for module in [each for name, each in sys.modules.items() if name.startswith("eventstore.")]:
         for each in list(vars(module).values()):
             if hasattr(each, "cache_clear"):
                 each.cache_clear()
-    calls._under_way.clear()
+    calls.this_process.forget()
     repository.forget()
 
 

@@ -8,7 +8,7 @@ is done.
 import os
 import signal
 import sys
-from importlib import import_module
+from pkgutil import resolve_name
 
 import django
 from django.conf import settings
@@ -29,7 +29,7 @@ def main(subscription, seam, name="SIGKILL"):
 
 
 def _signal_after(module, name, number):
-    owner = import_module(f"eventstore.{module}")
+    owner = resolve_name(f"eventstore.{module}")
     function = getattr(owner, name)
 
     def signalled(*args, **kwargs):

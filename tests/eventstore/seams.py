@@ -63,7 +63,7 @@ def _act_and_exit(act, deadly):
         psycopg.Cursor.execute = counter.after(psycopg.Cursor.execute)
         BaseDatabaseWrapper._commit = counter.after(BaseDatabaseWrapper._commit)
         postgres.copy_into = counter.after(postgres.copy_into)
-        calls._ask = counter.after(calls._ask)
+        calls.Call.ask = counter.after(calls.Call.ask)
         act()
         os._exit(0)
     except BaseException:  # noqa: BLE001
@@ -76,5 +76,4 @@ def _as_a_process_of_its_own():
     for each in connections.all(initialized_only=True):
         each.connection = None
         each.settings_dict["OPTIONS"] = each.settings_dict["OPTIONS"] | {"application_name": "seam"}
-    calls._threads.cache_clear()
-    calls._under_way.clear()
+    calls.this_process.forget()

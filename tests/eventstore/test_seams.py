@@ -205,7 +205,7 @@ class ACall(Story):
 
     def act(self):
         super().act()
-        calls.wait_for_any(1)
+        calls.this_process.wait_for_any(1)
         super().act()
 
     def again(self):

@@ -120,7 +120,7 @@ def rabbitmq_server():
 @pytest.fixture(autouse=True)
 def _no_relay_is_left():
     yield
-    relay.stop()
+    relay.this_process.stop()
 
 
 def wired(parts_of, broker, options, toys, settings):  # noqa: F811

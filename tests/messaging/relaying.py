@@ -42,7 +42,7 @@ def main(context, broker, options, fate=""):
         relay.Pump._settle = deadly
     (name,) = names.relays
     while True:
-        relay.step(name, registry.subscriptions()[name])
+        relay.this_process.step(name, registry.subscriptions()[name])
         time.sleep(0.05)
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from eventstore.delivery import readers
 from eventstore.messaging import brokers, relay
-from eventstore.messaging import rabbitmq as connecting
+from eventstore.messaging import rabbitmq_administration as connecting
 from eventstore.messaging.consumers import intake
 from eventstore.messaging.consumers import rabbitmq as consuming
 from eventstore.messaging.transport import TopicMissing
@@ -279,7 +279,7 @@ class TestAConnectionThatIsHalfOpen:
         """Under a reader that waits for more."""
         count(10)
         until(lambda: arrived(of, 10))
-        relay.stop()
+        relay.this_process.stop()
         proxy.freeze()
         count(10, first=11)
 

@@ -70,7 +70,7 @@ def test_what_only_the_broker_finds_too_large_is_parked_alone(
     _limit(of, 20_000)
     # As where our role may not read the limits of topics.
     monkeypatch.setattr(
-        "eventstore.messaging.kafka.KafkaAdministration.limits",
+        "eventstore.messaging.kafka_administration.KafkaAdministration.limits",
         lambda self, topics: dict.fromkeys(topics, 0),
     )
     count(10)
@@ -199,7 +199,7 @@ def test_a_broker_that_stands_still_for_seconds_loses_nothing(to_kafka, kafka_se
 
 
 def test_while_a_broker_is_away_other_subscriptions_go_on(to_kafka, monkeypatch):
-    monkeypatch.setattr("eventstore.messaging.kafka.METADATA_SECONDS", 1.0)
+    monkeypatch.setattr("eventstore.messaging.kafka_administration.METADATA_SECONDS", 1.0)
     of = to_kafka(client={"bootstrap.servers": "127.0.0.1:1"}, create=False)
     count(10)
     began = time.monotonic()

@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 from confluent_kafka import KafkaError
 
-from eventstore.messaging import kafka, relay_batch
+from eventstore.messaging import kafka, kafka_administration, relay_batch
 from eventstore.messaging.cloudevents import Origin
 from eventstore.messaging.event_bus import Envelope
 from eventstore.messaging.relay_batch import Load
@@ -79,7 +79,9 @@ class TestMockBroker:
     @pytest.fixture
     def transport(self, monkeypatch):
         monkeypatch.setattr(
-            kafka.KafkaAdministration, "limits", lambda self, topics: dict.fromkeys(topics, 0)
+            kafka_administration.KafkaAdministration,
+            "limits",
+            lambda self, topics: dict.fromkeys(topics, 0),
         )
         client = {
             "test.mock.num.brokers": 1,
@@ -104,15 +106,24 @@ class TestMockBroker:
 
 def test_errors_of_reports_count_and_not_that_nothing_is_left_in_the_queue():
     missing = KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART)
-    sent = kafka._outcome(batch(3), [(1, None), (2, missing), (3, None)], 3, "")
+    sent = in_flight((1, None), (2, missing), (3, None)).outcome()
     assert sent.acknowledged == {1, 3}
     assert isinstance(sent.problem, TopicMissing)
 
 
 def test_a_message_without_a_report_is_not_acknowledged():
-    sent = kafka._outcome(batch(3), [(1, None), (3, None)], 3, "silence")
+    silence = KafkaError(KafkaError._TRANSPORT, "silence")
+    sent = in_flight((1, None), (3, None), errors=[silence]).outcome()
     assert sent.acknowledged == {1, 3}
     assert str(sent.problem) == "silence"
+
+
+def in_flight(*reports, errors=()):
+    """A batch of three messages with these reports."""
+    found = kafka.InFlight(None, batch(3), errors)
+    found.reports += reports
+    found.wanted = 3
+    return found
 
 
 def nothing():

@@ -25,7 +25,7 @@ COMMANDS = [
     "app_role foo",
     "work --once",
     "dossier nobody",
-    "export_events",
+    "export events",
     "cancel_order nobody --reason tried",
     "demo",
     "rebuild_projection orders.details",

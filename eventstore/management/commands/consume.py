@@ -1,13 +1,12 @@
 """manage.py consume [NAME…]: read from brokers for the consumers."""
 
-import signal
-import threading
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from eventstore import guarantees, registry
-from eventstore.delivery import heartbeats, readers, worker
+from eventstore import registry
+from eventstore.delivery import heartbeats, readers
+from eventstore.management import processes
 from eventstore.subscriptions import Consumer
 
 
@@ -24,20 +23,14 @@ class Command(BaseCommand):
         if unknown := sorted(set(options["names"]) - set(registry.of_kind(Consumer))):
             known = ", ".join(registry.of_kind(Consumer)) or "none"
             raise CommandError(f"No consumer {', '.join(unknown)} in the wiring; it has: {known}.")
-        try:
-            guarantees.demand()
-        except guarantees.Broken as error:
-            raise CommandError(str(error)) from None
+        processes.demand_guarantees()
         started = readers.readers(options["names"])
         if not started:
             raise CommandError(
                 "No consumer has a broker: set KAFKA_BOOTSTRAP_SERVERS or RABBITMQ_URL."
             )
         heartbeats.call("consume")
-        worker.freeze_imports()
-        stop = threading.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stop.set())
+        stop = processes.begin()
         for each in started:
             each.start()
         self.stdout.write(f"Reading for {', '.join(each.name for each in started)}.")

@@ -8,9 +8,21 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from eventstore import codec
 from eventstore.log import audit
-from eventstore.messaging.consumers.intake import Partition, PartitionState
+from eventstore.messaging.consumers.intake import Partition
 from eventstore.operations import consumers, control
 from eventstore.operations.consumers import ConsumerState
+
+PARTITION = (
+    "is_queue",
+    "topic",
+    "partition",
+    "next",
+    "found",
+    "broker_end",
+    "behind",
+    "seconds",
+    "seen_at",
+)
 
 
 class Command(BaseCommand):
@@ -65,13 +77,10 @@ def _figures(state: ConsumerState) -> dict[str, Any]:
         "early": state.early,
         "error": state.error,
         "readers": [each._asdict() for each in state.readers],
-        "partitions": [_partition(each) for each in state.partitions],
+        "partitions": [
+            {name: getattr(each, name) for name in PARTITION} for each in state.partitions
+        ],
     }
-
-
-def _partition(state: PartitionState) -> dict[str, Any]:
-    names = ("topic", "partition", "next", "found", "broker_end", "behind", "seconds", "seen_at")
-    return {"is_queue": state.is_queue} | {name: getattr(state, name) for name in names}
 
 
 def _lines(consumer: dict[str, Any]) -> list[str]:
@@ -81,15 +90,13 @@ def _lines(consumer: dict[str, Any]) -> list[str]:
         f" {consumer['early']} too early; {len(consumer['readers'])} processes read{error}"
     ]
     for each in consumer["partitions"]:
+        topic, amount, found = each["topic"], _amount(each["behind"]), each["found"]
         if each["is_queue"]:
-            lines.append(f"  queue {each['topic']}: {_amount(each['behind'])}")
+            lines.append(f"  queue {topic}: {amount}")
             continue
-        lacking = "" if each["found"] is None else f"; the topic begins with {each['found']}"
-        hole = ": a hole" if each["found"] is not None and each["found"] > each["next"] else ""
-        lines.append(
-            f"  {each['topic']}/{each['partition']}  next {each['next']}:"
-            f" {_amount(each['behind'])}{lacking}{hole}"
-        )
+        lacking = "" if found is None else f"; the topic begins with {found}"
+        hole = ": a hole" if found is not None and found > each["next"] else ""
+        lines.append(f"  {topic}/{each['partition']}  next {each['next']}: {amount}{lacking}{hole}")
     return lines
 
 

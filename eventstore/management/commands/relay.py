@@ -1,13 +1,12 @@
 """manage.py relay: the relays to Kafka and RabbitMQ in a process of their own."""
 
-import signal
-import threading
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from eventstore import guarantees, registry
-from eventstore.delivery import heartbeats, relays, worker
+from eventstore import registry
+from eventstore.delivery import heartbeats, relays
+from eventstore.management import processes
 from eventstore.subscriptions import Relay
 
 
@@ -20,13 +19,6 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if not registry.of_kind(Relay):
             raise CommandError("No relay: set KAFKA_BOOTSTRAP_SERVERS or RABBITMQ_URL.")
-        try:
-            guarantees.demand()
-        except guarantees.Broken as error:
-            raise CommandError(str(error)) from None
+        processes.demand_guarantees()
         heartbeats.call("relay")
-        worker.freeze_imports()
-        stop = threading.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stop.set())
-        relays.serve(stop)
+        relays.serve(processes.begin())

@@ -84,10 +84,8 @@ class Command(BaseCommand):
         events = log.read_correlated(running.correlation_id)
         fields = _fields(running, revealed=revealed)
         if options["json"]:
-            fields["events"] = [
-                {"position": each.position, "stream": each.stream, "type": each.type}
-                for each in events
-            ]
+            names = ("position", "stream", "type")
+            fields["events"] = [{name: getattr(each, name) for name in names} for each in events]
             self.stdout.write(codec.encode_json(fields).decode())
             return
         for name, value in fields.items():

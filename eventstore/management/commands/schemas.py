@@ -37,16 +37,10 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         what = parser.add_mutually_exclusive_group(required=True)
         what.add_argument("--write", action="store_true", help="write missing schema files")
-        what.add_argument(
-            "--check",
-            action="store_true",
-            help="compare classes, released schemas and declared modes",
-        )
-        what.add_argument(
-            "--store",
-            action="store_true",
-            help="decode and fold stored events with the present code",
-        )
+        check = "compare classes, released schemas and declared modes"
+        what.add_argument("--check", action="store_true", help=check)
+        store = "decode and fold stored events with the present code"
+        what.add_argument("--store", action="store_true", help=store)
         parser.add_argument(
             "--sample",
             type=arguments.count,

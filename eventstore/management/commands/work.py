@@ -2,14 +2,13 @@
 
 import logging
 import math
-import signal
 import threading
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import BaseCommand, CommandParser
 
-from eventstore import guarantees
 from eventstore.delivery import chores, heartbeats, worker
+from eventstore.management import processes
 
 logger = logging.getLogger(__name__)
 
@@ -27,18 +26,11 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        try:
-            guarantees.demand()
-        except guarantees.Broken as error:
-            raise CommandError(str(error)) from None
+        processes.demand_guarantees()
         if options["once"]:
             self.stdout.write(f"{worker.work(seconds=math.inf)} messages delivered.")
         else:
-            worker.freeze_imports()
-            stop = threading.Event()
-            for number in (signal.SIGTERM, signal.SIGINT):
-                signal.signal(number, lambda *_: stop.set())
-            _run_until(stop, poll=options["poll"])
+            _run_until(processes.begin(), poll=options["poll"])
             heartbeats.sign_off(heartbeats.WORKER, heartbeats.BEAT)
 
 

@@ -40,8 +40,8 @@ class BrokerBus:
             raise InTransaction(f"publishing to {self.broker} would wait in a transaction")
         if self._transport is None:
             self._transport = brokers.transport_without_transactions(self.broker, "bus")
-        prepare = self._transport.prepare
-        messages = [Outgoing(place, [prepare(each)]) for place, each in enumerate(envelopes)]
+        prepared = map(self._transport.prepare, envelopes)
+        messages = [Outgoing(place, [each]) for place, each in enumerate(prepared)]
         token, deadline = next(self._tokens), time.monotonic() + PUBLISH_SECONDS
         batch = Batch("bus", 0, token, token - 1, deadline, messages)
         sent = self._transport.send(batch, _nothing)

@@ -30,17 +30,20 @@ SCHEMA_VERSION = re.compile(r"/v([0-9]{1,4})\.schema\.json$")
 
 def attributes_of(message: BrokerMessage) -> dict[str, str]:
     """The attributes of CloudEvents that the message has, in lower case."""
-    headers = _headers(message)
-    found = _properties(message)
+    headers, stored = _headers(message), _properties(message)
+    found = {mine: str(stored[name]) for name, mine in PROPERTIES.items() if stored.get(name)}
     found |= {mine: headers[plain] for plain, mine in PLAIN.items() if headers.get(plain)}
     if TRACE in headers:
         found[TRACE] = headers[TRACE]
-    if _content_type(message, headers).startswith(STRUCTURED):
-        structured = _structured(message)
-        return found | {name: str(value) for name, value in structured.items() if name != "data"}
-    return found | {
-        attribute_of(name): text for name, text in headers.items() if PREFIX.match(name)
-    }
+    if not _is_structured(stored, headers):
+        prefixed = {name: text for name, text in headers.items() if PREFIX.match(name)}
+        return found | {attribute_of(name): text for name, text in prefixed.items()}
+    # Where it cannot be read, decoding the event says why.
+    with suppress(msgspec.MsgspecError, UnicodeDecodeError):
+        event = decode_json(message.value or b"")
+        if isinstance(event, dict):
+            found |= {name: str(value) for name, value in event.items() if name != "data"}
+    return found
 
 
 def attribute_of(header: str) -> str:
@@ -54,8 +57,7 @@ def data_of(message: BrokerMessage) -> Any:
     """The JSON of the event. Raises what decoding raises, and LookupError or TypeError for a text
     in structured mode without data."""
     data = decode_json(message.value or b"")
-    is_structured = _content_type(message, _headers(message)).startswith(STRUCTURED)
-    return data["data"] if is_structured else data
+    return data["data"] if _is_structured(_properties(message), _headers(message)) else data
 
 
 def envelope(message: Message, contract: Mapping[str, type[IntegrationEvent]]) -> Envelope:
@@ -65,14 +67,16 @@ def envelope(message: Message, contract: Mapping[str, type[IntegrationEvent]]) -
     Raises codec.Undecodable when the data is not JSON or does not fit the class.
     """
     found = attributes_of(message.body)
-    type_ = found.get("type", "")
-    id_ = found.get("id", "")
+    type_, id_, time = found.get("type", ""), found.get("id", ""), message.recorded_at
+    with suppress(ValueError):
+        given = datetime.fromisoformat(found.get("time", ""))
+        time = given if given.tzinfo else given.replace(tzinfo=UTC)
     return Envelope(
         id=uuid_of(id_) or uuid5(NAMESPACE_URL, f"{found.get('source', '')} {id_ or message.id}"),
         type=type_,
         subject=found.get("stream") or found.get("subject", ""),
         position=number(found.get("position", "")),
-        time=_time(found.get("time", "")) or message.recorded_at,
+        time=time,
         correlation_id=message.metadata.correlation_id,
         causation_id=uuid_of(found.get("causationid", "")) or message.metadata.correlation_id,
         event=_event(message.body, found, contract.get(type_)),
@@ -109,22 +113,14 @@ def _headers(message: BrokerMessage) -> dict[str, str]:
     return {text_of(name): text_of(value) for name, value in message.headers}
 
 
-def _properties(message: BrokerMessage) -> dict[str, str]:
-    stored = decode_json(message.properties) if message.properties else {}
-    return {mine: str(stored[name]) for name, mine in PROPERTIES.items() if stored.get(name)}
+def _properties(message: BrokerMessage) -> dict[str, Any]:
+    """Of AMQP."""
+    return decode_json(message.properties) if message.properties else {}
 
 
-def _content_type(message: BrokerMessage, headers: Mapping[str, str]) -> str:
-    stored = decode_json(message.properties) if message.properties else {}
-    return str(stored.get("content_type") or headers.get("content-type", ""))
-
-
-def _structured(message: BrokerMessage) -> dict[str, Any]:
-    """Without the parts that cannot be read; decoding the event then says why."""
-    with suppress(msgspec.MsgspecError, UnicodeDecodeError):
-        found = decode_json(message.value or b"")
-        return found if isinstance(found, dict) else {}
-    return {}
+def _is_structured(properties: Mapping[str, Any], headers: Mapping[str, str]) -> bool:
+    type_ = properties.get("content_type") or headers.get("content-type", "")
+    return str(type_).startswith(STRUCTURED)
 
 
 def _event(
@@ -137,10 +133,3 @@ def _event(
     except (msgspec.MsgspecError, UnicodeDecodeError, LookupError, TypeError) as error:
         type_, expected = found.get("type", "a message"), cls.__name__ if cls else "JSON"
         raise codec.Undecodable(f"{type_} is not {expected}: {error!r}") from None
-
-
-def _time(text: str) -> datetime | None:
-    with suppress(ValueError):
-        found = datetime.fromisoformat(text)
-        return found if found.tzinfo else found.replace(tzinfo=UTC)
-    return None

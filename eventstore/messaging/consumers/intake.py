@@ -342,12 +342,16 @@ def store(
     consumer: str, messages: Sequence[BrokerMessage], ranges: Mapping[Partition, Range]
 ) -> int:
     """Store messages of Kafka, and move the offsets over their ranges. Returns how many were new.
-
-    Raises OffsetMoved.
-    """
+    Raises OffsetMoved."""
     with_place = [arrived(each) for each in messages]
     with atomic():
-        _advance(consumer, ranges)
+        if ranges:
+            topics, numbers = map(list, zip(*ranges, strict=True))
+            first, next_ = map(list, zip(*ranges.values(), strict=True))
+            moved = rows(ADVANCE, [topics, numbers, first, next_, consumer])
+            if len(moved) < len(ranges):
+                places = sorted(ranges)
+                raise OffsetMoved(f"{consumer}: {places} are read by another process by now")
         return _store(consumer, with_place)
 
 
@@ -404,16 +408,6 @@ def in_order(
     return ready, [each for of_stream in waiting.values() for each in of_stream.values()], progress
 
 
-def _advance(consumer: str, ranges: Mapping[Partition, Range]) -> None:
-    if not ranges:
-        return
-    topics, numbers = zip(*ranges, strict=True)
-    first, next_ = zip(*ranges.values(), strict=True)
-    moved = rows(ADVANCE, [list(topics), list(numbers), list(first), list(next_), consumer])
-    if len(moved) < len(ranges):
-        raise OffsetMoved(f"{consumer}: {sorted(ranges)} are read by another process by now")
-
-
 def _store(consumer: str, with_place: Sequence[Arrived]) -> int:
     """Returns how many were new."""
     known_by_id = {each.id for each in with_place if each.id and not each.stream}
@@ -446,8 +440,20 @@ def _write(consumer: str, ready: Sequence[Arrived], progress: Mapping[str, Progr
         sequences = [each.sequence for each in progress.values()]
         gaps = [codec.encode_json(each.gaps).decode() for each in progress.values()]
         execute(SAVE_PROGRESS, [consumer, list(progress), sequences, gaps]).close()
+    decode = codec.decoder(Metadata)
+    messages = [
+        OutgoingMessage(
+            topic=consumer,
+            key=each.key,
+            type=TYPE,
+            id=uuid7(),
+            payload=msgspec.Raw(each.payload.encode()),
+            metadata=decode(each.metadata),
+        )
+        for each in ready
+    ]
     # Last, because it holds the fence until the commit.
-    log.write([], [_outgoing(consumer, each) for each in ready])
+    log.write([], messages)
 
 
 def _progress(consumer: str, streams: Sequence[str]) -> dict[str, Progress]:
@@ -460,17 +466,6 @@ def _progress(consumer: str, streams: Sequence[str]) -> dict[str, Progress]:
 
 def _early(consumer: str, streams: Sequence[str]) -> list[Arrived]:
     return [Arrived(*row) for row in rows(EARLY, [consumer, list(streams)])]
-
-
-def _outgoing(consumer: str, arrived: Arrived) -> OutgoingMessage:
-    return OutgoingMessage(
-        topic=consumer,
-        key=arrived.key,
-        type=TYPE,
-        id=uuid7(),
-        payload=msgspec.Raw(arrived.payload.encode()),
-        metadata=codec.decoder(Metadata)(arrived.metadata),
-    )
 
 
 def _short(text: str) -> str:

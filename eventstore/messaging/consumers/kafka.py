@@ -7,7 +7,7 @@ partition without knowing it cannot move the offset, so nothing of its batch is 
 
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -70,33 +70,134 @@ MISSING = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)
 REFUSED_LOGIN = (KafkaError._AUTHENTICATION, KafkaError._SSL)
 
 
+class Assignment:
+    """The partitions that a consumer reads by a client, and the place in each.
+
+    next: partition -> the offset that is read next. holed: partitions whose next messages the topic
+    no longer has. reached: partition -> where its end was when it was reached, behind the marks of
+    transactions. held: whether they are paused.
+    """
+
+    def __init__(self, consumer: str, client: Consumer) -> None:
+        self.consumer, self.client = consumer, client
+        self.next: dict[Partition, int] = {}
+        self.reached: dict[Partition, int] = {}
+        self.holed: set[Partition] = set()
+        self.held = False
+        self.moved_at = time.monotonic()
+
+    def add(self, client: Consumer, partitions: Sequence[TopicPartition]) -> None:
+        begun = intake.begin(self.consumer, [Partition(p.topic, p.partition) for p in partitions])
+        self.next |= begun
+        client.incremental_assign(
+            [TopicPartition(*partition, offset) for partition, offset in begun.items()]
+        )
+        self.held = False  # the new ones are not paused
+
+    def remove(self, client: Consumer, partitions: Sequence[TopicPartition]) -> None:
+        for each in partitions:
+            self.next.pop(Partition(each.topic, each.partition), None)
+            self.reached.pop(Partition(each.topic, each.partition), None)
+            self.holed.discard(Partition(each.topic, each.partition))
+        client.incremental_unassign(list(partitions))
+
+    def store(self, messages: Sequence[BrokerMessage]) -> int:
+        """Returns how many were new. Raises OffsetMoved."""
+        ranges: dict[Partition, Range] = {}
+        for message in messages:
+            partition = Partition(message.topic, message.partition)
+            first = self.next.get(partition, message.offset)
+            ranges[partition] = Range(first, message.offset + 1)
+        try:
+            stored = intake.store(self.consumer, messages, ranges)
+        except OffsetMoved:
+            self.go_on_from(intake.begin(self.consumer, list(ranges)))
+            raise
+        except Exception:
+            # The same messages come again.
+            self.go_on_from({each: range_.first for each, range_ in ranges.items()})
+            raise
+        self.next |= {partition: range_.next for partition, range_ in ranges.items()}
+        self.moved_at = time.monotonic()
+        return stored
+
+    def go_on_from(self, offsets: Mapping[Partition, int]) -> None:
+        for partition, offset in offsets.items():
+            if partition in self.next:
+                self.next[partition] = offset
+                self.reached.pop(partition, None)
+                self.client.seek(TopicPartition(*partition, offset))
+
+    def follow_operator(self) -> None:
+        """An operator may have moved an offset; one behind a hole brings no message to notice it
+        by."""
+        for partition, offset in intake.begin(self.consumer, list(self.next)).items():
+            if offset != self.next[partition]:
+                self.holed.discard(partition)
+                self.go_on_from({partition: offset})
+
+    def report_hole(self, partition: Partition) -> None:
+        """The topic no longer has what is read next."""
+        low, high = self.client.get_watermark_offsets(TopicPartition(*partition), timeout=5.0)
+        intake.report_hole(self.consumer, partition, low)
+        self.holed.add(partition)
+        text = "%s: offset %s of %s/%s is not in the topic, which has %s to %s"
+        logger.error(text, self.consumer, self.next.get(partition), *partition, low, high)
+
+    def note_ends(self) -> None:
+        """Of the partitions that the broker has sent something of."""
+        seen = {}
+        for each in self.next:
+            end = self.client.get_watermark_offsets(TopicPartition(*each), cached=True)[1]
+            if end != OFFSET_INVALID:
+                seen[each] = Seen(self.reached.get(each, 0), end)
+        intake.note_ends(self.consumer, seen)
+
+    def is_stalled(self, positions: Iterable[TopicPartition]) -> bool:
+        """Whether nothing has come for STALLED_SECONDS since the last message or the last call that
+        looked, although the broker has more."""
+        if time.monotonic() - self.moved_at <= STALLED_SECONDS:
+            return False
+        self.moved_at = time.monotonic()
+        for each in () if self.held else positions:
+            partition = Partition(each.topic, each.partition)
+            _, high = self.client.get_watermark_offsets(each, cached=True)
+            reached = max(each.offset, self.reached.get(partition, 0))
+            if partition not in self.holed and each.offset != OFFSET_INVALID and reached < high:
+                return True
+        return False
+
+
 class KafkaSource:
-    """next: partition -> the offset that is read next. holed: partitions whose next messages the
-    topic no longer has. reached: partition -> where its end was when it was reached, behind the
-    marks of transactions."""
+    """A member of the consumer's group."""
 
     def __init__(
         self, consumer: str, broker: str, topics: Sequence[str], client: Mapping[str, Any]
     ) -> None:
         self.consumer, self.broker = consumer, broker
-        self.next: dict[Partition, int] = {}
-        self.reached: dict[Partition, int] = {}
-        self.holed: set[Partition] = set()
-        self.held = False
         self.errors: list[KafkaError] = []
-        self.committed_at = self.moved_at = time.monotonic()
+        self.committed_at = time.monotonic()
         settings = {**GROUP, **examined(client), "group.id": consumer, "client.id": consumer}
         with naming_problems():
             self.client = Consumer({**settings, "error_cb": self.errors.append}, logger=logger)
-        self.client.subscribe(
-            list(topics), on_assign=self._assign, on_revoke=self._revoke, on_lost=self._revoke
-        )
+        self.assigned = Assignment(consumer, self.client)
+        add, remove = self.assigned.add, self.assigned.remove
+        self.client.subscribe(list(topics), on_assign=add, on_revoke=remove, on_lost=remove)
 
     def read(self, seconds: float) -> int:
         with naming_problems():
             messages = self._gather(seconds)
-            stored = self._store(messages) if messages else 0
-            self._commit()
+            stored = self.assigned.store(messages) if messages else 0
+            if time.monotonic() - self.committed_at >= COMMIT_SECONDS:
+                self.committed_at = time.monotonic()
+                self.assigned.follow_operator()
+                positions = self.client.position(self.client.assignment())
+                # For the tools of Kafka, which show a group's lag; nothing is read from there.
+                if known := [each for each in positions if each.offset != OFFSET_INVALID]:
+                    self.client.commit(offsets=known, asynchronous=True)
+                self.assigned.note_ends()
+                if self.assigned.is_stalled(positions):
+                    raise BrokerUnreachable("nothing arrives although messages are there")
         for error in self.errors:
             if error.fatal() or error.code() in REFUSED_LOGIN:
                 raise BrokerUnreachable(error.str())
@@ -105,135 +206,45 @@ class KafkaSource:
 
     def hold(self, held: bool) -> None:
         """A member must go on polling, so its partitions are paused."""
-        if self.held != held:
-            self.held = held
+        if self.assigned.held != held:
+            self.assigned.held = held
             (self.client.pause if held else self.client.resume)(self.client.assignment())
 
     def close(self) -> None:
         self.client.close()
 
-    def _gather(self, seconds: float) -> list[Any]:
+    def _gather(self, seconds: float) -> list[BrokerMessage]:
         """What has arrived, up to BATCH_MESSAGES and about BATCH_BYTES."""
-        found, size = list[Any](), 0
-        message = self.client.poll(seconds)
+        found, size = list[BrokerMessage](), 0
+        message: Any = self.client.poll(seconds)
         while message is not None:
-            if (error := message.error()) is None:
-                found.append(message)
+            error, place = message.error(), Partition(message.topic(), message.partition())
+            if error is None:
+                value, headers = _bytes(message.value()), message.headers() or ()
+                found.append(
+                    BrokerMessage(
+                        broker=self.broker,
+                        topic=place.topic,
+                        key=_bytes(message.key()),
+                        value=value,
+                        headers=tuple((name.encode(), _bytes(text)) for name, text in headers),
+                        partition=place.partition,
+                        offset=message.offset(),
+                    )
+                )
                 size += len(message)
+            elif error.code() == KafkaError._AUTO_OFFSET_RESET:
+                self.assigned.report_hole(place)
+            elif error.code() in MISSING:
+                raise KafkaException(error)
+            elif error.code() == KafkaError._PARTITION_EOF:
+                self.assigned.reached[place] = message.offset()
             else:
-                self._report(error, message)
+                logger.warning("%s: %s", self.consumer, error.str())
             if len(found) >= BATCH_MESSAGES or size >= BATCH_BYTES:
                 break
             message = self.client.poll(GATHER_SECONDS)
         return found
-
-    def _report(self, error: KafkaError, message: Any) -> None:
-        if error.code() == KafkaError._AUTO_OFFSET_RESET:
-            partition = Partition(message.topic(), message.partition())
-            low, high = self.client.get_watermark_offsets(TopicPartition(*partition), timeout=5.0)
-            intake.report_hole(self.consumer, partition, low)
-            self.holed.add(partition)
-            logger.error(
-                "%s: offset %s of %s/%s is not in the topic, which has %s to %s",
-                self.consumer,
-                self.next.get(partition),
-                *partition,
-                low,
-                high,
-            )
-        elif error.code() in MISSING:
-            raise KafkaException(error)
-        elif error.code() == KafkaError._PARTITION_EOF:
-            self.reached[Partition(message.topic(), message.partition())] = message.offset()
-        else:
-            logger.warning("%s: %s", self.consumer, error.str())
-
-    def _store(self, messages: Sequence[Any]) -> int:
-        ranges: dict[Partition, Range] = {}
-        for message in messages:
-            partition = Partition(message.topic(), message.partition())
-            first = self.next.get(partition, message.offset())
-            ranges[partition] = Range(first, message.offset() + 1)
-        try:
-            stored = intake.store(
-                self.consumer, [_received(self.broker, each) for each in messages], ranges
-            )
-        except OffsetMoved:
-            self._go_on_from(intake.begin(self.consumer, list(ranges)))
-            raise
-        except Exception:
-            # The same messages come again.
-            self._go_on_from({each: range_.first for each, range_ in ranges.items()})
-            raise
-        self.next |= {partition: range_.next for partition, range_ in ranges.items()}
-        self.moved_at = time.monotonic()
-        return stored
-
-    def _commit(self) -> None:
-        """For the tools of Kafka, which show a group's lag; nothing is read from there."""
-        now = time.monotonic()
-        if now - self.committed_at < COMMIT_SECONDS:
-            return
-        self.committed_at = now
-        self._follow_operator()
-        positions = self.client.position(self.client.assignment())
-        if known := [each for each in positions if each.offset != OFFSET_INVALID]:
-            self.client.commit(offsets=known, asynchronous=True)
-        intake.note_ends(self.consumer, self._seen())
-        if now - self.moved_at > STALLED_SECONDS:
-            self.moved_at = now
-            if any(self._is_behind(each) for each in positions):
-                raise BrokerUnreachable("nothing arrives although messages are there")
-
-    def _follow_operator(self) -> None:
-        """An operator may have moved an offset; one behind a hole brings no message to notice it
-        by."""
-        for partition, offset in intake.begin(self.consumer, list(self.next)).items():
-            if offset != self.next[partition]:
-                self.holed.discard(partition)
-                self._go_on_from({partition: offset})
-
-    def _seen(self) -> dict[Partition, Seen]:
-        """Of the partitions that the broker has sent something of."""
-        ends = {
-            each: self.client.get_watermark_offsets(TopicPartition(*each), cached=True)[1]
-            for each in self.next
-        }
-        return {
-            each: Seen(self.reached.get(each, 0), end)
-            for each, end in ends.items()
-            if end != OFFSET_INVALID
-        }
-
-    def _is_behind(self, position: TopicPartition) -> bool:
-        partition = Partition(position.topic, position.partition)
-        if self.held or partition in self.holed:
-            return False
-        _, high = self.client.get_watermark_offsets(position, cached=True)
-        reached = max(position.offset, self.reached.get(partition, 0))
-        return bool(position.offset != OFFSET_INVALID and reached < high)
-
-    def _assign(self, client: Consumer, partitions: Sequence[TopicPartition]) -> None:
-        begun = intake.begin(self.consumer, [Partition(p.topic, p.partition) for p in partitions])
-        self.next |= begun
-        client.incremental_assign(
-            [TopicPartition(*partition, offset) for partition, offset in begun.items()]
-        )
-        self.held = False  # the new ones are not paused
-
-    def _revoke(self, client: Consumer, partitions: Sequence[TopicPartition]) -> None:
-        for each in partitions:
-            self.next.pop(Partition(each.topic, each.partition), None)
-            self.reached.pop(Partition(each.topic, each.partition), None)
-            self.holed.discard(Partition(each.topic, each.partition))
-        client.incremental_unassign(list(partitions))
-
-    def _go_on_from(self, offsets: Mapping[Partition, int]) -> None:
-        for partition, offset in offsets.items():
-            if partition in self.next:
-                self.next[partition] = offset
-                self.reached.pop(partition, None)
-                self.client.seek(TopicPartition(*partition, offset))
 
 
 def ends(client: Mapping[str, Any], partitions: Sequence[Partition]) -> dict[Partition, int]:
@@ -247,18 +258,6 @@ def ends(client: Mapping[str, Any], partitions: Sequence[Partition]) -> dict[Par
             }
         finally:
             reader.close()
-
-
-def _received(broker: str, message: Any) -> BrokerMessage:
-    return BrokerMessage(
-        broker=broker,
-        topic=message.topic(),
-        key=_bytes(message.key()),
-        value=_bytes(message.value()),
-        headers=tuple((name.encode(), _bytes(value)) for name, value in message.headers() or ()),
-        partition=message.partition(),
-        offset=message.offset(),
-    )
 
 
 def _bytes(value: Any) -> bytes | None:
@@ -307,11 +306,15 @@ class KafkaDeadLetters:
     def send(self, consumer: str, letters: Sequence[DeadLetter]) -> None:
         problems = list[KafkaError | None]()
         for letter in letters:
+            message, own = letter.message, {**letter.headers, "dlq-consumer": consumer}
             self.producer.produce(
-                letter.message.topic + SUFFIX,
-                letter.message.value,
-                letter.message.key,
-                headers=_headers(consumer, letter),
+                message.topic + SUFFIX,
+                message.value,
+                message.key,
+                headers=[
+                    *((name.decode(), value) for name, value in message.headers),
+                    *own.items(),
+                ],
                 on_delivery=lambda error, _: problems.append(error),
             )
         self.producer.flush(PRODUCE_SECONDS)
@@ -323,11 +326,3 @@ class KafkaDeadLetters:
     def close(self) -> None:
         self.producer.purge()
         self.producer.poll(0)
-
-
-def _headers(consumer: str, letter: DeadLetter) -> list[tuple[str, str | bytes | None]]:
-    own = {**letter.headers, "dlq-consumer": consumer}
-    return [
-        *((name.decode(), value) for name, value in letter.message.headers),
-        *own.items(),
-    ]

@@ -48,12 +48,13 @@ class RabbitMQSource:
         self.unacknowledged: list[tuple[int, BrokerMessage]] = []
         self.size = 0
         self.heard_at = self.counted_at = self.beaten_at = time.monotonic()
-        self.cancelled = self.held = False
+        self.cancelled: list[str] = []
+        self.held = False
         try:
             self.channel = connection.channel()
             self.channel.basic_qos(0, PREFETCH, False)
             self.channel.basic_consume(
-                consumer, callback=self._arrived, on_cancel=self._on_cancel, no_ack=False
+                consumer, callback=self._arrived, on_cancel=self.cancelled.append, no_ack=False
             )
         except NotFound as error:
             raise TopicMissing(f"{error}; declare it: manage.py brokers --create") from error
@@ -62,14 +63,21 @@ class RabbitMQSource:
 
     def read(self, seconds: float) -> int:
         try:
-            self._beat()
+            if time.monotonic() - self.beaten_at > HEARTBEAT_SECONDS / 2:
+                self.beaten_at = time.monotonic()
+                self.connection.send_heartbeat()
+            stored = 0
             if self.held:
                 time.sleep(seconds)
-                stored = 0
             else:
                 self._gather(seconds)
                 stored = self._store()
-            self._count()
+            if time.monotonic() - self.counted_at >= COUNT_SECONDS:
+                self.counted_at = time.monotonic()
+                # For operators: how many messages wait in the queue.
+                found = self.channel.queue_declare(self.consumer, passive=True)
+                waiting = found.message_count + len(self.unacknowledged)
+                intake.note_length(self.consumer, self.queue, waiting)
             return stored
         except (AMQPError, OSError) as error:
             raise BrokerUnreachable(f"{type(error).__name__}: {error}") from error
@@ -81,11 +89,6 @@ class RabbitMQSource:
     def close(self) -> None:
         with suppress(AMQPError, OSError, AttributeError):
             self.connection.collect()
-
-    def _beat(self) -> None:
-        if time.monotonic() - self.beaten_at > HEARTBEAT_SECONDS / 2:
-            self.beaten_at = time.monotonic()
-            self.connection.send_heartbeat()
 
     def _gather(self, seconds: float) -> None:
         wait = 0.0 if self.unacknowledged else seconds
@@ -112,23 +115,20 @@ class RabbitMQSource:
         self.size = 0
         return stored
 
-    def _count(self) -> None:
-        """For operators: how many messages wait in the queue."""
-        if time.monotonic() - self.counted_at < COUNT_SECONDS:
-            return
-        self.counted_at = time.monotonic()
-        found = self.channel.queue_declare(self.consumer, passive=True)
-        waiting = found.message_count + len(self.unacknowledged)
-        intake.note_length(self.consumer, self.queue, waiting)
-
-    def _arrived(self, message: Any) -> None:
+    def _arrived(self, message: amqp.Message) -> None:
         self.heard_at = time.monotonic()
-        received = _received(self.broker, message)
+        properties, value = dict(message.properties), _bytes(message.body)
+        headers = properties.pop("application_headers", None) or {}
+        received = BrokerMessage(
+            broker=self.broker,
+            topic=message.delivery_info.get("routing_key", ""),
+            key=None,
+            value=value,
+            headers=tuple((name.encode(), _bytes(each)) for name, each in headers.items()),
+            properties=json.dumps(properties, default=_text).encode(),
+        )
         self.unacknowledged.append((message.delivery_tag, received))
-        self.size += len(received.value or b"")
-
-    def _on_cancel(self, consumer_tag: str) -> None:
-        self.cancelled = True
+        self.size += len(value or b"")
 
 
 def declare(
@@ -188,19 +188,6 @@ def dead_letter_queue(consumer: str) -> str:
     return consumer + SUFFIX
 
 
-def _received(broker: str, message: amqp.Message) -> BrokerMessage:
-    properties = dict(message.properties)
-    headers = properties.pop("application_headers", None) or {}
-    return BrokerMessage(
-        broker=broker,
-        topic=message.delivery_info.get("routing_key", ""),
-        key=None,
-        value=_bytes(message.body),
-        headers=tuple((name.encode(), _bytes(value)) for name, value in headers.items()),
-        properties=json.dumps(properties, default=_text).encode(),
-    )
-
-
 def _bytes(value: Any) -> bytes | None:
     if value is None or isinstance(value, bytes):
         return value
@@ -222,8 +209,19 @@ class RabbitMQDeadLetters:
     def send(self, consumer: str, letters: Sequence[DeadLetter]) -> None:
         try:
             for letter in letters:
+                stored = json.loads(letter.message.properties or b"{}")
+                headers: dict[str, Any] = {}
+                for name, text in letter.message.headers:
+                    headers[name.decode()] = text
+                    with suppress(UnicodeDecodeError):
+                        headers[name.decode()] = text and text.decode()
+                headers |= letter.headers | {"dlq-consumer": consumer}
+                body = letter.message.value or b""
                 self.channel.basic_publish_confirm(
-                    _dead(letter, consumer), self.exchange, consumer, timeout=CONFIRM_SECONDS
+                    amqp.Message(body, application_headers=headers, **stored),
+                    self.exchange,
+                    consumer,
+                    timeout=CONFIRM_SECONDS,
                 )
         except (AMQPError, OSError) as error:
             raise BrokerUnreachable(f"{type(error).__name__}: {error}") from error
@@ -231,20 +229,3 @@ class RabbitMQDeadLetters:
     def close(self) -> None:
         with suppress(AMQPError, OSError, AttributeError):
             self.connection.collect()
-
-
-def _dead(letter: DeadLetter, consumer: str) -> amqp.Message:
-    stored = json.loads(letter.message.properties or b"{}")
-    headers = {name.decode(): _as_text(value) for name, value in letter.message.headers}
-    return amqp.Message(
-        letter.message.value or b"",
-        application_headers=headers | letter.headers | {"dlq-consumer": consumer},
-        **stored,
-    )
-
-
-def _as_text(value: bytes | None) -> str | bytes | None:
-    try:
-        return value.decode() if value is not None else None
-    except UnicodeDecodeError:
-        return value

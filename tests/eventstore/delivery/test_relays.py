@@ -61,7 +61,7 @@ def broker(toys, monkeypatch):
     heartbeats.forget_own()
     relays.process.forget()
     yield memory
-    relay.stop()
+    relay.this_process.stop()
     heartbeats.forget_own()
     relays.process.forget()
 
@@ -96,7 +96,9 @@ class TestReadingAhead:
 
     def test_the_next_batch_is_read_while_the_broker_acknowledges(self, broker, monkeypatch):
         ahead = []
-        broker.while_it_acknowledges = lambda: ahead.append(relay._pumps[NAME].ahead is not None)
+        broker.while_it_acknowledges = lambda: ahead.append(
+            relay.this_process.by_name[NAME].ahead is not None
+        )
         count(*range(1, 36))
         drain()
         assert ahead == [True, True, True, False]

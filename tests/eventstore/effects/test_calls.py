@@ -10,7 +10,7 @@ from functools import partial
 import pytest
 from django.db import connection, transaction
 
-from eventstore import log
+from eventstore import log, registry
 from eventstore.delivery import step
 from eventstore.effects import calls
 from eventstore.log import ANY, append
@@ -258,7 +258,7 @@ class TestAskedByKey:
         count()
         step.step(SUBSCRIPTION)
         until(lambda: knowing.at_once)
-        calls._under_way.clear()
+        calls.this_process.forget()
         leases_run_out()
         drain_in_another_process(knowing)
         assert knowing.amounts("a") == [1]
@@ -297,12 +297,12 @@ class TestTheOrder:
         until(lambda: provider.at_once)
         count("a", 2)
         provider.let_go()
-        until(lambda: calls.answered(SUBSCRIPTION))
+        until(lambda: calls.this_process.answered(SUBSCRIPTION))
 
         taken_in, go_on = threading.Event(), threading.Event()
         other = in_thread(take_in_and_wait, taken_in, go_on)
         assert taken_in.wait(5)
-        recorder = in_thread(calls._record, SUBSCRIPTION)
+        recorder = in_thread(caller().record)
         threading.Timer(0.2, go_on.set).start()
         other.result(5)
         recorder.result(5)
@@ -318,7 +318,7 @@ class TestTheOrder:
         count("a", 1)
         slowly = cursors.CLAIM.replace("NOT paused", "NOT paused AND pg_sleep(0.3) IS NOT NULL")
         with transaction.atomic():
-            calls._take_in(SUBSCRIPTION, 10)
+            caller().take_in(10)
             monkeypatch.setattr(cursors, "CLAIM", slowly)
             second = in_thread(take_in)
             sleeping = (
@@ -339,13 +339,13 @@ class TestTheLease:
         count()
         step.step(SUBSCRIPTION)
         until(lambda: provider.at_once)
-        ours = calls._under_way.pop(SUBSCRIPTION)
+        ours = calls.this_process.callers.pop(SUBSCRIPTION)
 
         leases_run_out()
         drain_in_another_process(provider)
         assert answers() == ["counter-a"]
 
-        calls._under_way[SUBSCRIPTION] = ours
+        calls.this_process.callers[SUBSCRIPTION] = ours
         drain()
         assert answers() == ["counter-a"]
         assert provider.amounts("a") == [1, 1]
@@ -355,7 +355,7 @@ class TestTheLease:
         """A process of its own, stopped by SIGSTOP with the answer in its hands."""
         toys({SUBSCRIPTION: toy.EFFECT})
         count()
-        with stopped(SUBSCRIPTION, "effects.calls._ask") as zombie:
+        with stopped(SUBSCRIPTION, "effects.calls.Call.ask") as zombie:
             assert Parked.objects.get().status == "leased"
             leases_run_out()
             drain()
@@ -375,7 +375,7 @@ class TestTheLease:
         leases_run_out()
         Parked.objects.update(attempts=2, due_at="2100-01-01T00:00Z")
         provider.let_go()
-        until(lambda: calls.answered(SUBSCRIPTION))
+        until(lambda: calls.this_process.answered(SUBSCRIPTION))
         step.step(SUBSCRIPTION)
         note = Parked.objects.get()
         assert (note.attempts, note.status, note.error) == (2, "leased", "")
@@ -384,7 +384,7 @@ class TestTheLease:
         provider.slow["a"]
         count()
         step.step(SUBSCRIPTION)
-        calls._under_way.pop(SUBSCRIPTION)
+        calls.this_process.forget()
         assert cursors.work() == set()
         step.step(SUBSCRIPTION)
         assert provider.amounts("a") == [1]
@@ -406,11 +406,7 @@ class TestTheLease:
         until(lambda: provider.at_once)
         threading.Event().wait(0.6)
         provider.let_go()
-        until(
-            lambda: (
-                len([call for call in calls._under_way[SUBSCRIPTION] if call.future.done()]) == 2
-            )
-        )
+        until(lambda: len([call for call in caller().calls if call.future.done()]) == 2)
         assert provider.calls["b"] == []
 
     def test_calls_that_never_come_back_do_not_go_on_for_ever(self, provider, monkeypatch):
@@ -421,8 +417,7 @@ class TestTheLease:
         count()
         for _ in range(6):
             step.step(SUBSCRIPTION)
-            calls._under_way.clear()
-            calls._threads.cache_clear()
+            calls.this_process.forget()
             leases_run_out()
         assert len(provider.calls["a"]) <= 3
         assert Parked.objects.get().status == "dead"
@@ -578,7 +573,7 @@ class TestTheCircuit:
 
     def rested(self):
         """The time of rest is over."""
-        calls._circuit(SUBSCRIPTION).until = 0.0
+        caller().circuit.until = 0.0
         make_due()
 
     def called(self, provider):
@@ -641,7 +636,7 @@ class TestTheCircuit:
         self.rested()
         drain()
         assert self.called(failing) == before + 1
-        assert calls._circuit(SUBSCRIPTION).is_resting
+        assert caller().circuit.is_resting
 
     def test_its_answer_lets_all_the_others_go_on(self, failing):
         for name in "abcdef":
@@ -666,14 +661,20 @@ def toys_aggregate_with(event):
     return COUNTER._replace(evolve=COUNTER.evolve | {event: lambda counter, event: counter})
 
 
+def caller():
+    """What makes the calls of the subscription in this process."""
+    effect = registry.subscriptions()[SUBSCRIPTION]
+    return calls.this_process.callers.get(SUBSCRIPTION) or calls.Caller(SUBSCRIPTION, effect)
+
+
 def take_in():
     with transaction.atomic():
-        calls._take_in(SUBSCRIPTION, 10)
+        caller().take_in(10)
 
 
 def take_in_and_wait(taken_in, go_on):
     with transaction.atomic():
-        calls._take_in(SUBSCRIPTION, 10)
+        caller().take_in(10)
         taken_in.set()
         go_on.wait(5)
 
@@ -681,7 +682,7 @@ def take_in_and_wait(taken_in, go_on):
 def drain_in_another_process(provider):
     """As another worker would: without our calls under way, in threads of its own; its provider
     answers at once."""
-    calls._threads.cache_clear()
+    calls.this_process.forget()
     slow, provider.slow = provider.slow, defaultdict(threading.Event)
     drain()
     provider.slow = slow

@@ -13,7 +13,7 @@ import pytest
 from django.db import OperationalError, transaction
 from django.db.models.functions import Now
 
-from eventstore import postgres
+from eventstore import postgres, registry
 from eventstore.delivery import step
 from eventstore.effects import calls, leases
 from eventstore.effects.leases import Lease
@@ -37,7 +37,7 @@ def leased(toys):
     toys({SUBSCRIPTION: Effect(perform={Counted: close})})
     append("counter-a", [Counted("a")], expected=ANY)
     with transaction.atomic():
-        calls._take_in(SUBSCRIPTION, 10)
+        calls.Caller(SUBSCRIPTION, registry.subscriptions()[SUBSCRIPTION]).take_in(10)
         parked.lease(SUBSCRIPTION, [Event.objects.get().position], timedelta(seconds=1))
     return Parked.objects.get()
 
@@ -118,10 +118,11 @@ class TestRenewing:
             asked.append(1)
             raise SystemExit
 
-        renewal = leases.Renewal(once)
+        process = calls.Calls()
+        monkeypatch.setattr(process, "held", once)
         for times in (1, 2):
-            renewal.begin()
-            renewal.thread.join(5)
+            process.keep_leases()
+            process.renewal.join(5)
             assert len(asked) == times
 
 

@@ -63,7 +63,7 @@ def test_what_many_ask_while_the_clerk_is_busy_is_one_statement(book):
     book_writes = book.write
     book.write = lambda entries: statements.append(len(entries)) or book_writes(entries)
     others = [in_thread(book.enter, entry(f"k{number}"), Course()) for number in range(8)]
-    until(lambda: len(book.batch) == 8)
+    until(lambda: book.batch and len(book.batch.entries) == 8)
     go_on.set()
     for each in others:
         each.result(5)

@@ -99,19 +99,24 @@ def charge_without_key() -> None:
 def cursor_before_acknowledgement() -> None:
     """Moves the cursor of a relay, then publishes: a worker that dies between the two, or a broker
     that does not answer, loses the batch."""
-    from eventstore.messaging.relay import Pump
+    from eventstore.messaging import relay_leases
+    from eventstore.messaging.relay import HELD_ELSEWHERE_SECONDS, Pump
     from eventstore.messaging.transport import Sent
 
     def batch(self: Any) -> int | None:
-        load = self._begin()
+        load = self._prepare()
         if load is None:
             return None
-        self.token = load.lease.token
-        self._translate(load)
-        moved: int = self._settle(load, Sent(frozenset(load.envelopes)))
-        if any(load.envelopes.values()) and random.random() < DEATHS:
+        lease = relay_leases.take(self.name, load.claim.position)
+        self.holds = lease is not None
+        if lease is None:
+            self._rest(HELD_ELSEWHERE_SECONDS)
+            return None
+        self.token = lease.token
+        moved: int = self._settle(load, Sent(frozenset(load.prepared)))
+        if any(load.prepared.values()) and random.random() < DEATHS:
             os.kill(os.getpid(), signal.SIGKILL)
-        sent = self._publish(load)
+        sent = self._publish(load, lease)
         if sent.problem is not None:
             raise sent.problem
         return moved
@@ -132,7 +137,7 @@ def offset_before_effect() -> None:
             store(consumer, [], ranges)
         if random.random() < DEATHS_OF_CONSUMERS:
             os.kill(os.getpid(), signal.SIGKILL)
-        return store(consumer, messages)
+        return store(consumer, messages, {})
 
     def acknowledge_first(self: Any) -> int:
         if not self.unacknowledged:
@@ -141,7 +146,9 @@ def offset_before_effect() -> None:
         messages = [message for _, message in self.unacknowledged]
         self.unacknowledged.clear()
         self.size = 0
-        return intake.store(self.consumer, messages)
+        if random.random() < DEATHS_OF_CONSUMERS:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return intake.store_from_queue(self.consumer, self.queue, messages)
 
     intake.store = offset_first
     RabbitMQSource._store = acknowledge_first
