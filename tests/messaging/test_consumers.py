@@ -278,7 +278,7 @@ def test_a_queue_that_was_declared_otherwise_is_said_by_name(consumers, rabbitmq
     administration = brokers.administration("rabbitmq")
     readings = brokers.readings("rabbitmq")
     assert administration.declared_otherwise(readings) == []
-    with administration._channel() as channel:
+    with administration._connection() as connection, connection.channel() as channel:
         channel.queue_delete(of.consumer)
         channel.queue_declare(of.consumer, durable=True, auto_delete=False)
     (problem,) = administration.declared_otherwise(readings)

@@ -364,12 +364,12 @@ def test_the_doctor_and_a_real_rabbitmq(consumers, reading):
     reader.stop()
     reader.join()
     administration = brokers.administration("rabbitmq")
-    with administration._channel() as channel:
+    with administration._connection() as connection, connection.channel() as channel:
         channel.queue_delete(of.consumer)
         channel.queue_declare(of.consumer, durable=True, auto_delete=False)
     heartbeats.forget_own()
     heartbeats.note(heartbeats.consumer(of.consumer))
     assert checks() == ["queue-differs"]
-    with administration._channel() as channel:
+    with administration._connection() as connection, connection.channel() as channel:
         channel.queue_delete(f"{of.consumer}.dlq")
     assert checks()[0] == "topic-missing"
