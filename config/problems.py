@@ -21,9 +21,9 @@ from access import hashing, throttling
 from eventstore import middleware
 from eventstore.aggregate import CommandRejected
 from eventstore.api.errors import Fault, Hidden, Malformed, inside
+from eventstore.codec import Unstorable
 from eventstore.commands import idempotency
 from eventstore.commands.bus import Stale
-from eventstore.limits import Unstorable
 from eventstore.log import InvalidStreamName, WrongExpectedVersion, context
 from eventstore.messages import InvalidMessage
 

@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 from django.db import DatabaseError, InterfaceError, OperationalError
 
-from eventstore import codec, limits, postgres
+from eventstore import codec, postgres
 from eventstore.messages import Event, Metadata
 from eventstore.postgres import rows
 
@@ -93,7 +93,7 @@ def append(
     A repeat with the same ids and the same expected version writes nothing and returns the first
     result. With no events, only the expected version is checked. Raises WrongExpectedVersion,
     EventIdTaken, InvalidStreamName, InvalidAppend, StreamFull, PositionPassed,
-    postgres.NotReadCommitted, limits.Unstorable, registry.UnknownType.
+    postgres.NotReadCommitted, codec.Unstorable, registry.UnknownType.
     """
     return append_all({stream: (expected, events)}, metadata=metadata, ids=ids)
 
@@ -197,7 +197,7 @@ def _append_one(event: NewEvent) -> Appended | None:
         str(event.data, "utf-8"),
         event.correlation_id,
         event.causation_id,
-        limits.encode(event.metadata, "Metadata").decode(),
+        codec.encode_value(event.metadata, "Metadata").decode(),
     ]
     (position,) = _run(APPEND_ONE, params, repeatable=True)
     if position is None:
@@ -267,4 +267,4 @@ def _condition_params(condition: AppendCondition, events: Sequence[NewEvent]) ->
 
 
 def _json(items: Sequence[msgspec.Struct]) -> str | None:
-    return limits.encode(items, "An append").decode() if items else None
+    return codec.encode_value(items, "An append").decode() if items else None

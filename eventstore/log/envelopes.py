@@ -62,7 +62,7 @@ def new_events(
     """Envelopes for one stream. ids: the events' ids; where they run out, new ones are made.
     continues: an earlier part of the same write already has the stream's expected version.
 
-    Raises InvalidStreamName, InvalidAppend, StreamFull, registry.UnknownType, limits.Unstorable.
+    Raises InvalidStreamName, InvalidAppend, StreamFull, registry.UnknownType, codec.Unstorable.
     """
     check_expectation(stream, expected)
     if not isinstance(events, Sequence):
