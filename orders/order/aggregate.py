@@ -93,9 +93,13 @@ def streams(command: PlaceOrder) -> Sequence[str]:
 
 
 def place(
-    states: Mapping[str, Any], command: PlaceOrder, *, payable: Callable[[Money], str]
+    states: Mapping[str, Any],
+    command: PlaceOrder,
+    *,
+    payable: Callable[[Money], str] | None = None,
 ) -> EventsByStream:
-    """payable: amount -> why the payment provider cannot charge it; empty if it can."""
+    """payable: amount -> why the payment provider cannot charge it; empty if it can. None: it can
+    charge every amount."""
     products = [states[stream_name(PRODUCT.category, item.sku)] for item in command.items]
     own = ORDER.stream(command)
     if states[own].status != "new":
@@ -115,7 +119,7 @@ def place(
     prices = [price.at(finest) for price in prices]
     ordered = list(zip(command.items, products, prices, strict=True))
     total = prices[0].of(sum(item.quantity * price.amount for item, _, price in ordered))
-    if total.amount and (why := payable(total)):
+    if payable and total.amount and (why := payable(total)):
         raise NotPayable(why)
     lines = [
         OrderLine(item.sku, product.name, item.quantity, price.amount)
@@ -242,14 +246,9 @@ ORDER = Aggregate(
 )
 
 
-def anything(money: Money) -> str:
-    """The limit of a provider that can charge and refund every amount."""
-    return ""
-
-
-def decisions(payable: Callable[[Money], str]) -> Mapping[type[PlaceOrder], Decision]:
+def decisions(payable: Callable[[Money], str] | None = None) -> Mapping[type[PlaceOrder], Decision]:
     """payable: as for place."""
     return {PlaceOrder: Decision(streams, partial(place, payable=payable), creates_stream=True)}
 
 
-DECISIONS = decisions(anything)
+DECISIONS = decisions()
