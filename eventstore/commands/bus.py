@@ -122,11 +122,11 @@ class Dispatch:
     def attempt(self) -> Outcome:
         # The cache serves commands that create their stream. Not in a caller's transaction, which a
         # failed append would break.
-        cacheable = self.command.decision.creates_stream and self.seen is None
-        if cacheable and not postgres.in_transaction():
-            epoch = epochs.mark()
-            states = repository.recall(self.command.streams, opened=self.stream)
-            if states is not None:
+        creates = self.command.decision.creates
+        if creates and self.seen is None and not postgres.in_transaction():
+            recalled = repository.recall(self.command.streams, creates=creates)
+            if recalled is not None:
+                epoch, states = recalled
                 try:
                     # The append checks that the states are the latest ones.
                     return self._decide(DecisionBatch([self.command], states, epoch=epoch))
@@ -202,7 +202,7 @@ class DecisionBatch:
         *,
         epoch: int | None = None,
     ) -> None:
-        self.commands = commands
+        self.commands, self.from_cache = commands, bool(from_cache)
         # Before anything is read: if the epoch ends meanwhile, nothing of this is cached.
         self.epoch = epochs.mark() if epoch is None else epoch
         self.states = (
@@ -254,8 +254,13 @@ class DecisionBatch:
         except WrongExpectedVersion as error:
             repository.forget([error.stream])
             raise
-        # In a transaction that Django does not know of, on_commit would run at once.
-        if transaction.get_connection().in_atomic_block or not postgres.in_transaction():
+        # In a transaction that Django does not know of, on_commit would run at once. Cached states
+        # are used outside of any only.
+        if (
+            self.from_cache
+            or transaction.get_connection().in_atomic_block
+            or not postgres.in_transaction()
+        ):
             transaction.on_commit(partial(repository.remember, self.states, epoch=self.epoch))
         if logger.isEnabledFor(logging.DEBUG):
             for event in self.events:

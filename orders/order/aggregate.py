@@ -248,7 +248,7 @@ ORDER = Aggregate(
 
 def decisions(payable: Callable[[Money], str] | None = None) -> Mapping[type[PlaceOrder], Decision]:
     """payable: as for place."""
-    return {PlaceOrder: Decision(streams, partial(place, payable=payable), creates_stream=True)}
+    return {PlaceOrder: Decision(streams, partial(place, payable=payable), creates=ORDER)}
 
 
 DECISIONS = decisions()
