@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeVar
 
 from django.db import OperationalError, transaction
 
-from eventstore import log, postgres, registry
+from eventstore import codec, log, postgres, registry
 from eventstore.aggregate import CommandRejected, Decision, VersionedState
 from eventstore.log import (
     AppendCondition,
@@ -18,7 +18,6 @@ from eventstore.log import (
     NewEvent,
     OutgoingMessage,
     WrongExpectedVersion,
-    context,
     epochs,
 )
 from eventstore.messages import Command, Event, Metadata, replace
@@ -104,7 +103,7 @@ def dispatch(
     conflicts WrongExpectedVersion or the database's error for a deadlock or a lock timeout. After
     any other error it is unknown whether the command was recorded.
     """
-    routed = route(command, _with_name(command, metadata or context.current()))
+    routed = route(command, _with_name(command, metadata or log.current_metadata()))
     outcome = _retry_on_conflict(Dispatch(routed, seen, write).attempt)
     logger.info("%s → %s@%s", routed.metadata.command, outcome.stream, outcome.version)
     return outcome
@@ -154,7 +153,7 @@ class Dispatch:
 
 def dispatch_all(commands: Iterable[Command], *, metadata: Metadata | None = None) -> Appended:
     """Decide several commands in order, and record all or none. The first rejection rejects all."""
-    metadata = metadata or context.current()
+    metadata = metadata or log.current_metadata()
     return dispatch_requests([Request(command, metadata) for command in commands])
 
 
@@ -176,7 +175,7 @@ def dispatch_requests(requests: Iterable[Request], *, owing: Iterable[Request] =
 
 def enqueue(commands: Iterable[Command], *, metadata: Metadata | None = None) -> None:
     """Put commands into the outbox; a worker decides them in their context's subscription."""
-    metadata = metadata or context.current()
+    metadata = metadata or log.current_metadata()
     log.write([], [log.outgoing(command, metadata=metadata) for command in commands])
     transaction.on_commit(wakeup.wake_workers)
 
@@ -266,7 +265,7 @@ class DecisionBatch:
             for event in self.events:
                 about = (
                     *(event.stream, event.version, event.type),
-                    event.metadata.get("command", "?"),
+                    codec.decode_json(event.metadata).get("command", "?"),
                     event.correlation_id,
                     event.causation_id or "-",
                 )

@@ -77,7 +77,7 @@ def entry(message: Message) -> Entry:
         order_id=message.body.order_id,
         category=message.category,
         version=message.version,
-        type=registry.name_of(message.body),
+        type=registry.name_of_class(type(message.body)),
         recorded_at=message.recorded_at.isoformat().replace("+00:00", "Z"),
         data={field: getattr(message.body, field) for field in PUBLIC_FIELDS[type(message.body)]},
     )
