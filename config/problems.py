@@ -17,7 +17,7 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from access import hashing, throttling
+from access import admission, hashing
 from eventstore import log, middleware
 from eventstore.aggregate import CommandRejected
 from eventstore.api.errors import Fault, Hidden, Malformed, inside
@@ -73,7 +73,7 @@ def exception_handler(error: Exception, about: Mapping[str, Any]) -> Response | 
             problem.status,
         )
     if isinstance(error, exceptions.Throttled):
-        violated = throttling.violated(request)
+        violated = admission.violated(request)
         problem = problem._replace(more={"type": QUOTA_EXCEEDED, "violated-policies": violated})
     return Response(
         _body(request, problem),
