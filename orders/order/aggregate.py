@@ -116,15 +116,14 @@ def place(
         raise MixedCurrencies(f"The prices are in {', '.join(sorted(currencies))}.")
     # The finest unit of all prices, so that no price is rounded.
     finest = max(price.exponent for price in prices)
-    prices = [price.at(finest) for price in prices]
-    ordered = list(zip(command.items, products, prices, strict=True))
-    total = prices[0].of(sum(item.quantity * price.amount for item, _, price in ordered))
+    lines, amount = list[OrderLine](), 0
+    for item, product in zip(command.items, products, strict=True):
+        unit_price = product.price.at(finest).amount
+        lines.append(OrderLine(item.sku, product.name, item.quantity, unit_price))
+        amount += item.quantity * unit_price
+    total = prices[0].at(finest).of(amount)
     if payable and total.amount and (why := payable(total)):
         raise NotPayable(why)
-    lines = [
-        OrderLine(item.sku, product.name, item.quantity, price.amount)
-        for item, product, price in ordered
-    ]
     event = OrderPlaced(
         order_id=command.order_id,
         customer_id=command.customer_id,
