@@ -207,12 +207,11 @@ def new_events(
         if not isinstance(event, Event):
             raise InvalidAppend(f"Cannot append {event!r} to {stream}: not an event.")
         type_ = registry.name_of_class(type(event))
-        is_first = number == 1 and not continues
         new.append(
             NewEvent(
                 stream=stream,
                 version=expected + number if expected >= 0 else None,
-                expected=expected if expected < 0 or is_first else None,
+                expected=expected if expected < 0 or (number == 1 and not continues) else None,
                 id=(next(ids, None) if ids else None) or uuid7(),
                 type=type_,
                 schema_version=registry.schema_version_of(type_),

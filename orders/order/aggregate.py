@@ -67,6 +67,9 @@ class EmptyOrder(CommandRejected):
     """An order needs at least one item."""
 
 
+# Of a payment provider: amount -> why it cannot move it; empty if it can. None is no limit.
+Limit = Callable[[Money], str] | None
+
 # In these statuses no parcel of the order may leave any more.
 CALLED_OFF = ("cancelled", "refunding")
 
@@ -93,13 +96,9 @@ def streams(command: PlaceOrder) -> Sequence[str]:
 
 
 def place(
-    states: Mapping[str, Any],
-    command: PlaceOrder,
-    *,
-    payable: Callable[[Money], str] | None = None,
+    states: Mapping[str, Any], command: PlaceOrder, *, payable: Limit = None
 ) -> EventsByStream:
-    """payable: amount -> why the payment provider cannot charge it; empty if it can. None: it can
-    charge every amount."""
+    """payable: why the payment provider cannot charge an amount."""
     products = [states[stream_name(PRODUCT.category, item.sku)] for item in command.items]
     own = ORDER.stream(command)
     if states[own].status != "new":
@@ -245,7 +244,7 @@ ORDER = Aggregate(
 )
 
 
-def decisions(payable: Callable[[Money], str] | None = None) -> Mapping[type[PlaceOrder], Decision]:
+def decisions(payable: Limit = None) -> Mapping[type[PlaceOrder], Decision]:
     """payable: as for place."""
     return {PlaceOrder: Decision(streams, partial(place, payable=payable), creates=ORDER)}
 
