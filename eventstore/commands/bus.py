@@ -104,36 +104,41 @@ def dispatch(
     any other error it is unknown whether the command was recorded.
     """
     routed = route(command, _with_name(command, metadata or log.current_metadata()))
-    outcome = _retry_on_conflict(Dispatch(routed, seen, write).attempt)
+    creates, recalled = routed.decision.creates, None
+    # Not in a caller's transaction, which a failed append would break.
+    if creates and seen is None and not postgres.in_transaction():
+        recalled = repository.recall(routed.streams, creates=creates)
+    outcome = _retry_on_conflict(Dispatch(routed, recalled, seen, write).attempt)
     logger.info("%s → %s@%s", routed.metadata.command, outcome.stream, outcome.version)
     return outcome
 
 
 class Dispatch:
-    """One command: decided on cached states if possible, else on the log."""
+    """One command: decided on recalled states at first, if there are any, then on the log."""
 
     def __init__(
-        self, command: RoutedCommand, seen: Container[int] | None, write: WriteOutcome | None
+        self,
+        command: RoutedCommand,
+        recalled: repository.Recalled | None,
+        seen: Container[int] | None,
+        write: WriteOutcome | None,
     ) -> None:
-        self.command, self.seen, self.write = command, seen, write
+        self.command, self.recalled, self.seen, self.write = command, recalled, seen, write
         self.stream = command.streams[0]
 
     def attempt(self) -> Outcome:
-        # The cache serves commands that create their stream. Not in a caller's transaction, which a
-        # failed append would break.
-        creates = self.command.decision.creates
-        if creates and self.seen is None and not postgres.in_transaction():
-            recalled = repository.recall(self.command.streams, creates=creates)
-            if recalled is not None:
-                epoch, states = recalled
-                try:
-                    # The append checks that the states are the latest ones.
-                    return self._decide(DecisionBatch([self.command], states, epoch=epoch))
-                except WrongExpectedVersion as error:
-                    if error.actual < error.expected:
-                        epochs.went_back(error.stream, remembered=error.expected)
-                except (CommandRejected, epochs.EpochOver):
-                    pass  # a state that may be old does not justify a rejection
+        recalled, self.recalled = self.recalled, None
+        if recalled is not None:
+            try:
+                # The append checks that the states are the latest ones.
+                return self._decide(
+                    DecisionBatch([self.command], recalled.states, epoch=recalled.epoch)
+                )
+            except WrongExpectedVersion as error:
+                if error.actual < error.expected:
+                    epochs.went_back(error.stream, remembered=error.expected)
+            except (CommandRejected, epochs.EpochOver):
+                pass  # a state that may be old does not justify a rejection
         batch = DecisionBatch([self.command])
         version = batch.states[self.stream].version
         if self.seen is not None and version not in self.seen:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
 from threading import Lock
+from typing import NamedTuple
 
 import msgspec
 
@@ -23,6 +24,13 @@ REMEMBERED = 20_000
 _encoder = msgspec.msgpack.Encoder(enc_hook=repr)
 
 
+class Recalled(NamedTuple):
+    """States from the cache. epoch: in which they were cached; None if it holds none yet."""
+
+    epoch: int | None
+    states: dict[str, VersionedState]
+
+
 class StateCache:
     """Stream -> its last known state. Bounded by number and by bytes; the least recently stored
     state goes first. Safe for threads.
@@ -38,11 +46,11 @@ class StateCache:
         self._sizes: dict[str, int] = {}
         self._lock = Lock()
 
-    def known(self, streams: Iterable[str]) -> tuple[int | None, dict[str, VersionedState]]:
-        """The epoch of the cached states, None without any; and those of these streams."""
+    def known(self, streams: Iterable[str]) -> Recalled:
+        """Those of these streams that are cached."""
         with self._lock:
-            cached = self.states
-            return self.epoch, {stream: cached[stream] for stream in streams if stream in cached}
+            cached = {each: self.states[each] for each in streams if each in self.states}
+            return Recalled(self.epoch, cached)
 
     def put(self, states: Mapping[str, VersionedState], *, epoch: int | None) -> None:
         """A state larger than a quarter of the maximum is not cached, nor one of another epoch:
@@ -113,18 +121,15 @@ def load_one(stream: str) -> VersionedState:
     return load([stream])[stream]
 
 
-def recall(
-    streams: Sequence[str], *, creates: Aggregate
-) -> tuple[int | None, dict[str, VersionedState]] | None:
-    """The epoch and the cached states of the streams, which may be too old; None if one of them is
-    not cached.
+def recall(streams: Sequence[str], *, creates: Aggregate) -> Recalled | None:
+    """The cached states of the streams, which may be too old; None if one of them is not cached.
 
     creates: the aggregate whose stream, the first one, the command creates. If it exists after all,
     the append finds out, and also whether the command is a repeat.
     """
     epoch, states = cache.known(streams)
     states[streams[0]] = VersionedState(0, creates.initial)
-    return (epoch, states) if all(stream in states for stream in streams) else None
+    return Recalled(epoch, states) if all(stream in states for stream in streams) else None
 
 
 def remember(states: Mapping[str, VersionedState], *, epoch: int) -> None:

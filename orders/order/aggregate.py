@@ -6,6 +6,7 @@ which of its units belong to a return.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from operator import mul
 from typing import Any
 
 from eventstore.aggregate import (
@@ -115,14 +116,15 @@ def place(
         raise MixedCurrencies(f"The prices are in {', '.join(sorted(currencies))}.")
     # The finest unit of all prices, so that no price is rounded.
     finest = max(price.exponent for price in prices)
-    lines, amount = list[OrderLine](), 0
-    for item, product in zip(command.items, products, strict=True):
-        unit_price = product.price.at(finest).amount
-        lines.append(OrderLine(item.sku, product.name, item.quantity, unit_price))
-        amount += item.quantity * unit_price
-    total = prices[0].at(finest).of(amount)
+    units = [item.quantity for item in command.items]
+    unit_prices = [price.at(finest).amount for price in prices]
+    total = prices[0].at(finest).of(sum(map(mul, units, unit_prices)))
     if payable and total.amount and (why := payable(total)):
         raise NotPayable(why)
+    lines = [
+        OrderLine(item.sku, product.name, item.quantity, unit_price)
+        for item, product, unit_price in zip(command.items, products, unit_prices, strict=True)
+    ]
     event = OrderPlaced(
         order_id=command.order_id,
         customer_id=command.customer_id,

@@ -221,8 +221,8 @@ class TestWhatAProcessRemembersOfTheCatalogue:
     @pytest.fixture(autouse=True)
     def _remembered(self, shop, ada):
         ada.placed()
-        _, states = repository.recall(["order-x", "product-CUP"], creates=ORDER)
-        assert states["product-CUP"].state.offered
+        recalled = repository.recall(["order-x", "product-CUP"], creates=ORDER)
+        assert recalled.states["product-CUP"].state.offered
 
     def total_of(self, order_id):
         return [message.body.total.amount for message in log.read_stream(f"order-{order_id}")]
