@@ -64,10 +64,10 @@ def operations(brokers: Mapping[str, Options], contexts: Sequence[str]) -> dict[
         for context in contexts:
             if _is_kafka(options):
                 client = {"type": "string", "enum": [f"{context}.published@{broker}"]}
-                binding = {KAFKA: {"clientId": client, "bindingVersion": KAFKA_BINDING}}
+                binding: Described = {KAFKA: {"clientId": client, "bindingVersion": KAFKA_BINDING}}
             else:
-                delivery = {"deliveryMode": 2, "mandatory": True, "timestamp": True}
-                binding = {AMQP: {**delivery, "bindingVersion": AMQP_BINDING}}
+                delivery: Described = {"deliveryMode": 2, "mandatory": True, "timestamp": True}
+                binding = {AMQP: delivery | {"bindingVersion": AMQP_BINDING}}
             found[f"publish_{broker}_{context}"] = {
                 "action": "send",
                 "channel": {"$ref": f"#/channels/{broker}_{context}"},

@@ -88,7 +88,7 @@ def _command(item: Mapping[str, Any]) -> Command | None:
     if request is None:
         return None
     try:
-        answer = stripe.answer_of(item, key, order_id, request.amount)  # type: ignore[attr-defined]
+        answer = stripe.answer_of(item, key, order_id, request.amount)
         return effect.RECORD[type(request)](request, answer)
     except NotYet:
         return None
