@@ -10,7 +10,7 @@ from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 from uuid_utils.compat import uuid7
 
-from eventstore import aggregate, codec, limits, log, messages, registry
+from eventstore import aggregate, codec, log, messages, registry
 from eventstore.commands import bus
 from eventstore.log import (
     ANY,
@@ -573,7 +573,7 @@ LONG = """
 
 
 def test_the_guide_names_every_exception_of_the_store():
-    modules = (aggregate, limits, codec, messages, registry, log)
+    modules = (aggregate, codec, messages, registry, log)
     raised = {
         f"{module.__name__.removeprefix('eventstore.')}.{name}"
         for module in modules
