@@ -24,8 +24,7 @@ from rest_framework.views import APIView
 from eventstore.api import requests
 from eventstore.api.serializers import StrictSerializer, Text, read
 
-from . import accounts, throttling
-from .authorization import unexpired
+from . import accounts, admission
 
 audit = logging.getLogger("audit")
 
@@ -56,7 +55,7 @@ class LoginView(APIView):
     def post(self, request: Request) -> Response:
         requests.require_length(request)
         credentials = read(LoginShape, request.data)
-        if exceeded := throttling.count_login(request._request, credentials["username"]):
+        if exceeded := admission.count_login(request._request, credentials["username"]):
             raise Throttled(exceeded.counted.left)
         user = authenticate(request, **credentials)
         if user is None:
@@ -91,7 +90,7 @@ def _create_token(user: Any) -> tuple[AuthToken, str]:
     )
     if account.first() is None:
         raise AuthenticationFailed(NO_ACCOUNT)
-    AuthToken.objects.filter(~unexpired(), user=user).delete()
+    AuthToken.objects.filter(~admission.unexpired(), user=user).delete()
     return cast(tuple[AuthToken, str], AuthToken.objects.create(user))
 
 

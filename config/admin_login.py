@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import path
 
-from access import throttling
+from access import admission
 
 
 def login(request: HttpRequest) -> HttpResponse:
@@ -30,7 +30,7 @@ def _exceeded(request: HttpRequest, username: str) -> HttpResponse | None:
     """The 429 page if this attempt exceeds a limit. Only a POST is an attempt."""
     if request.method != "POST":
         return None
-    exceeded = throttling.count_login(request, username)
+    exceeded = admission.count_login(request, username)
     if exceeded is None:
         return None
     return retry_later(request, 429, ceil(exceeded.counted.left), "Too many login attempts.")

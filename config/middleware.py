@@ -10,7 +10,7 @@ from django.contrib.sessions.middleware import SessionMiddleware
 from django.http import HttpRequest, HttpResponse
 from django.utils.deprecation import MiddlewareMixin
 
-from access import hashing, throttling
+from access import admission, hashing
 from config import admin_login, problems
 
 HEADER = "Content-Security-Policy"
@@ -48,7 +48,7 @@ class RateLimitMiddleware(_Middleware):
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
-        quotas: list[throttling.Quota] = vars(request).get("quotas", [])
+        quotas: list[admission.Quota] = vars(request).get("quotas", [])
         if quotas:
             response["RateLimit-Policy"] = ", ".join(
                 f'"{each.policy}";q={each.most};w={each.seconds}' for each in quotas

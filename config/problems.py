@@ -17,14 +17,14 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from access import hashing, throttling
-from eventstore import middleware
+from access import admission, hashing
+from eventstore import log, middleware
 from eventstore.aggregate import CommandRejected
 from eventstore.api.errors import Fault, Hidden, Malformed, inside
+from eventstore.codec import Unstorable
 from eventstore.commands import idempotency
 from eventstore.commands.bus import Stale
-from eventstore.limits import Unstorable
-from eventstore.log import InvalidStreamName, WrongExpectedVersion, context
+from eventstore.log import InvalidStreamName, WrongExpectedVersion
 from eventstore.messages import InvalidMessage
 
 logger = logging.getLogger(__name__)
@@ -73,7 +73,7 @@ def exception_handler(error: Exception, about: Mapping[str, Any]) -> Response | 
             problem.status,
         )
     if isinstance(error, exceptions.Throttled):
-        violated = throttling.violated(request)
+        violated = admission.violated(request)
         problem = problem._replace(more={"type": QUOTA_EXCEEDED, "violated-policies": violated})
     return Response(
         _body(request, problem),
@@ -225,7 +225,7 @@ def _body(request: HttpRequest | Request, problem: Problem) -> dict[str, Any]:
         "instance": request.path,
         "code": problem.code,
         "errors": [fault._asdict() for fault in islice(problem.errors, MOST_ERRORS)],
-        "correlation_id": str(context.current().correlation_id),
+        "correlation_id": str(log.current_metadata().correlation_id),
         "request_id": middleware.request_id(),
         "trace_id": middleware.trace_id(),
         **problem.more,

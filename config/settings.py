@@ -161,13 +161,13 @@ STATICFILES_DIRS = [BASE_DIR / "config" / "static"]
 
 REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "eventstore.api.openapi.Schema",
-    "DEFAULT_AUTHENTICATION_CLASSES": ["access.authorization.BearerAuthentication"],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["access.admission.BearerAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "eventstore.api.requests.Negotiation",
     "DEFAULT_PARSER_CLASSES": ["eventstore.api.requests.StrictJSONParser"],
     "EXCEPTION_HANDLER": "config.problems.exception_handler",
-    "DEFAULT_THROTTLE_CLASSES": ["access.throttling.User"],
+    "DEFAULT_THROTTLE_CLASSES": ["access.admission.UserThrottle"],
     # None is no limit.
     "DEFAULT_THROTTLE_RATES": {
         "user": env.form("THROTTLE_USER", RATE, default="") or None,

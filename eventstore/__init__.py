@@ -1,7 +1,7 @@
 """The event store: an event log in PostgreSQL, and the delivery of its events to subscriptions.
 
 For a project's own code (pure): messages, aggregate, subscriptions, money. The wiring: registry,
-codec, limits, settings. For Django and Celery: apps, models, checks, tasks, middleware, defaults,
+codec, settings. For Django and Celery: apps, models, checks, tasks, middleware, defaults,
 management.
 
 Packages, from top to bottom. Each imports only those below it (`.importlinter`, contract "rooms"):

@@ -73,14 +73,15 @@ class Decision(NamedTuple):
     """A decision over several streams, recorded in all of them or in none.
 
     streams: the streams to load, the command's own first. decide: (states by stream, command) ->
-    events by stream, without the streams that it only read. creates_stream: it creates its own
-    stream, which does not exist before. unchecked: the reason why a stream that was only read may
-    have new events when the decision is recorded. If it is empty, the decision is repeated then.
+    events by stream, without the streams that it only read. creates: the aggregate whose stream it
+    creates as its own, which does not exist before. unchecked: the reason why a stream that was
+    only read may have new events when the decision is recorded. If it is empty, the decision is
+    repeated then.
     """
 
     streams: Callable[[Any], Sequence[str]]
     decide: Callable[[Mapping[str, Any], Any], EventsByStream]
-    creates_stream: bool = False
+    creates: Aggregate | None = None
     unchecked: str = ""
 
 

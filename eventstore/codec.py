@@ -1,15 +1,25 @@
-"""Encode messages to JSON and decode them, with msgspec."""
+"""Messages to JSON and back, with msgspec, and the limits of what the log can store and return
+unchanged."""
 
+import math
+import re
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 from uuid import UUID
 
 import msgspec
+from msgspec import inspect
 
 from eventstore.messages import Metadata
 
-from . import limits
+from . import settings
+
+# Far below the limits of Python and PostgreSQL, and well above any sensible nesting.
+MAX_DEPTH = 32
+
+# PostgreSQL's jsonb cannot store the character NUL. An escaped backslash before "u0000" is not NUL.
+NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 encode_json = msgspec.json.Encoder().encode
 decode_json = msgspec.json.Decoder().decode
@@ -23,12 +33,37 @@ class Undecodable(ValueError):
     """The stored data does not fit its class."""
 
 
+class Unstorable(ValueError):
+    """The log cannot store the value: it is too large, nested too deep, not a finite number, or has
+    a character that PostgreSQL refuses."""
+
+
 def encode(message: msgspec.Struct) -> msgspec.Raw:
-    """The message as JSON. Raises limits.Unstorable for a message that the log cannot store or
-    return unchanged."""
-    raw = limits.encode(message, type(message).__name__)
-    limits.check(message, raw)
+    """The message as JSON. Raises Unstorable for a message that the log cannot store or return
+    unchanged."""
+    name, limit = type(message).__name__, settings.max_message_bytes()
+    raw = encode_value(message, name)
+    if len(raw) > limit:
+        raise Unstorable(
+            f"{name} has {len(raw)} bytes; the limit is {limit}, see EVENTSTORE_MAX_MESSAGE_BYTES."
+        )
+    if _allows_unstorable(type(message)):
+        _check_values(message, name)
     return msgspec.Raw(raw)
+
+
+def encode_value(value: Any, name: str) -> bytes:
+    """The value as JSON that PostgreSQL accepts, of any size. name: of the value in errors. Raises
+    Unstorable."""
+    try:
+        raw = encode_json(value)
+    except UnicodeEncodeError as error:
+        raise Unstorable(f"{name} has a lone surrogate: {error}") from None
+    except RecursionError:
+        raise Unstorable(f"{name} is nested deeper than {MAX_DEPTH} levels.") from None
+    if b"\\" in raw and NUL.search(raw):
+        raise Unstorable(f"{name} has a NUL character.")
+    return raw
 
 
 Upcasters = Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]]
@@ -85,3 +120,47 @@ def metadata(correlation_id: UUID, causation_id: UUID | None, fields: str) -> Me
 @cache
 def decoder(cls: type) -> Callable[[str], Any]:
     return msgspec.json.Decoder(cls).decode
+
+
+def _check_values(message: msgspec.Struct, name: str) -> None:
+    # The values still to check, each with its level.
+    waiting: list[tuple[Any, int]] = [(msgspec.to_builtins(message), 1)]
+    while waiting:
+        value, depth = waiting.pop()
+        if depth > MAX_DEPTH:
+            raise Unstorable(f"{name} is nested deeper than {MAX_DEPTH} levels.")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise Unstorable(f"{name} has {value}, which JSON cannot represent.")
+        if isinstance(value, dict):
+            waiting += [(each, depth + 1) for each in value.values()]
+        elif isinstance(value, list | tuple):
+            waiting += [(each, depth + 1) for each in value]
+
+
+@cache
+def _allows_unstorable(cls: type) -> bool:
+    """Whether the class allows an infinite float or unlimited nesting. Most do not."""
+    return _allows_any(inspect.type_info(cls), ())
+
+
+def _allows_any(info: inspect.Type, within: tuple[type, ...]) -> bool:
+    match info:
+        case inspect.AnyType() | inspect.FloatType() | inspect.RawType() | inspect.CustomType():
+            return True
+        case (
+            inspect.StructType(cls=cls)
+            | inspect.DataclassType(cls=cls)
+            | inspect.TypedDictType(cls=cls)
+        ):
+            return cls in within or any(
+                _allows_any(field.type, (*within, cls)) for field in info.fields
+            )
+        case inspect.UnionType(types=types):
+            return any(_allows_any(each, within) for each in types)
+        case inspect.TupleType(item_types=types):
+            return any(_allows_any(each, within) for each in types)
+        case inspect.DictType(value_type=value):
+            return _allows_any(value, within)
+        case inspect.CollectionType(item_type=item):
+            return _allows_any(item, within)
+    return False

@@ -25,8 +25,12 @@ class Checked(msgspec.StructMeta):
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         message = super().__call__(*args, **kwargs)
-        values = astuple(message)
-        if not _has_exact_types(_shape(cls), values):
+        values, (classes, rows, _) = astuple(message), _shape(cls)
+        # True for nearly all messages, and a fast check.
+        is_exact = tuple(map(type, values)) == classes
+        for index, of in rows:
+            is_exact = is_exact and of.issuperset(map(type, values[index]))
+        if not is_exact:
             _check_types(cls, values)
         message.validate()
         return message
@@ -55,17 +59,6 @@ def _shape(cls: type) -> Shape:
         else:
             classes.append(type_ if isinstance(type_, type) else None)
     return Shape(tuple(classes), tuple(rows), TypedDict(cls.__name__, fields, total=False))  # type: ignore[operator]
-
-
-def _has_exact_types(shape: Shape, values: tuple[Any, ...]) -> bool:
-    """Whether each value has exactly its class: true for nearly all messages, and a fast check."""
-    classes, rows, _ = shape
-    if tuple(map(type, values)) != classes:
-        return False
-    for index, of in rows:  # noqa: SIM110 - for each message; a generator takes half as long again
-        if not of.issuperset(map(type, values[index])):
-            return False
-    return True
 
 
 def _check_types(cls: Checked, values: tuple[Any, ...]) -> None:

@@ -16,7 +16,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.log import log_response
 from uuid_utils.compat import uuid7
 
-from eventstore.log import context
+from eventstore import log
 from eventstore.messages import Metadata
 
 HEADER, REQUEST = "X-Correlation-ID", "X-Request-ID"
@@ -50,7 +50,7 @@ class CorrelationFilter(logging.Filter):
     """Adds the correlation id and the request id to every log record."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        bound = context.bound.get()
+        bound = log.bound_metadata.get()
         record.correlation_id = str(bound.correlation_id) if bound else "-"
         record.request_id = _request_id.get()
         return True
@@ -71,11 +71,11 @@ def answered(
     # An invalid trace context is ignored, as the standard demands.
     trace = request.headers.get("traceparent", "")
     metadata = Metadata(correlation_id, trace=trace if TRACE.fullmatch(trace) else "")
-    named, bound = _request_id.set(name), context.bound.set(metadata)
+    named, bound = _request_id.set(name), log.bound_metadata.set(metadata)
     try:
         response = get_response(request)
     finally:
-        context.bound.reset(bound)
+        log.bound_metadata.reset(bound)
         _request_id.reset(named)
     response[HEADER], response[REQUEST] = str(correlation_id), name
     return response
@@ -86,5 +86,5 @@ def request_id() -> str:
 
 
 def trace_id() -> str:
-    now = context.current()
+    now = log.current_metadata()
     return now.trace[3:35] or now.correlation_id.hex

@@ -97,11 +97,7 @@ def decision_for(command: Command) -> Decision:
 def topic_of(command: Command) -> str:
     """The subscription that a command is enqueued for: its context, which is the first part of its
     stored name."""
-    return name_of(command).partition(".")[0]
-
-
-def name_of(message: Event | Command) -> str:
-    return name_of_class(type(message))
+    return name_of_class(type(command)).partition(".")[0]
 
 
 @cache

@@ -7,9 +7,10 @@ from django.db import transaction
 from django.utils import timezone
 from uuid_utils import uuid7
 
+from eventstore import log
 from eventstore.aggregate import CommandRejected, stream_name
 from eventstore.commands import bus, repository
-from eventstore.log import WrongExpectedVersion, audit, context
+from eventstore.log import WrongExpectedVersion, audit
 from eventstore.messages import Command, replace
 from orders.commands import CancelOrder, CloseReturn, ReceiveReturn, RequestReturn
 from orders.events import Portion
@@ -72,7 +73,7 @@ def _order_of(return_id: str) -> str:
 def _do(command: Command, action: str, subject: str, *, who: str, reason: str) -> None:
     with transaction.atomic():
         audit.record(who, action, subject, reason=reason)
-        bus.dispatch(command, metadata=replace(context.current(), actor=who))
+        bus.dispatch(command, metadata=replace(log.current_metadata(), actor=who))
 
 
 def _state(category: str, key: str) -> Any:

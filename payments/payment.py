@@ -174,12 +174,15 @@ def fail_part(payment: Payment, command: FailPartRefund) -> list[Event]:
     return []
 
 
-def limited(refundable: Callable[[Money], str]) -> Aggregate:
+def limited(refundable: Callable[[Money], str] | None) -> Aggregate:
     """The aggregate within a provider's limits: it refuses a part that the provider cannot refund,
     so that no call to the gateway fails for good and holds back the next.
 
-    refundable: amount -> why the provider cannot refund it; empty if it can.
+    refundable: amount -> why the provider cannot refund it; empty if it can. None: it can refund
+    every amount.
     """
+    if refundable is None:
+        return PAYMENT
 
     def refund_part_if_possible(payment: Payment, command: RefundPart) -> list[Event]:
         events = refund_part(payment, command)

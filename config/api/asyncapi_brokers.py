@@ -27,12 +27,13 @@ def servers(brokers: Mapping[str, Options]) -> dict[str, Described]:
 
 
 def security_schemes(brokers: Mapping[str, Options]) -> dict[str, Described]:
-    return {
-        str(server["security"][0]["$ref"]).rpartition("/")[2]: {"type": kind}
+    references = (
+        str(reference["$ref"])
         for server in servers(brokers).values()
-        for kind in [_security(server)]
-        if kind
-    }
+        for reference in server.get("security", ())
+    )
+    kinds = (reference.rpartition("/")[2] for reference in references)
+    return {kind: {"type": kind} for kind in kinds}
 
 
 def channels(
@@ -58,15 +59,21 @@ def channels(
 
 
 def operations(brokers: Mapping[str, Options], contexts: Sequence[str]) -> dict[str, Described]:
-    return {
-        f"publish_{broker}_{context}": {
-            "action": "send",
-            "channel": {"$ref": f"#/channels/{broker}_{context}"},
-            "bindings": _operation_binding(f"{context}.published@{broker}", options),
-        }
-        for broker, options in brokers.items()
-        for context in contexts
-    }
+    found: dict[str, Described] = {}
+    for broker, options in brokers.items():
+        for context in contexts:
+            if _is_kafka(options):
+                client = {"type": "string", "enum": [f"{context}.published@{broker}"]}
+                binding: Described = {KAFKA: {"clientId": client, "bindingVersion": KAFKA_BINDING}}
+            else:
+                delivery: Described = {"deliveryMode": 2, "mandatory": True, "timestamp": True}
+                binding = {AMQP: delivery | {"bindingVersion": AMQP_BINDING}}
+            found[f"publish_{broker}_{context}"] = {
+                "action": "send",
+                "channel": {"$ref": f"#/channels/{broker}_{context}"},
+                "bindings": binding,
+            }
+    return found
 
 
 def schemas(brokers: Mapping[str, Options]) -> dict[str, Described]:
@@ -120,11 +127,6 @@ def _rabbitmq_server(options: Options) -> Described:
     }
 
 
-def _security(server: Described) -> str:
-    references = server.get("security", ())
-    return str(references[0]["$ref"]).rpartition("/")[2] if references else ""
-
-
 def _virtual_host(options: Options) -> str:
     return unquote(urlsplit(options["url"]).path[1:]) or "/"
 
@@ -162,7 +164,13 @@ def _routing_keys(context: str, options: Options, types: Sequence[str]) -> Descr
 def _message(type_: str, message: Described, prefix: str, *, structured: bool) -> Described:
     payload: Described = {"$ref": f"#/components/messages/{type_}/payload"}
     if structured:
-        payload = _structured(payload)
+        texts = {each: {"type": "string", "description": it} for each, it in ATTRIBUTES.items()}
+        content_type = {"datacontenttype": {"const": "application/json"}}
+        payload = {
+            "type": "object",
+            "properties": texts | content_type | {"data": payload},
+            "required": [*REQUIRED, "datacontenttype", "data"],
+        }
     key = {"type": "string", "description": "The id of the aggregate."}
     bindings: Described = {
         KAFKA: {"key": key, "bindingVersion": KAFKA_BINDING},
@@ -177,16 +185,6 @@ def _message(type_: str, message: Described, prefix: str, *, structured: bool) -
         "headers": {"$ref": f"#/components/schemas/{_headers_name(prefix, structured=structured)}"},
         "payload": payload,
         "bindings": {prefix: bindings[prefix]},
-    }
-
-
-def _structured(data: Described) -> Described:
-    texts = {name: {"type": "string", "description": about} for name, about in ATTRIBUTES.items()}
-    content_type = {"datacontenttype": {"const": "application/json"}}
-    return {
-        "type": "object",
-        "properties": texts | content_type | {"data": data},
-        "required": [*REQUIRED, "datacontenttype", "data"],
     }
 
 
@@ -209,14 +207,6 @@ def _headers(
 def _headers_name(prefix: str, *, structured: bool) -> str:
     mode = "Structured" if structured else "Binary"
     return f"{prefix.capitalize()}{mode}Headers"
-
-
-def _operation_binding(relay: str, options: Options) -> Described:
-    if _is_kafka(options):
-        client = {"type": "string", "enum": [relay]}
-        return {KAFKA: {"clientId": client, "bindingVersion": KAFKA_BINDING}}
-    delivery = {"deliveryMode": 2, "mandatory": True, "timestamp": True}
-    return {AMQP: {**delivery, "bindingVersion": AMQP_BINDING}}
 
 
 ABOUT = (

@@ -52,7 +52,16 @@ def page(document: Described) -> dict[str, Any]:
             for each in document["components"]["securitySchemes"].values()
             if each["type"] in ("http", "httpApiKey")
         ],
-        "channels": [_channel(name, channel) for name, channel in document["channels"].items()],
+        "channels": [
+            Channel(
+                name,
+                channel["address"],
+                channel["description"],
+                _members(channel.get("bindings", {}).get("ws", {}).get("query", {})),
+                list(channel["messages"]),
+            )
+            for name, channel in document["channels"].items()
+        ],
         # The same for all events, but for their data.
         "around": [
             member
@@ -69,13 +78,6 @@ def page(document: Described) -> dict[str, Any]:
             )
         ],
     }
-
-
-def _channel(name: str, channel: Described) -> Channel:
-    query = channel.get("bindings", {}).get("ws", {}).get("query", {})
-    return Channel(
-        name, channel["address"], channel["description"], _members(query), list(channel["messages"])
-    )
 
 
 def _message(message: Described, parts: Described) -> Message:

@@ -2,7 +2,7 @@
 example_values.py."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -17,17 +17,28 @@ def add(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     schemas = result["components"]["schemas"]
     for path, operations in result["paths"].items():
         for operation in operations.values():
-            for name, side, parameter in _parameters_and_headers(operation):
-                parameter["example"] = of(parameter["schema"], schemas, name, side)
-            for status, content in _contents(operation):
-                if status:
-                    content["example"] = _problem(status, path)
-                else:
-                    body = of(content["schema"], schemas, "", operation["operationId"])
-                    if isinstance(body, dict) and body.get("next") == MISSING:
-                        cursor = quote(VALUES["cursor"])
-                        body["next"] = f"{_concrete(path)}?limit=50&cursor={cursor}"
-                    content["example"] = body
+            responses, side = operation["responses"], operation["tags"][0]
+            for parameter in operation.get("parameters", ()):
+                if "examples" not in parameter:
+                    name, schema = parameter["name"], parameter["schema"]
+                    parameter["example"] = of(schema, schemas, name, side)
+            for answer in responses.values():
+                for name, header in answer.get("headers", {}).items():
+                    header["example"] = of(header["schema"], schemas, name, side)
+            contents = [
+                (status, *content)
+                for status, body in (("", operation.get("requestBody", {})), *responses.items())
+                for content in body.get("content", {}).items()
+            ]
+            for status, media_type, content in contents:
+                if media_type == "application/problem+json":
+                    content["example"] = _problem(int(status), path)
+                    continue
+                example = of(content["schema"], schemas, "", operation["operationId"])
+                if isinstance(example, dict) and example.get("next") == MISSING:
+                    cursor = quote(VALUES["cursor"])
+                    example["next"] = f"{_concrete(path)}?limit=50&cursor={cursor}"
+                content["example"] = example
     return result
 
 
@@ -60,24 +71,6 @@ def of(schema: Schema, schemas: Schema, name: str = "", owner: str = "") -> Any:
     if kind == "string":
         return FORMATS.get(schema.get("format", ""), MISSING)
     return {"integer": max(1, schema.get("minimum", 1)), "number": 1.5, "boolean": True}.get(kind)
-
-
-def _parameters_and_headers(operation: Schema) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Each parameter and each response header: its name, its side of the API, its description."""
-    side = operation["tags"][0]
-    for parameter in operation.get("parameters", ()):
-        if "examples" not in parameter:
-            yield parameter["name"], side, parameter
-    for answer in operation["responses"].values():
-        for name, header in answer.get("headers", {}).items():
-            yield name, side, header
-
-
-def _contents(operation: Schema) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The contents of the request and of the responses: with the status of a problem, or 0."""
-    for status, body in ((0, operation.get("requestBody", {})), *operation["responses"].items()):
-        for media_type, content in body.get("content", {}).items():
-            yield int(status) if media_type == "application/problem+json" else 0, content
 
 
 def _problem(status: int, path: str) -> dict[str, Any]:

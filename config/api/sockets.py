@@ -16,7 +16,7 @@ from django.http.request import HttpHeaders, validate_host
 from knox.models import AuthToken
 from rest_framework.exceptions import AuthenticationFailed
 
-from access.authorization import BearerAuthentication, unexpired
+from access.admission import BearerAuthentication, unexpired
 from config import problems
 from eventstore import middleware
 from eventstore.api.serializers import KEY

@@ -17,7 +17,7 @@ from urllib.parse import unquote_to_bytes
 
 from django.conf import settings
 
-from access import throttling
+from access import admission
 
 from . import early_errors
 from .early_errors import EarlyError
@@ -64,7 +64,7 @@ class Application:
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         meta = _environ(scope)
         # A client is a token, or an address of anonymous clients.
-        client = meta.get("HTTP_AUTHORIZATION") or throttling.address(meta)
+        client = meta.get("HTTP_AUTHORIZATION") or admission.address(meta)
         length = int(meta.get("CONTENT_LENGTH") or 0)
         with BytesIO() if length <= PIECE else SpooledTemporaryFile(PIECE) as buffer:
             body = cast(IO[bytes], buffer)

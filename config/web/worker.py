@@ -44,9 +44,9 @@ class Worker(ASGIWorker):
         """gunicorn's own ASGI worker rejects --threads; this one uses them."""
 
     def load_wsgi(self) -> None:
+        super().load_wsgi()
         from .application import Application  # needs Django set up
 
-        super().load_wsgi()
         self.asgi = Application(self.asgi, self.cfg.threads)
 
     def handle_exit_signal(self) -> None:

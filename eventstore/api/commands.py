@@ -19,7 +19,7 @@ from eventstore import codec, log, settings
 from eventstore.aggregate import CommandRejected, stream_name
 from eventstore.commands import bus, deferred, idempotency, repository
 from eventstore.commands.idempotency import AlreadyAnswered, IdempotencyKey, StoredResponse
-from eventstore.log import Appended, OutgoingMessage, context
+from eventstore.log import Appended, OutgoingMessage
 from eventstore.messages import Command, Metadata, replace
 
 from . import requests, serializers
@@ -101,7 +101,7 @@ class CommandView(APIView):
             raise Malformed(Fault(requests.IDEMPOTENCY_KEY, detail, "required"))
         seen = requests.if_match(request)
         command = self.command(**named, **serializers.read(self.serializer_class, request.data))
-        metadata = replace(context.current(), actor=request.user.get_username())
+        metadata = replace(log.current_metadata(), actor=request.user.get_username())
         # A command with If-Match is never deferred: the client has to learn about a conflict at
         # once, to decide again.
         if seen is None and "respond-async" in self.preferences:

@@ -14,8 +14,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from eventstore import log
 from eventstore.commands import inbox
-from eventstore.log import context
 from eventstore.messages import Command, replace
 
 from . import requests
@@ -94,7 +94,7 @@ class WebhookView(APIView):
             self.source,
             message_id,
             commands,
-            metadata=replace(context.current(), actor=self.source),
+            metadata=replace(log.current_metadata(), actor=self.source),
         )
         outcome = f"{len(commands)} commands" if new else "a repeat"
         # The inbox does not store bodies: the digest shows whether two messages with the same id

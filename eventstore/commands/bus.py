@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeVar
 
 from django.db import OperationalError, transaction
 
-from eventstore import log, postgres, registry
+from eventstore import codec, log, postgres, registry
 from eventstore.aggregate import CommandRejected, Decision, VersionedState
 from eventstore.log import (
     AppendCondition,
@@ -18,7 +18,6 @@ from eventstore.log import (
     NewEvent,
     OutgoingMessage,
     WrongExpectedVersion,
-    context,
     epochs,
 )
 from eventstore.messages import Command, Event, Metadata, replace
@@ -104,37 +103,42 @@ def dispatch(
     conflicts WrongExpectedVersion or the database's error for a deadlock or a lock timeout. After
     any other error it is unknown whether the command was recorded.
     """
-    routed = route(command, _with_name(command, metadata or context.current()))
-    outcome = _retry_on_conflict(Dispatch(routed, seen, write).attempt)
+    routed = route(command, _with_name(command, metadata or log.current_metadata()))
+    creates, recalled = routed.decision.creates, None
+    # Not in a caller's transaction, which a failed append would break.
+    if creates and seen is None and not postgres.in_transaction():
+        recalled = repository.recall(routed.streams, creates=creates)
+    outcome = _retry_on_conflict(Dispatch(routed, recalled, seen, write).attempt)
     logger.info("%s → %s@%s", routed.metadata.command, outcome.stream, outcome.version)
     return outcome
 
 
 class Dispatch:
-    """One command: decided on cached states if possible, else on the log."""
+    """One command: decided on recalled states at first, if there are any, then on the log."""
 
     def __init__(
-        self, command: RoutedCommand, seen: Container[int] | None, write: WriteOutcome | None
+        self,
+        command: RoutedCommand,
+        recalled: repository.Recalled | None,
+        seen: Container[int] | None,
+        write: WriteOutcome | None,
     ) -> None:
-        self.command, self.seen, self.write = command, seen, write
+        self.command, self.recalled, self.seen, self.write = command, recalled, seen, write
         self.stream = command.streams[0]
 
     def attempt(self) -> Outcome:
-        # The cache serves commands that create their stream. Not in a caller's transaction, which a
-        # failed append would break.
-        cacheable = self.command.decision.creates_stream and self.seen is None
-        if cacheable and not postgres.in_transaction():
-            epoch = epochs.mark()
-            states = repository.recall(self.command.streams, opened=self.stream)
-            if states is not None:
-                try:
-                    # The append checks that the states are the latest ones.
-                    return self._decide(DecisionBatch([self.command], states, epoch=epoch))
-                except WrongExpectedVersion as error:
-                    if error.actual < error.expected:
-                        epochs.went_back(error.stream, remembered=error.expected)
-                except (CommandRejected, epochs.EpochOver):
-                    pass  # a state that may be old does not justify a rejection
+        recalled, self.recalled = self.recalled, None
+        if recalled is not None:
+            try:
+                # The append checks that the states are the latest ones.
+                return self._decide(
+                    DecisionBatch([self.command], recalled.states, epoch=recalled.epoch)
+                )
+            except WrongExpectedVersion as error:
+                if error.actual < error.expected:
+                    epochs.went_back(error.stream, remembered=error.expected)
+            except (CommandRejected, epochs.EpochOver):
+                pass  # a state that may be old does not justify a rejection
         batch = DecisionBatch([self.command])
         version = batch.states[self.stream].version
         if self.seen is not None and version not in self.seen:
@@ -154,7 +158,7 @@ class Dispatch:
 
 def dispatch_all(commands: Iterable[Command], *, metadata: Metadata | None = None) -> Appended:
     """Decide several commands in order, and record all or none. The first rejection rejects all."""
-    metadata = metadata or context.current()
+    metadata = metadata or log.current_metadata()
     return dispatch_requests([Request(command, metadata) for command in commands])
 
 
@@ -176,7 +180,7 @@ def dispatch_requests(requests: Iterable[Request], *, owing: Iterable[Request] =
 
 def enqueue(commands: Iterable[Command], *, metadata: Metadata | None = None) -> None:
     """Put commands into the outbox; a worker decides them in their context's subscription."""
-    metadata = metadata or context.current()
+    metadata = metadata or log.current_metadata()
     log.write([], [log.outgoing(command, metadata=metadata) for command in commands])
     transaction.on_commit(wakeup.wake_workers)
 
@@ -202,7 +206,7 @@ class DecisionBatch:
         *,
         epoch: int | None = None,
     ) -> None:
-        self.commands = commands
+        self.commands, self.from_cache = commands, bool(from_cache)
         # Before anything is read: if the epoch ends meanwhile, nothing of this is cached.
         self.epoch = epochs.mark() if epoch is None else epoch
         self.states = (
@@ -254,14 +258,19 @@ class DecisionBatch:
         except WrongExpectedVersion as error:
             repository.forget([error.stream])
             raise
-        # In a transaction that Django does not know of, on_commit would run at once.
-        if transaction.get_connection().in_atomic_block or not postgres.in_transaction():
+        # In a transaction that Django does not know of, on_commit would run at once. Cached states
+        # are used outside of any only.
+        if (
+            self.from_cache
+            or transaction.get_connection().in_atomic_block
+            or not postgres.in_transaction()
+        ):
             transaction.on_commit(partial(repository.remember, self.states, epoch=self.epoch))
         if logger.isEnabledFor(logging.DEBUG):
             for event in self.events:
                 about = (
                     *(event.stream, event.version, event.type),
-                    event.metadata.get("command", "?"),
+                    codec.decode_json(event.metadata).get("command", "?"),
                     event.correlation_id,
                     event.causation_id or "-",
                 )

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from eventstore import log
 from eventstore.aggregate import CommandRejected
-from eventstore.limits import Unstorable
+from eventstore.codec import Unstorable
 from eventstore.log import Appended
 from eventstore.messages import CommandRefused, InvalidMessage, Message, Metadata, replace
 

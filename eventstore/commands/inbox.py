@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-from eventstore.limits import Unstorable
+from eventstore.codec import Unstorable
 from eventstore.messages import Command, Metadata
 from eventstore.outbox import received
 from eventstore.postgres import atomic

@@ -2,15 +2,16 @@
 one query for any number of streams (Repository, Evans)."""
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
 from threading import Lock
+from typing import NamedTuple
 
 import msgspec
 
 from eventstore import log, registry, settings
-from eventstore.aggregate import VersionedState
+from eventstore.aggregate import Aggregate, VersionedState
 from eventstore.log import epochs
 from eventstore.outbox import cursors
 from eventstore.postgres import atomic
@@ -23,20 +24,43 @@ REMEMBERED = 20_000
 _encoder = msgspec.msgpack.Encoder(enc_hook=repr)
 
 
+class Recalled(NamedTuple):
+    """States from the cache. epoch: in which they were cached; None if it holds none yet."""
+
+    epoch: int | None
+    states: dict[str, VersionedState]
+
+
 class StateCache:
     """Stream -> its last known state. Bounded by number and by bytes; the least recently stored
-    state goes first. Safe for threads."""
+    state goes first. Safe for threads.
+
+    All states are of one epoch of the log: that of the first one that was put since all were
+    dropped.
+    """
 
     def __init__(self) -> None:
         self.states: OrderedDict[str, VersionedState] = OrderedDict()
+        self.epoch: int | None = None
         self.bytes = 0
         self._sizes: dict[str, int] = {}
         self._lock = Lock()
 
-    def put(self, states: Mapping[str, VersionedState]) -> None:
-        """A state larger than a quarter of the maximum is not cached."""
+    def known(self, streams: Iterable[str]) -> Recalled:
+        """Those of these streams that are cached."""
+        with self._lock:
+            cached = {each: self.states[each] for each in streams if each in self.states}
+            return Recalled(self.epoch, cached)
+
+    def put(self, states: Mapping[str, VersionedState], *, epoch: int | None) -> None:
+        """A state larger than a quarter of the maximum is not cached, nor one of another epoch:
+        another thread may have noticed its end meanwhile."""
         most = settings.remembered_bytes()
         with self._lock:
+            if self.epoch is None:
+                self.epoch = epochs.known_mark()
+            if epoch != self.epoch:
+                return
             for stream, state in states.items():
                 self._drop(stream)  # so that it becomes the newest one
                 size = size_of(state)
@@ -49,6 +73,8 @@ class StateCache:
     def drop(self, streams: Iterable[str] | None = None) -> None:
         """None: all."""
         with self._lock:
+            if streams is None:
+                self.epoch = None
             for stream in list(self.states) if streams is None else streams:
                 self._drop(stream)
 
@@ -75,10 +101,12 @@ def load(streams: Iterable[str]) -> dict[str, VersionedState]:
         return _load(names)
 
 
-def _load(streams: Iterable[str]) -> dict[str, VersionedState]:
-    cached = cache.states
-    epoch = epochs.mark() if cached else None
-    states = {stream: cached.get(stream) or _initial(stream) for stream in streams}
+def _load(streams: Sequence[str]) -> dict[str, VersionedState]:
+    epoch, cached = cache.known(streams)
+    states = {
+        stream: cached.get(stream) or VersionedState(0, registry.aggregate_of(stream).initial)
+        for stream in streams
+    }
     states |= snapshots.load(stream for stream, state in states.items() if state.version == 0)
     versions = {stream: state.version for stream, state in states.items()}
     for stream, newer in groupby(log.read_newer(versions, epoch=epoch), itemgetter(0)):
@@ -93,28 +121,20 @@ def load_one(stream: str) -> VersionedState:
     return load([stream])[stream]
 
 
-def recall(streams: Iterable[str], *, opened: str) -> dict[str, VersionedState] | None:
+def recall(streams: Sequence[str], *, creates: Aggregate) -> Recalled | None:
     """The cached states of the streams, which may be too old; None if one of them is not cached.
 
-    opened: the stream that the command creates. If it exists after all, the append finds out, and
-    also whether the command is a repeat.
+    creates: the aggregate whose stream, the first one, the command creates. If it exists after all,
+    the append finds out, and also whether the command is a repeat.
     """
-    states = {opened: _initial(opened)}
-    for stream in streams:
-        if stream == opened:
-            continue
-        cached = cache.states.get(stream)
-        if cached is None:
-            return None
-        states[stream] = cached
-    return states
+    epoch, states = cache.known(streams)
+    states[streams[0]] = VersionedState(0, creates.initial)
+    return Recalled(epoch, states) if all(stream in states for stream in streams) else None
 
 
 def remember(states: Mapping[str, VersionedState], *, epoch: int) -> None:
-    """Cache committed states for the next load. epoch: in which they were decided; another thread
-    may have noticed its end meanwhile."""
-    if epoch == epochs.known_mark():
-        cache.put(states)
+    """Cache committed states for the next load. epoch: in which they were decided."""
+    cache.put(states, epoch=epoch)
 
 
 def forget(streams: Iterable[str] | None = None) -> None:
@@ -142,10 +162,6 @@ def size_of(state: VersionedState) -> int:
         return len(_encoder.encode(state.state))
     except (TypeError, ValueError, OverflowError):
         return len(repr(state.state))
-
-
-def _initial(stream: str) -> VersionedState:
-    return VersionedState(0, registry.aggregate_of(stream).initial)
 
 
 epochs.drop_when_over(forget)

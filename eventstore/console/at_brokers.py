@@ -50,16 +50,14 @@ def at_brokers() -> list[AtBroker]:
     """Of the wiring; four queries at most, none without relays and consumers."""
     wired = registry.of_kind(Relay)
     states = {each.name: each for each in relay_leases.states()} if wired else {}
-    return [
-        *(_relay(name, each.broker, states.get(name)) for name, each in wired.items()),
-        *map(_consumer, consumers.states()),
-    ]
-
-
-def _relay(name: str, broker: str, state: RelayState | None) -> AtBroker:
-    error = state.error if state else ""
-    by = [state.holder] if state and state.is_held else []
-    return AtBroker(name, broker, None, 0, error, by, "bad" if error else "good", relay=state)
+    found = []
+    for name, relay in wired.items():
+        state = states.get(name)
+        error = state.error if state else ""
+        by = [state.holder] if state and state.is_held else []
+        level = "bad" if error else "good"
+        found.append(AtBroker(name, relay.broker, None, 0, error, by, level, relay=state))
+    return [*found, *map(_consumer, consumers.states())]
 
 
 def _consumer(state: ConsumerState) -> AtBroker:

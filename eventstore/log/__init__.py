@@ -1,11 +1,15 @@
 """Append to streams, read streams, read the log."""
 
 from .append import (
-    AppendCondition,
-    Appended,
-    WrittenOnce,
+    CATEGORY,
+    STREAM_NAME,
     append,
     append_all,
+    bound_metadata,
+    current_metadata,
+    new_events,
+    outgoing,
+    saga_message,
     take_announced,
     write,
     write_once,
@@ -13,15 +17,13 @@ from .append import (
 from .decode import recorded
 from .envelopes import (
     ANY,
-    CATEGORY,
     NO_STREAM,
     STREAM_EXISTS,
-    STREAM_NAME,
+    AppendCondition,
+    Appended,
     NewEvent,
     OutgoingMessage,
-    new_events,
-    outgoing,
-    saga_message,
+    WrittenOnce,
 )
 from .errors import (
     LAST_VERSION,
@@ -85,6 +87,8 @@ __all__ = [
     "WrongExpectedVersion",
     "append",
     "append_all",
+    "bound_metadata",
+    "current_metadata",
     "fence",
     "fence_and_epoch",
     "new_events",

@@ -1,20 +1,32 @@
-"""Append to streams: any number of events, streams and outgoing messages in one round trip."""
+"""Append to streams: any number of events, streams and outgoing messages, checked and then written
+in one round trip."""
 
 import logging
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
+from typing import Any
 from uuid import UUID
 
 import msgspec
 from django.db import DatabaseError, InterfaceError, OperationalError
+from uuid_utils.compat import uuid7
 
-from eventstore import codec, limits, postgres
-from eventstore.messages import Event, Metadata
+from eventstore import codec, postgres, registry
+from eventstore.messages import Command, Event, Metadata, replace
 from eventstore.postgres import rows
 
-from . import context, epochs, errors
-from .envelopes import ANY, NewEvent, OutgoingMessage, check_ids, check_versions, new_events
-from .errors import InvalidAppend
+from . import epochs, errors
+from .envelopes import (
+    ANY,
+    STREAM_EXISTS,
+    AppendCondition,
+    Appended,
+    NewEvent,
+    OutgoingMessage,
+    WrittenOnce,
+)
+from .errors import LAST_VERSION, EventIdTaken, InvalidAppend, InvalidStreamName, StreamFull
 
 logger = logging.getLogger(__name__)
 
@@ -43,41 +55,17 @@ APPEND_ONCE_ON_CONDITION = """
          eventstore_append_once(%s::jsonb, given.events, %s::json)
 """
 
+# Well below the maximum size of an index entry, and safe in log lines and URLs.
+CATEGORY = re.compile(r"[a-z][a-z0-9_]{0,62}")
+STREAM_NAME = re.compile(CATEGORY.pattern + r"-[^\x00-\x1f\x7f\ud800-\udfff]{1,200}")
+
+# The fields of Metadata that are stored as JSON, if they are set; ids have columns of their own.
+STORED_FIELDS = ("actor", "trace", "command")
+
+# Of the current request; set by eventstore/middleware.py.
+bound_metadata: ContextVar[Metadata | None] = ContextVar("eventstore_metadata", default=None)
+
 _announced: set[str] = set()
-
-
-class Appended(NamedTuple):
-    """The result of an append. position: of its last event in the log; 0 if it had none. versions:
-    the last version of each stream.
-
-    positions: of all events, in the order in which they were given.
-    """
-
-    position: int
-    versions: Mapping[str, int]
-    positions: Sequence[int] = ()
-
-
-class AppendCondition(NamedTuple):
-    """What a decision read besides the streams that it writes; the append is refused if it has
-    changed. Compare DCBAppendCondition of the Python library eventsourcing.
-
-    epoch: the mark of the epoch in which it was read or cached; None where nothing was read.
-    versions: streams that are not written -> the version that must still be their last one when
-    this append commits, or STREAM_EXISTS.
-    """
-
-    epoch: int | None
-    versions: Mapping[str, int]
-
-
-class WrittenOnce(NamedTuple):
-    """running: another transaction is writing under the same scope. earlier: the response stored
-    for the scope, as JSON."""
-
-    running: bool
-    earlier: str | None
-    appended: Appended
 
 
 def append(
@@ -93,7 +81,7 @@ def append(
     A repeat with the same ids and the same expected version writes nothing and returns the first
     result. With no events, only the expected version is checked. Raises WrongExpectedVersion,
     EventIdTaken, InvalidStreamName, InvalidAppend, StreamFull, PositionPassed,
-    postgres.NotReadCommitted, limits.Unstorable, registry.UnknownType.
+    postgres.NotReadCommitted, codec.Unstorable, registry.UnknownType.
     """
     return append_all({stream: (expected, events)}, metadata=metadata, ids=ids)
 
@@ -109,7 +97,7 @@ def append_all(
 
     Raises as append does.
     """
-    metadata = metadata or context.current()
+    metadata = metadata or current_metadata()
     given_ids = iter(ids) if ids is not None else None
     new: list[NewEvent] = []
     condition: dict[str, int] = {}
@@ -142,11 +130,11 @@ def write(
     is_open = any(event.version is None for event in events)
     if condition:
         statement = APPEND_OPEN_ON_CONDITION if is_open else APPEND_ON_CONDITION
-        params = [*_condition_params(condition, events), _json(messages)]
+        params = [*_condition_params(condition, events), _json_of(messages)]
     elif len(events) == 1 and not messages and (appended := _append_one(*events)):
         return appended
     else:
-        statement, params = APPEND_OPEN if is_open else APPEND, [_json(events), _json(messages)]
+        statement, params = APPEND_OPEN if is_open else APPEND, [_json(events), _json_of(messages)]
     check_versions(events)
     positions, versions = _run(statement, params, repeatable=bool(events) or not messages)
     return _appended(events, messages, positions, versions)
@@ -166,9 +154,9 @@ def write_once(
     check_versions(events)
     if condition:
         statement = APPEND_ONCE_ON_CONDITION
-        params = [*_condition_params(condition, events), response, _json(messages)]
+        params = [*_condition_params(condition, events), response, _json_of(messages)]
     else:
-        statement, params = APPEND_ONCE, [response, _json(events), _json(messages)]
+        statement, params = APPEND_ONCE, [response, _json(events), _json_of(messages)]
     running, earlier, positions, versions = _run(statement, params, repeatable=True)
     if running or earlier:
         return WrittenOnce(running, earlier, Appended(0, {}))
@@ -181,6 +169,117 @@ def take_announced() -> set[str]:
     announced = set(_announced)
     _announced.clear()
     return announced
+
+
+def current_metadata() -> Metadata:
+    """The metadata of the current context, carried from the request to the last effect; or a new
+    correlation."""
+    return bound_metadata.get() or Metadata(correlation_id=uuid7())
+
+
+def new_events(
+    stream: str,
+    events: Sequence[Event],
+    *,
+    expected: int,
+    metadata: Metadata,
+    ids: Iterator[UUID] | None = None,
+    continues: bool = False,
+) -> list[NewEvent]:
+    """Envelopes for one stream. ids: the events' ids; where they run out, new ones are made.
+    continues: an earlier part of the same write already has the stream's expected version.
+
+    Raises InvalidStreamName, InvalidAppend, StreamFull, registry.UnknownType, codec.Unstorable.
+    """
+    check_expectation(stream, expected)
+    if not isinstance(events, Sequence):
+        raise InvalidAppend(f"Cannot append {events!r} to {stream}: not a sequence of events.")
+    if expected + len(events) > LAST_VERSION:
+        raise StreamFull(f"{stream} cannot have a version after {LAST_VERSION}.")
+    if not isinstance(metadata, Metadata):
+        raise InvalidAppend(
+            f"The metadata of an append to {stream} is {metadata!r}, not messages.Metadata."
+        )
+    fields = {name: value for name in STORED_FIELDS if (value := getattr(metadata, name))}
+    stored = msgspec.Raw(codec.encode_value(fields, "Metadata"))
+    new = []
+    for number, event in enumerate(events, start=1):
+        if not isinstance(event, Event):
+            raise InvalidAppend(f"Cannot append {event!r} to {stream}: not an event.")
+        type_ = registry.name_of_class(type(event))
+        new.append(
+            NewEvent(
+                stream=stream,
+                version=expected + number if expected >= 0 else None,
+                expected=expected if expected < 0 or (number == 1 and not continues) else None,
+                id=(next(ids, None) if ids else None) or uuid7(),
+                type=type_,
+                schema_version=registry.schema_version_of(type_),
+                data=codec.encode(event),
+                correlation_id=metadata.correlation_id,
+                causation_id=metadata.causation_id,
+                metadata=stored,
+            )
+        )
+    return new
+
+
+def outgoing(command: Command, *, metadata: Metadata) -> OutgoingMessage:
+    """A command for the subscription of its context. Its key is its own stream, so that commands
+    for one stream stay in order."""
+    name = registry.name_of_class(type(command))
+    stream = registry.decision_for(command).streams(command)[0]
+    check_name(stream)
+    metadata = replace(metadata, command=name)
+    topic, payload = registry.topic_of(command), codec.encode(command)
+    return OutgoingMessage(topic, stream, name, uuid7(), payload, metadata)
+
+
+def saga_message(saga: str, key: str, event: Event, *, metadata: Metadata) -> OutgoingMessage:
+    """A message for one saga only, about the process with that key."""
+    name = registry.name_of_class(type(event))
+    return OutgoingMessage(saga, key, name, uuid7(), codec.encode(event), metadata)
+
+
+def check_name(stream: str) -> None:
+    """Raises InvalidStreamName."""
+    if not isinstance(stream, str) or not STREAM_NAME.fullmatch(stream):
+        raise InvalidStreamName(stream)
+
+
+def check_expectation(stream: str, expected: int) -> None:
+    """Raises InvalidStreamName, InvalidAppend."""
+    check_name(stream)
+    if not isinstance(expected, int) or isinstance(expected, bool) or expected < STREAM_EXISTS:
+        raise InvalidAppend(
+            f"Invalid expected version {expected!r} of {stream}: use an exact version, NO_STREAM"
+            " (0), ANY (-1) or STREAM_EXISTS (-2)."
+        )
+
+
+def check_ids(ids: Sequence[UUID], count: int) -> None:
+    """Raises InvalidAppend, EventIdTaken."""
+    if len(ids) != count:
+        raise InvalidAppend(
+            f"Got {len(ids)} ids for {count} events: pass one id per event, in the same order."
+        )
+    if not_uuids := [each for each in ids if not isinstance(each, UUID)]:
+        raise InvalidAppend(f"Invalid event id {not_uuids[0]!r}: expected a UUID.")
+    if len(set(ids)) < len(ids):
+        raise EventIdTaken(f"Two events of one append have the same id: {sorted(map(str, ids))}.")
+
+
+def check_versions(events: Iterable[NewEvent]) -> None:
+    """The versions of each stream must be consecutive. Raises InvalidAppend."""
+    last: dict[str, int] = {}
+    for event in events:
+        if event.version is not None:
+            before = last.get(event.stream)
+            if before is not None and event.version != before + 1:
+                raise InvalidAppend(
+                    f"Version {event.version} of {event.stream} follows version {before}."
+                )
+            last[event.stream] = event.version
 
 
 def _append_one(event: NewEvent) -> Appended | None:
@@ -197,7 +296,7 @@ def _append_one(event: NewEvent) -> Appended | None:
         str(event.data, "utf-8"),
         event.correlation_id,
         event.causation_id,
-        limits.encode(event.metadata, "Metadata").decode(),
+        str(event.metadata, "utf-8"),
     ]
     (position,) = _run(APPEND_ONE, params, repeatable=True)
     if position is None:
@@ -266,5 +365,10 @@ def _condition_params(condition: AppendCondition, events: Sequence[NewEvent]) ->
     return [condition.epoch, streams, _json(events)]
 
 
-def _json(items: Sequence[msgspec.Struct]) -> str | None:
-    return limits.encode(items, "An append").decode() if items else None
+def _json(events: Sequence[NewEvent]) -> str | None:
+    return codec.encode_json(events).decode() if events else None
+
+
+def _json_of(messages: Sequence[OutgoingMessage]) -> str | None:
+    """Raises codec.Unstorable: the key of a message for a saga may be any text."""
+    return codec.encode_value(messages, "An append").decode() if messages else None

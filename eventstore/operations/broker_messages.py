@@ -46,13 +46,11 @@ def _value(consumer: str, message: BrokerMessage, type_: str, revealed: bool) ->
         data = incoming.data_of(message)
     except (msgspec.MsgspecError, UnicodeDecodeError, LookupError, TypeError):
         return _shown((message.value or b"").hex(" "), revealed)
-    return data if revealed else personal_data.of_data(_class_of(consumer, type_), data)
-
-
-def _class_of(consumer: str, type_: str) -> type | None:
+    if revealed:
+        return data
     subscription = registry.subscriptions().get(consumer)
     own = subscription.contract.get(type_) if isinstance(subscription, Consumer) else None
-    return own or registry.published_types().get(type_)
+    return personal_data.of_data(own or registry.published_types().get(type_), data)
 
 
 def _shown(text: str, revealed: bool) -> Any:

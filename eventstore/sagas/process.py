@@ -83,7 +83,14 @@ def react(name: str, saga: Saga, messages: Sequence[Message]) -> None:
             correlation_id=message.metadata.correlation_id,
             deadline=reaction.deadline.total_seconds() if reaction.deadline else None,
         )
-        metadata = _command_metadata(name, key, message)
+        metadata = Metadata(
+            correlation_id=message.metadata.correlation_id,
+            causation_id=message.id if message.version else message.metadata.causation_id,
+            actor=name,
+            trace=message.metadata.trace,
+            reply_to=name,
+            reply_key=key,
+        )
         outgoing += [log.outgoing(command, metadata=metadata) for command in reaction.commands]
     if changes:
         stored = codec.encode_json(list(changes.values())).decode()
@@ -136,15 +143,3 @@ def _is_for_an_earlier_step(name: str, message: Message, position: int) -> bool:
             )
             return True
     return False
-
-
-def _command_metadata(name: str, key: str, message: Message) -> Metadata:
-    cause = message.id if message.version else message.metadata.causation_id
-    return Metadata(
-        correlation_id=message.metadata.correlation_id,
-        causation_id=cause,
-        actor=name,
-        trace=message.metadata.trace,
-        reply_to=name,
-        reply_key=key,
-    )

@@ -72,14 +72,15 @@ class Entry(msgspec.Struct, frozen=True):
 
 def entry(message: Message) -> Entry:
     """The public form of an event. Its class must be in PUBLIC_FIELDS."""
+    cls: type[Event] = type(message.body)
     return Entry(
         position=message.position,
         order_id=message.body.order_id,
         category=message.category,
         version=message.version,
-        type=registry.name_of(message.body),
+        type=registry.name_of_class(cls),
         recorded_at=message.recorded_at.isoformat().replace("+00:00", "Z"),
-        data={field: getattr(message.body, field) for field in PUBLIC_FIELDS[type(message.body)]},
+        data={field: getattr(message.body, field) for field in PUBLIC_FIELDS[cls]},
     )
 
 

@@ -6,6 +6,7 @@ which of its units belong to a return.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from operator import mul
 from typing import Any
 
 from eventstore.aggregate import (
@@ -67,6 +68,9 @@ class EmptyOrder(CommandRejected):
     """An order needs at least one item."""
 
 
+# Of a payment provider: amount -> why it cannot move it; empty if it can. None is no limit.
+Limit = Callable[[Money], str] | None
+
 # In these statuses no parcel of the order may leave any more.
 CALLED_OFF = ("cancelled", "refunding")
 
@@ -93,9 +97,9 @@ def streams(command: PlaceOrder) -> Sequence[str]:
 
 
 def place(
-    states: Mapping[str, Any], command: PlaceOrder, *, payable: Callable[[Money], str]
+    states: Mapping[str, Any], command: PlaceOrder, *, payable: Limit = None
 ) -> EventsByStream:
-    """payable: amount -> why the payment provider cannot charge it; empty if it can."""
+    """payable: why the payment provider cannot charge an amount."""
     products = [states[stream_name(PRODUCT.category, item.sku)] for item in command.items]
     own = ORDER.stream(command)
     if states[own].status != "new":
@@ -112,14 +116,14 @@ def place(
         raise MixedCurrencies(f"The prices are in {', '.join(sorted(currencies))}.")
     # The finest unit of all prices, so that no price is rounded.
     finest = max(price.exponent for price in prices)
-    prices = [price.at(finest) for price in prices]
-    ordered = list(zip(command.items, products, prices, strict=True))
-    total = prices[0].of(sum(item.quantity * price.amount for item, _, price in ordered))
-    if total.amount and (why := payable(total)):
+    units = [item.quantity for item in command.items]
+    unit_prices = [price.at(finest).amount for price in prices]
+    total = prices[0].at(finest).of(sum(map(mul, units, unit_prices)))
+    if payable and total.amount and (why := payable(total)):
         raise NotPayable(why)
     lines = [
-        OrderLine(item.sku, product.name, item.quantity, price.amount)
-        for item, product, price in ordered
+        OrderLine(item.sku, product.name, item.quantity, unit_price)
+        for item, product, unit_price in zip(command.items, products, unit_prices, strict=True)
     ]
     event = OrderPlaced(
         order_id=command.order_id,
@@ -242,14 +246,9 @@ ORDER = Aggregate(
 )
 
 
-def anything(money: Money) -> str:
-    """The limit of a provider that can charge and refund every amount."""
-    return ""
-
-
-def decisions(payable: Callable[[Money], str]) -> Mapping[type[PlaceOrder], Decision]:
+def decisions(payable: Limit = None) -> Mapping[type[PlaceOrder], Decision]:
     """payable: as for place."""
-    return {PlaceOrder: Decision(streams, partial(place, payable=payable), creates_stream=True)}
+    return {PlaceOrder: Decision(streams, partial(place, payable=payable), creates=ORDER)}
 
 
-DECISIONS = decisions(anything)
+DECISIONS = decisions()

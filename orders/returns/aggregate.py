@@ -1,7 +1,7 @@
 """A return: decided together with its order, so that every unit that comes back was bought, and
 comes back once."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
@@ -21,7 +21,7 @@ from orders.events import (
     ReturnPromised,
     ReturnRequested,
 )
-from orders.order.aggregate import ORDER, Order, OrderNotFound, anything
+from orders.order.aggregate import ORDER, Limit, Order, OrderNotFound
 from orders.returns import quantities
 
 
@@ -306,8 +306,8 @@ RETURN = Aggregate(
 )
 
 
-def decisions(refundable: Callable[[Money], str]) -> Mapping[type[Command], Decision]:
-    """refundable: amount -> why the payment provider cannot refund it; empty if it can.
+def decisions(refundable: Limit = None) -> Mapping[type[Command], Decision]:
+    """refundable: why the payment provider cannot refund an amount.
 
     It is asked when a return is requested. Goods that arrive in other numbers than announced are
     received whatever they are worth; payments decide about their refund.
@@ -317,7 +317,8 @@ def decisions(refundable: Callable[[Money], str]) -> Mapping[type[Command], Deci
         decided = request(states, command)
         for event in decided.get(streams(command)[0], ()):
             if (
-                isinstance(event, ReturnRequested)
+                refundable
+                and isinstance(event, ReturnRequested)
                 and event.refund.amount
                 and (why := refundable(event.refund))
             ):
@@ -332,4 +333,4 @@ def decisions(refundable: Callable[[Money], str]) -> Mapping[type[Command], Deci
     }
 
 
-DECISIONS = decisions(anything)
+DECISIONS = decisions()

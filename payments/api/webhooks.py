@@ -10,7 +10,7 @@ from django.conf import settings
 from eventstore import log
 from eventstore.aggregate import stream_name
 from eventstore.api.webhooks import Forged, WebhookView
-from eventstore.messages import Command, Event
+from eventstore.messages import Command
 from eventstore.subscriptions import NotYet
 from payments.gateway import effect
 from payments.gateway.port import RefundRefused
@@ -79,25 +79,19 @@ def _command(item: Mapping[str, Any]) -> Command | None:
     key, order_id = stripe.ours(item)
     if item.get("object") == "dispute" or (item.get("object") == "refund" and not key):
         return outside.command(item)
-    request = _request(order_id, key)
+    stream = stream_name(PAYMENT.category, order_id)
+    if not log.STREAM_NAME.fullmatch(stream):
+        return None
+    # The event that made the call with this key.
+    calls = (each for each in log.read_stream(stream) if type(each.body) in effect.RECORD)
+    request = next((each.body for each in calls if key in effect.GATEWAY.keys(each)), None)
     if request is None:
         return None
     try:
-        answer = stripe.answer_of(item, key, order_id, request.amount)  # type: ignore[attr-defined]
+        answer = stripe.answer_of(item, key, order_id, request.amount)
         return effect.RECORD[type(request)](request, answer)
     except NotYet:
         return None
     except (stripe.Unclear, RefundRefused) as error:
         logger.warning("webhook of stripe ignored for order %s: %s", order_id, error)
         return None
-
-
-def _request(order_id: str, key: str) -> Event | None:
-    """The event that made the call with this key."""
-    stream = stream_name(PAYMENT.category, order_id)
-    if not log.STREAM_NAME.fullmatch(stream):
-        return None
-    for message in log.read_stream(stream):
-        if type(message.body) in effect.RECORD and key in effect.GATEWAY.keys(message):
-            return message.body  # type: ignore[no-any-return]
-    return None

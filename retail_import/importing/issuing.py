@@ -27,9 +27,9 @@ from typing import NamedTuple
 from uuid_utils.compat import uuid7
 
 from eventstore.aggregate import CommandRejected, stream_name
+from eventstore.codec import Unstorable
 from eventstore.commands import bus, repository
 from eventstore.commands.bus import Request
-from eventstore.limits import Unstorable
 from eventstore.messages import Command, Metadata
 from orders.order.aggregate import OrderAlreadyPlaced
 

@@ -8,7 +8,7 @@ from django.contrib.auth.models import Group, User
 from django.test import Client
 from knox.models import AuthToken
 
-from access import accounts, throttling
+from access import accounts, admission
 from access.authorization import OPERATIONS, SUPPORT
 from config.problems import QUOTA_EXCEEDED
 from eventstore.commands import bus
@@ -79,7 +79,7 @@ def pointers(answer):
 
 @pytest.fixture(autouse=True)
 def _no_requests_counted(monkeypatch, settings):
-    monkeypatch.setattr(throttling, "COUNTER", throttling.RequestCounter(settings.REDIS_URL))
+    monkeypatch.setattr(admission, "COUNTER", admission.RequestCounter(settings.REDIS_URL))
     counted = redis.Redis.from_url(settings.REDIS_URL)
     for key in counted.scan_iter("throttle_*"):
         counted.delete(key)

@@ -13,6 +13,7 @@ from eventstore.models import Event
 from eventstore.money import Money
 from eventstore.testing import drain
 from orders.events import ProductDelisted, ProductRepriced
+from orders.order.aggregate import ORDER
 from tests.eventstore.concurrently import in_thread, parameters
 
 from .conftest import ADDRESS, NOBODY, problem
@@ -220,9 +221,8 @@ class TestWhatAProcessRemembersOfTheCatalogue:
     @pytest.fixture(autouse=True)
     def _remembered(self, shop, ada):
         ada.placed()
-        assert repository.recall(["order-x", "product-CUP"], opened="order-x")[
-            "product-CUP"
-        ].state.offered
+        recalled = repository.recall(["order-x", "product-CUP"], creates=ORDER)
+        assert recalled.states["product-CUP"].state.offered
 
     def total_of(self, order_id):
         return [message.body.total.amount for message in log.read_stream(f"order-{order_id}")]

@@ -8,7 +8,7 @@ import pytest
 from django.db import connections
 from rest_framework.throttling import SimpleRateThrottle
 
-from access import throttling
+from access import admission
 
 from .conftest import problem
 
@@ -96,13 +96,13 @@ def test_a_limit_of_ten_is_ten_however_many_ask_at_once(ada, rates):
     for answer in late:
         problem(answer, 429, "Throttled")
         assert left(answer)[2] <= int(answer["Retry-After"]) <= 3600
-    assert throttling.COUNTER.local == {}, "this process has counted for itself"
+    assert admission.COUNTER.local == {}, "this process has counted for itself"
 
 
 def test_without_a_redis_each_process_counts_for_itself(ada, rates, monkeypatch, caplog):
     rates(user="2/min")
-    counter = throttling.RequestCounter("redis://127.0.0.1:1")
-    monkeypatch.setattr(throttling, "COUNTER", counter)
+    counter = admission.RequestCounter("redis://127.0.0.1:1")
+    monkeypatch.setattr(admission, "COUNTER", counter)
     responses = [ada.get(ORDERS) for _ in range(3)]
     assert [answer.status_code for answer in responses] == [200, 200, 429]
     assert [left(answer)[1] for answer in responses] == [1, 0, 0]

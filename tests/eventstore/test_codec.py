@@ -13,8 +13,7 @@ from uuid_utils.compat import uuid7
 
 from config import wiring
 from eventstore import codec, log
-from eventstore.codec import Undecodable
-from eventstore.limits import MAX_DEPTH, Unstorable
+from eventstore.codec import MAX_DEPTH, Undecodable, Unstorable
 from eventstore.messages import INTERNAL, Event, InvalidMessage, Metadata, replace
 from eventstore.money import Money
 from inventory.commands import StockLine

@@ -18,7 +18,7 @@ from eventstore import log
 from eventstore.commands import bus, deferred, idempotency, inbox, repository, snapshots
 from eventstore.delivery import heartbeats, step
 from eventstore.effects import calls
-from eventstore.log import ANY, NO_STREAM, WrongExpectedVersion, append, context, epochs
+from eventstore.log import ANY, NO_STREAM, WrongExpectedVersion, append, epochs
 from eventstore.messages import BrokerMessage
 from eventstore.messaging.consumers import intake
 from eventstore.messaging.consumers.intake import Partition, Range
@@ -167,7 +167,7 @@ class ACommandSubscription(Story):
     subscriptions = {"toy": Commands()}
 
     def before(self):
-        log.write([], [log.outgoing(Count("a", 5), metadata=context.current())])
+        log.write([], [log.outgoing(Count("a", 5), metadata=log.current_metadata())])
 
     def then(self):
         assert Event.objects.get().version == 1
@@ -182,7 +182,7 @@ class ALeftCommand(Story):
         if not DeferredCommand.objects.exists():
             deferred.defer(
                 Count("a", 5),
-                metadata=context.current(),
+                metadata=log.current_metadata(),
                 principal="ada",
                 location="/",
                 write=_enqueue,
@@ -340,7 +340,11 @@ class Housekeeping(Story):
     def before(self):
         inbox.receive("stripe", "evt_1", [])
         deferred.defer(
-            Count("a", 5), metadata=context.current(), principal="ada", location="/", write=_enqueue
+            Count("a", 5),
+            metadata=log.current_metadata(),
+            principal="ada",
+            location="/",
+            write=_enqueue,
         )
         DeferredCommand.objects.update(status="REFUSED")
         AnAnswer().act()

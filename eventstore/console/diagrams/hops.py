@@ -34,8 +34,12 @@ def hops(events: Iterable[Event]) -> Mapping[UUID, Hop]:
     none without relays and consumers."""
     found = list(events)
     carried, consumers = _carried(found), _consumers(found)
-    causes = found if consumers else []
-    published = {each: event.id for event in causes for each in _envelopes(event.id)}
+    # Under these ids a relay publishes what follows from an event.
+    published = {
+        uuid5(event.id, str(index)): event.id
+        for event in (found if consumers else ())
+        for index in range(ENVELOPES)
+    }
     hops = {
         event.id: Hop(
             carried.get(event.position, ()),
@@ -45,11 +49,6 @@ def hops(events: Iterable[Event]) -> Mapping[UUID, Hop]:
         for event in found
     }
     return {id_: hop for id_, hop in hops.items() if hop != Hop()}
-
-
-def _envelopes(event: UUID) -> list[UUID]:
-    """The ids under which a relay publishes what follows from the event."""
-    return [uuid5(event, str(index)) for index in range(ENVELOPES)]
 
 
 def _carried(events: Sequence[Event]) -> dict[int, list[Carried]]:

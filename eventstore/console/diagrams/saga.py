@@ -92,7 +92,7 @@ def _replay(found: SagaState) -> Iterable[Step]:
         state = reaction.state
         now = getattr(state, "status", "")
         if now != status or reaction.commands:
-            commands = [registry.name_of(command) for command in reaction.commands]
+            commands = [registry.name_of_class(type(command)) for command in reaction.commands]
             yield Step(now, message.type, commands, links.page("event", message.position))
         status = now
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import msgspec
 from uuid_utils.compat import uuid7
 
-from eventstore import codec, limits, log
+from eventstore import codec, log
 from eventstore.log import OutgoingMessage
 from eventstore.messages import BrokerMessage, Metadata
 from eventstore.outbox import received
@@ -332,7 +332,7 @@ def arrived(message: BrokerMessage) -> Arrived:
         sequence=sequence,
         previous=incoming.number(found.get("previoussequence", "")) if stream else 0,
         key=_short(key),
-        payload=limits.encode(message, TYPE).decode(),
+        payload=codec.encode_value(message, TYPE).decode(),
         metadata=codec.encode_json(metadata).decode(),
         id=_short(f"{source} {id_}") if id_ else "",
     )

@@ -60,7 +60,12 @@ def at_broker(
         end = state.ends.get((partition.topic, partition.partition))
         if end is not None and end < partition.next:
             yield _ahead(partition, f"it ends before {end}")
-    suspected = [each for each in known if _is_still(each, state, limits)]
+    suspected = [
+        each
+        for each in known
+        if each.behind_of(state.ends.get((each.topic, each.partition), 0)) > 0
+        and each.seconds > limits.reading.total_seconds()
+    ]
     held = {
         each
         for each in {partition.consumer for partition in suspected}
@@ -81,11 +86,6 @@ def _is_read(consumer: str, limits: Limits) -> bool:
 def _is_unread(consumer: str, state: BrokerState) -> bool:
     queue = state.queues.get(consumer)
     return queue is not None and bool(queue.messages) and not queue.readers
-
-
-def _is_still(each: PartitionState, state: BrokerState, limits: Limits) -> bool:
-    end = state.ends.get((each.topic, each.partition), 0)
-    return each.behind_of(end) > 0 and each.seconds > limits.reading.total_seconds()
 
 
 def _still(

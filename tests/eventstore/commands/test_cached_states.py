@@ -5,6 +5,7 @@ import pytest
 
 from eventstore.aggregate import VersionedState
 from eventstore.commands import repository
+from eventstore.log import epochs
 
 
 @pytest.fixture(autouse=True)
@@ -15,7 +16,8 @@ def empty():
 
 
 def keep(**states_):
-    repository.cache.put({name: VersionedState(1, state) for name, state in states_.items()})
+    states = {name: VersionedState(1, state) for name, state in states_.items()}
+    repository.remember(states, epoch=epochs.known_mark())
 
 
 def test_what_is_remembered_is_bounded_by_bytes_and_who_was_used_last_stays(settings):
@@ -45,3 +47,18 @@ def test_what_is_remembered_is_counted_out_when_it_is_forgotten_or_replaced():
 def test_it_may_be_of_any_kind():
     keep(odd=object(), cyclic={"a": complex(1, 2)})
     assert set(repository.cache.states) == {"odd", "cyclic"}
+
+
+def test_states_of_an_epoch_that_is_over_are_not_remembered_beside_those_of_the_next():
+    keep(new="x")
+    repository.remember({"old": VersionedState(1, "y")}, epoch=(epochs.known_mark() or 0) + 1)
+    assert set(repository.cache.states) == {"new"}
+    assert repository.cache.known(["new", "old"]) == (
+        epochs.known_mark(),
+        {"new": VersionedState(1, "x")},
+    )
+
+
+def test_states_of_an_epoch_that_is_over_are_not_remembered_by_an_empty_cache():
+    repository.remember({"old": VersionedState(1, "y")}, epoch=(epochs.known_mark() or 0) + 1)
+    assert repository.cache.known(["old"]) == (epochs.known_mark(), {})

@@ -9,7 +9,7 @@ from django.db import InterfaceError, OperationalError, connection, transaction
 
 from eventstore import log
 from eventstore.commands import bus
-from eventstore.log import ANY, append, context
+from eventstore.log import ANY, append
 from eventstore.log.append import _json
 from eventstore.models import Event, OutboxMessage
 from tests.eventstore.concurrently import in_thread, until_waiting
@@ -85,7 +85,10 @@ def stored(name="a"):
 def append_by(other, name, version, amount):
     """As another process would, in a transaction that is left open."""
     event = log.new_events(
-        f"counter-{name}", [Counted(name, amount)], expected=version - 1, metadata=context.current()
+        f"counter-{name}",
+        [Counted(name, amount)],
+        expected=version - 1,
+        metadata=log.current_metadata(),
     )
     other.execute("SELECT eventstore_append(%s::json, NULL)", [_json(event)])
 

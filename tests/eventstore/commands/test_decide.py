@@ -10,7 +10,7 @@ from eventstore import log, registry
 from eventstore.aggregate import VersionedState
 from eventstore.commands import bus, decide, repository
 from eventstore.commands.bus import DecisionBatch, route
-from eventstore.log import ANY, WrongExpectedVersion, append, context
+from eventstore.log import ANY, WrongExpectedVersion, append
 from eventstore.messages import Command, Message, Metadata
 from eventstore.models import Event, OutboxMessage
 from eventstore.registry import UnknownCommand
@@ -103,12 +103,12 @@ class TestOneCommand:
 
     def test_what_is_bound_is_its_origin(self):
         bound = Metadata(uuid7(), actor="ada")
-        token = context.bound.set(bound)
+        token = log.bound_metadata.set(bound)
         bus.dispatch(Count("a"))
         bus.dispatch(Count("b"))
-        context.bound.reset(token)
+        log.bound_metadata.reset(token)
         assert len(list(log.read_correlated(bound.correlation_id))) == 2
-        assert context.current() != bound
+        assert log.current_metadata() != bound
 
     def test_commands_of_nobodys_are_business_transactions_of_their_own(self):
         bus.dispatch(Count("a"))
@@ -326,10 +326,17 @@ class TestWhatIsRemembered:
 
 
 def routed(command):
-    return route(command, context.current())
+    return route(command, log.current_metadata())
 
 
 def message(key, command):
     return Message(
-        1, uuid7(), f"counter-{key}", 0, registry.name_of(command), command, context.current(), None
+        1,
+        uuid7(),
+        f"counter-{key}",
+        0,
+        registry.name_of_class(type(command)),
+        command,
+        log.current_metadata(),
+        None,
     )

@@ -8,8 +8,8 @@ import pytest
 from django.db import connections
 
 from eventstore import log
+from eventstore.codec import Unstorable
 from eventstore.commands import inbox
-from eventstore.limits import Unstorable
 from eventstore.models import Event, OutboxMessage, Received
 from eventstore.outbox import received
 from eventstore.subscriptions import Commands

@@ -10,7 +10,7 @@ from django.db import InterfaceError, InternalError, OperationalError, connectio
 
 from eventstore import log, projections
 from eventstore.delivery import step, worker
-from eventstore.log import ANY, append, context
+from eventstore.log import ANY, append
 from eventstore.models import DeliveryMarker, Event, Parked, SagaState, Subscription
 from eventstore.outbox import cursors, parked
 from eventstore.subscriptions import Commands
@@ -140,7 +140,9 @@ class TestAWorkerThatDies:
     def test_of_one_command_among_many(self, deadly):
         deadly("toy")
         commands = [Count(str(number), 1, "die" if number == 77 else "") for number in range(MANY)]
-        log.write([], [log.outgoing(command, metadata=context.current()) for command in commands])
+        log.write(
+            [], [log.outgoing(command, metadata=log.current_metadata()) for command in commands]
+        )
         assert deaths_until_all_is_done() <= FEW
 
         assert (

@@ -8,7 +8,7 @@ from django.test.utils import CaptureQueriesContext
 
 from eventstore import log, projections
 from eventstore.delivery import kinds, step
-from eventstore.log import ANY, append, context
+from eventstore.log import ANY, append
 from eventstore.models import Event, OutboxMessage, Parked, SagaState, Subscription
 from eventstore.outbox import cursors
 from eventstore.subscriptions import Commands
@@ -63,7 +63,7 @@ class TestTheCursor:
 
     def test_what_is_owed_to_one_subscription_is_not_heard_by_another(self, toys):
         toys({SUBSCRIPTION: TALLIES, "toy": Commands(), "toy.round": ROUND})
-        log.write([], [log.outgoing(Count("a", 5), metadata=context.current())])
+        log.write([], [log.outgoing(Count("a", 5), metadata=log.current_metadata())])
 
         assert step.step(SUBSCRIPTION) == step.step("toy.round") == 0
         assert step.step("toy") == 1

@@ -10,7 +10,7 @@ from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 from uuid_utils.compat import uuid7
 
-from eventstore import aggregate, codec, limits, log, messages, registry
+from eventstore import aggregate, codec, log, messages, registry
 from eventstore.commands import bus
 from eventstore.log import (
     ANY,
@@ -23,7 +23,6 @@ from eventstore.log import (
     WrongExpectedVersion,
     append,
     append_all,
-    context,
     epochs,
 )
 from eventstore.messages import Metadata
@@ -264,9 +263,13 @@ class TestRepeats:
     @pytest.mark.parametrize("expected", [NO_STREAM, ANY])
     def test_what_is_owed_with_the_events_is_not_owed_twice(self, expected):
         events = log.new_events(
-            "counter-a", counts(1), expected=expected, metadata=context.current(), ids=iter(ids(1))
+            "counter-a",
+            counts(1),
+            expected=expected,
+            metadata=log.current_metadata(),
+            ids=iter(ids(1)),
         )
-        outgoing = [log.outgoing(Count("b"), metadata=context.current())]
+        outgoing = [log.outgoing(Count("b"), metadata=log.current_metadata())]
 
         log.write(events, outgoing)
         log.write(events, outgoing)
@@ -276,7 +279,7 @@ class TestRepeats:
     def test_said_again_it_holds_whatever_has_come_to_its_premises_since(self):
         append("counter-b", counts(1, of="b"), expected=NO_STREAM)
         events = log.new_events(
-            "counter-a", counts(1), expected=NO_STREAM, metadata=context.current()
+            "counter-a", counts(1), expected=NO_STREAM, metadata=log.current_metadata()
         )
         condition = log.AppendCondition(epochs.mark(), {"counter-b": 1})
         first = log.write(events, condition=condition)
@@ -408,7 +411,7 @@ class TestRivals:
 class TestOneRoundTrip:
     @pytest.mark.parametrize("expected", [NO_STREAM, ANY])
     def test_any_number_of_events_streams_and_owed_messages_is_one_statement(self, expected):
-        metadata = context.current()
+        metadata = log.current_metadata()
         events = [
             event
             for number in range(20)
@@ -457,9 +460,9 @@ class TestOneRoundTrip:
     def test_a_premise_that_is_too_old_or_was_lost_is_a_conflict_and_nothing_is_written(self, seen):
         append("counter-b", counts(1, 2, of="b"), expected=NO_STREAM)
         events = log.new_events(
-            "counter-a", counts(1), expected=NO_STREAM, metadata=context.current()
+            "counter-a", counts(1), expected=NO_STREAM, metadata=log.current_metadata()
         )
-        outgoing = [log.outgoing(Count("c"), metadata=context.current())]
+        outgoing = [log.outgoing(Count("c"), metadata=log.current_metadata())]
 
         with pytest.raises(WrongExpectedVersion) as conflict:
             log.write(
@@ -497,7 +500,7 @@ class TestOneRoundTrip:
         assert len(events) == 2
 
     def test_owed_messages_are_numbered_after_the_events_in_the_order_given(self):
-        metadata = context.current()
+        metadata = log.current_metadata()
         log.write(
             log.new_events("counter-a", counts(1, 2), expected=0, metadata=metadata),
             [log.outgoing(Count(name), metadata=metadata) for name in "xyz"],
@@ -570,7 +573,7 @@ LONG = """
 
 
 def test_the_guide_names_every_exception_of_the_store():
-    modules = (aggregate, limits, codec, messages, registry, log)
+    modules = (aggregate, codec, messages, registry, log)
     raised = {
         f"{module.__name__.removeprefix('eventstore.')}.{name}"
         for module in modules

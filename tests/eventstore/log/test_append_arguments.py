@@ -5,6 +5,7 @@ import pytest
 from uuid_utils.compat import uuid7
 
 from eventstore import log
+from eventstore.codec import Unstorable
 from eventstore.log import (
     ANY,
     NO_STREAM,
@@ -15,8 +16,8 @@ from eventstore.log import (
     WrongExpectedVersion,
     append,
     append_all,
-    context,
 )
+from eventstore.messages import Metadata
 from eventstore.models import Event, OutboxMessage
 from tests.eventstore.concurrently import in_thread
 from tests.eventstore.toy import Count, Counted
@@ -94,6 +95,22 @@ class TestArguments:
         with pytest.raises(InvalidAppend, match="metadata"):
             append("counter-a", counts(1), expected=NO_STREAM, metadata={"actor": "ada"})
 
+    @pytest.mark.parametrize("actor", ["a\0", "\ud800"], ids=["NUL", "a lone surrogate"])
+    @pytest.mark.parametrize("events", [counts(1), counts(1, 2)], ids=["one", "two"])
+    @pytest.mark.parametrize("expected", [NO_STREAM, ANY])
+    def test_metadata_that_cannot_be_stored(self, actor, events, expected):
+        with pytest.raises(Unstorable, match="Metadata has a"):
+            append("counter-a", events, expected=expected, metadata=Metadata(uuid7(), actor=actor))
+
+    @pytest.mark.parametrize(
+        ("key", "actor"), [("a\0", ""), ("\ud800", ""), ("a", "a\0")], ids=["NUL", "half", "actor"]
+    )
+    def test_an_outgoing_message_that_cannot_be_stored(self, key, actor):
+        metadata = Metadata(uuid7(), actor=actor)
+        message = log.saga_message("sums", key, Counted("a"), metadata=metadata)
+        with pytest.raises(Unstorable, match="An append has a"):
+            log.write(envelopes(0), [message])
+
 
 class TestEnvelopes:
     """Who makes them by hand, and writes them together."""
@@ -118,7 +135,7 @@ class TestEnvelopes:
 
 def envelopes(expected, **options):
     return log.new_events(
-        "counter-a", counts(1), expected=expected, metadata=context.current(), **options
+        "counter-a", counts(1), expected=expected, metadata=log.current_metadata(), **options
     )
 
 

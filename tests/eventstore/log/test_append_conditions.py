@@ -12,7 +12,7 @@ from uuid_utils.compat import uuid7
 from eventstore import log
 from eventstore.aggregate import CommandRejected, Decision
 from eventstore.commands import bus, decide, repository
-from eventstore.log import ANY, NO_STREAM, WrongExpectedVersion, append, context
+from eventstore.log import ANY, NO_STREAM, WrongExpectedVersion, append
 from eventstore.messages import Command, Message, Metadata
 from eventstore.models import Event
 from eventstore.testing import drain
@@ -94,21 +94,21 @@ def by_a_batch(own, other):
 
 def by_hand(own, other):
     events = log.new_events(
-        toy.counter(own), [Counted(own)], expected=NO_STREAM, metadata=context.current()
+        toy.counter(own), [Counted(own)], expected=NO_STREAM, metadata=log.current_metadata()
     )
     log.write(events, condition=log.AppendCondition(None, {toy.counter(other): 0}))
 
 
 def at_any_version(own, other):
     events = log.new_events(
-        toy.counter(own), [Counted(own)], expected=ANY, metadata=context.current()
+        toy.counter(own), [Counted(own)], expected=ANY, metadata=log.current_metadata()
     )
     log.write(events, condition=log.AppendCondition(None, {toy.counter(other): 0}))
 
 
 def under_a_key(own, other):
     events = log.new_events(
-        toy.counter(own), [Counted(own)], expected=NO_STREAM, metadata=context.current()
+        toy.counter(own), [Counted(own)], expected=NO_STREAM, metadata=log.current_metadata()
     )
     answer = (
         f'{{"scope": "{uuid7()}", "fingerprint": "", "status": 202, "headers": {{}}, "body":'

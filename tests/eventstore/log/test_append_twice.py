@@ -9,7 +9,7 @@ from django.db import connection, transaction
 from uuid_utils.compat import uuid7
 
 from eventstore import log
-from eventstore.log import ANY, NO_STREAM, append, append_all, context
+from eventstore.log import ANY, NO_STREAM, append, append_all
 from eventstore.models import Event
 from tests.eventstore.concurrently import in_thread, until_waiting
 from tests.eventstore.toy import Counted
@@ -37,7 +37,7 @@ def by_write_once(stream, ids, expected):
         stream,
         counts(*range(len(ids))),
         expected=max(expected, 0),
-        metadata=context.current(),
+        metadata=log.current_metadata(),
         ids=iter(ids),
     )
     answer = (

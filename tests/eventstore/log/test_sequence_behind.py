@@ -11,7 +11,7 @@ from uuid_utils.compat import uuid7
 from eventstore import log
 from eventstore.commands import bus
 from eventstore.delivery import step
-from eventstore.log import ANY, NO_STREAM, PositionPassed, append, append_all, context
+from eventstore.log import ANY, NO_STREAM, PositionPassed, append, append_all
 from eventstore.models import Event, OutboxMessage, Subscription
 from eventstore.outbox import cursors
 from eventstore.postgres import NotReadCommitted
@@ -44,7 +44,7 @@ def outgoing():
 
 def under_a_key():
     events = log.new_events(
-        f"counter-{uuid7()}", [Counted("b")], expected=NO_STREAM, metadata=context.current()
+        f"counter-{uuid7()}", [Counted("b")], expected=NO_STREAM, metadata=log.current_metadata()
     )
     answer = (
         f'{{"scope": "{uuid7()}", "fingerprint": "", "status": 202, "headers": {{}}, "body":'
@@ -55,7 +55,7 @@ def under_a_key():
 
 def on_premises():
     events = log.new_events(
-        f"counter-{uuid7()}", [Counted("b")], expected=NO_STREAM, metadata=context.current()
+        f"counter-{uuid7()}", [Counted("b")], expected=NO_STREAM, metadata=log.current_metadata()
     )
     log.write(events, condition=log.AppendCondition(None, {"counter-x": 0}))
 

@@ -9,7 +9,7 @@ from uuid_utils.compat import uuid7
 
 from eventstore import codec, log
 from eventstore.delivery import step
-from eventstore.log import ANY, WrongExpectedVersion, append, context
+from eventstore.log import ANY, WrongExpectedVersion, append
 from eventstore.messages import Event
 from eventstore.models import Event as Stored
 from eventstore.models import Parked, Subscription
@@ -366,7 +366,7 @@ class TestUnreadable:
         self, toys
     ):
         toys({"toy": Commands()})
-        log.write([], [log.outgoing(Close("a"), metadata=context.current())])
+        log.write([], [log.outgoing(Close("a"), metadata=log.current_metadata())])
         toys({"toy": Commands()}, COMMANDS=[{"toy.count": Count}])
         drain()
         assert parked_rows() == [("counter-a", "failed")]
@@ -438,7 +438,9 @@ class TestCommands:
     def test_a_decider_at_fault_parks_its_command_and_those_of_its_stream(self, toys):
         toys({"toy": Commands()})
         outgoing = [Count("a", 1), Count("a", 2, "bug"), Count("a", 3), Count("b", 4)]
-        log.write([], [log.outgoing(command, metadata=context.current()) for command in outgoing])
+        log.write(
+            [], [log.outgoing(command, metadata=log.current_metadata()) for command in outgoing]
+        )
         drain()
 
         assert [(each.stream, each.body.amount) for each in log.read_log()] == [
@@ -450,7 +452,7 @@ class TestCommands:
     def test_a_refused_command_is_settled_not_parked_rows(self, toys):
         toys({"toy": Commands()})
         append("counter-a", [Closed("a")], expected=0)
-        log.write([], [log.outgoing(Count("a"), metadata=context.current())])
+        log.write([], [log.outgoing(Count("a"), metadata=log.current_metadata())])
         drain()
         assert parked_rows() == []
 

@@ -10,7 +10,7 @@ from psycopg import sql
 
 from eventstore import codec, log
 from eventstore.commands import bus
-from eventstore.log import ANY, NO_STREAM, append, append_all, context
+from eventstore.log import ANY, NO_STREAM, append, append_all
 from eventstore.models import Event
 from eventstore.testing import drain
 from tests import rights
@@ -127,7 +127,7 @@ class TestWhatTheFunctionsTake:
         )
         bus.enqueue([Count("a", 4)])
         events = log.new_events(
-            "counter-c", [Counted("c", 1)], expected=0, metadata=context.current()
+            "counter-c", [Counted("c", 1)], expected=0, metadata=log.current_metadata()
         )
         log.write(events, condition=log.AppendCondition(None, {"counter-a": 3}))
         answer = {"scope": "s", "fingerprint": "", "status": 202, "headers": {}, "body": "{}"}
@@ -139,7 +139,7 @@ class TestWhatTheFunctionsTake:
     def test_position_and_time_are_not_the_callers_to_say(self, as_role, field):
         given = {"position": 10**9, "recorded_at": "2001-01-01T00:00:00Z"}[field]
         (event,) = log.new_events(
-            "counter-a", [Counted("a")], expected=0, metadata=context.current()
+            "counter-a", [Counted("a")], expected=0, metadata=log.current_metadata()
         )
         row = json.loads(codec.encode_json(event)) | {field: given}
         with connection.cursor() as cursor:
@@ -150,7 +150,7 @@ class TestWhatTheFunctionsTake:
 
     def test_nor_is_a_version_that_does_not_follow(self, as_role):
         (event,) = log.new_events(
-            "counter-a", [Counted("a")], expected=6, metadata=context.current()
+            "counter-a", [Counted("a")], expected=6, metadata=log.current_metadata()
         )
         row = json.loads(codec.encode_json(event)) | {"expected": None}
         with connection.cursor() as cursor, pytest.raises(DatabaseError, match="does not follow"):

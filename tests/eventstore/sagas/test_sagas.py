@@ -6,7 +6,7 @@ from django.db import connection
 
 from eventstore import log, sagas
 from eventstore.delivery import step
-from eventstore.log import ANY, append, context
+from eventstore.log import ANY, append
 from eventstore.messages import DeadlinePassed, Metadata, State, replace
 from eventstore.models import Event, OutboxMessage, Parked, SagaState, Subscription
 from eventstore.subscriptions import Commands, Reaction
@@ -215,7 +215,7 @@ class TestItsCommands:
 
     def test_a_command_that_nobody_waits_for_is_refused_in_silence(self):
         append("counter-a", [Closed("a")], expected=0)
-        log.write([], [log.outgoing(_count("a"), metadata=context.current())])
+        log.write([], [log.outgoing(_count("a"), metadata=log.current_metadata())])
         drain()
         assert not outgoing("eventstore.command_refused").exists()
 

@@ -139,7 +139,10 @@ class World:
         except CommandRejected as rejection:
             if reply_to:
                 message = CommandRefused(
-                    key, registry.name_of(command), rejection.code, str(rejection)
+                    key,
+                    registry.name_of_class(type(command)),
+                    rejection.code,
+                    str(rejection),
                 )
                 self.append([Entry(reply_to, key, message)])
             return rejection.code

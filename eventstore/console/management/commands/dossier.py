@@ -79,15 +79,11 @@ def _as_text(found: dict[str, Any]) -> str:
         f" {each['error']}"
         for each in found["parked"]
     ]
-    lines += [
-        f"{each['recorded_at']:%Y-%m-%d %H:%M:%S.%f} {each['stream']}@{each['version']}"
-        f" {each['type']}{_brokers(each)}"
-        for each in found["timeline"]
-    ]
+    for each in found["timeline"]:
+        came = f"; in by consumer {each['consumer']}" if each["consumer"] else ""
+        left = [f"; out by relay {relay['relay']}: {relay['state']}" for relay in each["relays"]]
+        lines.append(
+            f"{each['recorded_at']:%Y-%m-%d %H:%M:%S.%f} {each['stream']}@{each['version']}"
+            f" {each['type']}{came}{''.join(left)}"
+        )
     return "\n".join(lines)
-
-
-def _brokers(moment: dict[str, Any]) -> str:
-    came = f"; in by consumer {moment['consumer']}" if moment["consumer"] else ""
-    left = [f"; out by relay {each['relay']}: {each['state']}" for each in moment["relays"]]
-    return came + "".join(left)
