@@ -5,8 +5,9 @@ PYTHON := .venv/bin/python
 INSTALLED := .venv/.installed
 PEERS_INSTALLED := .venv/.installed-peers
 
-# Tests mostly wait, so two processes share the work. They share one Redis; another broker cannot be shared.
-TWO_AT_A_TIME := $(if $(CELERY_BROKER_URL),,-n 2 --dist loadfile)
+# Tests mostly wait, so three processes share the work, also on two cores. They share one Redis; another broker cannot
+# be shared.
+THREE_AT_A_TIME := $(if $(CELERY_BROKER_URL),,-n 3 --dist loadfile)
 
 .DEFAULT_GOAL := help
 .PHONY: help run brokers test check docs reference audit fuzz simulate chaos faults drills greedy test-pooler bench bench-short bench-store bench-http bench-brokers bench-console screens format house plans clean-data clean doctor-selftest
@@ -21,7 +22,7 @@ brokers: $(INSTALLED) ## run Kafka (needs Java 17 and Maven) and RabbitMQ on thi
 	@$(PYTHON) -m tools.devserver brokers
 
 test: $(PEERS_INSTALLED) ## run all tests; they start their own PostgreSQL and Redis
-	.venv/bin/pytest $(TWO_AT_A_TIME)
+	.venv/bin/pytest $(THREE_AT_A_TIME)
 
 check: export SECRET_KEY ?= only-for-checks
 check: export PAYMENT_GATEWAY ?= sandbox
