@@ -130,11 +130,11 @@ def write(
     is_open = any(event.version is None for event in events)
     if condition:
         statement = APPEND_OPEN_ON_CONDITION if is_open else APPEND_ON_CONDITION
-        params = [*_condition_params(condition, events), _json_of(messages)]
+        params = [*_condition_params(condition, events), _json(messages)]
     elif len(events) == 1 and not messages and (appended := _append_one(*events)):
         return appended
     else:
-        statement, params = APPEND_OPEN if is_open else APPEND, [_json(events), _json_of(messages)]
+        statement, params = APPEND_OPEN if is_open else APPEND, [_json(events), _json(messages)]
     check_versions(events)
     positions, versions = _run(statement, params, repeatable=bool(events) or not messages)
     return _appended(events, messages, positions, versions)
@@ -154,9 +154,9 @@ def write_once(
     check_versions(events)
     if condition:
         statement = APPEND_ONCE_ON_CONDITION
-        params = [*_condition_params(condition, events), response, _json_of(messages)]
+        params = [*_condition_params(condition, events), response, _json(messages)]
     else:
-        statement, params = APPEND_ONCE, [response, _json(events), _json_of(messages)]
+        statement, params = APPEND_ONCE, [response, _json(events), _json(messages)]
     running, earlier, positions, versions = _run(statement, params, repeatable=True)
     if running or earlier:
         return WrittenOnce(running, earlier, Appended(0, {}))
@@ -365,10 +365,6 @@ def _condition_params(condition: AppendCondition, events: Sequence[NewEvent]) ->
     return [condition.epoch, streams, _json(events)]
 
 
-def _json(events: Sequence[NewEvent]) -> str | None:
-    return codec.encode_json(events).decode() if events else None
-
-
-def _json_of(messages: Sequence[OutgoingMessage]) -> str | None:
+def _json(items: Sequence[msgspec.Struct]) -> str | None:
     """Raises codec.Unstorable: the key of a message for a saga may be any text."""
-    return codec.encode_value(messages, "An append").decode() if messages else None
+    return codec.encode_value(items, "An append").decode() if items else None
