@@ -206,7 +206,7 @@ class DecisionBatch:
         *,
         epoch: int | None = None,
     ) -> None:
-        self.commands, self.from_cache = commands, bool(from_cache)
+        self.commands = commands
         # Before anything is read: if the epoch ends meanwhile, nothing of this is cached.
         self.epoch = epochs.mark() if epoch is None else epoch
         self.states = (
@@ -258,13 +258,8 @@ class DecisionBatch:
         except WrongExpectedVersion as error:
             repository.forget([error.stream])
             raise
-        # In a transaction that Django does not know of, on_commit would run at once. Cached states
-        # are used outside of any only.
-        if (
-            self.from_cache
-            or transaction.get_connection().in_atomic_block
-            or not postgres.in_transaction()
-        ):
+        # In a transaction that Django does not know of, on_commit would run at once.
+        if transaction.get_connection().in_atomic_block or not postgres.in_transaction():
             transaction.on_commit(partial(repository.remember, self.states, epoch=self.epoch))
         if logger.isEnabledFor(logging.DEBUG):
             for event in self.events:
