@@ -177,7 +177,7 @@ def test_a_stream_too_long_for_a_test_says_so(staff, order, monkeypatch):
         in staff.get(f"/admin/eventstore/stream/order-{order}/fixture/").content.decode()
     )
     assert staff.get(f"/admin/eventstore/stream/order-{order}/fixture/given.py").status_code == 409
-    assert staff.get("/admin/eventstore/stream/order-nobody/fixture/").status_code == 404
+    assert staff.get("/admin/eventstore/stream/order-unknown/fixture/").status_code == 404
 
 
 def test_a_stream_of_no_aggregate_makes_no_fixture(order, monkeypatch):
@@ -185,7 +185,7 @@ def test_a_stream_of_no_aggregate_makes_no_fixture(order, monkeypatch):
     with pytest.raises(CommandError, match="has no aggregate in the wiring"):
         call_command("export", "fixture", f"order-{order}")
     with pytest.raises(CommandError, match="has no event"):
-        call_command("export", "fixture", "order-nobody")
+        call_command("export", "fixture", "order-unknown")
 
 
 def test_the_commands_write_the_same(staff, order, tmp_path):
